@@ -1,0 +1,37 @@
+# The two commands: `make claims` and `make test`. Both set up .venv on a machine with Python 3.11 or newer.
+PYTHON ?= python3
+BIN := .venv/bin
+REPORT := --html=reports/pytest.html --self-contained-html --junitxml=reports/junit.xml
+
+.PHONY: claims claims-all test lint benchmarks register clean
+
+claims: .venv/installed ## the headline claims, from trained models to verdicts
+	$(BIN)/python -m pytest claims --headline -n auto $(REPORT) $(ARGS)
+
+claims-all: .venv/installed ## every registered claim
+	$(BIN)/python -m pytest claims -n auto $(REPORT) $(ARGS)
+
+test: .venv/installed lint ## the software tests
+	$(BIN)/python -m pytest tests -n auto $(ARGS)
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+benchmarks: .venv/installed ## every benchmark, in smoke mode
+	$(BIN)/python benchmarks/calibration.py --smoke
+
+register: .venv/installed ## new and changed claims get fresh deciding seeds
+	$(BIN)/memkit register claims
+
+# torch goes first: a looser requirement, met before it, would bring another build of it.
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "memkit needs Python 3.11 or newer; name one with make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[torch,test]'
+	touch $@
+
+clean: ## everything that a run leaves
+	rm -rf .venv .memkit .pytest_cache .mypy_cache .ruff_cache .hypothesis reports/*.html reports/evidence.* reports/junit.xml

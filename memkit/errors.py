@@ -1,0 +1,23 @@
+"""The one exception that a user of memkit can cause: a sentence that names what is wrong and what would be right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MemkitError(ValueError):
+    """Bad input. The message is one sentence for the user; the plugin and the command line print it alone."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``; did you mean 'x'?`` for the known name nearest to ``name``, else the list of known names."""
+    names = sorted(known)
+    match = difflib.get_close_matches(name, names, n=1)
+    if match:
+        return f"; did you mean {match[0]!r}?"
+    return f"; known: {', '.join(names)}" if names else ""
+
+
+class MemkitWarning(UserWarning):
+    """Something was mended or done differently, and the run goes on: a damaged entry of the store was retrained."""
