@@ -1,0 +1,226 @@
+"""How often the verdicts are wrong, by simulation through memkit's own code.
+
+    python benchmarks/calibration.py [--repetitions 4000] [--seed 0] [--smoke]
+
+Every experiment is 32 paired differences on [−1, 1], judged at 8, 16 and 32 seeds until a look is decisive.
+Three rules see the same experiments: both intervals (the verdict), Student's t alone at the same looks, and
+Student's t at 95 % after every seed from the second, stopping when it excludes 0.
+
+Each seed distribution is made for a mean that is known, so that a verdict is known to be true or false: at
+mean 0 SUPPORTED is false, at mean −sesoi EQUIVALENT is. A sound two-sided rule at 5 % has 2.5 % false
+SUPPORTED, as it errs in either direction; a sound test of equivalence has up to 5 % false EQUIVALENT.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memkit.statistics import LOOKS, Look, decide_many, t_limits
+
+Floats = NDArray[np.float64]
+Strings = NDArray[np.str_]
+Judge = Callable[[Floats, Look, float | None], Strings]
+
+BOUNDS = (-1.0, 1.0)
+SEEDS = LOOKS[-1].n
+SESOI = 0.15
+EFFECT = 0.3
+
+
+def normal(rng: np.random.Generator, shape: tuple[int, int], mean: float) -> Floats:
+    """Normal with standard deviation 0.2, cut off symmetrically where the bounds would be met."""
+    reach = 1 - abs(mean)
+    return mean + np.clip(rng.normal(0, 0.2, shape), -reach, reach)
+
+
+def skewed(rng: np.random.Generator, shape: tuple[int, int], mean: float) -> Floats:
+    """A long tail of bad seeds, which deceives Student's t: a mirrored Beta(1, 6) of range 0.7."""
+    return mean + 0.7 * (1 / 7 - rng.beta(1, 6, shape))
+
+
+def tied(rng: np.random.Generator, shape: tuple[int, int], mean: float) -> Floats:
+    """Most seeds exactly the same, one in ten off by 0.1 either way: small test sets, saturated metrics."""
+    return mean + rng.choice([-0.1, 0.0, 0.1], p=[0.05, 0.9, 0.05], size=shape)
+
+
+def collapsing(rng: np.random.Generator, shape: tuple[int, int], mean: float) -> Floats:
+    """Three seeds in ten collapse, by 0.7; the others agree but for noise of 0.01."""
+    return _collapse(rng, shape, mean, rate=0.3, depth=0.7)
+
+
+def rarely_collapsing(rng: np.random.Generator, shape: tuple[int, int], mean: float) -> Floats:
+    """One seed in ten collapses, by 0.7; the others agree but for noise of 0.01."""
+    return _collapse(rng, shape, mean, rate=0.1, depth=0.7)
+
+
+def _collapse(
+    rng: np.random.Generator, shape: tuple[int, int], mean: float, *, rate: float, depth: float
+) -> Floats:
+    collapsed = rng.random(shape) < rate
+    noise = rng.uniform(-0.01, 0.01, shape)
+    return mean + np.where(collapsed, -(1 - rate) * depth, rate * depth) + noise
+
+
+def hidden(rng: np.random.Generator, shape: tuple[int, int], mean: float) -> Floats:
+    """Three seeds in twenty bear all of a negative mean; the others agree on nearly 0."""
+    return _collapse(rng, shape, mean, rate=0.15, depth=-mean / 0.15 * 0.98)
+
+
+DISTRIBUTIONS = (normal, skewed, tied, collapsing, rarely_collapsing)
+
+
+def both_intervals(x: Floats, look: Look, sesoi: float | None) -> Strings:
+    """The verdict, as a claim would have it."""
+    return decide_many(x, look=look, bounds=BOUNDS, sesoi=sesoi)
+
+
+def t_alone(x: Floats, look: Look, sesoi: float | None) -> Strings:
+    """What a claim with ``assume="normal"`` would have instead."""
+    return decide_many(x, look=look, bounds=None, sesoi=sesoi, assume="normal")
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What became of the repetitions of one experiment.
+
+    Attributes:
+        outcome: the verdict that stood, (repetitions,).
+        seeds: how many seeds it took, (repetitions,).
+    """
+
+    outcome: Strings
+    seeds: NDArray[np.int64]
+
+    def rate(self, outcome: str) -> float:
+        """The share of repetitions that came to ``outcome``."""
+        return float((self.outcome == outcome).mean())
+
+
+def run(x: Floats, judge: Judge, *, sesoi: float | None = None) -> Outcomes:
+    """Replay the looks over all experiments ``x``, (repetitions, seeds), at once."""
+    outcome = np.full(len(x), "inconclusive")
+    seeds = np.full(len(x), SEEDS)
+    undecided = np.arange(len(x))
+    for look in LOOKS:
+        found = judge(x[undecided, : look.n], look, sesoi)
+        outcome[undecided] = found
+        seeds[undecided] = look.n
+        undecided = undecided[found == "inconclusive"]
+    return Outcomes(outcome, seeds)
+
+
+def peeking(x: Floats) -> float:
+    """The share of experiments in which t at 95 %, read after every seed, first excludes 0 from above."""
+    supported = np.zeros(len(x), dtype=bool)
+    running = np.ones(len(x), dtype=bool)
+    for n in range(2, SEEDS + 1):
+        low, high = t_limits(x[:, :n])
+        supported |= running & (low > 0)
+        running &= (low <= 0) & (high >= 0)
+    return float(supported.mean())
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as they need, the first to the left and the others to the right."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = [head, ["-" * width for width in widths], *rows]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    )
+
+
+def percent(rate: float) -> str:
+    return f"{100 * rate:.2f} %"
+
+
+def false_supported_and_power(rng: np.random.Generator, repetitions: int) -> str:
+    """The rate of false SUPPORTED at mean 0, and of true at ``EFFECT``, a row a distribution."""
+    rows = []
+    for draw in DISTRIBUTIONS:
+        null = draw(rng, (repetitions, SEEDS), 0.0)
+        planted = draw(rng, (repetitions, SEEDS), EFFECT)
+        found = run(planted, both_intervals)
+        rows.append(
+            [
+                draw.__name__.replace("_", " "),
+                percent(run(null, both_intervals).rate("supported")),
+                percent(run(null, t_alone).rate("supported")),
+                percent(peeking(null)),
+                percent(found.rate("supported")),
+                percent(run(planted, t_alone).rate("supported")),
+                f"{found.seeds.mean():.1f}",
+            ]
+        )
+    power = f"power at {EFFECT:g}: both"
+    head = ["false SUPPORTED", "both", "t, looks", "t, peeking", power, "t, looks", "mean seeds"]
+    return table(head, rows)
+
+
+def false_equivalent(rng: np.random.Generator, repetitions: int) -> str:
+    """The rate of EQUIVALENT where the mean is −sesoi, a row a distribution."""
+    rows = []
+    for draw in (*DISTRIBUTIONS, hidden):
+        x = draw(rng, (repetitions, SEEDS), -SESOI)
+        rates = (run(x, judge, sesoi=SESOI).rate("equivalent") for judge in (both_intervals, t_alone))
+        rows.append([draw.__name__.replace("_", " "), *map(percent, rates)])
+    return table(["false EQUIVALENT", "both", "t, looks"], rows)
+
+
+def seeds_to_a_decision(rng: np.random.Generator, repetitions: int) -> str:
+    """The effects that DESIGN.md quotes, and the seeds they take."""
+    shape = (repetitions, SEEDS)
+    planted = {
+        "1.0 against 0.2, in every seed": np.full(shape, 0.8),
+        "1.0 against 0.2, in 85 % of seeds": np.where(rng.random(shape) < 0.85, 0.8, 0.0),
+        "0.5 ± 0.25": np.clip(rng.normal(0.5, 0.25, shape), *BOUNDS),
+        "0.3 ± 0.1": np.clip(rng.normal(0.3, 0.1, shape), *BOUNDS),
+        "0 ± 0.05, within ±0.3": np.clip(rng.normal(0, 0.05, shape), *BOUNDS),
+    }
+    rows = []
+    for name, x in planted.items():
+        found = run(x, both_intervals, sesoi=0.3)
+        decided = 1 - found.rate("inconclusive")
+        rows.append(
+            [name, percent(decided), f"{found.seeds.mean():.1f}", f"{np.percentile(found.seeds, 95):.0f}"]
+        )
+    return table(["difference", "decided", "mean seeds", "95th percentile"], rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--repetitions", type=int, default=4000, help="experiments a cell (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the random generator (default: %(default)s)")
+    parser.add_argument("--smoke", action="store_true", help="200 repetitions, to see that it runs")
+    options = parser.parse_args()
+    if options.repetitions < 1:
+        parser.error("--repetitions must be at least 1")
+    repetitions = 200 if options.smoke else options.repetitions
+
+    began = time.perf_counter()
+    rng = np.random.default_rng(options.seed)
+    print(
+        f"{repetitions} repetitions, up to {SEEDS} seeds on [-1, 1], sesoi {SESOI:g}, seed {options.seed}\n"
+    )
+    print(false_supported_and_power(rng, repetitions), end="\n\n")
+    print(false_equivalent(rng, repetitions), end="\n\n")
+    print(seeds_to_a_decision(rng, repetitions), end="\n\n")
+    error = 0.5 / np.sqrt(repetitions)
+    print(
+        f"Monte Carlo standard error of a rate: at most {percent(error)}; {time.perf_counter() - began:.0f} s"
+    )
+
+
+if __name__ == "__main__":
+    main()

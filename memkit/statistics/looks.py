@@ -1,0 +1,84 @@
+"""The looks at which a claim is judged, and how they are replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from memkit.errors import MemkitError
+from memkit.statistics.checks import count, probability
+
+
+@dataclass(frozen=True)
+class Look:
+    """A planned look at the data.
+
+    Attributes:
+        n: how many seeds are looked at, always the first n.
+        alpha: two-sided error probability that Student's t spends here. The betting interval spends none: its
+            capital may be looked at as often as one likes.
+    """
+
+    n: int
+    alpha: float
+
+    def __post_init__(self) -> None:
+        count(self.n, name="n")
+        probability(self.alpha, name="alpha")
+
+
+LOOKS: tuple[Look, ...] = (Look(8, 0.0099), Look(16, 0.0198), Look(32, 0.0297))
+"""The looks of every claim. The levels hold the t test to about 5 % over all three together."""
+
+
+def looks_within(n: int) -> tuple[Look, ...]:
+    """The looks that ``n`` seeds reach, in order; none below the first."""
+    return tuple(look for look in LOOKS if look.n <= n)
+
+
+class Decisive(Protocol):
+    """Anything that knows whether it settles the matter, such as :class:`memkit.statistics.Decision`."""
+
+    @property
+    def decisive(self) -> bool:
+        """Whether no further look is needed."""
+        ...
+
+
+D = TypeVar("D", bound=Decisive)
+
+
+def replay(
+    values: ArrayLike, decide: Callable[[NDArray[np.float64], Look], D], *, looks: Iterable[Look] = LOOKS
+) -> tuple[D, ...]:
+    """Judge ``values`` at each look in turn, and stop at the first decisive one.
+
+    Args:
+        values: one row a seed, (n, ...), in seed order, whatever order the seeds ran in.
+        decide: called with the first ``look.n`` rows and the look; it never sees a later seed.
+        looks: in rising order of n.
+
+    Returns:
+        One decision a look that was taken. The last stands; the tuple is empty where ``values`` reach no
+        look.
+
+    Raises:
+        MemkitError: ``looks`` are not in rising order.
+    """
+    rows = np.asarray(values, dtype=np.float64)
+    taken: list[D] = []
+    last = 0
+    for look in looks:
+        if look.n <= last:
+            raise MemkitError(f"looks must be in rising order of n; {look.n} follows {last}")
+        last = look.n
+        if look.n > len(rows):
+            break
+        taken.append(decide(rows[: look.n], look))
+        if taken[-1].decisive:
+            break
+    return tuple(taken)
