@@ -1,0 +1,1 @@
+"""Memories: read, write, reset, and nothing of the network around them."""

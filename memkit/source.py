@@ -1,0 +1,185 @@
+"""Digests of source code: what a trained model or a measurement was made by, without its comments and layout.
+
+A cached result may be used again only while the code behind it is the same. What counts as the code behind an
+object is its module, and every module of the project (or of memkit's own tasks, memories, models and trainer)
+that it imports, directly or not. Docstrings, comments, formatting and test functions do not count: they
+compute nothing that is stored. A claim's own test function is covered by the claim's digest.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import importlib.util
+import inspect
+import sys
+import sysconfig
+from collections.abc import Callable, Iterable
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from typing import Any
+
+from memkit.errors import MemkitError
+
+# These parts decide, print and schedule; they change no weight and no measured number.
+_ENGINE = (
+    "memkit",
+    "memkit.cli",
+    "memkit.errors",
+    "memkit.evidence",
+    "memkit.pytest_plugin",
+    "memkit.source",
+    "memkit.statistics",
+    "memkit.training.cohorts",
+    "memkit.training.executor",
+    "memkit.training.measurements",
+    "memkit.training.recipe",
+    "memkit.training.references",
+    "memkit.training.store",
+)
+
+
+def function_digest(function: Callable[..., Any]) -> str:
+    """Digest of a function's body, 16 hex digits; decorators, docstring, comments and layout do not count."""
+    try:
+        source = inspect.getsource(function)
+    except (OSError, TypeError) as error:
+        raise MemkitError(f"the source of {function!r} cannot be read; define claims in a file") from error
+    if source[0].isspace():  # a method; dedenting it would change its multi-line strings
+        source = f"if True:\n{source}"
+    tree = ast.parse(source)
+    node = tree.body[0].body[0] if isinstance(tree.body[0], ast.If) else tree.body[0]
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        node.decorator_list = []
+    return _digest([_normalised(ast.Module([node], []))])[:16]
+
+
+def source_digest(modules: Iterable[str]) -> str:
+    """Digest of the named modules and of every project module that they import, 32 hex digits.
+
+    Args:
+        modules: dotted names; those of the standard library and of installed packages are passed over.
+    """
+    parts = []
+    for name in sorted(_closure(modules)):
+        file = _file(name)
+        assert file is not None
+        parts.append(f"{name}\n{_module_source(file, file.stat().st_mtime_ns)}")
+    return _digest(parts)
+
+
+def project_modules(modules: Iterable[str]) -> list[str]:
+    """The modules that :func:`source_digest` reads, by name."""
+    return sorted(_closure(modules))
+
+
+def _digest(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def _closure(modules: Iterable[str]) -> set[str]:
+    seen: set[str] = set()
+    todo = list(modules)
+    while todo:
+        name = todo.pop()
+        if name in seen or any(name == part or name.startswith(part + ".") for part in _ENGINE[1:]):
+            continue
+        file = _file(name) if name != "memkit" else None
+        if file is None:
+            continue
+        seen.add(name)
+        todo.extend(_imports(name, file, file.stat().st_mtime_ns))
+    return seen
+
+
+@functools.cache
+def _installed() -> tuple[Path, ...]:
+    paths = sysconfig.get_paths()
+    return tuple({Path(paths[key]).resolve() for key in ("stdlib", "platstdlib", "purelib", "platlib")})
+
+
+def _is_installed(file: Path) -> bool:
+    # Beside this interpreter's own folders there are those of the user and of the distribution.
+    packaged = {"site-packages", "dist-packages"} & set(file.parts)
+    return bool(packaged) or any(file.is_relative_to(folder) for folder in _installed())
+
+
+@functools.cache
+def _file(name: str) -> Path | None:
+    """The source file of a project module, or None for anything that is installed, built in or no module."""
+    module = sys.modules.get(name)
+    origin = getattr(module, "__file__", None)
+    if module is None:  # imported only later, inside a function
+        spec = _spec(name)
+        origin = spec.origin if spec else None
+    if origin is None or not origin.endswith(".py"):
+        return None
+    file = Path(origin).resolve()
+    if name.split(".")[0] != "memkit" and _is_installed(file):
+        return None
+    return file if file.is_file() else None
+
+
+@functools.cache
+def _spec(name: str) -> ModuleSpec | None:
+    """Where a module would be imported from; unlike ``find_spec`` of a dotted name, it imports nothing."""
+    parent = name.rpartition(".")[0]
+    try:
+        if not parent:
+            return importlib.util.find_spec(name)
+        above = getattr(sys.modules.get(parent), "__spec__", None) or _spec(parent)
+        folders = above.submodule_search_locations if above else None
+        return PathFinder.find_spec(name, list(folders)) if folders else None
+    except (ImportError, AttributeError, ValueError):
+        return None
+
+
+def _parse(file: Path) -> ast.Module:
+    try:
+        return ast.parse(file.read_bytes(), filename=str(file))
+    except SyntaxError as error:
+        raise MemkitError(f"{file}, line {error.lineno}, is not Python: {error.msg}") from error
+
+
+@functools.cache
+def _module_source(file: Path, mtime: int) -> str:
+    tree = _parse(file)
+    tests = (ast.FunctionDef, ast.AsyncFunctionDef)
+    tree.body = [n for n in tree.body if not (isinstance(n, tests) and n.name.startswith("test"))]
+    return _normalised(tree)
+
+
+def _normalised(tree: ast.Module) -> str:
+    for node in ast.walk(tree):
+        if (
+            isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+            and ast.get_docstring(node, clean=False) is not None
+        ):
+            node.body = node.body[1:] or [ast.Pass()]
+    # unparse, not dump: what dump prints depends on the version of Python.
+    return ast.unparse(tree)
+
+
+@functools.cache
+def _imports(name: str, file: Path, mtime: int) -> tuple[str, ...]:
+    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    found: list[str] = []
+    todo: list[ast.AST] = [_parse(file)]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            todo.extend(node.orelse)
+            continue  # the body never runs
+        if isinstance(node, ast.Import):
+            found.extend(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = package.split(".")
+                parts = parts[: len(parts) - node.level + 1]
+                base = ".".join([*parts, base]) if base else ".".join(parts)
+            found.append(base)
+            found.extend(f"{base}.{alias.name}" for alias in node.names)
+        todo.extend(ast.iter_child_nodes(node))
+    return tuple(found)

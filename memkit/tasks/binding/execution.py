@@ -1,0 +1,48 @@
+"""Stage 3, full binding: carry out the bound action, as often as told.
+
+    input    X means jump do X           Y means turn do Y twice    Z means look do Z thrice
+    answer   JUMP END  END               TURN TURN END              LOOK LOOK LOOK
+
+There are as many answer positions as the longest answer needs (the published model had two, so ``thrice``
+could never be right). Training draws a modifier in a share ``modified`` of the commands, ``twice`` and
+``thrice`` alike; the table holds each command once. 3 variables × 5 actions × 3: 45 commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from memkit.tasks.binding.table import BindingTask, Row
+from memkit.tasks.binding.vocabulary import DO, MEANS, THRICE, TWICE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution(BindingTask):
+    """``V means A do V [twice|thrice]`` → A, once, twice or three times."""
+
+    modified: float = 0.3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.modified < 1:
+            raise ValueError(f"modified must be a share between 0 and 1, not {self.modified}")
+
+    def rows(self) -> Iterator[Row]:
+        words = self.vocabulary
+        modifiers = (
+            ((), 1, 1 - self.modified),
+            ((TWICE,), 2, self.modified / 2),
+            ((THRICE,), 3, self.modified / 2),
+        )
+        for variable in range(self.variables):
+            for action in range(self.actions):
+                for modifier, times, weight in modifiers:
+                    name = words.variable(variable)
+                    yield Row(
+                        tokens=(name, MEANS, words.action(action), DO, name, *modifier),
+                        answers=(words.acted(action),) * times,
+                        binds=((variable, action),),
+                        asks=((variable, action),),
+                        weight=weight,
+                    )

@@ -1,0 +1,1 @@
+"""Training: recipes, cohorts, the trainer, the store of trained runs, executors."""

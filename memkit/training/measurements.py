@@ -1,0 +1,63 @@
+"""What a test measured on a seed, kept so that a run in which nothing changed measures nothing again.
+
+The key covers all that a measurement depends on: the claim, its arms' trained runs, the source of every
+project module that the test and its fixtures use, the seed, the device's type and torch's minor version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from memkit.errors import MemkitError, MemkitWarning
+from memkit.training.store import Store, read_json, write_json
+
+
+def measurement_key(content: Mapping[str, Any]) -> str:
+    """32 hex digits for everything that a measurement depends on."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def load_measurement(store: Store, key: str) -> Any:
+    """What was measured under a key, or None. A damaged file is passed over with a warning."""
+    path = _path(store, key)
+    try:
+        return read_json(path)
+    except ValueError as error:
+        warnings.warn(
+            f"the stored measurement {path} {error}; it is measured again", MemkitWarning, stacklevel=2
+        )
+        return None
+
+
+def save_measurement(store: Store, key: str, content: Any) -> None:
+    """Keep what was measured: JSON types; a number that is not finite is kept as its name.
+
+    Raises:
+        MemkitError: the disk is full, or the store cannot be written.
+    """
+    try:
+        write_json(_path(store, key), _strict(content))
+    except OSError as error:
+        raise MemkitError(
+            f"a measurement could not be written to the store {store.root} ({error.strerror}); free space "
+            "there, or choose another folder with --store"
+        ) from error
+
+
+def _strict(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {name: _strict(value) for name, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_strict(value) for value in content]
+    return str(content) if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def _path(store: Store, key: str) -> Path:
+    return store.root / "measurements" / key[:2] / f"{key}.json"

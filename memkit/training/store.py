@@ -1,0 +1,262 @@
+"""The store of trained runs: one folder a (recipe, seed), found by content, safe against crashes and bit rot.
+
+::
+
+    runs/ab/abcdef…/10003/   weights.safetensors   the state dict
+                             run.json              metrics, history, divergence, how it was made
+                             recipe.json           the recipe in clear
+                             manifest.json         version, and a checksum of each file above
+    measurements/…           what tests measured on trained models (memkit.training.measurements)
+    locks/                   one lock file a run
+    tmp/                     entries being written, renamed into place when they are whole; and damaged ones
+
+An entry is either whole or not there. Checksums are verified on reading; what does not verify is moved away
+and trained again, with a warning. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import shutil
+import time
+import uuid
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from memkit.errors import MemkitError, MemkitWarning
+
+if TYPE_CHECKING:
+    from memkit.training.trainer import TrainedRun
+
+VERSION = 1
+_WEIGHTS, _RUN, _RECIPE, _MANIFEST = "weights.safetensors", "run.json", "recipe.json", "manifest.json"
+_DAMAGED = "is damaged"
+_ABANDONED_AFTER = 24 * 3600.0
+
+
+class Store:
+    """A folder of trained runs.
+
+    Args:
+        root: the folder; it is made where it is missing.
+        session: names the run of the suite; written into every entry.
+        retrain: only entries of this session count as present, so that everything is trained once more.
+    """
+
+    def __init__(self, root: Path, *, session: str = "", retrain: bool = False) -> None:
+        self.root = Path(root)
+        self.session = session
+        self.retrain = retrain
+
+    def prepare(self) -> None:
+        """Make the folders, see that they can be written, and clear away what a killed run left half-written.
+
+        Raises:
+            MemkitError: the store cannot be written.
+        """
+        try:
+            for name in ("runs", "measurements", "locks", "tmp"):
+                (self.root / name).mkdir(parents=True, exist_ok=True)
+            probe = self.root / "tmp" / f"probe-{uuid.uuid4().hex}"
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            raise MemkitError(
+                f"the store {self.root} cannot be written ({error.strerror}); choose another folder with "
+                "--store or MEMKIT_STORE"
+            ) from error
+        for path in (self.root / "tmp").iterdir():
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > _ABANDONED_AFTER:
+                    _remove(path)
+
+    def has(self, digest: str, seed: int) -> bool:
+        """Whether a run is there; its checksums are verified only when it is loaded."""
+        manifest = self._entry(digest, seed) / _MANIFEST
+        if not self.retrain:
+            return manifest.is_file()
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            return bool(json.loads(manifest.read_bytes())["session"] == self.session)
+        return False
+
+    def missing(self, digest: str, seeds: Iterable[int]) -> list[int]:
+        """The seeds that have no entry."""
+        return [seed for seed in seeds if not self.has(digest, seed)]
+
+    def load(self, digest: str, seed: int) -> TrainedRun | None:
+        """A run, verified; None where there is none, or where it was damaged and has been moved away."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load as load_tensors
+
+        from memkit.training.trainer import TrainedRun
+
+        if not self.has(digest, seed):
+            return None
+        entry = self._entry(digest, seed)
+        try:
+            contents = _verified(entry)
+            run = json.loads(contents[_RUN])
+            return TrainedRun(
+                seed=seed,
+                state=load_tensors(contents[_WEIGHTS]),
+                metrics={name: _number(value) for name, value in run["metrics"].items()},
+                history=tuple((int(step), _number(loss)) for step, loss in run["history"]),
+                diverged=run["diverged"],
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+            # First out of the way: where warnings are errors, the next line ends the run.
+            self._discard(entry)
+            warnings.warn(
+                f"the stored run {entry} {_why(error)}; it is trained again", MemkitWarning, stacklevel=2
+            )
+            return None
+
+    def save(
+        self, digest: str, recipe: Mapping[str, Any], run: TrainedRun, *, made: Mapping[str, Any]
+    ) -> None:
+        """Write a run, whole or not at all.
+
+        Args:
+            recipe: the recipe's JSON, for readers.
+            made: how it was made (versions, device, cohort), for readers.
+
+        Raises:
+            MemkitError: the disk is full, or the store cannot be written.
+        """
+        from safetensors.torch import save as save_tensors
+
+        files = {
+            _WEIGHTS: save_tensors(dict(run.state)),
+            _RUN: _dump(
+                {
+                    "metrics": {name: _plain(value) for name, value in run.metrics.items()},
+                    "history": [[step, _plain(loss)] for step, loss in run.history],
+                    "diverged": run.diverged,
+                    "made": dict(made),
+                }
+            ),
+            _RECIPE: _dump(recipe),
+        }
+        sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        files[_MANIFEST] = _dump({"version": VERSION, "session": self.session, "sha256": sums})
+        aside = self.root / "tmp" / uuid.uuid4().hex
+        entry = self._entry(digest, run.seed)
+        try:
+            aside.mkdir(parents=True)
+            for name, content in files.items():
+                _write(aside / name, content)
+            entry.parent.mkdir(parents=True, exist_ok=True)
+            self._discard(entry)
+            aside.rename(entry)
+        except OSError as error:
+            _remove(aside)
+            raise MemkitError(
+                f"a trained run could not be written to the store {self.root} ({error.strerror}); free space "
+                "there, or choose another folder with --store"
+            ) from error
+
+    @contextmanager
+    def lock(self, digest: str, seeds: Sequence[int]) -> Iterator[None]:
+        """Hold the locks of some runs. The operating system lets go of them when a process dies."""
+        with ExitStack() as stack:
+            for seed in sorted(set(seeds)):  # in one order for everybody, so that no two wait for each other
+                stack.enter_context(FileLock(self.root / "locks" / f"{digest}-{seed}.lock"))
+            yield
+
+    def _entry(self, digest: str, seed: int) -> Path:
+        return self.root / "runs" / digest[:2] / digest / str(seed)
+
+    def _discard(self, entry: Path) -> None:
+        """Move an entry out of the way in one step, then delete it."""
+        aside = self.root / "tmp" / f"discarded-{uuid.uuid4().hex}"
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            entry.rename(aside)
+            _remove(aside)
+
+
+def read_json(path: Path) -> Any:
+    """Read what :func:`write_json` wrote; None where there is nothing.
+
+    Raises:
+        ValueError: the file is damaged; the message continues a sentence that begins with its name.
+    """
+    try:
+        data = json.loads(path.read_bytes())
+        content, checksum = data["content"], data["sha256"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(_why(error)) from error
+    if hashlib.sha256(_dump(content)).hexdigest() != checksum:
+        raise ValueError(f"{_DAMAGED}: its checksum does not verify")
+    return content
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON with its checksum, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        _write(aside, _dump({"sha256": hashlib.sha256(_dump(content)).hexdigest(), "content": content}))
+        aside.replace(path)
+    except OSError:
+        _remove(aside)
+        raise
+
+
+def _verified(entry: Path) -> dict[str, bytes]:
+    """The contents of an entry's files, each held against its checksum."""
+    manifest = json.loads((entry / _MANIFEST).read_bytes())
+    if manifest["version"] != VERSION:
+        raise ValueError(f"has version {manifest['version']!r}, this memkit writes {VERSION}")
+    contents = {}
+    for name in (_WEIGHTS, _RUN, _RECIPE):
+        contents[name] = (entry / name).read_bytes()
+        if hashlib.sha256(contents[name]).hexdigest() != manifest["sha256"][name]:
+            raise ValueError(f"{_DAMAGED}: the checksum of {name} does not verify")
+    return contents
+
+
+def _why(error: Exception) -> str:
+    """What is wrong with a file or folder, in words that follow its name."""
+    if isinstance(error, FileNotFoundError):
+        return f"{_DAMAGED}: {Path(error.filename).name} is missing"
+    said = str(error)
+    return said if said.startswith((_DAMAGED, "has version")) else f"{_DAMAGED}: {said}"
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _dump(data: Any) -> bytes:
+    return json.dumps(data, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1).encode()
+
+
+def _plain(value: float) -> float | str:
+    """JSON has no nan and no infinity; their names are written instead."""
+    return value if math.isfinite(value) else str(value)
+
+
+def _number(value: float | str) -> float:
+    return float(value) if isinstance(value, str) else value
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,247 @@
+"""Training: a cohort of seeds of one recipe, in one batched program where the model carries a seed axis.
+
+Every seed has generators of its own for the split, the initial values and the data, so its result does not
+depend on the cohort it is trained in. A seed whose loss becomes non-finite has diverged: that is a result, it
+is recorded, and it leaves the other seeds as they were.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from memkit.errors import MemkitError
+from memkit.training.streams import generator, stream_seed
+
+if TYPE_CHECKING:
+    from memkit.training.recipe import Recipe
+
+IGNORED = -100
+_HISTORY_POINTS = 100
+
+Sampler = Callable[[torch.Generator, int], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedRun:
+    """What training one seed left.
+
+    Attributes:
+        seed: the seed.
+        state: the model's state dict, on the CPU; of a model with a seed axis, that of a cohort of one.
+        metrics: ``loss`` at the end, ``steps`` taken, ``parameters``, ``cpu_seconds``.
+        history: rows ``(step, loss)``, about a hundred.
+        diverged: why training went non-finite, else "".
+    """
+
+    seed: int
+    state: Mapping[str, Tensor]
+    metrics: Mapping[str, float]
+    history: tuple[tuple[int, float], ...] = field(default=(), repr=False)
+    diverged: str = ""
+
+
+def prepare_process() -> None:
+    """Settings of a training process: one thread, and no denormal numbers.
+
+    Denormals make a small model that has converged train three to four times slower; several processes with a
+    thread each use the cores better than one process with several.
+    """
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+
+
+@contextmanager
+def prepared_process() -> Iterator[None]:
+    """:func:`prepare_process` for a while: a test process in which a run was trained calculates as before."""
+    threads, flushing = torch.get_num_threads(), sys.float_info.min / 2 == 0
+    prepare_process()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_flush_denormal(flushing)
+
+
+def train(
+    recipe: Recipe,
+    seeds: Sequence[int],
+    *,
+    device: str = "cpu",
+    progress: Callable[[float], None] | None = None,
+) -> list[TrainedRun]:
+    """Train a recipe on some seeds.
+
+    Args:
+        seeds: distinct seeds; together in one program if the model has a seed axis, else one after another.
+        device: where to train, "cpu", "cuda" or "mps". Random numbers are always drawn on the CPU.
+        progress: called now and then with the share that is done, 0 to 1.
+    """
+    cohorts = [list(seeds)] if getattr(recipe.model, "seed_axis", False) else [[seed] for seed in seeds]
+
+    def report(share: float) -> None:
+        if progress is not None:
+            progress((len(runs) + share) / len(cohorts) if len(cohorts) > 1 else share)
+
+    runs: list[TrainedRun] = []
+    for cohort in cohorts:
+        with _drawing_from(cohort[0], "noise", recipe.stream, device=device):
+            runs += _train_cohort(recipe, cohort, device, report)
+    return runs
+
+
+def build(recipe: Recipe, seeds: Sequence[int]) -> nn.Module:
+    """The untrained model of some seeds; of one seed, if the model has no seed axis."""
+    options = {**getattr(recipe.task, "sizes", {}), **recipe.options}
+    if getattr(recipe.model, "seed_axis", False):
+        generators = [generator(seed, "initial values", recipe.stream) for seed in seeds]
+        model = recipe.model(generators=generators, **options)
+    else:
+        (seed,) = seeds
+        with _drawing_from(seed, "initial values", recipe.stream):
+            model = recipe.model(**options)
+    if not isinstance(model, nn.Module):
+        raise MemkitError(
+            f"Recipe: {recipe.model!r} made a {type(model).__name__}; it should make a torch.nn.Module"
+        )
+    return model
+
+
+@contextmanager
+def _drawing_from(seed: int, *names: str, device: str = "cpu") -> Iterator[None]:
+    """Within it torch's global generators stand at a stream of the seed; after it, where they stood before.
+
+    An ordinary module draws its initial values and its dropout from them.
+    """
+    with torch.random.fork_rng(devices=[device] if device.startswith("cuda") else []):
+        torch.manual_seed(stream_seed(seed, *names))
+        yield
+
+
+def restore(recipe: Recipe, seed: int, state: Mapping[str, Tensor], *, device: str = "cpu") -> nn.Module:
+    """The trained model of one seed, in evaluation mode."""
+    model = build(recipe, [seed])
+    model.load_state_dict(state)
+    return model.to(device).eval()
+
+
+def sampler(recipe: Recipe, seed: int) -> Sampler:
+    """What draws the training batches of a seed, on the split of that seed."""
+    if hasattr(recipe.task, "for_seed"):
+        made: Sampler = recipe.task.for_seed(generator(seed, "split"))
+        return made
+    task: Sampler = recipe.task
+    return task
+
+
+def _train_cohort(
+    recipe: Recipe, seeds: Sequence[int], device: str, progress: Callable[[float], None]
+) -> list[TrainedRun]:
+    started = time.process_time()
+    axis = bool(getattr(recipe.model, "seed_axis", False))
+    model = build(recipe, seeds).to(device).train()
+    samplers = [sampler(recipe, seed) for seed in seeds]
+    streams = [generator(seed, "data", recipe.stream) for seed in seeds]
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimizer = _optimizer(recipe, parameters)
+    loss_of = getattr(recipe.task, "loss", None) or functools.partial(_cross_entropy, seed_axis=axis)
+    every = max(1, recipe.steps // _HISTORY_POINTS)
+    history: list[tuple[int, list[float]]] = []
+    diverged = [""] * len(seeds)
+    for step in range(1, recipe.steps + 1):
+        batches = [draw(stream, recipe.batch) for draw, stream in zip(samplers, streams, strict=True)]
+        if axis:
+            inputs = torch.stack([x for x, _ in batches]).to(device)
+            targets = torch.stack([y for _, y in batches]).to(device)
+        else:
+            inputs, targets = (tensor.to(device) for tensor in batches[0])
+        losses = loss_of(model(inputs), targets)
+        losses = losses if axis else losses.mean().reshape(1)
+        if losses.shape != (len(seeds),):
+            raise MemkitError(
+                f"Recipe: the task's loss has the shape {tuple(losses.shape)}; for a model with a seed axis "
+                f"it should be one loss a seed, ({len(seeds)},)"
+            )
+        # The sum keeps the seeds apart: each parameter slice meets the gradient of its own seed's loss alone.
+        optimizer.zero_grad(set_to_none=True)
+        losses.sum().backward()
+        if recipe.clip is not None:
+            _clip(parameters, recipe.clip, seeds=len(seeds) if axis else None)
+        optimizer.step()
+        values = losses.tolist()
+        for i, value in enumerate(values):
+            if not diverged[i] and not math.isfinite(value):
+                diverged[i] = f"the loss was {value} at step {step}"
+        if step % every == 0 or step == 1 or step == recipe.steps or all(diverged):
+            history.append((step, values))
+            progress(step / recipe.steps)
+        if all(diverged):
+            break
+    for i, reason in enumerate(_non_finite(model, axis, len(seeds))):
+        diverged[i] = diverged[i] or reason
+    share = (time.process_time() - started) / len(seeds)
+    runs = []
+    for i, seed in enumerate(seeds):
+        state = model.state_dict()
+        if axis:
+            state = {name: tensor[i : i + 1] for name, tensor in state.items()}
+        state = {name: tensor.detach().to("cpu").clone().contiguous() for name, tensor in state.items()}
+        metrics = {
+            "loss": history[-1][1][i],
+            "steps": step,
+            "parameters": sum(p.numel() for p in parameters) // (len(seeds) if axis else 1),
+            "cpu_seconds": round(share, 3),
+        }
+        rows = tuple((at, values[i]) for at, values in history)
+        runs.append(TrainedRun(seed=seed, state=state, metrics=metrics, history=rows, diverged=diverged[i]))
+    return runs
+
+
+def _cross_entropy(outputs: Tensor, targets: Tensor, *, seed_axis: bool) -> Tensor:
+    """Mean cross-entropy of each seed: [S, ..., C] and targets [S, ...] → [S]; without the axis, a scalar."""
+    losses = F.cross_entropy(
+        outputs.flatten(0, -2), targets.flatten(), ignore_index=IGNORED, reduction="none"
+    ).view(targets.shape)
+    counted = targets != IGNORED
+    if not seed_axis:
+        return losses.sum() / counted.sum().clamp(min=1)
+    return losses.flatten(1).sum(1) / counted.flatten(1).sum(1).clamp(min=1)
+
+
+def _optimizer(recipe: Recipe, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    kinds: dict[str, Any] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+    made: torch.optim.Optimizer = kinds[recipe.optimizer](
+        parameters, lr=recipe.lr, weight_decay=recipe.weight_decay
+    )
+    return made
+
+
+def _clip(parameters: list[nn.Parameter], limit: float, *, seeds: int | None) -> None:
+    """Scale each seed's gradient to a norm of at most ``limit``."""
+    grads = [p.grad for p in parameters if p.grad is not None]
+    if seeds is None:
+        nn.utils.clip_grad_norm_(parameters, limit)
+        return
+    squares = torch.stack([g.reshape(seeds, -1).square().sum(1) for g in grads]).sum(0)
+    scale = (limit / squares.sqrt().clamp(min=1e-12)).clamp(max=1.0)
+    for g in grads:
+        g.mul_(scale.view(-1, *[1] * (g.dim() - 1)))
+
+
+def _non_finite(model: nn.Module, axis: bool, seeds: int) -> list[str]:
+    bad = [False] * seeds
+    for p in model.parameters():
+        rows = p.detach().reshape(seeds if axis else 1, -1)
+        for i, finite in enumerate(torch.isfinite(rows).all(1).tolist()):
+            bad[i] = bad[i] or not finite
+    return ["a weight was not finite at the end" if b else "" for b in bad]
