@@ -11,4 +11,14 @@ from memkit.training.recipe import Recipe
 
 __version__ = "0.1.0"
 
-__all__ = ["Arm", "Claim", "Contrast", "MemkitError", "MemkitWarning", "Recipe", "Verdict", "__version__", "claim"]
+__all__ = [
+    "Arm",
+    "Claim",
+    "Contrast",
+    "MemkitError",
+    "MemkitWarning",
+    "Recipe",
+    "Verdict",
+    "__version__",
+    "claim",
+]

@@ -1,4 +1,4 @@
-"""The one exception that a user of memkit can cause: a sentence that names what is wrong and what would be right."""
+"""The one exception that a user of memkit can cause: what is wrong and what would be right."""
 
 from __future__ import annotations
 
@@ -20,4 +20,4 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 class MemkitWarning(UserWarning):
-    """Something was mended or done differently, and the run goes on: a damaged entry of the store was retrained."""
+    """Something was mended or done differently, and the run goes on: a damaged run was trained again."""

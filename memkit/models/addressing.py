@@ -65,9 +65,7 @@ class Rule(nn.Module):
     ) -> None:
         super().__init__()
         if not binders or not queries:
-            raise ValueError(
-                "addressing='rule' needs the tokens `binders` and `queries` that the rule goes by"
-            )
+            raise ValueError("addressing='rule' needs the tokens `binders` and `queries` that the rule goes by")
         self.positions, self.sharpness = positions, sharpness
         self.binders, self.queries = binders, queries
         self.address = Linear(generators, width, slots)
@@ -115,9 +113,7 @@ class Factorised(nn.Module):
         chosen = torch.softmax(scores, 3).transpose(3, 4) @ recent
         to, what, whom = chosen.unbind(3)
         flat = recent.flatten(3)
-        gate, when = side_by_side(flat, self.gate, self.when).split_with_sizes(
-            [1, self.when_time.shape[2]], -1
-        )
+        gate, when = side_by_side(flat, self.gate, self.when).split_with_sizes([1, self.when_time.shape[2]], -1)
         when = when.transpose(2, 3) + self.when_time
         return Plan(
             write_address=torch.softmax(self.sharpness * self.address(to), -1),
@@ -145,9 +141,7 @@ class Unfactorised(nn.Module):
 
     def forward(self, tokens: Tensor, embedded: Tensor) -> Plan:
         flat = window(embedded).flatten(3)
-        gate, when = side_by_side(flat, self.gate, self.when).split_with_sizes(
-            [1, self.when_time.shape[2]], -1
-        )
+        gate, when = side_by_side(flat, self.gate, self.when).split_with_sizes([1, self.when_time.shape[2]], -1)
         when = when.transpose(2, 3) + self.when_time
         return Plan(
             write_address=torch.softmax(self.sharpness * self.write_address(flat), -1),

@@ -86,9 +86,7 @@ def log_capital(x: ArrayLike, *, mean: ArrayLike, bounds: tuple[float, float]) -
     return LogCapital(above=above, below=below)
 
 
-def betting_limits(
-    x: ArrayLike, *, bounds: tuple[float, float], alpha: float = 0.05
-) -> tuple[Floats, Floats]:
+def betting_limits(x: ArrayLike, *, bounds: tuple[float, float], alpha: float = 0.05) -> tuple[Floats, Floats]:
     """Limits of :func:`betting` for many experiments at once: ``x`` is (..., n), each limit is (...)."""
     low, high = bounds_pair(bounds)
     values = within_bounds(sample(x), (low, high))
@@ -117,9 +115,7 @@ def betting(x: ArrayLike, *, bounds: tuple[float, float], alpha: float = 0.05) -
     return Interval(estimate=estimate, low=low, high=high, level=1 - alpha, method="betting", n=len(values))
 
 
-def smallest_constant(
-    n: int, *, bounds: tuple[float, float], alpha: float = 0.05, null: float = 0.0
-) -> float:
+def smallest_constant(n: int, *, bounds: tuple[float, float], alpha: float = 0.05, null: float = 0.0) -> float:
     """The smallest effect that ``n`` seeds can show to exceed ``null``, where every seed shows that effect.
 
     Args:

@@ -192,9 +192,7 @@ class _Rule:
         if self.bounds is not None:
             low, high = bounds_pair(self.bounds)
             if not low < self.margin < high:
-                raise MemkitError(
-                    f"margin must lie strictly inside bounds ({low:g}, {high:g}); it is {self.margin!r}"
-                )
+                raise MemkitError(f"margin must lie strictly inside bounds ({low:g}, {high:g}); it is {self.margin!r}")
         elif self.assume == "bounded":
             raise MemkitError(
                 'bounds must be the least and greatest difference that can occur, unless assume is "normal"'
@@ -203,9 +201,7 @@ class _Rule:
     def admit(self, x: Floats) -> Floats:
         """``x``, (..., n), once it is what the look and the bounds promise."""
         if x.shape[-1] != self.look.n:
-            raise MemkitError(
-                f"differences must be the {self.look.n} seeds of the look; {x.shape[-1]} were given"
-            )
+            raise MemkitError(f"differences must be the {self.look.n} seeds of the look; {x.shape[-1]} were given")
         return x if self.bounds is None else within_bounds(x, self.bounds, name="differences")
 
     def read(self, x: Floats) -> _Reading:

@@ -88,9 +88,7 @@ def student_t(x: ArrayLike, *, level: float = 0.95) -> Interval:
     values = single(x)
     low, high = t_limits(values, level=level)
     estimate = float(moments(values).mean)
-    return Interval(
-        estimate=estimate, low=float(low), high=float(high), level=level, method="student-t", n=len(values)
-    )
+    return Interval(estimate=estimate, low=float(low), high=float(high), level=level, method="student-t", n=len(values))
 
 
 def t_test(x: ArrayLike, *, null: float = 0.0) -> TTest:

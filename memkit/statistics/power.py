@@ -85,9 +85,7 @@ def minimum_detectable_effect(sd: float, n: int, *, alpha: float = 0.05, power: 
     n = count(n, name="n")
     alpha = probability(alpha, name="alpha")
     if not probability(power, name="power") > alpha:
-        raise MemkitError(
-            f"power must exceed alpha = {alpha:g}, which an effect of 0 already has; it is {power!r}"
-        )
+        raise MemkitError(f"power must exceed alpha = {alpha:g}, which an effect of 0 already has; it is {power!r}")
     if n == 1:
         return math.inf
     low, high = 0.0, 1.0

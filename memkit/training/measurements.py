@@ -30,9 +30,7 @@ def load_measurement(store: Store, key: str) -> Any:
     try:
         return read_json(path)
     except ValueError as error:
-        warnings.warn(
-            f"the stored measurement {path} {error}; it is measured again", MemkitWarning, stacklevel=2
-        )
+        warnings.warn(f"the stored measurement {path} {error}; it is measured again", MemkitWarning, stacklevel=2)
         return None
 
 

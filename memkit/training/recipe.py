@@ -101,9 +101,7 @@ class Recipe:
         known = _model_options(self.model)
         for name in self.options:
             if known is not None and name not in known:
-                raise MemkitError(
-                    f"Recipe: {_name(self.model)} takes no option {name!r}{nearest(name, known)}"
-                )
+                raise MemkitError(f"Recipe: {_name(self.model)} takes no option {name!r}{nearest(name, known)}")
             check(name not in _RESERVED, f"the option {name!r} is given by the trainer; leave it out")
         try:
             json.dumps(dict(self.options), allow_nan=False)
@@ -209,9 +207,7 @@ def _task_to_json(task: Any) -> Any:
         return reference(task)
     if isinstance(task, type) or not is_dataclass(task) or not getattr(task, "__dataclass_params__").frozen:  # noqa: B009
         hint = f"; write {task.__name__}(...)" if isinstance(task, type) else ""
-        raise MemkitError(
-            f"Recipe: the task {task!r} must be a function or an instance of a frozen dataclass{hint}"
-        )
+        raise MemkitError(f"Recipe: the task {task!r} must be a function or an instance of a frozen dataclass{hint}")
     return _to_json(task)
 
 
@@ -231,17 +227,11 @@ def _to_json(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         own = {f.name: _to_json(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
         if "type" in own:
-            raise MemkitError(
-                f"Recipe: a field of the task {type(value).__name__} is called 'type'; rename it"
-            )
+            raise MemkitError(f"Recipe: a field of the task {type(value).__name__} is called 'type'; rename it")
         return {"type": reference(type(value)), **own}
     if isinstance(value, (tuple, list)):
         return [_to_json(item) for item in value]
-    if (
-        isinstance(value, (str, int, bool))
-        or value is None
-        or (isinstance(value, float) and math.isfinite(value))
-    ):
+    if isinstance(value, (str, int, bool)) or value is None or (isinstance(value, float) and math.isfinite(value)):
         return value
     raise MemkitError(f"Recipe: {value!r} in a task is not of a JSON type")
 

@@ -115,14 +115,10 @@ class Store:
         except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
             # First out of the way: where warnings are errors, the next line ends the run.
             self._discard(entry)
-            warnings.warn(
-                f"the stored run {entry} {_why(error)}; it is trained again", MemkitWarning, stacklevel=2
-            )
+            warnings.warn(f"the stored run {entry} {_why(error)}; it is trained again", MemkitWarning, stacklevel=2)
             return None
 
-    def save(
-        self, digest: str, recipe: Mapping[str, Any], run: TrainedRun, *, made: Mapping[str, Any]
-    ) -> None:
+    def save(self, digest: str, recipe: Mapping[str, Any], run: TrainedRun, *, made: Mapping[str, Any]) -> None:
         """Write a run, whole or not at all.
 
         Args:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def stream_seed(seed: int, *names: str) -> int:
-    """A 63-bit seed for the stream ``names`` of ``seed``: the same on every machine, another for other names."""
+    """A 63-bit seed for the stream ``names`` of ``seed``: the same everywhere, another for other names."""
     text = "/".join((str(seed), *names))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 

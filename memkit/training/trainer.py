@@ -111,9 +111,7 @@ def build(recipe: Recipe, seeds: Sequence[int]) -> nn.Module:
         with _drawing_from(seed, "initial values", recipe.stream):
             model = recipe.model(**options)
     if not isinstance(model, nn.Module):
-        raise MemkitError(
-            f"Recipe: {recipe.model!r} made a {type(model).__name__}; it should make a torch.nn.Module"
-        )
+        raise MemkitError(f"Recipe: {recipe.model!r} made a {type(model).__name__}; it should make a torch.nn.Module")
     return model
 
 
@@ -209,9 +207,9 @@ def _train_cohort(
 
 def _cross_entropy(outputs: Tensor, targets: Tensor, *, seed_axis: bool) -> Tensor:
     """Mean cross-entropy of each seed: [S, ..., C] and targets [S, ...] → [S]; without the axis, a scalar."""
-    losses = F.cross_entropy(
-        outputs.flatten(0, -2), targets.flatten(), ignore_index=IGNORED, reduction="none"
-    ).view(targets.shape)
+    losses = F.cross_entropy(outputs.flatten(0, -2), targets.flatten(), ignore_index=IGNORED, reduction="none").view(
+        targets.shape
+    )
     counted = targets != IGNORED
     if not seed_axis:
         return losses.sum() / counted.sum().clamp(min=1)
@@ -220,9 +218,7 @@ def _cross_entropy(outputs: Tensor, targets: Tensor, *, seed_axis: bool) -> Tens
 
 def _optimizer(recipe: Recipe, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
     kinds: dict[str, Any] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
-    made: torch.optim.Optimizer = kinds[recipe.optimizer](
-        parameters, lr=recipe.lr, weight_decay=recipe.weight_decay
-    )
+    made: torch.optim.Optimizer = kinds[recipe.optimizer](parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
     return made
 
 

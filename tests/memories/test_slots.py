@@ -11,9 +11,7 @@ from memkit.memories import slots
 
 
 @settings(deadline=None)  # the first call warms torch up
-@given(
-    seed=st.integers(0, 2**31), count=st.integers(1, 5), writing=st.sampled_from(["additive", "overwriting"])
-)
+@given(seed=st.integers(0, 2**31), count=st.integers(1, 5), writing=st.sampled_from(["additive", "overwriting"]))
 def test_write_and_read_follow_the_equations(seed: int, count: int, writing: slots.Writing) -> None:
     g = torch.Generator().manual_seed(seed)
     state = torch.randn(2, 3, count, 4, generator=g)
@@ -71,9 +69,7 @@ def test_an_unknown_way_of_writing_is_refused() -> None:
 
 
 @settings(deadline=None)
-@given(
-    seed=st.integers(0, 2**31), steps=st.integers(1, 6), writing=st.sampled_from(["additive", "overwriting"])
-)
+@given(seed=st.integers(0, 2**31), steps=st.integers(1, 6), writing=st.sampled_from(["additive", "overwriting"]))
 def test_the_closed_form_is_what_stepping_gives(seed: int, steps: int, writing: slots.Writing) -> None:
     g = torch.Generator().manual_seed(seed)
     writes, reads = (torch.softmax(4 * torch.randn(2, 3, steps, 5, generator=g), -1) for _ in range(2))

@@ -62,9 +62,7 @@ def test_shapes_and_the_leading_seed_axis(name: str) -> None:
         assert tensor.shape[0] == len(seeds), part
     losses(model, seeds)
     unused = [part for part, parameter in model.named_parameters() if parameter.grad is None]
-    assert all(name.startswith("rule-static") and part.startswith("addressing.value") for part in unused), (
-        unused
-    )
+    assert all(name.startswith("rule-static") and part.startswith("addressing.value") for part in unused), unused
 
 
 @settings(max_examples=12, deadline=None)

@@ -11,9 +11,7 @@ ARMS = (FACTORISED_SLOTS, UNFACTORISED_SLOTS, LSTM, TRANSFORMER)
 
 
 def parameters(recipe: Recipe) -> int:
-    return parameters_per_seed(
-        recipe.model(generators=[generator(0, "init")], **recipe.task.sizes, **recipe.options)
-    )
+    return parameters_per_seed(recipe.model(generators=[generator(0, "init")], **recipe.task.sizes, **recipe.options))
 
 
 def test_no_control_is_smaller_than_the_slots_by_more_than_a_tenth() -> None:

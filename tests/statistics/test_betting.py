@@ -43,13 +43,9 @@ def test_the_limits_are_where_the_capital_reaches_40(x: np.ndarray) -> None:
     interval = betting(x, bounds=(-1, 1))
     assert -1 <= interval.low <= interval.estimate <= interval.high <= 1
     if interval.low > -1 + 1e-6:
-        assert log_capital(x, mean=interval.low, bounds=(-1, 1)).above == pytest.approx(
-            math.log(40), abs=1e-7
-        )
+        assert log_capital(x, mean=interval.low, bounds=(-1, 1)).above == pytest.approx(math.log(40), abs=1e-7)
     if interval.high < 1 - 1e-6:
-        assert log_capital(x, mean=interval.high, bounds=(-1, 1)).below == pytest.approx(
-            math.log(40), abs=1e-7
-        )
+        assert log_capital(x, mean=interval.high, bounds=(-1, 1)).below == pytest.approx(math.log(40), abs=1e-7)
 
 
 @given(samples)
@@ -98,9 +94,7 @@ def test_many_experiments_at_once_are_the_same_as_one_by_one() -> None:
     assert betting_limits(x[:0], bounds=(-1, 1))[0].shape == (0, 4)
 
 
-@pytest.mark.parametrize(
-    ("n", "on_the_grid", "half_width"), [(8, 0.76, 0.43), (16, 0.33, 0.25), (32, 0.16, 0.13)]
-)
+@pytest.mark.parametrize(("n", "on_the_grid", "half_width"), [(8, 0.76, 0.43), (16, 0.33, 0.25), (32, 0.16, 0.13)])
 def test_what_so_many_seeds_can_show_at_best(n: int, on_the_grid: float, half_width: float) -> None:
     """DESIGN.md's numbers: the smallest hundredth that can be shown, the interval of seeds all 0."""
     smallest = smallest_constant(n, bounds=(-1, 1))
@@ -129,9 +123,7 @@ def test_seeds_at_a_bound(value: float) -> None:
     assert (at_high.below == np.inf) == (value < 1)
 
 
-@pytest.mark.parametrize(
-    "x", [[5e-324] * 3, [1e-300, 1.0], [1e-250] * 40, [1.0] + [0.0] * 2000, [1e-9] + [0.0] * 31]
-)
+@pytest.mark.parametrize("x", [[5e-324] * 3, [1e-300, 1.0], [1e-250] * 40, [1.0] + [0.0] * 2000, [1e-9] + [0.0] * 31])
 def test_extremes_neither_overflow_nor_leave_the_bounds(x: list[float]) -> None:
     interval = betting(x, bounds=(0, 1))
     assert 0 <= interval.low <= interval.estimate <= interval.high <= 1

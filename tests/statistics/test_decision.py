@@ -99,9 +99,7 @@ def test_the_outcome_follows_from_the_intervals_shown(
     refuted = t.below(margin) and bet.below(margin)
     assert not (supported and refuted)
     equivalent = look.n >= 16 and decision.tost_p < look.alpha / share and bet.inside(-sesoi, sesoi)
-    expected = (
-        "supported" if supported else "refuted" if refuted else "equivalent" if equivalent else "inconclusive"
-    )
+    expected = "supported" if supported else "refuted" if refuted else "equivalent" if equivalent else "inconclusive"
     assert decision.outcome == expected
     assert str(decide_many(x, look=look, bounds=BOUNDS, margin=margin, sesoi=sesoi, share=share)) == expected
 
@@ -115,9 +113,7 @@ def test_swapping_the_arms_swaps_the_verdict(drawn: tuple[Look, np.ndarray]) -> 
 
 
 @given(at_a_look, st.randoms(use_true_random=False))
-def test_the_order_of_seeds_within_a_look_does_not_matter(
-    drawn: tuple[Look, np.ndarray], random: object
-) -> None:
+def test_the_order_of_seeds_within_a_look_does_not_matter(drawn: tuple[Look, np.ndarray], random: object) -> None:
     look, x = drawn
     shuffled = x.tolist()
     random.shuffle(shuffled)  # type: ignore[attr-defined]

@@ -44,9 +44,7 @@ def written(task: BindingTask, row: int) -> tuple[str, str]:
         (Rebinding(), 0, "X means walk do X then X means jump do X", "WALK JUMP"),
     ],
 )
-def test_a_task_reads_as_its_docstring_draws_it(
-    task: BindingTask, row: int, command: str, answer: str
-) -> None:
+def test_a_task_reads_as_its_docstring_draws_it(task: BindingTask, row: int, command: str, answer: str) -> None:
     assert written(task, row) == (command, answer)
 
 

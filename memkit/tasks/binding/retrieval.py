@@ -30,9 +30,7 @@ class Retrieval(BindingTask):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 1 <= self.stored <= min(self.variables, self.actions):
-            raise ValueError(
-                f"stored must be between 1 and the number of variables and of actions, not {self.stored}"
-            )
+            raise ValueError(f"stored must be between 1 and the number of variables and of actions, not {self.stored}")
 
     def rows(self) -> Iterator[Row]:
         words = self.vocabulary

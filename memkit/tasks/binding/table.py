@@ -131,9 +131,7 @@ class BindingTask(ABC):
                 if token >= actions:
                     blanked = (place, *tokens[:place], *tokens[place + 1 :])
                     alike.setdefault(blanked, []).append(row)
-        pairs = [
-            (one, other) for rows in alike.values() for at, one in enumerate(rows) for other in rows[at + 1 :]
-        ]
+        pairs = [(one, other) for rows in alike.values() for at, one in enumerate(rows) for other in rows[at + 1 :]]
         before, after = torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).unbind(1)
         return (inputs[before], targets[before]), (inputs[after], targets[after])
 
@@ -175,9 +173,7 @@ def whole(task: BindingTask) -> Table:
     for row in task.rows():
         rows.append(row)
         if len(rows) > MOST_COMMANDS:
-            raise ValueError(
-                f"{task} has more than {MOST_COMMANDS} commands: take fewer variables or actions"
-            )
+            raise ValueError(f"{task} has more than {MOST_COMMANDS} commands: take fewer variables or actions")
     length = max(len(row.tokens) for row in rows)
     positions = max(len(row.answers) for row in rows)
     binds = torch.zeros(len(rows), task.variables, task.actions, dtype=torch.bool)

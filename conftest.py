@@ -1,0 +1,3 @@
+"""Loads the studies' fixtures, for claims and tests alike."""
+
+pytest_plugins = ["fixtures.binding"]

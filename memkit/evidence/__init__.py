@@ -1,0 +1,34 @@
+"""Claims and what was found: contrasts, observations, verdicts, registration, the evidence file, reports."""
+
+from memkit.evidence.claim import EXPECTATIONS, Arm, Claim, Contrast, claim, claim_of
+from memkit.evidence.evidence import ClaimEvidence, Evidence, load, recompute
+from memkit.evidence.gate import Gate, gate
+from memkit.evidence.observation import Observation, observe
+from memkit.evidence.registration import DEVELOPMENT_SEEDS, Lock, Registration, lock_path
+from memkit.evidence.verdict import Finding, Judgement, Verdict, differences, judge
+
+__all__ = [
+    "DEVELOPMENT_SEEDS",
+    "EXPECTATIONS",
+    "Arm",
+    "Claim",
+    "ClaimEvidence",
+    "Contrast",
+    "Evidence",
+    "Finding",
+    "Gate",
+    "Judgement",
+    "Lock",
+    "Observation",
+    "Registration",
+    "Verdict",
+    "claim",
+    "claim_of",
+    "differences",
+    "gate",
+    "judge",
+    "load",
+    "lock_path",
+    "observe",
+    "recompute",
+]

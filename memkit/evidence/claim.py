@@ -1,0 +1,434 @@
+"""What is claimed: contrasts between arms, registered before the seeds that decide are looked at.
+
+A claim is data. The plugin reads from it which models to train on which seeds, the statistics read from it
+how the observations are judged, and its digest is what ``claims.lock`` registers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import KW_ONLY, asdict, dataclass, field, replace
+from typing import Any, Literal, TypeVar
+
+from memkit.errors import MemkitError, nearest
+from memkit.source import function_digest
+from memkit.statistics import LOOKS
+
+EXPECTATIONS = ("supported", "refuted", "equivalent", "not_supported", "open")
+DEFAULT_SEEDS = 16
+_ID = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)+")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What a name in a claim stands for.
+
+    Attributes:
+        recipe: what is trained (a :class:`memkit.Recipe`), or ``None`` where the test itself fits the model.
+            In evidence that was read from a file: the recipe's JSON.
+        intervention: a function of the trained model, applied before the test sees it (memory off, slots
+            shuffled): ``intervention(model) -> model``. In evidence from a file: its name.
+    """
+
+    recipe: Any = None
+    intervention: Callable[[Any], Any] | str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The recipe's JSON and the intervention's name."""
+        recipe = self.recipe.to_json() if hasattr(self.recipe, "to_json") else self.recipe
+        name = self.intervention
+        if callable(name):
+            name = f"{name.__module__}:{name.__qualname__}"
+        return {"recipe": recipe, "intervention": name}
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Treatment over control on a metric, paired by seed; a positive difference favours the treatment.
+
+    Attributes:
+        treatment: the arm, or derived quantity, that should be better (the only positional argument).
+        over: the control: an arm, or a number (a chance level).
+        metric: what is measured, in the words of the report: "accuracy".
+        bounds: the least and the greatest value that the metric can take. The betting interval stands on
+            them; ``None`` only with ``assume="normal"``.
+        direction: "higher" where more of the metric is better, "lower" for a loss.
+        margin: the difference that has to be exceeded, in units of the metric.
+        sesoi: the smallest effect size of interest, in units of the metric; EQUIVALENT needs it.
+        assume: "bounded": both intervals decide. "normal": Student's t decides alone, and the verdict says
+            so.
+    """
+
+    treatment: str
+    _: KW_ONLY
+    over: str | float
+    metric: str
+    bounds: tuple[float, float] | None = None
+    direction: Literal["higher", "lower"] = "higher"
+    margin: float = 0.0
+    sesoi: float | None = None
+    assume: Literal["bounded", "normal"] = "bounded"
+
+    def __post_init__(self) -> None:
+        where = f"Contrast({self.treatment!r}, over={self.over!r})"
+
+        def check(ok: bool, message: str) -> None:
+            if not ok:
+                raise MemkitError(f"{where}: {message}")
+
+        check(
+            isinstance(self.treatment, str) and bool(self.treatment),
+            "the treatment must be the name of an arm",
+        )
+        number = not isinstance(self.over, str)
+        check(
+            _real(self.over) if number else bool(self.over),
+            "over= must be the name of an arm or a finite number, such as a chance level",
+        )
+        check(self.over != self.treatment, "treatment and control are the same arm; name two different ones")
+        check(
+            isinstance(self.metric, str) and bool(self.metric),
+            'metric= must name what is measured: "accuracy"',
+        )
+        check(self.direction in ("higher", "lower"), f'direction={self.direction!r} must be "higher" or "lower"')
+        check(self.assume in ("bounded", "normal"), f'assume={self.assume!r} must be "bounded" or "normal"')
+        check(_real(self.margin), f"margin={self.margin!r} must be a finite number")
+        check(
+            self.sesoi is None or (_real(self.sesoi) and self.sesoi > 0),
+            f"sesoi={self.sesoi!r} must be a positive number, in units of the metric",
+        )
+        for name in ("over", "margin", "sesoi"):  # 0 and 0.0 are one claim, with one digest
+            if _real(value := getattr(self, name)):
+                object.__setattr__(self, name, float(value))
+        if self.bounds is None:
+            check(
+                self.assume == "normal",
+                "declare the values the metric can take, bounds=(0, 1), or waive the betting interval with "
+                'assume="normal"',
+            )
+            return
+        check(
+            isinstance(self.bounds, (tuple, list))
+            and len(self.bounds) == 2
+            and all(_real(b) for b in self.bounds)
+            and self.bounds[0] < self.bounds[1],
+            f"bounds={self.bounds!r} must be two finite numbers, the lower first",
+        )
+        object.__setattr__(self, "bounds", (float(self.bounds[0]), float(self.bounds[1])))
+        low, high = self.bounds
+        if number:
+            check(
+                low <= float(self.over) <= high,
+                f"the control {self.over!r} lies outside bounds={self.bounds!r}",
+            )
+        low, high = self.difference_bounds or (-math.inf, math.inf)
+        check(
+            low < self.margin < high,
+            f"margin={self.margin!r} must lie inside the differences' bounds ({low}, {high})",
+        )
+        check(
+            self.sesoi is None or self.sesoi < max(-low, high),
+            f"sesoi={self.sesoi!r} must be smaller than the largest possible difference, {max(-low, high)}",
+        )
+
+    @property
+    def label(self) -> str:
+        """``dynamic over static``, as tables print it."""
+        return (
+            f"{self.treatment} over {self.over:g}"
+            if not isinstance(self.over, str)
+            else f"{self.treatment} over {self.over}"
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The arms or derived quantities that a test has to measure for this contrast."""
+        return (self.treatment, self.over) if isinstance(self.over, str) else (self.treatment,)
+
+    @property
+    def difference_bounds(self) -> tuple[float, float] | None:
+        """The least and the greatest value that the signed difference can take."""
+        if self.bounds is None:
+            return None
+        low, high = self.bounds
+        if isinstance(self.over, str):
+            return (low - high, high - low)
+        ends = (low - float(self.over), high - float(self.over))
+        return ends if self.direction == "higher" else (-ends[1], -ends[0])
+
+    def difference(self, treatment: float, control: float) -> float:
+        """The signed difference of one seed. A value that is not finite counts as the worst that bounds
+        allow.
+
+        Returns:
+            The difference, positive in the treatment's favour; nan where a value is not finite and no bounds
+            are declared.
+        """
+        if math.isfinite(treatment) and math.isfinite(control):
+            return treatment - control if self.direction == "higher" else control - treatment
+        if self.bounds is None:
+            return math.nan
+        worst, best = self.bounds if self.direction == "higher" else self.bounds[::-1]
+        treatment = treatment if math.isfinite(treatment) else worst
+        control = control if math.isfinite(control) else best
+        return treatment - control if self.direction == "higher" else control - treatment
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types, every field."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Contrast:
+        """The contrast that :meth:`to_json` wrote."""
+        options = dict(data)
+        if options.get("bounds") is not None:
+            options["bounds"] = tuple(options["bounds"])
+        return cls(options.pop("treatment"), **options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A scientific claim: what is compared, on how many seeds, and which verdict is expected.
+
+    Attributes:
+        id: ``study/name``, lower case, unique in the suite.
+        statement: the sentence that is tested.
+        arms: name → :class:`Arm`.
+        contrasts: all of them must hold for the claim to be SUPPORTED (intersection–union, no correction).
+        source: where the claim comes from, with its number.
+        expect: the verdict that was registered; anything else fails.
+        seeds: the most seeds the claim may use: 8, 16 or 32, the sizes of the looks. None: the run's default, which
+            ``--seeds`` can raise.
+        headline: part of the short run.
+        derived: names of quantities that the test returns besides its arms (a slope, an interaction).
+        requires: preconditions, such as "the memory changes predictions"; unmet, the claim is INCOMPLETE.
+        positive_control: for ``expect="equivalent"``: what must be SUPPORTED on the same seeds, or the
+            equivalence may only show that the measurement is blunt.
+        gate: whether the verdict can fail the run. By default every claim does, but for ``open`` ones and
+            those that assume normality.
+        test: digest of the test function's syntax tree (set by :func:`claim`).
+    """
+
+    id: str
+    statement: str
+    arms: Mapping[str, Arm]
+    contrasts: tuple[Contrast, ...]
+    source: str = ""
+    expect: str = "supported"
+    seeds: int | None = None
+    headline: bool = False
+    derived: tuple[str, ...] = ()
+    requires: tuple[Contrast, ...] = ()
+    positive_control: Contrast | None = None
+    gate: bool | None = None
+    test: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        where = f"claim {self.id!r}"
+        if not isinstance(self.id, str) or not _ID.fullmatch(self.id):
+            raise MemkitError(f"{where}: an id reads study/name, in lower case, digits, '-', '_' and '.'")
+        if not isinstance(self.statement, str) or not self.statement.strip():
+            raise MemkitError(f"{where}: the statement is empty; write the sentence that is tested")
+        for name in (*self.arms, *self.derived):
+            if not isinstance(name, str) or not name:
+                raise MemkitError(f"{where}: {name!r} is no name for an arm; give a text")
+        if not self.arms:
+            raise MemkitError(f'{where}: no arms; give arms={{"name": recipe, ...}}, or names that the test measures')
+        if not self.contrasts:
+            raise MemkitError(
+                f'{where}: no contrast; say what is compared, contrasts=[Contrast("treatment", over="control", ...)]'
+            )
+        if self.expect not in EXPECTATIONS:
+            raise MemkitError(
+                f"{where}: expect={self.expect!r} is not a verdict{nearest(str(self.expect), EXPECTATIONS)}"
+            )
+        sizes = [look.n for look in LOOKS]
+        if self.seeds is not None and (not isinstance(self.seeds, int) or self.seeds not in sizes):
+            raise MemkitError(f"{where}: seeds={self.seeds!r} must be one of {sizes}, the sizes of the looks")
+        if not isinstance(self.headline, bool) or self.gate not in (None, True, False):
+            raise MemkitError(
+                f"{where}: headline={self.headline!r}, gate={self.gate!r}: headline is True or False, gate too or None"
+            )
+        if not isinstance(self.source, str):
+            raise MemkitError(f"{where}: source={self.source!r} must be a text: where the claim was made")
+        for contrast in self.all_contrasts:
+            if not isinstance(contrast, Contrast):
+                raise MemkitError(
+                    f'{where}: {contrast!r} is no Contrast; write Contrast("treatment", over="control", ...)'
+                )
+        known = {*self.arms, *self.derived}
+        for name in self.derived:
+            if name in self.arms:
+                raise MemkitError(f"{where}: {name!r} is an arm and a derived quantity; rename one of them")
+        for contrast in self.all_contrasts:
+            for name in contrast.names:
+                if name not in known:
+                    raise MemkitError(
+                        f"{where}: the contrast «{contrast.label}» names an unknown arm {name!r}{nearest(name, known)}"
+                    )
+        if self.expect == "equivalent":
+            if self.positive_control is None:
+                raise MemkitError(
+                    f"{where}: a claim of equivalence needs positive_control=Contrast(...), an effect that "
+                    "the same measurement does find"
+                )
+            blunt = [c.label for c in self.contrasts if c.sesoi is None]
+            if blunt:
+                raise MemkitError(f"{where}: equivalence needs sesoi= on every contrast; «{blunt[0]}» has none")
+
+    def planned(self, asked: int | None) -> int:
+        """How many seeds a run uses: what the claim declares, or 16, capped or (where it declares none) raised.
+
+        Args:
+            asked: ``--seeds``, or None where the run did not say.
+        """
+        if asked is None:
+            return self.seeds or DEFAULT_SEEDS
+        return min(asked, self.seeds) if self.seeds else asked
+
+    @property
+    def study(self) -> str:
+        """The id's first part."""
+        return self.id.split("/", 1)[0]
+
+    @property
+    def all_contrasts(self) -> tuple[Contrast, ...]:
+        """Contrasts, preconditions and the positive control."""
+        control = (self.positive_control,) if self.positive_control is not None else ()
+        return (*self.contrasts, *self.requires, *control)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The distinct metrics, in order of appearance."""
+        return tuple(dict.fromkeys(contrast.metric for contrast in self.all_contrasts))
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The names that the test has to return: every arm and derived quantity."""
+        return (*self.arms, *self.derived)
+
+    @property
+    def gates(self) -> bool:
+        """Whether the claim's verdict can fail a run."""
+        if self.expect == "open":
+            return False
+        normal = any(contrast.assume == "normal" for contrast in self.contrasts)
+        return self.gate if self.gate is not None else not normal
+
+    @property
+    def digest(self) -> str:
+        """What registration fixes: everything but the source's wording and ``headline``; 32 hex digits."""
+        data = {k: v for k, v in self.to_json().items() if k not in ("source", "headline")}
+        text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types, every field."""
+        return {
+            "id": self.id,
+            "statement": self.statement,
+            "arms": {name: arm.to_json() for name, arm in self.arms.items()},
+            "contrasts": [contrast.to_json() for contrast in self.contrasts],
+            "source": self.source,
+            "expect": self.expect,
+            "seeds": self.seeds,
+            "headline": self.headline,
+            "derived": list(self.derived),
+            "requires": [contrast.to_json() for contrast in self.requires],
+            "positive_control": self.positive_control.to_json() if self.positive_control else None,
+            "gate": self.gate,
+            "test": self.test,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Claim:
+        """The claim that :meth:`to_json` wrote; its arms hold the recipes' JSON."""
+        fields = dict(data)
+        fields["arms"] = {name: Arm(**arm) for name, arm in data["arms"].items()}
+        for name in ("contrasts", "requires"):
+            fields[name] = tuple(Contrast.from_json(contrast) for contrast in data[name])
+        fields["derived"] = tuple(data["derived"])
+        if data["positive_control"] is not None:
+            fields["positive_control"] = Contrast.from_json(data["positive_control"])
+        return cls(**fields)
+
+
+def claim(
+    id: str,
+    statement: str,
+    /,
+    *,
+    arms: Mapping[str, Any] | Iterable[str] = (),
+    contrasts: Iterable[Contrast] = (),
+    source: str = "",
+    expect: str = "supported",
+    seeds: int | None = None,
+    headline: bool = False,
+    derived: Iterable[str] = (),
+    requires: Iterable[Contrast] = (),
+    positive_control: Contrast | None = None,
+    gate: bool | None = None,
+    **unknown: Any,
+) -> Callable[[F], F]:
+    """Make a test function the measurement of a claim.
+
+    The function runs once a seed, with the fixtures it asks for (``seed``, ``arms``, ``trained``, and any of
+    the project's own), and returns one number an arm, ``{name: value}``, or, with several metrics,
+    ``{name: {metric: value}}``.
+
+    Args:
+        id: ``study/name``.
+        statement: the sentence that is tested.
+        arms: name → recipe, or name → :class:`Arm`; or only names, where the test fits its models itself.
+        contrasts: see :class:`Contrast`.
+
+    The other options are described at :class:`Claim`.
+
+    Raises:
+        MemkitError: a sentence that names the field and what would be right.
+    """
+    if unknown:
+        options = [name for name, p in inspect.signature(claim).parameters.items() if p.kind is p.KEYWORD_ONLY]
+        name = next(iter(unknown))
+        raise MemkitError(f"claim {id!r}: unknown option {name!r}{nearest(name, options)}")
+    lists = {"arms": arms, "contrasts": contrasts, "derived": derived, "requires": requires}
+    for option, value in lists.items():
+        if isinstance(value, (str, Contrast)) or not isinstance(value, Iterable):
+            raise MemkitError(f"claim {id!r}: {option}={value!r} must be a list, also of one")
+    pairs = arms.items() if isinstance(arms, Mapping) else ((name, None) for name in arms)
+    made = Claim(
+        id=id,
+        statement=statement,
+        arms={name: value if isinstance(value, Arm) else Arm(value) for name, value in pairs},
+        contrasts=tuple(contrasts),
+        source=source,
+        expect=expect,
+        seeds=seeds,
+        headline=headline,
+        derived=tuple(derived),
+        requires=tuple(requires),
+        positive_control=positive_control,
+        gate=gate,
+    )
+
+    def attach(function: F) -> F:
+        function.__memkit_claim__ = replace(made, test=function_digest(function))  # type: ignore[attr-defined]
+        return function
+
+    return attach
+
+
+def _real(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def claim_of(function: Any) -> Claim | None:
+    """The claim that :func:`claim` attached to a test function, if it did."""
+    return getattr(function, "__memkit_claim__", None)

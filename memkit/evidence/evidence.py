@@ -1,0 +1,258 @@
+"""The evidence of a run: every claim with its observations, intervals and verdict, as one JSON file.
+
+The file holds all that the verdicts were computed from, so they can be computed again from it alone
+(:func:`recompute`), without torch and without the models. What it cannot show is that the observations
+themselves are true: that takes training a seed again, ``memkit reproduce``.
+
+Schema 1::
+
+    schema      1
+    created     when, ISO 8601, UTC
+    provenance  memkit, python, numpy, torch, platform, device, command, commit, dirty, lock (digest), options
+    claims      a list; each:
+      claim         id, statement, arms (name → recipe, intervention), contrasts, source, expect, seeds,
+                    headline, derived, requires, positive_control, gate, test (digest of the test function)
+      digest        of the claim, as the lock registers it
+      nodeid        of the test, without the seed
+      registration  status, attempt, first_seed
+      planned       seeds of this run, in the order of the looks
+      observations  rows [seed, arm, metric, value or null, reason]
+      failures      seed → why the test raised, or its worker died
+      judgement     verdict, look, n, indication, missing, notes, findings (one a contrast: verdict, estimate,
+                    n, intervals with method, level, low, high; p, tost_p, provisional, negligible,
+                    planning, notes)
+      outcome       passed, failed or skipped, and reason
+      arms          name → digest of the trained recipe, parameters, state size
+      cost          CPU seconds: trained (its models, whenever that was), measured; reused: share of the seeds
+                    whose measurement came from the store
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memkit.errors import MemkitError
+from memkit.evidence.claim import Claim
+from memkit.evidence.gate import Gate, gate
+from memkit.evidence.observation import Observation
+from memkit.evidence.registration import Registration
+from memkit.evidence.verdict import Judgement, Verdict, judge
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA = 1
+# What reading JSON of another form than the schema's can raise.
+_DAMAGED = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimEvidence:
+    """One claim's part of the evidence; see the module's schema for the fields."""
+
+    claim: Claim
+    nodeid: str
+    registration: Registration
+    planned: tuple[int, ...]
+    observations: tuple[Observation, ...]
+    judgement: Judgement
+    gate: Gate
+    failures: Mapping[int, str] = field(default_factory=dict)
+    arms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    cost: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The claim's verdict."""
+        return self.judgement.verdict
+
+    @property
+    def seen(self) -> tuple[int, ...]:
+        """The planned seeds that were observed, in the order of the looks."""
+        observed = {observation.seed for observation in self.observations}
+        return tuple(seed for seed in self.planned if seed in observed)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types, as the schema says."""
+        return {
+            "claim": self.claim.to_json(),
+            "digest": self.claim.digest,
+            "nodeid": self.nodeid,
+            "registration": {
+                "status": self.registration.status,
+                "attempt": self.registration.attempt,
+                "first_seed": self.registration.first_seed,
+            },
+            "planned": list(self.planned),
+            "observations": [observation.to_json() for observation in self.observations],
+            "failures": {str(seed): reason for seed, reason in self.failures.items()},
+            "judgement": self.judgement.to_json(),
+            "outcome": {"outcome": self.gate.outcome, "reason": self.gate.reason},
+            "arms": {name: dict(arm) for name, arm in self.arms.items()},
+            "cost": dict(self.cost),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ClaimEvidence:
+        """Read one claim; the judgement is computed from the observations, not read."""
+        claim = Claim.from_json(data["claim"])
+        registration = Registration(**data["registration"])
+        observations = tuple(Observation.from_json(claim.id, row) for row in data["observations"])
+        if len({(o.seed, o.arm, o.metric) for o in observations}) < len(observations):
+            raise MemkitError(f"claim {claim.id!r} has two observations of one arm and seed")
+        planned = tuple(int(seed) for seed in data["planned"])
+        return cls(
+            claim=claim,
+            nodeid=data["nodeid"],
+            registration=registration,
+            planned=planned,
+            observations=observations,
+            judgement=judge(claim, observations, planned=planned, development=registration.development),
+            gate=Gate(data["outcome"]["outcome"], data["outcome"]["reason"]),
+            failures={int(seed): str(reason) for seed, reason in data["failures"].items()},
+            arms=data["arms"],
+            cost=data["cost"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """The evidence of a run."""
+
+    created: str
+    provenance: Mapping[str, Any]
+    claims: tuple[ClaimEvidence, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types, as the schema says."""
+        return {
+            "schema": SCHEMA,
+            "created": self.created,
+            "provenance": dict(self.provenance),
+            "claims": [claim.to_json() for claim in self.claims],
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Tidy, one row an observation: study, claim, seed, arm, metric, value, reason, used, verdict."""
+        import pandas as pd
+
+        columns = ["study", "claim", "seed", "arm", "metric", "value", "reason", "used", "verdict"]
+        rows = [
+            (
+                entry.claim.study,
+                entry.claim.id,
+                o.seed,
+                o.arm,
+                o.metric,
+                o.value,
+                o.reason,
+                o.seed in entry.seen[: entry.judgement.n],
+                entry.verdict.value,
+            )
+            for entry in self.claims
+            for o in entry.observations
+        ]
+        return pd.DataFrame(rows, columns=columns)
+
+    def save(self, path: Path) -> None:
+        """Write the JSON file, whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        text = json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
+        aside.write_text(text + "\n", encoding="utf-8")
+        aside.replace(path)
+
+
+def load(path: Path) -> Evidence:
+    """Read an evidence file. Every verdict is computed again from the observations.
+
+    Raises:
+        MemkitError: no such file, not an evidence file, damaged, or of another schema.
+    """
+    data = _read(path)
+    try:
+        claims = tuple(ClaimEvidence.from_json(entry) for entry in data["claims"])
+        return Evidence(created=str(data["created"]), provenance=dict(data["provenance"]), claims=claims)
+    except _DAMAGED as error:
+        raise MemkitError(f"{path} is no evidence file of schema {SCHEMA}: {_said(error)}") from error
+
+
+def recompute(path: Path) -> list[tuple[str, str, str]]:
+    """Compute every verdict of a file again, and compare.
+
+    Returns:
+        ``(claim id, recorded, recomputed)`` for each claim. The texts hold the verdict and, where only an
+        interval, a digest, the seeds or the outcome differ, say so; they are equal where nothing differs.
+
+    Raises:
+        MemkitError: as :func:`load`.
+    """
+    data = _read(path)
+    evidence = load(path)
+    rows = []
+    for raw, entry in zip(data["claims"], evidence.claims, strict=True):
+        try:
+            recorded = str(raw["judgement"]["verdict"])
+            differing = _differing(raw, entry)
+        except _DAMAGED as error:
+            raise MemkitError(f"{path} is no evidence file of schema {SCHEMA}: {_said(error)}") from error
+        found = entry.verdict.value
+        if recorded == found and differing:
+            found += f" ({differing})"
+        rows.append((entry.claim.id, recorded, found))
+    return rows
+
+
+def _differing(raw: Mapping[str, Any], entry: ClaimEvidence) -> str:
+    """What of a claim's record does not follow from its observations, but for the verdict; or ""."""
+    if raw["digest"] != entry.claim.digest:
+        return "the claim's digest differs"
+    if entry.planned != entry.registration.seeds(len(entry.planned)):
+        return "the seeds are not those of the registration"  # in another order other looks decide
+    if not _close(raw["judgement"], entry.judgement.to_json()):
+        return "intervals differ"
+    possible = {
+        gate(
+            entry.claim,
+            entry.judgement,
+            registration=entry.registration,
+            failures=dict(entry.failures),
+            enabled=enabled,
+        ).outcome
+        for enabled in (True, False)
+    }
+    return "" if entry.gate.outcome in possible else "the outcome differs"
+
+
+def _close(a: Any, b: Any, tolerance: float = 1e-6) -> bool:
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_close(a[key], b[key]) for key in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_close, a, b))
+    if isinstance(a, float) or isinstance(b, float):
+        numbers = isinstance(a, (int, float)) and isinstance(b, (int, float))
+        return numbers and abs(a - b) <= tolerance * max(1.0, abs(a), abs(b))
+    return bool(a == b)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise MemkitError(f"{path} does not exist; a run of claims writes it") from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise MemkitError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(data, dict) or "schema" not in data:
+        raise MemkitError(f"{path} is no evidence file: it has no schema")
+    if data["schema"] != SCHEMA:
+        raise MemkitError(f"{path} has schema {data['schema']!r}; this memkit reads schema {SCHEMA}")
+    return data
+
+
+def _said(error: Exception) -> str:
+    return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)

@@ -1,0 +1,87 @@
+"""What a verdict means for the run: passed, failed, or skipped where it gates nothing; and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from memkit.evidence.claim import Claim
+from memkit.evidence.registration import Registration
+from memkit.evidence.verdict import Judgement, Verdict
+
+Outcome = Literal["passed", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """An outcome in pytest's words, and why."""
+
+    outcome: Outcome
+    reason: str
+
+
+def gate(
+    claim: Claim,
+    judgement: Judgement,
+    *,
+    registration: Registration,
+    failures: dict[int, str],
+    enabled: bool = True,
+) -> Gate:
+    """Decide whether a claim's verdict passes the run, fails it, or gates nothing.
+
+    Args:
+        failures: seed → reason, for seeds whose test raised or whose worker died.
+        enabled: False with ``--gate none``: verdicts are reported, and only failed seeds fail the run.
+    """
+    verdict = judgement.verdict
+    if failures:
+        seed, reason = next(iter(sorted(failures.items())))
+        more = f" and {len(failures) - 1} more" if len(failures) > 1 else ""
+        return Gate("failed", f"seed {seed}{more} failed: {reason}")
+    notes = "; ".join(judgement.notes)
+    if judgement.missing:
+        return Gate("skipped", f"INCOMPLETE: not run: seeds {_ranges(judgement.missing)}")
+    if judgement.indication is not None:
+        indicated = str(verdict)
+        if verdict is not Verdict.INCOMPLETE:
+            indicated += f" (looks like {judgement.indication})"
+        if registration.status == "unregistered":
+            return Gate("skipped", f"{indicated}: not registered, run `memkit register`; {notes}")
+        return Gate("skipped", f"{indicated}: {notes}")
+    if registration.status == "changed":
+        return Gate(
+            "failed" if claim.gates and enabled else "skipped",
+            f"{verdict}, but the claim was changed since it was registered; `memkit register` moves it to fresh seeds",
+        )
+    if verdict is Verdict.INCOMPLETE:
+        return Gate("failed" if claim.gates and enabled else "skipped", f"INCOMPLETE: {notes}")
+    if claim.expect == "open":
+        return Gate("skipped", f"{verdict}; an open question, gates nothing")
+    met = agrees(claim.expect, verdict)
+    words = f"expected {claim.expect.replace('_', ' ')}, found {verdict}"
+    if not claim.gates:
+        return Gate("skipped", f"{words}; gates nothing")
+    if not enabled:
+        return Gate("skipped", f"{words}; gates nothing (--gate none)")
+    if met:
+        return Gate("passed", words)
+    return Gate("failed", words + (f"; {notes}" if notes else ""))
+
+
+def agrees(expect: str, verdict: Verdict) -> bool:
+    """Whether a verdict is the one that was registered."""
+    if expect == "not_supported":
+        return verdict in (Verdict.REFUTED, Verdict.EQUIVALENT, Verdict.INCONCLUSIVE)
+    return verdict.value.lower() == expect
+
+
+def _ranges(seeds: tuple[int, ...]) -> str:
+    """``10003, 10005–10007`` for seeds in ascending order."""
+    runs: list[list[int]] = []
+    for seed in seeds:
+        if runs and seed == runs[-1][-1] + 1:
+            runs[-1].append(seed)
+        else:
+            runs.append([seed])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)

@@ -1,0 +1,136 @@
+"""What one seed showed: numbers measured by a test, or the reason why there is none."""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+from memkit.errors import MemkitError, nearest
+from memkit.evidence.claim import Claim
+
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """One number.
+
+    Attributes:
+        claim: the claim's id.
+        seed: the seed.
+        arm: an arm, or a derived quantity.
+        metric: what was measured.
+        value: nan where the arm's training diverged, or the test returned a value that is not finite.
+        reason: why the value is not finite, else "".
+    """
+
+    claim: str
+    seed: int
+    arm: str
+    metric: str
+    value: float
+    reason: str = ""
+
+    def to_json(self) -> list[Any]:
+        """``[seed, arm, metric, value or None, reason]``; the claim is known from the context."""
+        return [
+            self.seed,
+            self.arm,
+            self.metric,
+            self.value if math.isfinite(self.value) else None,
+            self.reason,
+        ]
+
+    @classmethod
+    def from_json(cls, claim: str, row: list[Any]) -> Observation:
+        """The observation that :meth:`to_json` wrote."""
+        seed, arm, metric, value, reason = row
+        number = math.nan if value is None else float(value)
+        return cls(claim=claim, seed=int(seed), arm=str(arm), metric=str(metric), value=number, reason=str(reason))
+
+
+def observe(
+    claim: Claim, seed: int, returned: Any, *, diverged: Mapping[str, str] | None = None
+) -> tuple[Observation, ...]:
+    """Turn what a test returned into observations, one for each arm and metric.
+
+    Args:
+        claim: the claim whose test it was.
+        returned: ``{name: number}``, or ``{name: {metric: number}}``.
+        diverged: arm → reason, for arms whose training went non-finite: they count as nan whatever the test
+            measured on what was left of them, and so does every derived quantity.
+
+    Raises:
+        MemkitError: a name or a metric is missing or unknown, a value is no number or lies outside its
+            bounds.
+    """
+    where = f"claim {claim.id!r}, seed {seed}"
+    expected = f"a dict with a number for each of {', '.join(map(repr, claim.measured))}"
+    if not isinstance(returned, Mapping):
+        raise MemkitError(f"{where}: the test returned {type(returned).__name__}; it should return {expected}")
+    if unknown := [name for name in returned if name not in claim.measured]:
+        raise MemkitError(
+            f"{where}: the test returned {unknown[0]!r}, which is neither an arm nor derived"
+            f"{nearest(str(unknown[0]), claim.measured)}"
+        )
+    if missing := [name for name in claim.measured if name not in returned]:
+        raise MemkitError(f"{where}: the test returned nothing for {missing[0]!r}; it should return {expected}")
+    diverged = diverged or {}
+    spread = next(iter(diverged.values()), "")
+    rows = []
+    for name in claim.measured:
+        for metric, value in _metrics(claim, name, returned[name], where).items():
+            number = _number(value, f"{where}: {metric} of {name!r}")
+            reason = diverged.get(name, "") or (spread if name in claim.derived else "")
+            if reason:
+                number = math.nan
+            elif not math.isfinite(number):
+                reason = f"the test returned {number}"
+                number = math.nan
+            else:
+                number = _within_bounds(claim, name, metric, number, where)
+            rows.append(Observation(claim=claim.id, seed=seed, arm=name, metric=metric, value=number, reason=reason))
+    return tuple(rows)
+
+
+def _metrics(claim: Claim, name: str, value: Any, where: str) -> Mapping[str, Any]:
+    needed = {c.metric for c in claim.all_contrasts if name in c.names}
+    if isinstance(value, Mapping):
+        if lacking := sorted(needed - set(value)):
+            raise MemkitError(f"{where}: {name!r} has no {lacking[0]!r}{nearest(lacking[0], map(str, value))}")
+        return {str(metric): number for metric, number in value.items()}
+    metrics = sorted(needed) or list(claim.metrics[:1])
+    if len(metrics) > 1:
+        raise MemkitError(
+            f"{where}: contrasts on {name!r} name the metrics {', '.join(metrics)}; return "
+            f"{{{name!r}: {{{metrics[0]!r}: ..., {metrics[1]!r}: ...}}}}"
+        )
+    return {metrics[0]: value}
+
+
+def _number(value: Any, what: str) -> float:
+    if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
+        value = value.item()  # a zero-dimensional array or tensor
+    if isinstance(value, bool) or not isinstance(value, Real):
+        shown = " ".join(reprlib.repr(value).split())
+        raise MemkitError(f"{what} is {shown}, a {type(value).__name__}; it should be one number")
+    return float(value)
+
+
+def _within_bounds(claim: Claim, name: str, metric: str, value: float, where: str) -> float:
+    """The value, with what single precision adds to a bound (a loss clipped to log V) taken off again."""
+    for contrast in claim.all_contrasts:
+        if contrast.metric == metric and name in contrast.names and contrast.bounds is not None:
+            low, high = contrast.bounds
+            rounding = _ROUNDING * max(abs(low), abs(high))
+            if not low - rounding <= value <= high + rounding:
+                raise MemkitError(
+                    f"{where}: {metric} of {name!r} is {value:g}, outside the declared bounds ({low:g}, "
+                    f"{high:g}); clip it to bounds that were registered, or declare the true ones"
+                )
+            value = min(max(value, low), high)
+    return value

@@ -1,0 +1,163 @@
+"""The lock: which claims were registered, in which form, and on which seeds they are decided.
+
+A claim is decided on seeds that nobody has looked at while it was developed. So development seeds have a
+range of their own; registering a claim gives it deciding seeds; and a claim that is edited afterwards, itself
+or its arms, is reported as changed until it is registered again, which moves it to fresh seeds and counts an
+attempt. Whether anybody looked at the earlier seeds cannot be known, so every change counts.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from memkit.errors import MemkitError
+from memkit.evidence.claim import Claim
+
+SCHEMA = 1
+DEVELOPMENT_SEEDS = range(0, 10_000)
+STUDY_STRIDE = 10_000
+ATTEMPT_STRIDE = 100
+
+Status = Literal["registered", "changed", "unregistered"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A claim in the lock: the digest it was registered with, and how many times it was registered."""
+
+    digest: str
+    attempt: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registration:
+    """What the lock says of a claim.
+
+    Attributes:
+        status: "registered"; "changed", edited since; or "unregistered".
+        attempt: how many times the claim was registered in a form of its own; 0 if never.
+        first_seed: the seeds are ``first_seed``, ``first_seed + 1``, …
+    """
+
+    status: Status
+    attempt: int
+    first_seed: int
+
+    @property
+    def development(self) -> bool:
+        """Whether the seeds are development seeds, which decide nothing."""
+        return self.first_seed in DEVELOPMENT_SEEDS
+
+    def seeds(self, n: int) -> tuple[int, ...]:
+        """The first ``n`` seeds, in the order of the looks."""
+        return tuple(range(self.first_seed, self.first_seed + n))
+
+
+@dataclass(frozen=True)
+class Lock:
+    """``claims.lock``: study → first seed, claim → entry. Kept under version control."""
+
+    studies: Mapping[str, int] = field(default_factory=dict)
+    claims: Mapping[str, Entry] = field(default_factory=dict)
+
+    def registration(self, claim: Claim, *, development: bool = False) -> Registration:
+        """What the lock says of a claim; ``development`` asks for development seeds all the same."""
+        entry = self.claims.get(claim.id)
+        if entry is None:
+            return Registration(status="unregistered", attempt=0, first_seed=DEVELOPMENT_SEEDS.start)
+        status: Status = "registered" if entry.digest == claim.digest else "changed"
+        first = self.studies[claim.study] + (entry.attempt - 1) * ATTEMPT_STRIDE
+        return Registration(
+            status=status,
+            attempt=entry.attempt,
+            first_seed=DEVELOPMENT_SEEDS.start if development else first,
+        )
+
+    def register(self, claims: Iterable[Claim]) -> Lock:
+        """The lock with these claims in their present form; changed ones move to fresh seeds."""
+        studies = dict(self.studies)
+        entries = dict(self.claims)
+        for claim in claims:
+            if claim.study not in studies:
+                studies[claim.study] = max(studies.values(), default=0) + STUDY_STRIDE
+            old = entries.get(claim.id)
+            if old is None:
+                entries[claim.id] = Entry(digest=claim.digest)
+            elif old.digest != claim.digest:
+                if (old.attempt + 1) * ATTEMPT_STRIDE > STUDY_STRIDE:
+                    raise MemkitError(f"claim {claim.id!r} has used up all its seeds; register it under a new id")
+                entries[claim.id] = Entry(digest=claim.digest, attempt=old.attempt + 1)
+        return Lock(studies, entries)
+
+    def to_text(self) -> str:
+        """JSON, sorted, one line a claim, so that changes are read in a diff."""
+        data = {
+            "schema": SCHEMA,
+            "studies": {name: {"first_seed": self.studies[name]} for name in sorted(self.studies)},
+            "claims": {
+                name: {"digest": self.claims[name].digest, "attempt": self.claims[name].attempt}
+                for name in sorted(self.claims)
+            },
+        }
+        return json.dumps(data, indent=1) + "\n"
+
+    def save(self, path: Path) -> None:
+        """Write the lock, whole or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        aside.write_text(self.to_text(), encoding="utf-8")
+        aside.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Lock:
+        """Read a lock; a file that does not exist is an empty one.
+
+        Raises:
+            MemkitError: the file is damaged or of another version.
+        """
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            if data["schema"] != SCHEMA:
+                raise MemkitError(f"{path} has schema {data['schema']!r}; this memkit reads schema {SCHEMA}")
+            studies = {name: int(study["first_seed"]) for name, study in data["studies"].items()}
+            claims = {
+                name: Entry(digest=str(entry["digest"]), attempt=int(entry["attempt"]))
+                for name, entry in data["claims"].items()
+            }
+        except FileNotFoundError:
+            return cls()
+        except OSError as error:
+            raise MemkitError(f"{path} cannot be read: {error.strerror}") from error
+        except MemkitError:
+            raise
+        except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
+            raise MemkitError(f"{path} is damaged ({error}); restore it from version control") from error
+        owners: dict[int, str] = {}
+        for name, first in studies.items():
+            if first < STUDY_STRIDE or first % STUDY_STRIDE:
+                raise MemkitError(
+                    f"{path} starts the study {name!r} at seed {first}; deciding seeds start at a multiple "
+                    f"of {STUDY_STRIDE}"
+                )
+            if owners.setdefault(first, name) != name:  # as a merge of two branches leaves it
+                raise MemkitError(
+                    f"{path} gives the studies {owners[first]!r} and {name!r} the same seeds; remove the "
+                    "newer one, and register its claims again"
+                )
+        for name, entry in claims.items():
+            if not 1 <= entry.attempt <= STUDY_STRIDE // ATTEMPT_STRIDE:
+                raise MemkitError(f"{path} gives {name!r} the attempt {entry.attempt}; restore it from version control")
+        if orphan := next((name for name in claims if name.split("/", 1)[0] not in studies), None):
+            raise MemkitError(f"{path} has no first_seed for the study of {orphan!r}; restore it from version control")
+        return cls(studies, claims)
+
+
+def lock_path(root: Path) -> Path:
+    """Where a project keeps its lock: in its ``claims`` folder, or at its root if it has none."""
+    claims = root / "claims"
+    return claims / "claims.lock" if claims.is_dir() else root / "claims.lock"

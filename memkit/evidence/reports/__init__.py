@@ -1,0 +1,24 @@
+"""What a reader sees of the evidence: tables for terminal and Markdown, forest plots, one HTML page."""
+
+from memkit.evidence.reports.forest import forest_svg, strip_svg
+from memkit.evidence.reports.html import render_html
+from memkit.evidence.reports.tables import (
+    EffectRow,
+    VerdictRow,
+    markdown_table,
+    terminal_table,
+    verdict_row,
+    verdict_rows,
+)
+
+__all__ = [
+    "EffectRow",
+    "VerdictRow",
+    "forest_svg",
+    "markdown_table",
+    "render_html",
+    "strip_svg",
+    "terminal_table",
+    "verdict_row",
+    "verdict_rows",
+]

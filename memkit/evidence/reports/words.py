@@ -1,0 +1,229 @@
+"""Numbers and verdicts in words, the same in every report. ASCII, but for the infinity sign and dashes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from memkit.evidence.claim import Claim, Contrast
+from memkit.evidence.evidence import ClaimEvidence
+from memkit.evidence.verdict import Finding, Verdict
+
+MARKS = {
+    Verdict.SUPPORTED: "✓",
+    Verdict.REFUTED: "✗",
+    Verdict.EQUIVALENT: "≈",
+    Verdict.INCONCLUSIVE: "?",
+    Verdict.INCOMPLETE: "…",
+}
+OUTCOMES = {"passed": "passed", "failed": "FAILED", "skipped": "gates nothing"}
+
+
+def fixed(value: float, decimals: int, *, signed: bool = True) -> str:
+    """``+0.80``; ``-∞`` for an interval without an end, ``n/a`` for nan."""
+    if math.isnan(value):
+        return "n/a"
+    if math.isinf(value):
+        return "-∞" if value < 0 else "+∞"
+    if abs(value) >= 1e6:
+        return f"{value:+.2e}" if signed else f"{value:.2e}"
+    text = f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}"
+    return text.replace("-", "+" if signed else "") if float(text) == 0 else text  # no negative zero
+
+
+def decimals(finding: Finding) -> int:
+    """Decimals that show two digits of the narrowest interval's width, so that rounding leaves one."""
+    widths = [i.high - i.low for i in finding.intervals]
+    widths = [width for width in widths if math.isfinite(width) and width > 0]
+    if not widths:
+        return 2
+    return min(max(1 - math.floor(math.log10(min(widths))), 0 if min(widths) >= 100 else 2), 6)
+
+
+def span(low: float, high: float, places: int) -> str:
+    """``[+0.74, +0.86]``."""
+    return f"[{fixed(low, places)}, {fixed(high, places)}]"
+
+
+def compact(value: float) -> str:
+    """A number to three digits or so: ``0.083``, ``12``."""
+    return fixed(value, 0, signed=False) if math.isinf(value) else f"{value:.3g}"
+
+
+def p_value(p: float | None) -> str:
+    """``0.013``, ``< 0.0001``, or ``n/a``."""
+    if p is None or math.isnan(p):
+        return "n/a"
+    return "< 0.0001" if p < 1e-4 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
+
+
+def percent(share: float) -> str:
+    """``31 %``."""
+    return f"{100 * share:.0f} %"
+
+
+def duration(seconds: float) -> str:
+    """``0.4 s``, ``12 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def cpu_time(cost: Mapping[str, float]) -> str:
+    """What training and measuring took, together; "" where neither was recorded."""
+    parts = [cost[name] for name in ("trained", "measured") if name in cost]
+    return duration(sum(parts)) if parts else ""
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """``10003, 10005–10007``."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
+
+
+def expectation(claim: Claim) -> str:
+    """``not supported``, ``open``."""
+    return claim.expect.replace("_", " ")
+
+
+def elide(text: str, width: int, ellipsis: str = "…") -> str:
+    """``text`` in at most ``width`` characters, its middle left out where it is longer."""
+    if len(text) <= width:
+        return text
+    keep = width - len(ellipsis)
+    if keep < 2:
+        return text[: max(width, 0)]
+    return text[: (keep + 1) // 2] + ellipsis + text[len(text) - keep // 2 :]
+
+
+def used_seeds(entry: ClaimEvidence) -> tuple[int, ...]:
+    """The seeds that the findings rest on; what was seen beyond them is shown and never used."""
+    return entry.seen[: entry.judgement.n]
+
+
+def own_findings(entry: ClaimEvidence) -> list[Finding]:
+    """The findings on the claim's contrasts, without preconditions and the positive control."""
+    return [finding for finding in entry.judgement.findings if finding.role == "contrast"]
+
+
+def weakest(findings: Sequence[Finding]) -> Finding | None:
+    """The contrast on which the claim stands or falls: least supported, then nearest to its margin."""
+    order = [Verdict.REFUTED, Verdict.INCOMPLETE, Verdict.INCONCLUSIVE, Verdict.EQUIVALENT, Verdict.SUPPORTED]
+
+    def strength(finding: Finding) -> tuple[int, float, float]:
+        distance = finding.t.estimate - finding.contrast.margin
+        if math.isnan(distance):
+            return (order.index(finding.verdict), 0.0, 0.0)
+        if finding.verdict is Verdict.EQUIVALENT and finding.tost_p is not None:
+            return (order.index(finding.verdict), -finding.tost_p, 0.0)
+        # Two-sided p, turned round where the estimate lies on the wrong side, falls as the support grows.
+        return (order.index(finding.verdict), -(finding.p if distance >= 0 else 2 - finding.p), distance)
+
+    return min(findings, key=strength, default=None)
+
+
+def short_notes(finding: Finding) -> tuple[str, ...]:
+    """What must be said beside a contrast's numbers, in a few words each."""
+    notes = []
+    if finding.contrast.assume == "normal":
+        notes.append("normal theory")
+    if finding.provisional:
+        notes.append("provisional")
+    if finding.negligible:
+        notes.append("negligible")
+    plan = finding.planning
+    if "mde" in plan:
+        notes.append(f"mde {compact(plan['mde'])}")
+    if "seeds_needed" in plan:
+        notes.append(f"seeds needed {compact_count(plan['seeds_needed'])}")
+    if "betting_minimum" in plan:
+        notes.append(f"betting minimum {compact(plan['betting_minimum'])}")
+    return tuple(notes)
+
+
+def compact_count(value: float) -> str:
+    """A number of seeds: ``96``, or ``> 10000`` where it is beyond anybody's means."""
+    return "> 10000" if value > 10_000 else str(math.ceil(value))
+
+
+def quantity(contrast: Contrast) -> tuple[str, str]:
+    """What is compared, as two noun phrases: ``accuracy of dynamic``, ``the constant 0.2``."""
+    control = (
+        f"the constant {contrast.over:g}"
+        if not isinstance(contrast.over, str)
+        else f"{contrast.metric} of {contrast.over}"
+    )
+    return f"{contrast.metric} of {contrast.treatment}", control
+
+
+@dataclass(frozen=True)
+class Falsifier:
+    """What would show a registered verdict to be wrong: a lead, one item a contrast, a closing sentence."""
+
+    lead: str
+    items: tuple[str, ...]
+    close: str = ""
+
+
+def falsifier(claim: Claim) -> Falsifier:
+    """Say in words what would make the registered verdict fall, from the contrasts and the expectation."""
+    against = tuple(_side(c, supports=False) for c in claim.contrasts)
+    infavour = tuple(_side(c, supports=True) for c in claim.contrasts)
+    every = "all of these hold at one look" if len(infavour) > 1 else "this holds at a look"
+    k = len(against)
+    any_of = (
+        f"any of these holds at a look, with 1/{k} of the error probability each" if k > 1 else "this holds at a look"
+    )
+    still = f"It fails, too, where {claim.planned(None)} seeds leave it inconclusive"
+    if claim.expect == "supported":
+        return Falsifier(f"It is refuted if {any_of}:", against, f"{still}, or show equivalence.")
+    if claim.expect == "refuted":
+        return Falsifier(f"It is registered as refuted, which is wrong if {every}:", infavour, f"{still}.")
+    if claim.expect == "not_supported":
+        return Falsifier(f"It is registered as not supported, which is wrong if {every}:", infavour)
+    if claim.expect == "open":
+        return Falsifier(f"The question is open, and no answer fails the run. It is supported if {every}:", infavour)
+    spread = tuple(_spread(c, claim.planned(None)) for c in claim.contrasts)
+    control = claim.positive_control
+    close = f"Nor does it count if the positive control, {control.label}, is not supported." if control else ""
+    return Falsifier(
+        "Equivalence fails if " + ("any of these holds:" if len(spread) > 1 else "this holds:"), spread, close
+    )
+
+
+def _side(contrast: Contrast, *, supports: bool) -> str:
+    """``both intervals put accuracy of dynamic below accuracy of static``."""
+    treatment, control = quantity(contrast)
+    up, down = ("above", "below") if contrast.direction == "higher" else ("below", "above")
+    margin = contrast.margin
+    if margin == 0:
+        where = up if supports else down
+    elif margin > 0:
+        where = f"{'more' if supports else 'less'} than {margin:g} {up}"
+    else:
+        where = f"{'less' if supports else 'more'} than {-margin:g} {down}"
+    return f"{_tool(contrast)} {treatment} {where} {control}"
+
+
+def _spread(contrast: Contrast, seeds: int) -> str:
+    treatment, control = quantity(contrast)
+    return (
+        f"at {seeds} seeds, the difference between {treatment} and {control} is not shown to lie "
+        f"inside ±{contrast.sesoi:g}"
+    )
+
+
+def _tool(contrast: Contrast) -> str:
+    return "Student’s t interval alone puts" if contrast.assume == "normal" else "both intervals put"

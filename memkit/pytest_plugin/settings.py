@@ -1,0 +1,100 @@
+"""What the command line asked for, resolved once on the controller and handed to the workers."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from memkit.errors import MemkitError
+from memkit.evidence.registration import lock_path
+from memkit.training.store import Store
+
+SETTINGS = pytest.StashKey["Settings"]()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The options, with absolute paths.
+
+    Attributes:
+        session: names this run of the suite.
+        exchange: a folder in which workers leave the plan (or the reason why there is none) for the controller;
+            "" without workers.
+    """
+
+    seeds: int | None
+    headline: bool
+    development: bool
+    fresh: bool
+    retrain: bool
+    store: str
+    evidence: str
+    lock: str
+    device: str
+    gate: str
+    session: str
+    exchange: str = ""
+
+    @classmethod
+    def of(cls, config: pytest.Config) -> Settings:
+        """From the command line; on a worker, from the controller."""
+        handed: Any = getattr(config, "workerinput", {}).get("memkit")
+        if handed is not None:
+            return cls(**handed)
+        option = config.option
+        here = config.invocation_params.dir
+        distributed = bool(getattr(option, "tx", None)) and getattr(option, "dist", "no") != "no"
+        return cls(
+            seeds=option.seeds,
+            headline=option.headline,
+            development=option.development,
+            fresh=option.fresh or option.retrain,
+            retrain=option.retrain,
+            store=str(here / option.store if option.store else config.rootpath / ".memkit"),
+            evidence=str(here / option.evidence if option.evidence else config.rootpath / "reports" / "evidence.json"),
+            lock=str(lock_path(config.rootpath)),
+            device=option.device,
+            gate=option.gate,
+            session=uuid.uuid4().hex,
+            exchange=tempfile.mkdtemp(prefix="memkit-") if distributed else "",
+        )
+
+    def to_worker(self) -> dict[str, Any]:
+        """Plain types, for ``workerinput``."""
+        return asdict(self)
+
+    def open_store(self) -> Store:
+        """The store of this run."""
+        return Store(Path(self.store), session=self.session, retrain=self.retrain)
+
+    def refuse(self, message: str) -> NoReturn:
+        """Stop the run for bad input: exit code 4, and the message alone. A worker leaves it for the controller."""
+        if self.exchange:
+            (Path(self.exchange) / "refused").write_text(message, encoding="utf-8")
+        raise pytest.UsageError(message)
+
+    @contextmanager
+    def refusing(self) -> Iterator[None]:
+        """Turn a :class:`MemkitError` into the end of the run."""
+        try:
+            yield
+        except MemkitError as error:
+            self.refuse(str(error))
+
+    def refused(self) -> str:
+        """What a worker refused, or ""."""
+        file = Path(self.exchange) / "refused"
+        return file.read_text(encoding="utf-8") if self.exchange and file.is_file() else ""
+
+    def close(self) -> None:
+        """Remove the exchange folder."""
+        if self.exchange:
+            shutil.rmtree(self.exchange, ignore_errors=True)

@@ -1,0 +1,210 @@
+"""The page: complete, self-contained, harmless, well-formed, and small."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import pytest
+
+from memkit.evidence import Arm, Claim, Contrast, Evidence, Verdict
+from memkit.evidence.reports import render_html
+
+from . import samples
+
+VOID = {"meta", "link", "br", "img", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Collects what the tests ask about, and checks that every element is closed where it should be."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: Counter[str] = Counter()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.headings: list[int] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        given = dict(attrs)
+        assert not [name for name in given if name.startswith("on")]
+        if given.get("id"):
+            self.ids.append(given["id"] or "")
+        if tag == "a":
+            self.links.append(given["href"] or "")
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def html() -> str:
+    return render_html(samples.everything())
+
+
+def test_the_page_is_well_formed_and_its_links_lead_somewhere(html: str) -> None:
+    page = Page(html)
+    assert len(page.ids) == len(set(page.ids))
+    for link in page.links:
+        assert link.startswith("#")
+        assert link[1:] in page.ids
+    for entry in samples.everything().claims:
+        assert entry.claim.id in page.ids
+
+
+def test_headings_go_down_one_step_at_a_time(html: str) -> None:
+    levels = Page(html).headings
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_tables_are_accessible(html: str) -> None:
+    page = Page(html)
+    assert page.tags["table"] == page.tags["caption"] > 9
+    assert html.count("<th scope=") == page.tags["th"]
+    assert page.tags["main"] == 1
+
+
+def test_nothing_is_fetched_and_nothing_runs(html: str) -> None:
+    page = Page(html)
+    for tag in ("script", "iframe", "img", "object", "embed", "form"):
+        assert page.tags[tag] == 0
+    assert re.findall(r"https?://[^\s\"']+", html.replace("http://www.w3.org/2000/svg", "")) == []
+    assert "@import" not in html
+    assert "url(" not in html
+
+
+def test_the_front_says_what_the_gate_made_of_it(html: str) -> None:
+    text = " ".join(Page(html).text.split())
+    assert "Gate failed: 4 passed, 2 failed, 3 gate nothing." in text
+    assert "3f9c2ab417d06a55c1f0e9d7c8ab3321f0e4d9aa, with uncommitted changes" in text
+    assert "22 November 2026, 18:30 UTC" in text
+    assert "seeds 32, gate all" in text
+    for verdict in Verdict:
+        assert verdict.value in text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "both intervals put accuracy of dynamic below accuracy of static",
+        "both intervals put accuracy of dynamic less than 0.05 above the constant 0.2",
+        "Student’s t interval alone puts accuracy of active below accuracy of random",
+        "It is registered as refuted, which is wrong if this holds at a look:",
+        "both intervals put loss jump of net2net above loss jump of fresh",
+        "at 16 seeds, the difference between accuracy of slots and accuracy of lstm is not shown to",
+        "slots over untrained (positive control)",
+        "at 99.01 %, n = 8",
+        "Decided at the look at 8 seeds.",
+        "Undecided after the last look, at 32 seeds.",
+        "Development seeds: this verdict decides nothing.",
+        "Normal theory: the betting interval was waived beforehand",
+        "Negligible: the effect is there",
+        "Minimum detectable effect",
+        "32 planned, 32 seen, 8 used (10000–10007).",
+        "a collapse in up to 31 % of seeds cannot be ruled out",
+        "Missing: 10003, 10006–10007.",
+        "failed: RuntimeError: worker gw1 crashed",
+        "not finite: loss became nan at step 412",
+        "registered, attempt 2, first seed 10000",
+        "pytest claims/binding/test_binding.py::test_retrieval_needs_dynamic_memory",
+        "memkit reproduce binding/retrieval-needs-dynamic-memory --seed 10000",
+        "by Holm over 9 claims",
+        "5 min 12 s of CPU time",
+        "optimiser.lr",
+        "research diary, 29 July 2025: 100 % against 17.71 %",
+    ],
+)
+def test_a_claim_says(html: str, words: str) -> None:
+    assert words in " ".join(Page(html).text.split())
+
+
+def test_every_raw_value_is_there(html: str) -> None:
+    for observation in samples.supported().observations:
+        assert f"<td>{observation.value:.6g}</td>" in html
+
+
+def test_hostile_texts_are_shown_and_not_run() -> None:
+    evidence = samples.evidence(
+        samples.hostile(),
+        **{samples.HOSTILE: samples.HOSTILE, "options": {samples.HOSTILE: [samples.HOSTILE]}},
+    )
+    html = render_html(evidence)
+    page = Page(html)
+    assert page.tags["script"] == 0
+    assert page.text.count(samples.HOSTILE) > 10
+    assert html.count("&lt;script&gt;") > 10
+
+
+def test_no_claims_make_a_page() -> None:
+    text = Page(render_html(samples.evidence())).text
+    assert "No claims were run." in text
+
+
+def test_a_bare_file_makes_a_page() -> None:
+    evidence = Evidence(created="yesterday", provenance={}, claims=(samples.unseen(),))
+    assert "yesterday" in Page(render_html(evidence)).text
+
+
+def test_three_contrasts_of_which_one_is_refuted_alone() -> None:
+    """What refutes a contrast does not refute the claim, and the page says why."""
+    claim = Claim(
+        id="a/b",
+        statement="a over b and c.",
+        arms=dict.fromkeys("abc", Arm()),
+        contrasts=tuple(Contrast("a", over=over, metric="m", assume="normal") for over in "bc"),
+        seeds=8,
+        gate=True,
+    )
+    spread = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+    entry = samples.make(
+        claim,
+        {"a": spread, "b": [x + 1.0 + d for x, d in zip(spread, SLIGHT, strict=True)], "c": spread[::-1]},
+    )
+    kinds = [finding.verdict for finding in entry.judgement.findings]
+    assert entry.verdict is Verdict.INCONCLUSIVE
+    assert kinds == [Verdict.REFUTED, Verdict.INCONCLUSIVE]
+    assert "Refuted by itself" in render_html(samples.evidence(entry))
+
+
+# Paired with 1.0, a t of about -3.6 at n = 8: beyond the first look's level, and not beyond half of it.
+SLIGHT = [0.79 * d for d in (-1.4, -1.0, -0.6, -0.2, 0.2, 0.6, 1.0, 1.4)]
+
+
+def test_forty_claims_of_thirty_two_seeds_stay_small() -> None:
+    """Under 5 MB. How quickly it is written is measured in benchmarks/, not here."""
+    claims = []
+    for k in range(40):
+        claim = Claim(
+            id=f"study-{k % 4}/claim-number-{k}",
+            statement="The treatment is better than each of its controls.",
+            arms={"treatment": samples.arm(), **{f"control-{i}": samples.arm(slots=i) for i in range(3)}},
+            contrasts=tuple(
+                Contrast("treatment", over=f"control-{i}", metric="accuracy", bounds=(0, 1)) for i in range(3)
+            ),
+        )
+        values = {"treatment": samples.normal(k, 0.6, 0.2)}
+        values |= {f"control-{i}": samples.normal(100 * k + i + 1, 0.5, 0.2) for i in range(3)}
+        claims.append(samples.make(claim, values))
+    html = render_html(samples.evidence(*claims))
+    assert len(html.encode()) < 5_000_000
+    Page(html)

@@ -1,0 +1,156 @@
+"""The verdict tables: no line too long, nothing said by colour alone, nothing that breaks the markup."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from memkit.evidence import Arm, Claim, ClaimEvidence, Contrast, Verdict
+from memkit.evidence.reports import markdown_table, terminal_table, verdict_row, verdict_rows
+
+from . import samples
+
+ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@pytest.fixture(scope="module")
+def claims() -> tuple[ClaimEvidence, ...]:
+    return (*samples.everything().claims, samples.hostile())
+
+
+@pytest.mark.parametrize("width", [40, 60, 79, 80, 100, 109, 110, 140, 250])
+@pytest.mark.parametrize("ascii", [False, True])
+def test_no_line_is_longer_than_the_terminal(claims: Any, width: int, ascii: bool) -> None:
+    for line in terminal_table(claims, width=width, ascii=ascii):
+        assert len(line) <= width
+        assert line == line.rstrip()
+        assert line.isprintable()
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_colour_adds_nothing_but_colour(claims: Any, width: int) -> None:
+    coloured = terminal_table(claims, width=width, colour=True)
+    plain = terminal_table(claims, width=width)
+    assert coloured != plain
+    assert [ESCAPE.sub("", line) for line in coloured] == plain
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_ascii_is_ascii(claims: Any, width: int) -> None:
+    text = "\n".join(terminal_table(claims, width=width, ascii=True))
+    assert text.isascii()
+    assert "[-inf, +inf]" in text
+
+
+def test_no_claims_give_no_table() -> None:
+    assert terminal_table([], width=80) == []
+
+
+def test_only_what_was_decided_is_coloured() -> None:
+    """No green anywhere: a verdict is no success, and INCONCLUSIVE least of all."""
+    text = "\n".join(terminal_table(samples.everything().claims, width=80, colour=True))
+    assert "32m" not in text
+    assert "\x1b[1m? INCONCLUSIVE\x1b[0m" in text
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_every_verdict_is_a_word_and_both_intervals_are_there(width: int) -> None:
+    evidence = samples.everything()
+    text = "\n".join(terminal_table(evidence.claims, width=width))
+    for verdict in Verdict:
+        assert verdict.value in text
+    for row in verdict_rows(evidence):
+        if row.weakest is not None:
+            assert row.weakest.estimate in text
+            assert row.weakest.t in text
+            assert row.weakest.betting in text
+        assert f"{row.used}/{row.planned}" in text
+
+
+def test_a_wide_terminal_shows_every_contrast_and_a_narrow_one_the_weakest() -> None:
+    entry = samples.supported()
+    wide, narrow = ("\n".join(terminal_table([entry], width=width)) for width in (140, 80))
+    assert "dynamic over static" in wide
+    assert "dynamic over 0.2" in wide
+    assert "weakest of 2 contrasts: dynamic over static" in narrow
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_what_qualifies_a_verdict_is_said_in_words(width: int) -> None:
+    text = " ".join(" ".join(terminal_table(samples.everything().claims, width=width)).split())
+    for word in (
+        "normal theory",
+        "negligible",
+        "indicates SUPPORTED",
+        "development seeds decide nothing",
+        "unregistered",
+        "mde 0.1",
+        "seeds needed",
+        "betting minimum 0.15",
+        "missing: 3 seeds",
+        "expected equivalent",
+        "expected supported: FAILED",
+        "gates nothing",
+        "31 % at 8",
+    ):
+        assert word in text
+
+
+def test_provisional_is_said() -> None:
+    claim = Claim(
+        id="a/b",
+        statement="Student's t decides here, and the betting interval does not.",
+        arms=dict.fromkeys("ab", Arm()),
+        contrasts=(Contrast("a", over="b", metric="accuracy", bounds=(0, 1)),),
+        seeds=8,
+    )
+    entry = samples.make(claim, {"a": samples.normal(1, 0.5, 0.01), "b": samples.normal(2, 0.4, 0.01)})
+    assert entry.verdict is Verdict.INCONCLUSIVE
+    assert "provisional" in "\n".join(terminal_table([entry], width=80))
+
+
+def test_a_long_id_keeps_its_ends() -> None:
+    text = "\n".join(terminal_table([samples.inconclusive()], width=60))
+    assert "binding/the-curri" in text
+    assert "combinations" in text
+    assert "…" in text
+
+
+def test_the_row_of_a_claim_that_never_ran() -> None:
+    row = verdict_row(samples.unseen())
+    assert (row.verdict, row.used, row.planned) == (Verdict.INCOMPLETE, 0, 32)
+    assert row.effects == ()
+    assert row.weakest is None
+    assert row.unruled is None
+
+
+def test_digits_follow_the_width_of_the_interval() -> None:
+    rows = {row.claim: row for row in verdict_rows(samples.everything())}
+    small = rows["intervention/published-regime-over-random"].weakest
+    assert small is not None
+    assert re.fullmatch(r"\+0\.\d{4}", small.estimate)
+    one = rows["growth/one-seed"].weakest
+    assert one is not None
+    assert (one.estimate, one.t, one.betting) == ("+12.50", "[-∞, +∞]", "n/a")
+
+
+def test_markdown_starts_with_the_gate_and_lists_what_failed() -> None:
+    text = markdown_table(samples.everything())
+    assert text.startswith("**Gate failed: 4 passed, 2 failed, 3 gate nothing.**\n")
+    assert "- growth/growing-preserves-the-function: seed 10003 failed" in text
+
+
+def test_markdown_rows_all_have_the_same_cells_whatever_the_names() -> None:
+    text = markdown_table(samples.evidence(samples.hostile(), samples.supported(), samples.unseen()))
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    cells = {len(re.findall(r"(?<!\\)\|", row)) for row in rows}
+    assert cells == {11}
+    assert "<" not in text
+    assert "\x1b" not in text
+    assert "b\\|c d" in text
+
+
+def test_markdown_without_claims() -> None:
+    assert markdown_table(samples.evidence()) == "**No claims.**\n"

@@ -1,0 +1,78 @@
+"""Numbers in words."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from memkit.evidence.reports import words
+
+from . import samples
+
+
+@pytest.mark.parametrize(
+    ("value", "places", "text"),
+    [
+        (0.8, 2, "+0.80"),
+        (-0.0001, 2, "+0.00"),
+        (0.0, 3, "+0.000"),
+        (-1.5, 1, "-1.5"),
+        (math.inf, 2, "+∞"),
+        (-math.inf, 2, "-∞"),
+        (math.nan, 2, "n/a"),
+        (-2.5e9, 2, "-2.50e+09"),
+    ],
+)
+def test_fixed(value: float, places: int, text: str) -> None:
+    assert words.fixed(value, places) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.04, "0.0 s"),
+        (9.94, "9.9 s"),
+        (12.4, "12 s"),
+        (59.7, "1 min"),
+        (200, "3 min 20 s"),
+        (7500, "2 h 5 min"),
+    ],
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert words.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [(None, "n/a"), (math.nan, "n/a"), (1e-9, "< 0.0001"), (0.0123, "0.012"), (0.5, "0.50"), (1, "1.00")],
+)
+def test_p_value(p: float | None, text: str) -> None:
+    assert words.p_value(p) == text
+
+
+def test_ranges() -> None:
+    assert words.ranges([7, 3, 5, 6]) == "3, 5–7"
+    assert words.ranges([]) == ""
+
+
+@pytest.mark.parametrize("width", range(12))
+def test_elided_text_fits_and_keeps_its_ends(width: int) -> None:
+    text = words.elide("binding/x", width)
+    assert len(text) <= width
+    assert text[:1] == "b"[:width]
+
+
+def test_the_weakest_contrast_is_the_one_nearest_to_its_margin() -> None:
+    findings = words.own_findings(samples.supported())
+    assert words.weakest(findings) is findings[0]
+    assert words.weakest(findings[::-1]) is findings[0]
+    assert words.weakest([]) is None
+
+
+def test_a_missing_seed_shifts_no_other_into_what_was_used() -> None:
+    """Of 32 planned seeds, 10003, 10006 and 10007 were not seen; the findings rest on the 29 others."""
+    entry = samples.incomplete()
+    used = words.used_seeds(entry)
+    assert len(used) == entry.judgement.n == 29
+    assert not {10_003, 10_006, 10_007} & set(used)

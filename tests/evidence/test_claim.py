@@ -1,0 +1,327 @@
+"""Claims refuse bad input in one sentence, and their digest covers what registration must fix."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memkit import Recipe
+from memkit.errors import MemkitError
+from memkit.evidence import Arm, Claim, Contrast, claim, claim_of
+
+OVER = Contrast("a", over="b", metric="accuracy", bounds=(0, 1))
+OPTIONS: dict[str, Any] = {"arms": ["a", "b"], "contrasts": [OVER]}
+
+
+def made(**changes: Any) -> Claim:
+    @claim("study/name", "A beats B.", **{**OPTIONS, **changes})
+    def test_it(seed: int) -> dict[str, float]:
+        return {"a": 1.0, "b": 0.0}
+
+    found = claim_of(test_it)
+    assert found is not None
+    return found
+
+
+# --- what is refused ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"contrasts": []}, r"'study/name': no contrast; .*contrasts=\[Contrast\("),
+        ({"contrasts": OVER}, "contrasts=.* must be a list"),
+        ({"contrasts": ["a over b"]}, r"'a over b' is no Contrast; write Contrast\("),
+        ({"requires": OVER}, "requires=.* must be a list"),
+        ({"positive_control": "a over b"}, "'a over b' is no Contrast"),
+        (
+            {"contrasts": [replace(OVER, over="bb")]},
+            r"«a over bb» names an unknown arm 'bb'; did you mean 'b'\?",
+        ),
+        ({"contrasts": [replace(OVER, over="zebra")]}, "unknown arm 'zebra'; known: a, b"),
+        ({"requires": [replace(OVER, treatment="aa")]}, r"unknown arm 'aa'; did you mean 'a'\?"),
+        ({"arms": []}, "no arms; give arms="),
+        ({"arms": "ab"}, "arms='ab' must be a list"),
+        ({"arms": 3}, "arms=3 must be a list"),
+        ({"arms": {1: None, "b": None}}, "1 is no name for an arm"),
+        ({"derived": "slope"}, "derived='slope' must be a list"),
+        ({"derived": ["a"]}, "'a' is an arm and a derived quantity; rename"),
+        ({"contrast": [OVER]}, r"unknown option 'contrast'; did you mean 'contrasts'\?"),
+        ({"sesoi": 0.1}, "unknown option 'sesoi'"),
+        ({"expect": "suported"}, r"expect='suported' is not a verdict; did you mean 'supported'\?"),
+        ({"seeds": 12}, r"seeds=12 must be one of \[8, 16, 32\]"),
+        ({"seeds": 8.0}, r"seeds=8.0 must be one of"),
+        ({"seeds": "8"}, "seeds='8' must be one of"),
+        ({"gate": "no"}, "gate='no': headline is True or False"),
+        ({"headline": 1}, "headline=1"),
+        ({"source": 2025}, "source=2025 must be a text"),
+        ({"expect": "equivalent"}, r"needs positive_control=Contrast\("),
+        (
+            {"expect": "equivalent", "positive_control": OVER},
+            "needs sesoi= on every contrast; «a over b» has none",
+        ),
+    ],
+)
+def test_a_bad_claim_is_refused_with_the_remedy(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(MemkitError, match=message):
+        made(**changes)
+
+
+@pytest.mark.parametrize("left_out", ["arms", "contrasts"])
+def test_an_option_that_is_left_out_is_asked_for(left_out: str) -> None:
+    options = {name: value for name, value in OPTIONS.items() if name != left_out}
+    with pytest.raises(MemkitError, match=f"no {left_out[:-1]}"):
+        claim("study/name", "A beats B.", **options)
+
+
+@pytest.mark.parametrize("id", ["name", "Study/name", "study/", "/name", "study/na me", "", 3, None])
+def test_a_bad_id_is_refused(id: Any) -> None:
+    with pytest.raises(MemkitError, match="an id reads study/name"):
+        claim(id, "A beats B.", **OPTIONS)
+
+
+@pytest.mark.parametrize("statement", ["", "  \n", None, 3])
+def test_an_empty_statement_is_refused(statement: Any) -> None:
+    with pytest.raises(MemkitError, match="write the sentence that is tested"):
+        claim("study/name", statement, **OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"bounds": None}, r'bounds=\(0, 1\), or waive the betting interval with assume="normal"'),
+        ({"bounds": (1, 0)}, "must be two finite numbers, the lower first"),
+        ({"bounds": (0, 0)}, "the lower first"),
+        ({"bounds": (0, math.inf)}, "two finite numbers"),
+        ({"bounds": (0, math.nan)}, "two finite numbers"),
+        ({"bounds": (0, "1")}, "two finite numbers"),
+        ({"bounds": (0, 1, 2)}, "two finite numbers"),
+        ({"bounds": 1}, "two finite numbers"),
+        ({"treatment": ""}, "the treatment must be the name of an arm"),
+        ({"treatment": 3}, "the treatment must be the name of an arm"),
+        ({"over": "a"}, "the same arm; name two different ones"),
+        ({"over": ""}, "name of an arm or a finite number"),
+        ({"over": True}, "name of an arm or a finite number"),
+        ({"over": math.nan}, "name of an arm or a finite number"),
+        ({"over": None}, "name of an arm or a finite number"),
+        ({"over": ["b"]}, "name of an arm or a finite number"),
+        ({"over": 1.2}, "the control 1.2 lies outside bounds"),
+        ({"metric": ""}, "metric= must name what is measured"),
+        ({"direction": "up"}, 'direction=\'up\' must be "higher" or "lower"'),
+        ({"assume": "nothing"}, 'must be "bounded" or "normal"'),
+        ({"margin": math.nan}, "margin=nan must be a finite number"),
+        ({"margin": "0"}, "margin='0' must be a finite number"),
+        ({"margin": 1.0}, "margin=1.0 must lie inside"),
+        ({"sesoi": 0}, "sesoi=0 must be a positive number"),
+        ({"sesoi": "0.1"}, "sesoi='0.1' must be a positive number"),
+        ({"sesoi": True}, "sesoi=True must be a positive number"),
+        ({"sesoi": 1.0}, "smaller than the largest possible difference"),
+    ],
+)
+def test_a_bad_contrast_is_refused_with_the_remedy(changes: dict[str, Any], message: str) -> None:
+    options: dict[str, Any] = {
+        "treatment": "a",
+        "over": "b",
+        "metric": "accuracy",
+        "bounds": (0, 1),
+        **changes,
+    }
+    with pytest.raises(MemkitError, match=message) as raised:
+        Contrast(options.pop("treatment"), **options)
+    assert str(raised.value).startswith("Contrast(")
+
+
+# --- bounds and differences ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("over", "direction", "expected"),
+    [
+        ("b", "higher", (-1.0, 1.0)),
+        ("b", "lower", (-1.0, 1.0)),
+        (0.2, "higher", (-0.2, 0.8)),
+        (0.2, "lower", (-0.8, 0.2)),
+    ],
+)
+def test_bounds_of_the_difference(over: Any, direction: Any, expected: tuple[float, float]) -> None:
+    contrast = Contrast("a", over=over, metric="m", bounds=(0, 1), direction=direction)
+    assert contrast.difference_bounds == pytest.approx(expected)
+
+
+@given(
+    low=st.floats(-10, 0),
+    width=st.floats(0.5, 10),
+    at=st.floats(0.01, 0.99),
+    values=st.tuples(*[st.one_of(st.floats(0, 1), st.sampled_from([math.nan, math.inf, -math.inf]))] * 2),
+    direction=st.sampled_from(["higher", "lower"]),
+    constant=st.booleans(),
+)
+def test_a_difference_lies_within_its_bounds_and_a_failed_value_counts_as_the_worst(
+    low: float, width: float, at: float, values: tuple[float, float], direction: Any, constant: bool
+) -> None:
+    over: Any = low + at * width if constant else "b"
+    contrast = Contrast("a", over=over, metric="m", bounds=(low, low + width), direction=direction)
+    treatment, control = (low + width * value if math.isfinite(value) else value for value in values)
+    if constant:
+        control = over
+    difference = contrast.difference(treatment, control)
+    assert contrast.difference_bounds is not None
+    least, greatest = contrast.difference_bounds
+    assert least - 1e-9 <= difference <= greatest + 1e-9
+    # No value that the failed one might have had would have been worse for the treatment.
+    for other in (low, low + width):
+        t = treatment if math.isfinite(treatment) else other
+        c = control if math.isfinite(control) else other
+        assert difference <= contrast.difference(t, c) + 1e-9
+
+
+def test_a_failed_value_is_scored_in_both_directions() -> None:
+    up = Contrast("a", over="b", metric="accuracy", bounds=(0, 1))
+    assert up.difference(math.nan, 0.4) == -0.4
+    assert up.difference(0.4, math.nan) == -0.6
+    assert up.difference(math.nan, math.nan) == -1
+    down = Contrast("a", over="b", metric="loss", bounds=(0, 4), direction="lower")
+    assert down.difference(1, 3) == 2
+    assert down.difference(math.inf, 1) == -3
+    assert down.difference(1, math.nan) == -1
+    free = Contrast("a", over="b", metric="loss", assume="normal")
+    assert math.isnan(free.difference(math.nan, 1))
+    assert free.difference_bounds is None
+
+
+# --- the digest ---------------------------------------------------------------------------------------------
+
+
+def full() -> Claim:
+    from tests.training import toys
+
+    recipe = Recipe(toys.Halves(), toys.Cohort, options={"width": 4}, steps=10)
+    return made(
+        arms={"a": recipe, "b": Arm(recipe.with_(width=8), toys.silenced)},
+        contrasts=[
+            replace(OVER, sesoi=0.1, margin=0.01),
+            replace(OVER, over=0.25),
+            Contrast("slope", over=0, metric="s", assume="normal"),
+        ],
+        derived=["slope"],
+        requires=[replace(OVER, treatment="b", over=0.2)],
+        positive_control=replace(OVER, sesoi=0.2),
+        expect="open",
+        source="diary",
+        seeds=16,
+        headline=True,
+        gate=False,
+    )
+
+
+def test_json_is_lossless_and_keeps_the_digest() -> None:
+    original = full()
+    text = json.dumps(original.to_json(), allow_nan=False)
+    read = Claim.from_json(json.loads(text))
+    assert json.dumps(read.to_json(), allow_nan=False) == text
+    assert read.digest == original.digest
+    assert read.contrasts == original.contrasts
+    assert read.arms["b"].intervention == "tests.training.toys:silenced"
+    assert replace(read, arms=original.arms) == original
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"statement": "A beats B by far."},
+        {"id": "study/other"},
+        {"arms": {"a": Arm(), "b": Arm({"steps": 1})}},
+        {"arms": {"a": Arm(), "b": Arm(), "c": Arm()}},
+        {"contrasts": (replace(OVER, bounds=(0, 2)),)},
+        {"contrasts": (replace(OVER, treatment="b", over="a"),)},
+        {"contrasts": (OVER, replace(OVER, over=0.5))},
+        {"contrasts": (replace(OVER, margin=0.1),)},
+        {"contrasts": (replace(OVER, sesoi=0.1),)},
+        {"contrasts": (replace(OVER, assume="normal"),)},
+        {"contrasts": (replace(OVER, direction="lower"),)},
+        {"requires": (OVER,)},
+        {"positive_control": OVER},
+        {"derived": ("slope",)},
+        {"expect": "refuted"},
+        {"seeds": 16},
+        {"gate": False},
+        {"test": "another"},
+    ],
+    ids=str,
+)
+def test_the_digest_changes_with_what_is_registered(change: dict[str, Any]) -> None:
+    original = made()
+    assert replace(original, **change).digest != original.digest
+
+
+@pytest.mark.parametrize("change", [{"source": "page 3"}, {"headline": True}], ids=str)
+def test_the_digest_does_not_change_with_words_around(change: dict[str, Any]) -> None:
+    assert replace(made(), **change).digest == made().digest
+
+
+def test_the_digest_does_not_change_with_the_kind_of_number_or_the_order_of_arms() -> None:
+    whole = Contrast("a", over=0, metric="m", bounds=(-1, 1), margin=0, sesoi=None)
+    broken = Contrast("a", over=0.0, metric="m", bounds=(-1.0, 1.0), margin=0.0)
+    assert made(contrasts=[whole]).digest == made(contrasts=[broken]).digest
+    assert made(contrasts=[replace(whole, over=np.float64(0))]).digest == made(contrasts=[broken]).digest
+    assert made(arms=["b", "a"]).digest == made(arms=["a", "b"]).digest
+
+
+def test_the_digest_covers_the_body_of_the_test_and_not_its_docstring() -> None:
+    def digest(function: Any) -> str:
+        found = claim_of(claim("study/name", "A beats B.", **OPTIONS)(function))
+        assert found is not None
+        return found.digest
+
+    def plain() -> Any:
+        def test_it(seed: int) -> dict[str, float]:
+            return {"a": 1.0, "b": 0.0}
+
+        return test_it
+
+    def commented() -> Any:
+        def test_it(seed: int) -> dict[str, float]:
+            """What it measures."""
+            # and why
+            return {
+                "a": 1.0,
+                "b": 0.0,
+            }
+
+        return test_it
+
+    def other() -> Any:
+        def test_it(seed: int) -> dict[str, float]:
+            return {"a": 1.0, "b": 0.5}
+
+        return test_it
+
+    assert digest(plain()) == digest(commented())
+    assert digest(plain()) != digest(other())
+
+
+def test_an_ordinary_test_has_no_claim() -> None:
+    assert claim_of(test_an_ordinary_test_has_no_claim) is None
+    assert claim_of(None) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "gates"),
+    [
+        ({}, True),
+        ({"gate": False}, False),
+        ({"expect": "open"}, False),
+        ({"expect": "open", "gate": True}, False),
+        ({"contrasts": [replace(OVER, assume="normal")]}, False),
+        ({"contrasts": [replace(OVER, assume="normal")], "gate": True}, True),
+    ],
+)
+def test_which_claims_gate(changes: dict[str, Any], gates: bool) -> None:
+    assert made(**changes).gates is gates

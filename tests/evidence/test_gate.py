@@ -1,0 +1,133 @@
+"""What a verdict means for the run: the whole table."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from memkit.evidence import EXPECTATIONS, Arm, Claim, Contrast, Judgement, Registration, Verdict, gate
+
+OVER = Contrast("a", over="b", metric="accuracy", bounds=(0, 1), sesoi=0.2)
+REGISTERED = Registration(status="registered", attempt=1, first_seed=10_000)
+CHANGED = Registration(status="changed", attempt=1, first_seed=10_000)
+UNREGISTERED = Registration(status="unregistered", attempt=0, first_seed=0)
+DECIDED = (Verdict.SUPPORTED, Verdict.REFUTED, Verdict.EQUIVALENT, Verdict.INCONCLUSIVE)
+
+
+def make(expect: str = "supported", **options: Any) -> Claim:
+    arms = {"a": Arm(), "b": Arm()}
+    return Claim(
+        id="s/n",
+        statement="A.",
+        arms=arms,
+        contrasts=(OVER,),
+        expect=expect,
+        positive_control=OVER,
+        **options,
+    )
+
+
+def judged(verdict: Verdict, **options: Any) -> Judgement:
+    return Judgement(verdict=verdict, look=8, n=8, findings=(), **options)
+
+
+def outcome(claim: Claim, judgement: Judgement, **options: Any) -> tuple[str, str]:
+    options = {"registration": REGISTERED, "failures": {}, **options}
+    found = gate(claim, judgement, **options)
+    return found.outcome, found.reason
+
+
+PASSING = {
+    ("supported", Verdict.SUPPORTED),
+    ("refuted", Verdict.REFUTED),
+    ("equivalent", Verdict.EQUIVALENT),
+    ("not_supported", Verdict.REFUTED),
+    ("not_supported", Verdict.EQUIVALENT),
+    ("not_supported", Verdict.INCONCLUSIVE),
+}
+
+
+@pytest.mark.parametrize(("expect", "verdict"), list(itertools.product(EXPECTATIONS, DECIDED)))
+def test_expectation_against_verdict(expect: str, verdict: Verdict) -> None:
+    found, reason = outcome(make(expect), judged(verdict))
+    if expect == "open":
+        assert found == "skipped"
+        assert "gates nothing" in reason
+    else:
+        assert found == ("passed" if (expect, verdict) in PASSING else "failed")
+        assert reason == f"expected {expect.replace('_', ' ')}, found {verdict}"
+    assert str(verdict) in reason
+
+
+@pytest.mark.parametrize("expect", EXPECTATIONS)
+def test_incomplete_never_passes(expect: str) -> None:
+    found, reason = outcome(make(expect), judged(Verdict.INCOMPLETE, notes=("precondition not met: c over 0.2",)))
+    assert found == ("skipped" if expect == "open" else "failed")
+    assert reason == "INCOMPLETE: precondition not met: c over 0.2"
+
+
+@pytest.mark.parametrize(("expect", "verdict"), list(itertools.product(EXPECTATIONS, Verdict)))
+def test_a_claim_that_gates_nothing_is_skipped(expect: str, verdict: Verdict) -> None:
+    assert outcome(make(expect, gate=False), judged(verdict))[0] == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("expect", "verdict", "registration"),
+    list(itertools.product(EXPECTATIONS, Verdict, [REGISTERED, CHANGED])),
+)
+def test_gate_none_lets_no_verdict_fail(expect: str, verdict: Verdict, registration: Registration) -> None:
+    found, reason = outcome(make(expect), judged(verdict), enabled=False, registration=registration)
+    assert found == "skipped"
+    assert str(verdict) in reason
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize("expect", EXPECTATIONS)
+def test_a_failed_seed_always_fails_the_run(expect: str, enabled: bool) -> None:
+    for judgement in (judged(Verdict.SUPPORTED), judged(Verdict.INCOMPLETE, missing=(10_003,))):
+        found, reason = outcome(
+            make(expect), judgement, failures={10_005: "later", 10_003: "ValueError: no"}, enabled=enabled
+        )
+        assert found == "failed"
+        assert reason == "seed 10003 and 1 more failed: ValueError: no"
+    assert outcome(make(), judged(Verdict.SUPPORTED), failures={3: "no"})[1] == "seed 3 failed: no"
+
+
+@pytest.mark.parametrize(("expect", "verdict"), list(itertools.product(EXPECTATIONS, Verdict)))
+def test_a_changed_claim_passes_with_no_verdict(expect: str, verdict: Verdict) -> None:
+    found, reason = outcome(make(expect), judged(verdict), registration=CHANGED)
+    assert found == ("skipped" if expect == "open" else "failed")
+    assert "`memkit register` moves it to fresh seeds" in reason
+
+
+def test_missing_seeds_are_named_and_skip() -> None:
+    missing = (10_001, 10_003, 10_004, 10_005, 10_009)
+    for registration in (REGISTERED, CHANGED, UNREGISTERED):
+        found, reason = outcome(make(), judged(Verdict.INCOMPLETE, missing=missing), registration=registration)
+        assert (found, reason) == ("skipped", "INCOMPLETE: not run: seeds 10001, 10003–10005, 10009")
+
+
+@pytest.mark.parametrize("indication", Verdict)
+def test_seeds_that_decide_nothing_gate_nothing(indication: Verdict) -> None:
+    verdict = Verdict.INCOMPLETE if indication is Verdict.INCOMPLETE else Verdict.INCONCLUSIVE
+    judgement = judged(verdict, indication=indication, notes=("12 seeds decide nothing",))
+    for registration in (REGISTERED, CHANGED):
+        found, reason = outcome(make(), judgement, registration=registration)
+        assert found == "skipped"
+        assert reason.startswith(str(verdict))
+        assert "12 seeds decide nothing" in reason
+        assert str(indication) in reason
+    found, reason = outcome(make(), judgement, registration=UNREGISTERED)
+    assert found == "skipped"
+    assert "not registered, run `memkit register`" in reason
+
+
+def test_normal_theory_gates_only_when_asked() -> None:
+    normal = (replace(OVER, assume="normal"),)
+    claim = replace(make(), contrasts=normal)
+    assert outcome(claim, judged(Verdict.REFUTED))[0] == "skipped"
+    assert outcome(replace(claim, gate=True), judged(Verdict.REFUTED))[0] == "failed"
+    assert outcome(replace(claim, gate=True), judged(Verdict.SUPPORTED))[0] == "passed"

@@ -1,0 +1,158 @@
+"""What a test returns becomes observations, or a sentence that says what is wrong with it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memkit.errors import MemkitError
+from memkit.evidence import Arm, Claim, Contrast, Observation, observe
+
+CLAIM = Claim(
+    id="study/name",
+    statement="A beats B.",
+    arms={"a": Arm(), "b": Arm()},
+    contrasts=(Contrast("a", over="b", metric="accuracy", bounds=(0, 1)),),
+)
+SLOPE = Claim(
+    id="study/slope",
+    statement="A falls faster.",
+    arms={"a": Arm(), "b": Arm()},
+    contrasts=(Contrast("slope", over=0, metric="slope", bounds=(-1, 1)),),
+    derived=("slope",),
+)
+TWO = Claim(
+    id="study/two",
+    statement="A beats B twice.",
+    arms={"a": Arm(), "b": Arm()},
+    contrasts=(
+        Contrast("a", over="b", metric="accuracy", bounds=(0, 1)),
+        Contrast("a", over="b", metric="loss", bounds=(0, 4), direction="lower"),
+    ),
+)
+
+
+def values(observations: tuple[Observation, ...]) -> dict[tuple[str, str], float]:
+    return {(o.arm, o.metric): o.value for o in observations}
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (None, "the test returned NoneType; it should return a dict with a number for each of 'a', 'b'"),
+        ([0.5, 0.5], "the test returned list"),
+        ({"a": 0.5}, "the test returned nothing for 'b'; it should return"),
+        ({}, "the test returned nothing for 'a'"),
+        ({"a": 0.5, "b": 0.5, "bb": 0.5}, r"'bb', which is neither an arm nor derived; did you mean 'b'\?"),
+        ({"a": 0.5, "b": 0.5, 3: 0.5}, "3, which is neither an arm nor derived"),
+        ({"a": 0.5, "b": "0.5"}, "accuracy of 'b' is '0.5', a str; it should be one number"),
+        ({"a": 0.5, "b": None}, "accuracy of 'b' is None, a NoneType"),
+        ({"a": 0.5, "b": True}, "accuracy of 'b' is True, a bool"),
+        ({"a": 0.5, "b": [0.5]}, r"accuracy of 'b' is \[0.5\], a list"),
+        ({"a": 0.5, "b": 0.5j}, "a complex"),
+        ({"a": 0.5, "b": np.bool_(True)}, "is True, a bool"),
+        ({"a": 0.5, "b": np.array([0.5])}, r"array\(\[0.5\]\), a ndarray"),
+        ({"a": 0.5, "b": torch.ones(1000)}, "a Tensor; it should be one number"),
+        ({"a": 0.5, "b": 1.5}, r"accuracy of 'b' is 1.5, outside the declared bounds \(0, 1\); clip it"),
+        ({"a": -0.1, "b": 0.5}, "accuracy of 'a' is -0.1, outside the declared bounds"),
+        ({"a": {"acuracy": 0.5}, "b": 0.5}, r"'a' has no 'accuracy'; did you mean 'acuracy'\?"),
+        ({"a": {}, "b": 0.5}, "'a' has no 'accuracy'"),
+    ],
+)
+def test_what_is_wrong_is_named(returned: Any, message: str) -> None:
+    with pytest.raises(MemkitError, match=message) as raised:
+        observe(CLAIM, 17, returned)
+    sentence = str(raised.value)
+    assert sentence.startswith("claim 'study/name', seed 17")
+    assert "\n" not in sentence
+    assert len(sentence) < 300
+
+
+@pytest.mark.parametrize(
+    "half",
+    [
+        np.float32(0.5),
+        np.float64(0.5),
+        np.array(0.5),
+        torch.tensor(0.5),
+        torch.tensor(0.5, requires_grad=True),
+        torch.tensor(0.5, dtype=torch.float16),
+    ],
+    ids=str,
+)
+def test_numbers_of_every_library_become_floats(half: Any) -> None:
+    found = values(observe(CLAIM, 0, {"a": half, "b": np.int64(1)}))
+    assert found == {("a", "accuracy"): 0.5, ("b", "accuracy"): 1.0}
+    assert all(type(value) is float for value in found.values())
+
+
+def test_every_arm_gives_an_observation_in_the_order_of_the_claim() -> None:
+    a, b = observe(CLAIM, 3, {"b": 0, "a": 1})
+    assert a == Observation(claim="study/name", seed=3, arm="a", metric="accuracy", value=1.0)
+    assert b.arm == "b"
+
+
+def test_a_bound_is_not_missed_by_the_rounding_of_single_precision() -> None:
+    top = math.log(32)
+    loss = Contrast("a", over="b", metric="loss", bounds=(0, top), direction="lower")
+    claim = Claim(id="s/n", statement="Less.", arms={"a": Arm(), "b": Arm()}, contrasts=(loss,))
+    clipped = torch.tensor(100.0).clamp(max=top)
+    assert clipped.item() > top, "or this test shows nothing"
+    assert values(observe(claim, 0, {"a": clipped, "b": 0.0})) == {("a", "loss"): top, ("b", "loss"): 0.0}
+    with pytest.raises(MemkitError, match="outside"):
+        observe(claim, 0, {"a": top + 1e-4, "b": 0.0})
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, torch.tensor(math.nan), np.float32(np.inf)])
+def test_a_value_that_is_not_finite_is_an_observation_with_a_reason(bad: Any) -> None:
+    a, b = observe(CLAIM, 0, {"a": bad, "b": 0.25})
+    assert math.isnan(a.value)
+    assert a.reason == f"the test returned {float(bad)}"
+    assert (b.value, b.reason) == (0.25, "")
+
+
+def test_two_metrics() -> None:
+    pair = {"accuracy": 0.5, "loss": 3}
+    found = values(observe(TWO, 0, {"a": pair, "b": {**pair, "extra": 7}}))
+    assert found["a", "loss"] == 3
+    assert found["b", "extra"] == 7
+    with pytest.raises(MemkitError, match=r"name the metrics accuracy, loss; return \{'a': \{'accuracy': ..., 'loss'"):
+        observe(TWO, 0, {"a": 0.5, "b": 0.5})
+    with pytest.raises(MemkitError, match="'b' has no 'loss'"):
+        observe(TWO, 0, {"a": pair, "b": {"accuracy": 0.5}})
+    with pytest.raises(MemkitError, match=r"loss of 'b' is 5, outside the declared bounds \(0, 4\)"):
+        observe(TWO, 0, {"a": pair, "b": {"accuracy": 0.5, "loss": 5}})
+
+
+def test_a_diverged_arm_counts_as_nan_whatever_was_measured_on_it() -> None:
+    a, b = observe(CLAIM, 0, {"a": 0.9, "b": 0.5}, diverged={"a": "the loss was nan at step 3"})
+    assert math.isnan(a.value)
+    assert a.reason == "the loss was nan at step 3"
+    assert b.value == 0.5
+    # Bounds are no matter for what is not used.
+    assert math.isnan(observe(CLAIM, 0, {"a": 99, "b": 0.5}, diverged={"a": "why"})[0].value)
+
+
+def test_what_is_derived_from_a_diverged_arm_counts_as_nan() -> None:
+    found = observe(SLOPE, 0, {"a": 0.9, "b": 0.5, "slope": 0.4}, diverged={"b": "why"})
+    assert [(o.arm, o.reason) for o in found if math.isnan(o.value)] == [("b", "why"), ("slope", "why")]
+    assert not any(o.reason for o in observe(SLOPE, 0, {"a": 0.9, "b": 0.5, "slope": 0.4}))
+
+
+@given(
+    seed=st.integers(0, 10**6),
+    value=st.floats(allow_nan=True, allow_infinity=True),
+    names=st.tuples(st.text(), st.text(), st.text()),
+)
+def test_json_is_lossless(seed: int, value: float, names: tuple[str, str, str]) -> None:
+    arm, metric, reason = names
+    value = value if math.isfinite(value) else math.nan
+    original = Observation(claim="s/n", seed=seed, arm=arm, metric=metric, value=value, reason=reason)
+    read = Observation.from_json("s/n", original.to_json())
+    assert repr(read) == repr(original)

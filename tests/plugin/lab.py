@@ -1,0 +1,75 @@
+"""Small suites of claims for the plugin's tests: canned numbers, so that every verdict is known beforehand."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HEAD = """
+    import math, os, pathlib
+    import pytest
+    from memkit import Contrast, claim
+
+    HERE = pathlib.Path(__file__).parent
+
+    def ran(name, seed):
+        with (HERE / "ran.txt").open("a") as file:
+            file.write(f"{name} {seed}\\n")
+"""
+
+CLAIM = """
+    @claim(
+        "lab/{name}",
+        "The statement of {name}.",
+        arms=("treatment", "control"),
+        contrasts=[Contrast("treatment", over="control", metric="score", bounds=(0, 1))],
+        {options}
+    )
+    def test_{name}(seed):
+        ran("{name}", seed)
+        {body}
+        return {{"treatment": {treatment}, "control": {control}}}
+"""
+
+
+def canned(name: str, treatment: str = "0.9", control: str = "0.1", *, body: str = "pass", options: str = "") -> str:
+    """The source of one claim; ``seed`` may be used in the expressions, ``body`` runs before they do."""
+    return CLAIM.format(name=name, treatment=treatment, control=control, body=body, options=options)
+
+
+def write_suite(pytester: pytest.Pytester, *claims: str, register: bool = True) -> None:
+    """Write the claims to one test file, and register them."""
+    pytester.makepyfile(test_lab=HEAD + "".join(claims))
+    if register:
+        register_claims(pytester)
+
+
+def register_claims(pytester: pytest.Pytester) -> pytest.RunResult:
+    """``memkit register``."""
+    result = pytester.run(sys.executable, "-m", "memkit.cli", "register")
+    assert result.ret == 0, result.stderr.str()
+    return result
+
+
+def evidence(pytester: pytest.Pytester) -> dict[str, Any]:
+    """Claim id → its part of the evidence file."""
+    data = json.loads((pytester.path / "reports" / "evidence.json").read_text(encoding="utf-8"))
+    return {entry["claim"]["id"]: entry for entry in data["claims"]}
+
+
+def verdict(pytester: pytest.Pytester, name: str) -> str:
+    """The verdict of ``lab/name`` in the evidence file."""
+    found: str = evidence(pytester)[f"lab/{name}"]["judgement"]["verdict"]
+    return found
+
+
+def ran(path: Path) -> list[str]:
+    """What was really run, and forgotten afterwards: ``name seed`` lines."""
+    file = path / "ran.txt"
+    lines = file.read_text().splitlines() if file.exists() else []
+    file.unlink(missing_ok=True)
+    return lines

@@ -1,0 +1,136 @@
+"""Bad input: one sentence that names the thing and the remedy, exit code 4, no traceback."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugin.lab import HEAD, canned, write_suite
+
+SUITES = {
+    "an arm that does not exist": (
+        canned("true").replace('over="control"', 'over="contrl"'),
+        "*'lab/true': the contrast «treatment over contrl» names an unknown arm 'contrl'; did you mean 'control'?",
+    ),
+    "no contrast": (
+        canned("true").replace('[Contrast("treatment", over="control", metric="score", bounds=(0, 1))]', "[]"),
+        "*'lab/true': no contrast; say what is compared*",
+    ),
+    "two claims with one id": (
+        canned("true") + canned("other").replace('"lab/other"', '"lab/true"'),
+        "*two claims have the id 'lab/true': test_lab.py::test_true and test_lab.py::test_other; rename one of them",
+    ),
+    "a misspelt option": (
+        canned("true", options='expct="supported",'),
+        "*'lab/true': unknown option 'expct'; did you mean 'expect'?",
+    ),
+    "a misspelt verdict": (
+        canned("true", options='expect="suported",'),
+        "*'lab/true': expect='suported' is not a verdict; did you mean 'supported'?",
+    ),
+    "a test without seeds": (
+        canned("true").replace("(seed)", "()"),
+        "*'lab/true': test_true() depends on no seed; take the fixture `arms` or `seed`",
+    ),
+    "a claim parametrised by hand": (
+        canned("true")
+        .replace("(seed)", "(seed, width)")
+        .replace("    @claim", "    @pytest.mark.parametrize('width', [1, 2])\n    @claim", 1),
+        "*'lab/true' is parametrised by 'width' too; write a claim for each value",
+    ),
+    "a misspelt recipe field": (
+        "\n    from memkit import Recipe\n    def net(*, width=3): ...\n    Recipe(ran, net).with_(stps=3)\n",
+        "*Recipe has no field 'stps', and net takes no such option; did you mean 'steps'?",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["-n0", "-n2"])
+@pytest.mark.parametrize("case", SUITES)
+def test_a_mistake_in_a_claim_stops_the_run(pytester: pytest.Pytester, case: str, how: str) -> None:
+    source, sentence = SUITES[case]
+    pytester.makepyfile(test_lab=HEAD + source)
+
+    result = pytester.runpytest_subprocess(how)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {sentence}"])
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+@pytest.mark.parametrize("how", ["-n0", "-n2"])
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["--store=taken"],
+            "*the store *taken cannot be written (*); choose another folder with --store or MEMKIT_STORE",
+        ),
+        (
+            ["--evidence=taken/evidence.json"],
+            "*the evidence cannot be written to *; choose another file with --evidence",
+        ),
+    ],
+)
+def test_places_that_cannot_be_written(
+    pytester: pytest.Pytester, arguments: list[str], sentence: str, how: str
+) -> None:
+    write_suite(pytester, canned("true"), register=False)
+    (pytester.path / "taken").write_text("a file, not a folder")
+
+    result = pytester.runpytest_subprocess(how, *arguments)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {sentence}"])
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+@pytest.mark.parametrize("value", ["x", "0", "-3", "1.5"])
+def test_seeds_must_be_a_number(pytester: pytest.Pytester, value: str) -> None:
+    result = pytester.runpytest_subprocess(f"--seeds={value}")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*--seeds: '{value}' is no number of seeds; give 8, 16 or 32"])
+
+
+def test_a_damaged_lock(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, canned("true"))
+    (pytester.path / "claims.lock").write_text("{")
+
+    result = pytester.runpytest_subprocess("-n2")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *claims.lock is damaged*restore it from version control"])
+
+
+RETURNS = {
+    "lacks an arm": ('{"treatment": 1.0}', "*the test returned nothing for 'control'*"),
+    "knows an arm too many": (
+        '{"treatment": 1.0, "control": 0.0, "contrl": 0.0}',
+        "*the test returned 'contrl', which is neither an arm nor derived; did you mean 'control'?",
+    ),
+    "is no dict": ("0.9", "*the test returned float; it should return a dict with a number for each of*"),
+    "is nothing": ("None", "*the test returned NoneType; it should return a dict*"),
+    "is no number": (
+        '{"treatment": "0.9", "control": 0.0}',
+        "*score of 'treatment' is '0.9', a str; it should be one number",
+    ),
+    "is out of bounds": (
+        '{"treatment": 90.0, "control": 0.0}',
+        "*score of 'treatment' is 90, outside the declared bounds (0, 1); clip it*",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", RETURNS)
+def test_what_a_test_returns(pytester: pytest.Pytester, case: str) -> None:
+    returned, sentence = RETURNS[case]
+    source = canned("true").replace('return {"treatment": 0.9, "control": 0.1}', f"return {returned}")
+    write_suite(pytester, source)
+
+    result = pytester.runpytest_subprocess("-n0", "-ra", "--seeds=8")
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines([f"claim 'lab/true', seed 10000: {sentence}"])
+    result.stdout.fnmatch_lines(["FAILED*lab/true: seed 10000 and 7 more failed: *"])
+    assert "Traceback" not in result.stdout.str()
+    assert "measuring.py" not in result.stdout.str()

@@ -1,0 +1,213 @@
+"""Claims about models that are really trained: cohorts before the items, the store, faults."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.plugin.lab import evidence, register_claims
+
+NETS = '''
+"""Exclusive or, learnt by a network with and without a hidden layer."""
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self, *, hidden=True):
+        super().__init__()
+        self.first, self.last = torch.nn.Linear(2, 16), torch.nn.Linear(16, 2)
+        self.hidden = hidden
+    def forward(self, x):
+        x = self.first(x)
+        return self.last(torch.tanh(x) if self.hidden else x)
+
+def xor(generator, size):
+    x = torch.rand(size, 2, generator=generator) * 2 - 1
+    return x, (x[:, 0] * x[:, 1] > 0).long()
+'''
+
+CLAIMS = """
+import torch
+from memkit import Arm, Contrast, Recipe, claim
+from nets import Net, xor
+
+XOR = Recipe(xor, Net, steps=STEPS, lr=0.05)
+
+def score(models):
+    x, y = xor(torch.Generator().manual_seed(1), 500)
+    return {name: (net(x).argmax(1) == y).float().mean() for name, net in models.items()}
+
+@claim(
+    "lab/hidden-layer",
+    "Exclusive or is learnt with a hidden layer, and not without one.",
+    arms={"hidden": XOR, "linear": XOR.with_(hidden=False)},
+    contrasts=[Contrast("hidden", over="linear", metric="accuracy", bounds=(0, 1))],
+)
+def test_hidden_layer(arms):
+    return score(arms)
+
+@claim(
+    "lab/no-hidden-layer",
+    "Exclusive or is learnt better without a hidden layer.",
+    arms={"hidden": XOR, "linear": XOR.with_(hidden=False)},
+    contrasts=[Contrast("linear", over="hidden", metric="accuracy", bounds=(0, 1))],
+)
+def test_no_hidden_layer(arms):
+    return score(arms)
+"""
+
+
+def write_suite(pytester: pytest.Pytester, steps: int = 150) -> None:
+    pytester.makepyfile(nets=NETS, test_nets=CLAIMS.replace("STEPS", str(steps)))
+    register_claims(pytester)
+
+
+@pytest.mark.parametrize("how", ["-n0", "-n2"])
+def test_models_are_trained_once_and_a_false_claim_falls(pytester: pytest.Pytester, how: str) -> None:
+    write_suite(pytester)
+
+    first = pytester.runpytest_subprocess(how, "-ra")
+
+    assert first.ret == pytest.ExitCode.TESTS_FAILED
+    first.stdout.fnmatch_lines(
+        [
+            "*32 runs to train, in 2 cohorts*",
+            "trained 2/2 Net on xor*",
+            "FAILED*lab/no-hidden-layer: expected supported, found REFUTED",
+        ]
+    )
+    entry = evidence(pytester)["lab/hidden-layer"]
+    assert entry["judgement"]["verdict"] == "SUPPORTED"
+    assert entry["arms"]["hidden"]["parameters"] == 2 * 16 + 16 + 16 * 2 + 2
+    assert entry["cost"]["trained"] > 0
+
+    second = pytester.runpytest_subprocess(how)
+    second.stdout.fnmatch_lines(["*nothing to train*"])
+    assert evidence(pytester)["lab/hidden-layer"]["observations"] == entry["observations"]
+
+    # Other code, same behaviour: trained and measured again, with the same result.
+    nets = pytester.path / "nets.py"
+    nets.write_text(nets.read_text().replace("* 2 - 1", "* 2 - 1.0"))
+    third = pytester.runpytest_subprocess(how, "-k", "test_hidden_layer")
+    third.stdout.fnmatch_lines(["*32 runs to train, in 2 cohorts*"])
+    assert evidence(pytester)["lab/hidden-layer"]["observations"] == entry["observations"]
+
+
+def test_retrain_and_fresh(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, steps=2)
+    pytester.runpytest_subprocess("-n0", "--seeds=8")
+
+    fresh = pytester.runpytest_subprocess("-n0", "--seeds=8", "--fresh")
+    fresh.stdout.fnmatch_lines(["*nothing to train*", "*16 measurements, 0 of them from the store*"])
+    retrained = pytester.runpytest_subprocess("-n0", "--seeds=8", "--retrain")
+    retrained.stdout.fnmatch_lines(["*16 runs to train*", "*16 measurements, 0 of them from the store*"])
+
+
+@pytest.mark.parametrize("how", ["-n0", "-n2"])
+def test_a_damaged_run_is_trained_again_with_a_warning(pytester: pytest.Pytester, how: str) -> None:
+    write_suite(pytester, steps=2)
+    pytester.makeini("[pytest]\nfilterwarnings = error\n")
+    pytester.runpytest_subprocess(how, "--seeds=8")
+    before = evidence(pytester)["lab/hidden-layer"]["observations"]
+    victim = next((pytester.path / ".memkit" / "runs").rglob("10003/weights.safetensors"))
+    content = bytearray(victim.read_bytes())
+    content[-3] ^= 1
+    victim.write_bytes(bytes(content))
+
+    result = pytester.runpytest_subprocess(how, "--seeds=8", "--fresh")
+
+    result.stdout.fnmatch_lines(["*MemkitWarning: the stored run *10003 is damaged: *; it is trained again"])
+    assert not evidence(pytester)["lab/hidden-layer"]["failures"]
+    assert evidence(pytester)["lab/hidden-layer"]["observations"] == before
+
+
+def test_a_run_that_was_killed_goes_on_where_it_was(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, steps=400)
+    runs = pytester.path / ".memkit" / "runs"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-n0", "--seeds=8"],
+        cwd=pytester.path,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not list(runs.rglob("manifest.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    finished = {path: path.stat().st_mtime_ns for path in runs.rglob("manifest.json")}
+
+    result = pytester.runpytest_subprocess("-n0", "--seeds=8")
+
+    assert len(evidence(pytester)["lab/hidden-layer"]["observations"]) == 2 * 8
+    assert finished
+    assert all(path.stat().st_mtime_ns == made for path, made in finished.items())
+    if len(finished) < 16:
+        result.stdout.fnmatch_lines([f"*{16 - len(finished)} runs to train*"])
+
+
+def test_two_runs_at_once_share_the_work(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, steps=100)
+    command = [sys.executable, "-m", "pytest", "-n0", "--seeds=8", "--gate=none", "-q"]
+    processes = [
+        subprocess.Popen([*command, f"--evidence={name}.json"], cwd=pytester.path, stdout=subprocess.PIPE)
+        for name in ("one", "two")
+    ]
+    outputs = [process.communicate(timeout=300)[0].decode() for process in processes]
+
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    files = [Path(pytester.path) / f"{name}.csv" for name in ("one", "two")]
+    assert files[0].read_text() == files[1].read_text()
+
+
+def test_a_diverged_seed_counts_as_the_worst(pytester: pytest.Pytester) -> None:
+    write_suite(pytester)
+    pytester.makepyfile(
+        test_nets=CLAIMS.replace("STEPS", "20").replace(
+            '"linear": XOR.with_(hidden=False)', '"linear": XOR.with_(hidden=False, optimizer="sgd", lr=1e30)'
+        )
+    )
+    register_claims(pytester)
+
+    pytester.runpytest_subprocess("-n0", "--seeds=8", "-k", "test_hidden_layer")
+
+    entry = evidence(pytester)["lab/hidden-layer"]
+    rows = [row for row in entry["observations"] if row[1] == "linear"]
+    assert len(rows) == 8
+    assert all(value is None and "step" in reason for _, _, _, value, reason in rows)
+    assert entry["arms"]["linear"]["diverged"] == 8
+    assert entry["judgement"]["findings"][0]["estimate"] < 0
+
+
+def test_reproduce_trains_one_seed_again(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, steps=20)
+    pytester.runpytest_subprocess("-n0", "--seeds=8")
+    command = (sys.executable, "-m", "memkit.cli", "reproduce", "lab/hidden-layer", "--seed")
+
+    result = pytester.run(*command, "10002")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(
+        ["*hidden*accuracy*difference 0.0000", "reproduced: the greatest difference is 0.0000*"]
+    )
+
+    file = pytester.path / "reports" / "evidence.json"
+    doctored = json.loads(file.read_text())
+    for row in doctored["claims"][0]["observations"]:
+        row[3] = 0.1234
+    file.write_text(json.dumps(doctored))
+    result = pytester.run(*command, "10002")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["NOT reproduced: *"])
+
+    missing = pytester.run(*command, "99")
+    assert missing.ret == 4
+    missing.stderr.fnmatch_lines(["memkit: * has no observation of lab/hidden-layer for seed 99; it has 10000, *"])
+    unknown = pytester.run(*command[:-2], "lab/hidden-layr", "--seed", "10002")
+    assert unknown.ret == 4
+    unknown.stderr.fnmatch_lines(["memkit: * has no claim 'lab/hidden-layr'; did you mean 'lab/hidden-layer'?"])

@@ -1,0 +1,220 @@
+"""A digest of source changes with what is computed, and with nothing else."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memkit.errors import MemkitError
+from memkit.source import function_digest, project_modules, source_digest
+
+_COUNT = itertools.count(1)
+
+
+class Project:
+    """A package of its own in a folder of its own, whose files a test writes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.name = f"project{next(_COUNT)}_{os.getpid()}"
+
+    def write(self, **sources: str) -> None:
+        package = self.folder / self.name
+        package.mkdir(exist_ok=True)
+        for name, text in {"__init__": "", **sources}.items():
+            file = package / f"{name}.py"
+            if name != "__init__" or not file.exists() or text:
+                file.write_text(text.replace("PROJECT", self.name), encoding="utf-8")
+                # An edit shows by the file's time; two edits of a test may fall into one tick of the clock.
+                os.utime(file, ns=(next(_COUNT) * 10**9,) * 2)
+        importlib.invalidate_caches()
+
+    def digest(self, module: str = "main") -> str:
+        return source_digest([f"{self.name}.{module}"])
+
+    def modules(self) -> list[str]:
+        return [name.rpartition(".")[2] for name in project_modules([f"{self.name}.main"])]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    made = Project(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield made
+    for name in [name for name in sys.modules if name.split(".")[0] == made.name]:
+        del sys.modules[name]
+
+
+PLAIN = "def scale(x):\n    return 2 * x\n"
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        '"""A module."""\n' + PLAIN,
+        "def scale(x):\n    '''Twice.'''\n    return 2 * x\n",
+        "# why\n" + PLAIN.replace("* x", "* x  # twice"),
+        "def scale( x ):\n\n\n    return (2*\n        x)",
+        PLAIN + "\ndef test_scale():\n    assert scale(1) == 2\n",
+        PLAIN + "\nasync def test_scale():\n    '''Also a test.'''\n",
+    ],
+    ids=["docstring", "function docstring", "comments", "formatting", "test", "async test"],
+)
+def test_what_computes_nothing_does_not_count(project: Project, same: str) -> None:
+    project.write(main=PLAIN)
+    before = project.digest()
+    project.write(main=same)
+    assert project.digest() == before
+
+
+@pytest.mark.parametrize("other", [PLAIN.replace("2", "3"), PLAIN + "SCALE = 2\n", PLAIN.replace("scale", "double")])
+def test_code_counts(project: Project, other: str) -> None:
+    project.write(main=PLAIN)
+    before = project.digest()
+    project.write(main=other)
+    assert project.digest() != before
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "from PROJECT.other import scale",
+        "from PROJECT import other",
+        "import PROJECT.other",
+        "from .other import scale",
+        "from . import other",
+        "def run(x):\n    from PROJECT.other import scale\n    return scale(x)",
+        "def run(x):\n    from . import other\n    return other.scale(x)",
+        "from PROJECT.between import scale",
+        "import typing\nif typing.TYPE_CHECKING:\n    scale = int\nelse:\n    from .other import scale",
+        "from typing import TYPE_CHECKING\nif not TYPE_CHECKING:\n    from .other import scale",
+        "try:\n    import no_such_module\nexcept ImportError:\n    from .other import scale",
+    ],
+)
+def test_an_imported_project_module_counts(project: Project, imports: str) -> None:
+    project.write(main=imports, between="from .other import scale", other=PLAIN)
+    before = project.digest()
+    assert "other" in project.modules()
+    project.write(other=PLAIN.replace("2", "3"))
+    assert project.digest() != before
+
+
+def test_a_module_beside_it_that_is_imported_inside_a_function_counts(project: Project) -> None:
+    beside = f"{project.name}_beside"
+    project.write(main=f"def run(x):\n    import {beside}\n    return {beside}.scale(x)\n")
+    file = project.folder / f"{beside}.py"
+    file.write_text(PLAIN)
+    before = project.digest()
+    assert beside not in sys.modules, "looking for a module must not import it"
+    file.write_text(PLAIN.replace("2", "3"))
+    os.utime(file, ns=(7, 7))
+    assert project.digest() != before
+
+
+def test_the_digest_is_the_same_before_and_after_the_import(project: Project) -> None:
+    project.write(main="def run():\n    from . import other\n", other="from . import deeper", deeper=PLAIN)
+    before = (project.digest(), project.modules())
+    assert not [name for name in sys.modules if name.startswith(project.name)], "nothing was imported"
+    importlib.import_module(f"{project.name}.other")
+    assert (project.digest(), project.modules()) == before
+
+
+def test_type_checking_imports_are_not_followed(project: Project) -> None:
+    project.write(
+        main="from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .other import scale\n",
+        other=PLAIN,
+    )
+    before = project.digest()
+    project.write(other=PLAIN.replace("2", "3"))
+    assert project.digest() == before
+
+
+def test_imports_in_a_circle_end(project: Project) -> None:
+    project.write(main="from . import other", other="from . import main")
+    assert project.modules() == [project.name, "main", "other"]
+
+
+def test_installed_packages_and_the_engine_are_passed_over() -> None:
+    assert project_modules(["torch", "numpy", "json", "sys", "no.such.module", "pytest", "hypothesis"]) == []
+    engine = [
+        "memkit",
+        "memkit.evidence.verdict",
+        "memkit.statistics",
+        "memkit.source",
+        "memkit.pytest_plugin",
+    ]
+    engine += [f"memkit.training.{name}" for name in ("cohorts", "executor", "measurements", "recipe", "store")]
+    assert project_modules(engine) == []
+
+
+def test_the_trainer_counts_and_takes_nothing_of_the_engine_along() -> None:
+    assert project_modules(["memkit.training.trainer"]) == [
+        "memkit.training.streams",
+        "memkit.training.trainer",
+    ]
+
+
+def test_a_module_that_is_not_python_is_named(project: Project) -> None:
+    project.write(main="from . import other", other="def broken(:\n")
+    with pytest.raises(MemkitError, match=r"other\.py, line 1, is not Python"):
+        project.digest()
+
+
+def test_other_encodings_are_read(project: Project) -> None:
+    project.write(main="")
+    file = project.folder / project.name / "main.py"
+    file.write_bytes("# -*- coding: latin-1 -*-\nname = 'Röntgen'\n".encode("latin-1"))
+    os.utime(file, ns=(11, 11))
+    assert len(project.digest()) == 32
+
+
+# --- one function -------------------------------------------------------------------------------------------
+
+
+def make(project: Project, text: str) -> Callable[..., object]:
+    """The last function of a module with this text."""
+    name = f"made{next(_COUNT)}"
+    project.write(**{name: text})
+    module = importlib.import_module(f"{project.name}.{name}")
+    return next(value for key, value in vars(module).items() if key == "measure")
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("def measure(x):\n    '''Doc.'''\n    return x + 1  # one more\n", True),
+        ("import functools\n@functools.cache\ndef measure(x):\n    return (x +\n            1)\n", True),
+        ("def measure(x):\n    return x + 2\n", False),
+        ("def measure(x, y=0):\n    return x + 1\n", False),
+        ("def measure(x):\n    return x - 1\n", False),
+    ],
+)
+def test_a_function_is_its_syntax_tree(project: Project, text: str, same: bool) -> None:
+    plain = function_digest(make(project, "def measure(x):\n    return x + 1\n"))
+    assert (function_digest(make(project, text)) == plain) is same
+
+
+def test_a_method_with_a_multi_line_text_can_be_read(project: Project) -> None:
+    method = "class Lab:\n    def measure(x):\n        return '''\nat the margin\n'''\nmeasure = Lab.measure\n"
+    plain = "def measure(x):\n    return '''\nat the margin\n'''\n"
+    assert function_digest(make(project, method)) == function_digest(make(project, plain))
+
+
+def test_a_function_without_a_file_is_refused() -> None:
+    space: dict[str, Callable[..., object]] = {}
+    exec("def measure(): return 1", space)
+    with pytest.raises(MemkitError, match="define claims in a file"):
+        function_digest(space["measure"])
+
+
+@given(st.lists(st.sampled_from(["memkit.tasks.scoring", "memkit.training.streams", "memkit.training.trainer"])))
+def test_the_order_of_modules_does_not_matter(names: list[str]) -> None:
+    assert source_digest(names) == source_digest(sorted(set(names)))

@@ -1,0 +1,163 @@
+"""Training meets the store: every run once, whoever wants it, and whatever happens to whoever trains it."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+
+from memkit import MemkitError, MemkitWarning, Recipe
+from memkit.training.cohorts import obtain, plan, train_missing
+from memkit.training.store import Store
+from tests.training import toys
+
+RECIPE = Recipe(toys.Halves(), toys.Cohort, steps=5, batch=4)
+SPAWN = multiprocessing.get_context("spawn")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    made = Store(tmp_path / "store", session="here")
+    made.prepare()
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where :class:`toys.Witnessed` leaves a file for every training."""
+    made = tmp_path / "witnesses"
+    made.mkdir()
+    return made
+
+
+def witnessed(folder: Path, act: str = "train") -> Recipe:
+    return RECIPE.with_(task=toys.Witnessed(folder=str(folder), act=act))
+
+
+def trainings(folder: Path) -> int:
+    return len(list(folder.iterdir()))
+
+
+def test_a_plan_holds_each_recipe_once_with_what_is_missing_largest_first(store: Store) -> None:
+    long = RECIPE.with_(steps=50)
+    again = Recipe(toys.Halves(), toys.Cohort, steps=5, batch=4)
+    train_missing(RECIPE, RECIPE.digest, [3], store)
+    small, large = reversed(plan([(RECIPE, [4, 1]), (long, [1]), (again, [3, 2, 1])], store))
+    assert (small.digest, small.seeds, small.steps) == (RECIPE.digest, (1, 2, 4), 15)
+    assert (large.digest, large.seeds, large.steps) == (long.digest, (1,), 50)
+    assert Recipe.from_json(json.loads(json.dumps(small.recipe))) == RECIPE
+    assert small.summary == RECIPE.summary
+    assert plan([(RECIPE, [3])], store) == []
+    assert plan([], store) == []
+
+
+def test_only_what_is_missing_is_trained(store: Store, folder: Path) -> None:
+    recipe = witnessed(folder)
+    train_missing(recipe, recipe.digest, [1, 2], store)
+    train_missing(recipe, recipe.digest, [1, 2, 3], store)
+    train_missing(recipe, recipe.digest, [3, 1], store)
+    assert trainings(folder) == 3
+    manifest = store.root / "runs" / recipe.digest[:2] / recipe.digest / "3" / "run.json"
+    made = json.loads(manifest.read_text())["made"]
+    assert (made["cohort"], made["device"], made["torch"]) == (1, "cpu", torch.__version__)
+
+
+def test_obtaining_trains_once_and_then_loads(store: Store, folder: Path) -> None:
+    recipe = witnessed(folder)
+    first, second = (obtain(recipe, recipe.digest, 1, store) for _ in range(2))
+    assert trainings(folder) == 1
+    assert all(torch.equal(first.state[name], second.state[name]) for name in first.state)
+    obtain(recipe, recipe.digest, 1, Store(store.root, session="other", retrain=True))
+    assert trainings(folder) == 2
+    obtain(recipe, recipe.digest, 1, Store(store.root, session="other", retrain=True))
+    assert trainings(folder) == 2
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "run.json", "recipe.json", "manifest.json"])
+def test_a_damaged_run_is_trained_again_to_the_same_weights(store: Store, folder: Path, name: str) -> None:
+    recipe = witnessed(folder)
+    whole = obtain(recipe, recipe.digest, 1, store)
+    path = store.root / "runs" / recipe.digest[:2] / recipe.digest / "1" / name
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.warns(MemkitWarning, match="it is trained again"):
+        again = obtain(recipe, recipe.digest, 1, store)
+    assert trainings(folder) == 2
+    assert all(torch.equal(whole.state[name], again.state[name]) for name in whole.state)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        obtain(recipe, recipe.digest, 1, store)
+
+
+def test_training_leaves_the_process_as_it_was(store: Store) -> None:
+    torch.set_num_threads(2)
+    tiny = sys.float_info.min
+    train_missing(RECIPE, RECIPE.digest, [1], store)
+    assert tiny / 2 > 0, "denormal numbers are back"
+    assert torch.get_num_threads() == 2
+    torch.set_flush_denormal(True)
+    try:
+        train_missing(RECIPE, RECIPE.digest, [2], store)
+        assert tiny / 2 == 0, "who has switched them off keeps them off"
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def test_a_diverged_run_is_kept_and_not_trained_again(store: Store, folder: Path) -> None:
+    recipe = witnessed(folder).with_(optimizer="sgd", lr=1e30, weight_decay=1e10)
+    assert obtain(recipe, recipe.digest, 1, store).diverged
+    assert obtain(recipe, recipe.digest, 1, store).diverged
+    assert trainings(folder) == 1
+
+
+def test_training_that_raises_leaves_no_entry_and_no_lock(store: Store, folder: Path) -> None:
+    recipe = witnessed(folder, "raise")
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="the dog ate the data"):
+            obtain(recipe, recipe.digest, 1, store)
+    assert store.missing(recipe.digest, [1]) == [1]
+
+
+def test_a_store_that_cannot_be_written_ends_with_a_sentence(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("memkit.training.store._write", fails)
+    with pytest.raises(MemkitError, match="--store"):
+        obtain(RECIPE, RECIPE.digest, 1, store)
+
+
+def test_two_processes_that_want_one_run_train_it_once(store: Store, folder: Path) -> None:
+    recipe = witnessed(folder, "linger")
+    arguments = (recipe.to_json(), str(store.root), 1)
+    processes = [SPAWN.Process(target=toys.obtain_in_process, args=arguments) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert trainings(folder) == 1
+    assert store.has(recipe.digest, 1)
+
+
+def test_a_process_that_is_killed_in_training_leaves_no_entry_and_no_lock(store: Store, folder: Path) -> None:
+    recipe = witnessed(folder, "hang once")
+    process = SPAWN.Process(target=toys.obtain_in_process, args=(recipe.to_json(), str(store.root), 1))
+    process.start()
+    while not trainings(folder):
+        assert process.is_alive()
+        time.sleep(0.02)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert not store.has(recipe.digest, 1)
+    run = obtain(recipe, recipe.digest, 1, store)  # would wait for ever, if the lock were still held
+    assert trainings(folder) == 2
+    assert run.metrics["steps"] == 5

@@ -1,0 +1,342 @@
+"""The store gives back what it was given, to the bit, or nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from filelock import FileLock, Timeout
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from memkit import MemkitError, MemkitWarning
+from memkit.training import store as store_module
+from memkit.training.store import Store, read_json, write_json
+from memkit.training.trainer import TrainedRun
+
+DIGEST = "ab" * 16
+FILES = ("weights.safetensors", "run.json", "recipe.json", "manifest.json")
+RUN = TrainedRun(
+    seed=10_003,
+    state={
+        "weight": torch.randn(1, 3, 2, generator=torch.Generator().manual_seed(1)),
+        "half": torch.tensor([1.5, math.nan, -math.inf], dtype=torch.float16),
+        "steps": torch.tensor(7),
+        "mask": torch.tensor([True, False]),
+        "empty": torch.zeros(0, 4),
+    },
+    metrics={"loss": math.nan, "best": 1 / 3, "steps": 7, "parameters": 6, "worst": math.inf},
+    history=((1, 0.1), (7, math.nan)),
+    diverged="the loss was nan at step 7",
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    made = Store(tmp_path / "store", session="first")
+    made.prepare()
+    return made
+
+
+def save(store: Store, run: TrainedRun = RUN) -> Path:
+    store.save(DIGEST, {"model": "toys:Cohort"}, run, made={"torch": "2"})
+    return store.root / "runs" / DIGEST[:2] / DIGEST / str(run.seed)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def assert_same(one: TrainedRun, other: TrainedRun) -> None:
+    assert one.state.keys() == other.state.keys()
+    for name, tensor in one.state.items():
+        assert tensor.dtype == other.state[name].dtype
+        assert tensor.shape == other.state[name].shape
+        assert tensor.numpy().tobytes() == other.state[name].numpy().tobytes()
+    assert repr(sorted(one.metrics.items())) == repr(sorted(other.metrics.items()))  # nan is nan
+    for field in ("seed", "history", "diverged"):
+        assert repr(getattr(one, field)) == repr(getattr(other, field))
+
+
+def test_what_was_saved_is_loaded_to_the_bit(store: Store) -> None:
+    assert store.load(DIGEST, RUN.seed) is None
+    save(store)
+    loaded = store.load(DIGEST, RUN.seed)
+    assert loaded is not None
+    assert_same(loaded, RUN)
+    assert math.isnan(loaded.metrics["loss"]), "a number again, not its name"
+
+
+def test_an_entry_is_readable_and_holds_no_pickle(store: Store) -> None:
+    entry = save(store)
+    assert files(store.root) == sorted(FILES)
+    assert json.loads((entry / "recipe.json").read_text()) == {"model": "toys:Cohort"}
+    run = json.loads((entry / "run.json").read_text())
+    assert (run["made"], run["metrics"]["loss"]) == ({"torch": "2"}, "nan")
+    assert json.loads((entry / "manifest.json").read_text())["version"] == 1
+    assert list((store.root / "tmp").iterdir()) == []
+
+
+def test_nothing_is_ever_unpickled(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(store)
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a pickle was loaded")
+
+    for name in ("load", "loads", "Unpickler"):
+        monkeypatch.setattr(f"pickle.{name}", refuse)
+    monkeypatch.setattr(torch, "load", refuse)
+    assert store.load(DIGEST, RUN.seed) is not None
+
+
+def test_what_is_missing(store: Store) -> None:
+    save(store)
+    assert store.has(DIGEST, RUN.seed)
+    assert not store.has("cd" * 16, RUN.seed)
+    assert store.missing(DIGEST, [1, RUN.seed, 2]) == [1, 2]
+
+
+def test_saving_again_replaces(store: Store) -> None:
+    entry = save(store)
+    (entry / "stray").touch()
+    save(store, TrainedRun(seed=RUN.seed, state={"w": torch.ones(1)}, metrics={"loss": 0.5}))
+    loaded = store.load(DIGEST, RUN.seed)
+    assert loaded is not None
+    assert (list(loaded.state), loaded.metrics, files(entry)) == (["w"], {"loss": 0.5}, sorted(FILES))
+
+
+# --- damage -------------------------------------------------------------------------------------------------
+
+
+def assert_gone(store: Store, entry: Path, match: str) -> None:
+    with pytest.warns(MemkitWarning, match=match) as caught:
+        assert store.load(DIGEST, RUN.seed) is None
+    assert str(caught[0].message).startswith(f"the stored run {entry} ")
+    assert str(caught[0].message).endswith("; it is trained again")
+    assert not entry.exists()
+    assert not store.has(DIGEST, RUN.seed)
+    assert files(store.root) == []
+    assert store.load(DIGEST, RUN.seed) is None, "and without a second warning"
+
+
+@pytest.mark.parametrize("name", FILES[:3])
+@given(data=st.data())
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_flipped_bit_is_found(store: Store, name: str, data: st.DataObject) -> None:
+    entry = save(store)
+    content = bytearray((entry / name).read_bytes())
+    bit = data.draw(st.integers(0, 8 * len(content) - 1))
+    content[bit // 8] ^= 1 << bit % 8
+    (entry / name).write_bytes(content)
+    assert_gone(store, entry, f"is damaged: the checksum of {name} does not verify")
+
+
+@given(data=st.data())
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_flipped_bit_in_the_manifest_is_found_or_harmless(store: Store, data: st.DataObject) -> None:
+    path = save(store) / "manifest.json"
+    content = bytearray(path.read_bytes())
+    bit = data.draw(st.integers(0, 8 * len(content) - 1))
+    content[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        loaded = store.load(DIGEST, RUN.seed)
+    if loaded is None:
+        assert [w.category for w in caught] == [MemkitWarning]
+        assert not path.exists()
+    else:
+        assert_same(loaded, RUN)
+        assert not caught
+
+
+@pytest.mark.parametrize("length", [0, 5, -1])
+@pytest.mark.parametrize("name", FILES)
+def test_a_truncated_file_is_found(store: Store, name: str, length: int) -> None:
+    entry = save(store)
+    (entry / name).write_bytes((entry / name).read_bytes()[:length])
+    assert_gone(store, entry, "is damaged")
+
+
+@pytest.mark.parametrize("name", FILES[:3])
+def test_a_missing_file_is_found(store: Store, name: str) -> None:
+    entry = save(store)
+    (entry / name).unlink()
+    assert_gone(store, entry, f"is damaged: {name} is missing")
+
+
+def test_an_entry_without_a_manifest_is_no_entry(store: Store) -> None:
+    entry = save(store)
+    (entry / "manifest.json").unlink()
+    assert not store.has(DIGEST, RUN.seed)
+    assert store.load(DIGEST, RUN.seed) is None
+    save(store)
+    assert store.load(DIGEST, RUN.seed) is not None
+
+
+@pytest.mark.parametrize("manifest", ["null", "[]", "{}", '{"version": 1}', '{"version": 1, "sha256": 3}', "\udcff"])
+def test_another_manifest_is_found(store: Store, manifest: str) -> None:
+    entry = save(store)
+    (entry / "manifest.json").write_bytes(manifest.encode(errors="surrogateescape"))
+    assert_gone(store, entry, "is damaged")
+
+
+def test_an_entry_of_another_version_is_trained_again(store: Store) -> None:
+    entry = save(store)
+    manifest = json.loads((entry / "manifest.json").read_text())
+    (entry / "manifest.json").write_text(json.dumps({**manifest, "version": 2}))
+    assert_gone(store, entry, "has version 2, this memkit writes 1")
+
+
+def test_where_warnings_are_errors_the_next_run_trains(store: Store) -> None:
+    entry = save(store)
+    (entry / "run.json").write_text("{}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(MemkitWarning):
+            store.load(DIGEST, RUN.seed)
+        assert not store.has(DIGEST, RUN.seed)
+
+
+def test_damage_is_moved_away_although_somebody_removed_the_folder_for_it(store: Store) -> None:
+    entry = save(store)
+    (entry / "run.json").write_text("{}")
+    shutil.rmtree(store.root / "tmp")
+    assert_gone(store, entry, "is damaged")
+
+
+# --- sessions -----------------------------------------------------------------------------------------------
+
+
+def test_retrain_counts_only_what_this_session_trained(store: Store) -> None:
+    save(store)
+    again = Store(store.root, session="second", retrain=True)
+    assert again.missing(DIGEST, [RUN.seed]) == [RUN.seed]
+    assert again.load(DIGEST, RUN.seed) is None
+    save(again)
+    assert again.has(DIGEST, RUN.seed)
+    assert Store(store.root, session="second", retrain=True).load(DIGEST, RUN.seed) is not None
+    assert store.has(DIGEST, RUN.seed)
+    (store.root / "runs" / DIGEST[:2] / DIGEST / str(RUN.seed) / "manifest.json").write_text("[")
+    assert not again.has(DIGEST, RUN.seed)
+
+
+# --- folders ------------------------------------------------------------------------------------------------
+
+
+def test_a_store_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("not a folder")
+    for root in (path, path / "below"):
+        with pytest.raises(
+            MemkitError, match=r"cannot be written .* choose another folder with --store or MEMKIT_STORE"
+        ):
+            Store(root).prepare()
+    assert path.read_text() == "not a folder"
+
+
+def test_what_a_killed_run_left_is_cleared_after_a_day(store: Store) -> None:
+    folder, file, fresh = (store.root / "tmp" / name for name in ("folder", "file", "fresh"))
+    folder.mkdir()
+    (folder / "weights.safetensors").touch()
+    file.touch()
+    fresh.mkdir()
+    yesterday = time.time() - 25 * 3600
+    for path in (folder, file):
+        os.utime(path, (yesterday, yesterday))
+    store.prepare()
+    assert [path.name for path in (store.root / "tmp").iterdir()] == ["fresh"]
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The disk is full at the n-th file that is written; set n."""
+    at = [0]
+    write = store_module._write
+
+    def fails(path: Path, content: bytes) -> None:
+        at[0] -= 1
+        if at[0] < 0:
+            path.write_bytes(content[:3])
+            raise OSError(28, "No space left on device", str(path))
+        write(path, content)
+
+    monkeypatch.setattr(store_module, "_write", fails)
+    return at
+
+
+@pytest.mark.parametrize("written", range(4))
+def test_a_full_disk_leaves_no_entry(store: Store, full_disk: list[int], written: int) -> None:
+    full_disk[0] = written
+    with pytest.raises(
+        MemkitError, match=r"No space left on device.*free space there, or choose another folder .*--store"
+    ):
+        save(store)
+    assert not store.has(DIGEST, RUN.seed)
+    assert files(store.root) == []
+
+
+def test_a_full_disk_spares_the_entry_that_is_there(store: Store, full_disk: list[int]) -> None:
+    full_disk[0] = 4
+    save(store)
+    with pytest.raises(MemkitError):
+        save(store)
+    loaded = store.load(DIGEST, RUN.seed)
+    assert loaded is not None
+    assert_same(loaded, RUN)
+
+
+# --- locks --------------------------------------------------------------------------------------------------
+
+
+def test_runs_are_locked_one_by_one(store: Store) -> None:
+    def free(seed: int) -> bool:
+        try:
+            with FileLock(store.root / "locks" / f"{DIGEST}-{seed}.lock", timeout=0):
+                return True
+        except Timeout:
+            return False
+
+    with store.lock(DIGEST, [3, 1, 3]):
+        assert [free(seed) for seed in (1, 2, 3)] == [False, True, False]
+    assert free(1)
+    with pytest.raises(RuntimeError, match="in training"), store.lock(DIGEST, [1]):
+        raise RuntimeError("in training")
+    assert free(1)
+
+
+# --- JSON ---------------------------------------------------------------------------------------------------
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(content=JSON.filter(lambda content: content is not None))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_json_is_read_as_it_was_written(tmp_path: Path, content: Any) -> None:
+    path = tmp_path / "a" / "b.json"
+    write_json(path, content)
+    assert read_json(path) == content
+    assert [other.name for other in path.parent.iterdir()] == ["b.json"]
+
+
+def test_damaged_json_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "content.json"
+    assert read_json(path) is None
+    write_json(path, {"value": 12345})
+    whole = path.read_text()
+    for text in (whole.replace("12345", "12346"), whole[:20], "", "[]", "null", "{}", '{"content": 1}'):
+        path.write_text(text)
+        with pytest.raises(ValueError, match="is damaged"):
+            read_json(path)
