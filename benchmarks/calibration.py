@@ -59,9 +59,7 @@ def rarely_collapsing(rng: np.random.Generator, shape: tuple[int, int], mean: fl
     return _collapse(rng, shape, mean, rate=0.1, depth=0.7)
 
 
-def _collapse(
-    rng: np.random.Generator, shape: tuple[int, int], mean: float, *, rate: float, depth: float
-) -> Floats:
+def _collapse(rng: np.random.Generator, shape: tuple[int, int], mean: float, *, rate: float, depth: float) -> Floats:
     collapsed = rng.random(shape) < rate
     noise = rng.uniform(-0.01, 0.01, shape)
     return mean + np.where(collapsed, -(1 - rate) * depth, rate * depth) + noise
@@ -190,17 +188,13 @@ def seeds_to_a_decision(rng: np.random.Generator, repetitions: int) -> str:
     for name, x in planted.items():
         found = run(x, both_intervals, sesoi=0.3)
         decided = 1 - found.rate("inconclusive")
-        rows.append(
-            [name, percent(decided), f"{found.seeds.mean():.1f}", f"{np.percentile(found.seeds, 95):.0f}"]
-        )
+        rows.append([name, percent(decided), f"{found.seeds.mean():.1f}", f"{np.percentile(found.seeds, 95):.0f}"])
     return table(["difference", "decided", "mean seeds", "95th percentile"], rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--repetitions", type=int, default=4000, help="experiments a cell (default: %(default)s)"
-    )
+    parser.add_argument("--repetitions", type=int, default=4000, help="experiments a cell (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the random generator (default: %(default)s)")
     parser.add_argument("--smoke", action="store_true", help="200 repetitions, to see that it runs")
     options = parser.parse_args()
@@ -210,16 +204,12 @@ def main() -> None:
 
     began = time.perf_counter()
     rng = np.random.default_rng(options.seed)
-    print(
-        f"{repetitions} repetitions, up to {SEEDS} seeds on [-1, 1], sesoi {SESOI:g}, seed {options.seed}\n"
-    )
+    print(f"{repetitions} repetitions, up to {SEEDS} seeds on [-1, 1], sesoi {SESOI:g}, seed {options.seed}\n")
     print(false_supported_and_power(rng, repetitions), end="\n\n")
     print(false_equivalent(rng, repetitions), end="\n\n")
     print(seeds_to_a_decision(rng, repetitions), end="\n\n")
     error = 0.5 / np.sqrt(repetitions)
-    print(
-        f"Monte Carlo standard error of a rate: at most {percent(error)}; {time.perf_counter() - began:.0f} s"
-    )
+    print(f"Monte Carlo standard error of a rate: at most {percent(error)}; {time.perf_counter() - began:.0f} s")
 
 
 if __name__ == "__main__":

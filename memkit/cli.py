@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from memkit.errors import MemkitError, nearest
 from memkit.evidence.evidence import ClaimEvidence, Evidence, load, recompute
 from memkit.evidence.registration import Lock
+from memkit.evidence.verdict import Verdict
 
 if TYPE_CHECKING:
     import pytest
@@ -175,7 +176,8 @@ def _register(options: argparse.Namespace) -> int:
         return 1 if changes else 0
     if changes:
         new.save(path)
-    print(f"{path}: {len(claims)} claims, {changes} of them new or changed; keep it under version control")
+    count = f"{len(claims)} claim" + ("" if len(claims) == 1 else "s")
+    print(f"{path}: {count}, {changes} of them new or changed; keep it under version control")
     return 0
 
 
@@ -210,18 +212,12 @@ def _collect(paths: Sequence[str]) -> tuple[list[Claim], Path]:
 
 def _accept(options: argparse.Namespace) -> int:
     evidence = load(options.file)
-    refused = [e.claim.id for e in evidence.claims if e.gate.outcome == "failed"]
-    if refused:
-        raise MemkitError(
-            f"{options.file} holds claims that failed ({refused[0]}); only a run that passes can be accepted"
-        )
-    undecided = [
-        e.claim.id for e in evidence.claims if e.registration.status != "registered" or e.registration.development
-    ]
-    if undecided:
-        raise MemkitError(
-            f"{options.file} holds claims that are not registered ({undecided[0]}); register them and run again"
-        )
+    for entry in evidence.claims:
+        reason = _unacceptable(entry)
+        if reason:
+            raise MemkitError(
+                f"{options.file}: {entry.claim.id} {reason}; only a run that decided and passed is accepted"
+            )
     accepted = _accepted_so_far(options.output)
     for e in evidence.claims:
         accepted[e.claim.id] = {
@@ -240,6 +236,19 @@ def _accept(options: argparse.Namespace) -> int:
     options.output.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"{len(evidence.claims)} verdicts accepted in {options.output}; commit that file")
     return 0
+
+
+def _unacceptable(entry: ClaimEvidence) -> str:
+    """Why a claim's verdict cannot be accepted, or ""."""
+    if entry.registration.status != "registered":
+        return f"is {entry.registration.status}"
+    if entry.registration.development:
+        return "ran on development seeds"
+    if entry.judgement.indication is not None:
+        return f"decided nothing ({'; '.join(entry.judgement.notes)})"
+    if entry.verdict is Verdict.INCOMPLETE:
+        return "is INCOMPLETE"
+    return "failed" if entry.gate.outcome == "failed" else ""
 
 
 def _accepted_so_far(path: Path) -> dict[str, Any]:

@@ -142,7 +142,7 @@ class Contrast:
     def label(self) -> str:
         """``dynamic over static``, as tables print it."""
         return (
-            f"{self.treatment} over {self.over:g}"
+            f"{self.treatment} over {self.over:.3g}"
             if not isinstance(self.over, str)
             else f"{self.treatment} over {self.over}"
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,20 +91,20 @@ def trained(request: pytest.FixtureRequest, seed: int) -> Mapping[str, Any]:
 
 
 @pytest.fixture
-def arms(request: pytest.FixtureRequest, seed: int, trained: Mapping[str, Any]) -> Mapping[str, Any]:
+def arms(request: pytest.FixtureRequest, seed: int, trained: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Arm → trained model of this seed, in evaluation mode; its intervention, if it has one, has been applied."""
-    from memkit.training.trainer import prepare_process, restore
+    from memkit.training.trainer import prepared_process, restore
 
     claim = claim_of(request.function)
     assert claim is not None  # `trained` has refused
     settings = request.config.stash[SETTINGS]
-    prepare_process()
-    models: dict[str, Any] = {}
-    for name, run in trained.items():
-        arm = claim.arms[name]
-        model = restore(arm.recipe, seed, run.state, device=settings.device)
-        models[name] = arm.intervention(model) if callable(arm.intervention) else model
-    return models
+    with prepared_process():
+        models: dict[str, Any] = {}
+        for name, run in trained.items():
+            arm = claim.arms[name]
+            model = restore(arm.recipe, seed, run.state, device=settings.device)
+            models[name] = arm.intervention(model) if callable(arm.intervention) else model
+        yield models
 
 
 def call(item: pytest.Function) -> bool | None:

@@ -67,11 +67,19 @@ def train_missing(
         missing = store.missing(digest, seeds)  # another process may have trained some while we waited
         if not missing:
             return
-        made = provenance(device, len(missing))
-        with prepared_process():
-            runs = train(recipe, missing, device=device, progress=progress)
-        for run in runs:
-            store.save(digest, recipe.to_json(), run, made=made)
+        # Without a seed axis the seeds train one after another, and each is kept as soon as it is finished.
+        together = bool(getattr(recipe.model, "seed_axis", False))
+        groups = [missing] if together else [[seed] for seed in missing]
+        for i, group in enumerate(groups):
+            with prepared_process():
+                runs = train(recipe, group, device=device, progress=_part(progress, i, len(groups)))
+            for run in runs:
+                store.save(digest, recipe.to_json(), run, made=provenance(device, len(group)))
+
+
+def _part(progress: Callable[[float], None] | None, i: int, n: int) -> Callable[[float], None] | None:
+    """The progress of part ``i`` of ``n``, told as progress of the whole."""
+    return None if progress is None else lambda share: progress((i + share) / n)
 
 
 def obtain(recipe: Recipe, digest: str, seed: int, store: Store, *, device: str = "cpu") -> TrainedRun:

@@ -103,7 +103,7 @@ class Store:
             return None
         entry = self._entry(digest, seed)
         try:
-            contents = _verified(entry)
+            contents = _verified(entry, [digest, seed])
             run = json.loads(contents[_RUN])
             return TrainedRun(
                 seed=seed,
@@ -143,7 +143,9 @@ class Store:
             _RECIPE: _dump(recipe),
         }
         sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-        files[_MANIFEST] = _dump({"version": VERSION, "session": self.session, "sha256": sums})
+        files[_MANIFEST] = _dump(
+            {"version": VERSION, "run": [digest, run.seed], "session": self.session, "sha256": sums}
+        )
         aside = self.root / "tmp" / uuid.uuid4().hex
         entry = self._entry(digest, run.seed)
         try:
@@ -210,11 +212,13 @@ def write_json(path: Path, content: Any) -> None:
         raise
 
 
-def _verified(entry: Path) -> dict[str, bytes]:
+def _verified(entry: Path, run: list[str | int]) -> dict[str, bytes]:
     """The contents of an entry's files, each held against its checksum."""
     manifest = json.loads((entry / _MANIFEST).read_bytes())
     if manifest["version"] != VERSION:
         raise ValueError(f"has version {manifest['version']!r}, this memkit writes {VERSION}")
+    if manifest["run"] != run:
+        raise ValueError("holds another run than its place says")
     contents = {}
     for name in (_WEIGHTS, _RUN, _RECIPE):
         contents[name] = (entry / name).read_bytes()

@@ -1,0 +1,20 @@
+"""The engine held against known truth: two arms that do not differ must not be told apart."""
+
+from fixtures.binding import FACTORISED_SLOTS
+from memkit import Contrast, claim
+from memkit.tasks.scoring import accuracy
+
+# Stopped early, while seeds still differ: where all are perfect, the check could not fail.
+HALF_TRAINED = FACTORISED_SLOTS.with_(steps=150)
+
+
+@claim(
+    "binding/a-a",
+    "A recipe beats itself, trained from initial values and on data of its own.",
+    arms={"a": HALF_TRAINED, "b": HALF_TRAINED.with_(stream="b")},
+    contrasts=[Contrast("a", over="b", metric="accuracy", bounds=(0, 1))],
+    expect="not_supported",
+    source="A/A control: false by construction",
+)
+def test_a_a(arms, held_out):
+    return {name: accuracy(model, held_out) for name, model in arms.items()}

@@ -1,0 +1,35 @@
+"""Full binding: `X means jump do X twice` asks for JUMP JUMP; a changed binding must change the answer."""
+
+from fixtures.binding import EXECUTION_SLOTS
+from memkit import Contrast, claim
+from memkit.tasks.scoring import accuracy, pair_accuracy
+
+DIARY = "research diary, 29 July 2025"
+
+
+@claim(
+    "binding/modification-needs-dynamic-memory",
+    "Changing a binding changes a slot network's answer only if its memory is written at run time.",
+    arms={"dynamic": EXECUTION_SLOTS, "static": EXECUTION_SLOTS.with_(memory="static")},
+    contrasts=[
+        Contrast("dynamic", over="static", metric="share of pairs with both answers right", bounds=(0, 1), sesoi=0.1)
+    ],
+    source=f"{DIARY}: 66.7 % of three pairs against 0 %; here all 90 pairs",
+    headline=True,
+)
+def test_modification_needs_dynamic_memory(arms, modifications):
+    return {name: pair_accuracy(model, modifications) for name, model in arms.items()}
+
+
+@claim(
+    "binding/full-binding",
+    "With a memory written at run time, a bound action is carried out once, twice or three times, as told.",
+    arms={"dynamic": EXECUTION_SLOTS},
+    contrasts=[Contrast("dynamic", over=0.2, metric=metric, bounds=(0, 1)) for metric in ("once", "twice", "thrice")],
+    source=f"{DIARY}: 84.38 %, the ceiling of a readout of two positions, without room for `thrice`",
+)
+def test_full_binding(arms, by_modifier):
+    return {
+        name: {metric: accuracy(model, commands) for metric, commands in by_modifier.items()}
+        for name, model in arms.items()
+    }

@@ -1,0 +1,20 @@
+"""Rebinding: `X means jump do X then X means walk do X` asks for JUMP, then WALK."""
+
+from fixtures.binding import REBINDING_SLOTS
+from memkit import Contrast, claim
+from memkit.tasks.scoring import position_accuracy
+
+
+@claim(
+    "binding/rebinding-needs-overwriting",
+    "A variable bound again answers with its present value only if a write replaces what stood there.",
+    arms={"overwriting": REBINDING_SLOTS.with_(memory="overwriting"), "additive": REBINDING_SLOTS},
+    contrasts=[
+        Contrast("overwriting", over="additive", metric="accuracy on the second action", bounds=(0, 1), sesoi=0.1)
+    ],
+    source="memory network findings: «rebinding fails». Seen when its code was run again: 45 to 50 % with "
+    "additive writes, whose ceiling is 1/2, 100 % with overwriting ones",
+    headline=True,
+)
+def test_rebinding_needs_overwriting(arms, every_command):
+    return {name: position_accuracy(model, every_command, 1) for name, model in arms.items()}

@@ -1,0 +1,20 @@
+"""Recognition: `X means jump Y means walk what is X` asks for X."""
+
+from fixtures.binding import RECOGNITION_SLOTS
+from memkit import Contrast, claim
+from memkit.tasks.scoring import accuracy
+
+
+@claim(
+    "binding/recognition",
+    "Which variable is asked for is recognised with and without a memory that is written at run time.",
+    arms={"dynamic": RECOGNITION_SLOTS, "static": RECOGNITION_SLOTS.with_(memory="static")},
+    contrasts=[
+        Contrast("dynamic", over=1 / 3, metric="accuracy", bounds=(0, 1)),
+        Contrast("static", over=1 / 3, metric="accuracy", bounds=(0, 1)),
+    ],
+    source="research diary, 29 July 2025: 100 %. The answer is the command's last word, so this shows that a "
+    "network reads, and nothing about binding",
+)
+def test_recognition(arms, every_command):
+    return {name: accuracy(model, every_command) for name, model in arms.items()}

@@ -1,0 +1,91 @@
+"""Several variables: `X is jump Y is walk recall X`, in combinations that were never trained on."""
+
+from fixtures.binding import (
+    FACTORISED_SLOTS,
+    LARGE_LSTM,
+    LARGE_TRANSFORMER,
+    LARGE_VOCABULARY_TRANSFORMER,
+    LSTM,
+    RULE_SLOTS,
+    TRANSFORMER,
+    UNFACTORISED_SLOTS,
+)
+from memkit import Contrast, claim
+from memkit.tasks.scoring import accuracy
+
+
+@claim(
+    "binding/slots-generalise-to-unseen-combinations",
+    "Told nothing about where to write, slots recall values in unseen combinations more often than an LSTM and a "
+    "Transformer of their size and budget, and more often than by picking one of the stored values.",
+    arms={"slots": FACTORISED_SLOTS, "lstm": LSTM, "transformer": TRANSFORMER},
+    contrasts=[
+        Contrast("slots", over=control, metric="accuracy", bounds=(0, 1), sesoi=0.1)
+        for control in ("lstm", "transformer", 0.5)
+    ],
+    source="research diary, 29 July 2025, had one variable, no held-out command and no control of this kind. Here two "
+    "of five variables are stored, and 60 % of the 40 combinations are held out: a task chosen on development seeds, "
+    "as one that sets the three apart. Tuning: 32 trials or more a family, claims/binding/tuning.py",
+    headline=True,
+)
+def test_slots_generalise_to_unseen_combinations(arms, held_out):
+    return {name: accuracy(model, held_out) for name, model in arms.items()}
+
+
+@claim(
+    "binding/factorised-addressing-generalises",
+    "An address from one token and a value from one token carry over to unseen combinations better than "
+    "addresses and values that are linear in three tokens.",
+    arms={
+        "factorised": FACTORISED_SLOTS.with_(steps=1000),
+        "unfactorised": UNFACTORISED_SLOTS.with_(steps=1000),
+    },
+    contrasts=[Contrast("factorised", over="unfactorised", metric="accuracy", bounds=(0, 1), sesoi=0.1)],
+    source="seen in a prototype: 0.69 against 0.25 (8 × 12, a third held out). With a time of reading that "
+    "starts at the last token, development seeds gave 0.98 against 0.90 there: the gap shows where training "
+    "sees few combinations",
+    seeds=32,
+)
+def test_factorised_addressing_generalises(arms, held_out):
+    return {name: accuracy(model, held_out) for name, model in arms.items()}
+
+
+@claim(
+    "binding/rule-given-writes-generalise",
+    "Told by rule where to write and read, as the published model was, slots recall values in "
+    "unseen combinations more often than an LSTM and a Transformer, which are told nothing.",
+    arms={"slots": RULE_SLOTS, "lstm": LSTM, "transformer": TRANSFORMER},
+    contrasts=[
+        Contrast("slots", over=control, metric="accuracy", bounds=(0, 1), sesoi=0.1)
+        for control in ("lstm", "transformer")
+    ],
+    source="the published comparison was of this kind; the headline claim does without the rule",
+)
+def test_rule_given_writes_generalise(arms, held_out):
+    return {name: accuracy(model, held_out) for name, model in arms.items()}
+
+
+@claim(
+    "binding/slots-against-larger-controls",
+    "Slots stay ahead of a Transformer and an LSTM of three times their size that train four times as long.",
+    arms={"slots": FACTORISED_SLOTS, "large lstm": LARGE_LSTM, "large transformer": LARGE_TRANSFORMER},
+    contrasts=[
+        Contrast("slots", over=control, metric="accuracy", bounds=(0, 1), sesoi=0.1)
+        for control in ("large lstm", "large transformer")
+    ],
+    source="sensitivity of the headline claim to the controls' budget",
+)
+def test_slots_against_larger_controls(arms, held_out):
+    return {name: accuracy(model, held_out) for name, model in arms.items()}
+
+
+@claim(
+    "binding/transformers-bind-in-a-large-vocabulary",
+    "Trained on two thirds of 96 combinations, a Transformer recalls values in the other third more often "
+    "than by picking a stored one: what it lacks in a small vocabulary is combinations.",
+    arms={"transformer": LARGE_VOCABULARY_TRANSFORMER},
+    contrasts=[Contrast("transformer", over=0.5, metric="accuracy", bounds=(0, 1))],
+    source="a prototype saw 0.25 and took it for a limit of the architecture; its learning rate was",
+)
+def test_transformers_bind_in_a_large_vocabulary(arms, held_out):
+    return {name: accuracy(model, held_out) for name, model in arms.items()}

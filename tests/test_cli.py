@@ -1,0 +1,143 @@
+"""The command line, on the evidence of a small real run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from memkit.cli import main
+from tests.plugin.lab import canned, evidence, write_suite
+
+FILE = Path("reports/evidence.json")
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """A registered suite that passes, and its evidence, in the current directory."""
+    monkeypatch.setenv("COLUMNS", "250")
+    write_suite(pytester, canned("true"), canned("aa", "seed % 2", "(seed + 1) % 2", options='expect="not_supported",'))
+    assert pytester.runpytest_subprocess("-n0").ret == 0
+    return pytester
+
+
+def doctor(key: str, value: object) -> None:
+    data = json.loads(FILE.read_text())
+    data["claims"][0]["judgement"][key] = value
+    FILE.write_text(json.dumps(data))
+
+
+@pytest.mark.usefixtures("run")
+def test_verdicts_are_computed_again(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["verdicts"]) == 0
+    assert "all 2 verdicts follow from the observations" in capsys.readouterr().out
+
+    doctor("verdict", "REFUTED")
+    assert main(["verdicts"]) == 1
+    out = capsys.readouterr().out
+    assert "lab/true  SUPPORTED  DIFFERS: the file says REFUTED" in out
+    assert "1 of 2 verdicts do not follow" in out
+
+
+@pytest.mark.usefixtures("run")
+def test_the_report_is_rendered_from_the_file_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "page.html"
+    assert main(["report", str(FILE), "--output", str(output)]) == 0
+    assert "The statement of true." in output.read_text(encoding="utf-8")
+    assert output.read_text(encoding="utf-8") == Path("reports/evidence.html").read_text(encoding="utf-8")
+
+
+def test_accepting_keeps_the_verdicts(run: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["accept"]) == 0
+    accepted = json.loads(Path("reports/accepted.json").read_text())
+    assert set(accepted["claims"]) == {"lab/true", "lab/aa"}
+    assert accepted["claims"]["lab/true"]["judgement"]["verdict"] == "SUPPORTED"
+
+    # A run of one claim replaces that claim alone.
+    assert run.runpytest_subprocess("-n0", "-k", "test_true").ret == 0
+    assert main(["accept"]) == 0
+    assert set(json.loads(Path("reports/accepted.json").read_text())["claims"]) == {"lab/true", "lab/aa"}
+
+
+def test_only_a_complete_registered_run_that_passed_is_accepted(
+    run: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments, reason in (
+        (("--development",), "development seeds"),
+        (("--seeds=12",), "decided nothing"),
+        (("-k", "10003"), "INCOMPLETE"),
+    ):
+        run.runpytest_subprocess("-n0", *arguments)
+        assert main(["accept"]) == 4
+        assert reason in capsys.readouterr().err
+    write_suite(run, canned("true", "0.1", "0.9"))
+    run.runpytest_subprocess("-n0")
+    assert main(["accept"]) == 4
+    assert "lab/true" in capsys.readouterr().err
+    assert not Path("reports/accepted.json").exists()
+
+
+def test_register_tells_what_it_does(pytester: pytest.Pytester) -> None:
+    command = (sys.executable, "-m", "memkit.cli", "register")
+    pytester.makeini("[pytest]\nfilterwarnings = error\n")
+    nothing = pytester.run(*command)
+    assert nothing.ret == 4
+    nothing.stderr.fnmatch_lines(["memkit: no claims were found; *"])
+
+    write_suite(pytester, canned("true"), register=False)
+    assert pytester.run(*command, "--check").ret == 1
+    assert not (pytester.path / "claims.lock").exists()
+    pytester.run(*command).stdout.fnmatch_lines(
+        ["lab/true: new, seeds from 10000", "*claims.lock: 1 claim, 1 of them*"]
+    )
+    assert pytester.run(*command, "--check").ret == 0
+
+    write_suite(pytester, canned("other"), register=False)
+    again = pytester.run(*command)
+    again.stdout.fnmatch_lines(["lab/other: new, seeds from 10000", "lab/true: in the lock, not among the claims*"])
+
+    write_suite(pytester, canned("other", options='expct="open",'), register=False)
+    broken = pytester.run(*command)
+    assert broken.ret == 4
+    broken.stderr.fnmatch_lines(["*unknown option 'expct'; did you mean 'expect'?*"])
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (None, "does not exist; a run of claims writes it"),
+        ("{", "cannot be read as JSON"),
+        ("[]", "is no evidence file: it has no schema"),
+        ('{"schema": 99}', "has schema 99; this memkit reads schema 1"),
+        ('{"schema": 1, "claims": [{}], "created": "", "provenance": {}}', "is no evidence file of schema 1"),
+    ],
+)
+@pytest.mark.parametrize("command", ["verdicts", "report", "accept"])
+def test_files_that_are_no_evidence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, content: str | None, sentence: str
+) -> None:
+    file = tmp_path / "evidence.json"
+    if content is not None:
+        file.write_text(content)
+
+    assert main([command, str(file)]) == 4
+
+    error = capsys.readouterr().err
+    assert error.startswith(f"memkit: {file}")
+    assert sentence in error
+
+
+def test_the_page_of_pytest_html_and_the_summary_for_ci(run: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(run.path / "summary.md"))
+
+    result = run.runpytest_subprocess("-n2", "--html=page.html", "--self-contained-html")
+
+    assert result.ret == 0
+    page = (run.path / "page.html").read_text(encoding="utf-8")
+    assert "Effect and interval" in page
+    assert "lab/true" in page
+    assert "forest" in page.lower()
+    assert "lab/true" in (run.path / "summary.md").read_text()
+    assert set(evidence(run)) == {"lab/true", "lab/aa"}
