@@ -8,7 +8,8 @@ Schema 1::
 
     schema      1
     created     when, ISO 8601, UTC
-    provenance  memkit, python, numpy, torch, platform, device, command, commit, dirty, lock (digest), options
+    provenance  memkit, python, numpy, scipy, torch, pytest, platform, device, command, commit, dirty, lock (digest),
+                seeds and gate (as asked for)
     claims      a list; each:
       claim         id, statement, arms (name → recipe, intervention), contrasts, source, expect, seeds,
                     headline, derived, requires, positive_control, gate, test (digest of the test function)

@@ -172,16 +172,19 @@ class Aggregator:
         evidence = Evidence(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             provenance=provenance(self.config, self.settings),
-            claims=tuple(self._in_order()),
+            claims=tuple(self.in_order()),
         )
         try:
             self.written = write_all(evidence, Path(self.settings.evidence))
         except OSError as error:  # the disk is full, say
             self.settings.refuse(f"the evidence could not be written to {self.settings.evidence} ({error.strerror})")
 
-    def _in_order(self) -> list[ClaimEvidence]:
+    def in_order(self) -> list[ClaimEvidence]:
+        """What is judged so far: by study, its headline claims first, else as they stand in the files."""
         order = [planned.claim.id for planned in self.plan.claims] if self.plan else []
-        return [self.claims[claim_id] for claim_id in order if claim_id in self.claims]
+        entries = [self.claims[claim_id] for claim_id in order if claim_id in self.claims]
+        studies = list(dict.fromkeys(entry.claim.study for entry in entries))
+        return sorted(entries, key=lambda entry: (studies.index(entry.claim.study), not entry.claim.headline))
 
     @pytest.hookimpl(trylast=True)  # after pytest has noted what failed
     def pytest_sessionfinish(self) -> None:
@@ -199,7 +202,7 @@ class Aggregator:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.claims and self.plan is not None:
-            terminal.summarise(terminalreporter, self._in_order(), self.written, self.training_failed)
+            terminal.summarise(terminalreporter, self.in_order(), self.written, self.training_failed)
 
 
 def _reason(report: pytest.TestReport) -> str:
@@ -261,8 +264,8 @@ def provenance(config: pytest.Config, settings: Settings) -> dict[str, Any]:
         "commit": commit,
         "dirty": bool(changes) if commit else None,
         "lock": hashlib.sha256(lock.read_bytes()).hexdigest()[:32] if lock.is_file() else None,
-        "seeds": settings.seeds,
-        "session": settings.session,
+        "seeds": settings.seeds or "as each claim declares",
+        "gate": settings.gate,
     }
 
 

@@ -1,4 +1,4 @@
-"""pytest-html's page: columns for claim, verdict and effect, and each claim's forest plot in its row."""
+"""pytest-html's page: all verdicts in one plot, a row a verdict, and its seeds folded into that row."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from typing import Any
 
 import pytest
 
+from memkit.evidence.evidence import ClaimEvidence
 from memkit.evidence.reports.forest import forest_svg
+from memkit.pytest_plugin.measuring import PROPERTY
+
+_INK = "color: #222"  # pytest-html prints its tables in a grey that is too light for a plot
 
 
 class Page:
@@ -19,33 +23,58 @@ class Page:
         report.title = "Claims and their verdicts"
 
     @pytest.hookimpl(optionalhook=True)
+    def pytest_html_results_summary(self, prefix: list[str], session: pytest.Session) -> None:
+        """The plot of all claims, before the table."""
+        aggregator: Any = session.config.pluginmanager.get_plugin("memkit-aggregator")
+        if claims := aggregator.in_order():
+            prefix.append(f'<div style="max-width: 60rem; {_INK}">{forest_svg(claims)}</div>')
+            prefix.append(
+                "<p>A row a verdict; its seeds are in its details. Seeds that failed have rows of their own.</p>"
+            )
+
+    @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_header(self, cells: list[str]) -> None:
         """Three columns behind the test's name."""
-        cells[2:2] = ["<th>Claim</th>", "<th>Verdict</th>", "<th>Effect and interval</th>"]
+        cells[2:2] = ["<th>Claim</th>", "<th>Verdict</th>", "<th>Effect and t interval</th>"]
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_row(self, report: Any, cells: list[str]) -> None:
-        """Fill them for verdicts; leave them empty for seeds and other tests."""
-        entry = getattr(report, "memkit", None)
+        """Fill the columns for verdicts, leave them empty for other tests, and drop the rows of measured seeds."""
+        entry: ClaimEvidence | None = getattr(report, "memkit", None)
         if entry is None:
-            cells[2:2] = ["<td></td>"] * 3
+            measured = any(name == PROPERTY for name, _ in report.user_properties)
+            if measured and report.outcome == "passed":
+                cells.clear()
+            else:
+                cells[2:2] = ["<td></td>"] * 3
             return
         effects = "<br>".join(
             escape(f"{f.contrast.label}: {f.t.estimate:+.3f} [{f.t.low:+.3f}, {f.t.high:+.3f}]")
             for f in entry.judgement.findings
         )
-        cells[2:2] = [
-            f"<td>{escape(entry.claim.id)}</td>",
-            f"<td>{escape(entry.verdict.value)}</td>",
-            f"<td>{effects}</td>",
-        ]
+        cells[2:2] = [f"<td>{escape(entry.claim.id)}</td>", f"<td>{entry.verdict}</td>", f"<td>{effects}</td>"]
 
-    @pytest.hookimpl(optionalhook=True, tryfirst=True)
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """Attach the forest plot to a verdict's row."""
-        entry = getattr(report, "memkit", None)
+        """Attach the forest plot and the seeds to a verdict's row."""
+        entry: ClaimEvidence | None = getattr(report, "memkit", None)
         if entry is not None and report.when == "call":
             import pytest_html
 
-            statement = f"<p>{escape(entry.claim.statement)} {escape(entry.gate.reason)}.</p>"
-            report.extras = [pytest_html.extras.html(statement + forest_svg([entry]))]
+            text = f"<p>{escape(entry.claim.statement)}</p><p>Gate: {escape(entry.gate.reason)}.</p>"
+            content = f'<div style="{_INK}">{text}{forest_svg([entry])}{_seeds(entry)}</div>'
+            report.extras = [pytest_html.extras.html(content)]
+
+
+def _seeds(entry: ClaimEvidence) -> str:
+    """Every seed's values, folded away."""
+    names = list(dict.fromkeys((o.arm, o.metric) for o in entry.observations))
+    values = {(o.seed, o.arm, o.metric): o for o in entry.observations}
+    head = "".join(f"<th>{escape(arm)}<br>{escape(metric)}</th>" for arm, metric in names)
+    rows = []
+    for seed in entry.seen:
+        found = (values.get((seed, *name)) for name in names)
+        cells = (escape(o.reason) or f"{o.value:.4g}" if o is not None else "" for o in found)
+        rows.append(f"<tr><td>{seed}</td>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    table = f"<table><tr><th>seed</th>{head}</tr>{''.join(rows)}</table>"
+    return f"<details><summary>{len(rows)} seeds</summary>{table}</details>"

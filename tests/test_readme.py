@@ -1,0 +1,39 @@
+"""The README's own example, word for word, in a project outside this repository."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.plugin.lab import evidence
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_claim_of_your_own(pytester: pytest.Pytester) -> None:
+    blocks = re.findall(r"`(\w+\.py)`:\n\n```python\n(.*?)```", README, flags=re.DOTALL)
+    assert [name for name, _ in blocks] == ["xor.py", "test_xor.py"]
+    for name, code in blocks:
+        (pytester.path / name).write_text(code, encoding="utf-8")
+    claim = dict(blocks)["test_xor.py"].split("@claim(")[1].strip().splitlines()
+    assert len(claim) + 1 <= 15
+
+    developing = pytester.runpytest_subprocess("--seeds=8")
+    assert developing.ret == 0
+    developing.stdout.fnmatch_lines(["*decide nothing*memkit register*"])
+    assert pytester.run(sys.executable, "-m", "memkit.cli", "register").ret == 0
+    deciding = pytester.runpytest_subprocess("-n2")
+
+    assert deciding.ret == 0
+    assert evidence(pytester)["xor/needs-a-hidden-layer"]["judgement"]["verdict"] == "SUPPORTED"
+
+
+def test_every_option_is_one_of_pytest_memkit() -> None:
+    options = re.findall(r"^\| `(--[a-z]+)", README, flags=re.MULTILINE)
+    plugin = (Path(__file__).parents[1] / "memkit" / "pytest_plugin" / "__init__.py").read_text(encoding="utf-8")
+    assert options
+    assert all(f'"{option}"' in plugin for option in options)
+    assert "pip install memkit" not in README
