@@ -5,7 +5,8 @@ models that are cached, and its verdict is computed from confidence intervals.
 """
 
 from memkit.errors import MemkitError, MemkitWarning
-from memkit.evidence.claim import Arm, Claim, Contrast, claim
+from memkit.evidence.claim import Arm, Claim, claim
+from memkit.evidence.contrast import Contrast
 from memkit.evidence.verdict import Verdict
 from memkit.training.recipe import Recipe
 

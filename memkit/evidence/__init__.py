@@ -1,6 +1,7 @@
 """Claims and what was found: contrasts, observations, verdicts, registration, the evidence file, reports."""
 
-from memkit.evidence.claim import EXPECTATIONS, Arm, Claim, Contrast, claim, claim_of
+from memkit.evidence.claim import EXPECTATIONS, Arm, Claim, claim, claim_of
+from memkit.evidence.contrast import Contrast
 from memkit.evidence.evidence import ClaimEvidence, Evidence, load, recompute
 from memkit.evidence.gate import Gate, gate
 from memkit.evidence.observation import Observation, observe

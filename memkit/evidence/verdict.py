@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from memkit.errors import MemkitError
-from memkit.evidence.claim import Claim, Contrast
+from memkit.evidence.claim import Claim
+from memkit.evidence.contrast import Contrast
 from memkit.evidence.observation import Observation
 from memkit.statistics import (
     LOOKS,

@@ -245,9 +245,7 @@ def provenance(config: pytest.Config, settings: Settings) -> dict[str, Any]:
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
-    import memkit
-
-    versions: dict[str, str] = {"memkit": memkit.__version__, "python": platform.python_version()}
+    versions: dict[str, str] = {"memkit": version("memkit-claims"), "python": platform.python_version()}
     for name in ("numpy", "scipy", "torch", "pytest"):
         try:
             versions[name] = version(name)

@@ -94,12 +94,12 @@ def obtain(recipe: Recipe, digest: str, seed: int, store: Store, *, device: str 
 
 def provenance(device: str, cohort: int) -> dict[str, Any]:
     """How a run was made: versions, device, and the size of the cohort it was trained in."""
+    from importlib.metadata import version
+
     import torch
 
-    import memkit
-
     return {
-        "memkit": memkit.__version__,
+        "memkit": version("memkit-claims"),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "machine": platform.machine(),

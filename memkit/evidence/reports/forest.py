@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from memkit.evidence.claim import Contrast
+from memkit.evidence.contrast import Contrast
 from memkit.evidence.evidence import ClaimEvidence
 from memkit.evidence.reports import words
 from memkit.evidence.verdict import Finding, Verdict, differences

@@ -18,7 +18,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from memkit.evidence.claim import Contrast
+from memkit.evidence.contrast import Contrast
 from memkit.evidence.evidence import ClaimEvidence, Evidence
 from memkit.evidence.reports import words
 from memkit.evidence.reports.forest import decided, forest_svg, strip_svg

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from memkit.evidence.claim import Claim, Contrast
+from memkit.evidence.claim import Claim
+from memkit.evidence.contrast import Contrast
 from memkit.evidence.evidence import ClaimEvidence
 from memkit.evidence.verdict import Finding, Verdict
 
