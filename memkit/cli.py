@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("register", _register, "Register claims in their present form; changed ones move to fresh seeds.")
     sub.add_argument("paths", nargs="*", help="where to collect claims (default: as pytest would)")
     sub.add_argument("--check", action="store_true", help="change nothing; fail if a claim is new or changed")
-    sub = command("accept", _accept, "Accept a run: keep its verdicts and effects, for later runs to be held against.")
+    sub = command("accept", _accept, "Accept a run: keep its verdicts and effects in a file to commit.")
     sub.add_argument("file", type=Path, nargs="?", default=_EVIDENCE)
     sub.add_argument("--output", type=Path, default=_ACCEPTED)
     return parser
@@ -132,8 +132,11 @@ def _reproduce(options: argparse.Namespace) -> int:
         ]
         if recorded.registration.development:
             arguments.append("--development")
-        code = pytest.main(arguments)
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            code = pytest.main(arguments)
         if not file.is_file():
+            print(said.getvalue(), file=sys.stderr)
             raise MemkitError(
                 f"seed {options.seed} of {options.claim} could not be run again (pytest's exit code {int(code)})"
             )
@@ -142,7 +145,7 @@ def _reproduce(options: argparse.Namespace) -> int:
     if not found:
         raise MemkitError(f"seed {options.seed} of {options.claim} was not measured: {found_entry.gate.reason}")
     worst = 0.0
-    print(f"\n{options.claim}, seed {options.seed}: recorded and reproduced")
+    print(f"{options.claim}, seed {options.seed}: recorded and reproduced")
     for key, old in expected.items():
         new = found.get(key, math.nan)
         difference = 0.0 if math.isnan(old) and math.isnan(new) else abs(old - new)

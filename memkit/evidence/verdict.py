@@ -31,6 +31,8 @@ from memkit.statistics import (
     t_test,
 )
 
+_MOST_SEEDS = 10_000  # beyond anybody's means
+
 
 class Verdict(StrEnum):
     """What the observations say about a claim, or about one of its contrasts."""
@@ -57,8 +59,9 @@ class Finding:
         tost_p: p of the two one-sided tests against ±sesoi, where there is one.
         provisional: what the t interval alone would have decided, where the betting interval does not.
         negligible: SUPPORTED, yet inside ±sesoi.
-        planning: where inconclusive: ``mde`` (minimum detectable effect at power 0.8), ``seeds_needed`` (for
-            the effect that was seen, from the upper 80 % limit of the standard deviation),
+        planning: where inconclusive: ``mde`` (the t test's minimum detectable effect at power 0.8),
+            ``seeds_needed`` (for both intervals to show the effect that was seen, from the upper 80 % limit of the
+            standard deviation),
             ``betting_minimum`` (the smallest constant difference that the betting interval can show on so
             many seeds).
         notes: sentences for the report.
@@ -284,15 +287,25 @@ def _planning(contrast: Contrast, x: NDArray[np.float64], look: Look) -> dict[st
     if n > 1 and float(np.ptp(x)) > 0:
         plan["mde"] = minimum_detectable_effect(float(np.std(x, ddof=1)), n, alpha=look.alpha)
         effect = abs(float(np.mean(x)) - contrast.margin)
-        try:
-            plan["seeds_needed"] = float(seeds_needed(x, effect=effect, alpha=look.alpha))
-        except MemkitError:  # an effect of zero, or so near it that no number of seeds would do
-            plan["seeds_needed"] = math.inf
+        plan["seeds_needed"] = _seeds_needed(contrast, x, effect, look)
     if contrast.difference_bounds is not None:
         least = smallest_constant(n, bounds=contrast.difference_bounds)
         if math.isfinite(least):  # a few seeds can show nothing
             plan["betting_minimum"] = least
     return plan
+
+
+def _seeds_needed(contrast: Contrast, x: NDArray[np.float64], effect: float, look: Look) -> float:
+    """Seeds at which both intervals could show an effect, or inf; the betting interval at its best, without spread."""
+    try:
+        needed = seeds_needed(x, effect=effect, alpha=look.alpha)
+    except MemkitError:  # an effect of zero, or so near it that no number of seeds would do
+        return math.inf
+    bounds = contrast.difference_bounds
+    if contrast.assume == "bounded" and bounds is not None:
+        while needed <= _MOST_SEEDS and smallest_constant(needed, bounds=bounds) > effect:
+            needed += max(1, needed // 8)
+    return float(needed) if needed <= _MOST_SEEDS else math.inf
 
 
 def _check_requirements(result: Judgement) -> Judgement:

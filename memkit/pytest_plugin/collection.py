@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from collections.abc import Iterable, Mapping
@@ -174,6 +175,25 @@ def _stored(item: pytest.Item, store: Store) -> pytest.Item | None:
     return stored_measurement(item, *pair, store) if pair is not None else None
 
 
+def check_training(device: str, claim: str) -> None:
+    """See that models can be trained here, before each seed finds out by itself.
+
+    Raises:
+        MemkitError: torch is not installed, or does not know the device.
+    """
+    if missing := [name for name in ("torch", "safetensors") if importlib.util.find_spec(name) is None]:
+        raise MemkitError(
+            f"claim {claim!r} trains models, which needs {missing[0]}; install memkit with its extra [torch], as in "
+            "pip install 'path/to/memkit[torch]'"
+        )
+    if device != "cpu":
+        import torch
+
+        known = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        if not known[device]:
+            raise MemkitError(f"--device {device}: this machine, or its build of torch, has no such device; use cpu")
+
+
 def base_nodeid(nodeid: str) -> str:
     """A node id without its parameters, and without the suffix that ``--dist loadgroup`` adds."""
     return nodeid.split("[", 1)[0]
@@ -230,4 +250,6 @@ def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
         for claim, nodeid, location, seeds in found.values()
     )
     cohorts = plan(wanted, settings.open_store()) if wanted else []
+    if cohorts and not config.option.collectonly:
+        check_training(settings.device, next(claim.claim.id for claim in claims))
     return RunPlan(claims, tuple(cohorts), files)

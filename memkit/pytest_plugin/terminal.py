@@ -90,16 +90,17 @@ class ProgressLine:
         self.last = progress
         if progress.error and progress.finished is not None:
             self.errors.append(f"{progress.finished.summary}: {progress.error}")
-        left = f", about {_duration(progress.remaining)} left" if progress.remaining is not None else ""
+        left = f", about {_duration(progress.remaining)} left" if progress.remaining else ""
         if self.live:
             current = f": {progress.current[0]}" if progress.current else ""
             line = f"training {progress.done}/{progress.total} · {progress.share:4.0%}{left}{current}"
             self.reporter.rewrite(line[: self.reporter._tw.fullwidth - 1], erase=True)
         elif not self.quiet and progress.finished is not None:
             cohort = progress.finished
+            word = "FAILED to train" if progress.error else "trained"
             self.reporter.ensure_newline()
             self.reporter.write_line(
-                f"trained {progress.done}/{progress.total} {cohort.summary}, {len(cohort.seeds)} seeds "
+                f"{word} {progress.done}/{progress.total} {cohort.summary}, {len(cohort.seeds)} seeds "
                 f"({progress.share:.0%}{left})"
             )
 
@@ -112,7 +113,8 @@ class ProgressLine:
             self.reporter.rewrite("", erase=True)
         self.reporter.ensure_newline()
         took = _duration(time.monotonic() - self.started)
-        self.reporter.write_line(f"trained {_count(self.last.done, 'cohort')} in {took}")
+        failed = f", {len(self.errors)} FAILED" if self.errors else ""
+        self.reporter.write_line(f"trained {_count(self.last.done - len(self.errors), 'cohort')} in {took}{failed}")
 
 
 def announce(config: pytest.Config, plan: RunPlan, settings: Settings) -> None:
@@ -130,6 +132,13 @@ def announce(config: pytest.Config, plan: RunPlan, settings: Settings) -> None:
         f"memkit: {_count(len(plan.claims), 'claim')}, {_count(measurements, 'measurement')}; {training}; "
         f"store {settings.store}"
     )
+    changed = [p.claim.id for p in plan.claims if p.registration.status == "changed" and p.claim.gates]
+    if changed and not settings.development and settings.gate == "verdict":
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        reporter.write_line(
+            f"memkit: {changed[0]}{more} changed since registration, which fails this run: use --development, or "
+            "`memkit register` for fresh seeds"
+        )
 
 
 def summarise(
@@ -157,8 +166,8 @@ def summarise(
     reused = sum(entry.cost.get("reused", 0.0) * len(entry.seen) for entry in claims)
     seen = sum(len(entry.seen) for entry in claims)
     reporter.write_line(
-        f"{seen} measurements, {reused:.0f} of them from the store; "
-        f"their models took {_duration(training)} of CPU to train"
+        f"{_count(seen, 'measurement')}, {reused:.0f} of them from the store; training their models took "
+        f"{_duration(training)} of CPU, now or earlier"
     )
     for path in written:
         reporter.write_line(f"{path.suffix[1:]:>8}  {path}")

@@ -92,6 +92,35 @@ def test_seeds_must_be_a_number(pytester: pytest.Pytester, value: str) -> None:
     result.stderr.fnmatch_lines([f"*--seeds: '{value}' is no number of seeds; give 8, 16 or 32"])
 
 
+def test_training_needs_torch_and_a_device(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_lab="""
+        from memkit import Contrast, Recipe, claim
+        def net(*, width=3): ...
+        def task(generator, size): ...
+        @claim("lab/net", "s", arms={"net": Recipe(task, net)},
+               contrasts=[Contrast("net", over=0.5, metric="accuracy", bounds=(0, 1))])
+        def test_net(arms): ...
+        """
+    )
+    device = pytester.runpytest_subprocess("-n2", "--device=mps")
+    assert device.ret == pytest.ExitCode.USAGE_ERROR
+    device.stderr.fnmatch_lines(
+        ["ERROR: --device mps: this machine, or its build of torch, has no such device; use cpu"]
+    )
+
+    pytester.makeconftest("""
+        import importlib.util
+        find = importlib.util.find_spec
+        importlib.util.find_spec = lambda name, *rest: None if name == "torch" else find(name, *rest)
+    """)
+    torch = pytester.runpytest_subprocess("-n0")
+    assert torch.ret == pytest.ExitCode.USAGE_ERROR
+    torch.stderr.fnmatch_lines(
+        ["ERROR: claim 'lab/net' trains models, which needs torch; install memkit with its extra*"]
+    )
+
+
 def test_a_damaged_lock(pytester: pytest.Pytester) -> None:
     write_suite(pytester, canned("true"))
     (pytester.path / "claims.lock").write_text("{")

@@ -79,7 +79,7 @@ def test_the_defaults_are_what_stored_runs_were_trained_with() -> None:
         {"clip": 1.0},
         {"stream": "second"},
     ],
-    ids=str,
+    ids=lambda changes: next(iter(changes)),
 )
 def test_the_digest_changes_with_every_field(changes: dict[str, Any]) -> None:
     assert BASE.with_(**changes).digest != BASE.digest
@@ -207,7 +207,7 @@ def local_task() -> Any:
         (toys.Halves(scale=math.nan), "nan in a task is not of a JSON type"),
         (toys.Halves(scale=torch.tensor(1.0)), "in a task is not of a JSON type"),  # type: ignore[arg-type]
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,  # str() may hold an address, which differs between xdist workers
 )
 def test_a_task_that_another_process_cannot_make_is_refused(task: Any, message: str) -> None:
     with pytest.raises(MemkitError, match=message):

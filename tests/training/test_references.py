@@ -25,7 +25,7 @@ class Outer:
             return cls()
 
 
-@pytest.mark.parametrize("obj", [toys.signs, toys.Halves, Outer.Inner, Outer.Inner.make, len], ids=str)
+@pytest.mark.parametrize("obj", [toys.signs, toys.Halves, Outer.Inner, Outer.Inner.make, len], ids=range(5))
 def test_a_name_leads_back(obj: Any) -> None:
     assert resolve(reference(obj)) == obj
 

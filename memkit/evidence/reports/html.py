@@ -387,7 +387,9 @@ def _provenance(provenance: Mapping[str, Any]) -> Facts:
         text = (
             ", ".join(f"{name} {part}" for name, part in _flat(value)) if isinstance(value, Mapping) else _said(value)
         )
-        if key == "commit" and "dirty" in provenance:
+        if key == "commit" and value is None:
+            text = "none: not a git repository"
+        elif key == "commit" and "dirty" in provenance:
             text += ", with uncommitted changes" if provenance["dirty"] else ", clean"
         facts.append((_LABELS.get(key, key.replace("_", " ").capitalize()), text))
     return facts

@@ -277,8 +277,8 @@ class _Table:
         sizes = sorted({row.used for row in self.rows if row.used})
         if not sizes:
             return []
-        rates = ", ".join(f"{words.percent(collapse_bound(n))} at {n}" for n in sizes)
-        return self._wrapped(f"Collapse rate that so many seeds without one cannot rule out: {rates}.", 0)
+        rates = ", ".join(f"{words.percent(collapse_bound(n))} with {n} seeds" for n in sizes if n > 1)
+        return self._wrapped(f"Seeds that collapse, and of which none was seen, may still be as many as {rates}.", 0)
 
 
 def _plain(text: str) -> str:

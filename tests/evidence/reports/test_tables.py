@@ -93,7 +93,7 @@ def test_what_qualifies_a_verdict_is_said_in_words(width: int) -> None:
         "expected equivalent",
         "expected supported: FAILED",
         "gates nothing",
-        "31 % at 8",
+        "31 % with 8 seeds",
     ):
         assert word in text
 
