@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from memkit.errors import MemkitError, nearest
 from memkit.evidence.evidence import ClaimEvidence, Evidence, load, recompute
+from memkit.evidence.gate import gate
 from memkit.evidence.registration import Lock
 from memkit.evidence.verdict import Verdict
 
@@ -34,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     try:
         return int(options.run(options))
-    except MemkitError as error:
+    except (MemkitError, OSError) as error:
         print(f"memkit: {error}", file=sys.stderr)
         return 4
 
@@ -172,11 +173,12 @@ def _register(options: argparse.Namespace) -> int:
         seeds = new.registration(claim).first_seed
         word = "new" if before is None else f"changed, attempt {after.attempt}"
         print(f"{claim.id}: {word}, seeds from {seeds}")
-    for name in sorted(set(lock.claims) - {claim.id for claim in claims}):
+    absent = sorted(set(lock.claims) - {claim.id for claim in claims})
+    for name in absent:
         print(f"{name}: in the lock, not among the claims that were collected; left as it is")
     if options.check:
-        print(f"{changes} of {len(claims)} claims are new or changed")
-        return 1 if changes else 0
+        print(f"{changes} of {len(claims)} claims are new or changed, {len(absent)} registered ones were not collected")
+        return 1 if changes or absent else 0
     if changes:
         new.save(path)
     count = f"{len(claims)} claim" + ("" if len(claims) == 1 else "s")
@@ -251,7 +253,9 @@ def _unacceptable(entry: ClaimEvidence) -> str:
         return f"decided nothing ({'; '.join(entry.judgement.notes)})"
     if entry.verdict is Verdict.INCOMPLETE:
         return "is INCOMPLETE"
-    return "failed" if entry.gate.outcome == "failed" else ""
+    # Not as it was recorded: the run may have gated nothing.
+    found = gate(entry.claim, entry.judgement, registration=entry.registration, failures=dict(entry.failures))
+    return f"failed ({found.reason})" if found.outcome == "failed" else ""
 
 
 def _accepted_so_far(path: Path) -> dict[str, Any]:

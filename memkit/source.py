@@ -2,7 +2,7 @@
 
 A cached result may be used again only while the code behind it is the same. What counts as the code behind an
 object is its module, and every module of the project (or of memkit's own tasks, memories, models and trainer)
-that it imports, directly or not. Docstrings, comments, formatting and test functions do not count: they
+that it imports, directly or not. Docstrings, comments, formatting and claims' tests do not count: they
 compute nothing that is stored. A claim's own test function is covered by the claim's digest.
 """
 
@@ -55,41 +55,46 @@ def function_digest(function: Callable[..., Any]) -> str:
     return _digest([_normalised(ast.Module([node], []))])[:16]
 
 
-def source_digest(modules: Iterable[str]) -> str:
-    """Digest of the named modules and of every project module that they import, 32 hex digits.
+def source_digest(modules: Iterable[str], files: Iterable[str] = ()) -> str:
+    """Digest of modules and of every project module that they import, 32 hex digits.
 
     Args:
-        modules: dotted names; those of the standard library and of installed packages are passed over.
+        modules: dotted names. These count wherever they lie; of what they import, the standard library and
+            installed packages are passed over.
+        files: paths of further source files, for those whose module name stands for another file too (conftest.py).
     """
     parts = []
-    for name in sorted(_closure(modules)):
-        file = _file(name)
-        assert file is not None
+    for name, file in sorted(_closure(modules, files).items()):
         parts.append(f"{name}\n{_module_source(file, file.stat().st_mtime_ns)}")
     return _digest(parts)
 
 
 def project_modules(modules: Iterable[str]) -> list[str]:
     """The modules that :func:`source_digest` reads, by name."""
-    return sorted(_closure(modules))
+    return sorted(_closure(modules, ()))
 
 
 def _digest(parts: Iterable[str]) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
-def _closure(modules: Iterable[str]) -> set[str]:
-    seen: set[str] = set()
-    todo = list(modules)
+def _closure(modules: Iterable[str], files: Iterable[str]) -> dict[str, Path]:
+    seen: dict[str, Path] = {}
+    named = list(modules)
+    todo = list(named)
+    for path in files:
+        file = Path(path).resolve()
+        if file.is_file() and not _is_installed(file) and not file.is_relative_to(Path(__file__).parent):
+            seen[str(file)] = file
+            todo.extend(_imports("", file, file.stat().st_mtime_ns))
     while todo:
         name = todo.pop()
-        if name in seen or any(name == part or name.startswith(part + ".") for part in _ENGINE[1:]):
+        if name in seen or name == "memkit" or any(name == p or name.startswith(p + ".") for p in _ENGINE[1:]):
             continue
-        file = _file(name) if name != "memkit" else None
-        if file is None:
-            continue
-        seen.add(name)
-        todo.extend(_imports(name, file, file.stat().st_mtime_ns))
+        file_of = _file(name, anywhere=name in named)
+        if file_of is not None:
+            seen[name] = file_of
+            todo.extend(_imports(name, file_of, file_of.stat().st_mtime_ns))
     return seen
 
 
@@ -106,8 +111,8 @@ def _is_installed(file: Path) -> bool:
 
 
 @functools.cache
-def _file(name: str) -> Path | None:
-    """The source file of a project module, or None for anything that is installed, built in or no module."""
+def _file(name: str, *, anywhere: bool = False) -> Path | None:
+    """The source file of a project module, or None for what is installed (but ``anywhere``), built in or no module."""
     module = sys.modules.get(name)
     origin = getattr(module, "__file__", None)
     if module is None:  # imported only later, inside a function
@@ -116,7 +121,7 @@ def _file(name: str) -> Path | None:
     if origin is None or not origin.endswith(".py"):
         return None
     file = Path(origin).resolve()
-    if name.split(".")[0] != "memkit" and _is_installed(file):
+    if not anywhere and name.split(".")[0] != "memkit" and _is_installed(file):
         return None
     return file if file.is_file() else None
 
@@ -145,9 +150,16 @@ def _parse(file: Path) -> ast.Module:
 @functools.cache
 def _module_source(file: Path, mtime: int) -> str:
     tree = _parse(file)
-    tests = (ast.FunctionDef, ast.AsyncFunctionDef)
-    tree.body = [n for n in tree.body if not (isinstance(n, tests) and n.name.startswith("test"))]
+    tree.body = [node for node in tree.body if not _is_claim(node)]
     return _normalised(tree)
+
+
+def _is_claim(node: ast.stmt) -> bool:
+    """Whether a function is decorated with ``@claim(...)``, so that the claim's own digest covers it."""
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return False
+    called = [decorator.func for decorator in node.decorator_list if isinstance(decorator, ast.Call)]
+    return any(getattr(f, "id", getattr(f, "attr", "")) == "claim" for f in called)
 
 
 def _normalised(tree: ast.Module) -> str:

@@ -73,7 +73,7 @@ def test_only_a_complete_registered_run_that_passed_is_accepted(
         assert main(["accept"]) == 4
         assert reason in capsys.readouterr().err
     write_suite(run, canned("true", "0.1", "0.9"))
-    run.runpytest_subprocess("-n0")
+    run.runpytest_subprocess("-n0", "--gate=none")
     assert main(["accept"]) == 4
     assert "lab/true" in capsys.readouterr().err
     assert not Path("reports/accepted.json").exists()
@@ -136,7 +136,7 @@ def test_the_page_of_pytest_html_and_the_summary_for_ci(run: pytest.Pytester, mo
 
     assert result.ret == 0
     page = (run.path / "page.html").read_text(encoding="utf-8")
-    assert "Effect and interval" in page
+    assert "Effect and t interval" in page
     assert "lab/true" in page
     assert "forest" in page.lower()
     assert "lab/true" in (run.path / "summary.md").read_text()

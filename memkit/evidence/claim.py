@@ -275,6 +275,8 @@ def claim(
     )
 
     def attach(function: F) -> F:
+        if (other := claim_of(function)) is not None:
+            raise MemkitError(f"claim {id!r}: the function measures claim {other.id!r} already; write one of its own")
         function.__memkit_claim__ = replace(made, test=function_digest(function))  # type: ignore[attr-defined]
         return function
 

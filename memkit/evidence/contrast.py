@@ -133,7 +133,8 @@ class Contrast:
             are declared.
         """
         if math.isfinite(treatment) and math.isfinite(control):
-            return treatment - control if self.direction == "higher" else control - treatment
+            difference = treatment - control if self.direction == "higher" else control - treatment
+            return difference if math.isfinite(difference) else math.nan  # beyond the largest number
         if self.bounds is None:
             return math.nan
         worst, best = self.bounds if self.direction == "higher" else self.bounds[::-1]

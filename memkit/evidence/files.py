@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from memkit.errors import MemkitError
@@ -26,21 +27,32 @@ def check_writable(path: Path) -> None:
         ) from error
 
 
-def write_all(evidence: Evidence, path: Path) -> list[Path]:
+def write_all(evidence: Evidence, path: Path) -> tuple[list[Path], list[str]]:
     """Write ``path`` (JSON) and, beside it, the CSV and HTML files; in GitHub's CI also the job's summary.
 
     Returns:
-        The files that were written.
+        The files that were written, and a sentence for each that could not be; the JSON file must.
+
+    Raises:
+        OSError: the JSON file cannot be written.
     """
     # Here, not at the top: the plugin is loaded into every pytest run, and few of them write evidence.
     from memkit.evidence.reports.html import render_html
     from memkit.evidence.reports.tables import markdown_table
 
     evidence.save(path)
-    table, page = path.with_suffix(".csv"), path.with_suffix(".html")
-    evidence.to_frame().to_csv(table, index=False)
-    page.write_text(render_html(evidence), encoding="utf-8")
+    written, problems = [path], []
+    outputs: list[tuple[Path, str, Callable[[], str]]] = [
+        (path.with_suffix(".csv"), "w", lambda: evidence.to_frame().to_csv(index=False)),
+        (path.with_suffix(".html"), "w", lambda: render_html(evidence)),
+    ]
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with Path(summary).open("a", encoding="utf-8") as file:
-            file.write(markdown_table(evidence) + "\n")
-    return [path, table, page]
+        outputs.append((Path(summary), "a", lambda: markdown_table(evidence) + "\n"))
+    for target, mode, render in outputs:
+        try:
+            with target.open(mode, encoding="utf-8", newline="") as file:
+                file.write(render())
+            written.append(target)
+        except Exception as error:  # the evidence is safe; one of its views must not fail the run
+            problems.append(f"{target} could not be written: {error}")
+    return written, problems

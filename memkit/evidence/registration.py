@@ -159,5 +159,9 @@ class Lock:
 
 def lock_path(root: Path) -> Path:
     """Where a project keeps its lock: in its ``claims`` folder, or at its root if it has none."""
-    claims = root / "claims"
-    return claims / "claims.lock" if claims.is_dir() else root / "claims.lock"
+    inside, outside = root / "claims" / "claims.lock", root / "claims.lock"
+    if outside.is_file() and inside.is_file():
+        raise MemkitError(f"{inside} and {outside} are both there; keep the one that the claims were registered in")
+    if outside.is_file():  # a claims folder that came later
+        return outside
+    return inside if inside.parent.is_dir() else outside

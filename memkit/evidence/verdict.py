@@ -285,7 +285,9 @@ def _planning(contrast: Contrast, x: NDArray[np.float64], look: Look) -> dict[st
     plan: dict[str, float] = {}
     n = len(x)
     if n > 1 and float(np.ptp(x)) > 0:
-        plan["mde"] = minimum_detectable_effect(float(np.std(x, ddof=1)), n, alpha=look.alpha)
+        with np.errstate(over="ignore"):
+            sd = float(np.std(x, ddof=1))
+        plan["mde"] = minimum_detectable_effect(sd, n, alpha=look.alpha) if math.isfinite(sd) else math.inf
         effect = abs(float(np.mean(x)) - contrast.margin)
         plan["seeds_needed"] = _seeds_needed(contrast, x, effect, look)
     if contrast.difference_bounds is not None:

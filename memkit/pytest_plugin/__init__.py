@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from memkit.errors import MemkitError
+from memkit.evidence.claim import claim_of
 from memkit.pytest_plugin import collection, measuring
 from memkit.pytest_plugin.settings import SETTINGS, Settings
 
@@ -127,6 +128,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish(session: pytest.Session) -> None:
     with session.config.stash[SETTINGS].refusing():
         collection.hand_over_plan(session)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> None:
+    """A claim that pytest would not collect must not vanish without a word."""
+    claim = claim_of(obj)
+    if claim is not None and not collector.funcnamefilter(name):
+        raise MemkitError(f"claim {claim.id!r}: pytest collects no function called {name}(); call it test_{name}()")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    result = yield
+    measuring.keep(item)
+    return result
 
 
 @pytest.hookimpl(tryfirst=True)

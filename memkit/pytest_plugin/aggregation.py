@@ -18,7 +18,7 @@ import pytest
 
 from memkit.evidence.evidence import ClaimEvidence, Evidence
 from memkit.evidence.files import check_writable, write_all
-from memkit.evidence.gate import gate
+from memkit.evidence.gate import Gate, gate
 from memkit.evidence.verdict import judge
 from memkit.pytest_plugin import terminal
 from memkit.pytest_plugin.collection import PLAN, PlannedClaim, RunPlan
@@ -35,10 +35,12 @@ class Aggregator:
         self.plan: RunPlan | None = None
         self.measurements: dict[str, dict[int, Measurement]] = {}
         self.failures: dict[str, dict[int, str]] = {}
+        self.skipped: dict[str, dict[int, str]] = {}
         self.waiting: dict[str, set[int]] = {}
         self.claims: dict[str, ClaimEvidence] = {}
         self.nodes: dict[str, tuple[PlannedClaim, int]] = {}
         self.written: list[Path] = []
+        self.problems: list[str] = []
         self.training_failed: list[str] = []
 
     # --- the plan ---------------------------------------------------------------------------------------------
@@ -66,9 +68,11 @@ class Aggregator:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
-        if PLAN in self.config.stash and not self.config.option.collectonly and not session.testsfailed:
-            self._begin(self.config.stash[PLAN])
+        option = self.config.option
+        stopped = session.testsfailed and not option.continue_on_collection_errors
         try:
+            if PLAN in self.config.stash and not option.collectonly and not stopped:
+                self._begin(self.config.stash[PLAN])
             return (yield)
         finally:
             # -x, --maxfail and Ctrl-C leave the loop by an exception: what came in still gets its verdict.
@@ -102,7 +106,8 @@ class Aggregator:
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        found = self.nodes.get(report.nodeid.split("@", 1)[0])
+        # `--dist loadgroup` appends the group to the node id.
+        found = self.nodes.get(report.nodeid[: report.nodeid.rfind("]") + 1])
         if found is None:
             return
         planned, seed = found
@@ -110,6 +115,8 @@ class Aggregator:
         if report.failed:
             self.failures.setdefault(claim_id, {}).setdefault(seed, _reason(report))
             self.measurements.get(claim_id, {}).pop(seed, None)
+        elif report.skipped:
+            self.skipped.setdefault(claim_id, {})[seed] = _skip_reason(report)
         elif report.when == "call" and report.passed:
             properties = dict(report.user_properties)
             if PROPERTY in properties:
@@ -126,7 +133,12 @@ class Aggregator:
         del self.waiting[claim_id]
         assert self.plan is not None
         planned = next(p for p in self.plan.claims if p.claim.id == claim_id)
-        entry = self._evidence(planned)
+        try:
+            entry = self._evidence(planned)
+        except Exception as error:  # one claim that cannot be judged must not take the others' verdicts with it
+            everything = dict.fromkeys(planned.selected, f"the claim could not be judged: {error}")
+            self.failures[claim_id] = everything
+            entry = self._evidence(planned)
         self.claims[claim_id] = entry
         session: Any = self.config.pluginmanager.get_plugin("session")
         if session is not None:
@@ -137,14 +149,28 @@ class Aggregator:
     def _evidence(self, planned: PlannedClaim) -> ClaimEvidence:
         claim = planned.claim
         measured = self.measurements.get(claim.id, {})
-        failures = self.failures.get(claim.id, {})
+        failures = dict(self.failures.get(claim.id, {}))
+        skipped = self.skipped.get(claim.id, {})
+        # A claim may be skipped whole, where its data are missing, say; but nobody picks its seeds.
+        whole = set(skipped) >= set(planned.selected)
+        if not whole:
+            failures |= skipped
         observations = tuple(
             o for seed in planned.planned if seed in measured and seed not in failures
             for o in measured[seed].observations
         )  # fmt: skip
         registration = planned.registration
         judgement = judge(claim, observations, planned=planned.planned, development=registration.development)
-        used = [measured[seed] for seed in planned.planned if seed in measured]
+        used = [measured[seed] for seed in planned.planned if seed in measured and seed not in failures]
+        result = gate(
+            claim,
+            judgement,
+            registration=registration,
+            failures=failures,
+            enabled=self.settings.gate == "verdict",
+        )
+        if whole and not failures:
+            result = Gate("skipped", f"INCOMPLETE: {next(iter(skipped.values()))}")
         return ClaimEvidence(
             claim=claim,
             nodeid=planned.nodeid,
@@ -152,13 +178,7 @@ class Aggregator:
             planned=planned.planned,
             observations=observations,
             judgement=judgement,
-            gate=gate(
-                claim,
-                judgement,
-                registration=registration,
-                failures=failures,
-                enabled=self.settings.gate == "verdict",
-            ),
+            gate=result,
             failures=failures,
             arms=_arms(used),
             cost=_cost(used),
@@ -167,7 +187,8 @@ class Aggregator:
     # --- what goes out ----------------------------------------------------------------------------------------
 
     def _write(self) -> None:
-        if not self.claims or self.plan is None:
+        # A run that was refused, or that measured nothing, leaves the evidence of the last one alone.
+        if not (self.claims and (self.measurements or self.failures)) or self.settings.refused():
             return
         evidence = Evidence(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -175,7 +196,7 @@ class Aggregator:
             claims=tuple(self.in_order()),
         )
         try:
-            self.written = write_all(evidence, Path(self.settings.evidence))
+            self.written, self.problems = write_all(evidence, Path(self.settings.evidence))
         except OSError as error:  # the disk is full, say
             self.settings.refuse(f"the evidence could not be written to {self.settings.evidence} ({error.strerror})")
 
@@ -202,15 +223,23 @@ class Aggregator:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.claims and self.plan is not None:
-            terminal.summarise(terminalreporter, self.in_order(), self.written, self.training_failed)
+            terminal.summarise(terminalreporter, self.in_order(), self.written, [*self.training_failed, *self.problems])
 
 
 def _reason(report: pytest.TestReport) -> str:
     """Why a seed failed, in one line."""
     crash = getattr(report.longrepr, "reprcrash", None)
     text = crash.message if crash is not None else str(report.longrepr)
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")  # a name that is no text may stand in it
     lines = [line for line in text.splitlines() if line.strip()]
     return lines[0].strip() if lines else "no reason was given"
+
+
+def _skip_reason(report: pytest.TestReport) -> str:
+    if hasattr(report, "wasxfail"):
+        return f"xfail: {report.wasxfail}"
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return f"skipped: {reason.removeprefix('Skipped: ')}"
 
 
 def _arms(measurements: list[Measurement]) -> dict[str, dict[str, Any]]:

@@ -15,10 +15,9 @@ import pytest
 from memkit.errors import MemkitError
 from memkit.evidence.claim import Claim, claim_of
 from memkit.evidence.registration import Lock, Registration
-from memkit.pytest_plugin.measuring import stored_measurement
+from memkit.pytest_plugin.measuring import STORED, use_stored
 from memkit.pytest_plugin.settings import SETTINGS
 from memkit.training.cohorts import Cohort, plan
-from memkit.training.store import Store
 
 PLAN = pytest.StashKey["RunPlan"]()
 _LOCK = pytest.StashKey[Lock]()
@@ -144,6 +143,8 @@ def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
     for position, item in enumerate(items):
         pair = claim_and_seed(item)
         if pair is None:
+            if unfit := claim_of(getattr(item, "function", None)):
+                raise MemkitError(f"claim {unfit.id!r}: a unittest.TestCase cannot be parametrised; write a function")
             others.append(item)
             continue
         claim, seed = pair
@@ -166,13 +167,10 @@ def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
         store.prepare()
     ordered = [item for _, _, item in sorted(ours, key=lambda entry: entry[:2])]
     if not settings.fresh and not config.option.collectonly:
-        ordered = [_stored(item, store) or item for item in ordered]
+        for item in ordered:
+            if pair := claim_and_seed(item):
+                use_stored(item, *pair, store)
     items[:] = others + ordered
-
-
-def _stored(item: pytest.Item, store: Store) -> pytest.Item | None:
-    pair = claim_and_seed(item)
-    return stored_measurement(item, *pair, store) if pair is not None else None
 
 
 def check_training(device: str, claim: str) -> None:
@@ -195,8 +193,8 @@ def check_training(device: str, claim: str) -> None:
 
 
 def base_nodeid(nodeid: str) -> str:
-    """A node id without its parameters, and without the suffix that ``--dist loadgroup`` adds."""
-    return nodeid.split("[", 1)[0]
+    """A claim's node id without the seed, and without the suffix that ``--dist loadgroup`` adds."""
+    return nodeid[: nodeid.rindex("[")]
 
 
 def hand_over_plan(session: pytest.Session) -> None:
@@ -222,17 +220,14 @@ def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
     wanted: list[tuple[Any, list[int]]] = []
     files: dict[str, str] = {}
     for item in items:
-        original = getattr(item, "original", item)
-        pair = claim_and_seed(original)
+        pair = claim_and_seed(item)
         if pair is None:
             continue
         claim, seed = pair
-        path, line, name = original.location
-        entry = found.setdefault(
-            claim.id, (claim, base_nodeid(original.nodeid), (path, line, name.split("[", 1)[0]), [])
-        )
+        path, line, name = item.location
+        entry = found.setdefault(claim.id, (claim, base_nodeid(item.nodeid), (path, line, base_nodeid(name)), []))
         entry[3].append(seed)
-        if original is item:  # its measurement is not in the store, so its models are needed
+        if STORED not in item.stash:  # its measurement is not in the store, so its models are needed
             for arm in claim.arms.values():
                 if arm.recipe is not None:
                     wanted.append((arm.recipe, [seed]))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +22,10 @@ from memkit.training.measurements import load_measurement, measurement_key, save
 from memkit.training.store import Store
 
 PROPERTY = "memkit.measurement"
+STORED = pytest.StashKey[bool]()
 _RUNS = pytest.StashKey[dict[str, Any]]()
+_MEASURED = pytest.StashKey[tuple[str, "Measurement"]]()
+_SOURCES = pytest.StashKey[dict[tuple[Any, ...], str]]()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,61 +140,74 @@ def call(item: pytest.Function) -> bool | None:
         },
         cpu_seconds=round(seconds, 3),
     )
-    store = item.config.stash[SETTINGS].open_store()
-    save_measurement(store, _key(item, claim, seed), measurement.to_json())
+    item.stash[_MEASURED] = (_key(item, claim, seed), measurement)
     item.user_properties.append(measurement.to_property())
     return True
 
 
-class StoredMeasurement(pytest.Item):
-    """Stands for an item whose measurement is in the store: it reports it, and runs nothing."""
-
-    original: pytest.Item
-    measurement: Measurement
-
-    def runtest(self) -> None:
-        """Hand the measurement to the report."""
-        self.user_properties.append(self.measurement.to_property())
-
-    def reportinfo(self) -> tuple[Any, int | None, str]:
-        """Where the test is."""
-        return self.original.reportinfo()
+def keep(item: pytest.Item) -> None:
+    """Store an item's measurement, once its teardown has passed too."""
+    found = item.stash.get(_MEASURED, None)
+    if found is not None:
+        key, measurement = found
+        save_measurement(item.config.stash[SETTINGS].open_store(), key, measurement.to_json())
 
 
-def stored_measurement(item: pytest.Item, claim: Claim, seed: int, store: Store) -> StoredMeasurement | None:
-    """An item that reports the measurement in the store; None where there is none."""
-    data = load_measurement(store, _key(item, claim, seed))
+def use_stored(item: pytest.Item, claim: Claim, seed: int, store: Store) -> None:
+    """Let an item report the measurement in the store, if there is one, and run nothing."""
+    key = _key(item, claim, seed)
+    data = load_measurement(store, key)
     if data is None:
-        return None
-    assert item.parent is not None
-    made: StoredMeasurement = StoredMeasurement.from_parent(item.parent, name=item.name)
-    made.original = item
-    made.measurement = Measurement.from_json(data, reused=True)
-    made.keywords.update(item.keywords)
-    return made
+        return
+    try:
+        measurement = Measurement.from_json(data, reused=True)
+        if (measurement.claim, measurement.seed) != (claim.id, seed):
+            return
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return  # of another version; it is measured again
+
+    def report() -> None:
+        item.user_properties.append(measurement.to_property())
+
+    item.stash[STORED] = True
+    item.setup = lambda: None  # type: ignore[method-assign]
+    item.runtest = report  # type: ignore[method-assign]
 
 
 def _key(item: Any, claim: Claim, seed: int) -> str:
     settings: Settings = item.config.stash[SETTINGS]
-    definitions = item._fixtureinfo.name2fixturedefs.values()
-    modules = {definition.func.__module__ for group in definitions for definition in group}
-    modules.add(item.function.__module__)
-    for arm in claim.arms.values():
-        if callable(arm.intervention):
-            modules.add(arm.intervention.__module__)
+    functions = {definition.func for group in item._fixtureinfo.name2fixturedefs.values() for definition in group}
+    functions |= {arm.intervention for arm in claim.arms.values() if callable(arm.intervention)}
+    modules = {function.__module__ for function in functions} | {item.function.__module__}
+    files = {function.__code__.co_filename for function in functions if hasattr(function, "__code__")}
+    # A fixture may be asked for while the test runs, so every conftest on the way counts. Several of them share one
+    # module name, so they count by file.
+    for plugin in item.config.pluginmanager.get_plugins():
+        file = getattr(plugin, "__file__", None)
+        if file and Path(file).name == "conftest.py" and Path(file).parent in item.path.parents:
+            files.add(file)
     recipes = {name: arm.recipe.digest for name, arm in claim.arms.items() if arm.recipe is not None}
     return measurement_key(
         {
             "claim": claim.digest,
             "seed": seed,
             "arms": recipes,
-            "source": source_digest(sorted(modules)),
+            "source": _source(item.config, tuple(sorted(modules)), tuple(sorted(files))),
             "device": settings.device,
             "torch": _torch_minor(),
         }
     )
 
 
+def _source(config: pytest.Config, modules: tuple[str, ...], files: tuple[str, ...]) -> str:
+    """The digest of modules and files, computed once a run."""
+    known = config.stash.setdefault(_SOURCES, {})
+    if (modules, files) not in known:
+        known[modules, files] = source_digest(modules, files)
+    return known[modules, files]
+
+
+@functools.cache
 def _torch_minor() -> str:
     """torch's minor version, without importing it; "" where it is not installed."""
     from importlib.metadata import PackageNotFoundError, version

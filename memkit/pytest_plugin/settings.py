@@ -20,6 +20,13 @@ from memkit.training.store import Store
 SETTINGS = pytest.StashKey["Settings"]()
 
 
+def _lock(config: pytest.Config) -> Path:
+    try:
+        return lock_path(config.rootpath)
+    except MemkitError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """The options, with absolute paths.
@@ -58,9 +65,9 @@ class Settings:
             development=option.development,
             fresh=option.fresh or option.retrain,
             retrain=option.retrain,
-            store=str(here / option.store if option.store else config.rootpath / ".memkit"),
+            store=str(here / Path(option.store).expanduser() if option.store else config.rootpath / ".memkit"),
             evidence=str(here / option.evidence if option.evidence else config.rootpath / "reports" / "evidence.json"),
-            lock=str(lock_path(config.rootpath)),
+            lock=str(_lock(config)),
             device=option.device,
             gate=option.gate,
             session=uuid.uuid4().hex,

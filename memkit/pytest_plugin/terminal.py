@@ -89,7 +89,7 @@ class ProgressLine:
         """Show how far training is."""
         self.last = progress
         if progress.error and progress.finished is not None:
-            self.errors.append(f"{progress.finished.summary}: {progress.error}")
+            self.errors.append(f"training failed: {progress.finished.summary}: {progress.error}")
         left = f", about {_duration(progress.remaining)} left" if progress.remaining else ""
         if self.live:
             current = f": {progress.current[0]}" if progress.current else ""
@@ -145,7 +145,7 @@ def summarise(
     reporter: pytest.TerminalReporter,
     claims: Sequence[ClaimEvidence],
     written: Sequence[Path],
-    training_failed: Sequence[str],
+    problems: Sequence[str],
 ) -> None:
     """Print the verdict table and where the evidence lies."""
     reporter.section("claims")
@@ -153,8 +153,8 @@ def summarise(
     ascii_only = not _prints(tw, "✓≈–")
     for line in terminal_table(claims, width=tw.fullwidth, colour=tw.hasmarkup, ascii=ascii_only):
         reporter.write_line(line)
-    for error in training_failed:
-        reporter.write_line(f"training failed: {error}")
+    for error in problems:
+        reporter.write_line(error)
     reporter.write_line("")
     unregistered = sum(entry.registration.status == "unregistered" for entry in claims)
     if unregistered:

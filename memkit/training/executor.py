@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import queue
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -133,6 +134,13 @@ _news: Any = None
 def _initialise(news: Any) -> None:
     global _news
     _news = news
+    # A controller that is killed takes its training processes along.
+    threading.Thread(target=_follow, args=(multiprocessing.parent_process(),), daemon=True).start()
+
+
+def _follow(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def _train(
@@ -156,6 +164,6 @@ def _train(
         train_missing(recipe, cohort.digest, cohort.seeds, store, device=device, progress=progress)
     except MemkitError as error:
         return str(error)
-    except Exception as error:
+    except BaseException as error:  # a model that calls sys.exit() must not end the pool
         return f"{type(error).__name__}: {error}"
     return ""

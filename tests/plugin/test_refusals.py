@@ -37,6 +37,20 @@ SUITES = {
         .replace("    @claim", "    @pytest.mark.parametrize('width', [1, 2])\n    @claim", 1),
         "*'lab/true' is parametrised by 'width' too; write a claim for each value",
     ),
+    "two claims on one test": (
+        canned("outer").split("def test_")[0] + canned("true"),
+        "*'lab/outer': the function measures claim 'lab/true' already; write one of its own",
+    ),
+    "a claim that pytest would not collect": (
+        canned("true").replace("def test_true", "def measure_true"),
+        "*'lab/true': pytest collects no function called measure_true(); call it test_measure_true()",
+    ),
+    "a unittest": (
+        "\n    import unittest\n    class TestLab(unittest.TestCase):\n"
+        "        @claim('lab/true', 's', arms=('a',), contrasts=[Contrast('a', over=0.5, metric='m', bounds=(0, 1))])\n"
+        "        def test_true(self): ...\n",
+        "*'lab/true': a unittest.TestCase cannot be parametrised; write a function",
+    ),
     "a misspelt recipe field": (
         "\n    from memkit import Recipe\n    def net(*, width=3): ...\n    Recipe(ran, net).with_(stps=3)\n",
         "*Recipe has no field 'stps', and net takes no such option; did you mean 'steps'?",

@@ -298,3 +298,97 @@ def test_collecting_trains_and_writes_nothing(pytester: pytest.Pytester) -> None
     result.stdout.fnmatch_lines(["test_lab.py::test_true[[]10000[]]"])
     assert not (pytester.path / "reports").exists()
     assert not (pytester.path / ".memkit").exists()
+
+
+@pytest.mark.parametrize("way", ["pytest.skip('unlucky')", "pytest.xfail('unlucky')"])
+def test_nobody_picks_the_seeds_that_count(pytester: pytest.Pytester, way: str) -> None:
+    write_suite(pytester, canned("true", body=f"if seed % 4 == 0: {way}"))
+
+    result = run(pytester, "-n0", "-ra")
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["FAILED*lab/true: seed 10000 and 3 more failed: *unlucky*"])
+
+
+def test_a_claim_that_is_skipped_whole_says_why(pytester: pytest.Pytester) -> None:
+    skipped = canned("true").replace("    @claim", "    @pytest.mark.skip(reason='no data: get them')\n    @claim", 1)
+    write_suite(pytester, skipped, canned("other"))
+
+    for _ in "cold", "warm":
+        result = run(pytester, "-n0", "-ra")
+        assert result.ret == 0
+        result.stdout.fnmatch_lines(["SKIPPED*lab/true: INCOMPLETE: skipped: no data: get them"])
+    assert verdict(pytester, "true") == "INCOMPLETE"
+
+
+@BOTH
+@pytest.mark.parametrize("folder", ["a@b", "c[1]"])
+def test_paths_with_brackets_and_ats(pytester: pytest.Pytester, how: tuple[str, ...], folder: str) -> None:
+    write_suite(pytester, canned("false", "0.1", "0.9"))
+    (pytester.path / folder).mkdir()
+    (pytester.path / "test_lab.py").rename(pytester.path / folder / "test_lab.py")
+
+    assert run(pytester, *how).ret == pytest.ExitCode.TESTS_FAILED
+    assert verdict(pytester, "false") == "REFUTED"
+
+
+def test_a_fixture_of_one_of_several_conftests_counts(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, canned("true", "0.9 * scale").replace("(seed)", "(seed, scale)"))
+    fixture = "import pytest\n\n@pytest.fixture\ndef scale():\n    return {}\n"
+    (pytester.path / "conftest.py").write_text(fixture.format("1.0"))
+    (pytester.path / "sub").mkdir()
+    (pytester.path / "sub" / "conftest.py").write_text("")
+    (pytester.path / "sub" / "test_plain.py").write_text("def test_plain():\n    pass\n")
+    run(pytester, "-n0", "test_lab.py", "sub")
+    assert len(ran(pytester.path)) == 16
+
+    (pytester.path / "conftest.py").write_text(fixture.format("0.05"))
+    result = run(pytester, "-n0", "test_lab.py", "sub")
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert len(ran(pytester.path)) == 16
+
+
+def test_a_measurement_whose_teardown_failed_is_not_kept(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, canned("true").replace("(seed)", "(seed, bench)"))
+    pytester.makeconftest("import pytest\n\n@pytest.fixture\ndef bench():\n    yield\n    raise RuntimeError('leak')\n")
+
+    for _ in range(2):
+        assert run(pytester, "-n0").ret == pytest.ExitCode.TESTS_FAILED
+        assert len(ran(pytester.path)) == 16
+        assert verdict(pytester, "true") == "INCOMPLETE"
+
+
+def test_a_claim_that_cannot_be_judged_leaves_the_others(pytester: pytest.Pytester) -> None:
+    huge = canned("huge", "1.5e308 * (seed % 3)", "-1.5e308 * (seed % 2)")
+    huge = huge.replace("bounds=(0, 1)", 'assume="normal"')
+    write_suite(pytester, huge, canned("true"))
+
+    result = run(pytester, "-n0")
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert verdict(pytester, "true") == "SUPPORTED"
+    assert set(evidence(pytester)) == {"lab/huge", "lab/true"}
+
+
+def test_the_lock_stays_in_use_when_a_claims_folder_comes_later(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, canned("false", "0.1", "0.9"))
+    (pytester.path / "claims").mkdir()
+    assert run(pytester, "-n0").ret == pytest.ExitCode.TESTS_FAILED
+
+    (pytester.path / "claims" / "claims.lock").write_text("")
+    result = run(pytester, "-n0")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *claims.lock are both there; keep the one*"])
+
+
+def test_a_run_that_measures_nothing_leaves_the_evidence_alone(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, canned("true"))
+    run(pytester, "-n0")
+    before = (pytester.path / "reports" / "evidence.json").read_text()
+    (pytester.path / ".memkit").rename(pytester.path / "elsewhere")
+    (pytester.path / ".memkit").write_text("in the way")
+
+    assert run(pytester, "-n2").ret == pytest.ExitCode.USAGE_ERROR
+
+    assert (pytester.path / "reports" / "evidence.json").read_text() == before
