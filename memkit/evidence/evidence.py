@@ -107,6 +107,8 @@ class ClaimEvidence:
         if len({(o.seed, o.arm, o.metric) for o in observations}) < len(observations):
             raise MemkitError(f"claim {claim.id!r} has two observations of one arm and seed")
         planned = tuple(int(seed) for seed in data["planned"])
+        if unplanned := sorted({o.seed for o in observations} - set(planned)):
+            raise MemkitError(f"claim {claim.id!r} has observations of seed {unplanned[0]}, which was not planned")
         return cls(
             claim=claim,
             nodeid=data["nodeid"],
@@ -178,6 +180,9 @@ def load(path: Path) -> Evidence:
     data = _read(path)
     try:
         claims = tuple(ClaimEvidence.from_json(entry) for entry in data["claims"])
+        ids = [entry.claim.id for entry in claims]
+        if len(set(ids)) < len(ids):
+            raise MemkitError(f"{path} holds one claim twice")
         return Evidence(created=str(data["created"]), provenance=dict(data["provenance"]), claims=claims)
     except _DAMAGED as error:
         raise MemkitError(f"{path} is no evidence file of schema {SCHEMA}: {_said(error)}") from error

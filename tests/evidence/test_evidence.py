@@ -382,3 +382,17 @@ def test_the_frame_is_tidy() -> None:
 
 def test_the_frame_of_nothing_has_its_columns() -> None:
     assert len(evidence().to_frame().columns) == 9
+
+
+def test_observations_of_unplanned_seeds_are_refused(file: Path) -> None:
+    rows = json.loads(file.read_text())["claims"][0]["observations"]
+    with pytest.raises(MemkitError, match="observations of seed 77, which was not planned"):
+        doctor(file, 0, "observations", value=[*rows, [77, *rows[0][1:]]])
+
+
+def test_one_claim_twice_is_refused(file: Path) -> None:
+    data = json.loads(file.read_text())
+    data["claims"].append(data["claims"][0])
+    file.write_text(json.dumps(data))
+    with pytest.raises(MemkitError, match="holds one claim twice"):
+        load(file)
