@@ -24,7 +24,6 @@ from memkit.errors import MemkitError
 
 # These parts decide, print and schedule; they change no weight and no measured number.
 _ENGINE = (
-    "memkit",
     "memkit.cli",
     "memkit.errors",
     "memkit.evidence",
@@ -89,7 +88,7 @@ def _closure(modules: Iterable[str], files: Iterable[str]) -> dict[str, Path]:
             todo.extend(_imports("", file, file.stat().st_mtime_ns))
     while todo:
         name = todo.pop()
-        if name in seen or name == "memkit" or any(name == p or name.startswith(p + ".") for p in _ENGINE[1:]):
+        if name in seen or name == "memkit" or any(name == p or name.startswith(p + ".") for p in _ENGINE):
             continue
         file_of = _file(name, anywhere=name in named)
         if file_of is not None:

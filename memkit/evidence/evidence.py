@@ -23,7 +23,7 @@ Schema 1::
                     n, intervals with method, level, low, high; p, tost_p, provisional, negligible,
                     planning, notes)
       outcome       passed, failed or skipped, and reason
-      arms          name → digest of the trained recipe, parameters, state size
+      arms          name → digest of the trained recipe, parameters, steps, diverged (how many seeds did)
       cost          CPU seconds: trained (its models, whenever that was), measured; reused: share of the seeds
                     whose measurement came from the store
 """
