@@ -15,20 +15,13 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
+from simulation import BOUNDS, SEEDS, Floats, Strings, percent, run, table
 
-from memkit.statistics import LOOKS, Look, decide_many, t_limits
+from memkit.statistics import Look, decide_many, t_limits
 
-Floats = NDArray[np.float64]
-Strings = NDArray[np.str_]
-Judge = Callable[[Floats, Look, float | None], Strings]
-
-BOUNDS = (-1.0, 1.0)
-SEEDS = LOOKS[-1].n
 SESOI = 0.15
 EFFECT = 0.3
 
@@ -73,44 +66,14 @@ def hidden(rng: np.random.Generator, shape: tuple[int, int], mean: float) -> Flo
 DISTRIBUTIONS = (normal, skewed, tied, collapsing, rarely_collapsing)
 
 
-def both_intervals(x: Floats, look: Look, sesoi: float | None) -> Strings:
+def both_intervals(x: Floats, look: Look, sesoi: float | None = None) -> Strings:
     """The verdict, as a claim would have it."""
     return decide_many(x, look=look, bounds=BOUNDS, sesoi=sesoi)
 
 
-def t_alone(x: Floats, look: Look, sesoi: float | None) -> Strings:
+def t_alone(x: Floats, look: Look, sesoi: float | None = None) -> Strings:
     """What a claim with ``assume="normal"`` would have instead."""
     return decide_many(x, look=look, bounds=None, sesoi=sesoi, assume="normal")
-
-
-@dataclass(frozen=True)
-class Outcomes:
-    """What became of the repetitions of one experiment.
-
-    Attributes:
-        outcome: the verdict that stood, (repetitions,).
-        seeds: how many seeds it took, (repetitions,).
-    """
-
-    outcome: Strings
-    seeds: NDArray[np.int64]
-
-    def rate(self, outcome: str) -> float:
-        """The share of repetitions that came to ``outcome``."""
-        return float((self.outcome == outcome).mean())
-
-
-def run(x: Floats, judge: Judge, *, sesoi: float | None = None) -> Outcomes:
-    """Replay the looks over all experiments ``x``, (repetitions, seeds), at once."""
-    outcome = np.full(len(x), "inconclusive")
-    seeds = np.full(len(x), SEEDS)
-    undecided = np.arange(len(x))
-    for look in LOOKS:
-        found = judge(x[undecided, : look.n], look, sesoi)
-        outcome[undecided] = found
-        seeds[undecided] = look.n
-        undecided = undecided[found == "inconclusive"]
-    return Outcomes(outcome, seeds)
 
 
 def peeking(x: Floats) -> float:
@@ -122,23 +85,6 @@ def peeking(x: Floats) -> float:
         supported |= running & (low > 0)
         running &= (low <= 0) & (high >= 0)
     return float(supported.mean())
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as they need, the first to the left and the others to the right."""
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    lines = [head, ["-" * width for width in widths], *rows]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in lines
-    )
-
-
-def percent(rate: float) -> str:
-    return f"{100 * rate:.2f} %"
 
 
 def false_supported_and_power(rng: np.random.Generator, repetitions: int) -> str:
@@ -169,27 +115,9 @@ def false_equivalent(rng: np.random.Generator, repetitions: int) -> str:
     rows = []
     for draw in (*DISTRIBUTIONS, hidden):
         x = draw(rng, (repetitions, SEEDS), -SESOI)
-        rates = (run(x, judge, sesoi=SESOI).rate("equivalent") for judge in (both_intervals, t_alone))
+        rates = (run(x, partial(judge, sesoi=SESOI)).rate("equivalent") for judge in (both_intervals, t_alone))
         rows.append([draw.__name__.replace("_", " "), *map(percent, rates)])
     return table(["false EQUIVALENT", "both", "t, looks"], rows)
-
-
-def seeds_to_a_decision(rng: np.random.Generator, repetitions: int) -> str:
-    """The effects that DESIGN.md quotes, and the seeds they take."""
-    shape = (repetitions, SEEDS)
-    planted = {
-        "1.0 against 0.2, in every seed": np.full(shape, 0.8),
-        "1.0 against 0.2, in 85 % of seeds": np.where(rng.random(shape) < 0.85, 0.8, 0.0),
-        "0.5 ± 0.25": np.clip(rng.normal(0.5, 0.25, shape), *BOUNDS),
-        "0.3 ± 0.1": np.clip(rng.normal(0.3, 0.1, shape), *BOUNDS),
-        "0 ± 0.05, within ±0.3": np.clip(rng.normal(0, 0.05, shape), *BOUNDS),
-    }
-    rows = []
-    for name, x in planted.items():
-        found = run(x, both_intervals, sesoi=0.3)
-        decided = 1 - found.rate("inconclusive")
-        rows.append([name, percent(decided), f"{found.seeds.mean():.1f}", f"{np.percentile(found.seeds, 95):.0f}"])
-    return table(["difference", "decided", "mean seeds", "95th percentile"], rows)
 
 
 def main() -> None:
@@ -207,7 +135,6 @@ def main() -> None:
     print(f"{repetitions} repetitions, up to {SEEDS} seeds on [-1, 1], sesoi {SESOI:g}, seed {options.seed}\n")
     print(false_supported_and_power(rng, repetitions), end="\n\n")
     print(false_equivalent(rng, repetitions), end="\n\n")
-    print(seeds_to_a_decision(rng, repetitions), end="\n\n")
     error = 0.5 / np.sqrt(repetitions)
     print(f"Monte Carlo standard error of a rate: at most {percent(error)}; {time.perf_counter() - began:.0f} s")
 

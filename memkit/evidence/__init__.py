@@ -2,11 +2,12 @@
 
 from memkit.evidence.claim import EXPECTATIONS, Arm, Claim, claim, claim_of
 from memkit.evidence.contrast import Contrast
-from memkit.evidence.evidence import ClaimEvidence, Evidence, load, recompute
+from memkit.evidence.evidence import ClaimEvidence, Evidence, load, recompute, seeds_saved
 from memkit.evidence.gate import Gate, gate
+from memkit.evidence.judgement import Finding, Judgement, Verdict
 from memkit.evidence.observation import Observation, observe
 from memkit.evidence.registration import DEVELOPMENT_SEEDS, Lock, Registration, lock_path
-from memkit.evidence.verdict import Finding, Judgement, Verdict, differences, judge
+from memkit.evidence.verdict import differences, judge, seeds_wanted
 
 __all__ = [
     "DEVELOPMENT_SEEDS",
@@ -32,4 +33,6 @@ __all__ = [
     "lock_path",
     "observe",
     "recompute",
+    "seeds_saved",
+    "seeds_wanted",
 ]

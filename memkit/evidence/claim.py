@@ -20,7 +20,7 @@ from memkit.source import function_digest
 from memkit.statistics import LOOKS
 
 EXPECTATIONS = ("supported", "refuted", "equivalent", "not_supported", "open")
-DEFAULT_SEEDS = 16
+DEFAULT_SEEDS = LOOKS[-1].n
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)+")
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -51,7 +51,7 @@ class Arm:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A scientific claim: what is compared, on how many seeds, and which verdict is expected.
+    """A scientific claim: what is compared, on how many seeds at most, and which verdict is expected.
 
     Attributes:
         id: ``study/name``, lower case, unique in the suite.
@@ -60,8 +60,8 @@ class Claim:
         contrasts: all of them must hold for the claim to be SUPPORTED (intersection–union, no correction).
         source: where the claim comes from, with its number.
         expect: the verdict that was registered; anything else fails.
-        seeds: the most seeds the claim may use: 8, 16 or 32, the sizes of the looks. None: the run's default, which
-            ``--seeds`` can raise.
+        seeds: the most seeds the claim may use: 8, 16 or 32, the sizes of the looks; None: 32. It uses no more than the
+            look needs that decides it.
         headline: part of the short run.
         derived: names of quantities that the test returns besides its arms (a slope, an interaction).
         requires: preconditions, such as "the memory changes predictions"; unmet, the claim is INCOMPLETE.
@@ -140,10 +140,11 @@ class Claim:
                 raise MemkitError(f"{where}: equivalence needs sesoi= on every contrast; «{blunt[0]}» has none")
 
     def planned(self, asked: int | None) -> int:
-        """How many seeds a run uses: what the claim declares, or 16, capped or (where it declares none) raised.
+        """How many seeds a run uses at most: what the claim declares, or 32, capped by the run.
 
         Args:
-            asked: ``--seeds``, or None where the run did not say.
+            asked: ``--seeds``, or None where the run did not say. Of a number that is no look all seeds are used,
+                and decide nothing.
         """
         if asked is None:
             return self.seeds or DEFAULT_SEEDS

@@ -9,21 +9,23 @@ Schema 1::
     schema      1
     created     when, ISO 8601, UTC
     provenance  memkit, python, numpy, scipy, torch, pytest, platform, device, command, commit, dirty, lock (digest),
-                seeds and gate (as asked for)
+                seeds (at most so many a claim, as asked for; or a text) and gate
     claims      a list; each:
       claim         id, statement, arms (name → recipe, intervention), contrasts, source, expect, seeds,
                     headline, derived, requires, positive_control, gate, test (digest of the test function)
       digest        of the claim, as the lock registers it
       nodeid        of the test, without the seed
       registration  status, attempt, first_seed
-      planned       seeds of this run, in the order of the looks
+      planned       seeds that this run might use, in the order of the looks; those beyond the decisive look
+                    need not have been observed
       observations  rows [seed, arm, metric, value or null, reason]
       failures      seed → why the test raised, or its worker died
       judgement     verdict, look, n, indication, missing, notes, findings (one a contrast: verdict, estimate,
                     n, intervals with method, level, low, high; p, tost_p, provisional, negligible,
                     planning, notes)
       outcome       passed, failed or skipped, and reason
-      arms          name → digest of the trained recipe, parameters, steps, diverged (how many seeds did)
+      arms          name → digest of the trained recipe, parameters, steps, diverged (how many seeds did),
+                    and, where recorded, cpu_seconds (mean CPU seconds of training a seed)
       cost          CPU seconds: trained (its models, whenever that was), measured; reused: share of the seeds
                     whose measurement came from the store
 """
@@ -32,7 +34,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,9 +42,10 @@ from typing import TYPE_CHECKING, Any
 from memkit.errors import MemkitError
 from memkit.evidence.claim import Claim
 from memkit.evidence.gate import Gate, gate
+from memkit.evidence.judgement import Judgement, Verdict
 from memkit.evidence.observation import Observation
 from memkit.evidence.registration import Registration
-from memkit.evidence.verdict import Judgement, Verdict, judge
+from memkit.evidence.verdict import judge
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,6 +80,14 @@ class ClaimEvidence:
         """The planned seeds that were observed, in the order of the looks."""
         observed = {observation.seed for observation in self.observations}
         return tuple(seed for seed in self.planned if seed in observed)
+
+    @property
+    def saved(self) -> tuple[int, ...]:
+        """The planned seeds that were never run, since the looks had ended before; none where seeds are missing."""
+        if self.judgement.missing:
+            return ()
+        ran = {*self.seen, *self.failures}
+        return tuple(seed for seed in self.planned if seed not in ran)
 
     def to_json(self) -> dict[str, Any]:
         """Plain types, as the schema says."""
@@ -169,6 +180,17 @@ class Evidence:
         text = json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
         aside.write_text(text + "\n", encoding="utf-8")
         aside.replace(path)
+
+
+def seeds_saved(claims: Iterable[ClaimEvidence]) -> tuple[int, int]:
+    """How many seeds the looks saved by ending early.
+
+    Returns:
+        ``(saved, planned)`` over the claims whose looks ended, decided or not: seeds that were never run, and the
+        most that could have been. Claims with missing seeds count in neither.
+    """
+    ended = [entry for entry in claims if not entry.judgement.missing]
+    return sum(len(entry.saved) for entry in ended), sum(len(entry.planned) for entry in ended)
 
 
 def load(path: Path) -> Evidence:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from memkit.evidence.claim import Claim
+from memkit.evidence.judgement import Judgement, Verdict
 from memkit.evidence.registration import Registration
-from memkit.evidence.verdict import Judgement, Verdict
 
 Outcome = Literal["passed", "failed", "skipped"]
 

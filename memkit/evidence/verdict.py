@@ -1,16 +1,15 @@
 """From observations to a verdict: a pure function of one claim and its own observations.
 
 Looks are replayed in the order of the seeds, whatever order they ran in, and stop at the first decisive one.
-The same function decides in a run and when an evidence file is recomputed.
+The same function decides in a run, says which seeds the run needs next, and recomputes an evidence file.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Any
+from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,135 +17,26 @@ from numpy.typing import NDArray
 from memkit.errors import MemkitError
 from memkit.evidence.claim import Claim
 from memkit.evidence.contrast import Contrast
+from memkit.evidence.judgement import Finding, Judgement, Verdict
 from memkit.evidence.observation import Observation
 from memkit.statistics import (
     LOOKS,
-    Interval,
     Look,
     decide,
     looks_within,
     minimum_detectable_effect,
+    replay,
     seeds_needed,
     smallest_constant,
     t_test,
 )
 
+__all__ = ["Finding", "Judgement", "Verdict", "differences", "judge", "seeds_wanted"]
+
 _MOST_SEEDS = 10_000  # beyond anybody's means
 
-
-class Verdict(StrEnum):
-    """What the observations say about a claim, or about one of its contrasts."""
-
-    SUPPORTED = "SUPPORTED"
-    REFUTED = "REFUTED"
-    EQUIVALENT = "EQUIVALENT"
-    INCONCLUSIVE = "INCONCLUSIVE"
-    INCOMPLETE = "INCOMPLETE"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One contrast at the look that decided its claim, or at the last one.
-
-    Attributes:
-        contrast: what was compared.
-        role: "contrast", "requires" or "positive control".
-        verdict: of this contrast alone.
-        n: seeds that were used.
-        alpha: two-sided level of the look.
-        t, betting: the two intervals; ``betting`` is None where no bounds are declared.
-        p: two-sided p of the t test against ``margin``.
-        tost_p: p of the two one-sided tests against ±sesoi, where there is one.
-        provisional: what the t interval alone would have decided, where the betting interval does not.
-        negligible: SUPPORTED, yet inside ±sesoi.
-        planning: where inconclusive: ``mde`` (the t test's minimum detectable effect at power 0.8),
-            ``seeds_needed`` (for both intervals to show the effect that was seen, from the upper 80 % limit of the
-            standard deviation),
-            ``betting_minimum`` (the smallest constant difference that the betting interval can show on so
-            many seeds).
-        notes: sentences for the report.
-    """
-
-    contrast: Contrast
-    role: str
-    verdict: Verdict
-    n: int
-    alpha: float
-    t: Interval
-    betting: Interval | None
-    p: float
-    tost_p: float | None = None
-    provisional: Verdict | None = None
-    negligible: bool = False
-    planning: Mapping[str, float] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-
-    @property
-    def intervals(self) -> tuple[Interval, ...]:
-        """Both intervals, or the t interval alone."""
-        return (self.t,) if self.betting is None else (self.t, self.betting)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain types; infinite ends of an interval become None."""
-        return {
-            "contrast": self.contrast.label,
-            "role": self.role,
-            "verdict": self.verdict.value,
-            "estimate": _finite(self.t.estimate),
-            "n": self.n,
-            "intervals": [
-                {
-                    "method": i.method,
-                    "level": i.level,
-                    "low": _finite(i.low),
-                    "high": _finite(i.high),
-                    "n": i.n,
-                }
-                for i in self.intervals
-            ],
-            "p": self.p,
-            "tost_p": self.tost_p,
-            "provisional": self.provisional.value if self.provisional else None,
-            "negligible": self.negligible,
-            "planning": {name: _finite(value) for name, value in self.planning.items()},
-            "notes": list(self.notes),
-        }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Judgement:
-    """The verdict of a claim, and how it came about.
-
-    Attributes:
-        verdict: what counts.
-        look: the seeds of the decisive look, or None.
-        n: seeds that were used.
-        indication: what the looks would have said on seeds, or a number of seeds, that decide nothing; None
-            where the looks decide, and where seeds are missing.
-        findings: one for each contrast; empty where there were too few observations for any.
-        missing: planned seeds below the decisive look that were not observed.
-        notes: sentences for the report.
-    """
-
-    verdict: Verdict
-    look: int | None
-    n: int
-    findings: tuple[Finding, ...]
-    indication: Verdict | None = None
-    missing: tuple[int, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain types."""
-        return {
-            "verdict": self.verdict.value,
-            "look": self.look,
-            "n": self.n,
-            "indication": self.indication.value if self.indication else None,
-            "findings": [finding.to_json() for finding in self.findings],
-            "missing": list(self.missing),
-            "notes": list(self.notes),
-        }
+_Table = Mapping[int, Mapping[tuple[str, str], float]]
+"""seed -> (arm, metric) -> value"""
 
 
 def judge(
@@ -158,29 +48,92 @@ def judge(
         claim: the claim.
         observations: of any seeds, in any order; those of seeds that were not planned, and of other claims,
             are left out.
-        planned: the seeds of the run, in the order of the looks.
+        planned: the seeds that the claim may use, in the order of the looks.
         development: these are development seeds: they decide nothing, and the verdict stays INCONCLUSIVE.
 
     Returns:
-        The judgement at the first decisive look, or at the last one.
+        The judgement at the first decisive look, or at the last one; INCOMPLETE where a seed of the look that
+        comes next was not observed. Planned seeds beyond the decisive look are not missed.
     """
     table = _table(o for o in observations if o.claim == claim.id)
-    seen = [seed for seed in planned if seed in table]
-    looks = looks_within(len(planned)) if len(planned) in {look.n for look in LOOKS} else ()
-    if not looks:
-        return _describe(claim, table, seen, planned, development)
-
-    for look in looks:
-        used = planned[: look.n]
-        if missing := tuple(seed for seed in used if seed not in table):
-            findings = _findings(claim, table, seen, Look(len(seen), look.alpha)) if seen else ()
-            return Judgement(verdict=Verdict.INCOMPLETE, look=None, n=len(seen), findings=findings, missing=missing)
-        result = _at(claim, table, used, look)
-        if result.verdict is not Verdict.INCONCLUSIVE:
-            break
-    if result.verdict is Verdict.INCONCLUSIVE:
-        result = _check_requirements(result)
+    if not _looks(planned):
+        return _describe(claim, table, planned)
+    reached = _replayed(claim, table, planned)
+    if isinstance(reached, Look):
+        return _incomplete(claim, table, planned, reached)
+    result = _check_requirements(reached) if reached.verdict is Verdict.INCONCLUSIVE else reached
     return _undecided(result, "development seeds decide nothing") if development else result
+
+
+def seeds_wanted(claim: Claim, observations: Iterable[Observation], *, planned: Sequence[int]) -> tuple[int, ...]:
+    """The seeds that the verdict needs next: those of the next look that were not observed yet.
+
+    A run that observes these, asks again, and ends when there are none comes to the judgement of a run that
+    observes all planned seeds. Development seeds are asked for alike: until they would have decided.
+
+    Args:
+        claim: the claim.
+        observations: what is there so far; as for :func:`judge`.
+        planned: the seeds that the claim may use, in the order of the looks.
+
+    Returns:
+        Planned seeds, in their order; none once a look was decisive, or the last look was taken, or a seed can
+        neither be scored nor replaced. Where the number of planned seeds is no look, all that were not
+        observed. A seed that failed without an observation is asked for again; whoever runs it has to stop.
+    """
+    table = _table(o for o in observations if o.claim == claim.id)
+    if not _looks(planned):
+        return _unseen(table, planned)
+    reached = _replayed(claim, table, planned)
+    return _unseen(table, planned[: reached.n]) if isinstance(reached, Look) else ()
+
+
+def differences(claim: Claim, contrast: Contrast, observations: Iterable[Observation]) -> dict[int, float]:
+    """Seed → signed difference, for every seed that was observed."""
+    table = _table(o for o in observations if o.claim == claim.id)
+    return {seed: float(_differences(contrast, table, [seed])[0]) for seed in sorted(table)}
+
+
+# The looks ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """The judgement at a look that was taken."""
+
+    judgement: Judgement
+
+    @property
+    def decisive(self) -> bool:
+        """Whether it stands whatever later seeds show; so does INCOMPLETE, for a seed that cannot be scored."""
+        return self.judgement.verdict is not Verdict.INCONCLUSIVE
+
+
+def _looks(planned: Sequence[int]) -> tuple[Look, ...]:
+    """The looks within the planned seeds; none where their number is no look."""
+    return looks_within(len(planned)) if len(planned) in {look.n for look in LOOKS} else ()
+
+
+def _replayed(claim: Claim, table: _Table, planned: Sequence[int]) -> Judgement | Look:
+    """The judgement at which the looks end, or the look that comes next and lacks seeds."""
+    looks = _looks(planned)
+    observed = tuple(takewhile(table.__contains__, planned))
+    taken = replay(observed, lambda used, look: _Taken(_at(claim, table, used, look)), looks=looks)
+    if taken and (taken[-1].decisive or len(taken) == len(looks)):
+        return taken[-1].judgement
+    return looks[len(taken)]
+
+
+def _unseen(table: _Table, seeds: Sequence[int]) -> tuple[int, ...]:
+    return tuple(seed for seed in seeds if seed not in table)
+
+
+def _incomplete(claim: Claim, table: _Table, planned: Sequence[int], look: Look) -> Judgement:
+    """Seeds of ``look`` are missing; the intervals of what was seen are shown."""
+    seen = [seed for seed in planned if seed in table]
+    findings = _findings(claim, table, seen, Look(len(seen), look.alpha)) if seen else ()
+    missing = _unseen(table, planned[: look.n])
+    return Judgement(verdict=Verdict.INCOMPLETE, look=None, n=len(seen), findings=findings, missing=missing)
 
 
 def _at(claim: Claim, table: _Table, used: Sequence[int], look: Look) -> Judgement:
@@ -318,25 +271,14 @@ def _check_requirements(result: Judgement) -> Judgement:
     return Judgement(verdict=Verdict.INCOMPLETE, look=None, n=result.n, findings=result.findings, notes=notes)
 
 
-def _describe(claim: Claim, table: _Table, seen: Sequence[int], planned: Sequence[int], development: bool) -> Judgement:
+def _describe(claim: Claim, table: _Table, planned: Sequence[int]) -> Judgement:
     """A number of seeds that is no look: intervals at the usual 95 %, and no decision."""
     sizes = ", ".join(str(look.n) for look in LOOKS)
     count = "1 seed decides" if len(planned) == 1 else f"{len(planned)} seeds decide"
     note = f"{count} nothing, looks are at {sizes}"
-    if not seen:
-        return Judgement(verdict=Verdict.INCOMPLETE, look=None, n=0, findings=(), missing=tuple(planned), notes=(note,))
-    result = _at(claim, table, seen, Look(len(seen), 0.05))
-    if len(seen) < len(planned):
-        missing = tuple(seed for seed in planned if seed not in table)
-        return Judgement(
-            verdict=Verdict.INCOMPLETE,
-            look=None,
-            n=len(seen),
-            findings=result.findings,
-            missing=missing,
-            notes=(note,),
-        )
-    return _undecided(result, note)
+    if _unseen(table, planned):
+        return replace(_incomplete(claim, table, planned, Look(len(planned), 0.05)), notes=(note,))
+    return _undecided(_at(claim, table, planned, Look(len(planned), 0.05)), note)
 
 
 def _undecided(result: Judgement, note: str) -> Judgement:
@@ -351,20 +293,11 @@ def _undecided(result: Judgement, note: str) -> Judgement:
     )
 
 
-_Table = Mapping[int, Mapping[tuple[str, str], float]]
-
-
 def _table(observations: Iterable[Observation]) -> _Table:
     table: dict[int, dict[tuple[str, str], float]] = {}
     for o in observations:
         table.setdefault(o.seed, {})[o.arm, o.metric] = o.value
     return table
-
-
-def differences(claim: Claim, contrast: Contrast, observations: Iterable[Observation]) -> dict[int, float]:
-    """Seed → signed difference, for every seed that was observed."""
-    table = _table(o for o in observations if o.claim == claim.id)
-    return {seed: float(_differences(contrast, table, [seed])[0]) for seed in sorted(table)}
 
 
 def _differences(contrast: Contrast, table: _Table, seeds: Sequence[int]) -> NDArray[np.float64]:
@@ -376,7 +309,3 @@ def _differences(contrast: Contrast, table: _Table, seeds: Sequence[int]) -> NDA
         control = row[over, contrast.metric] if isinstance(over, str) else float(over)
         values.append(contrast.difference(treatment, control))
     return np.array(values, dtype=np.float64)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

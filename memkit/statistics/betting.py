@@ -25,6 +25,7 @@ of u.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -133,11 +134,15 @@ def smallest_constant(n: int, *, bounds: tuple[float, float], alpha: float = 0.0
     low, high = bounds_pair(bounds)
     if not low < finite(null, name="null") < high:
         raise MemkitError(f"null must lie strictly inside bounds ({low:g}, {high:g}); it is {null!r}")
-    # With equal seeds the capital depends on y/m alone, so the m that n ones just exclude serves every null.
-    ones = np.ones(count(n, name="n"))
-    lowest, _ = betting_limits(ones, bounds=(0.0, 1.0), alpha=alpha)
-    constant = low + (null - low) / float(lowest)
+    constant = low + (null - low) / _lowest_of_ones(count(n, name="n"), alpha)
     return constant if constant <= high else float("inf")
+
+
+@lru_cache(maxsize=1024)
+def _lowest_of_ones(n: int, alpha: float) -> float:
+    """Lower limit for n seeds of 1 in [0, 1]. Equal seeds' capital depends on y/m alone, so it serves every null."""
+    lowest, _ = betting_limits(np.ones(n), bounds=(0.0, 1.0), alpha=alpha)
+    return float(lowest)
 
 
 def _from_bounds(values: Floats, low: float, high: float) -> Floats:

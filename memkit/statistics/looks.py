@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
-
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from typing import Any, Protocol, TypeVar
 
 from memkit.errors import MemkitError
 from memkit.statistics.checks import count, probability
@@ -49,27 +46,32 @@ class Decisive(Protocol):
         ...
 
 
+class Rows(Protocol):
+    """Anything in the order of the seeds that can be cut short: an array, (n, ...), a list, a range of seeds."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, cut: slice, /) -> Any: ...
+
+
+R = TypeVar("R", bound=Rows)
 D = TypeVar("D", bound=Decisive)
 
 
-def replay(
-    values: ArrayLike, decide: Callable[[NDArray[np.float64], Look], D], *, looks: Iterable[Look] = LOOKS
-) -> tuple[D, ...]:
-    """Judge ``values`` at each look in turn, and stop at the first decisive one.
+def replay(rows: R, decide: Callable[[R, Look], D], *, looks: Iterable[Look] = LOOKS) -> tuple[D, ...]:
+    """Judge ``rows`` at each look in turn, and stop at the first decisive one.
 
     Args:
-        values: one row a seed, (n, ...), in seed order, whatever order the seeds ran in.
-        decide: called with the first ``look.n`` rows and the look; it never sees a later seed.
+        rows: one a seed, in seed order, whatever order the seeds ran in; up to the first seed that is missing.
+        decide: called with ``rows[: look.n]`` and the look; it never sees a later seed.
         looks: in rising order of n.
 
     Returns:
-        One decision a look that was taken. The last stands; the tuple is empty where ``values`` reach no
-        look.
+        One decision a look that was taken. The last stands; the tuple is empty where ``rows`` reach no look.
 
     Raises:
         MemkitError: ``looks`` are not in rising order.
     """
-    rows = np.asarray(values, dtype=np.float64)
     taken: list[D] = []
     last = 0
     for look in looks:

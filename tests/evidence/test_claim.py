@@ -325,3 +325,23 @@ def test_an_ordinary_test_has_no_claim() -> None:
 )
 def test_which_claims_gate(changes: dict[str, Any], gates: bool) -> None:
     assert made(**changes).gates is gates
+
+
+@pytest.mark.parametrize(
+    ("declared", "asked", "planned"),
+    [
+        (None, None, 32),
+        (None, 8, 8),
+        (None, 12, 12),
+        (16, None, 16),
+        (16, 8, 8),
+        (16, 32, 16),
+        (32, None, 32),
+    ],
+)
+def test_seeds_are_declared_and_capped(declared: int | None, asked: int | None, planned: int) -> None:
+    assert made(seeds=declared).planned(asked) == planned
+
+
+def test_the_default_number_of_seeds_is_no_part_of_the_claim() -> None:
+    assert made().to_json()["seeds"] is None

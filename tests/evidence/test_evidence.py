@@ -30,6 +30,7 @@ from memkit.evidence import (
     judge,
     load,
     recompute,
+    seeds_saved,
 )
 
 OVER = Contrast("a", over="b", metric="accuracy", bounds=(0, 1), sesoi=0.1)
@@ -167,6 +168,30 @@ def test_seeds_seen(file: Path) -> None:
     assert whole.seen == whole.planned
     part = replace(whole, observations=tuple(o for o in whole.observations if o.seed != 10_004))
     assert part.seen == tuple(seed for seed in whole.planned if seed != 10_004)
+
+
+def test_seeds_saved() -> None:
+    early = entry(n=32)
+    assert early.judgement.look == 8
+    seen = early.planned[:8]
+    adaptive = replace(early, observations=tuple(o for o in early.observations if o.seed in seen))
+    assert judge(adaptive.claim, adaptive.observations, planned=adaptive.planned) == early.judgement
+    assert (early.saved, adaptive.saved) == ((), early.planned[8:])
+    failed = replace(adaptive, failures={early.planned[9]: "a worker died"})
+    assert len(failed.saved) == 23, "a seed that ran beyond the look, and failed, was not saved"
+    missing = replace(adaptive, judgement=judge(early.claim, adaptive.observations[2:], planned=early.planned))
+    assert missing.saved == (), "of seeds that are missing below the look, nothing was saved"
+    assert seeds_saved([early, adaptive, failed, missing]) == (24 + 23, 3 * 32)
+    assert seeds_saved([]) == (0, 0)
+
+
+def test_seeds_that_were_never_needed_leave_the_file_whole(tmp_path: Path) -> None:
+    early = entry(n=32)
+    few = replace(early, observations=early.observations[: 2 * 8], arms={"a": {"cpu_seconds": 1.5}, "b": {}})
+    evidence(few).save(tmp_path / "evidence.json")
+    assert recompute(tmp_path / "evidence.json") == [("study/name", "SUPPORTED", "SUPPORTED")]
+    (read,) = load(tmp_path / "evidence.json").claims
+    assert (read.judgement, len(read.saved), read.arms["a"]) == (early.judgement, 24, {"cpu_seconds": 1.5})
 
 
 # --- doctoring ----------------------------------------------------------------------------------------------

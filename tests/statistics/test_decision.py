@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -179,3 +181,15 @@ def test_replay_slices_several_contrasts_at_the_same_look() -> None:
 
     replay(x, both)
     assert seen == [(8, 2), (16, 2), (32, 2)]
+
+
+@pytest.mark.parametrize("rows", [list(range(32)), range(32), tuple(range(32)), "x" * 32])
+def test_replay_cuts_any_sequence_short_and_keeps_its_kind(rows: Sequence[object]) -> None:
+    seen: list[Sequence[object]] = []
+
+    def undecided(cut: Sequence[object], look: Look) -> Decision:
+        seen.append(cut)
+        return judge(np.tile([-0.5, 0.5], look.n // 2), look)
+
+    replay(rows, undecided)
+    assert seen == [rows[:8], rows[:16], rows]

@@ -7,15 +7,15 @@ decided is coloured.
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.evidence import ClaimEvidence
-from memkit.evidence.reports import words
-from memkit.evidence.verdict import Finding, Verdict, differences
+from memkit.evidence.judgement import Finding, Verdict
+from memkit.evidence.reports import svg, words
+from memkit.evidence.verdict import differences
 
 # Okabe and Ito's hues, toned so that each keeps 3:1 on white and on near-black.
 COLOURS = {
@@ -25,7 +25,6 @@ COLOURS = {
     Verdict.INCONCLUSIVE: "#858585",
     Verdict.INCOMPLETE: "#858585",
 }
-_FONT = "font-family:system-ui,-apple-system,'Segoe UI',sans-serif;font-variant-numeric:tabular-nums"
 _NARROW = 560
 
 
@@ -49,12 +48,12 @@ def forest_svg(claims: Sequence[ClaimEvidence], *, width: int = 900) -> str:
     for title, groups in _panels(claims):
         y = _panel(parts, layout, title, groups, y)
     legend = _legend([finding for entry in claims for finding in words.own_findings(entry)])
-    for line in _wrap(legend, _fitting(width - 8)):
+    for line in svg.wrap(legend, svg.fitting(width - 8)):
         y += 17
-        parts.append(_text(4, y, line, size=11.5, opacity=0.75))
+        parts.append(svg.text(4, y, line, size=11.5, opacity=0.75))
     many = f"{len(claims)} claims" if len(claims) != 1 else claims[0].claim.id
     described = "; ".join(_said(entry) for entry in claims) or "No claims."
-    return _svg(width, y + 10, f"Forest plot: {many}", described, parts)
+    return svg.document(width, y + 10, f"Forest plot: {many}", described, parts)
 
 
 def strip_svg(entry: ClaimEvidence, contrast: Contrast, *, width: int = 440) -> str:
@@ -83,20 +82,21 @@ def strip_svg(entry: ClaimEvidence, contrast: Contrast, *, width: int = 440) -> 
     for stack in stacks.values():
         for height, seed in enumerate(stack):
             x, y = scale.x(finite[seed]), floor - height * step
-            parts.append(_dot(x, y, colour, _seed_title(seed, finite[seed], seed in used, seed in broken)))
+            kind = {"used": seed in used, "broken": seed in broken}
+            parts.append(svg.dot(x, y, colour, title=_seed_title(seed, finite[seed], **kind), **kind))
     if finding is not None:
         parts += _interval(scale, finding, floor + 20, settled=settled)
     parts += _axis(scale, floor + 38)
     axis = f"difference in {contrast.metric}; to the right, {contrast.treatment} is better"
     y = floor + 58
-    for line in _wrap(axis, _fitting(width - 8)):
+    for line in svg.wrap(axis, svg.fitting(width - 8)):
         y += 14
-        parts.append(_text(width / 2, y - 4, line, size=11, anchor="middle", opacity=0.75))
+        parts.append(svg.text(width / 2, y - 4, line, size=11, anchor="middle", opacity=0.75))
     beyond = len(finite) - len(used & set(finite))
     said = f"{len(finite)} seeds, {beyond} of them not used"
     if lost := len(values) - len(finite):
         said += f"; {lost} not finite and not scored"
-    return _svg(width, y + 4, f"Difference of every seed: {contrast.label}", said, parts)
+    return svg.document(width, y + 4, f"Difference of every seed: {contrast.label}", said, parts)
 
 
 # Panels and rows ----------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ def _panel(parts: list[str], layout: _Layout, title: str, groups: Sequence[_Grou
     findings = [finding for _, own in groups for finding in own]
     scale = _Scale.over(findings, left, right, contrasts=[finding.contrast for finding in findings])
     y += 20
-    parts.append(_text(4, y, words.elide(title, _fitting(layout.width, bold=True)), size=13, weight=600))
+    parts.append(svg.text(4, y, words.elide(title, svg.fitting(layout.width, bold=True)), size=13, weight=600))
     y += 4
     for entry, own in groups:
         y = _claim_rows(parts, layout, scale, entry, own, y)
@@ -196,8 +196,8 @@ def _panel(parts: list[str], layout: _Layout, title: str, groups: Sequence[_Grou
         parts += _axis(scale, y)
         y += 30
         better = "treatment is better →"
-        parts.append(_text(right, y, better, size=11, anchor="end", opacity=0.75))
-        parts.append(_text(left, y, "← control is better", size=11, opacity=0.75))
+        parts.append(svg.text(right, y, better, size=11, anchor="end", opacity=0.75))
+        parts.append(svg.text(left, y, "← control is better", size=11, opacity=0.75))
     return y + 10
 
 
@@ -207,21 +207,21 @@ def _claim_rows(
     word = f"{words.MARKS[entry.verdict]} {entry.verdict}"
     y += 20
     room = layout.width - 8.0 - (0 if layout.stacked else 9 * len(word))
-    parts.append(_text(4, y, words.elide(entry.claim.id, _fitting(room, bold=True)), size=12, weight=600))
+    parts.append(svg.text(4, y, words.elide(entry.claim.id, svg.fitting(room, bold=True)), size=12, weight=600))
     if layout.stacked:
         y += 16
-        parts.append(_text(4, y, word, size=12, weight=600))
+        parts.append(svg.text(4, y, word, size=12, weight=600))
     else:
-        parts.append(_text(layout.width - 4, y, word, size=12, weight=600, anchor="end"))
+        parts.append(svg.text(layout.width - 4, y, word, size=12, weight=600, anchor="end"))
     if not own:
         y += 17
-        parts.append(_text(12, y, "no observation", size=11.5, opacity=0.75))
+        parts.append(svg.text(12, y, "no observation", size=11.5, opacity=0.75))
     for finding in own:
         numbers = _numbers(finding)
         y += 19
         beside = layout.width - 24 - 7.0 * len(numbers) if layout.stacked else scale.left - 20
-        parts.append(_text(12, y, words.elide(finding.contrast.label, _fitting(beside)), size=11.5))
-        parts.append(_text(layout.width - 4, y, numbers, size=11.5, anchor="end"))
+        parts.append(svg.text(12, y, words.elide(finding.contrast.label, svg.fitting(beside)), size=11.5))
+        parts.append(svg.text(layout.width - 4, y, numbers, size=11.5, anchor="end"))
         if layout.stacked:
             y += 13
             parts += _guides(scale, [finding.contrast], y - 8, y + 8)
@@ -240,7 +240,7 @@ def decided(entry: ClaimEvidence) -> bool:
 
 def _numbers(finding: Finding) -> str:
     places = words.decimals(finding)
-    return _minus(f"{words.fixed(finding.t.estimate, places)} {words.span(finding.t.low, finding.t.high, places)}")
+    return svg.minus(f"{words.fixed(finding.t.estimate, places)} {words.span(finding.t.low, finding.t.high, places)}")
 
 
 def _interval(scale: _Scale, finding: Finding, y: float, *, settled: bool) -> list[str]:
@@ -258,11 +258,11 @@ def _interval(scale: _Scale, finding: Finding, y: float, *, settled: bool) -> li
             f'stroke-width="{thickness}"/>'
         )
         if thickness < 2 and scale.low <= interval.low and interval.high <= scale.high:
-            parts += [_tick(x, y, 4, colour) for x in (x1, x2)]
+            parts += [svg.tick(x, y, 4, colour) for x in (x1, x2)]
         if interval.low < scale.low:
-            parts.append(_arrow(x1, y, -1, colour))
+            parts.append(svg.arrow(x1, y, -1, colour))
         if interval.high > scale.high:
-            parts.append(_arrow(x2, y, +1, colour))
+            parts.append(svg.arrow(x2, y, +1, colour))
     if math.isfinite(finding.t.estimate):
         parts.append(_marker(scale.x(finding.t.estimate), y, verdict))
     return parts
@@ -291,8 +291,8 @@ def _guides(scale: _Scale, contrasts: Iterable[Contrast], top: float, bottom: fl
                 'fill="currentColor" fill-opacity="0.08"/>'
             )
         if contrast.margin:
-            parts.append(_vertical(scale.x(contrast.margin), top, bottom, dashed=True, opacity=0.8))
-    parts.append(_vertical(scale.x(0), top, bottom, opacity=0.45))
+            parts.append(svg.vertical(scale.x(contrast.margin), top, bottom, dashed=True, opacity=0.8))
+    parts.append(svg.vertical(scale.x(0), top, bottom, opacity=0.45))
     return parts
 
 
@@ -305,9 +305,9 @@ def _axis(scale: _Scale, y: float) -> list[str]:
     step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
     places = max(0, -math.floor(math.log10(step) + 1e-9))
     for value in ticks:
-        parts.append(_vertical(scale.x(value), y, y + 4, opacity=0.45))
-        label = "0" if abs(value) < step / 2 else _minus(words.fixed(value, places, signed=False))
-        parts.append(_text(scale.x(value), y + 16, label, size=11, anchor="middle", opacity=0.75))
+        parts.append(svg.vertical(scale.x(value), y, y + 4, opacity=0.45))
+        label = "0" if abs(value) < step / 2 else svg.minus(words.fixed(value, places, signed=False))
+        parts.append(svg.text(scale.x(value), y + 16, label, size=11, anchor="middle", opacity=0.75))
     return parts
 
 
@@ -335,88 +335,8 @@ def _said(entry: ClaimEvidence) -> str:
     return f"{entry.claim.id}: {entry.verdict}, {', '.join(effects) or 'no observation'}"
 
 
-def _seed_title(seed: int, value: float, used: bool, broken: bool) -> tuple[str, bool, bool]:
-    said = f"seed {seed}: {_minus(f'{value:+.4g}')}"
+def _seed_title(seed: int, value: float, *, used: bool, broken: bool) -> str:
+    said = f"seed {seed}: {svg.minus(f'{value:+.4g}')}"
     if broken:
         said += ", not finite, scored at the worst bound"
-    return (said if used else said + ", not used"), used, broken
-
-
-# Primitives ---------------------------------------------------------------------------------------
-
-
-def _svg(width: float, height: float, title: str, described: str, parts: Sequence[str]) -> str:
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {width:.0f} {height:.0f}" '
-        f'width="{width:.0f}" height="{height:.0f}" style="max-width:100%;height:auto;{_FONT}">'
-        f"<title>{_escaped(title)}</title><desc>{_escaped(described)}</desc>{''.join(parts)}</svg>"
-    )
-
-
-def _text(
-    x: float,
-    y: float,
-    text: str,
-    *,
-    size: float,
-    weight: int = 400,
-    anchor: str = "start",
-    opacity: float = 1.0,
-) -> str:
-    extra = f' font-weight="{weight}"' if weight != 400 else ""
-    extra += f' text-anchor="{anchor}"' if anchor != "start" else ""
-    extra += f' fill-opacity="{opacity:g}"' if opacity != 1 else ""
-    place = f'x="{x:.1f}" y="{y:.1f}" font-size="{size:g}" fill="currentColor"'
-    return f"<text {place}{extra}>{_escaped(text)}</text>"
-
-
-def _dot(x: float, y: float, colour: str, seed: tuple[str, bool, bool]) -> str:
-    title, used, broken = seed
-    inner = f"<title>{_escaped(title)}</title>"
-    if broken:
-        cross = f"M{x - 3.4:.1f} {y - 3.4:.1f}l6.8 6.8m0-6.8l-6.8 6.8"
-        return f'<path d="{cross}" fill="none" stroke="currentColor" stroke-width="1.8">{inner}</path>'
-    look = f'fill="{colour}" fill-opacity="0.85"' if used else f'fill="none" stroke="{colour}" stroke-width="1.2"'
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{3.5 if used else 3.1}" {look}>{inner}</circle>'
-
-
-def _vertical(x: float, top: float, bottom: float, *, opacity: float, dashed: bool = False) -> str:
-    extra = ' stroke-dasharray="2 2"' if dashed else ""
-    return (
-        f'<line x1="{x:.1f}" y1="{top:.1f}" x2="{x:.1f}" y2="{bottom:.1f}" stroke="currentColor" '
-        f'stroke-opacity="{opacity:g}"{extra}/>'
-    )
-
-
-def _tick(x: float, y: float, half: float, colour: str) -> str:
-    return (
-        f'<line x1="{x:.1f}" y1="{y - half:.1f}" x2="{x:.1f}" y2="{y + half:.1f}" stroke="{colour}" '
-        'stroke-width="1.4"/>'
-    )
-
-
-def _arrow(x: float, y: float, way: int, colour: str) -> str:
-    return f'<path d="M{x + 6 * way:.1f} {y:.1f}l{-6 * way} -4.5v9z" fill="{colour}"/>'
-
-
-def _fitting(room: float, *, bold: bool = False) -> int:
-    """How many characters of about 12 px fit into ``room``; cautiously, the reader's font not being known."""
-    return int(room / (7.6 if bold else 6.6))
-
-
-def _wrap(text: str, characters: int) -> list[str]:
-    lines = [""]
-    for word in text.split():
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > characters:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return [line for line in lines if line]
-
-
-def _minus(text: str) -> str:
-    return text.replace("-", "−")
-
-
-def _escaped(text: str) -> str:
-    # Control characters have no place in XML, whatever an arm is named.
-    return html.escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))
+    return said if used else said + ", not used"

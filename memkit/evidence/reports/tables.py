@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from memkit.evidence.evidence import ClaimEvidence, Evidence
+from memkit.evidence.judgement import Finding, Verdict
 from memkit.evidence.reports import words
-from memkit.evidence.verdict import Finding, Verdict
 from memkit.statistics import collapse_bound
 
 
@@ -43,7 +43,8 @@ class VerdictRow:
         indication: what the looks would have said on seeds that decide nothing.
         effects: one a contrast, in the claim's order; empty where nothing was observed.
         weakest: the effect on which the claim stands or falls.
-        used, planned: numbers of seeds.
+        used, planned: how many seeds the numbers stand on, and how many there might have been at most.
+        saved: how many were never run, since the looks had ended before.
         attempt: how many times the claim was registered; 0 if never.
         expected: the verdict that was registered.
         outcome, reason: what the gate made of it.
@@ -59,6 +60,7 @@ class VerdictRow:
     weakest: EffectRow | None
     used: int
     planned: int
+    saved: int
     attempt: int
     expected: str
     outcome: str
@@ -90,6 +92,7 @@ def verdict_row(entry: ClaimEvidence) -> VerdictRow:
         weakest=effects[findings.index(weakest)] if weakest is not None else None,
         used=judgement.n,
         planned=len(entry.planned),
+        saved=len(entry.saved),
         attempt=entry.registration.attempt,
         expected=words.expectation(entry.claim),
         outcome=entry.gate.outcome,
@@ -274,11 +277,14 @@ class _Table:
         ]
 
     def footer(self) -> list[_Line]:
-        sizes = sorted({row.used for row in self.rows if row.used})
+        sizes = sorted({row.used for row in self.rows if row.used > 1})
         if not sizes:
             return []
-        rates = ", ".join(f"{words.percent(collapse_bound(n))} with {n} seeds" for n in sizes if n > 1)
-        return self._wrapped(f"Seeds that collapse, and of which none was seen, may still be as many as {rates}.", 0)
+        rates = ", ".join(f"{words.percent(collapse_bound(n))} with {n} seeds" for n in sizes)
+        said = f"Seeds that collapse, and of which none was seen, may still be as many as {rates}."
+        if any(row.saved for row in self.rows):
+            said = f"Seeds: used/at most; no claim takes more than decide it. {said}"
+        return self._wrapped(said, 0)
 
 
 def _plain(text: str) -> str:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from memkit.evidence.claim import Claim
 from memkit.evidence.contrast import Contrast
-from memkit.evidence.evidence import ClaimEvidence
-from memkit.evidence.verdict import Finding, Verdict
+from memkit.evidence.evidence import ClaimEvidence, seeds_saved
+from memkit.evidence.judgement import Finding, Verdict
+from memkit.statistics import LOOKS
 
 MARKS = {
     Verdict.SUPPORTED: "✓",
@@ -114,6 +115,47 @@ def used_seeds(entry: ClaimEvidence) -> tuple[int, ...]:
     return entry.seen[: entry.judgement.n]
 
 
+def course(entry: ClaimEvidence) -> str:
+    """How the looks went, in a sentence: ``Decided at n = 8 of at most 32.``"""
+    judgement, most = entry.judgement, len(entry.planned)
+    n = f"n = {judgement.n}" + (f" of at most {most}" if judgement.n < most else ", the most that was planned")
+    if judgement.look is not None:
+        return f"Decided at {n}."
+    if judgement.indication is not None:
+        looked = judgement.n in {look.n for look in LOOKS}
+        ended = f"The looks ended at {n}" if looked else "No look was taken"
+        return f"{ended}: these seeds decide nothing."
+    if entry.verdict is Verdict.INCOMPLETE:
+        return "Not judged: observations or preconditions are lacking."
+    return f"Undecided after the last look, at {judgement.n} seeds."
+
+
+def seed_counts(entry: ClaimEvidence) -> str:
+    """``8 used of at most 32 (10000–10007), 24 never needed.`` What is missing is named."""
+    used = used_seeds(entry)
+    parts = [f"{len(used)} used of at most {len(entry.planned)}" + (f" ({ranges(used)})" if used else "")]
+    if beyond := len(entry.seen) - len(used):
+        parts.append(f"{beyond} more seen and not used")
+    if saved := len(entry.saved):
+        parts.append(f"{saved} never needed")
+    missing = entry.judgement.missing
+    return ", ".join(parts) + "." + (f" Missing: {ranges(missing)}." if missing else "")
+
+
+def seeds_asked(asked: object) -> object:
+    """What a run's ``--seeds`` means, as the provenance records it: a number, or a text where none was given."""
+    if not isinstance(asked, int):
+        return asked
+    return f"at most {asked} a claim" if asked in {look.n for look in LOOKS} else f"{asked} a claim, which is no look"
+
+
+def savings(claims: Iterable[ClaimEvidence]) -> str:
+    """``72 of at most 128 seeds (56 %) were never needed``; "" where none were saved."""
+    saved, planned = seeds_saved(claims)
+    verb = "was" if saved == 1 else "were"
+    return f"{saved} of at most {planned} seeds ({percent(saved / planned)}) {verb} never needed" if saved else ""
+
+
 def own_findings(entry: ClaimEvidence) -> list[Finding]:
     """The findings on the claim's contrasts, without preconditions and the positive control."""
     return [finding for finding in entry.judgement.findings if finding.role == "contrast"]
@@ -187,9 +229,9 @@ def falsifier(claim: Claim) -> Falsifier:
     any_of = (
         f"any of these holds at a look, with 1/{k} of the error probability each" if k > 1 else "this holds at a look"
     )
-    still = f"It fails, too, where {claim.planned(None)} seeds leave it inconclusive"
+    still = f"It fails, too, where the last look, at {claim.planned(None)} seeds, leaves it inconclusive"
     if claim.expect == "supported":
-        return Falsifier(f"It is refuted if {any_of}:", against, f"{still}, or show equivalence.")
+        return Falsifier(f"It is refuted if {any_of}:", against, f"{still}, or where a look shows equivalence.")
     if claim.expect == "refuted":
         return Falsifier(f"It is registered as refuted, which is wrong if {every}:", infavour, f"{still}.")
     if claim.expect == "not_supported":
@@ -221,7 +263,7 @@ def _side(contrast: Contrast, *, supports: bool) -> str:
 def _spread(contrast: Contrast, seeds: int) -> str:
     treatment, control = quantity(contrast)
     return (
-        f"at {seeds} seeds, the difference between {treatment} and {control} is not shown to lie "
+        f"no look, up to {seeds} seeds, shows the difference between {treatment} and {control} to lie "
         f"inside ±{contrast.sesoi:g}"
     )
 

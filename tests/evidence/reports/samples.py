@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -117,6 +118,18 @@ def supported(**options: Any) -> ClaimEvidence:
         headline=True,
     )
     return make(claim, {"dynamic": normal(1, 0.97, 0.02), "static": normal(2, 0.18, 0.02)}, **options)
+
+
+def adaptive() -> ClaimEvidence:
+    """Decided at the first look, so that no other seed was run."""
+    claim = Claim(
+        id="binding/swapped-slots-swap-the-answer",
+        statement="Where the contents of two slots are exchanged, so are the answers.",
+        arms={"swapped": arm(), "left": arm()},
+        contrasts=(Contrast("swapped", over="left", metric="accuracy", bounds=(0, 1)),),
+    )
+    entry = make(claim, {"swapped": normal(18, 0.97, 0.02, 8), "left": normal(19, 0.02, 0.02, 8)})
+    return replace(entry, arms={name: {**facts, "cpu_seconds": 61.7} for name, facts in entry.arms.items()})
 
 
 def refuted() -> ClaimEvidence:

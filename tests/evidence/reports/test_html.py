@@ -111,16 +111,19 @@ def test_the_front_says_what_the_gate_made_of_it(html: str) -> None:
         "Student’s t interval alone puts accuracy of active below accuracy of random",
         "It is registered as refuted, which is wrong if this holds at a look:",
         "both intervals put loss jump of net2net above loss jump of fresh",
-        "at 16 seeds, the difference between accuracy of slots and accuracy of lstm is not shown to",
+        "no look, up to 32 seeds, shows the difference between accuracy of slots and accuracy of lstm to lie",
+        "It fails, too, where the last look, at 32 seeds, leaves it inconclusive, or where a look shows equivalence.",
         "slots over untrained (positive control)",
         "at 99.01 %, n = 8",
-        "Decided at the look at 8 seeds.",
+        "Decided at n = 8 of at most 32.",
+        "The looks ended at n = 16 of at most 32: these seeds decide nothing.",
+        "No look was taken: these seeds decide nothing.",
         "Undecided after the last look, at 32 seeds.",
         "Development seeds: this verdict decides nothing.",
         "Normal theory: the betting interval was waived beforehand",
         "Negligible: the effect is there",
         "Minimum detectable effect",
-        "32 planned, 32 seen, 8 used (10000–10007).",
+        "8 used of at most 32 (10000–10007), 24 more seen and not used.",
         "a collapse in up to 31 % of seeds cannot be ruled out",
         "Missing: 10003, 10006–10007.",
         "failed: RuntimeError: worker gw1 crashed",
@@ -136,6 +139,24 @@ def test_the_front_says_what_the_gate_made_of_it(html: str) -> None:
 )
 def test_a_claim_says(html: str, words: str) -> None:
     assert words in " ".join(Page(html).text.split())
+
+
+def test_seeds_that_were_never_needed_are_said_to_be_saved_and_not_missing() -> None:
+    html = render_html(samples.evidence(samples.adaptive(), samples.inconclusive(), seeds=32))
+    text = " ".join(Page(html).text.split())
+    assert "Decided at n = 8 of at most 32." in text
+    assert "8 used of at most 32 (10000–10007), 24 never needed." in text
+    assert "Seeds saved24 of at most 64 seeds (38 %) were never needed: their claims were decided before" in text
+    assert "at most 32 a claim" in text
+    assert "Every seed’s values (8)" in text
+    assert "Missing" not in text
+    assert "not run" not in text
+    assert "CPU time a seed" in text
+    assert "1 min 2 s" in text
+
+
+def test_where_nothing_was_saved_nothing_is_said(html: str) -> None:
+    assert "Seeds saved" not in html
 
 
 def test_every_raw_value_is_there(html: str) -> None:

@@ -98,6 +98,23 @@ def test_what_qualifies_a_verdict_is_said_in_words(width: int) -> None:
         assert word in text
 
 
+def test_used_seeds_of_at_most_so_many() -> None:
+    row = verdict_row(samples.adaptive())
+    assert (row.used, row.planned, row.saved) == (8, 32, 24)
+    text = " ".join(" ".join(terminal_table([samples.adaptive()], width=80)).split())
+    assert " 8/32 " in text
+    assert "Seeds: used/at most; no claim takes more than decide it. Seeds that collapse" in text
+    assert "missing" not in text
+    assert "8/32" in markdown_table(samples.evidence(samples.adaptive()))
+    everything = verdict_row(samples.supported())
+    assert (everything.used, everything.planned, everything.saved) == (8, 32, 0), "all seeds ran"
+    assert "used/at most" not in " ".join(terminal_table([samples.supported()], width=80))
+
+
+def test_one_seed_has_no_collapse_rate() -> None:
+    assert "collapse" not in " ".join(terminal_table([samples.unbounded()], width=80))
+
+
 def test_provisional_is_said() -> None:
     claim = Claim(
         id="a/b",

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from memkit.evidence import ClaimEvidence
 from memkit.evidence.reports import words
 
 from . import samples
@@ -76,3 +77,53 @@ def test_a_missing_seed_shifts_no_other_into_what_was_used() -> None:
     used = words.used_seeds(entry)
     assert len(used) == entry.judgement.n == 29
     assert not {10_003, 10_006, 10_007} & set(used)
+
+
+@pytest.mark.parametrize(
+    ("entry", "course"),
+    [
+        (samples.adaptive(), "Decided at n = 8 of at most 32."),
+        (samples.supported(planned=8), "Decided at n = 8, the most that was planned."),
+        (samples.inconclusive(), "Undecided after the last look, at 32 seeds."),
+        (samples.incomplete(), "Not judged: observations or preconditions are lacking."),
+        (samples.development(), "The looks ended at n = 16 of at most 32: these seeds decide nothing."),
+        (samples.unbounded(), "No look was taken: these seeds decide nothing."),
+    ],
+)
+def test_the_course_of_the_looks(entry: ClaimEvidence, course: str) -> None:
+    assert words.course(entry) == course
+
+
+@pytest.mark.parametrize(
+    ("entry", "counts"),
+    [
+        (samples.adaptive(), "8 used of at most 32 (10000–10007), 24 never needed."),
+        (samples.supported(), "8 used of at most 32 (10000–10007), 24 more seen and not used."),
+        (samples.unseen(), "0 used of at most 32. Missing: 10000–10007."),
+        (
+            samples.incomplete(),
+            "29 used of at most 32 (10000–10002, 10004–10005, 10008–10031). Missing: 10003, 10006–10007.",
+        ),
+    ],
+)
+def test_the_seeds_of_a_claim(entry: ClaimEvidence, counts: str) -> None:
+    assert words.seed_counts(entry) == counts
+
+
+def test_savings() -> None:
+    assert words.savings([]) == ""
+    assert words.savings([samples.supported(), samples.unseen()]) == ""
+    said = words.savings([samples.supported(), samples.adaptive(), samples.unseen()])
+    assert said == "24 of at most 64 seeds (38 %) were never needed"
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [
+        (16, "at most 16 a claim"),
+        (12, "12 a claim, which is no look"),
+        ("as each claim declares", "as each claim declares"),
+    ],
+)
+def test_seeds_asked_for(asked: object, text: str) -> None:
+    assert words.seeds_asked(asked) == text

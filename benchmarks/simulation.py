@@ -1,0 +1,77 @@
+"""What the simulations share: the looks replayed over many experiments at once, and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from memkit.statistics import LOOKS, Look, replay
+
+Floats = NDArray[np.float64]
+Strings = NDArray[np.str_]
+Judge = Callable[[Floats, Look], Strings]
+"""Experiments (repetitions, look.n) and the look give the outcomes (repetitions,)."""
+
+BOUNDS = (-1.0, 1.0)
+"""Of the paired differences: arms of an accuracy."""
+SEEDS = LOOKS[-1].n
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What became of the repetitions of one experiment.
+
+    Attributes:
+        outcome: the verdict that stood, (repetitions,).
+        seeds: how many seeds it took, (repetitions,).
+    """
+
+    outcome: Strings
+    seeds: NDArray[np.int64]
+
+    def rate(self, outcome: str) -> float:
+        """The share of repetitions that came to ``outcome``."""
+        return float((self.outcome == outcome).mean())
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A look at all experiments; no further one is needed once each is decided."""
+
+    decisive: bool
+
+
+def run(x: Floats, judge: Judge) -> Outcomes:
+    """Replay the looks over all experiments ``x``, (repetitions, seeds), at once; each stops at its own."""
+    outcome = np.full(len(x), "inconclusive")
+    seeds = np.zeros(len(x), dtype=np.int64)
+
+    def look_at(rows: Floats, look: Look) -> _Judged:
+        undecided = np.flatnonzero(outcome == "inconclusive")
+        outcome[undecided] = judge(rows.T[undecided], look)
+        seeds[undecided] = look.n
+        return _Judged(decisive=bool((outcome != "inconclusive").all()))
+
+    replay(x.T, look_at)
+    return Outcomes(outcome, seeds)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as they need, the first to the left and the others to the right."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = [head, ["-" * width for width in widths], *rows]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    )
+
+
+def percent(rate: float) -> str:
+    """``2.27 %``."""
+    return f"{100 * rate:.2f} %"

@@ -1,0 +1,255 @@
+"""One claim in the words of the page: its contrasts, its seeds, its arms, its record; the template lays them out."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from memkit.evidence.contrast import Contrast
+from memkit.evidence.evidence import ClaimEvidence
+from memkit.evidence.judgement import Finding, Verdict
+from memkit.evidence.reports import words
+from memkit.evidence.reports.forest import decided, strip_svg
+from memkit.evidence.reports.tables import VerdictRow, verdict_row
+from memkit.evidence.verdict import differences
+from memkit.statistics import collapse_bound
+
+Facts = list[tuple[str, str]]
+"""Names and texts, in order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContrastView:
+    """A contrast as the page shows it; ``verdict`` is None on seeds that decide nothing."""
+
+    label: str
+    role: str
+    verdict: Verdict | None
+    facts: Facts
+    notes: tuple[str, ...]
+    strip: Markup
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimView:
+    """A claim as the page shows it; ``table`` has one row a seed, a cell a measured value."""
+
+    row: VerdictRow
+    statement: str
+    source: str
+    study: str
+    expect: str
+    falsifier: words.Falsifier
+    decides: bool
+    course: str
+    contrasts: list[ContrastView]
+    seeds: str
+    columns: list[str]
+    table: list[tuple[int, str, list[str]]]
+    arms: list[str]
+    arm_facts: list[tuple[str, list[str]]]
+    shared: Facts
+    record: Facts
+    commands: list[str]
+    p: str
+    holm: str
+
+
+def claim_view(entry: ClaimEvidence, p: float, adjusted: float, family: int) -> ClaimView:
+    """Put one claim into words; ``adjusted`` is its p by Holm over a ``family`` of claims."""
+    claim = entry.claim
+    first = entry.planned[0] if entry.planned else entry.registration.first_seed
+    columns, table = _seed_table(entry)
+    arm_facts, shared = _arms(entry)
+    return ClaimView(
+        row=verdict_row(entry),
+        statement=claim.statement,
+        source=claim.source,
+        study=claim.study,
+        expect=claim.expect,
+        falsifier=words.falsifier(claim),
+        decides=not entry.registration.development,
+        course=words.course(entry),
+        contrasts=[_contrast(entry, finding) for finding in entry.judgement.findings],
+        seeds=_seeds(entry),
+        columns=columns,
+        table=table,
+        arms=list(claim.arms),
+        arm_facts=arm_facts,
+        shared=shared,
+        record=_record(entry, p, adjusted, family),
+        commands=[
+            f"pytest {shlex.quote(entry.nodeid)}",
+            f"memkit reproduce {shlex.quote(claim.id)} --seed {first}",
+        ],
+        p=words.p_value(p),
+        holm=words.p_value(adjusted),
+    )
+
+
+def _contrast(entry: ClaimEvidence, finding: Finding) -> ContrastView:
+    contrast = finding.contrast
+    places = words.decimals(finding)
+    facts = [("Estimate", f"{words.fixed(finding.t.estimate, places)} in {contrast.metric}")]
+    names = {"student-t": "Student’s t interval", "betting": "Betting interval"}
+    for interval in finding.intervals:
+        low_high = words.span(interval.low, interval.high, places)
+        level = f"{100 * interval.level:.4g} %"
+        facts.append((names.get(interval.method, "Student’s t interval"), f"{low_high} at {level}, n = {interval.n}"))
+    if finding.betting is None:
+        facts.append(("Betting interval", "none: no bounds are declared"))
+    facts.append(
+        (
+            "p of the t test",
+            words.p_value(finding.p) + (f", against a difference of {contrast.margin:g}" if contrast.margin else ""),
+        )
+    )
+    if finding.tost_p is not None:
+        facts.append((f"p of equivalence, ±{contrast.sesoi:g}", words.p_value(finding.tost_p)))
+    facts.append(("Declared", _declared(contrast)))
+    plan = finding.planning
+    if "mde" in plan:
+        facts.append(("Minimum detectable effect", f"{words.compact(plan['mde'])} at power 0.8"))
+    if "seeds_needed" in plan:
+        facts.append(("Seeds needed", f"{words.compact_count(plan['seeds_needed'])} for the effect that was seen"))
+    if "betting_minimum" in plan:
+        minimum = words.compact(plan["betting_minimum"])
+        facts.append(("Betting minimum", f"{minimum}, the least constant difference that {finding.n} seeds can show"))
+    return ContrastView(
+        label=contrast.label,
+        role=finding.role,
+        verdict=finding.verdict if decided(entry) else None,
+        facts=facts,
+        notes=_contrast_notes(entry, finding),
+        strip=Markup(strip_svg(entry, contrast)),
+    )
+
+
+def _contrast_notes(entry: ClaimEvidence, finding: Finding) -> tuple[str, ...]:
+    contrast = finding.contrast
+    notes = []
+    if contrast.assume == "normal":
+        notes.append("Normal theory: the betting interval was waived beforehand; Student’s t decides alone.")
+    if finding.provisional:
+        notes.append("Provisional: Student’s t alone would have decided; the betting interval does not agree yet.")
+    if finding.negligible:
+        notes.append(f"Negligible: the effect is there, and smaller than the ±{contrast.sesoi:g} that would matter.")
+    several = len(entry.claim.contrasts)
+    if finding.verdict is Verdict.REFUTED and entry.verdict is Verdict.INCONCLUSIVE and several > 1:
+        notes.append(
+            f"Refuted by itself; the claim, with {several} contrasts, is refuted at 1/{several} of the error "
+            "probability, which is not reached."
+        )
+    said = " ".join(notes).lower()
+    return (*notes, *(note for note in finding.notes if note.lower()[:13] not in said))
+
+
+def _declared(contrast: Contrast) -> str:
+    parts = [f"{contrast.direction} is better"]
+    if contrast.bounds is not None:
+        parts.append(f"values from {contrast.bounds[0]:g} to {contrast.bounds[1]:g}")
+    parts.append(f"margin {contrast.margin:g}")
+    if contrast.sesoi is not None:
+        parts.append(f"smallest effect of interest {contrast.sesoi:g}")
+    return ", ".join(parts)
+
+
+def _seeds(entry: ClaimEvidence) -> str:
+    text = words.seed_counts(entry)
+    if entry.judgement.n:
+        share = words.percent(collapse_bound(entry.judgement.n))
+        text += (
+            f" Where none of {entry.judgement.n} collapses, a collapse in up to {share} of seeds cannot be ruled out."
+        )
+    return text
+
+
+def _seed_table(entry: ClaimEvidence) -> tuple[list[str], list[tuple[int, str, list[str]]]]:
+    """Columns: arms and metrics, then differences. Rows: every seed that was seen, failed or is missing."""
+    keys = list(dict.fromkeys((o.arm, o.metric) for o in entry.observations))
+    cells = {(o.seed, o.arm, o.metric): o for o in entry.observations}
+    gaps = [
+        (finding.contrast.label, differences(entry.claim, finding.contrast, entry.observations))
+        for finding in entry.judgement.findings
+    ]
+    used = set(words.used_seeds(entry))
+    several = len({metric for _, metric in keys}) > 1
+    columns = [f"{arm}, {metric}" if several else arm for arm, metric in keys]
+    columns += [f"difference, {label}" for label, _ in gaps]
+    rows = []
+    seen = {o.seed for o in entry.observations}
+    for seed in sorted(seen | set(entry.failures) | set(entry.judgement.missing)):
+        if seed not in seen:
+            reason = entry.failures.get(seed)
+            rows.append((seed, f"failed: {reason}" if reason is not None else "not run", ["–"] * len(columns)))
+            continue
+        row = []
+        for arm, metric in keys:
+            o = cells.get((seed, arm, metric))
+            row.append("–" if o is None else f"{o.value:.6g}" if math.isfinite(o.value) else f"not finite: {o.reason}")
+        row += [f"{gap[seed]:+.6g}" if math.isfinite(gap[seed]) else "not scored" for _, gap in gaps]
+        rows.append((seed, "used" if seed in used else "seen, not used", row))
+    return columns, rows
+
+
+def _arms(entry: ClaimEvidence) -> tuple[list[tuple[str, list[str]]], Facts]:
+    """What differs between the arms, one row a field, and what all of them share."""
+    described = []
+    for name, arm in entry.claim.to_json()["arms"].items():
+        fields = dict(flat(arm["recipe"])) if arm["recipe"] is not None else {"recipe": "fitted by the test itself"}
+        if arm["intervention"]:
+            fields["intervention"] = str(arm["intervention"])
+        trained = dict(entry.arms.get(name, {}))
+        if isinstance(seconds := trained.pop("cpu_seconds", None), (int, float)):
+            trained["CPU time a seed"] = words.duration(seconds)
+        fields |= {f"trained {key}": value for key, value in flat(trained)}
+        described.append(fields)
+    names = list(dict.fromkeys(key for fields in described for key in fields))
+    differing, shared = [], []
+    for key in names:
+        values = [fields.get(key, "–") for fields in described]
+        if key.startswith("trained ") or len(set(values)) > 1:
+            differing.append((key.removeprefix("trained ").replace("digest", "trained digest"), values))
+        else:
+            shared.append((key, values[0]))
+    return differing, shared
+
+
+def _record(entry: ClaimEvidence, p: float, adjusted: float, family: int) -> Facts:
+    registration = entry.registration
+    attempt = f"attempt {registration.attempt}, " if registration.attempt else ""
+    facts = [
+        ("Registration", f"{registration.status}, {attempt}first seed {registration.first_seed}"),
+        ("Expected", words.expectation(entry.claim) + ("" if entry.claim.gates else ", gates nothing")),
+        ("Digest of the claim", entry.claim.digest),
+        ("p of the claim", _both(p, adjusted, family)),
+    ]
+    labels = {"trained": "Training", "measured": "Measuring", "reused": "Observations reused"}
+    for name, value in entry.cost.items():
+        shown = words.percent(value) if name == "reused" else f"{words.duration(value)} of CPU time"
+        facts.append((labels.get(name, name.replace("_", " ")), shown))
+    return facts
+
+
+def _both(p: float, adjusted: float, family: int) -> str:
+    if math.isnan(p):
+        return "none: these seeds decide nothing"
+    return f"{words.p_value(p)}; {words.p_value(adjusted)} by Holm over {family} claims"
+
+
+def flat(data: Any, prefix: str = "") -> Iterable[tuple[str, str]]:
+    """The leaves of nested JSON, as ``optimiser.lr`` and a text."""
+    if isinstance(data, Mapping) and data:
+        for key, value in data.items():
+            yield from flat(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield (
+            prefix or "recipe",
+            data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, default=str),
+        )

@@ -1,0 +1,93 @@
+"""The shapes that plots are drawn of: each function gives an SVG element as text."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+_FONT = "font-family:system-ui,-apple-system,'Segoe UI',sans-serif;font-variant-numeric:tabular-nums"
+
+
+def document(width: float, height: float, title: str, described: str, parts: Sequence[str]) -> str:
+    """The ``<svg>`` element around ``parts``; it shrinks with the page, and says in words what it shows."""
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {width:.0f} {height:.0f}" '
+        f'width="{width:.0f}" height="{height:.0f}" style="max-width:100%;height:auto;{_FONT}">'
+        f"<title>{escaped(title)}</title><desc>{escaped(described)}</desc>{''.join(parts)}</svg>"
+    )
+
+
+def text(
+    x: float,
+    y: float,
+    said: str,
+    *,
+    size: float,
+    weight: int = 400,
+    anchor: str = "start",
+    opacity: float = 1.0,
+) -> str:
+    """A line of text that begins, has its middle, or ends (``anchor``) at x, y."""
+    extra = f' font-weight="{weight}"' if weight != 400 else ""
+    extra += f' text-anchor="{anchor}"' if anchor != "start" else ""
+    extra += f' fill-opacity="{opacity:g}"' if opacity != 1 else ""
+    place = f'x="{x:.1f}" y="{y:.1f}" font-size="{size:g}" fill="currentColor"'
+    return f"<text {place}{extra}>{escaped(said)}</text>"
+
+
+def dot(x: float, y: float, colour: str, *, title: str, used: bool, broken: bool) -> str:
+    """A seed: filled where it was used, hollow where it was not, a cross where its value was not finite."""
+    inner = f"<title>{escaped(title)}</title>"
+    if broken:
+        cross = f"M{x - 3.4:.1f} {y - 3.4:.1f}l6.8 6.8m0-6.8l-6.8 6.8"
+        return f'<path d="{cross}" fill="none" stroke="currentColor" stroke-width="1.8">{inner}</path>'
+    look = f'fill="{colour}" fill-opacity="0.85"' if used else f'fill="none" stroke="{colour}" stroke-width="1.2"'
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{3.5 if used else 3.1}" {look}>{inner}</circle>'
+
+
+def vertical(x: float, top: float, bottom: float, *, opacity: float, dashed: bool = False) -> str:
+    """A vertical line."""
+    extra = ' stroke-dasharray="2 2"' if dashed else ""
+    return (
+        f'<line x1="{x:.1f}" y1="{top:.1f}" x2="{x:.1f}" y2="{bottom:.1f}" stroke="currentColor" '
+        f'stroke-opacity="{opacity:g}"{extra}/>'
+    )
+
+
+def tick(x: float, y: float, half: float, colour: str) -> str:
+    """The end of an interval: a vertical line, ``half`` above y and ``half`` below."""
+    return (
+        f'<line x1="{x:.1f}" y1="{y - half:.1f}" x2="{x:.1f}" y2="{y + half:.1f}" stroke="{colour}" '
+        'stroke-width="1.4"/>'
+    )
+
+
+def arrow(x: float, y: float, way: int, colour: str) -> str:
+    """An arrowhead to the left (``way`` −1) or to the right (1)."""
+    return f'<path d="M{x + 6 * way:.1f} {y:.1f}l{-6 * way} -4.5v9z" fill="{colour}"/>'
+
+
+def fitting(room: float, *, bold: bool = False) -> int:
+    """How many characters of about 12 px fit into ``room``; cautiously, the reader's font not being known."""
+    return int(room / (7.6 if bold else 6.6))
+
+
+def wrap(text: str, characters: int) -> list[str]:
+    """``text`` in lines of at most so many characters, but for words that are longer."""
+    lines = [""]
+    for word in text.split():
+        if lines[-1] and len(lines[-1]) + 1 + len(word) > characters:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {word}".strip()
+    return [line for line in lines if line]
+
+
+def minus(text: str) -> str:
+    """Hyphens as minus signs."""
+    return text.replace("-", "−")
+
+
+def escaped(text: str) -> str:
+    """``text`` as XML shows it."""
+    # Control characters have no place in XML, whatever an arm is named.
+    return html.escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))

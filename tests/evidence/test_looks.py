@@ -1,0 +1,166 @@
+"""The seeds that a verdict still wants: a run that observes them, and no others, comes to the same judgement."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memkit.evidence import Arm, Claim, Contrast, Judgement, Observation, Verdict, judge, seeds_wanted
+from memkit.statistics import LOOKS
+
+FIRST = 10_000
+OVER = Contrast("a", over="b", metric="accuracy", bounds=(0, 1))
+CONTRASTS = {
+    "bounded": OVER,
+    "equivalence": replace(OVER, sesoi=0.6),
+    "normal theory": replace(OVER, assume="normal"),
+    "unbounded": replace(OVER, assume="normal", bounds=None),
+}
+SIZES = [look.n for look in LOOKS]
+
+
+def make(*contrasts: Contrast, requires: tuple[Contrast, ...] = ()) -> Claim:
+    arms = {name: Arm() for c in (*contrasts, *requires) for name in c.names}
+    return Claim(id="study/name", statement="A beats B.", arms=arms, contrasts=contrasts, requires=requires)
+
+
+def seen(values: dict[str, Sequence[float]], first: int = FIRST) -> list[Observation]:
+    return [
+        Observation(claim="study/name", seed=first + i, arm=arm, metric="accuracy", value=value)
+        for arm, column in values.items()
+        for i, value in enumerate(column)
+    ]
+
+
+def of_seeds(rows: Iterable[Observation], seeds: Iterable[int]) -> list[Observation]:
+    wanted = set(seeds)
+    return [row for row in rows if row.seed in wanted]
+
+
+def course(claim: Claim, rows: Sequence[Observation], planned: Sequence[int]) -> tuple[Judgement, list[int], list[int]]:
+    """What an adaptive run comes to: the judgement, the seeds in the order asked for, and how many at a time."""
+    asked: list[int] = []
+    batches: list[int] = []
+    while wanted := seeds_wanted(claim, of_seeds(rows, asked), planned=planned):
+        assert not set(wanted) & set(asked), "a seed was asked for twice"
+        asked += wanted
+        batches.append(len(wanted))
+    return judge(claim, of_seeds(rows, asked), planned=planned), asked, batches
+
+
+VALUES = st.one_of(
+    st.just([1.0] * 32),
+    st.lists(st.sampled_from([0.0, 0.5, 0.9, 0.95, 1.0]), min_size=32, max_size=32),
+    st.lists(st.one_of(st.just(math.nan), st.floats(0, 1)), min_size=32, max_size=32),
+    st.floats(0, 1).map(lambda mean: [mean + (-1) ** i * min(mean, 1 - mean) / 16 for i in range(32)]),
+)
+
+
+@given(
+    a=VALUES,
+    b=VALUES,
+    kind=st.sampled_from(sorted(CONTRASTS)),
+    n=st.sampled_from([*SIZES, *SIZES, 1, 5, 12, 31]),
+    conditional=st.booleans(),
+    data=st.data(),
+)
+@settings(max_examples=80)
+def test_observing_what_is_wanted_comes_to_the_judgement_of_all_planned_seeds(
+    a: list[float], b: list[float], kind: str, n: int, conditional: bool, data: st.DataObject
+) -> None:
+    requires = (Contrast("b", over=0.1, metric="accuracy", bounds=(0, 1)),) if conditional else ()
+    claim = make(CONTRASTS[kind], requires=requires)
+    rows = seen({"a": a, "b": b})
+    planned = data.draw(st.permutations(range(FIRST, FIRST + n)))
+    judgement, asked, batches = course(claim, rows, planned)
+
+    whole = judge(claim, of_seeds(rows, planned), planned=planned)
+    assert judgement == whole
+    assert judgement.missing == ()
+    assert asked == planned[: len(asked)], "in the order of the looks"
+    assert len(asked) == judgement.n
+    if n in SIZES:
+        assert batches == [8, 8, 16][: len(batches)]
+    else:
+        assert asked == planned
+    # Development seeds go the same way, and stop where they would have been decided.
+    developing = judge(claim, of_seeds(rows, asked), planned=planned, development=True)
+    assert developing == judge(claim, of_seeds(rows, planned), planned=planned, development=True)
+    # Seeds beyond the decisive look, and observations that nobody asked for, change nothing.
+    extra = data.draw(st.lists(st.sampled_from(planned)))
+    foreign = [replace(o, claim="study/other") for o in rows] + seen({"a": a, "b": b}, first=FIRST + 100)
+    more = [*of_seeds(rows, {*asked, *extra}), *foreign]
+    assert judge(claim, more, planned=planned) == whole
+    assert seeds_wanted(claim, more, planned=planned) == ()
+
+
+@given(a=VALUES, b=VALUES, data=st.data())
+@settings(max_examples=30)
+def test_seeds_that_come_one_by_one_are_asked_for_look_by_look(
+    a: list[float], b: list[float], data: st.DataObject
+) -> None:
+    """A worker at a time: what is wanted are the seeds of the next look that are still out."""
+    claim, rows, planned = make(OVER), seen({"a": a, "b": b}), range(FIRST, FIRST + 32)
+    observed: list[int] = []
+    while wanted := seeds_wanted(claim, of_seeds(rows, observed), planned=planned):
+        look = next(n for n in SIZES if n > len(observed))
+        assert wanted == tuple(seed for seed in planned[:look] if seed not in observed)
+        assert judge(claim, of_seeds(rows, observed), planned=planned).missing == wanted
+        observed.append(data.draw(st.sampled_from(wanted)))
+    assert judge(claim, of_seeds(rows, observed), planned=planned) == judge(claim, rows, planned=planned)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "batches", "verdict"),
+    [
+        ([1.0] * 32, [0.0] * 32, [8], Verdict.SUPPORTED),
+        ([0.75, 0.76] * 16, [0.36, 0.35] * 16, [8, 8], Verdict.SUPPORTED),
+        ([0.75, 0.76] * 16, [0.56, 0.55] * 16, [8, 8, 16], Verdict.SUPPORTED),
+        ([0.5, 0.6] * 16, [0.6, 0.5] * 16, [8, 8, 16], Verdict.INCONCLUSIVE),
+    ],
+)
+def test_the_course_of_the_looks(a: list[float], b: list[float], batches: list[int], verdict: Verdict) -> None:
+    judgement, _, taken = course(make(OVER), seen({"a": a, "b": b}), range(FIRST, FIRST + 32))
+    assert (taken, judgement.verdict) == (batches, verdict)
+
+
+def test_the_looks_are_capped_by_what_is_planned() -> None:
+    rows = seen({"a": [0.5, 0.6] * 16, "b": [0.6, 0.5] * 16})
+    assert course(make(OVER), rows, range(FIRST, FIRST + 16))[2] == [8, 8]
+    assert course(make(OVER), rows, range(FIRST, FIRST + 8))[2] == [8]
+
+
+@pytest.mark.parametrize("n", [1, 7, 12, 33])
+def test_of_a_number_that_is_no_look_all_seeds_are_wanted(n: int) -> None:
+    claim, planned = make(OVER), range(FIRST, FIRST + n)
+    rows = seen({"a": [1.0] * n, "b": [0.0] * n})
+    assert seeds_wanted(claim, [], planned=planned) == tuple(planned)
+    assert seeds_wanted(claim, of_seeds(rows, [FIRST]), planned=planned) == tuple(planned)[1:]
+    assert seeds_wanted(claim, rows, planned=planned) == ()
+
+
+def test_a_seed_that_cannot_be_scored_ends_the_looks() -> None:
+    claim, planned = make(CONTRASTS["unbounded"]), range(FIRST, FIRST + 32)
+    rows = seen({"a": [math.nan, *[0.5, 0.6] * 16][:32], "b": [0.5] * 32})
+    judgement, asked, _ = course(claim, rows, planned)
+    assert (judgement.verdict, len(asked)) == (Verdict.INCOMPLETE, 8)
+    assert judgement == judge(claim, rows, planned=planned)
+
+
+def test_a_precondition_that_is_not_met_yet_asks_for_the_next_look() -> None:
+    claim = make(OVER, requires=(Contrast("b", over=0.2, metric="accuracy", bounds=(0, 1)),))
+    rows = seen({"a": [1.0] * 32, "b": [0.0] * 32})
+    judgement, asked, _ = course(claim, rows, range(FIRST, FIRST + 32))
+    assert (judgement.verdict, len(asked)) == (Verdict.INCOMPLETE, 32)
+    assert "precondition not met" in judgement.notes[0]
+
+
+def test_a_seed_that_failed_is_still_wanted() -> None:
+    """It has no observation; that it will never have one, whoever runs it knows."""
+    rows = [o for o in seen({"a": [1.0] * 32, "b": [0.0] * 32}) if o.seed != FIRST + 3]
+    assert seeds_wanted(make(OVER), rows, planned=range(FIRST, FIRST + 32)) == (FIRST + 3,)
