@@ -9,8 +9,9 @@
     overwriting   M[k] ← (1 − g·w[k])·M[k] + g·w[k]·v
     read          r = Σ_k w[k]·M[k]
 
-    recalled      R[t, s] = Σ_k a_t[k] · Π_{s<u≤t} (1 − g_u·w_u[k]) · g_s·w_s[k], without Π when additive:
-                  how much of what was written at step s a read at step t brings back: r_t = Σ_s R[t, s]·v_s
+    recalled      c[p, s] = Σ_t when_p[t] · Σ_k a_t[k] · Π_{s<u≤t} (1 − g_u·w_u[k]) · g_s·w_s[k] over t ≥ s, without Π
+                  when additive: how much of what was written at step s reaches answer p, which is made of
+                  the reads at all steps: Σ_t when_p[t]·r_t = Σ_s c[p, s]·v_s
 
 Functions of tensors: nothing is kept here, a caller threads the state through. In this project the leading
 axes are [S, B], seeds and batch. State size: K·d numbers a sequence.
@@ -47,24 +48,26 @@ def read(state: Tensor, address: Tensor) -> Tensor:
     return (address.unsqueeze(-2) @ state).squeeze(-2)
 
 
-def recalled(write_address: Tensor, gate: Tensor, read_address: Tensor, *, writing: Writing) -> Tensor:
-    """Writing and reading T steps in closed form: how much of each write a read brings back.
+def recalled(write_address: Tensor, gate: Tensor, read_address: Tensor, when: Tensor, *, writing: Writing) -> Tensor:
+    """Writing and reading T steps in closed form: how much of each write reaches each of P answers.
 
-    From an empty memory, every step writes and then reads. Addresses [..., T, K] and gates [..., T] → R
-    [..., T, T], lower triangular; ``R @ values`` is what stepping through :func:`write` and :func:`read`
-    gives. The state's K·d numbers are never held, which is several times faster for short commands.
+    From an empty memory, every step writes and then reads. Addresses [..., T, K], gates [..., T] and weights of
+    the reads [..., P, T] → [..., P, T]; times the values [..., T, d] it gives what stepping through
+    :func:`write` and :func:`read` and weighing the reads gives. The state's K·d numbers are never held, which
+    is several times faster for short commands: the reads go back through the writes instead, K numbers each.
     """
-    weight = gate.unsqueeze(-1) * write_address
-    steps = weight.shape[-2]
-    if writing == "additive":
-        return (read_address @ weight.transpose(-1, -2)).tril()
-    if writing != "overwriting":
+    weight = (gate.unsqueeze(-1) * write_address).unsqueeze(-3)
+    reads = when.unsqueeze(-1) * read_address.unsqueeze(-3)
+    if writing not in ("additive", "overwriting"):
         raise ValueError(f"writing must be 'additive' or 'overwriting', not {writing!r}")
-    keep = 1 - weight
-    rows = []
-    left = weight[..., :0, :]  # what is left of the writes so far, [..., t, K]
-    for step in range(steps):
-        left = torch.cat([left * keep[..., step : step + 1, :], weight[..., step : step + 1, :]], -2)
-        row = (left @ read_address[..., step, :].unsqueeze(-1)).squeeze(-1)
-        rows.append(torch.nn.functional.pad(row, (0, steps - step - 1)))
-    return torch.stack(rows, -2)
+    # At a step, from the last one back: what is read from then on of that which stands in a slot.
+    *earlier, later = reads.unbind(-2)
+    kept = (1 - weight).unbind(-2)
+    found = [later]
+    for step in reversed(range(len(earlier))):
+        if writing == "additive":
+            found.append(earlier[step] + found[-1])
+        else:
+            found.append(torch.addcmul(earlier[step], kept[step + 1], found[-1]))
+    ahead = torch.stack(found[::-1], -2)
+    return (ahead * weight).sum(-1)

@@ -1,6 +1,6 @@
 """Who decides where a slot network writes and reads: a rule, or what it has learnt from the tokens.
 
-An addressing turns tokens [S, B, L] and their embeddings e [S, B, L, d] into one :class:`Plan`.
+An addressing turns tokens [S, B, L] and the words' embeddings E [S, W, d] into one :class:`Plan`.
 
     Rule          write after a binder word (`V means A`, `V is A`): address from V, value from A, gate 1.
                   Read at the word after a query word (`do V`, `recall V`). No parameters but the maps below.
@@ -11,6 +11,10 @@ An addressing turns tokens [S, B, L] and their embeddings e [S, B, L, d] into on
 
     address w_t = softmax(sharpness · A k_t) over the K slots, value v_t = V x_t; with Rule and Factorised, k
     and x are single tokens' embeddings (or a mixture, while attention is soft), and reading uses the same A.
+    Before the first token there is nothing: e = 0.
+
+A map of single tokens is made once a word, as a table, and looked up: there are some twenty words, and a few hundred
+tokens in a batch. A linear map of three tokens is the sum of three such maps.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from memkit.models.layers import Generators, Linear, constant, side_by_side
+from memkit.models.layers import Generators, Linear, constant, look_up, one_hot
 
 WINDOW = 3
 """How many tokens back an addressing looks, the present one included."""
@@ -32,14 +36,20 @@ class Plan(NamedTuple):
 
     write_address: Tensor
     """[S, B, L, K], sums to 1 over the slots."""
-    value: Tensor
-    """[S, B, L, d]."""
     gate: Tensor
     """[S, B, L], how much is written, 0 to 1."""
     read_address: Tensor
     """[S, B, L, K], sums to 1 over the slots."""
     when: Tensor
     """[S, B, P, L], of which time's read an answer is made, sums to 1 over the times."""
+    values: Tensor
+    """[S, N, d], the vectors that values are made of."""
+    bias: Tensor
+    """[S, 1, d], added to every value."""
+    marks: Tensor
+    """[S, B, L, O, N], which vectors: one-hot, or several at once."""
+    shares: Tensor
+    """[S, B, L, O], in which shares: v_t = bias + Σ_o shares_t[o] · Σ_n marks_t[o, n] · values[n]."""
 
 
 def window(x: Tensor) -> Tensor:
@@ -47,6 +57,23 @@ def window(x: Tensor) -> Tensor:
     padded = F.pad(x, (0, 0, WINDOW - 1, 0))
     length = x.shape[2]
     return torch.stack([padded[:, :, WINDOW - 1 - o : WINDOW - 1 - o + length] for o in range(WINDOW)], 3)
+
+
+def by_place(words: Tensor, weight: Tensor) -> Tensor:
+    """A linear map of the last three tokens together as a table: [S, W, d], [S, 3·d, n] → [S, 3·W, n]."""
+    seeds, _, outputs = weight.shape
+    return torch.einsum("swd,sodn->sown", words, weight.view(seeds, WINDOW, -1, outputs)).flatten(1, 2)
+
+
+def of_three(seen: Tensor, words: Tensor, *maps: Linear) -> Tensor:
+    """Linear maps of the last three tokens, side by side: one-hot [S, B, L, 3, W] → [S, B, L, all their outputs].
+
+    A map with a single output would, for a seed alone, take a matrix-vector kernel that rounds otherwise than
+    the cohort's; side by side a seed's result does not depend on its company.
+    """
+    weight = torch.cat([linear.weight for linear in maps], -1)
+    bias = torch.cat([linear.bias for linear in maps], -1)
+    return look_up(seen.flatten(3), by_place(words, weight)) + bias.unsqueeze(1)
 
 
 class Rule(nn.Module):
@@ -71,22 +98,26 @@ class Rule(nn.Module):
         self.address = Linear(generators, width, slots)
         self.value = Linear(generators, width, width)
 
-    def forward(self, tokens: Tensor, embedded: Tensor) -> Plan:
+    def forward(self, tokens: Tensor, words: Tensor) -> Plan:
+        marks = one_hot(tokens, words)
         binds, asks = _one_of(tokens, self.binders), _one_of(tokens, self.queries)
-        address = torch.softmax(self.sharpness * self.address(embedded), -1)
-        gate = F.pad(binds[:, :, :-1], (1, 0)).to(embedded.dtype)
+        address = look_up(marks, torch.softmax(self.sharpness * self.address(words), -1))
+        gate = F.pad(binds[:, :, :-1], (1, 0)).to(words.dtype)
         asked = F.pad(asks[:, :, :-1], (1, 0))
         # The p-th answer is made of the p-th read; where there are fewer reads, the last one serves the rest.
         nth = asked.cumsum(-1)
         turn = torch.arange(1, self.positions + 1, device=tokens.device).view(1, 1, -1, 1)
         turn = torch.minimum(turn, nth[:, :, -1:].unsqueeze(-1))
-        when = (asked.unsqueeze(2) & (nth.unsqueeze(2) == turn)).to(embedded.dtype)
+        when = (asked.unsqueeze(2) & (nth.unsqueeze(2) == turn)).to(words.dtype)
         return Plan(
             write_address=F.pad(address[:, :, :-2], (0, 0, 2, 0)),
-            value=self.value(embedded),
             gate=gate,
             read_address=address,
             when=when,
+            values=words @ self.value.weight,
+            bias=self.value.bias,
+            marks=marks.unsqueeze(3),
+            shares=words.new_ones(()).expand(*tokens.shape, 1),
         )
 
 
@@ -107,20 +138,24 @@ class Factorised(nn.Module):
         self.when = Linear(generators, WINDOW * width, positions)
         self.when_time = _last_first(generators, positions, length)
 
-    def forward(self, tokens: Tensor, embedded: Tensor) -> Plan:
-        recent = window(embedded)
-        scores = window(self.choose(embedded)) + self.choose_offset
-        chosen = torch.softmax(scores, 3).transpose(3, 4) @ recent
-        to, what, whom = chosen.unbind(3)
-        flat = recent.flatten(3)
-        gate, when = side_by_side(flat, self.gate, self.when).split_with_sizes([1, self.when_time.shape[2]], -1)
-        when = when.transpose(2, 3) + self.when_time
+    def forward(self, tokens: Tensor, words: Tensor) -> Plan:
+        seen = window(one_hot(tokens, words))
+        # [S, B, L, 3 offsets, 3 choices]
+        chosen = torch.softmax(look_up(seen, self.choose(words)) + self.choose_offset, 3)
+        to_and_whom, what = chosen[..., ::2].transpose(3, 4), chosen[..., 1]
+        keys = to_and_whom @ look_up(seen, words @ self.address.weight) + self.address.bias[:, :, None, None]
+        write_address, read_address = torch.softmax(self.sharpness * keys, -1).unbind(3)
+        found = of_three(seen, words, self.gate, self.when)
+        gate, when = found.split_with_sizes([1, self.when_time.shape[2]], -1)
         return Plan(
-            write_address=torch.softmax(self.sharpness * self.address(to), -1),
-            value=self.value(what),
+            write_address=write_address,
             gate=torch.sigmoid(gate).squeeze(-1),
-            read_address=torch.softmax(self.sharpness * self.address(whom), -1),
-            when=torch.softmax(when, -1),
+            read_address=read_address,
+            when=torch.softmax(when.transpose(2, 3) + self.when_time, -1),
+            values=words @ self.value.weight,
+            bias=self.value.bias,
+            marks=seen,
+            shares=what,
         )
 
 
@@ -139,16 +174,20 @@ class Unfactorised(nn.Module):
         self.when = Linear(generators, WINDOW * width, positions)
         self.when_time = _last_first(generators, positions, length)
 
-    def forward(self, tokens: Tensor, embedded: Tensor) -> Plan:
-        flat = window(embedded).flatten(3)
-        gate, when = side_by_side(flat, self.gate, self.when).split_with_sizes([1, self.when_time.shape[2]], -1)
-        when = when.transpose(2, 3) + self.when_time
+    def forward(self, tokens: Tensor, words: Tensor) -> Plan:
+        seen = window(one_hot(tokens, words))
+        slots = self.write_address.weight.shape[-1]
+        found = of_three(seen, words, self.write_address, self.read_address, self.gate, self.when)
+        write, read, gate, when = found.split_with_sizes([slots, slots, 1, self.when_time.shape[2]], -1)
         return Plan(
-            write_address=torch.softmax(self.sharpness * self.write_address(flat), -1),
-            value=self.value(flat),
+            write_address=torch.softmax(self.sharpness * write, -1),
             gate=torch.sigmoid(gate).squeeze(-1),
-            read_address=torch.softmax(self.sharpness * self.read_address(flat), -1),
-            when=torch.softmax(when, -1),
+            read_address=torch.softmax(self.sharpness * read, -1),
+            when=torch.softmax(when.transpose(2, 3) + self.when_time, -1),
+            values=by_place(words, self.value.weight),
+            bias=self.value.bias,
+            marks=seen.flatten(3).unsqueeze(3),
+            shares=words.new_ones(()).expand(*tokens.shape, 1),
         )
 
 

@@ -55,18 +55,6 @@ class Linear(nn.Module):
         return torch.baddbmm(self.bias, flat, self.weight).reshape(*x.shape[:-1], -1)
 
 
-def side_by_side(x: Tensor, *linears: Linear) -> Tensor:
-    """Several linear maps of the same input in one matmul: [S, ..., in] → [S, ..., all their outputs].
-
-    A map with a single output would, for a seed alone, take a matrix-vector kernel that rounds otherwise than
-    the cohort's; side by side a seed's result does not depend on its company.
-    """
-    weight = torch.cat([linear.weight for linear in linears], -1)
-    bias = torch.cat([linear.bias for linear in linears], -1)
-    flat = x.reshape(x.shape[0], -1, x.shape[-1])
-    return torch.baddbmm(bias, flat, weight).reshape(*x.shape[:-1], -1)
-
-
 class Embedding(nn.Module):
     """A vector a token, standard normal times ``scale``."""
 
@@ -81,6 +69,20 @@ class Embedding(nn.Module):
         return F.embedding(tokens + first, self.weight.flatten(0, 1))
 
 
+def one_hot(tokens: Tensor, like: Tensor) -> Tensor:
+    """Tokens [S, ...] and a table like [S, W, d] → [S, ..., W]: 1 at the token, 0 elsewhere."""
+    return (tokens.unsqueeze(-1) == torch.arange(like.shape[1], device=tokens.device)).to(like.dtype)
+
+
+def look_up(marks: Tensor, table: Tensor) -> Tensor:
+    """The rows that are marked, or mixtures of rows: marks [S, ..., N] and a table [S, N, n] → [S, ..., n].
+
+    For tables of some dozens of rows a product with one-hot marks is several times faster than an embedding,
+    whose gradient is collected token by token.
+    """
+    return (marks.flatten(1, -2) @ table).view(*marks.shape[:-1], -1)
+
+
 class LayerNorm(nn.Module):
     """Mean 0 and variance 1 over the last axis, then a learnt scale and shift."""
 
@@ -91,7 +93,7 @@ class LayerNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shape = (x.shape[0], *[1] * (x.dim() - 2), x.shape[-1])
-        return F.layer_norm(x, x.shape[-1:]) * self.weight.view(shape) + self.bias.view(shape)
+        return torch.addcmul(self.bias.view(shape), F.layer_norm(x, x.shape[-1:]), self.weight.view(shape))
 
 
 class LSTM(nn.Module):
@@ -130,13 +132,17 @@ class Attention(nn.Module):
         self.inward = Linear(generators, width, 3 * width)
         self.outward = Linear(generators, width, width)
 
-    def forward(self, x: Tensor, visible: Tensor | None = None) -> Tensor:
-        """x [S, B, L, d]; visible bool [S, B, L], which tokens may be looked at (padding may not)."""
+    def forward(self, x: Tensor, visible: Tensor | None = None, *, last: bool = False) -> Tensor:
+        """x [S, B, L, d]; visible bool [S, B, L], which tokens may be looked at (padding may not).
+
+        With ``last`` only the last token looks, and what it sees is returned: [S, B, 1, d].
+        """
         seeds, batch, length, width = x.shape
-        # [3, S·B, H, L, d/H]
-        heads = self.inward(x).view(seeds * batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         mask = None if visible is None else visible.reshape(seeds * batch, 1, 1, length)
-        query, key, value = heads.unbind(0)
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        changed: Tensor = self.outward(mixed.transpose(1, 2).reshape(seeds, batch, length, width))
+        # [S·B, H, L, d/H]
+        query, key, value = (
+            part.reshape(seeds * batch, length, self.heads, -1).transpose(1, 2) for part in self.inward(x).chunk(3, -1)
+        )
+        mixed = F.scaled_dot_product_attention(query[:, :, -1:] if last else query, key, value, attn_mask=mask)
+        changed: Tensor = self.outward(mixed.transpose(1, 2).reshape(seeds, batch, -1, width))
         return changed

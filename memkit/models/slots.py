@@ -1,7 +1,7 @@
 """The slot network: what a command says is written into slots, and the answer is made of what is read there.
 
     e_t = E[token_t]                                        tokens [S, B, L] → [S, B, L, d]
-    plan = addressing(tokens, e)                            where and what to write, where and when to read
+    plan = addressing(tokens, E)                            where and what to write, where and when to read
     M_t = write(M_{t−1}, w_t, v_t, g_t)                     memory [S, B, K, d]: see memkit/memories/slots.py
     r_t = Σ_k a_t[k] M_t[k]                                 what is read at t, after writing
     h_p = Σ_t when_p[t] r_t                                 the reads that answer p is made of → [S, B, P, d]
@@ -13,17 +13,21 @@
 
 With ``direct`` the last token reaches the answer too (it may be `twice`); no other does. What the command
 stated comes through the slots or not at all. State size: slots·width numbers a sequence.
+
+Everything between the memory and the embeddings is linear, so it is computed the short way round: the vectors
+that can be written are made once a word, and only how much of each reaches an answer is made command by command.
 """
 
 from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
+import torch
 from torch import Tensor, nn
 
 from memkit.memories.slots import recalled
 from memkit.models.addressing import Factorised, Plan, Rule, Unfactorised
-from memkit.models.layers import Embedding, Generators, Linear, by_position, normal
+from memkit.models.layers import Embedding, Generators, Linear, by_position, look_up, normal, one_hot
 
 Memory: TypeAlias = Literal["static", "additive", "overwriting"]
 Addressing: TypeAlias = Literal["rule", "factorised", "unfactorised"]
@@ -78,20 +82,23 @@ class SlotNetwork(nn.Module):
         self.decoder = Linear(generators, width, answers)
         self.direct = Linear(generators, width, positions * answers) if direct else None
 
-    def reads(self, plan: Plan) -> Tensor:
-        """What is read at every token after writing there: [S, B, L, d]."""
+    def read(self, plan: Plan) -> Tensor:
+        """What the answers are made of: [S, B, P, d]."""
         if self.memory == "static":
             # Broadcast over the batch: every command reads the same learnt table.
-            constant: Tensor = plan.read_address @ self.constant
+            constant: Tensor = (plan.when @ plan.read_address) @ self.constant
             return constant
-        return recalled(plan.write_address, plan.gate, plan.read_address, writing=self.memory) @ plan.value
+        reached = recalled(plan.write_address, plan.gate, plan.read_address, plan.when, writing=self.memory)
+        weights = (reached.unsqueeze(-1) * plan.shares.unsqueeze(2)).flatten(3)
+        # How much of each vector reaches an answer, and of the bias: as much as of all writes.
+        parts = [weights @ plan.marks.flatten(2, 3), reached.sum(-1, keepdim=True)]
+        return look_up(torch.cat(parts, -1), torch.cat([plan.values, plan.bias], 1))
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens [S, B, L] → logits [S, B, P, answers]."""
-        embedded = self.embedding(tokens)
-        plan: Plan = self.addressing(tokens, embedded)
-        read = plan.when @ self.reads(plan)
-        logits: Tensor = self.decoder(read)
+        words = self.embedding.weight
+        plan: Plan = self.addressing(tokens, words)
+        logits: Tensor = self.decoder(self.read(plan))
         if self.direct is None:
             return logits
-        return logits + by_position(self.direct(embedded[:, :, -1]), self.positions)
+        return logits + by_position(look_up(one_hot(tokens[:, :, -1], words), self.direct(words)), self.positions)

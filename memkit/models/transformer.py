@@ -27,9 +27,11 @@ class Block(nn.Module):
         self.widen = Linear(generators, width, expansion * width)
         self.narrow = Linear(generators, expansion * width, width)
 
-    def forward(self, x: Tensor, visible: Tensor) -> Tensor:
-        x = x + self.attention(self.before_attention(x), visible)
-        change: Tensor = self.narrow(F.gelu(self.widen(self.before_feedforward(x))))
+    def forward(self, x: Tensor, visible: Tensor, *, last: bool) -> Tensor:
+        """x [S, B, L, d] → [S, B, L, d]; with ``last``, of the last token alone, [S, B, 1, d]."""
+        change: Tensor = self.attention(self.before_attention(x), visible, last=last)
+        x = (x[:, :, -1:] if last else x) + change
+        change = self.narrow(F.gelu(self.widen(self.before_feedforward(x))))
         return x + change
 
 
@@ -65,6 +67,7 @@ class TransformerNetwork(nn.Module):
         """Tokens [S, B, L], 0 being padding, → logits [S, B, P, answers]."""
         visible = tokens != 0
         x = self.embedding(tokens) + self.position
-        for block in self.blocks:
-            x = block(x, visible)
+        for number, block in enumerate(self.blocks, start=1):
+            # Only the last token answers, so no other is followed through the last block.
+            x = block(x, visible, last=number == len(self.blocks))
         return by_position(self.decoder(self.last(x[:, :, -1])), self.positions)

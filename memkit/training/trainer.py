@@ -1,5 +1,7 @@
 """Training: a cohort of seeds of one recipe, in one batched program where the model carries a seed axis.
 
+An ordinary module trains seed by seed, or is given a seed axis by vmap where its recipe says so.
+
 Every seed has generators of its own for the split, the initial values and the data, so its result does not
 depend on the cohort it is trained in. A seed whose loss becomes non-finite has diverged: that is a result, it
 is recorded, and it leaves the other seeds as they were.
@@ -14,20 +16,25 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.adam import adam
+from torch.optim.adamw import adamw
+from torch.optim.sgd import sgd
 
 from memkit.errors import MemkitError
 from memkit.training.streams import generator, stream_seed
+from memkit.training.vmapped import Stacked
 
 if TYPE_CHECKING:
     from memkit.training.recipe import Recipe
 
 IGNORED = -100
 _HISTORY_POINTS = 100
+_REGISTER = 64  # more elements than a vector register of any machine holds
 
 Sampler = Callable[[torch.Generator, int], tuple[Tensor, Tensor]]
 
@@ -83,11 +90,11 @@ def train(
     """Train a recipe on some seeds.
 
     Args:
-        seeds: distinct seeds; together in one program if the model has a seed axis, else one after another.
+        seeds: distinct seeds; in one program, or one after another, as ``recipe.together`` says.
         device: where to train, "cpu", "cuda" or "mps". Random numbers are always drawn on the CPU.
         progress: called now and then with the share that is done, 0 to 1.
     """
-    cohorts = [list(seeds)] if getattr(recipe.model, "seed_axis", False) else [[seed] for seed in seeds]
+    cohorts = [list(seeds)] if recipe.together else [[seed] for seed in seeds]
 
     def report(share: float) -> None:
         if progress is not None:
@@ -146,13 +153,16 @@ def _train_cohort(
     recipe: Recipe, seeds: Sequence[int], device: str, progress: Callable[[float], None]
 ) -> list[TrainedRun]:
     started = time.process_time()
-    axis = bool(getattr(recipe.model, "seed_axis", False))
-    model = build(recipe, seeds).to(device).train()
+    axis = recipe.together
+    model = _of_cohort(recipe, seeds).to(device).train()
     samplers = [sampler(recipe, seed) for seed in seeds]
     streams = [generator(seed, "data", recipe.stream) for seed in seeds]
     parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = _optimizer(recipe, parameters)
-    loss_of = getattr(recipe.task, "loss", None) or functools.partial(_cross_entropy, seed_axis=axis)
+    if not parameters:
+        raise MemkitError(f"Recipe: {type(model).__name__} has no parameters to train")
+    wholes = [_in_one(group) for group in _by_type(parameters)]
+    updates = [_update(recipe, whole) for whole in wholes]
+    loss_of = _loss(recipe, model)
     every = max(1, recipe.steps // _HISTORY_POINTS)
     history: list[tuple[int, list[float]]] = []
     diverged = [""] * len(seeds)
@@ -171,11 +181,13 @@ def _train_cohort(
                 f"it should be one loss a seed, ({len(seeds)},)"
             )
         # The sum keeps the seeds apart: each parameter slice meets the gradient of its own seed's loss alone.
-        optimizer.zero_grad(set_to_none=True)
-        losses.sum().backward()
+        for whole in wholes:
+            whole.grad.zero_()
+        losses.sum().backward()  # type: ignore[no-untyped-call]
         if recipe.clip is not None:
             _clip(parameters, recipe.clip, seeds=len(seeds) if axis else None)
-        optimizer.step()
+        for update in updates:
+            update()
         values = losses.tolist()
         for i, value in enumerate(values):
             if not diverged[i] and not math.isfinite(value):
@@ -190,10 +202,6 @@ def _train_cohort(
     share = (time.process_time() - started) / len(seeds)
     runs = []
     for i, seed in enumerate(seeds):
-        state = model.state_dict()
-        if axis:
-            state = {name: tensor[i : i + 1] for name, tensor in state.items()}
-        state = {name: tensor.detach().to("cpu").clone().contiguous() for name, tensor in state.items()}
         metrics = {
             "loss": history[-1][1][i],
             "steps": step,
@@ -201,8 +209,29 @@ def _train_cohort(
             "cpu_seconds": round(share, 3),
         }
         rows = tuple((at, values[i]) for at, values in history)
+        state = _state(model, i, axis=axis)
         runs.append(TrainedRun(seed=seed, state=state, metrics=metrics, history=rows, diverged=diverged[i]))
     return runs
+
+
+def _of_cohort(recipe: Recipe, seeds: Sequence[int]) -> nn.Module:
+    return Stacked([build(recipe, [seed]) for seed in seeds]) if recipe.vmap else build(recipe, seeds)
+
+
+def _state(model: nn.Module, at: int, *, axis: bool) -> dict[str, Tensor]:
+    """The state dict of the seed at that place, with memory of its own."""
+    state = model.state_of(at) if isinstance(model, Stacked) else model.state_dict()
+    if axis and not isinstance(model, Stacked):
+        state = {name: tensor[at : at + 1] for name, tensor in state.items()}
+    return {name: tensor.detach().to("cpu").clone().contiguous() for name, tensor in state.items()}
+
+
+def _loss(recipe: Recipe, model: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
+    """The task's loss, or cross-entropy: of outputs and targets, with the seed axis if they have one."""
+    own: Callable[[Tensor, Tensor], Tensor] | None = getattr(recipe.task, "loss", None)
+    if own is None:
+        return functools.partial(_cross_entropy, seed_axis=recipe.together)
+    return model.each(own) if isinstance(model, Stacked) else own
 
 
 def _cross_entropy(outputs: Tensor, targets: Tensor, *, seed_axis: bool) -> Tensor:
@@ -216,10 +245,50 @@ def _cross_entropy(outputs: Tensor, targets: Tensor, *, seed_axis: bool) -> Tens
     return losses.flatten(1).sum(1) / counted.flatten(1).sum(1).clamp(min=1)
 
 
-def _optimizer(recipe: Recipe, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    kinds: dict[str, Any] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
-    made: torch.optim.Optimizer = kinds[recipe.optimizer](parameters, lr=recipe.lr, weight_decay=recipe.weight_decay)
-    return made
+class Whole(NamedTuple):
+    """Parameters in one stretch of memory: [N], and their gradient [N]."""
+
+    values: Tensor
+    grad: Tensor
+
+
+def _in_one(parameters: Sequence[nn.Parameter]) -> Whole:
+    """Move parameters and their gradients into one stretch of memory each, of which they become views.
+
+    The optimiser's fused step then runs once and not once a parameter. It rounds otherwise in the last few
+    elements of a tensor, which fill no vector register; so each parameter takes up a multiple of ``_REGISTER``:
+    what becomes of an element must not depend on its place, and hence on the cohort.
+    """
+    sizes = [-(-p.numel() // _REGISTER) * _REGISTER for p in parameters]
+    values = parameters[0].detach().new_zeros(sum(sizes))
+    whole = Whole(values, torch.zeros_like(values))
+    for p, own, gradient in zip(parameters, *(torch.split(part, sizes) for part in whole), strict=True):
+        own[: p.numel()].view(p.shape).copy_(p.detach())
+        p.data, p.grad = own[: p.numel()].view(p.shape), gradient[: p.numel()].view(p.shape)
+    return whole
+
+
+def _by_type(parameters: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:
+    return [[p for p in parameters if p.dtype == dtype] for dtype in {p.dtype: None for p in parameters}]
+
+
+def _update(recipe: Recipe, whole: Whole) -> Callable[[], None]:
+    """What takes a step of the recipe's optimiser, with torch's defaults.
+
+    These are the functions under the classes of torch.optim. To make an object of such a class loads torch's
+    compiler, and that takes longer than many a small recipe trains.
+    """
+    values, gradient = [whole.values], [whole.grad]
+    fused = not whole.values.is_complex()
+    common: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, "maximize": False}
+    common |= {"fused": fused, "foreach": False}
+    if recipe.optimizer == "sgd":
+        return functools.partial(sgd, values, gradient, [None], momentum=0.0, dampening=0.0, nesterov=False, **common)
+    common |= {"amsgrad": False, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "has_complex": not fused}
+    first, second = [torch.zeros_like(whole.values)], [torch.zeros_like(whole.values)]
+    taken = [torch.zeros((), device=whole.values.device)]
+    step: Callable[..., None] = adam if recipe.optimizer == "adam" else adamw
+    return functools.partial(step, values, gradient, first, second, [], taken, **common)
 
 
 def _clip(parameters: list[nn.Parameter], limit: float, *, seeds: int | None) -> None:

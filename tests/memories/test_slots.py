@@ -81,6 +81,10 @@ def test_the_closed_form_is_what_stepping_gives(seed: int, steps: int, writing: 
     for t in range(steps):
         state = slots.write(state, writes[:, :, t], values[:, :, t], gates[:, :, t], writing=writing)
         seen.append(slots.read(state, reads[:, :, t]))
-    weights = slots.recalled(writes, gates, reads, writing=writing)
+    stepped = torch.stack(seen, 2)
+    weights = slots.recalled(writes, gates, reads, torch.eye(steps), writing=writing)
     assert torch.equal(weights, weights.tril())
-    torch.testing.assert_close(weights @ values, torch.stack(seen, 2), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(weights @ values, stepped, rtol=1e-4, atol=1e-5)
+    when = torch.softmax(torch.randn(2, 3, 2, steps, generator=g), -1)
+    weights = slots.recalled(writes, gates, reads, when, writing=writing)
+    torch.testing.assert_close(weights @ values, when @ stepped, rtol=1e-4, atol=1e-5)

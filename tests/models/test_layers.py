@@ -35,17 +35,18 @@ def test_linear(shape: tuple[int, ...]) -> None:
         torch.testing.assert_close(layer(x)[s], reference(x[s]))
 
 
-def test_side_by_side_is_each_map_of_the_same_input() -> None:
-    one, other, x = layers.Linear(generators(), 5, 1), layers.Linear(generators(), 5, 3), drawn(4, 6, 5)
-    got = layers.side_by_side(x, one, other)
-    torch.testing.assert_close(got, torch.cat([one(x), other(x)], -1))
-
-
 def test_embedding() -> None:
     layer = layers.Embedding(generators(), 11, 6)
     tokens = torch.randint(11, (SEEDS, 4, 3), generator=generator(0, "data"))
     for s in range(SEEDS):
         assert torch.equal(layer(tokens)[s], layer.weight[s][tokens[s]])
+
+
+def test_a_look_up_by_one_hot_marks_is_an_embedding() -> None:
+    table, tokens = drawn(11, 6), torch.randint(11, (SEEDS, 4, 3), generator=generator(0, "data"))
+    got = layers.look_up(layers.one_hot(tokens, table), table)
+    for s in range(SEEDS):
+        assert torch.equal(got[s], table[s][tokens[s]])
 
 
 def test_layer_norm() -> None:
@@ -86,6 +87,7 @@ def test_attention() -> None:
         put(reference.out_proj.bias, layer.outward.bias[s, 0])
         expected, _ = reference(x[s], x[s], x[s], key_padding_mask=~visible[s])
         torch.testing.assert_close(layer(x, visible)[s], expected)
+        torch.testing.assert_close(layer(x, visible, last=True)[s], expected[:, -1:])
 
 
 def test_attention_refuses_a_width_that_heads_do_not_divide() -> None:

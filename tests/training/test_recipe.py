@@ -31,6 +31,7 @@ def through_json(recipe: Recipe) -> Recipe:
         Recipe(toys.Halves(scale=2.5, names=("up", "down")), toys.Cohort),
         Recipe(toys.Mixture((toys.Halves(3.0), toys.Squared())), toys.Cohort),
         Recipe(toys.signs, toys.anything, options={"layers": [1, [2, 3]], "table": {"a": [None, True, "x"]}}),
+        Recipe(toys.signs, toys.Plain, vmap=True),
         BASE.with_(optimizer="sgd", lr=1, weight_decay=0.1, batch=3, clip=1, stream="second"),
     ],
     ids=lambda recipe: recipe.summary,
@@ -60,6 +61,7 @@ def test_the_defaults_are_what_stored_runs_were_trained_with() -> None:
         "steps": 1000,
         "clip": None,
         "stream": "",
+        "vmap": False,
     }
 
 
@@ -78,6 +80,7 @@ def test_the_defaults_are_what_stored_runs_were_trained_with() -> None:
         {"steps": 11},
         {"clip": 1.0},
         {"stream": "second"},
+        {"model": toys.Ordinary, "vmap": True},
     ],
     ids=lambda changes: next(iter(changes)),
 )
@@ -110,6 +113,11 @@ def test_modules_are_those_of_model_and_task_and_of_all_that_the_task_holds() ->
     assert BASE.modules == ("memkit.training.trainer", "tests.training.toys")
     nested = Recipe(toys.Mixture((Data("one"),)), toys.Cohort)
     assert nested.modules == ("memkit.training.trainer", "tests.training.test_recipe", "tests.training.toys")
+
+
+def test_seeds_train_together_with_a_seed_axis_or_by_vmap() -> None:
+    ordinary = Recipe(toys.signs, toys.Ordinary)
+    assert (BASE.together, ordinary.together, ordinary.with_(vmap=True).together) == (True, False, True)
 
 
 # --- with_ --------------------------------------------------------------------------------------------------
@@ -149,6 +157,8 @@ def test_with_changes_fields_and_options() -> None:
         ({"steps": "5"}, "steps='5' must be"),
         ({"clip": 0}, "clip=0 must be positive, or None"),
         ({"stream": 3}, "stream=3 must be a text"),
+        ({"vmap": 1, "model": toys.Ordinary}, "vmap=1 must be True or False"),
+        ({"vmap": True}, "vmap=True is for ordinary modules; Cohort has a seed axis .*: leave vmap out"),
         ({"width": {1, 2}}, "options must be JSON types"),
         ({"width": math.inf}, "options must be JSON types"),
         ({"width": torch.tensor(3)}, "options must be JSON types"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -123,6 +125,41 @@ def test_history_and_metrics(recipe: Recipe) -> None:
         assert run.metrics["cpu_seconds"] > 0
     width = 4
     assert runs[0].metrics["parameters"] == (2 + 1) * width + (width + 1) * 2 + (recipe is COHORT)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_training_is_what_a_loop_with_torchs_own_optimiser_does(optimizer: str, decay: float) -> None:
+    recipe = ORDINARY.with_(optimizer=optimizer, weight_decay=decay)
+    (run,) = train(recipe, [1])
+    model, draw, data = build(recipe, [1]), sampler(recipe, 1), generator(1, "data", "")
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}[optimizer]
+    stepper = kind(model.parameters(), lr=recipe.lr, weight_decay=decay)
+    for _ in range(recipe.steps):
+        inputs, targets = draw(data, recipe.batch)
+        loss = torch.nn.functional.cross_entropy(model(inputs), targets)
+        stepper.zero_grad()
+        loss.backward()
+        stepper.step()
+    assert run.metrics["loss"] == pytest.approx(float(loss.detach()), rel=1e-4)
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(run.state[name], tensor, **TOLERANCE)
+
+
+def test_parameters_of_several_types_train() -> None:
+    (run,) = train(ORDINARY.with_(model=toys.Mixed, options={}), [1])
+    start = build(ORDINARY.with_(model=toys.Mixed, options={}), [1]).state_dict()
+    assert {tensor.dtype for tensor in run.state.values()} == {torch.float32, torch.float64}
+    assert not any(torch.equal(tensor, start[name]) for name, tensor in run.state.items())
+
+
+def test_training_does_not_load_torchs_compiler() -> None:
+    """That takes longer than a small recipe trains, in every process anew."""
+    code = (
+        "import sys; from tests.training.test_trainer import *; train(COHORT, [1, 2]); train(ORDINARY, [1]);"
+        "train(COHORT.with_(optimizer='sgd', clip=1.0), [1]); sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 # --- streams ------------------------------------------------------------------------------------------------
@@ -249,6 +286,11 @@ def test_a_loss_that_is_not_one_a_seed_is_refused() -> None:
 def test_a_model_that_is_none_is_refused() -> None:
     with pytest.raises(MemkitError, match=r"made a int; it should make a torch\.nn\.Module"):
         train(Recipe(toys.signs, toys.nothing, steps=1), [1])
+
+
+def test_a_model_without_parameters_is_refused() -> None:
+    with pytest.raises(MemkitError, match="Identity has no parameters to train"):
+        train(Recipe(toys.signs, torch.nn.Identity, steps=1), [1])
 
 
 def test_cross_entropy_leaves_out_what_is_ignored() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,15 @@ class Squared(Halves):
 
 
 @dataclass(frozen=True)
+class Numbered(Halves):
+    """A loss that looks at a tensor's value."""
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        errors = (outputs[..., 1] - targets).square().mean()
+        return errors / max(1.0, errors.item())
+
+
+@dataclass(frozen=True)
 class Unreduced(Halves):
     """A loss that forgets to average each seed."""
 
@@ -95,25 +106,51 @@ class Poisoned(Halves):
 
 @dataclass(frozen=True)
 class Witnessed(Halves):
-    """Leaves a file in a folder whenever it is trained, and then does as it is told."""
+    """Leaves a file in a folder whenever it is trained, and then does as it is told; with ``at``, on that seed only."""
 
     folder: str = ""
     act: str = "train"
+    at: int | None = None
 
     def for_seed(self, generator: torch.Generator) -> Any:
-        first = not any(Path(self.folder).iterdir())
-        Path(self.folder, uuid.uuid4().hex).touch()
+        split = generator.initial_seed()
+        first = not any(Path(self.folder).glob("*" if self.at is None else f"{split}-*"))
+        Path(self.folder, f"{split}-{os.getpid()}-{uuid.uuid4().hex}").touch()
+        if self.at is None or stream_seed(self.at, "split") == split:
+            self.do(first=first)
+        return super().for_seed(generator)
+
+    def do(self, *, first: bool) -> None:
         if self.act == "hang once" and first:
             time.sleep(600)
         elif self.act == "linger":
             time.sleep(0.5)
+        elif self.act == "wait":
+            until(Path(f"{self.folder}.go").exists)
         elif self.act == "raise":
             raise RuntimeError("the dog ate the data")
         elif self.act == "raise awkwardly":
             raise Awkward("two", "arguments")
+        elif self.act == "exit":
+            sys.exit("no more")
         elif self.act == "die":
             os._exit(13)
-        return super().for_seed(generator)
+        elif self.act == "die once" and first:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def until(happened: Callable[[], Any], *, patience: float = 300) -> None:
+    """Wait for something, but not for ever: nobody may be there any more to make it happen."""
+    end = time.monotonic() + patience
+    while not happened():
+        if time.monotonic() > end:
+            raise TimeoutError(f"{happened} has not happened")
+        time.sleep(0.02)
+
+
+def witnesses(folder: Path, seed: int) -> list[int]:
+    """The processes that have trained a seed of :class:`Witnessed`, once for each time."""
+    return [int(path.name.split("-")[1]) for path in folder.glob(f"{stream_seed(seed, 'split')}-*")]
 
 
 class Awkward(Exception):
@@ -138,6 +175,18 @@ class Ordinary(nn.Module):
         return logits
 
 
+class Mixed(nn.Module):
+    """Single and double precision in one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(2, 3), nn.Linear(3, 2).double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.last(torch.tanh(self.first(x)).double())
+        return logits
+
+
 class Cohort(nn.Module):
     """x [S, B, 2] → logits [S, B, 2]."""
 
@@ -152,6 +201,96 @@ class Cohort(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         logits: Tensor = self.out(torch.tanh(self.hidden(x)))
         return logits * self.temperature[:, None, None]
+
+
+class Plain(nn.Module):
+    """An everyday module without anything random: a layer used twice, a tied one, a frozen parameter, and buffers."""
+
+    def __init__(self, width: int = 4) -> None:
+        super().__init__()
+        self.widen, self.mix, self.narrow = nn.Linear(2, width), nn.Linear(width, width), nn.Linear(width, 2)
+        self.again = self.mix
+        self.tied = nn.Linear(width, width, bias=False)
+        self.tied.weight = self.mix.weight
+        self.frozen = nn.Parameter(torch.randn(width), requires_grad=False)
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("scratch", torch.zeros(width), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen += 1
+        x = torch.tanh(self.widen(x)) + self.frozen
+        self.scratch = x.detach().mean(0)
+        logits: Tensor = self.narrow(self.tied(self.again(torch.relu(self.mix(x)))))
+        return logits
+
+
+class Normalised(nn.Module):
+    """With running statistics."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.layers(x)
+        return logits
+
+
+class Attentive(nn.Module):
+    """x [B, 2] as two tokens, through torch's own Transformer layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(1, 4), nn.Linear(4, 2)
+        self.layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.last(self.layer(self.first(x.unsqueeze(-1)))[:, -1])
+        return logits
+
+
+class Gated(nn.Module):
+    """x [B, 2] as two steps, through ``nn.LSTM``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm, self.last = nn.LSTM(1, 4, batch_first=True), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.last(self.lstm(x.unsqueeze(-1))[0][:, -1])
+        return logits
+
+
+class Awry(nn.Module):
+    """One linear layer, and something that cannot be mapped over seeds."""
+
+    def __init__(self, act: str = "branch") -> None:
+        super().__init__()
+        self.act = act
+        self.layer = nn.Linear(3 if act == "fail" else 2, 2)
+        drawn = float(torch.rand(()))
+        if act == "keep a number":
+            self.scale = drawn
+        elif act == "keep a tensor":
+            self.mask = torch.rand(2)
+        elif act == "vary":
+            self.register_buffer("spare", torch.zeros(int(drawn * 1e6)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.layer(x)
+        if self.act == "branch" and logits.sum() > 0:
+            return -logits
+        if self.act == "item":
+            return logits * logits.max().item()
+        if self.act == "noise":
+            return logits + torch.randn_like(logits)
+        if self.act == "numpy":
+            return logits + torch.from_numpy(logits.detach().numpy())
+        if self.act == "fill":
+            filled = torch.zeros(len(x), 2)
+            filled += logits
+            return filled
+        return logits
 
 
 def anything(**options: Any) -> nn.Module:
