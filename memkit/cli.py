@@ -1,4 +1,4 @@
-"""The command line: ``memkit verdicts | report | reproduce | register | accept``."""
+"""The command line: ``memkit plan | verdicts | report | reproduce | register | accept``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from memkit.evidence.verdict import Verdict
 if TYPE_CHECKING:
     import pytest
 
-    from memkit.evidence.claim import Claim
+    from memkit.training.cohorts import Cohort
 
 _EVIDENCE = Path("reports/evidence.json")
 _ACCEPTED = Path("reports/accepted.json")
@@ -32,7 +32,12 @@ _QUIETLY = ("-pno:cacheprovider", "-Wignore::pytest.PytestAssertRewriteWarning")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0 fine, 1 something differs or fails, 4 bad input."""
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    given = sys.argv[1:] if argv is None else list(argv)
+    options, unknown = parser.parse_known_args(given)
+    if unknown and not options.passes_on:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    options.given = given[1:]  # whole, for the value of an option of pytest looks like a path
     try:
         return int(options.run(options))
     except (MemkitError, OSError) as error:
@@ -46,11 +51,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, run: Any, text: str) -> argparse.ArgumentParser:
+    def command(name: str, run: Any, text: str, *, passes_on: bool = False) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
-        sub.set_defaults(run=run)
+        sub.set_defaults(run=run, passes_on=passes_on)
         return sub
 
+    sub = command(
+        "plan",
+        _plan,
+        "Say what a run would train, and what that would take. Options of pytest, such as --headline, are passed on.",
+        passes_on=True,
+    )
+    sub.add_argument("paths", nargs="*", help="where to collect claims (default: as pytest would)")
     sub = command("verdicts", _verdicts, "Compute every verdict of an evidence file again, and fail where one differs.")
     sub.add_argument("file", type=Path, nargs="?", default=_EVIDENCE)
     sub = command("report", _report, "Render the HTML report from an evidence file.")
@@ -75,6 +87,48 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("file", type=Path, nargs="?", default=_EVIDENCE)
     sub.add_argument("--output", type=Path, default=_ACCEPTED)
     return parser
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from memkit.pytest_plugin.preview import preview
+    from memkit.pytest_plugin.terminal import duration, training_needed
+
+    config, items = _collect(options.given)
+    found = preview(config, items)
+    if not found.claims:
+        raise MemkitError("no claims were found; give the folder that holds them: memkit plan claims")
+
+    def seconds(cohorts: Sequence[Cohort]) -> str:
+        if not cohorts:
+            return "–"
+        known = [found.seconds.get(cohort.training.digest) for cohort in cohorts]
+        if None in known:
+            return "unknown"
+        return duration(sum(len(c.seeds) * s for c, s in zip(cohorts, known, strict=True) if s is not None))
+
+    def runs(cohorts: Sequence[Cohort]) -> int:
+        return sum(len(cohort.seeds) for cohort in cohorts)
+
+    rows = [("claim", "in store", "next", "to train", "CPU", "at most", "CPU")]
+    rows += [
+        (
+            row.planned.claim.id,
+            f"{row.measured} of {len(row.planned.planned)}",
+            f"{len(row.wanted)} seeds" if row.wanted else "verdict",
+            str(runs(row.next)),
+            seconds(row.next),
+            str(runs(row.most)),
+            seconds(row.most),
+        )
+        for row in found.claims
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for name, *cells in rows:
+        print("  ".join([name.ljust(widths[0]), *map(str.rjust, cells, widths[1:])]))
+    print(f"next: {training_needed(found.next, found.seconds)}")
+    print(f"if every claim went on to its last look: {training_needed(found.most, found.seconds)}")
+    print(f"store: {found.store}")
+    return 0
 
 
 def _verdicts(options: argparse.Namespace) -> int:
@@ -159,7 +213,12 @@ def _reproduce(options: argparse.Namespace) -> int:
 
 
 def _register(options: argparse.Namespace) -> int:
-    claims, path = _collect(options.paths)
+    from memkit.pytest_plugin.collection import claim_and_seed
+    from memkit.pytest_plugin.settings import SETTINGS
+
+    config, items = _collect([*options.paths, "--seeds=8"])
+    path = Path(config.stash[SETTINGS].lock)
+    claims = list({pair[0].id: pair[0] for pair in map(claim_and_seed, items) if pair}.values())
     if not claims:
         raise MemkitError("no claims were found; give the folder that holds them: memkit register claims")
     lock = Lock.load(path)
@@ -186,36 +245,30 @@ def _register(options: argparse.Namespace) -> int:
     return 0
 
 
-def _collect(paths: Sequence[str]) -> tuple[list[Claim], Path]:
-    """The claims that pytest finds, and the project's lock."""
+def _collect(arguments: Sequence[str]) -> tuple[pytest.Config, list[pytest.Item]]:
+    """What pytest collects, and its configuration."""
     import pytest
 
-    from memkit.pytest_plugin.collection import claim_and_seed
-    from memkit.pytest_plugin.settings import SETTINGS
-
     class Collected:
-        def __init__(self) -> None:
-            self.claims: dict[str, Claim] = {}
-            self.lock = Path()
+        config: pytest.Config
+        items: list[pytest.Item]
 
         def pytest_collection_finish(self, session: pytest.Session) -> None:
-            self.lock = Path(session.config.stash[SETTINGS].lock)
-            for item in session.items:
-                if pair := claim_and_seed(item):
-                    self.claims[pair[0].id] = pair[0]
+            self.config, self.items = session.config, session.items
 
     found = Collected()
-    arguments = [*paths, "--collect-only", "-q", "-n0", "--seeds=8", *_QUIETLY]
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
-        code = pytest.main(arguments, plugins=[found])
+        code = pytest.main([*arguments, "--collect-only", "-q", "-n0", *_QUIETLY], plugins=[found])
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         print(said.getvalue(), file=sys.stderr)
         raise MemkitError("the claims could not be collected; pytest's reason stands above")
-    return list(found.claims.values()), found.lock
+    return found.config, found.items
 
 
 def _accept(options: argparse.Namespace) -> int:
+    from memkit.training.estimates import recipe_key
+
     evidence = load(options.file)
     for entry in evidence.claims:
         reason = _unacceptable(entry)
@@ -231,6 +284,7 @@ def _accept(options: argparse.Namespace) -> int:
             "digest": e.claim.digest,
             "attempt": e.registration.attempt,
             "expect": e.claim.expect,
+            "arms": {name: {**arm, "recipe": recipe_key(e.claim.arms[name].recipe)} for name, arm in e.arms.items()},
             "cost": dict(e.cost),
             "judgement": e.judgement.to_json(),
             "created": evidence.created,

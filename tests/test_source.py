@@ -146,7 +146,11 @@ def test_installed_packages_and_the_engine_are_passed_over() -> None:
     assert project_modules(["sys", "no.such.module"]) == []
     # Named directly, a module counts wherever it lies; what it imports does not, if it is installed.
     assert project_modules(["json"]) == ["json"]
-    assert project_modules(["memkit.training.trainer"]) == ["memkit.training.streams", "memkit.training.trainer"]
+    assert project_modules(["memkit.training.trainer"]) == [
+        "memkit.training.streams",
+        "memkit.training.trainer",
+        "memkit.training.vmapped",
+    ]
     engine = [
         "memkit",
         "memkit.evidence.verdict",
@@ -154,7 +158,10 @@ def test_installed_packages_and_the_engine_are_passed_over() -> None:
         "memkit.source",
         "memkit.pytest_plugin",
     ]
-    engine += [f"memkit.training.{name}" for name in ("cohorts", "executor", "measurements", "recipe", "store")]
+    engine += [
+        f"memkit.training.{name}"
+        for name in ("cohorts", "estimates", "executor", "measurements", "queue", "recipe", "store")
+    ]
     assert project_modules(engine) == []
 
 
@@ -162,6 +169,7 @@ def test_the_trainer_counts_and_takes_nothing_of_the_engine_along() -> None:
     assert project_modules(["memkit.training.trainer"]) == [
         "memkit.training.streams",
         "memkit.training.trainer",
+        "memkit.training.vmapped",
     ]
 
 

@@ -1,10 +1,15 @@
 """The pytest plugin: the thin adapter between pytest and the engine.
 
 ``settings``     options and where things lie
-``collection``   ``@claim`` → one item a seed; the plan of a run
-``measuring``    the fixtures ``seed``, ``arms``, ``trained``; running a claim's test, or taking its measurement from
-                 the store
-``aggregation``  on the controller: training before the items go out, observations → verdicts → reports
+``collection``   ``@claim`` → one item a seed, in the order of the looks
+``plan``         what a run may do, in plain types
+``dealing``      xdist: items go out one by one, in that order
+``board``        what the controller tells the items that wait for their turn
+``measuring``    the fixtures ``seed``, ``arms``, ``trained``; waiting; running a claim's test, or taking its
+                 measurement from the store
+``training``     the thread that trains, on the controller
+``claim_run``    a claim while it runs: which seeds come next
+``aggregation``  on the controller: opens looks, observations → verdicts → reports
 ``terminal``     progress, the verdict table
 ``page``         columns and plots in pytest-html's page
 
@@ -17,6 +22,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +30,7 @@ import pytest
 from memkit.errors import MemkitError
 from memkit.evidence.claim import claim_of
 from memkit.pytest_plugin import collection, measuring
+from memkit.pytest_plugin.board import Board
 from memkit.pytest_plugin.settings import SETTINGS, Settings
 
 arms = measuring.arms
@@ -39,7 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         metavar="N",
         help="at most so many seeds a claim: 8, 16 or 32; another number reports and decides nothing "
-        "(default: what the claim declares, or 16)",
+        "(default: what the claim declares, or 32; a run stops at the verdict)",
     )
     group.addoption("--headline", action="store_true", help="only the claims that are marked headline=True")
     group.addoption(
@@ -90,14 +97,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "default::memkit.errors.MemkitWarning")
     settings = Settings.of(config)
     config.stash[SETTINGS] = settings
+    config.stash[measuring.BOARD] = Board(Path(settings.exchange) / "board.jsonl" if settings.exchange else None)
+    config.pluginmanager.register(_Reporting(), "memkit-reporting")
     if not hasattr(config, "workerinput"):
         from memkit.pytest_plugin.aggregation import Aggregator
 
-        config.pluginmanager.register(Aggregator(config, settings), "memkit-aggregator")
+        aggregator = Aggregator(config, settings)
+        config.pluginmanager.register(aggregator, "memkit-aggregator")
         if config.pluginmanager.hasplugin("html"):
             from memkit.pytest_plugin.page import Page
 
-            config.pluginmanager.register(Page(), "memkit-page")
+            config.pluginmanager.register(Page(aggregator), "memkit-page")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -136,6 +146,27 @@ def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> None:
     claim = claim_of(obj)
     if claim is not None and not collector.funcnamefilter(name):
         raise MemkitError(f"claim {claim.id!r}: pytest collects no function called {name}(); call it test_{name}()")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    pair = collection.claim_and_seed(item)
+    if pair is not None and not item.config.option.setupplan:
+        aggregator: Any = item.config.pluginmanager.get_plugin("memkit-aggregator")
+        claim, seed = pair
+        measuring.await_turn(item, claim, seed, meanwhile=aggregator.meanwhile if aggregator else lambda: None)
+    return (yield)
+
+
+class _Reporting:
+    """A plugin of its own, for a module has only one hook of a name."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+        if measuring.REPORT not in item.stash:
+            return None
+        measuring.report_only(item, nextitem)
+        return True
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

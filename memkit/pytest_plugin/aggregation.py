@@ -1,15 +1,16 @@
-"""Aggregation, on the controller: trains what is missing, gathers the observations, and emits the verdicts.
+"""Aggregation, on the controller: opens the seeds of a claim look by look, has their models trained, gathers the
+observations, and emits the verdicts.
 
-A verdict is a test report of its own, ``…::test_x[verdict]``, emitted when the last seed of its claim is in, and for
-claims that are cut short at the end of the run; so the exit code, JUnit, pytest-html and ``-r`` all see it.
+A verdict is a test report of its own, ``…::test_x[verdict]``, emitted as soon as the claim is decided, and for claims
+that are cut short at the end of the run; so the exit code, JUnit, pytest-html and ``-r`` all see it.
 """
 
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,19 @@ import pytest
 
 from memkit.evidence.evidence import ClaimEvidence, Evidence
 from memkit.evidence.files import check_writable, write_all
-from memkit.evidence.gate import Gate, gate
-from memkit.evidence.verdict import judge
 from memkit.pytest_plugin import terminal
-from memkit.pytest_plugin.collection import PLAN, PlannedClaim, RunPlan
-from memkit.pytest_plugin.measuring import PROPERTY, Measurement
+from memkit.pytest_plugin.board import Run
+from memkit.pytest_plugin.claim_run import ClaimRun
+from memkit.pytest_plugin.collection import PLAN
+from memkit.pytest_plugin.measuring import BOARD, PROPERTY, Measurement
+from memkit.pytest_plugin.plan import RunPlan
+from memkit.pytest_plugin.provenance import provenance
 from memkit.pytest_plugin.settings import Settings
+from memkit.pytest_plugin.training import TrainingThread
+from memkit.training.cohorts import Cohort
+from memkit.training.estimates import seconds_per_seed
+from memkit.training.executor import LocalExecutor, Result
+from memkit.training.queue import TrainingQueue
 
 
 class Aggregator:
@@ -32,16 +40,18 @@ class Aggregator:
     def __init__(self, config: pytest.Config, settings: Settings) -> None:
         self.config = config
         self.settings = settings
+        self.board = config.stash[BOARD]
+        self.line = terminal.ProgressLine(config)
         self.plan: RunPlan | None = None
-        self.measurements: dict[str, dict[int, Measurement]] = {}
-        self.failures: dict[str, dict[int, str]] = {}
-        self.skipped: dict[str, dict[int, str]] = {}
-        self.waiting: dict[str, set[int]] = {}
+        self.thread: TrainingThread | None = None
+        self.dealer: Any = None
+        self.adaptive = True
+        self.queued: set[Run] = set()
+        self.running: dict[str, ClaimRun] = {}
         self.claims: dict[str, ClaimEvidence] = {}
-        self.nodes: dict[str, tuple[PlannedClaim, int]] = {}
+        self.nodes: dict[str, tuple[str, int]] = {}
         self.written: list[Path] = []
         self.problems: list[str] = []
-        self.training_failed: list[str] = []
 
     # --- the plan ---------------------------------------------------------------------------------------------
 
@@ -50,9 +60,21 @@ class Aggregator:
         """xdist: hand the settings to a worker."""
         node.workerinput["memkit"] = self.settings.to_worker()
 
+    @pytest.hookimpl(optionalhook=True, wrapper=True)
+    def pytest_xdist_make_scheduler(self) -> Generator[None, Any, Any]:
+        """xdist: deal the items of claims look by look, where every item goes to one worker."""
+        from memkit.pytest_plugin.dealing import Dealer, can_deal_for
+
+        chosen = yield
+        if not can_deal_for(chosen):
+            self.adaptive = False
+            return chosen
+        self.dealer = Dealer(self.config, chosen, lambda: self.plan is not None and self.plan.ordered)
+        return self.dealer
+
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: Any) -> None:
-        """xdist: the first worker that has collected knows the plan; train before any item goes out."""
+        """xdist: the first worker that has collected knows the plan."""
         if self.plan is None:
             file = Path(self.settings.exchange) / f"plan-{node.workerinput['workerid']}.json"
             if file.is_file():
@@ -71,124 +93,180 @@ class Aggregator:
         option = self.config.option
         stopped = session.testsfailed and not option.continue_on_collection_errors
         try:
-            if PLAN in self.config.stash and not option.collectonly and not stopped:
+            if PLAN in self.config.stash and not option.collectonly and not option.setupplan and not stopped:
                 self._begin(self.config.stash[PLAN])
             return (yield)
         finally:
             # -x, --maxfail and Ctrl-C leave the loop by an exception: what came in still gets its verdict.
-            for claim_id in list(self.waiting):
-                self._conclude(claim_id)
+            if self.thread is not None:
+                self.thread.end()
+            for run in list(self.running.values()):
+                self._conclude(run)
+            self.line.clear()
             self._write()
+            if self.thread is not None and self.thread.error is not None:
+                raise self.thread.error
 
     def _begin(self, plan: RunPlan) -> None:
         with self.settings.refusing():
             check_writable(Path(self.settings.evidence))
         self.plan = plan
+        self.adaptive &= plan.ordered
         for planned in plan.claims:
-            self.waiting[planned.claim.id] = set(planned.selected)
-            for seed in planned.planned:
-                self.nodes[f"{planned.nodeid}[{seed}]"] = (planned, seed)
-        terminal.announce(self.config, plan, self.settings)
-        if plan.cohorts:
-            from memkit.training.executor import LocalExecutor
-
-            executor = LocalExecutor(workers=self._workers(), device=self.settings.device, files=plan.files)
-            with terminal.ProgressLine(self.config) as line:
-                executor.train(plan.cohorts, self.settings.open_store(), line.update)
-            self.training_failed = line.errors
+            self.running[planned.claim.id] = ClaimRun(planned)
+            self.nodes |= {f"{planned.nodeid}[{seed}]": (planned.claim.id, seed) for seed in planned.planned}
+        store = self.settings.open_store()
+        seconds = seconds_per_seed(plan.trainings.values(), store, self.config.rootpath / "reports" / "accepted.json")
+        executor = LocalExecutor(self._workers(), device=self.settings.device, files=plan.files)
+        queue = TrainingQueue(executor, store, seconds=seconds, ended=self._trained)
+        self.thread = TrainingThread(queue, self.board, self._tick)
+        first = [(run, run.next_seeds(adaptive=self.adaptive)) for run in self.running.values()]
+        cohorts = self._cohorts(first)
+        terminal.announce(self.config, plan, cohorts, seconds, self.settings, adaptive=self.adaptive)
+        self._open(first, cohorts)
+        self.thread.start()
 
     def _workers(self) -> int:
         """As many training processes as test workers, or one a core without xdist."""
         tx = getattr(self.config.option, "tx", None) or []
         return len(tx)
 
+    # --- training ---------------------------------------------------------------------------------------------
+
+    def _cohorts(self, openings: Iterable[tuple[ClaimRun, Iterable[int]]]) -> list[Cohort]:
+        """What these seeds need trained, and nobody has been asked to train yet."""
+        assert self.plan is not None
+        wanted = [(run.planned, seeds) for run, seeds in openings]
+        cohorts = self.plan.cohorts(wanted, self.settings.open_store(), fresh=self.settings.fresh)
+        asked = (
+            replace(c, seeds=tuple(s for s in c.seeds if (c.training.digest, s) not in self.queued)) for c in cohorts
+        )
+        return [cohort for cohort in asked if cohort.seeds]
+
+    def _open(self, openings: Sequence[tuple[ClaimRun, Sequence[int]]], cohorts: Sequence[Cohort]) -> None:
+        """Let seeds be measured, once their models are trained."""
+        assert self.thread is not None
+        for run, seeds in openings:
+            run.opened |= set(seeds)
+            run.waiting |= set(seeds)
+            self.board.open(run.planned.claim.id, seeds, cohorts)
+            self.queued.update(*(cohort.runs for cohort in cohorts))
+            # On the board before it is begun with, or it might end there before it is known to be pending.
+            self.thread.queue.add(cohorts)
+            cohorts = ()
+
+    def _trained(self, cohort: Cohort, result: Result) -> None:
+        self.board.trained(cohort, result)
+        if result.kind == "failed":
+            self.problems.append(f"training failed: {cohort}: {result.reason}")
+        elif result.kind == "unloadable":
+            self.problems.append(f"trained in their tests, one by one: {cohort}: {result.reason}")
+
+    def _tick(self) -> None:
+        """In the training thread: show how far it is, and see that nobody waits for what will not come."""
+        assert self.thread is not None
+        session: Any = self.config.pluginmanager.get_plugin("dsession")
+        if session is not None:  # without workers the main thread prints, while it waits; tests' output is captured
+            self.line.show(self.thread.queue)
+            # Items are left, and the workers that died have not been replaced.
+            dealer = self.dealer
+            stranded = dealer is not None and dealer.left and (session.shuttingdown or dealer.differs)
+            if (session.shouldstop or stranded) and not self.board.closed:
+                self.board.closed = "the run was stopped"
+                self.board.close(self.board.closed)
+
+    def meanwhile(self) -> None:
+        """While an item waits for its turn in this process."""
+        if self.thread is not None:
+            self.line.show(self.thread.queue)
+
     # --- what comes in ----------------------------------------------------------------------------------------
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logstart(self) -> Generator[None, object, object]:
+        with self.line.lock:
+            self.line.clear()
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logfinish(self) -> Generator[None, object, object]:
+        with self.line.lock:
+            self.line.clear()
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, object]:
+        with self.line.lock:
+            self.line.clear()
+            result = yield
+            claim_id, seed = self._node(report)
+            run = self.running.get(claim_id)
+            if run is not None and seed in run.waiting and not self.board.closed:
+                self._take(run, seed, report)
+            return result
+
+    def _node(self, report: pytest.TestReport) -> tuple[str, int]:
+        """The claim and seed that a report is of; ("", 0) for other tests."""
         # `--dist loadgroup` appends the group to the node id.
-        found = self.nodes.get(report.nodeid[: report.nodeid.rfind("]") + 1])
-        if found is None:
-            return
-        planned, seed = found
-        claim_id = planned.claim.id
+        return self.nodes.get(report.nodeid[: report.nodeid.rfind("]") + 1], ("", 0))
+
+    def _take(self, run: ClaimRun, seed: int, report: pytest.TestReport) -> None:
         if report.failed:
-            self.failures.setdefault(claim_id, {}).setdefault(seed, _reason(report))
-            self.measurements.get(claim_id, {}).pop(seed, None)
+            run.failures.setdefault(seed, _reason(report))
         elif report.skipped:
-            self.skipped.setdefault(claim_id, {})[seed] = _skip_reason(report)
+            run.skipped[seed] = _skip_reason(report)
         elif report.when == "call" and report.passed:
             properties = dict(report.user_properties)
             if PROPERTY in properties:
-                data = json.loads(str(properties[PROPERTY]))
-                self.measurements.setdefault(claim_id, {})[seed] = Measurement.from_json(data)
+                run.measurements[seed] = Measurement.from_json(json.loads(str(properties[PROPERTY])))
         # "???" is what xdist reports for a test whose worker died.
-        if report.when in ("teardown", "???") and claim_id in self.waiting:
-            self.waiting[claim_id].discard(seed)
-            if not self.waiting[claim_id]:
-                self._conclude(claim_id)
+        if report.when in ("teardown", "???"):
+            run.waiting.discard(seed)
+            if not run.waiting:
+                self._advance(run)
 
-    def _conclude(self, claim_id: str) -> None:
-        """Judge a claim, and emit its verdict as a test report."""
-        del self.waiting[claim_id]
-        assert self.plan is not None
-        planned = next(p for p in self.plan.claims if p.claim.id == claim_id)
+    def _advance(self, run: ClaimRun) -> None:
+        """All seeds that were opened are in: open those of the next look, or come to the verdict."""
         try:
-            entry = self._evidence(planned)
+            seeds = run.next_seeds(adaptive=self.adaptive)
+        except Exception:  # it cannot be judged, as the verdict will say
+            seeds = []
+        if seeds:
+            openings = [(run, seeds)]
+            self._open(openings, self._cohorts(openings))
+        else:
+            self._conclude(run)
+
+    def _conclude(self, run: ClaimRun) -> None:
+        """Judge a claim, and emit its verdict as a test report."""
+        planned = run.planned
+        claim_id, gated = planned.claim.id, self.settings.gate == "verdict"
+        del self.running[claim_id]
+        try:
+            entry = run.evidence(gated=gated)
         except Exception as error:  # one claim that cannot be judged must not take the others' verdicts with it
-            everything = dict.fromkeys(planned.selected, f"the claim could not be judged: {error}")
-            self.failures[claim_id] = everything
-            entry = self._evidence(planned)
+            run.failures = dict.fromkeys(planned.selected, f"the claim could not be judged: {error}")
+            entry = run.evidence(gated=gated)
         self.claims[claim_id] = entry
+        if set(planned.selected) - run.opened:
+            self.board.settle(claim_id, run.settled(entry.judgement))
         session: Any = self.config.pluginmanager.get_plugin("session")
         if session is not None:
             session.testscollected += 1  # or the terminal counts beyond 100 %
         for report in terminal.verdict_reports(entry, planned.location):
             self.config.hook.pytest_runtest_logreport(report=report)
 
-    def _evidence(self, planned: PlannedClaim) -> ClaimEvidence:
-        claim = planned.claim
-        measured = self.measurements.get(claim.id, {})
-        failures = dict(self.failures.get(claim.id, {}))
-        skipped = self.skipped.get(claim.id, {})
-        # A claim may be skipped whole, where its data are missing, say; but nobody picks its seeds.
-        whole = set(skipped) >= set(planned.selected)
-        if not whole:
-            failures |= skipped
-        observations = tuple(
-            o for seed in planned.planned if seed in measured and seed not in failures
-            for o in measured[seed].observations
-        )  # fmt: skip
-        registration = planned.registration
-        judgement = judge(claim, observations, planned=planned.planned, development=registration.development)
-        used = [measured[seed] for seed in planned.planned if seed in measured and seed not in failures]
-        result = gate(
-            claim,
-            judgement,
-            registration=registration,
-            failures=failures,
-            enabled=self.settings.gate == "verdict",
-        )
-        if whole and not failures:
-            result = Gate("skipped", f"INCOMPLETE: {next(iter(skipped.values()))}")
-        return ClaimEvidence(
-            claim=claim,
-            nodeid=planned.nodeid,
-            registration=registration,
-            planned=planned.planned,
-            observations=observations,
-            judgement=judgement,
-            gate=result,
-            failures=failures,
-            arms=_arms(used),
-            cost=_cost(used),
-        )
+    def unneeded(self, report: pytest.TestReport) -> bool:
+        """Whether a report is that of a seed that was skipped, its claim having been settled without it."""
+        claim_id, seed = self._node(report)
+        entry = self.claims.get(claim_id)
+        return report.skipped and entry is not None and seed not in (*entry.seen, *entry.failures)
 
     # --- what goes out ----------------------------------------------------------------------------------------
 
     def _write(self) -> None:
         # A run that was refused, or that measured nothing, leaves the evidence of the last one alone.
-        if not (self.claims and (self.measurements or self.failures)) or self.settings.refused():
+        if not any(e.observations or e.failures for e in self.claims.values()) or self.settings.refused():
             return
         evidence = Evidence(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -196,16 +274,15 @@ class Aggregator:
             claims=tuple(self.in_order()),
         )
         try:
-            self.written, self.problems = write_all(evidence, Path(self.settings.evidence))
+            self.written, problems = write_all(evidence, Path(self.settings.evidence))
+            self.problems += problems
         except OSError as error:  # the disk is full, say
             self.settings.refuse(f"the evidence could not be written to {self.settings.evidence} ({error.strerror})")
 
     def in_order(self) -> list[ClaimEvidence]:
-        """What is judged so far: by study, its headline claims first, else as they stand in the files."""
-        order = [planned.claim.id for planned in self.plan.claims] if self.plan else []
-        entries = [self.claims[claim_id] for claim_id in order if claim_id in self.claims]
-        studies = list(dict.fromkeys(entry.claim.study for entry in entries))
-        return sorted(entries, key=lambda entry: (studies.index(entry.claim.study), not entry.claim.headline))
+        """The claims as they stand in the suite."""
+        order = [planned.claim.id for planned in self.plan.claims] if self.plan is not None else []
+        return sorted(self.claims.values(), key=lambda entry: order.index(entry.claim.id))
 
     @pytest.hookimpl(trylast=True)  # after pytest has noted what failed
     def pytest_sessionfinish(self) -> None:
@@ -223,7 +300,7 @@ class Aggregator:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self.claims and self.plan is not None:
-            terminal.summarise(terminalreporter, self.in_order(), self.written, [*self.training_failed, *self.problems])
+            terminal.summarise(terminalreporter, self.in_order(), self.written, self.problems)
 
 
 def _reason(report: pytest.TestReport) -> str:
@@ -240,65 +317,3 @@ def _skip_reason(report: pytest.TestReport) -> str:
         return f"xfail: {report.wasxfail}"
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
     return f"skipped: {reason.removeprefix('Skipped: ')}"
-
-
-def _arms(measurements: list[Measurement]) -> dict[str, dict[str, Any]]:
-    arms: dict[str, dict[str, Any]] = {}
-    for measurement in measurements:
-        for name, arm in measurement.arms.items():
-            entry = arms.setdefault(
-                name,
-                {
-                    "digest": arm["digest"],
-                    "parameters": arm["parameters"],
-                    "steps": arm["steps"],
-                    "diverged": 0,
-                },
-            )
-            entry["diverged"] += bool(arm["diverged"])
-    return arms
-
-
-def _cost(measurements: list[Measurement]) -> dict[str, float]:
-    training = sum(arm["cpu_seconds"] for m in measurements for arm in m.arms.values())
-    return {
-        "trained": round(training, 1),
-        "measured": round(sum(m.cpu_seconds for m in measurements), 1),
-        "reused": round(sum(m.reused for m in measurements) / max(1, len(measurements)), 3),
-    }
-
-
-def provenance(config: pytest.Config, settings: Settings) -> dict[str, Any]:
-    """Where and how the evidence was made."""
-    import hashlib
-    import platform
-    from importlib.metadata import PackageNotFoundError, version
-
-    versions: dict[str, str] = {"memkit": version("memkit-claims"), "python": platform.python_version()}
-    for name in ("numpy", "scipy", "torch", "pytest"):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    lock = Path(settings.lock)
-    commit = _git(config.rootpath, "rev-parse", "HEAD")
-    changes = _git(config.rootpath, "status", "--porcelain")
-    return {
-        **versions,
-        "platform": platform.platform(),
-        "device": settings.device,
-        "command": " ".join(["pytest", *config.invocation_params.args]),
-        "commit": commit,
-        "dirty": bool(changes) if commit else None,
-        "lock": hashlib.sha256(lock.read_bytes()).hexdigest()[:32] if lock.is_file() else None,
-        "seeds": settings.seeds or "as each claim declares",
-        "gate": settings.gate,
-    }
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()

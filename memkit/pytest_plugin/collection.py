@@ -5,96 +5,23 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from memkit.errors import MemkitError
 from memkit.evidence.claim import Claim, claim_of
-from memkit.evidence.registration import Lock, Registration
-from memkit.pytest_plugin.measuring import STORED, use_stored
+from memkit.evidence.registration import Lock
+from memkit.pytest_plugin.measuring import key_of
+from memkit.pytest_plugin.plan import PlannedClaim, RunPlan
 from memkit.pytest_plugin.settings import SETTINGS
-from memkit.training.cohorts import Cohort, plan
+from memkit.statistics import LOOKS
+from memkit.training.cohorts import Training
 
-PLAN = pytest.StashKey["RunPlan"]()
+PLAN = pytest.StashKey[RunPlan]()
 _LOCK = pytest.StashKey[Lock]()
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedClaim:
-    """A claim of this run.
-
-    Attributes:
-        nodeid: of its test, without the seed.
-        location: file, line and name, for reports.
-        planned: the seeds that ``--seeds`` asks for, in the order of the looks.
-        selected: those that will run; fewer with ``-k``, ``--lf`` or a node id.
-    """
-
-    claim: Claim
-    nodeid: str
-    location: tuple[str, int | None, str]
-    registration: Registration
-    planned: tuple[int, ...]
-    selected: tuple[int, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain types."""
-        registration = self.registration
-        return {
-            "claim": self.claim.to_json(),
-            "nodeid": self.nodeid,
-            "location": list(self.location),
-            "registration": [registration.status, registration.attempt, registration.first_seed],
-            "planned": list(self.planned),
-            "selected": list(self.selected),
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> PlannedClaim:
-        """What :meth:`to_json` wrote."""
-        status, attempt, first = data["registration"]
-        path, line, name = data["location"]
-        return cls(
-            claim=Claim.from_json(data["claim"]),
-            nodeid=data["nodeid"],
-            location=(path, line, name),
-            registration=Registration(status=status, attempt=attempt, first_seed=first),
-            planned=tuple(data["planned"]),
-            selected=tuple(data["selected"]),
-        )
-
-
-@dataclass(frozen=True)
-class RunPlan:
-    """What a run will do: the claims, the cohorts that have to be trained first, and where their modules lie."""
-
-    claims: tuple[PlannedClaim, ...]
-    cohorts: tuple[Cohort, ...]
-    files: Mapping[str, str]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain types."""
-        return {
-            "claims": [claim.to_json() for claim in self.claims],
-            "cohorts": [[c.digest, c.recipe, list(c.seeds), c.summary, c.steps] for c in self.cohorts],
-            "files": dict(self.files),
-            "path": sys.path,
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> RunPlan:
-        """What :meth:`to_json` wrote."""
-        return cls(
-            tuple(PlannedClaim.from_json(claim) for claim in data["claims"]),
-            tuple(
-                Cohort(d, recipe, tuple(seeds), summary, steps) for d, recipe, seeds, summary, steps in data["cohorts"]
-            ),
-            data["files"],
-        )
+_PLANNED = pytest.StashKey[dict[str, tuple[int, ...]]]()
 
 
 def lock_of(config: pytest.Config) -> Lock:
@@ -117,10 +44,13 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
 
 
 def planned_seeds(config: pytest.Config, claim: Claim) -> tuple[int, ...]:
-    """The seeds of a claim in this run."""
-    settings = config.stash[SETTINGS]
-    registration = lock_of(config).registration(claim, development=settings.development)
-    return registration.seeds(claim.planned(settings.seeds))
+    """The most seeds that a claim may use in this run, in the order of the looks."""
+    known = config.stash.setdefault(_PLANNED, {})
+    if claim.id not in known:
+        settings = config.stash[SETTINGS]
+        registration = lock_of(config).registration(claim, development=settings.development)
+        known[claim.id] = registration.seeds(claim.planned(settings.seeds))
+    return known[claim.id]
 
 
 def claim_and_seed(item: pytest.Item) -> tuple[Claim, int] | None:
@@ -131,9 +61,10 @@ def claim_and_seed(item: pytest.Item) -> tuple[Claim, int] | None:
 
 
 def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Check the claims, drop what ``--headline`` leaves out, order by seed, and swap in stored measurements.
+    """Check the claims, drop what ``--headline`` leaves out, and order by look.
 
-    Seed-major order: all claims reach their first look before any goes on. Other tests keep their places before.
+    All claims reach their first look before any goes on, and within a look one claim follows another, so that the
+    first verdicts come early. Other tests keep their places before.
     """
     settings = config.stash[SETTINGS]
     owners: dict[str, str] = {}
@@ -159,18 +90,12 @@ def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
         if settings.headline and not claim.headline:
             dropped.append(item)
             continue
-        ours.append((planned_seeds(config, claim).index(seed), position, item))
+        ours.append((_look(planned_seeds(config, claim).index(seed)), position, item))
     if dropped:
         config.hook.pytest_deselected(items=dropped)
-    store = settings.open_store()
     if ours and not config.option.collectonly:
-        store.prepare()
-    ordered = [item for _, _, item in sorted(ours, key=lambda entry: entry[:2])]
-    if not settings.fresh and not config.option.collectonly:
-        for item in ordered:
-            if pair := claim_and_seed(item):
-                use_stored(item, *pair, store)
-    items[:] = others + ordered
+        settings.open_store().prepare()
+    items[:] = others + [item for _, _, item in sorted(ours, key=lambda entry: entry[:2])]
 
 
 def check_training(device: str, claim: str) -> None:
@@ -197,6 +122,11 @@ def base_nodeid(nodeid: str) -> str:
     return nodeid[: nodeid.rindex("[")]
 
 
+def _look(position: int) -> int:
+    """At which look a seed comes in, counted from 0, by its place among the planned ones."""
+    return sum(look.n <= position for look in LOOKS)
+
+
 def hand_over_plan(session: pytest.Session) -> None:
     """Make the plan of the run; a worker leaves it for the controller."""
     config = session.config
@@ -207,44 +137,51 @@ def hand_over_plan(session: pytest.Session) -> None:
     if hasattr(config, "workerinput"):
         worker = config.workerinput["workerid"]
         file = Path(settings.exchange) / f"plan-{worker}.json"
-        file.write_text(json.dumps(made.to_json()), encoding="utf-8")
+        file.write_text(json.dumps({**made.to_json(), "path": sys.path}), encoding="utf-8")
     else:
         config.stash[PLAN] = made
 
 
 def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
-    """The claims among the items, and the cohorts that their items need and the store lacks."""
+    """The claims among the items, and what their arms are trained by."""
     settings = config.stash[SETTINGS]
     lock = lock_of(config)
-    found: dict[str, tuple[Claim, str, tuple[str, int | None, str], list[int]]] = {}
-    wanted: list[tuple[Any, list[int]]] = []
-    files: dict[str, str] = {}
+    found: dict[str, tuple[Claim, pytest.Item]] = {}
+    selected: dict[str, list[int]] = {}
+    looks: list[int] = []
     for item in items:
         pair = claim_and_seed(item)
         if pair is None:
             continue
         claim, seed = pair
+        found.setdefault(claim.id, (claim, item))
+        selected.setdefault(claim.id, []).append(seed)
+        looks.append(_look(planned_seeds(config, claim).index(seed)))
+    trainings: dict[str, Training] = {}
+    files: dict[str, str] = {}
+    claims = []
+    for claim, item in found.values():
+        recipes = [arm.recipe for arm in claim.arms.values() if arm.recipe is not None]
+        for recipe in recipes:
+            if recipe.digest not in trainings:
+                trainings[recipe.digest] = Training.of(recipe)
+                files |= {name: str(getattr(sys.modules.get(name), "__file__", "")) for name in recipe.modules}
         path, line, name = item.location
-        entry = found.setdefault(claim.id, (claim, base_nodeid(item.nodeid), (path, line, base_nodeid(name)), []))
-        entry[3].append(seed)
-        if STORED not in item.stash:  # its measurement is not in the store, so its models are needed
-            for arm in claim.arms.values():
-                if arm.recipe is not None:
-                    wanted.append((arm.recipe, [seed]))
-                    for module in arm.recipe.modules:
-                        files[module] = str(getattr(sys.modules.get(module), "__file__", ""))
-    claims = tuple(
-        PlannedClaim(
-            claim=claim,
-            nodeid=nodeid,
-            location=location,
-            registration=lock.registration(claim, development=settings.development),
-            planned=planned_seeds(config, claim),
-            selected=tuple(sorted(seeds)),
+        claims.append(
+            PlannedClaim(
+                claim=claim,
+                nodeid=base_nodeid(item.nodeid),
+                location=(path, line, base_nodeid(name)),
+                registration=lock.registration(claim, development=settings.development),
+                planned=planned_seeds(config, claim),
+                selected=tuple(selected[claim.id]),
+                key=key_of(item, claim),
+                recipes=tuple(dict.fromkeys(recipe.digest for recipe in recipes)),
+            )
         )
-        for claim, nodeid, location, seeds in found.values()
-    )
-    cohorts = plan(wanted, settings.open_store()) if wanted else []
-    if cohorts and not config.option.collectonly:
-        check_training(settings.device, next(claim.claim.id for claim in claims))
-    return RunPlan(claims, tuple(cohorts), files)
+    ordered = looks == sorted(looks)
+    made = RunPlan(claims=tuple(claims), trainings=trainings, files=files, ordered=ordered)
+    trained = next((p.claim.id for p in claims if p.recipes), None)
+    if trained is not None and not config.option.collectonly:
+        check_training(settings.device, trained)
+    return made

@@ -5,16 +5,18 @@ from __future__ import annotations
 import functools
 import json
 import time
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from memkit.errors import MemkitError
+from memkit.errors import MemkitError, MemkitWarning
 from memkit.evidence.claim import Claim, claim_of
 from memkit.evidence.observation import Observation, observe
+from memkit.pytest_plugin.board import Board
 from memkit.pytest_plugin.settings import SETTINGS, Settings
 from memkit.source import source_digest
 from memkit.training.cohorts import obtain
@@ -22,10 +24,15 @@ from memkit.training.measurements import load_measurement, measurement_key, save
 from memkit.training.store import Store
 
 PROPERTY = "memkit.measurement"
-STORED = pytest.StashKey[bool]()
+BOARD = pytest.StashKey[Board]()
+REPORT = pytest.StashKey[pytest.TestReport]()
+"""What an item reports without being run."""
 _RUNS = pytest.StashKey[dict[str, Any]]()
 _MEASURED = pytest.StashKey[tuple[str, "Measurement"]]()
+_WARNINGS = pytest.StashKey[list[str]]()
+_KEYS = pytest.StashKey[dict[str, str]]()
 _SOURCES = pytest.StashKey[dict[tuple[Any, ...], str]]()
+_PATIENCE = 0.05  # seconds between two looks at the board
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +94,12 @@ def trained(request: pytest.FixtureRequest, seed: int) -> Mapping[str, Any]:
         raise pytest.UsageError(f"{request.node.nodeid}: `arms` and `trained` are for tests under @claim")
     settings = request.config.stash[SETTINGS]
     store = settings.open_store()
+    failed = request.config.stash[BOARD].failed
     runs = {}
     for name, arm in claim.arms.items():
         if arm.recipe is not None:
+            if reason := failed.get((arm.recipe.digest, seed)):
+                pytest.fail(f"{reason}\n(while the arm {name!r} was trained on seed {seed})", pytrace=False)
             runs[name] = obtain(arm.recipe, arm.recipe.digest, seed, store, device=settings.device)
     request.node.stash[_RUNS] = runs
     return runs
@@ -118,6 +128,8 @@ def call(item: pytest.Function) -> bool | None:
     if claim is None:
         return None
     seed: int = item.callspec.params["seed"]  # type: ignore[assignment]
+    for text in item.stash.get(_WARNINGS, ()):
+        warnings.warn(text, MemkitWarning, stacklevel=1)
     started = time.process_time()
     returned = item.obj(**{name: item.funcargs[name] for name in item._fixtureinfo.argnames})
     seconds = time.process_time() - started
@@ -140,7 +152,7 @@ def call(item: pytest.Function) -> bool | None:
         },
         cpu_seconds=round(seconds, 3),
     )
-    item.stash[_MEASURED] = (_key(item, claim, seed), measurement)
+    item.stash[_MEASURED] = (key_of(item, claim), measurement)
     item.user_properties.append(measurement.to_property())
     return True
 
@@ -150,31 +162,95 @@ def keep(item: pytest.Item) -> None:
     found = item.stash.get(_MEASURED, None)
     if found is not None:
         key, measurement = found
-        save_measurement(item.config.stash[SETTINGS].open_store(), key, measurement.to_json())
+        save_measurement(item.config.stash[SETTINGS].open_store(), key, measurement.seed, measurement.to_json())
 
 
-def use_stored(item: pytest.Item, claim: Claim, seed: int, store: Store) -> None:
-    """Let an item report the measurement in the store, if there is one, and run nothing."""
-    key = _key(item, claim, seed)
-    data = load_measurement(store, key)
+def stored_measurement(key: str, claim: Claim, seed: int, store: Store) -> Measurement | None:
+    """The measurement of a seed in the store, if there is one."""
+    data = load_measurement(store, key, seed)
     if data is None:
-        return
+        return None
     try:
         measurement = Measurement.from_json(data, reused=True)
-        if (measurement.claim, measurement.seed) != (claim.id, seed):
-            return
     except (KeyError, TypeError, ValueError, AttributeError):
-        return  # of another version; it is measured again
-
-    def report() -> None:
-        item.user_properties.append(measurement.to_property())
-
-    item.stash[STORED] = True
-    item.setup = lambda: None  # type: ignore[method-assign]
-    item.runtest = report  # type: ignore[method-assign]
+        return None  # of another version; it is measured again
+    return measurement if (measurement.claim, measurement.seed) == (claim.id, seed) else None
 
 
-def _key(item: Any, claim: Claim, seed: int) -> str:
+def await_turn(item: pytest.Item, claim: Claim, seed: int, *, meanwhile: Callable[[], None]) -> None:
+    """Wait until an item may run, or need not: then its report is in the item's stash under ``REPORT``.
+
+    Seeds of a later look wait for the verdict of the earlier one, and then for their models, unless their
+    measurement is in the store.
+
+    Args:
+        meanwhile: called while it waits.
+    """
+    board = item.config.stash[BOARD]
+    runs = {(arm.recipe.digest, seed) for arm in claim.arms.values() if arm.recipe is not None}
+    looked = item.config.stash[SETTINGS].fresh
+    while True:
+        board.refresh()
+        if reason := board.settled.get(claim.id) or board.closed:
+            path, line, _ = item.location
+            # As pytest counts lines in the reasons for skipping.
+            item.stash[REPORT] = _report(item, "setup", "skipped", (path, (line or 0) + 1, f"Skipped: {reason}"))
+            return
+        if seed in board.opened.get(claim.id, ()):
+            if not looked:
+                looked = True
+                store = item.config.stash[SETTINGS].open_store()
+                with warnings.catch_warnings(record=True) as caught:
+                    warnings.simplefilter("always")
+                    measurement = stored_measurement(key_of(item, claim), claim, seed, store)
+                item.stash[_WARNINGS] = [str(warning.message) for warning in caught]  # told when the test runs
+                if measurement is not None:
+                    item.user_properties.append(measurement.to_property())
+                    item.stash[REPORT] = _report(item, "call", "passed")
+                    return
+            if not runs & board.pending:
+                return
+        meanwhile()
+        time.sleep(_PATIENCE)
+
+
+def report_only(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Report for an item what stands in its stash, and run nothing."""
+    hook, report, state = item.ihook, item.stash[REPORT], item.session._setupstate
+    hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    hook.pytest_runtest_logreport(report=report)
+    teardown = None if report.skipped else _report(item, "teardown", "passed")
+    if state.stack:  # what earlier items have set up, in their module, say, and the next item has no use for
+        call = pytest.CallInfo.from_call(lambda: state.teardown_exact(nextitem), when="teardown")
+        if call.excinfo is not None:
+            teardown = hook.pytest_runtest_makereport(item=item, call=call)
+    if teardown is not None:
+        hook.pytest_runtest_logreport(report=teardown)
+    hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+
+
+def _report(item: pytest.Item, when: Any, outcome: Any, longrepr: Any = None) -> pytest.TestReport:
+    return pytest.TestReport(
+        nodeid=item.nodeid,
+        location=item.location,
+        keywords={},
+        outcome=outcome,
+        longrepr=longrepr,
+        when=when,
+        user_properties=item.user_properties,
+    )
+
+
+def key_of(item: Any, claim: Claim) -> str:
+    """The key of a claim's measurements, computed once a run."""
+    known = item.config.stash.setdefault(_KEYS, {})
+    if claim.id not in known:
+        known[claim.id] = _make_key(item, claim)
+    key: str = known[claim.id]
+    return key
+
+
+def _make_key(item: Any, claim: Claim) -> str:
     settings: Settings = item.config.stash[SETTINGS]
     functions = {definition.func for group in item._fixtureinfo.name2fixturedefs.values() for definition in group}
     functions |= {arm.intervention for arm in claim.arms.values() if callable(arm.intervention)}
@@ -190,7 +266,6 @@ def _key(item: Any, claim: Claim, seed: int) -> str:
     return measurement_key(
         {
             "claim": claim.digest,
-            "seed": seed,
             "arms": recipes,
             "source": _source(item.config, tuple(sorted(modules)), tuple(sorted(files))),
             "device": settings.device,

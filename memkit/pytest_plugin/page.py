@@ -9,13 +9,17 @@ import pytest
 
 from memkit.evidence.evidence import ClaimEvidence
 from memkit.evidence.reports.forest import forest_svg
+from memkit.pytest_plugin.aggregation import Aggregator
 from memkit.pytest_plugin.measuring import PROPERTY
 
 _INK = "color: #222"  # pytest-html prints its tables in a grey that is too light for a plot
 
 
 class Page:
-    """Hooks of pytest-html."""
+    """Hooks of pytest-html; ``aggregator`` knows the claims."""
+
+    def __init__(self, aggregator: Aggregator) -> None:
+        self.aggregator = aggregator
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_report_title(self, report: Any) -> None:
@@ -25,8 +29,7 @@ class Page:
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_summary(self, prefix: list[str], session: pytest.Session) -> None:
         """The plot of all claims, before the table."""
-        aggregator: Any = session.config.pluginmanager.get_plugin("memkit-aggregator")
-        if claims := aggregator.in_order():
+        if claims := self.aggregator.in_order():
             prefix.append(f'<div style="max-width: 60rem; {_INK}">{forest_svg(claims)}</div>')
             prefix.append(
                 "<p>A row a verdict; its seeds are in its details. Seeds that failed have rows of their own.</p>"
@@ -39,11 +42,14 @@ class Page:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_row(self, report: Any, cells: list[str]) -> None:
-        """Fill the columns for verdicts, leave them empty for other tests, and drop the rows of measured seeds."""
+        """Fill the columns for verdicts, leave them empty for other tests, and drop the rows of seeds.
+
+        Those that failed stay; those that were measured, or never needed, are in the details of their verdict.
+        """
         entry: ClaimEvidence | None = getattr(report, "memkit", None)
         if entry is None:
             measured = any(name == PROPERTY for name, _ in report.user_properties)
-            if measured and report.outcome == "passed":
+            if (measured and report.outcome == "passed") or self.aggregator.unneeded(report):
                 cells.clear()
             else:
                 cells[2:2] = ["<td></td>"] * 3

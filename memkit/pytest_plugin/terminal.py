@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal
 
 import pytest
 
 from memkit.evidence.evidence import ClaimEvidence
 from memkit.evidence.reports.tables import terminal_table
-from memkit.pytest_plugin.collection import RunPlan
+from memkit.evidence.reports.words import savings
+from memkit.pytest_plugin.plan import RunPlan
 from memkit.pytest_plugin.settings import Settings
-from memkit.training.executor import Progress
+from memkit.training.cohorts import Cohort
+from memkit.training.queue import Progress, TrainingQueue
+
+_QUIET = 20.0  # seconds between two lines where a line cannot be rewritten
 
 
 class VerdictText:
@@ -72,66 +76,109 @@ def verdict_reports(entry: ClaimEvidence, location: tuple[str, int | None, str])
 
 
 class ProgressLine:
-    """Training progress: one line that is rewritten on a terminal, a line a cohort elsewhere."""
+    """Training progress: one line that is rewritten on a terminal, now and then a line elsewhere.
+
+    It may be shown from another thread than the one that prints reports, so both hold ``lock``.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
-        self.reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
-        self.quiet = self.reporter is None or config.option.verbose < 0
-        self.live = not self.quiet and bool(getattr(self.reporter, "isatty", False))
-        self.errors: list[str] = []
-        self.started = time.monotonic()
-        self.last: Progress | None = None
+        self.config = config
+        self.lock = threading.RLock()
+        self.shown = False
+        self.busy_since: float | None = None
+        self.last = 0.0
+        self.before = 0
 
-    def __enter__(self) -> ProgressLine:
-        return self
+    @property
+    def reporter(self) -> Any:
+        """pytest's, or None where nothing is to be printed."""
+        reporter: Any = self.config.pluginmanager.get_plugin("terminalreporter")
+        return None if reporter is None or self.config.option.verbose < 0 else reporter
 
-    def update(self, progress: Progress) -> None:
-        """Show how far training is."""
-        self.last = progress
-        if progress.error and progress.finished is not None:
-            self.errors.append(f"training failed: {progress.finished.summary}: {progress.error}")
-        left = f", about {_duration(progress.remaining)} left" if progress.remaining else ""
-        if self.live:
-            current = f": {progress.current[0]}" if progress.current else ""
-            line = f"training {progress.done}/{progress.total} · {progress.share:4.0%}{left}{current}"
-            self.reporter.rewrite(line[: self.reporter._tw.fullwidth - 1], erase=True)
-        elif not self.quiet and progress.finished is not None:
-            cohort = progress.finished
-            word = "FAILED to train" if progress.error else "trained"
-            self.reporter.ensure_newline()
-            self.reporter.write_line(
-                f"{word} {progress.done}/{progress.total} {cohort.summary}, {len(cohort.seeds)} seeds "
-                f"({progress.share:.0%}{left})"
-            )
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.quiet or self.last is None:
+    def show(self, queue: TrainingQueue) -> None:
+        """Show how far training is, if there is any, and if it is time to."""
+        reporter, idle, progress, now = self.reporter, queue.idle, queue.progress, time.monotonic()
+        if reporter is None:
             return
-        if self.live:
+        with self.lock:
+            if idle:
+                self._end(progress)
+                return
+            if self.busy_since is None:
+                self.busy_since = self.last = now
+            live = bool(getattr(reporter, "isatty", False))
+            if now - self.last < (1.0 if live else _QUIET):
+                return
+            self.last = now
+            left = f", about {duration(progress.remaining)} left" if progress.remaining is not None else ""
+            text = f"{progress.share:.0%}, {progress.done} of {progress.total} runs{left}"
+            if not self.shown:
+                _end_line(reporter)
+            if live:
+                current = f": {progress.current[0]}" if progress.current else ""
+                line = f"training {_bar(progress.share, reporter._tw)} {text}{current}"
+                reporter.rewrite(line[: reporter._tw.fullwidth - 1], erase=True)
+                self.shown = True
+            else:
+                reporter.write_line(f"training: {text}")
+
+    def clear(self) -> None:
+        """Take the line away, for others to print; hold the lock while they do."""
+        if self.shown:
             self.reporter.rewrite("", erase=True)
-        self.reporter.ensure_newline()
-        took = _duration(time.monotonic() - self.started)
-        failed = f", {len(self.errors)} FAILED" if self.errors else ""
-        self.reporter.write_line(f"trained {_count(self.last.done - len(self.errors), 'cohort')} in {took}{failed}")
+            self.reporter._tw.write("\r")
+            self.reporter._tw._current_line = ""  # by which pytest knows how much room is left for its dots
+            self.shown = False
+
+    def _end(self, progress: Progress) -> None:
+        if self.busy_since is None:
+            return
+        self.clear()
+        took = time.monotonic() - self.busy_since
+        if took >= 1:
+            _end_line(self.reporter)
+            self.reporter.write_line(f"trained {_count(progress.done - self.before, 'run')} in {duration(took)}")
+        self.busy_since, self.before = None, progress.done
 
 
-def announce(config: pytest.Config, plan: RunPlan, settings: Settings) -> None:
-    """Say what the run will do, before it takes its time."""
+def _bar(share: float, tw: Any, width: int = 20) -> str:
+    full, empty = "━─" if _prints(tw, "━─") else "#-"
+    done = round(share * width)
+    return full * done + empty * (width - done)
+
+
+def _end_line(reporter: Any) -> None:
+    """Go to a new line if something stands on this one; pytest's own way does not know of xdist's dots."""
+    reporter.currentfspath = None
+    if reporter._tw.width_of_current_line:
+        reporter._tw.line()
+
+
+def announce(
+    config: pytest.Config,
+    plan: RunPlan,
+    cohorts: Sequence[Cohort],
+    seconds: Mapping[str, float],
+    settings: Settings,
+    *,
+    adaptive: bool,
+) -> None:
+    """Say what the run will do, before it takes its time.
+
+    Args:
+        cohorts: what has to be trained before the first look.
+        seconds: recipe digest → CPU seconds a seed, where known.
+        adaptive: the run stops at the verdict.
+    """
     reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or config.option.verbose < 0:
         return
-    reporter.ensure_newline()
-    measurements = sum(len(planned.selected) for planned in plan.claims)
-    runs = sum(len(cohort.seeds) for cohort in plan.cohorts)
-    training = (
-        f"{_count(runs, 'run')} to train, in {_count(len(plan.cohorts), 'cohort')}" if runs else "nothing to train"
-    )
-    reporter.write_line(
-        f"memkit: {_count(len(plan.claims), 'claim')}, {_count(measurements, 'measurement')}; {training}; "
-        f"store {settings.store}"
-    )
+    _end_line(reporter)
+    seeds = sum(len(planned.selected) for planned in plan.claims)
+    look = "; each claim stops at its verdict" if adaptive else ""
+    reporter.write_line(f"memkit: {_count(len(plan.claims), 'claim')}, at most {_count(seeds, 'seed')} in all{look}")
+    first = " for the first look" if adaptive else ""
+    reporter.write_line(f"memkit: {training_needed(cohorts, seconds, first)}; store {settings.store}")
     changed = [p.claim.id for p in plan.claims if p.registration.status == "changed" and p.claim.gates]
     if changed and not settings.development and settings.gate == "verdict":
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
@@ -139,6 +186,22 @@ def announce(config: pytest.Config, plan: RunPlan, settings: Settings) -> None:
             f"memkit: {changed[0]}{more} changed since registration, which fails this run: use --development, or "
             "`memkit register` for fresh seeds"
         )
+    if not adaptive:
+        reporter.write_line("memkit: items out of the order of the looks, so every seed runs, also beyond the verdict")
+
+
+def training_needed(cohorts: Sequence[Cohort], seconds: Mapping[str, float], why: str = "") -> str:
+    """``88 runs to train, about 1 min 10 s of CPU``, as far as it is known."""
+    runs = sum(len(cohort.seeds) for cohort in cohorts)
+    if not runs:
+        return f"nothing to train{why}"
+    known = sum(len(c.seeds) * seconds[c.training.digest] for c in cohorts if c.training.digest in seconds)
+    unknown = sum(len(c.seeds) for c in cohorts if c.training.digest not in seconds)
+    text = f"{_count(runs, 'run')} to train{why}"
+    if unknown == runs:
+        return f"{text}, time unknown: never trained before"
+    rest = f" and what {unknown} that were never trained take" if unknown else ""
+    return f"{text}, about {duration(known)} of CPU{rest}"
 
 
 def summarise(
@@ -167,8 +230,10 @@ def summarise(
     seen = sum(len(entry.seen) for entry in claims)
     reporter.write_line(
         f"{_count(seen, 'measurement')}, {reused:.0f} of them from the store; training their models took "
-        f"{_duration(training)} of CPU, now or earlier"
+        f"{duration(training)} of CPU, now or earlier"
     )
+    if saved := savings(claims):
+        reporter.write_line(f"{saved}: each claim stopped at its verdict")
     for path in written:
         reporter.write_line(f"{path.suffix[1:]:>8}  {path}")
 
@@ -182,7 +247,8 @@ def _prints(tw: Any, text: str) -> bool:
     return True
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """``45 s``, ``2 min 05 s``."""
     whole = round(seconds)
     return f"{whole} s" if whole < 100 else f"{whole // 60} min {whole % 60:02d} s"
 

@@ -14,39 +14,59 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Cohort:
-    """Some seeds of a recipe, in plain types, so that it can be sent to another process.
+class Training:
+    """A recipe to be trained, in plain types, so that it can be sent to another process.
 
     Attributes:
-        digest: of the recipe, computed where the cohort was planned.
+        digest: of the recipe, computed where the training was planned.
         recipe: its JSON.
-        seeds: to be trained together.
         summary: for progress lines.
-        steps: optimiser steps times seeds, for the order of work.
+        steps: optimiser steps.
     """
 
     digest: str
     recipe: Mapping[str, Any]
-    seeds: tuple[int, ...]
     summary: str
     steps: int
 
+    @classmethod
+    def of(cls, recipe: Recipe) -> Training:
+        """What it takes to train a recipe."""
+        return cls(recipe.digest, recipe.to_json(), recipe.summary, recipe.steps)
 
-def plan(wanted: Iterable[tuple[Recipe, Sequence[int]]], store: Store) -> list[Cohort]:
-    """The cohorts that have to be trained, largest first: each recipe once, with all its missing seeds."""
-    recipes: dict[str, Recipe] = {}
+    def to_json(self) -> dict[str, Any]:
+        """Plain types."""
+        return {"digest": self.digest, "recipe": dict(self.recipe), "summary": self.summary, "steps": self.steps}
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Some seeds of a recipe, to be trained together."""
+
+    training: Training
+    seeds: tuple[int, ...]
+
+    @property
+    def runs(self) -> set[tuple[str, int]]:
+        """(digest, seed) of every run."""
+        return {(self.training.digest, seed) for seed in self.seeds}
+
+    def __str__(self) -> str:
+        return f"{self.training.summary}, {len(self.seeds)} seed" + ("s" if len(self.seeds) > 1 else "")
+
+
+def plan(wanted: Iterable[tuple[Training, Iterable[int]]], store: Store) -> list[Cohort]:
+    """The cohorts that have to be trained, in the order in which they are wanted first.
+
+    Each recipe comes once, with all its seeds that the store lacks.
+    """
+    trainings: dict[str, Training] = {}
     seeds: dict[str, set[int]] = {}
-    for recipe, numbers in wanted:
-        digest = recipe.digest
-        recipes[digest] = recipe
-        seeds.setdefault(digest, set()).update(numbers)
-    cohorts = []
-    for digest, recipe in recipes.items():
-        if missing := store.missing(digest, sorted(seeds[digest])):
-            cohorts.append(
-                Cohort(digest, recipe.to_json(), tuple(missing), recipe.summary, recipe.steps * len(missing))
-            )
-    return sorted(cohorts, key=lambda cohort: -cohort.steps)
+    for training, numbers in wanted:
+        trainings.setdefault(training.digest, training)
+        seeds.setdefault(training.digest, set()).update(numbers)
+    cohorts = (Cohort(t, tuple(store.missing(digest, sorted(seeds[digest])))) for digest, t in trainings.items())
+    return [cohort for cohort in cohorts if cohort.seeds]
 
 
 def train_missing(
@@ -67,9 +87,8 @@ def train_missing(
         missing = store.missing(digest, seeds)  # another process may have trained some while we waited
         if not missing:
             return
-        # Without a seed axis the seeds train one after another, and each is kept as soon as it is finished.
-        together = bool(getattr(recipe.model, "seed_axis", False))
-        groups = [missing] if together else [[seed] for seed in missing]
+        # Seeds that cannot train together train one after another, and each is kept as soon as it is finished.
+        groups = [missing] if recipe.together else [[seed] for seed in missing]
         for i, group in enumerate(groups):
             with prepared_process():
                 runs = train(recipe, group, device=device, progress=_part(progress, i, len(groups)))

@@ -1,19 +1,22 @@
-"""Executors: where cohorts are trained. The local one uses the cores of this machine, a process a core."""
+"""Executors: where cohorts are trained. The local one uses the cores of this machine, a process a core.
+
+An executor trains what it is given, when it is given it; the order of work, fair shares and second attempts are the
+business of :class:`memkit.training.queue.TrainingQueue`, whatever the executor.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
-import queue
+import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+import traceback
+from collections.abc import Iterator, Mapping
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from memkit.errors import MemkitError
 from memkit.training.cohorts import Cohort, train_missing
@@ -21,149 +24,190 @@ from memkit.training.store import Store
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far training is.
+class Result:
+    """How the training of a cohort ended.
 
     Attributes:
-        done, total: cohorts.
-        share: of all optimiser steps, 0 to 1.
-        elapsed: seconds since the start.
-        current: what trains now.
-        finished: the cohort that has just ended, or None.
-        error: why that one failed, else "".
+        kind: "trained"; "failed", the model or its task raised; or "unloadable", the process could not import
+            what the recipe names, so that only who made the recipe can train it.
+        reason: one sentence, or "".
+        details: the traceback, or "".
     """
 
-    done: int
-    total: int
-    share: float
-    elapsed: float
-    current: tuple[str, ...]
-    finished: Cohort | None = None
-    error: str = ""
+    kind: Literal["trained", "failed", "unloadable"]
+    reason: str = ""
+    details: str = ""
+
+
+class Job(Protocol):
+    """A cohort that an executor is training."""
 
     @property
-    def remaining(self) -> float | None:
-        """Seconds still to go at the present rate, or None while there is no rate yet."""
-        return self.elapsed * (1 - self.share) / self.share if self.share > 0.02 else None
+    def result(self) -> Future[Result]:
+        """How it ended, once it has; raises ``BrokenExecutor`` where the process that trained it died."""
+        ...
+
+    def share(self) -> float:
+        """How much is done, 0 to 1."""
+        ...
 
 
 class Executor(Protocol):
-    """Trains cohorts into a store. A cohort that fails is reported and left missing."""
+    """Trains cohorts into a store."""
 
-    def train(self, cohorts: Sequence[Cohort], store: Store, progress: Callable[[Progress], None]) -> None:
-        """Train all cohorts; calls ``progress`` about once a second, and for every cohort that ends."""
+    @property
+    def slots(self) -> int:
+        """How many cohorts are trained at once."""
+        ...
+
+    def submit(self, cohort: Cohort, store: Store) -> Job:
+        """Start training a cohort; at most ``slots`` are given at once."""
+        ...
+
+    def close(self) -> None:
+        """End everything at once. What was being trained is lost, what had been trained is in the store."""
+        ...
 
 
-@dataclass(frozen=True)
 class LocalExecutor:
-    """Processes on this machine.
+    """Processes on this machine, one thread each. One that dies takes nothing with it but its cohort.
 
-    Attributes:
-        workers: how many processes, one thread each.
+    Args:
+        workers: how many processes; 0 for one a core.
         device: where they train.
         files: module → file, for modules that only pytest's importer finds.
     """
 
-    workers: int = 0
-    device: str = "cpu"
-    files: Mapping[str, str] | None = None
+    def __init__(self, workers: int = 0, *, device: str = "cpu", files: Mapping[str, str] | None = None) -> None:
+        self.device = device
+        self.files = dict(files or {})
+        self._slots = workers or os.cpu_count() or 1
+        self._processes: list[_Process] = []
 
-    def train(self, cohorts: Sequence[Cohort], store: Store, progress: Callable[[Progress], None]) -> None:
-        """See :class:`Executor`. A process that dies ends the pool; what is missing trains where it is needed."""
-        if not cohorts:
-            return
-        started = time.monotonic()
-        workers = min(self.workers or os.cpu_count() or 1, len(cohorts))
+    @property
+    def slots(self) -> int:
+        """How many processes there are at most."""
+        return self._slots
+
+    def submit(self, cohort: Cohort, store: Store) -> Job:
+        """Train a cohort in an idle process, or in a new one."""
+        task = (cohort, (str(store.root), store.session, store.retrain), self.device, self.files)
+        for process in [process for process in self._processes if process.idle]:
+            try:
+                return process.train(task)
+            except BrokenExecutor:  # it died with its last cohort, or while it was idle
+                self._processes.remove(process)
+                process.kill()
+        self._processes.append(_Process())
+        return self._processes[-1].train(task)
+
+    def close(self) -> None:
+        """See :class:`Executor`."""
+        for process in self._processes:
+            process.kill()
+        for process in self._processes:
+            process.pool.shutdown(cancel_futures=True)  # waits until it is gone
+        self._processes.clear()
+
+
+class _Process:
+    """A training process, and the line that progress comes in by."""
+
+    def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
-        news: Any = context.Queue()
-        shares = dict.fromkeys(range(len(cohorts)), 0.0)
-        total = sum(cohort.steps for cohort in cohorts)
-        done = 0
+        self.line, theirs = context.Pipe()
+        self.pool = ProcessPoolExecutor(1, mp_context=context, initializer=_initialise, initargs=(theirs,))
+        self.job: _LocalJob | None = None
 
-        def report(finished: Cohort | None = None, error: str = "") -> None:
-            share = sum(cohorts[i].steps * s for i, s in shares.items()) / total
-            current = tuple(cohorts[i].summary for i, s in shares.items() if 0 < s < 1)
-            elapsed = time.monotonic() - started
-            progress(Progress(done, len(cohorts), share, elapsed, current, finished, error))
+    @property
+    def idle(self) -> bool:
+        # Asked of the job itself: whoever waits for a job goes on before the callbacks of its future are called.
+        return self.job is None or self.job.result.done()
 
-        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_initialise, initargs=(news,))
+    def train(self, task: tuple[Any, ...]) -> _LocalJob:
+        """Raises ``BrokenExecutor`` if the process has died."""
+        for _ in self.heard():  # what the last job said and nobody asked for
+            pass
+        self.job = _LocalJob(self, self.pool.submit(_train, *task))
+        return self.job
+
+    def heard(self) -> Iterator[float]:
+        """The shares that have come in on the line."""
         try:
-            pending: dict[Future[str], int] = {
-                pool.submit(
-                    _train,
-                    i,
-                    cohort,
-                    str(store.root),
-                    store.session,
-                    store.retrain,
-                    self.device,
-                    dict(self.files or {}),
-                ): i
-                for i, cohort in enumerate(cohorts)
-            }
-            while pending:
-                finished, _ = wait(pending, timeout=1.0, return_when=FIRST_COMPLETED)
-                with contextlib.suppress(queue.Empty):
-                    while True:
-                        i, share = news.get_nowait()
-                        shares[i] = max(shares[i], share)
-                if not finished:
-                    report()
-                for future in finished:
-                    i = pending.pop(future)
-                    shares[i] = 1.0
-                    done += 1
-                    try:
-                        error = future.result()
-                    except BrokenProcessPool:
-                        error = "a training process died"
-                    report(cohorts[i], error)
-        finally:
-            # On Ctrl-C nothing that is queued starts any more; what has ended is in the store.
-            for process in list((pool._processes or {}).values()):
-                if pending:
-                    process.terminate()
-            pool.shutdown(wait=True, cancel_futures=True)
-            news.close()
-            news.cancel_join_thread()
+            while self.line.poll():
+                yield self.line.recv()
+        except (EOFError, OSError):  # the process has died, as the job's result will tell
+            pass
+
+    def kill(self) -> None:
+        """End it, whatever it does; it may still be starting, or stand in code that listens to nothing."""
+        self.line.close()
+        for process in list((self.pool._processes or {}).values()):  # Python 3.14 has `kill_workers` for this
+            process.kill()
 
 
-_news: Any = None
+@dataclass(eq=False)
+class _LocalJob:
+    process: _Process
+    result: Future[Result]
+    _share: float = 0.0
+
+    def share(self) -> float:
+        if not self.result.done():
+            for share in self.process.heard():
+                self._share = share
+            return self._share
+        died = self.result.cancelled() or self.result.exception() is not None
+        return self._share if died else 1.0
 
 
-def _initialise(news: Any) -> None:
-    global _news
-    _news = news
-    # A controller that is killed takes its training processes along.
-    threading.Thread(target=_follow, args=(multiprocessing.parent_process(),), daemon=True).start()
+# --- in a training process ------------------------------------------------------------------------------------
+
+_line: Any = None
 
 
-def _follow(parent: Any) -> None:
-    parent.join()
-    os._exit(1)
+def _initialise(line: Any) -> None:
+    global _line
+    _line = line
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the owner, which closes the line
+    threading.Thread(target=_end_with, args=(line,), daemon=True).start()
 
 
-def _train(
-    index: int, cohort: Cohort, root: str, session: str, retrain: bool, device: str, files: Mapping[str, str]
-) -> str:
-    """Runs in a training process. Returns why it failed, or "": not every exception survives the way."""
+def _end_with(line: Any) -> None:
+    """End this process when the other end of the line is closed, because its owner was killed."""
+    try:
+        line.recv()
+    except (EOFError, OSError):
+        os._exit(1)
+
+
+def _train(cohort: Cohort, where: tuple[str, str, bool], device: str, files: Mapping[str, str]) -> Result:
     from memkit.training.recipe import Recipe
 
-    last = 0.0
+    told, at = 0.0, time.monotonic()
 
     def progress(share: float) -> None:
-        nonlocal last
-        if time.monotonic() - last > 0.5:
-            last = time.monotonic()
-            _news.put((index, min(share, 0.999)))
+        nonlocal told, at
+        # A hundred times at most: if the owner does not listen, the line must not fill up and bring training to a halt.
+        if share - told >= 0.01 and time.monotonic() - at > 0.3:
+            told, at = min(share, 0.999), time.monotonic()
+            _line.send(told)
 
-    _news.put((index, 1e-6))
+    root, session, retrain = where
+    training = cohort.training
+    try:
+        recipe = Recipe.from_json(training.recipe, files)
+    except Exception as error:
+        return Result("unloadable", _said(error), traceback.format_exc())
     try:
         store = Store(Path(root), session=session, retrain=retrain)
-        recipe = Recipe.from_json(cohort.recipe, files)
-        train_missing(recipe, cohort.digest, cohort.seeds, store, device=device, progress=progress)
+        train_missing(recipe, training.digest, cohort.seeds, store, device=device, progress=progress)
     except MemkitError as error:
-        return str(error)
-    except BaseException as error:  # a model that calls sys.exit() must not end the pool
-        return f"{type(error).__name__}: {error}"
-    return ""
+        return Result("failed", str(error))
+    except BaseException as error:  # a model that calls sys.exit() must not end the process
+        return Result("failed", _said(error), traceback.format_exc())
+    return Result("trained")
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -92,6 +92,16 @@ class Store:
         """The seeds that have no entry."""
         return [seed for seed in seeds if not self.has(digest, seed)]
 
+    def cpu_seconds(self, digest: str, *, at_most: int = 8) -> list[float]:
+        """What training some seeds of a recipe took, for estimates; unverified, and empty where there are none."""
+        found: list[float] = []
+        folder = self._entry(digest, 0).parent
+        with contextlib.suppress(OSError):
+            for entry in sorted(folder.iterdir())[:at_most]:
+                with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                    found.append(float(json.loads((entry / _RUN).read_bytes())["metrics"]["cpu_seconds"]))
+        return found
+
     def load(self, digest: str, seed: int) -> TrainedRun | None:
         """A run, verified; None where there is none, or where it was damaged and has been moved away."""
         from safetensors import SafetensorError
@@ -259,4 +269,5 @@ def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import time
@@ -15,7 +16,7 @@ import pytest
 import torch
 
 from memkit import MemkitError, MemkitWarning, Recipe
-from memkit.training.cohorts import obtain, plan, train_missing
+from memkit.training.cohorts import Cohort, Training, obtain, plan, train_missing
 from memkit.training.store import Store
 from tests.training import toys
 
@@ -46,17 +47,37 @@ def trainings(folder: Path) -> int:
     return len(list(folder.iterdir()))
 
 
-def test_a_plan_holds_each_recipe_once_with_what_is_missing_largest_first(store: Store) -> None:
+def wants(recipe: Recipe, *seeds: int) -> tuple[Training, tuple[int, ...]]:
+    return Training.of(recipe), seeds
+
+
+def test_a_plan_holds_each_recipe_once_with_what_is_missing_in_the_order_it_was_wanted(store: Store) -> None:
     long = RECIPE.with_(steps=50)
     again = Recipe(toys.Halves(), toys.Cohort, steps=5, batch=4)
     train_missing(RECIPE, RECIPE.digest, [3], store)
-    small, large = reversed(plan([(RECIPE, [4, 1]), (long, [1]), (again, [3, 2, 1])], store))
-    assert (small.digest, small.seeds, small.steps) == (RECIPE.digest, (1, 2, 4), 15)
-    assert (large.digest, large.seeds, large.steps) == (long.digest, (1,), 50)
-    assert Recipe.from_json(json.loads(json.dumps(small.recipe))) == RECIPE
-    assert small.summary == RECIPE.summary
-    assert plan([(RECIPE, [3])], store) == []
+    for first, second in ((RECIPE, long), (long, RECIPE)):
+        planned = plan([wants(first, 4, 1), wants(second, 4, 1), wants(again, 3, 2, 1)], store)
+        assert [cohort.training for cohort in planned] == [Training.of(first), Training.of(second)]
+        assert {c.training.digest: c.seeds for c in planned} == {RECIPE.digest: (1, 2, 4), long.digest: (1, 4)}
+    assert plan([wants(RECIPE, 3)], store) == []
+    assert plan([wants(RECIPE)], store) == []
     assert plan([], store) == []
+
+
+def test_a_training_is_of_plain_types_and_leads_back_to_the_recipe() -> None:
+    training = Training.of(RECIPE)
+    assert Training(**json.loads(json.dumps(training.to_json()))) == training
+    assert pickle.loads(pickle.dumps(Cohort(training, (1, 2)))) == Cohort(training, (1, 2))
+    again = Recipe.from_json(training.recipe)
+    assert (again, again.digest) == (RECIPE, training.digest)
+    assert (training.summary, training.steps) == (RECIPE.summary, 5)
+
+
+def test_a_cohort_knows_its_runs_and_its_name() -> None:
+    training = Training.of(RECIPE)
+    assert Cohort(training, (1, 2)).runs == {(RECIPE.digest, 1), (RECIPE.digest, 2)}
+    assert str(Cohort(training, (1, 2))) == f"{RECIPE.summary}, 2 seeds"
+    assert str(Cohort(training, (1,))) == f"{RECIPE.summary}, 1 seed"
 
 
 def test_only_what_is_missing_is_trained(store: Store, folder: Path) -> None:
@@ -123,6 +144,20 @@ def test_training_that_raises_leaves_no_entry_and_no_lock(store: Store, folder: 
         with pytest.raises(RuntimeError, match="the dog ate the data"):
             obtain(recipe, recipe.digest, 1, store)
     assert store.missing(recipe.digest, [1]) == [1]
+
+
+def test_seeds_that_train_one_after_another_are_kept_as_soon_as_they_are_finished(store: Store, folder: Path) -> None:
+    task = toys.Witnessed(folder=str(folder), act="raise", at=2)
+    shares: list[float] = []
+    apart = Recipe(task, toys.Ordinary, steps=5, batch=4)
+    with pytest.raises(RuntimeError, match="the dog ate the data"):
+        train_missing(apart, apart.digest, [1, 2, 3], store, progress=shares.append)
+    assert store.missing(apart.digest, [1, 2, 3]) == [2, 3]
+    assert (shares, shares[-1]) == (sorted(shares), pytest.approx(1 / 3))
+    together = RECIPE.with_(task=task)
+    with pytest.raises(RuntimeError, match="the dog ate the data"):
+        train_missing(together, together.digest, [1, 2, 3], store)
+    assert store.missing(together.digest, [1, 2, 3]) == [1, 2, 3]
 
 
 def test_a_store_that_cannot_be_written_ends_with_a_sentence(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

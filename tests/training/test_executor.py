@@ -1,18 +1,38 @@
-"""Cohorts are trained in processes; one that fails is reported, and the others are in the store."""
+"""Cohorts are trained in processes of their own: what one does, or suffers, is its own affair."""
 
 from __future__ import annotations
 
+import itertools
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from memkit import Recipe
-from memkit.training.cohorts import plan
-from memkit.training.executor import LocalExecutor, Progress
+from memkit.training import executor as executor_module
+from memkit.training.cohorts import Cohort, Training
+from memkit.training.executor import LocalExecutor, Result
+from memkit.training.queue import TrainingQueue
 from memkit.training.store import Store
 from tests.training import toys
 
 RECIPE = Recipe(toys.Halves(), toys.Cohort, steps=5, batch=4)
+ORDINARY = Recipe(toys.signs, toys.Ordinary, steps=5, batch=4)
+DIED = Result("failed", "the process that trained it died, twice; perhaps for want of memory")
+
+
+@pytest.fixture(scope="module")
+def executor() -> Iterator[LocalExecutor]:
+    """Two processes for all tests here: each takes seconds to start. They must outlive whatever goes on in a test."""
+    made = LocalExecutor(2)
+    yield made
+    made.close()
+    assert not multiprocessing.active_children()
 
 
 @pytest.fixture
@@ -22,62 +42,180 @@ def store(tmp_path: Path) -> Store:
     return made
 
 
+class Bench:
+    """A queue, what has ended in it, and a folder for the witnesses of each act."""
+
+    def __init__(self, executor: LocalExecutor, store: Store, folder: Path) -> None:
+        self.folder = folder
+        self.queue = TrainingQueue(executor, store, ended=self._note)
+        self.outcomes: dict[tuple[str, int], Result] = {}
+
+    def _note(self, cohort: Cohort, result: Result) -> None:
+        assert not cohort.runs & self.outcomes.keys()
+        self.outcomes |= dict.fromkeys(cohort.runs, result)
+
+    def witnessed(self, act: str, base: Recipe = RECIPE, at: int | None = None) -> Recipe:
+        self.witnesses(act).mkdir()
+        return base.with_(task=toys.Witnessed(folder=str(self.witnesses(act)), act=act, at=at))
+
+    def witnesses(self, act: str) -> Path:
+        return self.folder / act
+
+    def add(self, recipe: Recipe, *seeds: int) -> None:
+        self.queue.add([Cohort(Training.of(recipe), seeds)])
+
+    def result(self, recipe: Recipe, seed: int = 1) -> Result | None:
+        return self.outcomes.get((recipe.digest, seed))
+
+    def turn_until(self, recipe: Recipe, *seeds: int) -> None:
+        def ended() -> bool:
+            self.queue.turn(0.1)
+            return all(self.result(recipe, seed) for seed in seeds)
+
+        toys.until(ended)
+
+
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "witnesses"
-    made.mkdir()
-    return made
+def bench(executor: LocalExecutor, store: Store, tmp_path: Path) -> Bench:
+    return Bench(executor, store, tmp_path)
 
 
-def told(folder: Path, act: str) -> Recipe:
-    return RECIPE.with_(task=toys.Witnessed(folder=str(folder), act=act))
+def processes() -> set[int]:
+    return {process.pid for process in multiprocessing.active_children() if process.pid is not None}
 
 
-def run(recipes: list[Recipe], store: Store, workers: int = 2) -> list[Progress]:
-    seen: list[Progress] = []
-    LocalExecutor(workers=workers).train(plan([(recipe, [1, 2]) for recipe in recipes], store), store, seen.append)
-    return seen
+def test_cohorts_are_trained_and_those_that_fail_say_why(bench: Bench, store: Store) -> None:
+    raising, awkward, leaving = (bench.witnessed(act) for act in ("raise", "raise awkwardly", "exit"))
+    diverging = RECIPE.with_(optimizer="sgd", lr=1e30, weight_decay=1e10)
+    unloadable = replace(Training.of(RECIPE), digest="ab" * 16, recipe={**RECIPE.to_json(), "model": "no_such:Net"})
+    for recipe in (raising, RECIPE, awkward, ORDINARY, leaving, diverging):
+        bench.add(recipe, 1, 2)
+    bench.queue.add([Cohort(unloadable, (1, 2))])
 
+    bench.queue.run()
 
-def test_cohorts_are_trained_and_those_that_raise_are_reported(store: Store, folder: Path) -> None:
-    ordinary = Recipe(toys.signs, toys.Ordinary, steps=40, batch=4)
-    raising, awkward = told(folder, "raise"), told(folder, "raise awkwardly")
-    seen = run([raising, RECIPE, awkward, ordinary], store)
-    assert {p.finished.digest: p.error for p in seen if p.finished} == {
-        RECIPE.digest: "",
-        ordinary.digest: "",
-        raising.digest: "RuntimeError: the dog ate the data",
-        awkward.digest: "Awkward: two arguments",
-    }
-    for recipe in (RECIPE, ordinary):
-        assert store.missing(recipe.digest, [1, 2]) == []
-        loaded = store.load(recipe.digest, 1)
-        assert loaded is not None
-        assert not loaded.diverged
-    assert store.missing(raising.digest, [1, 2]) == [1, 2]
+    for recipe in (RECIPE, ORDINARY, diverging):
+        assert {bench.result(recipe, seed) for seed in (1, 2)} == {Result("trained")}
+        runs = [store.load(recipe.digest, seed) for seed in (1, 2)]
+        assert [run is not None and bool(run.diverged) for run in runs] == [recipe is diverging] * 2
+    for recipe, reason in (
+        (raising, "RuntimeError: the dog ate the data"),
+        (awkward, "Awkward: two arguments"),
+        (leaving, "SystemExit: no more"),
+    ):
+        result = bench.result(recipe)
+        assert result is not None
+        assert (result.kind, result.reason) == ("failed", reason)
+        assert result.details.startswith("Traceback")
+        assert ", in do\n" in result.details, "down to the line of the task that raised"
+        assert store.missing(recipe.digest, [1, 2]) == [1, 2]
+    nowhere = bench.outcomes["ab" * 16, 1]
+    assert (nowhere.kind, nowhere.reason) == ("unloadable", "ModuleNotFoundError: No module named 'no_such'")
+    assert "Traceback" in nowhere.details
     assert Store(store.root, session="here", retrain=True).has(RECIPE.digest, 1), "in the session of who asked"
-    last = seen[-1]
-    assert (last.done, last.total, last.share, last.current) == (4, 4, 1.0, ())
-    assert [p.share for p in seen] == sorted(p.share for p in seen)
-    assert [p.done for p in seen] == sorted(p.done for p in seen)
+    assert (bench.queue.progress.done, bench.queue.progress.total, bench.queue.progress.share) == (14, 14, 1.0)
+    assert len(processes()) == 2, "failures cost no process, and there are no more than slots"
 
 
-def test_a_process_that_dies_is_reported_and_nobody_waits_for_it(store: Store, folder: Path) -> None:
-    dying = told(folder, "die")
-    seen = run([dying, RECIPE], store, workers=1)
-    assert (seen[-1].done, seen[-1].total) == (2, 2)
-    errors = {p.finished.digest: p.error for p in seen if p.finished}
-    assert errors[dying.digest] == "a training process died"
-    assert store.missing(dying.digest, [1, 2]) == [1, 2]
-    # What the death took along is missing as a whole, not damaged: it is trained where it is needed.
-    assert store.missing(RECIPE.digest, [1, 2]) in ([], [1, 2])
+def test_a_store_that_cannot_be_written_is_a_failure_in_a_sentence(bench: Bench, store: Store) -> None:
+    (store.root / "runs").rmdir()
+    (store.root / "runs").touch()
+    bench.add(RECIPE, 1)
+    bench.queue.run()
+    result = bench.result(RECIPE)
+    assert result is not None
+    assert (result.kind, result.details) == ("failed", "")
+    assert "choose another folder with --store" in result.reason
 
 
-def test_nothing_to_train_is_no_work(store: Store) -> None:
-    assert run([], store) == []
+def test_a_job_knows_nothing_of_the_one_before_it(bench: Bench, executor: LocalExecutor, store: Store) -> None:
+    lingering, waiting = bench.witnessed("linger", ORDINARY), bench.witnessed("wait")
+    first = executor.submit(Cohort(Training.of(lingering), (1, 2, 3)), store)
+    assert first.share() < 1
+    assert first.result.result() == Result("trained")
+    second = executor.submit(Cohort(Training.of(waiting), (1,)), store)
+    assert (first.share(), second.share()) == (1.0, 0.0)
+    Path(f"{bench.witnesses('wait')}.go").touch()
+    assert second.result.result() == Result("trained")
+    assert second.share() == 1.0
+    (pid,) = toys.witnesses(bench.witnesses("linger"), 3)
+    assert toys.witnesses(bench.witnesses("wait"), 1) == [pid], "otherwise this has shown nothing"
 
 
-@pytest.mark.parametrize(("share", "remaining"), [(0.0, None), (0.01, None), (0.5, 10.0), (1.0, 0.0)])
-def test_what_remains(share: float, remaining: float | None) -> None:
-    progress = Progress(done=0, total=1, share=share, elapsed=10.0, current=())
-    assert progress.remaining == remaining
+def test_progress_is_told_so_seldom_that_nobody_has_to_listen(
+    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told: list[float] = []
+    monkeypatch.setattr(executor_module, "_line", SimpleNamespace(send=told.append))
+    monkeypatch.setattr(executor_module, "time", SimpleNamespace(monotonic=itertools.count().__next__))
+    cohort = Cohort(Training.of(ORDINARY.with_(steps=100)), (1, 2, 3))
+    assert executor_module._train(cohort, (str(store.root), "", False), "cpu", {}) == Result("trained")
+    assert 50 < len(told) <= 100
+    assert told == sorted(told)
+    assert told[-1] < 1
+
+
+def test_a_process_that_is_killed_costs_only_its_cohort_and_that_only_the_second_time(
+    bench: Bench, store: Store
+) -> None:
+    waiting, dying = bench.witnessed("wait"), bench.witnessed("die")
+    mortal = bench.witnessed("die once", ORDINARY, at=2)
+    bench.add(waiting, 1)
+    bench.add(dying, 1)
+    bench.add(mortal, 1, 2, 3)
+
+    bench.turn_until(dying, 1)
+    assert bench.result(dying) == DIED
+    pids = toys.witnesses(bench.witnesses("die"), 1)
+    assert len(set(pids)) == len(pids) == 2, "tried once more, in another process"
+    assert store.missing(dying.digest, [1]) == [1]
+
+    bench.turn_until(mortal, 1, 2, 3)
+    assert {bench.result(mortal, seed) for seed in (1, 2, 3)} == {Result("trained")}
+    assert store.missing(mortal.digest, [1, 2, 3]) == []
+    trained = [len(toys.witnesses(bench.witnesses("die once"), seed)) for seed in (1, 2, 3)]
+    assert trained == [1, 2, 1], "and only what was missing"
+
+    assert bench.result(waiting) is None, "all the while, the other one was being trained"
+    Path(f"{bench.witnesses('wait')}.go").touch()
+    bench.turn_until(waiting, 1)
+    assert bench.result(waiting) == Result("trained")
+    assert len(toys.witnesses(bench.witnesses("wait"), 1)) == 1
+    assert bench.queue.idle
+    assert (bench.queue.progress.done, bench.queue.progress.total) == (5, 5)
+    assert len(processes()) == 2
+
+
+def test_a_process_that_is_killed_while_it_is_idle_is_replaced(bench: Bench) -> None:
+    victim = min(processes())
+    os.kill(victim, signal.SIGKILL)
+    toys.until(lambda: victim not in processes())
+    again = bench.witnessed("train")
+    bench.add(again, 1)
+    bench.add(RECIPE, 1)
+    bench.queue.run()
+    assert set(bench.outcomes.values()) == {Result("trained")}
+    assert len(toys.witnesses(bench.witnesses("train"), 1)) == 1
+    assert len(processes()) <= 2
+
+
+def test_closing_ends_what_is_being_trained_and_keeps_what_has_been(
+    bench: Bench, executor: LocalExecutor, store: Store
+) -> None:
+    recipe = bench.witnessed("hang once", ORDINARY, at=2)
+    job = executor.submit(Cohort(Training.of(recipe), (1, 2)), store)
+    toys.until(lambda: toys.witnesses(bench.witnesses("hang once"), 2))
+    (pid,) = toys.witnesses(bench.witnesses("hang once"), 2)
+    share = job.share()
+
+    executor.close()
+
+    assert processes() == set()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert job.result.exception() is not None
+    assert share <= job.share() < 1
+    assert store.missing(recipe.digest, [1, 2]) == [2]
+    assert store.load(recipe.digest, 1) is not None
+    with store.lock(recipe.digest, [1, 2]):  # nobody holds it any more
+        executor.close()  # once is as good as twice

@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +228,35 @@ def test_retrain_counts_only_what_this_session_trained(store: Store) -> None:
     assert store.has(DIGEST, RUN.seed)
     (store.root / "runs" / DIGEST[:2] / DIGEST / str(RUN.seed) / "manifest.json").write_text("[")
     assert not again.has(DIGEST, RUN.seed)
+
+
+# --- costs --------------------------------------------------------------------------------------------------
+
+
+def cost(store: Store, seed: int, seconds: Any) -> Path:
+    return save(store, replace(RUN, seed=seed, metrics={"cpu_seconds": seconds})) / "run.json"
+
+
+def test_what_training_took_is_told_without_loading_a_run(store: Store) -> None:
+    assert store.cpu_seconds(DIGEST) == []
+    for seed in range(12):
+        cost(store, seed, 1.5)
+    assert store.cpu_seconds(DIGEST) == [1.5] * 8
+    assert store.cpu_seconds(DIGEST, at_most=3) == [1.5] * 3
+    assert store.cpu_seconds("cd" * 16) == []
+    again = Store(store.root, session="second", retrain=True)
+    assert again.cpu_seconds(DIGEST) == [1.5] * 8, "what is trained again will take as long again"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "null", "{}", '{"metrics": []}', '{"metrics": {"cpu_seconds": null}}', "\udcff"]
+)
+def test_what_a_damaged_run_took_is_passed_over_in_silence(store: Store, text: str) -> None:
+    cost(store, 1, 2.0)
+    cost(store, 2, 3.0).write_bytes(text.encode(errors="surrogateescape"))
+    cost(store, 3, 4.0).unlink()
+    (store.root / "runs" / DIGEST[:2] / DIGEST / "stray").touch()
+    assert store.cpu_seconds(DIGEST) == [2.0]
 
 
 # --- folders ------------------------------------------------------------------------------------------------

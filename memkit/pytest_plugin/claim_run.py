@@ -1,0 +1,117 @@
+"""A claim while it runs: which of its seeds are out, what came in, which come next, and what it all comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
+
+from memkit.evidence.evidence import ClaimEvidence
+from memkit.evidence.gate import Gate, gate
+from memkit.evidence.judgement import Judgement, Verdict
+from memkit.evidence.observation import Observation
+from memkit.evidence.verdict import judge, seeds_wanted
+from memkit.pytest_plugin.measuring import Measurement
+from memkit.pytest_plugin.plan import PlannedClaim
+
+
+@dataclass
+class ClaimRun:
+    """A claim while it runs.
+
+    Attributes:
+        opened: seeds that may be measured.
+        waiting: those of them that have not reported yet.
+        measurements, failures, skipped: what came in, by seed.
+    """
+
+    planned: PlannedClaim
+    opened: set[int] = field(default_factory=set)
+    waiting: set[int] = field(default_factory=set)
+    measurements: dict[int, Measurement] = field(default_factory=dict)
+    failures: dict[int, str] = field(default_factory=dict)
+    skipped: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def observations(self) -> tuple[Observation, ...]:
+        """Of the seeds that did not fail, in the order of the looks."""
+        seeds = [seed for seed in self.planned.planned if seed in self.measurements and seed not in self.failures]
+        return tuple(o for seed in seeds for o in self.measurements[seed].observations)
+
+    @property
+    def skipped_whole(self) -> bool:
+        """A claim may be skipped whole, where its data are missing, say; but nobody picks its seeds."""
+        return bool(self.skipped) and not self.measurements and not self.failures
+
+    def next_seeds(self, *, adaptive: bool) -> list[int]:
+        """The seeds that come next; none when the claim needs no more, or when it cannot be decided any more."""
+        rest = [seed for seed in self.planned.selected if seed not in self.opened]
+        if self.failures or self.skipped:
+            return []
+        wanted = seeds_wanted(self.planned.claim, self.observations, planned=self.planned.planned)
+        if not adaptive or not set(wanted) <= set(self.planned.selected):  # a look that will not be complete
+            return rest
+        return [seed for seed in rest if seed in wanted]
+
+    def settled(self, judgement: Judgement) -> str:
+        """Why the seeds that were not opened are not needed."""
+        if self.skipped_whole:
+            return next(iter(self.skipped.values()))
+        if broken := {**self.failures, **self.skipped}:
+            return f"seed {min(broken)} failed, so the claim cannot be decided"
+        if judgement.look is not None:
+            return f"decided at n = {judgement.look}"
+        if judgement.indication not in (None, Verdict.INCONCLUSIVE):
+            return f"looks like {judgement.indication} at n = {judgement.n}"
+        return f"{judgement.verdict} at n = {judgement.n}"
+
+    def evidence(self, *, gated: bool) -> ClaimEvidence:
+        """The claim's part of the evidence; ``gated``: whether its verdict may fail the run."""
+        planned = self.planned
+        claim, registration = planned.claim, planned.registration
+        failures = dict(self.failures)
+        if not self.skipped_whole:
+            failures |= self.skipped
+        observations = tuple(o for o in self.observations if o.seed not in failures)
+        judgement = judge(claim, observations, planned=planned.planned, development=registration.development)
+        result = gate(claim, judgement, registration=registration, failures=failures, enabled=gated)
+        if self.skipped_whole:
+            result = Gate("skipped", f"INCOMPLETE: {next(iter(self.skipped.values()))}")
+        seeds = [seed for seed in planned.planned if seed in self.measurements and seed not in failures]
+        used = [self.measurements[seed] for seed in seeds]
+        return ClaimEvidence(
+            claim=claim,
+            nodeid=planned.nodeid,
+            registration=registration,
+            planned=planned.planned,
+            observations=observations,
+            judgement=judgement,
+            gate=result,
+            failures=failures,
+            arms=_arms(used),
+            cost=_cost(used),
+        )
+
+
+def _arms(measurements: Sequence[Measurement]) -> dict[str, dict[str, Any]]:
+    arms: dict[str, dict[str, Any]] = {}
+    for name in dict.fromkeys(name for measurement in measurements for name in measurement.arms):
+        runs = [measurement.arms[name] for measurement in measurements if name in measurement.arms]
+        arms[name] = {
+            "digest": runs[0]["digest"],
+            "parameters": runs[0]["parameters"],
+            "steps": runs[0]["steps"],
+            "diverged": sum(bool(run["diverged"]) for run in runs),
+            "cpu_seconds": round(fmean(run["cpu_seconds"] for run in runs), 3),
+        }
+    return arms
+
+
+def _cost(measurements: Sequence[Measurement]) -> dict[str, float]:
+    training = sum(arm["cpu_seconds"] for m in measurements for arm in m.arms.values())
+    return {
+        "trained": round(training, 1),
+        "measured": round(sum(m.cpu_seconds for m in measurements), 1),
+        "reused": round(sum(m.reused for m in measurements) / max(1, len(measurements)), 3),
+    }

@@ -1,0 +1,115 @@
+"""The plan of a run, in plain types: xdist's workers make it, the controller follows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from memkit.evidence.claim import Claim
+from memkit.evidence.registration import Registration
+from memkit.training.cohorts import Cohort, Training, plan
+from memkit.training.measurements import stored_seeds
+from memkit.training.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedClaim:
+    """A claim of this run.
+
+    Attributes:
+        nodeid: of its test, without the seed.
+        location: file, line and name, for reports.
+        planned: the most seeds it may use, in the order of the looks.
+        selected: those among the items; fewer with ``-k``, ``--lf`` or a node id.
+        key: of its measurements in the store.
+        recipes: digests of what its arms are trained by.
+    """
+
+    claim: Claim
+    nodeid: str
+    location: tuple[str, int | None, str]
+    registration: Registration
+    planned: tuple[int, ...]
+    selected: tuple[int, ...]
+    key: str
+    recipes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types."""
+        return {
+            "claim": self.claim.to_json(),
+            "nodeid": self.nodeid,
+            "location": list(self.location),
+            "registration": asdict(self.registration),
+            "planned": list(self.planned),
+            "selected": list(self.selected),
+            "key": self.key,
+            "recipes": list(self.recipes),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> PlannedClaim:
+        """What :meth:`to_json` wrote."""
+        path, line, name = data["location"]
+        return cls(
+            claim=Claim.from_json(data["claim"]),
+            nodeid=data["nodeid"],
+            location=(path, line, name),
+            registration=Registration(**data["registration"]),
+            key=data["key"],
+            **{name: tuple(data[name]) for name in ("planned", "selected", "recipes")},
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlan:
+    """What a run may do.
+
+    Attributes:
+        claims: in the order of their items.
+        trainings: recipe digest → what it takes to train it.
+        files: module → file, for the processes that train.
+        ordered: whether the items stand in the order of the looks; another plugin may have shuffled them.
+    """
+
+    claims: tuple[PlannedClaim, ...]
+    trainings: Mapping[str, Training]
+    files: Mapping[str, str]
+    ordered: bool
+
+    def cohorts(
+        self, wanted: Iterable[tuple[PlannedClaim, Iterable[int]]], store: Store, *, fresh: bool
+    ) -> list[Cohort]:
+        """What has to be trained before these seeds of these claims can be measured.
+
+        Args:
+            fresh: measure again what was measured before.
+        """
+        needed: list[tuple[Training, list[int]]] = []
+        for planned, seeds in wanted:
+            if planned.recipes:
+                stored = set() if fresh else stored_seeds(store, planned.key)
+                rest = [seed for seed in seeds if seed not in stored]
+                needed += [(self.trainings[digest], rest) for digest in planned.recipes]
+        return plan(needed, store)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types."""
+        return {
+            "claims": [claim.to_json() for claim in self.claims],
+            "trainings": [training.to_json() for training in self.trainings.values()],
+            "files": dict(self.files),
+            "ordered": self.ordered,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RunPlan:
+        """What :meth:`to_json` wrote."""
+        trainings = [Training(**training) for training in data["trainings"]]
+        return cls(
+            claims=tuple(PlannedClaim.from_json(claim) for claim in data["claims"]),
+            trainings={training.digest: training for training in trainings},
+            files=data["files"],
+            ordered=data["ordered"],
+        )

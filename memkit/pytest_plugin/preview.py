@@ -1,0 +1,89 @@
+"""What a run would do, without doing it: for ``memkit plan``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from memkit.evidence.verdict import seeds_wanted
+from memkit.pytest_plugin.collection import make_plan
+from memkit.pytest_plugin.measuring import Measurement, stored_measurement
+from memkit.pytest_plugin.plan import PlannedClaim
+from memkit.pytest_plugin.settings import SETTINGS
+from memkit.training.cohorts import Cohort
+from memkit.training.estimates import seconds_per_seed
+from memkit.training.store import Store
+
+
+@dataclass(frozen=True)
+class ClaimPreview:
+    """What one claim would take, as if it ran alone.
+
+    Attributes:
+        measured: seeds whose measurement is in the store.
+        wanted: seeds that come next; none where those in the store decide.
+        next: what has to be trained for these.
+        most: what would have to be trained if no look before the last decided.
+    """
+
+    planned: PlannedClaim
+    measured: int
+    wanted: tuple[int, ...]
+    next: Sequence[Cohort]
+    most: Sequence[Cohort]
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a run would take: claim by claim, and together, where claims share models."""
+
+    claims: Sequence[ClaimPreview]
+    next: Sequence[Cohort]
+    most: Sequence[Cohort]
+    seconds: Mapping[str, float]
+    """Recipe digest → CPU seconds a seed, where it was trained before."""
+    store: str
+
+
+def preview(config: pytest.Config, items: Sequence[pytest.Item]) -> Preview:
+    """Look ahead from the items that were collected."""
+    settings = config.stash[SETTINGS]
+    store = settings.open_store()
+    plan = make_plan(config, items)
+
+    def cohorts(wanted: Iterable[tuple[PlannedClaim, Sequence[int]]]) -> list[Cohort]:
+        return plan.cohorts(wanted, store, fresh=settings.fresh)
+
+    previews, following, everything = [], [], []
+    for planned in plan.claims:
+        measured = [] if settings.fresh else _measured(planned, store)
+        observations = [o for measurement in measured for o in measurement.observations]
+        wanted = seeds_wanted(planned.claim, observations, planned=planned.planned)
+        wanted = tuple(seed for seed in wanted if seed in planned.selected)
+        most = planned.selected if wanted else ()
+        following.append((planned, wanted))
+        everything.append((planned, most))
+        previews.append(
+            ClaimPreview(
+                planned,
+                len(measured),
+                wanted,
+                cohorts([(planned, wanted)]),
+                cohorts([(planned, most)]),
+            )
+        )
+    return Preview(
+        claims=previews,
+        next=cohorts(following),
+        most=cohorts(everything),
+        seconds=seconds_per_seed(plan.trainings.values(), store, config.rootpath / "reports" / "accepted.json"),
+        store=settings.store,
+    )
+
+
+def _measured(planned: PlannedClaim, store: Store) -> list[Measurement]:
+    """What the store has of a claim's planned seeds."""
+    found = (stored_measurement(planned.key, planned.claim, seed, store) for seed in planned.planned)
+    return [measurement for measurement in found if measurement is not None]
