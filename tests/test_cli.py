@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
 from memkit.cli import main
+from tests.plugin import test_training
 from tests.plugin.lab import canned, evidence, write_suite
 
 FILE = Path("reports/evidence.json")
@@ -104,6 +106,87 @@ def test_register_tells_what_it_does(pytester: pytest.Pytester) -> None:
     broken.stderr.fnmatch_lines(["*unknown option 'expct'; did you mean 'expect'?*"])
 
 
+def plan(pytester: pytest.Pytester, *arguments: str) -> dict[str, list[str]]:
+    """Claim → the cells of its row, and what stands before a colon → what stands behind it."""
+    result = pytester.run(sys.executable, "-m", "memkit.cli", "plan", *arguments)
+    assert result.ret == 0, result.stderr.str()
+    _, *lines = result.outlines
+    rows = (re.split(r": | {2,}", line) for line in lines)
+    return {name: cells for name, *cells in rows}
+
+
+def test_plan_says_what_a_run_would_measure(pytester: pytest.Pytester) -> None:
+    sixteen = canned("sixteen", "0.6 + 0.01 * (seed % 7)", options="headline=True,")
+    write_suite(pytester, canned("eight"), sixteen, canned("never", "seed % 2", "(seed + 1) % 2"))
+    nothing = ["0", "–", "0", "–"]
+    found = plan(pytester)
+    assert [name for name in found if "/" in name] == ["lab/eight", "lab/sixteen", "lab/never"]
+    assert found["lab/eight"] == ["0 of 32", "8 seeds", *nothing]
+    assert found["next"] == found["if every claim went on to its last look"] == ["nothing to train"]
+    assert found["store"] == [str(pytester.path / ".memkit")]
+    assert not (pytester.path / ".memkit").exists()
+    # Options of pytest, also where their values stand apart.
+    assert plan(pytester, "--seeds", "8", "-k", "eight")["lab/eight"] == ["0 of 8", "8 seeds", *nothing]
+    assert [name for name in plan(pytester, "test_lab.py", "--headline") if "/" in name] == ["lab/sixteen"]
+
+    pytester.runpytest_subprocess("-n0", "--seeds=8")
+    found = plan(pytester)
+    assert found["lab/eight"] == ["8 of 32", "verdict", *nothing]
+    assert found["lab/sixteen"] == ["8 of 32", "8 seeds", *nothing]
+    assert plan(pytester, "--fresh", "-k", "sixteen")["lab/sixteen"][1] == "8 seeds"
+
+    pytester.runpytest_subprocess("-n0")
+    found = plan(pytester)
+    assert found["lab/sixteen"] == ["16 of 32", "verdict", *nothing]
+    assert found["lab/never"] == ["32 of 32", "verdict", *nothing]
+
+
+def test_plan_says_what_a_run_would_train(pytester: pytest.Pytester) -> None:
+    test_training.write_suite(pytester, steps=2, expect="open")
+    found = plan(pytester)
+    assert found["lab/hidden-layer"] == ["0 of 32", "8 seeds", "16", "unknown", "64", "unknown"]
+    assert found["lab/no-hidden-layer"] == found["lab/hidden-layer"]
+    # The two claims are about the same models.
+    assert found["next"] == ["16 runs to train, time unknown", "never trained before"]
+    assert found["if every claim went on to its last look"][0] == "64 runs to train, time unknown"
+
+    assert pytester.runpytest_subprocess("-n0", "--seeds=8").ret == 0
+    found = plan(pytester)
+    assert found["lab/hidden-layer"][:3] == ["8 of 32", "8 seeds", "16"]
+    assert found["lab/hidden-layer"][4] == "48"
+    assert "unknown" not in str(found)
+    assert re.fullmatch(r"16 runs to train, about \d+ s of CPU", found["next"][0])
+
+    # What was accepted tells what a run takes where nothing was trained yet.
+    elsewhere = plan(pytester, "--store=elsewhere")
+    assert elsewhere["lab/hidden-layer"] == ["0 of 32", "8 seeds", "16", "unknown", "64", "unknown"]
+    assert pytester.run(sys.executable, "-m", "memkit.cli", "accept").ret == 0
+    elsewhere = plan(pytester, "--store", "elsewhere")
+    assert elsewhere["lab/hidden-layer"][:3] == ["0 of 32", "8 seeds", "16"]
+    assert re.fullmatch(
+        r"64 runs to train, about \d+ s of CPU", elsewhere["if every claim went on to its last look"][0]
+    )
+    assert "unknown" not in str(elsewhere)
+
+
+def test_plan_needs_claims_and_options_that_pytest_knows(pytester: pytest.Pytester) -> None:
+    command = (sys.executable, "-m", "memkit.cli")
+    nothing = pytester.run(*command, "plan")
+    assert nothing.ret == 4
+    nothing.stderr.fnmatch_lines(["memkit: no claims were found; give the folder that holds them: memkit plan claims"])
+    misspelt = pytester.run(*command, "plan", "--hedline")
+    assert misspelt.ret == 4
+    misspelt.stderr.fnmatch_lines(
+        [
+            "*unrecognized arguments: --hedline*",
+            "memkit: the claims could not be collected; pytest's reason stands above",
+        ]
+    )
+    elsewhere = pytester.run(*command, "verdicts", "--headline")
+    assert elsewhere.ret == 2
+    elsewhere.stderr.fnmatch_lines(["*unrecognized arguments: --headline"])
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -139,5 +222,7 @@ def test_the_page_of_pytest_html_and_the_summary_for_ci(run: pytest.Pytester, mo
     assert "Effect and t interval" in page
     assert "lab/true" in page
     assert "forest" in page.lower()
+    assert "test_aa[10009]" not in page  # seeds are in the details of their verdict, be they measured
+    assert "test_true[10009]" not in page  # or never needed
     assert "lab/true" in (run.path / "summary.md").read_text()
     assert set(evidence(run)) == {"lab/true", "lab/aa"}

@@ -98,6 +98,7 @@ class Aggregator:
             return (yield)
         finally:
             # -x, --maxfail and Ctrl-C leave the loop by an exception: what came in still gets its verdict.
+            self.board.close("the run was stopped")
             if self.thread is not None:
                 self.thread.end()
             for run in list(self.running.values()):
@@ -201,7 +202,8 @@ class Aggregator:
             result = yield
             claim_id, seed = self._node(report)
             run = self.running.get(claim_id)
-            if run is not None and seed in run.waiting and not self.board.closed:
+            stopped = bool(self.board.closed) and report.skipped  # it was sent home, which says nothing about it
+            if run is not None and seed in run.waiting and not stopped:
                 self._take(run, seed, report)
             return result
 
@@ -231,7 +233,7 @@ class Aggregator:
             seeds = run.next_seeds(adaptive=self.adaptive)
         except Exception:  # it cannot be judged, as the verdict will say
             seeds = []
-        if seeds:
+        if seeds and not self.board.closed:
             openings = [(run, seeds)]
             self._open(openings, self._cohorts(openings))
         else:

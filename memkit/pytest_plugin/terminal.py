@@ -187,7 +187,10 @@ def announce(
             "`memkit register` for fresh seeds"
         )
     if not adaptive:
-        reporter.write_line("memkit: items out of the order of the looks, so every seed runs, also beyond the verdict")
+        reporter.write_line(
+            "memkit: the items do not come look by look (--dist each, or another plugin), so every seed runs, also "
+            "beyond the verdict"
+        )
 
 
 def training_needed(cohorts: Sequence[Cohort], seconds: Mapping[str, float], why: str = "") -> str:

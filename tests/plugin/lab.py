@@ -41,11 +41,30 @@ def canned(name: str, treatment: str = "0.9", control: str = "0.1", *, body: str
     return CLAIM.format(name=name, treatment=treatment, control=control, body=body, options=options)
 
 
-def write_suite(pytester: pytest.Pytester, *claims: str, register: bool = True) -> None:
-    """Write the claims to one test file, and register them."""
+_LOCKS: dict[tuple[str, ...], str] = {}
+
+
+def write_suite(
+    pytester: pytest.Pytester, *claims: str, register: bool = True, more: tuple[str, ...] | None = None
+) -> None:
+    """Write the claims to one test file, ``more`` of them to a second one, and register them all."""
     pytester.makepyfile(test_lab=HEAD + "".join(claims))
+    if more is not None:
+        pytester.makepyfile(test_more=HEAD + "".join(more))
     if register:
+        register_suite(pytester, *claims, *(more or ()))
+
+
+def register_suite(pytester: pytest.Pytester, *sources: str) -> None:
+    """Register claims as ``memkit register`` does, or did before for a suite of the same source."""
+    lock = pytester.path / "claims.lock"
+    if lock.exists():
         register_claims(pytester)
+    elif sources in _LOCKS:
+        lock.write_text(_LOCKS[sources], encoding="utf-8")
+    else:
+        register_claims(pytester)
+        _LOCKS[sources] = lock.read_text(encoding="utf-8")
 
 
 def register_claims(pytester: pytest.Pytester) -> pytest.RunResult:

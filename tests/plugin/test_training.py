@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.plugin.lab import evidence, register_claims
+from tests.plugin.lab import evidence, register_claims, register_suite
 
 NETS = '''
 """Exclusive or, learnt by a network with and without a hidden layer."""
@@ -63,9 +63,15 @@ def test_no_hidden_layer(arms):
 """
 
 
-def write_suite(pytester: pytest.Pytester, steps: int = 150) -> None:
-    pytester.makepyfile(nets=NETS, test_nets=CLAIMS.replace("STEPS", str(steps)))
-    register_claims(pytester)
+def write_suite(pytester: pytest.Pytester, steps: int = 150, expect: str = "supported") -> None:
+    claims = CLAIMS.replace("STEPS", str(steps)).replace("    arms=", f'    expect="{expect}",\n    arms=')
+    pytester.makepyfile(nets=NETS, test_nets=claims)
+    register_suite(pytester, claims)
+
+
+def trained(pytester: pytest.Pytester) -> list[int]:
+    """The seeds of all runs in the store, recipe by recipe."""
+    return [int(path.parent.name) for path in sorted((pytester.path / ".memkit" / "runs").rglob("manifest.json"))]
 
 
 @pytest.mark.parametrize("how", ["-n0", "-n2"])
@@ -77,25 +83,27 @@ def test_models_are_trained_once_and_a_false_claim_falls(pytester: pytest.Pytest
     assert first.ret == pytest.ExitCode.TESTS_FAILED
     first.stdout.fnmatch_lines(
         [
-            "*32 runs to train, in 2 cohorts*",
-            "trained 2/2 Net on xor*",
+            "*16 runs to train for the first look, time unknown: never trained before*",
             "FAILED*lab/no-hidden-layer: expected supported, found REFUTED",
         ]
     )
     entry = evidence(pytester)["lab/hidden-layer"]
     assert entry["judgement"]["verdict"] == "SUPPORTED"
+    assert entry["judgement"]["look"] == 16
+    assert trained(pytester) == 2 * list(range(10000, 10016))  # nothing for the look that was not needed
     assert entry["arms"]["hidden"]["parameters"] == 2 * 16 + 16 + 16 * 2 + 2
     assert entry["cost"]["trained"] > 0
 
     second = pytester.runpytest_subprocess(how)
-    second.stdout.fnmatch_lines(["*nothing to train*"])
+    second.stdout.fnmatch_lines(["*nothing to train for the first look*"])
     assert evidence(pytester)["lab/hidden-layer"]["observations"] == entry["observations"]
 
     # Other code, same behaviour: trained and measured again, with the same result.
     nets = pytester.path / "nets.py"
     nets.write_text(nets.read_text().replace("* 2 - 1", "* 2 - 1.0"))
     third = pytester.runpytest_subprocess(how, "-k", "test_hidden_layer")
-    third.stdout.fnmatch_lines(["*32 runs to train, in 2 cohorts*"])
+    third.stdout.fnmatch_lines(["*16 runs to train for the first look, time unknown*"])
+    assert len(trained(pytester)) == 2 * 2 * 16
     assert evidence(pytester)["lab/hidden-layer"]["observations"] == entry["observations"]
 
 
@@ -150,6 +158,17 @@ def test_a_run_that_was_killed_goes_on_where_it_was(pytester: pytest.Pytester) -
     assert all(path.stat().st_mtime_ns == made for path, made in finished.items())
     if len(finished) < 16:
         result.stdout.fnmatch_lines([f"*{16 - len(finished)} runs to train*"])
+
+
+def test_stopping_does_not_wait_for_training(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, steps=10**7)
+    pytester.makepyfile(test_plain="def test_plain():\n    assert False\n")
+
+    result = pytester.runpytest_subprocess("-n2", "-x", "-rs", timeout=120)
+
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["SKIPPED*lab/hidden-layer: INCOMPLETE: not run: seeds 10000–10007"])
+    assert not trained(pytester)
 
 
 def test_two_runs_at_once_share_the_work(pytester: pytest.Pytester) -> None:

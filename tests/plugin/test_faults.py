@@ -1,0 +1,118 @@
+"""Failures, deaths and stops while seeds of later looks wait: nobody waits for ever, and what is known is judged."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugin.lab import canned, evidence, ran, verdict, write_suite
+from tests.plugin.test_looks import EIGHT, NEVER, SIXTEEN, looked, reasons, run, seeds_that_ran
+
+# The worker that runs it holds a seed of the first look of `never` besides; meanwhile the other worker runs all
+# others of the first look, and waits at the second.
+PLAIN = """
+    def test_plain():
+        import time
+        for _ in range(600):
+            if (HERE / "ran.txt").exists() and len((HERE / "ran.txt").read_text().splitlines()) == 15:
+                break
+            time.sleep(0.1)
+        time.sleep(0.5)
+        {end}
+"""
+KILLED = "os.kill(os.getpid(), 9)"
+
+FIRST_DIES = """
+    import os
+    def pytest_collection_modifyitems(config):
+        if getattr(config, "workerinput", {}).get("workerid") == "gw0":
+            os._exit(1)
+"""
+LAST_FINDS_OTHER_TESTS = """
+    def pytest_collection_modifyitems(config, items):
+        if getattr(config, "workerinput", {}).get("workerid") == "gw2":
+            del items[-1]
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "arguments", "conftest", "code"),
+    [
+        pytest.param("assert False", "-x", "", pytest.ExitCode.INTERRUPTED, id="a failure with -x"),
+        pytest.param("raise KeyboardInterrupt", "", "", pytest.ExitCode.INTERRUPTED, id="an interrupt"),
+        pytest.param(KILLED, "--max-worker-restart=0", "", pytest.ExitCode.TESTS_FAILED, id="no worker may die"),
+        pytest.param(KILLED, "--max-worker-restart=1", FIRST_DIES, pytest.ExitCode.TESTS_FAILED, id="one may die"),
+        pytest.param(KILLED, "", LAST_FINDS_OTHER_TESTS, pytest.ExitCode.TESTS_FAILED, id="a stranger comes instead"),
+    ],
+)
+def test_nobody_waits_for_what_will_not_come(
+    pytester: pytest.Pytester, end: str, arguments: str, conftest: str, code: pytest.ExitCode
+) -> None:
+    pytester.makeconftest(conftest)
+    write_suite(pytester, NEVER, EIGHT, PLAIN.format(end=end))
+
+    result = run(pytester, "-n2", *arguments.split())
+
+    assert result.ret == code
+    entries = evidence(pytester)
+    assert verdict(pytester, "eight") == "SUPPORTED"
+    assert verdict(pytester, "never") == "INCOMPLETE"
+    assert len(entries["lab/never"]["judgement"]["missing"]) == 1
+    assert entries["lab/never"]["outcome"]["outcome"] == "skipped"
+    assert set(reasons(pytester)["never"]) == {"the run was stopped"}
+    assert looked(seeds_that_ran(pytester)) == {"eight": 8, "never": 7}
+
+
+def test_a_worker_that_dies_is_replaced_and_its_seeds_are_run_by_another(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, NEVER, EIGHT, PLAIN.format(end=KILLED))
+
+    result = run(pytester, "-n2")
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(passed=32 + 8 + 2, failed=1, skipped=24)
+    assert looked(seeds_that_ran(pytester)) == {"eight": 8, "never": 32}
+    assert verdict(pytester, "eight") == "SUPPORTED"
+    assert verdict(pytester, "never") == "INCONCLUSIVE"
+
+
+DEADLY = """import time
+        while seed == 10003:
+            if (HERE / "decided").exists():
+                os.kill(os.getpid(), 9)
+            time.sleep(0.1)"""
+
+
+@pytest.mark.parametrize("restarts", ["", "--max-worker-restart=0"], ids=["replaced", "not replaced"])
+def test_a_seed_that_kills_its_worker_leaves_its_claim_incomplete(pytester: pytest.Pytester, restarts: str) -> None:
+    pytester.makeconftest("""
+        def pytest_runtest_logreport(report):
+            if report.nodeid.endswith("eight[verdict]"):
+                open("decided", "w").close()
+    """)
+    write_suite(pytester, EIGHT, canned("deadly", body=DEADLY), SIXTEEN)
+
+    result = run(pytester, "-n2", *restarts.split())
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    entry = evidence(pytester)["lab/deadly"]
+    assert entry["judgement"]["verdict"] == "INCOMPLETE"
+    assert entry["outcome"]["outcome"] == "failed"
+    assert list(entry["failures"]) == ["10003"]
+    assert verdict(pytester, "eight") == "SUPPORTED"
+    if restarts:
+        assert verdict(pytester, "sixteen") == "INCOMPLETE"
+        return
+    assert verdict(pytester, "sixteen") == "SUPPORTED"
+    assert looked(seeds_that_ran(pytester)) == {"eight": 8, "deadly": 8, "sixteen": 16}
+    assert reasons(pytester)["deadly"] == {"seed 10003 failed, so the claim cannot be decided": 24}
+
+
+def test_a_claim_that_skips_itself_whole_is_settled_after_its_first_look(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, canned("bare", body="pytest.skip('no data: get them')"), EIGHT)
+
+    result = run(pytester, "-n2", "-rs")
+
+    assert result.ret == 0
+    assert looked(seeds_that_ran(pytester)) == {"bare": 8, "eight": 8}
+    assert sum(reasons(pytester)["bare"].values()) == 32
+    result.stdout.fnmatch_lines(["SKIPPED*lab/bare: INCOMPLETE: skipped: no data: get them"])
+    assert not ran(pytester.path)
