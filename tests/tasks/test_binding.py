@@ -10,7 +10,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memkit.tasks.binding import BindingTask, Execution, Rebinding, Recognition, Retrieval, Vocabulary
+from memkit.tasks.binding import (
+    BindingTask,
+    Execution,
+    History,
+    Levels,
+    Nesting,
+    Rebinding,
+    Recognition,
+    Retrieval,
+    Sequencing,
+    Vocabulary,
+)
 from memkit.tasks.binding.vocabulary import END, PAD
 from memkit.training.streams import generator
 
@@ -22,6 +33,14 @@ TASKS = [
     Execution(),
     Rebinding(),
     Rebinding(rebindings=3, held_out=0.2),
+    Sequencing(),
+    Sequencing(connectives=("and", "or"), segments=False, held_out=0.2),
+    Nesting(),
+    Nesting(depth=2, most=9, trained=4, held_out=0.2),
+    History(),
+    History(rebindings=2, stored=2, back=2, asked=("past",), held_out=0.2),
+    Levels(),
+    Levels(levels=(2, 4), held_out=0.25),
 ]
 
 
@@ -175,7 +194,10 @@ def test_fields_are_plain_and_make_the_task_again(task: BindingTask) -> None:
         (lambda: Recognition(most=4), "most must be 2 or 3"),
         (lambda: Execution(modified=0.0), "modified must be a share"),
         (lambda: Rebinding(rebindings=4), "rebindings must be 1 to 3"),
-        (lambda: Retrieval().commands(generator(0), "test"), "subset must be one of train, held_out, all"),  # type: ignore[arg-type]
+        (
+            lambda: Retrieval().commands(generator(0), "test"),
+            "subset must be one of train, held_out, beyond, held_out_beyond, all",
+        ),  # type: ignore[arg-type]
         (lambda: Retrieval().commands(generator(0), "held_out"), "no command is in subset 'held_out'"),
         (lambda: Retrieval(variables=8, actions=12, stored=3).sizes, "more than 200000 commands"),
         (lambda: Vocabulary().encode("X is sleep"), "not in the vocabulary: sleep"),

@@ -4,19 +4,28 @@ Every task is a frozen dataclass with the same methods (see :class:`~memkit.task
 """
 
 from memkit.tasks.binding.execution import Execution
+from memkit.tasks.binding.history import History
+from memkit.tasks.binding.levels import Levels
+from memkit.tasks.binding.nesting import Nesting
 from memkit.tasks.binding.rebinding import Rebinding
 from memkit.tasks.binding.recognition import Recognition
 from memkit.tasks.binding.retrieval import Retrieval
-from memkit.tasks.binding.table import BindingTask, Commands, Sampler
+from memkit.tasks.binding.sequencing import Sequencing
+from memkit.tasks.binding.table import BindingTask, Commands, Sampler, Subset
 from memkit.tasks.binding.vocabulary import Vocabulary
 
 __all__ = [
     "BindingTask",
     "Commands",
     "Execution",
+    "History",
+    "Levels",
+    "Nesting",
     "Rebinding",
     "Recognition",
     "Retrieval",
     "Sampler",
+    "Sequencing",
+    "Subset",
     "Vocabulary",
 ]

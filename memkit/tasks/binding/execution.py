@@ -6,6 +6,7 @@
 There are as many answer positions as the longest answer needs (the published model had two, so ``thrice``
 could never be right). Training draws a modifier in a share ``modified`` of the commands, ``twice`` and
 ``thrice`` alike; the table holds each command once. 3 variables × 5 actions × 3: 45 commands.
+Patterns: ``once``, ``twice``, ``thrice``.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ class Execution(BindingTask):
     def rows(self) -> Iterator[Row]:
         words = self.vocabulary
         modifiers = (
-            ((), 1, 1 - self.modified),
-            ((TWICE,), 2, self.modified / 2),
-            ((THRICE,), 3, self.modified / 2),
+            ("once", (), 1, 1 - self.modified),
+            ("twice", (TWICE,), 2, self.modified / 2),
+            ("thrice", (THRICE,), 3, self.modified / 2),
         )
         for variable in range(self.variables):
             for action in range(self.actions):
-                for modifier, times, weight in modifiers:
+                for pattern, modifier, times, weight in modifiers:
                     name = words.variable(variable)
                     yield Row(
                         tokens=(name, MEANS, words.action(action), DO, name, *modifier),
@@ -45,4 +46,5 @@ class Execution(BindingTask):
                         binds=((variable, action),),
                         asks=((variable, action),),
                         weight=weight,
+                        pattern=pattern,
                     )

@@ -7,10 +7,17 @@ A row of the table is a command: N commands of L tokens with P answers.
     binds    [N, V·A] which (variable, action) combinations the command states
     asks     [N, V·A] which of them its answer needs
     weights  [N]      how often training draws it, relative to the others
+    beyond   [N]      whether the task keeps it from training for its kind, whatever it states
+    patterns  N       the name of its pattern, such as ``twice`` or ``past/1``: a group, and a kind within it
 
 The split draws combinations, not commands. A training command states kept combinations only; a held-out
 command asks for a combination that no training command ever stated. Commands that state such a combination
-without asking for it belong to neither.
+without asking for it belong to neither. A task may also keep kinds of commands from training (longer
+repetitions, say), which crosses the first split with a second:
+
+                                  trained kinds    kinds beyond
+    states kept combinations      train            beyond
+    asks for a missing one        held_out         held_out_beyond
 """
 
 from __future__ import annotations
@@ -30,19 +37,24 @@ Commands: TypeAlias = tuple[Tensor, Tensor]
 """Inputs [N, L] and targets [N, P]."""
 Sampler: TypeAlias = Callable[[torch.Generator, int], Commands]
 """(generator, size) → a batch of training commands."""
-Subset: TypeAlias = Literal["train", "held_out", "all"]
+Subset: TypeAlias = Literal["train", "held_out", "beyond", "held_out_beyond", "all"]
 MOST_COMMANDS = 200_000
 
 
 @dataclass(frozen=True)
 class Row:
-    """One command: its tokens and answers, the (variable, action) pairs it states and those it asks for."""
+    """One command: its tokens and answers, the (variable, action) pairs it states and those it asks for.
+
+    A command is ``beyond`` when training must not draw it whatever it states; ``pattern`` is its kind's name.
+    """
 
     tokens: tuple[int, ...]
     answers: tuple[int, ...]
     binds: tuple[tuple[int, int], ...]
     asks: tuple[tuple[int, int], ...]
     weight: float = 1.0
+    beyond: bool = False
+    pattern: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,25 @@ class Table:
     binds: Tensor
     asks: Tensor
     weights: Tensor
+    beyond: Tensor
+    patterns: tuple[str, ...]
+
+    def of(self, pattern: str) -> Tensor:
+        """Which commands are of a pattern, or of any of a group (``past`` for ``past/1`` and ``past/2``): bool [N].
+
+        Raises:
+            ValueError: no command is.
+        """
+        chosen = torch.tensor([pattern in (name, group(name)) for name in self.patterns])
+        if not chosen.any():
+            known = [name for name in dict.fromkeys(self.patterns) if name]
+            raise ValueError(f"no command has pattern {pattern!r}; there are: {', '.join(known) or 'none'}")
+        return chosen
+
+
+def group(pattern: str) -> str:
+    """The group of a pattern: what stands before its slash, or all of it."""
+    return pattern.partition("/")[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,11 +143,40 @@ class BindingTask(ABC):
 
         return sample
 
-    def commands(self, generator: torch.Generator, subset: Subset = "all") -> Commands:
-        """Every command of a subset, once; the split is for_seed's, given an equally seeded generator."""
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """The names of the patterns that its commands have, in the table's order; none where they have no names."""
+        return tuple(name for name in dict.fromkeys(whole(self).patterns) if name)
+
+    def commands(self, generator: torch.Generator, subset: Subset = "all", *, pattern: str | None = None) -> Commands:
+        """Every command of a subset, once; the split is for_seed's, given an equally seeded generator.
+
+        Args:
+            generator: draws the split.
+            subset: the kinds of commands drawn above.
+            pattern: only the commands of this pattern, or group of patterns.
+
+        Raises:
+            ValueError: there is no such command.
+        """
         table = whole(self)
         rows = self._subset(generator, subset)
+        if pattern is not None:
+            rows = rows[table.of(pattern)[rows]]
+            if not len(rows):
+                raise ValueError(f"no command with pattern {pattern!r} is in subset {subset!r}")
         return table.inputs[rows], table.targets[rows]
+
+    def by_pattern(
+        self, generator: torch.Generator, subset: Subset = "all", *, grouped: bool = False
+    ) -> dict[str, Commands]:
+        """The subset's commands by pattern, or by group of patterns; patterns that the subset lacks are left out."""
+        table = whole(self)
+        found: dict[str, list[int]] = {}
+        for row in self._subset(generator, subset).tolist():
+            name = table.patterns[row]
+            found.setdefault(group(name) if grouped else name, []).append(row)
+        return {name: (table.inputs[rows], table.targets[rows]) for name, rows in found.items()}
 
     def modifications(self, generator: torch.Generator, subset: Subset = "all") -> tuple[Commands, Commands]:
         """All pairs of the subset's commands that differ in the action of one binding, and in nothing else.
@@ -153,16 +213,19 @@ class BindingTask(ABC):
         """Row indices of a subset."""
         table = whole(self)
         missing = ~self.kept(generator).flatten()
+        stated, asked = (table.binds & missing).any(1), (table.asks & missing).any(1)
         chosen = {
-            "train": ~(table.binds & missing).any(1),
-            "held_out": (table.asks & missing).any(1),
+            "train": ~stated & ~table.beyond,
+            "held_out": asked & ~table.beyond,
+            "beyond": ~stated & table.beyond,
+            "held_out_beyond": asked & table.beyond,
             "all": torch.ones(len(table.binds), dtype=torch.bool),
         }
         if subset not in chosen:
             raise ValueError(f"subset must be one of {', '.join(chosen)}, not {subset!r}")
         rows = chosen[subset].nonzero().squeeze(1)
         if not len(rows):
-            raise ValueError(f"no command is in subset {subset!r} with held_out={self.held_out}")
+            raise ValueError(f"no command is in subset {subset!r} of {self}")
         return rows
 
 
@@ -176,16 +239,19 @@ def whole(task: BindingTask) -> Table:
             raise ValueError(f"{task} has more than {MOST_COMMANDS} commands: take fewer variables or actions")
     length = max(len(row.tokens) for row in rows)
     positions = max(len(row.answers) for row in rows)
-    binds = torch.zeros(len(rows), task.variables, task.actions, dtype=torch.bool)
-    asks = torch.zeros_like(binds)
-    for number, row in enumerate(rows):
-        for pairs, marks in ((row.binds, binds), (row.asks, asks)):
-            for variable, action in pairs:
-                marks[number, variable, action] = True
+
+    def marks(pairs: list[tuple[tuple[int, int], ...]]) -> Tensor:
+        marked = torch.zeros(len(rows), task.variables * task.actions, dtype=torch.bool)
+        places = [(row, v * task.actions + a) for row, stated in enumerate(pairs) for v, a in stated]
+        marked[torch.tensor(places, dtype=torch.long).reshape(-1, 2).unbind(1)] = True
+        return marked
+
     return Table(
         inputs=torch.tensor([[PAD] * (length - len(row.tokens)) + list(row.tokens) for row in rows]),
         targets=torch.tensor([list(row.answers) + [END] * (positions - len(row.answers)) for row in rows]),
-        binds=binds.flatten(1),
-        asks=asks.flatten(1),
+        binds=marks([row.binds for row in rows]),
+        asks=marks([row.asks for row in rows]),
         weights=torch.tensor([row.weight for row in rows]),
+        beyond=torch.tensor([row.beyond for row in rows]),
+        patterns=tuple(row.pattern for row in rows),
     )

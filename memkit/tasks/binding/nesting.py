@@ -1,0 +1,57 @@
+"""Nesting: modifiers of modifiers, whose counts multiply.
+
+    input    X means jump do X twice twice          Y means turn do Y thrice twice
+    answer   JUMP JUMP JUMP JUMP                    TURN TURN TURN TURN TURN TURN
+
+A command has up to ``depth`` modifiers and repeats its action ``most`` times at most; with 3 and 8 there are
+seven patterns: once 1, twice 2, thrice 3, twice twice 4, twice thrice 6, thrice twice 6, twice twice twice 8.
+3 variables × 5 actions: 105 commands. Patterns: ``4/twice twice``, so ``6`` is the group of both that repeat
+six times.
+
+``trained`` is the greatest count that training asks for. Longer ones are the subset ``beyond``, with
+combinations that training states, and ``held_out_beyond``, with one that it does not. Answer positions past
+``trained`` are then END in all of training: a network that reads each position with weights of its own cannot
+have learnt any other answer there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from memkit.tasks.binding.table import BindingTask, Row
+from memkit.tasks.binding.templates import Template
+
+_TIMES = {"twice": 2, "thrice": 3}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nesting(BindingTask):
+    """``V means A do V`` and up to ``depth`` (1 to 4) of ``twice`` and ``thrice`` → A, as often as their product."""
+
+    depth: int = 3
+    most: int = 8
+    trained: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 1 <= self.depth <= 4:
+            raise ValueError(f"depth must be 1 to 4, not {self.depth}")
+        if self.most < 2:
+            raise ValueError(f"most must be 2 or more, not {self.most}")
+        if self.trained is not None and not 1 <= self.trained <= self.most:
+            raise ValueError(f"trained must be between 1 and most={self.most}, or None for all, not {self.trained}")
+
+    def rows(self) -> Iterator[Row]:
+        for count, template in self._templates():
+            yield from template.rows(self.vocabulary, beyond=self.trained is not None and count > self.trained)
+
+    def _templates(self) -> Iterator[tuple[int, Template]]:
+        for depth in range(self.depth + 1):
+            for modifiers in product(_TIMES, repeat=depth):
+                count = math.prod(_TIMES[modifier] for modifier in modifiers)
+                if count <= self.most:
+                    command = " ".join(["v1 means a1 do v1", *modifiers])
+                    yield count, Template(command, "a1 " * count, f"{count}/{' '.join(modifiers) or 'once'}")
