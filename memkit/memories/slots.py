@@ -48,6 +48,25 @@ def read(state: Tensor, address: Tensor) -> Tensor:
     return (address.unsqueeze(-2) @ state).squeeze(-2)
 
 
+def swap(state: Tensor, one: Tensor, other: Tensor) -> Tensor:
+    """The contents of two slots exchanged: [..., K, d] and indices [...] → [..., K, d]."""
+    one, other = one.unsqueeze(-1), other.unsqueeze(-1)
+    order = torch.arange(state.shape[-2], device=state.device).expand(state.shape[:-1])
+    order = order.scatter(-1, one, other).scatter(-1, other, one)
+    return state.gather(-2, order.unsqueeze(-1).expand_as(state))
+
+
+def ablate(state: Tensor, slot: Tensor) -> Tensor:
+    """One slot emptied: [..., K, d] and indices [...] → [..., K, d]."""
+    kept = torch.arange(state.shape[-2], device=state.device) != slot.unsqueeze(-1)
+    return state * kept.unsqueeze(-1)
+
+
+def shuffle(state: Tensor, order: Tensor) -> Tensor:
+    """Every command has the memory of another one: [S, B, K, d] and a permutation [B] → [S, B, K, d]."""
+    return state[:, order]
+
+
 def recalled(write_address: Tensor, gate: Tensor, read_address: Tensor, when: Tensor, *, writing: Writing) -> Tensor:
     """Writing and reading T steps in closed form: how much of each write reaches each of P answers.
 

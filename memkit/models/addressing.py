@@ -9,9 +9,15 @@ An addressing turns tokens [S, B, L] and the words' embeddings E [S, W, d] into 
                   its neighbours. Gate and time of reading are linear in the last three tokens.
     Unfactorised  address, value and gate are linear in the last three tokens together.
 
-    address w_t = softmax(sharpness · A k_t) over the K slots, value v_t = V x_t; with Rule and Factorised, k
+    address w_t = assign(sharpness · A k_t) over the K slots, value v_t = V x_t; with Rule and Factorised, k
     and x are single tokens' embeddings (or a mixture, while attention is soft), and reading uses the same A.
     Before the first token there is nothing: e = 0.
+
+    assign = "soft"               softmax
+             "argmax"             the greatest is 1, the others 0; A gets no gradient and stays as it was drawn
+             "straight-through"   forwards as argmax, backwards as softmax
+             "gumbel"             softmax((scores + Gumbel noise) / temperature) while training: the temperature falls
+                                  from HOT to COLD over the first ``anneal`` batches; later softmax(scores / COLD)
 
 A map of single tokens is made once a word, as a table, and looked up: there are some twenty words, and a few hundred
 tokens in a batch. A linear map of three tokens is the sum of three such maps.
@@ -19,7 +25,7 @@ tokens in a batch. A linear map of three tokens is the sum of three such maps.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +35,51 @@ from memkit.models.layers import Generators, Linear, constant, look_up, one_hot
 
 WINDOW = 3
 """How many tokens back an addressing looks, the present one included."""
+HOT, COLD = 1.0, 0.1
+"""Temperatures of Gumbel-softmax, at the start and when it is annealed."""
+
+Assignment: TypeAlias = Literal["soft", "argmax", "straight-through", "gumbel"]
+ASSIGNMENTS: tuple[Assignment, ...] = ("soft", "argmax", "straight-through", "gumbel")
+
+
+class Assign(nn.Module):
+    """Scores over the slots [S, ..., K] → an address, non-negative and of sum 1; equations above.
+
+    The noise of seed s is drawn from a generator of its own, made from that of its initial values; so a seed meets the
+    same noise in any cohort.
+    """
+
+    def __init__(self, generators: Generators, *, kind: Assignment, anneal: int) -> None:
+        super().__init__()
+        if kind not in ASSIGNMENTS:
+            raise ValueError(f"assign must be one of {', '.join(map(repr, ASSIGNMENTS))}, not {kind!r}")
+        if anneal < 1:
+            raise ValueError(f"anneal must be at least 1, not {anneal}")
+        self.kind, self.anneal, self.batches = kind, anneal, 0
+        # Without a draw from the seed's generator: what is drawn from it later must not depend on the kind.
+        self.noise = [torch.Generator().manual_seed(~generator.initial_seed()) for generator in generators]
+
+    @property
+    def temperature(self) -> float:
+        """Of the batch to come."""
+        return float(HOT * (COLD / HOT) ** min(1.0, self.batches / self.anneal)) if self.training else COLD
+
+    def forward(self, scores: Tensor) -> Tensor:
+        if self.kind == "gumbel":
+            return self._gumbel(scores)
+        soft = torch.softmax(scores, -1)
+        if self.kind == "soft":
+            return soft
+        hard = F.one_hot(scores.argmax(-1), scores.shape[-1]).to(scores.dtype)
+        return hard if self.kind == "argmax" else hard + (soft - soft.detach())
+
+    def _gumbel(self, scores: Tensor) -> Tensor:
+        temperature = self.temperature
+        if self.training:
+            self.batches += 1
+            drawn = torch.stack([torch.rand(scores.shape[1:], generator=noise) for noise in self.noise])
+            scores = scores - (-drawn.clamp(1e-7, 1 - 1e-7).log()).log().to(scores)
+        return torch.softmax(scores / temperature, -1)
 
 
 class Plan(NamedTuple):
@@ -50,6 +101,13 @@ class Plan(NamedTuple):
     """[S, B, L, O, N], which vectors: one-hot, or several at once."""
     shares: Tensor
     """[S, B, L, O], in which shares: v_t = bias + Σ_o shares_t[o] · Σ_n marks_t[o, n] · values[n]."""
+    age: Tensor | None = None
+    """[S, B, P, N], of which version an answer is made where a memory keeps several, sums to 1 over the versions."""
+
+    @property
+    def value(self) -> Tensor:
+        """[S, B, L, d], what is written at every token, made of the vectors."""
+        return look_up((self.shares.unsqueeze(-1) * self.marks).sum(3), self.values) + self.bias.unsqueeze(1)
 
 
 def window(x: Tensor) -> Tensor:
@@ -87,13 +145,14 @@ class Rule(nn.Module):
         slots: int,
         positions: int,
         sharpness: float,
+        assign: Assign,
         binders: tuple[int, ...],
         queries: tuple[int, ...],
     ) -> None:
         super().__init__()
         if not binders or not queries:
             raise ValueError("addressing='rule' needs the tokens `binders` and `queries` that the rule goes by")
-        self.positions, self.sharpness = positions, sharpness
+        self.positions, self.sharpness, self.assign = positions, sharpness, assign
         self.binders, self.queries = binders, queries
         self.address = Linear(generators, width, slots)
         self.value = Linear(generators, width, width)
@@ -101,7 +160,7 @@ class Rule(nn.Module):
     def forward(self, tokens: Tensor, words: Tensor) -> Plan:
         marks = one_hot(tokens, words)
         binds, asks = _one_of(tokens, self.binders), _one_of(tokens, self.queries)
-        address = look_up(marks, torch.softmax(self.sharpness * self.address(words), -1))
+        address = look_up(marks, self.assign(self.sharpness * self.address(words)))
         gate = F.pad(binds[:, :, :-1], (1, 0)).to(words.dtype)
         asked = F.pad(asks[:, :, :-1], (1, 0))
         # The p-th answer is made of the p-th read; where there are fewer reads, the last one serves the rest.
@@ -125,10 +184,18 @@ class Factorised(nn.Module):
     """Everything learnt; the address comes from one token, and so does the value."""
 
     def __init__(
-        self, generators: Generators, *, width: int, slots: int, positions: int, length: int, sharpness: float
+        self,
+        generators: Generators,
+        *,
+        width: int,
+        slots: int,
+        positions: int,
+        length: int,
+        sharpness: float,
+        assign: Assign,
     ) -> None:
         super().__init__()
-        self.sharpness = sharpness
+        self.sharpness, self.assign = sharpness, assign
         self.address = Linear(generators, width, slots)
         self.value = Linear(generators, width, width)
         # Three choices among the last three tokens: whom to write to, what to write, whom to read.
@@ -144,7 +211,7 @@ class Factorised(nn.Module):
         chosen = torch.softmax(look_up(seen, self.choose(words)) + self.choose_offset, 3)
         to_and_whom, what = chosen[..., ::2].transpose(3, 4), chosen[..., 1]
         keys = to_and_whom @ look_up(seen, words @ self.address.weight) + self.address.bias[:, :, None, None]
-        write_address, read_address = torch.softmax(self.sharpness * keys, -1).unbind(3)
+        write_address, read_address = self.assign(self.sharpness * keys).unbind(3)
         found = of_three(seen, words, self.gate, self.when)
         gate, when = found.split_with_sizes([1, self.when_time.shape[2]], -1)
         return Plan(
@@ -163,10 +230,18 @@ class Unfactorised(nn.Module):
     """Everything learnt; address, value and gate are linear in the last three tokens together."""
 
     def __init__(
-        self, generators: Generators, *, width: int, slots: int, positions: int, length: int, sharpness: float
+        self,
+        generators: Generators,
+        *,
+        width: int,
+        slots: int,
+        positions: int,
+        length: int,
+        sharpness: float,
+        assign: Assign,
     ) -> None:
         super().__init__()
-        self.sharpness = sharpness
+        self.sharpness, self.assign = sharpness, assign
         self.write_address = Linear(generators, WINDOW * width, slots)
         self.read_address = Linear(generators, WINDOW * width, slots)
         self.value = Linear(generators, WINDOW * width, width)
@@ -178,11 +253,12 @@ class Unfactorised(nn.Module):
         seen = window(one_hot(tokens, words))
         slots = self.write_address.weight.shape[-1]
         found = of_three(seen, words, self.write_address, self.read_address, self.gate, self.when)
-        write, read, gate, when = found.split_with_sizes([slots, slots, 1, self.when_time.shape[2]], -1)
+        keys, gate, when = found.split_with_sizes([2 * slots, 1, self.when_time.shape[2]], -1)
+        write_address, read_address = self.assign(self.sharpness * keys.view(*keys.shape[:3], 2, slots)).unbind(3)
         return Plan(
-            write_address=torch.softmax(self.sharpness * write, -1),
+            write_address=write_address,
             gate=torch.sigmoid(gate).squeeze(-1),
-            read_address=torch.softmax(self.sharpness * read, -1),
+            read_address=read_address,
             when=torch.softmax(when.transpose(2, 3) + self.when_time, -1),
             values=by_place(words, self.value.weight),
             bias=self.value.bias,

@@ -88,3 +88,27 @@ def test_the_closed_form_is_what_stepping_gives(seed: int, steps: int, writing: 
     when = torch.softmax(torch.randn(2, 3, 2, steps, generator=g), -1)
     weights = slots.recalled(writes, gates, reads, when, writing=writing)
     torch.testing.assert_close(weights @ values, when @ stepped, rtol=1e-4, atol=1e-5)
+
+
+def test_edits_by_known_values() -> None:
+    state = torch.tensor([[[[1.0], [2.0], [3.0]], [[4.0], [5.0], [6.0]]]])  # [S, B, K, d], two commands
+    before = state.clone()
+    one, other = torch.tensor([[0, 1]]), torch.tensor([[2, 1]])  # the second command swaps a slot with itself
+    assert slots.swap(state, one, other)[..., 0].tolist() == [[[3, 2, 1], [4, 5, 6]]]
+    assert slots.ablate(state, one)[..., 0].tolist() == [[[0, 2, 3], [4, 0, 6]]]
+    assert slots.shuffle(state, torch.tensor([1, 0]))[..., 0].tolist() == [[[4, 5, 6], [1, 2, 3]]]
+    assert torch.equal(state, before)
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**31), count=st.integers(1, 5))
+def test_swapping_twice_changes_nothing_and_once_moves_what_is_read(seed: int, count: int) -> None:
+    g = torch.Generator().manual_seed(seed)
+    state = torch.randn(2, 3, count, 4, generator=g)
+    one, other = (torch.randint(count, (2, 3), generator=g) for _ in range(2))
+    swapped = slots.swap(state, one, other)
+    assert torch.equal(slots.swap(swapped, one, other), state)
+    assert torch.equal(slots.swap(state, other, one), swapped)
+    at = torch.nn.functional.one_hot(one, count).float()
+    assert torch.equal(slots.read(swapped, at), slots.read(state, torch.nn.functional.one_hot(other, count).float()))
+    assert not slots.read(slots.ablate(state, one), at).any()

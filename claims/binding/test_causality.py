@@ -1,0 +1,78 @@
+"""Inside one model: what happens to its answers when its memory is edited."""
+
+from fixtures.binding import FACTORISED_SLOTS
+from fixtures.binding_causality import other_emptied, own_emptied, share_apart, shuffled, swapped, unread_swapped
+from memkit import Arm, Contrast, claim
+from memkit.tasks.scoring import accuracy
+
+NEW = "not in the sources, which looked at accuracies alone"
+APART = "share of commands whose variables have different slots"
+OTHER = "share answered with the other variable's value"
+
+
+@claim(
+    "binding/the-answer-follows-the-slot",
+    "When the slots of a command's two variables exchange their contents, the answer is the other variable's value; "
+    "when two slots that neither uses do, it is not, and stays right.",
+    arms={
+        "as trained": FACTORISED_SLOTS,
+        "swapped": Arm(FACTORISED_SLOTS, swapped),
+        "others swapped": Arm(FACTORISED_SLOTS, unread_swapped),
+    },
+    contrasts=[
+        Contrast("swapped", over="others swapped", metric=OTHER, bounds=(0, 1), sesoi=0.1),
+        Contrast("others swapped", over="swapped", metric="accuracy", bounds=(0, 1), sesoi=0.1),
+    ],
+    requires=[Contrast("as trained", over=0.5, metric=APART, bounds=(0, 1))],
+    source=f"{NEW}. Scored on commands whose variables have different slots; in the others nothing can be swapped",
+    headline=True,
+)
+def test_the_answer_follows_the_slot(arms, every_command, apart, apart_other):
+    return {
+        name: {
+            OTHER: accuracy(model, apart_other),
+            "accuracy": accuracy(model, apart),
+            APART: share_apart(arms["as trained"], every_command),
+        }
+        for name, model in arms.items()
+    }
+
+
+@claim(
+    "binding/a-value-lies-in-its-variables-slot",
+    "To empty the slot of the variable asked for costs the answer; to empty the other variable's does not.",
+    arms={
+        "as trained": FACTORISED_SLOTS,
+        "other emptied": Arm(FACTORISED_SLOTS, other_emptied),
+        "own emptied": Arm(FACTORISED_SLOTS, own_emptied),
+    },
+    contrasts=[Contrast("other emptied", over="own emptied", metric="accuracy", bounds=(0, 1), sesoi=0.1)],
+    source=NEW,
+)
+def test_a_value_lies_in_its_variables_slot(arms, apart):
+    return {name: accuracy(model, apart) for name, model in arms.items()}
+
+
+@claim(
+    "binding/an-emptied-slot-answers-with-the-other-value",
+    "A soft address reads a little of every slot: where the slot asked for is empty, the answer is the other stored "
+    "value more often than chance has it.",
+    arms={"as trained": FACTORISED_SLOTS, "own emptied": Arm(FACTORISED_SLOTS, own_emptied)},
+    contrasts=[Contrast("own emptied", over=1 / 8, metric=OTHER, bounds=(0, 1))],
+    source=f"{NEW}. So an emptied slot does not make a network say that it does not know",
+)
+def test_an_emptied_slot_answers_with_the_other_value(arms, apart_other):
+    return {name: accuracy(model, apart_other) for name, model in arms.items()}
+
+
+@claim(
+    "binding/shuffled-memories-answer-by-chance",
+    "From the memory of another command a network answers as by chance, one command in eight (sesoi: another eighth).",
+    arms={"as trained": FACTORISED_SLOTS, "shuffled": Arm(FACTORISED_SLOTS, shuffled)},
+    contrasts=[Contrast("shuffled", over=1 / 8, metric="accuracy", bounds=(0, 1), sesoi=1 / 8)],
+    positive_control=Contrast("as trained", over=1 / 8, metric="accuracy", bounds=(0, 1)),
+    expect="equivalent",
+    source=f"{NEW}. The action that is asked for does not depend on the command whose memory is read",
+)
+def test_shuffled_memories_answer_by_chance(arms, every_command):
+    return {name: accuracy(model, every_command) for name, model in arms.items()}
