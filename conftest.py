@@ -1,3 +1,3 @@
 """Loads the studies' fixtures, for claims and tests alike."""
 
-pytest_plugins = ["fixtures.binding", "fixtures.binding_causality"]
+pytest_plugins = ["fixtures.binding", "fixtures.binding_causality", "fixtures.binding_composition"]
