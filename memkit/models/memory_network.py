@@ -1,14 +1,13 @@
 """The memory network: an LSTM that writes what it has read into slots, and answers from its state and the slots.
 
     h_t = LSTM(E[token_t], h_{t−1})                              tokens [S, B, L] → [S, B, L, d]
-    w_t = address(A h_t), g_t = σ(G h_t), v_t = V h_t            [S, B, L, K], [S, B, L], [S, B, L, d]
+    w_t = assign(A h_t), g_t = σ(G h_t), v_t = V h_t             [S, B, L, K], [S, B, L], [S, B, L, d]
     M_t = (1 − g_t w_t) M_{t−1} + g_t w_t v_t                    memory [S, B, K, d]: see memkit/memories/slots.py
-    r_p = Σ_k a_p[k] M_L[k],  a_p = address(R_p h_L)             what answer p reads → [S, B, P, d]
+    r_p = Σ_k a_p[k] M_L[k],  a_p = assign(R_p h_L)              what answer p reads → [S, B, P, d]
     logits_p = W_p h_L + U r_p + b_p                             → [S, B, P, answers]
 
-    addressing="soft"              address(x) = softmax(x)
-    addressing="argmax"            the greatest is 1, the others 0: A and R get no gradient and stay as drawn
-    addressing="straight-through"  forwards as argmax, backwards as softmax
+    assign = "soft", "argmax" or "straight-through": memkit/models/addressing.py. With "argmax" A and R get no gradient
+    and stay as they were drawn.
 
 The state reaches the answer past the memory, as in the published network, which was said to make its answers
 without it. Whether it does can be measured on the same weights: without ``memory`` U r_p is left out, in training or at
@@ -17,25 +16,13 @@ evaluation alone (:func:`memory_off`). State size: 2·width + slots·width numbe
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from memkit.memories.slots import recalled, reset, write
+from memkit.models.addressing import Assign, Assignment
 from memkit.models.layers import LSTM, Embedding, Generators, Linear, by_position
-
-Addressing: TypeAlias = Literal["argmax", "straight-through", "soft"]
-
-
-def address(scores: Tensor, addressing: Addressing) -> Tensor:
-    """Scores [..., K] → non-negative weights [..., K] that sum to 1."""
-    soft = torch.softmax(scores, -1)
-    if addressing == "soft":
-        return soft
-    hard = F.one_hot(scores.argmax(-1), scores.shape[-1]).to(scores.dtype)
-    return hard if addressing == "argmax" else hard + soft - soft.detach()
 
 
 class MemoryNetwork(nn.Module):
@@ -53,16 +40,16 @@ class MemoryNetwork(nn.Module):
         length: int,
         width: int = 64,
         slots: int = 4,
-        addressing: Addressing = "argmax",
+        assign: Assignment = "argmax",
         memory: bool = True,
     ) -> None:
         super().__init__()
-        if addressing not in ("argmax", "straight-through", "soft"):
-            raise ValueError(f"addressing must be 'argmax', 'straight-through' or 'soft', not {addressing!r}")
+        if assign == "gumbel":
+            raise ValueError("assign='gumbel' is annealed by batches with one address each; here there are two")
         if slots < 1:
             raise ValueError(f"slots must be at least 1, not {slots}")
         self.positions, self.length, self.slots = positions, length, slots
-        self.addressing: Addressing = addressing
+        self.assign = Assign(generators, kind=assign, anneal=1)
         self.memory = memory
         self.embedding = Embedding(generators, tokens, width)
         self.encoder = LSTM(generators, width, width)
@@ -76,7 +63,7 @@ class MemoryNetwork(nn.Module):
     def writes(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Where, what and how much is written: h [S, B, L, d] → [S, B, L, K], [S, B, L, d], [S, B, L]."""
         where, gate = self.where(h).split_with_sizes([self.slots, 1], -1)
-        return address(where, self.addressing), self.value(h), torch.sigmoid(gate).squeeze(-1)
+        return self.assign(where), self.value(h), torch.sigmoid(gate).squeeze(-1)
 
     def contents(self, tokens: Tensor) -> Tensor:
         """The memory after a command, step by step: tokens [S, B, L] → [S, B, K, d]."""
@@ -89,7 +76,7 @@ class MemoryNetwork(nn.Module):
     def read(self, h: Tensor) -> Tensor:
         """What the answers read when the command is over: h [S, B, L, d] → [S, B, P, d]."""
         to, values, gate = self.writes(h)
-        whom = address(by_position(self.whence(h[:, :, -1]), self.positions), self.addressing)
+        whom = self.assign(by_position(self.whence(h[:, :, -1]), self.positions))
         # Each answer reads once, at the last of the L steps, and each by an address of its own.
         reads = F.pad(whom.unsqueeze(3), (0, 0, h.shape[2] - 1, 0))
         last = F.one_hot(torch.tensor([h.shape[2] - 1], device=h.device), h.shape[2]).to(h.dtype)

@@ -16,9 +16,9 @@ from tests.models.test_cohorts import TOLERANCE, TRAINED, losses
 
 TASK = Rebinding()
 NETWORKS: dict[str, tuple[type[nn.Module], dict[str, object]]] = {
-    "memory-argmax": (MemoryNetwork, {"addressing": "argmax"}),
-    "memory-straight-through": (MemoryNetwork, {"addressing": "straight-through"}),
-    "memory-soft": (MemoryNetwork, {"addressing": "soft"}),
+    "memory-argmax": (MemoryNetwork, {"assign": "argmax"}),
+    "memory-straight-through": (MemoryNetwork, {"assign": "straight-through"}),
+    "memory-soft": (MemoryNetwork, {"assign": "soft"}),
     "memory-off": (MemoryNetwork, {"memory": False}),
     "cross-attention": (CrossAttentionNetwork, {"heads": 2}),
     "last-write": (TwoStageNetwork, {"extractor": "last-write", "binders": (MEANS,)}),

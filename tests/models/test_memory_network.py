@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from memkit.models import MemoryNetwork
-from memkit.models.memory_network import address, memory_off
+from memkit.models.memory_network import memory_off
 from memkit.tasks.binding import Rebinding
 from memkit.training.streams import generator
 
 TASK = Rebinding()
-ADDRESSINGS = ("argmax", "straight-through", "soft")
+KINDS = ("argmax", "straight-through", "soft")
 
 
 def network(**options: object) -> MemoryNetwork:
@@ -26,13 +26,6 @@ def network(**options: object) -> MemoryNetwork:
 
 def commands() -> Tensor:
     return torch.stack([TASK.for_seed(generator(s, "split"))(generator(s, "data"), 6)[0] for s in (0, 1)])
-
-
-def test_addresses() -> None:
-    scores = torch.tensor([0.0, 2.0, 1.0])
-    assert address(scores, "argmax").tolist() == [0, 1, 0]
-    torch.testing.assert_close(address(scores, "straight-through"), torch.tensor([0.0, 1.0, 0.0]))
-    torch.testing.assert_close(address(scores, "soft"), torch.softmax(scores, 0))
 
 
 def test_what_is_written_by_weights_set_by_hand() -> None:
@@ -59,20 +52,20 @@ def test_what_is_written_by_weights_set_by_hand() -> None:
     torch.testing.assert_close(model.read(model.embedding(tokens))[0, :, 0], torch.stack([three, two]))
 
 
-@pytest.mark.parametrize("addressing", ADDRESSINGS)
-def test_the_answers_read_the_contents(addressing: str) -> None:
-    model, tokens = network(addressing=addressing), commands()
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_answers_read_the_contents(kind: str) -> None:
+    model, tokens = network(assign=kind), commands()
     h = model.encoder(model.embedding(tokens))
-    whom = address(model.whence(h[:, :, -1]).view(2, 6, TASK.sizes["positions"], 4), addressing)  # type: ignore[arg-type]
+    whom = model.assign(model.whence(h[:, :, -1]).view(2, 6, TASK.sizes["positions"], 4))
     torch.testing.assert_close(model.read(h), whom @ model.contents(tokens))
     with_memory = model(tokens)
     assert memory_off(model) is model
     torch.testing.assert_close(with_memory - model(tokens), model.recalled(model.read(h)))
 
 
-@pytest.mark.parametrize("addressing", ADDRESSINGS)
-def test_argmax_addresses_get_no_gradient_and_the_others_do(addressing: str) -> None:
-    model = network(addressing=addressing)
+@pytest.mark.parametrize("kind", KINDS)
+def test_argmax_addresses_get_no_gradient_and_the_others_do(kind: str) -> None:
+    model = network(assign=kind)
     model(commands()).square().sum().backward()
     slots = model.slots
     assert model.where.weight.grad is not None
@@ -80,12 +73,12 @@ def test_argmax_addresses_get_no_gradient_and_the_others_do(addressing: str) -> 
     assert model.value.weight.grad is not None
     assert model.value.weight.grad.any(), "so have the values: the memory is written and read"
     reaches = [bool(model.where.weight.grad[..., :slots].any()), model.whence.weight.grad is not None]
-    assert reaches == [addressing != "argmax"] * 2
+    assert reaches == [kind != "argmax"] * 2
 
 
 def test_straight_through_answers_as_argmax_does() -> None:
     tokens = commands()
-    torch.testing.assert_close(network(addressing="straight-through")(tokens), network(addressing="argmax")(tokens))
+    torch.testing.assert_close(network(assign="straight-through")(tokens), network(assign="argmax")(tokens))
 
 
 def test_trained_without_memory_it_is_an_lstm() -> None:
@@ -97,7 +90,11 @@ def test_trained_without_memory_it_is_an_lstm() -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"addressing": "hard"}, "addressing must be 'argmax'"), ({"slots": 0}, "slots must be at least 1")],
+    [
+        ({"assign": "hard"}, "assign must be one of 'soft'"),
+        ({"assign": "gumbel"}, "annealed by batches"),
+        ({"slots": 0}, "slots must be at least 1"),
+    ],
 )
 def test_a_wrong_option_is_named(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
