@@ -32,7 +32,9 @@ class Recipe:
     Attributes:
         task: draws training examples. Either a function ``task(generator, size) -> (inputs, targets)``, or a
             frozen dataclass with ``for_seed(generator)`` that returns such a function (the generator draws
-            the split of the seed). It may have ``sizes``, options that every model of the task takes;
+            the split of the seed), a new one a call. What draws may have ``saw(outputs, targets)``, which is told
+            what the model made of each batch, without gradients, before it draws the next one: a curriculum moves on
+            by it. The task may have ``sizes``, options that every model of the task takes;
             ``loss(outputs, targets)`` (cross-entropy otherwise); and ``checksum``, of the data it reads.
         model: a ``torch.nn.Module`` class, or a function that makes one. With the class attribute
             ``seed_axis = True`` it is given ``generators``, one a seed, and trains many seeds at once;

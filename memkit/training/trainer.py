@@ -156,6 +156,7 @@ def _train_cohort(
     axis = recipe.together
     model = _of_cohort(recipe, seeds).to(device).train()
     samplers = [sampler(recipe, seed) for seed in seeds]
+    told = [getattr(draw, "saw", None) for draw in samplers]
     streams = [generator(seed, "data", recipe.stream) for seed in seeds]
     parameters = [p for p in model.parameters() if p.requires_grad]
     if not parameters:
@@ -173,7 +174,8 @@ def _train_cohort(
             targets = torch.stack([y for _, y in batches]).to(device)
         else:
             inputs, targets = (tensor.to(device) for tensor in batches[0])
-        losses = loss_of(model(inputs), targets)
+        outputs = model(inputs)
+        losses = loss_of(outputs, targets)
         losses = losses if axis else losses.mean().reshape(1)
         if losses.shape != (len(seeds),):
             raise MemkitError(
@@ -188,6 +190,9 @@ def _train_cohort(
             _clip(parameters, recipe.clip, seeds=len(seeds) if axis else None)
         for update in updates:
             update()
+        for i, tell in enumerate(told):
+            if tell is not None:
+                tell(*(tensor[i] if axis else tensor for tensor in (outputs.detach(), targets)))
         values = losses.tolist()
         for i, value in enumerate(values):
             if not diverged[i] and not math.isfinite(value):
