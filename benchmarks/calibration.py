@@ -13,12 +13,11 @@ SUPPORTED, as it errs in either direction; a sound test of equivalence has up to
 
 from __future__ import annotations
 
-import argparse
 import time
 from functools import partial
 
 import numpy as np
-from simulation import BOUNDS, SEEDS, Floats, Strings, percent, run, table
+from simulation import BOUNDS, SEEDS, Floats, Strings, arguments, percent, run, table
 
 from memkit.statistics import Look, decide_many, t_limits
 
@@ -121,18 +120,10 @@ def false_equivalent(rng: np.random.Generator, repetitions: int) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repetitions", type=int, default=4000, help="experiments a cell (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the random generator (default: %(default)s)")
-    parser.add_argument("--smoke", action="store_true", help="200 repetitions, to see that it runs")
-    options = parser.parse_args()
-    if options.repetitions < 1:
-        parser.error("--repetitions must be at least 1")
-    repetitions = 200 if options.smoke else options.repetitions
-
+    repetitions, seed = arguments(__doc__.splitlines()[0], each="cell")
     began = time.perf_counter()
-    rng = np.random.default_rng(options.seed)
-    print(f"{repetitions} repetitions, up to {SEEDS} seeds on [-1, 1], sesoi {SESOI:g}, seed {options.seed}\n")
+    rng = np.random.default_rng(seed)
+    print(f"{repetitions} repetitions, up to {SEEDS} seeds on [-1, 1], sesoi {SESOI:g}, seed {seed}\n")
     print(false_supported_and_power(rng, repetitions), end="\n\n")
     print(false_equivalent(rng, repetitions), end="\n\n")
     error = 0.5 / np.sqrt(repetitions)

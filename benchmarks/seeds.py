@@ -11,14 +11,13 @@ the fixed ones the first n.
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from simulation import BOUNDS, SEEDS, Floats, Outcomes, Strings, percent, run, table
+from simulation import BOUNDS, SEEDS, Floats, Outcomes, Strings, arguments, percent, run, table
 
 from memkit.statistics import Assumption, Look, decide_many
 
@@ -132,18 +131,10 @@ def adaptive_against_planned(measured: list[Measured]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repetitions", type=int, default=4000, help="experiments a case (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the random generator (default: %(default)s)")
-    parser.add_argument("--smoke", action="store_true", help="200 repetitions, to see that it runs")
-    options = parser.parse_args()
-    if options.repetitions < 1:
-        parser.error("--repetitions must be at least 1")
-    repetitions = 200 if options.smoke else options.repetitions
-
+    repetitions, seed = arguments(__doc__.splitlines()[0], each="case")
     began = time.perf_counter()
-    rng = np.random.default_rng(options.seed)
-    print(f"{repetitions} repetitions, looks at 8, 16 and {SEEDS} seeds on [-1, 1], seed {options.seed}\n")
+    rng = np.random.default_rng(seed)
+    print(f"{repetitions} repetitions, looks at 8, 16 and {SEEDS} seeds on [-1, 1], seed {seed}\n")
     measured = [Measured.of(case, rng, repetitions) for case in CASES]
     print(adaptive_against_always(measured), end="\n\n")
     print("a fixed number of seeds, planned by who knows the distribution")

@@ -1,7 +1,8 @@
-"""What the simulations share: the looks replayed over many experiments at once, and tables."""
+"""What the simulations share: their arguments, the looks replayed over many experiments at once, and tables."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,18 @@ Judge = Callable[[Floats, Look], Strings]
 BOUNDS = (-1.0, 1.0)
 """Of the paired differences: arms of an accuracy."""
 SEEDS = LOOKS[-1].n
+
+
+def arguments(description: str, each: str) -> tuple[int, int]:
+    """The repetitions, of ``each`` row or cell, and the seed that the command line asks for."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--repetitions", type=int, default=4000, help=f"experiments a {each} (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the random generator (default: %(default)s)")
+    parser.add_argument("--smoke", action="store_true", help="200 repetitions, to see that it runs")
+    options = parser.parse_args()
+    if options.repetitions < 1:
+        parser.error("--repetitions must be at least 1")
+    return (200 if options.smoke else options.repetitions), options.seed
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
-"""The seeds that a verdict still wants: a run that observes them, and no others, comes to the same judgement."""
+"""Looks: where a verdict stops, what it makes of seeds that are missing, and which ones a run still has to observe."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -10,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memkit.evidence import Arm, Claim, Contrast, Judgement, Observation, Verdict, judge, seeds_wanted
+from memkit.evidence import Claim, Contrast, Judgement, Observation, Verdict, judge, seeds_wanted
 from memkit.statistics import LOOKS
 
-FIRST = 10_000
-OVER = Contrast("a", over="b", metric="accuracy", bounds=(0, 1))
+from .planted import FIRST, OVER, around, make, planned, seen
+
 CONTRASTS = {
     "bounded": OVER,
     "equivalence": replace(OVER, sesoi=0.6),
@@ -24,17 +25,97 @@ CONTRASTS = {
 SIZES = [look.n for look in LOOKS]
 
 
-def make(*contrasts: Contrast, requires: tuple[Contrast, ...] = ()) -> Claim:
-    arms = {name: Arm() for c in (*contrasts, *requires) for name in c.names}
-    return Claim(id="study/name", statement="A beats B.", arms=arms, contrasts=contrasts, requires=requires)
+# --- looks --------------------------------------------------------------------------------------------------
 
 
-def seen(values: dict[str, Sequence[float]], first: int = FIRST) -> list[Observation]:
-    return [
-        Observation(claim="study/name", seed=first + i, arm=arm, metric="accuracy", value=value)
-        for arm, column in values.items()
-        for i, value in enumerate(column)
-    ]
+def test_looks_stop_at_the_first_decisive_one_although_later_seeds_contradict() -> None:
+    values = {"a": [1.0] * 8 + [0.0] * 24, "b": [0.0] * 8 + [1.0] * 24}
+    result = judge(make(), seen(values), planned=planned(32))
+    assert (result.verdict, result.look, result.n) == (Verdict.SUPPORTED, 8, 8)
+    backwards = judge(make(), seen(values), planned=list(reversed(planned(32))))
+    assert (backwards.verdict, backwards.look) == (Verdict.REFUTED, 8), "the order of the looks is that of `planned`"
+
+
+def test_a_missing_seed_below_the_look_leaves_the_claim_incomplete() -> None:
+    rows = [o for o in seen({"a": [1.0] * 8, "b": [0.0] * 8}) if o.seed not in (FIRST + 2, FIRST + 5)]
+    result = judge(make(), rows, planned=planned(8))
+    assert (result.verdict, result.look, result.n) == (Verdict.INCOMPLETE, None, 6)
+    assert result.missing == (FIRST + 2, FIRST + 5)
+    assert result.findings[0].n == 6, "the intervals of what was seen are shown"
+
+
+def test_a_missing_seed_beyond_the_look_is_irrelevant() -> None:
+    rows = seen({"a": [1.0] * 9, "b": [0.0] * 9})
+    whole = judge(make(), seen({"a": [1.0] * 32, "b": [0.0] * 32}), planned=planned(32))
+    assert judge(make(), rows, planned=planned(32)) == whole
+
+
+def test_an_undecided_look_needs_all_seeds_of_the_next() -> None:
+    result = judge(make(), seen({"a": around(0.75, 15), "b": around(0.35, 15)}), planned=planned(32))
+    assert (result.verdict, result.missing) == (Verdict.INCOMPLETE, (FIRST + 15,))
+
+
+def test_nothing_observed() -> None:
+    result = judge(make(), [], planned=planned(8))
+    assert (result.verdict, result.findings, result.missing) == (Verdict.INCOMPLETE, (), tuple(planned(8)))
+    assert judge(make(), [], planned=planned(3)).verdict is Verdict.INCOMPLETE
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 12, 31, 33])
+def test_another_number_of_seeds_decides_nothing_and_indicates(n: int) -> None:
+    result = judge(make(), seen({"a": [1.0] * n, "b": [0.0] * n}), planned=planned(n))
+    assert (result.verdict, result.look, result.n) == (Verdict.INCONCLUSIVE, None, n)
+    assert result.indication is (Verdict.SUPPORTED if n > 7 else result.indication)
+    count = "1 seed decides" if n == 1 else f"{n} seeds decide"
+    assert f"{count} nothing, looks are at 8, 16, 32" in result.notes
+    assert result.findings[0].t.level == pytest.approx(0.95)
+    json.dumps(result.to_json(), allow_nan=False)
+
+
+def test_another_number_of_seeds_with_one_missing_is_incomplete() -> None:
+    result = judge(make(), seen({"a": [1.0] * 11, "b": [0.0] * 11}), planned=planned(12))
+    assert (result.verdict, result.missing, result.indication) == (Verdict.INCOMPLETE, (FIRST + 11,), None)
+
+
+def test_development_seeds_decide_nothing_and_indicate() -> None:
+    values = {"a": [1.0] * 8, "b": [0.0] * 8}
+    result = judge(make(), seen(values, first=0), planned=planned(8, 0), development=True)
+    assert (result.verdict, result.look, result.indication) == (Verdict.INCONCLUSIVE, None, Verdict.SUPPORTED)
+    assert "development seeds decide nothing" in result.notes
+
+
+@given(
+    data=st.data(),
+    a=st.lists(st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]), min_size=32, max_size=32),
+    b=st.lists(st.sampled_from([0.0, 0.25, 0.5]), min_size=32, max_size=32),
+)
+@settings(max_examples=60)
+def test_neither_order_of_arrival_nor_what_was_not_asked_for_makes_a_difference(
+    data: st.DataObject, a: list[float], b: list[float]
+) -> None:
+    rows = seen({"a": a, "b": b})
+    claim = make()
+    result = judge(claim, rows, planned=planned(32))
+    assert judge(claim, data.draw(st.permutations(rows)), planned=planned(32)) == result
+    # Seeds that were not planned, observations of other claims, and seeds beyond the decisive look.
+    foreign = [replace(o, claim="study/other", value=1 - o.value) for o in rows]
+    outside = seen({"a": b, "b": a}, first=FIRST + 32) + seen({"a": b, "b": a}, first=0)
+    assert judge(claim, [*rows, *foreign, *outside], planned=planned(32)) == result
+    if result.look is not None:
+        within = [o for o in rows if o.seed < FIRST + result.look]
+        assert judge(claim, within, planned=planned(32)) == result
+        changed = [o if o.seed < FIRST + result.look else replace(o, value=math.nan) for o in rows]
+        assert judge(claim, changed, planned=planned(32)) == result
+    # Within the seeds of the decisive look the order makes no difference either.
+    if result.look == 32:
+        shuffled = data.draw(st.permutations(range(FIRST, FIRST + 32)))
+        last = judge(claim, rows, planned=shuffled)
+        assert last.look is not None
+        if last.look == 32:
+            assert last.verdict is result.verdict
+
+
+# --- seeds that are wanted: a run that observes them, and no others, comes to the same judgement ------------
 
 
 def of_seeds(rows: Iterable[Observation], seeds: Iterable[int]) -> list[Observation]:
