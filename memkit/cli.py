@@ -181,6 +181,7 @@ def _reproduce(options: argparse.Namespace) -> int:
             f"--store={folder}/store",
             f"--evidence={file}",
             "--gate=none",
+            "--sweeps=all",
             "-q",
             "-n0",
             *_QUIETLY,
@@ -216,7 +217,7 @@ def _register(options: argparse.Namespace) -> int:
     from memkit.pytest_plugin.collection import claim_and_seed
     from memkit.pytest_plugin.settings import SETTINGS
 
-    config, items = _collect([*options.paths, "--seeds=8"])
+    config, items = _collect([*options.paths, "--seeds=8", "--sweeps=all"])
     path = Path(config.stash[SETTINGS].lock)
     claims = list({pair[0].id: pair[0] for pair in map(claim_and_seed, items) if pair}.values())
     if not claims:

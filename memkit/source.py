@@ -156,11 +156,11 @@ def _module_source(file: Path, mtime: int) -> str:
 
 
 def _is_claim(node: ast.stmt) -> bool:
-    """Whether a function is decorated with ``@claim(...)``, so that the claim's own digest covers it."""
+    """Whether a function is decorated with ``@claim(...)`` or ``@sweep(...)``: the claim's own digest covers it."""
     if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return False
     called = [decorator.func for decorator in node.decorator_list if isinstance(decorator, ast.Call)]
-    return any(getattr(f, "id", getattr(f, "attr", "")) == "claim" for f in called)
+    return any(getattr(f, "id", getattr(f, "attr", "")) in ("claim", "sweep") for f in called)
 
 
 def _normalised(tree: ast.Module) -> str:

@@ -70,6 +70,8 @@ class Claim:
         gate: whether the verdict can fail the run. By default every claim does, but for ``open`` ones and
             those that assume normality.
         test: digest of the test function's syntax tree (set by :func:`claim`).
+        sweep: the id of the sweep that the claim is a cell of (set by :func:`memkit.sweep`), else "".
+        cell: its place in the sweep: factor → value.
     """
 
     id: str
@@ -85,6 +87,8 @@ class Claim:
     positive_control: Contrast | None = None
     gate: bool | None = None
     test: str = field(default="", repr=False)
+    sweep: str = ""
+    cell: Mapping[str, str | int | float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         where = f"claim {self.id!r}"
@@ -183,6 +187,8 @@ class Claim:
     def digest(self) -> str:
         """What registration fixes: everything but the source's wording and ``headline``; 32 hex digits."""
         data = {k: v for k, v in self.to_json().items() if k not in ("source", "headline")}
+        if not self.sweep:  # so that claims which were registered before there were sweeps keep their digests
+            del data["sweep"], data["cell"]
         text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -202,6 +208,8 @@ class Claim:
             "positive_control": self.positive_control.to_json() if self.positive_control else None,
             "gate": self.gate,
             "test": self.test,
+            "sweep": self.sweep,
+            "cell": dict(self.cell),
         }
 
     @classmethod
@@ -251,26 +259,18 @@ def claim(
     Raises:
         MemkitError: a sentence that names the field and what would be right.
     """
-    if unknown:
-        options = [name for name, p in inspect.signature(claim).parameters.items() if p.kind is p.KEYWORD_ONLY]
-        name = next(iter(unknown))
-        raise MemkitError(f"claim {id!r}: unknown option {name!r}{nearest(name, options)}")
-    lists = {"arms": arms, "contrasts": contrasts, "derived": derived, "requires": requires}
-    for option, value in lists.items():
-        if isinstance(value, (str, Contrast)) or not isinstance(value, Iterable):
-            raise MemkitError(f"claim {id!r}: {option}={value!r} must be a list, also of one")
-    pairs = arms.items() if isinstance(arms, Mapping) else ((name, None) for name in arms)
-    made = Claim(
-        id=id,
-        statement=statement,
-        arms={name: value if isinstance(value, Arm) else Arm(value) for name, value in pairs},
-        contrasts=tuple(contrasts),
+    refuse_unknown(f"claim {id!r}", claim, unknown)
+    made = make_claim(
+        id,
+        statement,
+        arms,
+        contrasts=contrasts,
         source=source,
         expect=expect,
         seeds=seeds,
         headline=headline,
-        derived=tuple(derived),
-        requires=tuple(requires),
+        derived=derived,
+        requires=requires,
         positive_control=positive_control,
         gate=gate,
     )
@@ -278,10 +278,36 @@ def claim(
     def attach(function: F) -> F:
         if (other := claim_of(function)) is not None:
             raise MemkitError(f"claim {id!r}: the function measures claim {other.id!r} already; write one of its own")
-        function.__memkit_claim__ = replace(made, test=function_digest(function))  # type: ignore[attr-defined]
+        set_claim(function, made)
         return function
 
     return attach
+
+
+def make_claim(id: str, statement: str, arms: Any, **options: Any) -> Claim:
+    """A claim of what a decorator was given: recipes for arms, lists for tuples."""
+    for option, value in {"arms": arms, **options}.items():
+        listed = option in ("arms", "contrasts", "derived", "requires")
+        if listed and (isinstance(value, (str, Contrast)) or not isinstance(value, Iterable)):
+            raise MemkitError(f"claim {id!r}: {option}={value!r} must be a list, also of one")
+    for option in ("contrasts", "derived", "requires"):
+        options[option] = tuple(options.get(option, ()))
+    pairs = arms.items() if isinstance(arms, Mapping) else ((name, None) for name in arms)
+    own = {name: value if isinstance(value, Arm) else Arm(value) for name, value in pairs}
+    return Claim(id=id, statement=statement, arms=own, **options)
+
+
+def refuse_unknown(where: str, decorator: Callable[..., Any], unknown: Mapping[str, Any]) -> None:
+    """Name the nearest option of a decorator where one was misspelt."""
+    if unknown:
+        options = [name for name, p in inspect.signature(decorator).parameters.items() if p.kind is p.KEYWORD_ONLY]
+        name = next(iter(unknown))
+        raise MemkitError(f"{where}: unknown option {name!r}{nearest(name, options)}")
+
+
+def set_claim(function: Callable[..., Any], made: Claim) -> None:
+    """Make a function the measurement of a claim."""
+    function.__memkit_claim__ = replace(made, test=function_digest(function))  # type: ignore[attr-defined]
 
 
 def claim_of(function: Any) -> Claim | None:

@@ -5,7 +5,7 @@
 ``plan``         what a run may do, in plain types
 ``dealing``      xdist: items go out one by one, in that order
 ``board``        what the controller tells the items that wait for their turn
-``measuring``    the fixtures ``seed``, ``arms``, ``trained``; waiting; running a claim's test, or taking its
+``measuring``    the fixtures ``seed``, ``arms``, ``trained``, ``cell``; waiting; running a claim's test, or taking its
                  measurement from the store
 ``training``     the thread that trains, on the controller
 ``claim_run``    a claim while it runs: which seeds come next
@@ -29,11 +29,13 @@ import pytest
 
 from memkit.errors import MemkitError
 from memkit.evidence.claim import claim_of
+from memkit.evidence.sweep import is_sweep
 from memkit.pytest_plugin import collection, measuring
 from memkit.pytest_plugin.board import Board
 from memkit.pytest_plugin.settings import SETTINGS, Settings
 
 arms = measuring.arms
+cell = measuring.cell
 trained = measuring.trained
 seed = measuring.seed
 
@@ -49,6 +51,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "(default: what the claim declares, or 32; a run stops at the verdict)",
     )
     group.addoption("--headline", action="store_true", help="only the claims that are marked headline=True")
+    group.addoption(
+        "--sweeps",
+        nargs="?",
+        const="only",
+        choices=("none", "only", "all"),
+        default="none",
+        help="the cells of sweeps: none (default), nothing else (--sweeps), or all claims",
+    )
     group.addoption(
         "--development",
         action="store_true",
@@ -141,11 +151,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> None:
-    """A claim that pytest would not collect must not vanish without a word."""
+def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> list[pytest.Item] | None:
+    """A claim that pytest would not collect must not vanish without a word; a sweep's cells stand for the sweep."""
+    if is_sweep(obj):
+        return []
     claim = claim_of(obj)
     if claim is not None and not collector.funcnamefilter(name):
         raise MemkitError(f"claim {claim.id!r}: pytest collects no function called {name}(); call it test_{name}()")
+    return None
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -61,12 +61,13 @@ def claim_and_seed(item: pytest.Item) -> tuple[Claim, int] | None:
 
 
 def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Check the claims, drop what ``--headline`` leaves out, and order by look.
+    """Check the claims, drop what ``--headline`` and ``--sweeps`` leave out, and order by look.
 
     All claims reach their first look before any goes on, and within a look one claim follows another, so that the
     first verdicts come early. Other tests keep their places before.
     """
     settings = config.stash[SETTINGS]
+    only = settings.sweeps == "only"
     owners: dict[str, str] = {}
     others: list[pytest.Item] = []
     ours: list[tuple[int, int, pytest.Item]] = []
@@ -87,7 +88,7 @@ def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
             raise MemkitError(
                 f"claim {claim.id!r} is parametrised by {sorted(extra)[0]!r} too; write a claim for each value"
             )
-        if settings.headline and not claim.headline:
+        if (settings.headline and not claim.headline) or (settings.sweeps != "all" and bool(claim.sweep) != only):
             dropped.append(item)
             continue
         ours.append((_look(planned_seeds(config, claim).index(seed)), position, item))

@@ -87,6 +87,15 @@ def seed(request: pytest.FixtureRequest) -> int:
 
 
 @pytest.fixture
+def cell(request: pytest.FixtureRequest) -> Mapping[str, Any]:
+    """The cell of a sweep that is measured: factor → value."""
+    claim = claim_of(request.function)
+    if claim is None or not claim.sweep:
+        raise pytest.UsageError(f"{request.node.nodeid}: `cell` is for tests under @sweep")
+    return claim.cell
+
+
+@pytest.fixture
 def trained(request: pytest.FixtureRequest, seed: int) -> Mapping[str, Any]:
     """Arm → :class:`memkit.training.trainer.TrainedRun` of this seed: its metrics, its history, its state."""
     claim = claim_of(request.function)

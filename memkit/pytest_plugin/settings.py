@@ -39,6 +39,7 @@ class Settings:
 
     seeds: int | None
     headline: bool
+    sweeps: str
     development: bool
     fresh: bool
     retrain: bool
@@ -62,6 +63,7 @@ class Settings:
         return cls(
             seeds=option.seeds,
             headline=option.headline,
+            sweeps=option.sweeps,
             development=option.development,
             fresh=option.fresh or option.retrain,
             retrain=option.retrain,

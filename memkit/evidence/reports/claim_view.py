@@ -15,6 +15,7 @@ from memkit.evidence.contrast import Contrast
 from memkit.evidence.evidence import ClaimEvidence
 from memkit.evidence.judgement import Finding, Verdict
 from memkit.evidence.reports import words
+from memkit.evidence.reports.adjusted import Adjusted
 from memkit.evidence.reports.forest import decided, strip_svg
 from memkit.evidence.reports.tables import VerdictRow, verdict_row
 from memkit.evidence.verdict import differences
@@ -57,12 +58,13 @@ class ClaimView:
     shared: Facts
     record: Facts
     commands: list[str]
+    sweep: str
     p: str
-    holm: str
+    adjusted: str
 
 
-def claim_view(entry: ClaimEvidence, p: float, adjusted: float, family: int) -> ClaimView:
-    """Put one claim into words; ``adjusted`` is its p by Holm over a ``family`` of claims."""
+def claim_view(entry: ClaimEvidence, p: Adjusted) -> ClaimView:
+    """Put one claim into words."""
     claim = entry.claim
     first = entry.planned[0] if entry.planned else entry.registration.first_seed
     columns, table = _seed_table(entry)
@@ -83,13 +85,14 @@ def claim_view(entry: ClaimEvidence, p: float, adjusted: float, family: int) -> 
         arms=list(claim.arms),
         arm_facts=arm_facts,
         shared=shared,
-        record=_record(entry, p, adjusted, family),
+        record=_record(entry, p),
         commands=[
-            f"pytest {shlex.quote(entry.nodeid)}",
+            f"pytest {shlex.quote(entry.nodeid)}" + (" --sweeps" if claim.sweep else ""),
             f"memkit reproduce {shlex.quote(claim.id)} --seed {first}",
         ],
-        p=words.p_value(p),
-        holm=words.p_value(adjusted),
+        sweep=claim.sweep,
+        p=words.p_value(p.p),
+        adjusted=words.p_value(p.adjusted),
     )
 
 
@@ -221,14 +224,14 @@ def _arms(entry: ClaimEvidence) -> tuple[list[tuple[str, list[str]]], Facts]:
     return differing, shared
 
 
-def _record(entry: ClaimEvidence, p: float, adjusted: float, family: int) -> Facts:
+def _record(entry: ClaimEvidence, p: Adjusted) -> Facts:
     registration = entry.registration
     attempt = f"attempt {registration.attempt}, " if registration.attempt else ""
     facts = [
         ("Registration", f"{registration.status}, {attempt}first seed {registration.first_seed}"),
         ("Expected", words.expectation(entry.claim) + ("" if entry.claim.gates else ", gates nothing")),
         ("Digest of the claim", entry.claim.digest),
-        ("p of the claim", _both(p, adjusted, family)),
+        ("p of the claim", _both(p)),
     ]
     labels = {"trained": "Training", "measured": "Measuring", "reused": "Observations reused"}
     for name, value in entry.cost.items():
@@ -237,10 +240,10 @@ def _record(entry: ClaimEvidence, p: float, adjusted: float, family: int) -> Fac
     return facts
 
 
-def _both(p: float, adjusted: float, family: int) -> str:
-    if math.isnan(p):
+def _both(p: Adjusted) -> str:
+    if math.isnan(p.p):
         return "none: these seeds decide nothing"
-    return f"{words.p_value(p)}; {words.p_value(adjusted)} by Holm over {family} claims"
+    return f"{words.p_value(p.p)}; {words.p_value(p.adjusted)} by {p.family}"
 
 
 def flat(data: Any, prefix: str = "") -> Iterable[tuple[str, str]]:

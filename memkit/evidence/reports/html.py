@@ -7,7 +7,6 @@ from a claim or from the machine.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
@@ -16,21 +15,21 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from memkit.evidence.evidence import ClaimEvidence, Evidence
+from memkit.evidence.evidence import Evidence
 from memkit.evidence.judgement import Verdict
 from memkit.evidence.reports import words
+from memkit.evidence.reports.adjusted import adjusted
 from memkit.evidence.reports.claim_view import ClaimView, Facts, claim_view, flat
-from memkit.evidence.reports.forest import decided, forest_svg
+from memkit.evidence.reports.forest import forest_svg
+from memkit.evidence.reports.grids import LEGEND, grids
 from memkit.evidence.reports.tables import gate_sentence
-from memkit.statistics import holm
 
 
 def render_html(evidence: Evidence) -> str:
     """The report of a run, as a whole HTML document."""
-    adjusted = _adjusted(evidence.claims)
-    claims = [
-        claim_view(entry, p, q, len(evidence.claims)) for entry, (p, q) in zip(evidence.claims, adjusted, strict=True)
-    ]
+    found = adjusted(evidence.claims)
+    claims = [claim_view(entry, p) for entry, p in zip(evidence.claims, found, strict=True)]
+    own = [entry for entry in evidence.claims if not entry.claim.sweep]
     counts = [(verdict, sum(claim.row.verdict is verdict for claim in claims)) for verdict in Verdict]
     return (
         _environment()
@@ -41,10 +40,13 @@ def render_html(evidence: Evidence) -> str:
             failed=[claim for claim in claims if claim.row.outcome == "failed"],
             counts=[count for count in counts if count[1]],
             provenance=_provenance(evidence),
-            forest=Markup(forest_svg(evidence.claims, width=1020)) if claims else "",
-            forest_narrow=Markup(forest_svg(evidence.claims, width=350)) if claims else "",
-            claims=claims,
-            lists=_lists(claims),
+            forest=Markup(forest_svg(own, width=1020)) if own else "",
+            forest_narrow=Markup(forest_svg(own, width=350)) if own else "",
+            claims=[claim for claim in claims if not claim.sweep],
+            cells=[claim for claim in claims if claim.sweep],
+            grids=grids(evidence.claims),
+            legend=LEGEND,
+            lists=_lists([claim for claim in claims if not claim.sweep]),
             words_of=list(Verdict),
         )
     )
@@ -63,29 +65,6 @@ def _environment() -> Environment:
     environment.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
     environment.filters["minus"] = lambda text: text.replace("-", "−")
     return environment
-
-
-def _adjusted(claims: Sequence[ClaimEvidence]) -> list[tuple[float, float]]:
-    """For each claim its p, and Holm's p over all of them; nan where a claim's seeds decide nothing.
-
-    Such claims count, with p = 1. Which p stands for a claim is fixed by what was registered, not by what was
-    found: all contrasts have to hold, so their largest; one refutes, so k times their smallest; for
-    equivalence, the largest of its tests.
-    """
-    ps = [_claim_p(entry) if decided(entry) else math.nan for entry in claims]
-    if not ps:
-        return []
-    adjusted = holm([1.0 if math.isnan(p) else p for p in ps])
-    return [(p, math.nan if math.isnan(p) else float(q)) for p, q in zip(ps, adjusted, strict=True)]
-
-
-def _claim_p(entry: ClaimEvidence) -> float:
-    own = words.own_findings(entry)
-    if entry.claim.expect == "equivalent":
-        return max(1.0 if finding.tost_p is None else finding.tost_p for finding in own)
-    if entry.claim.expect == "refuted":
-        return min(1.0, len(own) * min(finding.p for finding in own))
-    return max(finding.p for finding in own)
 
 
 def _lists(claims: Sequence[ClaimView]) -> list[tuple[str, str, list[ClaimView]]]:

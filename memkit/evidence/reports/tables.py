@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from memkit.evidence.evidence import ClaimEvidence, Evidence
 from memkit.evidence.judgement import Finding, Verdict
 from memkit.evidence.reports import words
+from memkit.evidence.reports.grids import LEGEND, grid_lines, grid_markdown, grids
 from memkit.statistics import collapse_bound
 
 
@@ -155,18 +156,25 @@ def terminal_table(
         colour: add ANSI colours; the text says all that they say.
         ascii: print nothing beyond ASCII, for terminals that cannot.
     """
-    rows = [verdict_row(entry) for entry in claims]
+    rows = [verdict_row(entry) for entry in claims if not entry.claim.sweep]
+    width = max(width, _LEAST_WIDTH)
+    sweeps = _sweeps(claims, width)
     if ascii:
         rows = [_infinity_in_letters(row) for row in rows]
     if not rows:
-        return []
-    width = max(width, _LEAST_WIDTH)
+        return [line.render(width, colour=colour, ascii=ascii) for line in sweeps]
     table = _Table(rows, width=min(width, _WIDEST), wide=width >= _WIDE)
     lines: list[_Line] = [table.heading()]
     for row in rows:
         lines += table.claim(row)
-    lines += table.footer()
+    lines += [*table.footer(), *sweeps]
     return [line.render(width, colour=colour, ascii=ascii) for line in lines]
+
+
+def _sweeps(claims: Sequence[ClaimEvidence], width: int) -> list[_Line]:
+    """Each sweep as a grid, and what its marks mean."""
+    lines = [line for grid in grids(claims) for line in ("", *grid_lines(grid, width=width))]
+    return [_Line(line) for line in [*lines, *(textwrap.wrap(LEGEND, width) if lines else [])]]
 
 
 def _infinity_in_letters(row: VerdictRow) -> VerdictRow:
@@ -301,10 +309,12 @@ def _seeds(n: int) -> str:
 
 def markdown_table(evidence: Evidence) -> str:
     """The gate's result and the verdicts as GitHub Markdown, for ``$GITHUB_STEP_SUMMARY``."""
-    rows = verdict_rows(evidence)
+    rows = [verdict_row(entry) for entry in evidence.claims if not entry.claim.sweep]
+    sweeps = [text for grid in grids(evidence.claims) for text in ("", grid_markdown(grid))]
+    sweeps += ["", _markdown(LEGEND)] if sweeps else []
     lines = [f"**{_markdown(gate_sentence(evidence.claims))}**", ""]
     if not rows:
-        return "\n".join(lines)
+        return "\n".join([*lines, *sweeps])
     heads = [
         "Verdict",
         "Claim",
@@ -345,7 +355,7 @@ def markdown_table(evidence: Evidence) -> str:
     failed = [row for row in rows if row.outcome == "failed"]
     if failed:
         lines += ["", *(f"- {_markdown(row.claim)}: {_markdown(row.reason)}" for row in failed)]
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, *sweeps, ""])
 
 
 def gate_sentence(claims: Sequence[ClaimEvidence]) -> str:

@@ -1,0 +1,48 @@
+"""p values adjusted for how many claims there are: shown beside the verdicts, and deciding none of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from memkit.evidence.evidence import ClaimEvidence
+from memkit.evidence.reports import words
+from memkit.evidence.reports.forest import decided
+from memkit.statistics import benjamini_hochberg, holm
+
+
+class Adjusted(NamedTuple):
+    """A claim's p; nan where its seeds decide nothing."""
+
+    p: float
+    adjusted: float
+    family: str
+    """How it was adjusted: ``Holm over 14 claims``."""
+
+
+def adjusted(claims: Sequence[ClaimEvidence]) -> list[Adjusted]:
+    """By Holm over all claims but the cells of sweeps; by Benjamini-Hochberg within each sweep.
+
+    Claims on seeds that decide nothing count, with p = 1. Which p stands for a claim is fixed by what was registered,
+    not by what was found: all contrasts have to hold, so their largest; one refutes, so k times their smallest; for
+    equivalence, the largest of its tests.
+    """
+    found: dict[str, Adjusted] = {}
+    for sweep in dict.fromkeys(entry.claim.sweep for entry in claims):
+        family = [entry for entry in claims if entry.claim.sweep == sweep]
+        ps = [_claim_p(entry) if decided(entry) else math.nan for entry in family]
+        qs = (benjamini_hochberg if sweep else holm)([1.0 if math.isnan(p) else p for p in ps])
+        said = f"Benjamini–Hochberg over {len(ps)} cells" if sweep else f"Holm over {len(ps)} claims"
+        for entry, p, q in zip(family, ps, qs, strict=True):
+            found[entry.claim.id] = Adjusted(p, math.nan if math.isnan(p) else float(q), said)
+    return [found[entry.claim.id] for entry in claims]
+
+
+def _claim_p(entry: ClaimEvidence) -> float:
+    own = words.own_findings(entry)
+    if entry.claim.expect == "equivalent":
+        return max(1.0 if finding.tost_p is None else finding.tost_p for finding in own)
+    if entry.claim.expect == "refuted":
+        return min(1.0, len(own) * min(finding.p for finding in own))
+    return max(finding.p for finding in own)

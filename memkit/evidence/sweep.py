@@ -1,0 +1,126 @@
+"""Sweeps: one measurement over a grid of settings, a claim a cell.
+
+    @sweep(
+        "binding/levels",
+        "At level {level}, {network} answers held-out commands more often than a Transformer.",
+        over={"level": (1, 2, 3, 4), "network": ("slots", "lstm")},
+        arms=lambda level, network: {"network": RECIPES[network], "transformer": TRANSFORMER},
+        contrasts=[Contrast("network", over="transformer", metric="accuracy", bounds=(0, 1))],
+    )
+    def test_levels(arms, cell): ...
+
+makes eight claims, ``binding/levels/level-1_network-slots`` and so on. Each is measured, registered and judged as a
+claim is, and is an open question: it gates nothing. Its p is adjusted by Benjamini-Hochberg within its sweep.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+from types import FunctionType
+from typing import Any, TypeVar
+
+from memkit.errors import MemkitError
+from memkit.evidence.claim import make_claim, refuse_unknown, set_claim
+from memkit.evidence.contrast import Contrast
+
+MOST_CELLS = 1000
+_FACTOR = re.compile(r"[a-z][a-z0-9_]*")
+
+F = TypeVar("F", bound=FunctionType)
+
+
+def sweep(
+    id: str,
+    statement: str,
+    /,
+    *,
+    over: Mapping[str, Sequence[str | int | float]] | None = None,
+    arms: Mapping[str, Any] | Callable[..., Mapping[str, Any]] = (),  # type: ignore[assignment]
+    contrasts: Iterable[Contrast] = (),
+    source: str = "",
+    seeds: int | None = None,
+    derived: Iterable[str] = (),
+    requires: Iterable[Contrast] = (),
+    **unknown: Any,
+) -> Callable[[F], F]:
+    """Make a test function the measurement of many claims, one for each cell of a grid.
+
+    The function takes the fixture ``cell`` (factor → value) where it needs to know which one it measures. Sweeps run
+    with ``--sweeps``, and are left out without it.
+
+    Args:
+        id: ``study/name``; a cell adds its values.
+        statement: of a cell, with the factors in braces.
+        over: factor → its values, texts or numbers. The last factor makes the columns of the sweep's table.
+        arms: as of a claim; or a function of the factors, by name, that returns them.
+        contrasts: the same for all cells.
+
+    The other options are described at :class:`memkit.Claim`.
+
+    Raises:
+        MemkitError: a sentence that names the field and what would be right.
+    """
+    where = f"sweep {id!r}"
+    refuse_unknown(where, sweep, unknown)
+    _check(where, over)
+    assert over is not None
+    shared: dict[str, Any] = {"source": source, "seeds": seeds, "expect": "open"}
+    shared |= {"contrasts": tuple(contrasts), "derived": tuple(derived), "requires": tuple(requires)}
+    claims = []
+    for values in product(*over.values()):
+        cell = dict(zip(over, values, strict=True))
+        try:
+            said = statement.format(**cell)
+        except (KeyError, IndexError, ValueError) as error:
+            raise MemkitError(f"{where}: the statement names {error}, which is no factor: {', '.join(over)}") from None
+        own = arms(**cell) if callable(arms) else arms
+        made = make_claim(f"{id}/{_slug(cell)}", said, own, **shared)
+        claims.append(replace(made, sweep=id, cell=cell))
+    if len({made.id for made in claims}) < len(claims):
+        raise MemkitError(f"{where}: two cells have one id; give the factors values that differ in letters or digits")
+
+    def attach(function: F) -> F:
+        if not isinstance(function, FunctionType) or function.__qualname__ != function.__name__:
+            raise MemkitError(f"{where}: write a function of a module, not a method")
+        function.__memkit_sweep__ = id  # type: ignore[attr-defined]
+        for made in claims:
+            name = f"{function.__name__}__{re.sub('[^0-9a-zA-Z]+', '_', made.id.rsplit('/', 1)[1])}"
+            # pytest collects what a module holds, and looks it up there again by its name.
+            function.__globals__[name] = _copy(function, name)
+            set_claim(function.__globals__[name], made)
+        return function
+
+    return attach
+
+
+def is_sweep(function: Any) -> bool:
+    """Whether a function is that of a sweep, whose cells have functions of their own."""
+    return hasattr(function, "__memkit_sweep__")
+
+
+def _check(where: str, over: Any) -> None:
+    if not isinstance(over, Mapping) or not over:
+        raise MemkitError(f'{where}: over={over!r} must be a dict of factors, over={{"width": (32, 64)}}')
+    for factor, values in over.items():
+        if not isinstance(factor, str) or not _FACTOR.fullmatch(factor):
+            raise MemkitError(f"{where}: {factor!r} is no name for a factor; take lower case letters, digits and '_'")
+        fine = isinstance(values, Sequence) and not isinstance(values, str) and len(values) > 0
+        if not fine or not all(isinstance(v, (str, int, float)) and not isinstance(v, bool) for v in values):
+            raise MemkitError(f"{where}: {factor}={values!r} must be a list of texts or numbers")
+    if (cells := len(list(product(*over.values())))) > MOST_CELLS:
+        raise MemkitError(f"{where} has {cells} cells; {MOST_CELLS} is the most")
+
+
+def _slug(cell: Mapping[str, Any]) -> str:
+    return "_".join(f"{factor}-{re.sub('[^0-9a-z.]+', '-', str(value).lower())}" for factor, value in cell.items())
+
+
+def _copy(function: FunctionType, name: str) -> FunctionType:
+    copy = FunctionType(function.__code__, function.__globals__, name, function.__defaults__, function.__closure__)
+    copy.__dict__.update({key: value for key, value in vars(function).items() if key != "__memkit_sweep__"})
+    copy.__kwdefaults__, copy.__annotations__ = function.__kwdefaults__, function.__annotations__
+    copy.__doc__, copy.__module__ = function.__doc__, function.__module__
+    return copy
