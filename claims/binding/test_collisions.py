@@ -11,6 +11,7 @@ from fixtures.binding_causality import (
     addressed_together,
     share_apart,
 )
+from fixtures.binding_figures import address_of_each_variable
 from memkit import Arm, Contrast, claim
 from memkit.tasks.scoring import accuracy
 
@@ -42,6 +43,7 @@ def test_collisions_cost_answers(arms, every_command):
         Contrast("sharp", over="blunt", metric=metric, bounds=(0, 1), sesoi=0.1) for metric in ("accuracy", APART)
     ],
     expect="refuted",
+    figures=[address_of_each_variable],
     source="a remedy that suggests itself against collisions. Sharp addresses hold on to what they drew at first",
 )
 def test_sharper_addresses_avoid_collisions(arms, held_out):
@@ -61,6 +63,7 @@ def test_sharper_addresses_avoid_collisions(arms, held_out):
         for metric in ("accuracy", APART)
     ],
     source="a penalty that mixtures of experts are trained with, in place of the orthogonality asked for",
+    figures=[address_of_each_variable],
 )
 def test_balance_avoids_collisions(arms, held_out):
     return {

@@ -24,9 +24,10 @@ from fixtures.binding_composition import (
     UNSEEN_SLOTS,
     UNSEEN_TRANSFORMER,
 )
+from fixtures.binding_figures import attention_of_answers, values_of_words
 from memkit import Arm, Contrast, claim
 from memkit.models.memory_network import memory_off
-from memkit.tasks.scoring import accuracy
+from memkit.tasks.scoring import accuracies, accuracy
 
 FINDINGS = "memory network findings"
 
@@ -38,8 +39,8 @@ FINDINGS = "memory network findings"
     contrasts=[Contrast("two-stage", over=0.85, metric="accuracy", bounds=(0, 1))],
     source=f"{FINDINGS}: «expected accuracy 85-95 %». The table sketched there holds last writes: at most 240 of 280",
 )
-def test_two_stage_prediction(arms, every_command):
-    return {name: accuracy(model, every_command) for name, model in arms.items()}
+def test_two_stage_prediction(arms, every_command, by_pattern):
+    return {name: accuracies(model, every_command, by_pattern) for name, model in arms.items()}
 
 
 @claim(
@@ -48,9 +49,10 @@ def test_two_stage_prediction(arms, every_command):
     arms={"cross-attention": CROSS_ATTENTION},
     contrasts=[Contrast("cross-attention", over=0.7, metric="accuracy", bounds=(0, 1))],
     source=f"{FINDINGS}: «expected accuracy 70-85 %»",
+    figures=[attention_of_answers],
 )
-def test_cross_attention_prediction(arms, every_command):
-    return {name: accuracy(model, every_command) for name, model in arms.items()}
+def test_cross_attention_prediction(arms, every_command, by_pattern):
+    return {name: accuracies(model, every_command, by_pattern) for name, model in arms.items()}
 
 
 @claim(
@@ -79,10 +81,11 @@ def test_predictions_hold_for_unseen_combinations(arms, held_out):
         Contrast("positional", over=0.5, metric="L3/rebinding", bounds=(0, 1)),
         Contrast("last-write", over=0.5, metric="L3/rebinding", bounds=(0, 1), direction="lower"),
     ],
+    figures=[values_of_words],
     source="seen when its code was run again: 0 of 72. Here 1/3 by construction: a guess among the other actions",
 )
-def test_last_write_fails_on_rebinding(arms, by_pattern):
-    return {name: {"L3/rebinding": accuracy(model, by_pattern["L3/rebinding"])} for name, model in arms.items()}
+def test_last_write_fails_on_rebinding(arms, every_command, by_pattern):
+    return {name: accuracies(model, every_command, by_pattern) for name, model in arms.items()}
 
 
 @claim(
@@ -136,8 +139,8 @@ def test_addresses_with_a_gradient_are_used(arms, every_command):
     expect="equivalent",
     source=f"{FINDINGS}: «pattern matching alone can achieve ~50 % accuracy». It achieves more",
 )
-def test_published_commands_need_no_memory(arms, every_command):
-    return {name: accuracy(model, every_command) for name, model in arms.items()}
+def test_published_commands_need_no_memory(arms, every_command, by_pattern):
+    return {name: accuracies(model, every_command, by_pattern) for name, model in arms.items()}
 
 
 @claim(
@@ -151,8 +154,8 @@ def test_published_commands_need_no_memory(arms, every_command):
     ],
     source=f"{FINDINGS}, which had four actions, few enough to learn every command without memory",
 )
-def test_memory_carries_over(arms, held_out):
-    return {name: accuracy(model, held_out) for name, model in arms.items()}
+def test_memory_carries_over(arms, held_out, held_out_by_pattern):
+    return {name: accuracies(model, held_out, held_out_by_pattern) for name, model in arms.items()}
 
 
 @claim(
@@ -187,8 +190,8 @@ def test_argmax_memory_carries_over(arms, held_out):
     ],
     source="not in the sources, which tested on what was trained. The two-stage compiler is told what binds",
 )
-def test_bindings_in_the_architecture_generalise(arms, held_out):
-    return {name: accuracy(model, held_out) for name, model in arms.items()}
+def test_bindings_in_the_architecture_generalise(arms, held_out, held_out_by_pattern):
+    return {name: accuracies(model, held_out, held_out_by_pattern) for name, model in arms.items()}
 
 
 @claim(
@@ -212,8 +215,8 @@ def test_slots_over_memory_network(arms, held_out):
     expect="equivalent",
     source="not in the sources",
 )
-def test_slots_do_not_parse(arms, held_out):
-    return {name: accuracy(model, held_out) for name, model in arms.items()}
+def test_slots_do_not_parse(arms, held_out, held_out_by_pattern):
+    return {name: accuracies(model, held_out, held_out_by_pattern) for name, model in arms.items()}
 
 
 @claim(
@@ -237,6 +240,7 @@ def test_memory_network_over_slots(arms, held_out):
         Contrast("learnt", over="transformer", metric="accuracy", bounds=(0, 1), sesoi=0.1, assume="normal"),
         Contrast("rule", over="learnt", metric="accuracy", bounds=(0, 1), sesoi=0.1),
     ],
+    figures=[values_of_words],
     source=f"{FINDINGS}: «can be made fully neural later by replacing the rule-based extractor»",
     seeds=32,
     gate=True,

@@ -10,6 +10,7 @@ from fixtures.binding import (
     TRANSFORMER,
     UNFACTORISED_SLOTS,
 )
+from fixtures.binding_figures import address_of_each_variable, written_and_read
 from memkit import Contrast, claim
 from memkit.tasks.scoring import accuracy
 
@@ -27,6 +28,7 @@ from memkit.tasks.scoring import accuracy
     "of five variables are stored, and 60 % of the 40 combinations are held out: a task chosen on development seeds, "
     "as one that sets the three apart. Tuning: 32 trials or more a family, claims/binding/tuning.py",
     headline=True,
+    figures=[written_and_read, address_of_each_variable],
 )
 def test_slots_generalise_to_unseen_combinations(arms, held_out):
     return {name: accuracy(model, held_out) for name, model in arms.items()}

@@ -23,6 +23,8 @@ EXPECTATIONS = ("supported", "refuted", "equivalent", "not_supported", "open")
 DEFAULT_SEEDS = LOOKS[-1].n
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)+")
 
+_LISTS = ("contrasts", "derived", "requires", "figures")
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -72,6 +74,8 @@ class Claim:
         test: digest of the test function's syntax tree (set by :func:`claim`).
         sweep: the id of the sweep that the claim is a cell of (set by :func:`memkit.sweep`), else "".
         cell: its place in the sweep: factor → value.
+        figures: functions ``figure(arms, seed)`` that make a :class:`memkit.evidence.figures.Heatmap`, or a list of
+            them, of the first seed's trained models; shown beside the verdict, deciding nothing, and not registered.
     """
 
     id: str
@@ -89,6 +93,7 @@ class Claim:
     test: str = field(default="", repr=False)
     sweep: str = ""
     cell: Mapping[str, str | int | float] = field(default_factory=dict)
+    figures: tuple[Callable[..., Any], ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         where = f"claim {self.id!r}"
@@ -109,6 +114,8 @@ class Claim:
             raise MemkitError(
                 f"{where}: expect={self.expect!r} is not a verdict{nearest(str(self.expect), EXPECTATIONS)}"
             )
+        if not all(callable(figure) for figure in self.figures):
+            raise MemkitError(f"{where}: figures={list(self.figures)!r} must be functions of arms and seed")
         sizes = [look.n for look in LOOKS]
         if self.seeds is not None and (not isinstance(self.seeds, int) or self.seeds not in sizes):
             raise MemkitError(f"{where}: seeds={self.seeds!r} must be one of {sizes}, the sizes of the looks")
@@ -240,6 +247,7 @@ def claim(
     requires: Iterable[Contrast] = (),
     positive_control: Contrast | None = None,
     gate: bool | None = None,
+    figures: Iterable[Callable[..., Any]] = (),
     **unknown: Any,
 ) -> Callable[[F], F]:
     """Make a test function the measurement of a claim.
@@ -273,6 +281,7 @@ def claim(
         requires=requires,
         positive_control=positive_control,
         gate=gate,
+        figures=figures,
     )
 
     def attach(function: F) -> F:
@@ -287,10 +296,10 @@ def claim(
 def make_claim(id: str, statement: str, arms: Any, **options: Any) -> Claim:
     """A claim of what a decorator was given: recipes for arms, lists for tuples."""
     for option, value in {"arms": arms, **options}.items():
-        listed = option in ("arms", "contrasts", "derived", "requires")
+        listed = option in ("arms", *_LISTS)
         if listed and (isinstance(value, (str, Contrast)) or not isinstance(value, Iterable)):
             raise MemkitError(f"claim {id!r}: {option}={value!r} must be a list, also of one")
-    for option in ("contrasts", "derived", "requires"):
+    for option in _LISTS:
         options[option] = tuple(options.get(option, ()))
     pairs = arms.items() if isinstance(arms, Mapping) else ((name, None) for name in arms)
     own = {name: value if isinstance(value, Arm) else Arm(value) for name, value in pairs}

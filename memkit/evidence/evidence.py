@@ -25,7 +25,9 @@ Schema 1::
                     planning, notes)
       outcome       passed, failed or skipped, and reason
       arms          name → digest of the trained recipe, parameters, steps, diverged (how many seeds did),
-                    and, where recorded, cpu_seconds (mean CPU seconds of training a seed)
+                    and, where recorded, cpu_seconds (mean CPU seconds of training a seed), state_size (numbers
+                    that a sequence leaves in the model's memory), tuning (how the recipe was chosen)
+      figures       heat maps of the first seed: title, rows, columns, values, span
       cost          CPU seconds: trained (its models, whenever that was), measured; reused: share of the seeds
                     whose measurement came from the store
 """
@@ -41,6 +43,7 @@ from typing import TYPE_CHECKING, Any
 
 from memkit.errors import MemkitError
 from memkit.evidence.claim import Claim
+from memkit.evidence.figures import Heatmap
 from memkit.evidence.gate import Gate, gate
 from memkit.evidence.judgement import Judgement, Verdict
 from memkit.evidence.observation import Observation
@@ -68,6 +71,7 @@ class ClaimEvidence:
     gate: Gate
     failures: Mapping[int, str] = field(default_factory=dict)
     arms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    figures: tuple[Heatmap, ...] = ()
     cost: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -106,6 +110,7 @@ class ClaimEvidence:
             "judgement": self.judgement.to_json(),
             "outcome": {"outcome": self.gate.outcome, "reason": self.gate.reason},
             "arms": {name: dict(arm) for name, arm in self.arms.items()},
+            "figures": [figure.to_json() for figure in self.figures],
             "cost": dict(self.cost),
         }
 
@@ -130,6 +135,7 @@ class ClaimEvidence:
             gate=Gate(data["outcome"]["outcome"], data["outcome"]["reason"]),
             failures={int(seed): str(reason) for seed, reason in data["failures"].items()},
             arms=data["arms"],
+            figures=tuple(Heatmap.from_json(figure) for figure in data.get("figures", ())),
             cost=data["cost"],
         )
 

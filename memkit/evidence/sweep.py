@@ -44,6 +44,7 @@ def sweep(
     seeds: int | None = None,
     derived: Iterable[str] = (),
     requires: Iterable[Contrast] = (),
+    figures: Iterable[Callable[..., Any]] = (),
     **unknown: Any,
 ) -> Callable[[F], F]:
     """Make a test function the measurement of many claims, one for each cell of a grid.
@@ -69,6 +70,7 @@ def sweep(
     assert over is not None
     shared: dict[str, Any] = {"source": source, "seeds": seeds, "expect": "open"}
     shared |= {"contrasts": tuple(contrasts), "derived": tuple(derived), "requires": tuple(requires)}
+    shared["figures"] = tuple(figures)
     claims = []
     for values in product(*over.values()):
         cell = dict(zip(over, values, strict=True))

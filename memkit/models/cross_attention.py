@@ -47,6 +47,7 @@ class CrossAttentionNetwork(nn.Module):
         if layers < 1:
             raise ValueError(f"layers must be at least 1, not {layers}")
         self.positions, self.heads = positions, heads
+        self.state_size = 2 * (layers + 1) * length * width
         self.embedding = Embedding(generators, tokens, width)
         self.position = normal(generators, 1, length, width, scale=1.0)
         self.blocks = nn.ModuleList(Block(generators, width, heads, expansion) for _ in range(layers))

@@ -38,6 +38,7 @@ class LSTMNetwork(nn.Module):
             raise ValueError(f"layers must be at least 1, not {layers}")
         self.positions = positions
         self.length = length
+        self.state_size = 2 * layers * width
         self.embedding = Embedding(generators, tokens, width)
         self.layers = nn.ModuleList(LSTM(generators, width, width) for _ in range(layers))
         self.decoder = Linear(generators, width, positions * answers)

@@ -49,6 +49,7 @@ class MemoryNetwork(nn.Module):
         if slots < 1:
             raise ValueError(f"slots must be at least 1, not {slots}")
         self.positions, self.length, self.slots = positions, length, slots
+        self.state_size = (2 + slots * memory) * width
         self.assign = Assign(generators, kind=assign, anneal=1)
         self.memory = memory
         self.embedding = Embedding(generators, tokens, width)

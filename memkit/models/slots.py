@@ -95,6 +95,7 @@ class SlotNetwork(nn.Module):
         self.decoder = Linear(generators, width, answers)
         self.direct = Linear(generators, width, positions * answers) if direct else None
         self.versions = versions
+        self.state_size = slots * width * (versions if memory == "versioned" else 1)
         self.age = Linear(generators, WINDOW * width, positions * versions) if memory == "versioned" else None
 
     def read(self, plan: Plan) -> Tensor:

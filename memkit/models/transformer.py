@@ -57,6 +57,7 @@ class TransformerNetwork(nn.Module):
         if layers < 1:
             raise ValueError(f"layers must be at least 1, not {layers}")
         self.positions = positions
+        self.state_size = 2 * layers * length * width
         self.embedding = Embedding(generators, tokens, width)
         self.position = normal(generators, 1, length, width, scale=1.0)
         self.blocks = nn.ModuleList(Block(generators, width, heads, expansion) for _ in range(layers))

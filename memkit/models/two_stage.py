@@ -147,6 +147,7 @@ class TwoStageNetwork(nn.Module):
             raise ValueError(f"extractor={extractor!r} needs the tokens `binders` that the rule goes by")
         if layers < 1:
             raise ValueError(f"layers must be at least 1, not {layers}")
+        self.state_size = 2 * layers * length * width
         self.positions, self.binders = positions, tuple(binders)
         self.extractor: Extraction = extractor
         self.embedding = Embedding(generators, tokens, width)

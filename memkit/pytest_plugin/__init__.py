@@ -1,6 +1,7 @@
 """The pytest plugin: the thin adapter between pytest and the engine.
 
 ``settings``     options and where things lie
+``seeds``        a claim's seeds, by its registration
 ``collection``   ``@claim`` → one item a seed, in the order of the looks
 ``plan``         what a run may do, in plain types
 ``dealing``      xdist: items go out one by one, in that order

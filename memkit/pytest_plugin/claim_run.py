@@ -90,6 +90,7 @@ class ClaimRun:
             gate=result,
             failures=failures,
             arms=_arms(used),
+            figures=next((m.figures for m in used if m.figures), ()),
             cost=_cost(used),
         )
 
@@ -105,6 +106,7 @@ def _arms(measurements: Sequence[Measurement]) -> dict[str, dict[str, Any]]:
             "diverged": sum(bool(run["diverged"]) for run in runs),
             "cpu_seconds": round(fmean(run["cpu_seconds"] for run in runs), 3),
         }
+        arms[name] |= {key: runs[0][key] for key in ("state_size", "tuning") if runs[0].get(key)}
     return arms
 
 

@@ -12,23 +12,14 @@ import pytest
 
 from memkit.errors import MemkitError
 from memkit.evidence.claim import Claim, claim_of
-from memkit.evidence.registration import Lock
 from memkit.pytest_plugin.measuring import key_of
 from memkit.pytest_plugin.plan import PlannedClaim, RunPlan
+from memkit.pytest_plugin.seeds import lock_of, planned_seeds
 from memkit.pytest_plugin.settings import SETTINGS
 from memkit.statistics import LOOKS
 from memkit.training.cohorts import Training
 
 PLAN = pytest.StashKey[RunPlan]()
-_LOCK = pytest.StashKey[Lock]()
-_PLANNED = pytest.StashKey[dict[str, tuple[int, ...]]]()
-
-
-def lock_of(config: pytest.Config) -> Lock:
-    """The project's lock, read once a process."""
-    if _LOCK not in config.stash:
-        config.stash[_LOCK] = Lock.load(Path(config.stash[SETTINGS].lock))
-    return config.stash[_LOCK]
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
@@ -41,16 +32,6 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
             f"claim {claim.id!r}: {metafunc.function.__name__}() depends on no seed; take the fixture `arms` or `seed`"
         )
     metafunc.parametrize("seed", planned_seeds(metafunc.config, claim), ids=str)
-
-
-def planned_seeds(config: pytest.Config, claim: Claim) -> tuple[int, ...]:
-    """The most seeds that a claim may use in this run, in the order of the looks."""
-    known = config.stash.setdefault(_PLANNED, {})
-    if claim.id not in known:
-        settings = config.stash[SETTINGS]
-        registration = lock_of(config).registration(claim, development=settings.development)
-        known[claim.id] = registration.seeds(claim.planned(settings.seeds))
-    return known[claim.id]
 
 
 def claim_and_seed(item: pytest.Item) -> tuple[Claim, int] | None:

@@ -15,8 +15,10 @@ import pytest
 
 from memkit.errors import MemkitError, MemkitWarning
 from memkit.evidence.claim import Claim, claim_of
+from memkit.evidence.figures import Heatmap, drawn
 from memkit.evidence.observation import Observation, observe
 from memkit.pytest_plugin.board import Board
+from memkit.pytest_plugin.seeds import planned_seeds
 from memkit.pytest_plugin.settings import SETTINGS, Settings
 from memkit.source import source_digest
 from memkit.training.cohorts import obtain
@@ -41,6 +43,7 @@ class Measurement:
 
     Attributes:
         arms: arm → digest of the trained run, and its metrics.
+        figures: what the claim's figure functions made of the first seed.
         cpu_seconds: what the test itself took.
         reused: it came from the store.
     """
@@ -49,6 +52,7 @@ class Measurement:
     seed: int
     observations: tuple[Observation, ...]
     arms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    figures: tuple[Heatmap, ...] = ()
     cpu_seconds: float = 0.0
     reused: bool = False
 
@@ -59,6 +63,7 @@ class Measurement:
             "seed": self.seed,
             "observations": [observation.to_json() for observation in self.observations],
             "arms": {name: dict(arm) for name, arm in self.arms.items()},
+            "figures": [figure.to_json() for figure in self.figures],
             "cpu_seconds": self.cpu_seconds,
         }
 
@@ -71,6 +76,7 @@ class Measurement:
             seed=int(data["seed"]),
             observations=tuple(Observation.from_json(claim, row) for row in data["observations"]),
             arms=data["arms"],
+            figures=tuple(Heatmap.from_json(figure) for figure in data["figures"]),
             cpu_seconds=float(data["cpu_seconds"]),
             reused=reused or bool(data.get("reused")),
         )
@@ -144,9 +150,11 @@ def call(item: pytest.Function) -> bool | None:
     seconds = time.process_time() - started
     runs = item.stash.get(_RUNS, {})
     diverged = {name: run.diverged for name, run in runs.items() if run.diverged}
-    refusal = ""
+    refusal, figures = "", tuple[Heatmap, ...]()
     try:
         observations = observe(claim, seed, returned, diverged=diverged)
+        if claim.figures and seed == planned_seeds(item.config, claim)[0]:
+            figures = drawn(claim.figures, f"claim {claim.id!r}", arms=item.funcargs.get("arms", {}), seed=seed)
     except MemkitError as error:
         refusal = str(error)
     if refusal:  # outside of the except block, or pytest prints both exceptions
@@ -156,9 +164,15 @@ def call(item: pytest.Function) -> bool | None:
         seed=seed,
         observations=observations,
         arms={
-            name: {"digest": claim.arms[name].recipe.digest, "diverged": run.diverged, **run.metrics}
+            name: {
+                "digest": claim.arms[name].recipe.digest,
+                "diverged": run.diverged,
+                "tuning": claim.arms[name].recipe.tuning,
+                **run.metrics,
+            }
             for name, run in runs.items()
         },
+        figures=figures,
         cpu_seconds=round(seconds, 3),
     )
     item.stash[_MEASURED] = (key_of(item, claim), measurement)
@@ -263,6 +277,7 @@ def _make_key(item: Any, claim: Claim) -> str:
     settings: Settings = item.config.stash[SETTINGS]
     functions = {definition.func for group in item._fixtureinfo.name2fixturedefs.values() for definition in group}
     functions |= {arm.intervention for arm in claim.arms.values() if callable(arm.intervention)}
+    functions |= set(claim.figures)
     modules = {function.__module__ for function in functions} | {item.function.__module__}
     files = {function.__code__.co_filename for function in functions if hasattr(function, "__code__")}
     # A fixture may be asked for while the test runs, so every conftest on the way counts. Several of them share one

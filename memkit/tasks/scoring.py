@@ -5,6 +5,8 @@ A command is right when all its answer positions are, END included. Ties between
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -38,6 +40,13 @@ def _right(model: nn.Module, commands: tuple[Tensor, Tensor], *, ignored: int = 
 def accuracy(model: nn.Module, commands: tuple[Tensor, Tensor]) -> float:
     """The share of commands (inputs [N, L], targets [N, P]) that a model of one seed answers exactly."""
     return float(_right(model, commands).all(-1).double().mean())
+
+
+def accuracies(
+    model: nn.Module, commands: tuple[Tensor, Tensor], parts: Mapping[str, tuple[Tensor, Tensor]]
+) -> dict[str, float]:
+    """:func:`accuracy` on all commands, as "accuracy", and on each part of them by its name."""
+    return {"accuracy": accuracy(model, commands)} | {name: accuracy(model, part) for name, part in parts.items()}
 
 
 def position_accuracy(model: nn.Module, commands: tuple[Tensor, Tensor], position: int) -> float:

@@ -51,6 +51,8 @@ class Recipe:
         vmap: train the seeds of an ordinary module in one program, by ``torch.func.vmap``; not with dropout,
             ``nn.LSTM`` or control flow that depends on tensors. It pays for small modules: at 16 seeds a seed's step
             takes 0.4 of the time for an MLP or a few slots, 0.7 for a small Transformer (benchmarks/cohort.py).
+        tuning: how its free choices were made, in words: which trials, on which seeds. Part of the evidence, not of the
+            recipe: it determines nothing.
     """
 
     task: Any
@@ -65,6 +67,7 @@ class Recipe:
     clip: float | None = None
     stream: str = ""
     vmap: bool = False
+    tuning: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         def check(ok: bool, message: str) -> None:
@@ -100,6 +103,7 @@ class Recipe:
             f"clip={self.clip!r} must be positive, or None",
         )
         check(isinstance(self.stream, str), f"stream={self.stream!r} must be a text")
+        check(isinstance(self.tuning, str), f"tuning={self.tuning!r} must be a text")
         check(isinstance(self.vmap, bool), f"vmap={self.vmap!r} must be True or False")
         check(
             not (self.vmap and _seed_axis(self.model)),
@@ -147,6 +151,8 @@ class Recipe:
         """Plain types. Fields with their default value are left out, so that new fields change no digest."""
         data: dict[str, Any] = {"task": _task_to_json(self.task), "model": reference(self.model)}
         for f in fields(self)[2:]:
+            if f.name == "tuning":
+                continue
             value = getattr(self, f.name)
             default = {} if f.name == "options" else f.default
             if value != default:

@@ -46,7 +46,8 @@ class TrainedRun:
     Attributes:
         seed: the seed.
         state: the model's state dict, on the CPU; of a model with a seed axis, that of a cohort of one.
-        metrics: ``loss`` at the end, ``steps`` taken, ``parameters``, ``cpu_seconds``.
+        metrics: ``loss`` at the end, ``steps`` taken, ``parameters``, ``cpu_seconds``; and ``state_size``, where the
+            model says how many numbers it carries for a sequence.
         history: rows ``(step, loss)``, about a hundred.
         diverged: why training went non-finite, else "".
     """
@@ -213,6 +214,8 @@ def _train_cohort(
             "parameters": sum(p.numel() for p in parameters) // (len(seeds) if axis else 1),
             "cpu_seconds": round(share, 3),
         }
+        if isinstance(size := getattr(model, "state_size", None), int):
+            metrics["state_size"] = size
         rows = tuple((at, values[i]) for at, values in history)
         state = _state(model, i, axis=axis)
         runs.append(TrainedRun(seed=seed, state=state, metrics=metrics, history=rows, diverged=diverged[i]))

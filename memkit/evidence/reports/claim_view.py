@@ -17,6 +17,7 @@ from memkit.evidence.judgement import Finding, Verdict
 from memkit.evidence.reports import words
 from memkit.evidence.reports.adjusted import Adjusted
 from memkit.evidence.reports.forest import decided, strip_svg
+from memkit.evidence.reports.heatmap import heatmap_svg, other_measurements
 from memkit.evidence.reports.tables import VerdictRow, verdict_row
 from memkit.evidence.verdict import differences
 from memkit.statistics import collapse_bound
@@ -38,6 +39,14 @@ class ContrastView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FigureView:
+    """A figure and its title."""
+
+    title: str
+    picture: Markup
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClaimView:
     """A claim as the page shows it; ``table`` has one row a seed, a cell a measured value."""
 
@@ -50,6 +59,7 @@ class ClaimView:
     decides: bool
     course: str
     contrasts: list[ContrastView]
+    figures: list[FigureView]
     seeds: str
     columns: list[str]
     table: list[tuple[int, str, list[str]]]
@@ -79,6 +89,7 @@ def claim_view(entry: ClaimEvidence, p: Adjusted) -> ClaimView:
         decides=not entry.registration.development,
         course=words.course(entry),
         contrasts=[_contrast(entry, finding) for finding in entry.judgement.findings],
+        figures=_figures(entry),
         seeds=_seeds(entry),
         columns=columns,
         table=table,
@@ -94,6 +105,16 @@ def claim_view(entry: ClaimEvidence, p: Adjusted) -> ClaimView:
         p=words.p_value(p.p),
         adjusted=words.p_value(p.adjusted),
     )
+
+
+def _figures(entry: ClaimEvidence) -> list[FigureView]:
+    """What was measured beyond the contrasts, then what the claim shows of its first seed."""
+    seed = entry.seen[0] if entry.seen else None
+    views = [FigureView(title=f.title, picture=Markup(heatmap_svg(f))) for f in other_measurements(entry)]
+    return views + [
+        FigureView(title=f"{figure.title}; seed {seed}", picture=Markup(heatmap_svg(figure)))
+        for figure in entry.figures
+    ]
 
 
 def _contrast(entry: ClaimEvidence, finding: Finding) -> ContrastView:

@@ -1,0 +1,57 @@
+"""What a claim shows beside its verdict, in a real pytest run: of the first seed, and of what it did not compare."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugin.lab import HEAD, evidence, register_suite
+
+SUITE = """
+    from memkit.evidence.figures import Heatmap
+
+    def shown(arms, seed):
+        return Heatmap(f"seen on {seed}", ("row",), ("<column>",), ((0.75,),))
+
+    @claim(
+        "lab/one",
+        "The statement.",
+        arms=("treatment", "control"),
+        contrasts=[Contrast("treatment", over="control", metric="score", bounds=(0, 1))],
+        figures=[shown],
+    )
+    def test_one(seed):
+        return {"treatment": {"score": 0.9, "by day": 0.25}, "control": {"score": 0.1, "by day": 0.5}}
+"""
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_figures_of_the_first_seed_are_in_the_evidence_and_on_the_page(pytester: pytest.Pytester, workers: str) -> None:
+    pytester.makepyfile(test_lab=HEAD + SUITE)
+    register_suite(pytester, "figures", SUITE)
+    for _ in range(2):  # measured, and from the store
+        assert pytester.runpytest_subprocess(workers).ret == 0
+        (figure,) = evidence(pytester)["lab/one"]["figures"]
+        assert (figure["title"], figure["values"]) == ("seen on 10000", [[0.75]])
+        page = (pytester.path / "reports" / "evidence.html").read_text(encoding="utf-8")
+        assert "seen on 10000; seed 10000" in page
+        assert "&lt;column&gt;" in page
+        assert "Not compared, mean over 8 seeds" in page
+        assert "by day: treatment 0.25, control 0.50" in page
+
+
+def test_a_figure_is_not_registered(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_lab=HEAD + SUITE)
+    register_suite(pytester, "figures", SUITE)
+    pytester.makepyfile(test_lab=HEAD + SUITE.replace("        figures=[shown],\n", ""))
+    assert pytester.runpytest_subprocess().ret == 0
+    assert evidence(pytester)["lab/one"]["registration"]["status"] == "registered"
+
+
+def test_a_figure_that_is_none_fails_its_seed(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_lab=HEAD
+        + SUITE.replace("return Heatmap(", "return list(").replace(', ("row",), ("<column>",), ((0.75,),))', ")")
+    )
+    result = pytester.runpytest_subprocess()
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*the figure shown() made a str, not a Heatmap*"])
