@@ -3,13 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 REPORT := --html=reports/pytest.html --self-contained-html --junitxml=reports/junit.xml
 
-.PHONY: claims claims-all test lint benchmarks register clean
+.PHONY: claims claims-all claims-sweeps test lint benchmarks register clean
 
 claims: .venv/installed ## the headline claims, from trained models to verdicts
 	$(BIN)/python -m pytest claims --headline -n auto $(REPORT) $(ARGS)
 
-claims-all: .venv/installed ## every registered claim
+claims-all: .venv/installed ## every claim but the cells of sweeps
 	$(BIN)/python -m pytest claims -n auto $(REPORT) $(ARGS)
+
+claims-sweeps: .venv/installed ## the sweeps: many small questions, which gate nothing
+	$(BIN)/python -m pytest claims --sweeps -n auto --evidence reports/sweeps.json $(ARGS)
 
 test: .venv/installed lint ## the software tests
 	$(BIN)/python -m pytest tests -n auto $(ARGS)
@@ -34,4 +37,4 @@ register: .venv/installed ## new and changed claims get fresh deciding seeds
 	touch $@
 
 clean: ## everything that a run leaves
-	rm -rf .venv .memkit .pytest_cache .mypy_cache .ruff_cache .hypothesis reports/*.html reports/evidence.* reports/junit.xml
+	rm -rf .venv .memkit .pytest_cache .mypy_cache .ruff_cache .hypothesis reports/*.html reports/evidence.* reports/sweeps.* reports/junit.xml

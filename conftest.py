@@ -1,3 +1,9 @@
 """Loads the studies' fixtures, for claims and tests alike."""
 
-pytest_plugins = ["fixtures.binding", "fixtures.binding_causality", "fixtures.binding_composition"]
+pytest_plugins = [
+    "fixtures.binding",
+    "fixtures.binding_causality",
+    "fixtures.binding_composition",
+    "fixtures.binding_management",
+    "fixtures.binding_regimes",
+]

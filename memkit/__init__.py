@@ -7,6 +7,7 @@ models that are cached, and its verdict is computed from confidence intervals.
 from memkit.errors import MemkitError, MemkitWarning
 from memkit.evidence.claim import Arm, Claim, claim
 from memkit.evidence.contrast import Contrast
+from memkit.evidence.mutant import mutant
 from memkit.evidence.sweep import sweep
 from memkit.evidence.verdict import Verdict
 from memkit.training.recipe import Recipe
@@ -23,5 +24,6 @@ __all__ = [
     "Verdict",
     "__version__",
     "claim",
+    "mutant",
     "sweep",
 ]

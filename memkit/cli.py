@@ -1,11 +1,10 @@
-"""The command line: ``memkit plan | verdicts | report | reproduce | register | accept``."""
+"""The command line: ``memkit plan | verdicts | report | reproduce | register | accept | compare | page``."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import io
-import json
 import math
 import sys
 import tempfile
@@ -15,9 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from memkit.errors import MemkitError, nearest
 from memkit.evidence.evidence import ClaimEvidence, Evidence, load, recompute
-from memkit.evidence.gate import gate
 from memkit.evidence.registration import Lock
-from memkit.evidence.verdict import Verdict
 
 if TYPE_CHECKING:
     import pytest
@@ -86,6 +83,15 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("accept", _accept, "Accept a run: keep its verdicts and effects in a file to commit.")
     sub.add_argument("file", type=Path, nargs="?", default=_EVIDENCE)
     sub.add_argument("--output", type=Path, default=_ACCEPTED)
+    sub = command(
+        "compare", _compare, "What changed between two runs, or since the accepted one: verdicts, effects, cost."
+    )
+    sub.add_argument("before", type=Path, help="an evidence file, or accepted verdicts")
+    sub.add_argument("after", type=Path, nargs="?", default=_EVIDENCE)
+    sub = command("page", _page, "Write what was accepted between the marks of a study's page.")
+    sub.add_argument("files", type=Path, nargs="+")
+    sub.add_argument("--accepted", type=Path, default=_ACCEPTED)
+    sub.add_argument("--check", action="store_true", help="change nothing; fail if a page differs")
     return parser
 
 
@@ -268,60 +274,53 @@ def _collect(arguments: Sequence[str]) -> tuple[pytest.Config, list[pytest.Item]
 
 
 def _accept(options: argparse.Namespace) -> int:
-    from memkit.training.estimates import recipe_key
+    from memkit.evidence.accepted import accepted_claims, load_accepted, save_accepted
 
     evidence = load(options.file)
-    for entry in evidence.claims:
-        reason = _unacceptable(entry)
-        if reason:
-            raise MemkitError(
-                f"{options.file}: {entry.claim.id} {reason}; only a run that decided and passed is accepted"
-            )
-    accepted = _accepted_so_far(options.output)
-    for e in evidence.claims:
-        accepted[e.claim.id] = {
-            "statement": e.claim.statement,
-            "source": e.claim.source,
-            "digest": e.claim.digest,
-            "attempt": e.registration.attempt,
-            "expect": e.claim.expect,
-            "arms": {name: {**arm, "recipe": recipe_key(e.claim.arms[name].recipe)} for name, arm in e.arms.items()},
-            "cost": dict(e.cost),
-            "judgement": e.judgement.to_json(),
-            "created": evidence.created,
-            "commit": evidence.provenance.get("commit"),
-        }
-    content = {"schema": 1, "claims": {name: accepted[name] for name in sorted(accepted)}}
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"{len(evidence.claims)} verdicts accepted in {options.output}; commit that file")
+    try:
+        found = accepted_claims(evidence)
+    except MemkitError as error:
+        raise MemkitError(f"{options.file}: {error}") from None
+    # Claims that were accepted before and are not in this run stay accepted.
+    save_accepted(options.output, {**load_accepted(options.output), **found})
+    print(f"{len(found)} verdicts accepted in {options.output}; commit that file")
     return 0
 
 
-def _unacceptable(entry: ClaimEvidence) -> str:
-    """Why a claim's verdict cannot be accepted, or ""."""
-    if entry.registration.status != "registered":
-        return f"is {entry.registration.status}"
-    if entry.registration.development:
-        return "ran on development seeds"
-    if entry.judgement.indication is not None:
-        return f"decided nothing ({'; '.join(entry.judgement.notes)})"
-    if entry.verdict is Verdict.INCOMPLETE:
-        return "is INCOMPLETE"
-    # Not as it was recorded: the run may have gated nothing.
-    found = gate(entry.claim, entry.judgement, registration=entry.registration, failures=dict(entry.failures))
-    return f"failed ({found.reason})" if found.outcome == "failed" else ""
+def _compare(options: argparse.Namespace) -> int:
+    from memkit.evidence.drift import compare
+
+    found, gone, new = compare(options.before, options.after)
+    for entry in found:
+        for sentence in entry.sentences:
+            print(f"{entry.claim}: {sentence}")
+    for name in gone:
+        print(f"{name}: only in {options.before}")
+    for name in new:
+        print(f"{name}: only in {options.after}")
+    drifted = sum(bool(entry.drift) for entry in found)
+    print(f"{len(found)} claims in both; the verdict or an effect of {drifted} of them changed")
+    return 1 if drifted else 0
 
 
-def _accepted_so_far(path: Path) -> dict[str, Any]:
-    """Claims that were accepted before and are not in this run stay accepted."""
-    try:
-        claims = json.loads(path.read_text(encoding="utf-8"))["claims"]
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise MemkitError(f"{path} is damaged ({error}); restore it from version control") from error
-    return dict(claims)
+def _page(options: argparse.Namespace) -> int:
+    from memkit.evidence.accepted import load_accepted
+    from memkit.evidence.reports.pages import rewrite
+
+    accepted = load_accepted(options.accepted)
+    differing = 0
+    for file in options.files:
+        before = file.read_text(encoding="utf-8")
+        try:
+            after = rewrite(before, accepted)
+        except MemkitError as error:
+            raise MemkitError(f"{file}: {error}") from None
+        differing += before != after
+        if not options.check:
+            file.write_text(after, encoding="utf-8")
+        word = "as it was" if before == after else "DIFFERS" if options.check else "written"
+        print(f"{file}: {word}")
+    return 1 if options.check and differing else 0
 
 
 if __name__ == "__main__":

@@ -160,7 +160,7 @@ def _is_claim(node: ast.stmt) -> bool:
     if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return False
     called = [decorator.func for decorator in node.decorator_list if isinstance(decorator, ast.Call)]
-    return any(getattr(f, "id", getattr(f, "attr", "")) in ("claim", "sweep") for f in called)
+    return any(getattr(f, "id", getattr(f, "attr", "")) in ("claim", "mutant", "sweep") for f in called)
 
 
 def _normalised(tree: ast.Module) -> str:

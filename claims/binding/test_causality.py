@@ -2,7 +2,8 @@
 
 from fixtures.binding import FACTORISED_SLOTS
 from fixtures.binding_causality import other_emptied, own_emptied, share_apart, shuffled, swapped, unread_swapped
-from memkit import Arm, Contrast, claim
+from fixtures.binding_mutants import left_alone
+from memkit import Arm, Contrast, claim, mutant
 from memkit.tasks.scoring import accuracy
 
 NEW = "not in the sources, which looked at accuracies alone"
@@ -10,6 +11,7 @@ APART = "share of commands whose variables have different slots"
 OTHER = "share answered with the other variable's value"
 
 
+@mutant("swap undone", arm="swapped", by=left_alone, seeds=16)
 @claim(
     "binding/the-answer-follows-the-slot",
     "When the slots of a command's two variables exchange their contents, the answer is the other variable's value; "

@@ -25,7 +25,8 @@ from fixtures.binding_composition import (
     UNSEEN_TRANSFORMER,
 )
 from fixtures.binding_figures import attention_of_answers, values_of_words
-from memkit import Arm, Contrast, claim
+from fixtures.binding_mutants import with_last_writes
+from memkit import Arm, Contrast, claim, mutant
 from memkit.models.memory_network import memory_off
 from memkit.tasks.scoring import accuracies, accuracy
 
@@ -71,6 +72,7 @@ def test_predictions_hold_for_unseen_combinations(arms, held_out):
     return {name: accuracy(model, held_out) for name, model in arms.items()}
 
 
+@mutant("times of binding forgotten", arm="positional", by=with_last_writes, seeds=16)
 @claim(
     "binding/last-write-fails-on-rebinding",
     "A compiler whose table holds each name's last value fails where a name is bound again; one whose table keeps when "
@@ -82,6 +84,7 @@ def test_predictions_hold_for_unseen_combinations(arms, held_out):
         Contrast("last-write", over=0.5, metric="L3/rebinding", bounds=(0, 1), direction="lower"),
     ],
     figures=[values_of_words],
+    headline=True,
     source="seen when its code was run again: 0 of 72. Here 1/3 by construction: a guess among the other actions",
 )
 def test_last_write_fails_on_rebinding(arms, every_command, by_pattern):

@@ -1,12 +1,14 @@
 """Full binding: `X means jump do X twice` asks for JUMP JUMP; a changed binding must change the answer."""
 
 from fixtures.binding import EXECUTION_SLOTS
-from memkit import Contrast, claim
+from fixtures.binding_mutants import emptied
+from memkit import Contrast, claim, mutant
 from memkit.tasks.scoring import accuracy, pair_accuracy
 
 DIARY = "research diary, 29 July 2025"
 
 
+@mutant("memory emptied", arm="dynamic", by=emptied, seeds=8)
 @claim(
     "binding/modification-needs-dynamic-memory",
     "Changing a binding changes a slot network's answer only if its memory is written at run time.",

@@ -1,10 +1,12 @@
 """Rebinding: `X means jump do X then X means walk do X` asks for JUMP, then WALK."""
 
 from fixtures.binding import REBINDING_SLOTS
-from memkit import Contrast, claim
+from fixtures.binding_mutants import adding_up
+from memkit import Contrast, claim, mutant
 from memkit.tasks.scoring import position_accuracy
 
 
+@mutant("writes adding up", arm="overwriting", by=adding_up, seeds=16)
 @claim(
     "binding/rebinding-needs-overwriting",
     "A variable bound again answers with its present value only if a write replaces what stood there.",

@@ -18,3 +18,16 @@ from memkit.tasks.scoring import accuracy
 )
 def test_recognition(arms, every_command):
     return {name: accuracy(model, every_command) for name, model in arms.items()}
+
+
+@claim(
+    "binding/recognition-needs-no-dynamic-memory",
+    "Which variable is asked for is recognised as often without a memory that is written at run time as with one.",
+    arms={"dynamic": RECOGNITION_SLOTS, "static": RECOGNITION_SLOTS.with_(memory="static")},
+    contrasts=[Contrast("dynamic", over="static", metric="accuracy", bounds=(0, 1), sesoi=0.15)],
+    positive_control=Contrast("dynamic", over=1 / 3, metric="accuracy", bounds=(0, 1)),
+    expect="equivalent",
+    source="research diary, 29 July 2025: 100 % with static slots, and with dynamic ones",
+)
+def test_recognition_needs_no_dynamic_memory(arms, every_command):
+    return {name: accuracy(model, every_command) for name, model in arms.items()}

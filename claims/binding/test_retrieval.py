@@ -1,7 +1,8 @@
 """One variable: `X is jump recall X`. What it takes to recall a value given at run time."""
 
 from fixtures.binding import ONE_VARIABLE_LSTM, ONE_VARIABLE_TRANSFORMER, RETRIEVAL_SLOTS
-from memkit import Contrast, claim
+from fixtures.binding_mutants import Confused, emptied
+from memkit import Contrast, claim, mutant
 from memkit.tasks.scoring import accuracy
 
 DIARY = "research diary, 29 July 2025"
@@ -9,6 +10,7 @@ STATIC = RETRIEVAL_SLOTS.with_(memory="static")
 DYNAMIC_OVER_CHANCE = Contrast("dynamic", over=0.2, metric="accuracy", bounds=(0, 1))
 
 
+@mutant("memory emptied", arm="dynamic", by=emptied, seeds=8)
 @claim(
     "binding/retrieval-needs-dynamic-memory",
     "For a slot network, recalling a value given at run time needs a memory that is written at run time.",
@@ -38,6 +40,7 @@ def test_static_memory_stays_at_its_ceiling(arms, every_command):
     return {name: accuracy(model, every_command) for name, model in arms.items()}
 
 
+@mutant("answers confused", arm="transformer", by=Confused, seeds=8)
 @claim(
     "binding/context-networks-bind-one-variable",
     "Networks without a memory recall one variable's value, also in combinations of variable and action that "

@@ -74,6 +74,7 @@ class Claim:
         test: digest of the test function's syntax tree (set by :func:`claim`).
         sweep: the id of the sweep that the claim is a cell of (set by :func:`memkit.sweep`), else "".
         cell: its place in the sweep: factor → value.
+        mutant_of: the id of the claim that it breaks (set by :func:`memkit.mutant`), else "".
         figures: functions ``figure(arms, seed)`` that make a :class:`memkit.evidence.figures.Heatmap`, or a list of
             them, of the first seed's trained models; shown beside the verdict, deciding nothing, and not registered.
     """
@@ -93,6 +94,7 @@ class Claim:
     test: str = field(default="", repr=False)
     sweep: str = ""
     cell: Mapping[str, str | int | float] = field(default_factory=dict)
+    mutant_of: str = ""
     figures: tuple[Callable[..., Any], ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -194,8 +196,10 @@ class Claim:
     def digest(self) -> str:
         """What registration fixes: everything but the source's wording and ``headline``; 32 hex digits."""
         data = {k: v for k, v in self.to_json().items() if k not in ("source", "headline")}
-        if not self.sweep:  # so that claims which were registered before there were sweeps keep their digests
-            del data["sweep"], data["cell"]
+        # What says nothing is left out, so that claims which were registered before there was such a thing keep theirs.
+        for name in ("sweep", "cell", "mutant_of"):
+            if not data[name]:
+                del data[name]
         text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -217,6 +221,7 @@ class Claim:
             "test": self.test,
             "sweep": self.sweep,
             "cell": dict(self.cell),
+            "mutant_of": self.mutant_of,
         }
 
     @classmethod

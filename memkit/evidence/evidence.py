@@ -27,6 +27,7 @@ Schema 1::
       arms          name → digest of the trained recipe, parameters, steps, diverged (how many seeds did),
                     and, where recorded, cpu_seconds (mean CPU seconds of training a seed), state_size (numbers
                     that a sequence leaves in the model's memory), tuning (how the recipe was chosen)
+      drift         sentences: what changed since the run that was accepted
       figures       heat maps of the first seed: title, rows, columns, values, span
       cost          CPU seconds: trained (its models, whenever that was), measured; reused: share of the seeds
                     whose measurement came from the store
@@ -39,12 +40,12 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from memkit.errors import MemkitError
 from memkit.evidence.claim import Claim
 from memkit.evidence.figures import Heatmap
-from memkit.evidence.gate import Gate, gate
+from memkit.evidence.gate import Gate, Mode, gate
 from memkit.evidence.judgement import Judgement, Verdict
 from memkit.evidence.observation import Observation
 from memkit.evidence.registration import Registration
@@ -72,6 +73,7 @@ class ClaimEvidence:
     failures: Mapping[int, str] = field(default_factory=dict)
     arms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     figures: tuple[Heatmap, ...] = ()
+    drift: tuple[str, ...] = ()
     cost: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -84,6 +86,11 @@ class ClaimEvidence:
         """The planned seeds that were observed, in the order of the looks."""
         observed = {observation.seed for observation in self.observations}
         return tuple(seed for seed in self.planned if seed in observed)
+
+    def told(self) -> dict[str, Any]:
+        """What later runs are held against, in plain types."""
+        arms = {name: dict(arm) for name, arm in self.arms.items()}
+        return {"judgement": self.judgement.to_json(), "arms": arms, "digest": self.claim.digest}
 
     @property
     def saved(self) -> tuple[int, ...]:
@@ -111,6 +118,7 @@ class ClaimEvidence:
             "outcome": {"outcome": self.gate.outcome, "reason": self.gate.reason},
             "arms": {name: dict(arm) for name, arm in self.arms.items()},
             "figures": [figure.to_json() for figure in self.figures],
+            "drift": list(self.drift),
             "cost": dict(self.cost),
         }
 
@@ -136,6 +144,7 @@ class ClaimEvidence:
             failures={int(seed): str(reason) for seed, reason in data["failures"].items()},
             arms=data["arms"],
             figures=tuple(Heatmap.from_json(figure) for figure in data.get("figures", ())),
+            drift=tuple(str(sentence) for sentence in data.get("drift", ())),
             cost=data["cost"],
         )
 
@@ -256,9 +265,10 @@ def _differing(raw: Mapping[str, Any], entry: ClaimEvidence) -> str:
             entry.judgement,
             registration=entry.registration,
             failures=dict(entry.failures),
-            enabled=enabled,
+            mode=mode,
+            drift=entry.drift,
         ).outcome
-        for enabled in (True, False)
+        for mode in get_args(Mode)
     }
     return "" if entry.gate.outcome in possible else "the outcome differs"
 

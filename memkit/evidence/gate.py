@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +10,7 @@ from memkit.evidence.claim import Claim
 from memkit.evidence.judgement import Judgement, Verdict
 from memkit.evidence.registration import Registration
 
+Mode = Literal["verdict", "drift", "none"]
 Outcome = Literal["passed", "failed", "skipped"]
 
 
@@ -26,15 +28,18 @@ def gate(
     *,
     registration: Registration,
     failures: dict[int, str],
-    enabled: bool = True,
+    mode: Mode = "verdict",
+    drift: Sequence[str] = (),
 ) -> Gate:
     """Decide whether a claim's verdict passes the run, fails it, or gates nothing.
 
     Args:
         failures: seed → reason, for seeds whose test raised or whose worker died.
-        enabled: False with ``--gate none``: verdicts are reported, and only failed seeds fail the run.
+        mode: "verdict": any other verdict than the registered one fails; "drift": so does what changed since the run
+            that was accepted; "none": verdicts are reported, and only failed seeds fail the run.
+        drift: what changed.
     """
-    verdict = judgement.verdict
+    verdict, enabled = judgement.verdict, mode != "none"
     if failures:
         seed, reason = next(iter(sorted(failures.items())))
         more = f" and {len(failures) - 1} more" if len(failures) > 1 else ""
@@ -64,6 +69,8 @@ def gate(
         return Gate("skipped", f"{words}; gates nothing")
     if not enabled:
         return Gate("skipped", f"{words}; gates nothing (--gate none)")
+    if met and drift and mode == "drift":
+        return Gate("failed", f"{words}; drift since the accepted run: {'; '.join(drift)}")
     if met:
         return Gate("passed", words)
     return Gate("failed", words + (f"; {notes}" if notes else ""))

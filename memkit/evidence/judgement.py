@@ -72,6 +72,7 @@ class Finding:
         return {
             "contrast": self.contrast.label,
             "role": self.role,
+            "metric": self.contrast.metric,
             "verdict": self.verdict.value,
             "estimate": _finite(self.t.estimate),
             "n": self.n,

@@ -19,17 +19,17 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
-from types import FunctionType
 from typing import Any, TypeVar
 
 from memkit.errors import MemkitError
-from memkit.evidence.claim import make_claim, refuse_unknown, set_claim
+from memkit.evidence.claim import make_claim, refuse_unknown
 from memkit.evidence.contrast import Contrast
+from memkit.evidence.derived import add_claim
 
 MOST_CELLS = 1000
 _FACTOR = re.compile(r"[a-z][a-z0-9_]*")
 
-F = TypeVar("F", bound=FunctionType)
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def sweep(
@@ -39,7 +39,7 @@ def sweep(
     *,
     over: Mapping[str, Sequence[str | int | float]] | None = None,
     arms: Mapping[str, Any] | Callable[..., Mapping[str, Any]] = (),  # type: ignore[assignment]
-    contrasts: Iterable[Contrast] = (),
+    contrasts: Iterable[Contrast] | Callable[..., Iterable[Contrast]] = (),
     source: str = "",
     seeds: int | None = None,
     derived: Iterable[str] = (),
@@ -57,7 +57,7 @@ def sweep(
         statement: of a cell, with the factors in braces.
         over: factor → its values, texts or numbers. The last factor makes the columns of the sweep's table.
         arms: as of a claim; or a function of the factors, by name, that returns them.
-        contrasts: the same for all cells.
+        contrasts: as of a claim; or a function of the factors, as of arms.
 
     The other options are described at :class:`memkit.Claim`.
 
@@ -69,8 +69,8 @@ def sweep(
     _check(where, over)
     assert over is not None
     shared: dict[str, Any] = {"source": source, "seeds": seeds, "expect": "open"}
-    shared |= {"contrasts": tuple(contrasts), "derived": tuple(derived), "requires": tuple(requires)}
-    shared["figures"] = tuple(figures)
+    shared |= {"derived": tuple(derived), "requires": tuple(requires), "figures": tuple(figures)}
+    same = () if callable(contrasts) else tuple(contrasts)
     claims = []
     for values in product(*over.values()):
         cell = dict(zip(over, values, strict=True))
@@ -79,20 +79,16 @@ def sweep(
         except (KeyError, IndexError, ValueError) as error:
             raise MemkitError(f"{where}: the statement names {error}, which is no factor: {', '.join(over)}") from None
         own = arms(**cell) if callable(arms) else arms
-        made = make_claim(f"{id}/{_slug(cell)}", said, own, **shared)
+        compared = contrasts(**cell) if callable(contrasts) else same
+        made = make_claim(f"{id}/{_slug(cell)}", said, own, contrasts=compared, **shared)
         claims.append(replace(made, sweep=id, cell=cell))
     if len({made.id for made in claims}) < len(claims):
         raise MemkitError(f"{where}: two cells have one id; give the factors values that differ in letters or digits")
 
     def attach(function: F) -> F:
-        if not isinstance(function, FunctionType) or function.__qualname__ != function.__name__:
-            raise MemkitError(f"{where}: write a function of a module, not a method")
-        function.__memkit_sweep__ = id  # type: ignore[attr-defined]
         for made in claims:
-            name = f"{function.__name__}__{re.sub('[^0-9a-zA-Z]+', '_', made.id.rsplit('/', 1)[1])}"
-            # pytest collects what a module holds, and looks it up there again by its name.
-            function.__globals__[name] = _copy(function, name)
-            set_claim(function.__globals__[name], made)
+            add_claim(function, made.id.rsplit("/", 1)[1], made)
+        function.__memkit_sweep__ = id  # type: ignore[attr-defined]
         return function
 
     return attach
@@ -118,11 +114,3 @@ def _check(where: str, over: Any) -> None:
 
 def _slug(cell: Mapping[str, Any]) -> str:
     return "_".join(f"{factor}-{re.sub('[^0-9a-z.]+', '-', str(value).lower())}" for factor, value in cell.items())
-
-
-def _copy(function: FunctionType, name: str) -> FunctionType:
-    copy = FunctionType(function.__code__, function.__globals__, name, function.__defaults__, function.__closure__)
-    copy.__dict__.update({key: value for key, value in vars(function).items() if key != "__memkit_sweep__"})
-    copy.__kwdefaults__, copy.__annotations__ = function.__kwdefaults__, function.__annotations__
-    copy.__doc__, copy.__module__ = function.__doc__, function.__module__
-    return copy

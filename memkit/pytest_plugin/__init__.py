@@ -87,9 +87,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--gate",
-        choices=("verdict", "none"),
+        choices=("verdict", "drift", "none"),
         default="verdict",
-        help="what fails the run: a verdict that is not the registered one (default), or no verdict",
+        help="what fails the run: a verdict that is not the registered one (default); that, and what changed since the "
+        "accepted run; or no verdict",
     )
 
 

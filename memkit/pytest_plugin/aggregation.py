@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from memkit.evidence.accepted import load_accepted
 from memkit.evidence.evidence import ClaimEvidence, Evidence
 from memkit.evidence.files import check_writable, write_all
 from memkit.pytest_plugin import terminal
@@ -48,6 +49,7 @@ class Aggregator:
         self.adaptive = True
         self.queued: set[Run] = set()
         self.running: dict[str, ClaimRun] = {}
+        self.accepted: dict[str, Any] = {}
         self.claims: dict[str, ClaimEvidence] = {}
         self.nodes: dict[str, tuple[str, int]] = {}
         self.written: list[Path] = []
@@ -111,6 +113,7 @@ class Aggregator:
     def _begin(self, plan: RunPlan) -> None:
         with self.settings.refusing():
             check_writable(Path(self.settings.evidence))
+            self.accepted = load_accepted(self.config.rootpath / "reports" / "accepted.json")
         self.plan = plan
         self.adaptive &= plan.ordered
         for planned in plan.claims:
@@ -242,13 +245,13 @@ class Aggregator:
     def _conclude(self, run: ClaimRun) -> None:
         """Judge a claim, and emit its verdict as a test report."""
         planned = run.planned
-        claim_id, gated = planned.claim.id, self.settings.gate == "verdict"
+        claim_id, accepted = planned.claim.id, self.accepted.get(planned.claim.id)
         del self.running[claim_id]
         try:
-            entry = run.evidence(gated=gated)
+            entry = run.evidence(mode=self.settings.gate, accepted=accepted)
         except Exception as error:  # one claim that cannot be judged must not take the others' verdicts with it
             run.failures = dict.fromkeys(planned.selected, f"the claim could not be judged: {error}")
-            entry = run.evidence(gated=gated)
+            entry = run.evidence(mode=self.settings.gate)
         self.claims[claim_id] = entry
         if set(planned.selected) - run.opened:
             self.board.settle(claim_id, run.settled(entry.judgement))

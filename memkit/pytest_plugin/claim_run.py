@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
+from memkit.evidence.drift import difference
 from memkit.evidence.evidence import ClaimEvidence
-from memkit.evidence.gate import Gate, gate
+from memkit.evidence.gate import Gate, Mode, gate
 from memkit.evidence.judgement import Judgement, Verdict
 from memkit.evidence.observation import Observation
 from memkit.evidence.verdict import judge, seeds_wanted
@@ -66,8 +67,13 @@ class ClaimRun:
             return f"looks like {judgement.indication} at n = {judgement.n}"
         return f"{judgement.verdict} at n = {judgement.n}"
 
-    def evidence(self, *, gated: bool) -> ClaimEvidence:
-        """The claim's part of the evidence; ``gated``: whether its verdict may fail the run."""
+    def evidence(self, *, mode: Mode, accepted: Mapping[str, Any] | None = None) -> ClaimEvidence:
+        """The claim's part of the evidence.
+
+        Args:
+            mode: what may fail the run.
+            accepted: the claim as it was accepted last, if it was.
+        """
         planned = self.planned
         claim, registration = planned.claim, planned.registration
         failures = dict(self.failures)
@@ -75,7 +81,8 @@ class ClaimRun:
             failures |= self.skipped
         observations = tuple(o for o in self.observations if o.seed not in failures)
         judgement = judge(claim, observations, planned=planned.planned, development=registration.development)
-        result = gate(claim, judgement, registration=registration, failures=failures, enabled=gated)
+        drift = self._drift(accepted, judgement)
+        result = gate(claim, judgement, registration=registration, failures=failures, mode=mode, drift=drift)
         if self.skipped_whole:
             result = Gate("skipped", f"INCOMPLETE: {next(iter(self.skipped.values()))}")
         seeds = [seed for seed in planned.planned if seed in self.measurements and seed not in failures]
@@ -90,9 +97,19 @@ class ClaimRun:
             gate=result,
             failures=failures,
             arms=_arms(used),
+            drift=drift,
             figures=next((m.figures for m in used if m.figures), ()),
             cost=_cost(used),
         )
+
+    def _drift(self, accepted: Mapping[str, Any] | None, judgement: Judgement) -> tuple[str, ...]:
+        """What changed since the claim was accepted; of a claim that was edited since, everything may have."""
+        claim = self.planned.claim
+        decided = judgement.indication is None and not judgement.missing and judgement.verdict is not Verdict.INCOMPLETE
+        if accepted is None or accepted.get("digest") != claim.digest or not decided:
+            return ()
+        now = {"judgement": judgement.to_json(), "arms": {}, "digest": claim.digest}
+        return difference(claim.id, {**accepted, "arms": {}}, now).drift
 
 
 def _arms(measurements: Sequence[Measurement]) -> dict[str, dict[str, Any]]:

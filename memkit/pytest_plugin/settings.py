@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import pytest
 
 from memkit.errors import MemkitError
+from memkit.evidence.gate import Mode
 from memkit.evidence.registration import lock_path
 from memkit.training.store import Store
 
@@ -47,7 +48,7 @@ class Settings:
     evidence: str
     lock: str
     device: str
-    gate: str
+    gate: Mode
     session: str
     exchange: str = ""
 

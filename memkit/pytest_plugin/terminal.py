@@ -180,7 +180,7 @@ def announce(
     first = " for the first look" if adaptive else ""
     reporter.write_line(f"memkit: {training_needed(cohorts, seconds, first)}; store {settings.store}")
     changed = [p.claim.id for p in plan.claims if p.registration.status == "changed" and p.claim.gates]
-    if changed and not settings.development and settings.gate == "verdict":
+    if changed and not settings.development and settings.gate != "none":
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         reporter.write_line(
             f"memkit: {changed[0]}{more} changed since registration, which fails this run: use --development, or "

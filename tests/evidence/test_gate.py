@@ -79,17 +79,17 @@ def test_a_claim_that_gates_nothing_is_skipped(expect: str, verdict: Verdict) ->
     list(itertools.product(EXPECTATIONS, Verdict, [REGISTERED, CHANGED])),
 )
 def test_gate_none_lets_no_verdict_fail(expect: str, verdict: Verdict, registration: Registration) -> None:
-    found, reason = outcome(make(expect), judged(verdict), enabled=False, registration=registration)
+    found, reason = outcome(make(expect), judged(verdict), mode="none", registration=registration)
     assert found == "skipped"
     assert str(verdict) in reason
 
 
-@pytest.mark.parametrize("enabled", [True, False])
+@pytest.mark.parametrize("mode", ["verdict", "drift", "none"])
 @pytest.mark.parametrize("expect", EXPECTATIONS)
-def test_a_failed_seed_always_fails_the_run(expect: str, enabled: bool) -> None:
+def test_a_failed_seed_always_fails_the_run(expect: str, mode: Any) -> None:
     for judgement in (judged(Verdict.SUPPORTED), judged(Verdict.INCOMPLETE, missing=(10_003,))):
         found, reason = outcome(
-            make(expect), judgement, failures={10_005: "later", 10_003: "ValueError: no"}, enabled=enabled
+            make(expect), judgement, failures={10_005: "later", 10_003: "ValueError: no"}, mode=mode
         )
         assert found == "failed"
         assert reason == "seed 10003 and 1 more failed: ValueError: no"
@@ -131,3 +131,14 @@ def test_normal_theory_gates_only_when_asked() -> None:
     assert outcome(claim, judged(Verdict.REFUTED))[0] == "skipped"
     assert outcome(replace(claim, gate=True), judged(Verdict.REFUTED))[0] == "failed"
     assert outcome(replace(claim, gate=True), judged(Verdict.SUPPORTED))[0] == "passed"
+
+
+def test_a_gate_on_drift_fails_for_it_and_no_other_gate_does() -> None:
+    found = {
+        mode: outcome(make(), judged(Verdict.SUPPORTED), mode=mode, drift=("a over b was +0.8, is +0.2",))
+        for mode in ("verdict", "drift", "none")
+    }
+    assert [outcome for outcome, _ in found.values()] == ["passed", "failed", "skipped"]
+    assert "drift since the accepted run: a over b was +0.8, is +0.2" in found["drift"][1]
+    assert outcome(make(), judged(Verdict.SUPPORTED), mode="drift")[0] == "passed"
+    assert outcome(make("open"), judged(Verdict.SUPPORTED), mode="drift", drift=("x",))[0] == "skipped"

@@ -205,6 +205,38 @@ def test_initial_values_of_an_ordinary_module_come_from_the_seed() -> None:
         assert torch.equal(toys.Ordinary().state_dict()["layers.0.weight"], one["layers.0.weight"])
 
 
+# --- samplers that are told ---------------------------------------------------------------------------------
+
+
+@BOTH
+def test_a_sampler_is_told_what_its_own_seed_made_of_its_batch(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[tuple[Tensor, Tensor], Tensor, Tensor]] = []
+    monkeypatch.setattr(
+        toys.Receding, "saw", lambda self, outputs, targets: told.append((self.drawn, outputs, targets))
+    )
+    recipe = recipe.with_(task=toys.Recedes(), steps=2)
+    train(recipe, [1, 2])
+    assert len(told) == 4, "each seed is told of each of its batches"
+    for (_, drawn), outputs, targets in told:
+        assert torch.equal(targets, drawn)
+        assert (outputs.shape, outputs.requires_grad) == ((16, 2), False)
+    # The first batches: a cohort's seeds take turns, ordinary modules train one after another.
+    firsts = {1: told[0], 2: told[1] if recipe.together else told[2]}
+    for seed, ((inputs, _), outputs, _) in firsts.items():
+        own = build(recipe, [seed])(inputs[None] if recipe.together else inputs)
+        torch.testing.assert_close(outputs, own.detach().view(16, 2), **TOLERANCE)
+
+
+@BOTH
+def test_batches_that_depend_on_the_model_are_the_seeds_own_in_any_cohort(recipe: Recipe) -> None:
+    recedes = recipe.with_(task=toys.Recedes())
+    together = train(recedes, [1, 2, 3])
+    for run, still in zip(together, train(recipe, [1, 2, 3]), strict=True):
+        (alone,) = train(recedes, [run.seed])
+        assert close(run, alone)
+        assert not close(run, still), "what it was told made a difference"
+
+
 # --- divergence ---------------------------------------------------------------------------------------------
 
 

@@ -84,6 +84,29 @@ class Mixture:
         return self.parts[0].for_seed(generator)
 
 
+class Receding:
+    """Draws as another sampler does, further to the right by the share of right answers to each batch so far."""
+
+    def __init__(self, draw: Any) -> None:
+        self.draw, self.shift, self.drawn = draw, 0.0, (torch.empty(0), torch.empty(0))
+
+    def __call__(self, generator: torch.Generator, size: int) -> tuple[Tensor, Tensor]:
+        inputs, targets = self.draw(generator, size)
+        self.drawn = inputs + self.shift, targets
+        return self.drawn
+
+    def saw(self, outputs: Tensor, targets: Tensor) -> None:
+        self.shift += float((outputs.argmax(-1) == targets).float().mean())
+
+
+@dataclass(frozen=True)
+class Recedes(Halves):
+    """Batches that depend on what the model made of those before."""
+
+    def for_seed(self, generator: torch.Generator) -> Any:
+        return Receding(super().for_seed(generator))
+
+
 @dataclass(frozen=True)
 class Poisoned(Halves):
     """From some batch on, the inputs of one seed are infinite."""

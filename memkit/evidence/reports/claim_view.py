@@ -69,6 +69,8 @@ class ClaimView:
     record: Facts
     commands: list[str]
     sweep: str
+    mutant_of: str
+    headline: bool
     p: str
     adjusted: str
 
@@ -102,6 +104,8 @@ def claim_view(entry: ClaimEvidence, p: Adjusted) -> ClaimView:
             f"memkit reproduce {shlex.quote(claim.id)} --seed {first}",
         ],
         sweep=claim.sweep,
+        mutant_of=claim.mutant_of,
+        headline=claim.headline,
         p=words.p_value(p.p),
         adjusted=words.p_value(p.adjusted),
     )

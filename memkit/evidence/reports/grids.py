@@ -69,20 +69,16 @@ def grids(claims: Sequence[ClaimEvidence]) -> list[Grid]:
             for row in rows
         )
         first = family[0].claim.contrasts
-        label = first[0].label + (f" (the weakest of {len(first)})" if len(first) > 1 else "")
+        alike = len({entry.claim.contrasts[0].label for entry in family}) == 1
+        label = first[0].label if alike else f"each over {first[0].over}"
+        label += f" (the weakest of {len(first)})" if len(first) > 1 else ""
         made.append(Grid(sweep=sweep, contrast=label, metric=first[0].metric, rows=rows, columns=columns, cells=cells))
     return made
 
 
 def _place(entry: ClaimEvidence) -> tuple[str, str]:
     *others, last = entry.claim.cell.items()
-    return ", ".join(_named(*factor) for factor in others), _named(*last)
-
-
-def _named(factor: str, value: object) -> str:
-    """``level 3``; a text speaks for itself. On one line, without control characters."""
-    said = value if isinstance(value, str) else f"{factor.replace('_', ' ')} {value}"
-    return "".join(c if c.isprintable() else "?" for c in said)
+    return ", ".join(words.setting(*factor) for factor in others), words.setting(*last)
 
 
 def _cell(entry: ClaimEvidence, q: float) -> GridCell:

@@ -29,7 +29,7 @@ def render_html(evidence: Evidence) -> str:
     """The report of a run, as a whole HTML document."""
     found = adjusted(evidence.claims)
     claims = [claim_view(entry, p) for entry, p in zip(evidence.claims, found, strict=True)]
-    own = [entry for entry in evidence.claims if not entry.claim.sweep]
+    own = [entry for entry in evidence.claims if not entry.claim.sweep and not entry.claim.mutant_of]
     counts = [(verdict, sum(claim.row.verdict is verdict for claim in claims)) for verdict in Verdict]
     return (
         _environment()
@@ -40,6 +40,7 @@ def render_html(evidence: Evidence) -> str:
             failed=[claim for claim in claims if claim.row.outcome == "failed"],
             counts=[count for count in counts if count[1]],
             provenance=_provenance(evidence),
+            controls=_controls(claims),
             forest=Markup(forest_svg(own, width=1020)) if own else "",
             forest_narrow=Markup(forest_svg(own, width=350)) if own else "",
             claims=[claim for claim in claims if not claim.sweep],
@@ -67,6 +68,22 @@ def _environment() -> Environment:
     return environment
 
 
+_APART = ("open", "not_supported")
+"""What has a list of its own: open questions, and controls."""
+
+
+def _controls(claims: Sequence[ClaimView]) -> list[tuple[ClaimView | None, list[ClaimView]]]:
+    """Each headline claim with its mutants, which must fall, also where it has none; then other controls."""
+    rows: list[tuple[ClaimView | None, list[ClaimView]]] = []
+    for claim in claims:
+        mutants = [other for other in claims if other.mutant_of == claim.row.claim]
+        if mutants or (claim.headline and claim.expect == "supported"):
+            rows.append((claim, mutants))
+    told = {mutant.row.claim for _, mutants in rows for mutant in mutants}
+    others = [c for c in claims if c.expect == "not_supported" and c.row.claim not in told]
+    return [*rows, (None, others)] if others else rows
+
+
 def _lists(claims: Sequence[ClaimView]) -> list[tuple[str, str, list[ClaimView]]]:
     """The findings that a reader looking for successes would miss: a title, a sentence, the claims."""
     kinds = {
@@ -81,7 +98,7 @@ def _lists(claims: Sequence[ClaimView]) -> list[tuple[str, str, list[ClaimView]]
         (
             title,
             sentence,
-            [claim for claim in claims if claim.row.verdict in verdicts and claim.expect != "open"],
+            [claim for claim in claims if claim.row.verdict in verdicts and claim.expect not in _APART],
         )
         for title, (sentence, verdicts) in kinds.items()
     ]

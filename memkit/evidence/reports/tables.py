@@ -85,6 +85,7 @@ def verdict_row(entry: ClaimEvidence) -> VerdictRow:
     if entry.registration.status != "registered":
         notes.append(entry.registration.status)
     notes += judgement.notes
+    notes += [f"since the accepted run: {sentence}" for sentence in entry.drift]
     return VerdictRow(
         claim=entry.claim.id,
         verdict=judgement.verdict,

@@ -95,6 +95,12 @@ def ranges(numbers: Iterable[int]) -> str:
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
 
 
+def setting(factor: str, value: object) -> str:
+    """``level 3``; a text speaks for itself. On one line, without control characters."""
+    said = value if isinstance(value, str) else f"{factor.replace('_', ' ')} {value}"
+    return "".join(c if c.isprintable() else "?" for c in said)
+
+
 def expectation(claim: Claim) -> str:
     """``not supported``, ``open``."""
     return claim.expect.replace("_", " ")

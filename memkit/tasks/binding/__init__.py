@@ -3,6 +3,7 @@
 Every task is a frozen dataclass with the same methods (see :class:`~memkit.tasks.binding.table.BindingTask`).
 """
 
+from memkit.tasks.binding.curriculum import Curriculum
 from memkit.tasks.binding.execution import Execution
 from memkit.tasks.binding.history import History
 from memkit.tasks.binding.levels import Levels
@@ -17,6 +18,7 @@ from memkit.tasks.binding.vocabulary import Vocabulary
 __all__ = [
     "BindingTask",
     "Commands",
+    "Curriculum",
     "Execution",
     "History",
     "Levels",

@@ -1,0 +1,103 @@
+"""The accepted verdicts of a project: what later runs are held against, and what its pages tell.
+
+``reports/accepted.json``, kept under version control, holds each claim as it came out when it was accepted last.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from memkit.errors import MemkitError
+from memkit.evidence.evidence import ClaimEvidence, Evidence
+from memkit.evidence.gate import gate
+from memkit.evidence.judgement import Verdict
+from memkit.training.estimates import recipe_key
+
+SCHEMA = 1
+
+
+def load_accepted(path: Path) -> dict[str, Any]:
+    """Claim id → what was accepted; nothing where there is no file.
+
+    Raises:
+        MemkitError: the file is damaged.
+    """
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["claims"])
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise MemkitError(f"{path} is damaged ({error}); restore it from version control") from error
+
+
+def save_accepted(path: Path, claims: Mapping[str, Any]) -> None:
+    """Write the file, sorted, so that changes are read in a diff."""
+    content = {"schema": SCHEMA, "claims": {name: claims[name] for name in sorted(claims)}}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def accepted_claims(evidence: Evidence) -> dict[str, Any]:
+    """What a run leaves to be accepted: claim id → plain types.
+
+    Raises:
+        MemkitError: a claim did not decide and pass.
+    """
+    for entry in evidence.claims:
+        if reason := _unacceptable(entry):
+            raise MemkitError(f"{entry.claim.id} {reason}; only a run that decided and passed is accepted")
+    return {
+        entry.claim.id: {
+            "statement": entry.claim.statement,
+            "source": entry.claim.source,
+            "nodeid": entry.nodeid,
+            "digest": entry.claim.digest,
+            "attempt": entry.registration.attempt,
+            "expect": entry.claim.expect,
+            "sweep": entry.claim.sweep,
+            "cell": dict(entry.claim.cell),
+            "arms": {
+                name: {**arm, "recipe": recipe_key(entry.claim.arms[name].recipe)} for name, arm in entry.arms.items()
+            },
+            "means": _means(entry),
+            "cost": dict(entry.cost),
+            "judgement": entry.judgement.to_json(),
+            "created": evidence.created,
+            "commit": evidence.provenance.get("commit"),
+        }
+        for entry in evidence.claims
+    }
+
+
+def _means(entry: ClaimEvidence) -> dict[str, dict[str, list[float | None]]]:
+    """Arm → metric → mean, least and greatest value over the seeds that the verdict rests on; None where one is nan."""
+    used = set(entry.seen[: entry.judgement.n])
+    values: dict[str, dict[str, list[float]]] = {}
+    for o in entry.observations:
+        if o.seed in used:
+            values.setdefault(o.arm, {}).setdefault(o.metric, []).append(o.value)
+    return {
+        arm: {
+            metric: [None if x != x else round(x, 6) for x in (sum(found) / len(found), min(found), max(found))]
+            for metric, found in metrics.items()
+        }
+        for arm, metrics in values.items()
+    }
+
+
+def _unacceptable(entry: ClaimEvidence) -> str:
+    """Why a claim's verdict cannot be accepted, or ""."""
+    if entry.registration.status != "registered":
+        return f"is {entry.registration.status}"
+    if entry.registration.development:
+        return "ran on development seeds"
+    if entry.judgement.indication is not None:
+        return f"decided nothing ({'; '.join(entry.judgement.notes)})"
+    if entry.verdict is Verdict.INCOMPLETE:
+        return "is INCOMPLETE"
+    # Not as it was recorded: the run may have gated nothing.
+    found = gate(entry.claim, entry.judgement, registration=entry.registration, failures=dict(entry.failures))
+    return f"failed ({found.reason})" if found.outcome == "failed" else ""

@@ -1,0 +1,32 @@
+"""Claims that are derived from a test function besides its own: the cells of a sweep, the mutants of a claim."""
+
+from __future__ import annotations
+
+import re
+from types import FunctionType
+from typing import Any
+
+from memkit.errors import MemkitError
+from memkit.evidence.claim import Claim, set_claim
+
+
+def add_claim(function: Any, suffix: str, made: Claim) -> None:
+    """Put a copy of a test function beside it, as the measurement of another claim.
+
+    pytest collects what a module holds, and looks it up there again by its name, so the copy goes into the module.
+
+    Args:
+        suffix: of the copy's name.
+
+    Raises:
+        MemkitError: it is a method, which would have to go into its class, and that is not there yet.
+    """
+    if not isinstance(function, FunctionType) or function.__qualname__ != function.__name__:
+        raise MemkitError(f"claim {made.id!r}: write a function of a module, not a method")
+    name = f"{function.__name__}__{re.sub('[^0-9a-zA-Z]+', '_', suffix)}"
+    copy = FunctionType(function.__code__, function.__globals__, name, function.__defaults__, function.__closure__)
+    copy.__kwdefaults__, copy.__annotations__ = function.__kwdefaults__, function.__annotations__
+    copy.__doc__, copy.__module__ = function.__doc__, function.__module__
+    copy.__dict__.update({key: value for key, value in vars(function).items() if not key.startswith("__memkit")})
+    set_claim(copy, made)
+    function.__globals__[name] = copy

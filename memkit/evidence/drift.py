@@ -1,0 +1,116 @@
+"""Drift: what has changed since a run was accepted, or between two runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from memkit.errors import MemkitError
+from memkit.evidence.accepted import load_accepted
+from memkit.evidence.evidence import load
+
+SLACK = 0.01
+"""By so much an effect may leave its interval, relative to 1 or to itself: where all seeds agree the interval has no
+width, and another machine rounds otherwise."""
+COSTLIER = 2.0
+"""Training that takes so many times the CPU seconds is told; less may be the machine."""
+
+Told = Mapping[str, Any]
+"""Of a claim: its ``judgement``, its ``arms`` and its ``digest``, in plain types, as accepted.json holds them."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What changed of one claim.
+
+    Attributes:
+        verdict, effects: sentences; these are drift.
+        others: sentences on cost, and on what the claim is; they explain, and are no drift by themselves.
+    """
+
+    claim: str
+    verdict: tuple[str, ...] = ()
+    effects: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+    @property
+    def drift(self) -> tuple[str, ...]:
+        """What a gate on drift fails for."""
+        return self.verdict + self.effects
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """All of it."""
+        return self.drift + self.others
+
+
+def difference(claim: str, before: Told, after: Told) -> Difference:
+    """What changed of one claim: the verdict, an effect that left its earlier t interval, the cost."""
+    old, new = before["judgement"], after["judgement"]
+    verdict = () if old["verdict"] == new["verdict"] else (f"was {old['verdict']}, is {new['verdict']}",)
+    found = {(f["role"], f["contrast"], f.get("metric")): f for f in new["findings"]}
+    effects = []
+    for earlier in old["findings"]:
+        later = found.get((earlier["role"], earlier["contrast"], earlier.get("metric")))
+        if later is None or later["estimate"] is None or earlier["estimate"] is None:
+            continue
+        low, high = _t(earlier)
+        slack = SLACK * max(1.0, abs(earlier["estimate"]))
+        if not low - slack <= later["estimate"] <= high + slack:
+            effects.append(
+                f"{earlier['contrast']} was {earlier['estimate']:+.3g} [{low:+.3g}, {high:+.3g}], is "
+                f"{later['estimate']:+.3g}, outside"
+            )
+    return Difference(claim, verdict, tuple(effects), _others(before, after))
+
+
+def compare(one: Path, other: Path) -> tuple[list[Difference], list[str], list[str]]:
+    """Two files, of evidence or of accepted verdicts.
+
+    Returns:
+        ``(differences, gone, new)``: one a claim that both have, and the claims that only one of them has.
+    """
+    before, after = read(one), read(other)
+    differences = [difference(name, before[name], after[name]) for name in before if name in after]
+    return differences, [name for name in before if name not in after], [name for name in after if name not in before]
+
+
+def read(path: Path) -> dict[str, Told]:
+    """The claims of an evidence file, or of accepted verdicts.
+
+    Raises:
+        MemkitError: the file is neither.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        accepted = "provenance" not in data
+    except FileNotFoundError:
+        raise MemkitError(f"{path} does not exist") from None
+    except (OSError, ValueError, TypeError) as error:
+        raise MemkitError(f"{path} cannot be read as JSON: {error}") from error
+    if accepted:
+        return load_accepted(path)
+    return {entry.claim.id: entry.told() for entry in load(path).claims}
+
+
+def _t(finding: Mapping[str, Any]) -> tuple[float, float]:
+    """The t interval; an end that is not finite lies outside everything."""
+    interval = next(i for i in finding["intervals"] if i["method"] != "betting")
+    low, high = interval["low"], interval["high"]
+    return (float("-inf") if low is None else low, float("inf") if high is None else high)
+
+
+def _others(before: Told, after: Told) -> tuple[str, ...]:
+    said = []
+    if before["digest"] != after["digest"]:
+        said.append("the claim itself differs")
+    arms = [name for name in before["arms"] if name in after["arms"]]
+    if recoded := [n for n in arms if before["arms"][n].get("digest") != after["arms"][n].get("digest")]:
+        said.append(f"recipe or code behind {', '.join(recoded)} differs")
+    old, new = (sum(told["arms"][n].get("cpu_seconds") or 0.0 for n in arms) for told in (before, after))
+    if old and new and not 1 / COSTLIER <= new / old <= COSTLIER:
+        said.append(f"a seed trains {new / old:.1f} times as long")
+    return tuple(said)

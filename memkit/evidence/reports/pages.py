@@ -1,0 +1,169 @@
+"""Pages of a study: prose by its authors, and between two marks what the accepted verdicts say.
+
+    <!-- memkit: summary binding -->            how the study's claims came out, and the sweeps
+    <!-- memkit: claims/binding/test_x.py -->   the claims of a file: the source beside what was found here
+    <!-- memkit: end -->
+
+What stands between such a mark and the next ``end`` is written anew by ``memkit page``, from ``accepted.json`` alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from memkit.errors import MemkitError
+from memkit.evidence.judgement import Verdict
+from memkit.evidence.reports import words
+
+_BLOCK = re.compile(r"<!-- memkit: (?!end)(?P<what>[^>]+?) -->\n.*?<!-- memkit: end -->", re.DOTALL)
+_MARK = re.compile(r"<!-- memkit: (?P<what>[^>]+?) -->")
+
+Accepted = Mapping[str, Any]
+
+
+def rewrite(page: str, accepted: Mapping[str, Accepted]) -> str:
+    """The page with every block written anew.
+
+    Raises:
+        MemkitError: a block has no end, names no accepted claims, or claims of a study that the page summarises
+            stand in no block.
+    """
+    opened = [mark["what"] for mark in _MARK.finditer(page)]
+    for one, following in zip(opened[::2], opened[1::2] + [""] * (len(opened) % 2), strict=True):
+        if one == "end" or following != "end":
+            raise MemkitError(f"the block «{one}» has no end; close it with <!-- memkit: end -->")
+    told: set[str] = set()
+    studies: set[str] = set()
+
+    def block(found: re.Match[str]) -> str:
+        what = found["what"]
+        kind, _, study = what.partition(" ")
+        if kind == "summary" and study:
+            studies.add(study)
+            text = _summary(study, {name: c for name, c in accepted.items() if name.split("/", 1)[0] == study})
+        else:
+            claims = {n: c for n, c in accepted.items() if c["nodeid"].partition("::")[0] == what and not c["sweep"]}
+            if not claims:
+                raise MemkitError(f"no claim of {what} has been accepted; name a file of claims, or «summary STUDY»")
+            told.update(claims)
+            text = _claims(claims)
+        return f"<!-- memkit: {what} -->\n{text}\n<!-- memkit: end -->"
+
+    written = _BLOCK.sub(block, page)
+    for name, claim in sorted(accepted.items()):
+        if name.split("/", 1)[0] in studies and name not in told and not claim["sweep"]:
+            raise MemkitError(f"{name} stands in no block; add <!-- memkit: {claim['nodeid'].partition('::')[0]} -->")
+    return written
+
+
+def _summary(study: str, claims: Mapping[str, Accepted]) -> str:
+    if not claims:
+        raise MemkitError(f"no claim of the study {study!r} has been accepted")
+    own = [claim for claim in claims.values() if not claim["sweep"]]
+    verdicts = [Verdict(claim["judgement"]["verdict"]) for claim in own]
+    counts = ", ".join(f"{verdicts.count(v)} {v.value}" for v in Verdict if v in verdicts)
+    seconds = sum(claim["cost"].get("trained", 0.0) + claim["cost"].get("measured", 0.0) for claim in own)
+    lines = [
+        f"{len(own)} claims: {counts}. Training and measuring took {words.duration(seconds)} of CPU time, models that "
+        "claims share counted once for each.",
+    ]
+    for sweep in dict.fromkeys(claim["sweep"] for claim in claims.values() if claim["sweep"]):
+        lines += ["", *_sweep(sweep, [claim for claim in claims.values() if claim["sweep"] == sweep])]
+    return "\n".join(lines)
+
+
+def _claims(claims: Mapping[str, Accepted]) -> str:
+    """Two tables: what the sources said beside what was found, and what the arms are."""
+    found = [["Claim", "Source", "Here", "Effect, t interval, betting", "Verdict"], ["---"] * 5]
+    arms = [["Claim", "Arm", "Parameters", "State", "Steps", "CPU s a seed", "Tuning"], ["---"] * 7]
+    for name, claim in claims.items():
+        judgement = claim["judgement"]
+        verdict = Verdict(judgement["verdict"])
+        attempt = f", attempt {claim['attempt']}" if claim["attempt"] > 1 else ""
+        found.append(
+            [
+                f"{_text(claim['statement'])}<br>`{name}`",
+                _text(claim["source"]) or "none given",
+                _measured(claim["means"], judgement["findings"]),
+                "<br>".join(_effect(f) for f in judgement["findings"] if f["role"] == "contrast"),
+                f"{words.MARKS[verdict]} {verdict.value}<br>{_expected(claim)}n = {judgement['n']}{attempt}",
+            ]
+        )
+        for number, (arm, facts) in enumerate(claim["arms"].items()):
+            arms.append(
+                [
+                    f"`{name.split('/', 1)[1]}`" if number == 0 else "",
+                    _text(arm),
+                    *(_count(facts.get(key)) for key in ("parameters", "state_size", "steps")),
+                    f"{facts['cpu_seconds']:.2g}" if facts.get("cpu_seconds") else "",
+                    _text(facts.get("tuning", "")),
+                ]
+            )
+    table = _table(found)
+    if len(arms) > 2:
+        table += f"\n\n<details><summary>What the arms are</summary>\n\n{_table(arms)}\n\n</details>"
+    return table
+
+
+def _expected(claim: Accepted) -> str:
+    expected = claim["expect"].replace("_", " ")
+    return "" if expected == claim["judgement"]["verdict"].lower() else f"expected {expected}, "
+
+
+def _measured(means: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> str:
+    """Each arm's mean on what is compared; several metrics are named."""
+    metrics = list(dict.fromkeys(metric for row in means.values() for metric in row))
+    compared = [metric for metric in metrics if len(metrics) == 1 or any(f["metric"] == metric for f in findings)]
+    lines = []
+    for metric in compared:
+        values = [f"{_text(arm)} {_number(row[metric][0])}" for arm, row in means.items() if metric in row]
+        lines.append((f"{_text(metric)}: " if len(compared) > 1 else "") + ", ".join(values))
+    return "<br>".join(lines)
+
+
+def _effect(finding: Mapping[str, Any]) -> str:
+    intervals = {i["method"]: f"[{_signed(i['low'])}, {_signed(i['high'])}]" for i in finding["intervals"]}
+    betting = intervals.get("betting", "no bounds")
+    t = next((text for method, text in intervals.items() if method != "betting"), "")
+    return f"{_text(finding['contrast'])}: {_signed(finding['estimate'])}, {t}, {betting}"
+
+
+def _sweep(sweep: str, claims: Sequence[Accepted]) -> list[str]:
+    """A row for each setting of the first factors, a column for each value of the last."""
+    places: dict[tuple[str, str], str] = {}
+    for claim in claims:
+        *others, last = claim["cell"].items()
+        judgement = claim["judgement"]
+        weakest = min((f for f in judgement["findings"] if f["role"] == "contrast"), key=lambda f: f["estimate"] or 0.0)
+        mark = words.MARKS[Verdict(judgement["verdict"])]
+        row = ", ".join(words.setting(*factor) for factor in others)
+        places[row, words.setting(*last)] = f"{mark} {_signed(weakest['estimate'])}"
+    rows = list(dict.fromkeys(row for row, _ in places))
+    columns = list(dict.fromkeys(column for _, column in places))
+    table = [[f"`{sweep}`", *map(_text, columns)], ["---", *["---:"] * len(columns)]]
+    table += [[_text(row), *(places.get((row, column), "–") for column in columns)] for row in rows]
+    return [_table(table)]
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def _text(text: str) -> str:
+    """As it is, in a cell of a table."""
+    plain = " ".join(text.split())
+    return plain.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("*", "\\*").replace("_", "\\_")
+
+
+def _number(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.2f}"
+
+
+def _signed(value: float | None) -> str:
+    return "∞" if value is None else words.fixed(value, 2).replace("-", "−")
+
+
+def _count(value: Any) -> str:
+    return f"{value:,.0f}".replace(",", " ") if isinstance(value, (int, float)) else ""

@@ -1,0 +1,105 @@
+"""Pages: what stands between marks is written from the accepted verdicts, and the rest is the author's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memkit import MemkitError
+from memkit.evidence.accepted import accepted_claims, load_accepted, save_accepted
+from memkit.evidence.reports.pages import rewrite
+from memkit.evidence.reports.words import fixed
+from tests.evidence.reports import samples
+
+PAGE = """# A study
+
+Prose.
+
+<!-- memkit: summary {study} -->
+<!-- memkit: end -->
+
+<!-- memkit: {file} -->
+old
+<!-- memkit: end -->
+
+More prose.
+"""
+
+
+@pytest.fixture(scope="module")
+def accepted() -> dict[str, Any]:
+    """Those sample claims that passed, as one file's of one study."""
+    from dataclasses import replace
+
+    everything = samples.everything()
+    fine = [e for e in everything.claims if e.gate.outcome == "passed" and e.registration.status == "registered"]
+    assert len(fine) > 2
+    found = accepted_claims(replace(everything, claims=tuple(fine)))
+    return {
+        f"lab/{name.split('/', 1)[1]}": {**claim, "nodeid": "claims/test_x.py::test_y"} for name, claim in found.items()
+    }
+
+
+def test_blocks_are_written_and_prose_is_left(accepted: dict[str, Any]) -> None:
+    written = rewrite(PAGE.format(study="lab", file="claims/test_x.py"), accepted)
+    assert written.startswith("# A study\n\nProse.\n\n<!-- memkit: summary lab -->\n")
+    assert written.endswith("<!-- memkit: end -->\n\nMore prose.\n")
+    assert "\nold\n" not in written
+    assert f"{len(accepted)} claims: " in written
+    for name, claim in accepted.items():
+        assert f"`{name}`" in written
+        for finding in claim["judgement"]["findings"]:
+            if finding["role"] == "contrast":
+                assert fixed(finding["estimate"], 2).replace("-", "−") in written
+    assert rewrite(written, accepted) == written
+
+
+def test_every_row_of_a_table_has_as_many_cells(accepted: dict[str, Any]) -> None:
+    hostile = {name: {**claim, "source": "a | b <script> *c* _d_\n| e"} for name, claim in accepted.items()}
+    written = rewrite(PAGE.format(study="lab", file="claims/test_x.py"), hostile)
+    assert "<script" not in written
+    for line in written.splitlines():
+        if line.startswith("|"):
+            cells = line.replace("\\|", "").count("|") - 1
+            assert cells in (5, 7)
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        ("<!-- memkit: summary lab -->\n", "«summary lab» has no end"),
+        ("<!-- memkit: summary lab -->\n<!-- memkit: claims/test_x.py -->\n<!-- memkit: end -->", "has no end"),
+        ("<!-- memkit: claims/test_z.py -->\n<!-- memkit: end -->", "no claim of claims/test_z.py has been accepted"),
+        ("<!-- memkit: summary other -->\n<!-- memkit: end -->", "no claim of the study 'other'"),
+        ("<!-- memkit: summary lab -->\n<!-- memkit: end -->", "stands in no block; add <!-- memkit: claims/test_x.py"),
+    ],
+)
+def test_mistakes_get_a_sentence(accepted: dict[str, Any], page: str, message: str) -> None:
+    with pytest.raises(MemkitError, match=message):
+        rewrite(page, accepted)
+
+
+def test_accepted_verdicts_survive_the_file(accepted: dict[str, Any], tmp_path: Path) -> None:
+    save_accepted(tmp_path / "accepted.json", accepted)
+    assert load_accepted(tmp_path / "accepted.json") == accepted
+    assert load_accepted(tmp_path / "none.json") == {}
+    (tmp_path / "accepted.json").write_text("{")
+    with pytest.raises(MemkitError, match="is damaged"):
+        load_accepted(tmp_path / "accepted.json")
+
+
+def test_means_are_those_of_the_seeds_that_count(accepted: dict[str, Any]) -> None:
+    everything = samples.everything()
+    for entry in everything.claims:
+        claim = accepted.get(f"lab/{entry.claim.id.split('/', 1)[1]}")
+        if claim is None:
+            continue
+        used = set(entry.seen[: entry.judgement.n])
+        for arm, metrics in claim["means"].items():
+            for metric, (mean, least, greatest) in metrics.items():
+                values = [o.value for o in entry.observations if (o.arm, o.metric) == (arm, metric) and o.seed in used]
+                if mean is not None:
+                    assert mean == pytest.approx(sum(values) / len(values), abs=1e-5)
+                    assert (least, greatest) == pytest.approx((min(values), max(values)), abs=1e-5)

@@ -1,0 +1,95 @@
+"""Drift: what changed is told, and what did not is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memkit import MemkitError
+from memkit.cli import main
+from memkit.evidence import Evidence
+from memkit.evidence.accepted import save_accepted
+from memkit.evidence.drift import compare, difference
+from tests.evidence.entries import entry
+
+OLD = entry(a=0.9, b=0.1).told()
+
+
+def changes(**changes: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Drift, and what else is told."""
+    found = difference("study/name", OLD, {**entry(a=0.9, b=0.1).told(), **changes})
+    return found.drift, found.others
+
+
+def test_nothing_changed() -> None:
+    assert changes() == ((), ())
+
+
+def test_an_effect_outside_its_interval_and_another_verdict_are_drift() -> None:
+    later = entry(a=0.1, b=0.9).told()
+    drift, others = changes(judgement=later["judgement"])
+    assert drift[0] == "was SUPPORTED, is REFUTED"
+    assert drift[1].startswith("a over b was +0.79")
+    assert drift[1].endswith(", outside")
+    assert others == ()
+
+
+def test_rounding_is_no_drift_where_seeds_agree() -> None:
+    assert changes(judgement=entry(a=0.9004, b=0.1).told()["judgement"]) == ((), ())
+    assert len(changes(judgement=entry(a=0.95, b=0.1).told()["judgement"])[0]) == 1
+
+
+def test_code_and_cost_are_told_and_are_no_drift() -> None:
+    old = {**OLD, "arms": {"a": {"digest": "1", "cpu_seconds": 1.0}, "b": {"digest": "2", "cpu_seconds": 1.0}}}
+    new = {**OLD, "arms": {"a": {"digest": "3", "cpu_seconds": 9.0}, "b": {"digest": "2", "cpu_seconds": 1.0}}}
+    found = difference("study/name", old, {**new, "digest": "another"})
+    assert found.drift == ()
+    assert found.others == (
+        "the claim itself differs",
+        "recipe or code behind a differs",
+        "a seed trains 5.0 times as long",
+    )
+
+
+def test_two_files_are_compared_claim_by_claim(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def save(name: str, **values: float) -> Path:
+        claims = (entry("study/one", **values), entry(f"study/{name}", a=0.9, b=0.1))
+        Evidence(created="now", provenance={}, claims=claims).save(tmp_path / f"{name}.json")
+        return tmp_path / f"{name}.json"
+
+    before, after = save("old", a=0.9, b=0.1), save("new", a=0.1, b=0.9)
+    found, gone, new = compare(before, after)
+    assert [(d.claim, bool(d.drift)) for d in found] == [("study/one", True)]
+    assert (gone, new) == (["study/old"], ["study/new"])
+    assert main(["compare", str(before), str(before)]) == 0
+    assert main(["compare", str(before), str(after)]) == 1
+    said = capsys.readouterr().out
+    assert "study/one: was SUPPORTED, is REFUTED" in said
+    assert f"study/old: only in {before}" in said
+    assert "1 claims in both; the verdict or an effect of 1 of them changed" in said
+    save_accepted(tmp_path / "accepted.json", {"study/one": {**OLD, "nodeid": "x"}})
+    assert compare(tmp_path / "accepted.json", before)[0][0].drift == ()
+    with pytest.raises(MemkitError, match="does not exist"):
+        compare(tmp_path / "none.json", before)
+    (tmp_path / "broken.json").write_text("[1")
+    with pytest.raises(MemkitError, match="cannot be read as JSON"):
+        compare(tmp_path / "broken.json", before)
+
+
+def test_an_interval_without_an_end_holds_everything() -> None:
+    judgement = entry(a=0.9, b=0.1).told()["judgement"]
+    finding = judgement["findings"][0]
+    wide = {**finding, "intervals": [{**i, "low": None, "high": None} for i in finding["intervals"]]}
+    old = {**OLD, "judgement": {**judgement, "findings": [wide]}}
+    assert difference("study/name", old, entry(a=0.5, b=0.4).told()).effects == ()
+
+
+def test_drift_is_in_the_file_and_in_the_table() -> None:
+    from memkit.evidence.reports import terminal_table
+
+    made = replace(entry(a=0.9, b=0.1), drift=("was REFUTED, is SUPPORTED",))
+    assert made.from_json(made.to_json()).drift == made.drift
+    assert any("since the accepted run: was REFUTED" in line for line in terminal_table([made], width=100))

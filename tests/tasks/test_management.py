@@ -1,0 +1,146 @@
+"""Commands that clear, update and protect: known ones, all of them against a slow reading, and other tasks' words."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+
+from memkit.tasks.binding import Execution, Levels, Rebinding, Retrieval, Sequencing, Vocabulary
+from memkit.tasks.binding.management import Management, ManagementVocabulary
+from memkit.tasks.binding.table import BindingTask, whole
+from memkit.tasks.binding.vocabulary import ACTIONS, END, KEYWORDS, VARIABLES
+from memkit.training.streams import generator
+
+TASK = Management()
+SMALL = Management(variables=3, actions=4, updates=1, held_out=0.25)
+BOUND = "X means jump Y means walk"
+KNOWN = [
+    (f"{BOUND} recall Y", "WALK", "update/kept"),
+    (f"{BOUND} X means turn recall X", "TURN", "update/updated"),
+    (f"{BOUND} X means turn recall Y", "WALK", "update/kept"),
+    (f"{BOUND} clear X recall X", "", "clear/cleared"),
+    (f"{BOUND} clear X recall Y", "WALK", "clear/other"),
+    (f"{BOUND} clear X X means turn recall X", "TURN", "clear/bound again"),
+    (f"{BOUND} clear X Y means turn recall X", "", "clear/cleared"),
+    (f"{BOUND} clear X Y means turn recall Y", "TURN", "clear/other updated"),
+    (f"{BOUND} protect X clear X recall X", "", "clear/protected"),
+    (f"{BOUND} protect X clear Y recall X", "JUMP", "protect/kept"),
+    (f"{BOUND} protect X clear Y recall Y", "", "clear/cleared"),
+    (f"{BOUND} protect X recall X", "JUMP", "protect/kept"),
+    (f"{BOUND} protect X X means turn recall X", "JUMP", "protect/protected"),
+    (f"{BOUND} protect X X means turn recall Y", "WALK", "protect/other"),
+    (f"{BOUND} protect X Y means turn recall Y", "TURN", "protect/other updated"),
+    (f"{BOUND} protect X Y means turn X means look recall X", "JUMP", "protect/protected"),
+    (f"{BOUND} protect X Y means turn X means look recall Y", "TURN", "protect/other updated"),
+]
+
+
+def reading(command: str) -> tuple[str, set[tuple[str, str]], tuple[str, str]]:
+    """The answer, what is stated, and what the answer needs or, of a cleared variable, would have needed."""
+    words, at = command.split(), 0
+    meaning: dict[str, str] = {}
+    last: dict[str, str] = {}
+    protected: set[str] = set()
+    stated = set()
+    while words[at] != "recall":
+        if words[at] == "clear":
+            meaning.pop(words[at + 1], None)
+            at += 2
+        elif words[at] == "protect":
+            protected.add(words[at + 1])
+            at += 2
+        else:
+            variable, action = words[at], words[at + 2]
+            stated.add((variable, action))
+            if variable not in protected:
+                meaning[variable] = last[variable] = action
+            at += 3
+    asked = words[at + 1]
+    return meaning.get(asked, "").upper(), stated, (asked, last[asked])
+
+
+@pytest.mark.parametrize(("command", "answer", "pattern"), KNOWN)
+def test_known_commands(command: str, answer: str, pattern: str) -> None:
+    tokens = TASK.vocabulary.encode(command)
+    padded = torch.tensor([0] * (TASK.sizes["length"] - len(tokens)) + tokens)
+    table = whole(TASK)
+    (row,) = (table.inputs == padded).all(1).nonzero().flatten().tolist()
+    assert TASK.vocabulary.decode_answer(table.targets[row].tolist()) == (answer or "END")
+    assert table.patterns[row] == pattern
+    assert reading(command)[0] == answer, "the reference itself"
+
+
+def test_every_pattern_has_a_known_command() -> None:
+    assert {pattern for _, _, pattern in KNOWN} == set(TASK.patterns)
+
+
+@pytest.mark.parametrize("task", [TASK, SMALL], ids=["default", "small"])
+def test_every_answer_is_what_a_slow_reading_gives(task: Management) -> None:
+    words, table = task.vocabulary, whole(task)
+    names = [(v, a) for v in VARIABLES[: task.variables] for a in ACTIONS[: task.actions]]
+    for row, tokens in enumerate(table.inputs.tolist()):
+        answer, stated, needed = reading(words.decode(tokens))
+        assert words.decode_answer(table.targets[row].tolist()) == (answer or "END")
+        for marks, pairs in ((table.binds[row], stated), (table.asks[row], {needed})):
+            assert {names[at] for at in marks.nonzero().flatten().tolist()} == pairs
+
+
+def test_counts_are_as_stated() -> None:
+    assert len(whole(TASK).inputs) == len(whole(TASK).inputs.unique(dim=0)) == 23_760
+    assert len(whole(Management(updates=1)).inputs) == 9_360
+
+
+def test_training_draws_the_three_groups_equally() -> None:
+    table = whole(TASK)
+    for name in ("update", "clear", "protect"):
+        assert float(table.weights[table.of(name)].sum()) == pytest.approx(1, abs=1e-3)
+
+
+def test_whoever_ignores_protection_or_takes_it_for_everything_is_right_at_half() -> None:
+    """Of the commands that bind a variable again after one was protected."""
+    found = TASK.by_pattern(generator(0, "split"))
+    assert len(found["protect/protected"][0]) == len(found["protect/other updated"][0])
+
+
+def test_held_out_commands_ask_for_what_training_never_states() -> None:
+    names = [(v, a) for v in VARIABLES[:3] for a in ACTIONS[:4]]
+    kept = SMALL.kept(generator(3, "split")).flatten().tolist()
+    known = {name for name, keeps in zip(names, kept, strict=True) if keeps}
+    for subset in ("train", "held_out"):
+        for tokens in SMALL.commands(generator(3, "split"), subset)[0].tolist():  # type: ignore[arg-type]
+            _, stated, needed = reading(SMALL.vocabulary.decode(tokens))
+            assert stated <= known if subset == "train" else needed not in known
+
+
+def test_modifications_change_an_action_and_no_word_of_management() -> None:
+    (before, _), (after, _) = SMALL.modifications(generator(0, "split"))
+    words = SMALL.vocabulary.words
+    changed = before != after
+    assert changed.sum(1).unique().tolist() == [1]
+    for side in (before, after):
+        assert {words[token] for token in side[changed].unique().tolist()} <= set(ACTIONS)
+
+
+def test_no_other_task_has_the_words() -> None:
+    plain = Vocabulary(3, 5)
+    assert plain.words == (*KEYWORDS, "X", "Y", "Z", "walk", "jump", "turn", "look", "run")
+    managing = ManagementVocabulary(3, 5)
+    assert managing.words == (*plain.words, "clear", "protect")
+    assert managing.answers == plain.answers
+    assert [managing.words[managing.managing(word)] for word in ("clear", "protect")] == ["clear", "protect"]
+    others: list[BindingTask] = [Retrieval(), Execution(), Rebinding(), Sequencing(), Levels()]
+    assert [task.sizes["tokens"] for task in others] == [21, 21, 21, 21, 19]
+    assert TASK.sizes == {"tokens": 23, "answers": 9, "positions": 1, "length": 16}
+
+
+def test_an_answer_of_nothing_is_an_end() -> None:
+    _, targets = TASK.commands(generator(0, "split"), pattern="clear/cleared")
+    assert Counter(targets.flatten().tolist()).keys() == {END}
+
+
+@pytest.mark.parametrize("options", [{"updates": 0}, {"updates": 3}, {"actions": 3, "updates": 2}])
+def test_a_wrong_option_is_named(options: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="updates must be 1 or 2"):
+        Management(**options)  # type: ignore[arg-type]
