@@ -21,16 +21,16 @@ BOUNDS = (-1.0, 1.0)
 SEEDS = LOOKS[-1].n
 
 
-def arguments(description: str, each: str) -> tuple[int, int]:
+def arguments(description: str, each: str, *, default: int = 4000, smoke: int = 200) -> tuple[int, int]:
     """The repetitions, of ``each`` row or cell, and the seed that the command line asks for."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--repetitions", type=int, default=4000, help=f"experiments a {each} (default: %(default)s)")
+    parser.add_argument("--repetitions", type=int, default=default, help=f"experiments a {each} (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the random generator (default: %(default)s)")
-    parser.add_argument("--smoke", action="store_true", help="200 repetitions, to see that it runs")
+    parser.add_argument("--smoke", action="store_true", help=f"{smoke} repetitions, to see that it runs")
     options = parser.parse_args()
     if options.repetitions < 1:
         parser.error("--repetitions must be at least 1")
-    return (200 if options.smoke else options.repetitions), options.seed
+    return (smoke if options.smoke else options.repetitions), options.seed
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ models that are cached, and its verdict is computed from confidence intervals.
 from memkit.errors import MemkitError, MemkitWarning
 from memkit.evidence.claim import Arm, Claim, claim
 from memkit.evidence.contrast import Contrast
+from memkit.evidence.multiverse import multiverse
 from memkit.evidence.mutant import mutant
 from memkit.evidence.sweep import sweep
 from memkit.evidence.verdict import Verdict
@@ -24,6 +25,7 @@ __all__ = [
     "Verdict",
     "__version__",
     "claim",
+    "multiverse",
     "mutant",
     "sweep",
 ]

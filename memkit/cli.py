@@ -221,31 +221,42 @@ def _reproduce(options: argparse.Namespace) -> int:
 
 def _register(options: argparse.Namespace) -> int:
     from memkit.pytest_plugin.collection import claim_and_seed
+    from memkit.pytest_plugin.measuring import code_of
     from memkit.pytest_plugin.settings import SETTINGS
 
     config, items = _collect([*options.paths, "--seeds=8", "--sweeps=all"])
     path = Path(config.stash[SETTINGS].lock)
-    claims = list({pair[0].id: pair[0] for pair in map(claim_and_seed, items) if pair}.values())
+    found = {pair[0].id: (pair[0], item) for item in items if (pair := claim_and_seed(item)) is not None}
+    claims = [claim for claim, _ in found.values()]
     if not claims:
         raise MemkitError("no claims were found; give the folder that holds them: memkit register claims")
     lock = Lock.load(path)
-    new = lock.register(claims)
-    changes = 0
+    new = lock.register(claims, {claim.id: code_of(item, claim) for claim, item in found.values()})
+    changes, recoded = 0, []
     for claim in sorted(claims, key=lambda claim: claim.id):
         before, after = lock.claims.get(claim.id), new.claims[claim.id]
         if before == after:
+            continue
+        if before is not None and before.attempt == after.attempt:
+            recoded.append(claim.id)
             continue
         changes += 1
         seeds = new.registration(claim).first_seed
         word = "new" if before is None else f"changed, attempt {after.attempt}"
         print(f"{claim.id}: {word}, seeds from {seeds}")
+    if recoded:
+        more = f" and {len(recoded) - 1} more" if len(recoded) > 1 else ""
+        print(f"{recoded[0]}{more}: the code behind it has changed; a revision, on the same seeds")
     absent = sorted(set(lock.claims) - {claim.id for claim in claims})
     for name in absent:
         print(f"{name}: in the lock, not among the claims that were collected; left as it is")
     if options.check:
-        print(f"{changes} of {len(claims)} claims are new or changed, {len(absent)} registered ones were not collected")
-        return 1 if changes or absent else 0
-    if changes:
+        print(
+            f"{changes} of {len(claims)} claims are new or changed, {len(recoded)} have other code behind them, "
+            f"{len(absent)} registered ones were not collected"
+        )
+        return 1 if changes or absent or recoded else 0
+    if changes or recoded:
         new.save(path)
     count = f"{len(claims)} claim" + ("" if len(claims) == 1 else "s")
     print(f"{path}: {count}, {changes} of them new or changed; keep it under version control")

@@ -65,9 +65,11 @@ def source_digest(modules: Iterable[str], files: Iterable[str] = ()) -> str:
         files: paths of further source files, for those whose module name stands for another file too (conftest.py).
     """
     parts = []
-    for name, file in sorted(_closure(modules, files).items()):
-        parts.append(f"{name}\n{_module_source(file, file.stat().st_mtime_ns)}")
-    return _digest(parts)
+    for name, file in _closure(modules, files).items():
+        # A file without a module's name counts by its own: where the project lies makes no difference.
+        label = file.name if name == str(file) else name
+        parts.append(f"{label}\n{_module_source(file, file.stat().st_mtime_ns)}")
+    return _digest(sorted(parts))
 
 
 def project_modules(modules: Iterable[str]) -> list[str]:
@@ -160,7 +162,7 @@ def _is_claim(node: ast.stmt) -> bool:
     if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return False
     called = [decorator.func for decorator in node.decorator_list if isinstance(decorator, ast.Call)]
-    return any(getattr(f, "id", getattr(f, "attr", "")) in ("claim", "mutant", "sweep") for f in called)
+    return any(getattr(f, "id", getattr(f, "attr", "")) in ("claim", "multiverse", "mutant", "sweep") for f in called)
 
 
 def _normalised(tree: ast.Module) -> str:

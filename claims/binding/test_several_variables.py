@@ -2,20 +2,20 @@
 
 from fixtures.binding import (
     FACTORISED_SLOTS,
-    LARGE_LSTM,
-    LARGE_TRANSFORMER,
     LARGE_VOCABULARY_TRANSFORMER,
     LSTM,
     RULE_SLOTS,
     TRANSFORMER,
     UNFACTORISED_SLOTS,
+    other_choices,
 )
 from fixtures.binding_figures import address_of_each_variable, written_and_read
 from fixtures.binding_mutants import emptied, of_another_command
-from memkit import Contrast, claim, mutant
+from memkit import Contrast, claim, multiverse, mutant
 from memkit.tasks.scoring import accuracy
 
 
+@multiverse({"held_out": (0.5, 0.6), "budget": (1, 2), "rate": (0.5, 1, 2)}, vary=other_choices, seeds=16)
 @mutant("memory emptied", arm="slots", by=emptied, seeds=16)
 @mutant("memory of another command", arm="slots", by=of_another_command, seeds=16)
 @claim(
@@ -59,20 +59,21 @@ def test_factorised_addressing_generalises(arms, held_out):
 
 
 @claim(
-    "binding/more-slots-make-up-for-factorised-addressing",
-    "With eight times as many slots, and nearly three times as many parameters, addresses and values that are linear "
-    "in three tokens carry over to unseen combinations as well as factorised ones (sesoi: one in five).",
+    "binding/factorised-addressing-over-more-slots",
+    "Factorised addresses carry over to unseen combinations better than addresses that are linear in three tokens, also "
+    "where these have eight times as many slots and nearly three times as many parameters.",
     arms={
         "factorised": FACTORISED_SLOTS.with_(steps=1000),
         "unfactorised": UNFACTORISED_SLOTS.with_(steps=1000, slots=128, tuning="that with 32 slots, not tuned again"),
     },
-    contrasts=[Contrast("factorised", over="unfactorised", metric="accuracy", bounds=(0, 1), sesoi=0.2)],
-    positive_control=Contrast("factorised", over=0.5, metric="accuracy", bounds=(0, 1)),
-    expect="equivalent",
-    source="development seeds: 0.95 against 0.78 with 32 slots, 0.86 with 64, 0.92 with 128. So what a prototype took "
-    "for the cause, factorised addressing, is one way of keeping variables apart, and the cheaper one",
+    contrasts=[Contrast("factorised", over="unfactorised", metric="accuracy", bounds=(0, 1), sesoi=0.1)],
+    expect="not_supported",
+    source="development seeds: 0.95 against 0.78 with 32 slots, 0.86 with 64, 0.92 with 128. What a prototype took for the "
+    "cause, factorised addressing, is one way of keeping variables apart, and the cheaper one. (As an equivalence inside "
+    "±0.2 it was undecided on 32 seeds: +0.08, betting interval from -0.08 to +0.21.)",
+    seeds=16,
 )
-def test_more_slots_make_up_for_factorised_addressing(arms, held_out):
+def test_factorised_addressing_over_more_slots(arms, held_out):
     return {name: accuracy(model, held_out) for name, model in arms.items()}
 
 
@@ -88,20 +89,6 @@ def test_more_slots_make_up_for_factorised_addressing(arms, held_out):
     source="the published comparison was of this kind; the headline claim does without the rule",
 )
 def test_rule_given_writes_generalise(arms, held_out):
-    return {name: accuracy(model, held_out) for name, model in arms.items()}
-
-
-@claim(
-    "binding/slots-against-larger-controls",
-    "Slots stay ahead of a Transformer and an LSTM of three times their size that train four times as long.",
-    arms={"slots": FACTORISED_SLOTS, "large lstm": LARGE_LSTM, "large transformer": LARGE_TRANSFORMER},
-    contrasts=[
-        Contrast("slots", over=control, metric="accuracy", bounds=(0, 1), sesoi=0.1)
-        for control in ("large lstm", "large transformer")
-    ],
-    source="sensitivity of the headline claim to the controls' budget",
-)
-def test_slots_against_larger_controls(arms, held_out):
     return {name: accuracy(model, held_out) for name, model in arms.items()}
 
 

@@ -1,4 +1,4 @@
-"""Claims that are derived from a test function besides its own: the cells of a sweep, the mutants of a claim."""
+"""Claims that a test function measures besides its own: cells of a sweep or a multiverse, and mutants."""
 
 from __future__ import annotations
 

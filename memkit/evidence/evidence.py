@@ -15,7 +15,8 @@ Schema 1::
                     headline, derived, requires, positive_control, gate, test (digest of the test function)
       digest        of the claim, as the lock registers it
       nodeid        of the test, without the seed
-      registration  status, attempt, first_seed
+      registration  status, attempt, first_seed; revision and recoded: how often the code behind the claim was
+                    registered anew, and whether it differs from that
       planned       seeds that this run might use, in the order of the looks; those beyond the decisive look
                     need not have been observed
       observations  rows [seed, arm, metric, value or null, reason]
@@ -38,7 +39,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -106,11 +107,7 @@ class ClaimEvidence:
             "claim": self.claim.to_json(),
             "digest": self.claim.digest,
             "nodeid": self.nodeid,
-            "registration": {
-                "status": self.registration.status,
-                "attempt": self.registration.attempt,
-                "first_seed": self.registration.first_seed,
-            },
+            "registration": asdict(self.registration),
             "planned": list(self.planned),
             "observations": [observation.to_json() for observation in self.observations],
             "failures": {str(seed): reason for seed, reason in self.failures.items()},

@@ -4,6 +4,9 @@ A claim is decided on seeds that nobody has looked at while it was developed. So
 range of their own; registering a claim gives it deciding seeds; and a claim that is edited afterwards, itself
 or its arms, is reported as changed until it is registered again, which moves it to fresh seeds and counts an
 attempt. Whether anybody looked at the earlier seeds cannot be known, so every change counts.
+
+The code behind a claim (models, tasks, the trainer, fixtures) may be changed for other reasons than its verdict, so a
+change there costs no seeds; but it is told beside the verdict, and counted when it is registered.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -28,10 +31,19 @@ Status = Literal["registered", "changed", "unregistered"]
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A claim in the lock: the digest it was registered with, and how many times it was registered."""
+    """A claim in the lock.
+
+    Attributes:
+        digest: of the claim, as it was registered.
+        attempt: how many times it was registered in a form of its own.
+        code: digest of the code behind it, as it was registered last; "" where that is not known.
+        revision: how many times it was registered again with other code, on the same seeds.
+    """
 
     digest: str
     attempt: int = 1
+    code: str = ""
+    revision: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +53,16 @@ class Registration:
     Attributes:
         status: "registered"; "changed", edited since; or "unregistered".
         attempt: how many times the claim was registered in a form of its own; 0 if never.
+        revision: how many times the code behind it was registered anew since that attempt.
+        recoded: whether that code differs from what was registered.
         first_seed: the seeds are ``first_seed``, ``first_seed + 1``, …
     """
 
     status: Status
     attempt: int
     first_seed: int
+    revision: int = 0
+    recoded: bool = False
 
     @property
     def development(self) -> bool:
@@ -65,8 +81,13 @@ class Lock:
     studies: Mapping[str, int] = field(default_factory=dict)
     claims: Mapping[str, Entry] = field(default_factory=dict)
 
-    def registration(self, claim: Claim, *, development: bool = False) -> Registration:
-        """What the lock says of a claim; ``development`` asks for development seeds all the same."""
+    def registration(self, claim: Claim, *, development: bool = False, code: str = "") -> Registration:
+        """What the lock says of a claim.
+
+        Args:
+            development: asks for development seeds all the same.
+            code: digest of the code behind the claim, where it is known.
+        """
         entry = self.claims.get(claim.id)
         if entry is None:
             return Registration(status="unregistered", attempt=0, first_seed=DEVELOPMENT_SEEDS.start)
@@ -76,10 +97,19 @@ class Lock:
             status=status,
             attempt=entry.attempt,
             first_seed=DEVELOPMENT_SEEDS.start if development else first,
+            revision=entry.revision,
+            recoded=bool(code and entry.code and code != entry.code),
         )
 
-    def register(self, claims: Iterable[Claim]) -> Lock:
-        """The lock with these claims in their present form; changed ones move to fresh seeds."""
+    def register(self, claims: Iterable[Claim], code: Mapping[str, str] | None = None) -> Lock:
+        """The lock with these claims in their present form.
+
+        A changed claim moves to fresh seeds. One whose code alone has changed stays where it is, and counts a revision.
+
+        Args:
+            code: claim id → digest of the code behind it.
+        """
+        code = code or {}
         studies = dict(self.studies)
         entries = dict(self.claims)
         for claim in claims:
@@ -87,11 +117,13 @@ class Lock:
                 studies[claim.study] = max(studies.values(), default=0) + STUDY_STRIDE
             old = entries.get(claim.id)
             if old is None:
-                entries[claim.id] = Entry(digest=claim.digest)
+                entries[claim.id] = Entry(digest=claim.digest, code=code.get(claim.id, ""))
             elif old.digest != claim.digest:
                 if (old.attempt + 1) * ATTEMPT_STRIDE > STUDY_STRIDE:
                     raise MemkitError(f"claim {claim.id!r} has used up all its seeds; register it under a new id")
-                entries[claim.id] = Entry(digest=claim.digest, attempt=old.attempt + 1)
+                entries[claim.id] = Entry(digest=claim.digest, attempt=old.attempt + 1, code=code.get(claim.id, ""))
+            elif (now := code.get(claim.id, "")) and now != old.code:
+                entries[claim.id] = replace(old, code=now, revision=old.revision + bool(old.code))
         return Lock(studies, entries)
 
     def to_text(self) -> str:
@@ -100,7 +132,7 @@ class Lock:
             "schema": SCHEMA,
             "studies": {name: {"first_seed": self.studies[name]} for name in sorted(self.studies)},
             "claims": {
-                name: {"digest": self.claims[name].digest, "attempt": self.claims[name].attempt}
+                name: {key: value for key, value in asdict(self.claims[name]).items() if value}
                 for name in sorted(self.claims)
             },
         }
@@ -126,7 +158,12 @@ class Lock:
                 raise MemkitError(f"{path} has schema {data['schema']!r}; this memkit reads schema {SCHEMA}")
             studies = {name: int(study["first_seed"]) for name, study in data["studies"].items()}
             claims = {
-                name: Entry(digest=str(entry["digest"]), attempt=int(entry["attempt"]))
+                name: Entry(
+                    digest=str(entry["digest"]),
+                    attempt=int(entry["attempt"]),
+                    code=str(entry.get("code", "")),
+                    revision=int(entry.get("revision", 0)),
+                )
                 for name, entry in data["claims"].items()
             }
         except FileNotFoundError:

@@ -15,6 +15,7 @@ claim is, and is an open question: it gates nothing. Its p is adjusted by Benjam
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -66,21 +67,20 @@ def sweep(
     """
     where = f"sweep {id!r}"
     refuse_unknown(where, sweep, unknown)
-    _check(where, over)
+    check_grid(where, over)
     assert over is not None
     shared: dict[str, Any] = {"source": source, "seeds": seeds, "expect": "open"}
     shared |= {"derived": tuple(derived), "requires": tuple(requires), "figures": tuple(figures)}
     same = () if callable(contrasts) else tuple(contrasts)
     claims = []
-    for values in product(*over.values()):
-        cell = dict(zip(over, values, strict=True))
+    for cell in grid_cells(over):
         try:
             said = statement.format(**cell)
         except (KeyError, IndexError, ValueError) as error:
             raise MemkitError(f"{where}: the statement names {error}, which is no factor: {', '.join(over)}") from None
         own = arms(**cell) if callable(arms) else arms
         compared = contrasts(**cell) if callable(contrasts) else same
-        made = make_claim(f"{id}/{_slug(cell)}", said, own, contrasts=compared, **shared)
+        made = make_claim(f"{id}/{slug(cell)}", said, own, contrasts=compared, **shared)
         claims.append(replace(made, sweep=id, cell=cell))
     if len({made.id for made in claims}) < len(claims):
         raise MemkitError(f"{where}: two cells have one id; give the factors values that differ in letters or digits")
@@ -99,7 +99,8 @@ def is_sweep(function: Any) -> bool:
     return hasattr(function, "__memkit_sweep__")
 
 
-def _check(where: str, over: Any) -> None:
+def check_grid(where: str, over: Any) -> None:
+    """Refuse what is no grid: factor → texts or numbers."""
     if not isinstance(over, Mapping) or not over:
         raise MemkitError(f'{where}: over={over!r} must be a dict of factors, over={{"width": (32, 64)}}')
     for factor, values in over.items():
@@ -108,9 +109,15 @@ def _check(where: str, over: Any) -> None:
         fine = isinstance(values, Sequence) and not isinstance(values, str) and len(values) > 0
         if not fine or not all(isinstance(v, (str, int, float)) and not isinstance(v, bool) for v in values):
             raise MemkitError(f"{where}: {factor}={values!r} must be a list of texts or numbers")
-    if (cells := len(list(product(*over.values())))) > MOST_CELLS:
+    if (cells := math.prod(map(len, over.values()))) > MOST_CELLS:
         raise MemkitError(f"{where} has {cells} cells; {MOST_CELLS} is the most")
 
 
-def _slug(cell: Mapping[str, Any]) -> str:
+def grid_cells(over: Mapping[str, Sequence[str | int | float]]) -> list[dict[str, Any]]:
+    """Every cell of a grid: factor → value."""
+    return [dict(zip(over, values, strict=True)) for values in product(*over.values())]
+
+
+def slug(cell: Mapping[str, Any]) -> str:
+    """A cell as a part of an id: ``level-1_network-slots``."""
     return "_".join(f"{factor}-{re.sub('[^0-9a-z.]+', '-', str(value).lower())}" for factor, value in cell.items())

@@ -12,7 +12,7 @@ import pytest
 
 from memkit.errors import MemkitError
 from memkit.evidence.claim import Claim, claim_of
-from memkit.pytest_plugin.measuring import key_of
+from memkit.pytest_plugin.measuring import code_of, key_of
 from memkit.pytest_plugin.plan import PlannedClaim, RunPlan
 from memkit.pytest_plugin.seeds import lock_of, planned_seeds
 from memkit.pytest_plugin.settings import SETTINGS
@@ -154,7 +154,7 @@ def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
                 claim=claim,
                 nodeid=base_nodeid(item.nodeid),
                 location=(path, line, base_nodeid(name)),
-                registration=lock.registration(claim, development=settings.development),
+                registration=lock.registration(claim, development=settings.development, code=code_of(item, claim)),
                 planned=planned_seeds(config, claim),
                 selected=tuple(selected[claim.id]),
                 key=key_of(item, claim),

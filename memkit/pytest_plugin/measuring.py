@@ -275,6 +275,26 @@ def key_of(item: Any, claim: Claim) -> str:
 
 def _make_key(item: Any, claim: Claim) -> str:
     settings: Settings = item.config.stash[SETTINGS]
+    recipes = {name: arm.recipe.digest for name, arm in claim.arms.items() if arm.recipe is not None}
+    return measurement_key(
+        {
+            "claim": claim.digest,
+            "arms": recipes,
+            "source": _source_of(item, claim),
+            "device": settings.device,
+            "torch": _torch_minor(),
+        }
+    )
+
+
+def code_of(item: Any, claim: Claim) -> str:
+    """16 hex digits for the code behind a claim, on any machine: its recipes', its fixtures' and interventions'."""
+    recipes = {name: arm.recipe.digest for name, arm in claim.arms.items() if arm.recipe is not None}
+    return measurement_key({"arms": recipes, "source": _source_of(item, claim)})[:16]
+
+
+def _source_of(item: Any, claim: Claim) -> str:
+    """The digest of every module that a test's fixtures, interventions and figures are made of."""
     functions = {definition.func for group in item._fixtureinfo.name2fixturedefs.values() for definition in group}
     functions |= {arm.intervention for arm in claim.arms.values() if callable(arm.intervention)}
     functions |= set(claim.figures)
@@ -286,16 +306,7 @@ def _make_key(item: Any, claim: Claim) -> str:
         file = getattr(plugin, "__file__", None)
         if file and Path(file).name == "conftest.py" and Path(file).parent in item.path.parents:
             files.add(file)
-    recipes = {name: arm.recipe.digest for name, arm in claim.arms.items() if arm.recipe is not None}
-    return measurement_key(
-        {
-            "claim": claim.digest,
-            "arms": recipes,
-            "source": _source(item.config, tuple(sorted(modules)), tuple(sorted(files))),
-            "device": settings.device,
-            "torch": _torch_minor(),
-        }
-    )
+    return _source(item.config, tuple(sorted(modules)), tuple(sorted(files)))
 
 
 def _source(config: pytest.Config, modules: tuple[str, ...], files: tuple[str, ...]) -> str:

@@ -254,6 +254,7 @@ def _record(entry: ClaimEvidence, p: Adjusted) -> Facts:
     attempt = f"attempt {registration.attempt}, " if registration.attempt else ""
     facts = [
         ("Registration", f"{registration.status}, {attempt}first seed {registration.first_seed}"),
+        ("Code behind it", words.revisions(registration) or "as it was registered first, as far as is known"),
         ("Expected", words.expectation(entry.claim) + ("" if entry.claim.gates else ", gates nothing")),
         ("Digest of the claim", entry.claim.digest),
         ("p of the claim", _both(p)),

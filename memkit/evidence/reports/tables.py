@@ -84,6 +84,8 @@ def verdict_row(entry: ClaimEvidence) -> VerdictRow:
         notes.append(f"missing: {_seeds(len(judgement.missing))}")
     if entry.registration.status != "registered":
         notes.append(entry.registration.status)
+    if said := words.revisions(entry.registration):
+        notes.append(said)
     notes += judgement.notes
     notes += [f"since the accepted run: {sentence}" for sentence in entry.drift]
     return VerdictRow(

@@ -10,6 +10,7 @@ from memkit.evidence.claim import Claim
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.evidence import ClaimEvidence, seeds_saved
 from memkit.evidence.judgement import Finding, Verdict
+from memkit.evidence.registration import Registration
 from memkit.statistics import LOOKS
 
 MARKS = {
@@ -99,6 +100,13 @@ def setting(factor: str, value: object) -> str:
     """``level 3``; a text speaks for itself. On one line, without control characters."""
     said = value if isinstance(value, str) else f"{factor.replace('_', ' ')} {value}"
     return "".join(c if c.isprintable() else "?" for c in said)
+
+
+def revisions(registration: Registration) -> str:
+    """``code changed since registration``, ``code revised twice``; "" where it is as it was registered first."""
+    times = {0: "", 1: "code revised once", 2: "code revised twice"}
+    said = times.get(registration.revision, f"code revised {registration.revision} times")
+    return ", ".join(part for part in (said, "code changed since registration" if registration.recoded else "") if part)
 
 
 def expectation(claim: Claim) -> str:
