@@ -232,13 +232,14 @@ def _register(options: argparse.Namespace) -> int:
         raise MemkitError("no claims were found; give the folder that holds them: memkit register claims")
     lock = Lock.load(path)
     new = lock.register(claims, {claim.id: code_of(item, claim) for claim, item in found.values()})
-    changes, recoded = 0, []
+    changes, noted, recoded = 0, 0, []
     for claim in sorted(claims, key=lambda claim: claim.id):
         before, after = lock.claims.get(claim.id), new.claims[claim.id]
         if before == after:
             continue
         if before is not None and before.attempt == after.attempt:
-            recoded.append(claim.id)
+            noted += not before.code
+            recoded += [claim.id] if before.code else []
             continue
         changes += 1
         seeds = new.registration(claim).first_seed
@@ -256,7 +257,7 @@ def _register(options: argparse.Namespace) -> int:
             f"{len(absent)} registered ones were not collected"
         )
         return 1 if changes or absent or recoded else 0
-    if changes or recoded:
+    if changes or recoded or noted:
         new.save(path)
     count = f"{len(claims)} claim" + ("" if len(claims) == 1 else "s")
     print(f"{path}: {count}, {changes} of them new or changed; keep it under version control")
