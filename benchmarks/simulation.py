@@ -16,17 +16,24 @@ Strings = NDArray[np.str_]
 Judge = Callable[[Floats, Look], Strings]
 """Experiments (repetitions, look.n) and the look give the outcomes (repetitions,)."""
 
+Table = tuple[list[str], list[list[str]]]
+"""The head, and the rows."""
+
 BOUNDS = (-1.0, 1.0)
 """Of the paired differences: arms of an accuracy."""
 SEEDS = LOOKS[-1].n
 
 
-def arguments(description: str, each: str, *, default: int = 4000, smoke: int = 200) -> tuple[int, int]:
+def arguments(
+    description: str, each: str, *, default: int = 4000, smoke: int = 200, quotes: bool = False
+) -> tuple[int, int]:
     """The repetitions, of ``each`` row or cell, and the seed that the command line asks for."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--repetitions", type=int, default=default, help=f"experiments a {each} (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the random generator (default: %(default)s)")
     parser.add_argument("--smoke", action="store_true", help=f"{smoke} repetitions, to see that it runs")
+    if quotes:
+        parser.add_argument("--quote", action="store_true", help="put the tables into the README")
     options = parser.parse_args()
     if options.repetitions < 1:
         parser.error("--repetitions must be at least 1")
@@ -83,6 +90,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         )
         for line in lines
     )
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The same for GitHub."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def percent(rate: float) -> str:

@@ -59,6 +59,7 @@ def accepted_claims(evidence: Evidence) -> dict[str, Any]:
             "expect": entry.claim.expect,
             "sweep": entry.claim.sweep,
             "cell": dict(entry.claim.cell),
+            "mutant_of": entry.claim.mutant_of,
             "arms": {
                 name: {**arm, "recipe": recipe_key(entry.claim.arms[name].recipe)} for name, arm in entry.arms.items()
             },

@@ -44,7 +44,7 @@ def rewrite(page: str, accepted: Mapping[str, Accepted]) -> str:
             studies.add(study)
             text = _summary(study, {name: c for name, c in accepted.items() if name.split("/", 1)[0] == study})
         else:
-            claims = {n: c for n, c in accepted.items() if c["nodeid"].partition("::")[0] == what and not c["sweep"]}
+            claims = {n: c for n, c in accepted.items() if c["nodeid"].partition("::")[0] == what and _own(c)}
             if not claims:
                 raise MemkitError(f"no claim of {what} has been accepted; name a file of claims, or «summary STUDY»")
             told.update(claims)
@@ -53,15 +53,21 @@ def rewrite(page: str, accepted: Mapping[str, Accepted]) -> str:
 
     written = _BLOCK.sub(block, page)
     for name, claim in sorted(accepted.items()):
-        if name.split("/", 1)[0] in studies and name not in told and not claim["sweep"]:
+        if name.split("/", 1)[0] in studies and name not in told and _own(claim):
             raise MemkitError(f"{name} stands in no block; add <!-- memkit: {claim['nodeid'].partition('::')[0]} -->")
     return written
+
+
+def _own(claim: Accepted) -> bool:
+    """Whether it is a claim by itself: neither a cell of a sweep nor a mutant."""
+    return not claim["sweep"] and not claim["mutant_of"]
 
 
 def _summary(study: str, claims: Mapping[str, Accepted]) -> str:
     if not claims:
         raise MemkitError(f"no claim of the study {study!r} has been accepted")
-    own = [claim for claim in claims.values() if not claim["sweep"]]
+    own = [claim for claim in claims.values() if _own(claim)]
+    mutants = [claim for claim in claims.values() if claim["mutant_of"]]
     verdicts = [Verdict(claim["judgement"]["verdict"]) for claim in own]
     counts = ", ".join(f"{verdicts.count(v)} {v.value}" for v in Verdict if v in verdicts)
     seconds = sum(claim["cost"].get("trained", 0.0) + claim["cost"].get("measured", 0.0) for claim in own)
@@ -69,6 +75,9 @@ def _summary(study: str, claims: Mapping[str, Accepted]) -> str:
         f"{len(own)} claims: {counts}. Training and measuring took {words.duration(seconds)} of CPU time, models that "
         "claims share counted once for each.",
     ]
+    if mutants:
+        broken = len({claim["mutant_of"] for claim in mutants})
+        lines += ["", f"{broken} of the claims have mutants, {len(mutants)} in all: arms broken on purpose. Each fell."]
     for sweep in dict.fromkeys(claim["sweep"] for claim in claims.values() if claim["sweep"]):
         lines += ["", *_sweep(sweep, [claim for claim in claims.values() if claim["sweep"] == sweep])]
     return "\n".join(lines)

@@ -1,0 +1,51 @@
+"""What changed since the accepted run, in a real pytest run: told, and a gate where it is asked for."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tests.plugin.lab import HEAD, canned, evidence, register_claims
+
+WEAKER = "0.7"
+
+
+@pytest.fixture
+def accepted(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A suite whose verdict was accepted, and whose model has become weaker since."""
+    pytester.makepyfile(test_lab=HEAD + "    from model import SCORE\n" + canned("one", "SCORE - seed % 3 / 100"))
+    pytester.makepyfile(model="SCORE = 0.95")
+    register_claims(pytester)
+    assert pytester.runpytest_subprocess("--gate", "drift").ret == 0
+    assert pytester.run(sys.executable, "-m", "memkit.cli", "accept").ret == 0
+    assert pytester.runpytest_subprocess("--gate", "drift").ret == 0
+    assert evidence(pytester)["lab/one"]["drift"] == []
+    pytester.makepyfile(model="SCORE = 0.7")
+    return pytester
+
+
+@pytest.mark.parametrize(("gate", "code"), [("verdict", 0), ("none", 0), ("drift", 1)])
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_an_effect_outside_its_interval_is_told_and_gates_where_asked(
+    accepted: pytest.Pytester, gate: str, code: int, workers: str
+) -> None:
+    result = accepted.runpytest_subprocess("--gate", gate, workers)
+    assert result.ret == code
+    entry = evidence(accepted)["lab/one"]
+    assert entry["judgement"]["verdict"] == "SUPPORTED"
+    assert "treatment over control was +0.83" in entry["drift"][0]
+    result.stdout.fnmatch_lines(["*since the accepted run: treatment over control was*"])
+    if gate == "drift":
+        result.stdout.fnmatch_lines(["*drift since the accepted run: treatment over control was*"])
+    assert accepted.run(sys.executable, "-m", "memkit.cli", "verdicts").ret == 0
+    compared = accepted.run(sys.executable, "-m", "memkit.cli", "compare", "reports/accepted.json")
+    assert compared.ret == 1
+    compared.stdout.fnmatch_lines(["lab/one: treatment over control was*outside"])
+
+
+def test_a_claim_that_was_edited_since_is_held_against_nothing(accepted: pytest.Pytester) -> None:
+    accepted.makepyfile(test_lab=HEAD + canned("one", WEAKER))
+    register_claims(accepted)
+    assert accepted.runpytest_subprocess("--gate", "drift").ret == 0
+    assert evidence(accepted)["lab/one"]["drift"] == []

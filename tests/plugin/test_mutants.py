@@ -1,0 +1,95 @@
+"""Mutants in a real pytest run: a claim that stands for its reason has mutants that fall; a hollow one is found out."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugin.lab import HEAD, evidence, register_claims
+
+SUITE = """
+    import torch
+    from memkit import Recipe, mutant
+    from model import Net, silenced, task, untouched
+
+    RECIPE = Recipe(task, Net, steps=150, lr=0.05)
+
+    @mutant("signal silenced", arm="net", by={by}, seeds=8)
+    @claim(
+        "lab/one",
+        "A trained network is right more often than by chance.",
+        arms={{"net": RECIPE}},
+        contrasts=[Contrast("net", over={chance}, metric="accuracy", bounds={bounds})],
+        headline=True,
+        seeds=8,
+    )
+    def test_one(arms):
+        x, y = task(torch.Generator().manual_seed(1), 400)
+        return {{name: float((net(x).argmax(1) == y).float().mean()) for name, net in arms.items()}}
+"""
+MODEL = """
+    import torch
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.map = torch.nn.Linear(1, 2)
+            self.gain = 1.0
+
+        def forward(self, x):
+            return self.map(self.gain * x) * torch.tensor([1.0, 1.0])
+
+    def task(generator, size):
+        x = torch.rand(size, 1, generator=generator) * 2 - 1
+        return x, (x[:, 0] > 0).long()
+
+    def silenced(net):
+        net.gain = -1.0
+        return net
+
+    def untouched(net):
+        return net
+"""
+
+
+def run(
+    pytester: pytest.Pytester, by: str, chance: float, *arguments: str, bounds: tuple[int, int] = (0, 1)
+) -> pytest.RunResult:
+    pytester.makepyfile(test_lab=HEAD + SUITE.format(by=by, chance=chance, bounds=bounds), model=MODEL)
+    register_claims(pytester)
+    return pytester.runpytest_subprocess(*arguments)
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_a_claim_that_stands_for_its_reason_has_a_mutant_that_falls(pytester: pytest.Pytester, workers: str) -> None:
+    assert run(pytester, "silenced", 0.5, workers).ret == 0
+    found = evidence(pytester)
+    assert found["lab/one"]["judgement"]["verdict"] == "SUPPORTED"
+    assert found["lab/one/mutant-signal-silenced"]["judgement"]["verdict"] == "REFUTED"
+    page = (pytester.path / "reports" / "evidence.html").read_text(encoding="utf-8")
+    assert "fell, as it must" in page
+
+
+def test_a_claim_that_nothing_makes_fall_is_found_out(pytester: pytest.Pytester) -> None:
+    """Held against so little everything is supported, also what is broken."""
+    result = run(pytester, "silenced", -0.9, bounds=(-1, 1))
+    assert result.ret == 1
+    found = evidence(pytester)["lab/one/mutant-signal-silenced"]
+    assert found["outcome"]["outcome"] == "failed"
+
+
+def test_a_break_that_changes_nothing_is_no_mutant(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "untouched", 0.5)
+    assert result.ret == 1
+    found = evidence(pytester)["lab/one/mutant-signal-silenced"]
+    assert found["judgement"]["verdict"] == "INCOMPLETE"
+    result.stdout.fnmatch_lines(["*net, intact over net*"])
+
+
+def test_a_headline_claim_without_a_mutant_is_reported(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_lab=HEAD + SUITE.format(by="silenced", chance=0.5, bounds=(0, 1)).replace("    @mutant", "    # @mutant")
+    )
+    pytester.makepyfile(model=MODEL)
+    register_claims(pytester)
+    assert pytester.runpytest_subprocess().ret == 0
+    assert "has no mutant in this run" in (pytester.path / "reports" / "evidence.html").read_text(encoding="utf-8")
