@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from memkit.errors import MemkitError, nearest
 from memkit.evidence.evidence import ClaimEvidence, Evidence, load, recompute
-from memkit.evidence.registration import Lock
+from memkit.evidence.registration import Lock, lock_path
 
 if TYPE_CHECKING:
     import pytest
@@ -187,7 +187,7 @@ def _reproduce(options: argparse.Namespace) -> int:
             f"--store={folder}/store",
             f"--evidence={file}",
             "--gate=none",
-            "--sweeps=all",
+            "--with-sweeps",
             "-q",
             "-n0",
             *_QUIETLY,
@@ -224,7 +224,7 @@ def _register(options: argparse.Namespace) -> int:
     from memkit.pytest_plugin.measuring import code_of
     from memkit.pytest_plugin.settings import SETTINGS
 
-    config, items = _collect([*options.paths, "--seeds=8", "--sweeps=all"])
+    config, items = _collect([*options.paths, "--seeds=8", "--with-sweeps"])
     path = Path(config.stash[SETTINGS].lock)
     found = {pair[0].id: (pair[0], item) for item in items if (pair := claim_and_seed(item)) is not None}
     claims = [claim for claim, _ in found.values()]
@@ -286,15 +286,19 @@ def _collect(arguments: Sequence[str]) -> tuple[pytest.Config, list[pytest.Item]
 
 
 def _accept(options: argparse.Namespace) -> int:
-    from memkit.evidence.accepted import accepted_claims, load_accepted, save_accepted
+    from memkit.evidence.accepted import accepted_claims, load_accepted, outdated, save_accepted
 
     evidence = load(options.file)
     try:
         found = accepted_claims(evidence)
     except MemkitError as error:
         raise MemkitError(f"{options.file}: {error}") from None
-    # Claims that were accepted before and are not in this run stay accepted.
-    save_accepted(options.output, {**load_accepted(options.output), **found})
+    # Claims that were accepted before and are not in this run stay accepted, as long as they are registered so.
+    claims = {**load_accepted(options.output), **found}
+    old = outdated(claims, Lock.load(lock_path(Path.cwd())))
+    for name, why in sorted(old.items()):
+        print(f"{name} {why}; dropped")
+    save_accepted(options.output, {name: claim for name, claim in claims.items() if name not in old})
     print(f"{len(found)} verdicts accepted in {options.output}; commit that file")
     return 0
 
@@ -316,10 +320,12 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _page(options: argparse.Namespace) -> int:
-    from memkit.evidence.accepted import load_accepted
+    from memkit.evidence.accepted import load_accepted, outdated
     from memkit.evidence.reports.pages import rewrite
 
     accepted = load_accepted(options.accepted)
+    for name, why in outdated(accepted, Lock.load(lock_path(Path.cwd()))).items():
+        raise MemkitError(f"{options.accepted}: {name} {why}; run it, and `memkit accept` that run")
     differing = 0
     for file in options.files:
         before = file.read_text(encoding="utf-8")

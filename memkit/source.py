@@ -42,7 +42,7 @@ _ENGINE = (
 
 
 def function_digest(function: Callable[..., Any]) -> str:
-    """Digest of a function's body, 16 hex digits; decorators, docstring, comments and layout do not count."""
+    """Digest of a function, 16 hex digits; what makes it a claim, its docstring, comments and layout do not count."""
     try:
         source = inspect.getsource(function)
     except (OSError, TypeError) as error:
@@ -52,7 +52,7 @@ def function_digest(function: Callable[..., Any]) -> str:
     tree = ast.parse(source)
     node = tree.body[0].body[0] if isinstance(tree.body[0], ast.If) else tree.body[0]
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        node.decorator_list = []
+        node.decorator_list = [decorator for decorator in node.decorator_list if not _makes_claims(decorator)]
     return _digest([_normalised(ast.Module([node], []))])[:16]
 
 
@@ -87,7 +87,7 @@ def _closure(modules: Iterable[str], files: Iterable[str]) -> dict[str, Path]:
     todo = list(named)
     for path in files:
         file = Path(path).resolve()
-        if file.is_file() and not _is_installed(file) and not file.is_relative_to(Path(__file__).parent):
+        if file.is_file() and not is_installed(file) and not file.is_relative_to(Path(__file__).parent):
             seen[str(file)] = file
             todo.extend(_imports("", file, file.stat().st_mtime_ns))
     while todo:
@@ -107,7 +107,9 @@ def _installed() -> tuple[Path, ...]:
     return tuple({Path(paths[key]).resolve() for key in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
-def _is_installed(file: Path) -> bool:
+def is_installed(file: Path | str) -> bool:
+    """Whether a file belongs to Python or to an installed package, and not to the project."""
+    file = Path(file)
     # Beside this interpreter's own folders there are those of the user and of the distribution.
     packaged = {"site-packages", "dist-packages"} & set(file.parts)
     return bool(packaged) or any(file.is_relative_to(folder) for folder in _installed())
@@ -124,7 +126,7 @@ def _file(name: str, *, anywhere: bool = False) -> Path | None:
     if origin is None or not origin.endswith(".py"):
         return None
     file = Path(origin).resolve()
-    if not anywhere and name.split(".")[0] != "memkit" and _is_installed(file):
+    if not anywhere and name.split(".")[0] != "memkit" and is_installed(file):
         return None
     return file if file.is_file() else None
 
@@ -153,16 +155,59 @@ def _parse(file: Path) -> ast.Module:
 @functools.cache
 def _module_source(file: Path, mtime: int) -> str:
     tree = _parse(file)
-    tree.body = [node for node in tree.body if not _is_claim(node)]
+    names = _of_memkit(tree)
+    tree.body = [node for node in tree.body if not _is_claim(node, names)]
     return _normalised(tree)
 
 
-def _is_claim(node: ast.stmt) -> bool:
-    """Whether a function is decorated with ``@claim(...)`` or ``@sweep(...)``: the claim's own digest covers it."""
-    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+def callable_digest(function: Any) -> str:
+    """Digest of an intervention or a figure: its source, and what a closure or its defaults hold. 16 hex digits."""
+    parts = [f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', type(function).__qualname__)}"]
+    try:
+        parts.append(inspect.getsource(function))
+    except (OSError, TypeError):
+        parts.append(type(function).__qualname__)
+    held = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    held += [
+        *(getattr(function, "__defaults__", None) or ()),
+        *(getattr(function, "__kwdefaults__", None) or {}).items(),
+    ]
+    for value in held:
+        plain = isinstance(value, (str, int, float, bool, tuple, list, dict, type(None)))
+        parts.append(
+            repr(value) if plain else callable_digest(value) if inspect.isfunction(value) else type(value).__qualname__
+        )
+    return _digest(parts)[:16]
+
+
+_CLAIMING = ("claim", "multiverse", "mutant", "sweep")
+
+
+def _makes_claims(decorator: ast.expr) -> bool:
+    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return getattr(called, "id", getattr(called, "attr", "")) in _CLAIMING
+
+
+def _of_memkit(tree: ast.Module) -> set[str]:
+    """What a module calls memkit's decorators: ``claim``, ``memkit.claim``, or what it imports them as."""
+    names = set()
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "memkit":
+            names |= {alias.asname or alias.name for alias in node.names if alias.name in _CLAIMING}
+        elif isinstance(node, ast.Import):
+            own = [alias.asname or alias.name for alias in node.names if alias.name == "memkit"]
+            names |= {f"{name}.{decorator}" for name in own for decorator in _CLAIMING}
+    return names
+
+
+def _is_claim(node: ast.stmt, names: set[str]) -> bool:
+    """Whether a function is decorated with nothing but memkit's ``@claim(...)`` and its kin, whose digest covers it.
+
+    A test that another decorator changes is code like any other.
+    """
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or not node.decorator_list:
         return False
-    called = [decorator.func for decorator in node.decorator_list if isinstance(decorator, ast.Call)]
-    return any(getattr(f, "id", getattr(f, "attr", "")) in ("claim", "multiverse", "mutant", "sweep") for f in called)
+    return all(isinstance(d, ast.Call) and ast.unparse(d.func) in names for d in node.decorator_list)
 
 
 def _normalised(tree: ast.Module) -> str:

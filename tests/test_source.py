@@ -8,13 +8,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from memkit.errors import MemkitError
-from memkit.source import function_digest, project_modules, source_digest
+from memkit.source import callable_digest, function_digest, project_modules, source_digest
 
 _COUNT = itertools.count(1)
 
@@ -53,16 +54,16 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
         del sys.modules[name]
 
 
-PLAIN = "def scale(x):\n    return 2 * x\n"
+PLAIN = "import memkit\nfrom memkit import claim\n\ndef scale(x):\n    return 2 * x\n"
 
 
 @pytest.mark.parametrize(
     "same",
     [
         '"""A module."""\n' + PLAIN,
-        "def scale(x):\n    '''Twice.'''\n    return 2 * x\n",
+        PLAIN.replace(":\n", ":\n    '''Twice.'''\n"),
         "# why\n" + PLAIN.replace("* x", "* x  # twice"),
-        "def scale( x ):\n\n\n    return (2*\n        x)",
+        PLAIN.replace("( x )", "(x)").replace("2 * x", "(2*\n        x)"),
         PLAIN + "\n@claim('a/b', 's')\ndef test_scale():\n    assert scale(1) == 2\n",
         PLAIN + "\n@memkit.claim('a/b', 's')\nasync def test_scale():\n    '''Also a test.'''\n",
     ],
@@ -73,6 +74,33 @@ def test_what_computes_nothing_does_not_count(project: Project, same: str) -> No
     before = project.digest()
     project.write(main=same)
     assert project.digest() == before
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        PLAIN + "\n@claim('a/b', 's')\n@twice\ndef test_scale():\n    assert scale(1) == 2\n",
+        PLAIN + "\n@registry.claim('a/b')\ndef value():\n    return 1\n",
+        PLAIN.replace("from memkit", "from elsewhere") + "\n@claim('a/b')\ndef value():\n    return 1\n",
+    ],
+    ids=["another decorator", "another object's", "another module's"],
+)
+def test_a_decorator_that_is_not_memkits_hides_nothing(project: Project, other: str) -> None:
+    project.write(main=other)
+    before = project.digest()
+    project.write(main=other.replace("return 1\n", "return 9\n").replace("== 2", "== 9"))
+    assert project.digest() != before
+
+
+def test_an_intervention_counts_with_what_its_closure_holds() -> None:
+    def made(scale: float) -> Any:
+        return lambda model: scale
+
+    def other(scale: float) -> Any:
+        return lambda model: -scale
+
+    assert callable_digest(made(1.0)) == callable_digest(made(1.0))
+    assert len({callable_digest(f) for f in (made(1.0), made(2.0), other(1.0), len)}) == 4
 
 
 @pytest.mark.parametrize("other", [PLAIN.replace("2", "3"), PLAIN + "SCALE = 2\n", PLAIN.replace("scale", "double")])
@@ -202,7 +230,12 @@ def make(project: Project, text: str) -> Callable[..., object]:
     ("text", "same"),
     [
         ("def measure(x):\n    '''Doc.'''\n    return x + 1  # one more\n", True),
-        ("import functools\n@functools.cache\ndef measure(x):\n    return (x +\n            1)\n", True),
+        ("def measure(x):\n    return (x +\n            1)\n", True),
+        (
+            "import memkit as m\n@m.claim('a/b', 's', arms=['a'], contrasts=[])\ndef measure(x):\n    return x + 1\n",
+            True,
+        ),
+        ("import functools\n@functools.cache\ndef measure(x):\n    return x + 1\n", False),
         ("def measure(x):\n    return x + 2\n", False),
         ("def measure(x, y=0):\n    return x + 1\n", False),
         ("def measure(x):\n    return x - 1\n", False),
@@ -210,6 +243,8 @@ def make(project: Project, text: str) -> Callable[..., object]:
 )
 def test_a_function_is_its_syntax_tree(project: Project, text: str, same: bool) -> None:
     plain = function_digest(make(project, "def measure(x):\n    return x + 1\n"))
+    if "@m.claim" in text:
+        text = text.replace("contrasts=[]", "contrasts=[m.Contrast('a', over=0.2, metric='k', bounds=(0, 1))]")
     assert (function_digest(make(project, text)) == plain) is same
 
 

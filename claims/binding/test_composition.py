@@ -23,6 +23,7 @@ from fixtures.binding_composition import (
     UNSEEN_POSITIONAL,
     UNSEEN_SLOTS,
     UNSEEN_TRANSFORMER,
+    share_of_slots_in_use,
 )
 from fixtures.binding_figures import attention_of_answers, values_of_words
 from fixtures.binding_mutants import with_last_writes
@@ -54,6 +55,54 @@ def test_two_stage_prediction(arms, every_command, by_pattern):
 )
 def test_cross_attention_prediction(arms, every_command, by_pattern):
     return {name: accuracies(model, every_command, by_pattern) for name, model in arms.items()}
+
+
+@claim(
+    "binding/predictions-as-ranges",
+    "As it was predicted, a two-stage compiler answers at most 95 % of the published commands, and cross-attention at "
+    "most 85 %.",
+    arms={"two-stage": POSITIONAL, "cross-attention": CROSS_ATTENTION},
+    contrasts=[
+        Contrast("two-stage", over=0.95, metric="accuracy", bounds=(0, 1), direction="lower"),
+        Contrast("cross-attention", over=0.85, metric="accuracy", bounds=(0, 1), direction="lower"),
+    ],
+    expect="refuted",
+    source=f"{FINDINGS}: «expected accuracy 85-95 %», «70-85 %»: the upper ends",
+)
+def test_predictions_as_ranges(arms, every_command):
+    return {name: accuracy(model, every_command) for name, model in arms.items()}
+
+
+@claim(
+    "binding/memory-network-cannot-rebind-or-repeat",
+    "A memory network by argmax fails on rebinding, and executes `do X twice` once: of the published commands it "
+    "answers at most half of either kind.",
+    arms={"argmax": ARGMAX_MEMORY},
+    contrasts=[
+        Contrast("argmax", over=0.5, metric=metric, bounds=(0, 1), direction="lower")
+        for metric in ("L3/rebinding", "L3/twice")
+    ],
+    expect="refuted",
+    source=f"{FINDINGS}: «rebinding fails», «do X twice → executes once»; trained on these commands, as there",
+)
+def test_memory_network_cannot_rebind_or_repeat(arms, every_command, by_pattern):
+    return {name: accuracies(model, every_command, by_pattern) for name, model in arms.items()}
+
+
+@claim(
+    "binding/memory-stays-zero",
+    "After training, a memory network's slots stay at zero: after a forward pass at most half of them hold numbers "
+    "that deviate by more than a hundredth.",
+    arms={"argmax": ARGMAX_MEMORY, "soft": SOFT_MEMORY},
+    contrasts=[
+        Contrast(name, over=0.5, metric="share of slots in use", bounds=(0, 1), direction="lower")
+        for name in ("argmax", "soft")
+    ],
+    expect="refuted",
+    source=f"{FINDINGS}: «X (slot 0): mean=0.0000, std=0.0000», printed after a reset",
+)
+def test_memory_stays_zero(arms, every_command):
+    return {name: share_of_slots_in_use(model, every_command) for name, model in arms.items()}
 
 
 @claim(

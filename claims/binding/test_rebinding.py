@@ -9,7 +9,8 @@ from memkit.tasks.scoring import position_accuracy
 @mutant("writes adding up", arm="overwriting", by=adding_up, seeds=16)
 @claim(
     "binding/rebinding-needs-overwriting",
-    "A variable bound again answers with its present value only if a write replaces what stood there.",
+    "A variable bound again answers with its present value more often if a write replaces what stood there than if it "
+    "adds to it.",
     arms={"overwriting": REBINDING_SLOTS.with_(memory="overwriting"), "additive": REBINDING_SLOTS},
     contrasts=[
         Contrast("overwriting", over="additive", metric="accuracy on the second action", bounds=(0, 1), sesoi=0.1)

@@ -60,18 +60,17 @@ def test_factorised_addressing_generalises(arms, held_out):
 
 @claim(
     "binding/more-slots-make-up-for-factorised-addressing",
-    "Factorised addresses carry over to unseen combinations better than addresses that are linear in three tokens "
-    "where these have eight times as many slots and nearly three times as many parameters.",
+    "With eight times as many slots, and nearly three times as many parameters, addresses and values that are linear "
+    "in three tokens carry over to unseen combinations as well as factorised ones (sesoi: one in four).",
     arms={
         "factorised": FACTORISED_SLOTS.with_(steps=1000),
         "unfactorised": UNFACTORISED_SLOTS.with_(steps=1000, slots=128, tuning="that with 32 slots, not tuned again"),
     },
-    contrasts=[Contrast("factorised", over="unfactorised", metric="accuracy", bounds=(0, 1), sesoi=0.1)],
-    expect="not_supported",
-    source="development seeds: 0.95 against 0.78 with 32 slots, 0.86 with 64, 0.92 with 128. What a prototype took for "
-    "the cause, factorised addressing, is one way of keeping variables apart, and the cheaper one. (The first attempt, "
-    "an equivalence inside ±0.2, was undecided on 32 seeds: +0.08, betting interval from -0.08 to +0.21.)",
-    seeds=16,
+    contrasts=[Contrast("factorised", over="unfactorised", metric="accuracy", bounds=(0, 1), sesoi=0.25)],
+    positive_control=Contrast("factorised", over=0.5, metric="accuracy", bounds=(0, 1)),
+    expect="equivalent",
+    source="development seeds: 0.95 against 0.78 with 32 slots, 0.86 with 64, 0.92 with 128. (Inside ±0.2 it was "
+    "undecided on 32 seeds, +0.08, betting interval from -0.08 to +0.21; so was a second attempt, on 16.)",
 )
 def test_more_slots_make_up_for_factorised_addressing(arms, held_out):
     return {name: accuracy(model, held_out) for name, model in arms.items()}
@@ -94,11 +93,11 @@ def test_rule_given_writes_generalise(arms, held_out):
 
 @claim(
     "binding/transformers-bind-in-a-large-vocabulary",
-    "Trained on two thirds of 96 combinations, a Transformer recalls values in the other third more often "
-    "than by picking a stored one: what it lacks in a small vocabulary is combinations.",
+    "Trained on two thirds of 96 combinations, a Transformer recalls values in the other third more often than by "
+    "picking a stored one.",
     arms={"transformer": LARGE_VOCABULARY_TRANSFORMER},
     contrasts=[Contrast("transformer", over=0.5, metric="accuracy", bounds=(0, 1))],
-    source="a prototype saw 0.25 and took it for a limit of the architecture; its learning rate was",
+    source="a prototype saw 0.25 and took it for a limit of the architecture; with other settings it is none",
 )
 def test_transformers_bind_in_a_large_vocabulary(arms, held_out):
     return {name: accuracy(model, held_out) for name, model in arms.items()}

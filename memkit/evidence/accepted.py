@@ -14,9 +14,12 @@ from memkit.errors import MemkitError
 from memkit.evidence.evidence import ClaimEvidence, Evidence
 from memkit.evidence.gate import gate
 from memkit.evidence.judgement import Verdict
+from memkit.evidence.registration import Lock
 from memkit.training.estimates import recipe_key
 
 SCHEMA = 1
+_FIELDS = {"statement", "source", "nodeid", "digest", "attempt", "expect", "sweep", "cell", "mutant_of", "arms"}
+_FIELDS |= {"means", "cost", "judgement", "revision"}
 
 
 def load_accepted(path: Path) -> dict[str, Any]:
@@ -26,11 +29,32 @@ def load_accepted(path: Path) -> dict[str, Any]:
         MemkitError: the file is damaged.
     """
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))["claims"])
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["schema"] != SCHEMA:
+            raise ValueError(f"schema {data['schema']!r}, not {SCHEMA}")
+        claims = dict(data["claims"])
+        for name, claim in claims.items():
+            if lacking := _FIELDS - set(claim):
+                raise ValueError(f"{name} has no {min(lacking)!r}")
+            Verdict(claim["judgement"]["verdict"])
+            list(claim["judgement"]["findings"])
+        return claims
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise MemkitError(f"{path} is damaged ({error}); restore it from version control") from error
+
+
+def outdated(claims: Mapping[str, Any], lock: Lock) -> dict[str, str]:
+    """Accepted claims that are not what is registered now: id → why."""
+    found = {}
+    for name, claim in claims.items():
+        entry = lock.claims.get(name)
+        if entry is None:
+            found[name] = "is registered no more"
+        elif (entry.digest, entry.attempt) != (claim["digest"], claim["attempt"]):
+            found[name] = "was registered anew since it was accepted"
+    return found
 
 
 def save_accepted(path: Path, claims: Mapping[str, Any]) -> None:
@@ -56,6 +80,7 @@ def accepted_claims(evidence: Evidence) -> dict[str, Any]:
             "nodeid": entry.nodeid,
             "digest": entry.claim.digest,
             "attempt": entry.registration.attempt,
+            "revision": entry.registration.revision,
             "expect": entry.claim.expect,
             "sweep": entry.claim.sweep,
             "cell": dict(entry.claim.cell),
@@ -93,6 +118,8 @@ def _unacceptable(entry: ClaimEvidence) -> str:
     """Why a claim's verdict cannot be accepted, or ""."""
     if entry.registration.status != "registered":
         return f"is {entry.registration.status}"
+    if entry.registration.recoded:
+        return "has other code behind it than was registered; `memkit register` counts a revision"
     if entry.registration.development:
         return "ran on development seeds"
     if entry.judgement.indication is not None:

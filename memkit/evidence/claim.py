@@ -42,6 +42,10 @@ class Arm:
     recipe: Any = None
     intervention: Callable[[Any], Any] | str | None = None
 
+    def __post_init__(self) -> None:
+        if callable(self.intervention) and not hasattr(self.intervention, "__qualname__"):
+            raise MemkitError(f"Arm: the intervention {self.intervention!r} has no name; write a function for it")
+
     def to_json(self) -> dict[str, Any]:
         """The recipe's JSON and the intervention's name."""
         recipe = self.recipe.to_json() if hasattr(self.recipe, "to_json") else self.recipe
@@ -74,6 +78,7 @@ class Claim:
         test: digest of the test function's syntax tree (set by :func:`claim`).
         sweep: the id of the sweep that the claim is a cell of (set by :func:`memkit.sweep`), else "".
         cell: its place in the sweep: factor → value.
+        cells: how many the sweep has, run or not.
         mutant_of: the id of the claim that it breaks (set by :func:`memkit.mutant`), else "".
         figures: functions ``figure(arms, seed)`` that make a :class:`memkit.evidence.figures.Heatmap`, or a list of
             them, of the first seed's trained models; shown beside the verdict, deciding nothing, and not registered.
@@ -94,6 +99,7 @@ class Claim:
     test: str = field(default="", repr=False)
     sweep: str = ""
     cell: Mapping[str, str | int | float] = field(default_factory=dict)
+    cells: int = 0
     mutant_of: str = ""
     figures: tuple[Callable[..., Any], ...] = field(default=(), repr=False, compare=False)
 
@@ -116,8 +122,8 @@ class Claim:
             raise MemkitError(
                 f"{where}: expect={self.expect!r} is not a verdict{nearest(str(self.expect), EXPECTATIONS)}"
             )
-        if not all(callable(figure) for figure in self.figures):
-            raise MemkitError(f"{where}: figures={list(self.figures)!r} must be functions of arms and seed")
+        if not all(callable(figure) and hasattr(figure, "__qualname__") for figure in self.figures):
+            raise MemkitError(f"{where}: figures={list(self.figures)!r} must be named functions of arms and seed")
         sizes = [look.n for look in LOOKS]
         if self.seeds is not None and (not isinstance(self.seeds, int) or self.seeds not in sizes):
             raise MemkitError(f"{where}: seeds={self.seeds!r} must be one of {sizes}, the sizes of the looks")
@@ -195,7 +201,7 @@ class Claim:
     @property
     def digest(self) -> str:
         """What registration fixes: everything but the source's wording and ``headline``; 32 hex digits."""
-        data = {k: v for k, v in self.to_json().items() if k not in ("source", "headline")}
+        data = {k: v for k, v in self.to_json().items() if k not in ("source", "headline", "cells")}
         # What says nothing is left out, so that claims which were registered before there was such a thing keep theirs.
         for name in ("sweep", "cell", "mutant_of"):
             if not data[name]:
@@ -221,6 +227,7 @@ class Claim:
             "test": self.test,
             "sweep": self.sweep,
             "cell": dict(self.cell),
+            "cells": self.cells,
             "mutant_of": self.mutant_of,
         }
 

@@ -28,7 +28,8 @@ Schema 1::
       arms          name → digest of the trained recipe, parameters, steps, diverged (how many seeds did),
                     and, where recorded, cpu_seconds (mean CPU seconds of training a seed), state_size (numbers
                     that a sequence leaves in the model's memory), tuning (how the recipe was chosen)
-      drift         sentences: what changed since the run that was accepted
+      drift         sentences: how verdict and effects changed since the run that was accepted
+      changes       sentences: what else did, the code behind the claim, say, or the cost
       figures       heat maps of the first seed: title, rows, columns, values, span
       cost          CPU seconds: trained (its models, whenever that was), measured; reused: share of the seeds
                     whose measurement came from the store
@@ -75,6 +76,7 @@ class ClaimEvidence:
     arms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     figures: tuple[Heatmap, ...] = ()
     drift: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
     cost: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -116,6 +118,7 @@ class ClaimEvidence:
             "arms": {name: dict(arm) for name, arm in self.arms.items()},
             "figures": [figure.to_json() for figure in self.figures],
             "drift": list(self.drift),
+            "changes": list(self.changes),
             "cost": dict(self.cost),
         }
 
@@ -142,6 +145,7 @@ class ClaimEvidence:
             arms=data["arms"],
             figures=tuple(Heatmap.from_json(figure) for figure in data.get("figures", ())),
             drift=tuple(str(sentence) for sentence in data.get("drift", ())),
+            changes=tuple(str(sentence) for sentence in data.get("changes", ())),
             cost=data["cost"],
         )
 

@@ -10,6 +10,8 @@ from memkit.evidence.claim import Claim
 from memkit.evidence.judgement import Judgement, Verdict
 from memkit.evidence.registration import Registration
 
+NEGLIGIBLE = 0.1
+"""In units of the metric."""
 Mode = Literal["verdict", "drift", "none"]
 Outcome = Literal["passed", "failed", "skipped"]
 
@@ -63,7 +65,7 @@ def gate(
         return Gate("failed" if claim.gates and enabled else "skipped", f"INCOMPLETE: {notes}")
     if claim.expect == "open":
         return Gate("skipped", f"{verdict}; an open question, gates nothing")
-    met = agrees(claim.expect, verdict)
+    met = agrees(claim.expect, verdict) and (not claim.mutant_of or fell(judgement))
     words = f"expected {claim.expect.replace('_', ' ')}, found {verdict}"
     if not claim.gates:
         return Gate("skipped", f"{words}; gates nothing")
@@ -71,9 +73,25 @@ def gate(
         return Gate("skipped", f"{words}; gates nothing (--gate none)")
     if met and drift and mode == "drift":
         return Gate("failed", f"{words}; drift since the accepted run: {'; '.join(drift)}")
+    if claim.mutant_of and not met and verdict is not Verdict.SUPPORTED:
+        words += ", not far enough from it: every t interval reaches effects that would matter"
     if met:
         return Gate("passed", words)
     return Gate("failed", words + (f"; {notes}" if notes else ""))
+
+
+def fell(judgement: Judgement) -> bool:
+    """Whether a mutant fell: a contrast is refuted, equivalent, or its t interval ends below what would matter.
+
+    That is its smallest effect of interest, or ``NEGLIGIBLE`` where none is declared. To be undecided on too few seeds
+    is not to fall.
+    """
+    return any(
+        f.verdict in (Verdict.REFUTED, Verdict.EQUIVALENT)
+        or f.t.high < f.contrast.margin + (f.contrast.sesoi or NEGLIGIBLE)
+        for f in judgement.findings
+        if f.role == "contrast"
+    )
 
 
 def agrees(expect: str, verdict: Verdict) -> bool:

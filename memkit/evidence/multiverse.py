@@ -52,10 +52,15 @@ def multiverse(
             raise MemkitError(
                 f"{where}: the test itself fits the arm {fitted[0]!r}, so no choice can be changed for it"
             )
+        recipes: dict[str, Mapping[str, Any]] = {}
         for cell in grid_cells(over):
             arms = {
                 name: Arm(_varied(where, arm.recipe, vary, cell), arm.intervention) for name, arm in claim.arms.items()
             }
+            key = repr([arm.recipe.to_json() for arm in arms.values()])
+            if key in recipes:
+                raise MemkitError(f"{where}: {dict(cell)} and {dict(recipes[key])} come to the same recipes")
+            recipes[key] = cell
             said = ", ".join(f"{choice.replace('_', ' ')} {value}" for choice, value in cell.items())
             made = replace(
                 claim,
@@ -69,6 +74,7 @@ def multiverse(
                 seeds=seeds or claim.seeds,
                 sweep=f"{claim.id}/{NAME}",
                 cell=cell,
+                cells=len(grid_cells(over)),
                 figures=(),
             )
             add_claim(function, f"{NAME} {slug(cell)}", made)

@@ -7,7 +7,8 @@
 measures the claim once more, with the same test on the same seeds and models, but for what ``by`` does to one arm. A
 claim that is supported all the same would have been supported whatever that arm does. The arm as it was goes along, as
 ``dynamic, intact``, and must beat the broken one in every metric that the claim compares it by: a claim that falls
-though the break changed nothing, or by a crash, shows nothing, and is INCOMPLETE.
+though the break changed nothing, or by a crash, shows nothing, and is INCOMPLETE; one that is merely undecided has not
+fallen (:func:`memkit.evidence.gate.fell`).
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ def mutant(name: str, /, *, arm: str, by: Callable[[Any], Any], seeds: int | Non
 
     if not isinstance(name, str) or not re.search("[a-z0-9]", name.lower()):
         raise MemkitError(f"{where}: give it a name, what is broken in a few words")
-    if not callable(by):
-        raise MemkitError(f"{where}: by={by!r} must be a function of the trained model")
+    if not callable(by) or not hasattr(by, "__qualname__"):
+        raise MemkitError(f"{where}: by={by!r} must be a named function of the trained model")
     return attach
 
 

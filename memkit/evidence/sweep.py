@@ -15,6 +15,7 @@ claim is, and is an open question: it gates nothing. Its p is adjusted by Benjam
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -76,12 +77,12 @@ def sweep(
     for cell in grid_cells(over):
         try:
             said = statement.format(**cell)
-        except (KeyError, IndexError, ValueError) as error:
+        except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
             raise MemkitError(f"{where}: the statement names {error}, which is no factor: {', '.join(over)}") from None
-        own = arms(**cell) if callable(arms) else arms
-        compared = contrasts(**cell) if callable(contrasts) else same
+        own = _of_cell(where, "arms", arms, cell) if callable(arms) else arms
+        compared = _of_cell(where, "contrasts", contrasts, cell) if callable(contrasts) else same
         made = make_claim(f"{id}/{slug(cell)}", said, own, contrasts=compared, **shared)
-        claims.append(replace(made, sweep=id, cell=cell))
+        claims.append(replace(made, sweep=id, cell=cell, cells=len(grid_cells(over))))
     if len({made.id for made in claims}) < len(claims):
         raise MemkitError(f"{where}: two cells have one id; give the factors values that differ in letters or digits")
 
@@ -92,6 +93,14 @@ def sweep(
         return function
 
     return attach
+
+
+def _of_cell(where: str, option: str, made: Callable[..., Any], cell: Mapping[str, Any]) -> Any:
+    try:
+        inspect.signature(made).bind(**cell)
+    except TypeError as error:
+        raise MemkitError(f"{where}: {option}= must be a function of {', '.join(cell)}: {error}") from None
+    return made(**cell)
 
 
 def is_sweep(function: Any) -> bool:

@@ -30,6 +30,7 @@ import pytest
 
 from memkit.errors import MemkitError
 from memkit.evidence.claim import claim_of
+from memkit.evidence.derived import marked_as_its_source
 from memkit.evidence.sweep import is_sweep
 from memkit.pytest_plugin import collection, measuring
 from memkit.pytest_plugin.board import Board
@@ -54,11 +55,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--headline", action="store_true", help="only the claims that are marked headline=True")
     group.addoption(
         "--sweeps",
-        nargs="?",
+        dest="sweeps",
+        action="store_const",
         const="only",
-        choices=("none", "only", "all"),
         default="none",
-        help="the cells of sweeps: none (default), nothing else (--sweeps), or all claims",
+        help="only the cells of sweeps, which are left out otherwise",
+    )
+    group.addoption(
+        "--with-sweeps", dest="sweeps", action="store_const", const="all", help="all claims, and the cells of sweeps"
     )
     group.addoption(
         "--development",
@@ -157,7 +161,13 @@ def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> list[py
     """A claim that pytest would not collect must not vanish without a word; a sweep's cells stand for the sweep."""
     if is_sweep(obj):
         return []
+    marked_as_its_source(obj)
     claim = claim_of(obj)
+    if claim is not None and getattr(obj, "__name__", name) != name:
+        raise MemkitError(
+            f"claim {claim.id!r}: a decorator below it hides {name}() behind {getattr(obj, '__name__', '')}(); make it "
+            "with functools.wraps"
+        )
     if claim is not None and not collector.funcnamefilter(name):
         raise MemkitError(f"claim {claim.id!r}: pytest collects no function called {name}(); call it test_{name}()")
     return None

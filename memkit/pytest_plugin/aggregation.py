@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from memkit.errors import MemkitError
 from memkit.evidence.accepted import load_accepted
 from memkit.evidence.evidence import ClaimEvidence, Evidence
 from memkit.evidence.files import check_writable, write_all
@@ -114,6 +115,16 @@ class Aggregator:
         with self.settings.refusing():
             check_writable(Path(self.settings.evidence))
             self.accepted = load_accepted(self.config.rootpath / "reports" / "accepted.json")
+            if self.settings.gate == "drift" and not self.accepted:
+                raise MemkitError(
+                    "--gate drift: there is no reports/accepted.json; `memkit accept` keeps a run's verdicts"
+                )
+        if self.settings.gate == "drift":
+            digests = {name: claim["digest"] for name, claim in self.accepted.items()}
+            new = [p.claim.id for p in plan.claims if digests.get(p.claim.id) != p.claim.digest]
+            if new:
+                more = f" and {len(new) - 1} more" if len(new) > 1 else ""
+                self.problems.append(f"drift: {new[0]}{more} had no accepted verdict to be held against")
         self.plan = plan
         self.adaptive &= plan.ordered
         for planned in plan.claims:

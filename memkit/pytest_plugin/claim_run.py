@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
-from memkit.evidence.drift import difference
+from memkit.evidence.drift import Difference, difference
 from memkit.evidence.evidence import ClaimEvidence
 from memkit.evidence.gate import Gate, Mode, gate
 from memkit.evidence.judgement import Judgement, Verdict
@@ -81,12 +81,13 @@ class ClaimRun:
             failures |= self.skipped
         observations = tuple(o for o in self.observations if o.seed not in failures)
         judgement = judge(claim, observations, planned=planned.planned, development=registration.development)
-        drift = self._drift(accepted, judgement)
-        result = gate(claim, judgement, registration=registration, failures=failures, mode=mode, drift=drift)
-        if self.skipped_whole:
-            result = Gate("skipped", f"INCOMPLETE: {next(iter(self.skipped.values()))}")
         seeds = [seed for seed in planned.planned if seed in self.measurements and seed not in failures]
         used = [self.measurements[seed] for seed in seeds]
+        arms = _arms(used)
+        since = self._since(accepted, judgement, arms)
+        result = gate(claim, judgement, registration=registration, failures=failures, mode=mode, drift=since.drift)
+        if self.skipped_whole:
+            result = Gate("skipped", f"INCOMPLETE: {next(iter(self.skipped.values()))}")
         return ClaimEvidence(
             claim=claim,
             nodeid=planned.nodeid,
@@ -96,20 +97,20 @@ class ClaimRun:
             judgement=judgement,
             gate=result,
             failures=failures,
-            arms=_arms(used),
-            drift=drift,
+            arms=arms,
+            drift=since.drift,
+            changes=since.others,
             figures=next((m.figures for m in used if m.figures), ()),
             cost=_cost(used),
         )
 
-    def _drift(self, accepted: Mapping[str, Any] | None, judgement: Judgement) -> tuple[str, ...]:
-        """What changed since the claim was accepted; of a claim that was edited since, everything may have."""
+    def _since(self, accepted: Mapping[str, Any] | None, judgement: Judgement, arms: Mapping[str, Any]) -> Difference:
+        """What changed since it was accepted; nothing is told of a claim that was edited since, or is not decided."""
         claim = self.planned.claim
         decided = judgement.indication is None and not judgement.missing and judgement.verdict is not Verdict.INCOMPLETE
         if accepted is None or accepted.get("digest") != claim.digest or not decided:
-            return ()
-        now = {"judgement": judgement.to_json(), "arms": {}, "digest": claim.digest}
-        return difference(claim.id, {**accepted, "arms": {}}, now).drift
+            return Difference(claim.id)
+        return difference(claim.id, accepted, {"judgement": judgement.to_json(), "arms": arms, "digest": claim.digest})
 
 
 def _arms(measurements: Sequence[Measurement]) -> dict[str, dict[str, Any]]:

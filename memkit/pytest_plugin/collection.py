@@ -50,6 +50,7 @@ def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
     settings = config.stash[SETTINGS]
     only = settings.sweeps == "only"
     owners: dict[str, str] = {}
+    sweeps: dict[str, str] = {}
     others: list[pytest.Item] = []
     ours: list[tuple[int, int, pytest.Item]] = []
     dropped: list[pytest.Item] = []
@@ -64,6 +65,8 @@ def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
         base = base_nodeid(item.nodeid)
         if owners.setdefault(claim.id, base) != base:
             raise MemkitError(f"two claims have the id {claim.id!r}: {owners[claim.id]} and {base}; rename one of them")
+        if claim.sweep and sweeps.setdefault(claim.sweep, base.partition("__")[0]) != base.partition("__")[0]:
+            raise MemkitError(f"two sweeps have the id {claim.sweep!r}; rename one of them")
         extra = set(item.callspec.params) - {"seed"}  # type: ignore[attr-defined]
         if extra:
             raise MemkitError(
@@ -73,6 +76,8 @@ def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
             dropped.append(item)
             continue
         ours.append((_look(planned_seeds(config, claim).index(seed)), position, item))
+    if dropped and not ours and not others and not settings.headline and settings.sweeps == "none":
+        raise MemkitError("these are cells of sweeps, which run with --sweeps")
     if dropped:
         config.hook.pytest_deselected(items=dropped)
     if ours and not config.option.collectonly:

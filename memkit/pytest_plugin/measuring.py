@@ -20,7 +20,7 @@ from memkit.evidence.observation import Observation, observe
 from memkit.pytest_plugin.board import Board
 from memkit.pytest_plugin.seeds import planned_seeds
 from memkit.pytest_plugin.settings import SETTINGS, Settings
-from memkit.source import source_digest
+from memkit.source import callable_digest, is_installed, source_digest
 from memkit.training.cohorts import obtain
 from memkit.training.measurements import load_measurement, measurement_key, save_measurement
 from memkit.training.store import Store
@@ -98,7 +98,7 @@ def cell(request: pytest.FixtureRequest) -> Mapping[str, Any]:
     claim = claim_of(request.function)
     if claim is None or not claim.sweep:
         raise pytest.UsageError(f"{request.node.nodeid}: `cell` is for tests under @sweep")
-    return claim.cell
+    return dict(claim.cell)
 
 
 @pytest.fixture
@@ -133,7 +133,12 @@ def arms(request: pytest.FixtureRequest, seed: int, trained: Mapping[str, Any]) 
         for name, run in trained.items():
             arm = claim.arms[name]
             model = restore(arm.recipe, seed, run.state, device=settings.device)
-            models[name] = arm.intervention(model) if callable(arm.intervention) else model
+            models[name] = model
+            if callable(arm.intervention):
+                models[name] = arm.intervention(model)
+                if models[name] is None:
+                    said = f"the intervention {arm.intervention.__qualname__}() of the arm {name!r} returned None"
+                    pytest.fail(f"claim {claim.id!r}: {said}; return the model", pytrace=False)
         yield models
 
 
@@ -153,10 +158,10 @@ def call(item: pytest.Function) -> bool | None:
     refusal, figures = "", tuple[Heatmap, ...]()
     try:
         observations = observe(claim, seed, returned, diverged=diverged)
-        if claim.figures and seed == planned_seeds(item.config, claim)[0]:
-            figures = drawn(claim.figures, f"claim {claim.id!r}", arms=item.funcargs.get("arms", {}), seed=seed)
     except MemkitError as error:
         refusal = str(error)
+    if claim.figures and not refusal and seed == planned_seeds(item.config, claim)[0]:
+        figures = _figures(item, claim, seed)
     if refusal:  # outside of the except block, or pytest prints both exceptions
         pytest.fail(refusal, pytrace=False)
     measurement = Measurement(
@@ -178,6 +183,16 @@ def call(item: pytest.Function) -> bool | None:
     item.stash[_MEASURED] = (key_of(item, claim), measurement)
     item.user_properties.append(measurement.to_property())
     return True
+
+
+def _figures(item: Any, claim: Claim, seed: int) -> tuple[Heatmap, ...]:
+    """What the claim shows beside its verdict: one that cannot be drawn is told of, and decides nothing either."""
+    try:
+        return drawn(claim.figures, f"claim {claim.id!r}", arms=item.funcargs.get("arms", {}), seed=seed)
+    except Exception as error:
+        text = str(error) if isinstance(error, MemkitError) else f"claim {claim.id!r}: a figure raised {error!r}"
+        warnings.warn(text, MemkitWarning, stacklevel=2)
+        return ()
 
 
 def keep(item: pytest.Item) -> None:
@@ -296,8 +311,9 @@ def code_of(item: Any, claim: Claim) -> str:
 def _source_of(item: Any, claim: Claim) -> str:
     """The digest of every module that a test's fixtures, interventions and figures are made of."""
     functions = {definition.func for group in item._fixtureinfo.name2fixturedefs.values() for definition in group}
-    functions |= {arm.intervention for arm in claim.arms.values() if callable(arm.intervention)}
-    functions |= set(claim.figures)
+    functions = {function for function in functions if not is_installed(function.__code__.co_filename)}
+    given = [arm.intervention for arm in claim.arms.values() if callable(arm.intervention)] + list(claim.figures)
+    functions |= set(given)
     modules = {function.__module__ for function in functions} | {item.function.__module__}
     files = {function.__code__.co_filename for function in functions if hasattr(function, "__code__")}
     # A fixture may be asked for while the test runs, so every conftest on the way counts. Several of them share one
@@ -306,7 +322,7 @@ def _source_of(item: Any, claim: Claim) -> str:
         file = getattr(plugin, "__file__", None)
         if file and Path(file).name == "conftest.py" and Path(file).parent in item.path.parents:
             files.add(file)
-    return _source(item.config, tuple(sorted(modules)), tuple(sorted(files)))
+    return _source(item.config, tuple(sorted(modules)), tuple(sorted(files))) + "".join(map(callable_digest, given))
 
 
 def _source(config: pytest.Config, modules: tuple[str, ...], files: tuple[str, ...]) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from memkit.evidence import EXPECTATIONS, Arm, Claim, Contrast, Judgement, Registration, Verdict, gate
+from memkit.evidence.gate import fell
+from tests.evidence.entries import entry
 
 OVER = Contrast("a", over="b", metric="accuracy", bounds=(0, 1), sesoi=0.2)
 REGISTERED = Registration(status="registered", attempt=1, first_seed=10_000)
@@ -142,3 +144,18 @@ def test_a_gate_on_drift_fails_for_it_and_no_other_gate_does() -> None:
     assert "drift since the accepted run: a over b was +0.8, is +0.2" in found["drift"][1]
     assert outcome(make(), judged(Verdict.SUPPORTED), mode="drift")[0] == "passed"
     assert outcome(make("open"), judged(Verdict.SUPPORTED), mode="drift", drift=("x",))[0] == "skipped"
+
+
+def test_a_mutant_that_is_merely_undecided_has_not_fallen() -> None:
+    """What is left of its effect, 0.4 with any number of seeds, would matter; 0.02 would not."""
+    assert fell(entry(a=0.12, b=0.1).judgement)
+    assert fell(entry(a=0.0, b=0.9).judgement)
+    still = entry(a=0.5, b=0.1)
+    assert still.verdict is Verdict.INCONCLUSIVE
+    assert not fell(still.judgement)
+    mutant = replace(still.claim, expect="not_supported", mutant_of="study/other")
+    found = gate(mutant, still.judgement, registration=REGISTERED, failures={})
+    assert (found.outcome, "not far enough" in found.reason) == ("failed", True)
+    assert (
+        gate(replace(mutant, mutant_of=""), still.judgement, registration=REGISTERED, failures={}).outcome == "passed"
+    )

@@ -75,7 +75,7 @@ def test_the_claim_itself_is_left_as_it_was() -> None:
     ("options", "changes", "message"),
     [
         ({"arm": "c"}, {}, "has no arm 'c'"),
-        ({"by": "off"}, {}, "must be a function of the trained model"),
+        ({"by": "off"}, {}, "must be a named function of the trained model"),
         ({}, {"expect": "refuted"}, "mutants are of claims that stand"),
         ({}, {"arms": ("a", "b")}, "the test itself fits the arm 'a'"),
         ({"arm": "c"}, {"arms": {"a": RECIPE, "b": RECIPE, "c": RECIPE}}, "no contrast compares the arm 'c'"),

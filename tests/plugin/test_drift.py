@@ -17,7 +17,10 @@ def accepted(pytester: pytest.Pytester) -> pytest.Pytester:
     pytester.makepyfile(test_lab=HEAD + "    from model import SCORE\n" + canned("one", "SCORE - seed % 3 / 100"))
     pytester.makepyfile(model="SCORE = 0.95")
     register_claims(pytester)
-    assert pytester.runpytest_subprocess("--gate", "drift").ret == 0
+    refused = pytester.runpytest_subprocess("--gate", "drift")
+    assert refused.ret == 4
+    refused.stderr.fnmatch_lines(["*there is no reports/accepted.json; `memkit accept` keeps a run's verdicts*"])
+    assert pytester.runpytest_subprocess().ret == 0
     assert pytester.run(sys.executable, "-m", "memkit.cli", "accept").ret == 0
     assert pytester.runpytest_subprocess("--gate", "drift").ret == 0
     assert evidence(pytester)["lab/one"]["drift"] == []
@@ -47,5 +50,7 @@ def test_an_effect_outside_its_interval_is_told_and_gates_where_asked(
 def test_a_claim_that_was_edited_since_is_held_against_nothing(accepted: pytest.Pytester) -> None:
     accepted.makepyfile(test_lab=HEAD + canned("one", WEAKER))
     register_claims(accepted)
-    assert accepted.runpytest_subprocess("--gate", "drift").ret == 0
+    result = accepted.runpytest_subprocess("--gate", "drift")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["drift: lab/one had no accepted verdict to be held against"])
     assert evidence(accepted)["lab/one"]["drift"] == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.plugin.lab import HEAD, evidence, register_suite
+from tests.plugin.lab import HEAD, evidence, register_claims, register_suite
 
 SUITE = """
     from memkit.evidence.figures import Heatmap
@@ -47,11 +47,10 @@ def test_a_figure_is_not_registered(pytester: pytest.Pytester) -> None:
     assert evidence(pytester)["lab/one"]["registration"]["status"] == "registered"
 
 
-def test_a_figure_that_is_none_fails_its_seed(pytester: pytest.Pytester) -> None:
-    pytester.makepyfile(
-        test_lab=HEAD
-        + SUITE.replace("return Heatmap(", "return list(").replace(', ("row",), ("<column>",), ((0.75,),))', ")")
-    )
+def test_a_figure_that_cannot_be_drawn_is_told_of_and_decides_nothing(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_lab=HEAD + SUITE.replace("return Heatmap(", "raise ValueError("))
+    register_claims(pytester)
     result = pytester.runpytest_subprocess()
-    assert result.ret == 1
-    result.stdout.fnmatch_lines(["*the figure shown() made a str, not a Heatmap*"])
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*a figure raised ValueError*"])
+    assert evidence(pytester)["lab/one"]["figures"] == []

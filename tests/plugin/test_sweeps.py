@@ -51,7 +51,7 @@ def test_a_sweep_runs_by_itself(suite: pytest.Pytester, workers: str) -> None:
 
 
 def test_all_means_claims_and_sweeps_and_a_cell_can_be_picked(suite: pytest.Pytester) -> None:
-    assert suite.runpytest_subprocess("--sweeps=all").ret == 0
+    assert suite.runpytest_subprocess("--with-sweeps").ret == 0
     assert len(evidence(suite)) == 5
     ran(suite.path)
     cell = "test_lab.py::test_grid__level_1_kind_good"

@@ -259,6 +259,8 @@ def _record(entry: ClaimEvidence, p: Adjusted) -> Facts:
         ("Digest of the claim", entry.claim.digest),
         ("p of the claim", _both(p)),
     ]
+    if entry.drift or entry.changes:
+        facts.append(("Since the accepted run", "; ".join((*entry.drift, *entry.changes))))
     labels = {"trained": "Training", "measured": "Measuring", "reused": "Observations reused"}
     for name, value in entry.cost.items():
         shown = words.percent(value) if name == "reused" else f"{words.duration(value)} of CPU time"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -125,6 +126,4 @@ def _named_rows(grid: Grid) -> list[tuple[str, tuple[GridCell | None, ...]]]:
 
 
 def _escaped(text: str) -> str:
-    for character in "\\|*_`<":
-        text = text.replace(character, "\\" + character)
-    return text
+    return re.sub(r"([\\|*_`\[\]])", r"\\\1", text.replace("&", "&amp;").replace("<", "&lt;"))

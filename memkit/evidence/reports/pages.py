@@ -34,6 +34,8 @@ def rewrite(page: str, accepted: Mapping[str, Accepted]) -> str:
     for one, following in zip(opened[::2], opened[1::2] + [""] * (len(opened) % 2), strict=True):
         if one == "end" or following != "end":
             raise MemkitError(f"the block «{one}» has no end; close it with <!-- memkit: end -->")
+    if len(_BLOCK.findall(page)) != len(opened) // 2:
+        raise MemkitError("a mark of a block and its end stand on one line; put each on a line of its own")
     told: set[str] = set()
     studies: set[str] = set()
 
@@ -77,7 +79,8 @@ def _summary(study: str, claims: Mapping[str, Accepted]) -> str:
     ]
     if mutants:
         broken = len({claim["mutant_of"] for claim in mutants})
-        lines += ["", f"{broken} of the claims have mutants, {len(mutants)} in all: arms broken on purpose. Each fell."]
+        said = f"{broken} of the claims have mutants, {len(mutants)} in all: with an arm broken on purpose. All fell."
+        lines += ["", said]
     for sweep in dict.fromkeys(claim["sweep"] for claim in claims.values() if claim["sweep"]):
         lines += ["", *_sweep(sweep, [claim for claim in claims.values() if claim["sweep"] == sweep])]
     return "\n".join(lines)
@@ -85,26 +88,30 @@ def _summary(study: str, claims: Mapping[str, Accepted]) -> str:
 
 def _claims(claims: Mapping[str, Accepted]) -> str:
     """Two tables: what the sources said beside what was found, and what the arms are."""
-    found = [["Claim", "Source", "Here", "Effect, t interval, betting", "Verdict"], ["---"] * 5]
-    arms = [["Claim", "Arm", "Parameters", "State", "Steps", "CPU s a seed", "Tuning"], ["---"] * 7]
+    found = [["Claim", "Source", "Here", "Effect, t interval, betting interval", "Verdict"], ["---"] * 5]
+    arms = [["Arm", "of claim", "Parameters", "State", "Steps", "CPU s a seed", "Tuning"], ["---"] * 7]
+    listed: set[str] = set()
     for name, claim in claims.items():
         judgement = claim["judgement"]
-        verdict = Verdict(judgement["verdict"])
         attempt = f", attempt {claim['attempt']}" if claim["attempt"] > 1 else ""
+        attempt += f", code revised {claim['revision']} ×" if claim["revision"] else ""
         found.append(
             [
                 f"{_text(claim['statement'])}<br>`{name}`",
                 _text(claim["source"]) or "none given",
                 _measured(claim["means"], judgement["findings"]),
                 "<br>".join(_effect(f) for f in judgement["findings"] if f["role"] == "contrast"),
-                f"{words.MARKS[verdict]} {verdict.value}<br>{_expected(claim)}n = {judgement['n']}{attempt}",
+                f"{_verdict(judgement)}<br>{_expected(claim)}n = {judgement['n']}{attempt}",
             ]
         )
-        for number, (arm, facts) in enumerate(claim["arms"].items()):
+        for arm, facts in claim["arms"].items():
+            if facts["recipe"] in listed:  # an intervention on it, or the arm of another claim
+                continue
+            listed.add(facts["recipe"])
             arms.append(
                 [
-                    f"`{name.split('/', 1)[1]}`" if number == 0 else "",
                     _text(arm),
+                    f"`{name.split('/', 1)[1]}`",
                     *(_count(facts.get(key)) for key in ("parameters", "state_size", "steps")),
                     f"{facts['cpu_seconds']:.2g}" if facts.get("cpu_seconds") else "",
                     _text(facts.get("tuning", "")),
@@ -121,14 +128,24 @@ def _expected(claim: Accepted) -> str:
     return "" if expected == claim["judgement"]["verdict"].lower() else f"expected {expected}, "
 
 
+def _verdict(judgement: Mapping[str, Any]) -> str:
+    """With what it rests on, where that is less than both intervals, or relative to what would matter."""
+    verdict = Verdict(judgement["verdict"])
+    own = [finding for finding in judgement["findings"] if finding["role"] == "contrast"]
+    said = ["normal theory: t alone decides"] if any(f["assume"] == "normal" for f in own) else []
+    sizes = sorted({f["sesoi"] for f in own if f["sesoi"]})
+    said += ["inside " + " and ".join(f"±{size:g}" for size in sizes)] if verdict is Verdict.EQUIVALENT else []
+    return f"{words.MARKS[verdict]} {verdict.value}" + (f" ({'; '.join(said)})" if said else "")
+
+
 def _measured(means: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> str:
-    """Each arm's mean on what is compared; several metrics are named."""
+    """Each arm's mean on what is compared."""
     metrics = list(dict.fromkeys(metric for row in means.values() for metric in row))
     compared = [metric for metric in metrics if len(metrics) == 1 or any(f["metric"] == metric for f in findings)]
     lines = []
     for metric in compared:
         values = [f"{_text(arm)} {_number(row[metric][0])}" for arm, row in means.items() if metric in row]
-        lines.append((f"{_text(metric)}: " if len(compared) > 1 else "") + ", ".join(values))
+        lines.append(f"{_text(metric)}: {', '.join(values)}")
     return "<br>".join(lines)
 
 
@@ -136,7 +153,10 @@ def _effect(finding: Mapping[str, Any]) -> str:
     intervals = {i["method"]: f"[{_signed(i['low'])}, {_signed(i['high'])}]" for i in finding["intervals"]}
     betting = intervals.get("betting", "no bounds")
     t = next((text for method, text in intervals.items() if method != "betting"), "")
-    return f"{_text(finding['contrast'])}: {_signed(finding['estimate'])}, {t}, {betting}"
+    label = finding["contrast"]
+    if finding["direction"] == "lower":  # positive where the treatment is lower, as it should be
+        label = label.replace(" over ", " below ", 1)
+    return f"{_text(label)}: {_signed(finding['estimate'])}, {t}, {betting}"
 
 
 def _sweep(sweep: str, claims: Sequence[Accepted]) -> list[str]:
@@ -162,8 +182,8 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 def _text(text: str) -> str:
     """As it is, in a cell of a table."""
-    plain = " ".join(text.split())
-    return plain.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("*", "\\*").replace("_", "\\_")
+    plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
+    return re.sub(r"([\\|*_\[\]])", r"\\\1", plain)
 
 
 def _number(value: float | None) -> str:
