@@ -19,7 +19,7 @@ from memkit.training.estimates import recipe_key
 
 SCHEMA = 1
 _FIELDS = {"statement", "source", "nodeid", "digest", "attempt", "expect", "sweep", "cell", "mutant_of", "arms"}
-_FIELDS |= {"means", "cost", "judgement", "revision"}
+_FIELDS |= {"means", "cost", "judgement"}
 
 
 def load_accepted(path: Path) -> dict[str, Any]:

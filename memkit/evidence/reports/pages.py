@@ -94,7 +94,7 @@ def _claims(claims: Mapping[str, Accepted]) -> str:
     for name, claim in claims.items():
         judgement = claim["judgement"]
         attempt = f", attempt {claim['attempt']}" if claim["attempt"] > 1 else ""
-        attempt += f", code revised {claim['revision']} ×" if claim["revision"] else ""
+        attempt += f", code revised {claim['revision']} ×" if claim.get("revision") else ""
         found.append(
             [
                 f"{_text(claim['statement'])}<br>`{name}`",
