@@ -15,11 +15,12 @@ from memkit.evidence.evidence import ClaimEvidence, Evidence
 from memkit.evidence.gate import gate
 from memkit.evidence.judgement import Verdict
 from memkit.evidence.registration import Lock
+from memkit.evidence.reports import words
 from memkit.training.estimates import recipe_key
 
 SCHEMA = 1
 _FIELDS = {"statement", "source", "nodeid", "digest", "attempt", "expect", "sweep", "cell", "mutant_of", "arms"}
-_FIELDS |= {"means", "cost", "judgement"}
+_FIELDS |= {"means", "cost", "judgement", "weakest"}
 
 
 def load_accepted(path: Path) -> dict[str, Any]:
@@ -90,12 +91,19 @@ def accepted_claims(evidence: Evidence) -> dict[str, Any]:
             },
             "means": _means(entry),
             "cost": dict(entry.cost),
+            "weakest": _weakest(entry),
             "judgement": entry.judgement.to_json(),
             "created": evidence.created,
             "commit": evidence.provenance.get("commit"),
         }
         for entry in evidence.claims
     }
+
+
+def _weakest(entry: ClaimEvidence) -> str:
+    """The contrast on which the claim stands or falls."""
+    finding = words.weakest(words.own_findings(entry))
+    return "" if finding is None else finding.contrast.label
 
 
 def _means(entry: ClaimEvidence) -> dict[str, dict[str, list[float | None]]]:

@@ -72,7 +72,7 @@ def test_two_files_are_compared_claim_by_claim(tmp_path: Path, capsys: pytest.Ca
     assert "1 claims in both; the verdict or an effect of 1 of them changed" in said
     fields = dict.fromkeys(("statement", "source", "nodeid", "expect", "sweep", "mutant_of"), "")
     fields |= {"attempt": 1, "revision": 0, "cell": {}, "means": {}, "cost": {}}
-    save_accepted(tmp_path / "accepted.json", {"study/one": {**fields, **OLD}})
+    save_accepted(tmp_path / "accepted.json", {"study/one": {**fields, "weakest": "", **OLD}})
     assert compare(tmp_path / "accepted.json", before)[0][0].drift == ()
     with pytest.raises(MemkitError, match="does not exist"):
         compare(tmp_path / "none.json", before)

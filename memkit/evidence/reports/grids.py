@@ -70,8 +70,7 @@ def grids(claims: Sequence[ClaimEvidence]) -> list[Grid]:
             for row in rows
         )
         first = family[0].claim.contrasts
-        alike = len({entry.claim.contrasts[0].label for entry in family}) == 1
-        label = first[0].label if alike else f"each over {first[0].over}"
+        label = words.one_label(entry.claim.contrasts[0].label for entry in family)
         label += f" (the weakest of {len(first)})" if len(first) > 1 else ""
         made.append(Grid(sweep=sweep, contrast=label, metric=first[0].metric, rows=rows, columns=columns, cells=cells))
     return made

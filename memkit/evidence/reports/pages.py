@@ -165,7 +165,8 @@ def _sweep(sweep: str, claims: Sequence[Accepted]) -> list[str]:
     for claim in claims:
         *others, last = claim["cell"].items()
         judgement = claim["judgement"]
-        weakest = min((f for f in judgement["findings"] if f["role"] == "contrast"), key=lambda f: f["estimate"] or 0.0)
+        own = [f for f in judgement["findings"] if f["role"] == "contrast"]
+        (weakest, *_) = [f for f in own if f["contrast"] == claim["weakest"]] or own
         mark = words.MARKS[Verdict(judgement["verdict"])]
         row = ", ".join(words.setting(*factor) for factor in others)
         places[row, words.setting(*last)] = f"{mark} {_signed(weakest['estimate'])}"
@@ -173,7 +174,10 @@ def _sweep(sweep: str, claims: Sequence[Accepted]) -> list[str]:
     columns = list(dict.fromkeys(column for _, column in places))
     table = [[f"`{sweep}`", *map(_text, columns)], ["---", *["---:"] * len(columns)]]
     table += [[_text(row), *(places.get((row, column), "–") for column in columns)] for row in rows]
-    return [_table(table)]
+    compared = [f for f in claims[0]["judgement"]["findings"] if f["role"] == "contrast"]
+    said = words.one_label(claim["judgement"]["findings"][0]["contrast"] for claim in claims)
+    said += f", {compared[0]['metric']}" + (f", the weakest of {len(compared)} contrasts" if len(compared) > 1 else "")
+    return [f"Sweep: {_text(said)}.", "", _table(table)]
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

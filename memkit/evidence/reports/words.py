@@ -96,6 +96,15 @@ def ranges(numbers: Iterable[int]) -> str:
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
 
 
+def one_label(labels: Iterable[str]) -> str:
+    """What the cells of a sweep compare, ``slots over lstm``, where they differ: ``each over lstm``."""
+    found = list(dict.fromkeys(labels))
+    controls = {label.partition(" over ")[2] for label in found}
+    if len(found) == 1:
+        return found[0]
+    return f"each over {controls.pop()}" if len(controls) == 1 else "each over its control"
+
+
 def setting(factor: str, value: object) -> str:
     """``level 3``; a text speaks for itself. On one line, without control characters."""
     said = value if isinstance(value, str) else f"{factor.replace('_', ' ')} {value}"
