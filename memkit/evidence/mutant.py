@@ -79,7 +79,6 @@ def _broken(claim: Claim, name: str, arm: str, by: Callable[[Any], Any], where: 
         arms=arms,
         source=f"mutant of {claim.id}: false, if the claim stands for the reason that it gives",
         expect="not_supported",
-        headline=False,
         requires=(*claim.requires, *dict.fromkeys(changed)),
         gate=True,
         mutant_of=claim.id,

@@ -45,7 +45,7 @@ def test_the_broken_arm_and_the_intact_one() -> None:
     made = claim_of(module()["test_it__mutant_memory_off"])
     assert made is not None
     assert made.id == "study/name/mutant-memory-off"
-    assert (made.mutant_of, made.expect, made.headline, made.gates) == ("study/name", "not_supported", False, True)
+    assert (made.mutant_of, made.expect, made.headline, made.gates) == ("study/name", "not_supported", True, True)
     assert list(made.arms) == ["a", "b", "a, intact"]
     assert made.arms["a, intact"].intervention is away
     broken = made.arms["a"].intervention

@@ -159,7 +159,7 @@ def terminal_table(
         colour: add ANSI colours; the text says all that they say.
         ascii: print nothing beyond ASCII, for terminals that cannot.
     """
-    rows = [verdict_row(entry) for entry in claims if not entry.claim.sweep]
+    rows = [verdict_row(entry) for entry in words.in_tables(claims)]
     width = max(width, _LEAST_WIDTH)
     sweeps = _sweeps(claims, width)
     if ascii:
@@ -170,7 +170,7 @@ def terminal_table(
     lines: list[_Line] = [table.heading()]
     for row in rows:
         lines += table.claim(row)
-    lines += [*table.footer(), *sweeps]
+    lines += [*table.footer(words.fallen(claims)), *sweeps]
     return [line.render(width, colour=colour, ascii=ascii) for line in lines]
 
 
@@ -287,7 +287,7 @@ class _Table:
             )
         ]
 
-    def footer(self) -> list[_Line]:
+    def footer(self, more: str) -> list[_Line]:
         sizes = sorted({row.used for row in self.rows if row.used > 1})
         if not sizes:
             return []
@@ -295,7 +295,7 @@ class _Table:
         said = f"Seeds that collapse, and of which none was seen, may still be as many as {rates}."
         if any(row.saved for row in self.rows):
             said = f"Seeds: used/at most; no claim takes more than decide it. {said}"
-        return self._wrapped(said, 0)
+        return self._wrapped(f"{said} {more}", 0)
 
 
 def _plain(text: str) -> str:
@@ -312,7 +312,7 @@ def _seeds(n: int) -> str:
 
 def markdown_table(evidence: Evidence) -> str:
     """The gate's result and the verdicts as GitHub Markdown, for ``$GITHUB_STEP_SUMMARY``."""
-    rows = [verdict_row(entry) for entry in evidence.claims if not entry.claim.sweep]
+    rows = [verdict_row(entry) for entry in words.in_tables(evidence.claims)]
     sweeps = [text for grid in grids(evidence.claims) for text in ("", grid_markdown(grid))]
     sweeps += ["", _markdown(LEGEND)] if sweeps else []
     lines = [f"**{_markdown(gate_sentence(evidence.claims))}**", ""]
@@ -355,6 +355,8 @@ def markdown_table(evidence: Evidence) -> str:
                     ]
                 )
             )
+    if said := words.fallen(evidence.claims):
+        lines += ["", said]
     failed = [row for row in rows if row.outcome == "failed"]
     if failed:
         lines += ["", *(f"- {_markdown(row.claim)}: {_markdown(row.reason)}" for row in failed)]

@@ -96,6 +96,19 @@ def ranges(numbers: Iterable[int]) -> str:
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
 
 
+def in_tables(claims: Iterable[ClaimEvidence]) -> list[ClaimEvidence]:
+    """The claims that have a row: neither cells of sweeps, which have a table of their own, nor mutants that fell."""
+    return [e for e in claims if not e.claim.sweep and not (e.claim.mutant_of and e.gate.outcome == "passed")]
+
+
+def fallen(claims: Iterable[ClaimEvidence]) -> str:
+    """``3 mutants, claims with an arm broken on purpose, fell as they must.``; "" where there were none."""
+    count = sum(bool(entry.claim.mutant_of) and entry.gate.outcome == "passed" for entry in claims)
+    if not count:
+        return ""
+    return f"{count} mutant{'' if count == 1 else 's'}, claims with an arm broken on purpose, fell as they must."
+
+
 def one_label(labels: Iterable[str]) -> str:
     """What the cells of a sweep compare, ``slots over lstm``, where they differ: ``each over lstm``."""
     found = list(dict.fromkeys(labels))
