@@ -31,6 +31,21 @@ def test_a_claim_of_your_own(pytester: pytest.Pytester) -> None:
     assert evidence(pytester)["xor/needs-a-hidden-layer"]["judgement"]["verdict"] == "SUPPORTED"
 
 
+def test_a_mutant_of_it(pytester: pytest.Pytester) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    own = next(block for block in blocks if block.startswith("import torch\nfrom memkit"))
+    above = next(block for block in blocks if "@mutant(" in block).split("@claim(")[0]
+    imports, rest = own.split("\n\n\n@claim(", 1)
+    imports = imports.replace("Recipe, claim", "Recipe, claim, multiverse, mutant")
+    (pytester.path / "xor.py").write_text(blocks[0], encoding="utf-8")
+    (pytester.path / "test_xor.py").write_text(f"{imports}\n\n\n{above}@claim({rest}", encoding="utf-8")
+    assert pytester.run(sys.executable, "-m", "memkit.cli", "register").ret == 0
+    assert pytester.runpytest_subprocess("-n2").ret == 0
+    found = evidence(pytester)
+    assert set(found) == {"xor/needs-a-hidden-layer", "xor/needs-a-hidden-layer/mutant-nonlinearity-taken-out"}
+    assert all(entry["outcome"]["outcome"] == "passed" for entry in found.values())
+
+
 def test_every_option_is_one_of_pytest_memkit() -> None:
     options = re.findall(r"^\| `(--[a-z]+)", README, flags=re.MULTILINE)
     plugin = (Path(__file__).parents[1] / "memkit" / "pytest_plugin" / "__init__.py").read_text(encoding="utf-8")

@@ -106,7 +106,9 @@ def fallen(claims: Iterable[ClaimEvidence]) -> str:
     count = sum(bool(entry.claim.mutant_of) and entry.gate.outcome == "passed" for entry in claims)
     if not count:
         return ""
-    return f"{count} mutant{'' if count == 1 else 's'}, claims with an arm broken on purpose, fell as they must."
+    if count == 1:
+        return "1 mutant, a claim with an arm broken on purpose, fell as it must."
+    return f"{count} mutants, claims with an arm broken on purpose, fell as they must."
 
 
 def one_label(labels: Iterable[str]) -> str:
