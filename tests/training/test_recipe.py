@@ -50,9 +50,19 @@ def test_fields_that_have_their_default_are_left_out() -> None:
     assert spelt_out.digest == plain.digest
 
 
+def test_how_it_was_tuned_is_no_part_of_a_recipe() -> None:
+    plain = Recipe(toys.signs, toys.Ordinary)
+    told = plain.with_(tuning="best of 12 trials")
+    assert (told.tuning, told.with_(lr=0.1).tuning) == ("best of 12 trials", "best of 12 trials")
+    assert told == plain
+    assert (told.digest, told.to_json()) == (plain.digest, plain.to_json())
+    with pytest.raises(MemkitError, match="tuning=3 must be a text"):
+        plain.with_(tuning=3)
+
+
 def test_the_defaults_are_what_stored_runs_were_trained_with() -> None:
     # They are not in the digest: with another default, runs of the old one would pass for runs of the new.
-    defaults = {f.name: f.default for f in dataclasses.fields(Recipe)[3:]}
+    defaults = {f.name: f.default for f in dataclasses.fields(Recipe)[3:] if f.name != "tuning"}
     assert defaults == {
         "optimizer": "adam",
         "lr": 1e-3,
