@@ -239,6 +239,24 @@ def summarise(
         reporter.write_line(f"{saved}: each claim stopped at its verdict")
     for path in written:
         reporter.write_line(f"{path.suffix[1:]:>8}  {path}")
+    if said := fallen_sentence(claims):
+        reporter.write_line(said, red=True)
+
+
+def fallen_sentence(claims: Sequence[ClaimEvidence], named: int = 3) -> str:
+    """What failed, in one sentence: claims first, and their mutants, which fail with them, in numbers; or ""."""
+    failed = [entry for entry in claims if entry.gate.outcome == "failed"]
+    own = [entry for entry in failed if not entry.claim.mutant_of]
+    mutants = len(failed) - len(own)
+    told = [f"{entry.claim.id} ({entry.gate.reason.partition(';')[0]})" for entry in own[:named]]
+    if len(own) > named:
+        told.append(f"{len(own) - named} more")
+    if mutants:
+        told.append(_count(mutants, "mutant"))
+    if not told:
+        return ""
+    listed = f"{', '.join(told[:-1])} and {told[-1]}" if len(told) > 1 else told[0]
+    return f"Not as registered: {listed}."
 
 
 def _prints(tw: Any, text: str) -> bool:

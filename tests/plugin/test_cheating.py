@@ -140,6 +140,7 @@ def test_a_bad_memory_submitted_as_a_change_fails_with_one_sentence(pytester: py
     result = run(pytester)
     assert result.ret == 1
     result.stdout.fnmatch_lines(["lab/one: expected supported, found REFUTED*"])
+    result.stdout.fnmatch_lines(["Not as registered: lab/one (expected supported, found REFUTED)."])
     failed = [line for line in result.stdout.lines if line.startswith("FAILED")]
     assert len(failed) == 1
     assert "lab/one: expected supported, found REFUTED" in failed[0]

@@ -104,7 +104,9 @@ def test_a_worker_that_dies_leaves_the_claim_incomplete(pytester: pytest.Pyteste
 @BOTH
 @pytest.mark.parametrize("stop", ["-x", "--maxfail=1"])
 def test_stopping_early_keeps_the_verdicts(pytester: pytest.Pytester, how: tuple[str, ...], stop: str) -> None:
-    write_suite(pytester, canned("broken", body="assert seed != 10002"), canned("other"))
+    # The other claim takes its time, or it may be decided before the workers hear of the end.
+    slow = canned("other", body="__import__('time').sleep(0.4)")
+    write_suite(pytester, canned("broken", body="assert seed != 10002"), slow)
 
     result = run(pytester, *how, stop)
 
