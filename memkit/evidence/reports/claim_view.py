@@ -243,7 +243,14 @@ def _arms(entry: ClaimEvidence) -> tuple[list[tuple[str, list[str]]], Facts]:
     for key in names:
         values = [fields.get(key, "–") for fields in described]
         if key.startswith("trained ") or len(set(values)) > 1:
-            differing.append((key.removeprefix("trained ").replace("digest", "trained digest"), values))
+            differing.append(
+                (
+                    key.removeprefix("trained ")
+                    .replace("digest", "trained digest")
+                    .replace("state_size", "state size"),
+                    values,
+                )
+            )
         else:
             shared.append((key, values[0]))
     return differing, shared
