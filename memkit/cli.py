@@ -287,10 +287,11 @@ def _collect(arguments: Sequence[str]) -> tuple[pytest.Config, list[pytest.Item]
 
 def _accept(options: argparse.Namespace) -> int:
     from memkit.evidence.accepted import accepted_claims, load_accepted, outdated, save_accepted
+    from memkit.training.estimates import recipe_key
 
     evidence = load(options.file)
     try:
-        found = accepted_claims(evidence)
+        found = accepted_claims(evidence, recipe_key)
     except MemkitError as error:
         raise MemkitError(f"{options.file}: {error}") from None
     # Claims that were accepted before and are not in this run stay accepted, as long as they are registered so.

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from memkit.evidence.gate import gate
 from memkit.evidence.judgement import Verdict
 from memkit.evidence.registration import Lock
 from memkit.evidence.reports import words
-from memkit.training.estimates import recipe_key
 
 SCHEMA = 1
 _FIELDS = {"statement", "source", "nodeid", "digest", "attempt", "expect", "sweep", "cell", "mutant_of", "arms"}
@@ -65,8 +64,11 @@ def save_accepted(path: Path, claims: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def accepted_claims(evidence: Evidence) -> dict[str, Any]:
+def accepted_claims(evidence: Evidence, recipe_key: Callable[[Any], str]) -> dict[str, Any]:
     """What a run leaves to be accepted: claim id → plain types.
+
+    Args:
+        recipe_key: names a recipe by its JSON, whatever the code behind it; later runs look up by it what training takes.
 
     Raises:
         MemkitError: a claim did not decide and pass.

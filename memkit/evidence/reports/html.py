@@ -30,7 +30,9 @@ def render_html(evidence: Evidence) -> str:
     found = adjusted(evidence.claims)
     claims = [claim_view(entry, p) for entry, p in zip(evidence.claims, found, strict=True)]
     own = [entry for entry in evidence.claims if not entry.claim.sweep and not entry.claim.mutant_of]
-    counts = [(verdict, sum(claim.row.verdict is verdict for claim in claims)) for verdict in Verdict]
+    # What a study found: neither mutants nor cells of sweeps, unless there is nothing else.
+    counted = [claim for claim in claims if not claim.sweep and not claim.mutant_of] or claims
+    counts = [(verdict, sum(claim.row.verdict is verdict for claim in counted)) for verdict in Verdict]
     return (
         _environment()
         .get_template("report.html.j2")

@@ -11,6 +11,7 @@ from memkit import MemkitError
 from memkit.evidence.accepted import accepted_claims, load_accepted, save_accepted
 from memkit.evidence.reports.pages import rewrite
 from memkit.evidence.reports.words import fixed
+from memkit.training.estimates import recipe_key
 from tests.evidence.reports import samples
 
 PAGE = """# A study
@@ -36,7 +37,7 @@ def accepted() -> dict[str, Any]:
     everything = samples.everything()
     fine = [e for e in everything.claims if e.gate.outcome == "passed" and e.registration.status == "registered"]
     assert len(fine) > 2
-    found = accepted_claims(replace(everything, claims=tuple(fine)))
+    found = accepted_claims(replace(everything, claims=tuple(fine)), recipe_key)
     return {
         f"lab/{name.split('/', 1)[1]}": {**claim, "nodeid": "claims/test_x.py::test_y"} for name, claim in found.items()
     }
