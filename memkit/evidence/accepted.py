@@ -68,7 +68,8 @@ def accepted_claims(evidence: Evidence, recipe_key: Callable[[Any], str]) -> dic
     """What a run leaves to be accepted: claim id → plain types.
 
     Args:
-        recipe_key: names a recipe by its JSON, whatever the code behind it; later runs look up by it what training takes.
+        recipe_key: names a recipe by its JSON, whatever the code behind it; by it later runs look up what training
+            takes.
 
     Raises:
         MemkitError: a claim did not decide and pass.
