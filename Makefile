@@ -33,7 +33,7 @@ register: .venv/installed ## new and changed claims get fresh deciding seeds
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "memkit needs Python 3.11 or newer; name one with make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[torch,test]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[torch,data,test]'
 	touch $@
 
 clean: ## everything that a run leaves

@@ -6,4 +6,6 @@ pytest_plugins = [
     "fixtures.binding_composition",
     "fixtures.binding_management",
     "fixtures.binding_regimes",
+    "fixtures.intervention",
+    "fixtures.tasks",
 ]

@@ -1,9 +1,10 @@
-"""The command line: ``memkit plan | verdicts | report | reproduce | register | accept | compare | page``."""
+"""The command line: ``memkit plan | verdicts | report | reproduce | register | accept | compare | page | data``."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import io
 import math
 import sys
@@ -77,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         default=0.02,
         help="greatest difference in units of the metric (default: 0.02)",
     )
+    sub.add_argument("--data", metavar="DIR", help="the folder that data sets are read from (default: MEMKIT_DATA)")
     sub = command("register", _register, "Register claims in their present form; changed ones move to fresh seeds.")
     sub.add_argument("paths", nargs="*", help="where to collect claims (default: as pytest would)")
     sub.add_argument("--check", action="store_true", help="change nothing; fail if a claim is new or changed")
@@ -92,15 +94,24 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("files", type=Path, nargs="+")
     sub.add_argument("--accepted", type=Path, default=_ACCEPTED)
     sub.add_argument("--check", action="store_true", help="change nothing; fail if a page differs")
+    sub = command("data", None, "The data sets: which are here, and how to get the others.")
+    actions = sub.add_subparsers(required=True, metavar="ACTION")
+    sub = actions.add_parser("ls", help="every data set, and where it is or how to get it")
+    sub.set_defaults(run=_data_ls)
+    sub.add_argument("--data", metavar="DIR", type=_folder, help="where to look (default: MEMKIT_DATA)")
+    sub = actions.add_parser("get", help="download a data set, through torchvision, and verify it")
+    sub.set_defaults(run=_data_get)
+    sub.add_argument("name", metavar="NAME", help="as `memkit data ls` lists it")
+    sub.add_argument("--to", metavar="DIR", type=_folder, help="where it goes (default: MEMKIT_DATA)")
     return parser
 
 
 def _plan(options: argparse.Namespace) -> int:
     from memkit.pytest_plugin.preview import preview
-    from memkit.pytest_plugin.terminal import duration, training_needed
+    from memkit.pytest_plugin.terminal import duration, skipped_for_data, training_needed
 
-    config, items = _collect(options.given)
-    found = preview(config, items)
+    config, _ = _collect(options.given)
+    found = preview(config)
     if not found.claims:
         raise MemkitError("no claims were found; give the folder that holds them: memkit plan claims")
 
@@ -120,7 +131,7 @@ def _plan(options: argparse.Namespace) -> int:
         (
             row.planned.claim.id,
             f"{row.measured} of {len(row.planned.planned)}",
-            f"{len(row.wanted)} seeds" if row.wanted else "verdict",
+            "skipped" if row.planned.missing else f"{len(row.wanted)} seeds" if row.wanted else "verdict",
             str(runs(row.next)),
             seconds(row.next),
             str(runs(row.most)),
@@ -133,6 +144,8 @@ def _plan(options: argparse.Namespace) -> int:
         print("  ".join([name.ljust(widths[0]), *map(str.rjust, cells, widths[1:])]))
     print(f"next: {training_needed(found.next, found.seconds)}")
     print(f"if every claim went on to its last look: {training_needed(found.most, found.seconds)}")
+    for line in skipped_for_data(found.plan):
+        print(line)
     print(f"store: {found.store}")
     return 0
 
@@ -192,6 +205,8 @@ def _reproduce(options: argparse.Namespace) -> int:
             "-n0",
             *_QUIETLY,
         ]
+        if options.data:
+            arguments.append(f"--data={options.data}")
         if recorded.registration.development:
             arguments.append("--development")
         said = io.StringIO()
@@ -300,6 +315,8 @@ def _accept(options: argparse.Namespace) -> int:
     for name, why in sorted(old.items()):
         print(f"{name} {why}; dropped")
     save_accepted(options.output, {name: claim for name, claim in claims.items() if name not in old})
+    if idle := len(evidence.claims) - len(found):
+        print(f"{idle} claims did not run, and stay as they were accepted before")
     print(f"{len(found)} verdicts accepted in {options.output}; commit that file")
     return 0
 
@@ -340,6 +357,47 @@ def _page(options: argparse.Namespace) -> int:
         word = "as it was" if before == after else "DIFFERS" if options.check else "written"
         print(f"{file}: {word}")
     return 1 if options.check and differing else 0
+
+
+def _data_ls(options: argparse.Namespace) -> int:
+    _check_torch()
+    from memkit.tasks.images import datasets
+
+    width = max(map(len, datasets.SOURCES))
+    root = options.data or datasets.data_root()
+    for name, source in datasets.SOURCES.items():
+        where = f"in {root / source.folder}" if source.folder and root else "in scikit-learn"
+        print(f"{name:<{width}}  {datasets.size(name):>6} images  {datasets.missing(name, root) or where}")
+    return 0
+
+
+def _data_get(options: argparse.Namespace) -> int:
+    _check_torch()
+    from memkit.tasks.images import datasets
+    from memkit.tasks.images.vision import download
+
+    name, folder = options.name, datasets.source(options.name).folder
+    root: Path | None = options.to or datasets.data_root()
+    if folder and root is None:
+        raise MemkitError(f"say where the data set {name} is to go: memkit data get {name} --to DIR")
+    download(name, root)
+    where = f"in {root / folder}" if folder and root else "in scikit-learn"
+    print(f"{name}: {datasets.size(name)} images {where}, verified")
+    if folder and root != datasets.data_root():
+        print(f"for claims: pytest --data {root}, or MEMKIT_DATA={root}")
+    return 0
+
+
+def _folder(text: str) -> Path:
+    return Path(text).expanduser()
+
+
+def _check_torch() -> None:
+    if importlib.util.find_spec("torch") is None:
+        raise MemkitError(
+            "data sets are read with torch; install memkit with its extras, as in "
+            "pip install 'path/to/memkit[torch,data]'"
+        )
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import inspect
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable
+from dataclasses import fields, is_dataclass
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
@@ -172,12 +173,16 @@ def callable_digest(function: Any) -> str:
         *(getattr(function, "__defaults__", None) or ()),
         *(getattr(function, "__kwdefaults__", None) or {}).items(),
     ]
-    for value in held:
-        plain = isinstance(value, (str, int, float, bool, tuple, list, dict, type(None)))
-        parts.append(
-            repr(value) if plain else callable_digest(value) if inspect.isfunction(value) else type(value).__qualname__
-        )
-    return _digest(parts)[:16]
+    return _digest(parts + [_held(value) for value in held])[:16]
+
+
+def _held(value: Any) -> str:
+    """What a closure holds, in words that are the same in every process: no address of an object is among them."""
+    if isinstance(value, (str, int, float, bool, tuple, list, dict, type(None))):
+        return repr(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return type(value).__qualname__ + "".join(f"{f.name}={_held(getattr(value, f.name))}" for f in fields(value))
+    return callable_digest(value) if inspect.isfunction(value) else type(value).__qualname__
 
 
 _CLAIMING = ("claim", "multiverse", "mutant", "sweep")

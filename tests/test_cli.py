@@ -226,3 +226,55 @@ def test_the_page_of_pytest_html_and_the_summary_for_ci(run: pytest.Pytester, mo
     assert "test_true[10009]" not in page  # or never needed
     assert "lab/true" in (run.path / "summary.md").read_text()
     assert set(evidence(run)) == {"lab/true", "lab/aa"}
+
+
+def test_data_lists_what_is_here_and_how_to_get_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("MEMKIT_DATA", raising=False)
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for kind in "images-idx3", "labels-idx1":
+        (raw / f"t10k-{kind}-ubyte.gz").touch()
+
+    assert main(["data", "ls", "--data", str(tmp_path)]) == 0
+
+    digits, mnist, ten, fashion = (re.split(" {2,}", line, maxsplit=2) for line in capsys.readouterr().out.splitlines())
+    assert digits == ["digits", "1797 images", "in scikit-learn"]
+    assert ten == ["mnist-10k", "10000 images", f"in {tmp_path / 'MNIST'}"]
+    assert mnist[:2] == ["mnist", "70000 images"]
+    assert mnist[2].startswith(f"the data set mnist is not in {tmp_path}: ")
+    assert f"`memkit data get fashion-mnist --to {tmp_path}`" in fashion[2]
+
+    monkeypatch.setenv("MEMKIT_DATA", str(tmp_path))
+    assert main(["data", "ls"]) == 0
+    assert f"10000 images  in {tmp_path / 'MNIST'}" in capsys.readouterr().out
+
+
+def test_data_are_got_and_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from memkit.tasks.images import vision
+
+    def mnist(root: str, *, download: bool) -> None:
+        print("Downloading")
+        raise RuntimeError("Error downloading train-images-idx3-ubyte.gz:\nTried there, got:\n<urlopen error no route>")
+
+    monkeypatch.delenv("MEMKIT_DATA", raising=False)
+    monkeypatch.setattr(vision.torchvision_datasets(), "MNIST", mnist)
+
+    assert main(["data", "get", "digits"]) == 0
+    assert capsys.readouterr().out == "digits: 1797 images in scikit-learn, verified\n"
+    for arguments, sentence in (
+        (
+            ["mnist", "--to", str(tmp_path)],
+            "the data set mnist could not be downloaded (<urlopen error no route>); where",
+        ),
+        (["mnist"], "say where the data set mnist is to go: memkit data get mnist --to DIR"),
+        (["mnst", "--to", str(tmp_path)], "there is no data set 'mnst'; did you mean 'mnist'?"),
+    ):
+        assert main(["data", "get", *arguments]) == 4
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert said.err.splitlines()[-1].startswith(f"memkit: {sentence}")
+        assert "Traceback" not in said.err

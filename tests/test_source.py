@@ -7,6 +7,7 @@ import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -93,13 +94,20 @@ def test_a_decorator_that_is_not_memkits_hides_nothing(project: Project, other: 
 
 
 def test_an_intervention_counts_with_what_its_closure_holds() -> None:
-    def made(scale: float) -> Any:
+    def made(scale: Any) -> Any:
         return lambda model: scale
 
     def other(scale: float) -> Any:
         return lambda model: -scale
 
+    @dataclass(frozen=True)
+    class Settings:
+        scale: float
+        by: Any = None
+
     assert callable_digest(made(1.0)) == callable_digest(made(1.0))
+    held = [made(Settings(1.0)), made(Settings(1.0)), made(Settings(2.0)), made(Settings(1.0, by=other))]
+    assert [callable_digest(f) == callable_digest(held[0]) for f in held] == [True, True, False, False]
     assert len({callable_digest(f) for f in (made(1.0), made(2.0), other(1.0), len)}) == 4
 
 
@@ -175,7 +183,7 @@ def test_installed_packages_and_the_engine_are_passed_over() -> None:
     # Named directly, a module counts wherever it lies; what it imports does not, if it is installed.
     assert project_modules(["json"]) == ["json"]
     assert project_modules(["memkit.training.trainer"]) == [
-        "memkit.training.streams",
+        "memkit.streams",
         "memkit.training.trainer",
         "memkit.training.vmapped",
     ]
@@ -195,7 +203,7 @@ def test_installed_packages_and_the_engine_are_passed_over() -> None:
 
 def test_the_trainer_counts_and_takes_nothing_of_the_engine_along() -> None:
     assert project_modules(["memkit.training.trainer"]) == [
-        "memkit.training.streams",
+        "memkit.streams",
         "memkit.training.trainer",
         "memkit.training.vmapped",
     ]
@@ -261,6 +269,6 @@ def test_a_function_without_a_file_is_refused() -> None:
         function_digest(space["measure"])
 
 
-@given(st.lists(st.sampled_from(["memkit.tasks.scoring", "memkit.training.streams", "memkit.training.trainer"])))
+@given(st.lists(st.sampled_from(["memkit.tasks.scoring", "memkit.streams", "memkit.training.trainer"])))
 def test_the_order_of_modules_does_not_matter(names: list[str]) -> None:
     assert source_digest(names) == source_digest(sorted(set(names)))

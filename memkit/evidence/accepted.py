@@ -65,7 +65,7 @@ def save_accepted(path: Path, claims: Mapping[str, Any]) -> None:
 
 
 def accepted_claims(evidence: Evidence, recipe_key: Callable[[Any], str]) -> dict[str, Any]:
-    """What a run leaves to be accepted: claim id → plain types.
+    """What a run leaves to be accepted: claim id → plain types; nothing of claims that did not run, for want of data.
 
     Args:
         recipe_key: names a recipe by its JSON, whatever the code behind it; by it later runs look up what training
@@ -74,7 +74,8 @@ def accepted_claims(evidence: Evidence, recipe_key: Callable[[Any], str]) -> dic
     Raises:
         MemkitError: a claim did not decide and pass.
     """
-    for entry in evidence.claims:
+    run = [entry for entry in evidence.claims if entry.observations or entry.failures]
+    for entry in run:
         if reason := _unacceptable(entry):
             raise MemkitError(f"{entry.claim.id} {reason}; only a run that decided and passed is accepted")
     return {
@@ -99,7 +100,7 @@ def accepted_claims(evidence: Evidence, recipe_key: Callable[[Any], str]) -> dic
             "created": evidence.created,
             "commit": evidence.provenance.get("commit"),
         }
-        for entry in evidence.claims
+        for entry in run
     }
 
 

@@ -36,15 +36,20 @@ class Arm:
         recipe: what is trained (a :class:`memkit.Recipe`), or ``None`` where the test itself fits the model.
             In evidence that was read from a file: the recipe's JSON.
         intervention: a function of the trained model, applied before the test sees it (memory off, slots
-            shuffled): ``intervention(model) -> model``. In evidence from a file: its name.
+            shuffled): ``intervention(model) -> model``, or ``intervention(model, seed) -> model`` where it needs the
+            seed, for data or random numbers of its own. In evidence from a file: its name.
     """
 
     recipe: Any = None
-    intervention: Callable[[Any], Any] | str | None = None
+    intervention: Callable[..., Any] | str | None = None
 
     def __post_init__(self) -> None:
         if callable(self.intervention) and not hasattr(self.intervention, "__qualname__"):
             raise MemkitError(f"Arm: the intervention {self.intervention!r} has no name; write a function for it")
+
+    def intervened(self, model: Any, seed: int) -> Any:
+        """The trained model of a seed as the claim's test sees it."""
+        return intervene(self.intervention, model, seed) if callable(self.intervention) else model
 
     def to_json(self) -> dict[str, Any]:
         """The recipe's JSON and the intervention's name."""
@@ -53,6 +58,13 @@ class Arm:
         if callable(name):
             name = f"{name.__module__}:{name.__qualname__}"
         return {"recipe": recipe, "intervention": name}
+
+
+def intervene(intervention: Callable[..., Any], model: Any, seed: int) -> Any:
+    """What an intervention makes of a model; it is given the seed where it has a parameter of that name."""
+    if "seed" in inspect.signature(intervention).parameters:
+        return intervention(model, seed=seed)
+    return intervention(model)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,8 +92,10 @@ class Claim:
         cell: its place in the sweep: factor → value.
         cells: how many the sweep has, run or not.
         mutant_of: the id of the claim that it breaks (set by :func:`memkit.mutant`), else "".
-        figures: functions ``figure(arms, seed)`` that make a :class:`memkit.evidence.figures.Heatmap`, or a list of
-            them, of the first seed's trained models; shown beside the verdict, deciding nothing, and not registered.
+        figures: functions ``figure(arms, seed)`` that make a figure of the first seed's trained models, or a list of
+            them (``trained``, the runs with their histories, is given where it is a parameter too):
+            :class:`memkit.evidence.figures.Heatmap`, :class:`~memkit.evidence.figures.Lines` or
+            :class:`~memkit.evidence.figures.Table`; shown beside the verdict, deciding nothing, and not registered.
     """
 
     id: str

@@ -30,7 +30,8 @@ Schema 1::
                     that a sequence leaves in the model's memory), tuning (how the recipe was chosen)
       drift         sentences: how verdict and effects changed since the run that was accepted
       changes       sentences: what else did, the code behind the claim, say, or the cost
-      figures       heat maps of the first seed: title, rows, columns, values, span
+      figures       of the first seed, each with kind and title; heatmap: rows, columns, values, span; lines: x, y,
+                    series (name, x, y), identity, log, steps, span; table: columns, rows. Without a kind: a heatmap
       cost          CPU seconds: trained (its models, whenever that was), measured; reused: share of the seeds
                     whose measurement came from the store
 """
@@ -46,7 +47,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from memkit.errors import MemkitError
 from memkit.evidence.claim import Claim
-from memkit.evidence.figures import Heatmap
+from memkit.evidence.figures import Figure, figure_from_json
 from memkit.evidence.gate import Gate, Mode, gate
 from memkit.evidence.judgement import Judgement, Verdict
 from memkit.evidence.observation import Observation
@@ -74,7 +75,7 @@ class ClaimEvidence:
     gate: Gate
     failures: Mapping[int, str] = field(default_factory=dict)
     arms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    figures: tuple[Heatmap, ...] = ()
+    figures: tuple[Figure, ...] = ()
     drift: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
     cost: Mapping[str, float] = field(default_factory=dict)
@@ -143,7 +144,7 @@ class ClaimEvidence:
             gate=Gate(data["outcome"]["outcome"], data["outcome"]["reason"]),
             failures={int(seed): str(reason) for seed, reason in data["failures"].items()},
             arms=data["arms"],
-            figures=tuple(Heatmap.from_json(figure) for figure in data.get("figures", ())),
+            figures=tuple(figure_from_json(figure) for figure in data.get("figures", ())),
             drift=tuple(str(sentence) for sentence in data.get("drift", ())),
             changes=tuple(str(sentence) for sentence in data.get("changes", ())),
             cost=data["cost"],
@@ -290,7 +291,7 @@ def _read(path: Path) -> dict[str, Any]:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise MemkitError(f"{path} does not exist; a run of claims writes it") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise MemkitError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(data, dict) or "schema" not in data:
         raise MemkitError(f"{path} is no evidence file: it has no schema")

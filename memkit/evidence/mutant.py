@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from memkit.errors import MemkitError, nearest
-from memkit.evidence.claim import Arm, Claim, claim_of
+from memkit.evidence.claim import Arm, Claim, claim_of, intervene
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.derived import add_claim
 
@@ -28,7 +28,7 @@ INTACT = "{}, intact"
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def mutant(name: str, /, *, arm: str, by: Callable[[Any], Any], seeds: int | None = None) -> Callable[[F], F]:
+def mutant(name: str, /, *, arm: str, by: Callable[..., Any], seeds: int | None = None) -> Callable[[F], F]:
     """Break an arm of the claim below, and expect it not to be supported.
 
     Args:
@@ -57,7 +57,7 @@ def mutant(name: str, /, *, arm: str, by: Callable[[Any], Any], seeds: int | Non
     return attach
 
 
-def _broken(claim: Claim, name: str, arm: str, by: Callable[[Any], Any], where: str) -> Claim:
+def _broken(claim: Claim, name: str, arm: str, by: Callable[..., Any], where: str) -> Claim:
     if arm not in claim.arms:
         raise MemkitError(f"{where}: the claim has no arm {arm!r}{nearest(arm, claim.arms)}")
     if claim.expect != "supported":
@@ -79,7 +79,8 @@ def _broken(claim: Claim, name: str, arm: str, by: Callable[[Any], Any], where: 
         arms=arms,
         source=f"mutant of {claim.id}: false, if the claim stands for the reason that it gives",
         expect="not_supported",
-        requires=(*claim.requires, *dict.fromkeys(changed)),
+        # What the claim presupposes is true of the arm as it was; the break may well undo it.
+        requires=(*(_renamed(contrast, arm, intact) for contrast in claim.requires), *dict.fromkeys(changed)),
         gate=True,
         mutant_of=claim.id,
         figures=(),
@@ -92,12 +93,17 @@ def _change(contrast: Contrast, arm: str, intact: str) -> Contrast:
     return replace(contrast, treatment=pair[0], over=pair[1], margin=0.0, sesoi=None)
 
 
-def _both(first: Any, then: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _renamed(contrast: Contrast, arm: str, intact: str) -> Contrast:
+    treatment = intact if contrast.treatment == arm else contrast.treatment
+    return replace(contrast, treatment=treatment, over=intact if contrast.over == arm else contrast.over)
+
+
+def _both(first: Any, then: Callable[..., Any]) -> Callable[..., Any]:
     if not callable(first):
         return then
 
-    def both(model: Any) -> Any:
-        return then(first(model))
+    def both(model: Any, seed: int) -> Any:
+        return intervene(then, intervene(first, model, seed), seed)
 
     both.__module__, both.__qualname__ = then.__module__, f"{first.__qualname__}, then {then.__qualname__}"
     return both

@@ -78,6 +78,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="where trained runs are kept (default: MEMKIT_STORE, else .memkit in the root directory)",
     )
     group.addoption(
+        "--data",
+        metavar="DIR",
+        default=None,
+        help="the folder that data sets are read from (default: MEMKIT_DATA); claims whose data are missing there are "
+        "skipped",
+    )
+    group.addoption(
         "--evidence",
         metavar="FILE",
         default=None,
@@ -113,6 +120,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "default::memkit.errors.MemkitWarning")
     settings = Settings.of(config)
     config.stash[SETTINGS] = settings
+    settings.publish_data(config)
     config.stash[measuring.BOARD] = Board(Path(settings.exchange) / "board.jsonl" if settings.exchange else None)
     config.pluginmanager.register(_Reporting(), "memkit-reporting")
     if not hasattr(config, "workerinput"):

@@ -128,7 +128,9 @@ class Aggregator:
         self.plan = plan
         self.adaptive &= plan.ordered
         for planned in plan.claims:
-            self.running[planned.claim.id] = ClaimRun(planned)
+            # All of them, or it would look as if somebody had picked those whose measurements are in the store.
+            skipped = dict.fromkeys(planned.selected, planned.missing) if planned.missing else {}
+            self.running[planned.claim.id] = ClaimRun(planned, skipped=skipped)
             self.nodes |= {f"{planned.nodeid}[{seed}]": (planned.claim.id, seed) for seed in planned.planned}
         store = self.settings.open_store()
         seconds = seconds_per_seed(plan.trainings.values(), store, self.config.rootpath / "reports" / "accepted.json")
@@ -138,6 +140,10 @@ class Aggregator:
         first = [(run, run.next_seeds(adaptive=self.adaptive)) for run in self.running.values()]
         cohorts = self._cohorts(first)
         terminal.announce(self.config, plan, cohorts, seconds, self.settings, adaptive=self.adaptive)
+        for planned in plan.claims:
+            if planned.missing:  # its items need not wait
+                self.board.settle(planned.claim.id, planned.missing)
+        self.problems += terminal.skipped_for_data(plan)
         self._open(first, cohorts)
         self.thread.start()
 
@@ -217,7 +223,9 @@ class Aggregator:
             claim_id, seed = self._node(report)
             run = self.running.get(claim_id)
             stopped = bool(self.board.closed) and report.skipped  # it was sent home, which says nothing about it
-            if run is not None and seed in run.waiting and not stopped:
+            if run is not None and run.planned.missing:  # the first of its items has gone home
+                self._conclude(run)
+            elif run is not None and seed in run.waiting and not stopped:
                 self._take(run, seed, report)
             return result
 

@@ -104,6 +104,20 @@ def check_training(device: str, claim: str) -> None:
             raise MemkitError(f"--device {device}: this machine, or its build of torch, has no such device; use cpu")
 
 
+def missing_data(claim: Claim) -> str:
+    """What the tasks of a claim's arms say of data that are not on this machine; "" where nothing is missing.
+
+    Raises:
+        MemkitError: a task's ``missing`` is no text.
+    """
+    said = [getattr(arm.recipe.task, "missing", "") for arm in claim.arms.values() if arm.recipe is not None]
+    if unfit := [missing for missing in said if not isinstance(missing, str)]:
+        raise MemkitError(
+            f"claim {claim.id!r}: a task's `missing` is {unfit[0]!r}; make it a text, or a property of one"
+        )
+    return "; ".join(dict.fromkeys(filter(None, said)))
+
+
 def base_nodeid(nodeid: str) -> str:
     """A claim's node id without the seed, and without the suffix that ``--dist loadgroup`` adds."""
     return nodeid[: nodeid.rindex("[")]
@@ -148,7 +162,8 @@ def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
     files: dict[str, str] = {}
     claims = []
     for claim, item in found.values():
-        recipes = [arm.recipe for arm in claim.arms.values() if arm.recipe is not None]
+        missing = missing_data(claim)
+        recipes = [arm.recipe for arm in claim.arms.values() if arm.recipe is not None and not missing]
         for recipe in recipes:
             if recipe.digest not in trainings:
                 trainings[recipe.digest] = Training.of(recipe)
@@ -164,6 +179,7 @@ def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
                 selected=tuple(selected[claim.id]),
                 key=key_of(item, claim),
                 recipes=tuple(dict.fromkeys(recipe.digest for recipe in recipes)),
+                missing=missing,
             )
         )
     ordered = looks == sorted(looks)

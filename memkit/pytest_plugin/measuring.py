@@ -15,7 +15,7 @@ import pytest
 
 from memkit.errors import MemkitError, MemkitWarning
 from memkit.evidence.claim import Claim, claim_of
-from memkit.evidence.figures import Heatmap, drawn
+from memkit.evidence.figures import Figure, drawn, figure_from_json
 from memkit.evidence.observation import Observation, observe
 from memkit.pytest_plugin.board import Board
 from memkit.pytest_plugin.seeds import planned_seeds
@@ -52,7 +52,7 @@ class Measurement:
     seed: int
     observations: tuple[Observation, ...]
     arms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    figures: tuple[Heatmap, ...] = ()
+    figures: tuple[Figure, ...] = ()
     cpu_seconds: float = 0.0
     reused: bool = False
 
@@ -76,7 +76,7 @@ class Measurement:
             seed=int(data["seed"]),
             observations=tuple(Observation.from_json(claim, row) for row in data["observations"]),
             arms=data["arms"],
-            figures=tuple(Heatmap.from_json(figure) for figure in data["figures"]),
+            figures=tuple(figure_from_json(figure) for figure in data["figures"]),
             cpu_seconds=float(data["cpu_seconds"]),
             reused=reused or bool(data.get("reused")),
         )
@@ -135,7 +135,7 @@ def arms(request: pytest.FixtureRequest, seed: int, trained: Mapping[str, Any]) 
             model = restore(arm.recipe, seed, run.state, device=settings.device)
             models[name] = model
             if callable(arm.intervention):
-                models[name] = arm.intervention(model)
+                models[name] = arm.intervened(model, seed)
                 if models[name] is None:
                     said = f"the intervention {arm.intervention.__qualname__}() of the arm {name!r} returned None"
                     pytest.fail(f"claim {claim.id!r}: {said}; return the model", pytrace=False)
@@ -155,7 +155,7 @@ def call(item: pytest.Function) -> bool | None:
     seconds = time.process_time() - started
     runs = item.stash.get(_RUNS, {})
     diverged = {name: run.diverged for name, run in runs.items() if run.diverged}
-    refusal, figures = "", tuple[Heatmap, ...]()
+    refusal, figures = "", tuple[Figure, ...]()
     try:
         observations = observe(claim, seed, returned, diverged=diverged)
     except MemkitError as error:
@@ -185,10 +185,16 @@ def call(item: pytest.Function) -> bool | None:
     return True
 
 
-def _figures(item: Any, claim: Claim, seed: int) -> tuple[Heatmap, ...]:
+def _figures(item: Any, claim: Claim, seed: int) -> tuple[Figure, ...]:
     """What the claim shows beside its verdict: one that cannot be drawn is told of, and decides nothing either."""
     try:
-        return drawn(claim.figures, f"claim {claim.id!r}", arms=item.funcargs.get("arms", {}), seed=seed)
+        return drawn(
+            claim.figures,
+            f"claim {claim.id!r}",
+            arms=item.funcargs.get("arms", {}),
+            seed=seed,
+            trained=item.stash.get(_RUNS, {}),
+        )
     except Exception as error:
         text = str(error) if isinstance(error, MemkitError) else f"claim {claim.id!r}: a figure raised {error!r}"
         warnings.warn(text, MemkitWarning, stacklevel=2)

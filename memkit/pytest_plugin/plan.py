@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -23,7 +24,8 @@ class PlannedClaim:
         planned: the most seeds it may use, in the order of the looks.
         selected: those among the items; fewer with ``-k``, ``--lf`` or a node id.
         key: of its measurements in the store.
-        recipes: digests of what its arms are trained by.
+        recipes: digests of what its arms are trained by; none where its data are missing.
+        missing: how to get the data that are missing, for which the claim is skipped; else "".
     """
 
     claim: Claim
@@ -34,6 +36,7 @@ class PlannedClaim:
     selected: tuple[int, ...]
     key: str
     recipes: tuple[str, ...]
+    missing: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain types."""
@@ -46,6 +49,7 @@ class PlannedClaim:
             "selected": list(self.selected),
             "key": self.key,
             "recipes": list(self.recipes),
+            "missing": self.missing,
         }
 
     @classmethod
@@ -58,6 +62,7 @@ class PlannedClaim:
             location=(path, line, name),
             registration=Registration(**data["registration"]),
             key=data["key"],
+            missing=data["missing"],
             **{name: tuple(data[name]) for name in ("planned", "selected", "recipes")},
         )
 
@@ -77,6 +82,11 @@ class RunPlan:
     trainings: Mapping[str, Training]
     files: Mapping[str, str]
     ordered: bool
+
+    @property
+    def skipped(self) -> dict[str, int]:
+        """What is missing → how many claims are skipped for it."""
+        return dict(Counter(planned.missing for planned in self.claims if planned.missing))
 
     def cohorts(
         self, wanted: Iterable[tuple[PlannedClaim, Iterable[int]]], store: Store, *, fresh: bool

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import pytest
 
 from memkit.evidence.verdict import seeds_wanted
-from memkit.pytest_plugin.collection import make_plan
+from memkit.pytest_plugin.collection import PLAN
 from memkit.pytest_plugin.measuring import Measurement, stored_measurement
-from memkit.pytest_plugin.plan import PlannedClaim
+from memkit.pytest_plugin.plan import PlannedClaim, RunPlan
 from memkit.pytest_plugin.settings import SETTINGS
 from memkit.training.cohorts import Cohort
 from memkit.training.estimates import seconds_per_seed
@@ -23,7 +23,7 @@ class ClaimPreview:
 
     Attributes:
         measured: seeds whose measurement is in the store.
-        wanted: seeds that come next; none where those in the store decide.
+        wanted: seeds that come next; none where those in the store decide, or the claim's data are missing.
         next: what has to be trained for these.
         most: what would have to be trained if no look before the last decided.
     """
@@ -39,6 +39,7 @@ class ClaimPreview:
 class Preview:
     """What a run would take: claim by claim, and together, where claims share models."""
 
+    plan: RunPlan
     claims: Sequence[ClaimPreview]
     next: Sequence[Cohort]
     most: Sequence[Cohort]
@@ -47,11 +48,11 @@ class Preview:
     store: str
 
 
-def preview(config: pytest.Config, items: Sequence[pytest.Item]) -> Preview:
+def preview(config: pytest.Config) -> Preview:
     """Look ahead from the items that were collected."""
     settings = config.stash[SETTINGS]
     store = settings.open_store()
-    plan = make_plan(config, items)
+    plan = config.stash.get(PLAN, RunPlan(claims=(), trainings={}, files={}, ordered=True))
 
     def cohorts(wanted: Iterable[tuple[PlannedClaim, Sequence[int]]]) -> list[Cohort]:
         return plan.cohorts(wanted, store, fresh=settings.fresh)
@@ -61,7 +62,7 @@ def preview(config: pytest.Config, items: Sequence[pytest.Item]) -> Preview:
         measured = [] if settings.fresh else _measured(planned, store)
         observations = [o for measurement in measured for o in measurement.observations]
         wanted = seeds_wanted(planned.claim, observations, planned=planned.planned)
-        wanted = tuple(seed for seed in wanted if seed in planned.selected)
+        wanted = tuple(seed for seed in wanted if seed in planned.selected and not planned.missing)
         most = planned.selected if wanted else ()
         following.append((planned, wanted))
         everything.append((planned, most))
@@ -75,6 +76,7 @@ def preview(config: pytest.Config, items: Sequence[pytest.Item]) -> Preview:
             )
         )
     return Preview(
+        plan=plan,
         claims=previews,
         next=cohorts(following),
         most=cohorts(everything),

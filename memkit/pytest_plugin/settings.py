@@ -19,6 +19,8 @@ from memkit.evidence.registration import lock_path
 from memkit.training.store import Store
 
 SETTINGS = pytest.StashKey["Settings"]()
+DATA = "MEMKIT_DATA"
+"""The environment variable that tasks find their data by; see ``memkit.tasks.images.datasets``."""
 
 
 def _lock(config: pytest.Config) -> Path:
@@ -28,11 +30,24 @@ def _lock(config: pytest.Config) -> Path:
         raise pytest.UsageError(str(error)) from error
 
 
+def _data(config: pytest.Config) -> str:
+    """The folder that ``--data`` names, or "" without it."""
+    if config.option.data is None:
+        return ""
+    folder = config.invocation_params.dir / Path(config.option.data).expanduser()
+    if not folder.is_dir():
+        raise pytest.UsageError(
+            f"--data {config.option.data}: there is no such folder; name the one that holds the data"
+        )
+    return str(folder)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """The options, with absolute paths.
 
     Attributes:
+        data: the folder that data sets are read from; "" to leave it as the environment has it.
         session: names this run of the suite.
         exchange: a folder in which workers leave the plan (or the reason why there is none) for the controller;
             "" without workers.
@@ -45,6 +60,7 @@ class Settings:
     fresh: bool
     retrain: bool
     store: str
+    data: str
     evidence: str
     lock: str
     device: str
@@ -69,6 +85,7 @@ class Settings:
             fresh=option.fresh or option.retrain,
             retrain=option.retrain,
             store=str(here / Path(option.store).expanduser() if option.store else config.rootpath / ".memkit"),
+            data=_data(config),
             evidence=str(here / option.evidence if option.evidence else config.rootpath / "reports" / "evidence.json"),
             lock=str(_lock(config)),
             device=option.device,
@@ -80,6 +97,13 @@ class Settings:
     def to_worker(self) -> dict[str, Any]:
         """Plain types, for ``workerinput``."""
         return asdict(self)
+
+    def publish_data(self, config: pytest.Config) -> None:
+        """Tell tasks where their data are, in this process and those that it starts, until the run ends."""
+        if self.data:
+            environment = pytest.MonkeyPatch()
+            environment.setenv(DATA, self.data)
+            config.add_cleanup(environment.undo)
 
     def open_store(self) -> Store:
         """The store of this run."""

@@ -174,9 +174,13 @@ def announce(
     if reporter is None or config.option.verbose < 0:
         return
     _end_line(reporter)
-    seeds = sum(len(planned.selected) for planned in plan.claims)
+    running = [planned for planned in plan.claims if not planned.missing]
+    seeds = sum(len(planned.selected) for planned in running)
     look = "; each claim stops at its verdict" if adaptive else ""
-    reporter.write_line(f"memkit: {_count(len(plan.claims), 'claim')}, at most {_count(seeds, 'seed')} in all{look}")
+    if running:
+        reporter.write_line(f"memkit: {_count(len(running), 'claim')}, at most {_count(seeds, 'seed')} in all{look}")
+    if skipped := len(plan.claims) - len(running):
+        reporter.write_line(f"memkit: {_count(skipped, 'claim')} skipped, for want of data")
     first = " for the first look" if adaptive else ""
     reporter.write_line(f"memkit: {training_needed(cohorts, seconds, first)}; store {settings.store}")
     changed = [p.claim.id for p in plan.claims if p.registration.status == "changed" and p.claim.gates]
@@ -191,6 +195,11 @@ def announce(
             "memkit: the items do not come look by look (--dist each, or another plugin), so every seed runs, also "
             "beyond the verdict"
         )
+
+
+def skipped_for_data(plan: RunPlan) -> list[str]:
+    """A line for each thing that is missing: for how many claims, and how to get it."""
+    return [f"{_count(claims, 'claim')} skipped: {missing}" for missing, claims in plan.skipped.items()]
 
 
 def training_needed(cohorts: Sequence[Cohort], seconds: Mapping[str, float], why: str = "") -> str:

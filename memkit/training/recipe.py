@@ -35,10 +35,14 @@ class Recipe:
             the split of the seed), a new one a call. What draws may have ``saw(outputs, targets)``, which is told
             what the model made of each batch, without gradients, before it draws the next one: a curriculum moves on
             by it. The task may have ``sizes``, options that every model of the task takes;
-            ``loss(outputs, targets)`` (cross-entropy otherwise); and ``checksum``, of the data it reads.
+            ``loss(outputs, targets)`` (cross-entropy otherwise); ``checksum``, of the data it reads, which is part of
+            the digest and hence has to be known where the data are not; and ``missing``, "" where they are, else a
+            sentence on how to get them, with which claims on the task are skipped. Both are texts, or properties.
         model: a ``torch.nn.Module`` class, or a function that makes one. With the class attribute
             ``seed_axis = True`` it is given ``generators``, one a seed, and trains many seeds at once;
-            without, it is an ordinary module and trains seed by seed, or as ``vmap`` says.
+            without, it is an ordinary module and trains seed by seed, or as ``vmap`` says. It may have
+            ``saw(targets)``, which is told the targets of each training batch after the backward pass (a memory that
+            fills in training fills there), and ``state_size``, how many numbers it carries.
         options: keyword arguments of the model, JSON types; lists are handed over as tuples.
         optimizer: "adam", "adamw" or "sgd".
         lr: learning rate.
@@ -48,6 +52,9 @@ class Recipe:
         clip: greatest norm of a seed's gradient, or None.
         stream: names the random streams. Two recipes that differ in it alone draw other initial values and
             other data from the same seed, as A/A controls need.
+        validate_every: steps between two looks at the validation examples, which what draws then has as
+            ``validation``, (inputs, targets); None: no looks. The rows are kept with the run; training goes on
+            unchanged.
         vmap: train the seeds of an ordinary module in one program, by ``torch.func.vmap``; not with dropout,
             ``nn.LSTM`` or control flow that depends on tensors. It pays for small modules: at 16 seeds a seed's step
             takes 0.4 of the time for an MLP or a few slots, 0.7 for a small Transformer (benchmarks/cohort.py).
@@ -66,6 +73,7 @@ class Recipe:
     steps: int = 1000
     clip: float | None = None
     stream: str = ""
+    validate_every: int | None = None
     vmap: bool = False
     tuning: str = field(default="", compare=False)
 
@@ -87,11 +95,12 @@ class Recipe:
             self.optimizer in OPTIMIZERS,
             f"optimizer={self.optimizer!r} is unknown{nearest(str(self.optimizer), OPTIMIZERS)}",
         )
-        for name in ("batch", "steps"):
+        for name in ("batch", "steps", "validate_every"):
             value = getattr(self, name)
+            optional = name == "validate_every"
             check(
-                isinstance(value, int) and not isinstance(value, bool) and value > 0,
-                f"{name}={value!r} must be a positive whole number",
+                (optional and value is None) or (isinstance(value, int) and not isinstance(value, bool) and value > 0),
+                f"{name}={value!r} must be a positive whole number" + (", or None" if optional else ""),
             )
         check(_real(self.lr) and self.lr > 0, f"lr={self.lr!r} must be a positive number")
         check(

@@ -120,6 +120,7 @@ class Store:
                 state=load_tensors(contents[_WEIGHTS]),
                 metrics={name: _number(value) for name, value in run["metrics"].items()},
                 history=tuple((int(step), _number(loss)) for step, loss in run["history"]),
+                validation=tuple((int(at), _number(loss), _number(right)) for at, loss, right in run["validation"]),
                 diverged=run["diverged"],
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
@@ -146,6 +147,7 @@ class Store:
                 {
                     "metrics": {name: _plain(value) for name, value in run.metrics.items()},
                     "history": [[step, _plain(loss)] for step, loss in run.history],
+                    "validation": [[at, _plain(loss), _plain(right)] for at, loss, right in run.validation],
                     "diverged": run.diverged,
                     "made": dict(made),
                 }

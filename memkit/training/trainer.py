@@ -26,7 +26,7 @@ from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
 from memkit.errors import MemkitError
-from memkit.training.streams import generator, stream_seed
+from memkit.streams import generator, stream_seed
 from memkit.training.vmapped import Stacked
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class TrainedRun:
         metrics: ``loss`` at the end, ``steps`` taken, ``parameters``, ``cpu_seconds``; and ``state_size``, where the
             model says how many numbers it carries for a sequence.
         history: rows ``(step, loss)``, about a hundred.
+        validation: rows ``(step, loss, accuracy)`` on the validation examples, every ``recipe.validate_every`` steps.
         diverged: why training went non-finite, else "".
     """
 
@@ -56,6 +57,7 @@ class TrainedRun:
     state: Mapping[str, Tensor]
     metrics: Mapping[str, float]
     history: tuple[tuple[int, float], ...] = field(default=(), repr=False)
+    validation: tuple[tuple[int, float, float], ...] = field(default=(), repr=False)
     diverged: str = ""
 
 
@@ -165,8 +167,11 @@ def _train_cohort(
     wholes = [_in_one(group) for group in _by_type(parameters)]
     updates = [_update(recipe, whole) for whole in wholes]
     loss_of = _loss(recipe, model)
+    hears = _hearing(recipe, model)
+    validate = _validation(recipe, samplers, loss_of, device)
     every = max(1, recipe.steps // _HISTORY_POINTS)
     history: list[tuple[int, list[float]]] = []
+    validations: list[tuple[int, list[float], list[float]]] = []
     diverged = [""] * len(seeds)
     for step in range(1, recipe.steps + 1):
         batches = [draw(stream, recipe.batch) for draw, stream in zip(samplers, streams, strict=True)]
@@ -187,6 +192,8 @@ def _train_cohort(
         for whole in wholes:
             whole.grad.zero_()
         losses.sum().backward()  # type: ignore[no-untyped-call]
+        if hears is not None:
+            hears(targets)
         if recipe.clip is not None:
             _clip(parameters, recipe.clip, seeds=len(seeds) if axis else None)
         for update in updates:
@@ -201,6 +208,8 @@ def _train_cohort(
         if step % every == 0 or step == 1 or step == recipe.steps or all(diverged):
             history.append((step, values))
             progress(step / recipe.steps)
+        if validate is not None and (step % (recipe.validate_every or 1) == 0 or step == recipe.steps):
+            validations.append((step, *validate(model)))
         if all(diverged):
             break
     for i, reason in enumerate(_non_finite(model, axis, len(seeds))):
@@ -217,9 +226,71 @@ def _train_cohort(
         if isinstance(size := getattr(model, "state_size", None), int):
             metrics["state_size"] = size
         rows = tuple((at, values[i]) for at, values in history)
-        state = _state(model, i, axis=axis)
-        runs.append(TrainedRun(seed=seed, state=state, metrics=metrics, history=rows, diverged=diverged[i]))
+        runs.append(
+            TrainedRun(
+                seed=seed,
+                state=_state(model, i, axis=axis),
+                metrics=metrics,
+                history=rows,
+                validation=tuple((at, losses[i], right[i]) for at, losses, right in validations),
+                diverged=diverged[i],
+            )
+        )
     return runs
+
+
+def _hearing(recipe: Recipe, model: nn.Module) -> Callable[[Tensor], None] | None:
+    """What tells a model, after each backward pass, which targets its last batch had; None if it does not listen."""
+    template = model.template if isinstance(model, Stacked) else model
+    if not hasattr(template, "saw"):
+        return None
+    if isinstance(model, Stacked):
+        raise MemkitError(
+            f"Recipe: vmap=True, but {type(template).__name__} is told its targets by saw(), which vmap cannot map; "
+            "leave vmap out, and its seeds train one by one"
+        )
+    heard: Callable[[Tensor], None] = getattr(template, "saw")  # noqa: B009 - a module's attributes have no types
+    return heard
+
+
+def _validation(
+    recipe: Recipe, samplers: Sequence[Sampler], loss_of: Callable[[Tensor, Tensor], Tensor], device: str
+) -> Callable[[nn.Module], tuple[list[float], list[float]]] | None:
+    """What gives each seed's loss and accuracy on its validation examples; None if the recipe asks for none."""
+    if recipe.validate_every is None:
+        return None
+    if not all(hasattr(draw, "validation") for draw in samplers):
+        task = getattr(recipe.task, "__name__", type(recipe.task).__name__)
+        raise MemkitError(
+            f"Recipe: validate_every={recipe.validate_every}, but what draws the examples of {task} has no "
+            "`validation`: (inputs, targets)"
+        )
+    examples: list[tuple[Tensor, Tensor]] = [draw.validation for draw in samplers]  # type: ignore[attr-defined]
+    counts = [len(targets) for _, targets in examples]
+    if not all(counts):
+        raise MemkitError(f"Recipe: validate_every={recipe.validate_every}, but a seed has no validation examples")
+    # Seeds may have different numbers of examples. A shorter list begins again, and what is more than its own counts
+    # nothing: what a seed scores does not depend on its cohort.
+    places = torch.arange(max(counts))
+    of_all = ([pair[part][places % n] for pair, n in zip(examples, counts, strict=True)] for part in (0, 1))
+    inputs, targets = (torch.stack(part).to(device) for part in of_all)
+    axis = recipe.together
+
+    def validate(model: nn.Module) -> tuple[list[float], list[float]]:
+        model.eval()
+        losses, rights = [], []
+        with torch.no_grad():
+            outputs = model(inputs) if axis else model(inputs[0]).unsqueeze(0)
+            for i, n in enumerate(counts):
+                own = slice(i, i + 1) if axis else 0
+                said, true = outputs[own, :n], targets[own, :n]
+                losses.append(float(loss_of(said, true).mean()))
+                counted = true != IGNORED
+                rights.append(float((counted & (said.argmax(-1) == true)).sum() / counted.sum()))
+        model.train()
+        return losses, rights
+
+    return validate
 
 
 def _of_cohort(recipe: Recipe, seeds: Sequence[int]) -> nn.Module:

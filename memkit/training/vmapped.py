@@ -68,6 +68,11 @@ class Stacked(nn.Module):
         self._others.update({name: tensor.detach().contiguous() for name, tensor in buffers.items()})
         return outputs
 
+    @property
+    def template(self) -> nn.Module:
+        """The module that lends its code."""
+        return self._seeds[0]
+
     def each(self, loss: Loss) -> Loss:
         """A loss of one seed's outputs and targets, as one of all seeds', [S]."""
         return _mapped(self._seeds[0], lambda outputs, targets: loss(outputs, targets).mean())

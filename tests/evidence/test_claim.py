@@ -345,3 +345,13 @@ def test_seeds_are_declared_and_capped(declared: int | None, asked: int | None, 
 
 def test_the_default_number_of_seeds_is_no_part_of_the_claim() -> None:
     assert made().to_json()["seeds"] is None
+
+
+def test_an_intervention_is_given_the_seed_where_it_asks_for_it() -> None:
+    def with_seed(model: str, seed: int) -> tuple[str, int]:
+        return model, seed
+
+    def without(model: str) -> str:
+        return model.upper()
+
+    assert [Arm(None, f).intervened("m", 7) for f in (None, without, with_seed)] == ["m", "M", ("m", 7)]

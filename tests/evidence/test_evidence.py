@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from memkit.errors import MemkitError
 from memkit.evidence import Verdict, judge, load, recompute, seeds_saved
+from memkit.evidence.figures import Heatmap, Lines, Series, Table
 
 from .entries import MANY, OVER, entry, evidence
 
@@ -30,6 +31,21 @@ def test_a_file_is_read_as_it_was_written(file: Path) -> None:
         Verdict.SUPPORTED, Verdict.REFUTED, Verdict.INCONCLUSIVE, Verdict.INCOMPLETE,
     }  # fmt: skip
     assert [other.name for other in file.parent.iterdir()] == ["evidence.json"], "nothing is left beside it"
+
+
+def test_figures_are_read_as_they_were_written(tmp_path: Path) -> None:
+    figures = (
+        Heatmap("old", ("r",), ("c",), ((0.5,),)),
+        Lines("curves", "k", "accuracy", [Series("a", (1, 2), (0.5, None))], log=True, span=(0, 1)),
+        Table("numbers", ["c"], [("r", 0.5), ("s", 3), ("t", "text"), ("u", None)]),
+    )
+    path = tmp_path / "evidence.json"
+    evidence(replace(entry(), figures=figures)).save(path)
+    assert load(path).claims[0].figures == figures
+    data = json.loads(path.read_text())
+    del data["claims"][0]["figures"][0]["kind"]  # as files were before there were other kinds
+    path.write_text(json.dumps(data))
+    assert load(path).claims[0].figures == figures
 
 
 def test_recomputing_finds_no_difference(file: Path) -> None:
@@ -104,6 +120,7 @@ def test_seeds_that_were_never_needed_leave_the_file_whole(tmp_path: Path) -> No
         ("", "cannot be read as JSON"),
         ("hello", "cannot be read as JSON"),
         ("[" * 100_000, "cannot be read as JSON"),
+        ("9" * 100_000, "cannot be read as JSON"),
         ("[]", "is no evidence file: it has no schema"),
         ("{}", "is no evidence file: it has no schema"),
         ('{"schema": 2}', "has schema 2; this memkit reads schema 1"),
@@ -143,6 +160,20 @@ def test_what_is_missing_is_named(file: Path, gone: str) -> None:
     file.write_text(json.dumps(data))
     with pytest.raises(MemkitError, match=f"no evidence file of schema 1: '{gone}' is missing"):
         recompute(file)
+
+
+def test_a_figure_that_cannot_be_drawn_is_refused(file: Path) -> None:
+    data = json.loads(file.read_text())
+    for figure, message in (
+        ({"kind": "pie"}, "a figure of kind 'pie' is not known"),
+        ({"kind": "table", "title": "t", "columns": ["c"], "rows": []}, "Table 't': rows must be"),
+        ({"kind": "table", "title": "t", "columns": ["c"]}, "a figure of kind 'table' is damaged: 'rows' is missing"),
+    ):
+        data["claims"][0]["figures"] = [figure]
+        file.write_text(json.dumps(data))
+        with pytest.raises(MemkitError, match=message) as raised:
+            load(file)
+        assert str(file) in str(raised.value)
 
 
 def test_one_claim_twice_is_refused(file: Path) -> None:

@@ -48,9 +48,7 @@ def test_the_broken_arm_and_the_intact_one() -> None:
     assert (made.mutant_of, made.expect, made.headline, made.gates) == ("study/name", "not_supported", True, True)
     assert list(made.arms) == ["a", "b", "a, intact"]
     assert made.arms["a, intact"].intervention is away
-    broken = made.arms["a"].intervention
-    assert callable(broken)
-    assert broken("m") == ("off", ("away", "m"))
+    assert made.arms["a"].intervened("m", 3) == ("off", ("away", "m"))
     assert made.arms["a"].to_json()["intervention"].endswith(":away, then off")
     assert [c.label for c in made.contrasts] == ["a over b", "a over 0.2"]
     assert [c.label for c in made.requires] == ["a, intact over a"]

@@ -7,7 +7,7 @@ import pytest
 from fixtures import binding_composition as arms
 from memkit import Recipe
 from memkit.models import parameters_per_seed
-from memkit.training.streams import generator
+from memkit.streams import generator
 
 SETTINGS = [
     (

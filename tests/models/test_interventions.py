@@ -28,9 +28,9 @@ from memkit.memories import slots
 from memkit.models import SlotNetwork
 from memkit.models.interventions import Edited, Readdressed, address_read, slot_read
 from memkit.models.slots import charged, unevenness
+from memkit.streams import generator
 from memkit.tasks.binding import Rebinding, Retrieval
 from memkit.tasks.binding.vocabulary import DO, IS, MEANS, RECALL
-from memkit.training.streams import generator
 
 RULE = {"binders": (MEANS, IS), "queries": (DO, RECALL)}
 WORDS = SEVERAL_VARIABLES.vocabulary

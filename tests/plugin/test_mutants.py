@@ -96,3 +96,48 @@ def test_a_headline_claim_without_a_mutant_is_reported(pytester: pytest.Pytester
     register_claims(pytester)
     assert pytester.runpytest_subprocess().ret == 0
     assert "has no mutant in this run" in (pytester.path / "reports" / "evidence.html").read_text(encoding="utf-8")
+
+
+SEEDED = """
+    import torch
+    from memkit import Arm, Recipe, mutant
+    from memkit.evidence.figures import Lines, Series
+    from model import Net, silenced, task, told
+
+    RECIPE = Recipe(task, Net, steps=150, lr=0.05)
+
+    def curve(arms, trained):
+        steps, losses = zip(*trained["net"].history)
+        return Lines("Training", "step", "loss", [Series("net", steps, losses)])
+
+    @mutant("signal silenced", arm="net", by=silenced, seeds=8)
+    @claim(
+        "lab/one",
+        "A trained network is right more often than by chance.",
+        arms={"net": Arm(RECIPE, told)},
+        contrasts=[Contrast("net", over=0.5, metric="accuracy", bounds=(0, 1))],
+        requires=[Contrast("net", over=0.0, metric="gain", bounds=(0, 1), margin=0.1)],
+        headline=True,
+        seeds=16,
+        figures=[curve],
+    )
+    def test_one(arms, seed):
+        assert all(net.seed == seed for net in arms.values())
+        x, y = task(torch.Generator().manual_seed(1), 400)
+        return {
+            name: {"accuracy": float((net(x).argmax(1) == y).float().mean()), "gain": max(net.gain, 0.0)}
+            for name, net in arms.items()
+        }
+"""
+
+
+def test_interventions_are_given_the_seed_and_preconditions_hold_for_the_intact_arm(pytester: pytest.Pytester) -> None:
+    told = "\n    def told(net, seed):\n        net.seed = seed\n        return net\n"
+    pytester.makepyfile(test_lab=HEAD + SEEDED, model=MODEL + told)
+    register_claims(pytester)
+    assert pytester.runpytest_subprocess().ret == 0
+    found = evidence(pytester)
+    assert found["lab/one"]["judgement"]["verdict"] == "SUPPORTED"
+    assert found["lab/one/mutant-signal-silenced"]["judgement"]["verdict"] == "REFUTED"
+    (lines,) = found["lab/one"]["figures"]
+    assert lines["series"][0]["x"][-1] == 150

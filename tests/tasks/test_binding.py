@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memkit.streams import generator
 from memkit.tasks.binding import (
     BindingTask,
     Execution,
@@ -23,7 +24,6 @@ from memkit.tasks.binding import (
     Vocabulary,
 )
 from memkit.tasks.binding.vocabulary import END, PAD
-from memkit.training.streams import generator
 
 TASKS = [
     Recognition(),

@@ -71,6 +71,7 @@ def test_the_defaults_are_what_stored_runs_were_trained_with() -> None:
         "steps": 1000,
         "clip": None,
         "stream": "",
+        "validate_every": None,
         "vmap": False,
     }
 
@@ -90,6 +91,7 @@ def test_the_defaults_are_what_stored_runs_were_trained_with() -> None:
         {"steps": 11},
         {"clip": 1.0},
         {"stream": "second"},
+        {"validate_every": 5},
         {"model": toys.Ordinary, "vmap": True},
     ],
     ids=lambda changes: next(iter(changes)),

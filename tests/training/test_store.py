@@ -36,6 +36,7 @@ RUN = TrainedRun(
     },
     metrics={"loss": math.nan, "best": 1 / 3, "steps": 7, "parameters": 6, "worst": math.inf},
     history=((1, 0.1), (7, math.nan)),
+    validation=((5, 0.3, 2 / 3), (7, math.nan, 0.1)),
     diverged="the loss was nan at step 7",
 )
 
@@ -63,7 +64,7 @@ def assert_same(one: TrainedRun, other: TrainedRun) -> None:
         assert tensor.shape == other.state[name].shape
         assert tensor.numpy().tobytes() == other.state[name].numpy().tobytes()
     assert repr(sorted(one.metrics.items())) == repr(sorted(other.metrics.items()))  # nan is nan
-    for field in ("seed", "history", "diverged"):
+    for field in ("seed", "history", "validation", "diverged"):
         assert repr(getattr(one, field)) == repr(getattr(other, field))
 
 

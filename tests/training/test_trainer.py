@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from memkit import MemkitError, Recipe
-from memkit.training.streams import generator, stream_seed
+from memkit.streams import generator, stream_seed
 from memkit.training.trainer import IGNORED, TrainedRun, _cross_entropy, build, restore, sampler, train
 from tests.training import toys
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from memkit.models.layers import Linear, constant
-from memkit.training.streams import stream_seed
+from memkit.streams import stream_seed
 
 
 def signs(generator: torch.Generator, size: int) -> tuple[Tensor, Tensor]:

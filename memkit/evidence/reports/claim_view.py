@@ -13,11 +13,14 @@ from markupsafe import Markup
 
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.evidence import ClaimEvidence
+from memkit.evidence.figures import Figure, Lines, Table
 from memkit.evidence.judgement import Finding, Verdict
 from memkit.evidence.reports import words
 from memkit.evidence.reports.adjusted import Adjusted
+from memkit.evidence.reports.cells import Cells, table_cells
 from memkit.evidence.reports.forest import decided, strip_svg
 from memkit.evidence.reports.heatmap import heatmap_svg, other_measurements
+from memkit.evidence.reports.lines import lines_svg
 from memkit.evidence.reports.tables import VerdictRow, verdict_row
 from memkit.evidence.verdict import differences
 from memkit.statistics import collapse_bound
@@ -40,10 +43,11 @@ class ContrastView:
 
 @dataclass(frozen=True, kw_only=True)
 class FigureView:
-    """A figure and its title."""
+    """A figure and its title: a picture, or the cells of a table."""
 
     title: str
-    picture: Markup
+    picture: Markup | None = None
+    cells: Cells | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,11 +118,15 @@ def claim_view(entry: ClaimEvidence, p: Adjusted) -> ClaimView:
 def _figures(entry: ClaimEvidence) -> list[FigureView]:
     """What was measured beyond the contrasts, then what the claim shows of its first seed."""
     seed = entry.seen[0] if entry.seen else None
-    views = [FigureView(title=f.title, picture=Markup(heatmap_svg(f))) for f in other_measurements(entry)]
-    return views + [
-        FigureView(title=f"{figure.title}; seed {seed}", picture=Markup(heatmap_svg(figure)))
-        for figure in entry.figures
-    ]
+    views = [_figure(figure, figure.title) for figure in other_measurements(entry)]
+    return views + [_figure(figure, f"{figure.title}; seed {seed}") for figure in entry.figures]
+
+
+def _figure(figure: Figure, title: str) -> FigureView:
+    if isinstance(figure, Table):
+        return FigureView(title=title, cells=table_cells(figure))
+    picture = lines_svg(figure) if isinstance(figure, Lines) else heatmap_svg(figure)
+    return FigureView(title=title, picture=Markup(picture))
 
 
 def _contrast(entry: ClaimEvidence, finding: Finding) -> ContrastView:

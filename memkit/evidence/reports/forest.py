@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.evidence import ClaimEvidence
 from memkit.evidence.judgement import Finding, Verdict
-from memkit.evidence.reports import svg, words
+from memkit.evidence.reports import axes, svg, words
 from memkit.evidence.verdict import differences
 
 # Okabe and Ito's hues, toned so that each keeps 3:1 on white and on near-black.
@@ -163,11 +163,7 @@ class _Scale:
     def ticks(self) -> list[float]:
         """Round numbers, a label's width apart."""
         most = max(2, min(7, int((self.right - self.left) / 58)))
-        rough = (self.high - self.low) / most
-        unit = 10.0 ** math.floor(math.log10(rough))
-        step = next(unit * k for k in (1, 2, 5, 10) if unit * k >= rough * (1 - 1e-9))
-        first = math.ceil(self.low / step - 1e-9)
-        return [k * step for k in range(first, math.floor(self.high / step + 1e-9) + 1)]
+        return axes.multiples(self.low, self.high, axes.round_step(self.low, self.high, most))
 
 
 def _panels(claims: Sequence[ClaimEvidence]) -> list[tuple[str, list[_Group]]]:

@@ -47,9 +47,18 @@ def dot(x: float, y: float, colour: str, *, title: str, used: bool, broken: bool
 
 def vertical(x: float, top: float, bottom: float, *, opacity: float, dashed: bool = False) -> str:
     """A vertical line."""
+    return _rule(x, top, x, bottom, opacity, dashed)
+
+
+def horizontal(y: float, left: float, right: float, *, opacity: float) -> str:
+    """A horizontal line."""
+    return _rule(left, y, right, y, opacity, dashed=False)
+
+
+def _rule(x1: float, y1: float, x2: float, y2: float, opacity: float, dashed: bool) -> str:
     extra = ' stroke-dasharray="2 2"' if dashed else ""
     return (
-        f'<line x1="{x:.1f}" y1="{top:.1f}" x2="{x:.1f}" y2="{bottom:.1f}" stroke="currentColor" '
+        f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="currentColor" '
         f'stroke-opacity="{opacity:g}"{extra}/>'
     )
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
 
 from memkit.evidence import Arm, Claim, Contrast, Evidence, Verdict
+from memkit.evidence.figures import Heatmap, Lines, Series, Table
 from memkit.evidence.reports import render_html
 
 from . import samples
@@ -174,6 +176,36 @@ def test_hostile_texts_are_shown_and_not_run() -> None:
     assert page.tags["script"] == 0
     assert page.text.count(samples.HOSTILE) > 10
     assert html.count("&lt;script&gt;") > 10
+
+
+def test_figures_of_every_kind_are_shown() -> None:
+    figures = (
+        Heatmap("Read address", ("word",), ("slot",), ((0.5,),)),
+        Lines("Reliability", "confidence", "accuracy", [Series("memory on", (0.1, 0.9), (0.2, 0.8))], identity=True),
+        Table("Per class", ("precision", "unit"), [("cat", 0.98764, "share"), ("dog", None, None)]),
+    )
+    html = render_html(samples.evidence(replace(samples.supported(), figures=figures)))
+    page = Page(html)
+    for figure in figures:
+        assert f"{figure.title}; seed 10000" in page.text
+    assert "memory on: 0.2 at 0.1, 0.8 at 0.9" in page.text
+    assert '<th scope="row">cat</th><td class="n">0.9876</td><td>share</td>' in html
+    assert '<th scope="row">dog</th><td class="n">–</td><td>–</td>' in html
+    assert '<th scope="col" class="n">precision</th><th scope="col">unit</th>' in html
+    assert page.tags["table"] == page.tags["caption"]
+
+
+def test_hostile_figures_are_shown_and_not_run() -> None:
+    name = f"{samples.HOSTILE}'\"&\x00"
+    figures = (
+        Heatmap(name, (name,), (name,), ((0.5,),)),
+        Lines(name, name, name, [Series(name, (1, 2), (1, 2))]),
+        Table(name, [name], [(name, name)]),
+    )
+    html = render_html(samples.evidence(replace(samples.supported(), figures=figures)))
+    page = Page(html)
+    assert page.tags["script"] == 0
+    assert page.text.count(samples.HOSTILE) >= 10
 
 
 def test_no_claims_make_a_page() -> None:

@@ -104,3 +104,11 @@ def test_means_are_those_of_the_seeds_that_count(accepted: dict[str, Any]) -> No
                 if mean is not None:
                     assert mean == pytest.approx(sum(values) / len(values), abs=1e-5)
                     assert (least, greatest) == pytest.approx((min(values), max(values)), abs=1e-5)
+
+
+def test_a_claim_that_did_not_run_leaves_what_was_accepted_of_it() -> None:
+    from dataclasses import replace
+
+    everything = samples.everything()
+    idle = replace(everything.claims[0], observations=(), failures=())
+    assert accepted_claims(replace(everything, claims=(idle,)), recipe_key) == {}

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memkit.training.streams import generator, stream_seed
+from memkit.streams import generator, stream_seed
 
 NAMES = st.lists(st.sampled_from(["data", "split", "initial values", "noise", ""]), max_size=3)
 

@@ -1,0 +1,104 @@
+"""The trials by which the study's free choices were made: ``python -m claims.intervention.tuning step``.
+
+``step``: the step size of the published regime, by accuracy on validation images. The others, ``added`` and ``gone``:
+what recognises added classes, with images of all classes remembered, or of the added ones alone; by balanced accuracy
+on the test images of development seeds 0 to 7, as no validation image is of an added class. Each family has 24 trials,
+but for votes, which have fewer knobs. Best first.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from itertools import product
+from typing import Any
+
+from fixtures.intervention import (
+    ADDING,
+    DIGITS,
+    GROUPS,
+    NETWORK,
+    OLD_DIGITS,
+    OLD_NETWORK,
+    PUBLISHED,
+    fine_tuning,
+    hybrid,
+    remembering,
+    voting,
+)
+from memkit.streams import generator
+from memkit.tasks.images.scoring import accuracy, balanced_accuracy
+from memkit.training.trainer import prepare_process, restore, train
+
+SEEDS = range(8)
+Trials = Iterator[tuple[str, Callable[..., Any]]]
+
+
+def step_sizes() -> None:
+    """Accuracy on validation images, by the step size."""
+    for eta in (PUBLISHED.step_size / 6400, 0.5, 5.0, 20.0, 50.0, 100.0, 250.0):
+        recipe = hybrid(PUBLISHED.with_(step_size=eta), NETWORK)
+        values = [
+            accuracy(restore(recipe, run.seed, run.state), DIGITS.split(generator(run.seed, "split")).validation)
+            for run in train(recipe, SEEDS)
+        ]
+        print(f"{sum(values) / len(values):.4f}  step size {eta:g}", flush=True)
+
+
+def memories(old: int) -> Trials:
+    """Corrections of a hidden state."""
+    gates: tuple[dict[str, Any], ...] = ({}, {"mode": "gated", "gate": "uncertainty", "alpha": 1.0})
+    for placement, k, metric in product(("early", "penultimate"), (3, 8), ("l2", "cosine")):
+        # A gate takes longer steps: it lets through the more of them the less sure the network is.
+        for eta in (2.0, 5.0, 15.0) if old else (30.0, 60.0, 120.0):
+            settings = ADDING.with_(placement=placement, k=k, metric=metric, step_size=eta, **gates[0 if old else 1])
+            yield f"{placement}, k {k}, {metric}, step size {eta:g}", remembering(settings, old=old)
+
+
+def votes(old: int) -> Trials:
+    """Votes in a hidden layer; without old images also mixed into the network's own answer."""
+    for placement, k in product(("early", "penultimate"), (1, 3, 8)):
+        yield f"vote {placement}, k {k}", voting(old=old, placement=placement, k=k)
+        for mixed in () if old else (1.0, 2.0, 4.0):
+            yield f"mixed {mixed:g}, {placement}, k {k}", voting(old=old, placement=placement, mixed=mixed, k=k)
+
+
+def fine_tunings(old: int) -> Trials:
+    """Adam on the same images, on all weights or on those of the last layer."""
+    for lr, steps, last in product((1e-4, 3e-4, 1e-3, 1e-2), (10, 50, 200), (False, True)):
+        yield (
+            f"fine-tuning {'the last layer' if last else 'all'}, {lr:g}, {steps} steps",
+            fine_tuning(old=old, lr=lr, steps=steps, last=last),
+        )
+
+
+def added_classes(old: int) -> None:
+    """Balanced accuracy of every trial."""
+    runs = {run.seed: run.state for run in train(OLD_NETWORK, SEEDS)}
+    for family in (memories, votes, fine_tunings):
+        found = []
+        for name, fill in family(old):
+            values = []
+            for seed, state in runs.items():
+                test = OLD_DIGITS.split(generator(seed, "split")).test
+                values.append(balanced_accuracy(fill(restore(OLD_NETWORK, seed, state), seed), test, GROUPS))
+            found.append((sum(values) / len(values), name))
+        for value, name in sorted(found, reverse=True):
+            print(f"{value:.3f}  {name}", flush=True)
+        print()
+
+
+def main() -> None:
+    """Run the trials of a choice."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("choice", choices=("step", "added", "gone"))
+    choice = parser.parse_args().choice
+    prepare_process()
+    if choice == "step":
+        step_sizes()
+    else:
+        added_classes(old=20 if choice == "added" else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,33 @@
+"""The engine held against known truth: two arms that do not differ must not be told apart."""
+
+from fixtures.intervention import ADDING, GROUPS, NETWORK, OLD_NETWORK, PUBLISHED, hybrid, remembering
+from memkit import Arm, Contrast, claim
+from memkit.tasks.images.scoring import accuracy, balanced_accuracy
+
+
+@claim(
+    "intervention/a-a",
+    "A memory beats itself, in a network trained from other initial values and in another order.",
+    arms={
+        "a": Arm(OLD_NETWORK, remembering(ADDING)),
+        "b": Arm(OLD_NETWORK.with_(stream="b"), remembering(ADDING)),
+    },
+    contrasts=[Contrast("a", over="b", metric="balanced accuracy", bounds=(0, 1))],
+    expect="not_supported",
+    source="A/A control: false by construction",
+)
+def test_a_a(arms, images):
+    return {name: balanced_accuracy(model, images.test, GROUPS) for name, model in arms.items()}
+
+
+@claim(
+    "intervention/a-a-normal",
+    "The same of the published regime, by normal theory alone.",
+    arms={"a": hybrid(PUBLISHED), "b": hybrid(PUBLISHED, NETWORK.with_(stream="b"))},
+    contrasts=[Contrast("a", over="b", metric="accuracy", assume="normal")],
+    expect="not_supported",
+    gate=True,
+    source="A/A control: false by construction",
+)
+def test_a_a_normal(arms, images):
+    return {name: accuracy(model, images.test) for name, model in arms.items()}

@@ -1,0 +1,80 @@
+"""The nearest-neighbour baseline: the entries nearest in a hidden layer vote for their classes.
+
+    v(c | x) = Σ_i w_i · 1[label_i = c]       over the k entries nearest to before(x)
+    p        = v,   or mixed into what the network says itself, q = softmax(after(before(x))):
+    p        = (1 − λ) q + λ v,   λ = min(1, mixed · H(q) / log C): the less sure the network is, the more
+    logits   = log(p + ε)
+
+The mixture is that of Khandelwal et al. (2020, equation 3), whose λ is a constant.
+
+A trained :class:`FeedForwardNetwork`, and a memory whose values are labels. The layer is the penultimate one, if no
+other is named. Nothing is trained.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from memkit.memories.neighbours import NeighbourMemory
+from memkit.memories.retrieval import Metric, Weights
+from memkit.models.feedforward import FeedForwardNetwork, layer_of
+from memkit.models.layers import Generators
+
+_FLOOR = 1e-3
+"""ε: the probability, but for a constant factor, of a class that no neighbour has."""
+
+
+class EmbeddingKNN(nn.Module):
+    """A vote of the k nearest of ``capacity`` remembered examples, in a hidden layer of a trained network."""
+
+    seed_axis = True
+
+    def __init__(
+        self,
+        network: FeedForwardNetwork,
+        generators: Generators,
+        *,
+        capacity: int,
+        placement: str = "penultimate",
+        mixed: float | None = None,
+        k: int = 8,
+        metric: Metric = "l2",
+        weights: Weights = "inverse",
+        eviction: str = "fifo",
+    ) -> None:
+        super().__init__()
+        self.network, self.mixed = network, mixed
+        self.layer = layer_of(network, placement)
+        self.classes = network.output.weight.shape[-1]
+        self.memory = NeighbourMemory(
+            generators=generators,
+            key_width=network.width(self.layer),
+            value_width=self.classes,
+            capacity=capacity,
+            k=k,
+            metric=metric,
+            weights=weights,
+            eviction=eviction,
+        )
+        self.state_size = self.memory.state_size
+        self.train(network.training)
+
+    @torch.no_grad()
+    def remember(self, inputs: Tensor, labels: Tensor) -> None:
+        """Insert examples: images [S, B, H, W], labels [S, B]."""
+        self.memory.insert(self.network.before(inputs, self.layer), F.one_hot(labels, self.classes).float(), labels)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Images [S, B, H, W] → logits [S, B, classes]."""
+        h = self.network.before(inputs, self.layer)
+        votes = self.memory.retrieve(h).value
+        if self.mixed is not None:
+            logs = torch.log_softmax(self.network.after(h, self.layer), -1)
+            unsure = -(logs.exp() * logs).sum(-1, keepdim=True) / math.log(self.classes)
+            share = (self.mixed * unsure).clamp(max=1.0)
+            votes = (1 - share) * logs.exp() + share * votes
+        return (votes + _FLOOR).log()

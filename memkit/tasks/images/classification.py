@@ -1,0 +1,145 @@
+"""Classification of images, on a data set of fixed size.
+
+    input     pixels between 0 and 1 [H, W]
+    label     the class, 0 to 9
+
+The test images are the same for every seed: a claim about them is conditional on this test set. They are a fixed random
+part of the whole data set; of MNIST they are not the official ones, and no results of others compare with them. What is
+left is split into training and validation images anew for every seed. Batches run through the training images in
+epochs, in a new order each; a batch that an epoch does not fill takes its rest from the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from memkit.errors import MemkitError
+from memkit.tasks.images import datasets
+
+Examples = tuple[Tensor, Tensor]
+"""Pixels [N, H, W] and labels [N]."""
+CLASSES = 10
+
+
+class Split(NamedTuple):
+    """The parts of a data set."""
+
+    train: Examples
+    validation: Examples
+    test: Examples
+
+
+class Epochs:
+    """Draws batches of some examples, each once before any comes again."""
+
+    def __init__(self, examples: Examples, validation: Examples) -> None:
+        self._pixels, self._labels = examples
+        if not len(self._labels):
+            raise MemkitError("Epochs: there are no examples to draw")
+        self.validation = validation
+        self._ahead = torch.empty(0, dtype=torch.int64)
+
+    def __call__(self, generator: torch.Generator, size: int) -> Examples:
+        """``size`` examples."""
+        while len(self._ahead) < size:
+            self._ahead = torch.cat([self._ahead, torch.randperm(len(self._labels), generator=generator)])
+        chosen, self._ahead = self._ahead[:size], self._ahead[size:]
+        return self._pixels[chosen], self._labels[chosen]
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Learn the classes of images.
+
+    Attributes:
+        dataset: see :mod:`memkit.tasks.images.datasets`.
+        train, validation, test: how many images each part has.
+        classes: those that are trained on; the other ones are left out of training and validation images, and are
+            part of the test images. None: all.
+    """
+
+    dataset: str = "digits"
+    train: int = 1000
+    validation: int = 200
+    test: int = 597
+    classes: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("train", "validation", "test"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise MemkitError(f"Classification: {name}={value!r} must be a positive whole number of images")
+        size = datasets.size(self.dataset)
+        if self.train + self.validation + self.test > size:
+            raise MemkitError(
+                f"Classification: {self.train} + {self.validation} + {self.test} images are more than the {size} of "
+                f"{self.dataset!r}"
+            )
+        if self.classes is not None:
+            classes = tuple(sorted(set(self.classes)))
+            if not classes or not all(isinstance(c, int) and 0 <= c < CLASSES for c in classes):
+                raise MemkitError(f"Classification: classes={self.classes!r} must be numbers from 0 to {CLASSES - 1}")
+            object.__setattr__(self, "classes", classes)
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """What every model of the task is made with."""
+        return {"inputs": datasets.shape(self.dataset), "classes": CLASSES}
+
+    @property
+    def checksum(self) -> str:
+        """Of the data set."""
+        return datasets.checksum(self.dataset)
+
+    @property
+    def missing(self) -> str:
+        """What to do about it, where the data set is not on this machine; else ""."""
+        return datasets.missing(self.dataset)
+
+    def split(self, generator: torch.Generator) -> Split:
+        """The parts, in which training and validation images are drawn by the generator; all classes are in them."""
+        pixels, labels = datasets.load(self.dataset)
+        fixed = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
+        rest = fixed[self.test :]
+        rest = rest[torch.randperm(len(rest), generator=generator)]
+        parts = (rest[: self.train], rest[self.train : self.train + self.validation], fixed[: self.test])
+        train, validation, test = ((pixels[part], labels[part]) for part in parts)
+        return Split(train, validation, test)
+
+    def for_seed(self, generator: torch.Generator) -> Callable[[torch.Generator, int], Examples]:
+        """What draws the training batches of a seed; its ``validation`` images are those of the trained classes."""
+        split = self.split(generator)
+        return Epochs(self.of_classes(split.train), self.of_classes(split.validation))
+
+    def of_classes(self, examples: Examples) -> Examples:
+        """Those of the classes that are trained on."""
+        return examples if self.classes is None else among(examples, self.classes)
+
+
+def among(examples: Examples, classes: tuple[int, ...]) -> Examples:
+    """The examples of some classes."""
+    pixels, labels = examples
+    chosen = torch.isin(labels, torch.tensor(classes))
+    return pixels[chosen], labels[chosen]
+
+
+def few(examples: Examples, each: int, generator: torch.Generator) -> Examples:
+    """So many examples of every class that is among them, drawn at random, in random order.
+
+    Raises:
+        MemkitError: there are fewer of a class.
+    """
+    pixels, labels = examples
+    order = torch.randperm(len(labels), generator=generator)
+    # How many of its own class stand before an example.
+    same = labels[order].unsqueeze(1) == torch.tensor(sorted(set(labels.tolist())))
+    if int(least := same.sum(0).min()) < each:
+        raise MemkitError(f"a class has only {least} examples of the {each} that are asked for")
+    rank = (same.cumsum(0) * same).sum(1)
+    chosen = order[rank <= each]
+    return pixels[chosen], labels[chosen]

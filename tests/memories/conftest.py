@@ -1,0 +1,7 @@
+"""One thread, as in a training process."""
+
+from __future__ import annotations
+
+from tests.training.conftest import one_thread
+
+__all__ = ["one_thread"]

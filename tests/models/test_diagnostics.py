@@ -1,0 +1,144 @@
+"""Diagnoses, against hand counts, scikit-learn's tables and published definitions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score
+from torch import Tensor
+
+from memkit.models.diagnostics import (
+    BINS,
+    Diagnosis,
+    calibration_error,
+    diagnose,
+    expected_calibration_error,
+    seconds_an_image,
+)
+from memkit.models.intervened import IntervenedNetwork, Intervention
+from memkit.streams import generator
+
+
+def model(**settings: object) -> IntervenedNetwork:
+    options = Intervention(
+        **{"capacity": 30, "k": 4, "affected": None, "mode": "residual", "step_size": 9.0, **settings}
+    )  # type: ignore[arg-type]
+    made = IntervenedNetwork(
+        generators=[generator(0, "initial values")],
+        inputs=(4, 4),
+        classes=3,
+        widths=(12, 6),
+        intervention=options.to_json(),
+    ).eval()
+    made.remember(*(part.unsqueeze(0) for part in images(40, "stored")))
+    return made
+
+
+def images(count: int, name: str) -> tuple[Tensor, Tensor]:
+    g = generator(0, name)
+    return torch.rand(count, 4, 4, generator=g), torch.randint(3, (count,), generator=g)
+
+
+@pytest.fixture(scope="module")
+def diagnosis() -> Diagnosis:
+    return diagnose(model(), images(50, "asked"))
+
+
+def test_shares_add_up(diagnosis: Diagnosis) -> None:
+    found = diagnosis.summary()
+    assert found["helped"] + found["harmed"] + found["neutral"] == pytest.approx(1)
+    assert found["strongly helped"] <= found["helped"]
+    assert found["strongly harmed"] <= found["harmed"]
+    moved = found["flipped to right"] - found["flipped to wrong"]
+    assert found["accuracy on"] - found["accuracy off"] == pytest.approx(moved)
+    assert found["flipped"] >= found["flipped to right"] + found["flipped to wrong"]
+    assert found["flipped"] > 0
+
+
+def test_it_is_what_the_model_says(diagnosis: Diagnosis) -> None:
+    made, (pixels, labels) = model(), images(50, "asked")
+    logits = made(pixels.unsqueeze(0))[0]
+    assert diagnosis.predicted_on.tolist() == logits.argmax(-1).tolist()
+    assert diagnosis.predicted_off.tolist() == made.network(pixels.unsqueeze(0))[0].argmax(-1).tolist()
+    assert np.allclose(diagnosis.loss_on, torch.nn.functional.cross_entropy(logits, labels, reduction="none").detach())
+    found = made.look(pixels.unsqueeze(0))
+    own = found.labels[0] == labels.unsqueeze(1)
+    assert np.allclose(diagnosis.purity, (found.retrieved.weights[0] * own).sum(1))
+    assert np.allclose(diagnosis.agreement, own[:, 0].double())
+    assert np.allclose(diagnosis.distance, found.retrieved.distances[0].mean(1))
+
+
+def test_a_memory_that_is_never_used_is_diagnosed_all_the_same() -> None:
+    found = diagnose(model(use="never"), images(50, "asked")).summary()
+    assert found["magnitude"] > 0
+
+
+def test_an_empty_memory_does_nothing() -> None:
+    made = model()
+    made.memory.clear()
+    diagnosis = diagnose(made, images(50, "asked"))
+    found = diagnosis.summary()
+    assert (found["flipped"], found["neutral"], found["magnitude"]) == (0, 1, 0)
+    assert (found["purity"], found["agreement"], found["distance"]) == (0, 0, 0)
+    assert len(diagnosis.ages) == 0
+
+
+def test_looking_changes_nothing() -> None:
+    made = model(eviction="helpfulness")
+    before = {name: tensor.clone() for name, tensor in made.state_dict().items()}
+    diagnose(made, images(50, "asked"))
+    assert all(torch.equal(before[name], tensor) for name, tensor in made.state_dict().items())
+
+
+def test_tables_by_class(diagnosis: Diagnosis) -> None:
+    scores = diagnosis.by_class(3)
+    assert set(scores) == {f"{name} {state}" for name in ("precision", "recall", "F1") for state in ("off", "on")}
+    assert scores["F1 on"] == pytest.approx(
+        f1_score(diagnosis.label, diagnosis.predicted_on, average=None, labels=[0, 1, 2])
+    )
+    counts = diagnosis.confusion(3)
+    assert counts.sum() == 50
+    assert np.trace(counts) / 50 == pytest.approx(diagnosis.summary()["accuracy on"])
+    assert diagnosis.confusion(3, memory=False).sum(1).tolist() == counts.sum(1).tolist()
+
+
+def test_calibration_error_by_hand() -> None:
+    confidence = np.array([0.95, 0.95, 0.95, 0.95, 0.55, 0.55])
+    right = np.array([True, True, True, False, True, False])
+    assert calibration_error(confidence, right) == pytest.approx(4 / 6 * 0.20 + 2 / 6 * 0.05)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60))
+def test_calibration_error_is_the_sum_over_bins(pairs: list[tuple[float, bool]]) -> None:
+    confidence, right = (np.array(column) for column in zip(*pairs, strict=True))
+    expected = 0.0
+    for b in range(BINS):
+        low, high = b / BINS, (b + 1) / BINS
+        inside = [(c, r) for c, r in pairs if low < c <= high or (b == 0 and c == 0)]
+        if inside:
+            gap = sum(r for _, r in inside) - sum(c for c, _ in inside)
+            expected += abs(gap) / len(pairs)
+    # A confidence on the edge of two bins may fall into either by rounding; such examples are left out.
+    if not any(abs(c * BINS - round(c * BINS)) < 1e-9 for c, _ in pairs):
+        assert calibration_error(confidence, right.astype(bool)) == pytest.approx(expected)
+    assert 0 <= calibration_error(confidence, right.astype(bool)) <= 1
+
+
+def test_the_error_of_a_model_is_that_of_its_diagnosis(diagnosis: Diagnosis) -> None:
+    made, examples = model(), images(50, "asked")
+    found = diagnosis.summary()
+    assert expected_calibration_error(made, examples) == pytest.approx(found["ECE on"], abs=1e-6)
+    assert expected_calibration_error(made.network, examples) == pytest.approx(found["ECE off"], abs=1e-6)
+
+
+def test_reliability_lies_in_the_bins(diagnosis: Diagnosis) -> None:
+    points = diagnosis.reliability()
+    assert all(0 <= x <= 1 and 0 <= y <= 1 for x, y in points)
+    assert [x for x, _ in points] == sorted(x for x, _ in points)
+
+
+def test_seconds_are_positive() -> None:
+    assert seconds_an_image(model(), images(50, "asked")[0]) >= 0
