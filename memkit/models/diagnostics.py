@@ -119,10 +119,15 @@ class Diagnosis:
 
 
 def diagnose(model: IntervenedNetwork, examples: tuple[Tensor, Tensor]) -> Diagnosis:
-    """The diagnosis of a model of one seed on images [N, H, W] and labels [N]."""
+    """The diagnosis of a model of one seed on images [N, H, W] and labels [N].
+
+    Of a memory that is not in use at inference, what it would find is told, and that it changes nothing.
+    """
     inputs, labels = examples
     looks = [model.look(part.unsqueeze(0)) for part in torch.split(inputs, _CHUNK)]
+    applied = model.settings.use in ("both", "inference")
     off, on = (torch.cat([getattr(look, name)[0] for look in looks]).double() for name in ("off", "on"))
+    on = on if applied else off
     neighbours = torch.cat([look.labels[0] for look in looks])
     weights, distances = (
         torch.cat([getattr(look.retrieved, name)[0] for look in looks]).double() for name in ("weights", "distances")
@@ -151,8 +156,8 @@ def diagnose(model: IntervenedNetwork, examples: tuple[Tensor, Tensor]) -> Diagn
         confidence_on=confidence_on,
         loss_off=loss_off,
         loss_on=loss_on,
-        gate=array(torch.cat([look.gate[0] for look in looks])),
-        magnitude=array(torch.cat([look.magnitude[0] for look in looks])),
+        gate=array(applied * torch.cat([look.gate[0] for look in looks])),
+        magnitude=array(applied * torch.cat([look.magnitude[0] for look in looks])),
         purity=array((weights * same).sum(1)),
         agreement=array((same * here).gather(1, nearest)[:, 0]),
         distance=array(torch.where(here, distances, 0.0).sum(1) / here.sum(1).clamp(min=1)),

@@ -71,9 +71,12 @@ def test_it_is_what_the_model_says(diagnosis: Diagnosis) -> None:
     assert np.allclose(diagnosis.distance, found.retrieved.distances[0].mean(1))
 
 
-def test_a_memory_that_is_never_used_is_diagnosed_all_the_same() -> None:
-    found = diagnose(model(use="never"), images(50, "asked")).summary()
-    assert found["magnitude"] > 0
+def test_a_memory_that_is_not_in_use_finds_and_changes_nothing(diagnosis: Diagnosis) -> None:
+    idle = diagnose(model(use="never"), images(50, "asked"))
+    found = idle.summary()
+    assert (found["magnitude"], found["gate"], found["flipped"]) == (0, 0, 0)
+    assert found["accuracy on"] == found["accuracy off"] == diagnosis.summary()["accuracy off"]
+    assert found["purity"] == diagnosis.summary()["purity"] > 0
 
 
 def test_an_empty_memory_does_nothing() -> None:

@@ -1,4 +1,7 @@
-"""Sweeps as tables: a row for each setting of the first factors, a column for each value of the last one."""
+"""Sweeps as tables: a row for each setting of the first factors, a column for each value of the last one.
+
+A sweep over one factor has a row for each value.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,7 @@ def grids(claims: Sequence[ClaimEvidence]) -> list[Grid]:
     made = []
     for sweep in dict.fromkeys(entry.claim.sweep for entry in claims if entry.claim.sweep):
         family = [entry for entry in claims if entry.claim.sweep == sweep]
-        places = {_place(entry): entry for entry in family}
+        places = {words.place(entry.claim.cell): entry for entry in family}
         rows = tuple(dict.fromkeys(row for row, _ in places))
         columns = tuple(dict.fromkeys(column for _, column in places))
         cells = tuple(
@@ -76,22 +79,22 @@ def grids(claims: Sequence[ClaimEvidence]) -> list[Grid]:
     return made
 
 
-def _place(entry: ClaimEvidence) -> tuple[str, str]:
-    *others, last = entry.claim.cell.items()
-    return ", ".join(words.setting(*factor) for factor in others), words.setting(*last)
-
-
 def _cell(entry: ClaimEvidence, q: float) -> GridCell:
     weakest = words.weakest(words.own_findings(entry))
     places = words.decimals(weakest) if weakest is not None else 2
     return GridCell(
         claim=entry.claim.id,
         verdict=entry.verdict,
-        effect="n/a" if weakest is None else words.fixed(weakest.t.estimate, 2),
+        effect="n/a" if weakest is None else words.fixed(weakest.t.estimate, _places(weakest.contrast.assume)),
         t="n/a" if weakest is None else words.span(weakest.t.low, weakest.t.high, places),
         seeds=entry.judgement.n,
         discovery=q <= FALSE_DISCOVERIES,
     )
+
+
+def _places(assume: str) -> int:
+    """Digits after the point: effects that are left to normal theory are small."""
+    return 3 if assume == "normal" else 2
 
 
 def grid_lines(grid: Grid, *, width: int) -> list[str]:

@@ -144,32 +144,40 @@ def _measured(means: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -
     compared = [metric for metric in metrics if len(metrics) == 1 or any(f["metric"] == metric for f in findings)]
     lines = []
     for metric in compared:
-        values = [f"{_text(arm)} {_number(row[metric][0])}" for arm, row in means.items() if metric in row]
+        places = max((_places(f) for f in findings if f["metric"] == metric), default=2)
+        values = [f"{_text(arm)} {_number(row[metric][0], places)}" for arm, row in means.items() if metric in row]
         lines.append(f"{_text(metric)}: {', '.join(values)}")
     return "<br>".join(lines)
 
 
 def _effect(finding: Mapping[str, Any]) -> str:
-    intervals = {i["method"]: f"[{_signed(i['low'])}, {_signed(i['high'])}]" for i in finding["intervals"]}
+    places = _places(finding)
+    intervals = {
+        i["method"]: f"[{_signed(i['low'], places)}, {_signed(i['high'], places)}]" for i in finding["intervals"]
+    }
     betting = intervals.get("betting", "no bounds")
     t = next((text for method, text in intervals.items() if method != "betting"), "")
     label = finding["contrast"]
     if finding["direction"] == "lower":  # positive where the treatment is lower, as it should be
         label = label.replace(" over ", " below ", 1)
-    return f"{_text(label)}: {_signed(finding['estimate'])}, {t}, {betting}"
+    return f"{_text(label)}: {_signed(finding['estimate'], places)}, {t}, {betting}"
+
+
+def _places(finding: Mapping[str, Any]) -> int:
+    """Digits after the point: effects that are left to normal theory are small."""
+    return 3 if finding["assume"] == "normal" else 2
 
 
 def _sweep(sweep: str, claims: Sequence[Accepted]) -> list[str]:
-    """A row for each setting of the first factors, a column for each value of the last."""
+    """A table, its rows and columns as :func:`words.place` says."""
     places: dict[tuple[str, str], str] = {}
     for claim in claims:
-        *others, last = claim["cell"].items()
         judgement = claim["judgement"]
         own = [f for f in judgement["findings"] if f["role"] == "contrast"]
         (weakest, *_) = [f for f in own if f["contrast"] == claim["weakest"]] or own
         mark = words.MARKS[Verdict(judgement["verdict"])]
-        row = ", ".join(words.setting(*factor) for factor in others)
-        places[row, words.setting(*last)] = f"{mark} {_signed(weakest['estimate'])}"
+        effect = _signed(weakest["estimate"], _places(weakest))
+        places[words.place(claim["cell"])] = f"{mark} {effect}"
     rows = list(dict.fromkeys(row for row, _ in places))
     columns = list(dict.fromkeys(column for _, column in places))
     table = [[f"`{sweep}`", *map(_text, columns)], ["---", *["---:"] * len(columns)]]
@@ -190,12 +198,12 @@ def _text(text: str) -> str:
     return re.sub(r"([\\|*_\[\]])", r"\\\1", plain)
 
 
-def _number(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:.2f}"
+def _number(value: float | None, places: int) -> str:
+    return "not finite" if value is None else f"{value:.{places}f}"
 
 
-def _signed(value: float | None) -> str:
-    return "∞" if value is None else words.fixed(value, 2).replace("-", "−")
+def _signed(value: float | None, places: int = 2) -> str:
+    return "∞" if value is None else words.fixed(value, places).replace("-", "−")
 
 
 def _count(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from memkit.evidence.claim import Claim
 from memkit.evidence.contrast import Contrast
@@ -124,6 +125,15 @@ def setting(factor: str, value: object) -> str:
     """``level 3``; a text speaks for itself. On one line, without control characters."""
     said = value if isinstance(value, str) else f"{factor.replace('_', ' ')} {value}"
     return "".join(c if c.isprintable() else "?" for c in said)
+
+
+def place(cell: Mapping[str, Any]) -> tuple[str, str]:
+    """Row and column of a sweep's cell: the last factor makes the columns, but where there is no other one."""
+    *others, last = cell.items()
+    if not others:
+        return setting(*last), "effect"
+    return ", ".join(setting(*factor) for factor in others), setting(*last)
+
 
 
 def revisions(registration: Registration) -> str:
