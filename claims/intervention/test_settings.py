@@ -3,13 +3,14 @@
 from fixtures.intervention import (
     ADDING,
     DEEP_OLD_NETWORK,
-    EVICTING,
     GROUPS,
     MNIST,
     NETWORK,
     OLD_MNIST,
     OLD_NETWORK,
+    POLICIES,
     PUBLISHED,
+    evicting,
     hybrid,
     on_mnist,
     remembering,
@@ -175,12 +176,10 @@ def test_epochs(arms, images):
 @sweep(
     "intervention/eviction-by-capacity",
     "With {capacity} places, {policy} beats a uniform sample of all that came.",
-    over={"capacity": (100, 250, 500, 1000), "policy": tuple(p for p in EVICTING if p not in ("reservoir",))},
+    over={"capacity": (100, 250, 500, 1000), "policy": tuple(p for p in POLICIES if p != "reservoir")},
     arms=lambda capacity, policy: {
-        "policy": hybrid(
-            PUBLISHED.with_(use="inference", capacity=capacity, eviction=policy, ttl=capacity if policy == "ttl" else 0)
-        ),
-        "reservoir": hybrid(PUBLISHED.with_(use="inference", capacity=capacity, eviction="reservoir")),
+        "policy": evicting(policy, capacity),
+        "reservoir": evicting("reservoir", capacity),
     },
     contrasts=[Contrast("policy", over="reservoir", **SMALL)],
     source="the toolkit's forgetting policies, whose rows were identical",
