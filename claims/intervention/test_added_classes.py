@@ -13,7 +13,7 @@ from fixtures.intervention import (
     LARGE_OLD_NETWORK,
     OLD,
     OLD_NETWORK,
-    PROTOTYPE,
+    PENULTIMATE,
     emptied,
     fine_tuning,
     hybrid,
@@ -25,7 +25,7 @@ from fixtures.intervention_figures import accuracy_by_k, diagnostics_of_added_cl
 from memkit import Arm, Contrast, claim, mutant
 from memkit.models.diagnostics import diagnose
 from memkit.tasks.images.classification import among
-from memkit.tasks.images.scoring import accuracy, balanced_accuracy, flipped
+from memkit.tasks.images.scoring import accuracy, balanced_accuracy, error_over_images, flipped
 
 TOOLKIT = "MNIST hybrid toolkit: active memory is to beat inactive and random memory"
 BALANCED = {"metric": "balanced accuracy", "bounds": (0, 1)}
@@ -97,7 +97,8 @@ def test_added_classes_trained_separately(arms, images):
     },
     contrasts=[Contrast("unused in training", over="used in training", **SMALL)],
     gate=True,
-    source="the toolkit's train-time and inference-time toggles; it reports no difference",
+    source="the toolkit's train-time and inference-time toggles. On development seeds the effect is skewed: a few "
+    "networks lean on their memory much more than others",
 )
 def test_using_the_memory_in_training_hurts_added_classes(arms, images):
     return {name: balanced_accuracy(model, images.test, GROUPS) for name, model in arms.items()}
@@ -105,30 +106,34 @@ def test_using_the_memory_in_training_hurts_added_classes(arms, images):
 
 @claim(
     "intervention/capacity-adds-no-classes",
-    "No width and no layer makes up for the memory: networks of twice the width, or of one layer more, trained on the "
-    "old classes alone, know no added class.",
+    "A network of twice the width, or of one layer more, that has seen no image of the added classes never says one; "
+    "the memory does.",
     arms={
         "active": ACTIVE,
         "nn": OLD_NETWORK,
         "nn_large": LARGE_OLD_NETWORK,
         "nn_extra_layer": EXTRA_LAYER_OLD_NETWORK,
     },
-    contrasts=[Contrast("active", over=baseline, **BALANCED) for baseline in ("nn", "nn_large", "nn_extra_layer")],
-    source="the toolkit's baselines nn, nn_large, nn_extra_layer",
+    contrasts=[
+        Contrast("active", over=baseline, metric="accuracy on added classes", bounds=(0, 1))
+        for baseline in ("nn", "nn_large", "nn_extra_layer")
+    ],
+    source="the toolkit's baselines nn, nn_large, nn_extra_layer; theirs is 0 by construction. What they learn from "
+    "the same images: fine-tuning-near-memory",
 )
 def test_capacity_adds_no_classes(arms, images):
-    return {name: balanced_accuracy(model, images.test, GROUPS) for name, model in arms.items()}
+    return {name: accuracy(model, among(images.test, ADDED)) for name, model in arms.items()}
 
 
 @claim(
-    "intervention/old-classes-are-kept",
+    "intervention/price-on-old-classes",
     "What the memory costs on the old classes is less than ten points of accuracy.",
     arms={"active": ACTIVE, "off": Arm(ACTIVE.recipe)},
     contrasts=[Contrast("active", over="off", metric="accuracy on old classes", assume="normal", margin=-0.1)],
     gate=True,
     source="the price of the headline",
 )
-def test_old_classes_are_kept(arms, images):
+def test_price_on_old_classes(arms, images):
     return {
         name: {
             "accuracy on old classes": accuracy(model, among(images.test, OLD)),
@@ -154,7 +159,7 @@ def test_memory_over_penultimate_vote(arms, images):
 @claim(
     "intervention/vote-in-the-same-layer-over-memory",
     "A vote of the same images in the layer in which the memory intervenes recognises more than the memory does.",
-    arms={"vote": Arm(OLD_NETWORK, voting(placement="early", k=1)), "active": ACTIVE},
+    arms={"vote": Arm(OLD_NETWORK, voting(placement="early")), "active": ACTIVE},
     contrasts=[Contrast("vote", over="active", **SMALL)],
     gate=True,
     source="what a sceptic asks next: the toolkit's vote looks at the penultimate layer only. Best of 3 trials",
@@ -164,11 +169,29 @@ def test_vote_in_the_same_layer_over_memory(arms, images):
 
 
 @claim(
+    "intervention/vote-of-raw-pixels-over-memory",
+    "A vote of the same images by their raw pixels, without any network, recognises more than the memory does.",
+    arms={"raw pixels": Arm(OLD_NETWORK, voting(placement="pixels")), "active": ACTIVE},
+    contrasts=[Contrast("raw pixels", over="active", **SMALL)],
+    gate=True,
+    source="what a hostile reviewer asks next: on digits, pixels are enough",
+)
+def test_vote_of_raw_pixels_over_memory(arms, images):
+    return {
+        name: {
+            "balanced accuracy": balanced_accuracy(model, images.test, GROUPS),
+            "standard error over images": error_over_images(model, arms["active"], images.test),
+        }
+        for name, model in arms.items()
+    }
+
+
+@claim(
     "intervention/vote-over-memory-in-the-penultimate-layer",
     "In the penultimate layer, a vote of the remembered images recognises more than a memory of corrections.",
     arms={
         "embedding_knn": Arm(OLD_NETWORK, voting()),
-        "active": Arm(OLD_NETWORK, remembering(PROTOTYPE)),
+        "active": Arm(OLD_NETWORK, remembering(PENULTIMATE)),
         "inactive": INACTIVE,
     },
     contrasts=[
@@ -176,25 +199,26 @@ def test_vote_in_the_same_layer_over_memory(arms, images):
         Contrast("active", over="inactive", **SMALL),
     ],
     gate=True,
-    source="a prototype of this study: 0.902 against 0.870 of all test images, six seeds",
+    source="a prototype of this study: 0.902 against 0.870 of all test images, six seeds. Both: best of their trials "
+    "in that layer",
 )
 def test_vote_over_memory_in_the_penultimate_layer(arms, images):
     return {name: balanced_accuracy(model, images.test, GROUPS) for name, model in arms.items()}
 
 
 @claim(
-    "intervention/fine-tuning-over-memory",
-    "Two hundred steps of fine-tuning on the same images recognise more than the memory does.",
-    arms={"fine-tuned": Arm(OLD_NETWORK, fine_tuning(lr=1e-3, steps=200)), "active": ACTIVE},
-    contrasts=[Contrast("fine-tuned", over="active", **SMALL)],
+    "intervention/fine-tuning-near-memory",
+    "Fine-tuned on the same images, the network is at most three points behind the memory.",
+    arms={"fine-tuned": Arm(OLD_NETWORK, fine_tuning()), "active": ACTIVE},
+    contrasts=[Contrast("fine-tuned", over="active", margin=-0.03, **SMALL)],
     gate=True,
     source="what a sceptic asks next; best of 24 trials of fine-tuning, as of the memory",
 )
-def test_fine_tuning_over_memory(arms, images):
+def test_fine_tuning_near_memory(arms, images):
     return {
         name: {
             "balanced accuracy": balanced_accuracy(model, images.test, GROUPS),
-            "accuracy": accuracy(model, images.test),
+            "standard error over images": error_over_images(model, arms["active"], images.test),
         }
         for name, model in arms.items()
     }

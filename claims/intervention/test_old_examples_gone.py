@@ -6,9 +6,7 @@ The memory is held back where the network is sure of its answer. Everything else
 from fixtures.intervention import (
     ADDED,
     CAUTIOUS,
-    EXTRA_LAYER_OLD_NETWORK,
     GROUPS,
-    LARGE_OLD_NETWORK,
     OLD,
     OLD_NETWORK,
     emptied,
@@ -29,23 +27,22 @@ INACTIVE = Arm(OLD_NETWORK, remembering(CAUTIOUS.with_(use="never"), old=0))
 @mutant("memory emptied", arm="active", by=emptied, seeds=32)
 @claim(
     "intervention/added-classes-without-old-examples",
-    "Where only images of the added classes can be remembered, a network with a memory of corrections recognises old "
-    "and added classes more often than without it, than with other entries' values, than any wider or deeper network, "
-    "and than a vote of those images.",
+    "Where only images of the added classes can be remembered, a network with a memory of corrections does better on "
+    "the average of old and added classes than without it, with random entries, with other entries' values, or by a "
+    "vote of those images.",
     arms={
         "active": ACTIVE,
         "inactive": INACTIVE,
+        "random": Arm(OLD_NETWORK, remembering(CAUTIOUS.with_(which="random"), old=0)),
         "shuffled": Arm(OLD_NETWORK, remembering(CAUTIOUS.with_(which="shuffled"), old=0)),
-        "nn_large": LARGE_OLD_NETWORK,
-        "nn_extra_layer": EXTRA_LAYER_OLD_NETWORK,
         "embedding_knn": Arm(OLD_NETWORK, voting(old=0)),
     },
     contrasts=[
-        Contrast("active", over=control, **BALANCED)
-        for control in ("inactive", "shuffled", "nn_large", "nn_extra_layer", "embedding_knn")
+        Contrast("active", over=control, **BALANCED) for control in ("inactive", "random", "shuffled", "embedding_knn")
     ],
-    requires=[Contrast("active", over="inactive", metric="flipped", bounds=(0, 1))],
-    source="found on development seeds: where the memory has to know when to keep silent",
+    requires=[Contrast("active", over=0.0, metric="flipped", bounds=(0, 1), margin=0.01)],
+    source="found on development seeds: where the memory has to know when to keep silent. By construction inactive "
+    "never says an added class and the vote never an old one: neither can exceed a half",
     headline=True,
 )
 def test_added_classes_without_old_examples(arms, images):
@@ -54,42 +51,45 @@ def test_added_classes_without_old_examples(arms, images):
             "balanced accuracy": balanced_accuracy(model, images.test, GROUPS),
             "accuracy on old classes": accuracy(model, among(images.test, OLD)),
             "accuracy on added classes": accuracy(model, among(images.test, ADDED)),
-            "flipped": flipped(model, getattr(model, "network", model), images.test[0]),
+            "flipped": flipped(model, model.network, images.test[0]),
         }
         for name, model in arms.items()
     }
 
 
 @claim(
-    "intervention/without-old-examples-over-random-and-fine-tuned",
-    "There, it also recognises more than with random entries, and than the network fine-tuned on the same images.",
-    arms={
-        "active": ACTIVE,
-        "random": Arm(OLD_NETWORK, remembering(CAUTIOUS.with_(which="random"), old=0)),
-        "fine-tuned": Arm(OLD_NETWORK, fine_tuning(old=0, lr=3e-4, steps=200, last=True)),
-    },
-    contrasts=[Contrast("active", over=control, **SMALL) for control in ("random", "fine-tuned")],
+    "intervention/without-old-examples-over-fine-tuning",
+    "There, it does better on that average than the network fine-tuned on the same images.",
+    arms={"active": ACTIVE, "fine-tuned": Arm(OLD_NETWORK, fine_tuning(old=0, lr=3e-4, last=True))},
+    contrasts=[Contrast("active", over="fine-tuned", **SMALL)],
     gate=True,
-    source="the same; fine-tuning: and the memory: best of 24 trials each on development seeds",
+    source="the same; the best of 24 trials each. But see fine-tuning-by-doubt-near-memory",
 )
-def test_without_old_examples_over_random_and_fine_tuned(arms, images):
+def test_without_old_examples_over_fine_tuning(arms, images):
     return {name: balanced_accuracy(model, images.test, GROUPS) for name, model in arms.items()}
 
 
 @claim(
-    "intervention/mixed-vote-as-good-as-memory",
-    "A vote in the same layer, mixed into the network's answer the more the less sure it is, does as well as the "
-    "memory, within five points.",
-    arms={
-        "active": ACTIVE,
-        "mixed vote": Arm(OLD_NETWORK, voting(old=0, placement="early", mixed=4.0, k=3)),
-        "off": INACTIVE,
-    },
-    contrasts=[Contrast("active", over="mixed vote", sesoi=0.05, **SMALL)],
-    positive_control=Contrast("active", over="off", **SMALL),
-    expect="equivalent",
+    "intervention/fine-tuning-by-doubt-near-memory",
+    "Fine-tuned on the same images, and mixed with what it said before by the memory's own gate, the network is at "
+    "most five points behind the memory.",
+    arms={"mixed fine-tuning": Arm(OLD_NETWORK, fine_tuning(old=0, mixed=4.0)), "active": ACTIVE},
+    contrasts=[Contrast("mixed fine-tuning", over="active", margin=-0.05, **SMALL)],
+    gate=True,
+    source="what a sceptic asks next: is it the memory, or the gate?",
+)
+def test_fine_tuning_by_doubt_near_memory(arms, images):
+    return {name: balanced_accuracy(model, images.test, GROUPS) for name, model in arms.items()}
+
+
+@claim(
+    "intervention/mixed-vote-near-memory",
+    "A vote in the same layer, mixed into the network's answer by the same gate, is at most five points behind the "
+    "memory.",
+    arms={"mixed vote": Arm(OLD_NETWORK, voting(old=0, placement="early", mixed=4.0)), "active": ACTIVE},
+    contrasts=[Contrast("mixed vote", over="active", margin=-0.05, **SMALL)],
     gate=True,
     source="what a sceptic asks next: does it take hidden states? Mixture: Khandelwal et al. 2020, equation 3",
 )
-def test_mixed_vote_as_good_as_memory(arms, images):
+def test_mixed_vote_near_memory(arms, images):
     return {name: balanced_accuracy(model, images.test, GROUPS) for name, model in arms.items()}

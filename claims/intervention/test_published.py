@@ -6,14 +6,20 @@ that never filled. Effects are of a few points: normal theory, declared beforeha
 
 from fixtures.intervention import (
     ACTIVE,
+    EVICTING,
     EXTRA_LAYER,
     INACTIVE,
     LARGE,
     NETWORK,
+    OWN_GRADIENT_STEP,
     PUBLISHED,
     PUBLISHED_STEP,
     RANDOM,
     SHUFFLED,
+    TUNED,
+    TUNED_ACTIVE,
+    TUNED_EXTRA_LAYER,
+    TUNED_LARGE,
     hybrid,
     memory_off,
     voting_on_training_images,
@@ -22,7 +28,7 @@ from fixtures.intervention_figures import diagnostics_of_digits, learning_curves
 from memkit import Arm, Contrast, claim
 from memkit.models.diagnostics import diagnose, expected_calibration_error, seconds_an_image
 from memkit.models.parameters import parameters_per_seed
-from memkit.tasks.images.scoring import accuracy, flipped
+from memkit.tasks.images.scoring import accuracy, error_over_images, flipped
 
 TOOLKIT = "MNIST hybrid toolkit"
 SMALL = {"metric": "accuracy", "assume": "normal"}
@@ -37,19 +43,20 @@ def epochs(number):
 
 @claim(
     "intervention/published-step-is-inert",
-    "With steps along the gradient of the batch mean, as published, the memory changes accuracy by less than half a "
-    "point; along each image's own gradient, by more.",
+    "With steps as small as the published ones the memory changes accuracy by less than half a point, also where each "
+    "is taken along the image's own gradient and so 128 times longer; with steps of 50 it changes it by more.",
     arms={
         "published": hybrid(PUBLISHED.with_(step_size=PUBLISHED_STEP)),
+        "own gradient": hybrid(PUBLISHED.with_(step_size=OWN_GRADIENT_STEP)),
         "inactive": INACTIVE,
-        "put right": ACTIVE,
+        "step 50": ACTIVE,
     },
-    contrasts=[Contrast("published", over="inactive", sesoi=0.005, **SMALL)],
-    positive_control=Contrast("put right", over="inactive", **SMALL),
+    contrasts=[Contrast(arm, over="inactive", sesoi=0.005, **SMALL) for arm in ("published", "own gradient")],
+    positive_control=Contrast("step 50", over="inactive", margin=0.005, **SMALL),
     expect="equivalent",
     gate=True,
-    source=f"{TOOLKIT}: active 0.929, inactive 0.929, random 0.930 (run again, three seeds). Deltas came from the "
-    "gradient of the batch mean and were 128 times too small",
+    source=f"{TOOLKIT}: active 0.929, inactive 0.929, random 0.930 (run again, three seeds), magnitude 9e-6, no "
+    "prediction changed. Deltas came from the gradient of the batch mean; put right, it took steps of about 50",
 )
 def test_published_step_is_inert(arms, images):
     return {
@@ -65,7 +72,7 @@ def test_published_step_is_inert(arms, images):
 @claim(
     "intervention/published-regime-over-controls",
     "With the step put right, networks with an active memory classify more digits than with an inactive one, with "
-    "random entries, or with other entries' values.",
+    "random entries, or with other entries' values, at this learning rate.",
     arms={"active": ACTIVE, "inactive": INACTIVE, "random": RANDOM, "shuffled": SHUFFLED},
     contrasts=[Contrast("active", over=control, **SMALL) for control in ("inactive", "random", "shuffled")],
     requires=[FLIPS],
@@ -78,6 +85,7 @@ def test_published_regime_over_controls(arms, images):
         name: {
             "accuracy": accuracy(model, images.test),
             "flipped": flipped(model, model.network, images.test[0]),
+            "standard error over images": error_over_images(model, arms["inactive"], images.test),
             **diagnose(model, images.test).summary(),
         }
         for name, model in arms.items()
@@ -85,8 +93,57 @@ def test_published_regime_over_controls(arms, images):
 
 
 @claim(
+    "intervention/published-regime-over-controls-on-the-same-weights",
+    "The same where the memory is applied at inference alone, so that all networks have the same weights.",
+    arms={
+        "active": EVICTING["fifo"],
+        "inactive": INACTIVE,
+        "random": hybrid(PUBLISHED.with_(use="inference", which="random")),
+        "shuffled": hybrid(PUBLISHED.with_(use="inference", which="shuffled")),
+    },
+    contrasts=[Contrast("active", over=control, **SMALL) for control in ("inactive", "random", "shuffled")],
+    requires=[Contrast("active", over=0.0, metric="flipped", assume="normal", margin=0.01)],
+    gate=True,
+    source=f"{TOOLKIT}, run again with the step put right: off to on 0.919 to 0.921, 0.930 to 0.936, 0.933 to 0.939; "
+    "+0.67 points over random",
+)
+def test_published_regime_on_the_same_weights(arms, images):
+    return {
+        name: {
+            "accuracy": accuracy(model, images.test),
+            "flipped": flipped(model, model.network, images.test[0]),
+            "standard error over images": error_over_images(model, arms["inactive"], images.test),
+            **diagnose(model, images.test).summary(),
+        }
+        for name, model in arms.items()
+    }
+
+
+@claim(
+    "intervention/tuned-learning-rates",
+    "With every learning rate tuned, in the same three epochs, a network without a memory is at most two points behind "
+    "one with it, and one of twice the width at most one.",
+    arms={"nn": TUNED, "nn_large": TUNED_LARGE, "nn_extra_layer": TUNED_EXTRA_LAYER, "active": TUNED_ACTIVE},
+    contrasts=[
+        Contrast("nn", over="active", margin=-0.02, **SMALL),
+        Contrast("nn_large", over="active", margin=-0.01, **SMALL),
+    ],
+    gate=True,
+    source="sensitivity of the published regime to its learning rate: 7 trials each, 15 for the memory",
+)
+def test_tuned_learning_rates(arms, images):
+    return {
+        name: {
+            "accuracy": accuracy(model, images.test),
+            "standard error over images": error_over_images(model, arms["active"], images.test),
+        }
+        for name, model in arms.items()
+    }
+
+
+@claim(
     "intervention/published-regime-over-another-layer",
-    "In these three epochs the memory adds more than another layer does.",
+    "In these three epochs the memory adds more than another layer does, at this learning rate.",
     arms={"active": ACTIVE, "nn": NETWORK, "nn_extra_layer": EXTRA_LAYER},
     contrasts=[Contrast("active", over=baseline, **SMALL) for baseline in ("nn", "nn_extra_layer")],
     gate=True,
@@ -98,11 +155,13 @@ def test_published_regime_over_another_layer(arms, images):
 
 @claim(
     "intervention/memory-or-capacity",
-    "Doubling every width adds as much as the memory does, within a point and a half of accuracy.",
+    "The memory is at most a point worse than doubling every width, at this learning rate, and takes more time an "
+    "image.",
     arms={"active": ACTIVE, "nn_large": LARGE, "inactive": INACTIVE},
-    contrasts=[Contrast("active", over="nn_large", sesoi=0.015, **SMALL)],
-    positive_control=Contrast("active", over="inactive", **SMALL),
-    expect="equivalent",
+    contrasts=[
+        Contrast("active", over="nn_large", margin=-0.01, **SMALL),
+        Contrast("active", over="nn_large", metric="microseconds an image", assume="normal"),
+    ],
     gate=True,
     source=f"{TOOLKIT}: hybrid 0.929, nn_large 0.940 on MNIST",
 )
@@ -118,37 +177,40 @@ def test_memory_or_capacity(arms, images):
 
 
 @claim(
-    "intervention/published-regime-over-embedding-knn",
-    "The memory classifies more digits than a vote of as many stored training images in the penultimate layer.",
-    arms={"active": ACTIVE, "embedding_knn": Arm(NETWORK, voting_on_training_images(PUBLISHED.capacity))},
-    contrasts=[Contrast("active", over="embedding_knn", **SMALL)],
+    "intervention/embedding-knn-near-memory",
+    "A vote of as many stored training images in the penultimate layer is at most two points behind the memory, at "
+    "this learning rate.",
+    arms={"embedding_knn": Arm(NETWORK, voting_on_training_images(PUBLISHED.capacity)), "active": ACTIVE},
+    contrasts=[Contrast("embedding_knn", over="active", margin=-0.02, **SMALL)],
     gate=True,
     source=f"{TOOLKIT}: embedding_knn 0.946, hybrid 0.929 on MNIST, all training images stored",
 )
-def test_published_regime_over_embedding_knn(arms, images):
+def test_embedding_knn_near_memory(arms, images):
     return {name: accuracy(model, images.test) for name, model in arms.items()}
 
 
 @claim(
-    "intervention/vote-on-the-first-layer-over-the-published-regime",
-    "A vote of as many stored training images in the first hidden layer classifies more digits than the memory does.",
+    "intervention/votes-over-the-published-regime",
+    "A vote of as many stored training images classifies more digits than the memory does: in the first hidden layer, "
+    "and by raw pixels, without any network.",
     arms={
-        "vote": Arm(NETWORK, voting_on_training_images(PUBLISHED.capacity, placement="early")),
+        "first layer": Arm(NETWORK, voting_on_training_images(PUBLISHED.capacity, placement="early")),
+        "raw pixels": Arm(NETWORK, voting_on_training_images(PUBLISHED.capacity, placement="pixels")),
         "active": ACTIVE,
     },
-    contrasts=[Contrast("vote", over="active", **SMALL)],
+    contrasts=[Contrast(vote, over="active", **SMALL) for vote in ("first layer", "raw pixels")],
     gate=True,
     source="what a sceptic asks next",
 )
-def test_vote_on_the_first_layer_over_the_published_regime(arms, images):
+def test_votes_over_the_published_regime(arms, images):
     return {name: accuracy(model, images.test) for name, model in arms.items()}
 
 
 @claim(
     "intervention/networks-come-to-lean-on-their-memory",
-    "A network that was trained with its memory in use cannot do without it.",
+    "A network that was trained with its memory in use loses more than ten points of accuracy without it.",
     arms={"on": ACTIVE, "off": Arm(ACTIVE, memory_off)},
-    contrasts=[Contrast("on", over="off", metric="accuracy", bounds=(0, 1), sesoi=0.1)],
+    contrasts=[Contrast("on", over="off", metric="accuracy", bounds=(0, 1), margin=0.1)],
     source="the toolkit's train-time and inference-time toggles",
 )
 def test_networks_come_to_lean_on_their_memory(arms, images):
@@ -176,29 +238,25 @@ def test_memory_at_inference_alone(arms, images):
 
 
 @claim(
-    "intervention/six-epochs-turn-the-gain-into-a-loss",
-    "Trained for six epochs and not three, a network classifies more digits without a memory than with one.",
+    "intervention/six-epochs-leave-nothing-to-gain",
+    "Trained for six epochs and not three, a network without a memory is at most a point behind one with it.",
     arms={"inactive": hybrid(PUBLISHED.with_(use="never"), epochs(6)), "active": hybrid(PUBLISHED, epochs(6))},
-    contrasts=[Contrast("inactive", over="active", **SMALL)],
+    contrasts=[Contrast("inactive", over="active", margin=-0.01, **SMALL)],
     gate=True,
     source="sensitivity of the published regime to its budget of three epochs",
 )
-def test_six_epochs_turn_the_gain_into_a_loss(arms, images):
+def test_six_epochs_leave_nothing_to_gain(arms, images):
     return {name: accuracy(model, images.test) for name, model in arms.items()}
 
 
 @claim(
     "intervention/memory-at-inference-after-long-training",
-    "After twenty-four epochs, a memory applied at inference alone changes accuracy by less than half a point.",
+    "After twenty-four epochs, a memory applied at inference alone adds less than half a point.",
     arms={
-        "inference": hybrid(PUBLISHED.with_(use="inference"), epochs(24)),
         "inactive": hybrid(PUBLISHED.with_(use="never"), epochs(24)),
-        "inference, three epochs": hybrid(PUBLISHED.with_(use="inference")),
-        "inactive, three epochs": INACTIVE,
+        "inference": hybrid(PUBLISHED.with_(use="inference"), epochs(24)),
     },
-    contrasts=[Contrast("inference", over="inactive", sesoi=0.005, **SMALL)],
-    positive_control=Contrast("inference, three epochs", over="inactive, three epochs", **SMALL),
-    expect="equivalent",
+    contrasts=[Contrast("inactive", over="inference", margin=-0.005, **SMALL)],
     gate=True,
     source="sensitivity of the published regime to its budget of three epochs",
 )
@@ -223,8 +281,8 @@ def test_test_labels_leak(arms, images, accuracy_by_leak):
 
 @claim(
     "intervention/calibration",
-    "After three epochs, networks with an active memory are better calibrated than without (expected calibration "
-    "error, 15 bins).",
+    "After three epochs, when networks are less sure than they might be, those with an active memory are better "
+    "calibrated (expected calibration error, 15 bins).",
     arms={"active": ACTIVE, "inactive": INACTIVE},
     contrasts=[
         Contrast("active", over="inactive", metric="ECE", direction="lower", assume="normal"),

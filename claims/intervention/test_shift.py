@@ -1,6 +1,7 @@
 """Shifted inputs: every test image is turned by 30 degrees, and the network was trained on upright ones.
 
-The memory is filled with twenty training images a class, turned alike, or upright. Conditional on this test set.
+The memory is filled with twenty training images a class, turned alike, or upright; its settings are those of the
+added classes, as are those of fine-tuning, and nothing was tuned here. Conditional on this test set.
 """
 
 from fixtures.intervention import ADDING, DIGITS, TRAINED, fine_tuning, remembering, turned, voting
@@ -41,11 +42,9 @@ def test_shifted_inputs(arms, turned_images):
 
 @claim(
     "intervention/upright-memories-do-not-help-turned-inputs",
-    "Filled with upright images, the memory changes accuracy on turned digits by less than five points.",
-    arms={"upright": Arm(TRAINED, remembering(ADDING, DIGITS)), "inactive": INACTIVE, "turned": ACTIVE},
-    contrasts=[Contrast("upright", over="inactive", sesoi=0.05, **SMALL)],
-    positive_control=Contrast("turned", over="inactive", **SMALL),
-    expect="equivalent",
+    "Filled with upright images, the memory adds less than five points of accuracy on turned digits.",
+    arms={"inactive": INACTIVE, "upright": Arm(TRAINED, remembering(ADDING, DIGITS))},
+    contrasts=[Contrast("inactive", over="upright", margin=-0.05, **SMALL)],
     gate=True,
     source="the toolkit asks for shifted inputs, and reports none",
 )
@@ -66,6 +65,18 @@ def test_shifted_inputs_over_penultimate_vote(arms, turned_images):
 
 
 @claim(
+    "intervention/vote-of-raw-pixels-over-memory-on-shifted-inputs",
+    "A vote of the same turned images by their raw pixels, without any network, classifies more than the memory does.",
+    arms={"raw pixels": Arm(TRAINED, voting(DIGITS, shift=turned, placement="pixels")), "active": ACTIVE},
+    contrasts=[Contrast("raw pixels", over="active", **SMALL)],
+    gate=True,
+    source="what a hostile reviewer asks next: on digits, pixels are enough",
+)
+def test_vote_of_raw_pixels_over_memory_on_shifted_inputs(arms, turned_images):
+    return {name: accuracy(model, turned_images) for name, model in arms.items()}
+
+
+@claim(
     "intervention/fine-tuning-over-memory-on-shifted-inputs",
     "Fine-tuned on the same turned images, the network classifies more turned digits than with the memory.",
     arms={
@@ -74,7 +85,7 @@ def test_shifted_inputs_over_penultimate_vote(arms, turned_images):
     },
     contrasts=[Contrast("fine-tuned", over="active", **SMALL)],
     gate=True,
-    source="what a sceptic asks next",
+    source="what a sceptic asks next; neither was tuned here",
 )
 def test_fine_tuning_over_memory_on_shifted_inputs(arms, turned_images):
     return {name: accuracy(model, turned_images) for name, model in arms.items()}

@@ -112,6 +112,8 @@ EARNED = ("usage", "helpfulness", "helpfulness_age")
 def staying(policy: str, record: Record, terms: Terms, places: int) -> Tensor:
     """Which entries stay: bool [..., M], at most ``places`` of each memory, all of them entries."""
     worth = torch.where(record.born == NEVER, -torch.inf, POLICIES[policy](record, terms))
+    if int((worth != -torch.inf).sum(-1).amax()) <= places:
+        return worth > -torch.inf  # all of them fit: a memory that fills up has nothing to sort
     best = worth.argsort(dim=-1, descending=True, stable=True)[..., :places]
     return torch.zeros_like(worth, dtype=torch.bool).scatter_(-1, best, True) & (worth > -torch.inf)
 

@@ -203,9 +203,10 @@ class NeighbourMemory(nn.Module):
         self.evicted += (self.present & ~old).sum(1)
         self.inserted += new.sum(1)
         self.born.masked_fill_(~old, NEVER)
-        free = old.long().argsort(dim=1, stable=True)  # the places of those that left, and the empty ones, come first
+        # The places of those that left and the empty ones, seed after seed, are filled from the first one on.
+        free, left = (~old).nonzero()[:, 1], (~old).sum(1)
         seed, entry = new.nonzero().unbind(1)
-        place = free[seed, (new.cumsum(1) - 1)[seed, entry]]
+        place = free[(left.cumsum(0) - left)[seed] + (new.cumsum(1) - 1)[seed, entry]]
         self.keys[seed, place], self.values[seed, place] = keys[seed, entry], values[seed, entry]
         self.labels[seed, place], self.born[seed, place] = labels[seed, entry], born[seed, entry]
         self.uses[seed, place], self.help[seed, place], self.lot[seed, place] = 0, 0.0, lots[seed, entry]

@@ -1,6 +1,6 @@
 """The nearest-neighbour baseline: the entries nearest in a hidden layer vote for their classes.
 
-    v(c | x) = Σ_i w_i · 1[label_i = c]       over the k entries nearest to before(x)
+    v(c | x) = Σ_i w_i · 1[label_i = c]       over the k entries nearest to before(x), or in the pixels themselves
     p        = v,   or mixed into what the network says itself, q = softmax(after(before(x))):
     p        = (1 − λ) q + λ v,   λ = min(1, mixed · H(q) / log C): the less sure the network is, the more
     logits   = log(p + ε)
@@ -24,6 +24,7 @@ from memkit.memories.retrieval import Metric, Weights
 from memkit.models.feedforward import FeedForwardNetwork, layer_of
 from memkit.models.layers import Generators
 
+PIXELS = "pixels"
 _FLOOR = 1e-3
 """ε: the probability, but for a constant factor, of a class that no neighbour has."""
 
@@ -48,11 +49,12 @@ class EmbeddingKNN(nn.Module):
     ) -> None:
         super().__init__()
         self.network, self.mixed = network, mixed
-        self.layer = layer_of(network, placement)
+        self.layer = None if placement == PIXELS else layer_of(network, placement)
+        height, width = network.inputs
         self.classes = network.output.weight.shape[-1]
         self.memory = NeighbourMemory(
             generators=generators,
-            key_width=network.width(self.layer),
+            key_width=height * width if self.layer is None else network.width(self.layer),
             value_width=self.classes,
             capacity=capacity,
             k=k,
@@ -66,15 +68,22 @@ class EmbeddingKNN(nn.Module):
     @torch.no_grad()
     def remember(self, inputs: Tensor, labels: Tensor) -> None:
         """Insert examples: images [S, B, H, W], labels [S, B]."""
-        self.memory.insert(self.network.before(inputs, self.layer), F.one_hot(labels, self.classes).float(), labels)
+        self.memory.insert(self._seen(inputs), F.one_hot(labels, self.classes).float(), labels)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Images [S, B, H, W] → logits [S, B, classes]."""
-        h = self.network.before(inputs, self.layer)
-        votes = self.memory.retrieve(h).value
+        votes = self.memory.retrieve(self._seen(inputs)).value
         if self.mixed is not None:
-            logs = torch.log_softmax(self.network.after(h, self.layer), -1)
-            unsure = -(logs.exp() * logs).sum(-1, keepdim=True) / math.log(self.classes)
-            share = (self.mixed * unsure).clamp(max=1.0)
-            votes = (1 - share) * logs.exp() + share * votes
+            votes = by_doubt(self.network(inputs), votes, self.mixed)
         return (votes + _FLOOR).log()
+
+    def _seen(self, inputs: Tensor) -> Tensor:
+        return inputs.flatten(2) if self.layer is None else self.network.before(inputs, self.layer)
+
+
+def by_doubt(logits: Tensor, other: Tensor, mixed: float) -> Tensor:
+    """Probabilities mixed the more the less sure the first are: logits and other probabilities [..., C] → [..., C]."""
+    logs = torch.log_softmax(logits, -1)
+    unsure = -(logs.exp() * logs).sum(-1, keepdim=True) / math.log(logits.shape[-1])
+    share = (mixed * unsure).clamp(max=1.0)
+    return (1 - share) * logs.exp() + share * other

@@ -58,6 +58,7 @@ class FeedForwardNetwork(nn.Module):
         super().__init__()
         if not widths:
             raise ValueError("widths must name at least one hidden layer, as in (256, 128)")
+        self.inputs = tuple(inputs)
         height, width = inputs
         self.shapes: list[tuple[int, ...]] = []
         self.convolutions = nn.ModuleList()

@@ -1,6 +1,7 @@
 """Fine-tuning: what a memory competes with when a trained network is to learn from a few more examples.
 
 θ ← Adam(θ, ∂/∂θ mean loss over all the examples), `steps` times: all weights, or those of the last layer
+p = softmax of what it then says; or that, mixed into what the network said before as votes are in embedding_knn.py
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from memkit.models.embedding_knn import by_doubt
 from memkit.models.feedforward import FeedForwardNetwork
 
 
@@ -21,13 +23,16 @@ class FineTuned(nn.Module):
         network: left as it is.
         lr, steps: Adam's, on all the examples at once.
         last: only the last layer learns.
+        mixed: how strongly the network's doubt lets through what was learnt; None: nothing is mixed.
     """
 
     seed_axis = True
 
-    def __init__(self, network: FeedForwardNetwork, *, lr: float, steps: int, last: bool = False) -> None:
+    def __init__(
+        self, network: FeedForwardNetwork, *, lr: float, steps: int, last: bool = False, mixed: float | None = None
+    ) -> None:
         super().__init__()
-        self.network = copy.deepcopy(network)
+        self.network, self.before, self.mixed = copy.deepcopy(network), network, mixed
         self.lr, self.steps, self.last = lr, steps, last
 
     def remember(self, inputs: Tensor, labels: Tensor) -> None:
@@ -45,4 +50,6 @@ class FineTuned(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Images [S, B, H, W] → logits [S, B, classes]."""
         logits: Tensor = self.network(inputs)
-        return logits
+        if self.mixed is None:
+            return logits
+        return by_doubt(self.before(inputs), torch.softmax(logits, -1), self.mixed).log()

@@ -135,7 +135,6 @@ def place(cell: Mapping[str, Any]) -> tuple[str, str]:
     return ", ".join(setting(*factor) for factor in others), setting(*last)
 
 
-
 def revisions(registration: Registration) -> str:
     """``code changed since registration``, ``code revised twice``; "" where it is as it was registered first."""
     times = {0: "", 1: "code revised once", 2: "code revised twice"}

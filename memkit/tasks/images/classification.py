@@ -105,9 +105,9 @@ class Classification:
         """The parts, in which training and validation images are drawn by the generator; all classes are in them."""
         pixels, labels = datasets.load(self.dataset)
         fixed = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
-        rest = fixed[self.test :]
+        rest = fixed[: -self.test]
         rest = rest[torch.randperm(len(rest), generator=generator)]
-        parts = (rest[: self.train], rest[self.train : self.train + self.validation], fixed[: self.test])
+        parts = (rest[: self.train], rest[self.train : self.train + self.validation], fixed[-self.test :])
         train, validation, test = ((pixels[part], labels[part]) for part in parts)
         return Split(train, validation, test)
 

@@ -26,6 +26,15 @@ def balanced_accuracy(model: nn.Module, examples: Examples, groups: tuple[tuple[
     return sum(accuracy(model, among(examples, group)) for group in groups) / len(groups)
 
 
+def error_over_images(one: nn.Module, other: nn.Module, examples: Examples) -> float:
+    """The standard error, over images, of the difference of two models' accuracies: what this test set leaves open.
+
+    Seeds share the test set, so an interval over seeds says nothing of it.
+    """
+    right = [(predictions(model, examples[0]) == examples[1]).double() for model in (one, other)]
+    return float((right[0] - right[1]).std() / len(examples[1]) ** 0.5)
+
+
 def flipped(one: nn.Module, other: nn.Module, pixels: Tensor) -> float:
     """The share of images [N, H, W] that two models of one seed give different classes."""
     return float((predictions(one, pixels) != predictions(other, pixels)).double().mean())
