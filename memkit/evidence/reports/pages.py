@@ -178,14 +178,20 @@ def _sweep(sweep: str, claims: Sequence[Accepted]) -> list[str]:
         mark = words.MARKS[Verdict(judgement["verdict"])]
         effect = _signed(weakest["estimate"], _places(weakest))
         places[words.place(claim["cell"])] = f"{mark} {effect}"
-    rows = list(dict.fromkeys(row for row, _ in places))
-    columns = list(dict.fromkeys(column for _, column in places))
+    rows = sorted({row for row, _ in places}, key=_by_number)
+    columns = sorted({column for _, column in places}, key=_by_number)
     table = [[f"`{sweep}`", *map(_text, columns)], ["---", *["---:"] * len(columns)]]
     table += [[_text(row), *(places.get((row, column), "–") for column in columns)] for row in rows]
     compared = [f for f in claims[0]["judgement"]["findings"] if f["role"] == "contrast"]
     said = words.one_label(claim["judgement"]["findings"][0]["contrast"] for claim in claims)
     said += f", {compared[0]['metric']}" + (f", the weakest of {len(compared)} contrasts" if len(compared) > 1 else "")
     return [f"Sweep: {_text(said)}.", "", _table(table)]
+
+
+def _by_number(name: str) -> list[tuple[float, str]]:
+    """Sorts texts by the numbers in them: k 8 before k 16."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", name)
+    return [(float(part), "") if number % 2 else (0.0, part) for number, part in enumerate(parts)]
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

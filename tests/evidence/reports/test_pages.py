@@ -9,6 +9,7 @@ import pytest
 
 from memkit import MemkitError
 from memkit.evidence.accepted import accepted_claims, load_accepted, save_accepted
+from memkit.evidence.reports import pages
 from memkit.evidence.reports.pages import rewrite
 from memkit.evidence.reports.words import fixed
 from memkit.training.estimates import recipe_key
@@ -104,6 +105,12 @@ def test_means_are_those_of_the_seeds_that_count(accepted: dict[str, Any]) -> No
                 if mean is not None:
                     assert mean == pytest.approx(sum(values) / len(values), abs=1e-5)
                     assert (least, greatest) == pytest.approx((min(values), max(values)), abs=1e-5)
+
+
+def test_settings_are_in_the_order_of_their_numbers() -> None:
+    names = ["k 16", "k 8", "none", "step 0.5", "step 0.05", "capacity 1000, fifo", "capacity 250, fifo"]
+    expected = ["capacity 250, fifo", "capacity 1000, fifo", "k 8", "k 16", "none", "step 0.05", "step 0.5"]
+    assert sorted(names, key=pages._by_number) == expected
 
 
 def test_a_claim_that_did_not_run_leaves_what_was_accepted_of_it() -> None:
