@@ -111,11 +111,14 @@ def _weakest(entry: ClaimEvidence) -> str:
 
 
 def _means(entry: ClaimEvidence) -> dict[str, dict[str, list[float | None]]]:
-    """Arm → metric → mean, least and greatest value over the seeds that the verdict rests on; None where one is nan."""
+    """Arm → metric → mean, least and greatest value over the seeds that the verdict rests on; None where one is nan.
+
+    Of the metrics that are compared: what else a test returns is in the evidence.
+    """
     used = set(entry.seen[: entry.judgement.n])
     values: dict[str, dict[str, list[float]]] = {}
     for o in entry.observations:
-        if o.seed in used:
+        if o.seed in used and o.metric in entry.claim.metrics:
             values.setdefault(o.arm, {}).setdefault(o.metric, []).append(o.value)
     return {
         arm: {
