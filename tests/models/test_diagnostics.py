@@ -143,5 +143,11 @@ def test_reliability_lies_in_the_bins(diagnosis: Diagnosis) -> None:
     assert [x for x, _ in points] == sorted(x for x, _ in points)
 
 
-def test_seconds_are_positive() -> None:
-    assert seconds_an_image(model(), images(50, "asked")[0]) >= 0
+def test_seconds_are_those_of_the_second_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([3.0, 8.0])
+    monkeypatch.setattr("memkit.models.diagnostics.time.process_time", lambda: next(clock))
+    passes = []
+    counted = model()
+    counted.register_forward_hook(lambda *_: passes.append(1))
+    assert seconds_an_image(counted, images(50, "asked")[0]) == pytest.approx(5 / 50)
+    assert len(passes) == 2
