@@ -41,7 +41,8 @@ from memkit.memories.neighbours import NeighbourMemory
 from memkit.memories.retrieval import nearest
 from memkit.models.diagnostics import diagnose
 from memkit.models.feedforward import FeedForwardNetwork
-from memkit.models.intervened import IntervenedNetwork, Intervention
+from memkit.models.intervened import IntervenedNetwork
+from memkit.models.intervened_settings import Intervention
 from memkit.streams import generator
 from memkit.tasks.images import datasets
 from memkit.tasks.images.classification import CLASSES, Classification, Epochs

@@ -5,7 +5,9 @@ and the test set; every result is conditional on this test set. Balanced accurac
 classes and on the added ones.
 """
 
-from fixtures.intervention import (
+from fixtures.intervention import emptied, fine_tuning, of_batch_means, remembering, voting
+from fixtures.intervention_figures import accuracy_by_k, diagnostics_of_added_classes
+from fixtures.intervention_recipes import (
     ADDED,
     ADDING,
     EXTRA_LAYER_OLD_NETWORK,
@@ -14,14 +16,8 @@ from fixtures.intervention import (
     OLD,
     OLD_NETWORK,
     PENULTIMATE,
-    emptied,
-    fine_tuning,
     hybrid,
-    of_batch_means,
-    remembering,
-    voting,
 )
-from fixtures.intervention_figures import accuracy_by_k, diagnostics_of_added_classes
 from memkit import Arm, Contrast, claim, mutant
 from memkit.models.diagnostics import diagnose
 from memkit.tasks.images.classification import among

@@ -5,31 +5,14 @@ being trained; the memory is applied at inference alone, so that all arms have t
 differ in what their memories hold. Conditional on this test set.
 """
 
-from fixtures.intervention import EVICTING, INACTIVE, encoded_again
+from fixtures.intervention import encoded_again, measured
 from fixtures.intervention_figures import ages_by_policy
+from fixtures.intervention_recipes import EVICTING, INACTIVE
 from memkit import Arm, Contrast, claim
 from memkit.tasks.images.scoring import accuracy
 
 SMALL = {"metric": "accuracy", "assume": "normal"}
 TOOLKIT = "MNIST hybrid toolkit: its policies gave identical rows, as its memory never filled"
-
-
-def measured(arms, images):
-    """Accuracy; the share of the inserted that was evicted; the share of entries that the first arm does not have."""
-    first, *_ = (set(entries_of(model)) for model in arms.values())
-    return {
-        name: {
-            "accuracy": accuracy(model, images.test),
-            "evicted": float(model.memory.evicted / model.memory.inserted.clamp(min=1)),
-            "other entries": sum(born not in first for born in entries_of(model)) / len(entries_of(model)),
-        }
-        for name, model in arms.items()
-    }
-
-
-def entries_of(model):
-    """When they came: each entry has a time of its own."""
-    return model.memory.born[0][model.memory.present[0]].tolist()
 
 
 @claim(

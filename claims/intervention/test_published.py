@@ -4,7 +4,9 @@ On digits: 1,000 training images and 500 places, so that entries are evicted; th
 that never filled. Effects are of a few points: normal theory, declared beforehand. Conditional on this test set.
 """
 
-from fixtures.intervention import (
+from fixtures.intervention import memory_off, voting_on_training_images
+from fixtures.intervention_figures import diagnostics_of_digits, learning_curves
+from fixtures.intervention_recipes import (
     ACTIVE,
     EVICTING,
     EXTRA_LAYER,
@@ -20,11 +22,9 @@ from fixtures.intervention import (
     TUNED_ACTIVE,
     TUNED_EXTRA_LAYER,
     TUNED_LARGE,
+    epochs,
     hybrid,
-    memory_off,
-    voting_on_training_images,
 )
-from fixtures.intervention_figures import diagnostics_of_digits, learning_curves
 from memkit import Arm, Contrast, claim
 from memkit.models.diagnostics import diagnose, expected_calibration_error, seconds_an_image
 from memkit.models.parameters import parameters_per_seed
@@ -33,12 +33,6 @@ from memkit.tasks.images.scoring import accuracy, error_over_images, flipped
 TOOLKIT = "MNIST hybrid toolkit"
 SMALL = {"metric": "accuracy", "assume": "normal"}
 FLIPS = Contrast("active", over=0.0, metric="flipped", assume="normal")
-EPOCH = 1000 / 32
-
-
-def epochs(number):
-    """The network of so many epochs."""
-    return NETWORK.with_(steps=round(number * EPOCH))
 
 
 @claim(

@@ -1,14 +1,12 @@
 """One setting at a time, in both regimes, and the main findings on another data set."""
 
-from dataclasses import replace
-
-from fixtures.intervention import (
+from fixtures.intervention import remembering, voting
+from fixtures.intervention_recipes import (
     ADDING,
     DEEP_OLD_NETWORK,
     GROUPS,
     MNIST,
     NETWORK,
-    OLD_MNIST,
     OLD_NETWORK,
     POLICIES,
     PUBLISHED,
@@ -16,93 +14,21 @@ from fixtures.intervention import (
     groups,
     hybrid,
     on_mnist,
-    remembering,
-    voting,
+)
+from fixtures.intervention_sweeps import (
+    CONTROLS,
+    MNIST_MEMORIES,
+    OF_ADDED_CLASSES,
+    OF_THE_PUBLISHED_REGIME,
+    mnist_control,
+    old_network_on,
+    without,
 )
 from memkit import Arm, Contrast, sweep
 from memkit.tasks.images.scoring import accuracy, balanced_accuracy
 
 BALANCED = {"metric": "balanced accuracy", "bounds": (0, 1)}
 SMALL = {"metric": "accuracy", "assume": "normal"}
-
-OF_ADDED_CLASSES = {
-    **{f"k {k}": {"k": k} for k in (1, 8, 16, 64)},
-    **{f"weights {weights}": {"weights": weights} for weights in ("uniform", "softmax")},
-    "metric l2": {"metric": "l2"},
-    "metric l2, normalised": {"metric": "l2", "normalise": True},
-    **{f"step size {eta:g}": {"step_size": eta} for eta in (0.05, 0.5, 5.0, 50.0)},
-    **{f"{steps} steps": {"steps": steps} for steps in (1, 5, 80)},
-    **{
-        f"affected {n}, {chosen}": {"affected": n, "chosen": chosen}
-        for n in (64, 128)
-        for chosen in ("first", "random")
-    },
-    "query untouched": {"query": "untouched", "affected": 128},
-    "query projection": {"query": "projection", "projection": 32},
-    "value absolute, gated": {"value": "absolute", "mode": "gated"},
-    "value absolute, overwrite": {"value": "absolute", "mode": "overwrite"},
-    "target current, value absolute, gated": {"target": "current", "value": "absolute", "mode": "gated"},
-    "target centroid, value delta": {"target": "centroid", "value": "delta"},
-    "target centroid, value absolute, gated": {"target": "centroid", "value": "absolute", "mode": "gated"},
-    "gated, alpha 0.4": {"mode": "gated", "alpha": 0.4},
-    "gated by doubt, alpha 1": {"mode": "gated", "gate": "uncertainty", "alpha": 1.0},
-    "insertion hard": {"insertion": "hard"},
-}
-OF_THE_PUBLISHED_REGIME = {
-    "no memory": {"use": "never"},
-    **{f"used in {use}": {"use": use} for use in ("training", "inference")},
-    "insertion hard": {"insertion": "hard"},
-    **{f"refresh {rate:g}": {"refresh": rate, "refresh_within": 2.0} for rate in (0.5, 1.0)},
-    **{f"capacity {n}": {"capacity": n} for n in (100, 3000)},
-    "mode residual": {"mode": "residual"},
-    "gate warmup": {"gate": "warmup", "warmup": 1500},
-    "gate uncertainty": {"gate": "uncertainty"},
-    "gate learnt": {"gate": "learnt"},
-    "placement early": {"placement": "early"},
-    "affected 64, random": {"chosen": "random"},
-    "affected all": {"affected": None},
-    "value absolute": {"value": "absolute"},
-    "target centroid": {"target": "centroid", "value": "delta"},
-    **{f"step size {eta:g}": {"step_size": eta} for eta in (5.0, 20.0, 100.0)},
-}
-
-
-CONTROLS = {
-    "inactive": lambda task: remembering(ADDING.with_(use="never"), task),
-    "random entries": lambda task: remembering(ADDING.with_(which="random"), task),
-    "shuffled values": lambda task: remembering(ADDING.with_(which="shuffled"), task),
-    "a vote in the penultimate layer": lambda task: voting(task),
-    "a vote in the same layer": lambda task: voting(task, placement="early"),
-    "a vote of raw pixels": lambda task: voting(task, placement="pixels"),
-}
-MNIST_MEMORIES = {
-    "places for every image": PUBLISHED.with_(capacity=18048),
-    "2000 places, first in, first out": PUBLISHED.with_(capacity=2000),
-}
-
-
-def old_network_on(dataset):
-    """The recipe of a network that has learnt the old classes of another data set."""
-    return on_mnist(OLD_NETWORK, replace(OLD_MNIST, dataset=dataset))
-
-
-def without(added, network):
-    """The recipe of a network that is trained on all digits but some."""
-    classes = tuple(label for label in range(10) if str(label) not in added)
-    options = {"channels": (16, 32), "widths": (128,)} if network == "CNN" else {}
-    return OLD_NETWORK.with_(task=replace(OLD_NETWORK.task, classes=classes), **options)
-
-
-def mnist_control(settings, control):
-    """The recipe of a control, but for the data."""
-    memories = {
-        "inactive": {"use": "never"},
-        "random entries": {"which": "random"},
-        "shuffled values": {"which": "shuffled"},
-    }
-    if control in memories:
-        return hybrid(settings.with_(**memories[control]))
-    return NETWORK.with_(widths=(512, 256) if control == "nn_large" else (256, 128, 128))
 
 
 @sweep(

@@ -1,11 +1,8 @@
 """The nearest-neighbour baseline: the entries nearest in a hidden layer vote for their classes.
 
     v(c | x) = Σ_i w_i · 1[label_i = c]       over the k entries nearest to before(x), or in the pixels themselves
-    p        = v,   or mixed into what the network says itself, q = softmax(after(before(x))):
-    p        = (1 − λ) q + λ v,   λ = min(1, mixed · H(q) / log C): the less sure the network is, the more
+    p        = v,   or mixed into what the network says itself by its doubt, see doubt.py
     logits   = log(p + ε)
-
-The mixture is that of Khandelwal et al. (2020, equation 3), whose λ is a constant.
 
 A trained :class:`FeedForwardNetwork`, and a memory whose values are labels. The layer is the penultimate one, if no
 other is named. Nothing is trained.
@@ -13,14 +10,13 @@ other is named. Nothing is trained.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from memkit.memories.neighbours import NeighbourMemory
 from memkit.memories.retrieval import Metric, Weights
+from memkit.models.doubt import mixed_by_doubt
 from memkit.models.feedforward import FeedForwardNetwork, layer_of
 from memkit.models.layers import Generators
 
@@ -74,16 +70,8 @@ class EmbeddingKNN(nn.Module):
         """Images [S, B, H, W] → logits [S, B, classes]."""
         votes = self.memory.retrieve(self._seen(inputs)).value
         if self.mixed is not None:
-            votes = by_doubt(self.network(inputs), votes, self.mixed)
+            votes = mixed_by_doubt(self.network(inputs), votes, self.mixed)
         return (votes + _FLOOR).log()
 
     def _seen(self, inputs: Tensor) -> Tensor:
         return inputs.flatten(2) if self.layer is None else self.network.before(inputs, self.layer)
-
-
-def by_doubt(logits: Tensor, other: Tensor, mixed: float) -> Tensor:
-    """Probabilities mixed the more the less sure the first are: logits and other probabilities [..., C] → [..., C]."""
-    logs = torch.log_softmax(logits, -1)
-    unsure = -(logs.exp() * logs).sum(-1, keepdim=True) / math.log(logits.shape[-1])
-    share = (mixed * unsure).clamp(max=1.0)
-    return (1 - share) * logs.exp() + share * other

@@ -1,7 +1,8 @@
 """Fine-tuning: what a memory competes with when a trained network is to learn from a few more examples.
 
-θ ← Adam(θ, ∂/∂θ mean loss over all the examples), `steps` times: all weights, or those of the last layer
-p = softmax of what it then says; or that, mixed into what the network said before as votes are in embedding_knn.py
+    θ ← Adam(θ, ∂/∂θ mean loss over all the examples), `steps` times: all weights, or those of the last layer
+
+What it then says is the answer; or that is mixed into what the network said before, by its doubt, see doubt.py.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from memkit.models.embedding_knn import by_doubt
+from memkit.models.doubt import mixed_by_doubt
 from memkit.models.feedforward import FeedForwardNetwork
 
 
@@ -52,4 +53,4 @@ class FineTuned(nn.Module):
         logits: Tensor = self.network(inputs)
         if self.mixed is None:
             return logits
-        return by_doubt(self.before(inputs), torch.softmax(logits, -1), self.mixed).log()
+        return mixed_by_doubt(self.before(inputs), torch.softmax(logits, -1), self.mixed).log()

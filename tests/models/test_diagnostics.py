@@ -18,7 +18,8 @@ from memkit.models.diagnostics import (
     expected_calibration_error,
     seconds_an_image,
 )
-from memkit.models.intervened import IntervenedNetwork, Intervention
+from memkit.models.intervened import IntervenedNetwork
+from memkit.models.intervened_settings import Intervention
 from memkit.streams import generator
 
 

@@ -1,0 +1,152 @@
+"""The settings of a memory that intervenes in a hidden state; what they mean: memkit/models/intervened.py."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from memkit.errors import MemkitError, nearest
+from memkit.memories.eviction import POLICIES
+from memkit.memories.neighbours import WHICH
+from memkit.memories.retrieval import METRICS, WEIGHTS
+
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "query": ("full", "untouched", "projection"),
+    "chosen": ("first", "random"),
+    "target": ("current", "gradient", "centroid"),
+    "value": ("delta", "absolute"),
+    "mode": ("gated", "residual", "overwrite"),
+    "gate": ("constant", "warmup", "uncertainty", "learnt"),
+    "use": ("training", "inference", "both", "never"),
+    "which": WHICH,
+    "metric": METRICS,
+    "weights": WEIGHTS,
+    "insertion": ("always", "hard"),
+    "eviction": tuple(POLICIES),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intervention:
+    """How a memory intervenes: where, with what, how strongly, when; and what it keeps.
+
+    Attributes:
+        placement: a hidden layer: "early", "middle", "late", "penultimate", or its name ("hidden1").
+        query, projection: what of the state entries are found by, and the width of a projection.
+        affected, chosen: how many dimensions of the state change, None being all; the first ones, or random ones.
+        target, value, mode, gate, use: see :mod:`memkit.models.intervened`.
+        alpha: α. warmup: the examples over which it grows.
+        step_size, steps: η of one example's own loss, and how many such steps.
+        centroid_momentum: μ of the centroids.
+        which, metric, normalise, k, weights, temperature: see :class:`memkit.memories.neighbours.NeighbourMemory`.
+        capacity: places of the memory.
+        insertion: "always", or "hard": only examples whose loss is above their batch's mean.
+        eviction, ttl, age_weight: see :mod:`memkit.memories.eviction`.
+        refresh, refresh_within, refresh_momentum: see :mod:`memkit.memories.neighbours`.
+    """
+
+    placement: str = "penultimate"
+    query: str = "full"
+    projection: int = 32
+    affected: int | None = 64
+    chosen: str = "first"
+    target: str = "gradient"
+    value: str = "delta"
+    mode: str = "gated"
+    gate: str = "constant"
+    alpha: float = 0.4
+    warmup: int = 0
+    use: str = "both"
+    step_size: float = 1.0
+    steps: int = 1
+    centroid_momentum: float = 0.95
+    which: str = "nearest"
+    metric: str = "l2"
+    normalise: bool = False
+    k: int = 8
+    weights: str = "inverse"
+    temperature: float = 1.0
+    capacity: int = 1000
+    insertion: str = "always"
+    eviction: str = "fifo"
+    ttl: int = 0
+    age_weight: float = 0.5
+    refresh: float = 0.0
+    refresh_within: float = 0.0
+    refresh_momentum: float = 0.9
+
+    def __post_init__(self) -> None:
+        def check(ok: bool, message: str) -> None:
+            if not ok:
+                raise MemkitError(f"Intervention: {message}")
+
+        for name, known in CHOICES.items():
+            value = getattr(self, name)
+            check(value in known, f"{name}={value!r} is unknown{nearest(str(value), known)}")
+        for name in ("projection", "k", "capacity", "steps"):
+            value = getattr(self, name)
+            check(_whole(value) and value >= 1, f"{name}={value!r} must be a positive whole number")
+        check(
+            self.affected is None or (_whole(self.affected) and self.affected >= 1),
+            f"affected={self.affected!r} must be a positive whole number, or None for all dimensions",
+        )
+        for name in ("warmup", "ttl"):
+            value = getattr(self, name)
+            check(_whole(value) and value >= 0, f"{name}={value!r} must be a whole number of examples, 0 or more")
+        for name in ("alpha", "centroid_momentum", "age_weight", "refresh", "refresh_momentum"):
+            value = getattr(self, name)
+            check(_real(value) and 0 <= value <= 1, f"{name}={value!r} must lie between 0 and 1")
+        for name in ("step_size", "temperature"):
+            value = getattr(self, name)
+            check(_real(value) and value > 0, f"{name}={value!r} must be a positive number")
+        check(
+            _real(self.refresh_within) and self.refresh_within >= 0,
+            f"refresh_within={self.refresh_within!r} must be a distance, 0 or more",
+        )
+        check(self.k <= self.capacity, f"k={self.k} neighbours cannot be found among capacity={self.capacity} entries")
+        check(
+            not (self.target == "current" and self.value == "delta"),
+            "the delta of a state to itself is nothing; with target='current' take value='absolute'",
+        )
+        check(self.gate == "constant" or self.mode == "gated", f"mode={self.mode!r} has no gate to be {self.gate!r}")
+        check(self.gate != "warmup" or self.warmup > 0, "gate='warmup' needs warmup, the examples it takes")
+        check(self.eviction != "ttl" or self.ttl > 0, "eviction='ttl' needs ttl, the age in examples")
+        check(
+            self.query != "untouched" or self.affected is not None,
+            "query='untouched' needs dimensions that are not affected; set affected below the width of the layer",
+        )
+        check(
+            self.gate != "learnt" or 0 < self.alpha < 1,
+            f"gate='learnt' starts at alpha, which must lie between 0 and 1, not be {self.alpha}",
+        )
+        check(
+            self.gate != "learnt" or self.use in ("training", "both"),
+            f"gate='learnt' learns only where the memory is applied in training, not with use={self.use!r}",
+        )
+
+    def with_(self, **changes: Any) -> Intervention:
+        """A copy with other settings.
+
+        Raises:
+            MemkitError: a name is none of them.
+        """
+        known = {f.name for f in fields(self)}
+        for name in changes:
+            if name not in known:
+                raise MemkitError(f"Intervention has no setting {name!r}{nearest(name, known)}")
+        return replace(self, **changes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types, for a recipe's options; settings at their default are left out."""
+        defaults = {f.name: f.default for f in fields(self)}
+        return {name: value for name, value in asdict(self).items() if value != defaults[name]}
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _real(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
