@@ -107,8 +107,12 @@ class FeedForwardNetwork(nn.Module):
                     pooled = F.max_pool2d(torch.relu(layer(h)).flatten(0, 1), 2)
                     h = pooled.view(*h.shape[:2], *pooled.shape[1:])
                 else:
-                    h = torch.relu(layer(h.flatten(2)))
+                    h = self._through(number - len(self.convolutions), h.flatten(2))
         return h.flatten(2)
+
+    def _through(self, number: int, h: Tensor) -> Tensor:
+        """The state after the hidden layer of that number, those of convolutions not counted."""
+        return torch.relu(self.hidden[number](h))
 
 
 def layer_of(network: FeedForwardNetwork, placement: str) -> int:

@@ -27,12 +27,12 @@ from torch.optim.sgd import sgd
 
 from memkit.errors import MemkitError
 from memkit.streams import generator, stream_seed
+from memkit.training.validation import IGNORED, Moments, validation_of
 from memkit.training.vmapped import Stacked
 
 if TYPE_CHECKING:
     from memkit.training.recipe import Recipe
 
-IGNORED = -100
 _HISTORY_POINTS = 100
 _REGISTER = 64  # more elements than a vector register of any machine holds
 
@@ -49,7 +49,8 @@ class TrainedRun:
         metrics: ``loss`` at the end, ``steps`` taken, ``parameters``, ``cpu_seconds``; and ``state_size``, where the
             model says how many numbers it carries for a sequence.
         history: rows ``(step, loss)``, about a hundred.
-        validation: rows ``(step, loss, accuracy)`` on the validation examples, every ``recipe.validate_every`` steps.
+        validation: rows ``(step, loss, accuracy)`` on the validation examples, every ``recipe.validate_every`` steps;
+            two of one step where the model changed itself after the first, as a growing network does.
         diverged: why training went non-finite, else "".
     """
 
@@ -165,13 +166,23 @@ def _train_cohort(
     if not parameters:
         raise MemkitError(f"Recipe: {type(model).__name__} has no parameters to train")
     wholes = [_in_one(group) for group in _by_type(parameters)]
-    updates = [_update(recipe, whole) for whole in wholes]
+    updates, moments = [], Moments()
+    for whole, group in zip(wholes, _by_type(parameters), strict=True):
+        update, running = _update(recipe, whole)
+        updates.append(update)
+        moments |= _by_parameter(group, running)
     loss_of = _loss(recipe, model)
-    hears = _hearing(recipe, model)
-    validate = _validation(recipe, samplers, loss_of, device)
+    hears = _listener(recipe, model, "saw")
+    validation = validation_of(recipe, samplers, loss_of, device)
+    grows = _listener(recipe, model, "validated")
+    if grows is not None and validation is None:
+        raise MemkitError(
+            f"Recipe: {type(model).__name__} goes by its validation examples; say with validate_every after how many "
+            "steps they are looked at"
+        )
     every = max(1, recipe.steps // _HISTORY_POINTS)
     history: list[tuple[int, list[float]]] = []
-    validations: list[tuple[int, list[float], list[float]]] = []
+    validations: list[list[tuple[int, float, float]]] = [[] for _ in seeds]
     diverged = [""] * len(seeds)
     for step in range(1, recipe.steps + 1):
         batches = [draw(stream, recipe.batch) for draw, stream in zip(samplers, streams, strict=True)]
@@ -208,19 +219,29 @@ def _train_cohort(
         if step % every == 0 or step == 1 or step == recipe.steps or all(diverged):
             history.append((step, values))
             progress(step / recipe.steps)
-        if validate is not None and (step % (recipe.validate_every or 1) == 0 or step == recipe.steps):
-            validations.append((step, *validate(model)))
+        if validation is not None and (step % (recipe.validate_every or 1) == 0 or step == recipe.steps):
+            looked = validation.look(model, step)
+            changed = [True] * len(seeds)
+            looked.note(validations, changed)
+            # After the last step nothing would be left to train what it grew.
+            if grows is not None and step < recipe.steps:
+                changed = grows(looked, moments)
+                if any(changed):
+                    validation.look(model, step).note(validations, changed)
         if all(diverged):
             break
     for i, reason in enumerate(_non_finite(model, axis, len(seeds))):
         diverged[i] = diverged[i] or reason
     share = (time.process_time() - started) / len(seeds)
+    whole_size = sum(p.numel() for p in parameters) // (len(seeds) if axis else 1)
+    active: Callable[[], list[int]] | None = getattr(model, "active_parameters", None)
+    counted = [whole_size] * len(seeds) if active is None else active()
     runs = []
     for i, seed in enumerate(seeds):
         metrics = {
             "loss": history[-1][1][i],
             "steps": step,
-            "parameters": sum(p.numel() for p in parameters) // (len(seeds) if axis else 1),
+            "parameters": counted[i],
             "cpu_seconds": round(share, 3),
         }
         if isinstance(size := getattr(model, "state_size", None), int):
@@ -232,65 +253,25 @@ def _train_cohort(
                 state=_state(model, i, axis=axis),
                 metrics=metrics,
                 history=rows,
-                validation=tuple((at, losses[i], right[i]) for at, losses, right in validations),
+                validation=tuple(validations[i]),
                 diverged=diverged[i],
             )
         )
     return runs
 
 
-def _hearing(recipe: Recipe, model: nn.Module) -> Callable[[Tensor], None] | None:
-    """What tells a model, after each backward pass, which targets its last batch had; None if it does not listen."""
+def _listener(recipe: Recipe, model: nn.Module, name: str) -> Callable[..., Any] | None:
+    """The method by which a model is told something in training; None if it has none of that name."""
     template = model.template if isinstance(model, Stacked) else model
-    if not hasattr(template, "saw"):
+    if not hasattr(template, name):
         return None
     if isinstance(model, Stacked):
         raise MemkitError(
-            f"Recipe: vmap=True, but {type(template).__name__} is told its targets by saw(), which vmap cannot map; "
-            "leave vmap out, and its seeds train one by one"
+            f"Recipe: vmap=True, but {type(template).__name__} is told by {name}() how training goes, which vmap "
+            "cannot map; leave vmap out, and its seeds train one by one"
         )
-    heard: Callable[[Tensor], None] = getattr(template, "saw")  # noqa: B009 - a module's attributes have no types
-    return heard
-
-
-def _validation(
-    recipe: Recipe, samplers: Sequence[Sampler], loss_of: Callable[[Tensor, Tensor], Tensor], device: str
-) -> Callable[[nn.Module], tuple[list[float], list[float]]] | None:
-    """What gives each seed's loss and accuracy on its validation examples; None if the recipe asks for none."""
-    if recipe.validate_every is None:
-        return None
-    if not all(hasattr(draw, "validation") for draw in samplers):
-        task = getattr(recipe.task, "__name__", type(recipe.task).__name__)
-        raise MemkitError(
-            f"Recipe: validate_every={recipe.validate_every}, but what draws the examples of {task} has no "
-            "`validation`: (inputs, targets)"
-        )
-    examples: list[tuple[Tensor, Tensor]] = [draw.validation for draw in samplers]  # type: ignore[attr-defined]
-    counts = [len(targets) for _, targets in examples]
-    if not all(counts):
-        raise MemkitError(f"Recipe: validate_every={recipe.validate_every}, but a seed has no validation examples")
-    # Seeds may have different numbers of examples. A shorter list begins again, and what is more than its own counts
-    # nothing: what a seed scores does not depend on its cohort.
-    places = torch.arange(max(counts))
-    of_all = ([pair[part][places % n] for pair, n in zip(examples, counts, strict=True)] for part in (0, 1))
-    inputs, targets = (torch.stack(part).to(device) for part in of_all)
-    axis = recipe.together
-
-    def validate(model: nn.Module) -> tuple[list[float], list[float]]:
-        model.eval()
-        losses, rights = [], []
-        with torch.no_grad():
-            outputs = model(inputs) if axis else model(inputs[0]).unsqueeze(0)
-            for i, n in enumerate(counts):
-                own = slice(i, i + 1) if axis else 0
-                said, true = outputs[own, :n], targets[own, :n]
-                losses.append(float(loss_of(said, true).mean()))
-                counted = true != IGNORED
-                rights.append(float((counted & (said.argmax(-1) == true)).sum() / counted.sum()))
-        model.train()
-        return losses, rights
-
-    return validate
+    listener: Callable[..., Any] = getattr(template, name)
+    return listener
 
 
 def _of_cohort(recipe: Recipe, seeds: Sequence[int]) -> nn.Module:
@@ -351,8 +332,15 @@ def _by_type(parameters: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:
     return [[p for p in parameters if p.dtype == dtype] for dtype in {p.dtype: None for p in parameters}]
 
 
-def _update(recipe: Recipe, whole: Whole) -> Callable[[], None]:
-    """What takes a step of the recipe's optimiser, with torch's defaults.
+def _by_parameter(parameters: Sequence[nn.Parameter], running: Sequence[Tensor]) -> Moments:
+    """Of tensors that run along a :class:`Whole`, the parts of each parameter, as views of its shape."""
+    sizes = [-(-p.numel() // _REGISTER) * _REGISTER for p in parameters]
+    parts = [torch.split(tensor, sizes) for tensor in running]
+    return {p: tuple(part[i][: p.numel()].view(p.shape) for part in parts) for i, p in enumerate(parameters)}
+
+
+def _update(recipe: Recipe, whole: Whole) -> tuple[Callable[[], None], Sequence[Tensor]]:
+    """What takes a step of the recipe's optimiser, with torch's defaults; and its moments, laid out as the whole.
 
     These are the functions under the classes of torch.optim. To make an object of such a class loads torch's
     compiler, and that takes longer than many a small recipe trains.
@@ -362,12 +350,13 @@ def _update(recipe: Recipe, whole: Whole) -> Callable[[], None]:
     common: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, "maximize": False}
     common |= {"fused": fused, "foreach": False}
     if recipe.optimizer == "sgd":
-        return functools.partial(sgd, values, gradient, [None], momentum=0.0, dampening=0.0, nesterov=False, **common)
+        plain = functools.partial(sgd, values, gradient, [None], momentum=0.0, dampening=0.0, nesterov=False, **common)
+        return plain, ()
     common |= {"amsgrad": False, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "has_complex": not fused}
     first, second = [torch.zeros_like(whole.values)], [torch.zeros_like(whole.values)]
     taken = [torch.zeros((), device=whole.values.device)]
     step: Callable[..., None] = adam if recipe.optimizer == "adam" else adamw
-    return functools.partial(step, values, gradient, first, second, [], taken, **common)
+    return functools.partial(step, values, gradient, first, second, [], taken, **common), (*first, *second)
 
 
 def _clip(parameters: list[nn.Parameter], limit: float, *, seeds: int | None) -> None:

@@ -111,13 +111,14 @@ def test_the_executor_sees_bindings_through_the_table_only() -> None:
             "Y means run do Y then Y means walk do Y",
         )
     )[0]
-    assert torch.equal(first, second)
-    assert torch.equal(second, third)
+    # Rows of one product may be rounded differently by their place in it, on some processors.
+    torch.testing.assert_close(first, second)
+    torch.testing.assert_close(second, third)
     model.extractor = "positional"
     first, second = model(said("X means jump do X then X means walk do X", "X means run do X then X means walk do X"))[
         0
     ]
-    assert not torch.equal(first, second)
+    assert not torch.allclose(first, second, atol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from memkit import MemkitError, Recipe
 from memkit.streams import generator, stream_seed
-from memkit.training.trainer import IGNORED, TrainedRun, _cross_entropy, build, restore, sampler, train
+from memkit.training.trainer import TrainedRun, _cross_entropy, build, restore, sampler, train
+from memkit.training.validation import IGNORED
 from tests.training import toys
 
 COHORT = Recipe(toys.Halves(), toys.Cohort, steps=30, batch=16, lr=0.05)

@@ -15,7 +15,8 @@ from torch.nn import functional as F
 from memkit import MemkitError, Recipe
 from memkit.streams import generator, stream_seed
 from memkit.training.store import Store
-from memkit.training.trainer import IGNORED, restore, sampler, train
+from memkit.training.trainer import restore, sampler, train
+from memkit.training.validation import IGNORED
 from tests.training import toys
 from tests.training.test_trainer import same
 

@@ -35,14 +35,21 @@ class Split(NamedTuple):
 
 
 class Epochs:
-    """Draws batches of some examples, each once before any comes again."""
+    """Draws batches of some examples, each once before any comes again; its length is that of an epoch.
 
-    def __init__(self, examples: Examples, validation: Examples) -> None:
+    Attributes:
+        validation, test: examples that are never drawn; None where there are none.
+    """
+
+    def __init__(self, examples: Examples, validation: Examples, test: Examples | None = None) -> None:
         self._pixels, self._labels = examples
         if not len(self._labels):
             raise MemkitError("Epochs: there are no examples to draw")
-        self.validation = validation
+        self.validation, self.test = validation, test
         self._ahead = torch.empty(0, dtype=torch.int64)
+
+    def __len__(self) -> int:
+        return len(self._labels)
 
     def __call__(self, generator: torch.Generator, size: int) -> Examples:
         """``size`` examples."""
@@ -112,9 +119,12 @@ class Classification:
         return Split(train, validation, test)
 
     def for_seed(self, generator: torch.Generator) -> Callable[[torch.Generator, int], Examples]:
-        """What draws the training batches of a seed; its ``validation`` images are those of the trained classes."""
+        """What draws the training batches of a seed; its ``validation`` images are those of the trained classes.
+
+        Its ``test`` images are those of all classes.
+        """
         split = self.split(generator)
-        return Epochs(self.of_classes(split.train), self.of_classes(split.validation))
+        return Epochs(self.of_classes(split.train), self.of_classes(split.validation), split.test)
 
     def of_classes(self, examples: Examples) -> Examples:
         """Those of the classes that are trained on."""
