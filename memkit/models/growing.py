@@ -292,8 +292,8 @@ def _draw(weights: Tensor, inputs: int, g: torch.Generator) -> None:
 
 def _begin(new: nn.Parameter, old: nn.Parameter, seed: int, part: Part, whole: Part, moments: Moments) -> None:
     """Give new weights, which have no past, moments: no mean, and the mean square of what stands for them."""
-    if new in moments:
-        first, second = moments[new]
+    if of_new := moments.get(new):
+        first, second = of_new
         mean_square = moments[old][1][seed][whole].mean()
         first[seed][part] = 0.0
         second[seed][part] = mean_square

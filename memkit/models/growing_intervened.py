@@ -30,6 +30,7 @@ class GrowingIntervenedNetwork(IntervenedNetwork):
         widths: of the hidden layers in the end.
         growth: the settings of a :class:`memkit.models.growth.Growth`.
         intervention: those of an :class:`Intervention`; all dimensions of the state are affected.
+        carry: whether the memory is carried over; if not, it is left as it was, and says of new units that they are 0.
     """
 
     network: GrowingNetwork
@@ -44,6 +45,7 @@ class GrowingIntervenedNetwork(IntervenedNetwork):
         widths: tuple[int, ...] = (256, 128),
         channels: tuple[int, ...] = (),
         intervention: Mapping[str, Any] | None = None,
+        carry: bool = True,
     ) -> None:
         nn.Module.__init__(self)
         settings = Intervention(**{"affected": None, **(intervention or {})})
@@ -56,6 +58,17 @@ class GrowingIntervenedNetwork(IntervenedNetwork):
             generators=generators, inputs=inputs, classes=classes, growth=growth, widths=widths, channels=channels
         )
         self._make(network, settings, generators)
+        self.carry = carry
+        if len(network.growth.start) - 1 <= self._hidden < len(widths) - 1:
+            raise ValueError(
+                f"placement={settings.placement!r}: a layer will be added just above, and would cut off what the "
+                "memory moves below 0; take placement='penultimate', which stays above all layers, or a layer further down"
+            )
+
+    @property
+    def _hidden(self) -> int:
+        """The memory's layer, those of convolutions not counted."""
+        return self.layer - len(self.network.convolutions)
 
     def active_parameters(self) -> list[int]:
         """How many parameters each seed uses."""
@@ -77,9 +90,11 @@ class GrowingIntervenedNetwork(IntervenedNetwork):
 
     def _grow(self, seed: int, step: int, moments: Moments) -> None:
         carried = self.network.grow(seed, step, moments)
+        if not self.carry:
+            return
         layers = len(self.network.sizes_after(int(self.network.events[seed])))
         # Layers that have not been grown pass on what the last one says.
-        layer = min(self.layer - len(self.network.convolutions), layers - 1)
+        layer = min(self._hidden, layers - 1)
         for widening in carried:
             if widening.layer == layer:
                 self._carry(widening, moments)

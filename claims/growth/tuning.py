@@ -1,0 +1,65 @@
+"""The trials by which the study's free choices were made: ``python -m claims.growth.tuning step``.
+
+``step``: the memory's step size, for each network that has one. ``rate``: the learning rate of every network; of
+networks with a memory, learning rate and step size. By accuracy on the validation images of development seeds 0 to 7,
+after the last step; no test image is looked at. Best first.
+"""
+
+from __future__ import annotations
+
+import argparse
+from itertools import product
+
+from fixtures.growth_recipes import DEEP, DEEPER, FIXED, LARGE, MEMORY, SMALL, WIDER, remembering
+from memkit import Recipe
+from memkit.training.trainer import prepare_process, train
+
+SEEDS = range(8)
+STEP_SIZES = (2.0, 5.0, 10.0, 20.0, 50.0)
+RATES = (3e-4, 1e-3, 2e-3, 3e-3, 5e-3, 1e-2, 2e-2)
+
+
+def trials(choice: str) -> dict[str, dict[str, Recipe]]:
+    """Network → trial → recipe."""
+    memories = {"growing": WIDER, "of the final size": FIXED}
+    if choice == "step":
+        return {
+            f"{name}, with a memory": {
+                f"step size {eta:g}": remembering(network, MEMORY.with_(step_size=eta)) for eta in STEP_SIZES
+            }
+            for name, network in memories.items()
+        }
+    plain = {
+        "small": SMALL,
+        "of the final size": FIXED,
+        "deep": DEEP,
+        "large": LARGE,
+        "growing": WIDER,
+        "deeper": DEEPER,
+    }
+    found = {name: {f"rate {lr:g}": network.with_(lr=lr) for lr in RATES} for name, network in plain.items()}
+    for name, network in memories.items():
+        found[f"{name}, with a memory"] = {
+            f"rate {lr:g}, step size {eta:g}": remembering(network.with_(lr=lr), MEMORY.with_(step_size=eta))
+            for lr, eta in product((1e-3, 3e-3, 1e-2), STEP_SIZES)
+        }
+    return found
+
+
+def main() -> None:
+    """Run the trials of a choice."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("choice", choices=("step", "rate"))
+    prepare_process()
+    for network, recipes in trials(parser.parse_args().choice).items():
+        found = []
+        for name, recipe in recipes.items():
+            right = [run.validation[-1][2] for run in train(recipe, SEEDS)]
+            found.append((sum(right) / len(right), name))
+        for value, name in sorted(found, reverse=True):
+            print(f"{value:.4f}  {network}: {name}", flush=True)
+        print()
+
+
+if __name__ == "__main__":
+    main()

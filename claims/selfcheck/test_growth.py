@@ -1,0 +1,17 @@
+"""The engine held against known truth: two arms that do not differ must not be told apart."""
+
+from fixtures.growth_recipes import WIDER, remembering
+from memkit import Contrast, claim
+from memkit.tasks.images.scoring import accuracy
+
+
+@claim(
+    "growth/a-a",
+    "A growing network with a memory beats itself, from other initial values and in another order.",
+    arms={"a": remembering(WIDER), "b": remembering(WIDER.with_(stream="b"))},
+    contrasts=[Contrast("a", over="b", metric="accuracy", bounds=(0, 1))],
+    expect="not_supported",
+    source="A/A control: false by construction",
+)
+def test_a_a(arms, images):
+    return {name: accuracy(model, images.test) for name, model in arms.items()}

@@ -1,0 +1,146 @@
+"""A growing network's memory is carried over: it finds what it found, and says what it said."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from memkit.models.growing import GrowingNetwork
+from memkit.models.growing_intervened import GrowingIntervenedNetwork
+from memkit.models.parameters import parameters_per_seed
+from memkit.streams import generator
+from memkit.training.trainer import restore, train
+from tests.models.growing import SIZES, images, looked, recipe
+
+CLOSE = {"rtol": 1e-4, "atol": 1e-4}
+
+
+def network(seeds: int = 1, *, growth: dict[str, Any] | None = None, carry: bool = True, **intervention: Any) -> Any:
+    """With a memory of 24 examples, in evaluation mode."""
+    made = GrowingIntervenedNetwork(
+        generators=[generator(seed, "init") for seed in range(seeds)],
+        widths=(20, 16, 16),
+        growth={"start": (12, 10), "events": 2, "schedule": "steps", "every": 1, **(growth or {})},
+        intervention={"k": 3, "capacity": 24, "step_size": 4.0, **intervention},
+        carry=carry,
+        **SIZES,
+    ).eval()
+    labels = torch.randint(3, (seeds, 24), generator=generator(0, "labels"))
+    if intervention.get("target") == "centroid":
+        made._move_centroids(made.network.before(images(seeds, 24), made.layer), labels)
+    made.remember(images(seeds, 24), labels)
+    return made
+
+
+def queries(seeds: int = 1) -> Tensor:
+    return torch.rand(seeds, 30, 4, 4, generator=generator(1, "queries"))
+
+
+@settings(max_examples=40)
+@given(
+    placement=st.sampled_from(["early", "penultimate", "hidden3"]),
+    metric=st.sampled_from(["l2", "cosine"]),
+    query=st.sampled_from(["full", "projection"]),
+    mode=st.sampled_from(["gated", "residual", "overwrite"]),
+    gate=st.sampled_from(["constant", "uncertainty", "learnt"]),
+    target=st.sampled_from(["gradient", "centroid"]),
+    value=st.sampled_from(["delta", "absolute"]),
+)
+def test_growth_changes_nothing_of_what_is_computed_with_the_memory(**intervention: Any) -> None:
+    if intervention["mode"] != "gated":
+        intervention["gate"] = "constant"
+    made = network(2, **intervention)
+    x = queries(2)
+    before = made.look(x)
+    assert (before.on - before.off).abs().max() > 1e-3, "it does something"
+    for step in (1, 2):
+        assert made.validated(looked(step, seeds=2), {}) == [True, True]
+        after = made.look(x)
+        torch.testing.assert_close(after.on, before.on, **CLOSE)
+        torch.testing.assert_close(after.off, before.off, **CLOSE)
+        torch.testing.assert_close(after.magnitude, before.magnitude, **CLOSE)
+        torch.testing.assert_close(after.retrieved.distances, before.retrieved.distances, **CLOSE)
+
+
+def test_only_the_memory_of_the_seed_that_grows_is_carried_over() -> None:
+    made = network(2)
+    before = made.memory.keys.clone()
+    made._grow(1, 1, {})
+    assert torch.equal(made.memory.keys[0], before[0])
+    assert not torch.equal(made.memory.keys[1], before[1])
+
+
+def test_growth_of_another_layer_leaves_the_memory_alone() -> None:
+    made = GrowingIntervenedNetwork(
+        generators=[generator(0, "init")],
+        widths=(4, 8),
+        growth={"start": (4, 3), "schedule": "steps"},
+        intervention={"placement": "early", "k": 3, "capacity": 24},
+        **SIZES,
+    )
+    made.remember(images(1, 24), torch.zeros(1, 24, dtype=torch.int64))
+    before = made.memory.keys.clone()
+    assert made.validated(looked(1), {}) == [True]
+    assert torch.equal(made.memory.keys, before)
+
+
+@pytest.mark.parametrize(("carry", "how"), [(False, "preserving"), (True, "fresh")])
+def test_a_memory_that_is_left_as_it_was_misleads(carry: bool, how: str) -> None:
+    made = network(carry=carry, growth={"how": how, "events": 1})
+    keys, x = made.memory.keys.clone(), queries()
+    before = made.look(x)
+    made.validated(looked(1), {})
+    assert torch.equal(made.memory.keys, keys)
+    assert (made.look(x).retrieved.distances - before.retrieved.distances).abs().max() > 1e-2
+
+
+def test_the_gates_moments_are_carried_over_too() -> None:
+    made = network(gate="learnt", growth={"events": 1})
+    moments = {made.gate_weight: (torch.ones_like(made.gate_weight), torch.ones_like(made.gate_weight))}
+    made.validated(looked(1), moments)
+    first, second = (moment[0, 0, :16] for moment in moments[made.gate_weight])
+    torch.testing.assert_close(first.square(), second)
+    torch.testing.assert_close(second.sum(), torch.tensor(10.0))  # of 10 units, shared by 16
+
+
+def test_an_inactive_memory_leaves_growing_as_it_is_to_the_bit() -> None:
+    plain = train(recipe(), [1, 2])
+    inactive = recipe(GrowingIntervenedNetwork, intervention={"use": "never", "k": 3, "capacity": 50})
+    for run, other in zip(train(inactive, [1, 2]), plain, strict=True):
+        assert run.history == other.history
+        assert run.validation == other.validation
+        assert run.metrics["parameters"] == other.metrics["parameters"]
+        assert all(torch.equal(run.state[f"network.{name}"], tensor) for name, tensor in other.state.items())
+        assert int(run.state["memory.inserted"]) == 24 * 16, "it fills nevertheless"
+
+
+def test_in_training_growth_leaves_the_loss_with_the_memory_as_it_is() -> None:
+    active = recipe(GrowingIntervenedNetwork, intervention={"k": 3, "capacity": 50, "step_size": 5.0, "gate": "learnt"})
+    (run,) = train(active, [0])
+    pairs = [(before[1], after[1]) for before, after in pairwise(run.validation) if before[0] == after[0]]
+    assert len(pairs) == 2
+    for before, after in pairs:
+        assert abs(after - before) < 1e-5
+    model = restore(active, 0, run.state)
+    assert isinstance(model, GrowingIntervenedNetwork)
+    assert isinstance(model.network, GrowingNetwork)
+    assert [row["step"] for row in model.timeline()] == [8, 16]
+    assert parameters_per_seed(model) == run.metrics["parameters"] == model.network.active_parameters()[0] + 12 + 1
+
+
+@pytest.mark.parametrize("placement", ["hidden2", "late"])
+def test_a_layer_that_another_one_is_added_upon_is_no_place_for_a_memory(placement: str) -> None:
+    with pytest.raises(ValueError, match=f"placement='{placement}': a layer will be added just above, .*'penultimate'"):
+        network(placement=placement)
+
+
+@pytest.mark.parametrize("intervention", [{"affected": 3}, {"query": "untouched"}])
+def test_what_would_not_be_preserved_is_refused(intervention: dict[str, Any]) -> None:
+    with pytest.raises(Exception, match="affected"):
+        network(**intervention)

@@ -1,0 +1,120 @@
+"""A model that has ``validated`` is told each look, may change itself, and is then looked at once more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from memkit import MemkitError, Recipe
+from memkit.training.trainer import train
+from memkit.training.validation import Looked
+from tests.training import toys
+from tests.training.test_validation import Validated
+
+told: list[tuple[Looked, dict[str, list[Tensor]], dict[str, Tensor]]] = []
+
+
+class Zeroing:
+    """Notes what it is told, and zeroes the weights and moments of the seeds that are its turn."""
+
+    turns: tuple[tuple[int, ...], ...] = ()
+
+    def validated(self, looked: Looked, moments: Any) -> list[bool]:
+        assert isinstance(self, nn.Module)
+        names = {p: name for name, p in self.named_parameters()}
+        held = {names[p]: list(of) for p, of in moments.items()}
+        told.append((looked, held, {name: p.detach().clone() for name, p in self.named_parameters()}))
+        now = self.turns[len(told) - 1] if len(told) <= len(self.turns) else ()
+        with torch.no_grad():
+            for seed in now:
+                for p in self.parameters():
+                    for tensor in (p, *moments.get(p, ())):
+                        tensor[seed] = 0
+        return [seed in now for seed in range(len(looked.losses))]
+
+
+class ZeroingCohort(Zeroing, toys.Cohort):
+    """With a seed axis."""
+
+    def __init__(self, generators: Sequence[torch.Generator]) -> None:
+        super().__init__(generators)
+
+
+class SecondSeed(ZeroingCohort):
+    """Zeroes its second seed at the second look."""
+
+    turns = ((), (1,))
+
+
+class ZeroingPlain(Zeroing, toys.Plain):
+    """Without."""
+
+
+@pytest.fixture(autouse=True)
+def nothing_told() -> None:
+    told.clear()
+
+
+COHORT = Recipe(Validated(), ZeroingCohort, steps=9, batch=4, validate_every=3)
+
+
+def test_it_is_told_every_look_but_the_last() -> None:
+    runs = train(COHORT, [4, 5])
+    assert [looked.step for looked, _, _ in told] == [3, 6], "after the last step there is nothing to go by"
+    for looked, _, _ in told:
+        for i, run in enumerate(runs):
+            assert (looked.step, looked.losses[i], looked.accuracies[i]) in run.validation
+        assert all(e != e for e in looked.epochs), "what draws these has no length"
+    assert [[row[0] for row in run.validation] for run in runs] == [[3, 6, 9]] * 2
+
+
+def test_a_seed_that_was_changed_is_looked_at_once_more_and_the_others_go_on_as_they_would() -> None:
+    changed, plain = train(COHORT.with_(model=SecondSeed), [4, 5]), None
+    told.clear()
+    plain = train(COHORT, [4, 5])
+    assert [row[0] for row in changed[1].validation] == [3, 6, 6, 9]
+    assert changed[1].validation[:2] == plain[1].validation[:2]
+    assert changed[1].validation[2] != plain[1].validation[1]
+    assert changed[0].validation == plain[0].validation
+    assert changed[0].history == plain[0].history
+    assert all(torch.equal(tensor, plain[0].state[name]) for name, tensor in changed[0].state.items())
+
+
+def test_moments_are_the_optimisers_own() -> None:
+    train(COHORT.with_(steps=2, validate_every=1, lr=0.5), [1])
+    ((_, moments, weights),) = told
+    assert set(moments) == set(weights)
+    for name, (first, second) in moments.items():
+        assert first.shape == second.shape == weights[name].shape
+    told.clear()
+    train(COHORT.with_(steps=2, validate_every=1, optimizer="sgd"), [1])
+    assert not any(told[0][1].values()), "plain gradient descent has none"
+
+
+def test_what_is_written_to_moments_is_what_training_goes_on_with() -> None:
+    """With Adam's moments zeroed, the next step is that of its first gradient alone."""
+    plan = COHORT.with_(model=SecondSeed, steps=3, validate_every=1, lr=0.25)
+    (_, run) = train(plan, [4, 5])
+    moved = run.state["hidden.weight"][0].abs()
+    # Step 3 from zero weights: lr · (0.1 g / (1 - 0.9³)) / √(0.001 g² / (1 - 0.999³)), wherever g is not 0.
+    step = 0.25 * (0.1 / (1 - 0.9**3)) / (0.001 / (1 - 0.999**3)) ** 0.5
+    torch.testing.assert_close(moved[moved > 0], torch.full_like(moved[moved > 0], step), rtol=1e-3, atol=0.0)
+
+
+def test_looks_are_needed() -> None:
+    with pytest.raises(MemkitError, match="ZeroingCohort goes by its validation examples; say with validate_every"):
+        train(COHORT.with_(validate_every=None), [1])
+
+
+def test_vmap_is_refused() -> None:
+    with pytest.raises(MemkitError, match=r"vmap=True, but ZeroingPlain is told by validated\(\)"):
+        train(COHORT.with_(model=ZeroingPlain, vmap=True), [1])
+
+
+def test_an_ordinary_module_is_told_too() -> None:
+    train(COHORT.with_(model=ZeroingPlain), [1, 2])
+    assert [looked.step for looked, _, _ in told] == [3, 6, 3, 6]
