@@ -62,7 +62,8 @@ class GrowingIntervenedNetwork(IntervenedNetwork):
         if len(network.growth.start) - 1 <= self._hidden < len(widths) - 1:
             raise ValueError(
                 f"placement={settings.placement!r}: a layer will be added just above, and would cut off what the "
-                "memory moves below 0; take placement='penultimate', which stays above all layers, or a layer further down"
+                "memory moves below 0; take placement='penultimate', which stays above all layers, or a layer further "
+                "down"
             )
 
     @property
