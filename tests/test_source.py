@@ -185,6 +185,7 @@ def test_installed_packages_and_the_engine_are_passed_over() -> None:
     assert project_modules(["memkit.training.trainer"]) == [
         "memkit.streams",
         "memkit.training.trainer",
+        "memkit.training.validation",
         "memkit.training.vmapped",
     ]
     engine = [
@@ -205,6 +206,7 @@ def test_the_trainer_counts_and_takes_nothing_of_the_engine_along() -> None:
     assert project_modules(["memkit.training.trainer"]) == [
         "memkit.streams",
         "memkit.training.trainer",
+        "memkit.training.validation",
         "memkit.training.vmapped",
     ]
 

@@ -4,34 +4,46 @@ The toolkit grew its networks such that they lost what they had learnt, from 0.8
 split and layers are added such that nothing changes; beside it, its way: what is new is drawn as if training began.
 """
 
-from fixtures.growth import MOST, clipped_loss, grown, permuted, rise_at_growth
+from fixtures.growth import MOST, clipped_loss, grown, kept, permuted, rise_at_growth
 from fixtures.growth_figures import accuracy_while_growing
-from fixtures.growth_recipes import BOTH, DEEPER, REMEMBERING, UNGROWN, WIDER, fresh, remembering
+from fixtures.growth_recipes import (
+    BOTH,
+    DEEPER,
+    REMEMBERING,
+    TUNED_DEEPER,
+    TWICE_AS_WIDE,
+    UNGROWN,
+    WIDER,
+    fresh,
+    remembering,
+)
 from memkit import Arm, Contrast, claim, mutant
 from memkit.models.parameters import parameters_per_seed
 from memkit.tasks.images.scoring import accuracy
 
 TOOLKIT = "MNIST hybrid toolkit, run again: growing took accuracy from 0.85 to 0.20"
-ACCURACY = {"metric": "accuracy", "bounds": (0, 1)}
-SMALL = {"metric": "accuracy", "assume": "normal"}
+BOUNDED = {"metric": "accuracy", "bounds": (0, 1)}
+NORMAL = {"metric": "accuracy", "assume": "normal"}
 RISE = {"metric": "rise of the loss", "bounds": (0, MOST), "direction": "lower"}
 
 
 @mutant("the layer that is added permutes what it is given", arm="preserving", by=permuted, seeds=16)
 @claim(
     "growth/preserves-the-function",
-    "Grown fourfold in width and by a layer, and not trained any further, a network classifies digits as before if "
-    "units are split and the layer begins as the identity; if what is new is drawn at random, it has forgotten them.",
+    "Grown fourfold in width and by a layer, and not trained any further, a network still gives most digits the class "
+    "it gave them before if units were split and the layer began as the identity; if what is new was drawn at random, "
+    "it has forgotten what it knew.",
     arms={
         "preserving": Arm(UNGROWN, grown("preserving")),
         "fresh": Arm(UNGROWN, grown("fresh")),
         "before": UNGROWN,
     },
     contrasts=[
-        Contrast("preserving", over="fresh", **ACCURACY),
+        Contrast("preserving", over="fresh", **BOUNDED),
         Contrast("preserving", over="fresh", metric="loss", bounds=(0, MOST), direction="lower"),
+        Contrast("preserving", over=0.7, metric="kept", bounds=(0, 1)),
     ],
-    source=TOOLKIT,
+    source=f"{TOOLKIT}. Here every image keeps its class; 70 % is what 16 seeds can show without further assumptions",
     headline=True,
 )
 def test_preserves_the_function(arms, images):
@@ -39,6 +51,7 @@ def test_preserves_the_function(arms, images):
         name: {
             "accuracy": accuracy(model, images.test),
             "loss": clipped_loss(model, images.test),
+            "kept": kept(model, arms["before"], images.test),
             "parameters": parameters_per_seed(model),
         }
         for name, model in arms.items()
@@ -47,10 +60,11 @@ def test_preserves_the_function(arms, images):
 
 @claim(
     "growth/just-after-as-just-before",
-    "Just after growth a network is as accurate as just before.",
+    "Just after its units were split and a layer was added as the identity, a network is as accurate as just before, "
+    "to within fifteen points.",
     arms={"after": Arm(UNGROWN, grown("preserving")), "before": UNGROWN, "fresh": Arm(UNGROWN, grown("fresh"))},
-    contrasts=[Contrast("after", over="before", sesoi=0.15, **ACCURACY)],
-    positive_control=Contrast("before", over="fresh", **ACCURACY),
+    contrasts=[Contrast("after", over="before", sesoi=0.15, **BOUNDED)],
+    positive_control=Contrast("before", over="fresh", **BOUNDED),
     expect="equivalent",
     source=f"{TOOLKIT}. That the logits agree to 1e-5 is a software test; every difference is 0, and the margin is "
     "what 32 seeds can show without further assumptions",
@@ -60,23 +74,25 @@ def test_just_after_as_just_before(arms, images):
 
 
 @claim(
-    "growth/new-layers-destroy-new-units-do-not",
-    "Of what is drawn at random while a network learns, it is the layer that raises the loss, not the units.",
-    arms={"units": fresh(WIDER), "layer": fresh(DEEPER)},
+    "growth/new-layers-destroy-more-than-new-units",
+    "Drawn at random in the middle of training, a layer raises the loss of a network by more than twice as many units "
+    "in each of its layers do.",
+    arms={"units": fresh(TWICE_AS_WIDE), "layer": fresh(DEEPER)},
     contrasts=[Contrast("units", over="layer", **RISE)],
-    source=f"{TOOLKIT}; in which way it does not say",
+    source=f"{TOOLKIT}; in which way it does not say. A first attempt compared with units that come in three events",
 )
-def test_new_layers_destroy(arms, trained):
+def test_new_layers_destroy_more(arms, trained):
     return {name: rise_at_growth(run.validation) for name, run in trained.items()}
 
 
 @claim(
     "growth/a-memory-is-carried-over",
-    "A memory whose keys and values are carried over when the layer is widened leaves the loss as it is; one that is "
-    "left as it was raises it.",
+    "Where a growing network has a memory, growth raises the loss less, at its worst, if keys and values are carried "
+    "over to the wider layer than if they are left as they were.",
     arms={"carried": REMEMBERING, "left": remembering(WIDER, carry=False)},
     contrasts=[Contrast("carried", over="left", **RISE)],
-    source="what the toolkit's growing networks with a memory have to do, and its page does not say",
+    source="what the toolkit's growing networks with a memory have to do, and its page does not say. That nothing "
+    "changes for a memory that is carried over is a software test",
 )
 def test_a_memory_is_carried_over(arms, trained):
     return {name: rise_at_growth(run.validation) for name, run in trained.items()}
@@ -84,10 +100,10 @@ def test_a_memory_is_carried_over(arms, trained):
 
 @claim(
     "growth/preserving-pays-where-layers-are-added",
-    "After four epochs, networks that preserved what they computed whenever they grew are more accurate than those "
-    "that did not, if a layer was among what was new.",
+    "After four epochs at a learning rate of 0.001, networks that preserved what they computed when they grew by a "
+    "layer are more accurate than those that drew it at random.",
     arms={"deeper": DEEPER, "deeper, fresh": fresh(DEEPER), "both": BOTH, "both, fresh": fresh(BOTH)},
-    contrasts=[Contrast("deeper", over="deeper, fresh", **SMALL), Contrast("both", over="both, fresh", **SMALL)],
+    contrasts=[Contrast("deeper", over="deeper, fresh", **NORMAL), Contrast("both", over="both, fresh", **NORMAL)],
     gate=True,
     source=TOOLKIT,
     figures=[accuracy_while_growing],
@@ -98,11 +114,26 @@ def test_preserving_pays(arms, images):
 
 @claim(
     "growth/random-units-do-as-well",
-    "If only units are new, networks that drew them at random are at most a point behind those that split them.",
+    "After four epochs at a learning rate of 0.001, networks that drew new units at random are at most a point behind "
+    "those that split theirs.",
     arms={"fresh": fresh(WIDER), "preserving": WIDER},
-    contrasts=[Contrast("fresh", over="preserving", margin=-0.01, **SMALL)],
+    contrasts=[Contrast("fresh", over="preserving", margin=-0.01, **NORMAL)],
     gate=True,
     source=f"{TOOLKIT}; where it came from",
 )
 def test_random_units_do_as_well(arms, images):
+    return {name: accuracy(model, images.test) for name, model in arms.items()}
+
+
+@claim(
+    "growth/preserving-pays-less-at-a-tuned-rate",
+    "At a learning rate that was tuned for preserving growth, 0.005, networks that drew their third layer at random "
+    "are at most two points behind after four epochs.",
+    arms={"fresh": fresh(TUNED_DEEPER), "preserving": TUNED_DEEPER},
+    contrasts=[Contrast("fresh", over="preserving", margin=-0.02, **NORMAL)],
+    gate=True,
+    source="sensitivity to the learning rate: best of 7. On validation images of 16 development seeds 0.3 points "
+    "behind",
+)
+def test_preserving_pays_less_at_a_tuned_rate(arms, images):
     return {name: accuracy(model, images.test) for name, model in arms.items()}

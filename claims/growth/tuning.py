@@ -16,7 +16,7 @@ from memkit.training.trainer import prepare_process, train
 
 SEEDS = range(8)
 STEP_SIZES = (2.0, 5.0, 10.0, 20.0, 50.0)
-RATES = (3e-4, 1e-3, 2e-3, 3e-3, 5e-3, 1e-2, 2e-2)
+RATES = (3e-4, 1e-3, 2e-3, 3e-3, 5e-3, 1e-2, 2e-2, 4e-2)
 
 
 def trials(choice: str) -> dict[str, dict[str, Recipe]]:

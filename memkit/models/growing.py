@@ -71,6 +71,9 @@ class Widening(NamedTuple):
 class GrowingNetwork(FeedForwardNetwork):
     """A feed-forward network that grows by its validation examples; equations above.
 
+    How it has grown is in its state, when it grows next is not: a network that was restored grows on as if it had just
+    begun to wait.
+
     Args:
         widths: of the hidden layers in the end.
         growth: the settings of a :class:`memkit.models.growth.Growth`.
@@ -166,8 +169,9 @@ class GrowingNetwork(FeedForwardNetwork):
         carried: list[Widening] = []
         for layer, width in enumerate(after):
             while now[layer] < width:
-                more = min(width - now[layer], now[layer])
+                more = width - now[layer]
                 if self.growth.how == "preserving":
+                    more = min(more, now[layer])  # a unit is split once; if that is not enough, they all are again
                     carried.append(self._split(seed, layer, more, now, moments))
                 else:
                     self._add(seed, layer, more, now, moments)
@@ -198,18 +202,20 @@ class GrowingNetwork(FeedForwardNetwork):
     def _split(self, seed: int, layer: int, more: int, now: list[int], moments: Moments) -> Widening:
         """Make two of some units."""
         g, width = self._streams[seed], now[layer]
-        parents = torch.randperm(width, generator=g)[:more]
-        # Between an eighth and three eighths of a half turn: neither half is much the smaller one.
-        angle = (torch.rand(more, generator=g) + 0.5) * (math.pi / 4)
-        made = Widening(seed, layer, parents, torch.arange(width, width + more), angle.cos(), angle.sin())
         into, _, out, leaving = self._sides(layer, now)
+        device = into.weight.device
+        parents = torch.randperm(width, generator=g)[:more].to(device)
+        # Between an eighth and three eighths of a half turn: neither half is much the smaller one.
+        angle = ((torch.rand(more, generator=g) + 0.5) * (math.pi / 4)).to(device)
+        children = torch.arange(width, width + more, device=device)
+        made = Widening(seed, layer, parents, children, angle.cos(), angle.sin())
         for tensor, dim in ((into.weight, 1), (into.bias, 1), (out.weight, 0)):
             made.apply(tensor[seed], dim)
             for power, moment in enumerate(moments.get(tensor, ()), 1):
                 made.apply(moment[seed], dim, power=power)
         weights = out.weight[seed, :, :leaving]
         spread = self.growth.noise * weights[: width + more].square().mean().sqrt()
-        noise = spread * torch.randn(more, leaving, generator=g).to(weights.device)
+        noise = spread * torch.randn(more, leaving, generator=g).to(device)
         weights[made.parents] += made.sines.unsqueeze(1) * noise
         weights[made.children] -= made.cosines.unsqueeze(1) * noise
         return made
@@ -251,7 +257,7 @@ class Clock:
     Attributes:
         epochs, step: when that was.
         looks: how many looks ago; on a plateau, how many since the loss last fell.
-        best: the lowest validation loss yet, in nats.
+        best: the lowest validation loss since then, in nats.
     """
 
     epochs: float = 0.0
@@ -277,7 +283,7 @@ class Clock:
             "performance": self.looks >= growth.patience and accuracy < growth.target,
         }[growth.schedule]
         if due:
-            self.epochs, self.step, self.looks = epochs, looked.step, 0
+            self.epochs, self.step, self.looks, self.best = epochs, looked.step, 0, math.inf
         return due
 
 

@@ -54,6 +54,11 @@ class GrowingIntervenedNetwork(IntervenedNetwork):
                 f"affected={settings.affected}: of a layer that grows all dimensions are affected, or the memory would "
                 "say less after its units are split; leave affected out"
             )
+        if settings.chosen != "first":
+            raise ValueError(
+                f"chosen={settings.chosen!r} says which dimensions are affected, and of a layer that grows all are; "
+                "leave it out"
+            )
         network = GrowingNetwork(
             generators=generators, inputs=inputs, classes=classes, growth=growth, widths=widths, channels=channels
         )
@@ -71,10 +76,20 @@ class GrowingIntervenedNetwork(IntervenedNetwork):
         """The memory's layer, those of convolutions not counted."""
         return self.layer - len(self.network.convolutions)
 
+    def _width_after(self, events: int) -> int:
+        """The units of the memory's layer, after so many events."""
+        if self._hidden < 0:
+            return self.network.width(self.layer)
+        widths = self.network.sizes_after(events)
+        return widths[min(self._hidden, len(widths) - 1)]
+
     def active_parameters(self) -> list[int]:
         """How many parameters each seed uses."""
-        own = sum(p[0].numel() for name, p in self.named_parameters() if not name.startswith("network."))
-        return [own + used for used in self.network.active_parameters()]
+        used = self.network.active_parameters()
+        if self.settings.gate != "learnt":
+            return used
+        # A weight for every unit of the memory's layer, and a bias.
+        return [n + self._width_after(events) + 1 for n, events in zip(used, self.network.events.tolist(), strict=True)]
 
     def timeline(self) -> list[dict[str, int | str]]:
         """See :meth:`GrowingNetwork.timeline`."""

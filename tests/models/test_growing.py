@@ -142,6 +142,14 @@ def test_what_is_fresh_is_drawn_as_a_network_that_begins() -> None:
     assert torch.equal(model.hidden[0].weight[:, :, :200], old["hidden.0.weight"][:, :, :200]), "what was there stays"
 
 
+def test_many_fresh_units_are_drawn_alike() -> None:
+    model = network(widths=(40, 3), start=(4, 3), events=1, how="fresh")
+    grow(model)
+    leaving = model.hidden[1].weight[0, 4:40]
+    assert (leaving.abs().view(4, -1).amax(1) > 0.8 * 40**-0.5).all()
+    assert leaving.abs().max() <= 40**-0.5
+
+
 def test_halves_do_not_stay_alike() -> None:
     """Without noise, and plain gradient descent, the two halves of a unit would remain multiples of one another."""
 
@@ -202,13 +210,40 @@ def test_moments_are_carried_over_as_those_of_the_same_gradients() -> None:
 def test_a_layer_without_a_past_has_the_mean_square_of_the_one_it_copies(how: str) -> None:
     model = network(widths=(4, 3, 3), events=1, how=how)
     shaken(model)
-    moments = moments_of(model)
+    moments = {p: (torch.ones_like(first), second) for p, (first, second) in moments_of(model).items()}
     grow(model, moments=moments)
     for name in ("weight", "bias"):
         new, old = (getattr(model.hidden[layer], name) for layer in (2, 1))
         first, second = moments[new]
         assert not first.any()
         torch.testing.assert_close(second, moments[old][1].mean().expand(second.shape))
+
+
+def test_fresh_units_have_the_mean_square_of_their_layer() -> None:
+    model = network(widths=(8, 3), start=(4, 3), events=1, how="fresh")
+    shaken(model)
+    moments = {p: (torch.ones_like(first), second) for p, (first, second) in moments_of(model).items()}
+    old = {p: second.clone() for p, (_, second) in moments.items()}
+    grow(model, moments=moments)
+    for p, new, there in (
+        (model.hidden[0].weight, (0, slice(None), slice(4, 8)), (0, slice(None), slice(4))),
+        (model.hidden[0].bias, (0, 0, slice(4, 8)), (0, 0, slice(4))),
+        (model.hidden[1].weight, (0, slice(4, 8)), (0, slice(4))),
+    ):
+        first, second = moments[p]
+        assert not first[new].any()
+        torch.testing.assert_close(second[new], old[p][there].mean().expand(second[new].shape))
+        assert torch.equal(second[there], old[p][there])
+        assert (first[there] == 1).all()
+
+
+def test_growth_happens_where_the_network_is() -> None:
+    """On a device that holds no numbers, where tensors from elsewhere would be refused."""
+    for how in ("preserving", "fresh"):
+        model = network(how=how).to("meta")
+        with torch.no_grad():
+            model._split(0, 0, 2, [4, 3], {}) if how == "preserving" else model._add(0, 0, 2, [4, 3], {})
+            model._deepen(0, 2, [4, 3, 3], {})
 
 
 # --- schedules ----------------------------------------------------------------------------------------------
@@ -230,6 +265,12 @@ def test_on_a_plateau() -> None:
     looks = [looked(step, loss) for step, loss in enumerate(losses)]
     assert steps_of(network(schedule="plateau", patience=2, improvement=0.05, events=5), looks) == [3, 6]
     assert steps_of(network(schedule="plateau", patience=2, events=5), looks) == []
+
+
+def test_what_fresh_growth_destroyed_has_to_be_learnt_again_before_there_is_a_plateau() -> None:
+    losses = [1.0, 0.9, 0.9, 0.9, 2.5, 2.0, 1.6, 1.3, 1.3, 1.3]
+    looks = [looked(step, loss) for step, loss in enumerate(losses)]
+    assert steps_of(network(schedule="plateau", patience=2, events=5), looks) == [3, 9]
 
 
 def test_by_performance() -> None:
@@ -299,7 +340,7 @@ def test_it_does_not_grow_after_the_last_step() -> None:
 )
 def test_a_seed_trained_alone_is_the_seed_in_any_cohort(growth: dict[str, Any], seeds: list[int]) -> None:
     """Though seeds grow at times of their own."""
-    plan = recipe(growth=growth).with_(optimizer="sgd", lr=0.1)
+    plan = recipe(growth=growth)
     with prepared_process():
         for run in train(plan, seeds):
             (alone,) = train(plan, [run.seed])

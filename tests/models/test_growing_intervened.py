@@ -51,15 +51,17 @@ def queries(seeds: int = 1) -> Tensor:
     gate=st.sampled_from(["constant", "uncertainty", "learnt"]),
     target=st.sampled_from(["gradient", "centroid"]),
     value=st.sampled_from(["delta", "absolute"]),
+    normalise=st.booleans(),
+    events=st.integers(1, 5),
 )
-def test_growth_changes_nothing_of_what_is_computed_with_the_memory(**intervention: Any) -> None:
+def test_growth_changes_nothing_of_what_is_computed_with_the_memory(events: int, **intervention: Any) -> None:
     if intervention["mode"] != "gated":
         intervention["gate"] = "constant"
-    made = network(2, **intervention)
+    made = network(2, growth={"events": events}, **intervention)
     x = queries(2)
     before = made.look(x)
     assert (before.on - before.off).abs().max() > 1e-3, "it does something"
-    for step in (1, 2):
+    for step in range(1, events + 1):
         assert made.validated(looked(step, seeds=2), {}) == [True, True]
         after = made.look(x)
         torch.testing.assert_close(after.on, before.on, **CLOSE)
@@ -140,7 +142,16 @@ def test_a_layer_that_another_one_is_added_upon_is_no_place_for_a_memory(placeme
         network(placement=placement)
 
 
-@pytest.mark.parametrize("intervention", [{"affected": 3}, {"query": "untouched"}])
+def test_the_learnt_gate_counts_as_large_as_it_is() -> None:
+    made = network(gate="learnt")
+    assert parameters_per_seed(made) == made.network.active_parameters()[0] + 10 + 1
+    made.validated(looked(1), {})
+    assert parameters_per_seed(made) == made.network.active_parameters()[0] + 13 + 1
+    early = network(gate="learnt", placement="early")
+    assert parameters_per_seed(early) == early.network.active_parameters()[0] + 12 + 1
+
+
+@pytest.mark.parametrize("intervention", [{"affected": 3}, {"query": "untouched"}, {"chosen": "random"}])
 def test_what_would_not_be_preserved_is_refused(intervention: dict[str, Any]) -> None:
     with pytest.raises(Exception, match="affected"):
         network(**intervention)

@@ -74,3 +74,6 @@ def test_what_growth_does_to_the_loss_is_the_most_of_all_events() -> None:
     assert study.rise_at_growth(rows) == 0.5
     assert study.rise_at_growth(rows[3:]) == 0.0, "a fall is no rise"
     assert study.rise_at_growth(((1, 1.0, 0.5), (1, 9.0, 0.1))) == study.MOST
+    assert study.rise_at_growth(((1, 1.0, 0.5), (1, float("nan"), 0.1))) == study.MOST
+    with pytest.raises(ValueError, match="did not grow"):
+        study.rise_at_growth(rows[2:4])
