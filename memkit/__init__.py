@@ -11,6 +11,7 @@ from memkit.evidence.multiverse import multiverse
 from memkit.evidence.mutant import mutant
 from memkit.evidence.sweep import sweep
 from memkit.evidence.verdict import Verdict
+from memkit.study.staged import staged
 from memkit.training.recipe import Recipe
 
 __version__ = "0.1.0"
@@ -27,5 +28,6 @@ __all__ = [
     "claim",
     "multiverse",
     "mutant",
+    "staged",
     "sweep",
 ]

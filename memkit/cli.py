@@ -1,4 +1,7 @@
-"""The command line: ``memkit plan | verdicts | report | reproduce | register | accept | compare | page | data``."""
+"""The command line.
+
+``memkit plan | study | verdicts | report | reproduce | register | accept | compare | page | data``
+"""
 
 from __future__ import annotations
 
@@ -61,6 +64,21 @@ def _parser() -> argparse.ArgumentParser:
         passes_on=True,
     )
     sub.add_argument("paths", nargs="*", help="where to collect claims (default: as pytest would)")
+    sub = command(
+        "study",
+        _study,
+        "Run a staged study: screen the configurations of a matrix, confirm the promoted ones as claims, and report.",
+    )
+    sub.add_argument("matrix", type=Path, help="the matrix, a YAML file; see the README")
+    sub.add_argument("--list", action="store_true", help="only say what there is, and what would be trained")
+    sub.add_argument("--screen", action="store_true", help="stop after stage A")
+    sub.add_argument("--output", metavar="DIR", type=_folder, help="default: reports/NAME of the matrix")
+    sub.add_argument("--store", metavar="DIR", type=_folder, help="default: MEMKIT_STORE, else .memkit")
+    sub.add_argument(
+        "--data", metavar="DIR", type=_folder, help="the folder that data sets are read from (default: MEMKIT_DATA)"
+    )
+    sub.add_argument("--device", choices=("cpu", "cuda", "mps"), default="cpu", help="where models are trained")
+    sub.add_argument("-n", metavar="N", default="auto", help="how many processes (default: auto)")
     sub = command("verdicts", _verdicts, "Compute every verdict of an evidence file again, and fail where one differs.")
     sub.add_argument("file", type=Path, nargs="?", default=_EVIDENCE)
     sub = command("report", _report, "Render the HTML report from an evidence file.")
@@ -234,12 +252,40 @@ def _reproduce(options: argparse.Namespace) -> int:
     return 0 if same else 1
 
 
+def _study(options: argparse.Namespace) -> int:
+    if importlib.util.find_spec("torch") is None:
+        raise MemkitError("a study trains models, which needs torch; install memkit with its extra [torch]")
+    from memkit.study.command import Options, run
+
+    asked = Options(
+        matrix=options.matrix,
+        listing=options.list,
+        screening=options.screen,
+        output=options.output,
+        store=options.store,
+        data=options.data,
+        device=options.device,
+        workers=options.n,
+    )
+    return run(asked, lambda arguments: _register_claims(arguments, others=False))
+
+
 def _register(options: argparse.Namespace) -> int:
+    return _register_claims([*options.paths, "--with-sweeps"], check=options.check)
+
+
+def _register_claims(arguments: Sequence[str], *, check: bool = False, others: bool = True) -> int:
+    """Register what pytest collects by these arguments.
+
+    Args:
+        check: change nothing.
+        others: tell of registered claims that were not collected.
+    """
     from memkit.pytest_plugin.collection import claim_and_seed
     from memkit.pytest_plugin.measuring import code_of
     from memkit.pytest_plugin.settings import SETTINGS
 
-    config, items = _collect([*options.paths, "--seeds=8", "--with-sweeps"])
+    config, items = _collect([*arguments, "--seeds=8"])
     path = Path(config.stash[SETTINGS].lock)
     found = {pair[0].id: (pair[0], item) for item in items if (pair := claim_and_seed(item)) is not None}
     claims = [claim for claim, _ in found.values()]
@@ -263,10 +309,10 @@ def _register(options: argparse.Namespace) -> int:
     if recoded:
         more = f" and {len(recoded) - 1} more" if len(recoded) > 1 else ""
         print(f"{recoded[0]}{more}: the code behind it has changed; a revision, on the same seeds")
-    absent = sorted(set(lock.claims) - {claim.id for claim in claims})
+    absent = sorted(set(lock.claims) - {claim.id for claim in claims}) if others else []
     for name in absent:
         print(f"{name}: in the lock, not among the claims that were collected; left as it is")
-    if options.check:
+    if check:
         print(
             f"{changes} of {len(claims)} claims are new or changed, {len(recoded)} have other code behind them, "
             f"{len(absent)} registered ones were not collected"
@@ -340,6 +386,7 @@ def _compare(options: argparse.Namespace) -> int:
 def _page(options: argparse.Namespace) -> int:
     from memkit.evidence.accepted import load_accepted, outdated
     from memkit.evidence.reports.pages import rewrite
+    from memkit.study.screened import screening_block
 
     accepted = load_accepted(options.accepted)
     for name, why in outdated(accepted, Lock.load(lock_path(Path.cwd()))).items():
@@ -348,7 +395,7 @@ def _page(options: argparse.Namespace) -> int:
     for file in options.files:
         before = file.read_text(encoding="utf-8")
         try:
-            after = rewrite(before, accepted)
+            after = rewrite(before, accepted, {"screening": screening_block})
         except MemkitError as error:
             raise MemkitError(f"{file}: {error}") from None
         differing += before != after

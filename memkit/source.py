@@ -31,6 +31,7 @@ _ENGINE = (
     "memkit.pytest_plugin",
     "memkit.source",
     "memkit.statistics",
+    "memkit.study",
     "memkit.training.cohorts",
     "memkit.training.estimates",
     "memkit.training.executor",
@@ -40,6 +41,8 @@ _ENGINE = (
     "memkit.training.references",
     "memkit.training.store",
 )
+# A part of such a part that measures nevertheless.
+_MEASURES = ("memkit.study.scoring",)
 
 
 def function_digest(function: Callable[..., Any]) -> str:
@@ -93,13 +96,17 @@ def _closure(modules: Iterable[str], files: Iterable[str]) -> dict[str, Path]:
             todo.extend(_imports("", file, file.stat().st_mtime_ns))
     while todo:
         name = todo.pop()
-        if name in seen or name == "memkit" or any(name == p or name.startswith(p + ".") for p in _ENGINE):
+        if name in seen or name == "memkit" or _of_engine(name):
             continue
         file_of = _file(name, anywhere=name in named)
         if file_of is not None:
             seen[name] = file_of
             todo.extend(_imports(name, file_of, file_of.stat().st_mtime_ns))
     return seen
+
+
+def _of_engine(name: str) -> bool:
+    return name not in _MEASURES and any(name == part or name.startswith(part + ".") for part in _ENGINE)
 
 
 @functools.cache
@@ -185,7 +192,7 @@ def _held(value: Any) -> str:
     return callable_digest(value) if inspect.isfunction(value) else type(value).__qualname__
 
 
-_CLAIMING = ("claim", "multiverse", "mutant", "sweep")
+_CLAIMING = ("claim", "multiverse", "mutant", "staged", "sweep")
 
 
 def _makes_claims(decorator: ast.expr) -> bool:

@@ -1,4 +1,4 @@
-"""Claims that a test function measures besides its own: cells of a sweep or a multiverse, and mutants."""
+"""Claims that a test function measures besides its own: cells of a sweep, a multiverse or a study, and mutants."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from memkit.errors import MemkitError
 from memkit.evidence.claim import Claim, set_claim
 
 
-def add_claim(function: Any, suffix: str, made: Claim) -> None:
+def add_claim(function: Any, suffix: str, made: Claim, *, more: tuple[str, ...] = (), counted: Any = None) -> None:
     """Put a copy of a test function beside it, as the measurement of another claim.
 
     pytest collects what a module holds, and looks it up there again by its name, so the copy goes into the module.
 
     Args:
         suffix: of the copy's name.
+        more: what the measurement depends on beside the function, in words; part of the claim's digest.
+        counted: what :func:`scoring_of` says of the copy.
 
     Raises:
         MemkitError: it is a method, which would have to go into its class, and that is not there yet; it is wrapped by
@@ -39,8 +41,15 @@ def add_claim(function: Any, suffix: str, made: Claim) -> None:
     copy.__doc__, copy.__module__ = function.__doc__, function.__module__
     copy.__dict__.update({key: value for key, value in vars(function).items() if not key.startswith("__memkit")})
     copy.__memkit_derived__ = function  # type: ignore[attr-defined]
-    set_claim(copy, made)
+    set_claim(copy, made, more)
+    if counted is not None:
+        copy.__memkit_scoring__ = counted  # type: ignore[attr-defined]
     function.__globals__[name] = copy
+
+
+def scoring_of(function: Any) -> Any:
+    """How the models of a staged study's claim are scored (:class:`memkit.study.scoring.Scoring`); None of others."""
+    return getattr(function, "__memkit_scoring__", None)
 
 
 def marked_as_its_source(function: Any) -> None:

@@ -6,8 +6,8 @@
 ``plan``         what a run may do, in plain types
 ``dealing``      xdist: items go out one by one, in that order
 ``board``        what the controller tells the items that wait for their turn
-``measuring``    the fixtures ``seed``, ``arms``, ``trained``, ``cell``; waiting; running a claim's test, or taking its
-                 measurement from the store
+``measuring``    the fixtures ``seed``, ``arms``, ``trained``, ``cell``, ``scores``; waiting; running a claim's test, or
+                 taking its measurement from the store
 ``training``     the thread that trains, on the controller
 ``claim_run``    a claim while it runs: which seeds come next
 ``aggregation``  on the controller: opens looks, observations → verdicts → reports
@@ -39,6 +39,7 @@ from memkit.pytest_plugin.settings import SETTINGS, Settings
 arms = measuring.arms
 cell = measuring.cell
 trained = measuring.trained
+scores = measuring.scores
 seed = measuring.seed
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from memkit.errors import MemkitError, MemkitWarning
 from memkit.evidence.claim import Claim, claim_of
+from memkit.evidence.derived import scoring_of
 from memkit.evidence.figures import Figure, drawn, figure_from_json
 from memkit.evidence.observation import Observation, observe
 from memkit.pytest_plugin.board import Board
@@ -140,6 +141,19 @@ def arms(request: pytest.FixtureRequest, seed: int, trained: Mapping[str, Any]) 
                     said = f"the intervention {arm.intervention.__qualname__}() of the arm {name!r} returned None"
                     pytest.fail(f"claim {claim.id!r}: {said}; return the model", pytrace=False)
         yield models
+
+
+@pytest.fixture
+def scores(request: pytest.FixtureRequest, seed: int, arms: Mapping[str, Any]) -> Mapping[str, Mapping[str, float]]:
+    """Arm → metric → value by the score of a staged study's matrix, on the test examples of this seed."""
+    claim, scoring = claim_of(request.function), scoring_of(request.function)
+    if claim is None or scoring is None:
+        raise pytest.UsageError(f"{request.node.nodeid}: `scores` is for tests under @staged")
+    try:
+        return {name: scoring.of(model, claim.arms[name].recipe, seed, "test") for name, model in arms.items()}
+    except MemkitError as error:
+        refusal = f"claim {claim.id!r}, seed {seed}: {error}"
+    pytest.fail(refusal, pytrace=False)
 
 
 def call(item: pytest.Function) -> bool | None:
@@ -320,6 +334,8 @@ def _source_of(item: Any, claim: Claim) -> str:
     functions = {function for function in functions if not is_installed(function.__code__.co_filename)}
     given = [arm.intervention for arm in claim.arms.values() if callable(arm.intervention)] + list(claim.figures)
     functions |= set(given)
+    if (scoring := scoring_of(item.function)) is not None:
+        functions |= {type(scoring), scoring.score}
     modules = {function.__module__ for function in functions} | {item.function.__module__}
     files = {function.__code__.co_filename for function in functions if hasattr(function, "__code__")}
     # A fixture may be asked for while the test runs, so every conftest on the way counts. Several of them share one

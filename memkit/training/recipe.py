@@ -123,7 +123,7 @@ class Recipe:
         for name in ("lr", "weight_decay", "clip"):  # 1 and 1.0 are one recipe, with one digest
             if _real(value := getattr(self, name)):
                 object.__setattr__(self, name, float(value))
-        known = _model_options(self.model)
+        known = model_options(self.model)
         for name in self.options:
             if known is not None and name not in known:
                 raise MemkitError(f"Recipe: {_name(self.model)} takes no option {name!r}{nearest(name, known)}")
@@ -144,7 +144,7 @@ class Recipe:
             MemkitError: a name is neither a field of the recipe nor an option of the model.
         """
         own = {f.name for f in fields(self)}
-        known = _model_options(changes.get("model", self.model))
+        known = model_options(changes.get("model", self.model))
         direct = {name: value for name, value in changes.items() if name in own}
         options = {name: value for name, value in changes.items() if name not in own}
         if known is not None and (unknown := [name for name in options if name not in known]):
@@ -227,7 +227,7 @@ def _name(obj: Any) -> str:
     return str(getattr(obj, "__name__", obj))
 
 
-def _model_options(model: Callable[..., Any]) -> set[str] | None:
+def model_options(model: Callable[..., Any]) -> set[str] | None:
     """The keyword arguments that a model takes, or None where it takes any."""
     try:
         parameters = inspect.signature(model).parameters.values()

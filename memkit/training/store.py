@@ -102,6 +102,12 @@ class Store:
                     found.append(float(json.loads((entry / _RUN).read_bytes())["metrics"]["cpu_seconds"]))
         return found
 
+    def made(self, digest: str, seed: int) -> dict[str, Any]:
+        """How a run was made, for readers: versions, device, cohort; unverified, and empty where there is none."""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            return dict(json.loads((self._entry(digest, seed) / _RUN).read_bytes())["made"])
+        return {}
+
     def load(self, digest: str, seed: int) -> TrainedRun | None:
         """A run, verified; None where there is none, or where it was damaged and has been moved away."""
         from safetensors import SafetensorError

@@ -73,7 +73,7 @@ def grids(claims: Sequence[ClaimEvidence]) -> list[Grid]:
             for row in rows
         )
         first = family[0].claim.contrasts
-        label = words.one_label(entry.claim.contrasts[0].label for entry in family)
+        label = words.cells_label([contrast.label for contrast in entry.claim.contrasts] for entry in family)
         label += f" (the weakest of {len(first)})" if len(first) > 1 else ""
         made.append(Grid(sweep=sweep, contrast=label, metric=first[0].metric, rows=rows, columns=columns, cells=cells))
     return made

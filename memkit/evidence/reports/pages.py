@@ -2,15 +2,18 @@
 
     <!-- memkit: summary binding -->            how the study's claims came out, and the sweeps
     <!-- memkit: claims/binding/test_x.py -->   the claims of a file: the source beside what was found here
+    <!-- memkit: comparisons lab/xor -->        a sweep's cells against each of their controls
+    <!-- memkit: screening lab/xor.promoted.json -->    how a staged study's configurations were promoted
     <!-- memkit: end -->
 
-What stands between such a mark and the next ``end`` is written anew by ``memkit page``, from ``accepted.json`` alone.
+What stands between such a mark and the next ``end`` is written anew by ``memkit page``, from ``accepted.json``, and
+from the file that a block of another kind names.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from memkit.errors import MemkitError
@@ -23,8 +26,11 @@ _MARK = re.compile(r"<!-- memkit: (?P<what>[^>]+?) -->")
 Accepted = Mapping[str, Any]
 
 
-def rewrite(page: str, accepted: Mapping[str, Accepted]) -> str:
+def rewrite(page: str, accepted: Mapping[str, Accepted], more: Mapping[str, Callable[[str], str]] | None = None) -> str:
     """The page with every block written anew.
+
+    Args:
+        more: further kinds of blocks: what such a block's mark begins with → what its rest stands for.
 
     Raises:
         MemkitError: a block has no end, names no accepted claims, or claims of a study that the page summarises
@@ -42,7 +48,11 @@ def rewrite(page: str, accepted: Mapping[str, Accepted]) -> str:
     def block(found: re.Match[str]) -> str:
         what = found["what"]
         kind, _, study = what.partition(" ")
-        if kind == "summary" and study:
+        if more and kind in more and study:
+            text = more[kind](study)
+        elif kind == "comparisons" and study:
+            text = _comparisons(study, {name: c for name, c in accepted.items() if c["sweep"] == study})
+        elif kind == "summary" and study:
             studies.add(study)
             text = _summary(study, {name: c for name, c in accepted.items() if name.split("/", 1)[0] == study})
         else:
@@ -73,10 +83,12 @@ def _summary(study: str, claims: Mapping[str, Accepted]) -> str:
     verdicts = [Verdict(claim["judgement"]["verdict"]) for claim in own]
     counts = ", ".join(f"{verdicts.count(v)} {v.value}" for v in Verdict if v in verdicts)
     seconds = sum(claim["cost"].get("trained", 0.0) + claim["cost"].get("measured", 0.0) for claim in own)
-    lines = [
-        f"{len(own)} claims: {counts}. Training and measuring took {words.duration(seconds)} of CPU time, models that "
-        "claims share counted once for each.",
-    ]
+    lines = ["No claims but the cells of sweeps."]
+    if own:
+        lines = [
+            f"{len(own)} claims: {counts}. Training and measuring took {words.duration(seconds)} of CPU time, models "
+            "that claims share counted once for each.",
+        ]
     if mutants:
         broken = len({claim["mutant_of"] for claim in mutants})
         said = f"{broken} of the claims have mutants, {len(mutants)} in all: with an arm broken on purpose. All fell."
@@ -183,9 +195,42 @@ def _sweep(sweep: str, claims: Sequence[Accepted]) -> list[str]:
     table = [[f"`{sweep}`", *map(_text, columns)], ["---", *["---:"] * len(columns)]]
     table += [[_text(row), *(places.get((row, column), "–") for column in columns)] for row in rows]
     compared = [f for f in claims[0]["judgement"]["findings"] if f["role"] == "contrast"]
-    said = words.one_label(claim["judgement"]["findings"][0]["contrast"] for claim in claims)
+    labels = ([f["contrast"] for f in c["judgement"]["findings"] if f["role"] == "contrast"] for c in claims)
+    said = words.cells_label(labels)
     said += f", {compared[0]['metric']}" + (f", the weakest of {len(compared)} contrasts" if len(compared) > 1 else "")
     return [f"Sweep: {_text(said)}.", "", _table(table)]
+
+
+def _comparisons(sweep: str, claims: Mapping[str, Accepted]) -> str:
+    """Cells × controls: the verdict of each contrast by itself, its effect and its t interval."""
+    if not claims:
+        raise MemkitError(f"no cell of a sweep {sweep!r} has been accepted")
+    places: dict[tuple[str, str], str] = {}
+    for claim in claims.values():
+        row = ", ".join(part for part in words.place(claim["cell"]) if part != "effect")
+        for finding in claim["judgement"]["findings"]:
+            if finding["role"] == "contrast":
+                control = finding["contrast"].partition(" over ")[2]
+                places[row, control] = f"{words.MARKS[Verdict(finding['verdict'])]} {_with_t(finding)}"
+    rows = sorted({row for row, _ in places}, key=_by_number)
+    columns = list(dict.fromkeys(column for _, column in places))
+    table = [[f"`{sweep}`", *(f"over {_text(column)}" for column in columns)], ["---", *["---:"] * len(columns)]]
+    table += [[_text(row), *(places.get((row, column), "–") for column in columns)] for row in rows]
+    findings = [f for claim in claims.values() for f in claim["judgement"]["findings"] if f["role"] == "contrast"]
+    metric = ", ".join(dict.fromkeys(f["metric"] for f in findings))
+    lower = " Positive effects are in favour of the cell, which is to be lower." if _all_lower(findings) else ""
+    return f"Effects in {_text(metric)}, and t intervals.{lower}\n\n{_table(table)}"
+
+
+def _with_t(finding: Mapping[str, Any]) -> str:
+    places = _places(finding)
+    t = next((i for i in finding["intervals"] if i["method"] != "betting"), None)
+    span = f" \\[{_signed(t['low'], places)}, {_signed(t['high'], places)}\\]" if t else ""
+    return f"{_signed(finding['estimate'], places)}{span}"
+
+
+def _all_lower(findings: Sequence[Mapping[str, Any]]) -> bool:
+    return all(finding["direction"] == "lower" for finding in findings)
 
 
 def _by_number(name: str) -> list[tuple[float, str]]:

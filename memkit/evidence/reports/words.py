@@ -121,6 +121,16 @@ def one_label(labels: Iterable[str]) -> str:
     return f"each over {controls.pop()}" if len(controls) == 1 else "each over its control"
 
 
+def cells_label(cells: Iterable[Sequence[str]]) -> str:
+    """The same of cells with several contrasts each: ``slots over each of its controls``."""
+    cells = list(cells)
+    labels = [label for cell in cells for label in cell]
+    if all(len(cell) == 1 for cell in cells) or len(set(labels)) == 1:
+        return one_label(labels)
+    treatments = {label.partition(" over ")[0] for label in labels}
+    return f"{treatments.pop() if len(treatments) == 1 else 'each'} over each of its controls"
+
+
 def setting(factor: str, value: object) -> str:
     """``level 3``; a text speaks for itself. On one line, without control characters."""
     said = value if isinstance(value, str) else f"{factor.replace('_', ' ')} {value}"

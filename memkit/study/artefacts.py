@@ -1,0 +1,280 @@
+"""A folder of files for every run of a study: what was trained, and what it says of each example.
+
+::
+
+    runs/<configuration>/<seed>/   metrics.json        the recipe, how it was trained, the scores; what a memory did
+                                   epochs.csv          losses while it was trained
+                                   samples.csv         a row an example: stage A's validation, stage B's test examples
+                                   memory.safetensors  the model's buffers, after the intervention
+                                   growth.csv          what a model says of its growth, where it has a ``timeline()``
+
+A control that is made of changes lies beside the configuration that it was made for: ``wide+half``. A folder that is as
+it would be written is left as it is.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from memkit.errors import MemkitError
+from memkit.evidence.evidence import Evidence
+from memkit.source import source_digest
+from memkit.study.matrix import Matrix, Subject
+from memkit.study.promotion import Promotion
+from memkit.study.scoring import classified, examples_of, on_device_of
+from memkit.study.screening import seen, subject_key
+from memkit.training.store import Store
+from memkit.training.trainer import TrainedRun
+from memkit.training.validation import IGNORED
+
+FORMAT = 1
+_QUIET = 10.0  # seconds between two lines of progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One trained model of a study.
+
+    Attributes:
+        stage: "screen" or "confirm".
+        place: the configuration, or the control of one: what its folder is called.
+        content: of ``metrics.json``.
+    """
+
+    stage: str
+    place: str
+    seed: int
+    folder: Path
+    content: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Wanted:
+    stage: str
+    place: str
+    seed: int
+    subject: Subject
+    part: str
+    scores: Mapping[str, float]
+
+
+def write_runs(
+    matrix: Matrix,
+    promotion: Promotion,
+    evidence: Evidence | None,
+    store: Store,
+    output: Path,
+    *,
+    device: str,
+    say: Callable[[str], None],
+) -> list[Run]:
+    """Write the folder of every run of both stages, or leave it where it is up to date."""
+    wanted = [*_screened(matrix, promotion), *_confirmed(matrix, evidence)]
+    runs, at = [], time.monotonic()
+    keys: dict[tuple[str, str], str] = {}
+    for number, one in enumerate(wanted):
+        if time.monotonic() - at > _QUIET:
+            at = time.monotonic()
+            say(f"artefacts: {number} of {len(wanted)} runs")
+        folder = output / "runs" / one.place / str(one.seed)
+        if (one.place, one.part) not in keys:
+            key = subject_key(one.subject, matrix, device=device, part=one.part)
+            keys[one.place, one.part] = f"{key}-{source_digest(['memkit.models.diagnostics'])[:8]}-{FORMAT}"
+        content = _write(matrix, one, store, folder, key=keys[one.place, one.part], device=device)
+        runs.append(Run(stage=one.stage, place=one.place, seed=one.seed, folder=folder, content=content))
+    return runs
+
+
+def _screened(matrix: Matrix, promotion: Promotion) -> Iterable[_Wanted]:
+    for entrant in promotion.entrants:
+        subject = matrix.configurations[entrant.name]
+        for seed, scores in entrant.scores.items():
+            yield _Wanted(
+                stage="screen", place=entrant.name, seed=seed, subject=subject, part="validation", scores=scores
+            )
+
+
+def _confirmed(matrix: Matrix, evidence: Evidence | None) -> Iterable[_Wanted]:
+    """The runs of stage B that were measured, each once, although claims share controls."""
+    told: set[tuple[str, int]] = set()
+    for entry in evidence.claims if evidence else ():
+        name = entry.claim.id.rpartition("/")[2]
+        if f"{matrix.study}/{name}" != entry.claim.id or name not in matrix.configurations:
+            continue
+        for arm in entry.claim.arms:
+            place = matrix.place_of(arm, name)
+            subject = matrix.configurations[name] if arm == name else matrix.control(arm, name)
+            for seed in entry.seen:
+                if (place, seed) not in told:
+                    told.add((place, seed))
+                    own = {o.metric: o.value for o in entry.observations if (o.seed, o.arm) == (seed, arm)}
+                    yield _Wanted(stage="confirm", place=place, seed=seed, subject=subject, part="test", scores=own)
+
+
+def _write(matrix: Matrix, one: _Wanted, store: Store, folder: Path, *, key: str, device: str) -> Mapping[str, Any]:
+    scores = {metric: _plain(value) for metric, value in one.scores.items()}
+    old = _read(folder / "metrics.json")
+    if (
+        old.get("key") == key
+        and old.get("scores") == scores
+        and old.get("stage") == one.stage
+        and all((folder / name).is_file() for name in old.get("files", ["–"]))
+    ):
+        return old
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "metrics.json").unlink(missing_ok=True)  # it is written last: a folder without it is not whole
+    where = f"{matrix.path.name}: {one.place}"
+    recipe = one.subject.recipe
+    files = ["epochs.csv"]
+    memory: Mapping[str, float] = {}
+    with seen(one.subject, one.seed, store, device=device, where=where) as (model, run):
+        _write_rows(folder / "epochs.csv", epochs(run))
+        if not run.diverged:
+            examples = on_device_of(model, examples_of(recipe, one.seed, one.part, matrix.examples))
+            rows, memory = samples(model, examples)
+            if rows:
+                _write_rows(folder / "samples.csv", rows)
+                files.append("samples.csv")
+        if buffers := {name: buffer.detach().cpu().contiguous().clone() for name, buffer in model.named_buffers()}:
+            _write_tensors(folder / "memory.safetensors", buffers)
+            files.append("memory.safetensors")
+        if callable(timeline := getattr(model, "timeline", None)) and (rows := list(timeline())):
+            _write_rows(folder / "growth.csv", rows)
+            files.append("growth.csv")
+        diverged, training = run.diverged, dict(run.metrics)
+    content: dict[str, Any] = {
+        "study": matrix.study,
+        "stage": one.stage,
+        "configuration": one.place,
+        "seed": one.seed,
+        "examples": one.part,
+        "recipe": recipe.to_json(),
+        "after": one.subject.settings.get("after"),
+        "tuning": recipe.tuning,
+        "digest": recipe.digest,
+        "environment": store.made(recipe.digest, one.seed),
+        "training": {name: _plain(value) for name, value in training.items()},
+        "diverged": diverged,
+        "scores": scores,
+        **({"memory": {name: _plain(value) for name, value in memory.items()}} if memory else {}),
+        "files": files,
+        "key": key,
+    }
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    _whole(folder / "metrics.json", text)
+    found: Mapping[str, Any] = json.loads(text)
+    return found
+
+
+def epochs(run: TrainedRun) -> list[dict[str, Any]]:
+    """Step, training loss, validation loss and accuracy. A step can have two rows: before and after a model grew."""
+    history = dict(run.history)
+    looks: dict[int, list[tuple[float, float]]] = {}
+    for step, loss, right in run.validation:
+        looks.setdefault(step, []).append((loss, right))
+    rows: list[dict[str, Any]] = []
+    for step in sorted({*history, *looks}):
+        first: dict[str, Any] = {"step": step, "loss": history.get(step, "")}
+        own = [{"validation_loss": loss, "validation_accuracy": right} for loss, right in looks.get(step, ())]
+        rows.append(first | (own[0] if own else {"validation_loss": "", "validation_accuracy": ""}))
+        rows += [{"step": step, "loss": ""} | row for row in own[1:]]
+    return rows
+
+
+def samples(model: nn.Module, examples: tuple[Tensor, Tensor]) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    """A row for every target that counts, and what a memory did on the whole.
+
+    Returns:
+        The rows: those of a :class:`memkit.models.diagnostics.Diagnosis` for an intervened network, label, prediction,
+        confidence and loss for other classifiers, none for models that do not classify; and the diagnosis's summary,
+        empty for models without such a memory.
+    """
+    from memkit.models.intervened import IntervenedNetwork
+
+    if isinstance(model, IntervenedNetwork):
+        return _diagnosed(model.cpu(), (examples[0].cpu(), examples[1].cpu()))
+    try:
+        found = classified(model, examples)
+    except MemkitError:  # no classes: there is nothing to say of a single example that the score does not
+        return [], {}
+    columns = {
+        "example": found.example.tolist(),
+        "label": found.label.tolist(),
+        "prediction": found.prediction.tolist(),
+        "confidence": found.confidence.tolist(),
+        "loss": found.loss.tolist(),
+    }
+    if examples[1].dim() > 1:
+        targets = examples[1]
+        places = torch.arange(targets[0].numel(), device=targets.device).expand(len(targets), -1)
+        columns["place"] = places.reshape(-1)[targets.flatten() != IGNORED].tolist()
+    return _rows(columns), {}
+
+
+def _diagnosed(model: Any, examples: tuple[Tensor, Tensor]) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    from dataclasses import fields
+
+    from memkit.models.diagnostics import diagnose
+
+    found = diagnose(model, examples)
+    count = len(found.label)
+    # Of the others, the ages and uses, there is one for each entry of the memory.
+    names = [field.name for field in fields(found) if field.name not in ("ages", "uses")]
+    columns = {"example": list(range(count))} | {name: getattr(found, name).tolist() for name in names}
+    # As in other models' files, what the model says as it is used.
+    for name, used in (("prediction", "predicted_on"), ("confidence", "confidence_on"), ("loss", "loss_on")):
+        columns[name] = columns[used]
+    return _rows(columns), found.summary()
+
+
+def _rows(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows as CSV, with a column for every key that one of them has."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+
+
+def _cell(value: Any) -> Any:
+    """A float by its first seven digits, which is what single precision has."""
+    return f"{value:.7g}" if isinstance(value, float) else value
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    from safetensors.torch import save
+
+    path.write_bytes(save(dict(tensors)))
+
+
+def _whole(path: Path, text: str) -> None:
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,216 @@
+"""``memkit study matrix.yaml``: from a matrix to a report, doing only what is missing."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from memkit.errors import MemkitError
+from memkit.evidence.evidence import Evidence, load
+from memkit.evidence.judgement import Verdict
+from memkit.study.matrix import Matrix, load_matrix
+from memkit.study.objects import importable
+from memkit.study.promotion import Promotion
+from memkit.training.store import Store
+
+_TEST = '''"""Stage B of {matrix}: its promoted configurations, each held against its controls."""
+
+from memkit import staged
+
+
+@staged("{matrix}")
+def test_{name}(scores):
+    return scores
+'''
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line asked for.
+
+    Attributes:
+        matrix: the file.
+        listing: only say what there is.
+        screening: stop after stage A.
+        output: the folder of the artefacts; None: ``reports/<name of the matrix>``.
+        store, data: folders; None: as in pytest.
+        device: "cpu", "cuda" or "mps".
+        workers: as of pytest's ``-n``.
+    """
+
+    matrix: Path
+    listing: bool = False
+    screening: bool = False
+    output: Path | None = None
+    store: Path | None = None
+    data: Path | None = None
+    device: str = "cpu"
+    workers: str = "auto"
+
+
+def run(options: Options, register: Callable[[list[str]], object]) -> int:
+    """Run a study as far as asked.
+
+    Args:
+        register: registers the claims that pytest collects by these arguments.
+
+    Returns:
+        The exit code: 0 done; 1 a claim is INCOMPLETE, a seed failed, or a verdict that was registered did not come.
+    """
+    from memkit.study.artefacts import write_runs
+    from memkit.study.listing import listing, screening_table
+    from memkit.study.report import report
+    from memkit.study.results import write_tables
+    from memkit.study.screening import check_data, check_models, check_score, promotion, screen, train_lacking
+
+    with _data(options.data), importable(options.matrix.parent):
+        matrix = load_matrix(options.matrix)
+        _check_device(options.device, matrix)
+        store = _store(options.store)
+        check_models(matrix)
+        if options.listing:
+            print(listing(matrix, store))
+            return 0
+        check_data(matrix)
+        check_score(matrix)
+        store.prepare()
+        failed = train_lacking(matrix, store, device=options.device, workers=_processes(options.workers), say=_say)
+        for cohort, result in failed:
+            print(f"memkit: {cohort} failed: {result.reason}", file=sys.stderr)
+            if result.details:
+                print(result.details, file=sys.stderr)
+        if failed:
+            print("memkit: nothing was promoted, since the screening is not complete", file=sys.stderr)
+            return 1
+        promoted = promotion(matrix, screen(matrix, store, device=options.device))
+        changed = promoted.save(matrix.promoted_path)
+        print(screening_table(promoted))
+        print(f"{matrix.promoted_path}: {'written; keep it under version control' if changed else 'as it was'}")
+        output = options.output or Path("reports") / matrix.path.stem
+        if options.screening:
+            evidence, code = _confirmed_before(matrix, promoted, output), 0
+        else:
+            evidence, code = _confirm(matrix, promoted, options, store, output, register)
+        runs = write_runs(matrix, promoted, evidence, store, output, device=options.device, say=_say)
+        write_tables(matrix, promoted, evidence, runs, output)
+        (output / "report.md").write_text(report(matrix, promoted, evidence, runs), encoding="utf-8")
+        print(output / "report.md")
+        return code
+
+
+def _confirm(
+    matrix: Matrix,
+    promoted: Promotion,
+    options: Options,
+    store: Store,
+    output: Path,
+    register: Callable[[list[str]], object],
+) -> tuple[Evidence, int]:
+    """Stage B: register the claims and decide them; their evidence, and the exit code."""
+    test = write_test(matrix)
+    shared = [str(test), "--with-sweeps", f"--store={store.root}", f"--device={options.device}"]
+    shared += [f"--data={options.data.resolve()}"] if options.data else []
+    register(shared)
+    sys.stdout.flush()
+    output.mkdir(parents=True, exist_ok=True)
+    file = (output / "evidence.json").resolve()
+    before = file.stat().st_mtime_ns if file.is_file() else None
+    command = [sys.executable, "-m", "pytest", *shared, f"--evidence={file}", "-n", options.workers]
+    code = subprocess.run(command, env={**os.environ, "PYTHONPATH": _python_path()}).returncode
+    if not file.is_file() or file.stat().st_mtime_ns == before:
+        raise MemkitError(f"stage B left no evidence (pytest's exit code {code}); pytest's reason stands above")
+    evidence = load(file)
+    ids = {f"{matrix.study}/{name}" for name in promoted.promoted}
+    own = [entry for entry in evidence.claims if entry.claim.id in ids]
+    if lost := sorted(ids - {entry.claim.id for entry in own}):
+        raise MemkitError(f"{test} measures no claim {lost[0]!r}; let it have @staged({matrix.path.name!r}) on a test")
+    bad = any(e.verdict is Verdict.INCOMPLETE or e.failures or e.gate.outcome == "failed" for e in own)
+    return evidence, 1 if bad or code not in (0, 1) else code
+
+
+def _confirmed_before(matrix: Matrix, promoted: Promotion, output: Path) -> Evidence | None:
+    """The evidence that an earlier run left, where it is of the claims that would be made now."""
+    from memkit.study.staged import claim_of_configuration
+
+    file = output / "evidence.json"
+    if not file.is_file():
+        return None
+    evidence = load(file)
+    found = {entry.claim.id: entry.claim.to_json() for entry in evidence.claims}
+    for name in promoted.promoted:
+        claim = claim_of_configuration(matrix, name, cells=len(promoted.promoted)).to_json()
+        old = found.get(claim["id"], {})
+        if any(claim[part] != old.get(part) for part in ("arms", "contrasts", "cells")):
+            return None
+    return evidence
+
+
+def write_test(matrix: Matrix) -> Path:
+    """The test file of stage B's claims: one beside the matrix that names it, or a new one."""
+    folder, name = matrix.path.parent, matrix.path.name
+    names_it = re.compile(rf"\bstaged\(\s*[\"']{re.escape(name)}[\"']\s*\)")
+    for file in sorted(folder.glob("test_*.py")):
+        if names_it.search(file.read_text(encoding="utf-8")):
+            return file
+    stem = re.sub("[^0-9a-zA-Z]+", "_", matrix.path.stem)
+    file = next(
+        candidate
+        for candidate in (folder / f"test_{stem}.py", *(folder / f"test_{stem}_staged{i or ''}.py" for i in range(100)))
+        if not candidate.exists()
+    )
+    file.write_text(_TEST.format(matrix=name, name=stem), encoding="utf-8")
+    print(f"{file}: written; it is yours to keep and to change")
+    return file
+
+
+def _python_path() -> str:
+    """For pytest's processes: what this one finds, the current directory among it, as ``python -m pytest`` has it."""
+    return os.pathsep.join(path for path in [os.environ.get("PYTHONPATH", ""), os.getcwd()] if path)
+
+
+def _store(folder: Path | None) -> Store:
+    root = folder or Path(os.environ.get("MEMKIT_STORE") or ".memkit")
+    return Store(root.expanduser().resolve(), session=uuid.uuid4().hex)
+
+
+@contextmanager
+def _data(folder: Path | None) -> Iterator[None]:
+    """Within it, tasks find their data in a folder, in this process and those that it starts."""
+    before = os.environ.get("MEMKIT_DATA")
+    if folder is not None:
+        if not folder.is_dir():
+            raise MemkitError(f"--data {folder}: there is no such folder; name the one that holds the data")
+        os.environ["MEMKIT_DATA"] = str(folder.resolve())
+    try:
+        yield
+    finally:
+        if folder is not None:
+            os.environ.pop("MEMKIT_DATA")
+            if before is not None:
+                os.environ["MEMKIT_DATA"] = before
+
+
+def _check_device(device: str, matrix: Matrix) -> None:
+    from memkit.pytest_plugin.collection import check_training
+
+    check_training(device, matrix.study)
+
+
+def _processes(workers: str) -> int:
+    """How many processes train, by pytest's ``-n``: 0 there is this process alone, and here one."""
+    if workers in ("auto", "logical"):
+        return 0
+    if not workers.isdecimal():
+        raise MemkitError(f"-n {workers}: give a number of processes, or auto")
+    return int(workers) or 1
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

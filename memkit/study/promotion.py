@@ -1,0 +1,250 @@
+"""Which configurations go on from screening to confirmation, by a rule that was written down before; and its file.
+
+``xor.promoted.json``, beside ``xor.yaml`` and under version control, holds every configuration's screening scores and
+the names of the promoted ones. Stage B's claims are made from it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from memkit.errors import MemkitError
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entrant:
+    """A configuration and what it scored.
+
+    Attributes:
+        scores: development seed → metric → value; nan where training diverged.
+        competes: whether it can be among the best: no control stands for it, and it is not promoted always.
+    """
+
+    name: str
+    family: str
+    scores: Mapping[int, Mapping[str, float]]
+    competes: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """The rule.
+
+    Attributes:
+        by: the metric; its mean over the development seeds counts.
+        higher: whether more is better.
+        best: how many are promoted: overall, or of each family.
+        within: "family", or "".
+        always: promoted whatever they score.
+    """
+
+    by: str
+    higher: bool
+    best: int
+    within: str = ""
+    always: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """The rule in words."""
+        better = "highest" if self.higher else "lowest"
+        parts = []
+        if self.best:
+            count = "the one" if self.best == 1 else f"the {self.best}"
+            where = "in each family" if self.within else "of the configurations that compete"
+            verb = "is" if self.best == 1 else "are"
+            parts.append(
+                f"{where}, {count} with the {better} mean {self.by} on the validation examples of the development "
+                f"seeds {verb} promoted, ties in the order of the file"
+            )
+        if self.always:
+            names = listed(f"«{name}»" for name in self.always)
+            end = "is promoted whatever it scores" if len(self.always) == 1 else "are promoted whatever they score"
+            parts.append(f"{names} {end}")
+        said = "; ".join(parts)
+        return said[0].upper() + said[1:] + "."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a configuration.
+
+    Attributes:
+        mean: of the policy's metric over the development seeds; nan where one is.
+        rank: among those that it competed with, from 1; None where it did not compete.
+        why: a sentence's end: why it was promoted, or not.
+    """
+
+    name: str
+    mean: float
+    rank: int | None
+    promoted: bool
+    why: str
+
+
+def promote(entrants: Iterable[Entrant], policy: Policy) -> list[Outcome]:
+    """Apply the rule; outcomes in the order of the entrants. A mean that is not finite is never among the best."""
+    entrants = list(entrants)
+    means = {entrant.name: mean(entrant.scores, policy.by) for entrant in entrants}
+    groups: dict[str, list[str]] = {}
+    for entrant in entrants:
+        if entrant.competes and entrant.name not in policy.always and math.isfinite(means[entrant.name]):
+            groups.setdefault(entrant.family if policy.within else "", []).append(entrant.name)
+    ranks: dict[str, tuple[int, int]] = {}
+    for names in groups.values():
+        # Sorting is stable: ties stay in the order of the file.
+        ordered = sorted(names, key=lambda name: -means[name] if policy.higher else means[name])
+        ranks |= {name: (place, len(names)) for place, name in enumerate(ordered, start=1)}
+    return [_outcome(entrant, means[entrant.name], ranks.get(entrant.name), policy) for entrant in entrants]
+
+
+def _outcome(entrant: Entrant, value: float, rank: tuple[int, int] | None, policy: Policy) -> Outcome:
+    name, place = entrant.name, rank[0] if rank else None
+    if name in policy.always:
+        return Outcome(name=name, mean=value, rank=None, promoted=True, why="always")
+    if not entrant.competes:
+        return Outcome(name=name, mean=value, rank=None, promoted=False, why="a control")
+    if rank is None:
+        return Outcome(name=name, mean=value, rank=None, promoted=False, why="its score is not finite")
+    promoted = rank[0] <= policy.best
+    of = f" of family «{entrant.family}»" if policy.within and entrant.family else ""
+    why = f"rank {rank[0]} of {rank[1]}{of}"
+    if not promoted:
+        why += f", beyond the best {policy.best}" if policy.best else ", and none is promoted by rank"
+    return Outcome(name=name, mean=value, rank=place, promoted=promoted, why=why)
+
+
+def mean(scores: Mapping[int, Mapping[str, float]], metric: str) -> float:
+    """The mean of a metric over seeds; nan where one is, or there are none."""
+    values = [row[metric] for row in scores.values()]
+    return math.fsum(values) / len(values) if values and all(map(math.isfinite, values)) else math.nan
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promotion:
+    """What the file holds; see :func:`promote`."""
+
+    study: str
+    matrix: str
+    seeds: tuple[int, ...]
+    policy: Policy
+    entrants: tuple[Entrant, ...]
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def promoted(self) -> tuple[str, ...]:
+        """The names of the promoted configurations, in the order of the matrix."""
+        return tuple(outcome.name for outcome in self.outcomes if outcome.promoted)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types; a number that is not finite becomes None."""
+        policy = self.policy
+        return {
+            "schema": SCHEMA,
+            "study": self.study,
+            "matrix": self.matrix,
+            "seeds": list(self.seeds),
+            "policy": {
+                "by": policy.by,
+                "higher": policy.higher,
+                "best": policy.best,
+                "within": policy.within,
+                "always": list(policy.always),
+                "sentence": policy.sentence,
+            },
+            "promoted": list(self.promoted),
+            "configurations": {
+                entrant.name: {
+                    "family": entrant.family,
+                    "competes": entrant.competes,
+                    "scores": {
+                        str(seed): {metric: _finite(value) for metric, value in row.items()}
+                        for seed, row in entrant.scores.items()
+                    },
+                    "mean": _finite(outcome.mean),
+                    "rank": outcome.rank,
+                    "promoted": outcome.promoted,
+                    "why": outcome.why,
+                }
+                for entrant, outcome in zip(self.entrants, self.outcomes, strict=True)
+            },
+        }
+
+    def save(self, path: Path) -> bool:
+        """Write the file, whole or not at all, if that changes it.
+
+        Returns:
+            Whether it did.
+        """
+        text = json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            return False
+        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        aside.write_text(text, encoding="utf-8")
+        aside.replace(path)
+        return True
+
+
+def load_promotion(path: Path) -> Promotion | None:
+    """Read the file; None where there is none.
+
+    Raises:
+        MemkitError: it is damaged, of another version, or what it promotes does not follow from its scores.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["schema"] != SCHEMA:
+            raise MemkitError(f"{path} has schema {data['schema']!r}; this memkit reads schema {SCHEMA}")
+        rule = {name: value for name, value in data["policy"].items() if name != "sentence"}
+        policy = Policy(**{**rule, "always": tuple(rule["always"])})
+        entrants = tuple(
+            Entrant(
+                name=name,
+                family=row["family"],
+                competes=bool(row["competes"]),
+                scores={
+                    int(seed): {metric: math.nan if value is None else float(value) for metric, value in own.items()}
+                    for seed, own in row["scores"].items()
+                },
+            )
+            for name, row in data["configurations"].items()
+        )
+        found = Promotion(
+            study=data["study"],
+            matrix=data["matrix"],
+            seeds=tuple(data["seeds"]),
+            policy=policy,
+            entrants=entrants,
+            outcomes=tuple(promote(entrants, policy)),
+        )
+        recorded = list(data["promoted"])
+    except FileNotFoundError:
+        return None
+    except MemkitError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise MemkitError(f"{path} is damaged ({error}); restore it from version control") from error
+    if list(found.promoted) != recorded:
+        raise MemkitError(
+            f"{path}: it promotes {listed(recorded) or 'nothing'}, and by its scores and its rule it should promote "
+            f"{listed(found.promoted) or 'nothing'}; do not edit it, run `memkit study` again"
+        )
+    return found
+
+
+def listed(names: Iterable[str]) -> str:
+    """``a, b and c``."""
+    *first, last = [*names] or [""]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

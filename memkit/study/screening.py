@@ -1,0 +1,300 @@
+"""Stage A: every configuration is trained on development seeds, and scored on validation examples alone.
+
+Test examples are never asked for here, so that nothing that is chosen by them is confirmed on them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from memkit.errors import MemkitError, nearest
+from memkit.source import callable_digest, source_digest
+from memkit.study.matrix import Configuration, Matrix, Subject
+from memkit.study.promotion import Entrant, Policy, Promotion, promote
+from memkit.study.scoring import Scoring
+from memkit.training.cohorts import Cohort, Training, obtain, plan
+from memkit.training.estimates import seconds_per_seed
+from memkit.training.executor import LocalExecutor, Result
+from memkit.training.measurements import load_measurement, measurement_key, save_measurement
+from memkit.training.queue import Progress, TrainingQueue
+from memkit.training.store import Store
+
+if TYPE_CHECKING:
+    from memkit.training.trainer import TrainedRun
+
+_QUIET = 10.0  # seconds between two lines of progress
+
+Scores = dict[str, dict[int, dict[str, float]]]
+"""Configuration → development seed → metric → value."""
+
+
+def check_data(matrix: Matrix) -> None:
+    """See that the data of every recipe are here.
+
+    Raises:
+        MemkitError: they are not; the sentence says how to get them.
+    """
+    for name in matrix.configurations:
+        for where, subject in _subjects(matrix, name):
+            if missing := getattr(subject.recipe.task, "missing", ""):
+                raise MemkitError(f"{matrix.path.name}: {where}: {missing}")
+
+
+def check_models(matrix: Matrix) -> None:
+    """See that every recipe makes a model, before any of them is trained for an hour.
+
+    Raises:
+        MemkitError: one does not.
+    """
+    from memkit.training.trainer import build
+
+    made: set[str] = set()
+    for name in matrix.configurations:
+        for where, subject in _subjects(matrix, name):
+            if subject.recipe.digest in made:
+                continue
+            made.add(subject.recipe.digest)
+            try:
+                build(subject.recipe, [0])
+            except Exception as error:
+                said = str(error) if isinstance(error, MemkitError) else f"{type(error).__name__}: {error}"
+                raise MemkitError(f"{matrix.path.name}: {where}: its model cannot be made: {said}") from error
+
+
+def check_score(matrix: Matrix) -> None:
+    """See that the score gives what both stages go by, on an untrained model, before any is trained for an hour.
+
+    A score that cannot deal with an untrained model is passed over. Whether there are test examples is seen without
+    looking at them.
+
+    Raises:
+        MemkitError: a metric is not among what the score gives, or there are no validation or test examples.
+    """
+    from memkit.study.scoring import examples_of, on_device_of
+    from memkit.training.trainer import build, sampler
+
+    name, configuration = next(iter(matrix.configurations.items()))
+    recipe, where = configuration.recipe, f"{matrix.path.name}: {name}"
+    try:
+        examples = examples_of(recipe, 0, "validation", matrix.examples)
+    except MemkitError as error:
+        raise MemkitError(f"{where}: {error}") from None
+    if hasattr(recipe.task, "for_seed") and inspect.getattr_static(sampler(recipe, 0), "test", None) is None:
+        kind = type(recipe.task).__name__
+        raise MemkitError(
+            f"{where}: what draws the examples of {kind} has no `test`; let {kind}.for_seed() return an object that "
+            "has it, (inputs, targets), beside its __call__"
+        )
+    model = build(recipe, [0]).eval()
+    try:
+        with torch.no_grad():
+            returned = matrix.score(model, on_device_of(model, examples))
+    except MemkitError as error:
+        raise MemkitError(f"{where}: {error}") from None
+    except Exception:
+        return
+    by, metric = matrix.screen.by, matrix.confirm.metric
+    if not isinstance(returned, Mapping):
+        if by != metric:
+            raise MemkitError(
+                f"{matrix.path.name}: the score gives one number, which cannot be both {by!r}, as screen says, and "
+                f"{metric!r}, as confirm says; let it return {{metric: number}}"
+            )
+        return
+    for place, wanted in (("screen: by", by), ("confirm: metric", metric)):
+        if wanted not in returned:
+            known = [str(metric) for metric in returned]
+            raise MemkitError(f"{matrix.path.name}: {place}: the score has no {wanted!r}{nearest(wanted, known)}")
+
+
+def _subjects(matrix: Matrix, name: str) -> list[tuple[str, Subject]]:
+    """A configuration, and what its controls make of it where it may be promoted."""
+    found: list[tuple[str, Subject]] = [(f"configurations: {name}", matrix.configurations[name])]
+    if name in matrix.candidates or name in matrix.screen.always:
+        changed = [c for c in matrix.configurations[name].controls if not isinstance(matrix.controls[c], str)]
+        found += [(f"controls: {control}: for {name}", matrix.control(control, name)) for control in changed]
+    return found
+
+
+def development_seeds(matrix: Matrix) -> tuple[int, ...]:
+    """The seeds of stage A: 0, 1, …"""
+    return tuple(range(matrix.screen.seeds))
+
+
+def lacking(matrix: Matrix, store: Store) -> list[Cohort]:
+    """What has to be trained for stage A: each recipe once, with all its seeds that the store lacks."""
+    seeds = development_seeds(matrix)
+    return plan([(Training.of(c.recipe), seeds) for c in matrix.configurations.values()], store)
+
+
+def train_lacking(
+    matrix: Matrix, store: Store, *, device: str, workers: int, say: Callable[[str], None]
+) -> list[tuple[Cohort, Result]]:
+    """Train what the store lacks.
+
+    Args:
+        workers: processes; 0 for one a core.
+        say: is told now and then how far it is.
+
+    Returns:
+        What failed, and how.
+    """
+    cohorts = lacking(matrix, store)
+    if not cohorts:
+        say("stage A: nothing to train")
+        return []
+    failed: list[tuple[Cohort, Result]] = []
+
+    def ended(cohort: Cohort, result: Result) -> None:
+        if result.kind != "trained":
+            failed.append((cohort, result))
+
+    seconds = seconds_per_seed([cohort.training for cohort in cohorts], store, store.root / "none")
+    executor = LocalExecutor(workers, device=device)
+    try:
+        queue = TrainingQueue(executor, store, seconds=seconds, ended=ended)
+        queue.add(cohorts)
+        count = sum(len(cohort.seeds) for cohort in cohorts)
+        say(f"stage A: {count} {'run' if count == 1 else 'runs'} to train")
+        queue.run(_Told(say))
+    finally:
+        executor.close()
+    return failed
+
+
+class _Told:
+    """Says how far training is, now and then, and at the end."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
+        self.at = time.monotonic()
+        self.done = 0
+
+    def __call__(self, progress: Progress) -> None:
+        from memkit.evidence.reports.words import duration
+
+        finished = progress.done == progress.total and progress.done != self.done
+        if not finished and time.monotonic() - self.at < _QUIET:
+            return
+        self.at, self.done = time.monotonic(), progress.done
+        left = "" if not progress.remaining else f", about {duration(progress.remaining)} left"
+        self.say(f"stage A: {progress.done} of {progress.total} runs trained{left}")
+
+
+def screen(matrix: Matrix, store: Store, *, device: str) -> Scores:
+    """Score every configuration on the validation examples of the development seeds; from the store where it can.
+
+    Raises:
+        MemkitError: a score cannot be computed; the sentence names the configuration.
+    """
+    scoring = Scoring(score=matrix.score, metric=matrix.screen.by, examples=matrix.examples)
+    found: Scores = {}
+    for name, configuration in matrix.configurations.items():
+        key = subject_key(configuration, matrix, device=device, part="validation")
+        found[name] = {}
+        for seed in development_seeds(matrix):
+            stored = load_measurement(store, key, seed)
+            if stored is None:
+                stored = _scored(
+                    configuration, scoring, seed, store, device=device, where=f"{matrix.path.name}: {name}"
+                )
+                save_measurement(store, key, seed, stored)
+            found[name][seed] = {metric: float(value) for metric, value in stored.items()}
+    return found
+
+
+def _scored(
+    configuration: Configuration, scoring: Scoring, seed: int, store: Store, *, device: str, where: str
+) -> Mapping[str, float]:
+    with seen(configuration, seed, store, device=device, where=where) as (model, run):
+        try:
+            values = scoring.of(model, configuration.recipe, seed, "validation")
+        except MemkitError as error:
+            raise MemkitError(f"{where}, seed {seed}: {error}") from error
+        except Exception as error:
+            print(traceback.format_exc(), file=sys.stderr)
+            raise MemkitError(f"{where}, seed {seed}: the score raised {type(error).__name__}: {error}") from error
+        # What is left of a run that diverged has no score, whatever can be computed of it.
+        return dict.fromkeys(values, math.nan) if run.diverged else values
+
+
+@contextmanager
+def seen(subject: Subject, seed: int, store: Store, *, device: str, where: str) -> Iterator[tuple[Any, TrainedRun]]:
+    """Within it: a subject's trained model of a seed with its intervention, as tests see it; and its trained run."""
+    from memkit.training.trainer import prepared_process, restore
+
+    recipe = subject.recipe
+    run = obtain(recipe, recipe.digest, seed, store, device=device)
+    with prepared_process():
+        model = subject.arm.intervened(restore(recipe, seed, run.state, device=device), seed)
+        if model is None:
+            raise MemkitError(f"{where}: the intervention returned None; return the model")
+        yield model, run
+
+
+def subject_key(subject: Subject, matrix: Matrix, *, device: str, part: str) -> str:
+    """The key under which the store keeps what was measured of a subject's models, of one seed."""
+    functions = [matrix.score, *([subject.after] if subject.after is not None else [])]
+    modules = {"memkit.study.scoring", *(inspect.unwrap(function).__module__ for function in functions)}
+    return measurement_key(
+        {
+            "study": part,
+            "recipe": subject.recipe.digest,
+            "after": subject.settings.get("after"),
+            "score": matrix.score_reference,
+            "metric": matrix.screen.by,
+            "examples": matrix.examples,
+            "source": source_digest(sorted(modules)) + "".join(map(callable_digest, functions)),
+            "device": device,
+            "torch": ".".join(version("torch").split(".")[:2]),
+        }
+    )
+
+
+def policy_of(matrix: Matrix) -> Policy:
+    """The rule of promotion that the matrix states."""
+    s = matrix.screen
+    return Policy(by=s.by, higher=s.higher, best=s.best, within=s.within, always=s.always)
+
+
+def promotion(matrix: Matrix, scores: Scores) -> Promotion:
+    """What the rule makes of the scores.
+
+    Raises:
+        MemkitError: nothing is promoted.
+    """
+    entrants = tuple(
+        Entrant(name=name, family=c.family, scores=scores[name], competes=name in matrix.candidates)
+        for name, c in matrix.configurations.items()
+    )
+    policy = policy_of(matrix)
+    made = Promotion(
+        study=matrix.study,
+        matrix=matrix.digest,
+        seeds=development_seeds(matrix),
+        policy=policy,
+        entrants=entrants,
+        outcomes=tuple(promote(entrants, policy)),
+    )
+    if not made.promoted:
+        raise MemkitError(f"{matrix.path.name}: no configuration has a finite {policy.by}, so none is promoted")
+    return made
+
+
+def in_store(matrix: Matrix, store: Store) -> dict[str, int]:
+    """Configuration → how many of its development seeds are in the store."""
+    seeds: Sequence[int] = development_seeds(matrix)
+    missing: Iterable[tuple[str, int]] = (
+        (name, len(store.missing(c.recipe.digest, seeds))) for name, c in matrix.configurations.items()
+    )
+    return {name: len(seeds) - count for name, count in missing}

@@ -1,0 +1,127 @@
+"""Stage B: a claim for each promoted configuration of a matrix.
+
+    @staged("xor.yaml")
+    def test_xor(scores):
+        return scores
+
+makes the claims ``<study>/<configuration>``: the configuration over each of its controls. Each is registered, trained,
+measured and judged as any claim is. As long as nothing was promoted there is none.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from memkit.errors import MemkitError
+from memkit.evidence.claim import Arm, Claim, make_claim
+from memkit.evidence.derived import add_claim
+
+if TYPE_CHECKING:
+    from memkit.study.matrix import Matrix
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def staged(matrix: str, /) -> Callable[[F], F]:
+    """Make a test function the measurement of the promoted configurations of a matrix.
+
+    The function takes the fixture ``scores``, arm → {metric: value} by the matrix's score on the test examples of the
+    seed, and returns it. Which configurations were promoted stands in ``<matrix>.promoted.json``, which
+    ``memkit study`` writes beside the matrix; without that file there is nothing to measure.
+
+    Args:
+        matrix: the file, relative to that of the test.
+
+    Raises:
+        MemkitError: the matrix is in error, or was changed since it was screened.
+    """
+    if not isinstance(matrix, str) or not matrix:
+        raise MemkitError(f'staged: {matrix!r} must be the path of a matrix, as in @staged("matrix.yaml")')
+
+    def attach(function: F) -> F:
+        path = Path(inspect.getfile(function)).parent / matrix
+        function.__memkit_sweep__ = matrix  # type: ignore[attr-defined]
+        for made, counted, more in staged_claims(path):
+            add_claim(function, made.id.rsplit("/", 1)[1], made, more=more, counted=counted)
+        return function
+
+    return attach
+
+
+def staged_claims(path: Path) -> list[tuple[Claim, Any, tuple[str, ...]]]:
+    """The claims of a matrix's promoted configurations.
+
+    Returns:
+        For each the claim; the :class:`.scoring.Scoring` of its test; and what else the claim's digest covers.
+    """
+    from memkit.study.promotion import load_promotion
+
+    promoted_path = path.with_name(f"{path.stem}.promoted.json")
+    if not path.is_file():
+        raise MemkitError(f"staged: there is no matrix {path}; the path is relative to the test's file")
+    promotion = load_promotion(promoted_path)
+    if promotion is None:
+        return []
+    from memkit.study.matrix import load_matrix
+    from memkit.study.scoring import Scoring
+
+    matrix = load_matrix(path)
+    if promotion.matrix != matrix.digest:
+        raise MemkitError(
+            f"{path.name} was changed since it was screened, and {promoted_path.name} is of the old one; run "
+            f"`memkit study {path.name}` again"
+        )
+    scoring = Scoring(score=matrix.score, metric=matrix.confirm.metric, examples=matrix.examples)
+    made: list[tuple[Claim, Any, tuple[str, ...]]] = []
+    for name in promotion.promoted:
+        claim = claim_of_configuration(matrix, name, cells=len(promotion.promoted))
+        # Of an intervention a claim's JSON has the name alone, and not what a factory was called with.
+        after = {arm: _settings(matrix, arm, name).get("after") for arm in claim.arms}
+        more = (matrix.score_reference, str(matrix.examples), json.dumps(after, sort_keys=True))
+        made.append((claim, scoring, more))
+    return made
+
+
+def claim_of_configuration(matrix: Matrix, name: str, *, cells: int) -> Claim:
+    """The claim of one promoted configuration.
+
+    Args:
+        cells: how many were promoted.
+    """
+    configuration, confirm = matrix.configurations[name], matrix.confirm
+    arms: dict[str, Arm] = {name: configuration.arm}
+    arms |= {control: matrix.control(control, name).arm for control in configuration.controls}
+    made = make_claim(
+        f"{matrix.study}/{name}",
+        statement(matrix, name),
+        arms,
+        contrasts=[confirm.contrast(name, over=control) for control in configuration.controls],
+        source=matrix.source,
+        expect=confirm.expect,
+        seeds=confirm.seeds,
+        # An open question gates nothing; any other verdict was asked for, also by normal theory.
+        gate=None if confirm.expect == "open" else True,
+    )
+    if confirm.expect != "open":
+        return made
+    return replace(made, sweep=matrix.study, cell={"configuration": name}, cells=cells)
+
+
+def statement(matrix: Matrix, name: str) -> str:
+    """``The accuracy of «wide» is higher than that of «linear» and that of «half».``"""
+    from memkit.study.promotion import listed
+
+    confirm = matrix.confirm
+    direction = "higher" if confirm.higher else "lower"
+    by = f" by more than {confirm.margin:g}" if confirm.margin else ""
+    over = listed(f"that of «{control}»" for control in matrix.configurations[name].controls)
+    return f"The {confirm.metric} of «{name}» is {direction}{by} than {over}."
+
+
+def _settings(matrix: Matrix, arm: str, name: str) -> Any:
+    return matrix.configurations[name].settings if arm == name else matrix.control(arm, name).settings

@@ -1,0 +1,367 @@
+"""``memkit study``: the whole of it, in projects outside this repository."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from memkit.evidence.registration import Lock
+from tests.study.lab import MATRIX, readme_block, study, trained, write_project
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The README's study on half its seeds, carried out once for all tests that look at what it left."""
+    folder = tmp_path_factory.mktemp("xor")
+    write_project(folder, readme_block("study: xor", "yaml").replace("bounds: [0, 1]", "bounds: [0, 1], seeds: 16"))
+    screened = study(folder, "--screen", "-n", "1")
+    assert screened.returncode == 0, screened.stderr
+    assert len(trained(folder)) == 6
+    assert "It has not been run" in (folder / "reports" / "xor" / "report.md").read_text()
+    assert not (folder / "claims.lock").exists()
+    ran = study(folder, "-n", "2")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "stage A: nothing to train" in ran.stderr
+    return folder
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def evidence(folder: Path) -> dict[str, dict[str, object]]:
+    data = json.loads((folder / "reports" / "xor" / "evidence.json").read_text())
+    return {entry["claim"]["id"]: entry for entry in data["claims"]}
+
+
+def test_the_promoted_configurations_are_claims_on_registered_seeds(done: Path) -> None:
+    promoted = json.loads((done / "xor.promoted.json").read_text())
+    assert promoted["promoted"] == ["plain", "slow-lr-0.02-steps-100", "slow-lr-0.02-steps-200"]
+    found = evidence(done)
+    assert set(found) == {f"xor/training/{name}" for name in promoted["promoted"]}
+    lock = Lock.load(done / "claims.lock")
+    assert set(lock.claims) == set(found)
+    for entry in found.values():
+        assert entry["registration"]["status"] == "registered"  # type: ignore[index]
+        assert {row[0] for row in entry["observations"]} == set(range(10_000, 10_016))  # type: ignore[attr-defined]
+        claim = entry["claim"]
+        assert (claim["sweep"], claim["cells"], claim["expect"]) == ("xor/training", 3, "open")  # type: ignore[index]
+    # As the README shows it, but for the docstring.
+    test = (done / "test_xor.py").read_text()
+    assert test.startswith('"""Stage B of xor.yaml')
+    assert '@staged("xor.yaml")\ndef test_xor(scores):' in test
+    assert '@staged("xor.yaml")\ndef test_xor(scores):' in readme_block("from memkit import staged", "python")
+
+
+def test_the_files_of_a_run_agree(done: Path) -> None:
+    output = done / "reports" / "xor"
+    tidy = {
+        (r["stage"], r["configuration"], r["seed"], r["metric"]): r["value"] for r in rows(output / "consolidated.csv")
+    }
+    folders = sorted(path.parent for path in output.glob("runs/*/*/metrics.json"))
+    assert len(folders) == 6 + 16 * (3 + 1 + 3)  # the promoted, linear, and brief of each
+    for folder in folders:
+        metrics = json.loads((folder / "metrics.json").read_text())
+        place, seed = folder.parent.name, int(folder.name)
+        assert (metrics["configuration"], metrics["seed"]) == (place, seed)
+        assert metrics["stage"] == ("confirm" if seed >= 10_000 else "screen")
+        assert metrics["examples"] == ("test" if seed >= 10_000 else "validation")
+        assert metrics["environment"]["torch"]
+        assert set(metrics["files"]) == {file.name for file in folder.iterdir()} - {"metrics.json"}
+        samples = rows(folder / "samples.csv")
+        right = [row["label"] == row["prediction"] for row in samples]
+        assert metrics["scores"]["accuracy"] == pytest.approx(sum(right) / len(right))
+        losses = [float(row["loss"]) for row in samples]
+        assert metrics["scores"]["loss"] == pytest.approx(sum(losses) / len(losses), rel=1e-4)
+        for metric in ("accuracy", "loss"):
+            assert float(tidy[metrics["stage"], place, str(seed), metric]) == metrics["scores"][metric]
+        assert float(tidy[metrics["stage"], place, str(seed), "parameters"]) == 82
+        assert [int(row["step"]) for row in rows(folder / "epochs.csv")][-1] == metrics["training"]["steps"]
+    screened = json.loads((done / "xor.promoted.json").read_text())["configurations"]
+    for name, configuration in screened.items():
+        assert float(tidy["screen", name, "0", "accuracy"]) == configuration["scores"]["0"]["accuracy"]
+
+
+def test_comparisons_and_policy_are_those_of_the_evidence(done: Path) -> None:
+    output = done / "reports" / "xor"
+    compared = rows(output / "comparisons.csv")
+    found = evidence(done)
+    assert len(compared) == 6
+    for row in compared:
+        judgement = found[f"xor/training/{row['configuration']}"]["judgement"]
+        (finding,) = [
+            f
+            for f in judgement["findings"]  # type: ignore[index]
+            if f["contrast"] == f"{row['configuration']} over {row['control']}"
+        ]
+        assert float(row["effect"]) == finding["estimate"]
+        assert (row["verdict"], row["claim_verdict"]) == (finding["verdict"], judgement["verdict"])  # type: ignore[index]
+        assert float(row["p_adjusted"]) >= float(row["p"])
+    policy = json.loads((output / "policy.json").read_text())
+    assert policy["configurations"]["linear"]["why"] == "a control"
+    assert policy["held_against"]["plain"]["controls"] == {"linear": "linear", "brief": {"steps": 30}}
+
+
+def test_the_report_keeps_three_parts_apart_and_tells_what_was_not_found(done: Path) -> None:
+    report = (done / "reports" / "xor" / "report.md").read_text()
+    first, second, third = (report.index(f"## {n}. ") for n in (1, 2, 3))
+    says, follows, is_open = report[first:second], report[second:third], report[third:]
+    assert (
+        "#### Null and negative findings\n\n- No difference in accuracy between «plain» and «brief» was shown" in says
+    )
+    assert "The accuracy of «plain» is higher than that of «linear» and that of «brief». **INCONCLUSIVE**" in says
+    assert "«plain» is better than «linear», and was not separated from «brief»." in follows
+    assert "> - Without a hidden layer no training helps." in follows
+    assert "Without a hidden layer" not in says
+    assert "Is «plain» better than «brief»?" in is_open
+    assert "«slow-lr-0.005-steps-100» and «slow-lr-0.005-steps-200» were screened and never confirmed" in is_open
+    for line in says.splitlines():
+        assert line.count("|") in (0, 6, 10)
+
+
+def test_a_second_run_trains_nothing_and_changes_nothing(done: Path) -> None:
+    output = done / "reports" / "xor"
+    kept = [done / "xor.promoted.json", done / "claims.lock", done / "test_xor.py", output / "comparisons.csv"]
+    kept += [*output.glob("runs/*/*/*")]
+    before = {path: (path.stat().st_mtime_ns if "runs" in path.parts else 0, path.read_bytes()) for path in kept}
+    runs = trained(done)
+    again = study(done, "-n", "0")
+    assert again.returncode == 0, again.stderr
+    assert "stage A: nothing to train" in again.stderr
+    assert "48 measurements, 48 of them from the store" in again.stdout
+    assert trained(done) == runs
+    assert before == {
+        path: (path.stat().st_mtime_ns if "runs" in path.parts else 0, path.read_bytes()) for path in kept
+    }
+    # Screening alone does not forget what was confirmed.
+    report = (output / "report.md").read_text()
+    assert study(done, "--screen").returncode == 0
+    assert (output / "report.md").read_text() == report
+
+
+def test_a_matrix_that_was_changed_is_screened_again_first(done: Path) -> None:
+    path = done / "xor.yaml"
+    matrix = path.read_text()
+    try:
+        path.write_text(matrix.replace("title: How", "title: Not how"))
+        fine = subprocess.run(
+            [sys.executable, "-m", "pytest", "-n0", "--sweeps", "--collect-only", "-q"],
+            cwd=done,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert fine.returncode == 0
+        path.write_text(matrix.replace("steps: 30}", "steps: 31}"))
+        refused = subprocess.run(
+            [sys.executable, "-m", "pytest", "-n0", "--sweeps"], cwd=done, capture_output=True, text=True, check=False
+        )
+        assert refused.returncode == 4
+        assert "xor.yaml was changed since it was screened" in refused.stderr
+        assert "run `memkit study xor.yaml` again" in refused.stderr
+    finally:
+        path.write_text(matrix)
+
+
+def test_pages_show_both_stages(done: Path) -> None:
+    page = done / "page.md"
+    kinds = ("summary xor", "screening xor.promoted.json", "comparisons xor/training")
+    page.write_text("\n".join(f"<!-- memkit: {kind} -->\n<!-- memkit: end -->" for kind in kinds))
+    cli = [sys.executable, "-m", "memkit.cli"]
+    subprocess.run([*cli, "accept", "reports/xor/evidence.json"], cwd=done, check=True, capture_output=True)
+    subprocess.run([*cli, "page", "page.md"], cwd=done, check=True, capture_output=True)
+    text = page.read_text()
+    assert "Sweep: each over each of its controls, accuracy, the weakest of 2 contrasts." in text
+    assert "| slow-lr-0.02-steps-200 | 0.9730 | yes | rank 1 of 4 |" in text
+    assert "| `xor/training` | over linear | over brief |" in text
+    assert "| plain | ✓ +0.4" in text
+
+
+WATCHED = '''
+
+import dataclasses
+import pathlib
+
+
+class Draws:
+    """Validation examples, and test examples that tell when they are looked at."""
+
+    def __init__(self, generator):
+        self.validation, self.hidden = task(generator, 100), task(generator, 100)
+
+    @property
+    def test(self):
+        if pathlib.Path("sealed").exists():
+            raise RuntimeError("somebody looked at the test examples")
+        return self.hidden
+
+    def __call__(self, generator, size):
+        return task(generator, size)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sealed:
+    def for_seed(self, generator):
+        return Draws(generator)
+
+
+def errors(net, examples):
+    return float((net(examples[0]).argmax(1) != examples[1]).float().mean())
+
+
+class Noisy(Net):
+    def __init__(self, *, hidden: bool = True):
+        super().__init__(hidden=hidden)
+        self.register_buffer("seen", torch.zeros(1))
+
+    def timeline(self):
+        return [{"step": 0, "event": "made"}, {"step": 1, "event": "grew", "width": 3}]
+
+
+def shaken(net, seed):
+    net.seen += seed
+    return net
+'''
+
+SEALED = (
+    MATRIX.replace('"MODULE:task"', '{type: "MODULE:Sealed"}')
+    .replace("MODULE:Net", "MODULE:Noisy")
+    .replace("examples: 200", 'score: "MODULE:errors"')
+    .replace("{by: accuracy,", "{by: error, higher: false, seeds: 2,")
+    .replace("plain: {}", 'plain: {after: "MODULE:shaken"}\n  wild: {lr: 1e38}')
+    .replace("metric: accuracy", "metric: error")
+)
+
+
+def test_promotion_never_looks_at_test_examples(tmp_path: Path) -> None:
+    write_project(tmp_path, SEALED)
+    with (tmp_path / "xor.py").open("a") as file:
+        file.write(WATCHED)
+    (tmp_path / "sealed").touch()
+    screened = study(tmp_path, "--screen", "-n", "2")
+    assert screened.returncode == 0, screened.stderr
+    entered = json.loads((tmp_path / "xor.promoted.json").read_text())
+    assert entered["promoted"] == ["plain", "slow-lr-0.1"]
+    wild = entered["configurations"]["wild"]
+    assert (wild["scores"]["0"], wild["why"]) == ({"error": None}, "its score is not finite")
+    report = tmp_path / "reports" / "xor" / "report.md"
+    assert (
+        "| wild | not finite | not finite | not finite | no | its score is not finite | lr 1e+38 |"
+        in report.read_text()
+    )
+    # Stage B does look at them, and a seed that fails is told.
+    blocked = study(tmp_path, "-n", "0")
+    assert blocked.returncode == 1
+    assert "somebody looked at the test examples" in blocked.stdout
+    assert "The claim of «plain» is INCOMPLETE: seed" in report.read_text()
+    (tmp_path / "sealed").unlink()
+    opened = study(tmp_path, "-n", "2")
+    assert opened.returncode == 0, opened.stdout + opened.stderr
+    # A score that gives one number, of which less is better; an intervention that takes the seed; growth; buffers.
+    found = evidence(tmp_path)
+    assert len(found) == 2
+    (first, *_) = found["lab/xor/plain"]["claim"]["contrasts"]  # type: ignore[index]
+    assert (first["metric"], first["direction"]) == ("error", "lower")
+    assert "The error of «plain» is lower than that of" in (tmp_path / "reports" / "xor" / "report.md").read_text()
+    run = tmp_path / "reports" / "xor" / "runs" / "plain" / "10002"
+    assert [row["event"] for row in rows(run / "growth.csv")] == ["made", "grew"]
+    from safetensors.torch import load_file
+
+    assert load_file(run / "memory.safetensors")["seen"].item() == 10002
+
+
+def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
+    write_project(tmp_path, MATRIX.replace("steps: 40", "steps: 400"))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "memkit.cli", "study", "xor.yaml", "-n", "1"],
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while len(trained(tmp_path)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = {path: path.stat().st_mtime_ns for path in trained(tmp_path)}
+    assert kept
+    screened = study(tmp_path, "--screen")
+    assert screened.returncode == 0, screened.stderr
+    assert kept.items() <= {path: path.stat().st_mtime_ns for path in trained(tmp_path)}.items()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("{hidden: false}", "{hiden: false}", "memkit: xor.yaml: configurations: linear: Recipe has no field 'hiden'"),
+        (
+            "{hidden: false}",
+            "{hidden: [1, 2], lr: 0}",
+            "configurations: linear: Recipe: lr=0 must be a positive number",
+        ),
+        ("examples: 200", "score: builtins:len", "score: builtins:len must be a function of a model and examples"),
+    ],
+)
+def test_bad_input_is_one_sentence(tmp_path: Path, old: str, new: str, sentence: str) -> None:
+    write_project(tmp_path, MATRIX.replace(old, new))
+    refused = study(tmp_path)
+    assert refused.returncode == 4
+    assert sentence in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not (tmp_path / "xor.promoted.json").exists()
+
+
+def test_without_a_promoted_file_there_is_nothing_to_measure(tmp_path: Path) -> None:
+    write_project(tmp_path)
+    (tmp_path / "test_lab.py").write_text(
+        'from memkit import staged\n\n@staged("xor.yaml")\ndef test_lab(scores):\n    return scores\n'
+    )
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-n0", "--sweeps"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def test_a_verdict_that_was_expected_and_did_not_come_fails(tmp_path: Path) -> None:
+    write_project(tmp_path, MATRIX.replace("seeds: 8", "seeds: 8, expect: refuted").replace("best: 1,", "best: 0,"))
+    # The test may lie there already, under another name, in the author's own form.
+    (tmp_path / "test_mine.py").write_text(
+        'import memkit\n\n\n@memkit.staged("xor.yaml")\ndef test_mine(scores):\n    return scores\n'
+    )
+    ran = study(tmp_path, "-n", "0")
+    assert ran.returncode == 1
+    assert not (tmp_path / "test_xor.py").exists()
+    entry = evidence(tmp_path)["lab/xor/plain"]
+    assert entry["claim"]["sweep"] == ""  # type: ignore[index]
+    assert entry["outcome"]["outcome"] == "failed"  # type: ignore[index]
+    assert "registered as refuted" in (tmp_path / "reports" / "xor" / "report.md").read_text()
+
+
+def test_code_behind_the_score_is_code_behind_the_claim(tmp_path: Path) -> None:
+    matrix = MATRIX.replace("examples: 200", 'examples: 50\nscore: "scores_of_mine:right"').replace(
+        "best: 1", "best: 0"
+    )
+    write_project(tmp_path, matrix)
+    score = tmp_path / "scores_of_mine.py"
+    score.write_text(
+        "def right(net, examples):\n"
+        "    return {'accuracy': (net(examples[0]).argmax(1) == examples[1]).float().mean()}\n"
+    )
+    assert study(tmp_path, "-n", "0").returncode == 0
+    entry = Lock.load(tmp_path / "claims.lock").claims["lab/xor/plain"]
+    score.write_text(score.read_text().replace("examples[1])", "examples[1] + 0)"))
+    command = [sys.executable, "-m", "memkit.cli", "register", "test_xor.py"]
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "the code behind it has changed; a revision" in again.stdout
+    after = Lock.load(tmp_path / "claims.lock").claims["lab/xor/plain"]
+    assert (after.digest, after.attempt, after.revision) == (entry.digest, 1, 1)

@@ -1,0 +1,279 @@
+"""A matrix is checked whole before anything runs, and says what is wrong, where, and what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from memkit import MemkitError
+from memkit.study.listing import listing
+from memkit.study.matrix import Matrix, load_matrix
+from memkit.study.reading import read_yaml
+from memkit.study.screening import check_data, check_models, check_score, promotion
+from memkit.study.staged import staged_claims
+from memkit.training.store import Store
+from tests.study.lab import MATRIX, README, readme_block, write_project
+
+Read = Callable[..., Matrix]
+
+
+def test_a_matrix_is_read(read: Read) -> None:
+    matrix = read()
+    assert list(matrix.configurations) == ["linear", "plain", "slow-lr-0.001", "slow-lr-0.1"]
+    assert matrix.candidates == ("plain", "slow-lr-0.001", "slow-lr-0.1")
+    slow = matrix.configurations["slow-lr-0.001"]
+    assert (slow.recipe.lr, slow.recipe.steps, slow.differs) == (0.001, 40, {"lr": 0.001})
+    assert matrix.configurations["linear"].recipe.options["hidden"] is False
+    assert slow.controls == ("linear", "brief")
+    assert matrix.configurations["linear"].controls == ("brief",)
+    brief = matrix.control("brief", "slow-lr-0.001")
+    assert (brief.recipe.lr, brief.recipe.steps) == (0.001, 2)
+    assert matrix.place_of("brief", "plain") == "plain+brief"
+    assert matrix.place_of("linear", "plain") == "linear"
+    assert matrix.score_reference == "memkit.study.scoring:accuracy_and_loss"
+
+
+def test_the_matrix_of_the_readme_is_one(tmp_path: Path) -> None:
+    path = write_project(tmp_path, readme_block("study: xor", "yaml"))
+    assert len(load_matrix(path).configurations) == 6
+    for key in ("always", "family", "tuning", "sesoi", "expect", "within", "after", "over"):
+        assert f"`{key}`" in README or f"`{key}: " in README
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("study: lab/xor", "stdy: lab/xor", "xor.yaml: there is no 'stdy'; did you mean 'study'?"),
+        ("study: lab/xor", "study: lab", "study: 'lab' must be the beginning of claims' ids"),
+        ("examples: 200", "examples: many", "examples: 'many' must be a whole number of at least 1"),
+        ("{by:", "{bye: 1, by:", "xor.yaml: screen: there is no 'bye'; did you mean 'by'?"),
+        ("{metric:", "{metrc: 1, metric:", "xor.yaml: confirm: there is no 'metrc'; did you mean 'metric'?"),
+        (
+            "screen: {by: accuracy",
+            "screen: {by: acuracy",
+            "screen: by: the default score has no 'acuracy'; did you mean",
+        ),
+        ("best: 1,", "best: 3,", "screen: best: 3 are to be promoted, and there are 2 configurations that compete"),
+        ("best: 1,", "best: 0.5,", "screen: best: 0.5 must be a whole number"),
+        ("best: 1,", "best: 1, within: famly,", "screen: within: 'famly' can only be 'family'"),
+        ("best: 1,", "best: 1, higher: 1,", "screen: higher: 1 must be true or false"),
+        (
+            "always: [plain]",
+            "always: [plian]",
+            "screen: always: there is no configuration 'plian'; did you mean 'plain'?",
+        ),
+        ("bounds: [0, 1], ", "", "confirm: declare the values the metric can take"),
+        ("bounds: [0, 1]", "bounds: [1, 0]", "confirm: bounds=(1, 0) must be two finite numbers, the lower first"),
+        ("seeds: 8", "seeds: 9", "confirm: seeds: 9 must be one of [8, 16, 32]"),
+        ("seeds: 8", "expect: suported", "confirm: expect: 'suported' is not a verdict; did you mean 'supported'?"),
+        ("seeds: 8", "expect: equivalent", "needs a positive control"),
+        ("{hidden: false}", "{hiden: false}", "configurations: linear: Recipe has no field 'hiden', and Net takes no"),
+        ("{hidden: false}", "{famly: a}", "configurations: linear: there is no 'famly'; did you mean 'family'?"),
+        ("{hidden: false}", "{steps: -1}", "configurations: linear: Recipe: steps=-1 must be a positive whole number"),
+        ("{hidden: false}", "{}", "configurations: plain: it comes to the same recipe and intervention as 'linear'"),
+        ("{hidden: false}", "{controls: [linear]}", "linear: controls: 'linear' is the configuration itself"),
+        ("plain: {}", "plain: {controls: [line]}", "controls: there is no control 'line'; did you mean 'linear'?"),
+        ("plain: {}", "plain: {controls: []}", "configurations: plain: it may be promoted, and no control is left"),
+        ("plain: {}", "plain: {base: slow}", "configurations: slow: base: plain → slow → plain leads back to itself"),
+        ("base: plain", "base: plan", "slow: base: there is no configuration 'plan'; did you mean 'plain'?"),
+        ("lr: [0.001, 0.1]", "lr: 0.1", "slow: over: lr: 0.1 must be a list of values"),
+        ("lr: [0.001, 0.1]", "lr: [0.1, 0.1]", "slow: over: two cells are called 'lr-0.1'"),
+        ("{lr: [0.001, 0.1]}", "{rl: [0.1]}", "configurations: slow-rl-0.1: Recipe has no field 'rl'"),
+        ("linear: linear", "linear: lineal", "controls: linear: there is no configuration 'lineal'; did you mean"),
+        ("linear: linear", "plain: linear", "controls: plain: there is a configuration of this name"),
+        ("{steps: 2}", "{stps: 2}", "controls: brief: for plain: Recipe has no field 'stps'"),
+        ("{steps: 2}", "{steps: 40}", "controls: brief: for plain it changes nothing"),
+        ("{steps: 2}", "{base: plain}", "controls: brief: 'base' is for configurations"),
+        ("MODULE:task", "MODULE:tsk", "there is no 'tsk' in"),
+        ("MODULE:task", "nowhere:task", "needs the module 'nowhere', which is not found"),
+        ("MODULE:task", "task", "'task' must name an object of a module, 'module:name'"),
+        ("examples: 200", "examples: 200\nnotes: {opn: []}", "notes: there is no 'opn'; did you mean 'open'?"),
+        ("examples: 200", "examples: 200\nnotes: {open: text}", "notes: open: 'text' must be a list of sentences"),
+        ("examples: 200", "examples: 200\nexamples: 300", "xor.yaml, line 5: the key 'examples' stands twice"),
+        ("examples: 200", "examples: [", "xor.yaml is not YAML"),
+        ("examples: 200", "examples: .inf", "examples: inf is no finite number"),
+        ("examples: 200", "examples: 2026-11-24", "is a date; put it in quotes"),
+        ("  plain: {}\n", "  Plain: {}\n", "configurations: 'Plain' must be in lower case"),
+        ("study: lab/xor", "", "xor.yaml: there is no 'study'; name what the claims' ids begin with"),
+    ],
+)
+def test_what_is_wrong_is_said(read: Read, old: str, new: str, sentence: str) -> None:
+    assert old in MATRIX
+    with pytest.raises(MemkitError) as caught:
+        read(MATRIX.replace(old, new, 1))
+    assert sentence in str(caught.value)
+    assert str(caught.value).startswith("xor.yaml")
+
+
+def test_no_configurations_and_no_file(read: Read, tmp_path: Path) -> None:
+    start, _, rest = MATRIX.partition("configurations:")
+    with pytest.raises(MemkitError, match="configurations: there is none; name at least one"):
+        read(f"{start}configurations: {{}}\ncontrols:{rest.partition('controls:')[2]}")
+    with pytest.raises(MemkitError, match="does not exist"):
+        load_matrix(tmp_path / "nowhere.yaml")
+
+
+def test_unsafe_yaml_is_refused_and_numbers_are_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("a: !!python/object/apply:os.getcwd []\n")
+    with pytest.raises(MemkitError, match="is not YAML"):
+        read_yaml(path)
+    path.write_text('lr: 1e-3\nname: "1e-3"\noff: [1, 2.5, true, null, no, 1e3x]\n')
+    assert read_yaml(path) == {"lr": 0.001, "name": "1e-3", "off": [1, 2.5, True, None, "no", "1e3x"]}
+
+
+def test_the_digest_is_of_what_is_run(read: Read) -> None:
+    digest = read().digest
+    assert read(MATRIX + 'title: Another\nsource: a book\nnotes: {open: ["What?"]}\n').digest == digest
+    assert read("# a comment\n" + MATRIX).digest == digest
+    assert read(MATRIX.replace("best: 1", "best: 2")).digest != digest
+    assert read(MATRIX.replace("bounds: [0, 1]", "bounds: [0, 2]")).digest != digest
+
+
+MORE = """
+
+def flattened(net):
+    net.hidden = False
+    return net
+
+
+def scaled(*, by):
+    def scale(net, seed):
+        return net
+    return scale
+
+
+def named(net, examples):
+    return {"accuracy": 0.5}
+
+
+def number(net, examples):
+    return 0.5
+
+
+def raising(net, examples):
+    raise RuntimeError("an untrained model has nothing to say")
+
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Absent:
+    missing = "the data are not here: buy them"
+
+    def for_seed(self, generator):
+        raise AssertionError("there are no data")
+
+
+class Picky(Net):
+    def __init__(self, *, hidden: bool = True):
+        super().__init__()
+        if not hidden:
+            raise ValueError("no such thing")
+"""
+
+
+def test_interventions_are_inherited_and_made_by_factories(read: Read) -> None:
+    text = MATRIX.replace(
+        "  slow:",
+        '  flat: {after: "MODULE:flattened"}\n'
+        "  flat-too: {base: flat, steps: 41}\n"
+        "  round: {base: flat-too, after: null, steps: 42}\n"
+        '  scaled: {after: {call: "MODULE:scaled", by: 2}}\n'
+        '  more: {after: {call: "MODULE:scaled", by: 3}}\n'
+        "  slow:",
+    )
+    found = read(text, more=MORE).configurations
+    assert found["flat"].recipe == found["plain"].recipe
+    assert found["flat"].after is found["flat-too"].after
+    assert found["round"].after is None
+    assert found["scaled"].after is not None
+    assert found["scaled"].same_as != found["more"].same_as
+    with pytest.raises(MemkitError, match=r"configurations: more: after: .* takes no 'bye'; did you mean 'by'"):
+        read(text.replace("by: 3", "bye: 3"))
+    with pytest.raises(
+        MemkitError, match="configurations: more: it comes to the same recipe and intervention as 'scal"
+    ):
+        read(text.replace("by: 3", "by: 2"))
+
+
+def test_null_takes_away_what_a_model_does_not_have(read: Read) -> None:
+    text = MATRIX.replace("{hidden: false}", '{hidden: null, model: "MODULE:plain_net"}').replace(
+        "plain: {}", "plain: {hidden: true}"
+    )
+    more = MORE + "\n\ndef plain_net():\n    return Net()\n"
+    assert dict(read(text, more=more).configurations["linear"].recipe.options) == {}
+    with pytest.raises(MemkitError, match="no field 'hiden'"):
+        read(text.replace("{hidden: null", "{hiden: null"))
+
+
+def test_a_task_can_be_a_mapping(read: Read) -> None:
+    rest = MATRIX.partition("examples: 200")[2]
+    recipe = (
+        'study: lab/xor\nrecipe: {task: {type: "memkit.tasks.images:Classification", train: 500}, '
+        'model: "memkit.models.feedforward:FeedForwardNetwork", steps: 40, lr: 0.05}\n'
+    )
+    digits = rest.replace("{hidden: false}", "{widths: [4]}").replace("lr: [0.001, 0.1]", "task.train: [100, 200]")
+    found = read(recipe + digits).configurations
+    assert found["slow-train-100"].recipe.task.train == 100
+    assert found["slow-train-100"].differs == {"task.train": 100}
+    assert found["linear"].recipe.options["widths"] == (4,)
+    with pytest.raises(MemkitError, match="Classification has no field 'trian'; did you mean 'train'"):
+        read((recipe + digits).replace("train: 500", "trian: 500"))
+
+
+def test_claims_cover_the_score_its_examples_and_the_interventions(read: Read) -> None:
+    text = MATRIX.replace("plain: {}", 'plain: {after: {call: "MODULE:scaled", by: 2}}')
+    digests = set()
+    for changed in (
+        text,
+        text.replace("examples: 200", "examples: 300"),
+        text.replace("by: 2", "by: 3"),
+        text.replace("examples: 200", 'examples: 200\nscore: "memkit.tasks.images.scoring:accuracy"'),
+    ):
+        matrix = read(changed, more=MORE)
+        scores = {name: {0: {"accuracy": 0.5}} for name in matrix.configurations}
+        promotion(matrix, scores).save(matrix.promoted_path)
+        claims = staged_claims(matrix.path)
+        assert [claim.id for claim, _, _ in claims] == ["lab/xor/plain", "lab/xor/slow-lr-0.001"]
+        digests.add(claims[0][2])
+    assert len(digests) == 4
+
+
+def test_the_listing_says_what_would_be_trained(read: Read, tmp_path: Path) -> None:
+    said = listing(read(), Store(tmp_path / "store"))
+    (slow,) = (line.split() for line in said.splitlines() if line.startswith("slow-lr-0.001"))
+    assert slow == ["slow-lr-0.001", "–", "candidate", "linear,", "brief", "0", "of", "1", "lr", "0.001"]
+    assert "stage A: 4 runs to train" in said
+    assert "«plain» is promoted whatever it scores." in said
+    assert not (tmp_path / "store").exists()
+
+
+def test_models_and_scores_are_tried_before_anything_is_trained(read: Read) -> None:
+    check_score(read())
+    check_models(read())
+    with pytest.raises(MemkitError, match=r"confirm: metric: the score has no 'acuracy'; did you mean 'accuracy'\?"):
+        check_score(read(SCORED.format("named").replace("metric: accuracy", "metric: acuracy"), more=MORE))
+    with pytest.raises(
+        MemkitError, match="the score gives one number, which cannot be both 'accuracy', as screen says"
+    ):
+        check_score(read(SCORED.format("number").replace("metric: accuracy", "metric: other"), more=MORE))
+    check_score(read(SCORED.format("raising"), more=MORE))
+    with pytest.raises(
+        MemkitError, match=r"configurations: linear: its model cannot be made: ValueError: no such thing"
+    ):
+        check_models(read(MATRIX.replace("MODULE:Net", "MODULE:Picky"), more=MORE))
+
+
+SCORED = MATRIX.replace("{", "{{").replace("}", "}}").replace("examples: 200", 'score: "MODULE:{}"')
+
+
+def test_data_that_are_missing_are_told_and_do_not_keep_from_listing(read: Read, tmp_path: Path) -> None:
+    matrix = read(MATRIX.replace('"MODULE:task"', '{type: "MODULE:Absent"}'), more=MORE)
+    check_models(matrix)
+    assert "stage A: 4 runs to train" in listing(matrix, Store(tmp_path / "store"))
+    with pytest.raises(MemkitError, match="linear: the data are not here: buy them"):
+        check_data(matrix)
