@@ -96,8 +96,8 @@ def _confirmation(matrix: Matrix, claims: Mapping[str, ClaimEvidence], rows: Seq
     negative = [row for row in rows if row.verdict in _NEGATIVE]
     found = "\n".join(f"- {_negative(matrix, row)}" for row in negative)
     found += "".join(
-        f"\n- {metric} of «{row.configuration}» over «{row.control}»: supported, and smaller than what would matter, "
-        f"{matrix.confirm.sesoi:g}."
+        f"\n- The {metric} of «{row.configuration}» over «{row.control}»: supported, and smaller than what would "
+        f"matter, {matrix.confirm.sesoi:g}."
         for row in rows
         if row.negligible
     )
@@ -131,8 +131,8 @@ def _row(row: Comparison) -> tuple[str, ...]:
 
 
 def _sentence(matrix: Matrix, name: str, entry: ClaimEvidence, rows: Sequence[Comparison]) -> str:
-    own = [row for row in rows if row.configuration == name]
-    effects = "; ".join(f"{row.control} {_effect(row)}" for row in own)
+    own = sorted((row for row in rows if row.configuration == name), key=_strength)
+    weakest = f", weakest over {own[0].control}: {_effect(own[0])}" if own else ""
     verdict = f"**{entry.verdict.value}**"
     expected = "" if entry.claim.expect == "open" else f", registered as {words.expectation(entry.claim)}"
     if entry.judgement.indication is not None:
@@ -140,8 +140,13 @@ def _sentence(matrix: Matrix, name: str, entry: ClaimEvidence, rows: Sequence[Co
     attempt = f", attempt {entry.registration.attempt}" if entry.registration.attempt > 1 else ""
     attempt += f", {said}" if (said := words.revisions(entry.registration)) else ""
     failed = f" {_count(len(entry.failures), 'seed')} failed: {words.ranges(entry.failures)}." if entry.failures else ""
-    over = f" Over {effects}." if effects else ""
-    return f"{text(entry.claim.statement)} {verdict}{expected}, n = {entry.judgement.n}{attempt}.{over}{failed}"
+    n = f", n = {entry.judgement.n}"
+    return f"{text(entry.claim.statement)} {verdict}{expected}{n}{attempt}{text(weakest)}.{failed}"
+
+
+def _strength(row: Comparison) -> float:
+    """How large an effect is; one that could not be computed is the weakest."""
+    return -math.inf if row.effect is None or math.isnan(row.effect) else row.effect
 
 
 def _negative(matrix: Matrix, row: Comparison) -> str:
@@ -151,11 +156,11 @@ def _negative(matrix: Matrix, row: Comparison) -> str:
         worse = "lower" if row.direction == "higher" else "higher"
         if matrix.confirm.margin:
             worse = f"not {row.direction} by {matrix.confirm.margin:g}"
-        return f"{metric} of «{row.configuration}» is {worse} than that of «{row.control}»: {_effect(row)}."
+        return f"The {metric} of «{row.configuration}» is {worse} than that of «{row.control}»: {_effect(row)}."
     if row.verdict == Verdict.EQUIVALENT.value:
-        return f"{metric} of {pair} differs by less than {matrix.confirm.sesoi:g}: {_effect(row)}."
+        return f"The {metric} of {pair} differs by less than {matrix.confirm.sesoi:g}: {_effect(row)}."
     if row.verdict == Verdict.INCOMPLETE.value:
-        return f"{metric} of {pair} could not be compared: seeds are missing or not finite."
+        return f"The {metric} of {pair} could not be compared: seeds are missing or not finite."
     alone = f" Student’s t alone would say {row.provisional}." if row.provisional else ""
     return f"No difference in {metric} between {pair} was shown: {_effect(row)}.{alone}"
 
@@ -170,7 +175,8 @@ def _interpretation(
     rows: Sequence[Comparison],
     runs: Sequence[Run],
 ) -> list[str]:
-    said = [*_regression(promotion, claims), *_separated(rows), *_memories(runs)]
+    own = [run for run in runs if run.place in claims]
+    said = [*_regression(promotion, claims), *_separated(rows), *_memories(own)]
     parts = ["### By rule"]
     if means := _means(promotion, claims, runs):
         parts.append(means)

@@ -113,14 +113,14 @@ def claim_of_configuration(matrix: Matrix, name: str, *, cells: int) -> Claim:
 
 
 def statement(matrix: Matrix, name: str) -> str:
-    """``The accuracy of «wide» is higher than that of «linear» and that of «half».``"""
+    """``«wide» is higher in accuracy than «linear» and «half».``"""
     from memkit.study.promotion import listed
 
     confirm = matrix.confirm
     direction = "higher" if confirm.higher else "lower"
-    by = f" by more than {confirm.margin:g}" if confirm.margin else ""
-    over = listed(f"that of «{control}»" for control in matrix.configurations[name].controls)
-    return f"The {confirm.metric} of «{name}» is {direction}{by} than {over}."
+    by = f", by more than {confirm.margin:g}," if confirm.margin else ""
+    over = listed(f"«{control}»" for control in matrix.configurations[name].controls)
+    return f"«{name}» is {direction} in {confirm.metric}{by} than {over}."
 
 
 def _settings(matrix: Matrix, arm: str, name: str) -> Any:

@@ -42,7 +42,10 @@ class Recipe:
             ``seed_axis = True`` it is given ``generators``, one a seed, and trains many seeds at once;
             without, it is an ordinary module and trains seed by seed, or as ``vmap`` says. It may have
             ``saw(targets)``, which is told the targets of each training batch after the backward pass (a memory that
-            fills in training fills there), and ``state_size``, how many numbers it carries.
+            fills in training fills there); ``validated(looked, moments)``, which is told of each look at the validation
+            examples and may change the parameters (a network that grows grows there, see
+            :mod:`memkit.training.validation`); ``active_parameters()``, how many of them each seed uses; and
+            ``state_size``, how many numbers it carries.
         options: keyword arguments of the model, JSON types; lists are handed over as tuples.
         optimizer: "adam", "adamw" or "sgd".
         lr: learning rate.

@@ -18,7 +18,7 @@ from memkit.streams import generator
 from memkit.training.trainer import restore, train
 from tests.models.growing import SIZES, images, looked, recipe
 
-CLOSE = {"rtol": 1e-4, "atol": 1e-4}
+CLOSE = {"rtol": 0.0, "atol": 1e-5}
 
 
 def network(seeds: int = 1, *, growth: dict[str, Any] | None = None, carry: bool = True, **intervention: Any) -> Any:

@@ -118,7 +118,7 @@ def test_the_report_keeps_three_parts_apart_and_tells_what_was_not_found(done: P
     assert (
         "#### Null and negative findings\n\n- No difference in accuracy between «plain» and «brief» was shown" in says
     )
-    assert "The accuracy of «plain» is higher than that of «linear» and that of «brief». **INCONCLUSIVE**" in says
+    assert "«plain» is higher in accuracy than «linear» and «brief». **INCONCLUSIVE**" in says
     assert "«plain» is better than «linear», and was not separated from «brief»." in follows
     assert "> - Without a hidden layer no training helps." in follows
     assert "Without a hidden layer" not in says

@@ -1,0 +1,8 @@
+"""Stage B of ablation.yaml: its promoted configurations, each held against its controls."""
+
+from memkit import staged
+
+
+@staged("ablation.yaml")
+def test_ablation(scores):
+    return scores

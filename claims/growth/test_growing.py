@@ -1,0 +1,8 @@
+"""Stage B of growing.yaml: its promoted configurations, each held against its controls."""
+
+from memkit import staged
+
+
+@staged("growing.yaml")
+def test_growing(scores):
+    return scores
