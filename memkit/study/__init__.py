@@ -2,7 +2,10 @@
 
 ``reading``      YAML, strictly
 ``merging``      settings: deep merges, bases, grids
-``matrix``       the file ``matrix.yaml``, checked
+``checking``     what is checked of every part of a matrix
+``loading``      from the file ``matrix.yaml`` to a matrix
+``matrix``       a staged study: its configurations, controls and two stages
+``subjects``     what is trained and scored: a recipe, and an intervention
 ``objects``      tasks, models and functions by the names that a matrix gives them
 ``scoring``      the default score, how a score is called, and the validation and test examples it is called with
 ``screening``    stage A: training, scores on validation examples

@@ -30,10 +30,11 @@ from torch import Tensor, nn
 from memkit.errors import MemkitError
 from memkit.evidence.evidence import Evidence
 from memkit.source import source_digest
-from memkit.study.matrix import Matrix, Subject
+from memkit.study.matrix import Matrix
 from memkit.study.promotion import Promotion
 from memkit.study.scoring import classified, examples_of, on_device_of
 from memkit.study.screening import seen, subject_key
+from memkit.study.subjects import Subject
 from memkit.training.store import Store
 from memkit.training.trainer import TrainedRun
 from memkit.training.validation import IGNORED

@@ -15,7 +15,8 @@ from pathlib import Path
 from memkit.errors import MemkitError
 from memkit.evidence.evidence import Evidence, load
 from memkit.evidence.judgement import Verdict
-from memkit.study.matrix import Matrix, load_matrix
+from memkit.study.loading import load_matrix
+from memkit.study.matrix import Matrix
 from memkit.study.objects import importable
 from memkit.study.promotion import Promotion
 from memkit.training.store import Store

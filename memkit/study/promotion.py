@@ -26,12 +26,14 @@ class Entrant:
     Attributes:
         scores: development seed → metric → value; nan where training diverged.
         competes: whether it can be among the best: no control stands for it, and it is not promoted always.
+        reported: what the study's source says of it, or "".
     """
 
     name: str
     family: str
     scores: Mapping[int, Mapping[str, float]]
     competes: bool = True
+    reported: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +167,7 @@ class Promotion:
                 entrant.name: {
                     "family": entrant.family,
                     "competes": entrant.competes,
+                    **({"reported": entrant.reported} if entrant.reported else {}),
                     "scores": {
                         str(seed): {metric: _finite(value) for metric, value in row.items()}
                         for seed, row in entrant.scores.items()
@@ -210,6 +213,7 @@ def load_promotion(path: Path) -> Promotion | None:
                 name=name,
                 family=row["family"],
                 competes=bool(row["competes"]),
+                reported=str(row.get("reported", "")),
                 scores={
                     int(seed): {metric: math.nan if value is None else float(value) for metric, value in own.items()}
                     for seed, own in row["scores"].items()

@@ -18,10 +18,13 @@ def screening_rows(promotion: Promotion) -> list[tuple[str, ...]]:
     by, seeds = promotion.policy.by, promotion.seeds
     single = seeds if 1 < len(seeds) <= _SHOWN_SEEDS else ()
     families = any(entrant.family for entrant in promotion.entrants)
-    head = ["configuration", *(["family"] if families else []), *(f"seed {seed}" for seed in single)]
+    reported = any(entrant.reported for entrant in promotion.entrants)
+    head = ["configuration", *(["family"] if families else []), *(["reported"] if reported else [])]
+    head += [*(f"seed {seed}" for seed in single)]
     rows = [(*head, by if len(seeds) == 1 else f"mean {by}", "promoted", "why")]
     for entrant, outcome in zip(promotion.entrants, promotion.outcomes, strict=True):
         row = [entrant.name, *([entrant.family or "–"] if families else [])]
+        row += [entrant.reported or "–"] if reported else []
         row += [number(entrant.scores[seed][by]) for seed in single]
         rows.append((*row, number(outcome.mean), "yes" if outcome.promoted else "no", outcome.why))
     return rows

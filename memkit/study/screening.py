@@ -19,9 +19,10 @@ import torch
 
 from memkit.errors import MemkitError, nearest
 from memkit.source import callable_digest, source_digest
-from memkit.study.matrix import Configuration, Matrix, Subject
+from memkit.study.matrix import Configuration, Matrix
 from memkit.study.promotion import Entrant, Policy, Promotion, promote
 from memkit.study.scoring import Scoring
+from memkit.study.subjects import Subject
 from memkit.training.cohorts import Cohort, Training, obtain, plan
 from memkit.training.estimates import seconds_per_seed
 from memkit.training.executor import LocalExecutor, Result
@@ -274,7 +275,13 @@ def promotion(matrix: Matrix, scores: Scores) -> Promotion:
         MemkitError: nothing is promoted.
     """
     entrants = tuple(
-        Entrant(name=name, family=c.family, scores=scores[name], competes=name in matrix.candidates)
+        Entrant(
+            name=name,
+            family=c.family,
+            scores=scores[name],
+            competes=name in matrix.candidates,
+            reported=matrix.reported.get(name, ""),
+        )
         for name, c in matrix.configurations.items()
     )
     policy = policy_of(matrix)

@@ -67,7 +67,7 @@ def staged_claims(path: Path) -> list[tuple[Claim, Any, tuple[str, ...]]]:
     promotion = load_promotion(promoted_path)
     if promotion is None:
         return []
-    from memkit.study.matrix import load_matrix
+    from memkit.study.loading import load_matrix
     from memkit.study.scoring import Scoring
 
     matrix = load_matrix(path)

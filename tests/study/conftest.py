@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from memkit.study.matrix import Matrix, load_matrix
+from memkit.study.loading import load_matrix
+from memkit.study.matrix import Matrix
 from tests.study.lab import MATRIX, write_project
 
 _COUNT = itertools.count()

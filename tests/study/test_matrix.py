@@ -9,8 +9,11 @@ import pytest
 
 from memkit import MemkitError
 from memkit.study.listing import listing
-from memkit.study.matrix import Matrix, load_matrix
+from memkit.study.loading import load_matrix
+from memkit.study.matrix import Matrix
+from memkit.study.promotion import load_promotion
 from memkit.study.reading import read_yaml
+from memkit.study.screened import screening_rows
 from memkit.study.screening import check_data, check_models, check_score, promotion
 from memkit.study.staged import staged_claims
 from memkit.training.store import Store
@@ -33,6 +36,17 @@ def test_a_matrix_is_read(read: Read) -> None:
     assert matrix.place_of("brief", "plain") == "plain+brief"
     assert matrix.place_of("linear", "plain") == "linear"
     assert matrix.score_reference == "memkit.study.scoring:accuracy_and_loss"
+
+
+def test_what_the_source_says_stands_in_the_tables(read: Read, tmp_path: Path) -> None:
+    matrix = read(MATRIX + "reported: {plain: 0.93, linear: half}\n")
+    assert matrix.reported == {"plain": "0.93", "linear": "half"}
+    found = promotion(matrix, {name: {0: {"accuracy": 0.5}} for name in matrix.configurations})
+    rows = screening_rows(found)
+    assert rows[0][:3] == ("configuration", "reported", "accuracy")
+    assert [row[1] for row in rows[1:]] == ["half", "0.93", "–", "–"]
+    found.save(tmp_path / "xor.promoted.json")
+    assert load_promotion(tmp_path / "xor.promoted.json") == found
 
 
 def test_the_matrix_of_the_readme_is_one(tmp_path: Path) -> None:
@@ -89,6 +103,16 @@ def test_the_matrix_of_the_readme_is_one(tmp_path: Path) -> None:
         ("MODULE:task", "MODULE:tsk", "there is no 'tsk' in"),
         ("MODULE:task", "nowhere:task", "needs the module 'nowhere', which is not found"),
         ("MODULE:task", "task", "'task' must name an object of a module, 'module:name'"),
+        (
+            "examples: 200",
+            "examples: 200\nreported: {plian: 0.9}",
+            "reported: there is no configuration 'plian'; did you mean 'plain'?",
+        ),
+        (
+            "examples: 200",
+            "examples: 200\nreported: {plain: [0.9]}",
+            "reported: plain: [0.9] must be a number or a text",
+        ),
         ("examples: 200", "examples: 200\nnotes: {opn: []}", "notes: there is no 'opn'; did you mean 'open'?"),
         ("examples: 200", "examples: 200\nnotes: {open: text}", "notes: open: 'text' must be a list of sentences"),
         ("examples: 200", "examples: 200\nexamples: 300", "xor.yaml, line 5: the key 'examples' stands twice"),
@@ -126,7 +150,8 @@ def test_unsafe_yaml_is_refused_and_numbers_are_numbers(tmp_path: Path) -> None:
 
 def test_the_digest_is_of_what_is_run(read: Read) -> None:
     digest = read().digest
-    assert read(MATRIX + 'title: Another\nsource: a book\nnotes: {open: ["What?"]}\n').digest == digest
+    words = 'title: Another\nsource: a book\nreported: {plain: 0.9}\nnotes: {open: ["What?"]}\n'
+    assert read(MATRIX + words).digest == digest
     assert read("# a comment\n" + MATRIX).digest == digest
     assert read(MATRIX.replace("best: 1", "best: 2")).digest != digest
     assert read(MATRIX.replace("bounds: [0, 1]", "bounds: [0, 2]")).digest != digest

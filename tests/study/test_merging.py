@@ -76,3 +76,8 @@ def test_a_task_of_another_type_starts_anew() -> None:
 def test_over_is_not_inherited() -> None:
     made = expanded({"a": {"x": 1, "over": {"y": [1, 2]}}, "b": {"base": "a"}})
     assert made == {"a-y-1": {"x": 1, "y": 1}, "a-y-2": {"x": 1, "y": 2}, "b": {"x": 1}}
+
+
+def test_a_factor_that_the_configuration_is_named_after_is_not_said_twice() -> None:
+    assert list(expanded({"k": {"over": {"memory.k": [1, 8]}}})) == ["k-1", "k-8"]
+    assert list(expanded({"k": {"over": {"k": [1], "lr": [0.1]}}})) == ["k-1-lr-0.1"]
