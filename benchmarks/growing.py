@@ -4,8 +4,8 @@
 
 The growing network of the study (64 and 32 hidden units, 256 and 128 in the end, three events an epoch apart, four
 epochs of digits) trains in memkit's trainer, alone and in a cohort of 16, and side by side the way one would write it:
-a plain loop over seeds, ``torch.nn`` layers of the size that the network has, replaced by larger ones at each event, and
-Adam made anew. Beside them the network of the final size. One thread, no denormal numbers; CPU seconds a seed, the
+a plain loop over seeds, ``torch.nn`` layers of the size that the network has, replaced by larger ones at each event,
+and Adam made anew. Beside them the network of the final size. One thread, no denormal numbers; CPU seconds a seed, the
 least of the repetitions, which take turns.
 """
 
