@@ -58,10 +58,18 @@ def outdated(claims: Mapping[str, Any], lock: Lock) -> dict[str, str]:
 
 
 def save_accepted(path: Path, claims: Mapping[str, Any]) -> None:
-    """Write the file, sorted, so that changes are read in a diff."""
-    content = {"schema": SCHEMA, "claims": {name: claims[name] for name in sorted(claims)}}
+    """Write the file, sorted, a line for each part of a claim, so that changes are read in a diff."""
+
+    def line(value: Any) -> str:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+    entries = []
+    for name in sorted(claims):
+        parts = ",\n".join(f"  {line(part)}: {line(value)}" for part, value in claims[name].items())
+        entries.append(f" {line(name)}: {{\n{parts}\n }}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = f'{{"schema": {SCHEMA}, "claims": {{\n' + ",\n".join(entries) + "\n}}\n"
+    path.write_text(text, encoding="utf-8")
 
 
 def accepted_claims(evidence: Evidence, recipe_key: Callable[[Any], str]) -> dict[str, Any]:
