@@ -1,0 +1,115 @@
+"""The command line.
+
+``memkit plan | study | verdicts | report | reproduce | register | accept | compare | page | data``
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from memkit.cli import claims, data, files
+from memkit.errors import MemkitError
+
+_EVIDENCE = Path("reports/evidence.json")
+_ACCEPTED = Path("reports/accepted.json")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0 fine, 1 something differs or fails, 4 bad input."""
+    parser = _parser()
+    given = sys.argv[1:] if argv is None else list(argv)
+    options, unknown = parser.parse_known_args(given)
+    if unknown and not options.passes_on:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    options.given = given[1:]  # whole, for the value of an option of pytest looks like a path
+    try:
+        return int(options.run(options))
+    except (MemkitError, OSError) as error:
+        print(f"memkit: {error}", file=sys.stderr)
+        return 4
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="memkit", description="Experiments as tests: claims, their seeds and their evidence."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Any, text: str, *, passes_on: bool = False) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run, passes_on=passes_on)
+        return sub
+
+    sub = command(
+        "plan",
+        claims.plan,
+        "Say what a run would train, and what that would take. Options of pytest, such as --headline, are passed on.",
+        passes_on=True,
+    )
+    sub.add_argument("paths", nargs="*", help="where to collect claims (default: as pytest would)")
+    sub = command(
+        "study",
+        claims.study,
+        "Run a staged study: screen the configurations of a matrix, confirm the promoted ones as claims, and report.",
+    )
+    sub.add_argument("matrix", type=Path, help="the matrix, a YAML file; see the README")
+    sub.add_argument("--list", action="store_true", help="only say what there is, and what would be trained")
+    sub.add_argument("--screen", action="store_true", help="stop after stage A")
+    sub.add_argument("--output", metavar="DIR", type=data.folder, help="default: reports/NAME of the matrix")
+    sub.add_argument("--store", metavar="DIR", type=data.folder, help="default: MEMKIT_STORE, else .memkit")
+    sub.add_argument(
+        "--data", metavar="DIR", type=data.folder, help="the folder that data sets are read from (default: MEMKIT_DATA)"
+    )
+    sub.add_argument("--device", choices=("cpu", "cuda", "mps"), default="cpu", help="where models are trained")
+    sub.add_argument("-n", metavar="N", default="auto", help="how many processes (default: auto)")
+    sub = command(
+        "verdicts", files.verdicts, "Compute every verdict of an evidence file again, and fail where one differs."
+    )
+    sub.add_argument("file", type=Path, nargs="?", default=_EVIDENCE)
+    sub = command("report", files.report, "Render the HTML report from an evidence file.")
+    sub.add_argument("file", type=Path, nargs="?", default=_EVIDENCE)
+    sub.add_argument("--output", type=Path, help="default: beside the file, with the ending .html")
+    sub = command(
+        "reproduce", files.reproduce, "Train and measure one seed of a claim again, and compare with the evidence."
+    )
+    sub.add_argument("claim")
+    sub.add_argument("--seed", type=int, required=True)
+    sub.add_argument("--evidence", type=Path, default=_EVIDENCE)
+    sub.add_argument(
+        "--tolerance",
+        type=float,
+        default=0.02,
+        help="greatest difference in units of the metric (default: 0.02)",
+    )
+    sub.add_argument("--data", metavar="DIR", help="the folder that data sets are read from (default: MEMKIT_DATA)")
+    sub = command(
+        "register", claims.register, "Register claims in their present form; changed ones move to fresh seeds."
+    )
+    sub.add_argument("paths", nargs="*", help="where to collect claims (default: as pytest would)")
+    sub.add_argument("--check", action="store_true", help="change nothing; fail if a claim is new or changed")
+    sub = command("accept", files.accept, "Accept a run: keep its verdicts and effects in a file to commit.")
+    sub.add_argument("file", type=Path, nargs="?", default=_EVIDENCE)
+    sub.add_argument("--output", type=Path, default=_ACCEPTED)
+    sub = command(
+        "compare", files.compare, "What changed between two runs, or since the accepted one: verdicts, effects, cost."
+    )
+    sub.add_argument("before", type=Path, help="an evidence file, or accepted verdicts")
+    sub.add_argument("after", type=Path, nargs="?", default=_EVIDENCE)
+    sub = command("page", files.page, "Write what was accepted between the marks of a study's page.")
+    sub.add_argument("files", type=Path, nargs="+")
+    sub.add_argument("--accepted", type=Path, default=_ACCEPTED)
+    sub.add_argument("--check", action="store_true", help="change nothing; fail if a page differs")
+    sub = command("data", None, "The data sets: which are here, and how to get the others.")
+    actions = sub.add_subparsers(required=True, metavar="ACTION")
+    sub = actions.add_parser("ls", help="every data set, and where it is or how to get it")
+    sub.set_defaults(run=data.ls)
+    sub.add_argument("--data", metavar="DIR", type=data.folder, help="where to look (default: MEMKIT_DATA)")
+    sub = actions.add_parser("get", help="download a data set, through torchvision, and verify it")
+    sub.set_defaults(run=data.get)
+    sub.add_argument("name", metavar="NAME", help="as `memkit data ls` lists it")
+    sub.add_argument("--to", metavar="DIR", type=data.folder, help="where it goes (default: MEMKIT_DATA)")
+    return parser

@@ -1,0 +1,5 @@
+"""``python -m memkit.cli``."""
+
+from memkit.cli import main
+
+raise SystemExit(main())

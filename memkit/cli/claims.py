@@ -1,0 +1,164 @@
+"""Commands on the claims that pytest collects: plan, study, register."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import io
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from memkit.errors import MemkitError
+from memkit.evidence.registration import Lock
+
+if TYPE_CHECKING:
+    import pytest
+
+    from memkit.training.cohorts import Cohort
+
+# This process has imported memkit before pytest could rewrite its assertions, which is no reason to warn.
+QUIETLY = ("-pno:cacheprovider", "-Wignore::pytest.PytestAssertRewriteWarning")
+
+
+def plan(options: argparse.Namespace) -> int:
+    """``memkit plan``: what a run would train, and what that would take."""
+    from memkit.pytest_plugin.preview import preview
+    from memkit.pytest_plugin.terminal import duration, skipped_for_data, training_needed
+
+    config, _ = collect(options.given)
+    found = preview(config)
+    if not found.claims:
+        raise MemkitError("no claims were found; give the folder that holds them: memkit plan claims")
+
+    def seconds(cohorts: Sequence[Cohort]) -> str:
+        if not cohorts:
+            return "–"
+        known = [found.seconds.get(cohort.training.digest) for cohort in cohorts]
+        if None in known:
+            return "unknown"
+        return duration(sum(len(c.seeds) * s for c, s in zip(cohorts, known, strict=True) if s is not None))
+
+    def runs(cohorts: Sequence[Cohort]) -> int:
+        return sum(len(cohort.seeds) for cohort in cohorts)
+
+    rows = [("claim", "in store", "next", "to train", "CPU", "at most", "CPU")]
+    rows += [
+        (
+            row.planned.claim.id,
+            f"{row.measured} of {len(row.planned.planned)}",
+            "skipped" if row.planned.missing else f"{len(row.wanted)} seeds" if row.wanted else "verdict",
+            str(runs(row.next)),
+            seconds(row.next),
+            str(runs(row.most)),
+            seconds(row.most),
+        )
+        for row in found.claims
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for name, *cells in rows:
+        print("  ".join([name.ljust(widths[0]), *map(str.rjust, cells, widths[1:])]))
+    print(f"next: {training_needed(found.next, found.seconds)}")
+    print(f"if every claim went on to its last look: {training_needed(found.most, found.seconds)}")
+    for line in skipped_for_data(found.plan):
+        print(line)
+    print(f"store: {found.store}")
+    return 0
+
+
+def study(options: argparse.Namespace) -> int:
+    """``memkit study``: screen the configurations of a matrix, confirm the promoted ones, and report."""
+    if importlib.util.find_spec("torch") is None:
+        raise MemkitError("a study trains models, which needs torch; install memkit with its extra [torch]")
+    from memkit.study.command import Options, run
+
+    asked = Options(
+        matrix=options.matrix,
+        listing=options.list,
+        screening=options.screen,
+        output=options.output,
+        store=options.store,
+        data=options.data,
+        device=options.device,
+        workers=options.n,
+    )
+    return run(asked, lambda arguments: register_claims(arguments, others=False))
+
+
+def register(options: argparse.Namespace) -> int:
+    """``memkit register``: claims in their present form, changed ones on fresh seeds."""
+    return register_claims([*options.paths, "--with-sweeps"], check=options.check)
+
+
+def register_claims(arguments: Sequence[str], *, check: bool = False, others: bool = True) -> int:
+    """Register what pytest collects by these arguments.
+
+    Args:
+        check: change nothing.
+        others: tell of registered claims that were not collected.
+    """
+    from memkit.pytest_plugin.collection import claim_and_seed
+    from memkit.pytest_plugin.measuring import code_of
+    from memkit.pytest_plugin.settings import SETTINGS
+
+    config, items = collect([*arguments, "--seeds=8"])
+    path = Path(config.stash[SETTINGS].lock)
+    found = {pair[0].id: (pair[0], item) for item in items if (pair := claim_and_seed(item)) is not None}
+    claims = [claim for claim, _ in found.values()]
+    if not claims:
+        raise MemkitError("no claims were found; give the folder that holds them: memkit register claims")
+    lock = Lock.load(path)
+    new = lock.register(claims, {claim.id: code_of(item, claim) for claim, item in found.values()})
+    changes, noted, recoded = 0, 0, []
+    for claim in sorted(claims, key=lambda claim: claim.id):
+        before, after = lock.claims.get(claim.id), new.claims[claim.id]
+        if before == after:
+            continue
+        if before is not None and before.attempt == after.attempt:
+            noted += not before.code
+            recoded += [claim.id] if before.code else []
+            continue
+        changes += 1
+        seeds = new.registration(claim).first_seed
+        word = "new" if before is None else f"changed, attempt {after.attempt}"
+        print(f"{claim.id}: {word}, seeds from {seeds}")
+    if recoded:
+        more = f" and {len(recoded) - 1} more" if len(recoded) > 1 else ""
+        print(f"{recoded[0]}{more}: the code behind it has changed; a revision, on the same seeds")
+    absent = sorted(set(lock.claims) - {claim.id for claim in claims}) if others else []
+    for name in absent:
+        print(f"{name}: in the lock, not among the claims that were collected; left as it is")
+    if check:
+        print(
+            f"{changes} of {len(claims)} claims are new or changed, {len(recoded)} have other code behind them, "
+            f"{len(absent)} registered ones were not collected"
+        )
+        return 1 if changes or absent or recoded else 0
+    if changes or recoded or noted:
+        new.save(path)
+    count = f"{len(claims)} claim" + ("" if len(claims) == 1 else "s")
+    print(f"{path}: {count}, {changes} of them new or changed; keep it under version control")
+    return 0
+
+
+def collect(arguments: Sequence[str]) -> tuple[pytest.Config, list[pytest.Item]]:
+    """What pytest collects, and its configuration."""
+    import pytest
+
+    class Collected:
+        config: pytest.Config
+        items: list[pytest.Item]
+
+        def pytest_collection_finish(self, session: pytest.Session) -> None:
+            self.config, self.items = session.config, session.items
+
+    found = Collected()
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        code = pytest.main([*arguments, "--collect-only", "-q", "-n0", *QUIETLY], plugins=[found])
+    if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        print(said.getvalue(), file=sys.stderr)
+        raise MemkitError("the claims could not be collected; pytest's reason stands above")
+    return found.config, found.items
