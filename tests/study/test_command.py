@@ -271,7 +271,7 @@ def test_promotion_never_looks_at_test_examples(tmp_path: Path) -> None:
     assert len(found) == 2
     (first, *_) = found["lab/xor/plain"]["claim"]["contrasts"]  # type: ignore[index]
     assert (first["metric"], first["direction"]) == ("error", "lower")
-    assert "The error of «plain» is lower than that of" in (tmp_path / "reports" / "xor" / "report.md").read_text()
+    assert "«plain» is lower in error than" in (tmp_path / "reports" / "xor" / "report.md").read_text()
     run = tmp_path / "reports" / "xor" / "runs" / "plain" / "10002"
     assert [row["event"] for row in rows(run / "growth.csv")] == ["made", "grew"]
     from safetensors.torch import load_file
