@@ -14,10 +14,12 @@ it would be written is left as it is.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import math
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,6 +70,7 @@ class _Wanted:
     subject: Subject
     part: str
     scores: Mapping[str, float]
+    attempt: int = 0
 
 
 def write_runs(
@@ -80,7 +83,10 @@ def write_runs(
     device: str,
     say: Callable[[str], None],
 ) -> list[Run]:
-    """Write the folder of every run of both stages, or leave it where it is up to date."""
+    """Write the folder of every run of both stages, or leave it where it is up to date; remove those of other runs.
+
+    What an earlier attempt left would otherwise lie among those of this one, for anybody to pool.
+    """
     wanted = [*_screened(matrix, promotion), *_confirmed(matrix, evidence)]
     runs, at = [], time.monotonic()
     keys: dict[tuple[str, str], str] = {}
@@ -94,6 +100,12 @@ def write_runs(
             keys[one.place, one.part] = f"{key}-{source_digest(['memkit.models.diagnostics'])[:8]}-{FORMAT}"
         content = _write(matrix, one, store, folder, key=keys[one.place, one.part], device=device)
         runs.append(Run(stage=one.stage, place=one.place, seed=one.seed, folder=folder, content=content))
+    kept = {run.folder for run in runs}
+    for old in sorted((output / "runs").glob("*/*")):
+        if old not in kept and (old / "metrics.json").is_file():
+            shutil.rmtree(old)
+            with contextlib.suppress(OSError):  # others are left in it
+                old.parent.rmdir()
     return runs
 
 
@@ -120,7 +132,15 @@ def _confirmed(matrix: Matrix, evidence: Evidence | None) -> Iterable[_Wanted]:
                 if (place, seed) not in told:
                     told.add((place, seed))
                     own = {o.metric: o.value for o in entry.observations if (o.seed, o.arm) == (seed, arm)}
-                    yield _Wanted(stage="confirm", place=place, seed=seed, subject=subject, part="test", scores=own)
+                    yield _Wanted(
+                        stage="confirm",
+                        place=place,
+                        seed=seed,
+                        subject=subject,
+                        part="test",
+                        scores=own,
+                        attempt=entry.registration.attempt,
+                    )
 
 
 def _write(matrix: Matrix, one: _Wanted, store: Store, folder: Path, *, key: str, device: str) -> Mapping[str, Any]:
@@ -130,6 +150,7 @@ def _write(matrix: Matrix, one: _Wanted, store: Store, folder: Path, *, key: str
         old.get("key") == key
         and old.get("scores") == scores
         and old.get("stage") == one.stage
+        and old.get("attempt", 0) == one.attempt
         and all((folder / name).is_file() for name in old.get("files", ["–"]))
     ):
         return old
@@ -159,6 +180,7 @@ def _write(matrix: Matrix, one: _Wanted, store: Store, folder: Path, *, key: str
         "stage": one.stage,
         "configuration": one.place,
         "seed": one.seed,
+        **({"attempt": one.attempt} if one.stage == "confirm" else {}),
         "examples": one.part,
         "recipe": recipe.to_json(),
         "after": one.subject.settings.get("after"),

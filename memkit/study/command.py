@@ -18,7 +18,7 @@ from memkit.evidence.judgement import Verdict
 from memkit.study.loading import load_matrix
 from memkit.study.matrix import Matrix
 from memkit.study.objects import importable
-from memkit.study.promotion import Promotion
+from memkit.study.promotion import Promotion, listed
 from memkit.training.store import Store
 
 _TEST = '''"""Stage B of {matrix}: its promoted configurations, each held against its controls."""
@@ -69,7 +69,16 @@ def run(options: Options, register: Callable[[list[str]], object]) -> int:
     from memkit.study.listing import listing, screening_table
     from memkit.study.report import report
     from memkit.study.results import write_tables
-    from memkit.study.screening import check_data, check_models, check_score, promotion, screen, train_lacking
+    from memkit.study.screening import (
+        check_arms,
+        check_bounds,
+        check_data,
+        check_models,
+        check_score,
+        promotion,
+        screen,
+        train_lacking,
+    )
 
     with _data(options.data), importable(options.matrix.parent):
         matrix = load_matrix(options.matrix)
@@ -84,13 +93,16 @@ def run(options: Options, register: Callable[[list[str]], object]) -> int:
         store.prepare()
         failed = train_lacking(matrix, store, device=options.device, workers=_processes(options.workers), say=_say)
         for cohort, result in failed:
-            print(f"memkit: {cohort} failed: {result.reason}", file=sys.stderr)
+            names = [n for n, c in matrix.configurations.items() if c.recipe.digest == cohort.training.digest]
+            print(f"memkit: {matrix.path.name}: {listed(names)}: {result.reason}", file=sys.stderr)
             if result.details:
                 print(result.details, file=sys.stderr)
         if failed:
             print("memkit: nothing was promoted, since the screening is not complete", file=sys.stderr)
             return 1
-        promoted = promotion(matrix, screen(matrix, store, device=options.device))
+        scores = screen(matrix, store, device=options.device)
+        check_bounds(matrix, scores)
+        promoted = promotion(matrix, scores)
         changed = promoted.save(matrix.promoted_path)
         print(screening_table(promoted))
         print(f"{matrix.promoted_path}: {'written; keep it under version control' if changed else 'as it was'}")
@@ -98,6 +110,7 @@ def run(options: Options, register: Callable[[list[str]], object]) -> int:
         if options.screening:
             evidence, code = _confirmed_before(matrix, promoted, output), 0
         else:
+            check_arms(matrix, promoted.promoted, device=options.device)
             evidence, code = _confirm(matrix, promoted, options, store, output, register)
         runs = write_runs(matrix, promoted, evidence, store, output, device=options.device, say=_say)
         write_tables(matrix, promoted, evidence, runs, output)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from memkit.study.matrix import Matrix
-from memkit.study.promotion import Promotion, listed
+from memkit.study.promotion import Promotion, listed, load_promotion
 from memkit.study.screened import screening_rows, text_table
 from memkit.study.screening import development_seeds, in_store, lacking, policy_of
 from memkit.training.store import Store
@@ -37,6 +37,12 @@ def listing(matrix: Matrix, store: Store) -> str:
     runs = sum(len(cohort.seeds) for cohort in lacking(matrix, store))
     lines = [f"{matrix.study}: {matrix.title}" if matrix.title else matrix.study, *text_table(rows)]
     lines += ["controls:", *controls, policy_of(matrix).sentence]
+    screened = load_promotion(matrix.promoted_path)
+    if screened is not None and screened.matrix != matrix.digest:
+        lines.append(
+            f"{matrix.path.name} was changed since it was screened: running it screens again, and claims that differ "
+            "then move to fresh seeds, as another attempt"
+        )
     lines.append(f"stage A: {runs} {'run' if runs == 1 else 'runs'} to train; store: {store.root}")
     return "\n".join(lines)
 

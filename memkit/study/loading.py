@@ -80,6 +80,7 @@ def _matrix(path: Path, data: Any) -> Matrix:
         study=study,
         title=checking.text(top.get("title", ""), "title"),
         source=checking.text(top.get("source", ""), "source"),
+        shared=checking.mapping(top["recipe"], "recipe"),
         score=score,
         examples=checking.count(top.get("examples", 1000), "examples"),
         configurations=configurations,
@@ -153,7 +154,7 @@ def _configurations(top: Settings, controls: Mapping[str, str | Settings]) -> di
             after=subject.after,
             family=checking.text(own.get("family", ""), f"{where}: family"),
             controls=tuple(dict.fromkeys(wanted)),
-            differs=_flat({k: v for k, v in subject.settings.items() if shared.get(k) != v}, shared),
+            differs=_flat({k: v for k, v in subject.settings.items() if shared.get(k) != v and k != "tuning"}, shared),
         )
     return made
 
@@ -212,6 +213,11 @@ def _confirm(given: Settings, screen: Screen, default: bool) -> Confirm:
     checking.known(given, _CONFIRM, "confirm")
     metric = checking.metric(given.get("metric", screen.by), "confirm: metric", default)
     higher = screen.higher if metric == screen.by else not (default and metric == "loss")
+    if metric == screen.by and given.get("higher", screen.higher) is not screen.higher:
+        raise MemkitError(
+            f"confirm: higher: {given['higher']!r} contradicts screen, which promotes by the "
+            f"{'highest' if screen.higher else 'lowest'} {metric}"
+        )
     bounds = given.get("bounds")
     if bounds is not None and not (isinstance(bounds, list) and len(bounds) == 2):
         raise MemkitError(f"confirm: bounds: {bounds!r} must be two numbers, the lower first: [0, 1]")

@@ -82,6 +82,7 @@ class Matrix:
         path: the file.
         study: the claims are ``study/configuration``.
         title, source: texts, or "".
+        shared: the settings that all configurations share, as the file has them.
         score: ``score(model, (inputs, targets))`` → a number or ``{metric: number}``.
         examples: how many are drawn for validation and for testing, of tasks that are functions.
         configurations: name → configuration, in the order of the file.
@@ -97,6 +98,7 @@ class Matrix:
     study: str
     title: str
     source: str
+    shared: Settings
     score: Callable[..., Any]
     examples: int
     configurations: Mapping[str, Configuration]

@@ -100,15 +100,17 @@ def promote(entrants: Iterable[Entrant], policy: Policy) -> list[Outcome]:
     for entrant in entrants:
         if entrant.competes and entrant.name not in policy.always and math.isfinite(means[entrant.name]):
             groups.setdefault(entrant.family if policy.within else "", []).append(entrant.name)
-    ranks: dict[str, tuple[int, int]] = {}
+    ranks: dict[str, tuple[int, int, int]] = {}
     for names in groups.values():
         # Sorting is stable: ties stay in the order of the file.
         ordered = sorted(names, key=lambda name: -means[name] if policy.higher else means[name])
-        ranks |= {name: (place, len(names)) for place, name in enumerate(ordered, start=1)}
+        values = [means[name] for name in ordered]
+        ranks |= {name: (at, len(names), values.count(means[name])) for at, name in enumerate(ordered, start=1)}
     return [_outcome(entrant, means[entrant.name], ranks.get(entrant.name), policy) for entrant in entrants]
 
 
-def _outcome(entrant: Entrant, value: float, rank: tuple[int, int] | None, policy: Policy) -> Outcome:
+def _outcome(entrant: Entrant, value: float, rank: tuple[int, int, int] | None, policy: Policy) -> Outcome:
+    """What becomes of an entrant; ``rank``: its place, among how many, and how many have its very mean."""
     name, place = entrant.name, rank[0] if rank else None
     if name in policy.always:
         return Outcome(name=name, mean=value, rank=None, promoted=True, why="always")
@@ -119,6 +121,8 @@ def _outcome(entrant: Entrant, value: float, rank: tuple[int, int] | None, polic
     promoted = rank[0] <= policy.best
     of = f" of family «{entrant.family}»" if policy.within and entrant.family else ""
     why = f"rank {rank[0]} of {rank[1]}{of}"
+    if rank[2] > 1:
+        why += f", tied with {rank[2] - 1} and placed by the order of the file"
     if not promoted:
         why += f", beyond the best {policy.best}" if policy.best else ", and none is promoted by rank"
     return Outcome(name=name, mean=value, rank=place, promoted=promoted, why=why)
@@ -169,7 +173,7 @@ class Promotion:
                     "competes": entrant.competes,
                     **({"reported": entrant.reported} if entrant.reported else {}),
                     "scores": {
-                        str(seed): {metric: _finite(value) for metric, value in row.items()}
+                        str(seed): {metric: _finite(row[metric]) for metric in sorted(row)}
                         for seed, row in entrant.scores.items()
                     },
                     "mean": _finite(outcome.mean),

@@ -55,8 +55,10 @@ def read_yaml(path: Path) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         raise MemkitError(f"{path} cannot be read: {error}") from error
     except yaml.YAMLError as error:
-        said = " ".join(str(error).split())
-        raise MemkitError(f"{path.name} is not YAML: {said}") from error
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        if mark is None or problem is None:
+            raise MemkitError(f"{path.name} is not YAML: {' '.join(str(error).split())}") from error
+        raise MemkitError(f"{path.name}, line {mark.line + 1}, column {mark.column + 1}: {problem}") from error
     except RecursionError as error:
         raise MemkitError(f"{path.name} refers to itself; write out what the alias stands for") from error
     return _plain(data, path.name)

@@ -9,6 +9,7 @@ from statistics import fmean
 from memkit.evidence.evidence import ClaimEvidence, Evidence
 from memkit.evidence.judgement import Verdict
 from memkit.evidence.reports import words
+from memkit.statistics import LOOKS
 from memkit.study.artefacts import Run
 from memkit.study.listing import differences
 from memkit.study.matrix import Matrix
@@ -26,6 +27,8 @@ def report(matrix: Matrix, promotion: Promotion, evidence: Evidence | None, runs
     parts = [
         f"# {text(matrix.title or matrix.study)}",
         _about(matrix, evidence),
+        "## What was run",
+        _what(matrix),
         "## 1. What the evidence says",
         *_screening(matrix, promotion),
         *(_confirmation(matrix, claims, rows) if claims else [_NOT_CONFIRMED]),
@@ -53,6 +56,35 @@ def _about(matrix: Matrix, evidence: Evidence | None) -> str:
         commit = f", commit {str(made['commit'])[:12]}" + (" with changes" if made.get("dirty") else "")
         said.append(f"Stage B ran on {versions}{commit if made.get('commit') else ''}; {evidence.created[:10]}.")
     return " ".join(said)
+
+
+# --- what was run ------------------------------------------------------------------------------------
+
+
+def _what(matrix: Matrix) -> str:
+    """What all configurations share, how they are scored, and by what stage B decides."""
+    confirm = matrix.confirm
+    scored = f"Scored by `{matrix.score_reference}`, on validation examples in stage A and on test examples in stage B"
+    if any(not hasattr(c.recipe.task, "for_seed") for c in matrix.configurations.values()):
+        scored += f", {matrix.examples} drawn for each"
+    own = [name for name, given in matrix.controls.items() if not isinstance(given, str) and "task" in given]
+    if own:
+        names = listed(f"«{name}»" for name in own)
+        scored += f"; {names} {'is' if len(own) == 1 else 'are'} scored on examples of another task"
+    limits = [] if confirm.bounds is None else [f"bounds [{confirm.bounds[0]:g}, {confirm.bounds[1]:g}]"]
+    limits += ["normal theory"] if confirm.assume == "normal" else []
+    limits += [f"margin {confirm.margin:g}"] if confirm.margin else []
+    limits += [f"smallest effect of interest {confirm.sesoi:g}"] if confirm.sesoi else []
+    by = f" ({', '.join(limits)})" if limits else ""
+    looks = listed(str(look.n) for look in LOOKS if look.n <= (confirm.seeds or LOOKS[-1].n))
+    return "\n".join(
+        [
+            f"- Shared by all: {text(differences(matrix.shared))}.",
+            f"- {scored}.",
+            f"- Stage B compares the {text(confirm.metric)}{by}, paired by seed. It looks after {looks} seeds, and "
+            "each claim stops at the first look that decides it.",
+        ]
+    )
 
 
 # --- 1 -------------------------------------------------------------------------------------------
@@ -84,7 +116,8 @@ def _confirmation(matrix: Matrix, claims: Mapping[str, ClaimEvidence], rows: Seq
     head = ("configuration", "control", "effect", "t interval", "betting interval", "n", "p", "adjusted", "verdict")
     parts = [
         "### Stage B, confirmation",
-        f"{_count(len(claims), 'claim')} on {seeds}, scored on test examples: {counts}. A claim is supported where the "
+        f"{_count(len(claims), 'claim')} on {seeds}, scored on test examples: {counts}{_attempts(claims)}. A claim is "
+        "supported where the "
         f"{metric} of its configuration is {better} than that of each of its controls. Effects are mean differences, "
         f"paired by seed, positive where the configuration is better. {rule} p is adjusted by Benjamini–Hochberg over "
         f"{_count(len(rows), 'comparison')}, and decides nothing.",
@@ -102,7 +135,19 @@ def _confirmation(matrix: Matrix, claims: Mapping[str, ClaimEvidence], rows: Seq
         if row.negligible
     )
     nothing = "None: every comparison that was made is supported." if rows else "No comparison could be made."
-    return [*parts, found.strip() or nothing]
+    again = [f"«{name}»" for name, entry in claims.items() if entry.registration.attempt > 1]
+    earlier = (
+        f"\n\n{listed(again)} {'was' if len(again) == 1 else 'were'} registered before in another form, with other "
+        "words, controls or settings, on other seeds. What came out then is not shown here."
+    )
+    nothing = nothing.replace("that was made", "of this attempt") if again else nothing
+    return [*parts, (found.strip() or nothing) + (earlier if again else "")]
+
+
+def _attempts(claims: Mapping[str, ClaimEvidence]) -> str:
+    """``, 2 of them at the second attempt or later``."""
+    again = sum(entry.registration.attempt > 1 for entry in claims.values())
+    return f", {again} of them not at the first attempt" if again else ""
 
 
 def _controls(matrix: Matrix) -> str:
@@ -132,7 +177,7 @@ def _row(row: Comparison) -> tuple[str, ...]:
 
 def _sentence(matrix: Matrix, name: str, entry: ClaimEvidence, rows: Sequence[Comparison]) -> str:
     own = sorted((row for row in rows if row.configuration == name), key=_strength)
-    weakest = f", weakest over {own[0].control}: {_effect(own[0])}" if own else ""
+    weakest = f"Weakest over {own[0].control}: {_effect(own[0])}." if own else ""
     verdict = f"**{entry.verdict.value}**"
     expected = "" if entry.claim.expect == "open" else f", registered as {words.expectation(entry.claim)}"
     if entry.judgement.indication is not None:
@@ -141,7 +186,7 @@ def _sentence(matrix: Matrix, name: str, entry: ClaimEvidence, rows: Sequence[Co
     attempt += f", {said}" if (said := words.revisions(entry.registration)) else ""
     failed = f" {_count(len(entry.failures), 'seed')} failed: {words.ranges(entry.failures)}." if entry.failures else ""
     n = f", n = {entry.judgement.n}"
-    return f"{text(entry.claim.statement)} {verdict}{expected}{n}{attempt}{text(weakest)}.{failed}"
+    return f"{verdict}{expected}{n}{attempt}: {text(entry.claim.statement)} {text(weakest)}{failed}"
 
 
 def _strength(row: Comparison) -> float:
@@ -226,16 +271,21 @@ def _regression(promotion: Promotion, claims: Mapping[str, ClaimEvidence]) -> li
         return []
     whole = fmean(changes.values())
     worse = sum(change < 0 if higher else change > 0 for change in changes.values())
-    competed = sum(outcome.rank is not None for outcome in promotion.outcomes)
-    promoted = f"{_count(len(changes), 'configuration')} that the scores promoted"
+    families = {entrant.name: entrant.family for entrant in promotion.entrants if promotion.policy.within}
+    sizes = [
+        sum(o.rank is not None and families.get(o.name) == families.get(name) for o in promotion.outcomes)
+        for name in changes
+    ]
+    promoted = f"{_count(len(changes), 'configuration')} that the scores promoted and stage B measured"
     said = f"From screening to confirmation the mean {by} of the {promoted} moved by {signed(whole)}"
     if len(changes) > 1:
         said += f"; it got worse for {worse} of them."
     else:
         said += f", for the {'worse' if worse else 'better'}."
-    if competed > len(changes):
+    best = listed(map(str, sizes)) + " in their families" if families else str(sizes[0])
+    if max(sizes) > 1 and (families or sizes[0] > len(changes)):
         said += (
-            f" {'They were' if len(changes) > 1 else 'It was'} the best of {competed}, and the best of many by a noisy "
+            f" {'They were' if len(changes) > 1 else 'It was'} the best of {best}, and the best of many by a noisy "
             "score look better than they are: the confirmed means are the ones to quote."
         )
     return [said]
@@ -281,6 +331,10 @@ def _open(
     matrix: Matrix, promotion: Promotion, claims: Mapping[str, ClaimEvidence], rows: Sequence[Comparison]
 ) -> list[str]:
     said = []
+    if any(" tied with " in outcome.why for outcome in promotion.outcomes if outcome.promoted):
+        said.append("Which of those that screened alike is the best: the order of the file chose among them.")
+    if len(promotion.seeds) == 1 and claims:
+        said.append("How much of the screening's order is chance: one development seed does not tell.")
     for row in undecided(rows):
         answer = "It is not known how many seeds would show it."
         if row.seeds_needed:

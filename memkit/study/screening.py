@@ -118,6 +118,55 @@ def check_score(matrix: Matrix) -> None:
             raise MemkitError(f"{matrix.path.name}: {place}: the score has no {wanted!r}{nearest(wanted, known)}")
 
 
+def check_arms(matrix: Matrix, names: Iterable[str], *, device: str) -> None:
+    """See that what promoted configurations are held against can be trained and scored, before any seed is spent on it.
+
+    Each control that is a changed configuration trains one step on development seed 0, and is scored on validation
+    examples.
+
+    Raises:
+        MemkitError: one cannot; the sentence names it.
+    """
+    from memkit.training.trainer import prepared_process, restore, train
+
+    scoring = Scoring(score=matrix.score, metric=matrix.confirm.metric, examples=matrix.examples)
+    for name in names:
+        for control in matrix.configurations[name].controls:
+            if isinstance(matrix.controls[control], str):
+                continue  # it was screened
+            where, subject = f"{matrix.path.name}: {name} with the control {control}", matrix.control(control, name)
+            short = subject.recipe.with_(steps=1)
+            try:
+                with prepared_process():
+                    (run,) = train(short, [0], device=device)
+                    model = intervened(subject, restore(short, 0, run.state, device=device), 0, where)
+                    scoring.of(model, short, 0, "validation")
+            except Exception as error:
+                if not isinstance(error, MemkitError):
+                    print(traceback.format_exc(), file=sys.stderr)
+                said = str(error) if isinstance(error, MemkitError) else f"{type(error).__name__}: {error}"
+                raise MemkitError(said if said.startswith(where) else f"{where}: {said}") from error
+
+
+def check_bounds(matrix: Matrix, scores: Scores) -> None:
+    """See that what was screened lies in the bounds of what is confirmed.
+
+    Raises:
+        MemkitError: a score does not.
+    """
+    bounds, metric = matrix.confirm.bounds, matrix.confirm.metric
+    if bounds is None:
+        return
+    for name, rows in scores.items():
+        for seed, row in rows.items():
+            value = row.get(metric, math.nan)
+            if math.isfinite(value) and not bounds[0] <= value <= bounds[1]:
+                raise MemkitError(
+                    f"{matrix.path.name}: {name}, seed {seed}: the {metric} is {value:g}, outside confirm: bounds "
+                    f"[{bounds[0]:g}, {bounds[1]:g}]"
+                )
+
+
 def _subjects(matrix: Matrix, name: str) -> list[tuple[str, Subject]]:
     """A configuration, and what its controls make of it where it may be promoted."""
     found: list[tuple[str, Subject]] = [(f"configurations: {name}", matrix.configurations[name])]
@@ -237,10 +286,25 @@ def seen(subject: Subject, seed: int, store: Store, *, device: str, where: str) 
     recipe = subject.recipe
     run = obtain(recipe, recipe.digest, seed, store, device=device)
     with prepared_process():
-        model = subject.arm.intervened(restore(recipe, seed, run.state, device=device), seed)
-        if model is None:
-            raise MemkitError(f"{where}: the intervention returned None; return the model")
-        yield model, run
+        yield intervened(subject, restore(recipe, seed, run.state, device=device), seed, where), run
+
+
+def intervened(subject: Subject, model: Any, seed: int, where: str) -> Any:
+    """A trained model as tests see it.
+
+    Raises:
+        MemkitError: its intervention returns no model.
+    """
+    made = subject.arm.intervened(model, seed)
+    after = subject.settings.get("after")
+    if made is None:
+        raise MemkitError(f"{where}: the intervention returned None; return the model")
+    if inspect.isroutine(made):
+        raise MemkitError(
+            f"{where}: the intervention returned a function and no model; if {after} is a factory, write "
+            f"after: {{call: {after!r}}}"
+        )
+    return made
 
 
 def subject_key(subject: Subject, matrix: Matrix, *, device: str, part: str) -> str:

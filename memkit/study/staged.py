@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from memkit.errors import MemkitError
 from memkit.evidence.claim import Arm, Claim, make_claim
 from memkit.evidence.derived import add_claim
+from memkit.source import function_digest
 
 if TYPE_CHECKING:
     from memkit.study.matrix import Matrix
@@ -67,7 +68,7 @@ def staged_claims(path: Path) -> list[tuple[Claim, Any, tuple[str, ...]]]:
     promotion = load_promotion(promoted_path)
     if promotion is None:
         return []
-    from memkit.study.loading import load_matrix
+    from memkit.study.loading import DEFAULT_SCORE, load_matrix
     from memkit.study.scoring import Scoring
 
     matrix = load_matrix(path)
@@ -77,12 +78,14 @@ def staged_claims(path: Path) -> list[tuple[Claim, Any, tuple[str, ...]]]:
             f"`memkit study {path.name}` again"
         )
     scoring = Scoring(score=matrix.score, metric=matrix.confirm.metric, examples=matrix.examples)
+    # A score is the body of the test, which registration fixes: to edit it moves the claims to fresh seeds.
+    own = () if matrix.score_reference == DEFAULT_SCORE else (function_digest(matrix.score),)
     made: list[tuple[Claim, Any, tuple[str, ...]]] = []
     for name in promotion.promoted:
         claim = claim_of_configuration(matrix, name, cells=len(promotion.promoted))
         # Of an intervention a claim's JSON has the name alone, and not what a factory was called with.
         after = {arm: _settings(matrix, arm, name).get("after") for arm in claim.arms}
-        more = (matrix.score_reference, str(matrix.examples), json.dumps(after, sort_keys=True))
+        more = (matrix.score_reference, str(matrix.examples), json.dumps(after, sort_keys=True), *own)
         made.append((claim, scoring, more))
     return made
 
