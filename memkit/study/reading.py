@@ -58,7 +58,8 @@ def read_yaml(path: Path) -> Any:
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
         if mark is None or problem is None:
             raise MemkitError(f"{path.name} is not YAML: {' '.join(str(error).split())}") from error
-        raise MemkitError(f"{path.name}, line {mark.line + 1}, column {mark.column + 1}: {problem}") from error
+        where = f"line {mark.line + 1}, column {mark.column + 1}"
+        raise MemkitError(f"{path.name} is not YAML: {where}: {problem}") from error
     except RecursionError as error:
         raise MemkitError(f"{path.name} refers to itself; write out what the alias stands for") from error
     return _plain(data, path.name)

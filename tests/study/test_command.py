@@ -9,11 +9,17 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from memkit.evidence.evidence import load
 from memkit.evidence.registration import Lock
+from memkit.study.loading import load_matrix
+from memkit.study.objects import importable
+from memkit.study.promotion import load_promotion
+from memkit.study.report import report
 from tests.study.lab import MATRIX, readme_block, study, trained, write_project
 
 
@@ -118,7 +124,8 @@ def test_the_report_keeps_three_parts_apart_and_tells_what_was_not_found(done: P
     assert (
         "#### Null and negative findings\n\n- No difference in accuracy between «plain» and «brief» was shown" in says
     )
-    assert "«plain» is higher in accuracy than «linear» and «brief». **INCONCLUSIVE**" in says
+    assert "**INCONCLUSIVE**, n = 16: «plain» is higher in accuracy than «linear» and «brief». Weakest over" in says
+    assert "attempt" not in says
     assert "«plain» is better than «linear», and was not separated from «brief»." in follows
     assert "> - Without a hidden layer no training helps." in follows
     assert "Without a hidden layer" not in says
@@ -170,6 +177,29 @@ def test_a_matrix_that_was_changed_is_screened_again_first(done: Path) -> None:
         assert "run `memkit study xor.yaml` again" in refused.stderr
     finally:
         path.write_text(matrix)
+
+
+def test_the_report_tells_of_earlier_attempts(done: Path) -> None:
+    with importable(done):
+        matrix, promoted = load_matrix(done / "xor.yaml"), load_promotion(done / "xor.promoted.json")
+        evidence = load(done / "reports" / "xor" / "evidence.json")
+        again = tuple(replace(e, registration=replace(e.registration, attempt=2)) for e in evidence.claims)
+        assert promoted is not None
+        says = report(matrix, promoted, replace(evidence, claims=again), [])
+    sys.modules.pop("xor", None)
+    assert f", {len(again)} of them not at the first attempt. A claim" in says
+    assert "were registered before in another form" in says
+    assert ", attempt 2: «plain» is" in says
+
+
+def test_runs_that_the_report_does_not_use_are_removed(done: Path) -> None:
+    stale = done / "reports" / "xor" / "runs" / "gone" / "7"
+    stale.mkdir(parents=True)
+    (stale / "metrics.json").write_text("{}")
+    assert study(done, "--screen").returncode == 0
+    assert not stale.parent.exists()
+    (one, *_) = sorted((done / "reports" / "xor" / "runs" / "plain").glob("1*/metrics.json"))
+    assert json.loads(one.read_text())["attempt"] == 1
 
 
 def test_pages_show_both_stages(done: Path) -> None:
@@ -354,14 +384,19 @@ def test_code_behind_the_score_is_code_behind_the_claim(tmp_path: Path) -> None:
     write_project(tmp_path, matrix)
     score = tmp_path / "scores_of_mine.py"
     score.write_text(
+        "NONE = 0\n\n\n"
         "def right(net, examples):\n"
-        "    return {'accuracy': (net(examples[0]).argmax(1) == examples[1]).float().mean()}\n"
+        "    return {'accuracy': (net(examples[0]).argmax(1) == examples[1] + NONE).float().mean()}\n"
     )
     assert study(tmp_path, "-n", "0").returncode == 0
     entry = Lock.load(tmp_path / "claims.lock").claims["lab/xor/plain"]
-    score.write_text(score.read_text().replace("examples[1])", "examples[1] + 0)"))
     command = [sys.executable, "-m", "memkit.cli", "register", "test_xor.py"]
+    score.write_text(score.read_text().replace("NONE = 0", "NONE = 1 - 1"))
     again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "the code behind it has changed; a revision" in again.stdout
     after = Lock.load(tmp_path / "claims.lock").claims["lab/xor/plain"]
     assert (after.digest, after.attempt, after.revision) == (entry.digest, 1, 1)
+    # The score itself is the body of the test: who edits it has fresh seeds.
+    score.write_text(score.read_text().replace("argmax(1)", "argmax(-1)"))
+    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "lab/xor/plain: changed, attempt 2" in again.stdout

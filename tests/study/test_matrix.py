@@ -14,7 +14,7 @@ from memkit.study.matrix import Matrix
 from memkit.study.promotion import load_promotion
 from memkit.study.reading import read_yaml
 from memkit.study.screened import screening_rows
-from memkit.study.screening import check_data, check_models, check_score, promotion
+from memkit.study.screening import check_arms, check_bounds, check_data, check_models, check_score, promotion
 from memkit.study.staged import staged_claims
 from memkit.training.store import Store
 from tests.study.lab import MATRIX, README, readme_block, write_project
@@ -72,6 +72,11 @@ def test_the_matrix_of_the_readme_is_one(tmp_path: Path) -> None:
         ("best: 1,", "best: 3,", "screen: best: 3 are to be promoted, and there are 2 configurations that compete"),
         ("best: 1,", "best: 0.5,", "screen: best: 0.5 must be a whole number"),
         ("best: 1,", "best: 1, within: famly,", "screen: within: 'famly' can only be 'family'"),
+        (
+            "bounds: [0, 1]",
+            "higher: false, bounds: [0, 1]",
+            "confirm: higher: False contradicts screen, which promotes by the highest accuracy",
+        ),
         ("best: 1,", "best: 1, higher: 1,", "screen: higher: 1 must be true or false"),
         (
             "always: [plain]",
@@ -302,3 +307,47 @@ def test_data_that_are_missing_are_told_and_do_not_keep_from_listing(read: Read,
     assert "stage A: 4 runs to train" in listing(matrix, Store(tmp_path / "store"))
     with pytest.raises(MemkitError, match="linear: the data are not here: buy them"):
         check_data(matrix)
+
+
+MINE = """
+
+def unkept(net):
+    return lambda x: x
+
+def unsteady(net):
+    raise RuntimeError("it fell over")
+"""
+
+
+def test_controls_are_tried_before_seeds_are_spent_on_them(read: Read) -> None:
+    check_arms(read(), ["plain", "slow-lr-0.1"], device="cpu")
+    for name, said in (
+        (
+            "unkept",
+            "plain with the control brief: the intervention returned a function and no model; if MODULE:unkept is",
+        ),
+        ("unsteady", "plain with the control brief: RuntimeError: it fell over"),
+    ):
+        text = MATRIX.replace("{steps: 2}", f'{{after: "MODULE:{name}"}}')
+        matrix = read(text, more=MINE)
+        module = str(matrix.configurations["plain"].recipe.model.__module__)
+        with pytest.raises(MemkitError, match=said.replace("MODULE", module)):
+            check_arms(matrix, ["plain"], device="cpu")
+
+
+def test_a_score_outside_the_bounds_is_found_in_screening(read: Read) -> None:
+    matrix = read()
+    check_bounds(matrix, {"plain": {0: {"accuracy": 1.0}, 1: {"accuracy": float("nan")}}})
+    with pytest.raises(MemkitError, match=r"plain, seed 1: the accuracy is 7, outside confirm: bounds \[0, 1\]"):
+        check_bounds(matrix, {"plain": {1: {"accuracy": 7.0}}})
+
+
+def test_the_listing_says_that_the_matrix_was_changed(read: Read, tmp_path: Path) -> None:
+    matrix = read()
+    found = promotion(matrix, {name: {0: {"accuracy": 0.5}} for name in matrix.configurations})
+    found.save(matrix.promoted_path)
+    store = Store(tmp_path / "store")
+    assert "was changed since" not in listing(matrix, store)
+    assert "xor.yaml was changed since it was screened: running it screens again" in listing(
+        read(MATRIX.replace("steps: 2}", "steps: 3}")), store
+    )

@@ -37,6 +37,15 @@ def test_ties_are_broken_by_the_order_of_the_file() -> None:
     assert promoted(entrants([0.5, 0.5, 0.5]), best=1, higher=False) == ["c0"]
 
 
+def test_ties_are_told() -> None:
+    found = promote(entrants([0.5, 0.9, 0.5]), Policy(by="m", higher=False, best=1))
+    assert [outcome.why for outcome in found] == [
+        "rank 1 of 3, tied with 1 and placed by the order of the file",
+        "rank 3 of 3, beyond the best 1",
+        "rank 2 of 3, tied with 1 and placed by the order of the file, beyond the best 1",
+    ]
+
+
 def test_what_is_not_finite_is_never_among_the_best() -> None:
     assert promoted(entrants([math.nan, 0.1, math.inf]), best=3) == ["c1"]
     mixed = Entrant(name="mixed", family="", scores={0: {"m": 1.0}, 1: {"m": math.nan}})
