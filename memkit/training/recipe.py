@@ -34,7 +34,8 @@ class Recipe:
             frozen dataclass with ``for_seed(generator)`` that returns such a function (the generator draws
             the split of the seed), a new one a call. What draws may have ``saw(outputs, targets)``, which is told
             what the model made of each batch, without gradients, before it draws the next one: a curriculum moves on
-            by it. The task may have ``sizes``, options that every model of the task takes;
+            by it; and ``finished``, true once its seed has learnt enough, which then trains no more. The task may have
+            ``sizes``, options that every model of the task takes;
             ``loss(outputs, targets)`` (cross-entropy otherwise); ``checksum``, of the data it reads, which is part of
             the digest and hence has to be known where the data are not; and ``missing``, "" where they are, else a
             sentence on how to get them, with which claims on the task are skipped. Both are texts, or properties.
@@ -51,7 +52,7 @@ class Recipe:
         lr: learning rate.
         weight_decay: of the optimiser.
         batch: examples a step.
-        steps: optimiser steps.
+        steps: optimiser steps, at most: see ``finished``.
         clip: greatest norm of a seed's gradient, or None.
         stream: names the random streams. Two recipes that differ in it alone draw other initial values and
             other data from the same seed, as A/A controls need.

@@ -153,24 +153,54 @@ def sampler(recipe: Recipe, seed: int) -> Sampler:
     return task
 
 
+@dataclass(frozen=True)
+class _Learner:
+    """A model of some seeds, its parameters in one stretch of memory a type of number, and what trains each."""
+
+    model: nn.Module
+    parameters: list[nn.Parameter]
+    wholes: list[Whole]
+    steppers: list[_Stepper]
+
+    @classmethod
+    def of(cls, recipe: Recipe, model: nn.Module) -> _Learner:
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        if not parameters:
+            raise MemkitError(f"Recipe: {type(model).__name__} has no parameters to train")
+        wholes = [_in_one(group) for group in _by_type(parameters)]
+        return cls(model, parameters, wholes, [_stepper(recipe, whole) for whole in wholes])
+
+    @property
+    def moments(self) -> Moments:
+        """The optimiser's moments by parameter."""
+        found = Moments()
+        for group, stepper in zip(_by_type(self.parameters), self.steppers, strict=True):
+            found |= _by_parameter(group, stepper.running)
+        return found
+
+    def of_rows(self, recipe: Recipe, seeds: Sequence[int], rows: Sequence[int], device: str) -> _Learner:
+        """The same for some of its seeds, which go on learning where they stand."""
+        fewer = _of_cohort(recipe, seeds).to(device).train()
+        fewer.load_state_dict({name: tensor[rows] for name, tensor in self.model.state_dict().items()})
+        learner = _Learner.of(recipe, fewer)
+        for before, after in zip(self.moments.values(), learner.moments.values(), strict=True):
+            for old, new in zip(before, after, strict=True):
+                new.copy_(old[rows])
+        for one, other in zip(self.steppers, learner.steppers, strict=True):
+            other.taken.copy_(one.taken)
+        return learner
+
+
 def _train_cohort(
     recipe: Recipe, seeds: Sequence[int], device: str, progress: Callable[[float], None]
 ) -> list[TrainedRun]:
     started = time.process_time()
     axis = recipe.together
-    model = _of_cohort(recipe, seeds).to(device).train()
+    learner = _Learner.of(recipe, _of_cohort(recipe, seeds).to(device).train())
+    model = learner.model
     samplers = [sampler(recipe, seed) for seed in seeds]
     told = [getattr(draw, "saw", None) for draw in samplers]
     streams = [generator(seed, "data", recipe.stream) for seed in seeds]
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    if not parameters:
-        raise MemkitError(f"Recipe: {type(model).__name__} has no parameters to train")
-    wholes = [_in_one(group) for group in _by_type(parameters)]
-    updates, moments = [], Moments()
-    for whole, group in zip(wholes, _by_type(parameters), strict=True):
-        update, running = _update(recipe, whole)
-        updates.append(update)
-        moments |= _by_parameter(group, running)
     loss_of = _loss(recipe, model)
     hears = _listener(recipe, model, "saw")
     validation = validation_of(recipe, samplers, loss_of, device)
@@ -180,84 +210,97 @@ def _train_cohort(
             f"Recipe: {type(model).__name__} goes by its validation examples; say with validate_every after how many "
             "steps they are looked at"
         )
+    # What else knows the seeds by their places keeps the cohort together.
+    parts = axis and not recipe.vmap and hears is None and validation is None
     every = max(1, recipe.steps // _HISTORY_POINTS)
-    history: list[tuple[int, list[float]]] = []
+    histories: list[list[tuple[int, float]]] = [[] for _ in seeds]
     validations: list[list[tuple[int, float, float]]] = [[] for _ in seeds]
     diverged = [""] * len(seeds)
+    runs: dict[int, TrainedRun] = {}
+    present = list(range(len(seeds)))  # of the seeds, those that the model holds, in its order
     for step in range(1, recipe.steps + 1):
-        batches = [draw(stream, recipe.batch) for draw, stream in zip(samplers, streams, strict=True)]
+        batches = [samplers[i](streams[i], recipe.batch) for i in present]
         if axis:
             inputs = torch.stack([x for x, _ in batches]).to(device)
             targets = torch.stack([y for _, y in batches]).to(device)
         else:
             inputs, targets = (tensor.to(device) for tensor in batches[0])
-        outputs = model(inputs)
+        outputs = learner.model(inputs)
         losses = loss_of(outputs, targets)
         losses = losses if axis else losses.mean().reshape(1)
-        if losses.shape != (len(seeds),):
+        if losses.shape != (len(present),):
             raise MemkitError(
                 f"Recipe: the task's loss has the shape {tuple(losses.shape)}; for a model with a seed axis "
-                f"it should be one loss a seed, ({len(seeds)},)"
+                f"it should be one loss a seed, ({len(present)},)"
             )
         # The sum keeps the seeds apart: each parameter slice meets the gradient of its own seed's loss alone.
-        for whole in wholes:
+        for whole in learner.wholes:
             whole.grad.zero_()
         losses.sum().backward()  # type: ignore[no-untyped-call]
         if hears is not None:
             hears(targets)
         if recipe.clip is not None:
-            _clip(parameters, recipe.clip, seeds=len(seeds) if axis else None)
-        for update in updates:
-            update()
-        for i, tell in enumerate(told):
-            if tell is not None:
-                tell(*(tensor[i] if axis else tensor for tensor in (outputs.detach(), targets)))
+            _clip(learner.parameters, recipe.clip, seeds=len(present) if axis else None)
+        for stepper in learner.steppers:
+            stepper.update()
+        for row, i in enumerate(present):
+            if (tell := told[i]) is not None:
+                tell(*(tensor[row] if axis else tensor for tensor in (outputs.detach(), targets)))
         values = losses.tolist()
-        for i, value in enumerate(values):
+        for i, value in zip(present, values, strict=True):
             if not diverged[i] and not math.isfinite(value):
                 diverged[i] = f"the loss was {value} at step {step}"
-        if step % every == 0 or step == 1 or step == recipe.steps or all(diverged):
-            history.append((step, values))
+        last = step == recipe.steps or all(diverged[i] or i in runs for i in present)
+        ending = [i not in runs and (last or bool(getattr(samplers[i], "finished", False))) for i in present]
+        noted = step % every == 0 or step == 1
+        for i, value, ends in zip(present, values, ending, strict=True):
+            if (noted or ends) and i not in runs:
+                histories[i].append((step, value))
+        if noted:
             progress(step / recipe.steps)
-        if validation is not None and (step % (recipe.validate_every or 1) == 0 or step == recipe.steps):
+        looking = validation is not None and step % (recipe.validate_every or 1) == 0
+        if validation is not None and (looking or any(ending)):
             looked = validation.look(model, step)
-            changed = [True] * len(seeds)
-            looked.note(validations, changed)
+            # One that finished between two looks is looked at by itself: what it scores is its own affair.
+            wanted = [i not in runs and (looking or ends) for i, ends in zip(present, ending, strict=True)]
+            looked.note(validations, wanted)
             # After the last step nothing would be left to train what it grew.
-            if grows is not None and step < recipe.steps:
-                changed = grows(looked, moments)
+            if grows is not None and looking and not last:
+                changed = grows(looked, learner.moments)
                 if any(changed):
                     validation.look(model, step).note(validations, changed)
-        if all(diverged):
+        if not any(ending):
+            continue
+        share = (time.process_time() - started) / len(seeds)
+        broken = _non_finite(learner.model, axis, len(present))
+        sizes = _sizes(learner, len(present) if axis else 1)
+        for row, i in enumerate(present):
+            if ending[row]:
+                metrics = {"loss": values[row], "steps": step, "parameters": sizes[row], "cpu_seconds": round(share, 3)}
+                if isinstance(size := getattr(model, "state_size", None), int):
+                    metrics["state_size"] = size
+                runs[i] = TrainedRun(
+                    seed=seeds[i],
+                    state=_state(learner.model, row, axis=axis),
+                    metrics=metrics,
+                    history=tuple(histories[i]),
+                    validation=tuple(validations[i]),
+                    diverged=diverged[i] or broken[row],
+                )
+        left = [row for row, i in enumerate(present) if i not in runs]
+        if not left:
+            progress(1.0)
             break
-    for i, reason in enumerate(_non_finite(model, axis, len(seeds))):
-        diverged[i] = diverged[i] or reason
-    share = (time.process_time() - started) / len(seeds)
-    whole_size = sum(p.numel() for p in parameters) // (len(seeds) if axis else 1)
-    active: Callable[[], list[int]] | None = getattr(model, "active_parameters", None)
-    counted = [whole_size] * len(seeds) if active is None else active()
-    runs = []
-    for i, seed in enumerate(seeds):
-        metrics = {
-            "loss": history[-1][1][i],
-            "steps": step,
-            "parameters": counted[i],
-            "cpu_seconds": round(share, 3),
-        }
-        if isinstance(size := getattr(model, "state_size", None), int):
-            metrics["state_size"] = size
-        rows = tuple((at, values[i]) for at, values in history)
-        runs.append(
-            TrainedRun(
-                seed=seed,
-                state=_state(model, i, axis=axis),
-                metrics=metrics,
-                history=rows,
-                validation=tuple(validations[i]),
-                diverged=diverged[i],
-            )
-        )
-    return runs
+        if parts and len(left) <= len(present) // 2:
+            present = [present[row] for row in left]
+            learner = learner.of_rows(recipe, [seeds[i] for i in present], left, device)
+    return [runs[i] for i in range(len(seeds))]
+
+
+def _sizes(learner: _Learner, seeds: int) -> list[int]:
+    """How many parameters each seed uses."""
+    active: Callable[[], list[int]] | None = getattr(learner.model, "active_parameters", None)
+    return active() if active is not None else [sum(p.numel() for p in learner.parameters) // seeds] * seeds
 
 
 def _listener(recipe: Recipe, model: nn.Module, name: str) -> Callable[..., Any] | None:
@@ -339,8 +382,16 @@ def _by_parameter(parameters: Sequence[nn.Parameter], running: Sequence[Tensor])
     return {p: tuple(part[i][: p.numel()].view(p.shape) for part in parts) for i, p in enumerate(parameters)}
 
 
-def _update(recipe: Recipe, whole: Whole) -> tuple[Callable[[], None], Sequence[Tensor]]:
-    """What takes a step of the recipe's optimiser, with torch's defaults; and its moments, laid out as the whole.
+class _Stepper(NamedTuple):
+    """What takes a step of an optimiser, its moments, and the count of its steps."""
+
+    update: Callable[[], None]
+    running: Sequence[Tensor]
+    taken: Tensor
+
+
+def _stepper(recipe: Recipe, whole: Whole) -> _Stepper:
+    """The recipe's optimiser on a whole, with torch's defaults; its moments are laid out as the whole.
 
     These are the functions under the classes of torch.optim. To make an object of such a class loads torch's
     compiler, and that takes longer than many a small recipe trains.
@@ -351,12 +402,13 @@ def _update(recipe: Recipe, whole: Whole) -> tuple[Callable[[], None], Sequence[
     common |= {"fused": fused, "foreach": False}
     if recipe.optimizer == "sgd":
         plain = functools.partial(sgd, values, gradient, [None], momentum=0.0, dampening=0.0, nesterov=False, **common)
-        return plain, ()
+        return _Stepper(plain, (), torch.zeros(()))
     common |= {"amsgrad": False, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "has_complex": not fused}
     first, second = [torch.zeros_like(whole.values)], [torch.zeros_like(whole.values)]
     taken = [torch.zeros((), device=whole.values.device)]
     step: Callable[..., None] = adam if recipe.optimizer == "adam" else adamw
-    return functools.partial(step, values, gradient, first, second, [], taken, **common), (*first, *second)
+    update = functools.partial(step, values, gradient, first, second, [], taken, **common)
+    return _Stepper(update, (*first, *second), *taken)
 
 
 def _clip(parameters: list[nn.Parameter], limit: float, *, seeds: int | None) -> None:

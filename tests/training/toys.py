@@ -107,6 +107,36 @@ class Recedes(Halves):
         return Receding(super().for_seed(generator))
 
 
+class Satisfied:
+    """Draws as another sampler does, and has learnt enough after so many batches."""
+
+    def __init__(self, draw: Any, enough: int) -> None:
+        self.draw, self.enough, self.heard = draw, enough, 0
+        self.validation = draw(torch.Generator().manual_seed(enough), 20)
+
+    def __call__(self, generator: torch.Generator, size: int) -> tuple[Tensor, Tensor]:
+        drawn: tuple[Tensor, Tensor] = self.draw(generator, size)
+        return drawn
+
+    def saw(self, outputs: Tensor, targets: Tensor) -> None:
+        self.heard += 1
+
+    @property
+    def finished(self) -> bool:
+        return self.heard >= self.enough
+
+
+@dataclass(frozen=True)
+class Enough(Halves):
+    """Each seed has learnt enough after a number of batches of its own, ``least`` to ``least + 9``."""
+
+    least: int = 10
+
+    def for_seed(self, generator: torch.Generator) -> Any:
+        draw = super().for_seed(generator)
+        return Satisfied(draw, self.least + int(torch.randint(10, (), generator=generator)))
+
+
 @dataclass(frozen=True)
 class Poisoned(Halves):
     """From some batch on, the inputs of one seed are infinite."""
