@@ -1,0 +1,42 @@
+"""What a memory is to a GPT: a layer that writes contexts into a state, and reads it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+State: TypeAlias = tuple[Tensor, ...]
+"""What a memory holds: tensors [S, B, ...], each episode its own."""
+
+
+class MemoryLayer(nn.Module, ABC):
+    """Learnt maps around a memory, with a seed axis.
+
+    Attributes:
+        state_size: how many numbers the memory holds for an episode.
+    """
+
+    state_size: int
+
+    @abstractmethod
+    def empty(self, episodes: int, device: torch.device) -> State:
+        """The state before anything was written, of so many episodes."""
+
+    @abstractmethod
+    def written(self, state: State, x: Tensor) -> State:
+        """The state after contexts with hidden states [S, B, N, L, d], one after another."""
+
+    @abstractmethod
+    def read(self, state: State, x: Tensor) -> Tensor:
+        """What contexts with hidden states [S, B, Q, L, d] read, each for itself: to be added to x."""
+
+    def permuted(self, state: State, order: Tensor) -> State:
+        """The state with its values in another order [K], its keys as they were.
+
+        Raises:
+            NotImplementedError: the memory has no values apart from its keys.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no values apart from its keys")

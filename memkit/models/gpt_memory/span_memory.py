@@ -1,0 +1,121 @@
+"""What memories of spans share: entries, and how they are read before it is decided where a fact begins.
+
+    entries           of the contexts: keys k_n, values v_n[j], gates g_n      memkit/models/gpt_memory/spans.py
+    a_t ∝ exp(β·q_{t−j}·k + m),  and exp(β₀) for reading nothing               over what was written and j = 0 … P−1
+    read_t = W Σ a_t[·, j]·v[j]
+
+A token asks of all that was written whether its key is what was read j tokens ago: if so, value j is what comes next. So a
+cue is recognised wherever it stands, and nothing has to count.
+
+To find where a fact begins, and by which key it is asked for, is hard to learn at once: each is of use only with the other,
+and from random initial values it takes hundreds of steps in which nothing is recalled. In the first ``soft`` steps of
+training an entry is therefore left undecided. Every token of a context is asked, and counts by its probability: m is
+log p_t' + log of how much of the context was written. What is asked for is found at once, and p learns from it where.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor
+
+from memkit.errors import MemkitError
+from memkit.memories import lru
+from memkit.models.gpt_memory.layer import MemoryLayer, State
+from memkit.models.gpt_memory.spans import Entries, Spans, identity, later
+from memkit.models.layers import Generators, constant
+
+NEVER = 1e-6
+"""Added to how much was written, so that its logarithm is finite."""
+
+
+class SpanMemory(MemoryLayer):
+    """Learns to make entries; what becomes of them is a subclass's.
+
+    Attributes:
+        ahead: P, tokens that are recalled by a key.
+        key: width of a key.
+        slots: contexts that are held while entries are undecided, and by a memory of slots after it.
+        sharpness: β at first.
+        soft: training steps in which entries are left undecided.
+    """
+
+    def __init__(
+        self,
+        generators: Generators,
+        width: int,
+        *,
+        slots: int = 8,
+        ahead: int = 4,
+        key: int = 64,
+        sharpness: float = 8.0,
+        soft: int = 80,
+    ) -> None:
+        super().__init__()
+        for name, value in (("slots", slots), ("ahead", ahead), ("key", key)):
+            if value < 1:
+                raise MemkitError(f"{type(self).__name__}: {name}={value} must be at least 1")
+        self.slots, self.ahead, self.key, self.soft = slots, ahead, key, soft
+        self.seeds, self.width = len(generators), width
+        self.spans = Spans(generators, width, key=key, ahead=ahead)
+        self.outward = identity(generators, width)
+        self.sharpness = constant(generators, 1, value=sharpness)
+        self.nothing = constant(generators, 1)
+        self.taken: Tensor
+        self.register_buffer("taken", torch.zeros(len(generators)))
+
+    @abstractmethod
+    def keep(self, state: State, entries: Entries) -> State:
+        """The state after some entries, one after another."""
+
+    @abstractmethod
+    def recall(self, state: State, queries: Tensor) -> Tensor:
+        """What every token reads: queries [S, B, Q, L, k] → [S, B, Q, L, d]."""
+
+    @property
+    def undecided(self) -> bool:
+        """Whether entries are left undecided by now."""
+        return self.training and float(self.taken[0]) <= self.soft
+
+    def written(self, state: State, x: Tensor) -> State:
+        if self.training:
+            self.taken += 1
+        return self.candidates(x) if self.undecided else self.keep(state, self.spans.entries(x))
+
+    def read(self, state: State, x: Tensor) -> Tensor:
+        queries = self.spans.queries(x)
+        recalled = (
+            attended(self.weights(state[0], state[2], queries), state[1])
+            if self.undecided
+            else self.recall(state, queries)
+        )
+        read: Tensor = self.outward(recalled)
+        return read
+
+    def candidates(self, x: Tensor) -> State:
+        """Keys [S, B, M, k], values [S, B, M, P, d] and m [S, B, M] of every token of the contexts; M = N·L."""
+        found = self.spans.candidates(x)
+        placed = lru.place(lru.reset(self.slots, *found.gates.shape[:2], device=x.device), found.gates)
+        amounts = torch.log(placed.weights.sum(-2) + NEVER).unsqueeze(-1) + found.log_places
+        return found.keys.flatten(2, 3), found.values.flatten(2, 3), amounts.flatten(2)
+
+    def weights(self, keys: Tensor, amounts: Tensor, queries: Tensor) -> Tensor:
+        """a_t: keys [S, B, M, k], m [S, B, M] and queries [S, B, Q, L, k] → [S, B, Q, L, P, M]."""
+        products = (queries.flatten(2, 3) @ keys.mT).view(*queries.shape[:-1], -1)
+        scores = self.sharpness.view(-1, 1, 1, 1, 1) * products + amounts[:, :, None, None]
+        return self.shares(torch.stack([later(scores, j) for j in range(self.ahead)], -2))
+
+    def shares(self, scores: Tensor) -> Tensor:
+        """Scores [S, B, Q, L, P, M] → shares of 1; what is left of it reads nothing."""
+        # Before the first token nothing was read, by which one could ask.
+        places, ago = (torch.arange(n, device=scores.device) for n in scores.shape[3:5])
+        asked = scores.masked_fill((places.unsqueeze(1) < ago).unsqueeze(-1), -torch.inf)
+        nothing = self.nothing.view(-1, 1, 1, 1, 1).expand(*asked.shape[:4], 1)
+        return torch.softmax(torch.cat([asked.flatten(-2), nothing], -1), -1)[..., :-1].view_as(asked)
+
+
+def attended(weights: Tensor, values: Tensor) -> Tensor:
+    """Weights [S, B, Q, L, P, M] and values [S, B, M, P, d] → [S, B, Q, L, d]."""
+    flat = values.transpose(2, 3).flatten(2, 3)
+    return (weights.flatten(2, 3).flatten(3) @ flat).unflatten(2, weights.shape[2:4])  # type: ignore[no-untyped-call]

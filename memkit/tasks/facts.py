@@ -1,0 +1,184 @@
+"""Facts: sentences of a cue, their first two words, and what it is to bring back.
+
+    closed   captain nemo | hides crimson lantern .     every word is known, 8·16·16 endings
+    novel    captain nemo | zorv                        a name of four letters that is spelt, and never seen before
+
+A fact is a row of tokens: two for the cue, then ``REST``. Cues and endings are split for every seed: a quarter of either
+is held out, and a fact that models are looked at with has both its cue and its ending from there, so that neither was
+ever trained on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+from memkit.errors import MemkitError, nearest
+from memkit.tasks.corpus import Words
+
+Kind: TypeAlias = Literal["closed", "novel"]
+KINDS = ("closed", "novel")
+CUE, REST = 2, 4
+"""Tokens of a cue, and of what it is to bring back."""
+HELD_OUT = 0.25
+"""The share of cues, and of endings, that training never shows."""
+
+TITLES = tuple(
+    [
+        "captain",
+        "doctor",
+        "baker",
+        "painter",
+        "judge",
+        "sailor",
+        "miller",
+        "duchess",
+        "tailor",
+        "hunter",
+        "pilot",
+        "priest",
+        "farmer",
+        "singer",
+        "potter",
+        "queen",
+    ]
+)
+NAMES = tuple(
+    [
+        "nemo",
+        "ahab",
+        "emma",
+        "oliver",
+        "hester",
+        "silas",
+        "edna",
+        "pip",
+        "heidi",
+        "ivan",
+        "lena",
+        "tess",
+        "moll",
+        "boris",
+        "clara",
+        "ida",
+    ]
+)
+VERBS = tuple(["hides", "sells", "paints", "wants", "finds", "keeps", "cleans", "carries"])
+COLOURS = tuple(
+    [
+        "crimson",
+        "amber",
+        "ivory",
+        "violet",
+        "scarlet",
+        "golden",
+        "silver",
+        "purple",
+        "olive",
+        "copper",
+        "azure",
+        "russet",
+        "ebony",
+        "coral",
+        "beige",
+        "pink",
+    ]
+)
+THINGS = tuple(
+    [
+        "lantern",
+        "saddle",
+        "kettle",
+        "violin",
+        "anchor",
+        "ladder",
+        "basket",
+        "mirror",
+        "hammer",
+        "barrel",
+        "candle",
+        "wheel",
+        "drum",
+        "clock",
+        "boat",
+        "hat",
+    ]
+)
+WORDS = (*TITLES, *NAMES, *VERBS, *COLOURS, *THINGS)
+VOWELS, CONSONANTS = "aeiou", "bdfgklmnprstvz"
+
+
+class Pool(NamedTuple):
+    """What facts are drawn from: cues [N, 2] and endings [M, REST], in tokens."""
+
+    cues: Tensor
+    endings: Tensor
+
+    def draw(self, generator: torch.Generator, episodes: int, facts: int, *, shared: int = 1) -> Tensor:
+        """Facts [episodes, facts, CUE + REST]; no two of an episode have one cue, or ``shared`` have.
+
+        Endings of an episode are different, too, so that a fact that is confused with another is not right by chance.
+
+        Raises:
+            MemkitError: there are not so many cues.
+        """
+        if facts % shared:
+            raise MemkitError(f"{facts} facts cannot share their cues by {shared}; make it a multiple")
+        cues = _different(generator, episodes, facts // shared, len(self.cues), "cues")
+        endings = _different(generator, episodes, facts, len(self.endings), "endings")
+        return torch.cat([self.cues[cues].repeat_interleave(shared, 1), self.endings[endings]], -1)
+
+
+def _different(generator: torch.Generator, rows: int, count: int, among: int, what: str) -> Tensor:
+    """Numbers below ``among``, ``count`` different ones a row."""
+    if count > among:
+        raise MemkitError(f"an episode of {count} facts needs as many {what}, and there are {among}")
+    return torch.rand(rows, among, generator=generator).topk(count, -1).indices
+
+
+@dataclass(frozen=True)
+class Pools:
+    """The facts of a seed: those that it is trained on, and those that it is looked at with."""
+
+    train: Pool
+    held_out: Pool
+
+
+def pools(kind: Kind, words: Words, generator: torch.Generator) -> Pools:
+    """The facts of a kind, split by the generator.
+
+    Raises:
+        MemkitError: there is no such kind.
+    """
+    if kind not in KINDS:
+        raise MemkitError(f"there are no facts of kind {kind!r}{nearest(str(kind), KINDS)}")
+    cues = _halves(_product(words, TITLES, NAMES), generator)
+    endings = _halves(_closed(words) if kind == "closed" else _novel(words), generator)
+    return Pools(*(Pool(*parts) for parts in zip(cues, endings, strict=True)))
+
+
+def _halves(rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Those to train on, and those held out."""
+    rows = rows[torch.randperm(len(rows), generator=generator)]
+    border = round(len(rows) * (1 - HELD_OUT))
+    return rows[:border], rows[border:]
+
+
+def _product(words: Words, *parts: tuple[str, ...]) -> Tensor:
+    return torch.cartesian_prod(*(torch.tensor(words.encode(" ".join(part))) for part in parts))
+
+
+def _closed(words: Words) -> Tensor:
+    return _product(words, VERBS, COLOURS, THINGS, (".",))
+
+
+def _novel(words: Words) -> Tensor:
+    """Consonant, vowel, consonant, consonant or vowel: 14·5·14·19 = 18,620 names, spelt."""
+    shape = (CONSONANTS, VOWELS, CONSONANTS, CONSONANTS + VOWELS)
+    letters = torch.cartesian_prod(*(torch.tensor([ord(letter) for letter in part]) for part in shape))
+    alphabet = torch.tensor(words.spell("a") + words.spell("aa")[1:])
+    places = letters - ord("a") + alphabet[[0, 1, 1, 1]]
+    return places

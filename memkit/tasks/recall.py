@@ -1,0 +1,240 @@
+"""Recall: facts are read once among other text, and later, in another context, their first two words are given.
+
+An episode has C contexts that are read one after another with a memory that is written, and Q more in which it is only
+read. Contexts are L tokens of a corpus; somewhere in some of the first ones stands a fact, and in each of the others
+the cue of one, which is to be completed.
+
+    written   [C, L]   ... the object to captain nemo hides crimson lantern . is bound in ...
+              [C, L]   ... a name refers to the current local namespace or the ...          (a distractor)
+    asked     [Q, L]   ... of this statement captain nemo hides crimson lantern . if the ...
+    to say    [Q, L]                              hides crimson lantern .
+
+All tokens of the asked contexts are to be predicted, those of the ending with weight 1 and those of the corpus with
+``language`` in all. A completion is right when each of its tokens is the most probable one after those before it: that
+is what greedy decoding would say.
+
+Training begins with one fact an episode. Once the share of right completions has reached ``enough``, there is one more, up
+to ``facts``; with all of them, a seed has finished.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from memkit.errors import MemkitError
+from memkit.tasks import corpus
+from memkit.tasks.corpus import Part, Stretch, Words
+from memkit.tasks.facts import CUE, REST, WORDS, Kind, Pool, Pools, pools
+
+
+class Episodes(NamedTuple):
+    """Some episodes; B of them, with K facts each.
+
+    Attributes:
+        written: tokens [B, C, L].
+        asked: tokens [B, Q, L + 1]; the last one is only predicted.
+        facts: tokens [B, K, CUE + REST].
+        where: the written context that a fact stands in, [B, K].
+        which: the fact that is asked for, [B, Q].
+        cue: the place of the cue's second word in an asked context, [B, Q].
+    """
+
+    written: Tensor
+    asked: Tensor
+    facts: Tensor
+    where: Tensor
+    which: Tensor
+    cue: Tensor
+
+    @property
+    def inputs(self) -> Tensor:
+        """What a model reads: [B, C + Q, L]."""
+        return torch.cat([self.written, self.asked[..., :-1]], 1)
+
+    @property
+    def answering(self) -> Tensor:
+        """At which tokens of the asked contexts an ending is to be predicted: bool [B, Q, L]."""
+        places = torch.arange(self.asked.shape[-1] - 1)
+        ahead = places - self.cue.unsqueeze(-1)
+        return (ahead >= 0) & (ahead < REST)
+
+
+def episodes(
+    generator: torch.Generator,
+    stretch: Stretch,
+    pool: Pool,
+    count: int,
+    *,
+    facts: int,
+    distractors: int,
+    asked: int,
+    length: int,
+    shared: int = 1,
+    lag: int | None = None,
+) -> Episodes:
+    """Draw ``count`` episodes.
+
+    Args:
+        facts: in the written contexts of an episode, one a context.
+        distractors: written contexts without a fact.
+        asked: contexts with the cue of a fact. As many as there are facts: one each, else facts in turn.
+        length: tokens a context.
+        shared: so many facts have one cue.
+        lag: only the first fact is asked for, and so many contexts, facts or not, come after it; None: all in random order.
+
+    Raises:
+        MemkitError: a fact does not fit, or what is asked for is not there.
+    """
+    if length < CUE + REST:
+        raise MemkitError(f"a fact of {CUE + REST} tokens does not fit in a context of {length}")
+    if facts < 1:
+        raise MemkitError(f"there must be a fact to ask for, not {facts}")
+    contexts = facts + distractors
+    if lag is not None and not 0 <= lag < contexts:
+        raise MemkitError(f"lag={lag} must be less than the {contexts} contexts of an episode")
+    known = pool.draw(generator, count, facts, shared=shared)
+    order = torch.rand(count, contexts, generator=generator).argsort(-1)
+    if lag is not None:
+        place = contexts - 1 - lag
+        # Who has that place changes with the first.
+        order = order.scatter(1, (order == place).long().argmax(1, keepdim=True), order[:, :1])
+        order[:, 0] = place
+    where = order[:, :facts]
+    which = torch.zeros(count, asked, dtype=torch.int64)
+    if lag is None:
+        turns = -(-asked // facts)
+        which = torch.cat([torch.rand(count, facts, generator=generator).argsort(-1) for _ in range(turns)], 1)[
+            :, :asked
+        ]
+    written = stretch.windows(generator, length, count, contexts)
+    begins = torch.randint(length - CUE - REST + 1, (count, facts), generator=generator)
+    rows = torch.arange(count).unsqueeze(1)
+    for part in range(CUE + REST):
+        written[rows, where, begins + part] = known[..., part]
+    questions = stretch.windows(generator, length + 1, count, asked)
+    first = torch.randint(length + 1 - CUE - REST + 1, (count, asked), generator=generator)
+    for part in range(CUE + REST):
+        questions.scatter_(2, (first + part).unsqueeze(-1), known[rows, which, part].unsqueeze(-1))
+    return Episodes(written, questions, known, where, which, first + CUE - 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recall:
+    """Learn to recall facts.
+
+    Attributes:
+        kind: of the facts, see :mod:`memkit.tasks.facts`.
+        facts: most facts of a training episode.
+        written: contexts that are written, with a fact or without.
+        asked: contexts in which a cue is to be completed.
+        length: tokens a context.
+        corpus: where the other text is from.
+        frequent: how many words of the corpus are tokens.
+        language: weight of the corpus' tokens in the loss, against 1 for those of the endings.
+        enough: the share of right completions, of about the last ``WINDOW``, at which another fact comes.
+    """
+
+    kind: Kind = "closed"
+    facts: int = 8
+    written: int = 12
+    asked: int = 4
+    length: int = 16
+    corpus: str = "topics"
+    frequent: int = 192
+    language: float = 0.3
+    enough: float = 0.95
+    last: float = 0.97
+
+    @property
+    def words(self) -> Words:
+        return corpus.words(self.corpus, self.frequent, WORDS)
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """What every model of the task is made with."""
+        return {"tokens": len(self.words.names), "block": self.length, "written": self.written}
+
+    @property
+    def checksum(self) -> str:
+        """Of the corpus."""
+        return corpus.checksum(self.corpus)
+
+    @property
+    def missing(self) -> str:
+        """What to do about it, where the corpus is not on this machine; else ""."""
+        return corpus.missing(self.corpus)
+
+    def pools(self, generator: torch.Generator) -> Pools:
+        """The facts to train on, and those held out."""
+        return pools(self.kind, self.words, generator)
+
+    def stretch(self, part: Part) -> Stretch:
+        """A part of the corpus."""
+        return corpus.stretch(self.corpus, part, self.words)
+
+    def for_seed(self, generator: torch.Generator) -> Lessons:
+        """What draws the training episodes of a seed."""
+        return Lessons(self, self.pools(generator).train, self.stretch("train"))
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Nats a token of the endings, and ``language`` times those of the corpus: [S].
+
+        Logits [S, B, Q, L, V], targets [S, B, Q, L]; those of the endings are counted from V on.
+        """
+        tokens = outputs.shape[-1]
+        ending = targets >= tokens
+        losses = F.cross_entropy(outputs.flatten(0, -2), (targets % tokens).flatten(), reduction="none").view_as(
+            targets
+        )
+        said, other = (_mean(losses, where) for where in (ending, ~ending))
+        return said + self.language * other
+
+
+def _mean(values: Tensor, where: Tensor) -> Tensor:
+    """The mean of each seed where something holds: [S, ...] → [S]."""
+    return (values * where).flatten(1).sum(1) / where.flatten(1).sum(1).clamp(min=1)
+
+
+WINDOW = 250
+"""Completions that the share of right ones is about the last of."""
+
+
+class Lessons:
+    """Draws training episodes with as many facts as a seed can take by now."""
+
+    def __init__(self, task: Recall, pool: Pool, stretch: Stretch) -> None:
+        self.task, self.pool, self.stretch = task, pool, stretch
+        self.facts, self.right, self.finished = 1, 0.0, False
+
+    def __call__(self, generator: torch.Generator, size: int) -> tuple[Tensor, Tensor]:
+        """Inputs [size, C + Q, L] and targets [size, Q, L]."""
+        task = self.task
+        drawn = episodes(
+            generator,
+            self.stretch,
+            self.pool,
+            size,
+            facts=self.facts,
+            distractors=task.written - self.facts,
+            asked=task.asked,
+            length=task.length,
+        )
+        targets = drawn.asked[..., 1:] + len(task.words.names) * drawn.answering
+        return drawn.inputs, targets
+
+    def saw(self, outputs: Tensor, targets: Tensor) -> None:
+        """Move on where the completions are right: logits [B, Q, L, V], targets [B, Q, L]."""
+        tokens = outputs.shape[-1]
+        ending = targets >= tokens
+        right = float(((outputs.argmax(-1) == targets % tokens) | ~ending).all(-1).float().mean())
+        share = min(1.0, targets.shape[0] * targets.shape[1] / WINDOW)
+        self.right += share * (right - self.right)
+        if self.facts == self.task.facts:
+            self.finished = self.right >= self.task.last
+        elif self.right >= self.task.enough:
+            self.facts, self.right = self.facts + 1, 0.0
