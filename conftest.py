@@ -7,5 +7,6 @@ pytest_plugins = [
     "fixtures.binding_management",
     "fixtures.binding_regimes",
     "fixtures.intervention",
+    "fixtures.recall",
     "fixtures.tasks",
 ]

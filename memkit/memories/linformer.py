@@ -8,11 +8,12 @@
              M[k] ← norm(M[k] + lr / (1 + |u[k]|) · u[k])                  |u[k]| is 1, so this is lr / 2
     read     c_t[k] = cos(x_t, M[k]), of which a linear map is added to x_t
 
-Source: the module as published, June 2024, with K = 8, lr = 0.01, norm = "l2", temperature = 1. It also had settings lr and
-norm, which were set and never read; here they are. With norm = "layer" a slot is brought to mean 0 and variance 1, hence to the
-length √d, beside which lr is small. State size: K·d numbers.
+Source: the module as published, June 2024, with K = 8, lr = 0.01, norm = "l2", temperature = 1. It also had settings lr
+and norm, which were set and never read; here they are. With norm = "layer" a slot is brought to mean 0 and variance 1,
+hence to the length √d, beside which lr is small. State size: K·d numbers.
 
-Divided by √d, cosines differ by hardly anything, so p is nearly uniform: all slots move by nearly one vector, and become alike.
+Divided by √d, cosines differ by hardly anything, so p is nearly uniform: all slots move by nearly one vector, and
+become alike.
 """
 
 from __future__ import annotations

@@ -7,13 +7,13 @@
     age      a[k] ← a[k] + 1 for all k, then a[k*] ← (1 − g)·a[k*]
     content  c[k*] ← (1 − g)·c[k*] + g·c_new
 
-A gate of 0 leaves the slot the oldest, so that the next content goes there; what is not written costs nothing. With gates
-of 1 a slot is written again after K writes. That is the least recently used slot where a use is a write; reading does not make
-a slot younger, since a memory is read here when it is written no more.
+A gate of 0 leaves the slot the oldest, so that the next content goes there; what is not written costs nothing. With
+gates of 1 a slot is written again after K writes. That is the least recently used slot where a use is a write; reading
+does not make a slot younger, since a memory is read here when it is written no more.
 
-Several writes in closed form: the content of slot k after N of them is kept[k]·c_0[k] + Σ_n w[k, n]·c_n, so that contents,
-which are large, are moved once. Santoro et al. 2016, Meta-learning with memory-augmented neural networks, section 3.2,
-have soft weights in place of argmax. State size: K ages and K contents.
+Several writes in closed form: the content of slot k after N of them is kept[k]·c_0[k] + Σ_n w[k, n]·c_n, so that
+contents, which are large, are moved once. Santoro et al. 2016, Meta-learning with memory-augmented neural networks,
+section 3.2, have soft weights in place of argmax. State size: K ages and K contents.
 """
 
 from __future__ import annotations

@@ -5,11 +5,11 @@
     x_0 = E[token] + position                       tokens [S, B, N, L] → [S, B, N, L, d]; each context begins anew
     x ← x + Attention(LayerNorm(x))                 causal, within a context
     x ← x + W₂ GELU(W₁ LayerNorm(x))
-    M ← write(M, x), x ← x + read(M, x)             after the blocks that are named: memkit/models/gpt_memory.py
+    M ← write(M, x), x ← x + read(M, x)             after the blocks that are named: memkit/models/gpt_memory
     logits = E LayerNorm(x_last)                    → [S, B, N, L, V]
 
-What passes from one context to another passes through a memory. The network is GPT-2's (Radford et al. 2019) with its initial
-values: normal with deviation ``initial``, 0.02 there, less by √(2·layers) for what is added to x.
+What passes from one context to another passes through a memory. The network is GPT-2's (Radford et al. 2019) with its
+initial values: normal with deviation ``initial``, 0.02 there, less by √(2·layers) for what is added to x.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Block(nn.Module):
         return x + change
 
     def attended(self, inward: Tensor) -> Tensor:
-        """Queries, keys and values [S, ..., L, 3d] → what every token sees of itself and those before, [S, ..., L, d]."""
+        """Queries, keys, values [S, ..., L, 3d] → what every token sees of itself and those before, [S, ..., L, d]."""
         *outer, length, _ = inward.shape
         # [·, H, L, d/H]
         query, key, value = (
@@ -148,19 +148,26 @@ class GPT(nn.Module):
     def remember(self, tokens: Tensor, states: States | None = None) -> States:
         """What the memories hold after the contexts [S, B, N, L], one after another."""
         states = self.empty(tokens) if states is None else states
+        if not any(self.memory_of[at] in states for at in self.updated) or not tokens.shape[2]:
+            return states
         if len(self.memory_of) == 1:
             # What comes after the one memory is not written, so all contexts go up to it at once.
-            ((at, name),) = self.memory_of.items()
-            x = self.embed(tokens)
-            for block in self.blocks[:at]:
-                x = block(x)
-            return {name: self.layer(name).written(states[name], x)}
-        for context in tokens.split(1, 2):
+            (name,) = self.memory_of.values()
+            return {name: self.layer(name).written(states[name], self.hidden(tokens))}
+        for context in torch.split(tokens, 1, 2):
             _, states = self.passed(context, states, writing=True)
         return states
 
+    def hidden(self, tokens: Tensor) -> Tensor:
+        """What the one memory of a network sees of contexts [S, B, N, L]: [S, B, N, L, d]."""
+        (at,) = self.memory_of
+        x = self.embed(tokens)
+        for block in self.blocks[:at]:
+            x = block(x)
+        return x
+
     def complete(self, states: States, tokens: Tensor) -> Tensor:
-        """Contexts [S, B, Q, L] that only read the memories → logits [S, B, Q, L, V]; with ``{}`` there is nothing to read."""
+        """Contexts [S, B, Q, L] that only read the memories → logits [S, B, Q, L, V]; with ``{}`` they read nothing."""
         x, _ = self.passed(tokens, states, writing=False)
         return self.predict(x)
 
@@ -168,7 +175,7 @@ class GPT(nn.Module):
         """Contexts [S, B, N, L], each of which reads what those before it left → logits, and what the memories hold."""
         states = self.empty(tokens) if states is None else states
         logits = []
-        for context in tokens.split(1, 2):
+        for context in torch.split(tokens, 1, 2):
             logits.append(self.complete(states, context))
             states = self.remember(context, states)
         return torch.cat(logits, 2), states
@@ -198,4 +205,5 @@ class GPT(nn.Module):
         length = tokens.shape[-1]
         if length > self.block:
             raise MemkitError(f"a context of {length} tokens is longer than the block, which has {self.block}")
-        return self.embedding(tokens) + self.position[:, None, None, :length]
+        embedded: Tensor = self.embedding(tokens)
+        return embedded + self.position[:, None, None, :length]

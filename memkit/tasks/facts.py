@@ -1,11 +1,11 @@
 """Facts: sentences of a cue, their first two words, and what it is to bring back.
 
     closed   captain nemo | hides crimson lantern .     every word is known, 8·16·16 endings
-    novel    captain nemo | zorv                        a name of four letters that is spelt, and never seen before
+    novel    captain nemo | z o r v                     a name of four letters, which is spelt
 
-A fact is a row of tokens: two for the cue, then ``REST``. Cues and endings are split for every seed: a quarter of either
-is held out, and a fact that models are looked at with has both its cue and its ending from there, so that neither was
-ever trained on.
+A fact is a row of tokens: two for the cue, then ``REST``. Cues and endings are split for every seed: a quarter of
+either is held out, and a fact that models are looked at with has both its cue and its ending from there, so that
+neither was ever trained on. (Their words were; and a few names are words that the corpus spells, such as `none`.)
 """
 
 from __future__ import annotations
@@ -23,89 +23,82 @@ Kind: TypeAlias = Literal["closed", "novel"]
 KINDS = ("closed", "novel")
 CUE, REST = 2, 4
 """Tokens of a cue, and of what it is to bring back."""
+FACT = CUE + REST
 HELD_OUT = 0.25
 """The share of cues, and of endings, that training never shows."""
 
-TITLES = tuple(
-    [
-        "captain",
-        "doctor",
-        "baker",
-        "painter",
-        "judge",
-        "sailor",
-        "miller",
-        "duchess",
-        "tailor",
-        "hunter",
-        "pilot",
-        "priest",
-        "farmer",
-        "singer",
-        "potter",
-        "queen",
-    ]
+TITLES = (
+    "captain",
+    "doctor",
+    "baker",
+    "painter",
+    "judge",
+    "sailor",
+    "miller",
+    "duchess",
+    "tailor",
+    "hunter",
+    "pilot",
+    "priest",
+    "farmer",
+    "singer",
+    "potter",
+    "queen",
 )
-NAMES = tuple(
-    [
-        "nemo",
-        "ahab",
-        "emma",
-        "oliver",
-        "hester",
-        "silas",
-        "edna",
-        "pip",
-        "heidi",
-        "ivan",
-        "lena",
-        "tess",
-        "moll",
-        "boris",
-        "clara",
-        "ida",
-    ]
+NAMES = (
+    "nemo",
+    "ahab",
+    "emma",
+    "oliver",
+    "hester",
+    "silas",
+    "edna",
+    "pip",
+    "heidi",
+    "ivan",
+    "lena",
+    "tess",
+    "moll",
+    "boris",
+    "clara",
+    "ida",
 )
-VERBS = tuple(["hides", "sells", "paints", "wants", "finds", "keeps", "cleans", "carries"])
-COLOURS = tuple(
-    [
-        "crimson",
-        "amber",
-        "ivory",
-        "violet",
-        "scarlet",
-        "golden",
-        "silver",
-        "purple",
-        "olive",
-        "copper",
-        "azure",
-        "russet",
-        "ebony",
-        "coral",
-        "beige",
-        "pink",
-    ]
+VERBS = ("hides", "sells", "paints", "wants", "finds", "keeps", "cleans", "carries")
+COLOURS = (
+    "crimson",
+    "amber",
+    "ivory",
+    "violet",
+    "scarlet",
+    "golden",
+    "silver",
+    "purple",
+    "olive",
+    "copper",
+    "azure",
+    "russet",
+    "ebony",
+    "coral",
+    "beige",
+    "pink",
 )
-THINGS = tuple(
-    [
-        "lantern",
-        "saddle",
-        "kettle",
-        "violin",
-        "anchor",
-        "ladder",
-        "basket",
-        "mirror",
-        "hammer",
-        "barrel",
-        "candle",
-        "wheel",
-        "drum",
-        "clock",
-        "boat",
-        "hat",
-    ]
+THINGS = (
+    "lantern",
+    "saddle",
+    "kettle",
+    "violin",
+    "anchor",
+    "ladder",
+    "basket",
+    "mirror",
+    "hammer",
+    "barrel",
+    "candle",
+    "wheel",
+    "drum",
+    "clock",
+    "boat",
+    "hat",
 )
 WORDS = (*TITLES, *NAMES, *VERBS, *COLOURS, *THINGS)
 VOWELS, CONSONANTS = "aeiou", "bdfgklmnprstvz"
@@ -125,7 +118,7 @@ class Pool(NamedTuple):
         Raises:
             MemkitError: there are not so many cues.
         """
-        if facts % shared:
+        if shared < 1 or facts % shared:
             raise MemkitError(f"{facts} facts cannot share their cues by {shared}; make it a multiple")
         cues = _different(generator, episodes, facts // shared, len(self.cues), "cues")
         endings = _different(generator, episodes, facts, len(self.endings), "endings")
@@ -151,7 +144,7 @@ def pools(kind: Kind, words: Words, generator: torch.Generator) -> Pools:
     """The facts of a kind, split by the generator.
 
     Raises:
-        MemkitError: there is no such kind.
+        MemkitError: there is no such kind, or a word of the facts is not a token.
     """
     if kind not in KINDS:
         raise MemkitError(f"there are no facts of kind {kind!r}{nearest(str(kind), KINDS)}")
@@ -168,7 +161,10 @@ def _halves(rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
 
 
 def _product(words: Words, *parts: tuple[str, ...]) -> Tensor:
-    return torch.cartesian_prod(*(torch.tensor(words.encode(" ".join(part))) for part in parts))
+    tokens = [words.encode(" ".join(part)) for part in parts]
+    if [len(row) for row in tokens] != [len(part) for part in parts]:
+        raise MemkitError("facts need tokens for their words: give WORDS to the tokens of the corpus as known words")
+    return torch.cartesian_prod(*(torch.tensor(row) for row in tokens))
 
 
 def _closed(words: Words) -> Tensor:

@@ -13,8 +13,8 @@ All tokens of the asked contexts are to be predicted, those of the ending with w
 ``language`` in all. A completion is right when each of its tokens is the most probable one after those before it: that
 is what greedy decoding would say.
 
-Training begins with one fact an episode. Once the share of right completions has reached ``enough``, there is one more, up
-to ``facts``; with all of them, a seed has finished.
+Training begins with one fact an episode. Once the share of right completions has reached ``enough``, there is one
+more, up to ``facts``; with all of them, a seed has finished once it has reached ``last``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from torch.nn import functional as F
 from memkit.errors import MemkitError
 from memkit.tasks import corpus
 from memkit.tasks.corpus import Part, Stretch, Words
-from memkit.tasks.facts import CUE, REST, WORDS, Kind, Pool, Pools, pools
+from memkit.tasks.facts import CUE, FACT, REST, WORDS, Kind, Pool, Pools, pools
 
 
 class Episodes(NamedTuple):
@@ -37,19 +37,29 @@ class Episodes(NamedTuple):
 
     Attributes:
         written: tokens [B, C, L].
+        filler: the same contexts without the facts.
         asked: tokens [B, Q, L + 1]; the last one is only predicted.
-        facts: tokens [B, K, CUE + REST].
+        facts: tokens [B, K, FACT].
         where: the written context that a fact stands in, [B, K].
         which: the fact that is asked for, [B, Q].
         cue: the place of the cue's second word in an asked context, [B, Q].
+        before: where the fact that is asked for has room before its cue, [B, Q].
     """
 
     written: Tensor
+    filler: Tensor
     asked: Tensor
     facts: Tensor
     where: Tensor
     which: Tensor
     cue: Tensor
+    before: Tensor
+
+    @property
+    def in_context(self) -> Tensor:
+        """The asked contexts with the fact that is asked for in them, before its cue: [B, Q, L + 1]."""
+        rows = torch.arange(len(self.facts)).unsqueeze(1)
+        return _put(self.asked, self.facts[rows, self.which], self.before)
 
     @property
     def inputs(self) -> Tensor:
@@ -74,6 +84,7 @@ def episodes(
     distractors: int,
     asked: int,
     length: int,
+    unwritten: int = 0,
     shared: int = 1,
     lag: int | None = None,
 ) -> Episodes:
@@ -84,20 +95,26 @@ def episodes(
         distractors: written contexts without a fact.
         asked: contexts with the cue of a fact. As many as there are facts: one each, else facts in turn.
         length: tokens a context.
+        unwritten: contexts more that are asked, after the others. Their facts are written nowhere but stand in them.
         shared: so many facts have one cue.
-        lag: only the first fact is asked for, and so many contexts, facts or not, come after it; None: all in random order.
+        lag: only the first fact is asked for, and so many contexts, facts or not, come after it; None: in random order.
 
     Raises:
         MemkitError: a fact does not fit, or what is asked for is not there.
     """
-    if length < CUE + REST:
-        raise MemkitError(f"a fact of {CUE + REST} tokens does not fit in a context of {length}")
+    if length < 2 * FACT:
+        raise MemkitError(
+            f"a context of {length} tokens is too short: a fact of {FACT} and its cue with what is to be completed, as "
+            f"many, must fit in {2 * FACT}"
+        )
     if facts < 1:
         raise MemkitError(f"there must be a fact to ask for, not {facts}")
     contexts = facts + distractors
+    if distractors < 0:
+        raise MemkitError(f"{facts} facts need as many written contexts, and there are {contexts}")
     if lag is not None and not 0 <= lag < contexts:
         raise MemkitError(f"lag={lag} must be less than the {contexts} contexts of an episode")
-    known = pool.draw(generator, count, facts, shared=shared)
+    known = pool.draw(generator, count, facts + unwritten, shared=shared)
     order = torch.rand(count, contexts, generator=generator).argsort(-1)
     if lag is not None:
         place = contexts - 1 - lag
@@ -107,20 +124,29 @@ def episodes(
     where = order[:, :facts]
     which = torch.zeros(count, asked, dtype=torch.int64)
     if lag is None:
-        turns = -(-asked // facts)
-        which = torch.cat([torch.rand(count, facts, generator=generator).argsort(-1) for _ in range(turns)], 1)[
-            :, :asked
-        ]
-    written = stretch.windows(generator, length, count, contexts)
-    begins = torch.randint(length - CUE - REST + 1, (count, facts), generator=generator)
+        turns = [torch.rand(count, facts, generator=generator).argsort(-1) for _ in range(-(-asked // facts))]
+        which = torch.cat([*turns, which], 1)[:, :asked]
+    which = torch.cat([which, torch.arange(facts, facts + unwritten).expand(count, -1)], 1)
+    filler = stretch.windows(generator, length, count, contexts)
     rows = torch.arange(count).unsqueeze(1)
-    for part in range(CUE + REST):
-        written[rows, where, begins + part] = known[..., part]
-    questions = stretch.windows(generator, length + 1, count, asked)
-    first = torch.randint(length + 1 - CUE - REST + 1, (count, asked), generator=generator)
-    for part in range(CUE + REST):
-        questions.scatter_(2, (first + part).unsqueeze(-1), known[rows, which, part].unsqueeze(-1))
-    return Episodes(written, questions, known, where, which, first + CUE - 1)
+    written = filler.clone()
+    begins = torch.randint(length - FACT + 1, (count, facts), generator=generator)
+    for part in range(FACT):
+        written[rows, where, begins + part] = known[:, :facts, part]
+    questions = stretch.windows(generator, length + 1, count, asked + unwritten)
+    # Before a cue there is room for its fact, where that is to stand in the same context.
+    cues = torch.randint(FACT, length + 1 - FACT + 1, which.shape, generator=generator)
+    heads = (torch.rand(which.shape, generator=generator) * (cues - FACT + 1)).long()
+    facts_asked = known[rows, which]
+    found = Episodes(written, filler, _put(questions, facts_asked, cues), known, where, which, cues + CUE - 1, heads)
+    alone = torch.arange(asked + unwritten) >= asked
+    return found._replace(asked=torch.where(alone.unsqueeze(-1), found.in_context, found.asked))
+
+
+def _put(contexts: Tensor, facts: Tensor, begins: Tensor) -> Tensor:
+    """Contexts [B, Q, L] in which facts [B, Q, FACT] stand from ``begins`` [B, Q] on."""
+    places = begins.unsqueeze(-1) + torch.arange(facts.shape[-1])
+    return contexts.scatter(-1, places, facts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,24 +157,39 @@ class Recall:
         kind: of the facts, see :mod:`memkit.tasks.facts`.
         facts: most facts of a training episode.
         written: contexts that are written, with a fact or without.
-        asked: contexts in which a cue is to be completed.
+        asked: contexts in which the cue of a written fact is to be completed.
+        unwritten: contexts more in which a fact stands before its cue, so that it can be completed without a memory.
         length: tokens a context.
         corpus: where the other text is from.
         frequent: how many words of the corpus are tokens.
         language: weight of the corpus' tokens in the loss, against 1 for those of the endings.
-        enough: the share of right completions, of about the last ``WINDOW``, at which another fact comes.
+        enough: the share of right completions, of about the last ``WINDOW``, at which there is one fact more.
+        last: that at which a seed has finished, with all facts.
+        least: steps before which none has.
     """
 
     kind: Kind = "closed"
     facts: int = 8
     written: int = 12
     asked: int = 4
+    unwritten: int = 0
     length: int = 16
     corpus: str = "topics"
     frequent: int = 192
     language: float = 0.3
     enough: float = 0.95
     last: float = 0.97
+    least: int = 100
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.facts <= self.written:
+            raise MemkitError(f"Recall: facts={self.facts} must be from 1 to written={self.written}")
+        if self.asked < 0 or self.unwritten < 0 or not self.asked + self.unwritten:
+            raise MemkitError(
+                f"Recall: asked={self.asked} and unwritten={self.unwritten} must be 0 or more, and not both 0"
+            )
+        if self.length < 2 * FACT:
+            raise MemkitError(f"Recall: length={self.length} must be at least {2 * FACT}, two facts long")
 
     @property
     def words(self) -> Words:
@@ -209,7 +250,7 @@ class Lessons:
 
     def __init__(self, task: Recall, pool: Pool, stretch: Stretch) -> None:
         self.task, self.pool, self.stretch = task, pool, stretch
-        self.facts, self.right, self.finished = 1, 0.0, False
+        self.facts, self.right, self.steps, self.finished = 1, 0.0, 0, False
 
     def __call__(self, generator: torch.Generator, size: int) -> tuple[Tensor, Tensor]:
         """Inputs [size, C + Q, L] and targets [size, Q, L]."""
@@ -222,6 +263,7 @@ class Lessons:
             facts=self.facts,
             distractors=task.written - self.facts,
             asked=task.asked,
+            unwritten=task.unwritten,
             length=task.length,
         )
         targets = drawn.asked[..., 1:] + len(task.words.names) * drawn.answering
@@ -229,12 +271,13 @@ class Lessons:
 
     def saw(self, outputs: Tensor, targets: Tensor) -> None:
         """Move on where the completions are right: logits [B, Q, L, V], targets [B, Q, L]."""
+        self.steps += 1
         tokens = outputs.shape[-1]
         ending = targets >= tokens
-        right = float(((outputs.argmax(-1) == targets % tokens) | ~ending).all(-1).float().mean())
-        share = min(1.0, targets.shape[0] * targets.shape[1] / WINDOW)
-        self.right += share * (right - self.right)
+        right = ((outputs.argmax(-1) == targets % tokens) | ~ending).all(-1)[:, : self.task.asked or None]
+        share = min(1.0, right.numel() / WINDOW)
+        self.right += share * (float(right.float().mean()) - self.right)
         if self.facts == self.task.facts:
-            self.finished = self.right >= self.task.last
+            self.finished = self.right >= self.task.last and self.steps >= self.task.least
         elif self.right >= self.task.enough:
             self.facts, self.right = self.facts + 1, 0.0

@@ -62,4 +62,5 @@ class DocumentedMemory(MemoryLayer):
     def read(self, state: State, x: Tensor) -> Tensor:
         slots, _ = state
         scores = self.query(x).flatten(2, 3) @ self.project(slots).mT / x.shape[-1] ** 0.5
-        return (torch.softmax(scores, -1) @ self.value(slots)).view_as(x)
+        read: Tensor = torch.softmax(scores, -1) @ self.value(slots)
+        return read.view_as(x)

@@ -33,6 +33,10 @@ class MemoryLayer(nn.Module, ABC):
     def read(self, state: State, x: Tensor) -> Tensor:
         """What contexts with hidden states [S, B, Q, L, d] read, each for itself: to be added to x."""
 
+    def slots_of(self, state: State) -> int:
+        """How many slots a state has: of most memories, its first tensor is [S, B, K, ...]."""
+        return state[0].shape[2]
+
     def permuted(self, state: State, order: Tensor) -> State:
         """The state with its values in another order [K], its keys as they were.
 

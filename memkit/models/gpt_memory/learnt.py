@@ -1,10 +1,12 @@
 """Slots whose writing and reading are learnt as attention, with no structure given: recurrent-memory style.
 
-    write    z = [M, x];  M ← M + g ∘ Attention(LayerNorm(M) → LayerNorm(z))     slots look at slots and tokens
-    read     read_t = Attention(LayerNorm(x_t) → M)                              tokens look at slots
+    h = LayerNorm(M), y = LayerNorm'(x)                     slots [K, d], and hidden states of a context [L, d]
+    write    s = Attention(h → [h, y])                      slots look at slots and tokens
+             g = sigmoid(W_g [h, s]),  M ← (1 − g) ∘ M + g ∘ s
+    read     read_t = Attention'(y_t → h)                   tokens look at slots
 
-Attention has ``heads`` heads; g = sigmoid of a linear map of what the slot saw and held. After Bulatov, Kuratov & Burtsev 2022,
-Recurrent memory transformer, where slots are tokens of the network itself. State size: K·d.
+Attention has ``heads`` heads. After Bulatov, Kuratov & Burtsev 2022, Recurrent memory transformer, where slots are
+tokens of the network itself. State size: K·d.
 """
 
 from __future__ import annotations

@@ -4,18 +4,20 @@
     a_t ∝ exp(β·q_{t−j}·k + m),  and exp(β₀) for reading nothing               over what was written and j = 0 … P−1
     read_t = W Σ a_t[·, j]·v[j]
 
-A token asks of all that was written whether its key is what was read j tokens ago: if so, value j is what comes next. So a
-cue is recognised wherever it stands, and nothing has to count.
+A token asks of all that was written whether its key is what was read j tokens ago: if so, value j is what comes next.
+So a cue is recognised wherever it stands, and nothing has to count.
 
-To find where a fact begins, and by which key it is asked for, is hard to learn at once: each is of use only with the other,
-and from random initial values it takes hundreds of steps in which nothing is recalled. In the first ``soft`` steps of
-training an entry is therefore left undecided. Every token of a context is asked, and counts by its probability: m is
-log p_t' + log of how much of the context was written. What is asked for is found at once, and p learns from it where.
+To find where a fact begins, and by which key it is asked for, is hard to learn at once: each is of use only with the
+other, and from random initial values it takes hundreds of steps in which nothing is recalled. In the first ``soft``
+steps of training an entry is therefore left undecided. Every token of a context is asked, and counts by its
+probability: m is log p_t' + log of how much of the context was written. What is asked for is found at once, and p
+learns from it where.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,6 +32,24 @@ NEVER = 1e-6
 """Added to how much was written, so that its logarithm is finite."""
 
 
+class Undecided(NamedTuple):
+    """A state in which entries are left undecided: every token of the contexts, M in all.
+
+    Attributes:
+        keys: [S, B, M, k].
+        values: [S, B, M, P, d].
+        log_places: log p of each token in its context, [S, B, M].
+        held: how much of its context stands in each slot, [S, B, K, M].
+        ages: of the slots, [S, B, K].
+    """
+
+    keys: Tensor
+    values: Tensor
+    log_places: Tensor
+    held: Tensor
+    ages: Tensor
+
+
 class SpanMemory(MemoryLayer):
     """Learns to make entries; what becomes of them is a subclass's.
 
@@ -38,7 +58,7 @@ class SpanMemory(MemoryLayer):
         key: width of a key.
         slots: contexts that are held while entries are undecided, and by a memory of slots after it.
         sharpness: β at first.
-        soft: training steps in which entries are left undecided.
+        soft: training steps in which entries are left undecided; a step begins where an empty state is written.
     """
 
     def __init__(
@@ -75,30 +95,47 @@ class SpanMemory(MemoryLayer):
 
     @property
     def undecided(self) -> bool:
-        """Whether entries are left undecided by now."""
+        """Whether the entries of a training step are left undecided by now."""
         return self.training and float(self.taken[0]) <= self.soft
 
     def written(self, state: State, x: Tensor) -> State:
+        if isinstance(state, Undecided):
+            return self.candidates(x, state)
         if self.training:
             self.taken += 1
         return self.candidates(x) if self.undecided else self.keep(state, self.spans.entries(x))
 
     def read(self, state: State, x: Tensor) -> Tensor:
         queries = self.spans.queries(x)
-        recalled = (
-            attended(self.weights(state[0], state[2], queries), state[1])
-            if self.undecided
-            else self.recall(state, queries)
-        )
+        if isinstance(state, Undecided):
+            amounts = torch.log(state.held.sum(-2) + NEVER) + state.log_places
+            recalled = attended(self.weights(state.keys, amounts, queries), state.values)
+        else:
+            recalled = self.recall(state, queries)
         read: Tensor = self.outward(recalled)
         return read
 
-    def candidates(self, x: Tensor) -> State:
-        """Keys [S, B, M, k], values [S, B, M, P, d] and m [S, B, M] of every token of the contexts; M = N·L."""
+    def candidates(self, x: Tensor, before: Undecided | None = None) -> Undecided:
+        """Every token of the contexts, and of those before."""
         found = self.spans.candidates(x)
-        placed = lru.place(lru.reset(self.slots, *found.gates.shape[:2], device=x.device), found.gates)
-        amounts = torch.log(placed.weights.sum(-2) + NEVER).unsqueeze(-1) + found.log_places
-        return found.keys.flatten(2, 3), found.values.flatten(2, 3), amounts.flatten(2)
+        ages = lru.reset(self.slots, *found.gates.shape[:2], device=x.device) if before is None else before.ages
+        placed = lru.place(ages, found.gates)
+        made = Undecided(
+            found.keys.flatten(2, 3),
+            found.values.flatten(2, 3),
+            found.log_places.flatten(2),
+            placed.weights.repeat_interleave(x.shape[3], -1),
+            placed.ages,
+        )
+        if before is None:
+            return made
+        return Undecided(
+            torch.cat([before.keys, made.keys], 2),
+            torch.cat([before.values, made.values], 2),
+            torch.cat([before.log_places, made.log_places], 2),
+            torch.cat([before.held * placed.kept.unsqueeze(-1), made.held], 3),
+            made.ages,
+        )
 
     def weights(self, keys: Tensor, amounts: Tensor, queries: Tensor) -> Tensor:
         """a_t: keys [S, B, M, k], m [S, B, M] and queries [S, B, Q, L, k] → [S, B, Q, L, P, M]."""
@@ -118,4 +155,4 @@ class SpanMemory(MemoryLayer):
 def attended(weights: Tensor, values: Tensor) -> Tensor:
     """Weights [S, B, Q, L, P, M] and values [S, B, M, P, d] → [S, B, Q, L, d]."""
     flat = values.transpose(2, 3).flatten(2, 3)
-    return (weights.flatten(2, 3).flatten(3) @ flat).unflatten(2, weights.shape[2:4])  # type: ignore[no-untyped-call]
+    return (weights.flatten(2, 3).flatten(3) @ flat).view(*weights.shape[:4], -1)

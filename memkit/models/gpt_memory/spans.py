@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from memkit.errors import MemkitError
 from memkit.models.layers import Generators, LayerNorm, Linear
 
 
@@ -65,7 +66,7 @@ class Spans(nn.Module):
         place, gate = self.point(pairs).unbind(-1)
         length = place.shape[-1]
         if length <= self.ahead:
-            raise ValueError(f"a context of {length} tokens has no place for an entry of {self.ahead} tokens ahead")
+            raise MemkitError(f"a context of {length} tokens has no place for an entry of {self.ahead} tokens ahead")
         place = place.masked_fill(torch.arange(length, device=x.device) >= length - self.ahead, -torch.inf)
         log_places = torch.log_softmax(place, -1)
         values = self.value(y)
@@ -80,7 +81,7 @@ class Spans(nn.Module):
         chosen = places if self.training else F.one_hot(places.argmax(-1), places.shape[-1]).to(places.dtype)
         keys = (chosen.unsqueeze(-2) @ found.keys).squeeze(-2)
         values = (chosen.unsqueeze(-2) @ found.values.flatten(-2)).squeeze(-2)
-        return Entries(keys, values.unflatten(-1, found.values.shape[-2:]), found.gates, places)
+        return Entries(keys, values.view(*values.shape[:-1], *found.values.shape[-2:]), found.gates, places)
 
     def queries(self, x: Tensor) -> Tensor:
         """The query of every token and the one before it: [S, B, Q, L, d] → [S, B, Q, L, k]."""
@@ -90,11 +91,13 @@ class Spans(nn.Module):
 
 def later(x: Tensor, by: int) -> Tensor:
     """[..., L, n], each token in the place of the one ``by`` later; zeros come first."""
+    by = min(by, x.shape[-2])
     return x if not by else F.pad(x[..., :-by, :], (0, 0, by, 0))
 
 
 def earlier(x: Tensor, by: int) -> Tensor:
     """[..., L, n], each token in the place of the one ``by`` earlier; zeros come last."""
+    by = min(by, x.shape[-2])
     return x if not by else F.pad(x[..., by:, :], (0, 0, 0, by))
 
 

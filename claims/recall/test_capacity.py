@@ -1,0 +1,89 @@
+"""How much is recalled: facts against slots, other text, what came after a fact, and cues that facts share."""
+
+from fixtures.recall import DELTA, SLOTS, recalled
+from fixtures.recall_figures import capacity, distractors
+from memkit import Arm, Contrast, claim
+from memkit.models.recalling import on
+from memkit.tasks.recall_scoring import exact_match
+
+NEW = "IMM experiments, recommendations: «varying the number of memory slots»"
+EXACT = {"metric": "exact match", "bounds": (0, 1)}
+ON = {"slots": Arm(SLOTS, on)}
+
+
+@claim(
+    "recall/capacity-follows-the-slots",
+    "Eight slots recall as many facts as there is room for: of K facts the share min(1, 8/K), to within 0.15.",
+    arms=ON,
+    derived=("4 facts", "8 facts", "12 facts", "16 facts"),
+    contrasts=[Contrast(f"{facts} facts", over=min(1.0, 8 / facts), sesoi=0.15, **EXACT) for facts in (8, 12, 16)],
+    positive_control=Contrast("4 facts", over="16 facts", **EXACT),
+    expect="equivalent",
+    source=f"{NEW}. A prototype was at about 0.95·min(1, 8/K). Trained with up to eight facts",
+    figures=[capacity],
+)
+def test_capacity_follows_the_slots(arms, seed):
+    by_facts = {f"{facts} facts": recalled(arms["slots"], seed, facts=facts) for facts in (4, 8, 12, 16)}
+    return {"slots": by_facts["8 facts"], **by_facts}
+
+
+@claim(
+    "recall/other-text-wears-full-slots",
+    "Eight facts in eight slots, among 64 contexts of other text: more than half are still recalled, but fewer than "
+    "among eight contexts.",
+    arms=ON,
+    derived=("8 texts", "64 texts"),
+    contrasts=[Contrast("64 texts", over=0.5, **EXACT), Contrast("8 texts", over="64 texts", **EXACT, assume="normal")],
+    gate=True,
+    source=f"{NEW}. No context is ignored quite: each takes a little from the slot that was written first",
+    figures=[distractors],
+)
+def test_other_text_wears_full_slots(arms, seed):
+    by_text = {f"{texts} texts": recalled(arms["slots"], seed, distractors=texts) for texts in (8, 64)}
+    return {"slots": by_text["8 texts"], **by_text}
+
+
+@claim(
+    "recall/a-fact-outlasts-other-text",
+    "With slots left, a fact is recalled as well when 32 contexts came after it as when it was read last (sesoi: "
+    "0.15).",
+    arms=ON,
+    derived=("0 later", "32 later"),
+    contrasts=[Contrast("32 later", over="0 later", sesoi=0.15, **EXACT)],
+    positive_control=Contrast("32 later", over=0.5, **EXACT),
+    expect="equivalent",
+    source=f"{NEW}. Four facts in eight slots, and 64 contexts of other text",
+)
+def test_a_fact_outlasts_other_text(arms, seed):
+    how = {"facts": 4, "distractors": 64, "asked": 1, "count": 192}
+    by_lag = {f"{lag} later": recalled(arms["slots"], seed, lag=lag, **how) for lag in (0, 32)}
+    return {"slots": by_lag["0 later"], **by_lag}
+
+
+@claim(
+    "recall/shared-cues-have-a-ceiling",
+    "Where two facts have one cue, one of them at most can be recalled, and less than one of them is.",
+    arms=ON,
+    derived=("unique", "shared"),
+    contrasts=[
+        Contrast("unique", over="shared", **EXACT),
+        Contrast("shared", over=0.5, direction="lower", **EXACT, assume="normal"),
+    ],
+    gate=True,
+    source="the ceiling is 1/2. Both slots are read at once, and a mixture of both facts is said",
+)
+def test_shared_cues_have_a_ceiling(arms, seed):
+    by_cues = {name: recalled(arms["slots"], seed, shared=count) for name, count in (("unique", 1), ("shared", 2))}
+    return {"slots": by_cues["unique"], **by_cues}
+
+
+@claim(
+    "recall/delta-rule-recalls",
+    "An associative matrix, written by the delta rule, recalls more than half of eight facts; slots recall more.",
+    arms={"delta": Arm(DELTA, on), "slots": Arm(SLOTS, on)},
+    contrasts=[Contrast("delta", over=0.5, **EXACT), Contrast("slots", over="delta", **EXACT, assume="normal")],
+    gate=True,
+    source="a prototype recalled 0.72 of eight novel words so. Its state is 16,384 numbers, that of the slots 2,576",
+)
+def test_delta_rule_recalls(arms, facts_asked_for):
+    return {name: exact_match(model, facts_asked_for) for name, model in arms.items()}

@@ -1,0 +1,80 @@
+"""The tuning of the memories on development seeds, as it was done: ``python -m claims.recall.tuning linformer``.
+
+Prints for each trial, over development seeds 0 to 3: exact match with eight facts and with one, and by how many nats a
+token the memory helps with one fact, on facts and text that were not trained on. Best first at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from itertools import product
+from typing import Any
+
+from fixtures.recall import DOCUMENTED, LEARNT, SLOTS, TUNED_LINFORMER, unseen
+from memkit import Recipe
+from memkit.models.recalling import off, on
+from memkit.tasks.recall_scoring import scores
+from memkit.training.trainer import prepare_process, restore, train
+
+SEEDS = range(4)
+FAMILIES = {"slots": SLOTS, "linformer": TUNED_LINFORMER, "learnt": LEARNT, "documented": DOCUMENTED}
+RATES = (1e-3, 3e-3, 1e-2)
+
+
+def trials(family: str) -> Iterator[Mapping[str, Any]]:
+    """The changes to a family's recipe that are tried."""
+    if family == "slots":
+        for soft, sharpness in product((40, 60, 80), (4.0, 8.0, 16.0)):
+            yield {"memory": {"kind": "slots", "soft": soft, "sharpness": sharpness}}
+        for lr in (1e-3, 5e-3, 1e-2):
+            yield {"lr": lr}
+    elif family == "linformer":
+        for rate, lr, temperature, norm in product(RATES, (0.01, 1.0), (1.0, 0.02), ("l2", "layer")):
+            yield {"lr": rate, "memory": {"kind": family, "lr": lr, "temperature": temperature, "norm": norm}}
+        for rate, initial in product((1e-3, 3e-3), (0.2, 1.0, 3.0)):
+            yield {"lr": rate, "memory": {"kind": family, "lr": 1.0, "temperature": 0.02, "initial": initial}}
+    elif family == "learnt":
+        for rate, slots, heads in product(RATES, (8, 16), (1, 4)):
+            yield {"lr": rate, "memory": {"kind": family, "slots": slots, "heads": heads}}
+    else:
+        for rate, low_rank in product(RATES, (8, 32)):
+            yield {"lr": rate, "memory": {"kind": family, "low_rank": low_rank}}
+
+
+def score(recipe: Recipe) -> dict[str, float]:
+    """Means over the development seeds."""
+    found: list[tuple[float, float, float, float]] = []
+    for run in train(recipe, SEEDS):
+        model: Any = restore(recipe, run.seed, run.state)
+        eight = scores(on(model), unseen("closed", run.seed))["exact match"]
+        one = unseen("closed", run.seed, facts=1, asked=1, count=384)
+        with_memory, without = scores(on(model), one), scores(off(model), one)
+        gain = without["nats a token"] - with_memory["nats a token"]
+        found.append((eight, with_memory["exact match"], gain, run.metrics["steps"]))
+    names = ("eight facts", "one fact", "nats gained", "steps")
+    return {name: sum(column) / len(column) for name, column in zip(names, zip(*found, strict=True), strict=True)}
+
+
+def main() -> None:
+    """Run a family's trials."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("family", choices=FAMILIES)
+    family = parser.parse_args().family
+    prepare_process()
+    results = []
+    for number, change in enumerate(trials(family), start=1):
+        results.append((score(FAMILIES[family].with_(**change)), change))
+        print(f"{number:>3}  {words(results[-1][0])}  {change}", flush=True)
+    print(f"\n{family}, best first")
+    for found, change in sorted(results, key=lambda result: (-result[0]["eight facts"], -result[0]["nats gained"])):
+        print(f"     {words(found)}  {change}")
+
+
+def words(found: Mapping[str, float]) -> str:
+    """A trial's results on a line."""
+    return "  ".join(f"{name} {value:.3f}" for name, value in found.items())
+
+
+if __name__ == "__main__":
+    main()

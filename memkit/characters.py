@@ -1,0 +1,27 @@
+"""The small character model of the demonstration and of the claims about modern facts."""
+
+from __future__ import annotations
+
+from memkit.models.gpt import GPT
+from memkit.tasks.language import Language
+from memkit.training.recipe import Recipe
+
+LANGUAGE = Language(length=112)
+
+# A GPT with LinformerMemory as published, one for both blocks, that reads two contexts one after another.
+CHARACTERS = Recipe(
+    LANGUAGE,
+    GPT,
+    options={
+        "memory": {"kind": "linformer"},
+        "after": None,
+        "shared": True,
+        "heads": 2,
+        "expansion": 2,
+        "initial": 0.1,
+    },
+    optimizer="adamw",
+    lr=3e-3,
+    batch=2,
+    steps=500,
+)

@@ -1,0 +1,63 @@
+"""How a language model goes on: its greedy continuation, and what a given one costs it.
+
+A reader is any function of contexts [B, L] and a number that says log p [B, number, V] of what comes after each of their
+last tokens, so many of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+Reader: TypeAlias = Callable[[Tensor, int], Tensor]
+
+
+class Scored(NamedTuple):
+    """How a reader takes the endings it was given.
+
+    Attributes:
+        nats: of each token, after those before it; [B, E], nan behind an ending that is shorter.
+        exact: the reader's greedy continuation is this ending, bool [B].
+    """
+
+    nats: Tensor
+    exact: Tensor
+
+    @property
+    def a_token(self) -> Tensor:
+        """Nats a token of each ending, [B]."""
+        return self.nats.nanmean(-1)
+
+
+def greedy(reader: Reader, prompts: Tensor, count: int) -> Tensor:
+    """The most probable token after prompts [B, P], then the most probable one after that, ``count`` times: [B, count]."""
+    text = prompts
+    for _ in range(count):
+        text = torch.cat([text, reader(text, 1).argmax(-1)], 1)
+    return text[:, prompts.shape[1] :]
+
+
+def score(reader: Reader, prompts: Tensor, endings: Tensor) -> Scored:
+    """Endings [B, E] after prompts [B, P]; −1 fills up an ending that is shorter than others."""
+    here = endings >= 0
+    asked = endings.clamp(min=0)
+    said = reader(torch.cat([prompts, asked[:, :-1]], 1), endings.shape[1])
+    nats = -said.gather(-1, asked.unsqueeze(-1)).squeeze(-1)
+    # Greedy continuation goes on from its own tokens; as long as they are right they are the ending's.
+    exact = ((said.argmax(-1) == asked) | ~here).all(-1)
+    return Scored(nats.masked_fill(~here, torch.nan), exact)
+
+
+def costs(reader: Reader, prompts: Tensor, endings: Tensor) -> Tensor:
+    """Nats a token of every one of E endings [E, L] after every one of the prompts [B, P]: [B, E]."""
+    each = score(reader, prompts.repeat_interleave(len(endings), 0), endings.repeat(len(prompts), 1))
+    return each.a_token.view(len(prompts), -1)
+
+
+def padded(rows: list[list[int]]) -> Tensor:
+    """Endings of different lengths in one tensor, filled up with −1."""
+    longest = max(map(len, rows))
+    return torch.tensor([row + [-1] * (longest - len(row)) for row in rows])

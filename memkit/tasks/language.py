@@ -1,0 +1,76 @@
+"""Language: predict each character of a text, which is read in contexts one after another.
+
+    inputs    [N, L]   are objects of the| class that the|      N contexts of L characters, consecutive in the corpus
+    targets   [N, L]   re objects of the |class that the |      the same, one character later
+
+A network with a memory reads them as one stream: what passes from one context to the next passes through the memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from memkit.errors import MemkitError
+from memkit.tasks import corpus
+from memkit.tasks.corpus import Characters, Part, Stretch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Language:
+    """Learn to predict the characters of a corpus.
+
+    Attributes:
+        corpus: see :mod:`memkit.tasks.corpus`.
+        contexts: of an example, one after another.
+        length: characters a context.
+    """
+
+    corpus: str = "topics"
+    contexts: int = 2
+    length: int = 64
+
+    def __post_init__(self) -> None:
+        for name in ("contexts", "length"):
+            if getattr(self, name) < 1:
+                raise MemkitError(f"Language: {name}={getattr(self, name)} must be at least 1")
+
+    @property
+    def characters(self) -> Characters:
+        """The tokens."""
+        return corpus.characters(self.corpus)
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """What every model of the task is made with."""
+        return {"tokens": len(self.characters.names), "block": self.length}
+
+    @property
+    def checksum(self) -> str:
+        """Of the corpus."""
+        return corpus.checksum(self.corpus)
+
+    @property
+    def missing(self) -> str:
+        """What to do about it, where the corpus is not on this machine; else ""."""
+        return corpus.missing(self.corpus)
+
+    def stretch(self, part: Part) -> Stretch:
+        """A part of the corpus."""
+        return corpus.stretch(self.corpus, part, self.characters)
+
+    def for_seed(self, generator: torch.Generator) -> Callable[[torch.Generator, int], tuple[Tensor, Tensor]]:
+        """What draws the training examples of a seed; all seeds learn from the same part of the corpus."""
+        stretch = self.stretch("train")
+
+        def draw(generator: torch.Generator, size: int) -> tuple[Tensor, Tensor]:
+            """Inputs and targets, [size, contexts, length] each."""
+            read = stretch.windows(generator, self.contexts * self.length + 1, size)
+            inputs, targets = (part.view(size, self.contexts, self.length) for part in (read[:, :-1], read[:, 1:]))
+            return inputs, targets
+
+        return draw

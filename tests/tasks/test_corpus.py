@@ -1,0 +1,218 @@
+"""Corpora: what tokens tell of a text, what is drawn from it, and what is said where there is none."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memkit.errors import MemkitError
+from memkit.streams import generator
+from memkit.tasks import corpus
+from memkit.tasks.corpus import Characters, Source, Stretch, Words
+
+PLAY = "First Citizen: Before we proceed, hear me speak.\n\nAll: Speak, speak!\n" * 3
+FILE = "tinyshakespeare.txt"
+CACHES = (corpus._text, corpus.characters, corpus.words, corpus.stretch)
+DOGS = "the dog sees the cat , the cat sees a bird ."
+
+
+@pytest.fixture
+def play(monkeypatch: pytest.MonkeyPatch) -> Iterator[bytes]:
+    """The content of ``shakespeare``, which is short; what was read of it is forgotten before and after."""
+    content = PLAY.encode()
+    made = Source(FILE, "https://example.org/play", len(PLAY), hashlib.sha256(content).hexdigest())
+    monkeypatch.setitem(corpus.SOURCES, "shakespeare", made)
+    monkeypatch.delenv("MEMKIT_DATA", raising=False)
+    for cache in CACHES:
+        cache.cache_clear()
+    yield content
+    for cache in CACHES:
+        cache.cache_clear()
+
+
+def stretch(count: int) -> Stretch:
+    return Stretch(torch.arange(count))
+
+
+# --- tokens -------------------------------------------------------------------------------------------------
+
+
+@given(text=st.text())
+def test_characters_tell_a_text_exactly(text: str) -> None:
+    tokens = Characters(text)
+    assert tokens.decode(tokens.encode(text)) == text
+    assert set(tokens.encode(text)) == set(range(len(tokens.names)))
+
+
+@given(text=st.text(), most=st.integers(0, 5))
+def test_words_tell_a_text_up_to_case_and_blanks(text: str, most: int) -> None:
+    tokens = Words.of(f"{text} a", most=most)
+    told = tokens.decode(tokens.encode(text))
+    assert "".join(told.split()) == "".join(text.lower().split())
+    assert tokens.encode(told) == tokens.encode(text)
+
+
+@given(text=st.from_regex(r"([A-Za-z]{1,8}[ \n]+)*", fullmatch=True))
+def test_any_word_of_letters_can_be_told(text: str) -> None:
+    tokens = Words.of(DOGS, most=4)
+    assert tokens.decode(tokens.encode(text)) == " ".join(text.lower().split())
+
+
+def test_known_words_are_a_token_and_others_are_spelt() -> None:
+    tokens = Words.of(DOGS, most=3, also=["bird", "the"])
+    # As frequent as each other, they are in the order of the alphabet; and a sign is always known.
+    assert tokens.names[:6] == ("the", "cat", "sees", ",", ".", "bird")
+    assert len(tokens.names) == 6 + 2 * 26
+    encoded = tokens.encode("The bird, a dog")
+    assert [tokens.names[token] for token in encoded] == ["the", "bird", ",", "a·", "d·", "·o", "·g"]
+    assert tokens.encode("DOG") == tokens.spell("dog")
+
+
+def test_a_known_word_can_be_spelt_as_well() -> None:
+    tokens = Words.of(DOGS, most=3)
+    assert tokens.decode([*tokens.spell("cat"), *tokens.encode("cat"), *tokens.spell("a")]) == "cat cat a"
+
+
+def test_what_a_model_may_say_can_be_told_whatever_it_is() -> None:
+    tokens = Words.of(DOGS, most=2)
+    g, within = (tokens.names.index(name) for name in ("g·", "·o"))
+    assert tokens.decode([within, within]) == "oo"
+    assert tokens.decode([0, within, g, within, 0]) == "theo go the"
+    assert tokens.decode([]) == ""
+
+
+def test_what_is_not_known_is_named() -> None:
+    with pytest.raises(MemkitError, match=r"^the character 'é' does not occur in the corpus; leave it out$"):
+        Characters("abc").encode("abé")
+    for sign in "é7§":
+        with pytest.raises(MemkitError, match=rf"^the sign '{sign}' does not occur in the corpus; leave it out$"):
+            Words.of(DOGS, most=3).encode(f"the {sign}")
+
+
+@pytest.mark.parametrize("text", ["", " \n\t "])
+def test_an_empty_corpus_is_refused(text: str) -> None:
+    with pytest.raises(MemkitError, match=r"^the corpus is empty: there must be a word in it$"):
+        Words.of(text, most=3)
+
+
+# --- contexts -----------------------------------------------------------------------------------------------
+
+
+@given(seed=st.integers(0, 2**31), count=st.integers(1, 20), length=st.integers(1, 20), many=st.integers(1, 4))
+def test_windows_are_consecutive_tokens(seed: int, count: int, length: int, many: int) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    if length > count:
+        with pytest.raises(MemkitError, match=f"a context of {length} tokens is longer than the corpus, .* {count}$"):
+            stretch(count).windows(draw, length, many)
+        return
+    found = stretch(count).windows(draw, length, many, 2)
+    assert found.shape == (many, 2, length)
+    assert torch.equal(found - found[..., :1], torch.arange(length).expand_as(found))
+    assert 0 <= int(found.min()) <= int(found.max()) < count
+
+
+def test_windows_come_from_everywhere() -> None:
+    found = stretch(7).windows(generator(0, "data"), 3, 400)[:, 0]
+    assert found.unique().tolist() == [0, 1, 2, 3, 4]
+    assert torch.equal(found, stretch(7).windows(generator(0, "data"), 3, 400)[:, 0])
+
+
+def test_the_first_stretches_follow_one_another() -> None:
+    assert stretch(7).first(2, 3).tolist() == [[0, 1, 2], [3, 4, 5]]
+    with pytest.raises(MemkitError, match=r"^3 contexts of 3 tokens are more than the corpus has, 7$"):
+        stretch(7).first(3, 3)
+
+
+# --- sources ------------------------------------------------------------------------------------------------
+
+
+def test_topics_is_always_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for root in (None, str(tmp_path)):
+        monkeypatch.delenv("MEMKIT_DATA", raising=False)
+        if root is not None:
+            monkeypatch.setenv("MEMKIT_DATA", root)
+        assert corpus.missing("topics") == ""
+        assert len(corpus.text("topics")) > 100_000
+        assert corpus.checksum("topics") == hashlib.sha256(corpus.text("topics").encode()).hexdigest()
+
+
+def test_what_models_learn_from_and_are_looked_at_on_does_not_overlap() -> None:
+    train, held_out = corpus.part("topics", "train"), corpus.part("topics", "held out")
+    assert train + held_out == corpus.text("topics")
+    assert len(held_out) / len(train + held_out) == pytest.approx(corpus.HELD_OUT, abs=1e-4)
+    tokens = corpus.characters("topics")
+    assert tokens.decode(corpus.stretch("topics", "held out", tokens).tokens.tolist()) == held_out
+    with pytest.raises(MemkitError, match=r"^part='test' of a corpus must be 'train' or 'held out'$"):
+        corpus.part("topics", "test")  # type: ignore[arg-type]
+
+
+def test_what_was_read_and_encoded_once_is_kept() -> None:
+    tokens = corpus.words("topics", 100, ("nemo",))
+    assert corpus.words("topics", 100, ("nemo",)) is tokens
+    assert corpus.stretch("topics", "held out", tokens) is corpus.stretch("topics", "held out", tokens)
+    assert corpus.characters("topics") is corpus.characters("topics")
+    assert "nemo" in tokens.names
+
+
+def test_an_unknown_corpus_is_named_with_the_nearest() -> None:
+    calls: list[Callable[[str], object]] = [corpus.source, corpus.missing, corpus.text, corpus.checksum]
+    for call in calls:
+        with pytest.raises(MemkitError, match=r"^there is no corpus 'topcis'; did you mean 'topics'\?$"):
+            call("topcis")
+
+
+def test_a_file_is_read_from_the_data_root(play: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / FILE).write_bytes(play)
+    assert corpus.text("shakespeare", tmp_path) == PLAY
+    monkeypatch.setenv("MEMKIT_DATA", str(tmp_path))
+    assert corpus.missing("shakespeare") == ""
+    assert corpus.text("shakespeare") is corpus.text("shakespeare", tmp_path)
+    tokens = corpus.words("shakespeare", 3)
+    train = corpus.stretch("shakespeare", "train", tokens).tokens.tolist()
+    assert tokens.decode(train).startswith("first citizen : before we proceed , hear me speak . all : speak")
+
+
+def test_a_file_that_is_not_here_is_a_sentence(play: bytes, tmp_path: Path) -> None:
+    sentence = corpus.missing("shakespeare")
+    assert sentence.startswith(f"the corpus shakespeare is not at hand: name the folder that holds {FILE} with --data")
+    assert sentence.endswith("download it with `memkit data get shakespeare --to DIR`")
+    with pytest.raises(MemkitError, match=r"^the corpus shakespeare is not at hand"):
+        corpus.text("shakespeare")
+    assert corpus.missing("shakespeare", tmp_path).startswith(
+        f"the corpus shakespeare is not in {tmp_path}: there is no {FILE}; give another folder with --data DIR"
+    )
+    with pytest.raises(MemkitError, match=r"^the corpus shakespeare is not in"):
+        corpus.text("shakespeare", tmp_path)
+
+
+def test_another_file_of_that_name_is_an_error(play: bytes, tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(play + b"\n")
+    assert corpus.missing("shakespeare", tmp_path) == ""
+    with pytest.raises(MemkitError, match=f"{FILE} is not the file that was published, by its SHA-256; download it"):
+        corpus.text("shakespeare", tmp_path)
+    # It is not remembered as wrong, once it is right.
+    (tmp_path / FILE).write_bytes(play)
+    assert corpus.text("shakespeare", tmp_path) == PLAY
+
+
+def test_what_is_known_without_the_data(play: bytes) -> None:
+    assert corpus.checksum("shakespeare") == hashlib.sha256(play).hexdigest()
+
+
+def test_checksums_stay_as_they_are() -> None:
+    # In the digests of recipes, so with another one everything is trained again.
+    assert corpus.checksum("shakespeare").startswith("86c4e6aa9db7c042")
+
+
+@pytest.mark.skipif(bool(corpus.missing("shakespeare")), reason="tiny Shakespeare is not in MEMKIT_DATA")
+def test_tiny_shakespeare() -> None:
+    text = corpus.text("shakespeare")
+    assert len(text) == corpus.source("shakespeare").characters == 1_115_394
+    assert text.startswith("First Citizen:\nBefore we proceed any further, hear me speak.\n")
+    assert len(corpus.characters("shakespeare").names) == 65

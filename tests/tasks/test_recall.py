@@ -1,0 +1,332 @@
+"""Episodes of recall: everything stands where it is said to, and training moves on by what is right."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn import functional as F
+
+from memkit.errors import MemkitError
+from memkit.streams import generator
+from memkit.tasks.corpus import Stretch
+from memkit.tasks.facts import CUE, FACT, REST, Pool
+from memkit.tasks.recall import WINDOW, Episodes, Lessons, Recall, episodes
+
+TASK = Recall()
+TEXT = Stretch(torch.arange(1000))
+"""A corpus in which every token tells its place."""
+POOL = Pool(torch.arange(1000, 1080).view(40, CUE), torch.arange(2000, 2160).view(40, REST))
+"""Facts of which no token is in the corpus."""
+
+
+def draw(seed: int = 0, count: int = 3, **options: Any) -> Episodes:
+    drawn = {"facts": 4, "distractors": 3, "asked": 5, "length": 14, **options}
+    return episodes(torch.Generator().manual_seed(seed), TEXT, POOL, count, **drawn)
+
+
+def places(context: Tensor, fact: Tensor) -> list[int]:
+    """Where a fact begins in a context."""
+    found = context.unfold(0, len(fact), 1)
+    return [int(at) for at in (found == fact).all(-1).nonzero().flatten()]
+
+
+options = st.fixed_dictionaries(
+    {
+        "seed": st.integers(0, 2**31),
+        "count": st.integers(1, 3),
+        "facts": st.integers(1, 5),
+        "distractors": st.integers(0, 4),
+        "asked": st.integers(0, 7),
+        "unwritten": st.integers(0, 2),
+        "length": st.integers(2 * FACT, 20),
+    }
+)
+
+
+# --- episodes -----------------------------------------------------------------------------------------------
+
+
+@given(options=options)
+def test_every_fact_stands_where_it_is_said_to_and_nowhere_else(options: dict[str, int]) -> None:
+    found = draw(**options)
+    facts, contexts = options["facts"], options["facts"] + options["distractors"]
+    assert found.written.shape == found.filler.shape == (options["count"], contexts, options["length"])
+    assert found.facts.shape == (options["count"], facts + options["unwritten"], FACT)
+    assert found.where.shape == (options["count"], facts)
+    for written, filler, known, where in zip(found.written, found.filler, found.facts, found.where, strict=True):
+        assert len(set(where.tolist())) == facts
+        for at, (context, plain) in enumerate(zip(written, filler, strict=True)):
+            assert (plain < 1000).all()
+            assert torch.equal(plain, plain[0] + torch.arange(len(plain)))
+            here = [k for k in range(len(known)) if places(context, known[k])]
+            assert here == [k for k, place in enumerate(where.tolist()) if place == at]
+            # A distractor is nothing but text, and of the others all but the fact is.
+            assert int((context != plain).sum()) == FACT * len(here)
+
+
+@given(options=options)
+def test_an_asked_context_holds_the_fact_that_is_asked_for_at_its_cue(options: dict[str, int]) -> None:
+    assume(options["asked"] + options["unwritten"])
+    found, length, asked = draw(**options), options["length"], options["asked"]
+    assert found.asked.shape == (options["count"], asked + options["unwritten"], length + 1)
+    for b in range(options["count"]):
+        for q, context in enumerate(found.asked[b]):
+            fact, cue = found.facts[b, found.which[b, q]], int(found.cue[b, q])
+            begins = cue - CUE + 1
+            if q < asked:
+                assert int(found.which[b, q]) < options["facts"]
+                assert places(context, fact) == [begins]
+                assert int((context >= 1000).sum()) == FACT
+            else:
+                # The fact is written nowhere: it stands before its cue.
+                assert not any(places(written, fact) for written in found.written[b])
+                assert places(context, fact) == [int(found.before[b, q]), begins]
+                assert int((context >= 1000).sum()) == 2 * FACT
+            assert int(found.before[b, q]) + FACT <= begins
+            # What is to be predicted at the tokens of the answer is the ending.
+            answering = found.answering[b, q]
+            assert answering.nonzero().flatten().tolist() == list(range(cue, cue + REST))
+            assert torch.equal(context[1:][answering], fact[CUE:])
+            assert places(found.in_context[b, q], fact) == [int(found.before[b, q]), begins]
+
+
+@given(options=options)
+def test_facts_are_asked_for_in_turn(options: dict[str, int]) -> None:
+    found, facts = draw(**options), options["facts"]
+    for which in found.which.tolist():
+        asked = which[: options["asked"]]
+        times = [asked.count(k) for k in range(facts)]
+        assert max(times) - min(times) <= 1
+        assert which[options["asked"] :] == list(range(facts, facts + options["unwritten"]))
+
+
+@given(options=options, data=st.data())
+def test_so_many_contexts_come_after_the_fact_as_the_lag_says(options: dict[str, int], data: st.DataObject) -> None:
+    contexts = options["facts"] + options["distractors"]
+    lag = data.draw(st.integers(0, contexts - 1))
+    found = draw(**options, lag=lag)
+    assert (found.where[:, 0] == contexts - 1 - lag).all()
+    assert not found.which[:, : options["asked"]].any()
+    for where in found.where.tolist():
+        assert len(set(where)) == options["facts"]
+        assert set(where) <= set(range(contexts))
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 2**31), shared=st.integers(1, 3))
+def test_facts_that_share_a_cue_have_endings_of_their_own(seed: int, shared: int) -> None:
+    for known in draw(seed, facts=2 * shared, shared=shared).facts:
+        assert len(known[:, :CUE].unique(dim=0)) == 2
+        assert len(known[:, CUE:].unique(dim=0)) == 2 * shared
+
+
+def test_what_a_model_reads_are_the_written_contexts_and_then_the_asked_ones() -> None:
+    found = draw(unwritten=2)
+    assert found.inputs.shape == (3, 7 + 7, 14)
+    assert torch.equal(found.inputs[:, :7], found.written)
+    assert torch.equal(found.inputs[:, 7:], found.asked[..., :-1])
+
+
+def test_facts_and_cues_stand_everywhere() -> None:
+    found = draw(count=300)
+    assert sorted(set(found.where.flatten().tolist())) == list(range(7))
+    rows = torch.arange(300).unsqueeze(1)
+    begins = (found.written[rows, found.where] >= 1000).int().argmax(-1)
+    assert sorted(set(begins.flatten().tolist())) == list(range(14 - FACT + 1))
+    # Before the cue there is room for a fact; the last token of an ending may be the one that is only predicted.
+    assert sorted(set(found.cue.flatten().tolist())) == list(range(FACT + 1, 14 - REST + 1))
+
+
+def test_episodes_are_drawn_by_the_generator_alone() -> None:
+    one, same, other = draw(3), draw(3), draw(4)
+    assert all(torch.equal(a, b) for a, b in zip(one, same, strict=True))
+    assert not torch.equal(one.written, other.written)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"length": 2 * FACT - 1}, "a context of 11 tokens is too short: a fact of 6 and its cue .* must fit in 12"),
+        ({"facts": 0}, "there must be a fact to ask for, not 0"),
+        ({"lag": 7}, "lag=7 must be less than the 7 contexts of an episode"),
+        ({"lag": -1}, "lag=-1 must be less than the 7 contexts"),
+        ({"distractors": -1}, "4 facts need as many written contexts, and there are 3"),
+        ({"facts": 41}, "an episode of 41 facts needs as many cues, and there are 40"),
+        ({"shared": 3}, "4 facts cannot share their cues by 3; make it a multiple"),
+        ({"length": 1001}, "a context of 1001 tokens is longer than the corpus, which has 1000"),
+    ],
+)
+def test_episodes_that_cannot_be_are_refused(options: dict[str, int], message: str) -> None:
+    with pytest.raises(MemkitError, match=rf"^{message}"):
+        draw(**options)
+
+
+# --- the task -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"facts": 0}, "facts=0 must be from 1 to written=12"),
+        ({"facts": 13}, "facts=13 must be from 1 to written=12"),
+        ({"asked": 0}, "asked=0 and unwritten=0 must be 0 or more, and not both 0"),
+        ({"unwritten": -1}, "asked=4 and unwritten=-1 must be 0 or more"),
+        ({"length": 11}, "length=11 must be at least 12"),
+    ],
+)
+def test_a_wrong_setting_is_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(MemkitError, match=rf"^Recall: {message}"):
+        Recall(**options)
+
+
+def test_a_task_knows_its_corpus_and_the_words_of_its_facts() -> None:
+    assert TASK.missing == ""
+    assert len(TASK.checksum) == 64
+    assert TASK.sizes == {"tokens": len(TASK.words.names), "block": 16, "written": 12}
+    assert {"captain", "nemo", "lantern"} <= set(TASK.words.names)
+    with pytest.raises(MemkitError, match=r"^there is no corpus 'topcis'; did you mean 'topics'\?$"):
+        _ = Recall(corpus="topcis").words
+
+
+def test_training_draws_from_what_is_trained_on_alone() -> None:
+    task = Recall(facts=3, written=4, asked=3, unwritten=1)
+    lessons, pools = task.for_seed(generator(5, "split")), task.pools(generator(5, "split"))
+    lessons.facts = 3
+    inputs, targets = lessons(generator(5, "data"), 20)
+    assert inputs.shape == (20, 4 + 4, 16)
+    assert targets.shape == (20, 4, 16)
+    tokens = len(task.words.names)
+    # Targets are the inputs one token later; those of an ending are counted from V on.
+    assert torch.equal((targets % tokens)[..., :-1], inputs[:, 4:, 1:])
+    assert ((targets >= tokens).sum(-1) == REST).all()
+    endings = {tuple(row) for row in (targets[targets >= tokens] - tokens).view(-1, REST).tolist()}
+    assert endings <= {tuple(row) for row in pools.train.endings.tolist()}
+    cues = inputs[:, 4:].unfold(-1, CUE, 1).flatten(0, 2)
+    shown = {tuple(row) for row in cues.tolist()}
+    assert shown & {tuple(row) for row in pools.train.cues.tolist()}
+    assert not shown & {tuple(row) for row in pools.held_out.cues.tolist()}
+
+
+def test_the_loss_is_that_of_the_endings_and_a_share_of_that_of_the_corpus() -> None:
+    task, g = Recall(language=0.25), torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 3, 2, 5, 7, generator=g, dtype=torch.float64)
+    targets = torch.randint(14, (2, 3, 2, 5), generator=g)
+    losses = task.loss(logits, targets)
+    for s in range(2):
+        said: list[float] = []
+        other: list[float] = []
+        for b in range(3):
+            for q in range(2):
+                for t in range(5):
+                    target = int(targets[s, b, q, t])
+                    nats = -math.log(logits[s, b, q, t].softmax(-1)[target % 7])
+                    (said if target >= 7 else other).append(nats)
+        expected = sum(said) / len(said) + 0.25 * sum(other) / len(other)
+        assert float(losses[s]) == pytest.approx(expected)
+
+
+def test_a_loss_without_endings_is_that_of_the_corpus_alone() -> None:
+    logits = torch.zeros(1, 2, 1, 3, 7)
+    assert float(TASK.loss(logits, torch.zeros(1, 2, 1, 3).long())) == pytest.approx(0.3 * math.log(7))
+
+
+# --- the curriculum -----------------------------------------------------------------------------------------
+
+
+SMALL = Recall(facts=3, written=4, asked=2, enough=0.8, last=0.9, least=1)
+
+
+def lessons(task: Recall = SMALL) -> Lessons:
+    return Lessons(task, POOL, TEXT)
+
+
+def said(targets: Tensor, right: Tensor, tokens: int = 7) -> Tensor:
+    """Logits [B, Q, L, V] that say the endings where ``right`` [B, Q], else one token of them wrong; no other token."""
+    words = targets % tokens
+    ending = targets >= tokens
+    last = ending & (ending.long().cumsum(-1) == REST)
+    words = torch.where(ending, words, (words + 1) % tokens)
+    words = torch.where(last & ~right.unsqueeze(-1), (words + 1) % tokens, words)
+    return F.one_hot(words, tokens).float()
+
+
+def answered(count: int, asked: int = 2) -> Tensor:
+    """Targets [count, asked, 8] with an ending each."""
+    targets = torch.randint(7, (count, asked, 8), generator=torch.Generator().manual_seed(count))
+    targets[..., 2 : 2 + REST] += 7
+    return targets
+
+
+def taught(to: Lessons, share: float, count: int = WINDOW) -> None:
+    targets = answered(count, to.task.asked)
+    right = torch.arange(targets.shape[0] * targets.shape[1]).view(targets.shape[:2]) < share * targets[..., 0].numel()
+    to.saw(said(targets, right), targets)
+
+
+def test_there_is_one_fact_more_when_enough_is_right_and_an_end_with_all_of_them_only() -> None:
+    taught_to, seen = lessons(), []
+    for share in (0.5, 0.79, 0.81, 1.0, 0.85, 0.5, 0.91):
+        assert not taught_to.finished
+        taught(taught_to, share)
+        seen.append(taught_to.facts)
+    assert seen == [1, 1, 2, 3, 3, 3, 3]
+    assert taught_to.finished
+
+
+def test_with_one_fact_it_ends_at_the_last_share() -> None:
+    only = lessons(Recall(facts=1, written=4, asked=2, enough=0.5, last=0.9, least=1))
+    taught(only, 0.89)
+    assert not only.finished
+    taught(only, 0.91)
+    assert only.finished
+
+
+def test_none_finishes_before_the_least_steps() -> None:
+    only = lessons(Recall(facts=1, written=4, asked=2, least=3))
+    seen = []
+    for _ in range(3):
+        taught(only, 1.0)
+        seen.append(only.finished)
+    assert seen == [False, False, True]
+
+
+def test_one_wrong_token_makes_a_completion_wrong_and_no_other_text_does() -> None:
+    targets = answered(WINDOW)
+    for right, share in ((torch.ones(WINDOW, 2).bool(), 1.0), (torch.zeros(WINDOW, 2).bool(), 0.0)):
+        to = lessons(Recall(facts=3, written=4, asked=2, enough=2.0))
+        to.saw(said(targets, right), targets)
+        assert to.right == share
+
+
+def test_the_share_is_about_the_last_completions() -> None:
+    to = lessons(Recall(facts=3, written=4, asked=2, enough=2.0))
+    expected = 0.0
+    for share in (1.0, 0.5, 0.0):
+        taught(to, share, count=25)
+        expected += 50 / WINDOW * (share - expected)
+        assert to.right == pytest.approx(expected)
+
+
+def test_facts_that_stand_in_their_own_context_move_nothing_on() -> None:
+    to = lessons(Recall(facts=3, written=4, asked=1, unwritten=1, enough=2.0))
+    targets = answered(50)
+    to.saw(said(targets, torch.tensor([True, False]).expand(50, 2)), targets)
+    assert to.right == pytest.approx(50 / WINDOW)
+    alone = lessons(Recall(facts=3, written=4, asked=0, unwritten=2, enough=2.0))
+    alone.saw(said(targets, torch.tensor([True, False]).expand(50, 2)), targets)
+    assert alone.right == pytest.approx(100 / WINDOW / 2)
+
+
+def test_an_episode_has_as_many_facts_as_a_seed_can_take() -> None:
+    to = lessons(SMALL)
+    for facts in (1, 2, 3):
+        to.facts = facts
+        inputs, _ = to(generator(0, "data"), 5)
+        assert inputs.shape == (5, 4 + 2, 16)
+        assert (inputs[:, :4] >= 1000).any(-1).sum(-1).tolist() == [facts] * 5
