@@ -115,9 +115,9 @@ def test_even_use_of_slots_that_are_alike(seed):
 
 
 @claim(
-    "recall/slots-store-the-memorys-own-output",
-    "What the slots come to resemble is what the memory itself adds to the hidden states, by more than 0.4 of cosine "
-    "over slots whose readings are not added; hence random characters score at most 0.1 less than text.",
+    "recall/slots-turn-to-the-memorys-own-output",
+    "The slots come to resemble what the memory itself adds to the hidden states, with a cosine more than 0.4 above "
+    "that of slots whose readings are not added; and random characters score at most 0.1 less than text.",
     arms=[WRITTEN, RANDOM, NOT_ADDED],
     contrasts=[
         Contrast(WRITTEN, over=NOT_ADDED, margin=0.4, **OWN),
@@ -126,10 +126,11 @@ def test_even_use_of_slots_that_are_alike(seed):
     gate=True,
     seeds=8,
     source=f"{IMM}: «a rising or stable trend suggests memory is learning and retaining useful patterns». {NARROW}; "
-    "GPT-2 small, a development seed: cosine 0.62 with its own output; text 0.53, random characters 0.50",
+    "GPT-2 small, a development seed each: cosine 0.58 with its own output, -0.05 if that is not added, which leaves "
+    "the similarity at 0.51 and not 0.52, so the rise does without; text 0.53, random characters 0.50",
     figures=[similarity_of_random_characters],
 )
-def test_slots_store_the_memorys_own_output(seed):
+def test_slots_turn_to_the_memorys_own_output(seed):
     return content_of_slots(seed)
 
 
@@ -167,7 +168,8 @@ def test_context_influence_is_not_of_the_context(seed):
     gate=True,
     seeds=8,
     source=f"{IMM}: «best configuration: lr = 0.04, norm = layer, temp = 0.8», of settings that nothing read. "
-    f"{NARROW}. With the norm «layer» a slot has the length √d, beside which a step is small",
+    f"{NARROW}; GPT-2 small, a development seed: 0.52 as run, 0.14, 0.78, 0.52. With «layer» a slot has the length √d, "
+    "beside which a step is small",
     figures=[similarity_with_other_settings],
 )
 def test_reported_best_settings_score_lower(seed):

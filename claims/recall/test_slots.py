@@ -59,8 +59,8 @@ def test_influence_is_selective(arms, facts_asked_for):
         Contrast("LinformerMemory", over=2, direction="lower", metric="contexts", bounds=(1, 8), assume="normal"),
     ],
     gate=True,
-    source="IMM experiments: «all slots used evenly», which is 1.0 whatever is read. Here: exp of the mutual information "
-    "of contexts and the slots they are written to, 1 to 8",
+    source="IMM experiments: «all slots used evenly», which is 1.0 whatever is read. Here: exp of the mutual "
+    "information of contexts and the slots they are written to, 1 to 8",
 )
 def test_slots_tell_contexts_apart(arms, seed):
     episodes = unseen("closed", seed, distractors=0)
@@ -69,8 +69,8 @@ def test_slots_tell_contexts_apart(arms, seed):
 
 @claim(
     "recall/undecided-entries-prevent-collapse",
-    "If entries are left undecided at first, novel words are learnt in 300 steps; if it is decided from the start where "
-    "a fact begins, they are not.",
+    "If entries are left undecided at first, novel words are learnt in 300 steps; if it is decided from the start "
+    "where a fact begins, they are not.",
     arms={"undecided at first": Arm(NOVEL_SLOTS, on), "decided": Arm(DECIDED_SLOTS, on)},
     contrasts=[
         Contrast("undecided at first", over="decided", **EXACT),

@@ -32,7 +32,7 @@ def published(width: int) -> int:
 
 
 def test_the_formula_counts_our_networks() -> None:
-    sizes = {"tokens": 11, "block": 6, "width": 8, "layers": 3}
+    sizes: dict[str, Any] = {"tokens": 11, "block": 6, "width": 8, "layers": 3}
     shape: dict[str, Any] = {"generators": [generator(0, "initial values")], "heads": 2, "after": None, "shared": True}
     bare, remembering = (GPT(memory=memory, **shape, **sizes) for memory in (None, {"kind": "linformer"}))
     assert parameters_per_seed(bare) == of_network(**sizes)

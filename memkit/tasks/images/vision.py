@@ -79,6 +79,24 @@ def download(name: str, root: Path | None) -> None:
     datasets.load(name, root)
 
 
+def download_file(address: str, path: Path) -> None:
+    """Bring one file from an address to a path, through torchvision.
+
+    Raises:
+        MemkitError: it cannot be downloaded.
+    """
+    utils = torchvision_datasets().utils
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            utils.download_url(address, str(path.parent), path.name)
+    except (RuntimeError, OSError, http.client.HTTPException) as error:
+        raise MemkitError(
+            f"{address} could not be downloaded ({_last(error)}); where there is no network, copy {path.name} from a "
+            f"machine that has it into {path.parent}"
+        ) from error
+
+
 def _last(error: BaseException) -> str:
     """What went wrong, in one line: torchvision lists what it tried first."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
