@@ -23,5 +23,5 @@ CHARACTERS = Recipe(
     optimizer="adamw",
     lr=3e-3,
     batch=2,
-    steps=500,
+    steps=400,
 )

@@ -1,6 +1,6 @@
 """The command line.
 
-``memkit plan | study | verdicts | report | reproduce | register | accept | compare | page | data``
+``memkit plan | study | verdicts | report | reproduce | register | accept | compare | page | data | demo``
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from memkit.cli import claims, data, files
+from memkit.cli import claims, data, demo, files
 from memkit.errors import MemkitError
 
 _EVIDENCE = Path("reports/evidence.json")
@@ -112,4 +112,12 @@ def _parser() -> argparse.ArgumentParser:
     sub.set_defaults(run=data.get)
     sub.add_argument("name", metavar="NAME", help="as `memkit data ls` lists it")
     sub.add_argument("--to", metavar="DIR", type=data.folder, help="where it goes (default: MEMKIT_DATA)")
+    sub = command("demo", None, "Demonstrations: what a memory does.")
+    shows = sub.add_subparsers(required=True, metavar="WHAT")
+    text = "a sentence of your own is read once, and its first words completed with the memory on, off and shuffled"
+    sub = shows.add_parser("recall", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    sub.set_defaults(run=demo.recall)
+    sub.add_argument("--fact", metavar="TEXT", help="the sentence (default: it is asked for)")
+    sub.add_argument("--cue", metavar="TEXT", help="words of it (default: its first two)")
+    sub.add_argument("--store", metavar="DIR", type=data.folder, help="default: MEMKIT_STORE, else .memkit")
     return parser

@@ -8,13 +8,13 @@
     read      p_kNN(y) ∝ Σ_{i among the k nearest} exp(−d_i / τ) · 1[y_i = y]
     mix       p(y) = (1 − w)·p_LM(y) + w·p_kNN(y),    w = most · exp(−d_min / τ)
 
-The k nearest neighbours' equations are those of Khandelwal et al. 2020, Generalization through memorization: nearest
-neighbour language models, equations 2 and 3, with two changes. Keys are tokens and not hidden states; with decay up to 1/2,
-who shares the longest ending with a query is always nearest. And w, a constant there, falls with the distance of the
-nearest: where nothing like this was read, the language model is left as it was.
+These are equations 2 and 3 of Khandelwal et al. 2020, Generalization through memorization: nearest neighbour language
+models, with two changes. Keys are tokens and not hidden states; with decay up to 1/2, the key that ends like the query
+for longest is always the nearest. And w, a constant there, falls with the distance of the nearest: where nothing like
+this was read, the language model is left as it was.
 
-A store of limited capacity evicts: "none" takes nothing in once it is full, "fifo" lets go of what was read first, "surprise"
-of what surprised least, of equals of the older.
+A store of limited capacity evicts: "none" takes nothing in once it is full, "fifo" lets go of what was read first,
+"surprise" of what surprised least, of equals of the older.
 
 Functions of tensors: nothing is kept here, a caller threads the store through. State size: N·(n + 2) numbers.
 """
@@ -70,8 +70,8 @@ def empty(n: int) -> Entries:
 
 def keys(tokens: Tensor, n: int) -> Tensor:
     """The n tokens up to and with each of a context, the last one first: [..., L] → [..., L, n]."""
-    before = torch.nn.functional.pad(tokens, (n - 1, 0), value=_NOTHING)
-    return before.unfold(-1, n, 1).flip(-1)
+    before = torch.nn.functional.pad(tokens, (n, 0), value=_NOTHING)
+    return before.unfold(-1, n, 1)[..., 1:, :].flip(-1)
 
 
 def append(store: Entries, new: Entries, *, capacity: int | None = None, eviction: Eviction = "fifo") -> Entries:

@@ -1,7 +1,7 @@
 """How a language model goes on: its greedy continuation, and what a given one costs it.
 
-A reader is any function of contexts [B, L] and a number that says log p [B, number, V] of what comes after each of their
-last tokens, so many of them.
+A reader is any function of contexts [B, L] and a number n that gives log p [B, n, V], of what comes after each of their
+last n tokens.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Scored(NamedTuple):
 
 
 def greedy(reader: Reader, prompts: Tensor, count: int) -> Tensor:
-    """The most probable token after prompts [B, P], then the most probable one after that, ``count`` times: [B, count]."""
+    """The most probable token after prompts [B, P], then the most probable after that, and so on: [B, count]."""
     text = prompts
     for _ in range(count):
         text = torch.cat([text, reader(text, 1).argmax(-1)], 1)

@@ -159,8 +159,8 @@ class GPT(nn.Module):
         return states
 
     def hidden(self, tokens: Tensor) -> Tensor:
-        """What the one memory of a network sees of contexts [S, B, N, L]: [S, B, N, L, d]."""
-        (at,) = self.memory_of
+        """What the first memory of a network sees of contexts [S, B, N, L]: [S, B, N, L, d]."""
+        at = min(self.memory_of)
         x = self.embed(tokens)
         for block in self.blocks[:at]:
             x = block(x)

@@ -3,8 +3,8 @@
     log p_LM = log softmax(GPT(tokens))                 the network, which reads no memory of its own
     p = (1 − w)·p_LM + w·p_kNN                          memkit/memories/next_tokens.py
 
-What is read is written token by token: the n tokens before it, the token, and how much the network was surprised by it. The
-store is handed in and out, so that the same weights can be asked with this store, another one, or none.
+What is read is written token by token: the n tokens before it, the token, and how much the network was surprised by
+it. The store is handed in and out, so that the same weights can be asked with this store, another one, or none.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class NextTokenMemory(nn.Module):
     def remember(self, text: Tensor, store: Entries | None = None) -> Entries:
         """The store after contexts [N, L], one after another: all their tokens but the first of each are written."""
         store = self.empty() if store is None else store
-        if text.shape[1] < 2:
+        if not len(text) or text.shape[1] < 2:
             return store
         said = self.alone(text[:, :-1], text.shape[1] - 1).gather(-1, text[:, 1:, None]).squeeze(-1)
         keys = next_tokens.keys(text[:, :-1], self.n)
@@ -76,10 +76,10 @@ class NextTokenMemory(nn.Module):
 
     @torch.inference_mode()
     def forward(self, store: Entries, text: Tensor, last: int) -> Tensor:
-        """Contexts [B, L] → log p [B, last, V] of what comes after each of their last tokens. The store is only read."""
+        """Contexts [B, L] → log p [B, last, V] of what comes after each of their last tokens; nothing is written."""
         alone = self.alone(text, last)
         keys = next_tokens.keys(text, self.n)[:, -last:].flatten(0, 1)
-        queries, back = keys.unique(dim=0, return_inverse=True)
+        queries, back = torch.unique(keys, dim=0, return_inverse=True)
         found = next_tokens.read(
             store, queries, tokens=self.tokens, k=self.k, decay=self.decay, tau=self.tau, most=self.most
         )
@@ -97,7 +97,9 @@ def said(model: GPT, states: States | None, text: Tensor, last: int) -> Tensor:
 
     Args:
         states: what its memories hold, for one episode; None: nothing was written; ``{}``: they are not read.
+
+    Of a context that is longer than the model's block, it reads the end.
     """
-    contexts = text[None, None]
+    contexts = text[None, None, :, -model.block :]
     states = model.empty(contexts) if states is None else states
     return torch.log_softmax(model.complete(states, contexts)[0, 0, :, -last:], -1)

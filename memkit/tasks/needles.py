@@ -1,7 +1,7 @@
 """Needles in a haystack: sentences that are read once among the text of a corpus, and their cues in other text.
 
     shown   [N, L]   … the value of the AlphaGo beat Lee Sedol at the game of go in Seoul. object is the same as …
-    asked   [N, P]   … statements may be nested in the body of AlphaGo beat                      the cue stands at the end
+    asked   [N, P]   … statements may be nested in the body of AlphaGo beat                    the cue is at the end
     oracle  [N, P]   … AlphaGo beat Lee Sedol at the game of go in Seoul. in the body of AlphaGo beat
 
 A sentence is set apart by a blank before and after it.

@@ -1,0 +1,22 @@
+"""``memkit demo``: what a memory does, on a sentence of one's own."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+from pathlib import Path
+
+from memkit.errors import MemkitError
+
+
+def recall(options: argparse.Namespace) -> int:
+    """``memkit demo recall``: a sentence is read once, and its cue completed with the memory on, off and shuffled."""
+    if importlib.util.find_spec("torch") is None:
+        raise MemkitError("the demonstration trains a model, which needs torch; install memkit with its extra [torch]")
+    from memkit.demo import run
+    from memkit.training.store import Store
+
+    root = options.store or Path(os.environ.get("MEMKIT_STORE") or ".memkit")
+    run(Store(root.expanduser().resolve()), options.fact, options.cue)
+    return 0

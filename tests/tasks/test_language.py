@@ -1,0 +1,116 @@
+"""Language from a corpus, and modern facts among its text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memkit.errors import MemkitError
+from memkit.streams import generator
+from memkit.tasks import corpus, modern_facts, needles
+from memkit.tasks.language import Language
+from memkit.tasks.modern_facts import FACTS, SHARED, cue, ending
+
+TOPICS = Language(length=32)
+PAIRS = [sentence for pair in SHARED for sentence in pair]
+HELD_OUT, CHARACTERS = TOPICS.stretch("held out"), TOPICS.characters
+
+
+@given(contexts=st.integers(1, 3), length=st.integers(1, 20), size=st.integers(1, 4), seed=st.integers(0, 2**31))
+def test_targets_are_the_text_one_character_later(contexts: int, length: int, size: int, seed: int) -> None:
+    task = Language(contexts=contexts, length=length)
+    inputs, targets = task.for_seed(generator(0))(generator(seed), size)
+    assert inputs.shape == targets.shape == (size, contexts, length)
+    text = corpus.part("topics", "train")
+    for read, said in zip(inputs.flatten(1), targets.flatten(1), strict=True):
+        assert read[1:].tolist() == said[:-1].tolist()
+        assert CHARACTERS.decode([*read.tolist(), int(said[-1])]) in text
+
+
+def test_a_seed_draws_the_same_examples_again() -> None:
+    once, again = (TOPICS.for_seed(generator(3))(generator(4), 2) for _ in range(2))
+    assert torch.equal(once[0], again[0])
+    assert not torch.equal(once[0], TOPICS.for_seed(generator(3))(generator(5), 2)[0])
+
+
+def test_a_model_is_told_its_sizes() -> None:
+    assert TOPICS.sizes == {"tokens": len(CHARACTERS.names), "block": 32}
+    assert TOPICS.checksum == corpus.checksum("topics")
+    assert TOPICS.missing == ""
+
+
+def test_a_corpus_that_is_not_here_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MEMKIT_DATA", str(tmp_path))
+    assert "the corpus shakespeare is not in" in Language(corpus="shakespeare").missing
+
+
+@pytest.mark.parametrize("field", ["contexts", "length"])
+def test_sizes_are_positive(field: str) -> None:
+    with pytest.raises(MemkitError, match=f"Language: {field}=0 must be at least 1"):
+        Language(**{field: 0})
+
+
+# --- modern facts -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sentence", [*FACTS, *PAIRS])
+def test_a_fact_is_a_short_sentence_of_plain_characters_that_the_corpus_does_not_tell(sentence: str) -> None:
+    assert 35 <= len(sentence) <= 70
+    assert sentence.isascii()
+    assert sentence.endswith(".")
+    assert set(sentence) <= set(CHARACTERS.names)
+    assert cue(sentence) + ending(sentence) == sentence
+    assert cue(sentence).endswith(" ")
+    assert cue(sentence).count(" ") == modern_facts.CUE
+    assert cue(sentence) not in corpus.text("topics")
+    assert ending(sentence) not in corpus.text("topics")
+
+
+def test_cues_are_unique_but_those_that_two_share() -> None:
+    assert len(FACTS) >= 24
+    assert len({cue(fact) for fact in FACTS}) == len({ending(fact) for fact in FACTS}) == len(FACTS)
+    assert all(cue(one) == cue(other) and ending(one) != ending(other) for one, other in SHARED)
+    assert len({cue(fact) for fact in PAIRS}) == len(SHARED)
+    assert not {cue(fact) for fact in FACTS} & {cue(fact) for fact in PAIRS}
+
+
+@pytest.mark.parametrize("sentence", ["", "Two words", "Two  words.", "Two words "])
+def test_a_sentence_without_an_ending_is_refused(sentence: str) -> None:
+    with pytest.raises(MemkitError, match="has no ending after its first two words"):
+        modern_facts.split(sentence)
+
+
+# --- needles ------------------------------------------------------------------------------------------------
+
+
+@given(seed=st.integers(0, 2**31), length=st.integers(60, 112))
+def test_a_needle_stands_in_the_text_that_is_there_without_it(seed: int, length: int) -> None:
+    shown = needles.shown(generator(seed), HELD_OUT, CHARACTERS, FACTS, length)
+    text = HELD_OUT.windows(generator(seed), length, len(FACTS))
+    for context, plain, fact in zip(shown.tolist(), text.tolist(), FACTS, strict=True):
+        before, found, after = CHARACTERS.decode(context).partition(f" {fact} ")
+        assert found
+        assert CHARACTERS.decode(plain).startswith(before)
+        assert CHARACTERS.decode(plain).endswith(after)
+
+
+@given(seed=st.integers(0, 2**31))
+def test_a_cue_stands_at_the_end_and_a_fact_before_it(seed: int) -> None:
+    text = HELD_OUT.windows(generator(seed), 80, len(FACTS))
+    plain = needles.asked(text, CHARACTERS, [*map(cue, FACTS)])
+    inside = needles.asked(text, CHARACTERS, [*map(cue, FACTS)], FACTS)
+    for row, fact in enumerate(FACTS):
+        here, there, was = (CHARACTERS.decode(each[row].tolist()) for each in (plain, inside, text))
+        assert here == f"{was[: 80 - len(cue(fact)) - 1]} {cue(fact)}"
+        assert there == f"{fact} {here[len(fact) + 1 :]}"
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(MemkitError, match="has more than the 38 characters"):
+        needles.shown(generator(0), HELD_OUT, CHARACTERS, FACTS[:1], 40)
+    with pytest.raises(MemkitError, match="does not fit in a context of 10 characters"):
+        needles.asked(torch.zeros(1, 10, dtype=torch.int64), CHARACTERS, [cue(FACTS[0])])
