@@ -47,13 +47,11 @@ def test_other_text_wears_full_slots(arms, seed):
 
 @claim(
     "recall/a-fact-outlasts-other-text",
-    "With slots left, a fact is recalled as well when 32 contexts came after it as when it was read last (sesoi: "
-    "0.15).",
+    "With slots left, more than 85 of 100 facts are recalled, when 32 contexts came after them as when they were read "
+    "last.",
     arms=ON,
     derived=("0 later", "32 later"),
-    contrasts=[Contrast("32 later", over="0 later", sesoi=0.15, **EXACT)],
-    positive_control=Contrast("32 later", over=0.5, **EXACT),
-    expect="equivalent",
+    contrasts=[Contrast(f"{lag} later", over=0.85, **EXACT) for lag in (0, 32)],
     source=f"{NEW}. Four facts in eight slots, and 64 contexts of other text",
 )
 def test_a_fact_outlasts_other_text(arms, seed):

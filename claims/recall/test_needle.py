@@ -73,16 +73,19 @@ def test_novel_words_are_recalled(arms, facts_asked_for):
 
 @claim(
     "recall/linformer-memory-recalls-nothing",
-    "Trained on the same episodes for as long, LinformerMemory as published recalls no fact, and among the eight it "
-    "chooses as by chance (sesoi: 0.15).",
+    "Trained on the same episodes for as long, LinformerMemory as published recalls facts, and chooses among the eight, "
+    "as by chance (sesoi: 0.15); no token costs it a tenth of a nat less than with the memory off.",
     arms={"on": Arm(LINFORMER, on), "off": Arm(LINFORMER, off), "slots": Arm(SLOTS, on)},
     contrasts=[
-        Contrast("on", over="off", metric="exact match", bounds=(0, 1), sesoi=0.15),
+        Contrast("on", over=1 / 2048, metric="exact match", bounds=(0, 1), sesoi=0.15),
         Contrast("on", over=1 / 8, metric="forced choice", bounds=(0, 1), sesoi=0.15),
+        Contrast("on", over="off", metric="nats a token", direction="lower", sesoi=0.1, assume="normal"),
     ],
     positive_control=Contrast("slots", over=1 / 8, metric="forced choice", bounds=(0, 1)),
     expect="equivalent",
+    gate=True,
     source=SOURCE,
+    seeds=16,
 )
 def test_linformer_memory_recalls_nothing(arms, facts_asked_for):
     return {
