@@ -189,9 +189,11 @@ def run(store: Store, fact: str | None, asked: str | None) -> None:
     fact = sentence(_typed() if fact is None else fact)
     split(fact, asked)  # before anything is trained
     fresh = not store.has(CHARACTERS.digest, SEED)
-    model = trained(store, progress=_say if fresh else None)
     if fresh:
-        _say(1.0, end="\n")
+        print(_TRAINING, end="", file=sys.stderr, flush=True)
+    model = trained(store, progress=_say if fresh and sys.stderr.isatty() else None)
+    if fresh:
+        print(file=sys.stderr)
     with prepared_process():
         found = recall(model, fact, asked)
     print(f"read once, among {OTHER} contexts of other text:  {fact}")
@@ -221,9 +223,12 @@ def _typed() -> str:
         raise MemkitError("no fact was typed; give one with --fact 'TEXT'") from None
 
 
-def _say(share: float, end: str = "") -> None:
-    """The one line of progress."""
-    print(f"\rtraining a small character model, once: {share:.0%} ", end=end, file=sys.stderr, flush=True)
+_TRAINING = "training a small character model, once"
+
+
+def _say(share: float) -> None:
+    """The one line of progress, on a terminal."""
+    print(f"\r{_TRAINING}: {share:.0%}", end="", file=sys.stderr, flush=True)
 
 
 def _line(text: str) -> str:

@@ -239,7 +239,9 @@ def test_data_lists_what_is_here_and_how_to_get_the_rest(
 
     assert main(["data", "ls", "--data", str(tmp_path)]) == 0
 
-    digits, mnist, ten, fashion = (re.split(" {2,}", line, maxsplit=2) for line in capsys.readouterr().out.splitlines())
+    rows = [re.split(" {2,}", line, maxsplit=2) for line in capsys.readouterr().out.splitlines()]
+    digits, mnist, ten, fashion, *corpora = rows
+    assert [name for name, *_ in corpora] == ["topics", "shakespeare"]
     assert digits == ["digits", "1797 images", "in scikit-learn"]
     assert ten == ["mnist-10k", "10000 images", f"in {tmp_path / 'MNIST'}"]
     assert mnist[:2] == ["mnist", "70000 images"]

@@ -35,7 +35,9 @@ def untrained(model: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 def test_a_sentence_is_read_once_and_completed_with_the_memory_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "recall", "--fact", FACT]) == 0
     lines = capsys.readouterr().out.splitlines()
-    rows = {line.split()[0]: line for line in lines if line.split()[:1] and line.split()[0] in ("on", "off", "shuffled")}
+    rows = {
+        line.split()[0]: line for line in lines if line.split()[:1] and line.split()[0] in ("on", "off", "shuffled")
+    }
     assert list(rows) == ["on", "off", "shuffled"]
     assert "wizard keeps 77 purple jackdaws." in rows["on"]
     assert all("jackdaws" not in rows[name] for name in ("off", "shuffled"))
@@ -76,7 +78,10 @@ def test_a_sentence_is_asked_for_where_none_is_given(
         (["--fact", "Word"], "the fact 'Word' has 1 word; give three or more"),
         (["--fact", "The fact 日 is"], "the fact has the character '日', which the model has never seen"),
         (["--fact", "a " * 100], "the fact has 199 characters, and the block has room for 110; shorten it by 89"),
-        (["--fact", FACT, "--cue", "Gandalf the"], "the cue 'Gandalf the' does not occur in the fact; give whole words"),
+        (
+            ["--fact", FACT, "--cue", "Gandalf the"],
+            "the cue 'Gandalf the' does not occur in the fact; give whole words",
+        ),
         (["--fact", FACT, "--cue", "og the"], "the cue 'og the' does not occur in the fact"),
         (["--fact", FACT, "--cue", "purple jackdaws."], "nothing comes after the cue 'purple jackdaws.' in the fact"),
         (["--fact", FACT, "--cue", " "], "the cue is empty; give some words of the fact, such as 'Zog the'"),

@@ -33,8 +33,8 @@ def conditions(recipe):
 @claim(
     "recall/a-needle-is-recalled-from-a-partial-cue",
     "A language model with gated slots completes the first two words of each of eight facts that it read once, word by "
-    "word: more often than with its memory off, with other text or facts in it, with values permuted, and than "
-    "LinformerMemory.",
+    "word: more often than with its memory off, with other text or facts in it, with values permuted, than by chance "
+    "among the eight, and than with LinformerMemory as published.",
     arms={**conditions(SLOTS), "LinformerMemory": Arm(LINFORMER, on), "in context": Arm(ORACLE, in_context)},
     contrasts=[Contrast("on", over=control, **EXACT) for control in (*CONTROLS, "LinformerMemory", 1 / 8)],
     source=f"{SOURCE}. By chance 1 in 2,048; one of the eight by chance, 1 in 8. «In context» is a network of the same "
@@ -73,8 +73,8 @@ def test_novel_words_are_recalled(arms, facts_asked_for):
 
 @claim(
     "recall/linformer-memory-recalls-nothing",
-    "Trained on the same episodes for as long, LinformerMemory as published recalls facts, and chooses among the eight, "
-    "as by chance (sesoi: 0.15); no token costs it a tenth of a nat less than with the memory off.",
+    "Trained on the same episodes for as long, LinformerMemory as published recalls facts, and chooses among eight, as "
+    "by chance (sesoi: 0.15); it saves less than a tenth of a nat a token over the memory off.",
     arms={"on": Arm(LINFORMER, on), "off": Arm(LINFORMER, off), "slots": Arm(SLOTS, on)},
     contrasts=[
         Contrast("on", over=1 / 2048, metric="exact match", bounds=(0, 1), sesoi=0.15),

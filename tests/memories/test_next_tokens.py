@@ -117,9 +117,7 @@ def test_where_nothing_matches_the_language_model_is_left_alone() -> None:
     torch.testing.assert_close(next_tokens.mix(alone, read), alone)
 
 
-@given(
-    texts=st.lists(TEXT, min_size=1, max_size=5), capacity=st.integers(1, 12), eviction=st.sampled_from(EVICTIONS)
-)
+@given(texts=st.lists(TEXT, min_size=1, max_size=5), capacity=st.integers(1, 12), eviction=st.sampled_from(EVICTIONS))
 def test_what_stays_does_not_depend_on_how_it_was_appended(
     texts: list[list[int]], capacity: int, eviction: next_tokens.Eviction
 ) -> None:

@@ -11,10 +11,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from memkit.cli import main
 from memkit.errors import MemkitError
 from memkit.streams import generator
 from memkit.tasks import corpus
 from memkit.tasks.corpus import Characters, Source, Stretch, Words
+from memkit.tasks.images import vision
 
 PLAY = "First Citizen: Before we proceed, hear me speak.\n\nAll: Speak, speak!\n" * 3
 FILE = "tinyshakespeare.txt"
@@ -216,3 +218,45 @@ def test_tiny_shakespeare() -> None:
     assert len(text) == corpus.source("shakespeare").characters == 1_115_394
     assert text.startswith("First Citizen:\nBefore we proceed any further, hear me speak.\n")
     assert len(corpus.characters("shakespeare").names) == 65
+
+
+def test_the_command_line_lists_corpora_and_says_how_to_get_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("MEMKIT_DATA", raising=False)
+    assert main(["data", "ls"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert lines["topics"].endswith("in Python itself")
+    assert "1115394 characters" in lines["shakespeare"]
+    assert "memkit data get shakespeare --to DIR" in lines["shakespeare"]
+    assert main(["data", "get", "topics"]) == 0
+    assert main(["data", "get", "shakespeare"]) == 4
+    assert main(["data", "get", "shakespear", "--to", str(tmp_path)]) == 4
+    said = capsys.readouterr().err
+    assert "say where the data set shakespeare is to go" in said
+    assert "did you mean 'shakespeare'?" in said
+
+
+def test_a_corpus_is_downloaded_through_torchvision_and_verified(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = b"What, ho! apothecary!"
+    known = corpus.Source("play.txt", "https://example.org/play", len(content), hashlib.sha256(content).hexdigest())
+    monkeypatch.setitem(corpus.SOURCES, "play", known)
+
+    class Utils:
+        @staticmethod
+        def download_url(address: str, folder: str, name: str) -> None:
+            assert address == known.address
+            Path(folder, name).write_bytes(content)
+
+    monkeypatch.setattr(vision, "torchvision_datasets", lambda: type("Datasets", (), {"utils": Utils}))
+    assert main(["data", "get", "play", "--to", str(tmp_path)]) == 0
+    assert f"play: 21 characters in {tmp_path / 'play.txt'}, verified" in capsys.readouterr().out
+
+    def fails(address: str, folder: str, name: str) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr(Utils, "download_url", staticmethod(fails))
+    assert main(["data", "get", "play", "--to", str(tmp_path / "other")]) == 4
+    assert "could not be downloaded (no network); where there is no network, copy play.txt" in capsys.readouterr().err
