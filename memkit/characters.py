@@ -24,7 +24,7 @@ CHARACTERS = Recipe(
     lr=3e-3,
     batch=2,
     steps=400,
-    tuning="some 20 trials of heads, width, layers, initial values, learning rate, batch and steps on development seeds "
-    "0 to 3, by nats a character of held-out text: 2.4 to 2.6 in some 10 CPU s a seed, 2.1 in three times as many; the "
-    "store of next tokens: 10 trials of n, decay and tau on development seed 0, by exact match",
+    tuning="some 20 trials of heads, width, layers, initial values, learning rate, batch and steps on development "
+    "seeds 0 to 3, by nats a character of held-out text: 2.4 to 2.6 in some 10 CPU s a seed, 2.1 in three times as "
+    "many; the store of next tokens: 10 trials of n, decay and tau on development seed 0, by exact match",
 )

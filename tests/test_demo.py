@@ -15,6 +15,9 @@ from memkit.cli import main
 from memkit.errors import MemkitError
 from memkit.training.store import Store
 from memkit.training.trainer import build, train
+from tests.training.conftest import one_thread
+
+__all__ = ["one_thread"]
 
 FACT = "Zog the wizard keeps 77 purple jackdaws."
 
@@ -35,9 +38,7 @@ def untrained(model: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 def test_a_sentence_is_read_once_and_completed_with_the_memory_alone(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "recall", "--fact", FACT]) == 0
     lines = capsys.readouterr().out.splitlines()
-    rows = {
-        line.split()[0]: line for line in lines if line.split()[:1] and line.split()[0] in ("on", "off", "shuffled")
-    }
+    rows = {line.split()[0]: line for line in lines if line.startswith(("on ", "off ", "shuffled "))}
     assert list(rows) == ["on", "off", "shuffled"]
     assert "wizard keeps 77 purple jackdaws." in rows["on"]
     assert all("jackdaws" not in rows[name] for name in ("off", "shuffled"))
@@ -97,11 +98,11 @@ def test_what_cannot_be_read_is_refused_in_one_sentence_before_anything_is_train
     assert not (tmp_path / "store").exists()
 
 
-WORD = st.text(st.sampled_from([name for name in LANGUAGE.characters.names if name.strip()]), min_size=1, max_size=12)
+WORD = st.text(st.sampled_from([name for name in LANGUAGE.characters.names if name.strip()]), min_size=1, max_size=6)
 
 
-@settings(max_examples=15, deadline=None)
-@given(words=st.lists(WORD, min_size=3, max_size=8))
+@settings(max_examples=6, deadline=None)
+@given(words=st.lists(WORD, min_size=3, max_size=5))
 def test_any_sentence_of_the_characters_of_the_corpus_will_do(model: Any, words: list[str]) -> None:
     fact = " ".join(words)
     found = demo.recall(model, fact)

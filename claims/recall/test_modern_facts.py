@@ -6,12 +6,12 @@ Chance is 0 for exact match, 1/24 for the forced choice, and log 103 = 4.63 nats
 
 from fixtures.recall_modern import (
     CHANCE,
-    CHARACTERS,
     FEW,
     MOST,
     SMALL,
     by_distractors,
     completions,
+    cut_off,
     gain_by_position,
     gains,
     linformer,
@@ -19,6 +19,7 @@ from fixtures.recall_modern import (
     store,
 )
 from memkit import Arm, Contrast, claim
+from memkit.characters import CHARACTERS
 
 SOURCE = (
     "IMM experiments, recall: «the memory module successfully recalls information from partial cues», «simulated "
@@ -53,20 +54,21 @@ CONTROLS = ("off", "filler", "other", "permuted")
 )
 def test_linformer_recalls_no_modern_fact(arms):
     found = measured(arms, choice=("on", "store"))
-    return {**found, **gains(found, "on", ("off", "filler", "other"))}
+    return {**found, **gains(arms, "on", ("off", "filler", "other")), "on, cut off": cut_off(found["on"])}
 
 
 @claim(
     "recall/next-tokens-recall-modern-facts",
-    "Beside the same model, a store of the next character after every 20 brings back modern facts that were read once: "
-    "in exact match by more than a half, and by more than a nat a character, over no store and over one that holds "
-    "filler, other facts, or permuted next characters.",
+    "Beside the same model, a store of the next character after every 20 brings back modern facts that were read once, "
+    "in exact match and in nats a character: over no store, and over one that holds filler, other facts, or permuted "
+    "next characters.",
     arms={name: Arm(CHARACTERS, store(name)) for name in ("on", *CONTROLS)},
     contrasts=[
-        *(Contrast("on", over=name, margin=0.5, **EXACT) for name in CONTROLS),
-        *(Contrast("on", over=name, margin=1.0, **NATS) for name in CONTROLS),
+        *(Contrast("on", over=name, **EXACT) for name in CONTROLS),
+        *(Contrast("on", over=name, **NATS) for name in CONTROLS),
     ],
-    source=f"{SOURCE}. A store keyed by the last characters did: 1.0, and a gain of 2.2 nats a character",
+    source=f"{SOURCE}. A prototype of such a store was at 1.0, with a gain of 2.2 nats a character. Here two facts get "
+    "another's year: «in January 20» and «in September 20» stand in several",
     figures=[gain_by_position, completions],
 )
 def test_next_tokens_recall_modern_facts(arms):
@@ -75,11 +77,13 @@ def test_next_tokens_recall_modern_facts(arms):
 
 @claim(
     "recall/next-tokens-outlast-other-text",
-    "The same after 150 more contexts of other text, which the store remembers as well.",
+    "After 150 more contexts of other text, which it remembers as well, the store of next characters still brings back "
+    "modern facts, in exact match and in nats a character: over no store, and over one that holds filler, other facts, "
+    "or permuted next characters.",
     arms={name: Arm(CHARACTERS, store(name, distractors=150)) for name in ("on", *CONTROLS)},
     contrasts=[
-        *(Contrast("on", over=name, margin=0.5, **EXACT) for name in CONTROLS),
-        *(Contrast("on", over=name, margin=1.0, **NATS) for name in CONTROLS),
+        *(Contrast("on", over=name, **EXACT) for name in CONTROLS),
+        *(Contrast("on", over=name, **NATS) for name in CONTROLS),
     ],
     source="a prototype was at 1.0 after 150 distractors, too",
     figures=[by_distractors],
@@ -91,8 +95,8 @@ def test_next_tokens_outlast_other_text(arms):
 @claim(
     "recall/surprise-over-first-in-first-out",
     "With room for two fifths of what is read, and 150 contexts of other text after the facts, a store that lets go of "
-    "what surprised the model least makes the facts' endings cheaper than one that lets go of what is oldest, and than "
-    "none: by more than half a nat a character.",
+    "what surprised the model least makes the facts' endings cheaper, in nats a character, than one that lets go of "
+    "what is oldest, and than none.",
     arms={
         **{
             eviction: Arm(CHARACTERS, store("on", distractors=150, capacity=8192, eviction=eviction))
@@ -100,9 +104,9 @@ def test_next_tokens_outlast_other_text(arms):
         },
         "off": Arm(CHARACTERS, store("off")),
     },
-    contrasts=[Contrast("surprise", over=name, margin=0.5, **NATS) for name in ("fifo", "off")],
+    contrasts=[Contrast("surprise", over=name, **NATS) for name in ("fifo", "off")],
     source="IMM experiments, recommendations: «different memory update strategies (e.g., importance-based)». Exact "
-    "match is 0 with first in, first out, and hardly more with surprise, by which holes are left in every fact",
+    "match is 0 with either: eviction by surprise leaves holes in every fact",
     figures=[completions],
 )
 def test_surprise_over_first_in_first_out(arms):
@@ -127,13 +131,13 @@ def test_modern_facts_with_one_cue(arms):
 @claim(
     "recall/store-over-the-fact-in-context",
     "With the fact standing in the context that ends with its cue, the same model without a store completes it less "
-    "often than with one, by more than a half, and at more than a nat a character more: it has not learnt to copy.",
+    "often than with one, and at more nats a character: it has not learnt to copy.",
     arms={"on": Arm(CHARACTERS, store("on")), "in context": Arm(CHARACTERS, store("in context"))},
     contrasts=[
-        Contrast("on", over="in context", margin=0.5, **EXACT),
-        Contrast("on", over="in context", margin=1.0, **NATS),
+        Contrast("on", over="in context", **EXACT),
+        Contrast("on", over="in context", **NATS),
     ],
-    source="the in-context oracle, which for this model is none",
+    source="the in-context oracle, which for so small a model is none: exact match 0 on development seeds",
     figures=[completions],
 )
 def test_store_over_the_fact_in_context(arms):

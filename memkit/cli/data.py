@@ -22,8 +22,9 @@ def ls(options: argparse.Namespace) -> int:
         rows.append((name, f"{datasets.size(name)} images", datasets.missing(name, root) or where))
     for name, source in corpus.SOURCES.items():
         where = f"in {root / source.file}" if source.file and root else "in Python itself"
-        size = source.characters or len(corpus.text(name))
-        rows.append((name, f"{size} characters", corpus.missing(name, root) or where))
+        rows.append(
+            (name, f"{source.characters or len(corpus.text(name))} characters", corpus.missing(name, root) or where)
+        )
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     for name, size, where in rows:
         print(f"{name:<{widths[0]}}  {size:>{widths[1]}}  {where}")
