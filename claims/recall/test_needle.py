@@ -73,8 +73,8 @@ def test_novel_words_are_recalled(arms, facts_asked_for):
 
 @claim(
     "recall/linformer-memory-recalls-nothing",
-    "Trained on the same episodes for as long, LinformerMemory as published chooses among the endings of eight facts as "
-    "by chance (sesoi: 0.15), and saves less than a tenth of a nat a token over the memory off.",
+    "Trained on the same episodes for as long, LinformerMemory as published chooses among the endings of eight facts "
+    "as by chance (sesoi: 0.15), and saves less than a tenth of a nat a token over the memory off.",
     arms={"on": Arm(LINFORMER, on), "off": Arm(LINFORMER, off), "slots": Arm(SLOTS, on)},
     contrasts=[
         Contrast("on", over=1 / 8, metric="forced choice", bounds=(0, 1), sesoi=0.15),
