@@ -28,8 +28,8 @@ def conditions(recipe):
     }
 
 
-@mutant("never written", arm="on", by=never_written)
-@mutant("keys taken away", arm="on", by=without_keys)
+@mutant("never written", arm="on", by=never_written, seeds=8)
+@mutant("keys taken away", arm="on", by=without_keys, seeds=8)
 @claim(
     "recall/a-needle-is-recalled-from-a-partial-cue",
     "A language model with gated slots completes the first two words of each of eight facts that it read once, word by "
