@@ -4,9 +4,10 @@
 
 The slots of the study of recall learn facts of known words and of novel ones, in a cohort of eight seeds and alone,
 until 97 of 100 completions of training facts are right with eight facts an episode. Exact match is measured afterwards
-on facts and text that were not trained on, eight facts among eight other contexts. Beside them the same network with
-its memory taken out, for as many steps: what the memory costs. One thread, no denormal numbers; CPU seconds a seed,
-the least of the repetitions, which take turns.
+on facts and text that were not trained on, eight facts among eight other contexts. Beside them the same network
+without a memory, which reads only the contexts in which a fact is asked for, for as many steps: what the memory costs,
+and reading for it. One thread, no denormal numbers; CPU seconds a seed, the least of the repetitions, which take
+turns.
 """
 
 from __future__ import annotations
