@@ -126,7 +126,11 @@ class GPT(nn.Module):
                 self.memories[name] = memory_layer(generators, width, memory)
         self.updated = {at for at in self.memory_of if updates == "every block" or at > layers // 2}
         self.last = LayerNorm(generators, width)
-        self.state_size = sum(self.layer(name).state_size for name in self.memories)
+
+    @property
+    def state_size(self) -> int:
+        """How many numbers the memories hold for an episode."""
+        return sum(self.layer(name).state_size for name in self.memories)
 
     def layer(self, name: str) -> MemoryLayer:
         """The memory of that name."""

@@ -1,4 +1,4 @@
-"""Where memories of a GPT write: shares of each context by slot, and how many contexts these tell apart."""
+"""Where memories of a GPT write, and where they are read: slots of facts and of cues, and what these tell apart."""
 
 from __future__ import annotations
 
@@ -9,6 +9,47 @@ from memkit.memories import linformer, lru
 from memkit.models.gpt import GPT
 from memkit.models.gpt_memory.linformer import LinformerMemory
 from memkit.models.gpt_memory.slots import SlotMemory
+from memkit.models.gpt_memory.spans import Entries
+from memkit.tasks.recall import Episodes
+
+
+def slot_memory(model: GPT) -> SlotMemory:
+    """The one memory of a model with slots."""
+    (name,) = model.memories
+    layer = model.layer(name)
+    assert isinstance(layer, SlotMemory)
+    return layer
+
+
+def placed(model: GPT, contexts: Tensor) -> tuple[Entries, lru.Placed]:
+    """The entries of contexts [B, C, L], and the slots that they stand in at the end: tensors [1, B, ...]."""
+    layer = slot_memory(model)
+    with torch.inference_mode():
+        entries = layer.spans.entries(model.hidden(contexts[None]))
+        return entries, lru.place(lru.reset(layer.slots, 1, len(contexts)), entries.gates)
+
+
+def slot_of_each_fact(model: GPT, episodes: Episodes) -> Tensor:
+    """Which slot holds most of each fact: [B, K]."""
+    _, found = placed(model, episodes.written)
+    where = episodes.where.unsqueeze(1).expand(-1, found.weights.shape[2], -1)
+    return found.weights[0].gather(-1, where).argmax(1)
+
+
+def reads(model: GPT, episodes: Episodes) -> Tensor:
+    """How much of which slot's values reaches each token of the asked contexts: [B, Q, L, P, K]."""
+    layer = slot_memory(model)
+    with torch.inference_mode():
+        ((keys, _, amounts, _),) = model.remember(episodes.written[None]).values()
+        queries = layer.spans.queries(model.hidden(episodes.asked[None, ..., :-1]))
+        return layer.weights(keys, amounts, queries)[0]
+
+
+def address_right(model: GPT, episodes: Episodes) -> float:
+    """The share of cues at whose second word the slot that is read most is the one that holds their fact."""
+    rows, questions = torch.arange(len(episodes.cue)).unsqueeze(1), torch.arange(episodes.cue.shape[1])
+    read = reads(model, episodes)[rows, questions, episodes.cue, 0].argmax(-1)
+    return float((read == slot_of_each_fact(model, episodes).gather(1, episodes.which)).double().mean())
 
 
 def shares_of_writes(model: GPT, contexts: Tensor) -> Tensor:

@@ -6,12 +6,14 @@
     other facts         what another episode wrote, with other facts
     permuted values     every key with the value of another
     in context          nothing is read, but the fact stands before its cue
+    own, other emptied  one slot is empty: that of the fact asked for first, or the one after it
 
 Each is made of a trained model, and reads episodes in its place.
 """
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 from collections.abc import Callable
@@ -19,11 +21,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from memkit.memories import lru
 from memkit.models.gpt import GPT, States
-from memkit.models.gpt_memory.slots import SlotMemory
 from memkit.models.gpt_memory.span_memory import NEVER
-from memkit.models.gpt_memory.spans import Entries
+from memkit.models.recall_diagnostics import slot_memory, slot_of_each_fact
 from memkit.tasks.recall import Episodes
 
 Written = Callable[[Episodes], Tensor]
@@ -131,46 +131,8 @@ def _emptied(model: GPT, states: States, episodes: Episodes, *, by: int) -> Stat
     return {name: (keys, values, amounts.masked_fill(emptied, math.log(NEVER)), ages)}
 
 
-def slot_memory(model: GPT) -> SlotMemory:
-    """The one memory of a model with slots."""
-    (name,) = model.memories
-    layer = model.layer(name)
-    assert isinstance(layer, SlotMemory)
-    return layer
-
-
-def placed(model: GPT, contexts: Tensor) -> tuple[Entries, lru.Placed]:
-    """The entries of contexts [B, C, L], and the slots that they stand in at the end: tensors [1, B, ...]."""
-    layer = slot_memory(model)
-    with torch.inference_mode():
-        entries = layer.spans.entries(model.hidden(contexts[None]))
-        return entries, lru.place(lru.reset(layer.slots, 1, len(contexts)), entries.gates)
-
-
-def slot_of_each_fact(model: GPT, episodes: Episodes) -> Tensor:
-    """Which slot holds most of each fact: [B, K]."""
-    _, found = placed(model, episodes.written)
-    where = episodes.where.unsqueeze(1).expand(-1, found.weights.shape[2], -1)
-    return found.weights[0].gather(-1, where).argmax(1)
-
-
-def reads(model: GPT, episodes: Episodes) -> Tensor:
-    """How much of which slot's values reaches each token of the asked contexts: [B, Q, L, P, K]."""
-    layer = slot_memory(model)
-    with torch.inference_mode():
-        ((keys, _, amounts, _),) = model.remember(episodes.written[None]).values()
-        queries = layer.spans.queries(model.hidden(episodes.asked[None, ..., :-1]))
-        return layer.weights(keys, amounts, queries)[0]
-
-
-def address_right(model: GPT, episodes: Episodes) -> float:
-    """The share of cues at whose second word the slot that is read most is the one that holds their fact."""
-    rows, questions = torch.arange(len(episodes.cue)).unsqueeze(1), torch.arange(episodes.cue.shape[1])
-    read = reads(model, episodes)[rows, questions, episodes.cue, 0].argmax(-1)
-    return float((read == slot_of_each_fact(model, episodes).gather(1, episodes.which)).double().mean())
-
-
-def with_slots(count: int, model: GPT) -> GPT:
-    """The model with another number of slots, which no weight depends on."""
-    slot_memory(model).slots = count
-    return model
+def with_slots(model: GPT, count: int) -> GPT:
+    """A copy of the model with another number of slots, which no weight depends on."""
+    changed = copy.deepcopy(model)
+    slot_memory(changed).slots = count
+    return changed

@@ -11,8 +11,16 @@ from torch.nn import functional as F
 
 from memkit.models import recalling
 from memkit.models.gpt import GPT
-from memkit.models.recall_diagnostics import contexts_told_apart, shares_of_writes
-from memkit.models.recalling import Recalling, address_right, placed, reads, slot_of_each_fact, with_slots
+from memkit.models.recall_diagnostics import (
+    address_right,
+    contexts_told_apart,
+    placed,
+    reads,
+    shares_of_writes,
+    slot_memory,
+    slot_of_each_fact,
+)
+from memkit.models.recalling import Recalling, with_slots
 from memkit.streams import generator
 from memkit.tasks.recall import Episodes, Recall, episodes
 from memkit.tasks.recall_scoring import exact_match, forced_choice, influence, logits_of, scores
@@ -102,7 +110,7 @@ def test_the_slot_of_the_fact_asked_for_first_is_emptied(drawn: Episodes) -> Non
 
 def test_where_facts_stand(drawn: Episodes) -> None:
     model = network()
-    recalling.slot_memory(model).spans.point.bias.data[..., 1] = 50.0  # every gate is open
+    slot_memory(model).spans.point.bias.data[..., 1] = 50.0  # every gate is open
     entries, found = placed(model, drawn.written)
     assert same(entries.gates, torch.ones_like(entries.gates))
     # Seven contexts in four slots, in turn: context n stands in slot n mod 4.
@@ -114,14 +122,16 @@ def test_where_facts_stand(drawn: Episodes) -> None:
 
 
 def test_another_number_of_slots() -> None:
-    assert with_slots(9, network()).empty(torch.zeros(1, 2, 1, 1))["1"][0].shape[2] == 9
+    model, tokens = network(), torch.zeros(1, 2, 1, 1)
+    assert with_slots(model, 9).empty(tokens)["1"][0].shape[2] == 9
+    assert model.empty(tokens)["1"][0].shape[2] == 4
     with pytest.raises(AssertionError):
-        recalling.slot_memory(network("linformer"))
+        slot_memory(network("linformer"))
 
 
 def test_how_many_contexts_writes_tell_apart(drawn: Episodes) -> None:
     slots, linformer = network(), network("linformer")
-    recalling.slot_memory(slots).spans.point.bias.data[..., 1] = 50.0
+    slot_memory(slots).spans.point.bias.data[..., 1] = 50.0
     contexts = drawn.written[:, :4]
     assert contexts_told_apart(slots, contexts) == pytest.approx(4)
     assert 1 <= contexts_told_apart(linformer, contexts) < 1.1

@@ -38,7 +38,6 @@ class DeltaMemory(SpanMemory):
     ) -> None:
         shape: dict[str, Any] = {"ahead": ahead, "key": key, "sharpness": sharpness, "soft": soft}
         super().__init__(generators, width, **shape)
-        self.state_size = key * ahead * width
 
     def empty(self, episodes: int, device: torch.device) -> State:
         outer = torch.empty(self.seeds, episodes, device=device)

@@ -36,7 +36,6 @@ class DocumentedMemory(MemoryLayer):
         self.project = Linear(generators, width, low_rank)
         self.value = Linear(generators, width, width)
         self.shape = (len(generators), width)
-        self.state_size = slots * (width + 1)
 
     def empty(self, episodes: int, device: torch.device) -> State:
         seeds, width = self.shape

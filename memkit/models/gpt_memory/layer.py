@@ -13,13 +13,12 @@ State: TypeAlias = tuple[Tensor, ...]
 
 
 class MemoryLayer(nn.Module, ABC):
-    """Learnt maps around a memory, with a seed axis.
+    """Learnt maps around a memory, with a seed axis."""
 
-    Attributes:
-        state_size: how many numbers the memory holds for an episode.
-    """
-
-    state_size: int
+    @property
+    def state_size(self) -> int:
+        """How many numbers the memory holds for an episode."""
+        return sum(part[0, 0].numel() for part in self.empty(1, torch.device("cpu")))
 
     @abstractmethod
     def empty(self, episodes: int, device: torch.device) -> State:

@@ -56,7 +56,6 @@ class LearntSlots(MemoryLayer):
         self.before_slots, self.before_tokens = LayerNorm(generators, width), LayerNorm(generators, width)
         self.writing, self.reading = Looking(generators, width, heads), Looking(generators, width, heads)
         self.gate = Linear(generators, 2 * width, width)
-        self.state_size = slots * width
 
     def empty(self, episodes: int, device: torch.device) -> State:
         return (self.first.unsqueeze(1).expand(-1, episodes, -1, -1),)

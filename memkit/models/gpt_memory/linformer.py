@@ -53,7 +53,6 @@ class LinformerMemory(MemoryLayer):
         with torch.no_grad():
             self.outward.weight.copy_(normal(generators, slots, width, scale=initial))
             self.outward.bias.copy_(constant(generators, 1, width))
-        self.state_size = slots * width
 
     def empty(self, episodes: int, device: torch.device) -> State:
         return (self.first.unsqueeze(1).expand(-1, episodes, -1, -1),)

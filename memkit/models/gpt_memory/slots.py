@@ -10,8 +10,6 @@ m[k] is how much was written into a slot, 0 to 1. State size: K·(k + P·d + 2).
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -19,26 +17,10 @@ from memkit.memories import lru
 from memkit.models.gpt_memory.layer import State
 from memkit.models.gpt_memory.span_memory import NEVER, SpanMemory, attended
 from memkit.models.gpt_memory.spans import Entries
-from memkit.models.layers import Generators
 
 
 class SlotMemory(SpanMemory):
     """The memory; equations above. A state is keys [S, B, K, k], values [S, B, K, P, d], log m and ages [S, B, K]."""
-
-    def __init__(
-        self,
-        generators: Generators,
-        width: int,
-        *,
-        slots: int = 8,
-        ahead: int = 4,
-        key: int = 64,
-        sharpness: float = 8.0,
-        soft: int = 80,
-    ) -> None:
-        shape: dict[str, Any] = {"slots": slots, "ahead": ahead, "key": key, "sharpness": sharpness, "soft": soft}
-        super().__init__(generators, width, **shape)
-        self.state_size = slots * (key + ahead * width + 2)
 
     def empty(self, episodes: int, device: torch.device) -> State:
         outer = (self.seeds, episodes, self.slots)
