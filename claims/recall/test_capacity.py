@@ -1,7 +1,7 @@
 """How much is recalled: facts against slots, other text, what came after a fact, and cues that facts share."""
 
 from fixtures.recall import DELTA, SLOTS, recalled
-from fixtures.recall_figures import capacity, distractors
+from fixtures.recall_figures import capacity, distractors, lag
 from memkit import Arm, Contrast, claim
 from memkit.models.recalling import on
 from memkit.tasks.recall_scoring import exact_match
@@ -53,6 +53,7 @@ def test_other_text_wears_full_slots(arms, seed):
     derived=("0 later", "32 later"),
     contrasts=[Contrast(f"{lag} later", over=0.85, **EXACT) for lag in (0, 32)],
     source=f"{NEW}. Four facts in eight slots, and 64 contexts of other text",
+    figures=[lag],
 )
 def test_a_fact_outlasts_other_text(arms, seed):
     how = {"facts": 4, "distractors": 64, "asked": 1, "count": 192}

@@ -1,7 +1,7 @@
 """A needle in a haystack: a fact is read once among other text; later, in a new context, its first two words are given.
 
 Facts and text are new to the networks. All conditions share weights, contexts and facts, and differ in what the memory
-holds. LinformerMemory has weights of its own, from as many steps.
+holds. LinformerMemory has weights of its own, from about as many steps, which take longer.
 """
 
 from fixtures.recall import LINFORMER, NOVEL_ORACLE, NOVEL_SLOTS, ORACLE, SLOTS

@@ -2,8 +2,8 @@
 
 from fixtures.recall import DECIDED_SLOTS, LINFORMER, NOVEL_SLOTS, SLOTS, unseen
 from memkit import Arm, Contrast, claim
-from memkit.models.recall_diagnostics import contexts_told_apart
-from memkit.models.recalling import address_right, off, on, other_emptied, own_emptied
+from memkit.models.recall_diagnostics import address_right, contexts_told_apart
+from memkit.models.recalling import off, on, other_emptied, own_emptied
 from memkit.tasks.recall_scoring import exact_match, influence
 
 NEW = "IMM experiments, recommendations: «analyze gate values and attention scores»"
@@ -46,7 +46,8 @@ def test_a_fact_lies_in_its_slot(arms, seed):
 )
 def test_influence_is_selective(arms, facts_asked_for):
     moved = influence(arms["on"], arms["off"], facts_asked_for)
-    return {"on": moved["at the ending"], "off": 0.0, **moved}
+    unmoved = influence(arms["off"], arms["off"], facts_asked_for)
+    return {"on": moved["at the ending"], "off": unmoved["at the ending"], **moved}
 
 
 @claim(
@@ -69,12 +70,13 @@ def test_slots_tell_contexts_apart(arms, seed):
 
 @claim(
     "recall/undecided-entries-prevent-collapse",
-    "If entries are left undecided at first, novel words are learnt in 300 steps; if it is decided from the start "
-    "where a fact begins, they are not.",
+    "If entries are left undecided at first, more than half of the novel words are recalled after 300 steps; if it is "
+    "decided from the start where a fact begins, less than half are.",
     arms={"undecided at first": Arm(NOVEL_SLOTS, on), "decided": Arm(DECIDED_SLOTS, on)},
     contrasts=[
         Contrast("undecided at first", over="decided", **EXACT),
         Contrast("undecided at first", over=0.5, **EXACT),
+        Contrast("decided", over=0.5, direction="lower", **EXACT),
     ],
     source="of six seeds of a prototype, one did not learn novel words. Where a fact begins, and by which key it is "
     "asked for, are of use only together; undecided, every token is asked, and the first is learnt from the second",

@@ -1,7 +1,10 @@
-"""The tuning of the memories on development seeds, as it was done: ``python -m claims.recall.tuning linformer``.
+"""Trials of the memories' settings on development seeds: ``python -m claims.recall.tuning linformer``.
 
-Prints for each trial, over development seeds 0 and 1: exact match with eight facts and with one, and by how many nats a
-token the memory helps with one fact, on facts and text that were not trained on. Best first at the end.
+What was tried when the claims were registered: the first 15 trials of linformer. The slots were tuned by hand, see
+fixtures/recall.py; the other families have not been tuned, and no claim compares with them yet.
+
+Prints for each trial, over development seeds 0 and 1: exact match with eight facts and with one, and by how many nats
+a token the memory helps with one fact, on facts and text that were not trained on. Best first at the end.
 """
 
 from __future__ import annotations
