@@ -1,5 +1,7 @@
 """How much is recalled: facts against slots, other text, what came after a fact, and cues that facts share."""
 
+from scipy.stats import linregress
+
 from fixtures.recall import DELTA, SLOTS, recalled
 from fixtures.recall_figures import capacity, distractors, lag
 from memkit import Arm, Contrast, claim
@@ -8,6 +10,7 @@ from memkit.tasks.recall_scoring import exact_match
 
 NEW = "IMM experiments, recommendations: «varying the number of memory slots»"
 EXACT = {"metric": "exact match", "bounds": (0, 1)}
+SLOPE = {"metric": "exact match for 64 contexts", "assume": "normal"}
 ON = {"slots": Arm(SLOTS, on)}
 
 
@@ -59,6 +62,42 @@ def test_a_fact_outlasts_other_text(arms, seed):
     how = {"facts": 4, "distractors": 64, "asked": 1, "count": 192}
     by_lag = {f"{lag} later": recalled(arms["slots"], seed, lag=lag, **how) for lag in (0, 32)}
     return {"slots": by_lag["0 later"], **by_lag}
+
+
+@claim(
+    "recall/slopes-of-other-text-and-lag",
+    "For every 64 contexts of other text, eight slots lose more than a twentieth of exact match with eight facts, and "
+    "less than a tenth with four; and of four facts less than a tenth for every 64 contexts that come after a fact, as "
+    "long as another came before it.",
+    arms=ON,
+    derived=("other text, eight facts", "other text, four facts", "lag, four facts"),
+    contrasts=[
+        Contrast("other text, eight facts", over=-0.05, direction="lower", **SLOPE),
+        Contrast("other text, four facts", over=-0.1, **SLOPE),
+        Contrast("lag, four facts", over=-0.1, **SLOPE),
+    ],
+    gate=True,
+    source=f"{NEW}. Least squares over 0, 8, 32, 64 contexts, and over lags of 0, 16, 32, 48 among 64. Not a line: "
+    "what is lost is the slot that was written first, so a fact that was read before 64 others is lost far more often",
+    figures=[distractors, lag],
+)
+def test_slopes_of_other_text_and_lag(arms, seed):
+    def by_text(facts):
+        return slope({n: recalled(arms["slots"], seed, facts=facts, distractors=n) for n in (0, 8, 32, 64)})
+
+    how = {"facts": 4, "distractors": 64, "asked": 1, "count": 192}
+    lags = {n: recalled(arms["slots"], seed, lag=n, **how) for n in (0, 16, 32, 48)}
+    found = {
+        "other text, eight facts": by_text(8),
+        "other text, four facts": by_text(4),
+        "lag, four facts": slope(lags),
+    }
+    return {"slots": found["other text, eight facts"], **found}
+
+
+def slope(by_contexts):
+    """Of exact match by a number of contexts: what 64 of them add, by least squares."""
+    return 64 * linregress(list(by_contexts), list(by_contexts.values())).slope
 
 
 @claim(

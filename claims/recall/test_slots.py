@@ -2,7 +2,7 @@
 
 from fixtures.recall import DECIDED_SLOTS, LINFORMER, NOVEL_SLOTS, SLOTS, unseen
 from memkit import Arm, Contrast, claim
-from memkit.models.recall_diagnostics import address_right, contexts_told_apart
+from memkit.models.recall_diagnostics import address_right, contexts_told_apart, cues_told_apart
 from memkit.models.recalling import off, on, other_emptied, own_emptied
 from memkit.tasks.recall_scoring import exact_match, influence
 
@@ -66,6 +66,24 @@ def test_influence_is_selective(arms, facts_asked_for):
 def test_slots_tell_contexts_apart(arms, seed):
     episodes = unseen("closed", seed, distractors=0)
     return {name: contexts_told_apart(model, episodes.written) for name, model in arms.items()}
+
+
+@claim(
+    "recall/slots-tell-cues-apart",
+    "By the slot that is read at a cue, more than four of eight cues can be told apart; by what LinformerMemory reads "
+    "of its slots, fewer than two.",
+    arms={"slots": SLOTS, "LinformerMemory": LINFORMER},
+    contrasts=[
+        Contrast("slots", over=4, metric="cues", bounds=(1, 8)),
+        Contrast("LinformerMemory", over=2, direction="lower", metric="cues", bounds=(1, 8), assume="normal"),
+    ],
+    gate=True,
+    source="IMM experiments, as of the writes. Here: exp of the mutual information of cues and the slots that are "
+    "read, 1 to 8; of LinformerMemory, by how long a vector each slot's cosine adds",
+)
+def test_slots_tell_cues_apart(arms, seed):
+    episodes = unseen("closed", seed, distractors=0, asked=8)
+    return {name: cues_told_apart(model, episodes) for name, model in arms.items()}
 
 
 @claim(

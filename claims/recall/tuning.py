@@ -1,10 +1,13 @@
 """Trials of the memories' settings on development seeds: ``python -m claims.recall.tuning linformer``.
 
-What was tried when the claims were registered: the first 15 trials of linformer. The slots were tuned by hand, see
-fixtures/recall.py; the other families have not been tuned, and no claim compares with them yet.
+None but the slots told one fact from another, in any trial: fixtures/recall.py has what was taken. LinformerMemory had
+a grid of 30 before, judged by what is gained over the memory off, a measure that praises a network for its dependence
+on a constant. Both vary the norm, the size and sharpness of its writes, and how much of what it reads is added at
+first. The slots were tuned by hand as well, some 30 trials, while they were designed.
 
 Prints for each trial, over development seeds 0 and 1: exact match with eight facts and with one, and by how many nats
-a token the memory helps with one fact, on facts and text that were not trained on. Best first at the end.
+a token the memory of one fact helps more than that of another, on facts and text that were not trained on. Best first
+at the end.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from typing import Any
 
 from fixtures.recall import DOCUMENTED, LEARNT, SLOTS, TUNED_LINFORMER, unseen
 from memkit import Recipe
-from memkit.models.recalling import off, on
+from memkit.models.recalling import on, other_facts
 from memkit.tasks.recall_scoring import scores
 from memkit.training.trainer import prepare_process, restore, train
 
@@ -33,10 +36,15 @@ def trials(family: str) -> Iterator[Mapping[str, Any]]:
         for lr in (1e-3, 5e-3, 1e-2):
             yield {"lr": lr}
     elif family == "linformer":
-        for rate, lr, temperature, norm in product(RATES, (0.01, 1.0), (1.0, 0.02), ("l2", "layer")):
-            yield {"lr": rate, "memory": {"kind": family, "lr": lr, "temperature": temperature, "norm": norm}}
-        for rate, initial in product((1e-3, 3e-3), (0.2, 1.0, 3.0)):
-            yield {"lr": rate, "memory": {"kind": family, "lr": 1.0, "temperature": 0.02, "initial": initial}}
+        for rate, initial, (lr, temperature) in product(
+            RATES, (0.02, 1.0, 3.0), ((0.01, 1.0), (1.0, 1.0), (1.0, 0.02))
+        ):
+            yield {
+                "lr": rate,
+                "memory": {"kind": family, "lr": lr, "temperature": temperature, "initial": initial},
+            }
+        for lr, initial in ((0.01, 0.02), (1.0, 0.02), (1.0, 3.0)):
+            yield {"memory": {"kind": family, "norm": "layer", "lr": lr, "temperature": 0.02, "initial": initial}}
     elif family == "learnt":
         for rate, slots, heads in product(RATES, (8, 16), (1, 4)):
             yield {"lr": rate, "memory": {"kind": family, "slots": slots, "heads": heads}}
@@ -52,9 +60,9 @@ def score(recipe: Recipe) -> dict[str, float]:
         model: Any = restore(recipe, run.seed, run.state)
         eight = scores(on(model), unseen("closed", run.seed))["exact match"]
         one = unseen("closed", run.seed, facts=1, asked=1, count=384)
-        with_memory, without = scores(on(model), one), scores(off(model), one)
-        gain = without["nats a token"] - with_memory["nats a token"]
-        found.append((eight, with_memory["exact match"], gain, run.metrics["steps"]))
+        own, others = scores(on(model), one), scores(other_facts(model), one)
+        gain = others["nats a token"] - own["nats a token"]
+        found.append((eight, own["exact match"], gain, run.metrics["steps"]))
     names = ("eight facts", "one fact", "nats gained", "steps")
     return {name: sum(column) / len(column) for name, column in zip(names, zip(*found, strict=True), strict=True)}
 

@@ -77,9 +77,43 @@ def shares_of_writes(model: GPT, contexts: Tensor) -> Tensor:
     return torch.stack(shares, 1)
 
 
+def shares_of_reads(model: GPT, episodes: Episodes) -> Tensor:
+    """Of what is read at the second word of each cue, the share of each slot: [B, Q, K], each 1 in all.
+
+    Of a LinformerMemory, a slot's share is by the length of what its cosine adds to the hidden state: |cos|·|W[k]|. Of
+    a memory that is read after several blocks, after the first of them.
+
+    Raises:
+        TypeError: the memory has no slots that are addressed.
+    """
+    name, *_ = model.memory_of.values()
+    layer = model.layer(name)
+    rows, questions = torch.arange(len(episodes.cue)).unsqueeze(1), torch.arange(episodes.cue.shape[1])
+    if isinstance(layer, SlotMemory):
+        read = reads(model, episodes)[rows, questions, episodes.cue].sum(-2)
+    elif isinstance(layer, LinformerMemory):
+        with torch.inference_mode():
+            slots = model.remember(episodes.written[None])[name][0][0]
+            x = model.hidden(episodes.asked[None, ..., :-1])[0, rows, questions, episodes.cue]
+            read = linformer.cosines(slots, x).abs() * layer.outward.weight[0].norm(dim=-1)
+    else:
+        raise TypeError(f"{type(layer).__name__} addresses no slots")
+    return read / read.sum(-1, keepdim=True)
+
+
 def contexts_told_apart(model: GPT, contexts: Tensor) -> float:
     """exp I(context; slot) of the writes, mean over episodes: 1 if all write alike, K if each has a slot of its own."""
-    shares = shares_of_writes(model, contexts).double()
+    return _told_apart(shares_of_writes(model, contexts))
+
+
+def cues_told_apart(model: GPT, episodes: Episodes) -> float:
+    """exp I(cue; slot) of the reads, mean over episodes: 1 if all cues read alike, K if each reads its own slot."""
+    return _told_apart(shares_of_reads(model, episodes))
+
+
+def _told_apart(shares: Tensor) -> float:
+    """Shares [B, N, K] of N things that are as frequent."""
+    shares = shares.double()
     information = _entropy(shares.mean(1)) - _entropy(shares).mean(1)
     return float(information.exp().mean())
 

@@ -14,8 +14,10 @@ from memkit.models.gpt import GPT
 from memkit.models.recall_diagnostics import (
     address_right,
     contexts_told_apart,
+    cues_told_apart,
     placed,
     reads,
+    shares_of_reads,
     shares_of_writes,
     slot_memory,
     slot_of_each_fact,
@@ -139,6 +141,24 @@ def test_how_many_contexts_writes_tell_apart(drawn: Episodes) -> None:
         assert same(shares_of_writes(model, contexts).sum(-1), torch.ones(6, 4))
     with pytest.raises(TypeError, match="DeltaMemory addresses no slots"):
         shares_of_writes(network_of_a_matrix(), contexts)
+
+
+def test_cues_are_told_apart_by_the_slots_that_they_read(drawn: Episodes) -> None:
+    slots, linformer = network(), network("linformer")
+    for model in (slots, linformer):
+        assert same(shares_of_reads(model, drawn).sum(-1), torch.ones(6, 3))
+        assert 1 <= cues_told_apart(model, drawn) <= 3
+    with pytest.raises(TypeError, match="DeltaMemory addresses no slots"):
+        shares_of_reads(network_of_a_matrix(), drawn)
+
+
+def test_what_a_cosine_adds_is_the_share_of_its_slot(drawn: Episodes) -> None:
+    model = network("linformer")
+    weight = model.layer("1").outward.weight.data  # type: ignore[union-attr]
+    weight.zero_()
+    weight[:, 2] = 1.0
+    assert same(shares_of_reads(model, drawn), torch.eye(4)[2].expand(6, 3, -1))
+    assert cues_told_apart(model, drawn) == pytest.approx(1)
 
 
 def network_of_a_matrix() -> GPT:
