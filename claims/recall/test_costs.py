@@ -37,12 +37,13 @@ def test_share_of_parameters_and_time(arms, seed):
     arms={"slots": SLOTS, "LinformerMemory": LINFORMER},
     contrasts=[
         Contrast("slots", over=0.95, metric="exact match", assume="normal"),
-        Contrast("slots", over=0.999999, metric="finite", assume="normal"),
-        Contrast("LinformerMemory", over=0.999999, metric="finite", assume="normal"),
+        Contrast("slots", over=0.5, direction="lower", metric="not finite", assume="normal"),
+        Contrast("LinformerMemory", over=0.5, direction="lower", metric="not finite", assume="normal"),
     ],
     gate=True,
     seeds=8,
-    source=f"{IMM}, stability: no NaN and no infinite number in some 50 sequences. Looked at after every 50 contexts",
+    source=f"{IMM}, stability: no NaN and no infinite number in some 50 sequences. How many numbers are not finite: "
+    "of what the memory holds, after every 50 contexts, and of the predictions",
 )
 def test_a_long_stream_does_no_harm(arms, seed):
     return {name: after_stream(model, seed, 2000) for name, model in arms.items()}

@@ -4,7 +4,17 @@ Facts and text are new to the networks. All conditions share weights, contexts a
 holds. LinformerMemory has weights of its own, from about as many steps, which take longer.
 """
 
-from fixtures.recall import DOCUMENTED, LEARNT, LINFORMER, NOVEL_ORACLE, NOVEL_SLOTS, ORACLE, SLOTS, TUNED_LINFORMER
+from fixtures.recall import (
+    DOCUMENTED,
+    LEARNT,
+    LINFORMER,
+    NOVEL_ORACLE,
+    NOVEL_SLOTS,
+    ORACLE,
+    SLOTS,
+    TUNED_LINFORMER,
+    unseen,
+)
 from fixtures.recall_figures import by_position, completions, reading, writing
 from fixtures.recall_mutants import never_written, without_keys
 from memkit import Arm, Contrast, claim, mutant
@@ -14,6 +24,13 @@ from memkit.tasks.recall_scoring import forced_choice, scores
 SOURCE = "IMM experiments: «successfully recalls information from partial cues», of a memory that recalls nothing here"
 EXACT = {"metric": "exact match", "bounds": (0, 1)}
 NATS = {"metric": "nats a token", "bounds": (0, 5.8), "direction": "lower"}
+NORMAL = {"metric": "nats a token", "assume": "normal"}
+OTHER_MEMORIES = {
+    "LinformerMemory": LINFORMER,
+    "LinformerMemory, tuned": TUNED_LINFORMER,
+    "learnt attention": LEARNT,
+    "as documented": DOCUMENTED,
+}
 OTHERS = ("learnt attention", "as documented")
 CONTROLS = ("off", "filler only", "other facts", "permuted values")
 
@@ -74,27 +91,28 @@ def test_novel_words_are_recalled(arms, facts_asked_for):
 
 @claim(
     "recall/linformer-memory-recalls-nothing",
-    "Trained on the same episodes for as long, LinformerMemory as published chooses among the endings of eight facts "
-    "as by chance (sesoi: 0.1), and saves less than a tenth of a nat a token over the memory off.",
+    "Trained to recall for 100 steps, about as many as slots take, LinformerMemory as published chooses among the "
+    "endings of eight facts as by chance (sesoi: 0.1), and saves less than a tenth of a nat a token over the memory "
+    "off.",
     arms={"on": Arm(LINFORMER, on), "off": Arm(LINFORMER, off), "slots": Arm(SLOTS, on)},
-    derived=["on, cut off"],
     contrasts=[
-        Contrast("on, cut off", over=1 / 8, metric="forced choice", bounds=(0, 1 / 4), sesoi=0.1),
+        Contrast("on", over=1 / 8, metric="forced choice", sesoi=0.1, assume="normal"),
         Contrast("on", over="off", metric="nats a token", direction="lower", sesoi=0.1, assume="normal"),
     ],
     positive_control=Contrast("slots", over=1 / 8, metric="forced choice", bounds=(0, 1)),
     expect="equivalent",
     gate=True,
-    source=f"{SOURCE}. Two attempts before were badly planned, and INCONCLUSIVE: 16 seeds could not bound exact match, "
-    "which was 0.0002, nor a forced choice that may be anything up to 1. Here it counts as 1/4 at most",
+    source=f"{SOURCE}. It never masters episodes with one fact, so its training has no others: see "
+    "recall/not-even-one-fact. Attempts 1 and 2 were badly planned, and INCONCLUSIVE: 16 seeds could not bound exact "
+    "match, which was 0.0002, nor a forced choice that may be anything up to 1. Attempt 3 was EQUIVALENT, with a "
+    "forced choice that counted as 1/4 at most, so that one seed in two might have recalled all unseen",
     seeds=16,
 )
 def test_linformer_memory_recalls_nothing(arms, facts_asked_for):
-    found = {
+    return {
         name: {**scores(model, facts_asked_for), "forced choice": forced_choice(model, facts_asked_for)}
         for name, model in arms.items()
     }
-    return {**found, "on, cut off": {"forced choice": min(1 / 4, found["on"]["forced choice"])}}
 
 
 @claim(
@@ -117,9 +135,36 @@ def test_linformer_memory_recalls_nothing(arms, facts_asked_for):
         ),
     ],
     gate=True,
-    source="no straw man. «Learnt attention» is after Bulatov et al. 2022; a prototype of it recalled at most 0.03 of "
-    "eight facts. At this budget: `recall/four-times-the-steps`, a sweep, has four times the steps",
+    source="no straw man, but not the same chances: the slots have a key of two words and four values, the form of "
+    "the facts, and entries that are left undecided at first; the others, as published, have neither. «Learnt "
+    "attention» is after Bulatov et al. 2022; a prototype of it recalled at most 0.03 of eight facts. At this budget: "
+    "`recall/four-times-the-steps`, a sweep, has four times the steps",
     figures=[completions],
 )
 def test_slots_over_tuned_memories(arms, facts_asked_for):
     return {name: scores(model, facts_asked_for) for name, model in arms.items()}
+
+
+@claim(
+    "recall/not-even-one-fact",
+    "With one fact among eight contexts of other text, none of the other memories tells it from another fact: not "
+    "LinformerMemory, as published or tuned, not slots with learnt attention, not the documented variant. To hold "
+    "another episode's fact instead changes the nats a token of its ending by less than a tenth.",
+    arms={
+        f"{name}, {held}": Arm(recipe, condition)
+        for name, recipe in {**OTHER_MEMORIES, "slots": SLOTS}.items()
+        for held, condition in {"own": on, "another": other_facts}.items()
+    },
+    contrasts=[
+        Contrast(f"{name}, own", over=f"{name}, another", direction="lower", sesoi=0.1, **NORMAL)
+        for name in OTHER_MEMORIES
+    ],
+    positive_control=Contrast("slots, own", over="slots, another", direction="lower", **NORMAL),
+    expect="equivalent",
+    gate=True,
+    source="episodes with one fact are what training begins with, and these memories get no further",
+    seeds=16,
+)
+def test_not_even_one_fact(arms, seed):
+    episodes = unseen("closed", seed, facts=1, asked=1, count=384)
+    return {name: scores(model, episodes) for name, model in arms.items()}

@@ -23,13 +23,15 @@ def test_a_cue_addresses_its_slot(arms, facts_asked_for):
 
 @claim(
     "recall/a-fact-lies-in-its-slot",
-    "To empty the slot in which a fact was written costs its recall; to empty another one does not.",
+    "To empty the slot in which a fact was written costs its recall; to empty another one costs less than 0.05 of "
+    "exact match.",
     arms={"on": Arm(SLOTS, on), "own emptied": Arm(SLOTS, own_emptied), "other emptied": Arm(SLOTS, other_emptied)},
     contrasts=[
         Contrast("other emptied", over="own emptied", **EXACT),
-        Contrast("other emptied", over=0.5, **EXACT),
         Contrast("own emptied", over=0.5, direction="lower", **EXACT),
+        Contrast("other emptied", over="on", margin=-0.05, metric="exact match", assume="normal"),
     ],
+    gate=True,
     source=NEW,
 )
 def test_a_fact_lies_in_its_slot(arms, seed):
@@ -61,7 +63,8 @@ def test_influence_is_selective(arms, facts_asked_for):
     ],
     gate=True,
     source="IMM experiments: «all slots used evenly», which is 1.0 whatever is read. Here: exp of the mutual "
-    "information of contexts and the slots they are written to, 1 to 8",
+    "information of contexts and the slots they are written to, 1 to 8. That a context has a slot of its own is the "
+    "rule by which slots are written, not learnt: untrained networks tell more than five apart",
 )
 def test_slots_tell_contexts_apart(arms, seed):
     episodes = unseen("closed", seed, distractors=0)
@@ -70,8 +73,8 @@ def test_slots_tell_contexts_apart(arms, seed):
 
 @claim(
     "recall/slots-tell-cues-apart",
-    "By the slot that is read at a cue, more than four of eight cues can be told apart; by what LinformerMemory reads "
-    "of its slots, fewer than two.",
+    "By the slot that is read at a cue, more than four of eight cues can be told apart; by how much of "
+    "each slot LinformerMemory reads, fewer than two.",
     arms={"slots": SLOTS, "LinformerMemory": LINFORMER},
     contrasts=[
         Contrast("slots", over=4, metric="cues", bounds=(1, 8)),
@@ -79,7 +82,7 @@ def test_slots_tell_contexts_apart(arms, seed):
     ],
     gate=True,
     source="IMM experiments, as of the writes. Here: exp of the mutual information of cues and the slots that are "
-    "read, 1 to 8; of LinformerMemory, by how long a vector each slot's cosine adds",
+    "read, 1 to 8; of LinformerMemory, by how long a vector each slot's cosine adds, whatever its sign",
 )
 def test_slots_tell_cues_apart(arms, seed):
     episodes = unseen("closed", seed, distractors=0, asked=8)

@@ -23,7 +23,7 @@ def measured(arms, seed):
     arms={"most surprising": Arm(SLOTS, most_surprising), "every context": Arm(SLOTS, on)},
     contrasts=[Contrast("most surprising", over="every context", **EXACT)],
     expect="open",
-    source=f"{SOURCE}. Surprise: nats a token of a context, with the memory off",
+    source=f"{SOURCE}. Surprise: nats a token of a context, with the memory off, in a model that was trained with one",
 )
 def test_importance_over_every_context(arms, seed):
     return measured(arms, seed)
@@ -43,8 +43,9 @@ def test_importance_over_every_context(arms, seed):
         Contrast("every context", over="most surprising", metric="exact match", assume="normal"),
     ],
     gate=True,
-    source=f"{SOURCE}. A fact surprises the model more than other text, since its words seldom stand together: by 0.6 "
-    "of 4.4 nats a token on two development seeds, of novel words by 0.4 of 3.9",
+    source=f"{SOURCE}. A fact surprises the model more than other text, by 0.6 of 4.4 nats a token on two development "
+    "seeds: with its memory off, the model is at its worst where a fact is to be completed, as it never had to do "
+    "without",
 )
 def test_surprise_over_evenly_spaced(arms, seed):
     return measured(arms, seed)
@@ -52,11 +53,12 @@ def test_surprise_over_evenly_spaced(arms, seed):
 
 @claim(
     "recall/resets-over-none",
-    "With the memory emptied before every 24th context, more is recalled than without.",
+    "With the memory emptied after every 24 contexts, more is recalled than without.",
     arms={"reset": Arm(SLOTS, resets), "none": Arm(SLOTS, on)},
     contrasts=[Contrast("reset", over="none", **EXACT)],
     expect="open",
-    source="IMM experiments, recommendations: «periodic memory resets». The last reset is 16 contexts ago",
+    source="IMM experiments, recommendations: «periodic memory resets». The last reset is 16 contexts ago, "
+    "of 40: what came before can only be guessed",
 )
 def test_resets_over_none(arms, seed):
     return measured(arms, seed)

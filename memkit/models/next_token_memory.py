@@ -99,7 +99,16 @@ def said(model: GPT, states: States | None, text: Tensor, last: int) -> Tensor:
         states: what its memories hold, for one episode; None: nothing was written; ``{}``: they are not read.
 
     Of a context that is longer than the model's block, it reads the end.
+
+    Raises:
+        MemkitError: it would have to say more than it reads.
     """
+    most = min(model.block, text.shape[1])
+    if not 1 <= last <= most:
+        raise MemkitError(
+            f"of contexts of {text.shape[1]} tokens a model with a block of {model.block} says what comes after each "
+            f"of the last 1 to {most}, not {last}"
+        )
     contexts = text[None, None, :, -model.block :]
     states = model.empty(contexts) if states is None else states
     return torch.log_softmax(model.complete(states, contexts)[0, 0, :, -last:], -1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from memkit.errors import MemkitError
 from memkit.memories import linformer, lru
 from memkit.models.gpt import GPT
 from memkit.models.gpt_memory.linformer import LinformerMemory
@@ -14,11 +15,16 @@ from memkit.tasks.recall import Episodes
 
 
 def slot_memory(model: GPT) -> SlotMemory:
-    """The one memory of a model with slots."""
-    (name,) = model.memories
-    layer = model.layer(name)
-    assert isinstance(layer, SlotMemory)
-    return layer
+    """The one memory of a model with slots.
+
+    Raises:
+        MemkitError: it has another memory, none, or several.
+    """
+    layers = [model.layer(name) for name in model.memories]
+    if len(layers) != 1 or not isinstance(layers[0], SlotMemory):
+        kinds = ", ".join(type(layer).__name__ for layer in layers) or "none"
+        raise MemkitError(f"the model must have one memory of slots, SlotMemory, and it has {kinds}")
+    return layers[0]
 
 
 def placed(model: GPT, contexts: Tensor) -> tuple[Entries, lru.Placed]:

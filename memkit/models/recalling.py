@@ -21,6 +21,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from memkit.errors import MemkitError
 from memkit.models.gpt import GPT, States
 from memkit.models.gpt_memory.span_memory import NEVER
 from memkit.models.recall_diagnostics import slot_memory, slot_of_each_fact
@@ -91,9 +92,17 @@ def filler_only(model: GPT) -> Recalling:
 
 
 def other_facts(model: GPT) -> Recalling:
-    """The memory is that of another episode."""
+    """The memory is that of another episode.
+
+    Raises:
+        MemkitError: there is no other, when it reads.
+    """
 
     def held(model: GPT, states: States, episodes: Episodes) -> States:
+        if len(episodes.facts) < 2:
+            raise MemkitError(
+                "other_facts takes the memory of another episode, and there is only one: draw two or more"
+            )
         return {name: tuple(part.roll(1, 1) for part in state) for name, state in states.items()}
 
     return Recalling(model, held=held)
@@ -132,7 +141,13 @@ def _emptied(model: GPT, states: States, episodes: Episodes, *, by: int) -> Stat
 
 
 def with_slots(model: GPT, count: int) -> GPT:
-    """A copy of the model with another number of slots, which no weight depends on."""
+    """A copy of the model with another number of slots, which no weight depends on.
+
+    Raises:
+        MemkitError: ``count`` is not positive.
+    """
+    if count < 1:
+        raise MemkitError(f"with_slots: count={count} must be at least 1")
     changed = copy.deepcopy(model)
     slot_memory(changed).slots = count
     return changed

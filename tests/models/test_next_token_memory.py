@@ -145,3 +145,12 @@ def test_a_model_of_several_seeds_is_refused() -> None:
 def test_a_context_of_one_token_writes_nothing() -> None:
     assert not len(MEMORY.remember(text(5, 3, 1)).values)
     assert next_tokens.empty(MEMORY.n).keys.shape == MEMORY.empty().keys.shape
+
+
+def test_a_context_longer_than_the_block_cannot_be_written() -> None:
+    memory = NextTokenMemory(network())
+    longer = memory.model.block + 2
+    with pytest.raises(
+        MemkitError, match=rf"^of contexts of {longer - 1} tokens a model with a block of {longer - 2} "
+    ):
+        memory.remember(torch.zeros(1, longer, dtype=torch.int64))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from memkit.errors import MemkitError
 from memkit.models import recalling
 from memkit.models.gpt import GPT
 from memkit.models.recall_diagnostics import (
@@ -84,6 +85,12 @@ def test_other_facts_are_those_of_another_episode(drawn: Episodes) -> None:
     assert same(logits_of(recalling.other_facts(model), drawn), logits_of(recalling.on(model), turned))
 
 
+def test_one_episode_has_no_other_facts(drawn: Episodes) -> None:
+    alone = Episodes(*(part[:1] for part in drawn))
+    with pytest.raises(MemkitError, match=r"^other_facts takes the memory of another episode, and there is only one"):
+        logits_of(recalling.other_facts(network()), alone)
+
+
 def test_in_context_reads_the_fact_and_no_memory(drawn: Episodes) -> None:
     model = network()
     inside = drawn._replace(asked=drawn.in_context)
@@ -127,8 +134,12 @@ def test_another_number_of_slots() -> None:
     model, tokens = network(), torch.zeros(1, 2, 1, 1)
     assert with_slots(model, 9).empty(tokens)["1"][0].shape[2] == 9
     assert model.empty(tokens)["1"][0].shape[2] == 4
-    with pytest.raises(AssertionError):
+    with pytest.raises(
+        MemkitError, match=r"^the model must have one memory of slots, SlotMemory, and it has Linformer"
+    ):
         slot_memory(network("linformer"))
+    with pytest.raises(MemkitError, match=r"^with_slots: count=0 must be at least 1$"):
+        with_slots(model, 0)
 
 
 def test_how_many_contexts_writes_tell_apart(drawn: Episodes) -> None:

@@ -4,7 +4,7 @@
     read_t = W [cos(x_t, M[1]) … cos(x_t, M[K])] + b
 
 The published module also holds a projection d × d, one number a slot and a temperature that nothing uses: they are
-99 % of its parameters, and are left out here. Slots begin at random, normal with deviation 0.01. State size: K·d.
+98 % of its parameters, and are left out here. Slots begin at random, normal with deviation 0.01. State size: K·d.
 """
 
 from __future__ import annotations
