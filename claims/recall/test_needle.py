@@ -117,24 +117,16 @@ def test_linformer_memory_recalls_nothing(arms, facts_asked_for):
 
 @claim(
     "recall/slots-over-tuned-memories",
-    "Of memories that were tuned on development seeds, LinformerMemory by more trials than the slots, and that were "
-    "trained for as long at least, only gated slots recall: more often than LinformerMemory, than slots that are "
-    "written and read by learnt attention, and than the documented variant of the module; none of these recalls a "
-    "tenth of eight facts.",
+    "Gated slots recall more of eight facts than other memories that were tuned on development seeds and trained for "
+    "as many steps or more: LinformerMemory, which had more trials than the slots, slots that are written and read by "
+    "learnt attention, and the documented variant of the module.",
     arms={
         "slots": Arm(SLOTS, on),
         "LinformerMemory, tuned": Arm(TUNED_LINFORMER, on),
         "learnt attention": Arm(LEARNT, on),
         "as documented": Arm(DOCUMENTED, on),
     },
-    contrasts=[
-        *(Contrast("slots", over=other, **EXACT) for other in ("LinformerMemory, tuned", *OTHERS)),
-        *(
-            Contrast(other, over=0.1, direction="lower", metric="exact match", assume="normal")
-            for other in ("LinformerMemory, tuned", *OTHERS)
-        ),
-    ],
-    gate=True,
+    contrasts=[Contrast("slots", over=other, **EXACT) for other in ("LinformerMemory, tuned", *OTHERS)],
     source="no straw man, but not the same chances: the slots have a key of two words and four values, the form of "
     "the facts, and entries that are left undecided at first; the others, as published, have neither. «Learnt "
     "attention» is after Bulatov et al. 2022; a prototype of it recalled at most 0.03 of eight facts. At this budget: "
@@ -163,7 +155,7 @@ def test_slots_over_tuned_memories(arms, facts_asked_for):
     expect="equivalent",
     gate=True,
     source="episodes with one fact are what training begins with, and these memories get no further",
-    seeds=16,
+    seeds=8,
 )
 def test_not_even_one_fact(arms, seed):
     episodes = unseen("closed", seed, facts=1, asked=1, count=384)

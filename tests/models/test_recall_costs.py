@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from fixtures.recall import CLOSED, unseen
+from fixtures.recall import CLOSED, LINFORMER, SLOTS, unseen
 from fixtures.recall_costs import AfterStream, operations, seconds, shares
+from memkit import Recipe
 from memkit.models import recalling
 from memkit.models.gpt import GPT
 from memkit.streams import generator
@@ -51,6 +52,18 @@ def test_the_share_of_operations_is_counted_by_hand(drawn: Episodes) -> None:
     memory = 2 * (written * 4 + asked * 2) * 2 * slots * width
     rest = (written + asked) * 2 * block + asked * head
     assert shares(model, drawn)["share of operations"] == pytest.approx(memory / (memory + rest), rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "parameters", "of_operations"),
+    [(SLOTS, 0.16, 0.235), (LINFORMER, 0.0064, 0.05)],
+    ids=["slots", "linformer"],
+)
+def test_shares_that_are_quoted(recipe: Recipe, parameters: float, of_operations: float) -> None:
+    model = GPT(generators=[generator(0, "")], **recipe.task.sizes, **recipe.options).eval()
+    found = shares(model, unseen("closed", 0, count=32))
+    assert found["share of parameters"] == pytest.approx(parameters, rel=0.01)
+    assert found["share of operations"] == pytest.approx(of_operations, rel=0.01)
 
 
 def test_operations_are_of_matrix_products() -> None:
