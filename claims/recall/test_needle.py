@@ -154,7 +154,8 @@ def test_slots_over_tuned_memories(arms, facts_asked_for):
     positive_control=Contrast("slots, own", over="slots, another", direction="lower", **NORMAL),
     expect="equivalent",
     gate=True,
-    source="episodes with one fact are what training begins with, and these memories get no further. Attempt 2 had eight seeds, with which no claim can be EQUIVALENT",
+    source="episodes with one fact are what training begins with, and these memories get no further. Attempt 2 had "
+    "eight seeds, with which no claim can be EQUIVALENT",
     seeds=16,
 )
 def test_not_even_one_fact(arms, seed):
