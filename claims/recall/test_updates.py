@@ -1,5 +1,7 @@
-"""Which contexts a memory writes, on the same weights: all of them, as trained, the most surprising ones, or since a
-reset. Eight facts among 32 contexts of other text, in eight slots."""
+"""Which contexts a memory writes, on the same weights: all, as trained, only some, or all with resets between.
+
+Eight facts are read among 32 contexts of other text, with eight slots.
+"""
 
 from fixtures.recall import SLOTS, unseen
 from fixtures.recall_updates import as_many, most_surprising, resets
