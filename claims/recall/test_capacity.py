@@ -60,7 +60,7 @@ def test_other_text_wears_full_slots(arms, seed):
     figures=[lag],
 )
 def test_a_fact_outlasts_other_text(arms, seed):
-    how = {"facts": 4, "distractors": 64, "asked": 1, "count": 192}
+    how = {"facts": 4, "distractors": 64, "asked": 1}
     by_lag = {f"{lag} later": recalled(arms["slots"], seed, lag=lag, **how) for lag in (0, 32)}
     return {"slots": by_lag["0 later"], **by_lag}
 
@@ -87,7 +87,7 @@ def test_slopes_of_other_text_and_lag(arms, seed):
     def by_text(facts):
         return slope({n: recalled(arms["slots"], seed, facts=facts, distractors=n) for n in (0, 8, 32, 64)})
 
-    how = {"facts": 4, "distractors": 64, "asked": 1, "count": 192}
+    how = {"facts": 4, "distractors": 64, "asked": 1}
     lags = {n: recalled(arms["slots"], seed, lag=n, **how) for n in (0, 16, 32, 48)}
     found = {
         "other text, eight facts": by_text(8),

@@ -5,6 +5,9 @@ range of their own; registering a claim gives it deciding seeds; and a claim tha
 or its arms, is reported as changed until it is registered again, which moves it to fresh seeds and counts an
 attempt. Whether anybody looked at the earlier seeds cannot be known, so every change counts.
 
+Seeds come in blocks, which all claims of a study have in common: claims that share seeds share models. Claims of a
+study that are changed at once move to one block, the first that none of them was on or before.
+
 The code behind a claim (models, tasks, the trainer, fixtures) may be changed for other reasons than its verdict, so a
 change there costs no seeds; but it is told beside the verdict, and counted when it is registered.
 """
@@ -24,7 +27,7 @@ from memkit.evidence.claim import Claim
 SCHEMA = 1
 DEVELOPMENT_SEEDS = range(0, 10_000)
 STUDY_STRIDE = 10_000
-ATTEMPT_STRIDE = 100
+BLOCK = 100
 
 Status = Literal["registered", "changed", "unregistered"]
 
@@ -38,12 +41,19 @@ class Entry:
         attempt: how many times it was registered in a form of its own.
         code: digest of the code behind it, as it was registered last; "" where that is not known.
         revision: how many times it was registered again with other code, on the same seeds.
+        skipped: blocks of seeds that it was never on, for those of the claims that were changed with it.
     """
 
     digest: str
     attempt: int = 1
     code: str = ""
     revision: int = 0
+    skipped: int = 0
+
+    @property
+    def block(self) -> int:
+        """The number of its block of seeds, from 0."""
+        return self.attempt - 1 + self.skipped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +102,7 @@ class Lock:
         if entry is None:
             return Registration(status="unregistered", attempt=0, first_seed=DEVELOPMENT_SEEDS.start)
         status: Status = "registered" if entry.digest == claim.digest else "changed"
-        first = self.studies[claim.study] + (entry.attempt - 1) * ATTEMPT_STRIDE
+        first = self.studies[claim.study] + entry.block * BLOCK
         return Registration(
             status=status,
             attempt=entry.attempt,
@@ -104,14 +114,19 @@ class Lock:
     def register(self, claims: Iterable[Claim], code: Mapping[str, str] | None = None) -> Lock:
         """The lock with these claims in their present form.
 
-        A changed claim moves to fresh seeds. One whose code alone has changed stays where it is, and counts a revision.
+        Changed claims of a study move to one block of fresh seeds. A claim whose code alone has changed stays where it
+        is, and counts a revision.
 
         Args:
             code: claim id → digest of the code behind it.
         """
-        code = code or {}
+        code, claims = code or {}, list(claims)
         studies = dict(self.studies)
         entries = dict(self.claims)
+        fresh: dict[str, int] = {}
+        for claim in claims:
+            if (old := entries.get(claim.id)) is not None and old.digest != claim.digest:
+                fresh[claim.study] = max(fresh.get(claim.study, 0), old.block + 1)
         for claim in claims:
             if claim.study not in studies:
                 studies[claim.study] = max(studies.values(), default=0) + STUDY_STRIDE
@@ -119,9 +134,14 @@ class Lock:
             if old is None:
                 entries[claim.id] = Entry(digest=claim.digest, code=code.get(claim.id, ""))
             elif old.digest != claim.digest:
-                if (old.attempt + 1) * ATTEMPT_STRIDE > STUDY_STRIDE:
+                if (fresh[claim.study] + 1) * BLOCK > STUDY_STRIDE:
                     raise MemkitError(f"claim {claim.id!r} has used up all its seeds; register it under a new id")
-                entries[claim.id] = Entry(digest=claim.digest, attempt=old.attempt + 1, code=code.get(claim.id, ""))
+                entries[claim.id] = Entry(
+                    digest=claim.digest,
+                    attempt=old.attempt + 1,
+                    code=code.get(claim.id, ""),
+                    skipped=fresh[claim.study] - old.attempt,
+                )
             elif (now := code.get(claim.id, "")) and now != old.code:
                 entries[claim.id] = replace(old, code=now, revision=old.revision + bool(old.code))
         return Lock(studies, entries)
@@ -163,6 +183,7 @@ class Lock:
                     attempt=int(entry["attempt"]),
                     code=str(entry.get("code", "")),
                     revision=int(entry.get("revision", 0)),
+                    skipped=int(entry.get("skipped", 0)),
                 )
                 for name, entry in data["claims"].items()
             }
@@ -187,8 +208,11 @@ class Lock:
                     "newer one, and register its claims again"
                 )
         for name, entry in claims.items():
-            if not 1 <= entry.attempt <= STUDY_STRIDE // ATTEMPT_STRIDE:
-                raise MemkitError(f"{path} gives {name!r} the attempt {entry.attempt}; restore it from version control")
+            if entry.attempt < 1 or entry.skipped < 0 or (entry.block + 1) * BLOCK > STUDY_STRIDE:
+                raise MemkitError(
+                    f"{path} gives {name!r} the attempt {entry.attempt}, and {entry.skipped} blocks of seeds passed "
+                    "over; restore it from version control"
+                )
         if orphan := next((name for name in claims if name.split("/", 1)[0] not in studies), None):
             raise MemkitError(f"{path} has no first_seed for the study of {orphan!r}; restore it from version control")
         return cls(studies, claims)

@@ -108,6 +108,8 @@ class GPT(nn.Module):
         super().__init__()
         if layers < 1 or width % heads:
             raise MemkitError(f"GPT: layers={layers} must be positive, and width={width} a multiple of heads={heads}")
+        if block < 1 or (written is not None and written < 0):
+            raise MemkitError(f"GPT: block={block} must be at least 1 token, and written={written} 0 contexts or more")
         after = tuple(range(1, layers + 1)) if after is None else tuple(after)
         if not after or not all(1 <= at <= layers for at in after):
             raise MemkitError(f"GPT: after={after} must be blocks from 1 to {layers}")
@@ -143,6 +145,10 @@ class GPT(nn.Module):
         if self.written is None:
             logits, _ = self.stream(tokens)
             return logits
+        if tokens.shape[2] <= self.written:
+            raise MemkitError(
+                f"an input of {tokens.shape[2]} contexts has none to predict: the first {self.written} are written"
+            )
         return self.complete(self.remember(tokens[:, :, : self.written]), tokens[:, :, self.written :])
 
     def empty(self, tokens: Tensor) -> States:

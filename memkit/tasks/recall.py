@@ -13,8 +13,8 @@ All tokens of the asked contexts are to be predicted, those of the ending with w
 ``language`` in all. A completion is right when each of its tokens is the most probable one after those before it: that
 is what greedy decoding would say.
 
-Training begins with one fact an episode. Once the share of right completions has reached ``enough``, there is one
-more, up to ``facts``; with all of them, a seed has finished once it has reached ``last``.
+Training begins with one fact an episode. Once the share of right completions has reached ``enough``, there are twice
+as many, up to ``facts``; with all of them, a seed has finished once it has reached ``last``.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class Recall:
         corpus: where the other text is from.
         frequent: how many words of the corpus are tokens.
         language: weight of the corpus' tokens in the loss, against 1 for those of the endings.
-        enough: the share of right completions, of about the last ``WINDOW``, at which there is one fact more.
+        enough: the share of right completions, of about the last ``WINDOW``, at which there are twice as many facts.
         last: that at which a seed has finished, with all facts.
         least: steps before which none has.
     """
@@ -179,7 +179,7 @@ class Recall:
     language: float = 0.3
     enough: float = 0.95
     last: float = 0.97
-    least: int = 100
+    least: int = 60
 
     def __post_init__(self) -> None:
         if not 1 <= self.facts <= self.written:
@@ -242,7 +242,7 @@ def _mean(values: Tensor, where: Tensor) -> Tensor:
 
 
 WINDOW = 250
-"""Completions that the share of right ones is about the last of."""
+"""Completions that the share of right ones is about the last of; half as many must have been seen."""
 
 
 class Lessons:
@@ -250,7 +250,12 @@ class Lessons:
 
     def __init__(self, task: Recall, pool: Pool, stretch: Stretch) -> None:
         self.task, self.pool, self.stretch = task, pool, stretch
-        self.facts, self.right, self.steps, self.finished = 1, 0.0, 0, False
+        self.facts, self.steps, self.finished = 1, 0, False
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget how many completions were right: those to come are of other episodes."""
+        self.right = self.seen = 0.0
 
     def __call__(self, generator: torch.Generator, size: int) -> tuple[Tensor, Tensor]:
         """Inputs [size, C + Q, L] and targets [size, Q, L]."""
@@ -277,7 +282,11 @@ class Lessons:
         right = ((outputs.argmax(-1) == targets % tokens) | ~ending).all(-1)[:, : self.task.asked or None]
         share = min(1.0, right.numel() / WINDOW)
         self.right += share * (float(right.float().mean()) - self.right)
+        self.seen += share * (1 - self.seen)
+        # A mean of those seen: what both began with, 0, does not count.
+        mean = self.right / self.seen if self.seen >= 1 / 2 else 0.0
         if self.facts == self.task.facts:
-            self.finished = self.right >= self.task.last and self.steps >= self.task.least
-        elif self.right >= self.task.enough:
-            self.facts, self.right = self.facts + 1, 0.0
+            self.finished = mean >= self.task.last and self.steps >= self.task.least
+        elif mean >= self.task.enough:
+            self.facts = min(2 * self.facts, self.task.facts)
+            self.begin()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from memkit.errors import MemkitError
 from memkit.tasks.facts import REST
 from memkit.tasks.recall import Episodes
 
@@ -19,7 +20,13 @@ Model = Callable[[Episodes], Tensor]
 
 
 def logits_of(model: Model, episodes: Episodes) -> Tensor:
-    """Logits of the asked contexts [B, Q, L, V], without gradients."""
+    """Logits of the asked contexts [B, Q, L, V], without gradients.
+
+    Raises:
+        MemkitError: nothing is asked for, so there is nothing to score.
+    """
+    if not episodes.asked.shape[1]:
+        raise MemkitError("these episodes ask for no fact: draw them with asked=1 or more")
     with torch.inference_mode():
         return model(episodes)
 

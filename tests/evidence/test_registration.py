@@ -68,26 +68,51 @@ def test_seeds_run_out_with_a_sentence() -> None:
         lock.register([make(statement="One more.")])
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz"), st.integers(0, 3)), min_size=1, max_size=40))
-def test_seeds_of_studies_and_attempts_are_disjoint(steps: list[tuple[str, str, int]]) -> None:
-    """Any sequence of registrations: (study, name, version)."""
+BATCH = st.dictionaries(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz")), st.integers(0, 3), min_size=1)
+
+
+@given(st.lists(BATCH, min_size=1, max_size=15))
+def test_a_changed_claim_never_comes_back_to_seeds_that_it_was_on(batches: list[dict[tuple[str, str], int]]) -> None:
+    """Any sequence of registrations, of several claims at once: (study, name) → version."""
     lock = Lock()
-    given_out: dict[tuple[str, int], set[int]] = {}
-    attempts: dict[str, int] = {}
-    for study, name, version in steps:
-        claim = make(f"{study}/{name}", f"Version {version}.")
-        before = lock.registration(claim)
-        lock = lock.register([claim])
-        after = lock.registration(claim)
-        assert after.status == "registered"
-        assert after.attempt == attempts.get(claim.id, 0) + (before.status != "registered")
-        attempts[claim.id] = after.attempt
-        given_out[study, after.attempt] = set(after.seeds(32))
-        if before.status == "changed":
-            assert not set(before.seeds(32)) & set(after.seeds(32))
-    for (one, seeds), (other, others) in itertools.combinations(given_out.items(), 2):
-        assert not seeds & others, (one, other)
-    assert not set(DEVELOPMENT_SEEDS) & set().union(*given_out.values())
+    used: dict[str, list[set[int]]] = {}
+    for batch in batches:
+        claims = [make(f"{study}/{name}", f"Version {version}.") for (study, name), version in batch.items()]
+        before = {claim.id: lock.registration(claim) for claim in claims}
+        lock = lock.register(claims)
+        moved: dict[str, set[int]] = {}
+        for claim in claims:
+            after, seeds = lock.registration(claim), set(lock.registration(claim).seeds(32))
+            assert after.status == "registered"
+            assert after.attempt == len(used.get(claim.id, [])) + (before[claim.id].status != "registered")
+            if before[claim.id].status == "registered":
+                continue
+            assert not seeds & set().union(*used.get(claim.id, [set()]))
+            used.setdefault(claim.id, []).append(seeds)
+            if before[claim.id].status == "changed":
+                assert moved.setdefault(claim.study, seeds) == seeds, "those that are changed at once share models"
+    of_study: dict[str, set[int]] = {}
+    for name, blocks in used.items():
+        of_study.setdefault(name[0], set()).update(*blocks)
+    for one, other in itertools.combinations(of_study.values(), 2):
+        assert not one & other
+    assert not set(DEVELOPMENT_SEEDS) & set().union(*of_study.values())
+
+
+def test_claims_that_are_changed_at_once_move_to_one_block_of_seeds(tmp_path: Path) -> None:
+    one, other = make("study/one"), make("study/other")
+    lock = Lock().register([one, other])
+    for version in ("B.", "C."):
+        lock = lock.register([make("study/one", version)])
+    both = [make("study/one", "D."), make("study/other", "B.")]
+    lock = lock.register(both)
+    found = [lock.registration(claim) for claim in both]
+    assert [each.attempt for each in found] == [4, 2]
+    assert {each.first_seed for each in found} == {10_300}
+    lock.save(tmp_path / "claims.lock")
+    assert Lock.load(tmp_path / "claims.lock") == lock
+    # By itself it goes on from there.
+    assert lock.register([other]).registration(other).first_seed == 10_400
 
 
 def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -137,6 +162,8 @@ def edited(*path: str, value: Any) -> str:
             "gives the studies 'other' and 'study' the same seeds",
         ),
         (edited("claims", "study/name", "attempt", value=0), "gives 'study/name' the attempt 0"),
+        (edited("claims", "study/name", "skipped", value=-1), "and -1 blocks of seeds passed over"),
+        (edited("claims", "study/name", "skipped", value=100), "and 100 blocks of seeds passed over"),
         (edited("claims", "study/name", "attempt", value=101), "the attempt 101"),
     ],
 )

@@ -312,6 +312,8 @@ def test_a_stream_can_be_trained_past_the_undecided_steps(kind: str, after: tupl
     ("options", "message"),
     [
         ({"layers": 0}, "layers=0 must be positive"),
+        ({"block": 0}, "block=0 must be at least 1 token"),
+        ({"written": -1}, "written=-1 0 contexts or more"),
         ({"width": 15}, "width=15 a multiple of heads=2"),
         ({"after": ()}, r"after=\(\) must be blocks from 1 to 3"),
         ({"after": (0, 1)}, r"after=\(0, 1\) must be blocks from 1 to 3"),
@@ -322,6 +324,12 @@ def test_a_stream_can_be_trained_past_the_undecided_steps(kind: str, after: tupl
 def test_a_wrong_option_is_named(options: dict[str, Any], message: str) -> None:
     with pytest.raises(MemkitError, match=rf"^GPT: .*{message}"):
         gpt(**options)
+
+
+def test_an_input_without_a_context_to_predict_is_refused() -> None:
+    model = gpt("slots", written=2)
+    with pytest.raises(MemkitError, match=r"^an input of 2 contexts has none to predict: the first 2 are written$"):
+        model(contexts(2))
 
 
 def test_a_context_that_is_longer_than_the_block_is_refused() -> None:

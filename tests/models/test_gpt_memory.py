@@ -127,7 +127,8 @@ def test_seeds_and_episodes_are_apart(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["delta", "learnt", "documented"])
 def test_a_memory_without_keys_has_no_values_to_permute(kind: str) -> None:
     memory = layer(kind)
-    with pytest.raises(NotImplementedError, match=rf"^{type(memory).__name__} has no values apart from its keys$"):
+    message = f"{type(memory).__name__} has no values apart from its keys, to be permuted"
+    with pytest.raises(MemkitError, match=f"^{message}$"):
         memory.permuted(after(memory, hidden(4)), torch.tensor([1, 2, 0]))
 
 

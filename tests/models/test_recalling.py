@@ -240,3 +240,9 @@ def test_a_condition_is_a_module_that_reads_episodes(drawn: Episodes) -> None:
     model = network()
     assert isinstance(recalling.on(model), Recalling)
     assert logits_of(recalling.on(model), drawn).shape == (6, 3, TASK.length, TOKENS)
+
+
+def test_episodes_that_ask_for_nothing_have_no_score(drawn: Episodes) -> None:
+    nothing = drawn._replace(asked=drawn.asked[:, :0], cue=drawn.cue[:, :0], which=drawn.which[:, :0])
+    with pytest.raises(MemkitError, match=r"^these episodes ask for no fact: draw them with asked=1 or more$"):
+        exact_match(recalling.on(network()), nothing)

@@ -269,7 +269,7 @@ def taught(to: Lessons, share: float, count: int = WINDOW) -> None:
     to.saw(said(targets, right), targets)
 
 
-def test_there_is_one_fact_more_when_enough_is_right_and_an_end_with_all_of_them_only() -> None:
+def test_there_are_twice_as_many_facts_when_enough_is_right_and_an_end_with_all_of_them_only() -> None:
     taught_to, seen = lessons(), []
     for share in (0.5, 0.79, 0.81, 1.0, 0.85, 0.5, 0.91):
         assert not taught_to.finished
@@ -277,6 +277,24 @@ def test_there_is_one_fact_more_when_enough_is_right_and_an_end_with_all_of_them
         seen.append(taught_to.facts)
     assert seen == [1, 1, 2, 3, 3, 3, 3]
     assert taught_to.finished
+
+
+def test_facts_double_up_to_all_of_them() -> None:
+    eight, seen = lessons(Recall(facts=6, written=8, asked=2)), []
+    for _ in range(4):
+        seen.append(eight.facts)
+        taught(eight, 1.0)
+    assert seen == [1, 2, 4, 6]
+
+
+def test_a_share_counts_once_half_of_the_window_was_seen_and_then_as_a_mean_of_what_was() -> None:
+    to, expected = lessons(Recall(facts=2, written=4, asked=2, enough=0.9)), 0.0
+    for count in range(1, 5):
+        taught(to, 1.0, count=25)  # a fifth of the window
+        expected += 0.2 * (1 - expected)
+        assert to.facts == 1 + (count == 4), "1 - 0.8^3 is less than a half"
+        assert count == 4 or to.right == to.seen == pytest.approx(expected)
+    assert to.right == to.seen == 0
 
 
 def test_with_one_fact_it_ends_at_the_last_share() -> None:

@@ -8,6 +8,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
+from memkit.errors import MemkitError
+
 State: TypeAlias = tuple[Tensor, ...]
 """What a memory holds: tensors [S, B, ...], each episode its own."""
 
@@ -40,6 +42,6 @@ class MemoryLayer(nn.Module, ABC):
         """The state with its values in another order [K], its keys as they were.
 
         Raises:
-            NotImplementedError: the memory has no values apart from its keys.
+            MemkitError: the memory has no values apart from its keys.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no values apart from its keys")
+        raise MemkitError(f"{type(self).__name__} has no values apart from its keys, to be permuted")

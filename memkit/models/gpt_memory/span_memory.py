@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from memkit.errors import MemkitError
 from memkit.memories import lru
@@ -33,13 +34,13 @@ NEVER = 1e-6
 
 
 class Undecided(NamedTuple):
-    """A state in which entries are left undecided: every token of the contexts, M in all.
+    """A state in which entries are left undecided: every token of the N contexts.
 
     Attributes:
-        keys: [S, B, M, k].
-        values: [S, B, M, P, d].
-        log_places: log p of each token in its context, [S, B, M].
-        held: how much of its context stands in each slot, [S, B, K, M].
+        keys: [S, B, N, L, k].
+        values: of a token as one of those that come after a key, [S, B, N, L, d].
+        log_places: log p of each token in its context, [S, B, N, L].
+        held: how much of a context stands in each slot, [S, B, K, N].
         ages: of the slots, [S, B, K].
     """
 
@@ -108,8 +109,10 @@ class SpanMemory(MemoryLayer):
     def read(self, state: State, x: Tensor) -> Tensor:
         queries = self.spans.queries(x)
         if isinstance(state, Undecided):
-            amounts = torch.log(state.held.sum(-2) + NEVER) + state.log_places
-            recalled = attended(self.weights(state.keys, amounts, queries), state.values)
+            amounts = torch.log(state.held.sum(-2) + NEVER).unsqueeze(-1) + state.log_places
+            weights = self.weights(state.keys.flatten(2, 3), amounts.flatten(2), queries)
+            reached = follow(weights.view(*weights.shape[:-1], *amounts.shape[2:])).flatten(-2)
+            recalled = (reached.flatten(2, 3) @ state.values.flatten(2, 3)).view_as(x)
         else:
             recalled = self.recall(state, queries)
         read: Tensor = self.outward(recalled)
@@ -120,13 +123,7 @@ class SpanMemory(MemoryLayer):
         found = self.spans.candidates(x)
         ages = lru.reset(self.slots, *found.gates.shape[:2], device=x.device) if before is None else before.ages
         placed = lru.place(ages, found.gates)
-        made = Undecided(
-            found.keys.flatten(2, 3),
-            found.values.flatten(2, 3),
-            found.log_places.flatten(2),
-            placed.weights.repeat_interleave(x.shape[3], -1),
-            placed.ages,
-        )
+        made = Undecided(found.keys, found.values, found.log_places, placed.weights, placed.ages)
         if before is None:
             return made
         return Undecided(
@@ -150,6 +147,16 @@ class SpanMemory(MemoryLayer):
         asked = scores.masked_fill((places.unsqueeze(1) < ago).unsqueeze(-1), -torch.inf)
         nothing = self.nothing.view(-1, 1, 1, 1, 1).expand(*asked.shape[:4], 1)
         return torch.softmax(torch.cat([asked.flatten(-2), nothing], -1), -1)[..., :-1].view_as(asked)
+
+
+def follow(weights: Tensor) -> Tensor:
+    """Weights of keys, by how far behind it is read: [..., P, N, L] → those of the tokens that come then, [..., N, L].
+
+    By the key of token t, what is read j tokens after it is token t + 1 + j.
+    """
+    ahead, length = weights.shape[-3], weights.shape[-1]
+    moved = [F.pad(weights[..., j, :, : length - 1 - j], (1 + j, 0)) for j in range(ahead)]
+    return torch.stack(moved).sum(0)
 
 
 def attended(weights: Tensor, values: Tensor) -> Tensor:

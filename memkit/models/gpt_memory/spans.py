@@ -40,7 +40,10 @@ class Entries(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """An entry a token: keys [S, B, N, L, k], values [S, B, N, L, P, d], log p [S, B, N, L], gates [S, B, N]."""
+    """An entry a token: keys [S, B, N, L, k], W_v y [S, B, N, L, d], log p [S, B, N, L], gates [S, B, N].
+
+    The values of a token are those of W_v y that come 1 … P tokens later.
+    """
 
     keys: Tensor
     values: Tensor
@@ -62,26 +65,30 @@ class Spans(nn.Module):
     def candidates(self, x: Tensor) -> Candidates:
         """Every token's entry: hidden states [S, B, N, L, d]."""
         y = self.norm(x)
+        keys, log_places, gates = self.found(y)
+        return Candidates(keys, self.value(y), log_places, gates)
+
+    def entries(self, x: Tensor) -> Entries:
+        """One entry a context: hidden states [S, B, N, L, d]."""
+        y = self.norm(x)
+        keys, log_places, gates = self.found(y)
+        places = log_places.exp()
+        chosen = places if self.training else F.one_hot(places.argmax(-1), places.shape[-1]).to(places.dtype)
+        # W_v of the mean is the mean of W_v, since the shares of a context's tokens are 1 together.
+        ahead = torch.stack([F.pad(chosen[..., : -1 - j], (1 + j, 0)) for j in range(self.ahead)], -2)
+        return Entries((chosen.unsqueeze(-2) @ keys).squeeze(-2), self.value(ahead @ y), gates, places)
+
+    def found(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Keys [S, B, N, L, k], log p [S, B, N, L] and gates [S, B, N] of normalised hidden states [S, B, N, L, d]."""
         pairs = torch.cat([later(y, 1), y], -1)
         place, gate = self.point(pairs).unbind(-1)
         length = place.shape[-1]
         if length <= self.ahead:
             raise MemkitError(f"a context of {length} tokens has no place for an entry of {self.ahead} tokens ahead")
-        place = place.masked_fill(torch.arange(length, device=x.device) >= length - self.ahead, -torch.inf)
+        place = place.masked_fill(torch.arange(length, device=y.device) >= length - self.ahead, -torch.inf)
         log_places = torch.log_softmax(place, -1)
-        values = self.value(y)
-        ahead = torch.stack([earlier(values, 1 + j) for j in range(self.ahead)], -2)
         gates = torch.sigmoid((log_places.exp() * gate).sum(-1))
-        return Candidates(F.normalize(self.key(pairs), dim=-1), ahead, log_places, gates)
-
-    def entries(self, x: Tensor) -> Entries:
-        """One entry a context: hidden states [S, B, N, L, d]."""
-        found = self.candidates(x)
-        places = found.log_places.exp()
-        chosen = places if self.training else F.one_hot(places.argmax(-1), places.shape[-1]).to(places.dtype)
-        keys = (chosen.unsqueeze(-2) @ found.keys).squeeze(-2)
-        values = (chosen.unsqueeze(-2) @ found.values.flatten(-2)).squeeze(-2)
-        return Entries(keys, values.view(*values.shape[:-1], *found.values.shape[-2:]), found.gates, places)
+        return F.normalize(self.key(pairs), dim=-1), log_places, gates
 
     def queries(self, x: Tensor) -> Tensor:
         """The query of every token and the one before it: [S, B, Q, L, d] → [S, B, Q, L, k]."""
@@ -93,12 +100,6 @@ def later(x: Tensor, by: int) -> Tensor:
     """[..., L, n], each token in the place of the one ``by`` later; zeros come first."""
     by = min(by, x.shape[-2])
     return x if not by else F.pad(x[..., :-by, :], (0, 0, by, 0))
-
-
-def earlier(x: Tensor, by: int) -> Tensor:
-    """[..., L, n], each token in the place of the one ``by`` earlier; zeros come last."""
-    by = min(by, x.shape[-2])
-    return x if not by else F.pad(x[..., by:, :], (0, 0, 0, by))
 
 
 def identity(generators: Generators, width: int, gain: float = 1.0) -> Linear:
