@@ -96,8 +96,8 @@ def test_novel_words_are_recalled(arms, facts_asked_for):
     source=f"{SOURCE}. It never masters episodes with one fact, so its training has no others: see "
     "recall/not-even-one-fact, a sweep. Attempts 1 and 2 were badly planned, and INCONCLUSIVE: 16 seeds could not "
     "bound exact match, which was 0.0002, nor a forced choice that may be anything up to 1. Attempt 3 was EQUIVALENT, "
-    "with a forced choice that counted as 1/4 at most, so that one seed in two might have recalled all unseen; attempt 4 "
-    "too, with 100 steps",
+    "with a forced choice that counted as 1/4 at most, so that one seed in two might have recalled all unseen; attempt "
+    "4 too, with 100 steps",
     seeds=16,
 )
 def test_linformer_memory_recalls_nothing(arms, facts_asked_for):
