@@ -1,6 +1,6 @@
 """The command line.
 
-``memkit plan | study | verdicts | report | reproduce | register | accept | compare | page | data | demo``
+``memkit plan | study | verdicts | report | merge | reproduce | register | accept | compare | page | data | demo``
 """
 
 from __future__ import annotations
@@ -70,9 +70,14 @@ def _parser() -> argparse.ArgumentParser:
         "verdicts", files.verdicts, "Compute every verdict of an evidence file again, and fail where one differs."
     )
     sub.add_argument("file", type=Path, nargs="?", default=_EVIDENCE)
-    sub = command("report", files.report, "Render the HTML report from an evidence file.")
-    sub.add_argument("file", type=Path, nargs="?", default=_EVIDENCE)
-    sub.add_argument("--output", type=Path, help="default: beside the file, with the ending .html")
+    sub = command("report", files.report, "Render the HTML report from an evidence file, or from several as one.")
+    sub.add_argument("files", metavar="file", type=Path, nargs="*", default=[_EVIDENCE])
+    sub.add_argument("--output", type=Path, help="default: beside the first file, with the ending .html")
+    sub = command(
+        "merge", files.merge_files, "Make one evidence file of several: shards of a matrix, machines, backends."
+    )
+    sub.add_argument("files", metavar="file", type=Path, nargs="+")
+    sub.add_argument("--output", type=Path, required=True, help="the evidence file to write")
     sub = command(
         "reproduce", files.reproduce, "Train and measure one seed of a claim again, and compare with the evidence."
     )

@@ -1,4 +1,4 @@
-"""Commands on files that runs have left: verdicts, report, reproduce, accept, compare, page."""
+"""Commands on files that runs have left: verdicts, report, merge, reproduce, accept, compare, page."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import io
 import math
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from memkit.cli.claims import QUIETLY
 from memkit.errors import MemkitError, nearest
 from memkit.evidence.evidence import ClaimEvidence, Evidence, load, recompute
+from memkit.evidence.merging import merge
 from memkit.evidence.registration import Lock, lock_path
 
 
@@ -34,13 +36,29 @@ def verdicts(options: argparse.Namespace) -> int:
 
 
 def report(options: argparse.Namespace) -> int:
-    """``memkit report``: render the HTML report from an evidence file."""
+    """``memkit report``: render the HTML report from an evidence file, or from several as one."""
     from memkit.evidence.reports import render_html
 
-    output = options.output or options.file.with_suffix(".html")
-    output.write_text(render_html(load(options.file)), encoding="utf-8")
+    output = options.output or options.files[0].with_suffix(".html")
+    output.write_text(render_html(_merged(options.files)), encoding="utf-8")
     print(output)
     return 0
+
+
+def merge_files(options: argparse.Namespace) -> int:
+    """``memkit merge``: one evidence file of several, and what the gate makes of it."""
+    from memkit.evidence.reports.tables import gate_sentence
+
+    merged = _merged(options.files)
+    merged.save(options.output)
+    print(gate_sentence(merged.claims))
+    print(options.output)
+    return 1 if any(entry.gate.outcome == "failed" for entry in merged.claims) else 0
+
+
+def _merged(files: Sequence[Path]) -> Evidence:
+    """The evidence of the files, each named once."""
+    return merge({str(file): load(file) for file in dict.fromkeys(files)})
 
 
 def _entry(evidence: Evidence, claim_id: str, where: Path) -> ClaimEvidence:

@@ -10,6 +10,8 @@ Schema 1::
     created     when, ISO 8601, UTC
     provenance  memkit, python, numpy, scipy, torch, pytest, platform, device, command, commit, dirty, lock (digest),
                 seeds (at most so many a claim, as asked for; or a text) and gate
+    studies     study → how its authors read what was found, in paragraphs: the docstring of its package
+    curves      digest of a recipe → arms (claim: arm), and seeds: seed → [steps, training losses], thinned
     claims      a list; each:
       claim         id, statement, arms (name → recipe, intervention), contrasts, source, expect, seeds,
                     headline, derived, requires, positive_control, gate, test (digest of the test function)
@@ -47,6 +49,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from memkit.errors import MemkitError
 from memkit.evidence.claim import Claim
+from memkit.evidence.curves import Curves
 from memkit.evidence.figures import Figure, figure_from_json
 from memkit.evidence.gate import Gate, Mode, gate
 from memkit.evidence.judgement import Judgement, Verdict
@@ -158,6 +161,8 @@ class Evidence:
     created: str
     provenance: Mapping[str, Any]
     claims: tuple[ClaimEvidence, ...]
+    studies: Mapping[str, str] = field(default_factory=dict)
+    curves: Mapping[str, Curves] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain types, as the schema says."""
@@ -165,6 +170,8 @@ class Evidence:
             "schema": SCHEMA,
             "created": self.created,
             "provenance": dict(self.provenance),
+            "studies": dict(self.studies),
+            "curves": {digest: curves.to_json() for digest, curves in self.curves.items()},
             "claims": [claim.to_json() for claim in self.claims],
         }
 
@@ -222,7 +229,14 @@ def load(path: Path) -> Evidence:
         ids = [entry.claim.id for entry in claims]
         if len(set(ids)) < len(ids):
             raise MemkitError(f"{path} holds one claim twice")
-        return Evidence(created=str(data["created"]), provenance=dict(data["provenance"]), claims=claims)
+        studies = {str(study): str(text) for study, text in data.get("studies", {}).items()}
+        return Evidence(
+            created=str(data["created"]),
+            provenance=dict(data["provenance"]),
+            claims=claims,
+            studies=studies,
+            curves={str(digest): Curves.from_json(curves) for digest, curves in data.get("curves", {}).items()},
+        )
     except _DAMAGED as error:
         raise MemkitError(f"{path} is no evidence file of schema {SCHEMA}: {_said(error)}") from error
 

@@ -31,7 +31,7 @@ from memkit.statistics import (
     t_test,
 )
 
-__all__ = ["Finding", "Judgement", "Verdict", "differences", "judge", "seeds_wanted"]
+__all__ = ["Finding", "Judgement", "Verdict", "differences", "judge", "looked", "seeds_wanted"]
 
 _MOST_SEEDS = 10_000  # beyond anybody's means
 
@@ -63,6 +63,19 @@ def judge(
         return _incomplete(claim, table, planned, reached)
     result = _check_requirements(reached) if reached.verdict is Verdict.INCONCLUSIVE else reached
     return _undecided(result, "development seeds decide nothing") if development else result
+
+
+def looked(claim: Claim, observations: Iterable[Observation], *, planned: Sequence[int]) -> tuple[Judgement, ...]:
+    """The judgement at every look that was taken, in their order; the last one stands.
+
+    Args:
+        claim, observations, planned: as for :func:`judge`.
+
+    Returns:
+        None where the number of planned seeds is no look, or seeds of the first one are missing.
+    """
+    table = _table(o for o in observations if o.claim == claim.id)
+    return tuple(taken.judgement for taken in _taken(claim, table, planned))
 
 
 def seeds_wanted(claim: Claim, observations: Iterable[Observation], *, planned: Sequence[int]) -> tuple[int, ...]:
@@ -116,12 +129,16 @@ def _looks(planned: Sequence[int]) -> tuple[Look, ...]:
 
 def _replayed(claim: Claim, table: _Table, planned: Sequence[int]) -> Judgement | Look:
     """The judgement at which the looks end, or the look that comes next and lacks seeds."""
-    looks = _looks(planned)
-    observed = tuple(takewhile(table.__contains__, planned))
-    taken = replay(observed, lambda used, look: _Taken(_at(claim, table, used, look)), looks=looks)
+    looks, taken = _looks(planned), _taken(claim, table, planned)
     if taken and (taken[-1].decisive or len(taken) == len(looks)):
         return taken[-1].judgement
     return looks[len(taken)]
+
+
+def _taken(claim: Claim, table: _Table, planned: Sequence[int]) -> tuple[_Taken, ...]:
+    """What every look that was taken came to."""
+    observed = tuple(takewhile(table.__contains__, planned))
+    return replay(observed, lambda used, look: _Taken(_at(claim, table, used, look)), looks=_looks(planned))
 
 
 def _unseen(table: _Table, seeds: Sequence[int]) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ import pytest
 
 from memkit.errors import MemkitError
 from memkit.evidence.accepted import load_accepted
+from memkit.evidence.curves import gathered
 from memkit.evidence.evidence import ClaimEvidence, Evidence
 from memkit.evidence.files import check_writable, write_all
 from memkit.pytest_plugin import terminal
@@ -52,6 +53,7 @@ class Aggregator:
         self.running: dict[str, ClaimRun] = {}
         self.accepted: dict[str, Any] = {}
         self.claims: dict[str, ClaimEvidence] = {}
+        self.measured: list[Measurement] = []
         self.nodes: dict[str, tuple[str, int]] = {}
         self.written: list[Path] = []
         self.problems: list[str] = []
@@ -242,7 +244,9 @@ class Aggregator:
         elif report.when == "call" and report.passed:
             properties = dict(report.user_properties)
             if PROPERTY in properties:
-                run.measurements[seed] = Measurement.from_json(json.loads(str(properties[PROPERTY])))
+                measurement = Measurement.from_json(json.loads(str(properties[PROPERTY])))
+                run.measurements[seed] = measurement
+                self.measured.append(measurement)
         # "???" is what xdist reports for a test whose worker died.
         if report.when in ("teardown", "???"):
             run.waiting.discard(seed)
@@ -296,6 +300,8 @@ class Aggregator:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             provenance=provenance(self.config, self.settings),
             claims=tuple(self.in_order()),
+            studies=self.plan.studies if self.plan is not None else {},
+            curves=gathered((found.claim, found.seed, found.arms) for found in self.measured),
         )
         try:
             self.written, problems = write_all(evidence, Path(self.settings.evidence))

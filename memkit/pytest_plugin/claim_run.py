@@ -129,7 +129,9 @@ def _arms(measurements: Sequence[Measurement]) -> dict[str, dict[str, Any]]:
 
 
 def _cost(measurements: Sequence[Measurement]) -> dict[str, float]:
-    training = sum(arm["cpu_seconds"] for m in measurements for arm in m.arms.values())
+    # Arms of one recipe share a model, whose training is counted once.
+    shared = [{arm["digest"]: arm["cpu_seconds"] for arm in m.arms.values()} for m in measurements]
+    training = sum(seconds for by_digest in shared for seconds in by_digest.values())
     return {
         "trained": round(training, 1),
         "measured": round(sum(m.cpu_seconds for m in measurements), 1),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json
 import sys
 from collections.abc import Iterable
@@ -183,8 +184,15 @@ def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
             )
         )
     ordered = looks == sorted(looks)
-    made = RunPlan(claims=tuple(claims), trainings=trainings, files=files, ordered=ordered)
+    studies = {claim.study: text for claim, item in found.values() if (text := interpretation(item))}
+    made = RunPlan(claims=tuple(claims), trainings=trainings, files=files, ordered=ordered, studies=studies)
     trained = next((p.claim.id for p in claims if p.recipes), None)
     if trained is not None and not config.option.collectonly:
         check_training(settings.device, trained)
     return made
+
+
+def interpretation(item: pytest.Item) -> str:
+    """How the authors of an item's study read what it finds: the docstring of the package of its tests; else ""."""
+    package = sys.modules.get(getattr(getattr(item, "module", None), "__package__", None) or "")
+    return inspect.cleandoc(package.__doc__ or "") if package is not None else ""

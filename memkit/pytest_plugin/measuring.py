@@ -15,6 +15,7 @@ import pytest
 
 from memkit.errors import MemkitError, MemkitWarning
 from memkit.evidence.claim import Claim, claim_of
+from memkit.evidence.curves import thinned
 from memkit.evidence.derived import scoring_of
 from memkit.evidence.figures import Figure, drawn, figure_from_json
 from memkit.evidence.observation import Observation, observe
@@ -43,7 +44,7 @@ class Measurement:
     """What one item showed; it travels to the controller as JSON in the report's user properties.
 
     Attributes:
-        arms: arm → digest of the trained run, and its metrics.
+        arms: arm → digest of the trained run, its metrics, and its learning curve.
         figures: what the claim's figure functions made of the first seed.
         cpu_seconds: what the test itself took.
         reused: it came from the store.
@@ -188,6 +189,7 @@ def call(item: pytest.Function) -> bool | None:
                 "diverged": run.diverged,
                 "tuning": claim.arms[name].recipe.tuning,
                 **run.metrics,
+                "curve": thinned(run.history),
             }
             for name, run in runs.items()
         },

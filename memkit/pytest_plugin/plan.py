@@ -76,12 +76,14 @@ class RunPlan:
         trainings: recipe digest → what it takes to train it.
         files: module → file, for the processes that train.
         ordered: whether the items stand in the order of the looks; another plugin may have shuffled them.
+        studies: study → how its authors read what it finds, for the report.
     """
 
     claims: tuple[PlannedClaim, ...]
     trainings: Mapping[str, Training]
     files: Mapping[str, str]
     ordered: bool
+    studies: Mapping[str, str]
 
     @property
     def skipped(self) -> dict[str, int]:
@@ -111,6 +113,7 @@ class RunPlan:
             "trainings": [training.to_json() for training in self.trainings.values()],
             "files": dict(self.files),
             "ordered": self.ordered,
+            "studies": dict(self.studies),
         }
 
     @classmethod
@@ -122,4 +125,5 @@ class RunPlan:
             trainings={training.digest: training for training in trainings},
             files=data["files"],
             ordered=data["ordered"],
+            studies=data["studies"],
         )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from markupsafe import Markup
@@ -14,15 +15,17 @@ from markupsafe import Markup
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.evidence import ClaimEvidence
 from memkit.evidence.figures import Figure, Lines, Table
-from memkit.evidence.judgement import Finding, Verdict
-from memkit.evidence.reports import words
+from memkit.evidence.judgement import Finding, Judgement, Verdict
+from memkit.evidence.reports import svg, words
 from memkit.evidence.reports.adjusted import Adjusted
 from memkit.evidence.reports.cells import Cells, table_cells
 from memkit.evidence.reports.forest import decided, strip_svg
 from memkit.evidence.reports.heatmap import heatmap_svg, other_measurements
 from memkit.evidence.reports.lines import lines_svg
+from memkit.evidence.reports.robustness import Row, others, path
+from memkit.evidence.reports.slopes import slopes_svg
 from memkit.evidence.reports.tables import VerdictRow, verdict_row
-from memkit.evidence.verdict import differences
+from memkit.evidence.verdict import differences, looked
 from memkit.statistics import collapse_bound
 
 Facts = list[tuple[str, str]]
@@ -31,7 +34,10 @@ Facts = list[tuple[str, str]]
 
 @dataclass(frozen=True, kw_only=True)
 class ContrastView:
-    """A contrast as the page shows it; ``verdict`` is None on seeds that decide nothing."""
+    """A contrast as the page shows it; ``verdict`` is None on seeds that decide nothing.
+
+    ``path`` are both intervals at every look, ``others`` what other methods say; ``slopes`` may be "".
+    """
 
     label: str
     role: str
@@ -39,6 +45,9 @@ class ContrastView:
     facts: Facts
     notes: tuple[str, ...]
     strip: Markup
+    slopes: Markup
+    path: list[Row]
+    others: list[Row]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +66,7 @@ class ClaimView:
     row: VerdictRow
     statement: str
     source: str
+    here: str
     study: str
     expect: str
     falsifier: words.Falsifier
@@ -77,10 +87,13 @@ class ClaimView:
     headline: bool
     p: str
     adjusted: str
+    since: str
+    trained: list[tuple[str, str]]
+    keys: Mapping[str, str]
 
 
-def claim_view(entry: ClaimEvidence, p: Adjusted) -> ClaimView:
-    """Put one claim into words."""
+def claim_view(entry: ClaimEvidence, p: Adjusted, curves: Collection[str] = ()) -> ClaimView:
+    """Put one claim into words; ``curves`` are the digests of the recipes whose learning curves the page shows."""
     claim = entry.claim
     first = entry.planned[0] if entry.planned else entry.registration.first_seed
     columns, table = _seed_table(entry)
@@ -89,12 +102,13 @@ def claim_view(entry: ClaimEvidence, p: Adjusted) -> ClaimView:
         row=verdict_row(entry),
         statement=claim.statement,
         source=claim.source,
+        here=_here(entry),
         study=claim.study,
         expect=claim.expect,
         falsifier=words.falsifier(claim),
         decides=not entry.registration.development,
         course=words.course(entry),
-        contrasts=[_contrast(entry, finding) for finding in entry.judgement.findings],
+        contrasts=_contrasts(entry),
         figures=_figures(entry),
         seeds=_seeds(entry),
         columns=columns,
@@ -112,7 +126,44 @@ def claim_view(entry: ClaimEvidence, p: Adjusted) -> ClaimView:
         headline=claim.headline,
         p=words.p_value(p.p),
         adjusted=words.p_value(p.adjusted),
+        since="; ".join((*entry.drift, *entry.changes)),
+        trained=_trained(entry, curves),
+        keys=_keys(entry, p),
     )
+
+
+def _here(entry: ClaimEvidence) -> str:
+    """The mean of every arm over the seeds that were used: ``accuracy: dynamic 0.97, static 0.18``."""
+    used, found = set(words.used_seeds(entry)), dict[str, dict[str, list[float]]]()
+    for o in entry.observations:
+        if o.seed in used and math.isfinite(o.value):
+            found.setdefault(o.metric, {}).setdefault(o.arm, []).append(o.value)
+    compared = list(dict.fromkeys(contrast.metric for contrast in entry.claim.all_contrasts))
+    said = []
+    for metric in compared:
+        means = [f"{arm} {svg.minus(f'{fmean(values):.3g}')}" for arm, values in found.get(metric, {}).items()]
+        said += [f"{metric}: {', '.join(means)}"] if means else []
+    return "; ".join(said) + (f" (means of {len(used)} seeds)" if said else "")
+
+
+def _trained(entry: ClaimEvidence, curves: Collection[str]) -> list[tuple[str, str]]:
+    """Arms and the recipes whose curves are shown, each recipe once, by the first of its arms."""
+    digests: dict[str, str] = {}
+    for name, facts in entry.arms.items():
+        digests.setdefault(str(facts.get("digest", "")), name)
+    return [(name, digest) for digest, name in digests.items() if digest in curves]
+
+
+def _keys(entry: ClaimEvidence, p: Adjusted) -> Mapping[str, str]:
+    """What the table of verdicts is sorted and searched by, as the page's script reads it."""
+    finding = words.weakest(words.own_findings(entry))
+    order = list(Verdict).index(entry.verdict)
+    return {
+        "verdict": str(order),
+        "effect": f"{finding.t.estimate:.9g}" if finding is not None and math.isfinite(finding.t.estimate) else "",
+        "p": f"{p.adjusted:.9g}" if math.isfinite(p.adjusted) else "2",
+        "text": " ".join((entry.claim.id, entry.claim.statement, entry.claim.source)).lower(),
+    }
 
 
 def _figures(entry: ClaimEvidence) -> list[FigureView]:
@@ -129,7 +180,12 @@ def _figure(figure: Figure, title: str) -> FigureView:
     return FigureView(title=title, picture=Markup(picture))
 
 
-def _contrast(entry: ClaimEvidence, finding: Finding) -> ContrastView:
+def _contrasts(entry: ClaimEvidence) -> list[ContrastView]:
+    looks = looked(entry.claim, entry.observations, planned=entry.planned)
+    return [_contrast(entry, finding, looks) for finding in entry.judgement.findings]
+
+
+def _contrast(entry: ClaimEvidence, finding: Finding, looks: Sequence[Judgement]) -> ContrastView:
     contrast = finding.contrast
     places = words.decimals(finding)
     facts = [("Estimate", f"{words.fixed(finding.t.estimate, places)} in {contrast.metric}")]
@@ -164,6 +220,9 @@ def _contrast(entry: ClaimEvidence, finding: Finding) -> ContrastView:
         facts=facts,
         notes=_contrast_notes(entry, finding),
         strip=Markup(strip_svg(entry, contrast)),
+        slopes=Markup(slopes_svg(entry, contrast)),
+        path=path(looks, contrast),
+        others=others(entry, contrast),
     )
 
 

@@ -79,11 +79,13 @@ def strip_svg(entry: ClaimEvidence, contrast: Contrast, *, width: int = 440) -> 
     parts = [*_guides(scale, [contrast], 4, floor + 34)]
     settled = decided(entry)
     colour = COLOURS[finding.verdict if finding is not None and settled else Verdict.INCOMPLETE]
+    dots = []
     for stack in stacks.values():
         for height, seed in enumerate(stack):
             x, y = scale.x(finite[seed]), floor - height * step
             kind = {"used": seed in used, "broken": seed in broken}
-            parts.append(svg.dot(x, y, colour, title=_seed_title(seed, finite[seed], **kind), **kind))
+            dots.append(svg.dot(x, y, colour, title=_seed_title(seed, finite[seed], **kind), **kind))
+    parts.append(svg.dots(dots, colour))
     if finding is not None:
         parts += _interval(scale, finding, floor + 20, settled=settled)
     parts += _axis(scale, floor + 38)
@@ -300,10 +302,11 @@ def _axis(scale: _Scale, y: float) -> list[str]:
     ticks = scale.ticks()
     step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
     places = max(0, -math.floor(math.log10(step) + 1e-9))
-    for value in ticks:
-        parts.append(svg.vertical(scale.x(value), y, y + 4, opacity=0.45))
-        label = "0" if abs(value) < step / 2 else svg.minus(words.fixed(value, places, signed=False))
-        parts.append(svg.text(scale.x(value), y + 16, label, size=11, anchor="middle", opacity=0.75))
+    marks = "".join(f"M{scale.x(value):.1f} {y:.1f}v4" for value in ticks)
+    parts.append(f'<path d="{marks}" stroke="currentColor" stroke-opacity="0.45"/>')
+    said = ["0" if abs(v) < step / 2 else svg.minus(words.fixed(v, places, signed=False)) for v in ticks]
+    shown = [(scale.x(value), y + 16, label) for value, label in zip(ticks, said, strict=True)]
+    parts.append(svg.labels(shown, size=11, opacity=0.75))
     return parts
 
 

@@ -1,15 +1,20 @@
-"""The evidence as one HTML page that needs nothing but itself: no script, no font, no network.
+"""The evidence as one HTML page that needs nothing but itself: no font, no network, and no script to be read.
 
 This module puts the page together, from one view a claim; the template lays it out, and escapes every text that comes
-from a claim or from the machine.
+from a claim or from the machine. The page's one script, which sorts and filters, is named by its digest in the page's
+policy, so that no other can run.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -17,9 +22,10 @@ from markupsafe import Markup
 
 from memkit.evidence.evidence import Evidence
 from memkit.evidence.judgement import Verdict
-from memkit.evidence.reports import words
+from memkit.evidence.reports import account, words
 from memkit.evidence.reports.adjusted import adjusted
 from memkit.evidence.reports.claim_view import ClaimView, Facts, claim_view, flat
+from memkit.evidence.reports.curves import curves_svg
 from memkit.evidence.reports.forest import forest_svg
 from memkit.evidence.reports.grids import LEGEND, grids
 from memkit.evidence.reports.tables import gate_sentence
@@ -28,7 +34,9 @@ from memkit.evidence.reports.tables import gate_sentence
 def render_html(evidence: Evidence) -> str:
     """The report of a run, as a whole HTML document."""
     found = adjusted(evidence.claims)
-    claims = [claim_view(entry, p) for entry, p in zip(evidence.claims, found, strict=True)]
+    trainings = _trainings(evidence)
+    shown = {training.digest for training in trainings}
+    claims = [claim_view(entry, p, shown) for entry, p in zip(evidence.claims, found, strict=True)]
     own = [entry for entry in evidence.claims if not entry.claim.sweep and not entry.claim.mutant_of]
     # What a study found: neither mutants nor cells of sweeps, unless there is nothing else.
     counted = [claim for claim in claims if not claim.sweep and not claim.mutant_of] or claims
@@ -49,7 +57,18 @@ def render_html(evidence: Evidence) -> str:
             cells=[claim for claim in claims if claim.sweep],
             grids=grids(evidence.claims),
             legend=LEGEND,
-            lists=_lists([claim for claim in claims if not claim.sweep]),
+            conclusions=_conclusions([claim for claim in claims if not claim.sweep and not claim.mutant_of]),
+            interpretations=[
+                (study, [part for part in text.split("\n\n") if part.strip()])
+                for study, text in evidence.studies.items()
+            ],
+            trainings=trainings,
+            failures=account.failures(evidence.claims),
+            reused=account.reused(evidence.claims),
+            methods=account.methods(evidence),
+            threats=account.threats(evidence, found),
+            script=Markup(script := _script()),
+            policy=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
             words_of=list(Verdict),
         )
     )
@@ -70,10 +89,6 @@ def _environment() -> Environment:
     return environment
 
 
-_APART = ("open", "not_supported")
-"""What has a list of its own: open questions, and controls."""
-
-
 def _controls(claims: Sequence[ClaimView]) -> list[tuple[ClaimView | None, list[ClaimView]]]:
     """Each headline claim with its mutants, which must fall, also where it has none; then other controls."""
     rows: list[tuple[ClaimView | None, list[ClaimView]]] = []
@@ -86,32 +101,69 @@ def _controls(claims: Sequence[ClaimView]) -> list[tuple[ClaimView | None, list[
     return [*rows, (None, others)] if others else rows
 
 
-def _lists(claims: Sequence[ClaimView]) -> list[tuple[str, str, list[ClaimView]]]:
-    """The findings that a reader looking for successes would miss: a title, a sentence, the claims."""
+Listed = list[tuple[str, str, list[ClaimView]]]
+"""A title, a sentence, and claims."""
+
+
+def _conclusions(claims: Sequence[ClaimView]) -> tuple[Listed, Listed]:
+    """What the evidence backs, the negative and null findings as fully as the others; and what it leaves open."""
+    claims = [claim for claim in claims if claim.expect != "not_supported"]
     kinds = {
-        "Refuted": ("Both intervals lie on the wrong side of the margin.", (Verdict.REFUTED,)),
-        "Equivalent": ("Shown to be smaller than the smallest effect of interest.", (Verdict.EQUIVALENT,)),
-        "Undecided": (
-            "Neither shown nor excluded by these seeds. The absence of a verdict is no evidence of absence.",
-            (Verdict.INCONCLUSIVE, Verdict.INCOMPLETE),
+        "Supported": ("Shown, at the margin that was declared.", Verdict.SUPPORTED),
+        "Refuted": (
+            "Negative findings: the opposite was shown. A refutation that was registered beforehand passes the gate.",
+            Verdict.REFUTED,
         ),
+        "Equivalent": ("Null findings: shown to be smaller than the smallest effect of interest.", Verdict.EQUIVALENT),
     }
-    lists = [
-        (
-            title,
-            sentence,
-            [claim for claim in claims if claim.row.verdict in verdicts and claim.expect not in _APART],
-        )
-        for title, (sentence, verdicts) in kinds.items()
+    backed = [
+        (title, sentence, [claim for claim in claims if claim.row.verdict is verdict and claim.decides])
+        for title, (sentence, verdict) in kinds.items()
     ]
-    lists.append(
+    undecided = (Verdict.INCONCLUSIVE, Verdict.INCOMPLETE)
+    left = [
         (
-            "Open questions",
-            "Reported, whatever they say; they gate nothing.",
-            [c for c in claims if c.expect == "open"],
-        )
-    )
-    return [entry for entry in lists if entry[2]]
+            "Undecided",
+            "Neither shown nor excluded by these seeds. The absence of a verdict is no evidence of absence.",
+            [claim for claim in claims if claim.row.verdict in undecided or not claim.decides],
+        ),
+        (
+            "Asked without a prediction",
+            "Registered as open questions: they gate nothing, and whatever was found stands above too.",
+            [claim for claim in claims if claim.expect == "open"],
+        ),
+    ]
+    return [entry for entry in backed if entry[2]], [entry for entry in left if entry[2]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingView:
+    """How a recipe was learnt: the arms that use it, by claim, and the curves of its seeds."""
+
+    digest: str
+    arms: list[tuple[str, list[str]]]
+    seeds: int
+    picture: Markup
+
+
+def _trainings(evidence: Evidence) -> list[TrainingView]:
+    shown = {entry.claim.id for entry in evidence.claims}
+    views = []
+    for digest, curves in evidence.curves.items():
+        by_claim: dict[str, list[str]] = {}
+        for arm in curves.arms:
+            claim, _, name = arm.partition(": ")
+            if claim in shown:
+                by_claim.setdefault(claim, []).append(name)
+        if by_claim and (picture := curves_svg(curves)):
+            arms = list(by_claim.items())
+            views.append(TrainingView(digest=digest, arms=arms, seeds=len(curves.seeds), picture=Markup(picture)))
+    return views
+
+
+@cache
+def _script() -> str:
+    return files("memkit.evidence.reports").joinpath("report.js").read_text(encoding="utf-8")
 
 
 _LABELS = {
@@ -138,6 +190,9 @@ def _provenance(evidence: Evidence) -> Facts:
         elif key == "seeds":
             text = _said(words.seeds_asked(value))
         facts.append((_LABELS.get(key, key.replace("_", " ").capitalize()), text))
+    total, share = account.share_reused(evidence.claims)
+    if total:
+        facts.append(("From the store", f"{words.percent(share)} of {total} measurements"))
     if saved := words.savings(evidence.claims):
         facts.append(("Seeds saved", f"{saved}: their claims were decided before"))
     return facts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 _FONT = "font-family:system-ui,-apple-system,'Segoe UI',sans-serif;font-variant-numeric:tabular-nums"
 
@@ -36,13 +36,30 @@ def text(
 
 
 def dot(x: float, y: float, colour: str, *, title: str, used: bool, broken: bool) -> str:
-    """A seed: filled where it was used, hollow where it was not, a cross where its value was not finite."""
+    """A seed: filled where it was used, hollow where it was not, a cross where its value was not finite.
+
+    A filled one is a point, as thick and of such a colour as what is around it: see :func:`dots`.
+    """
     inner = f"<title>{escaped(title)}</title>"
     if broken:
         cross = f"M{x - 3.4:.1f} {y - 3.4:.1f}l6.8 6.8m0-6.8l-6.8 6.8"
         return f'<path d="{cross}" fill="none" stroke="currentColor" stroke-width="1.8">{inner}</path>'
-    look = f'fill="{colour}" fill-opacity="0.85"' if used else f'fill="none" stroke="{colour}" stroke-width="1.2"'
-    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{3.5 if used else 3.1}" {look}>{inner}</circle>'
+    if used:
+        return f'<path d="M{x:.0f} {y:.0f}h0">{inner}</path>'
+    return (
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.1" fill="none" stroke="{colour}" stroke-width="1.2">{inner}</circle>'
+    )
+
+
+def dots(parts: Iterable[str], colour: str) -> str:
+    """Filled dots in one colour; what they have in common is said once, since a page may have thousands."""
+    return f'<g stroke="{colour}" stroke-width="7" stroke-linecap="round">{"".join(parts)}</g>'
+
+
+def labels(places: Iterable[tuple[float, float, str]], *, size: float, opacity: float) -> str:
+    """Texts that have their middles at x, y."""
+    shown = "".join(f'<text x="{x:.0f}" y="{y:.0f}">{escaped(said)}</text>' for x, y, said in places)
+    return f'<g font-size="{size:g}" fill="currentColor" fill-opacity="{opacity:g}" text-anchor="middle">{shown}</g>'
 
 
 def vertical(x: float, top: float, bottom: float, *, opacity: float, dashed: bool = False) -> str:

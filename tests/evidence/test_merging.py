@@ -1,0 +1,112 @@
+"""Several files in one: shards, the seeds of two machines, and contradictions that are refused and named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from memkit.errors import MemkitError
+from memkit.evidence import Evidence, Verdict
+from memkit.evidence.evidence import ClaimEvidence
+from memkit.evidence.gate import gate
+from memkit.evidence.merging import merge
+from memkit.evidence.verdict import judge
+
+from .entries import entry, evidence
+
+
+def only(found: ClaimEvidence, seeds: range) -> ClaimEvidence:
+    """What a run that observed some of the seeds would have left."""
+    rows = tuple(o for o in found.observations if o.seed in seeds)
+    judgement = judge(found.claim, rows, planned=found.planned)
+    judged = gate(found.claim, judgement, registration=found.registration, failures={})
+    return replace(found, observations=rows, judgement=judgement, gate=judged)
+
+
+def test_shards_are_put_together_in_their_order() -> None:
+    one, other = evidence(entry("study/b"), entry("study/a")), evidence(entry("study/c"))
+    merged = merge({"one.json": one, "other.json": other})
+    assert [found.claim.id for found in merged.claims] == ["study/b", "study/a", "study/c"]
+    assert merged.claims == (*one.claims, *other.claims)
+
+
+def test_one_file_is_itself_and_a_file_with_itself_changes_no_verdict() -> None:
+    one = evidence(entry("study/a"), entry("study/b", a=0.55, b=0.5, n=16))
+    assert merge({"one.json": one}) is one
+    twice = merge({"one.json": one, "same.json": one})
+    assert [found.judgement for found in twice.claims] == [found.judgement for found in one.claims]
+    assert [found.observations for found in twice.claims] == [found.observations for found in one.claims]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_seeds_of_two_machines_make_the_verdict_of_one(order: int) -> None:
+    whole = entry("study/a")
+    first = only(whole, range(10_000, 10_005))
+    second = only(whole, range(10_003, 10_008))
+    assert first.verdict is second.verdict is Verdict.INCOMPLETE
+    files = {"first.json": evidence(first), "second.json": evidence(second)}
+    (merged,) = merge(dict(list(files.items())[::order])).claims
+    assert merged.judgement == whole.judgement
+    assert merged.observations == whole.observations
+    assert merged.gate == whole.gate
+
+
+def test_a_seed_that_crashed_in_one_run_has_crashed() -> None:
+    whole = entry("study/a")
+    broken = replace(only(whole, range(10_000, 10_007)), failures={10_007: "the worker died"})
+    (merged,) = merge({"a": evidence(broken), "b": evidence(whole)}).claims
+    assert merged.failures == {10_007: "the worker died"}
+    assert merged.gate.outcome == "failed"
+
+
+def altered(found: ClaimEvidence, by: float) -> ClaimEvidence:
+    first = found.observations[0]
+    return replace(found, observations=(replace(first, value=first.value - by), *found.observations[1:]))
+
+
+def test_values_that_contradict_are_refused_and_rounding_is_not() -> None:
+    whole = entry("study/a")
+    files = {"one.json": evidence(whole), "other.json": evidence(altered(whole, 0.25))}
+    message = (
+        r"^one\.json and other\.json contradict one another: claim 'study/a', seed 10000, arm 'a', accuracy is 1 in "
+        r"one, and 0\.75 in the other$"
+    )
+    with pytest.raises(MemkitError, match=message):
+        merge(files)
+    (merged,) = merge({**files, "other.json": evidence(altered(whole, 1e-9))}).claims
+    assert merged.observations == whole.observations
+
+
+def test_two_forms_of_a_claim_are_refused() -> None:
+    one = entry("study/a")
+    other = replace(one, claim=replace(one.claim, statement="A beats B by far."))
+    with pytest.raises(MemkitError, match=r"claim 'study/a' has two forms, of digests \w+ and \w+$"):
+        merge({"one": evidence(one), "other": evidence(other)})
+
+
+def test_two_registrations_are_refused() -> None:
+    one = entry("study/a")
+    later = replace(one, registration=replace(one.registration, attempt=2, first_seed=10_100))
+    with pytest.raises(MemkitError, match=r"is registered, attempt 1, .* seeds from 10000 in one, and .* attempt 2"):
+        merge({"one": evidence(one), "other": evidence(later)})
+    # That the code differs on one machine alone is no contradiction, but it is told.
+    recoded = replace(one, registration=replace(one.registration, recoded=True))
+    (merged,) = merge({"one": evidence(one), "other": evidence(recoded)}).claims
+    assert merged.registration.recoded
+
+
+def test_provenance_tells_what_differs() -> None:
+    one = Evidence(
+        created="2025-07-29T12:00:00+00:00",
+        provenance={"device": "cpu", "torch": "2", "dirty": False},
+        claims=(entry("study/a"),),
+        studies={"study": "What it means."},
+    )
+    other = replace(
+        one, created="2025-07-30T12:00:00+00:00", provenance={"device": "cuda", "torch": "2", "dirty": True}
+    )
+    merged = merge({"one": one, "other": other})
+    assert merged.created == other.created
+    assert merged.provenance == {"merged": "2 files", "device": "cpu; cuda", "torch": "2", "dirty": True}
+    assert merged.studies == one.studies

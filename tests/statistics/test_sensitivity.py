@@ -1,0 +1,60 @@
+"""Other methods: against scipy, by hand, and where they say nothing."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from memkit.errors import MemkitError
+from memkit.statistics.sensitivity import sensitivity
+
+# Student's sleep data: extra hours of sleep, the second drug over the first (Student 1908), as in R's `sleep`.
+SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
+
+
+def test_of_students_sleep_data() -> None:
+    found = sensitivity(SLEEP)
+    t, bca = found.intervals
+    # R: t.test(extra ~ group, paired = TRUE) gives 0.7001142 to 2.4598858.
+    assert (t.low, t.high) == (pytest.approx(0.7001142, abs=1e-6), pytest.approx(2.4598858, abs=1e-6))
+    assert bca.method == "bootstrap, BCa"
+    assert 0.7 < bca.low < 1.58 < bca.high < 3.2
+    # Nine of ten above zero; R: prop.test(9, 10, correct = FALSE) gives 0.5958500 to 0.9821238.
+    assert (found.above.low, found.above.high) == (pytest.approx(0.59585, abs=1e-5), pytest.approx(0.98212, abs=1e-5))
+    assert found.wilcoxon == pytest.approx(stats.wilcoxon(SLEEP).pvalue)
+    assert found.trimmed == pytest.approx(np.mean(sorted(SLEEP)[1:-1]))
+
+
+def test_of_a_margin() -> None:
+    found = sensitivity(SLEEP, null=1.0)
+    assert found.above.estimate == 7 / 10, "a seed at the margin is not beyond it"
+    assert found.wilcoxon == pytest.approx(stats.wilcoxon(np.array(SLEEP) - 1.0).pvalue)
+
+
+@settings(max_examples=25, deadline=None)
+@given(x=st.lists(st.floats(-1, 1), min_size=2, max_size=12))
+def test_every_interval_holds_the_mean_and_nothing_is_drawn_anew(x: list[float]) -> None:
+    found = sensitivity(x)
+    assert repr(sensitivity(x)) == repr(found)
+    for interval in found.intervals:
+        assert interval.low <= interval.estimate <= interval.high
+        assert interval.estimate == pytest.approx(float(np.mean(x)), abs=1e-12)
+    assert min(x) - 1e-12 <= found.trimmed <= max(x) + 1e-12
+
+
+@pytest.mark.parametrize("value", [0.0, 0.25])
+def test_a_bootstrap_of_one_number_says_nothing(value: float) -> None:
+    found = sensitivity([value] * 8)
+    assert [interval.method for interval in found.intervals] == ["student-t"]
+    assert math.isnan(found.wilcoxon) == (value == 0)
+    assert found.above.estimate == (value > 0)
+
+
+def test_one_difference_is_refused() -> None:
+    with pytest.raises(MemkitError, match="at least two differences"):
+        sensitivity([0.5])
