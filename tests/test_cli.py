@@ -51,6 +51,31 @@ def test_the_report_is_rendered_from_the_file_alone(tmp_path: Path, capsys: pyte
     assert output.read_text(encoding="utf-8") == Path("reports/evidence.html").read_text(encoding="utf-8")
 
 
+def test_files_of_several_runs_are_one(run: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = evidence(run)
+    for name in ("true", "aa"):
+        assert run.runpytest_subprocess("-n0", "-k", f"test_{name}", f"--evidence=reports/{name}.json").ret == 0
+    shards = ["reports/true.json", "reports/aa.json"]
+    assert main(["merge", *shards, "--output", "reports/merged.json"]) == 0
+    assert "Gate passed: 2 passed, 0 failed" in capsys.readouterr().out
+    merged = {entry["claim"]["id"]: entry for entry in json.loads(Path("reports/merged.json").read_text())["claims"]}
+    assert {name: entry["observations"] for name, entry in merged.items()} == {
+        name: entry["observations"] for name, entry in whole.items()
+    }
+    assert main(["verdicts", "reports/merged.json"]) == 0
+    assert main(["report", *shards]) == 0
+    assert "The statement of aa." in Path("reports/true.html").read_text(encoding="utf-8")
+
+    data = json.loads(Path("reports/aa.json").read_text())
+    data["claims"][0]["statement"] = "elsewhere"
+    data["claims"][0]["observations"][0][3] = 0.75
+    Path("reports/other.json").write_text(json.dumps(data))
+    capsys.readouterr()
+    assert main(["report", "reports/aa.json", "reports/other.json"]) == 4
+    told = capsys.readouterr().err
+    assert "reports/aa.json and reports/other.json contradict one another: claim 'lab/aa', seed 10000" in told
+
+
 def test_accepting_keeps_the_verdicts(run: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["accept"]) == 0
     accepted = json.loads(Path("reports/accepted.json").read_text())

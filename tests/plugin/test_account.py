@@ -1,0 +1,70 @@
+"""What the evidence holds beside verdicts: learning curves, what authors make of their study, what it cost."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.plugin import test_training
+from tests.plugin.lab import HEAD, canned, register_claims
+
+
+def whole(pytester: pytest.Pytester) -> dict[str, Any]:
+    return dict(json.loads((pytester.path / "reports" / "evidence.json").read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("how", ["-n0", "-n2"])
+def test_learning_curves_are_in_the_evidence_each_recipe_once(pytester: pytest.Pytester, how: str) -> None:
+    test_training.write_suite(pytester, steps=60)
+    pytester.runpytest_subprocess(how)
+    data = whole(pytester)
+    assert len(data["curves"]) == 2, "two claims share two recipes"
+    for curves in data["curves"].values():
+        claims = {arm.split(": ")[0] for arm in curves["arms"]}
+        assert claims == {"lab/hidden-layer", "lab/no-hidden-layer"}
+        seen = {row[0] for entry in data["claims"] for row in entry["observations"]}
+        assert {int(seed) for seed in curves["seeds"]} == seen
+        for steps, losses in curves["seeds"].values():
+            assert steps[-1] == 60
+            assert len(steps) == len(losses) <= 24
+    page = (pytester.path / "reports" / "evidence.html").read_text(encoding="utf-8")
+    assert page.count("Learning curves: lab/") == 2
+
+    # Measured before: the curves come with what was measured.
+    pytester.runpytest_subprocess(how)
+    assert whole(pytester)["curves"] == data["curves"]
+
+
+def test_a_model_that_arms_share_costs_its_training_once(pytester: pytest.Pytester) -> None:
+    claims = test_training.CLAIMS.replace("STEPS", "30").replace("XOR.with_(hidden=False)", "Arm(XOR, same)")
+    claims = claims.replace("def score", "def same(net):\n    return net\n\ndef score")
+    pytester.makepyfile(nets=test_training.NETS, test_nets=claims)
+    register_claims(pytester)
+    pytester.runpytest_subprocess("-n0", "-k", "test_hidden_layer")
+    (entry,) = whole(pytester)["claims"]
+    seeds = len({row[0] for row in entry["observations"]})
+    assert entry["cost"]["trained"] == pytest.approx(seeds * entry["arms"]["hidden"]["cpu_seconds"], abs=0.1)
+
+
+@pytest.mark.parametrize("how", ["-n0", "-n2"])
+def test_the_docstring_of_a_package_is_its_interpretation(pytester: pytest.Pytester, how: str) -> None:
+    pytester.mkpydir("lab").joinpath("__init__.py").write_text('"""What it <means>.\n\nAnd what not.\n"""\n')
+    (pytester.path / "lab" / "test_lab.py").write_text(_dedented(HEAD + canned("true")))
+    register_claims(pytester)
+    assert pytester.runpytest_subprocess(how).ret == 0
+    assert whole(pytester)["studies"] == {"lab": "What it <means>.\n\nAnd what not."}
+    page = (pytester.path / "reports" / "evidence.html").read_text(encoding="utf-8")
+    assert "<p>What it &lt;means&gt;.</p>" in page
+
+
+def test_without_a_package_there_is_none(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_lab=HEAD + canned("true"))
+    register_claims(pytester)
+    assert pytester.runpytest_subprocess("-n0").ret == 0
+    assert whole(pytester)["studies"] == {}
+
+
+def _dedented(source: str) -> str:
+    return "\n".join(line.removeprefix("    ") for line in source.splitlines())
