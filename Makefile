@@ -23,7 +23,7 @@ lint: .venv/installed
 	$(BIN)/mypy
 
 benchmarks: .venv/installed ## every benchmark, in smoke mode
-	for benchmark in calibration pipeline seeds cohort growing recall warm retrieval; do $(BIN)/python benchmarks/$$benchmark.py --smoke || exit 1; done
+	for benchmark in calibration pipeline seeds cohort growing recall warm retrieval report; do $(BIN)/python benchmarks/$$benchmark.py --smoke || exit 1; done
 
 register: .venv/installed ## new and changed claims get fresh deciding seeds
 	$(BIN)/memkit register claims

@@ -38,9 +38,12 @@ def verdicts(options: argparse.Namespace) -> int:
 def report(options: argparse.Namespace) -> int:
     """``memkit report``: render the HTML report from an evidence file, or from several as one."""
     from memkit.evidence.reports import render_html
+    from memkit.evidence.reports.gallery import beside, save
 
     output = options.output or options.files[0].with_suffix(".html")
-    output.write_text(render_html(_merged(options.files)), encoding="utf-8")
+    gallery = beside(output)
+    output.write_text(render_html(_merged(options.files), gallery), encoding="utf-8")
+    save(gallery, output)
     print(output)
     return 0
 

@@ -37,14 +37,23 @@ def write_all(evidence: Evidence, path: Path) -> tuple[list[Path], list[str]]:
         OSError: the JSON file cannot be written.
     """
     # Here, not at the top: the plugin is loaded into every pytest run, and few of them write evidence.
+    from memkit.evidence.reports.gallery import beside, save
     from memkit.evidence.reports.html import render_html
     from memkit.evidence.reports.tables import markdown_table
 
     evidence.save(path)
     written, problems = [path], []
+    page = path.with_suffix(".html")
+
+    def rendered() -> str:
+        gallery = beside(page)
+        text = render_html(evidence, gallery)
+        save(gallery, page)
+        return text
+
     outputs: list[tuple[Path, str, Callable[[], str]]] = [
         (path.with_suffix(".csv"), "w", lambda: evidence.to_frame().to_csv(index=False)),
-        (path.with_suffix(".html"), "w", lambda: render_html(evidence)),
+        (page, "w", rendered),
     ]
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         outputs.append((Path(summary), "a", lambda: markdown_table(evidence) + "\n"))

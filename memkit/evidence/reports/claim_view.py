@@ -20,6 +20,7 @@ from memkit.evidence.reports import svg, words
 from memkit.evidence.reports.adjusted import Adjusted
 from memkit.evidence.reports.cells import Cells, table_cells
 from memkit.evidence.reports.forest import decided, strip_svg
+from memkit.evidence.reports.gallery import Gallery
 from memkit.evidence.reports.heatmap import heatmap_svg, other_measurements
 from memkit.evidence.reports.lines import lines_svg
 from memkit.evidence.reports.robustness import Row, others, path
@@ -92,8 +93,16 @@ class ClaimView:
     keys: Mapping[str, str]
 
 
-def claim_view(entry: ClaimEvidence, p: Adjusted, curves: Collection[str] = ()) -> ClaimView:
-    """Put one claim into words; ``curves`` are the digests of the recipes whose learning curves the page shows."""
+def claim_view(
+    entry: ClaimEvidence, p: Adjusted, curves: Collection[str] = (), gallery: Gallery | None = None
+) -> ClaimView:
+    """Put one claim into words.
+
+    Args:
+        p: the claim's p, and what it is among the others.
+        curves: digests of the recipes whose learning curves the page shows.
+        gallery: takes the pictures of the claim's figures; None: all are in the page.
+    """
     claim = entry.claim
     first = entry.planned[0] if entry.planned else entry.registration.first_seed
     columns, table = _seed_table(entry)
@@ -109,7 +118,7 @@ def claim_view(entry: ClaimEvidence, p: Adjusted, curves: Collection[str] = ()) 
         decides=not entry.registration.development,
         course=words.course(entry),
         contrasts=_contrasts(entry),
-        figures=_figures(entry),
+        figures=_figures(entry, gallery or Gallery()),
         seeds=_seeds(entry),
         columns=columns,
         table=table,
@@ -166,18 +175,19 @@ def _keys(entry: ClaimEvidence, p: Adjusted) -> Mapping[str, str]:
     }
 
 
-def _figures(entry: ClaimEvidence) -> list[FigureView]:
+def _figures(entry: ClaimEvidence, gallery: Gallery) -> list[FigureView]:
     """What was measured beyond the contrasts, then what the claim shows of its first seed."""
     seed = entry.seen[0] if entry.seen else None
-    views = [_figure(figure, figure.title) for figure in other_measurements(entry)]
-    return views + [_figure(figure, f"{figure.title}; seed {seed}") for figure in entry.figures]
+    name = entry.claim.id
+    views = [_figure(figure, figure.title, name, gallery) for figure in other_measurements(entry)]
+    return views + [_figure(figure, f"{figure.title}; seed {seed}", name, gallery) for figure in entry.figures]
 
 
-def _figure(figure: Figure, title: str) -> FigureView:
+def _figure(figure: Figure, title: str, name: str, gallery: Gallery) -> FigureView:
     if isinstance(figure, Table):
         return FigureView(title=title, cells=table_cells(figure))
     picture = lines_svg(figure) if isinstance(figure, Lines) else heatmap_svg(figure)
-    return FigureView(title=title, picture=Markup(picture))
+    return FigureView(title=title, picture=gallery.hang(name, picture))
 
 
 def _contrasts(entry: ClaimEvidence) -> list[ContrastView]:

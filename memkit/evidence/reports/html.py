@@ -27,21 +27,26 @@ from memkit.evidence.reports.adjusted import adjusted
 from memkit.evidence.reports.claim_view import ClaimView, Facts, claim_view, flat
 from memkit.evidence.reports.curves import curves_svg
 from memkit.evidence.reports.forest import forest_svg
+from memkit.evidence.reports.gallery import Gallery
 from memkit.evidence.reports.grids import LEGEND, grids
 from memkit.evidence.reports.tables import gate_sentence
 
 
-def render_html(evidence: Evidence) -> str:
-    """The report of a run, as a whole HTML document."""
+def render_html(evidence: Evidence, gallery: Gallery | None = None) -> str:
+    """The report of a run, as a whole HTML document.
+
+    Args:
+        gallery: takes the pictures of studies and of learning; None: all are in the page, however large it gets.
+    """
+    gallery = gallery or Gallery()
     found = adjusted(evidence.claims)
-    trainings = _trainings(evidence)
-    shown = {training.digest for training in trainings}
-    claims = [claim_view(entry, p, shown) for entry, p in zip(evidence.claims, found, strict=True)]
+    drawn = {digest: picture for digest, curves in evidence.curves.items() if (picture := curves_svg(curves))}
+    claims = [claim_view(entry, p, drawn, gallery) for entry, p in zip(evidence.claims, found, strict=True)]
     own = [entry for entry in evidence.claims if not entry.claim.sweep and not entry.claim.mutant_of]
     # What a study found: neither mutants nor cells of sweeps, unless there is nothing else.
     counted = [claim for claim in claims if not claim.sweep and not claim.mutant_of] or claims
     counts = [(verdict, sum(claim.row.verdict is verdict for claim in counted)) for verdict in Verdict]
-    return (
+    page = (
         _environment()
         .get_template("report.html.j2")
         .render(
@@ -62,7 +67,7 @@ def render_html(evidence: Evidence) -> str:
                 (study, [part for part in text.split("\n\n") if part.strip()])
                 for study, text in evidence.studies.items()
             ],
-            trainings=trainings,
+            trainings=_trainings(evidence, drawn, gallery),
             failures=account.failures(evidence.claims),
             reused=account.reused(evidence.claims),
             methods=account.methods(evidence),
@@ -72,6 +77,7 @@ def render_html(evidence: Evidence) -> str:
             words_of=list(Verdict),
         )
     )
+    return gallery.fill(page)
 
 
 @cache
@@ -146,18 +152,18 @@ class TrainingView:
     picture: Markup
 
 
-def _trainings(evidence: Evidence) -> list[TrainingView]:
-    shown = {entry.claim.id for entry in evidence.claims}
+def _trainings(evidence: Evidence, drawn: Mapping[str, str], gallery: Gallery) -> list[TrainingView]:
+    """The recipes whose curves were drawn, with the claims of the page that their arms are of."""
+    here = {entry.claim.id for entry in evidence.claims}
     views = []
-    for digest, curves in evidence.curves.items():
-        by_claim: dict[str, list[str]] = {}
+    for digest, picture in drawn.items():
+        curves, by_claim = evidence.curves[digest], dict[str, list[str]]()
         for arm in curves.arms:
             claim, _, name = arm.partition(": ")
-            if claim in shown:
+            if claim in here:
                 by_claim.setdefault(claim, []).append(name)
-        if by_claim and (picture := curves_svg(curves)):
-            arms = list(by_claim.items())
-            views.append(TrainingView(digest=digest, arms=arms, seeds=len(curves.seeds), picture=Markup(picture)))
+        place = gallery.hang(f"training {digest}", picture)
+        views.append(TrainingView(digest=digest, arms=list(by_claim.items()), seeds=len(curves.seeds), picture=place))
     return views
 
 

@@ -1,0 +1,74 @@
+"""Pictures of a page: in it as long as the page stays small, and beside it, linked, beyond that."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from markupsafe import Markup
+
+LIMIT = 4_800_000
+"""Bytes that a page may have with its pictures. What is not a picture is always in it."""
+
+
+@dataclass
+class Gallery:
+    """Takes the pictures of studies while a page is made, and puts them into it when it is.
+
+    Attributes:
+        folder: where pictures beside the page go, relative to it; None: all are in the page, however large it gets.
+        limit: bytes of the page.
+        beside: once the page was filled, the pictures that found no room: name of the file → SVG.
+    """
+
+    folder: str | None = None
+    limit: int = LIMIT
+    beside: dict[str, str] = field(default_factory=dict)
+    _hung: list[tuple[str, str]] = field(default_factory=list)
+
+    def hang(self, name: str, svg: str) -> Markup:
+        """A place for a picture; a comment stands there until the page is filled.
+
+        Args:
+            name: of what it shows, for its file: a claim's id, say.
+        """
+        self._hung.append((name, svg))
+        return Markup(f"<!--picture {len(self._hung) - 1}-->")
+
+    def fill(self, page: str) -> str:
+        """The page with its pictures, the first ones in it, and links where there is no room."""
+        room = self.limit - len(page.encode())
+        for number, (name, svg) in enumerate(self._hung):
+            size = len(svg.encode())
+            if self.folder is not None and size > room:
+                file = f"{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')[:120]}-{number}.svg"
+                self.beside[file] = svg
+                self._hung[number] = (name, f'<p><a href="{self.folder}/{file}">In a file of its own</a></p>')
+            else:
+                room -= size
+        # What comes from a claim is escaped, so that no text of it can be such a comment.
+        return re.sub(r"<!--picture (\d+)-->", lambda found: self._hung[int(found[1])][1], page)
+
+
+def save(gallery: Gallery, page: Path) -> None:
+    """Write what found no room beside the page, and remove what an earlier page left there.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if gallery.folder is None:
+        return
+    folder = page.parent / gallery.folder
+    for old in folder.glob("*.svg"):
+        if old.name not in gallery.beside:
+            old.unlink()
+    if gallery.beside:
+        folder.mkdir(exist_ok=True)
+    for name, svg in gallery.beside.items():
+        (folder / name).write_text(svg, encoding="utf-8")
+
+
+def beside(page: Path) -> Gallery:
+    """The gallery of a page that may have a folder of pictures: of ``evidence.html``, ``evidence-figures``."""
+    return Gallery(folder=f"{page.stem}-figures")

@@ -1,0 +1,54 @@
+"""Pictures in the page and beside it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from memkit.evidence.figures import Heatmap
+from memkit.evidence.reports import render_html
+from memkit.evidence.reports.gallery import Gallery, beside, save
+from memkit.evidence.reports.heatmap import heatmap_svg
+
+from . import samples
+
+
+def test_beyond_its_room_a_page_links_its_pictures(tmp_path: Path) -> None:
+    figures = tuple(Heatmap(f"Map {k}", ("a",), ("b",), ((k / 10,),)) for k in range(3))
+    evidence = samples.evidence(replace(samples.supported(), figures=figures))
+    whole = render_html(evidence)
+    assert whole.count("In a file of its own") == 0
+    last = len(heatmap_svg(figures[2]).encode())
+
+    page = tmp_path / "evidence.html"
+    gallery = replace(beside(page), limit=len(whole.encode()) - last + 100)
+    html = render_html(evidence, gallery)
+    save(gallery, page)
+    (name,) = gallery.beside
+    assert name == "binding-retrieval-needs-dynamic-memory-2.svg"
+    assert f'href="evidence-figures/{name}"' in html
+    assert (tmp_path / "evidence-figures" / name).read_text(encoding="utf-8").startswith("<svg xmlns=")
+    assert len(html) < len(whole)
+
+    # A page that has room again leaves none behind.
+    gallery = beside(page)
+    render_html(evidence, gallery)
+    save(gallery, page)
+    assert list((tmp_path / "evidence-figures").iterdir()) == []
+
+
+def test_no_name_leaves_the_folder() -> None:
+    gallery = Gallery(folder="evidence-figures", limit=0)
+    names = ("../../etc/passwd", "a/b", "", "é" * 300, "A/b")
+    page = gallery.fill("".join(gallery.hang(name, "<svg/>") for name in names))
+    assert list(gallery.beside) == ["etc-passwd-0.svg", "a-b-1.svg", "-2.svg", "-3.svg", "a-b-4.svg"]
+    assert page.count('href="evidence-figures/') == 5
+
+
+def test_a_text_that_looks_like_a_place_is_a_text() -> None:
+    entry = samples.supported()
+    claim = replace(entry.claim, source="<!--picture 0-->")
+    figure = Heatmap("Map", ("a",), ("b",), ((0.5,),))
+    html = render_html(samples.evidence(replace(entry, claim=claim, figures=(figure,))))
+    assert "&lt;!--picture 0--&gt;" in html
+    assert "<!--picture" not in html
