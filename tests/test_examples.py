@@ -1,0 +1,33 @@
+"""The examples, each as a project of its own: registered as they stand, and every verdict as registered."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.plugin.lab import evidence
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+VERDICTS = {
+    "scikit_learn": {"trees/a-forest-beats-a-tree": "SUPPORTED", "trees/depth-three-is-enough": "REFUTED"},
+    "torch_module": {"order/a-recurrent-network-knows-it": "SUPPORTED", "order/a-bag-knows-it": "INCONCLUSIVE"},
+}
+
+
+def test_there_are_no_others() -> None:
+    assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == set(VERDICTS)
+    text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    assert all(f"pytest examples/{name}" in text for name in VERDICTS)
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_an_example_comes_out_as_it_is_registered(pytester: pytest.Pytester, name: str) -> None:
+    shutil.copytree(EXAMPLES / name, pytester.path, dirs_exist_ok=True)
+    assert pytester.run(sys.executable, "-m", "memkit.cli", "register", "--check").ret == 0
+    assert pytester.runpytest_subprocess("-n2").ret == 0
+    found = evidence(pytester)
+    assert {claim: entry["judgement"]["verdict"] for claim, entry in found.items()} == VERDICTS[name]
+    assert all(entry["outcome"]["outcome"] == "passed" for entry in found.values())
