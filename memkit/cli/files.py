@@ -31,6 +31,7 @@ def verdicts(options: argparse.Namespace) -> int:
         print(f"{differing} of {len(rows)} verdicts do not follow from the observations in {options.file}")
         return 1
     print(f"all {len(rows)} verdicts follow from the observations in {options.file}")
+    print(f"digest of the observations: {load(options.file).digest}")
     print("That the observations are true is another matter: `memkit reproduce CLAIM --seed N` trains one again.")
     return 0
 

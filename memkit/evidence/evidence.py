@@ -40,6 +40,7 @@ Schema 1::
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -163,6 +164,14 @@ class Evidence:
     claims: tuple[ClaimEvidence, ...]
     studies: Mapping[str, str] = field(default_factory=dict)
     curves: Mapping[str, Curves] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Of what verdicts rest on, claims and observations: a page and a file that say the same belong together."""
+        rows = [
+            [entry.claim.id, entry.claim.digest, [o.to_json() for o in entry.observations]] for entry in self.claims
+        ]
+        return hashlib.sha256(json.dumps(sorted(rows), ensure_ascii=False).encode()).hexdigest()[:32]
 
     def to_json(self) -> dict[str, Any]:
         """Plain types, as the schema says."""

@@ -90,7 +90,7 @@ def methods(evidence: Evidence) -> list[tuple[str, str]]:
     levels = ", ".join(f"{100 * (1 - look.alpha):.4g} % at {look.n} seeds" for look in LOOKS)
     decided = ", ".join(f"{looks[n]} after {n} seeds" for n in sorted(looks)) or "none"
     undecided = sum(entry.judgement.look is None for entry in own)
-    normal = [entry for entry in claims if any(c.assume == "normal" for c in entry.claim.contrasts)]
+    normal = [entry for entry in own if any(c.assume == "normal" for c in entry.claim.all_contrasts)]
     said = [
         (
             "What was run",
@@ -120,8 +120,10 @@ def methods(evidence: Evidence) -> list[tuple[str, str]]:
         ),
         (
             "Registration",
-            "Statement, contrasts, arms and test of a claim are in the lock before its deciding seeds are seen. "
-            + _registered(claims),
+            "Statement, contrasts, arms and test of a claim are in the lock before its deciding seeds are seen. An "
+            "edited claim moves to fresh seeds; claims of a study that are edited at once move to the same ones, on "
+            "which none of "
+            "them was before. " + _registered(claims),
         ),
     ]
     if controls := _controls(claims):
@@ -143,6 +145,17 @@ def threats(evidence: Evidence, found: Sequence[Adjusted]) -> list[tuple[str, st
                 "Asked more than once",
                 f"{_of(again, claims)} {_have(again)} been changed and asked again on fresh seeds, up to attempt "
                 f"{most}. An attempt that found nothing is no longer in this file; its number is.",
+            )
+        )
+    seeds = {(entry.claim.study, seed) for entry in claims for seed in entry.seen}
+    measured = sum(len(entry.seen) for entry in claims)
+    if measured > len(seeds):
+        said.append(
+            (
+                "Shared seeds",
+                f"{_count(measured, 'measurement')} rest on {_count(len(seeds), 'seed')}: claims of a study share "
+                "seeds, and models where arms are the same. Each verdict holds by itself; together they are not that "
+                "many independent findings.",
             )
         )
     recoded = [entry for entry in claims if entry.registration.revision or entry.registration.recoded]

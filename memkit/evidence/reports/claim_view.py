@@ -224,7 +224,7 @@ def _contrast(entry: ClaimEvidence, finding: Finding, looks: Sequence[Judgement]
         minimum = words.compact(plan["betting_minimum"])
         facts.append(("Betting minimum", f"{minimum}, the least constant difference that {finding.n} seeds can show"))
     return ContrastView(
-        label=contrast.label,
+        label=words.label(contrast),
         role=finding.role,
         verdict=finding.verdict if decided(entry) else None,
         facts=facts,
@@ -251,8 +251,23 @@ def _contrast_notes(entry: ClaimEvidence, finding: Finding) -> tuple[str, ...]:
             f"Refuted by itself; the claim, with {several} contrasts, is refuted at 1/{several} of the error "
             "probability, which is not reached."
         )
+    notes += _at_bounds(entry, contrast)
     said = " ".join(notes).lower()
     return (*notes, *(note for note in finding.notes if note.lower()[:13] not in said))
+
+
+def _at_bounds(entry: ClaimEvidence, contrast: Contrast) -> list[str]:
+    """Arms all of whose values are a declared bound, at which they may have been cut off."""
+    notes, used = [], set(words.used_seeds(entry))
+    for arm in contrast.names if contrast.bounds is not None else ():
+        values = {
+            o.value for o in entry.observations if o.arm == arm and o.metric == contrast.metric and o.seed in used
+        }
+        if len(used) > 1 and len(values) == 1 and (value := values.pop()) in (contrast.bounds or ()):
+            notes.append(
+                f"Every seed of {arm} is at the bound {value:g}; what is measured may have been cut off there."
+            )
+    return notes
 
 
 def _declared(contrast: Contrast) -> str:
@@ -269,9 +284,7 @@ def _seeds(entry: ClaimEvidence) -> str:
     text = words.seed_counts(entry)
     if entry.judgement.n:
         share = words.percent(collapse_bound(entry.judgement.n))
-        text += (
-            f" Where none of {entry.judgement.n} collapses, a collapse in up to {share} of seeds cannot be ruled out."
-        )
+        text += f" A failure that none of {entry.judgement.n} seeds shows may still befall up to {share} of seeds."
     return text
 
 
@@ -313,24 +326,21 @@ def _arms(entry: ClaimEvidence) -> tuple[list[tuple[str, list[str]]], Facts]:
         trained = dict(entry.arms.get(name, {}))
         if isinstance(seconds := trained.pop("cpu_seconds", None), (int, float)):
             trained["CPU time a seed"] = words.duration(seconds)
-        fields |= {f"trained {key}": value for key, value in flat(trained)}
+        fields |= {f"trained {_TRAINED.get(key, key)}": value for key, value in flat(trained)}
         described.append(fields)
     names = list(dict.fromkeys(key for fields in described for key in fields))
     differing, shared = [], []
     for key in names:
         values = [fields.get(key, "–") for fields in described]
         if key.startswith("trained ") or len(set(values)) > 1:
-            differing.append(
-                (
-                    key.removeprefix("trained ")
-                    .replace("digest", "trained digest")
-                    .replace("state_size", "state size"),
-                    values,
-                )
-            )
+            differing.append((key.removeprefix("trained "), values))
         else:
             shared.append((key, values[0]))
     return differing, shared
+
+
+_TRAINED = {"digest": "digest of the recipe", "state_size": "state size", "steps": "steps taken (first seed)"}
+"""What was trained, as the table of arms calls it."""
 
 
 def _record(entry: ClaimEvidence, p: Adjusted) -> Facts:

@@ -218,7 +218,7 @@ def _claim_rows(
         numbers = _numbers(finding)
         y += 19
         beside = layout.width - 24 - 7.0 * len(numbers) if layout.stacked else scale.left - 20
-        parts.append(svg.text(12, y, words.elide(finding.contrast.label, svg.fitting(beside)), size=11.5))
+        parts.append(svg.text(12, y, words.elide(words.label(finding.contrast), svg.fitting(beside)), size=11.5))
         parts.append(svg.text(layout.width - 4, y, numbers, size=11.5, anchor="end"))
         if layout.stacked:
             y += 13
@@ -328,7 +328,7 @@ def _said(entry: ClaimEvidence) -> str:
     for finding in words.own_findings(entry):
         places = words.decimals(finding)
         effects.append(
-            f"{finding.contrast.label} {words.fixed(finding.t.estimate, places)} "
+            f"{words.label(finding.contrast)} {words.fixed(finding.t.estimate, places)} "
             f"{words.span(finding.t.low, finding.t.high, places)}"
         )
     return f"{entry.claim.id}: {entry.verdict}, {', '.join(effects) or 'no observation'}"

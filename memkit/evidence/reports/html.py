@@ -56,6 +56,7 @@ def render_html(evidence: Evidence, gallery: Gallery | None = None) -> str:
             counts=[count for count in counts if count[1]],
             provenance=_provenance(evidence),
             controls=_controls(claims),
+            controls_told=_apart(claims),
             forest=Markup(forest_svg(own, width=1020)) if own else "",
             forest_narrow=Markup(forest_svg(own, width=350)) if own else "",
             claims=[claim for claim in claims if not claim.sweep],
@@ -93,6 +94,15 @@ def _environment() -> Environment:
     environment.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
     environment.filters["minus"] = lambda text: text.replace("-", "−")
     return environment
+
+
+def _apart(claims: Sequence[ClaimView]) -> str:
+    """What the counts by verdict leave out, and the gate's do not: mutants and cells of sweeps."""
+    mutants, cells = sum(bool(claim.mutant_of) for claim in claims), sum(bool(claim.sweep) for claim in claims)
+    if mutants + cells == len(claims):
+        return ""
+    parts = [f"{n} {noun}{'' if n == 1 else 's'}" for n, noun in ((mutants, "mutant"), (cells, "cell of sweeps")) if n]
+    return f"By verdict: without {' and '.join(parts).replace('cell of sweepss', 'cells of sweeps')}." if parts else ""
 
 
 def _controls(claims: Sequence[ClaimView]) -> list[tuple[ClaimView | None, list[ClaimView]]]:
@@ -196,6 +206,7 @@ def _provenance(evidence: Evidence) -> Facts:
         elif key == "seeds":
             text = _said(words.seeds_asked(value))
         facts.append((_LABELS.get(key, key.replace("_", " ").capitalize()), text))
+    facts.append(("Digest of the observations", evidence.digest))
     total, share = account.share_reused(evidence.claims)
     if total:
         facts.append(("From the store", f"{words.percent(share)} of {total} measurements"))

@@ -89,9 +89,9 @@ def _numbers(interval: Interval, places: int) -> str:
 
 def _says(interval: Interval, contrast: Contrast) -> str:
     if interval.above(contrast.margin):
-        return "above the margin"
+        return "above"
     if interval.below(contrast.margin):
-        return "below the margin"
+        return "below"
     if contrast.sesoi is not None and interval.inside(-contrast.sesoi, contrast.sesoi):
         return f"inside ±{contrast.sesoi:g}"
     return "neither"

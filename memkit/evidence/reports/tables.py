@@ -116,7 +116,7 @@ def _effect(finding: Finding) -> EffectRow:
     places = words.decimals(finding)
     betting = finding.betting
     return EffectRow(
-        label=finding.contrast.label,
+        label=words.label(finding.contrast),
         metric=finding.contrast.metric,
         verdict=finding.verdict,
         estimate=words.fixed(finding.t.estimate, places),

@@ -213,6 +213,15 @@ def savings(claims: Iterable[ClaimEvidence]) -> str:
     return f"{saved} of at most {planned} seeds ({percent(saved / planned)}) {verb} never needed" if saved else ""
 
 
+def label(contrast: Contrast) -> str:
+    """What is compared, as a reader is to read its numbers: ``a over b``, ``a below b, margin 0.1``.
+
+    Effects are positive in the treatment's favour: where lower is better, they say by how much it is below.
+    """
+    said = contrast.label if contrast.direction == "higher" else contrast.label.replace(" over ", " below ", 1)
+    return said + (f", margin {contrast.margin:g}" if contrast.margin else "")
+
+
 def own_findings(entry: ClaimEvidence) -> list[Finding]:
     """The findings on the claim's contrasts, without preconditions and the positive control."""
     return [finding for finding in entry.judgement.findings if finding.role == "contrast"]
