@@ -3,6 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 REPORT := --html=reports/pytest.html --self-contained-html --junitxml=reports/junit.xml
 
+# Large tensors come and go. By default glibc gives each back to the system at once, and where they are large half of the
+# time goes into page faults (measured: docs/recall.md's contexts of 64 tokens, 59 s for 31).
+export MALLOC_MMAP_THRESHOLD_ ?= 4294967296
+export MALLOC_TRIM_THRESHOLD_ ?= 17179869184
+export MALLOC_TOP_PAD_ ?= 268435456
+
 .PHONY: claims claims-all claims-sweeps test lint benchmarks register clean
 
 claims: .venv/installed ## the headline claims, from trained models to verdicts

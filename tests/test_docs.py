@@ -1,13 +1,16 @@
-"""The studies' pages say what was accepted."""
+"""The studies' pages say what was accepted; the code of other pages runs, and links lead somewhere."""
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from memkit.cli import main
 from memkit.evidence.accepted import load_accepted
+from tests.plugin.lab import evidence
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(file for file in (ROOT / "docs").glob("*.md") if "<!-- memkit: " in file.read_text(encoding="utf-8"))
@@ -22,3 +25,19 @@ def test_a_page_is_what_memkit_page_writes(page: Path, monkeypatch: pytest.Monke
 def test_every_study_has_a_page() -> None:
     studies = {name.split("/", 1)[0] for name in load_accepted(ROOT / "reports" / "accepted.json")}
     assert studies == {page.stem for page in PAGES}
+
+
+def test_the_code_on_extending_runs(pytester: pytest.Pytester) -> None:
+    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    assert len(blocks) == 4
+    pytester.makepyfile(test_parity="\n\n".join(blocks))
+    assert pytester.run(sys.executable, "-m", "memkit.cli", "register").ret == 0
+    assert pytester.runpytest_subprocess("-n0", "--seeds=8").ret == 0
+    assert len(evidence(pytester)["parity/held-out-words"]["observations"]) == 2 * 8
+
+
+@pytest.mark.parametrize("page", [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md"], ids=lambda page: page.stem)
+def test_links_lead_to_files_that_are_there(page: Path) -> None:
+    for link in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / link).exists(), link
