@@ -15,10 +15,9 @@ def whole(pytester: pytest.Pytester) -> dict[str, Any]:
     return dict(json.loads((pytester.path / "reports" / "evidence.json").read_text(encoding="utf-8")))
 
 
-@pytest.mark.parametrize("how", ["-n0", "-n2"])
-def test_learning_curves_are_in_the_evidence_each_recipe_once(pytester: pytest.Pytester, how: str) -> None:
+def test_learning_curves_are_in_the_evidence_each_recipe_once(pytester: pytest.Pytester) -> None:
     test_training.write_suite(pytester, steps=60)
-    pytester.runpytest_subprocess(how)
+    pytester.runpytest_subprocess("-n2")
     data = whole(pytester)
     assert len(data["curves"]) == 2, "two claims share two recipes"
     for curves in data["curves"].values():
@@ -33,7 +32,7 @@ def test_learning_curves_are_in_the_evidence_each_recipe_once(pytester: pytest.P
     assert page.count("Learning curves: lab/") == 2
 
     # Measured before: the curves come with what was measured.
-    pytester.runpytest_subprocess(how)
+    pytester.runpytest_subprocess("-n0")
     assert whole(pytester)["curves"] == data["curves"]
 
 
