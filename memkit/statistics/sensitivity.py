@@ -67,8 +67,8 @@ def sensitivity(x: ArrayLike, *, null: float = 0.0) -> Sensitivity:
 def _bootstrapped(x: NDArray[np.float64]) -> tuple[Interval, ...]:
     if float(np.ptp(x)) <= 1e-12 * float(np.abs(x).max()):
         return ()
-    with warnings.catch_warnings():
-        # BCa of data that are almost one number has no interval, and warns.
+    # BCa of data that are almost one number, or whose cubes underflow, has no interval, and warns.
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
         rng = np.random.default_rng(SEED)
         found = stats.bootstrap((x,), np.mean, n_resamples=RESAMPLES, method="BCa", rng=rng).confidence_interval

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -37,6 +37,7 @@ def test_of_a_margin() -> None:
 
 
 @settings(max_examples=25, deadline=None)
+@example(x=[0.0, 8.577464502725303e-213])
 @given(x=st.lists(st.floats(-1, 1), min_size=2, max_size=12))
 def test_every_interval_holds_the_mean_and_nothing_is_drawn_anew(x: list[float]) -> None:
     found = sensitivity(x)
