@@ -55,8 +55,10 @@ def failures(claims: Iterable[ClaimEvidence]) -> list[Failure]:
             found.append(Failure(claim=name, kind="not finite", seeds=words.ranges(set(seeds)), what=what))
         for arm, facts in entry.arms.items():
             if diverged := facts.get("diverged"):
-                what = f"{arm}: of {diverged} seeds the loss was no longer finite, or training ended otherwise"
-                found.append(Failure(claim=name, kind="diverged in training", seeds=f"{diverged} of them", what=what))
+                what = f"{arm}: the loss was no longer finite"
+                found.append(
+                    Failure(claim=name, kind="diverged in training", seeds=_count(diverged, "seed"), what=what)
+                )
         if entry.judgement.missing:
             missing = words.ranges(entry.judgement.missing)
             found.append(Failure(claim=name, kind="missing", seeds=missing, what=entry.gate.reason))
@@ -90,7 +92,7 @@ def methods(evidence: Evidence) -> list[tuple[str, str]]:
     levels = ", ".join(f"{100 * (1 - look.alpha):.4g} % at {look.n} seeds" for look in LOOKS)
     decided = ", ".join(f"{looks[n]} after {n} seeds" for n in sorted(looks)) or "none"
     undecided = sum(entry.judgement.look is None for entry in own)
-    normal = [entry for entry in own if any(c.assume == "normal" for c in entry.claim.all_contrasts)]
+    normal = _by_normal_theory(own)
     said = [
         (
             "What was run",
@@ -122,8 +124,7 @@ def methods(evidence: Evidence) -> list[tuple[str, str]]:
             "Registration",
             "Statement, contrasts, arms and test of a claim are in the lock before its deciding seeds are seen. An "
             "edited claim moves to fresh seeds; claims of a study that are edited at once move to the same ones, on "
-            "which none of "
-            "them was before. " + _registered(claims),
+            "which none of them was before. " + _registered(claims),
         ),
     ]
     if controls := _controls(claims):
@@ -172,8 +173,7 @@ def threats(evidence: Evidence, found: Sequence[Adjusted]) -> list[tuple[str, st
         said.append(
             ("Not registered", f"{_of(loose, claims)}: on development seeds, or edited since. They decide nothing.")
         )
-    normal = [entry for entry in claims if any(c.assume == "normal" for c in entry.claim.contrasts)]
-    if normal:
+    if normal := _by_normal_theory(claims):
         said.append(
             (
                 "Normal theory",
@@ -187,7 +187,7 @@ def threats(evidence: Evidence, found: Sequence[Adjusted]) -> list[tuple[str, st
         said.append(
             (
                 "Rare collapse",
-                f"{_count(sum(n == least for n in sizes), 'claim')} {'rests' if sizes.count(least) == 1 else 'rest'} "
+                f"{_count(sizes.count(least), 'claim')} {'rests' if sizes.count(least) == 1 else 'rest'} "
                 f"on {least} seeds, with which a collapse in up to {words.percent(collapse_bound(least))} of seeds "
                 "cannot be ruled out, if none was seen.",
             )
@@ -215,6 +215,11 @@ def threats(evidence: Evidence, found: Sequence[Adjusted]) -> list[tuple[str, st
         )
     )
     return said
+
+
+def _by_normal_theory(claims: Sequence[ClaimEvidence]) -> list[ClaimEvidence]:
+    """Those with a contrast, a precondition or a control of which Student's t decides alone."""
+    return [entry for entry in claims if any(c.assume == "normal" for c in entry.claim.all_contrasts)]
 
 
 def _registered(claims: Sequence[ClaimEvidence]) -> str:

@@ -101,8 +101,9 @@ def _apart(claims: Sequence[ClaimView]) -> str:
     mutants, cells = sum(bool(claim.mutant_of) for claim in claims), sum(bool(claim.sweep) for claim in claims)
     if mutants + cells == len(claims):
         return ""
-    parts = [f"{n} {noun}{'' if n == 1 else 's'}" for n, noun in ((mutants, "mutant"), (cells, "cell of sweeps")) if n]
-    return f"By verdict: without {' and '.join(parts).replace('cell of sweepss', 'cells of sweeps')}." if parts else ""
+    counted = ((mutants, "mutant", "mutants"), (cells, "cell of a sweep", "cells of sweeps"))
+    parts = [f"{n} {one if n == 1 else several}" for n, one, several in counted if n]
+    return f"By verdict: without {' and '.join(parts)}." if parts else ""
 
 
 def _controls(claims: Sequence[ClaimView]) -> list[tuple[ClaimView | None, list[ClaimView]]]:

@@ -6,7 +6,10 @@
   const reveal = () => {
     let target = null;
     try { target = document.getElementById(decodeURIComponent(location.hash.slice(1))); } catch { /* no such text */ }
-    for (let at = target; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
+    for (let at = target; at; at = at.parentElement) {
+      if (at.tagName === "DETAILS") at.open = true;
+      at.hidden = false; // a claim that the filter hides, and that is asked for all the same
+    }
     if (target) target.scrollIntoView();
   };
   addEventListener("hashchange", reveal);

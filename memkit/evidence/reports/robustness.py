@@ -14,11 +14,7 @@ from memkit.evidence.verdict import differences
 from memkit.statistics import Interval
 from memkit.statistics.sensitivity import sensitivity
 
-_NAMES = {
-    "student-t": "Student’s t",
-    "betting": "betting",
-    "bootstrap, BCa": "bootstrap, BCa",
-}
+_NAMES = {"student-t": "Student’s t", "betting": "betting", "bootstrap, BCa": "bootstrap, BCa"}
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,11 @@ def test_rows_and_claims_are_filtered_and_searched(opened: Any) -> None:
     support.Select(opened.find_element("id", "verdict")).select_by_value("")
     opened.find_element("id", "search").send_keys("nearest-neighbour VOTE")
     assert ids(opened) == ["intervention/active-memory-over-nearest-neighbours"]
+    # What the filter hides is shown all the same to who follows a link to it.
+    hidden = opened.find_element("css selector", 'article[id="binding/retrieval-needs-dynamic-memory"]')
+    assert not hidden.is_displayed()
+    opened.execute_script("location.hash = arguments[0]", hidden.get_attribute("id"))
+    support.WebDriverWait(opened, 60).until(lambda _: hidden.is_displayed())
 
 
 def test_anchors_lead_to_their_claims_also_into_what_is_folded(opened: Any, page: Path) -> None:
