@@ -127,7 +127,7 @@ def test_shared_cues_have_a_ceiling(arms, seed):
     contrasts=[Contrast("delta", over=0.5, **EXACT), Contrast("slots", over="delta", **EXACT, assume="normal")],
     gate=True,
     source="a prototype recalled 0.72 of eight novel words so. Its state is 16,384 numbers, that of the slots 2,576. "
-    "It has the settings of the slots, was not tuned itself, and some seeds are not done after 300 steps",
+    "It has the settings of the slots, was not tuned itself, and takes three times as many steps",
 )
 def test_delta_rule_recalls(arms, facts_asked_for):
     return {name: exact_match(model, facts_asked_for) for name, model in arms.items()}

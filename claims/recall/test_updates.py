@@ -45,7 +45,7 @@ def test_importance_over_every_context(arms, seed):
         Contrast("every context", over="most surprising", metric="exact match", assume="normal"),
     ],
     gate=True,
-    source=f"{SOURCE}. A fact surprises the model more than other text, by 0.6 of 4.4 nats a token on two development "
+    source=f"{SOURCE}. A fact surprises the model more than other text, by 0.3 of 4.3 nats a token on two development "
     "seeds: with its memory off, the model is at its worst where a fact is to be completed, as it never had to do "
     "without",
 )
