@@ -9,7 +9,7 @@ export MALLOC_MMAP_THRESHOLD_ ?= 4294967296
 export MALLOC_TRIM_THRESHOLD_ ?= 17179869184
 export MALLOC_TOP_PAD_ ?= 268435456
 
-.PHONY: claims claims-all claims-sweeps test lint benchmarks register clean
+.PHONY: claims claims-all claims-sweeps test lint docs benchmarks register clean
 
 claims: .venv/installed ## the headline claims, from trained models to verdicts
 	$(BIN)/python -m pytest claims --headline -n auto $(REPORT) $(ARGS)
@@ -28,6 +28,10 @@ lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: .venv/installed ## the documentation as a site, reports/site/index.html; a dead link or an unknown name fails
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
+	$(BIN)/mkdocs build --quiet
+
 benchmarks: .venv/installed ## every benchmark, in smoke mode
 	for benchmark in calibration pipeline seeds cohort growing recall warm retrieval report; do $(BIN)/python benchmarks/$$benchmark.py --smoke || exit 1; done
 
@@ -43,4 +47,4 @@ register: .venv/installed ## new and changed claims get fresh deciding seeds
 	touch $@
 
 clean: ## everything that a run leaves
-	rm -rf .venv .memkit .pytest_cache .mypy_cache .ruff_cache .hypothesis reports/*.html reports/evidence.* reports/sweeps.* reports/junit.xml
+	rm -rf .venv .memkit .pytest_cache .mypy_cache .ruff_cache .hypothesis reports/site reports/*.html reports/evidence.* reports/sweeps.* reports/junit.xml

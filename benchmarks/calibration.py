@@ -6,7 +6,7 @@ Every experiment is 32 paired differences on [−1, 1], judged at 8, 16 and 32 s
 Four rules see the same experiments: both intervals (the verdict), Student's t alone at the same looks (what a claim
 with ``assume="normal"`` has), the percentile bootstrap at 95 % at these looks, and Student's t at 95 % after every seed
 from the second, stopping when it excludes 0. «Best of 5» takes five independent metrics, and the best of them.
-``--quote`` puts the tables into the README.
+``--quote`` puts the tables into docs/verdicts.md.
 
 Each seed distribution is made for a mean that is known, so that a verdict is known to be true or false: at
 mean 0 SUPPORTED is false, at mean −sesoi EQUIVALENT is. A sound two-sided rule at 5 % has 2.5 % false
@@ -28,7 +28,7 @@ from memkit.statistics import Look, decide_many, t_limits
 
 SESOI = 0.15
 EFFECT = 0.3
-README = Path(__file__).resolve().parent.parent / "README.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "verdicts.md"
 MARKS = ("<!-- benchmarks/calibration.py --quote -->", "<!-- end -->")
 
 
@@ -151,7 +151,7 @@ def false_equivalent(rng: np.random.Generator, repetitions: int) -> Table:
 
 
 def quote(readme: Path, tables: Sequence[Table], said: str) -> None:
-    """Put the tables between the README's marks."""
+    """Put the tables between the page's marks."""
     text = readme.read_text(encoding="utf-8")
     start, end = text.index(MARKS[0]) + len(MARKS[0]), text.index(MARKS[1])
     block = "\n\n".join(markdown(*one) for one in tables)
@@ -170,7 +170,7 @@ def main() -> None:
     error = 0.5 / np.sqrt(repetitions)
     print(f"Monte Carlo standard error of a rate: at most {percent(error)}; {time.perf_counter() - began:.0f} s")
     if "--quote" in sys.argv:
-        quote(README, tables, said)
+        quote(PAGE, tables, said)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def arguments(
     parser.add_argument("--seed", type=int, default=0, help="of the random generator (default: %(default)s)")
     parser.add_argument("--smoke", action="store_true", help=f"{smoke} repetitions, to see that it runs")
     if quotes:
-        parser.add_argument("--quote", action="store_true", help="put the tables into the README")
+        parser.add_argument("--quote", action="store_true", help="put the tables into docs/verdicts.md")
     options = parser.parse_args()
     if options.repetitions < 1:
         parser.error("--repetitions must be at least 1")

@@ -13,7 +13,9 @@ from memkit.evidence.accepted import load_accepted
 from tests.plugin.lab import evidence
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted(file for file in (ROOT / "docs").glob("*.md") if "<!-- memkit: " in file.read_text(encoding="utf-8"))
+PAGES = sorted(
+    file for file in (ROOT / "docs").glob("*.md") if "<!-- memkit: end -->" in file.read_text(encoding="utf-8")
+)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -1,4 +1,4 @@
-"""The README's own example, word for word, in a project outside this repository."""
+"""The example of README and quick start, word for word, in a project outside this repository."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 from tests.plugin.lab import evidence
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_claim_of_your_own(pytester: pytest.Pytester) -> None:
@@ -31,10 +32,21 @@ def test_a_claim_of_your_own(pytester: pytest.Pytester) -> None:
     assert evidence(pytester)["xor/needs-a-hidden-layer"]["judgement"]["verdict"] == "SUPPORTED"
 
 
+def test_the_quick_start_shows_the_same() -> None:
+    shown = re.findall(r"```(?:python|sh|text)\n.*?```", README[README.index("## The two commands") :], flags=re.DOTALL)
+    quick_start = (ROOT / "docs" / "quick-start.md").read_text(encoding="utf-8")
+    assert len(shown) == 6
+    assert all(block in quick_start for block in shown)
+    claim = shown[4].split("\n\n\n", 1)[1].removesuffix("```")
+    assert claim in (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+
+
 def test_a_mutant_of_it(pytester: pytest.Pytester) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     own = next(block for block in blocks if block.startswith("import torch\nfrom memkit"))
-    above = next(block for block in blocks if "@mutant(" in block).split("@claim(")[0]
+    page = (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
+    blocks_of_page = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    above = next(block for block in blocks_of_page if "@mutant(" in block).split("@claim(")[0]
     imports, rest = own.split("\n\n\n@claim(", 1)
     imports = imports.replace("Recipe, claim", "Recipe, claim, multiverse, mutant")
     (pytester.path / "xor.py").write_text(blocks[0], encoding="utf-8")
@@ -47,8 +59,13 @@ def test_a_mutant_of_it(pytester: pytest.Pytester) -> None:
 
 
 def test_every_option_is_one_of_pytest_memkit() -> None:
-    options = re.findall(r"^\| `(--[a-z]+)", README, flags=re.MULTILINE)
-    plugin = (Path(__file__).parents[1] / "memkit" / "pytest_plugin" / "__init__.py").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "running.md").read_text(encoding="utf-8")
+    options = re.findall(r"^\| `(--[a-z]+)", page, flags=re.MULTILINE)
+    plugin = (ROOT / "memkit" / "pytest_plugin" / "__init__.py").read_text(encoding="utf-8")
     assert options
     assert all(f'"{option}"' in plugin for option in options)
-    assert "pip install memkit" not in README
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *(ROOT / "docs").glob("*.md")], ids=lambda page: page.stem)
+def test_nobody_is_told_to_install_what_is_not_ours(page: Path) -> None:
+    assert "pip install memkit" not in page.read_text(encoding="utf-8")

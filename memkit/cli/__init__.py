@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         claims.study,
         "Run a staged study: screen the configurations of a matrix, confirm the promoted ones as claims, and report.",
     )
-    sub.add_argument("matrix", type=Path, help="the matrix, a YAML file; see the README")
+    sub.add_argument("matrix", type=Path, help="the matrix, a YAML file; see docs/staged.md")
     sub.add_argument("--list", action="store_true", help="only say what there is, and what would be trained")
     sub.add_argument("--screen", action="store_true", help="stop after stage A")
     sub.add_argument("--output", metavar="DIR", type=data.folder, help="default: reports/NAME of the matrix")

@@ -92,7 +92,7 @@ class GrowingIntervenedNetwork(IntervenedNetwork):
         return [n + self._width_after(events) + 1 for n, events in zip(used, self.network.events.tolist(), strict=True)]
 
     def timeline(self) -> list[dict[str, int | str]]:
-        """See :meth:`GrowingNetwork.timeline`."""
+        """See :meth:`memkit.models.growing.GrowingNetwork.timeline`."""
         return self.network.timeline()
 
     @torch.no_grad()

@@ -1,6 +1,6 @@
 """From the file ``matrix.yaml`` to a :class:`.matrix.Matrix`: every key and value checked before anything runs.
 
-What a matrix may say is in the README, "A staged study".
+What a matrix may say is in docs/staged.md.
 """
 
 from __future__ import annotations

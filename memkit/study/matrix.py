@@ -1,6 +1,6 @@
 """The file that a staged study is written in, ``matrix.yaml``, checked at every level before anything runs.
 
-What a matrix may say is in the README, "A staged study".
+What a matrix may say is in docs/staged.md.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Configuration(Subject):
 
 @dataclass(frozen=True, kw_only=True)
 class Screen:
-    """Stage A: ``best`` by a metric are promoted, and ``always`` whatever they score; see the README."""
+    """Stage A: ``best`` by a metric are promoted, and ``always`` whatever they score; see docs/staged.md."""
 
     seeds: int
     by: str
@@ -49,7 +49,7 @@ class Screen:
 
 @dataclass(frozen=True, kw_only=True)
 class Confirm:
-    """Stage B: what all its contrasts and claims have in common; see :class:`memkit.Contrast` and the README."""
+    """Stage B: what all its contrasts and claims have in common; see :class:`memkit.Contrast` and docs/staged.md."""
 
     metric: str
     higher: bool

@@ -25,7 +25,7 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def read(tmp_path: Path) -> Iterator[Callable[..., Matrix]]:
-    """Reads a matrix of the README's model; what was written anew is found by its own module name."""
+    """Reads a matrix of the documentation's model; what was written anew is found by its own module name."""
     module = f"xor_of_tests_{next(_COUNT)}"
 
     def made(text: str = MATRIX, *, more: str = "") -> Matrix:

@@ -1,4 +1,4 @@
-"""A small staged study, for tests: the README's model, and a matrix that trains in a second."""
+"""A small staged study, for tests: the documentation's model, and a matrix that trains in a second."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+QUICK_START = (DOCS / "quick-start.md").read_text(encoding="utf-8")
+STAGED = (DOCS / "staged.md").read_text(encoding="utf-8")
 
 MATRIX = """
 study: lab/xor
@@ -25,15 +27,15 @@ confirm: {metric: accuracy, bounds: [0, 1], seeds: 8}
 """
 
 
-def readme_block(beginning: str, language: str) -> str:
-    """The README's code block that begins so."""
-    blocks = re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def documented(beginning: str, language: str) -> str:
+    """The code block of docs/staged.md that begins so."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", STAGED, flags=re.DOTALL)
     return next(str(block) for block in blocks if block.startswith(beginning))
 
 
 def write_project(folder: Path, matrix: str = MATRIX, module: str = "xor") -> Path:
-    """The README's ``xor.py`` and a matrix; returns the matrix's path."""
-    code = re.search(r"`xor\.py`:\n\n```python\n(.*?)```", README, flags=re.DOTALL)
+    """The quick start's ``xor.py`` and a matrix; returns the matrix's path."""
+    code = re.search(r"`xor\.py`:\n\n```python\n(.*?)```", QUICK_START, flags=re.DOTALL)
     assert code is not None
     (folder / f"{module}.py").write_text(code[1], encoding="utf-8")
     path = folder / "xor.yaml"

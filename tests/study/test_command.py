@@ -20,14 +20,14 @@ from memkit.study.loading import load_matrix
 from memkit.study.objects import importable
 from memkit.study.promotion import load_promotion
 from memkit.study.report import report
-from tests.study.lab import MATRIX, readme_block, study, trained, write_project
+from tests.study.lab import MATRIX, documented, study, trained, write_project
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The README's study on half its seeds, carried out once for all tests that look at what it left."""
+    """The documentation's study on half its seeds, carried out once for all tests that look at what it left."""
     folder = tmp_path_factory.mktemp("xor")
-    write_project(folder, readme_block("study: xor", "yaml").replace("bounds: [0, 1]", "bounds: [0, 1], seeds: 16"))
+    write_project(folder, documented("study: xor", "yaml").replace("bounds: [0, 1]", "bounds: [0, 1], seeds: 16"))
     screened = study(folder, "--screen", "-n", "1")
     assert screened.returncode == 0, screened.stderr
     assert len(trained(folder)) == 6
@@ -61,11 +61,11 @@ def test_the_promoted_configurations_are_claims_on_registered_seeds(done: Path) 
         assert {row[0] for row in entry["observations"]} == set(range(10_000, 10_016))  # type: ignore[attr-defined]
         claim = entry["claim"]
         assert (claim["sweep"], claim["cells"], claim["expect"]) == ("xor/training", 3, "open")  # type: ignore[index]
-    # As the README shows it, but for the docstring.
+    # As docs/staged.md shows it, but for the docstring.
     test = (done / "test_xor.py").read_text()
     assert test.startswith('"""Stage B of xor.yaml')
     assert '@staged("xor.yaml")\ndef test_xor(scores):' in test
-    assert '@staged("xor.yaml")\ndef test_xor(scores):' in readme_block("from memkit import staged", "python")
+    assert '@staged("xor.yaml")\ndef test_xor(scores):' in documented("from memkit import staged", "python")
 
 
 def test_the_files_of_a_run_agree(done: Path) -> None:

@@ -17,7 +17,7 @@ from memkit.study.screened import screening_rows
 from memkit.study.screening import check_arms, check_bounds, check_data, check_models, check_score, promotion
 from memkit.study.staged import staged_claims
 from memkit.training.store import Store
-from tests.study.lab import MATRIX, README, readme_block, write_project
+from tests.study.lab import MATRIX, STAGED, documented, write_project
 
 Read = Callable[..., Matrix]
 
@@ -49,11 +49,11 @@ def test_what_the_source_says_stands_in_the_tables(read: Read, tmp_path: Path) -
     assert load_promotion(tmp_path / "xor.promoted.json") == found
 
 
-def test_the_matrix_of_the_readme_is_one(tmp_path: Path) -> None:
-    path = write_project(tmp_path, readme_block("study: xor", "yaml"))
+def test_the_matrix_of_the_documentation_is_one(tmp_path: Path) -> None:
+    path = write_project(tmp_path, documented("study: xor", "yaml"))
     assert len(load_matrix(path).configurations) == 6
     for key in ("always", "family", "tuning", "sesoi", "expect", "within", "after", "over"):
-        assert f"`{key}`" in README or f"`{key}: " in README
+        assert f"`{key}`" in STAGED or f"`{key}: " in STAGED
 
 
 @pytest.mark.parametrize(
