@@ -9,6 +9,7 @@ from memkit.evidence.claim import Arm, Claim, claim
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.multiverse import multiverse
 from memkit.evidence.mutant import mutant
+from memkit.evidence.replication import replicated
 from memkit.evidence.sweep import sweep
 from memkit.evidence.verdict import Verdict
 from memkit.study.staged import staged
@@ -28,6 +29,7 @@ __all__ = [
     "claim",
     "multiverse",
     "mutant",
+    "replicated",
     "staged",
     "sweep",
 ]

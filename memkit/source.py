@@ -32,6 +32,7 @@ _ENGINE = (
     "memkit.source",
     "memkit.statistics",
     "memkit.study",
+    "memkit.training.backends",
     "memkit.training.cohorts",
     "memkit.training.estimates",
     "memkit.training.executor",
@@ -192,7 +193,7 @@ def _held(value: Any) -> str:
     return callable_digest(value) if inspect.isfunction(value) else type(value).__qualname__
 
 
-_CLAIMING = ("claim", "multiverse", "mutant", "staged", "sweep")
+_CLAIMING = ("claim", "multiverse", "mutant", "replicated", "staged", "sweep")
 
 
 def _makes_claims(decorator: ast.expr) -> bool:

@@ -3,7 +3,7 @@
 from fixtures.binding import FACTORISED_SLOTS
 from fixtures.binding_causality import other_emptied, own_emptied, share_apart, shuffled, swapped, unread_swapped
 from fixtures.binding_mutants import left_alone
-from memkit import Arm, Contrast, claim, mutant
+from memkit import Arm, Contrast, claim, mutant, replicated
 from memkit.tasks.scoring import accuracy
 
 NEW = "not in the sources, which looked at accuracies alone"
@@ -12,6 +12,7 @@ OTHER = "share answered with the other variable's value"
 
 
 @mutant("swap undone", arm="swapped", by=left_alone, seeds=16)
+@replicated("mlx")
 @claim(
     "binding/the-answer-follows-the-slot",
     "When the slots of a command's two variables exchange their contents, the answer is the other variable's value; "
@@ -40,6 +41,7 @@ def test_the_answer_follows_the_slot(arms, every_command, apart, apart_other):
     }
 
 
+@replicated("mlx")
 @claim(
     "binding/a-value-lies-in-its-variables-slot",
     "To empty the slot of the variable asked for costs the answer; to empty the other variable's does not.",
@@ -55,6 +57,7 @@ def test_a_value_lies_in_its_variables_slot(arms, apart):
     return {name: accuracy(model, apart) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/an-emptied-slot-answers-with-the-other-value",
     "A soft address reads a little of every slot: where the slot asked for is empty, the answer is the other stored "
@@ -67,6 +70,7 @@ def test_an_emptied_slot_answers_with_the_other_value(arms, apart_other):
     return {name: accuracy(model, apart_other) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/shuffled-memories-answer-by-chance",
     "From the memory of another command a network answers as by chance, one command in eight (sesoi: another eighth).",

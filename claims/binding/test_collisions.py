@@ -12,12 +12,13 @@ from fixtures.binding_causality import (
     share_apart,
 )
 from fixtures.binding_figures import address_of_each_variable
-from memkit import Arm, Contrast, claim
+from memkit import Arm, Contrast, claim, replicated
 from memkit.tasks.scoring import accuracy
 
 APART = "share of commands whose variables have different slots"
 
 
+@replicated("mlx")
 @claim(
     "binding/collisions-cost-answers",
     "With the same weights, two variables that are given one address are recalled less often than two variables that "
@@ -34,6 +35,7 @@ def test_collisions_cost_answers(arms, every_command):
     return {name: accuracy(model, every_command) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/sharper-addresses-avoid-collisions",
     "Addresses that are sharp from the start of training keep variables apart more often than blunt ones, and recall "
@@ -53,6 +55,7 @@ def test_sharper_addresses_avoid_collisions(arms, held_out):
     }
 
 
+@replicated("mlx")
 @claim(
     "binding/balance-avoids-collisions",
     "Charged for reading its slots unevenly, a network with sharp addresses keeps variables apart and recalls more "
@@ -72,6 +75,7 @@ def test_balance_avoids_collisions(arms, held_out):
     }
 
 
+@replicated("mlx")
 @claim(
     "binding/capacity-of-slots",
     "Told by rule where to write, K slots hold K of four variables: accuracy is min(1, K/4).",
@@ -87,6 +91,7 @@ def test_capacity_of_slots(arms, every_command):
     return {name: accuracy(model, every_command) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/learnt-addresses-exceed-the-slots",
     "Where addresses, gates and times of reading are learnt, and soft, one slot answers for more than one of four "

@@ -27,13 +27,14 @@ from fixtures.binding_composition import (
 )
 from fixtures.binding_figures import attention_of_answers, values_of_words
 from fixtures.binding_mutants import with_last_writes
-from memkit import Arm, Contrast, claim, mutant
+from memkit import Arm, Contrast, claim, mutant, replicated
 from memkit.models.memory_network import memory_off
 from memkit.tasks.scoring import accuracies, accuracy
 
 FINDINGS = "memory network findings"
 
 
+@replicated("mlx")
 @claim(
     "binding/two-stage-prediction",
     "A two-stage compiler that keeps when each binding was made answers more than 85 % of the published commands.",
@@ -45,6 +46,7 @@ def test_two_stage_prediction(arms, every_command, by_pattern):
     return {name: accuracies(model, every_command, by_pattern) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/cross-attention-prediction",
     "Answers that attend over the stated bindings are right for more than 70 % of the published commands.",
@@ -57,6 +59,7 @@ def test_cross_attention_prediction(arms, every_command, by_pattern):
     return {name: accuracies(model, every_command, by_pattern) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/predictions-as-ranges",
     "As it was predicted, a two-stage compiler answers at most 95 % of the published commands, and cross-attention at "
@@ -75,6 +78,7 @@ def test_predictions_as_ranges(arms, every_command):
     return {name: accuracy(model, every_command) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/memory-network-cannot-rebind-or-repeat",
     "A memory network by argmax fails on rebinding, and executes `do X twice` once: of the published commands it "
@@ -91,6 +95,7 @@ def test_memory_network_cannot_rebind_or_repeat(arms, every_command, by_pattern)
     return {name: accuracies(model, every_command, by_pattern) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/memory-stays-zero",
     "After training, a memory network's slots stay at zero: after a forward pass at most half of them hold numbers "
@@ -107,6 +112,7 @@ def test_memory_stays_zero(arms, every_command):
     return {name: share_of_slots_in_use(model, every_command) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/predictions-hold-for-unseen-combinations",
     "In a larger vocabulary, both predictions hold for combinations that were never trained on: the two-stage compiler "
@@ -124,6 +130,7 @@ def test_predictions_hold_for_unseen_combinations(arms, held_out):
 
 
 @mutant("times of binding forgotten", arm="positional", by=with_last_writes, seeds=16)
+@replicated("mlx")
 @claim(
     "binding/last-write-fails-on-rebinding",
     "A compiler whose table holds each name's last value fails where a name is bound again; one whose table keeps when "
@@ -142,6 +149,7 @@ def test_last_write_fails_on_rebinding(arms, every_command, by_pattern):
     return {name: accuracies(model, every_command, by_pattern) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/argmax-memory-is-bypassed",
     "Addressed by argmax, a memory network answers the published commands as well without its memory as with it; "
@@ -161,6 +169,7 @@ def test_argmax_memory_is_bypassed(arms, every_command):
     return {name: accuracy(model, every_command) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/addresses-with-a-gradient-are-used",
     "Soft and straight-through addresses get a gradient, and such a network's answers need its memory: on the same "
@@ -181,6 +190,7 @@ def test_addresses_with_a_gradient_are_used(arms, every_command):
     return {name: accuracy(model, every_command) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/published-commands-need-no-memory",
     "On commands that it is trained on, a memory network is no better than the same network trained without memory, "
@@ -197,6 +207,7 @@ def test_published_commands_need_no_memory(arms, every_command, by_pattern):
     return {name: accuracies(model, every_command, by_pattern) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/memory-carries-over",
     "In unseen combinations of a larger vocabulary a memory network with soft addresses is right more often than the "
@@ -212,6 +223,7 @@ def test_memory_carries_over(arms, held_out, held_out_by_pattern):
     return {name: accuracies(model, held_out, held_out_by_pattern) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/argmax-memory-carries-over",
     "In unseen combinations of a larger vocabulary, a memory that is addressed by argmax helps too: addresses that "
@@ -226,6 +238,7 @@ def test_argmax_memory_carries_over(arms, held_out):
     return {name: accuracy(model, held_out) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/bindings-in-the-architecture-generalise",
     "Held-out combinations of the published commands: slots, a two-stage compiler and cross-attention over bindings "
@@ -248,6 +261,7 @@ def test_bindings_in_the_architecture_generalise(arms, held_out, held_out_by_pat
     return {name: accuracies(model, held_out, held_out_by_pattern) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/slots-over-memory-network",
     "Factorised slots answer held-out combinations of the published commands more often than the memory network.",
@@ -259,6 +273,7 @@ def test_slots_over_memory_network(arms, held_out):
     return {name: accuracy(model, held_out) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/slots-do-not-parse",
     "In a larger vocabulary, slots that are written and read by the last three tokens lose their lead: they are right "
@@ -273,6 +288,7 @@ def test_slots_do_not_parse(arms, held_out, held_out_by_pattern):
     return {name: accuracies(model, held_out, held_out_by_pattern) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/memory-network-over-slots",
     "In unseen combinations of a larger vocabulary, an LSTM that addresses slots softly is right more often than slots "
@@ -285,6 +301,7 @@ def test_memory_network_over_slots(arms, held_out):
     return {name: accuracy(model, held_out) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/the-extractor-can-be-learnt",
     "An extractor that is trained with its executor, told nothing, makes a Transformer answer more commands in "

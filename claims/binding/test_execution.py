@@ -2,13 +2,14 @@
 
 from fixtures.binding import EXECUTION_SLOTS
 from fixtures.binding_mutants import emptied
-from memkit import Contrast, claim, mutant
+from memkit import Contrast, claim, mutant, replicated
 from memkit.tasks.scoring import accuracy, pair_accuracy
 
 DIARY = "research diary, 29 July 2025"
 
 
 @mutant("memory emptied", arm="dynamic", by=emptied, seeds=8)
+@replicated("mlx")
 @claim(
     "binding/modification-needs-dynamic-memory",
     "Changing a binding changes a slot network's answer only if its memory is written at run time.",
@@ -23,6 +24,7 @@ def test_modification_needs_dynamic_memory(arms, modifications):
     return {name: pair_accuracy(model, modifications) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/full-binding",
     "With a memory written at run time, a bound action is carried out once, twice or three times, as told.",

@@ -1,12 +1,13 @@
 """Which addresses a gradient reaches, and what it costs where none does."""
 
 from fixtures.binding_causality import ARGMAX_BY_RULE, ASSIGNED, share_with_a_gradient
-from memkit import Contrast, claim
+from memkit import Contrast, claim, replicated
 from memkit.tasks.scoring import accuracy
 
 GRADIENT = "share of the address map that a gradient reaches"
 
 
+@replicated("mlx")
 @claim(
     "binding/argmax-stops-the-gradient",
     "Before training, no gradient reaches the map that makes addresses if a slot is chosen by argmax; it does by soft "
@@ -19,6 +20,7 @@ def test_argmax_stops_the_gradient(untrained, trained_commands):
     return {name: share_with_a_gradient(model, trained_commands) for name, model in untrained.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/addresses-without-a-gradient-generalise-less",
     "Where addresses have to be learnt, soft, straight-through and Gumbel-softmax addresses recall values in unseen "
@@ -35,6 +37,7 @@ def test_addresses_without_a_gradient_generalise_less(arms, held_out):
     return {name: accuracy(model, held_out) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/discrete-operations-prevent-learning",
     "Discrete memory operations prevent learning: told by rule where to write, but with slots chosen by argmax, a "

@@ -1,13 +1,14 @@
 """What a variable meant before: `X means jump X means walk recall X before`."""
 
 from fixtures.binding_causality import ONE_REBINDING_SLOTS, VERSIONED_SLOTS
-from memkit import Contrast, claim
+from memkit import Contrast, claim, replicated
 from memkit.tasks.scoring import accuracy
 
 PRESENT_ALONE = VERSIONED_SLOTS.with_(memory="overwriting")
 VERSIONED_OVER_OVERWRITING = Contrast("versioned", over="overwriting", metric="past", bounds=(0, 1), sesoi=0.1)
 
 
+@replicated("mlx")
 @claim(
     "binding/versions-answer-about-the-past",
     "Asked what a variable meant before, slots that keep what a write replaces answer more often than slots that do "
@@ -23,6 +24,7 @@ def test_versions_answer_about_the_past(arms, about_the_past):
     return {name: {"past": accuracy(model, about_the_past)} for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/versions-cost-nothing-in-the-present",
     "Asked what a variable means now, slots that keep what a write replaces answer as often as slots that do not.",
@@ -39,6 +41,7 @@ def test_versions_cost_nothing_in_the_present(arms, about_the_past, about_the_pr
     }
 
 
+@replicated("mlx")
 @claim(
     "binding/overwriting-loses-the-past",
     "What is overwritten is lost: free to learn where and when it writes and reads, a network with overwriting slots "

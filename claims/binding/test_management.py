@@ -12,7 +12,7 @@ from fixtures.binding_management import (
     others,
     with_the_update,
 )
-from memkit import Arm, Contrast, claim
+from memkit import Arm, Contrast, claim, replicated
 from memkit.models.managed_slots import uncleared, unprotected
 from memkit.tasks.scoring import accuracy
 
@@ -22,6 +22,7 @@ BOUND_AGAIN = ("update/updated", "clear/bound again")
 PROTECTION_PROTECTS = Contrast("managed", over="unprotected", metric="protected", bounds=(0, 1), sesoi=0.1)
 
 
+@replicated("mlx")
 @claim(
     "binding/protected-values-need-a-memory-that-protects",
     "One of two variables is protected, then one of them bound again. In unseen combinations, slots that can be "
@@ -37,6 +38,7 @@ def test_protected_values_need_a_memory_that_protects(arms, unseen):
     return {name: {"after protecting": accuracy(model, of(unseen, *AFTER_PROTECTING))} for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/protection-keeps-updates-out",
     "When protection is switched off in a trained network, a protected variable that is bound again answers with the "
@@ -53,6 +55,7 @@ def test_protection_keeps_updates_out(arms, task, unseen):
     }
 
 
+@replicated("mlx")
 @claim(
     "binding/protection-costs-nothing-else",
     "To switch protection off in a trained network costs the commands that bind a protected variable again, and the "
@@ -73,6 +76,7 @@ def test_protection_costs_nothing_else(arms, unseen):
     }
 
 
+@replicated("mlx")
 @claim(
     "binding/clearing-is-a-write",
     "Clearing needs nothing but overwriting: overwriting slots answer commands that clear as well as slots with a gate "
@@ -90,6 +94,7 @@ def test_clearing_is_a_write(arms, unseen):
     return {name: {"clear": accuracy(model, of(unseen, "clear"))} for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/binding-again-needs-overwriting",
     "In unseen combinations, variables that are cleared and bound again answer with their new value more often from "

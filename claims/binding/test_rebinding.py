@@ -2,11 +2,12 @@
 
 from fixtures.binding import REBINDING_SLOTS
 from fixtures.binding_mutants import adding_up
-from memkit import Contrast, claim, mutant
+from memkit import Contrast, claim, mutant, replicated
 from memkit.tasks.scoring import position_accuracy
 
 
 @mutant("writes adding up", arm="overwriting", by=adding_up, seeds=16)
+@replicated("mlx")
 @claim(
     "binding/rebinding-needs-overwriting",
     "A variable bound again answers with its present value more often if a write replaces what stood there than if it "

@@ -1,10 +1,11 @@
 """Recognition: `X means jump Y means walk what is X` asks for X."""
 
 from fixtures.binding import RECOGNITION_SLOTS
-from memkit import Contrast, claim
+from memkit import Contrast, claim, replicated
 from memkit.tasks.scoring import accuracy
 
 
+@replicated("mlx")
 @claim(
     "binding/recognition",
     "Which variable is asked for is recognised with and without a memory that is written at run time.",
@@ -20,6 +21,7 @@ def test_recognition(arms, every_command):
     return {name: accuracy(model, every_command) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/recognition-needs-no-dynamic-memory",
     "Which variable is asked for is recognised as often without a memory that is written at run time as with one.",

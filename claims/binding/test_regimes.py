@@ -11,7 +11,7 @@ from fixtures.binding_regimes import (
     SINGLE_THROUGH_SLOTS,
     TWO_VARIABLES,
 )
-from memkit import Contrast, claim
+from memkit import Contrast, claim, replicated
 from memkit.tasks.scoring import accuracy
 
 DIARY = "research diary, 29 July 2025"
@@ -19,6 +19,7 @@ FOUR_OF_MORE = "share with the first four positions right"
 REPEATING = {"slots": REPEATING_SLOTS, "lstm": REPEATING_LSTM, "transformer": REPEATING_TRANSFORMER}
 
 
+@replicated("mlx")
 @claim(
     "binding/curriculum-over-single-stage",
     "Trained on recognition, then retrieval, then two variables in sequence, slots answer more unseen combinations of "
@@ -35,6 +36,7 @@ def test_curriculum_over_single_stage(arms, held_out_at_last):
     return {name: accuracy(model, held_out_at_last) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/full-binding-needs-no-curriculum",
     "Where the last stage is the diary's, with one variable, slots answer unseen combinations as well without the "
@@ -49,6 +51,7 @@ def test_full_binding_needs_no_curriculum(arms, held_out_at_last):
     return {name: accuracy(model, held_out_at_last) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/learnt-against-rule-given-gates",
     "Slots that learn where to write and read answer as many unseen combinations as slots that are told by rule.",
@@ -61,6 +64,7 @@ def test_learnt_against_rule_given_gates(arms, held_out):
     return {name: accuracy(model, held_out) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/repeats-longer-than-trained",
     "Trained on up to four repetitions, networks give an action six times when told to in fewer than one case in five.",
@@ -78,6 +82,7 @@ def test_repeats_longer_than_trained(arms, six_times, trained_commands):
     }
 
 
+@replicated("mlx")
 @claim(
     "binding/repeats-until-positions-end",
     "Slots that give an action eight times, trained on up to four, fill what positions there are: with a ninth, they "
@@ -91,6 +96,7 @@ def test_repeats_until_positions_end(arms, eight_times):
     return {name: {"eight": accuracy(model, eight_times[name])} for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/repeats-as-far-as-trained",
     "Told to repeat an action six or eight times, slots fill the four positions that training filled more often than "

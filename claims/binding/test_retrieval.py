@@ -2,7 +2,7 @@
 
 from fixtures.binding import ONE_VARIABLE_LSTM, ONE_VARIABLE_TRANSFORMER, RETRIEVAL_SLOTS
 from fixtures.binding_mutants import Confused, emptied
-from memkit import Contrast, claim, mutant
+from memkit import Contrast, claim, mutant, replicated
 from memkit.tasks.scoring import accuracy
 
 DIARY = "research diary, 29 July 2025"
@@ -11,6 +11,7 @@ DYNAMIC_OVER_CHANCE = Contrast("dynamic", over=0.2, metric="accuracy", bounds=(0
 
 
 @mutant("memory emptied", arm="dynamic", by=emptied, seeds=8)
+@replicated("mlx", headline=True)
 @claim(
     "binding/retrieval-needs-dynamic-memory",
     "For a slot network, recalling a value given at run time needs a memory that is written at run time.",
@@ -26,6 +27,7 @@ def test_retrieval_needs_dynamic_memory(arms, every_command):
     return {name: accuracy(model, every_command) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/static-memory-stays-at-its-ceiling",
     "A memory of learnt constants knows one action in five, and no second one (sesoi: one in five).",
@@ -41,6 +43,7 @@ def test_static_memory_stays_at_its_ceiling(arms, every_command):
 
 
 @mutant("answers confused", arm="transformer", by=Confused, seeds=8)
+@replicated("mlx")
 @claim(
     "binding/context-networks-bind-one-variable",
     "Networks without a memory recall one variable's value, also in combinations of variable and action that "
@@ -57,6 +60,7 @@ def test_context_networks_bind_one_variable(arms, held_out):
     return {name: accuracy(model, held_out) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/static-parameters-cannot-bind",
     "Static parameters cannot bind: a network without dynamic memory recalls at most one value in five.",

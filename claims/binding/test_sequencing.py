@@ -10,13 +10,14 @@ from fixtures.binding_composition import (
     SEQUENCE_TWO_STAGE,
     share_cut_short,
 )
-from memkit import Contrast, claim
+from memkit import Contrast, claim, replicated
 from memkit.tasks.scoring import accuracy
 
 FINDINGS = "memory network findings"
 CUT_SHORT = "share that ends after one action"
 
 
+@replicated("mlx")
 @claim(
     "binding/sequences-of-unseen-combinations",
     "Held-out combinations in sequences: slots, a two-stage compiler and cross-attention over bindings are each right "
@@ -39,6 +40,7 @@ def test_sequences_of_unseen_combinations(arms, held_out):
     return {name: accuracy(model, held_out) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/memory-network-executes-one-action",
     "Of `do Y then X` a memory network by argmax executes Y and leaves X out, in more than half of the published "
@@ -52,6 +54,7 @@ def test_memory_network_executes_one_action(arms, reversed_sequences):
     return {name: {CUT_SHORT: share_cut_short(model, reversed_sequences)} for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/memory-network-executes-both-actions",
     "In unseen combinations a memory network with soft addresses leaves out the second action of `do Y then X` in less "

@@ -11,13 +11,14 @@ from fixtures.binding import (
 )
 from fixtures.binding_figures import address_of_each_variable, written_and_read
 from fixtures.binding_mutants import emptied, of_another_command
-from memkit import Contrast, claim, multiverse, mutant
+from memkit import Contrast, claim, multiverse, mutant, replicated
 from memkit.tasks.scoring import accuracy
 
 
 @multiverse({"held_out": (0.5, 0.6), "budget": (1, 2), "rate": (0.5, 1, 2)}, vary=other_choices, seeds=16)
 @mutant("memory emptied", arm="slots", by=emptied, seeds=16)
 @mutant("memory of another command", arm="slots", by=of_another_command, seeds=16)
+@replicated("mlx")
 @claim(
     "binding/slots-generalise-to-unseen-combinations",
     "Told nothing about where to write, slots recall values in unseen combinations more often than an LSTM and a "
@@ -37,6 +38,7 @@ def test_slots_generalise_to_unseen_combinations(arms, held_out):
     return {name: accuracy(model, held_out) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/factorised-addressing-generalises",
     "At equal tuning, an address from one token and a value from one token carry over to unseen combinations better "
@@ -58,6 +60,7 @@ def test_factorised_addressing_generalises(arms, held_out):
     return {name: accuracy(model, held_out) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/more-slots-make-up-for-factorised-addressing",
     "With eight times as many slots, and nearly three times as many parameters, addresses and values that are linear "
@@ -76,6 +79,7 @@ def test_more_slots_make_up_for_factorised_addressing(arms, held_out):
     return {name: accuracy(model, held_out) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/rule-given-writes-generalise",
     "Told by rule where to write and read, as the published model was, slots recall values in "
@@ -91,6 +95,7 @@ def test_rule_given_writes_generalise(arms, held_out):
     return {name: accuracy(model, held_out) for name, model in arms.items()}
 
 
+@replicated("mlx")
 @claim(
     "binding/transformers-bind-in-a-large-vocabulary",
     "Trained on two thirds of 96 combinations, a Transformer recalls values in the other third more often than by "

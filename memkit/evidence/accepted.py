@@ -98,6 +98,7 @@ def accepted_claims(evidence: Evidence, recipe_key: Callable[[Any], str]) -> dic
             "sweep": entry.claim.sweep,
             "cell": dict(entry.claim.cell),
             "mutant_of": entry.claim.mutant_of,
+            **({"replicates": entry.claim.replicates} if entry.claim.replicates else {}),
             "arms": {
                 name: {**arm, "recipe": recipe_key(entry.claim.arms[name].recipe)} for name, arm in entry.arms.items()
             },

@@ -92,6 +92,7 @@ class Claim:
         cell: its place in the sweep: factor → value.
         cells: how many the sweep has, run or not.
         mutant_of: the id of the claim that it breaks (set by :func:`memkit.mutant`), else "".
+        replicates: the id of the claim that it asks on another backend (set by :func:`memkit.replicated`), else "".
         figures: functions ``figure(arms, seed)`` that make a figure of the first seed's trained models, or a list of
             them (``trained``, the runs with their histories, is given where it is a parameter too):
             :class:`memkit.evidence.figures.Heatmap`, :class:`~memkit.evidence.figures.Lines` or
@@ -115,6 +116,7 @@ class Claim:
     cell: Mapping[str, str | int | float] = field(default_factory=dict)
     cells: int = 0
     mutant_of: str = ""
+    replicates: str = ""
     figures: tuple[Callable[..., Any], ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -189,6 +191,16 @@ class Claim:
         return self.id.split("/", 1)[0]
 
     @property
+    def of_its_own(self) -> bool:
+        """Whether it is a claim by itself: no cell of a sweep, no mutant and no replication."""
+        return not (self.sweep or self.mutant_of or self.replicates)
+
+    @property
+    def aside(self) -> bool:
+        """Whether it is left out unless a run asks for sweeps: a cell, or a replication that is no headline."""
+        return bool(self.sweep) or (bool(self.replicates) and not self.headline)
+
+    @property
     def all_contrasts(self) -> tuple[Contrast, ...]:
         """Contrasts, preconditions and the positive control."""
         control = (self.positive_control,) if self.positive_control is not None else ()
@@ -217,7 +229,7 @@ class Claim:
         """What registration fixes: everything but the source's wording and ``headline``; 32 hex digits."""
         data = {k: v for k, v in self.to_json().items() if k not in ("source", "headline", "cells")}
         # What says nothing is left out, so that claims which were registered before there was such a thing keep theirs.
-        for name in ("sweep", "cell", "mutant_of"):
+        for name in ("sweep", "cell", "mutant_of", "replicates"):
             if not data[name]:
                 del data[name]
         text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -243,6 +255,7 @@ class Claim:
             "cell": dict(self.cell),
             "cells": self.cells,
             "mutant_of": self.mutant_of,
+            "replicates": self.replicates,
         }
 
     @classmethod

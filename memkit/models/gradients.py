@@ -70,6 +70,8 @@ def diagnose(model: nn.Module, commands: tuple[Tensor, Tensor]) -> Diagnosis:
 def gradients(model: nn.Module, commands: tuple[Tensor, Tensor]) -> dict[str, Gradient]:
     """What the mean cross-entropy of commands sends back to each parameter; the model is left as it was."""
     inputs, targets = commands
+    if (own := getattr(model, "loss_gradients", None)) is not None:  # a network that is not torch's
+        return {name: _gradient(g) for name, g in own(inputs, targets).items()}
     was_training = model.training
     model.eval()
     with torch.enable_grad():
@@ -77,10 +79,11 @@ def gradients(model: nn.Module, commands: tuple[Tensor, Tensor]) -> dict[str, Gr
         named = {name: p for name, p in model.named_parameters() if p.requires_grad}
         found = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
     model.train(was_training)
-    return {
-        name: Gradient(0.0, 0.0) if g is None else Gradient(float(g.norm()), float((g != 0).double().mean()))
-        for name, g in zip(named, found, strict=True)
-    }
+    return {name: _gradient(g) for name, g in zip(named, found, strict=True)}
+
+
+def _gradient(g: Tensor | None) -> Gradient:
+    return Gradient(0.0, 0.0) if g is None else Gradient(float(g.norm()), float((g != 0).double().mean()))
 
 
 def _slots(memory: Tensor) -> Slots:

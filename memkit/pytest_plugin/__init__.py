@@ -60,10 +60,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_const",
         const="only",
         default="none",
-        help="only the cells of sweeps, which are left out otherwise",
+        help="only the cells of sweeps and the replications, which are left out otherwise",
     )
     group.addoption(
-        "--with-sweeps", dest="sweeps", action="store_const", const="all", help="all claims, and the cells of sweeps"
+        "--with-sweeps",
+        dest="sweeps",
+        action="store_const",
+        const="all",
+        help="all claims, the cells of sweeps, the replications",
     )
     group.addoption(
         "--development",

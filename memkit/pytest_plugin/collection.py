@@ -16,7 +16,7 @@ from memkit.evidence.claim import Claim, claim_of
 from memkit.pytest_plugin.measuring import code_of, key_of
 from memkit.pytest_plugin.plan import PlannedClaim, RunPlan
 from memkit.pytest_plugin.seeds import lock_of, planned_seeds
-from memkit.pytest_plugin.settings import SETTINGS
+from memkit.pytest_plugin.settings import SETTINGS, Settings
 from memkit.statistics import LOOKS
 from memkit.training.cohorts import Training
 
@@ -49,7 +49,6 @@ def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
     first verdicts come early. Other tests keep their places before.
     """
     settings = config.stash[SETTINGS]
-    only = settings.sweeps == "only"
     owners: dict[str, str] = {}
     sweeps: dict[str, str] = {}
     others: list[pytest.Item] = []
@@ -73,17 +72,24 @@ def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
             raise MemkitError(
                 f"claim {claim.id!r} is parametrised by {sorted(extra)[0]!r} too; write a claim for each value"
             )
-        if (settings.headline and not claim.headline) or (settings.sweeps != "all" and bool(claim.sweep) != only):
+        if not _selected(claim, settings):
             dropped.append(item)
             continue
         ours.append((_look(planned_seeds(config, claim).index(seed)), position, item))
     if dropped and not ours and not others and not settings.headline and settings.sweeps == "none":
-        raise MemkitError("these are cells of sweeps, which run with --sweeps")
+        raise MemkitError("these are cells of sweeps or replications, which run with --sweeps")
     if dropped:
         config.hook.pytest_deselected(items=dropped)
     if ours and not config.option.collectonly:
         settings.open_store().prepare()
     items[:] = others + [item for _, _, item in sorted(ours, key=lambda entry: entry[:2])]
+
+
+def _selected(claim: Claim, settings: Settings) -> bool:
+    """Whether a claim belongs to a run: by ``--headline``, ``--sweeps`` and ``--with-sweeps``."""
+    if settings.headline and not claim.headline:
+        return False
+    return {"none": not claim.aside, "only": bool(claim.sweep or claim.replicates), "all": True}[settings.sweeps]
 
 
 def check_training(device: str, claim: str) -> None:
@@ -106,16 +112,15 @@ def check_training(device: str, claim: str) -> None:
 
 
 def missing_data(claim: Claim) -> str:
-    """What the tasks of a claim's arms say of data that are not on this machine; "" where nothing is missing.
+    """What a claim's recipes say of what is not on this machine, data or a backend; "" where nothing is missing.
 
     Raises:
         MemkitError: a task's ``missing`` is no text.
     """
-    said = [getattr(arm.recipe.task, "missing", "") for arm in claim.arms.values() if arm.recipe is not None]
-    if unfit := [missing for missing in said if not isinstance(missing, str)]:
-        raise MemkitError(
-            f"claim {claim.id!r}: a task's `missing` is {unfit[0]!r}; make it a text, or a property of one"
-        )
+    try:
+        said = [arm.recipe.missing for arm in claim.arms.values() if arm.recipe is not None]
+    except MemkitError as error:
+        raise MemkitError(f"claim {claim.id!r}: {error}") from error
     return "; ".join(dict.fromkeys(filter(None, said)))
 
 

@@ -125,7 +125,8 @@ def trained(request: pytest.FixtureRequest, seed: int) -> Mapping[str, Any]:
 @pytest.fixture
 def arms(request: pytest.FixtureRequest, seed: int, trained: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Arm → trained model of this seed, in evaluation mode; its intervention, if it has one, has been applied."""
-    from memkit.training.trainer import prepared_process, restore
+    from memkit.training.backends import restore
+    from memkit.training.trainer import prepared_process
 
     claim = claim_of(request.function)
     assert claim is not None  # `trained` has refused
@@ -313,15 +314,16 @@ def key_of(item: Any, claim: Claim) -> str:
 def _make_key(item: Any, claim: Claim) -> str:
     settings: Settings = item.config.stash[SETTINGS]
     recipes = {name: arm.recipe.digest for name, arm in claim.arms.items() if arm.recipe is not None}
-    return measurement_key(
-        {
-            "claim": claim.digest,
-            "arms": recipes,
-            "source": _source_of(item, claim),
-            "device": settings.device,
-            "torch": _torch_minor(),
-        }
-    )
+    content = {
+        "claim": claim.digest,
+        "arms": recipes,
+        "source": _source_of(item, claim),
+        "device": settings.device,
+        "torch": _minor("torch"),
+    }
+    if any(arm.recipe.backend == "mlx" for arm in claim.arms.values() if arm.recipe is not None):
+        content["mlx"] = _minor("mlx")
+    return measurement_key(content)
 
 
 def code_of(item: Any, claim: Claim) -> str:
@@ -358,11 +360,11 @@ def _source(config: pytest.Config, modules: tuple[str, ...], files: tuple[str, .
 
 
 @functools.cache
-def _torch_minor() -> str:
-    """torch's minor version, without importing it; "" where it is not installed."""
+def _minor(package: str) -> str:
+    """A package's minor version, without importing it; "" where it is not installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
-        return ".".join(version("torch").split(".")[:2])
+        return ".".join(version(package).split(".")[:2])
     except PackageNotFoundError:
         return ""

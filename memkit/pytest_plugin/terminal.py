@@ -180,7 +180,7 @@ def announce(
     if running:
         reporter.write_line(f"memkit: {_count(len(running), 'claim')}, at most {_count(seeds, 'seed')} in all{look}")
     if skipped := len(plan.claims) - len(running):
-        reporter.write_line(f"memkit: {_count(skipped, 'claim')} skipped, for want of data")
+        reporter.write_line(f"memkit: {_count(skipped, 'claim')} skipped, for want of data or of a backend")
     first = " for the first look" if adaptive else ""
     reporter.write_line(f"memkit: {training_needed(cohorts, seconds, first)}; store {settings.store}")
     changed = [p.claim.id for p in plan.claims if p.registration.status == "changed" and p.claim.gates]

@@ -79,7 +79,8 @@ def train_missing(
     progress: Callable[[float], None] | None = None,
 ) -> None:
     """Train those of the seeds that the store lacks, under their locks, and store them."""
-    from memkit.training.trainer import prepared_process, train
+    from memkit.training.backends import train
+    from memkit.training.trainer import prepared_process
 
     if not store.missing(digest, seeds):
         return
@@ -93,7 +94,7 @@ def train_missing(
             with prepared_process():
                 runs = train(recipe, group, device=device, progress=_part(progress, i, len(groups)))
             for run in runs:
-                store.save(digest, recipe.to_json(), run, made=provenance(device, len(group)))
+                store.save(digest, recipe.to_json(), run, made=provenance(recipe, device, len(group)))
 
 
 def _part(progress: Callable[[float], None] | None, i: int, n: int) -> Callable[[float], None] | None:
@@ -111,15 +112,12 @@ def obtain(recipe: Recipe, digest: str, seed: int, store: Store, *, device: str 
     raise RuntimeError(f"the store {store.root} does not keep what is written to it")
 
 
-def provenance(device: str, cohort: int) -> dict[str, Any]:
+def provenance(recipe: Recipe, device: str, cohort: int) -> dict[str, Any]:
     """How a run was made: versions, device, and the size of the cohort it was trained in."""
-    from importlib.metadata import version
-
-    import torch
+    from memkit.training.backends import versions
 
     return {
-        "memkit": version("memkit-claims"),
-        "torch": torch.__version__,
+        **versions(recipe),
         "python": platform.python_version(),
         "machine": platform.machine(),
         "device": device,

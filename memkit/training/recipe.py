@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib.util
 import inspect
 import json
 import math
@@ -18,8 +19,22 @@ from memkit.source import source_digest
 from memkit.training.references import reference, resolve
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
+BACKENDS = ("torch", "mlx")
+# Networks of torch, and those of the same name in MLX: in words, since MLX need not be here.
+MLX_NETWORKS = {
+    f"memkit.models.{module}:{name}": f"memkit.mlx.models.{module}:{name}"
+    for module, name in (
+        ("slots", "SlotNetwork"),
+        ("managed_slots", "ManagedSlotNetwork"),
+        ("memory_network", "MemoryNetwork"),
+        ("two_stage", "TwoStageNetwork"),
+        ("cross_attention", "CrossAttentionNetwork"),
+        ("lstm", "LSTMNetwork"),
+        ("transformer", "TransformerNetwork"),
+    )
+}
 # Given to a model by the trainer or by the task, never by the recipe's author.
-_RESERVED = ("generators",)
+_RESERVED = ("generators", "keys")
 
 
 @dataclass(frozen=True)
@@ -62,6 +77,9 @@ class Recipe:
         vmap: train the seeds of an ordinary module in one program, by ``torch.func.vmap``; not with dropout,
             ``nn.LSTM`` or control flow that depends on tensors. It pays for small modules: at 16 seeds a seed's step
             takes 0.4 of the time for an MLP or a few slots, 0.7 for a small Transformer (benchmarks/cohort.py).
+        backend: "torch", or "mlx": the network of the same name in :mod:`memkit.mlx`, or a ``mlx.nn.Module`` of one's
+        own,
+            trained in MLX from initial values that MLX draws.
         tuning: how its free choices were made, in words: which trials, on which seeds. Part of the evidence, not of the
             recipe: it determines nothing.
     """
@@ -79,6 +97,7 @@ class Recipe:
     stream: str = ""
     validate_every: int | None = None
     vmap: bool = False
+    backend: str = "torch"
     tuning: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -123,6 +142,9 @@ class Recipe:
             f"vmap=True is for ordinary modules; {_name(self.model)} has a seed axis and trains its seeds together "
             "anyway: leave vmap out",
         )
+        check(self.backend in BACKENDS, f"backend={self.backend!r} is unknown{nearest(str(self.backend), BACKENDS)}")
+        if self.backend == "mlx":
+            self._check_mlx(check)
         check(isinstance(self.options, Mapping), f"options={self.options!r} must be a dict, name → value")
         for name in ("lr", "weight_decay", "clip"):  # 1 and 1.0 are one recipe, with one digest
             if _real(value := getattr(self, name)):
@@ -140,6 +162,20 @@ class Recipe:
         _task_to_json(self.task)
         options = {name: _frozen(value) for name, value in self.options.items()}
         object.__setattr__(self, "options", MappingProxyType(options))
+
+    def _check_mlx(self, check: Callable[[bool, str], None]) -> None:
+        """Refuse what memkit/mlx/trainer.py has not got."""
+        check(
+            not isinstance(self.model, type) or _of_mlx(self.model) or reference(self.model) in MLX_NETWORKS,
+            f"{_name(self.model)} has no network of its name in memkit.mlx, and is no mlx.nn.Module; those that do are "
+            + ", ".join(sorted(name.rpartition(":")[2] for name in MLX_NETWORKS)),
+        )
+        for name in ("vmap", "validate_every"):
+            check(not getattr(self, name), f"{name}={getattr(self, name)!r} is not for backend='mlx'; leave it out")
+        check(
+            not hasattr(self.task, "loss"),
+            "the task has a loss of its own, in torch; backend='mlx' trains with cross-entropy alone",
+        )
 
     def with_(self, **changes: Any) -> Recipe:
         """A copy with other fields, or other options of the model: ``with_(memory="static", steps=500)``.
@@ -174,24 +210,37 @@ class Recipe:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], files: Mapping[str, str] | None = None) -> Recipe:
-        """The recipe that :meth:`to_json` wrote; ``files`` as in :func:`.references.resolve`."""
+        """The recipe that :meth:`to_json` wrote; ``files`` as in :func:`memkit.training.references.resolve`."""
         rest = {name: value for name, value in data.items() if name not in ("task", "model")}
         return cls(_task_from_json(data["task"], files), resolve(data["model"], files), **rest)
 
     @property
     def together(self) -> bool:
         """Whether the seeds of a cohort train in one program."""
-        return self.vmap or _seed_axis(self.model)
+        return self.vmap or _seed_axis(self.model) or self.backend == "mlx"
+
+    @property
+    def missing(self) -> str:
+        """What is not on this machine that training needs, and how to get it; "" where nothing is missing.
+
+        Raises:
+            MemkitError: the task's ``missing`` is no text.
+        """
+        data = getattr(self.task, "missing", "")
+        if not isinstance(data, str):
+            raise MemkitError(f"a task's `missing` is {data!r}; make it a text, or a property of one")
+        if data or self.backend == "torch" or importlib.util.find_spec("mlx") is not None:
+            return data
+        return "MLX is not installed; install memkit with its extra [mlx], as in pip install 'path/to/memkit[mlx]'"
 
     @property
     def modules(self) -> tuple[str, ...]:
         """The modules that the recipe's objects are defined in, and the trainer's."""
-        names = {
-            str(self.model.__module__),
-            "memkit.training.trainer",
-            *_task_modules(_task_to_json(self.task)),
-        }
-        return tuple(sorted(names))
+        model, trainer = str(self.model.__module__), "memkit.training.trainer"
+        if self.backend == "mlx":
+            trainer = "memkit.mlx.trainer"
+            model = MLX_NETWORKS.get(reference(self.model), model).partition(":")[0]
+        return tuple(sorted({model, trainer, *_task_modules(_task_to_json(self.task))}))
 
     @cached_property
     def digest(self) -> str:
@@ -209,7 +258,15 @@ class Recipe:
         """A few words for progress lines: the model, the task, and the options."""
         options = ", ".join(f"{name} {value}" for name, value in self.options.items())
         task = self.task if inspect.isroutine(self.task) else type(self.task)
-        return f"{_name(self.model)} on {_name(task)}" + (f" ({options})" if options else "")
+        where = " in MLX" if self.backend == "mlx" else ""
+        return f"{_name(self.model)}{where} on {_name(task)}" + (f" ({options})" if options else "")
+
+
+def _of_mlx(model: Callable[..., Any]) -> bool:
+    """Whether a model is a class of MLX's modules; asked without MLX, which may not be here."""
+    return any(
+        base.__module__.startswith("mlx.nn.") and base.__name__ == "Module" for base in getattr(model, "__mro__", ())
+    )
 
 
 def _seed_axis(model: Callable[..., Any]) -> bool:

@@ -136,7 +136,7 @@ def methods(evidence: Evidence) -> list[tuple[str, str]]:
 
 def threats(evidence: Evidence, found: Sequence[Adjusted]) -> list[tuple[str, str]]:
     """What may be wrong with it: names and sentences, only those that hold here."""
-    claims = [entry for entry in evidence.claims if not entry.claim.sweep and not entry.claim.mutant_of]
+    claims = [entry for entry in evidence.claims if entry.claim.of_its_own]
     said = []
     again = [entry for entry in claims if entry.registration.attempt > 1]
     if again:

@@ -24,18 +24,24 @@ class Adjusted(NamedTuple):
 def adjusted(claims: Sequence[ClaimEvidence]) -> list[Adjusted]:
     """By Holm over all claims of a run but the cells of sweeps; by Benjamini-Hochberg over all cells of each sweep.
 
+    Replications are a family of their own: they ask nothing new, and to replicate costs a claim nothing.
+
     Claims on seeds that decide nothing count, with p = 1, and so do cells that were not run: to choose one buys
     nothing. Which p stands for a claim is fixed by what was registered, not by what was found: all contrasts have to
     hold, so their largest; one refutes, so k times their smallest; for equivalence, the largest of its tests.
     """
     found: dict[str, Adjusted] = {}
-    for sweep in dict.fromkeys(entry.claim.sweep for entry in claims):
-        family = [entry for entry in claims if entry.claim.sweep == sweep]
+    for sweep, again in dict.fromkeys((entry.claim.sweep, bool(entry.claim.replicates)) for entry in claims):
+        family = [entry for entry in claims if (entry.claim.sweep, bool(entry.claim.replicates)) == (sweep, again)]
         ps = [_claim_p(entry) if decided(entry) else math.nan for entry in family]
         size = max(len(ps), family[0].claim.cells)
         filled = [1.0 if math.isnan(p) else p for p in ps] + [1.0] * (size - len(ps))
         qs = (benjamini_hochberg if sweep else holm)(filled)[: len(ps)]
-        said = f"Benjamini–Hochberg over {size} cells" if sweep else f"Holm over {size} claims"
+        said = (
+            f"Benjamini–Hochberg over {size} cells"
+            if sweep
+            else f"Holm over {size} {'replications' if again else 'claims'}"
+        )
         for entry, p, q in zip(family, ps, qs, strict=True):
             found[entry.claim.id] = Adjusted(p, math.nan if math.isnan(p) else float(q), said)
     return [found[entry.claim.id] for entry in claims]

@@ -85,6 +85,8 @@ class ClaimView:
     commands: list[str]
     sweep: str
     mutant_of: str
+    replicates: str
+    of_its_own: bool
     headline: bool
     p: str
     adjusted: str
@@ -127,11 +129,13 @@ def claim_view(
         shared=shared,
         record=_record(entry, p),
         commands=[
-            f"pytest {shlex.quote(entry.nodeid)}" + (" --sweeps" if claim.sweep else ""),
+            f"pytest {shlex.quote(entry.nodeid)}" + (" --sweeps" if claim.aside else ""),
             f"memkit reproduce {shlex.quote(claim.id)} --seed {first}",
         ],
         sweep=claim.sweep,
         mutant_of=claim.mutant_of,
+        replicates=claim.replicates,
+        of_its_own=claim.of_its_own,
         headline=claim.headline,
         p=words.p_value(p.p),
         adjusted=words.p_value(p.adjusted),

@@ -29,6 +29,7 @@ from memkit.evidence.reports.curves import curves_svg
 from memkit.evidence.reports.forest import forest_svg
 from memkit.evidence.reports.gallery import Gallery
 from memkit.evidence.reports.grids import LEGEND, grids
+from memkit.evidence.reports.replications import pairs, replicated
 from memkit.evidence.reports.tables import gate_sentence
 
 
@@ -42,9 +43,9 @@ def render_html(evidence: Evidence, gallery: Gallery | None = None) -> str:
     found = adjusted(evidence.claims)
     drawn = {digest: picture for digest, curves in evidence.curves.items() if (picture := curves_svg(curves))}
     claims = [claim_view(entry, p, drawn, gallery) for entry, p in zip(evidence.claims, found, strict=True)]
-    own = [entry for entry in evidence.claims if not entry.claim.sweep and not entry.claim.mutant_of]
-    # What a study found: neither mutants nor cells of sweeps, unless there is nothing else.
-    counted = [claim for claim in claims if not claim.sweep and not claim.mutant_of] or claims
+    own = [entry for entry in evidence.claims if entry.claim.of_its_own]
+    # What a study found: neither mutants nor replications nor cells of sweeps, unless there is nothing else.
+    counted = [claim for claim in claims if claim.of_its_own] or claims
     counts = [(verdict, sum(claim.row.verdict is verdict for claim in counted)) for verdict in Verdict]
     page = (
         _environment()
@@ -63,7 +64,10 @@ def render_html(evidence: Evidence, gallery: Gallery | None = None) -> str:
             cells=[claim for claim in claims if claim.sweep],
             grids=grids(evidence.claims),
             legend=LEGEND,
-            conclusions=_conclusions([claim for claim in claims if not claim.sweep and not claim.mutant_of]),
+            conclusions=_conclusions([claim for claim in claims if claim.of_its_own]),
+            replications=pairs(evidence.claims),
+            replicated=replicated(evidence.claims),
+            effects={c.row.claim: _effect(c) for c in claims},
             interpretations=[
                 (study, [part for part in text.split("\n\n") if part.strip()])
                 for study, text in evidence.studies.items()
@@ -97,13 +101,21 @@ def _environment() -> Environment:
 
 
 def _apart(claims: Sequence[ClaimView]) -> str:
-    """What the counts by verdict leave out, and the gate's do not: mutants and cells of sweeps."""
+    """What the counts by verdict leave out, and the gate's do not: mutants, replications and cells of sweeps."""
     mutants, cells = sum(bool(claim.mutant_of) for claim in claims), sum(bool(claim.sweep) for claim in claims)
-    if mutants + cells == len(claims):
+    again = sum(bool(claim.replicates) for claim in claims)
+    if mutants + again + cells == len(claims):
         return ""
-    counted = ((mutants, "mutant", "mutants"), (cells, "cell of a sweep", "cells of sweeps"))
+    counted = (
+        (mutants, "mutant", "mutants"),
+        (again, "replication", "replications"),
+        (cells, "cell of a sweep", "cells of sweeps"),
+    )
     parts = [f"{n} {one if n == 1 else several}" for n, one, several in counted if n]
-    return f"By verdict: without {' and '.join(parts)}." if parts else ""
+    if not parts:
+        return ""
+    listed = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
+    return f"By verdict: without {listed}."
 
 
 def _controls(claims: Sequence[ClaimView]) -> list[tuple[ClaimView | None, list[ClaimView]]]:
@@ -176,6 +188,11 @@ def _trainings(evidence: Evidence, drawn: Mapping[str, str], gallery: Gallery) -
         place = gallery.hang(f"training {digest}", picture)
         views.append(TrainingView(digest=digest, arms=list(by_claim.items()), seeds=len(curves.seeds), picture=place))
     return views
+
+
+def _effect(claim: ClaimView) -> str:
+    """The weakest effect and its t interval."""
+    return f"{claim.row.weakest.estimate} {claim.row.weakest.t}" if claim.row.weakest else "n/a"
 
 
 @cache

@@ -2,9 +2,9 @@
 
     <!-- memkit: summary binding -->            how the study's claims came out, and the sweeps
     <!-- memkit: claims/binding/test_x.py -->   the claims of a file: the source beside what was found here
-    <!-- memkit: comparisons lab/xor -->        a sweep's cells against each of their controls
-    <!-- memkit: screening lab/xor.promoted.json -->    how a staged study's configurations were promoted
-    <!-- memkit: end -->
+    <!-- memkit: replications binding -->       the claims that were asked again on another backend, beside what was
+    found there <!-- memkit: comparisons lab/xor -->        a sweep's cells against each of their controls <!-- memkit:
+    screening lab/xor.promoted.json -->    how a staged study's configurations were promoted <!-- memkit: end -->
 
 What stands between such a mark and the next ``end`` is written anew by ``memkit page``, from ``accepted.json``, and
 from the file that a block of another kind names.
@@ -13,11 +13,13 @@ from the file that a block of another kind names.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from memkit.errors import MemkitError
 from memkit.evidence.judgement import Verdict
+from memkit.evidence.replication import holds, in_words
 from memkit.evidence.reports import words
 
 _BLOCK = re.compile(r"<!-- memkit: (?!end)(?P<what>[^>]+?) -->\n.*?<!-- memkit: end -->", re.DOTALL)
@@ -50,6 +52,8 @@ def rewrite(page: str, accepted: Mapping[str, Accepted], more: Mapping[str, Call
         kind, _, study = what.partition(" ")
         if more and kind in more and study:
             text = more[kind](study)
+        elif kind == "replications" and study:
+            text = _replications(study, accepted)
         elif kind == "comparisons" and study:
             text = _comparisons(study, {name: c for name, c in accepted.items() if c["sweep"] == study})
         elif kind == "summary" and study:
@@ -71,8 +75,8 @@ def rewrite(page: str, accepted: Mapping[str, Accepted], more: Mapping[str, Call
 
 
 def _own(claim: Accepted) -> bool:
-    """Whether it is a claim by itself: neither a cell of a sweep nor a mutant."""
-    return not claim["sweep"] and not claim["mutant_of"]
+    """Whether it is a claim by itself: neither a cell of a sweep nor a mutant nor a replication."""
+    return not claim["sweep"] and not claim["mutant_of"] and not claim.get("replicates")
 
 
 def _summary(study: str, claims: Mapping[str, Accepted]) -> str:
@@ -96,6 +100,34 @@ def _summary(study: str, claims: Mapping[str, Accepted]) -> str:
     for sweep in dict.fromkeys(claim["sweep"] for claim in claims.values() if claim["sweep"]):
         lines += ["", *_sweep(sweep, [claim for claim in claims.values() if claim["sweep"] == sweep])]
     return "\n".join(lines)
+
+
+def _replications(study: str, accepted: Mapping[str, Accepted]) -> str:
+    """A table: each claim and its replication, and where the finding holds."""
+    again = {n: c for n, c in accepted.items() if c.get("replicates") and n.split("/", 1)[0] == study}
+    if not again:
+        raise MemkitError(f"no replication of a claim of the study {study!r} has been accepted")
+    rows, counts = [["Claim", "Here", "Replication", "The finding holds"], ["---"] * 4], Counter[str]()
+    for name, claim in again.items():
+        first, backend = accepted.get(claim["replicates"]), name.rsplit("/", 1)[-1]
+        if first is None:
+            raise MemkitError(f"{name} was accepted, but not the claim that it replicates, {claim['replicates']}")
+        verdicts = [Verdict(entry["judgement"]["verdict"]) for entry in (first, claim)]
+        where = holds(*verdicts, expect=first["expect"], backend=backend)
+        counts[where] += 1
+        told = [f"{_verdict(entry['judgement'])}<br>{_effect(_weakest(entry))}" for entry in (first, claim)]
+        attempt = f", attempt {claim['attempt']}" if claim["attempt"] > 1 else ""
+        told[1] += f"<br>{in_words(backend)}, n = {claim['judgement']['n']}{attempt}"
+        rows.append([f"`{claim['replicates'].split('/', 1)[1]}`", *told, where])
+    total = f"{len(again)} claims were asked again on another backend: "
+    return total + ", ".join(f"{n} hold {where}" for where, n in counts.most_common()) + ".\n\n" + _table(rows)
+
+
+def _weakest(claim: Accepted) -> Mapping[str, Any]:
+    """The finding on which a claim stands or falls."""
+    own: list[Mapping[str, Any]] = [f for f in claim["judgement"]["findings"] if f["role"] == "contrast"]
+    (weakest, *_) = [f for f in own if f["contrast"] == claim["weakest"]] or own
+    return weakest
 
 
 def _claims(claims: Mapping[str, Accepted]) -> str:
@@ -185,8 +217,7 @@ def _sweep(sweep: str, claims: Sequence[Accepted]) -> list[str]:
     places: dict[tuple[str, str], str] = {}
     for claim in claims:
         judgement = claim["judgement"]
-        own = [f for f in judgement["findings"] if f["role"] == "contrast"]
-        (weakest, *_) = [f for f in own if f["contrast"] == claim["weakest"]] or own
+        weakest = _weakest(claim)
         mark = words.MARKS[Verdict(judgement["verdict"])]
         effect = _signed(weakest["estimate"], _places(weakest))
         places[words.place(claim["cell"])] = f"{mark} {effect}"

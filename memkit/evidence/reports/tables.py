@@ -10,6 +10,7 @@ from memkit.evidence.evidence import ClaimEvidence, Evidence
 from memkit.evidence.judgement import Finding, Verdict
 from memkit.evidence.reports import words
 from memkit.evidence.reports.grids import LEGEND, grid_lines, grid_markdown, grids
+from memkit.evidence.reports.replications import replicated
 from memkit.statistics import collapse_bound
 
 
@@ -170,7 +171,7 @@ def terminal_table(
     lines: list[_Line] = [table.heading()]
     for row in rows:
         lines += table.claim(row)
-    lines += [*table.footer(words.fallen(claims)), *sweeps]
+    lines += [*table.footer(" ".join(filter(None, (words.fallen(claims), replicated(claims))))), *sweeps]
     return [line.render(width, colour=colour, ascii=ascii) for line in lines]
 
 
@@ -355,7 +356,7 @@ def markdown_table(evidence: Evidence) -> str:
                     ]
                 )
             )
-    if said := words.fallen(evidence.claims):
+    for said in filter(None, (words.fallen(evidence.claims), replicated(evidence.claims))):
         lines += ["", said]
     failed = [row for row in rows if row.outcome == "failed"]
     if failed:

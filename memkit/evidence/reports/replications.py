@@ -1,0 +1,49 @@
+"""Claims beside their replications on another backend: where each finding holds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from memkit.evidence.evidence import ClaimEvidence
+from memkit.evidence.replication import holds, in_words
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """A replication, and the claim that it replicates where that is in the evidence, too."""
+
+    backend: str
+    claim: ClaimEvidence | None
+    replication: ClaimEvidence
+    holds: str
+    """In words; "" where there is nothing to compare with."""
+
+
+def pairs(claims: Sequence[ClaimEvidence]) -> list[Pair]:
+    """The replications among the claims, in their order."""
+    by_id = {entry.claim.id: entry for entry in claims}
+    found = []
+    for entry in claims:
+        if not entry.claim.replicates:
+            continue
+        backend = entry.claim.id.rsplit("/", 1)[-1]
+        first, said = by_id.get(entry.claim.replicates), ""
+        if first is not None and first.observations and entry.observations:
+            said = holds(first.verdict, entry.verdict, expect=first.claim.expect, backend=backend)
+        found.append(Pair(backend=in_words(backend), claim=first, replication=entry, holds=said))
+    return found
+
+
+def replicated(claims: Sequence[ClaimEvidence]) -> str:
+    """``5 claims were replicated in MLX: 4 hold in both, 1 in torch alone.``; "" where none was."""
+    compared = [pair for pair in pairs(claims) if pair.holds]
+    sentences = []
+    for backend in dict.fromkeys(pair.backend for pair in compared):
+        counts = Counter(pair.holds for pair in compared if pair.backend == backend)
+        total = sum(counts.values())
+        parts = [f"{n} {'holds' if n == 1 else 'hold'} {where}" for where, n in counts.most_common()]
+        were = "claim was" if total == 1 else "claims were"
+        sentences.append(f"{total} {were} replicated in {backend}: {', '.join(parts)}.")
+    return " ".join(sentences)

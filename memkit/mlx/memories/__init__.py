@@ -1,0 +1,1 @@
+"""The slot memories in MLX: functions of arrays, as in memkit/memories/."""

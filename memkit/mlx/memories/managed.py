@@ -1,0 +1,61 @@
+"""Managed slots in MLX; equations, shapes and state size in memkit/memories/managed.py."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import mlx.core as mx
+
+from memkit.mlx.memories import slots
+
+
+class State(NamedTuple):
+    """What the slots hold [..., K, d], and how far each is protected [..., K]."""
+
+    contents: mx.array
+    protection: mx.array
+
+
+def reset(like: mx.array, count: int) -> State:
+    """An empty, unprotected memory of ``count`` slots for values like ``like`` [..., d]."""
+    contents = slots.reset(like, count)
+    return State(contents, contents[..., 0])
+
+
+def clear(state: State, address: mx.array, gate: mx.array) -> State:
+    """The state after what stands at an address was emptied, as far as the gate is open."""
+    return state._replace(contents=state.contents * (1 - gate[..., None] * address)[..., None])
+
+
+def write(state: State, address: mx.array, value: mx.array, gate: mx.array) -> State:
+    """The state after a write, which protected slots keep out."""
+    unprotected = address * (1 - state.protection)
+    return state._replace(contents=slots.write(state.contents, unprotected, value, gate, writing="overwriting"))
+
+
+def protect(state: State, address: mx.array, gate: mx.array) -> State:
+    """The state after what stands at an address was protected, as far as the gate is open."""
+    more = gate[..., None] * address * (1 - state.protection)
+    return state._replace(protection=state.protection + more)
+
+
+def read(state: State, address: mx.array) -> mx.array:
+    """What stands at an address: [..., K] → [..., d]."""
+    return slots.read(state.contents, address)
+
+
+def recalled(
+    write_address: mx.array,
+    gate: mx.array,
+    clearing: mx.array,
+    protecting: mx.array,
+    read_address: mx.array,
+    when: mx.array,
+) -> mx.array:
+    """How much of each write reaches each of P answers, in closed form: as memkit/memories/managed.py has it."""
+    before = mx.cumprod(1 - protecting, -2)[..., :-1, :]
+    unprotected = mx.concatenate([mx.ones_like(before[..., :1, :]), before], -2)
+    weight = (gate[..., None] * write_address * unprotected)[..., None, :, :]
+    reads = when[..., None] * read_address[..., None, :, :]
+    kept = (1 - weight) * (1 - clearing[..., None, :, :])
+    return (slots.ahead(reads, kept) * weight).sum(-1)

@@ -1,0 +1,39 @@
+"""The recurrent control in MLX; equations in memkit/models/lstm.py."""
+
+from __future__ import annotations
+
+import mlx.core as mx
+from mlx import nn
+
+from memkit.mlx.models.layers import LSTM, Embedding, Keys, Linear, by_position
+
+
+class LSTMNetwork(nn.Module):
+    """An LSTM that reads the command and answers from its last state. ``length`` is the task's, and not needed."""
+
+    def __init__(
+        self,
+        *,
+        keys: Keys,
+        tokens: int,
+        answers: int,
+        positions: int,
+        length: int,
+        width: int = 64,
+        layers: int = 1,
+    ) -> None:
+        super().__init__()
+        if layers < 1:
+            raise ValueError(f"layers must be at least 1, not {layers}")
+        self.positions = positions
+        self.state_size = 2 * layers * width
+        self.embedding = Embedding(keys, tokens, width)
+        self.layers = [LSTM(keys, width, width) for _ in range(layers)]
+        self.decoder = Linear(keys, width, positions * answers)
+
+    def __call__(self, tokens: mx.array) -> mx.array:
+        """Tokens [B, L] → logits [B, P, answers]."""
+        x = self.embedding(tokens)
+        for layer in self.layers:
+            x = layer(x)
+        return by_position(self.decoder(x[:, -1]), self.positions)
