@@ -30,7 +30,7 @@ lint: .venv/installed
 
 docs: .venv/installed ## the documentation as a site, reports/site/index.html; a dead link or an unknown name fails
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
-	$(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 benchmarks: .venv/installed ## every benchmark, in smoke mode
 	for benchmark in calibration pipeline seeds cohort growing recall warm retrieval report; do $(BIN)/python benchmarks/$$benchmark.py --smoke || exit 1; done
@@ -44,6 +44,8 @@ register: .venv/installed ## new and changed claims get fresh deciding seeds
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[torch,data,test]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[mlx]' \
+		|| echo "MLX cannot be installed here; replications in MLX will be skipped"
 	touch $@
 
 clean: ## everything that a run leaves

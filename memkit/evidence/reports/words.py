@@ -98,8 +98,12 @@ def ranges(numbers: Iterable[int]) -> str:
 
 
 def in_tables(claims: Iterable[ClaimEvidence]) -> list[ClaimEvidence]:
-    """The claims that have a row: neither cells of sweeps, which have a table of their own, nor mutants that fell."""
-    return [e for e in claims if not e.claim.sweep and not (e.claim.mutant_of and e.gate.outcome == "passed")]
+    """The claims that have a row: neither cells of sweeps, which have a table of their own, nor mutants that fell.
+
+    Replications come last.
+    """
+    rows = [e for e in claims if not e.claim.sweep and not (e.claim.mutant_of and e.gate.outcome == "passed")]
+    return sorted(rows, key=lambda e: bool(e.claim.replicates))
 
 
 def fallen(claims: Iterable[ClaimEvidence]) -> str:

@@ -1,0 +1,108 @@
+"""Replications in a real run: selected by --sweeps, gating, told side by side, skipped where the backend is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.plugin.lab import evidence
+
+SUITE = """
+import torch
+from memkit import Contrast, Recipe, claim, replicated
+from memkit.models import SlotNetwork
+from memkit.tasks.binding import Retrieval
+from memkit.tasks.binding.vocabulary import IS, RECALL
+from memkit.tasks.scoring import accuracy
+
+OPTIONS = {"addressing": "rule", "width": 16, "slots": 4, "binders": [IS], "queries": [RECALL]}
+SLOTS = Recipe(Retrieval(), SlotNetwork, options=OPTIONS, lr=1e-2, steps=80)
+
+
+@replicated("mlx")
+@claim(
+    "lab/slots",
+    "Slots are needed.",
+    arms={"dynamic": SLOTS, "static": SLOTS.with_(memory="static")},
+    contrasts=[Contrast("dynamic", over="static", metric="accuracy", bounds=(0, 1))],
+)
+def test_slots(arms):
+    commands = Retrieval().commands(torch.Generator().manual_seed(1), "all")
+    return {name: accuracy(model, commands) for name, model in arms.items()}
+"""
+# Not imported: pytester takes out what a test imports, and MLX cannot be imported twice.
+needs_mlx = pytest.mark.skipif(importlib.util.find_spec("mlx") is None, reason="MLX is not installed")
+MEMKIT = (sys.executable, "-m", "memkit.cli")
+WITHOUT_MLX = """
+import importlib.util, sys
+
+find = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name.partition(".")[0] == "mlx" else find(name, *rest)
+sys.modules["mlx"] = None
+"""
+
+
+@pytest.fixture
+def suite(pytester: pytest.Pytester) -> pytest.Pytester:
+    pytester.makepyfile(test_lab=SUITE)
+    return pytester
+
+
+@needs_mlx
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_a_replication_has_a_verdict_of_its_own(suite: pytest.Pytester, workers: str) -> None:
+    assert suite.run(*MEMKIT, "register").ret == 0
+    alone = suite.runpytest_subprocess(workers)
+    assert alone.ret == 0
+    assert set(evidence(suite)) == {"lab/slots"}
+
+    both = suite.runpytest_subprocess(workers, "--with-sweeps")
+    assert both.ret == 0
+    both.stdout.fnmatch_lines(["*1 claim was replicated in MLX: 1 holds in both.*"])
+    found = evidence(suite)
+    assert set(found) == {"lab/slots", "lab/slots/mlx"}
+    assert {entry["judgement"]["verdict"] for entry in found.values()} == {"SUPPORTED"}
+    one, other = (found[name]["arms"]["dynamic"] for name in ("lab/slots", "lab/slots/mlx"))
+    assert one["digest"] != other["digest"]
+    page = (suite.path / "reports" / "evidence.html").read_text(encoding="utf-8")
+    assert 'id="replications"' in page
+    assert "1 claim was replicated in MLX: 1 holds in both." in page
+    assert "By verdict: without 1 replication." in page
+
+    replicas = suite.runpytest_subprocess(workers, "--sweeps")
+    assert replicas.ret == 0
+    assert set(evidence(suite)) == {"lab/slots/mlx"}
+    assert suite.run(*MEMKIT, "verdicts", "reports/evidence.json").ret == 0
+
+
+def test_without_mlx_it_is_skipped_with_the_sentence_that_says_how_to_get_it(suite: pytest.Pytester) -> None:
+    (suite.path / "conftest.py").write_text(WITHOUT_MLX, encoding="utf-8")
+    result = suite.runpytest_subprocess("-n0", "--sweeps", "--seeds=8")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["*1 claim skipped: MLX is not installed; install memkit with its extra*mlx*"])
+    result.assert_outcomes(skipped=9)
+
+
+@needs_mlx
+def test_a_replication_that_comes_out_otherwise_fails_the_run(suite: pytest.Pytester) -> None:
+    (suite.path / "test_lab.py").write_text(
+        SUITE.replace('replicated("mlx")', 'replicated("mlx", expect="refuted")'), encoding="utf-8"
+    )
+    assert suite.run(*MEMKIT, "register").ret == 0
+    result = suite.runpytest_subprocess("-n0", "--sweeps")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*Not as registered: lab/slots/mlx*"])
+
+
+def test_nobody_imports_mlx_without_asking_for_it(suite: pytest.Pytester) -> None:
+    """The engine, and a run of claims in torch, load nothing of MLX."""
+    script = Path(suite.path / "loaded.py")
+    script.write_text(
+        "import sys, memkit, memkit.training.backends, memkit.pytest_plugin, memkit.evidence.replication\n"
+        "assert not [name for name in sys.modules if name.startswith(('mlx', 'memkit.mlx'))]\n",
+        encoding="utf-8",
+    )
+    assert suite.runpython(script).ret == 0
