@@ -1,0 +1,177 @@
+"""torch against MLX: CPU time a seed and step, of the same recipes, side by side in one run.
+
+    python benchmarks/backends.py [--repetitions 5] [--smoke]
+
+Each network trains in cohorts of 1 and 16 seeds, in both trainers. In MLX the seeds are mapped by ``mx.vmap``; for the
+LSTM that is held against the same network written with a seed axis. Times are CPU time, of all threads; making
+the networks and the first step are left out. Every number is the least of the repetitions, which take turns.
+
+The last table is what both are made of: matrix products of a network's size, and exponentials. The source's script took
+45 ms of CPU for one step of the network of slots by rule (batch 32, width 128).
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+
+if importlib.util.find_spec("mlx") is None:
+    sys.exit(print("MLX is not installed, so there is nothing to compare; its extra is [mlx]"))
+
+import mlx.core as mx
+import torch
+from cohort import least, milliseconds
+from mlx.utils import tree_map
+from simulation import table
+
+from fixtures.binding import EXECUTION_SLOTS, FACTORISED_SLOTS, LSTM, TRANSFORMER
+from memkit import Recipe
+from memkit.mlx import trainer as mlx
+from memkit.mlx.bridge import to_mlx
+from memkit.mlx.losses import cross_entropy
+from memkit.streams import generator
+from memkit.training import backends
+from memkit.training.trainer import prepare_process, sampler
+
+SEEDS = 16
+PUBLISHED = 45e-3
+CASES = {
+    "slots by rule": EXECUTION_SLOTS.with_(width=128),
+    "factorised slots": FACTORISED_SLOTS,
+    "Transformer": TRANSFORMER,
+    "LSTM": LSTM.with_(layers=1),
+}
+
+
+def seed_step(recipe: Recipe, seeds: int, steps: int) -> float:
+    """CPU seconds a seed and step in a cohort."""
+    times: list[float] = []
+    backends.train(recipe.with_(steps=steps), range(seeds), progress=lambda share: times.append(time.process_time()))
+    return (times[steps - 1] - times[0]) / (steps - 1) / seeds
+
+
+def batches(recipe: Recipe) -> tuple[mx.array, mx.array]:
+    """Inputs and targets of a step [S, B, ...]."""
+    drawn = [sampler(recipe, seed)(generator(seed, "data", ""), recipe.batch) for seed in range(SEEDS)]
+    inputs, targets = (torch.stack(part) for part in zip(*drawn, strict=True))
+    return to_mlx(inputs), to_mlx(targets)
+
+
+def with_a_seed_axis(own: dict[str, mx.array], tokens: mx.array, hidden: int) -> mx.array:
+    """The LSTM network of one layer, all seeds in one program: tokens [S, B, L] → logits [S, B, P·answers]."""
+
+    def linear(x: mx.array, name: str) -> mx.array:
+        flat = x.reshape(x.shape[0], -1, x.shape[-1])
+        return (flat @ own[f"{name}.weight"] + own[f"{name}.bias"][:, None]).reshape(*x.shape[:-1], -1)
+
+    words = own["embedding.weight"]
+    marks = (tokens[..., None] == mx.arange(words.shape[1])).astype(words.dtype)
+    x = (marks.reshape(len(words), -1, words.shape[1]) @ words).reshape(*tokens.shape, -1)
+    inward = linear(x, "layers.0.inward")
+    h = cell = mx.zeros((*tokens.shape[:2], hidden))
+    for t in range(tokens.shape[2]):
+        into, forget, out, candidate = mx.split(inward[:, :, t] + h @ own["layers.0.recurrent"], 4, -1)
+        cell = mx.sigmoid(forget) * cell + mx.sigmoid(into) * mx.tanh(candidate)
+        h = mx.sigmoid(out) * mx.tanh(cell)
+    return linear(h, "decoder")
+
+
+def gradients(mapped: bool, steps: int) -> float:
+    """CPU seconds a seed for the LSTM's loss and gradients: mapped over seeds, or with a seed axis."""
+    recipe = CASES["LSTM"].with_(backend="mlx")
+    networks = [mlx.make(recipe, seed) for seed in range(SEEDS)]
+    template = networks[0]
+    stacked = tree_map(lambda *parts: mx.stack(parts), *(network.trainable_parameters() for network in networks))
+    flat = dict(mlx.tree_flatten(stacked))
+    inputs, targets = batches(recipe)
+    hidden = recipe.options["width"]
+
+    def of_one(own: object, x: mx.array, y: mx.array) -> mx.array:
+        template.update(own)
+        return cross_entropy(template(x), y)
+
+    def axis(own: dict[str, mx.array]) -> mx.array:
+        logits = with_a_seed_axis(own, inputs, hidden).reshape(*targets.shape, -1)
+        return mx.vmap(cross_entropy)(logits, targets).sum()
+
+    find = mx.grad(lambda own: mx.vmap(of_one)(own, inputs, targets).sum()) if mapped else mx.grad(axis)
+    given = stacked if mapped else flat
+    mx.eval(find(given))
+    began = time.process_time()
+    for _ in range(steps):
+        mx.eval(find(given))
+    return (time.process_time() - began) / steps / SEEDS
+
+
+def same_gradients() -> float:
+    """The greatest difference between what mapping and a seed axis give."""
+    recipe = CASES["LSTM"].with_(backend="mlx")
+    network = mlx.make(recipe, 0)
+    inputs, _ = batches(recipe)
+    own = {name: array[None] for name, array in mlx.tree_flatten(network.trainable_parameters())}
+    one = with_a_seed_axis(own, inputs[:1], recipe.options["width"]).reshape(-1)
+    return float(mx.abs(one - network(inputs[0]).reshape(-1)).max())
+
+
+def rate(calculate: Callable[[], object], operations: float, times: int = 20) -> float:
+    """Operations a CPU second."""
+    calculate()
+    began = time.process_time()
+    for _ in range(times):
+        calculate()
+    return times * operations / (time.process_time() - began)
+
+
+def made_of() -> list[tuple[str, str, str, str]]:
+    """Rates of what networks are made of, in torch and in MLX, and their ratio."""
+    rows = []
+    for count, inner, outer in ((512, 512, 512), (768, 64, 64), (32, 64, 256)):
+        a, b = torch.randn(count, inner), torch.randn(inner, outer)
+        x, y = to_mlx(a), to_mlx(b)
+        operations = 2.0 * count * inner * outer
+        ours, theirs = rate(lambda a=a, b=b: a @ b, operations), rate(lambda x=x, y=y: mx.eval(x @ y), operations)
+        name = f"product of {count} × {inner} and {inner} × {outer}, GFLOP/s"
+        rows.append((name, f"{ours / 1e9:.1f}", f"{theirs / 1e9:.1f}", f"{ours / theirs:.1f}"))
+    a = torch.randn(2**18)
+    x = to_mlx(a)
+    ours, theirs = rate(lambda: a.exp(), len(a)), rate(lambda: mx.eval(mx.exp(x)), len(a))
+    rows.append(("exponentials, millions a second", f"{ours / 1e6:.0f}", f"{theirs / 1e6:.0f}", f"{ours / theirs:.1f}"))
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--smoke", action="store_true", help="see that it works, in seconds")
+    options = parser.parse_args()
+    repetitions, steps = (1, 3) if options.smoke else (options.repetitions, 40)
+    prepare_process()
+    rows = []
+    for name, recipe in CASES.items():
+        there = recipe.with_(backend="mlx")
+        measures = [partial(seed_step, r, n, steps) for r in (recipe, there) for n in (1, SEEDS)]
+        one, many, one_there, many_there = least(repetitions, *measures)
+        times = [milliseconds(seconds) for seconds in (one, many, one_there, many_there)]
+        published = f"{PUBLISHED / many_there:.0f}" if name == "slots by rule" else ""
+        rows.append((name, *times, f"{1 / many_there:.0f}", f"{many_there / many:.1f}", published))
+    head = ("ms of CPU a seed-step", "torch, 1", "torch, 16", "MLX, 1", "MLX, 16", "a second", "MLX over torch")
+    print(table((*head, "source over MLX"), rows))
+    mapped, axis = least(repetitions, partial(gradients, True, steps), partial(gradients, False, steps))
+    found = (milliseconds(mapped), milliseconds(axis), f"{axis / mapped:.2f}", f"{same_gradients():.0e}")
+    print()
+    print(
+        table(
+            ("LSTM in MLX, loss and gradient of 16 seeds", "vmap", "seed axis", "ratio", "they differ by"),
+            [("ms of CPU a seed", *found)],
+        )
+    )
+    print()
+    print(table(("what they are made of", "torch", "MLX", "ratio"), made_of()))
+
+
+if __name__ == "__main__":
+    main()
