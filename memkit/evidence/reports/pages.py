@@ -163,7 +163,9 @@ def _claims(claims: Mapping[str, Accepted]) -> str:
             )
     table = _table(found)
     if len(arms) > 2:
-        table += f"\n\n<details><summary>What the arms are</summary>\n\n{_table(arms)}\n\n</details>"
+        # The attribute is for Python-Markdown, which would leave a table in HTML as it is; others do without.
+        folded = '<details markdown="1"><summary>What the arms are</summary>'
+        table += f"\n\n{folded}\n\n{_table(arms)}\n\n</details>"
     return table
 
 
