@@ -94,9 +94,19 @@ class ClaimView:
     trained: list[tuple[str, str]]
     keys: Mapping[str, str]
 
+    @property
+    def some_unused(self) -> bool:
+        """Whether the verdict does not rest on every seed of the table."""
+        return any(status != "used" for _, status, _ in self.table)
+
 
 def claim_view(
-    entry: ClaimEvidence, p: Adjusted, curves: Collection[str] = (), gallery: Gallery | None = None
+    entry: ClaimEvidence,
+    p: Adjusted,
+    curves: Collection[str] = (),
+    gallery: Gallery | None = None,
+    *,
+    brief: bool = False,
 ) -> ClaimView:
     """Put one claim into words.
 
@@ -104,6 +114,7 @@ def claim_view(
         p: the claim's p, and what it is among the others.
         curves: digests of the recipes whose learning curves the page shows.
         gallery: takes the pictures of the claim's figures; None: all are in the page.
+        brief: of many: what is said twice is said once.
     """
     claim = entry.claim
     first = entry.planned[0] if entry.planned else entry.registration.first_seed
@@ -119,7 +130,7 @@ def claim_view(
         falsifier=words.falsifier(claim),
         decides=not entry.registration.development,
         course=words.course(entry),
-        contrasts=_contrasts(entry),
+        contrasts=_contrasts(entry, brief),
         figures=_figures(entry, gallery or Gallery()),
         seeds=_seeds(entry),
         columns=columns,
@@ -194,12 +205,12 @@ def _figure(figure: Figure, title: str, name: str, gallery: Gallery) -> FigureVi
     return FigureView(title=title, picture=gallery.hang(name, picture))
 
 
-def _contrasts(entry: ClaimEvidence) -> list[ContrastView]:
+def _contrasts(entry: ClaimEvidence, brief: bool) -> list[ContrastView]:
     looks = looked(entry.claim, entry.observations, planned=entry.planned)
-    return [_contrast(entry, finding, looks) for finding in entry.judgement.findings]
+    return [_contrast(entry, finding, looks, brief) for finding in entry.judgement.findings]
 
 
-def _contrast(entry: ClaimEvidence, finding: Finding, looks: Sequence[Judgement]) -> ContrastView:
+def _contrast(entry: ClaimEvidence, finding: Finding, looks: Sequence[Judgement], brief: bool) -> ContrastView:
     contrast = finding.contrast
     places = words.decimals(finding)
     facts = [("Estimate", f"{words.fixed(finding.t.estimate, places)} in {contrast.metric}")]
@@ -233,7 +244,7 @@ def _contrast(entry: ClaimEvidence, finding: Finding, looks: Sequence[Judgement]
         verdict=finding.verdict if decided(entry) else None,
         facts=facts,
         notes=_contrast_notes(entry, finding),
-        strip=Markup(strip_svg(entry, contrast)),
+        strip=Markup(strip_svg(entry, contrast, named=not brief)),
         slopes=Markup(slopes_svg(entry, contrast)),
         path=path(looks, contrast),
         others=others(entry, contrast),

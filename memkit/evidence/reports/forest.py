@@ -28,7 +28,7 @@ COLOURS = {
 _NARROW = 560
 
 
-def forest_svg(claims: Sequence[ClaimEvidence], *, width: int = 900) -> str:
+def forest_svg(claims: Sequence[ClaimEvidence], *, width: int = 900, compact: bool = False) -> str:
     """Every contrast of ``claims`` with its estimate and both intervals, grouped by claim.
 
     Contrasts share an axis where study and metric are the same, since only then do they share a unit. Below
@@ -37,15 +37,16 @@ def forest_svg(claims: Sequence[ClaimEvidence], *, width: int = 900) -> str:
     Args:
         claims: in the order to draw; one claim gives the plot that goes beside its verdict.
         width: of the drawing, in pixels; it shrinks with the page, never grows.
+        compact: a row a claim, the contrast on which it stands or falls.
 
     Returns:
         An ``<svg>`` element that depends on nothing outside it.
     """
     longest = max((len(_numbers(f)) for entry in claims for f in words.own_findings(entry)), default=0)
-    layout = _Layout(width, numbers=7.0 * longest + 20)
+    layout = _Layout(width, numbers=7.0 * longest + 20, compact=compact)
     parts: list[str] = []
     y = 4.0
-    for title, groups in _panels(claims):
+    for title, groups in _compact_panels(claims) if compact else _panels(claims):
         y = _panel(parts, layout, title, groups, y)
     legend = _legend([finding for entry in claims for finding in words.own_findings(entry)])
     for line in svg.wrap(legend, svg.fitting(width - 8)):
@@ -56,11 +57,15 @@ def forest_svg(claims: Sequence[ClaimEvidence], *, width: int = 900) -> str:
     return svg.document(width, y + 10, f"Forest plot: {many}", described, parts)
 
 
-def strip_svg(entry: ClaimEvidence, contrast: Contrast, *, width: int = 440) -> str:
+def strip_svg(entry: ClaimEvidence, contrast: Contrast, *, width: int = 440, named: bool = True) -> str:
     """The difference of every seed as a dot, and beneath them the estimate with both intervals.
 
     Filled: a seed that the verdict rests on. Hollow: seen and not used, being beyond the decisive look.
     A cross: a value that was not finite, drawn where it was scored.
+
+    Args:
+        width: of the drawing, in pixels; it shrinks with the page.
+        named: say at each dot, in a tooltip, which seed it is; a page of many claims has it in the table alone.
     """
     values = differences(entry.claim, contrast, entry.observations)
     finite = {seed: value for seed, value in values.items() if math.isfinite(value)}
@@ -84,7 +89,8 @@ def strip_svg(entry: ClaimEvidence, contrast: Contrast, *, width: int = 440) -> 
         for height, seed in enumerate(stack):
             x, y = scale.x(finite[seed]), floor - height * step
             kind = {"used": seed in used, "broken": seed in broken}
-            dots.append(svg.dot(x, y, colour, title=_seed_title(seed, finite[seed], **kind), **kind))
+            title = _seed_title(seed, finite[seed], **kind) if named else ""
+            dots.append(svg.dot(x, y, colour, title=title, **kind))
     parts.append(svg.dots(dots, colour))
     if finding is not None:
         parts += _interval(scale, finding, floor + 20, settled=settled)
@@ -112,6 +118,7 @@ class _Layout:
 
     width: int
     numbers: float
+    compact: bool = False
 
     @property
     def stacked(self) -> bool:
@@ -119,7 +126,8 @@ class _Layout:
 
     @property
     def plot(self) -> tuple[float, float]:
-        return (8, self.width - 8) if self.stacked else (0.28 * self.width, self.width - self.numbers)
+        names = 0.45 if self.compact else 0.28
+        return (8, self.width - 8) if self.stacked else (names * self.width, self.width - self.numbers)
 
 
 @dataclass(frozen=True)
@@ -169,6 +177,7 @@ class _Scale:
 
 
 def _panels(claims: Sequence[ClaimEvidence]) -> list[tuple[str, list[_Group]]]:
+    """Claims of a study, by metric: only contrasts of one metric share a unit."""
     panels: dict[tuple[str, str], list[_Group]] = {}
     for entry in claims:
         findings = words.own_findings(entry)
@@ -180,6 +189,25 @@ def _panels(claims: Sequence[ClaimEvidence]) -> list[tuple[str, list[_Group]]]:
     return [(f"{study}: difference in {metric}", groups) for (study, metric), groups in panels.items()]
 
 
+def _compact_panels(claims: Sequence[ClaimEvidence]) -> list[tuple[str, list[_Group]]]:
+    """Claims of a study, each with its weakest contrast, by the bounds of its metric: all shares are one panel."""
+    panels: dict[tuple[str, tuple[float, float] | str], list[_Group]] = {}
+    for entry in claims:
+        weakest = words.weakest(words.own_findings(entry))
+        contrast = weakest.contrast if weakest is not None else entry.claim.contrasts[0]
+        key = entry.claim.study, contrast.bounds or contrast.metric
+        panels.setdefault(key, []).append((entry, [weakest] if weakest is not None else []))
+    titles = []
+    for (study, unit), groups in panels.items():
+        metrics = {f.contrast.metric for _, own in groups for f in own}
+        if isinstance(unit, str) or len(metrics) == 1:
+            titles.append(f"{study}: difference in {metrics.pop() if metrics else unit}")
+        else:
+            low, high = (svg.minus(f"{end:g}") for end in unit)
+            titles.append(f"{study}: differences of what lies between {low} and {high}")
+    return list(zip(titles, panels.values(), strict=True))
+
+
 def _panel(parts: list[str], layout: _Layout, title: str, groups: Sequence[_Group], y: float) -> float:
     left, right = layout.plot
     findings = [finding for _, own in groups for finding in own]
@@ -187,8 +215,9 @@ def _panel(parts: list[str], layout: _Layout, title: str, groups: Sequence[_Grou
     y += 20
     parts.append(svg.text(4, y, words.elide(title, svg.fitting(layout.width, bold=True)), size=13, weight=600))
     y += 4
+    rows = _claim_row if layout.compact else _claim_rows
     for entry, own in groups:
-        y = _claim_rows(parts, layout, scale, entry, own, y)
+        y = rows(parts, layout, scale, entry, own, y)
     y += 10
     if findings:
         parts += _axis(scale, y)
@@ -229,6 +258,27 @@ def _claim_rows(
             parts += _guides(scale, [finding.contrast], y - 14, y + 5)
             parts += _interval(scale, finding, y - 4, settled=decided(entry))
     return y + 4
+
+
+def _claim_row(
+    parts: list[str], layout: _Layout, scale: _Scale, entry: ClaimEvidence, own: Sequence[Finding], y: float
+) -> float:
+    """A claim in one line, two where labels stand above: its name without the study, which the panel has."""
+    said = f"{words.MARKS[entry.verdict]} {entry.claim.id.partition('/')[2]}"
+    if own and own[0].contrast.metric != "accuracy":
+        said += f" · {own[0].contrast.metric}"
+    numbers = _numbers(own[0]) if own else "no observation"
+    y += 17
+    room = layout.width - 24 - 7.0 * len(numbers) if layout.stacked else scale.left - 16
+    parts.append(svg.text(4, y, words.elide(said, svg.fitting(room)), size=11.5))
+    parts.append(svg.text(layout.width - 4, y, numbers, size=11.5, anchor="end"))
+    for finding in own:
+        y += 12 if layout.stacked else 0
+        middle = y if layout.stacked else y - 4
+        parts += _guides(scale, [finding.contrast], middle - 9, middle + 8)
+        parts += _interval(scale, finding, middle, settled=decided(entry))
+        y += 4 if layout.stacked else 0
+    return y
 
 
 def decided(entry: ClaimEvidence) -> bool:
@@ -335,7 +385,7 @@ def _said(entry: ClaimEvidence) -> str:
 
 
 def _seed_title(seed: int, value: float, *, used: bool, broken: bool) -> str:
-    said = f"seed {seed}: {svg.minus(f'{value:+.4g}')}"
+    said = f"{seed}: {svg.minus(f'{value:+.4g}')}"
     if broken:
         said += ", not finite, scored at the worst bound"
     return said if used else said + ", not used"

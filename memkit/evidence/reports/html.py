@@ -32,6 +32,9 @@ from memkit.evidence.reports.grids import LEGEND, grids
 from memkit.evidence.reports.replications import pairs, replicated
 from memkit.evidence.reports.tables import gate_sentence
 
+MANY = 30
+"""Claims beyond which a page is brief: the forest plot has a row for each, and not for each of their contrasts."""
+
 
 def render_html(evidence: Evidence, gallery: Gallery | None = None) -> str:
     """The report of a run, as a whole HTML document.
@@ -42,8 +45,10 @@ def render_html(evidence: Evidence, gallery: Gallery | None = None) -> str:
     gallery = gallery or Gallery()
     found = adjusted(evidence.claims)
     drawn = {digest: picture for digest, curves in evidence.curves.items() if (picture := curves_svg(curves))}
-    claims = [claim_view(entry, p, drawn, gallery) for entry, p in zip(evidence.claims, found, strict=True)]
     own = [entry for entry in evidence.claims if entry.claim.of_its_own]
+    many = len(evidence.claims) > MANY
+    views = zip(evidence.claims, found, strict=True)
+    claims = [claim_view(entry, p, drawn, gallery, brief=many) for entry, p in views]
     # What a study found: neither mutants nor replications nor cells of sweeps, unless there is nothing else.
     counted = [claim for claim in claims if claim.of_its_own] or claims
     counts = [(verdict, sum(claim.row.verdict is verdict for claim in counted)) for verdict in Verdict]
@@ -58,8 +63,9 @@ def render_html(evidence: Evidence, gallery: Gallery | None = None) -> str:
             provenance=_provenance(evidence),
             controls=_controls(claims),
             controls_told=_apart(claims),
-            forest=Markup(forest_svg(own, width=1020)) if own else "",
-            forest_narrow=Markup(forest_svg(own, width=350)) if own else "",
+            compact=many,
+            forest=Markup(forest_svg(own, width=1020, compact=many)) if own else "",
+            forest_narrow=Markup(forest_svg(own, width=350, compact=many)) if own else "",
             claims=[claim for claim in claims if not claim.sweep],
             cells=[claim for claim in claims if claim.sweep],
             grids=grids(evidence.claims),

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Sequence
 
-_FONT = "font-family:system-ui,-apple-system,'Segoe UI',sans-serif;font-variant-numeric:tabular-nums"
+_FONT = "font-family:system-ui,sans-serif"
+_WHOLE = re.compile(r"(?<=\d)\.0(?=[\"a-zA-Z -])")  # in an attribute; what is said in text keeps its digits
 
 
 def document(width: float, height: float, title: str, described: str, parts: Sequence[str]) -> str:
     """The ``<svg>`` element around ``parts``; it shrinks with the page, and says in words what it shows."""
+    # A page may have a thousand pictures: coordinates that are whole numbers are written as such.
+    drawn = re.sub(r"<[^>]*>", lambda tag: _WHOLE.sub("", tag[0]), "".join(parts))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {width:.0f} {height:.0f}" '
         f'width="{width:.0f}" height="{height:.0f}" style="max-width:100%;height:auto;{_FONT}">'
-        f"<title>{escaped(title)}</title><desc>{escaped(described)}</desc>{''.join(parts)}</svg>"
+        f"<title>{escaped(title)}</title><desc>{escaped(described)}</desc>{drawn}</svg>"
     )
 
 
@@ -36,24 +40,32 @@ def text(
 
 
 def dot(x: float, y: float, colour: str, *, title: str, used: bool, broken: bool) -> str:
-    """A seed: filled where it was used, hollow where it was not, a cross where its value was not finite.
+    """A seed: filled where it was used, hollow where it was not, a cross where its value was not finite; a tooltip, if
+    any.
 
     A filled one is a point, as thick and of such a colour as what is around it: see :func:`dots`.
     """
-    inner = f"<title>{escaped(title)}</title>"
+    inner = f"<title>{escaped(title)}</title>" if title else ""
     if broken:
         cross = f"M{x - 3.4:.1f} {y - 3.4:.1f}l6.8 6.8m0-6.8l-6.8 6.8"
         return f'<path d="{cross}" fill="none" stroke="currentColor" stroke-width="1.8">{inner}</path>'
     if used:
-        return f'<path d="M{x:.0f} {y:.0f}h0">{inner}</path>'
+        return f'<path d="M{x:.0f} {y:.0f}h0">{inner}</path>' if inner else f"M{x:.0f} {y:.0f}h0"
     return (
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.1" fill="none" stroke="{colour}" stroke-width="1.2">{inner}</circle>'
     )
 
 
 def dots(parts: Iterable[str], colour: str) -> str:
-    """Filled dots in one colour; what they have in common is said once, since a page may have thousands."""
-    return f'<g stroke="{colour}" stroke-width="7" stroke-linecap="round">{"".join(parts)}</g>'
+    """Filled dots in one colour; what they have in common is said once, since a page may have thousands.
+
+    Those without a tooltip are parts of one path.
+    """
+    parts = list(parts)
+    shown = "".join(part for part in parts if part.startswith("<"))
+    if points := "".join(part for part in parts if not part.startswith("<")):
+        shown += f'<path d="{points}"/>'
+    return f'<g stroke="{colour}" stroke-width="7" stroke-linecap="round">{shown}</g>'
 
 
 def labels(places: Iterable[tuple[float, float, str]], *, size: float, opacity: float) -> str:
