@@ -5,3 +5,15 @@ final size from the beginning is ahead.
 A memory helps a growing network as it helps any that is trained too little. That growing with memory works does not
 make it worth doing.
 """
+
+METRICS = {
+    "accuracy": "share of the 597 test digits that are classified right",
+    "balanced accuracy": "mean of the accuracies on old and on added classes",
+    "flipped": "share of test images whose class the memory changes; a precondition",
+    "loss": "mean cross-entropy in nats, clipped image by image at that of knowing nothing, log 10",
+    "kept": "share of test images that get the class that they got before the network grew",
+    "rise of the loss": (
+        "of all events of growth, the greatest rise of the validation loss at the event itself, in nats"
+    ),
+}
+"""What is measured, for the report."""

@@ -6,3 +6,16 @@ Where weights cannot know, as for classes added after training, a memory is of r
 for such memories, and fine-tuning on the same images for their strongest rival. All but the sweeps on MNIST is
 conditional on one test set of 597 digits.
 """
+
+METRICS = {
+    "accuracy": "share of test images that are classified right",
+    "balanced accuracy": "mean of the accuracies on old and on added classes",
+    "accuracy on added classes": "accuracy on images of classes that were not trained on",
+    "accuracy on old classes": "accuracy on images of classes that were",
+    "flipped": "share of test images whose class the memory changes; a precondition",
+    "evicted": "share of what was inserted that is no longer there at the end",
+    "other entries": "share of the entries at the end that another policy does not have",
+    "microseconds an image": "CPU time of classifying a test image",
+    "ECE": "expected calibration error over ten bins of confidence",
+}
+"""What is measured, for the report."""

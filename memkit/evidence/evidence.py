@@ -11,6 +11,7 @@ Schema 1::
     provenance  memkit, python, numpy, scipy, torch, pytest, platform, device, command, commit, dirty, lock (digest),
                 seeds (at most so many a claim, as asked for; or a text) and gate
     studies     study → how its authors read what was found, in paragraphs: the docstring of its package
+    metrics     study → metric → what it is, in words: METRICS of its package
     curves      digest of a recipe → arms (claim: arm), and seeds: seed → [steps, training losses], thinned
     claims      a list; each:
       claim         id, statement, arms (name → recipe, intervention), contrasts, source, expect, seeds,
@@ -163,6 +164,7 @@ class Evidence:
     provenance: Mapping[str, Any]
     claims: tuple[ClaimEvidence, ...]
     studies: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     curves: Mapping[str, Curves] = field(default_factory=dict)
 
     @property
@@ -180,6 +182,7 @@ class Evidence:
             "created": self.created,
             "provenance": dict(self.provenance),
             "studies": dict(self.studies),
+            "metrics": {study: dict(said) for study, said in self.metrics.items()},
             "curves": {digest: curves.to_json() for digest, curves in self.curves.items()},
             "claims": [claim.to_json() for claim in self.claims],
         }
@@ -244,6 +247,10 @@ def load(path: Path) -> Evidence:
             provenance=dict(data["provenance"]),
             claims=claims,
             studies=studies,
+            metrics={
+                str(study): {str(metric): str(text) for metric, text in said.items()}
+                for study, said in data.get("metrics", {}).items()
+            },
             curves={str(digest): Curves.from_json(curves) for digest, curves in data.get("curves", {}).items()},
         )
     except _DAMAGED as error:

@@ -50,6 +50,7 @@ def merge(files: Mapping[str, Evidence]) -> Evidence:
         provenance=_provenance(list(files.values())),
         claims=claims,
         studies=studies,
+        metrics={study: said for evidence in files.values() for study, said in evidence.metrics.items()},
         curves=_curves([evidence.curves for evidence in files.values()]),
     )
 

@@ -301,6 +301,7 @@ class Aggregator:
             provenance=provenance(self.config, self.settings),
             claims=tuple(self.in_order()),
             studies=self.plan.studies if self.plan is not None else {},
+            metrics=self.plan.metrics if self.plan is not None else {},
             curves=gathered((found.claim, found.seed, found.arms) for found in self.measured),
         )
         try:

@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -190,7 +191,10 @@ def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
         )
     ordered = looks == sorted(looks)
     studies = {claim.study: text for claim, item in found.values() if (text := interpretation(item))}
-    made = RunPlan(claims=tuple(claims), trainings=trainings, files=files, ordered=ordered, studies=studies)
+    metrics = {claim.study: said for claim, item in found.values() if (said := definitions(item))}
+    made = RunPlan(
+        claims=tuple(claims), trainings=trainings, files=files, ordered=ordered, studies=studies, metrics=metrics
+    )
     trained = next((p.claim.id for p in claims if p.recipes), None)
     if trained is not None and not config.option.collectonly:
         check_training(settings.device, trained)
@@ -199,5 +203,21 @@ def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
 
 def interpretation(item: pytest.Item) -> str:
     """How the authors of an item's study read what it finds: the docstring of the package of its tests; else ""."""
-    package = sys.modules.get(getattr(getattr(item, "module", None), "__package__", None) or "")
+    package = _package(item)
     return inspect.cleandoc(package.__doc__ or "") if package is not None else ""
+
+
+def definitions(item: pytest.Item) -> dict[str, str]:
+    """What the metrics of an item's study are: ``METRICS`` of the package of its tests; else nothing.
+
+    Raises:
+        MemkitError: it is not {metric: sentence}.
+    """
+    said = getattr(_package(item), "METRICS", {})
+    if not isinstance(said, dict) or not all(isinstance(part, str) for pair in said.items() for part in pair):
+        raise MemkitError(f"{item.nodeid}: METRICS of its package must be {{metric: sentence}}, not {said!r:.80}")
+    return dict(said)
+
+
+def _package(item: pytest.Item) -> ModuleType | None:
+    return sys.modules.get(getattr(getattr(item, "module", None), "__package__", None) or "")

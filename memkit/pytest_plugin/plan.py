@@ -77,6 +77,7 @@ class RunPlan:
         files: module → file, for the processes that train.
         ordered: whether the items stand in the order of the looks; another plugin may have shuffled them.
         studies: study → how its authors read what it finds, for the report.
+        metrics: study → metric → what it is, for the report.
     """
 
     claims: tuple[PlannedClaim, ...]
@@ -84,6 +85,7 @@ class RunPlan:
     files: Mapping[str, str]
     ordered: bool
     studies: Mapping[str, str]
+    metrics: Mapping[str, Mapping[str, str]]
 
     @property
     def skipped(self) -> dict[str, int]:
@@ -114,6 +116,7 @@ class RunPlan:
             "files": dict(self.files),
             "ordered": self.ordered,
             "studies": dict(self.studies),
+            "metrics": {study: dict(said) for study, said in self.metrics.items()},
         }
 
     @classmethod
@@ -126,4 +129,5 @@ class RunPlan:
             files=data["files"],
             ordered=data["ordered"],
             studies=data["studies"],
+            metrics=data["metrics"],
         )

@@ -52,7 +52,7 @@ def preview(config: pytest.Config) -> Preview:
     """Look ahead from the items that were collected."""
     settings = config.stash[SETTINGS]
     store = settings.open_store()
-    plan = config.stash.get(PLAN, RunPlan(claims=(), trainings={}, files={}, ordered=True, studies={}))
+    plan = config.stash.get(PLAN, RunPlan(claims=(), trainings={}, files={}, ordered=True, studies={}, metrics={}))
 
     def cohorts(wanted: Iterable[tuple[PlannedClaim, Sequence[int]]]) -> list[Cohort]:
         return plan.cohorts(wanted, store, fresh=settings.fresh)

@@ -49,13 +49,25 @@ def test_a_model_that_arms_share_costs_its_training_once(pytester: pytest.Pytest
 
 @pytest.mark.parametrize("how", ["-n0", "-n2"])
 def test_the_docstring_of_a_package_is_its_interpretation(pytester: pytest.Pytester, how: str) -> None:
-    pytester.mkpydir("lab").joinpath("__init__.py").write_text('"""What it <means>.\n\nAnd what not.\n"""\n')
+    pytester.mkpydir("lab").joinpath("__init__.py").write_text(
+        '"""What it <means>.\n\nAnd what not.\n"""\nMETRICS = {"score": "share of <good> ones"}\n'
+    )
     (pytester.path / "lab" / "test_lab.py").write_text(_dedented(HEAD + canned("true")))
     register_claims(pytester)
     assert pytester.runpytest_subprocess(how).ret == 0
     assert whole(pytester)["studies"] == {"lab": "What it <means>.\n\nAnd what not."}
     page = (pytester.path / "reports" / "evidence.html").read_text(encoding="utf-8")
     assert "<p>What it &lt;means&gt;.</p>" in page
+    assert whole(pytester)["metrics"] == {"lab": {"score": "share of <good> ones"}}
+    assert "<dt>Score</dt><dd>Share of &lt;good&gt; ones.</dd>" in page
+
+
+def test_metrics_that_are_no_sentences_are_refused(pytester: pytest.Pytester) -> None:
+    pytester.mkpydir("lab").joinpath("__init__.py").write_text('METRICS = {"score": 3}\n')
+    (pytester.path / "lab" / "test_lab.py").write_text(_dedented(HEAD + canned("true")))
+    result = pytester.runpytest_subprocess("-n0")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*METRICS of its package must be {metric: sentence}*"])
 
 
 def test_without_a_package_there_is_none(pytester: pytest.Pytester) -> None:

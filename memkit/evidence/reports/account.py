@@ -78,8 +78,8 @@ def reused(claims: Sequence[ClaimEvidence]) -> str:
     if not total:
         return ""
     return (
-        f"Of {total} measurements, one a claim and seed, {words.percent(share)} were made in an earlier run of the "
-        "same code on the same models, and read from the store."
+        f"Of {_count(total, 'measurement')}, one a claim and seed, {words.percent(share)} were made in an earlier run "
+        "of the same code on the same models, and read from the store."
     )
 
 

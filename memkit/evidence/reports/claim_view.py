@@ -68,6 +68,7 @@ class ClaimView:
     statement: str
     source: str
     here: str
+    measures: list[tuple[str, str]]
     study: str
     expect: str
     falsifier: words.Falsifier
@@ -107,6 +108,7 @@ def claim_view(
     gallery: Gallery | None = None,
     *,
     brief: bool = False,
+    metrics: Mapping[str, str] | None = None,
 ) -> ClaimView:
     """Put one claim into words.
 
@@ -115,6 +117,7 @@ def claim_view(
         curves: digests of the recipes whose learning curves the page shows.
         gallery: takes the pictures of the claim's figures; None: all are in the page.
         brief: of many: what is said twice is said once.
+        metrics: metric → what it is, as the study says.
     """
     claim = entry.claim
     first = entry.planned[0] if entry.planned else entry.registration.first_seed
@@ -125,6 +128,7 @@ def claim_view(
         statement=claim.statement,
         source=claim.source,
         here=_here(entry),
+        measures=[(name, (metrics or {})[name]) for name in claim.metrics if name in (metrics or {})],
         study=claim.study,
         expect=claim.expect,
         falsifier=words.falsifier(claim),

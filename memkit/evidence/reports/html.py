@@ -48,7 +48,10 @@ def render_html(evidence: Evidence, gallery: Gallery | None = None) -> str:
     own = [entry for entry in evidence.claims if entry.claim.of_its_own]
     many = len(evidence.claims) > MANY
     views = zip(evidence.claims, found, strict=True)
-    claims = [claim_view(entry, p, drawn, gallery, brief=many) for entry, p in views]
+    claims = [
+        claim_view(entry, p, drawn, gallery, brief=many, metrics=evidence.metrics.get(entry.claim.study))
+        for entry, p in views
+    ]
     # What a study found: neither mutants nor replications nor cells of sweeps, unless there is nothing else.
     counted = [claim for claim in claims if claim.of_its_own] or claims
     counts = [(verdict, sum(claim.row.verdict is verdict for claim in counted)) for verdict in Verdict]
