@@ -1,6 +1,7 @@
 """The command line.
 
-``memkit plan | study | verdicts | report | merge | reproduce | register | accept | compare | page | data | demo``
+``memkit plan | study | verdicts | report | merge | reproduce | register | accept | compare | page | data | store |
+demo``
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from memkit.cli import claims, data, demo, files
+from memkit.cli import claims, data, demo, files, store
 from memkit.errors import MemkitError
 
 _EVIDENCE = Path("reports/evidence.json")
@@ -117,6 +118,19 @@ def _parser() -> argparse.ArgumentParser:
     sub.set_defaults(run=data.get)
     sub.add_argument("name", metavar="NAME", help="as `memkit data ls` lists it")
     sub.add_argument("--to", metavar="DIR", type=data.folder, help="where it goes (default: MEMKIT_DATA)")
+    sub = command("store", None, "The store of trained runs: what is in it, whether it is whole, and what can go.")
+    actions = sub.add_subparsers(required=True, metavar="ACTION")
+    for name, run, text in (
+        ("ls", store.ls, "each recipe, its runs, what they take, and when one was used last"),
+        ("verify", store.verify, "hold every run and measurement against its checksum; 1 where one is damaged"),
+        ("gc", store.gc, "throw away runs, the least recently used first, but those of accepted verdicts"),
+    ):
+        sub = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        sub.set_defaults(run=run)
+        sub.add_argument("--store", metavar="DIR", type=data.folder, help="default: MEMKIT_STORE, else .memkit")
+        sub.add_argument("--accepted", metavar="FILE", type=Path, default=_ACCEPTED, help="default: %(default)s")
+    sub.add_argument("--keep", metavar="SIZE", default="0", help="as much may stay: 500M, 2G (default: 0)")
+    sub.add_argument("--delete", action="store_true", help="do it; without, it is only said what would go")
     sub = command("demo", None, "Demonstrations: what a memory does.")
     shows = sub.add_subparsers(required=True, metavar="WHAT")
     text = "a sentence of your own is read once, and its first words completed with the memory on, off and shuffled"

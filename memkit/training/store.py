@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from memkit.training.trainer import TrainedRun
 
 VERSION = 1
-_WEIGHTS, _RUN, _RECIPE, _MANIFEST = "weights.safetensors", "run.json", "recipe.json", "manifest.json"
+_WEIGHTS, _RUN, RECIPE, MANIFEST = "weights.safetensors", "run.json", "recipe.json", "manifest.json"
 _DAMAGED = "is damaged"
 _ABANDONED_AFTER = 24 * 3600.0
 
@@ -81,7 +81,7 @@ class Store:
 
     def has(self, digest: str, seed: int) -> bool:
         """Whether a run is there; its checksums are verified only when it is loaded."""
-        manifest = self._entry(digest, seed) / _MANIFEST
+        manifest = self._entry(digest, seed) / MANIFEST
         if not self.retrain:
             return manifest.is_file()
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
@@ -120,6 +120,8 @@ class Store:
         entry = self._entry(digest, seed)
         try:
             contents = _verified(entry, [digest, seed])
+            with contextlib.suppress(OSError):  # a store that cannot be written does not know what was used last
+                os.utime(entry / MANIFEST)
             run = json.loads(contents[_RUN])
             return TrainedRun(
                 seed=seed,
@@ -158,10 +160,10 @@ class Store:
                     "made": dict(made),
                 }
             ),
-            _RECIPE: _dump(recipe),
+            RECIPE: _dump(recipe),
         }
         sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-        files[_MANIFEST] = _dump(
+        files[MANIFEST] = _dump(
             {"version": VERSION, "run": [digest, run.seed], "session": self.session, "sha256": sums}
         )
         aside = self.root / "tmp" / uuid.uuid4().hex
@@ -179,6 +181,11 @@ class Store:
                 f"a trained run could not be written to the store {self.root} ({error.strerror}); free space "
                 "there, or choose another folder with --store"
             ) from error
+
+    def remove(self, digest: str, seed: int) -> None:
+        """Throw a run away; nothing happens where there is none."""
+        with self.lock(digest, [seed]):
+            self._discard(self._entry(digest, seed))
 
     @contextmanager
     def lock(self, digest: str, seeds: Sequence[int]) -> Iterator[None]:
@@ -198,6 +205,15 @@ class Store:
         with contextlib.suppress(FileNotFoundError):
             entry.rename(aside)
             _remove(aside)
+
+
+def check_entry(entry: Path) -> str:
+    """What is wrong with the folder of a run, in words that follow its name; "" where all of it verifies."""
+    try:
+        _verified(entry, [entry.parent.name, int(entry.name)])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return _why(error)
+    return ""
 
 
 def read_json(path: Path) -> Any:
@@ -232,13 +248,13 @@ def write_json(path: Path, content: Any) -> None:
 
 def _verified(entry: Path, run: list[str | int]) -> dict[str, bytes]:
     """The contents of an entry's files, each held against its checksum."""
-    manifest = json.loads((entry / _MANIFEST).read_bytes())
+    manifest = json.loads((entry / MANIFEST).read_bytes())
     if manifest["version"] != VERSION:
         raise ValueError(f"has version {manifest['version']!r}, this memkit writes {VERSION}")
     if manifest["run"] != run:
         raise ValueError("holds another run than its place says")
     contents = {}
-    for name in (_WEIGHTS, _RUN, _RECIPE):
+    for name in (_WEIGHTS, _RUN, RECIPE):
         contents[name] = (entry / name).read_bytes()
         if hashlib.sha256(contents[name]).hexdigest() != manifest["sha256"][name]:
             raise ValueError(f"{_DAMAGED}: the checksum of {name} does not verify")
