@@ -38,10 +38,11 @@ def said(root: ElementTree.Element) -> str:
     return "\n".join(element.text or "" for element in root.iter())
 
 
+@pytest.mark.parametrize("compact", [False, True], ids=["whole", "compact"])
 @pytest.mark.parametrize("width", [320, 559, 560, 900, 1400])
-def test_every_claim_is_drawn_within_the_frame(width: int) -> None:
+def test_every_claim_is_drawn_within_the_frame(width: int, compact: bool) -> None:
     claims = (*samples.everything().claims, samples.hostile())
-    root = parsed(forest_svg(claims, width=width))
+    root = parsed(forest_svg(claims, width=width, compact=compact))
     _, _, wide, high = map(float, (root.get("viewBox") or "").split())
     for element in root.iter():
         for name, limit in (("x", wide), ("x1", wide), ("x2", wide), ("cx", wide), ("y", high), ("cy", high)):
@@ -65,9 +66,36 @@ def test_one_claim_stands_for_itself() -> None:
     assert 'id="' not in svg
 
 
+def test_a_compact_plot_has_a_row_a_claim_and_shares_of_any_kind_on_one_axis() -> None:
+    claims = [samples.supported(), samples.refuted(), samples.normal_theory()]
+    lines = [element.text or "" for element in parsed(forest_svg(claims, compact=True)).iter(f"{SVG}text")]
+    for entry in claims:
+        name, weakest = entry.claim.id.partition("/")[2], min(entry.judgement.findings, key=lambda f: f.t.estimate)
+        assert sum(name[:20] in line for line in lines) == 1
+        assert weakest.contrast.label not in "".join(lines)
+    assert sum("+0.7" in line for line in lines) == 1, "of two contrasts, the weaker one"
+    panels = [line for line in lines if "difference" in line]
+    assert len(panels) == len({(e.claim.study, e.claim.contrasts[0].bounds) for e in claims})
+
+
+def test_dots_without_tooltips_are_one_path() -> None:
+    entry = samples.supported()
+    root = parsed(strip_svg(entry, entry.claim.contrasts[0], named=False))
+    dots = [path.get("d") or "" for path in root.iter(f"{SVG}path") if "h0" in (path.get("d") or "")]
+    assert len(dots) == 1
+    assert dots[0].count("h0") == entry.judgement.n
+    assert len(list(root.iter(f"{SVG}title"))) == 1
+
+
+def test_coordinates_are_no_longer_than_they_need_to_be() -> None:
+    svg = forest_svg([samples.supported()])
+    assert not re.search(r'="[^"]*\d\.0[" ]', svg)
+    assert "+0.793" in svg
+
+
 def test_hostile_names_are_text() -> None:
     entry = samples.hostile()
-    for svg in (forest_svg([entry]), strip_svg(entry, entry.claim.contrasts[0])):
+    for svg in (forest_svg([entry]), forest_svg([entry], compact=True), strip_svg(entry, entry.claim.contrasts[0])):
         assert "<script" not in svg
         assert "\x1b" not in svg
         parsed(svg)

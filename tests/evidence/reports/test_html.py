@@ -9,10 +9,11 @@ from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
-from memkit.evidence import Arm, Claim, Contrast, Evidence, Verdict
+from memkit.evidence import Arm, Claim, ClaimEvidence, Contrast, Evidence, Verdict
 from memkit.evidence.figures import Heatmap, Lines, Series, Table
 from memkit.evidence.reports import render_html
 
@@ -320,3 +321,37 @@ def test_forty_claims_of_thirty_two_seeds_stay_small() -> None:
     html = render_html(samples.evidence(*claims))
     assert len(html.encode()) < 5_000_000
     Page(html)
+
+
+def renamed(entry: ClaimEvidence, name: str, **changes: Any) -> ClaimEvidence:
+    """The same claim under another id."""
+    observations = tuple(replace(o, claim=name) for o in entry.observations)
+    return replace(entry, claim=replace(entry.claim, id=name, **changes), observations=observations)
+
+
+def test_of_many_claims_the_page_is_brief() -> None:
+    many = tuple(renamed(samples.supported(), f"binding/claim-{n}") for n in range(31))
+    brief, whole = render_html(samples.evidence(*many)), render_html(samples.evidence(*many[:30]))
+    assert "One row a claim: the contrast on which it stands or falls" in brief
+    assert "One row a claim" not in whole
+    assert "<title>10000: " in whole
+    assert "<title>10000: " not in brief
+
+
+def test_a_replication_stands_beside_its_claim_and_is_no_claim_of_its_own() -> None:
+    one = samples.supported()
+    again = renamed(one, f"{one.claim.id}/mlx", replicates=one.claim.id)
+    page = render_html(samples.evidence(one, again))
+    assert "1 claim was replicated in MLX: 1 holds in both." in page
+    assert "By verdict: without 1 replication." in page
+    assert "<li><b>1</b>" in page
+    alone = render_html(samples.evidence(again))
+    assert "not in this report" in alone
+    assert "holds in both" not in alone
+
+
+def test_what_a_metric_is_stands_with_every_claim_that_uses_it() -> None:
+    one = samples.supported()
+    page = render_html(replace(samples.evidence(one), metrics={"binding": {"accuracy": "share of <right> answers"}}))
+    assert "<dt>Accuracy</dt><dd>Share of &lt;right&gt; answers.</dd>" in page
+    assert "&lt;right&gt;" not in render_html(samples.evidence(one))
