@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from memkit.errors import MemkitError
 
 if TYPE_CHECKING:
     from memkit.training.recipe import Recipe
@@ -79,7 +81,6 @@ def train_missing(
     progress: Callable[[float], None] | None = None,
 ) -> None:
     """Train those of the seeds that the store lacks, under their locks, and store them."""
-    from memkit.training.backends import train
     from memkit.training.trainer import prepared_process
 
     if not store.missing(digest, seeds):
@@ -92,9 +93,60 @@ def train_missing(
         groups = [missing] if recipe.together else [[seed] for seed in missing]
         for i, group in enumerate(groups):
             with prepared_process():
-                runs = train(recipe, group, device=device, progress=_part(progress, i, len(groups)))
-            for run in runs:
-                store.save(digest, recipe.to_json(), run, made=provenance(recipe, device, len(group)))
+                trained = _train(recipe, group, device, _part(progress, i, len(groups)))
+                for runs in trained:
+                    for run in runs:
+                        store.save(digest, recipe.to_json(), run, made=provenance(recipe, device, len(runs)))
+
+
+def _train(
+    recipe: Recipe, seeds: Sequence[int], device: str, progress: Callable[[float], None] | None
+) -> Iterator[list[TrainedRun]]:
+    """Train seeds together, or in halves where there is no memory for all of them: a seed is the same in any cohort.
+
+    Raises:
+        MemkitError: there is no memory for one seed.
+    """
+    from memkit.training.backends import train
+
+    try:
+        yield train(recipe, seeds, device=device, progress=progress)
+        return
+    except (MemoryError, RuntimeError) as error:
+        if not lacks_memory(error):
+            raise
+        told = str(error).splitlines()[0] if str(error) else type(error).__name__
+    # Outside of the except block, which holds on to what was being calculated, and its memory.
+    if len(seeds) == 1:
+        raise MemkitError(f"{recipe.summary}: there is no memory to train one seed on {device} ({told})")
+    _free(device)
+    middle = (len(seeds) + 1) // 2
+    for i, half in enumerate((seeds[:middle], seeds[middle:])):
+        yield from _train(recipe, half, device, _part(progress, i, 2))
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error says that memory could not be had, of a device or of the machine."""
+    import torch
+
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    # torch's allocator for the CPU, its others, and MLX's say so in words alone.
+    said = str(error).lower()
+    return any(words in said for words in ("can't allocate memory", "out of memory", "unable to allocate"))
+
+
+def _free(device: str) -> None:
+    """Give back what torch keeps of a device's memory for later."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
+    elif device == "mps":
+        torch.mps.empty_cache()
 
 
 def _part(progress: Callable[[float], None] | None, i: int, n: int) -> Callable[[float], None] | None:

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from memkit import MemkitError, MemkitWarning, Recipe
-from memkit.training.cohorts import Cohort, Training, obtain, plan, train_missing
+from memkit.training.cohorts import Cohort, Training, lacks_memory, obtain, plan, train_missing
 from memkit.training.store import Store
 from tests.training import toys
 
@@ -196,3 +196,48 @@ def test_a_process_that_is_killed_in_training_leaves_no_entry_and_no_lock(store:
     run = obtain(recipe, recipe.digest, 1, store)  # would wait for ever, if the lock were still held
     assert trainings(folder) == 2
     assert run.metrics["steps"] == 5
+
+
+# --- want of memory -----------------------------------------------------------------------------------------
+
+
+def test_a_cohort_that_there_is_no_memory_for_is_halved(store: Store) -> None:
+    told: list[float] = []
+    greedy = RECIPE.with_(model=toys.Greedy)
+    train_missing(greedy, greedy.digest, [1, 2, 3, 4, 5], store, progress=told.append)
+    train_missing(RECIPE, RECIPE.digest, [1, 2, 3, 4, 5], store)
+    for seed in range(1, 6):
+        one, other = store.load(greedy.digest, seed), store.load(RECIPE.digest, seed)
+        assert one is not None
+        assert other is not None
+        for name, tensor in one.state.items():
+            torch.testing.assert_close(tensor, other.state[name], rtol=1e-4, atol=1e-6)
+        assert store.made(greedy.digest, seed)["cohort"] <= 2
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+
+
+def test_a_seed_that_there_is_no_memory_for_is_a_failure_in_a_sentence(store: Store) -> None:
+    greedy = RECIPE.with_(model=toys.Greedy, options={"room": 0})
+    with pytest.raises(
+        MemkitError, match=r"Greedy on Halves .*: there is no memory to train one seed on cpu \(tried to"
+    ):
+        train_missing(greedy, greedy.digest, [1, 2], store)
+    assert store.missing(greedy.digest, [1, 2]) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("error", "lacks"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory"), True),
+        (RuntimeError("MPS backend out of memory"), True),
+        (RuntimeError("[malloc_or_wait] Unable to allocate 10000000000 bytes."), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("out of range"), False),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_what_says_that_memory_is_lacking(error: BaseException, lacks: bool) -> None:
+    assert lacks_memory(error) is lacks
