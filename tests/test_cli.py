@@ -32,6 +32,16 @@ def doctor(key: str, value: object) -> None:
 
 
 @pytest.mark.usefixtures("run")
+def test_a_report_of_some_claims(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "some.html"
+    assert main(["report", "--claims", "lab/t*", "--output", str(page)]) == 0
+    assert 'id="lab/true"' in page.read_text(encoding="utf-8")
+    assert 'id="lab/aa"' not in page.read_text(encoding="utf-8")
+    assert main(["report", "--claims", "growth/*", "--output", str(page)]) == 4
+    assert "no claim's id matches 'growth/*'" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("run")
 def test_verdicts_are_computed_again(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verdicts"]) == 0
     assert "all 2 verdicts follow from the observations" in capsys.readouterr().out

@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command("report", files.report, "Render the HTML report from an evidence file, or from several as one.")
     sub.add_argument("files", metavar="file", type=Path, nargs="*", default=[_EVIDENCE])
     sub.add_argument("--output", type=Path, help="default: beside the first file, with the ending .html")
+    sub.add_argument("--claims", metavar="PATTERN", help="only claims whose ids match it: 'binding/*'")
     sub = command(
         "merge", files.merge_files, "Make one evidence file of several: shards of a matrix, machines, backends."
     )

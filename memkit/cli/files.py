@@ -9,6 +9,8 @@ import math
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from memkit.cli.claims import QUIETLY
@@ -42,8 +44,13 @@ def report(options: argparse.Namespace) -> int:
     from memkit.evidence.reports.gallery import beside, save
 
     output = options.output or options.files[0].with_suffix(".html")
-    gallery = beside(output)
-    output.write_text(render_html(_merged(options.files), gallery), encoding="utf-8")
+    gallery, evidence = beside(output), _merged(options.files)
+    if options.claims:
+        chosen = tuple(entry for entry in evidence.claims if fnmatchcase(entry.claim.id, options.claims))
+        if not chosen:
+            raise MemkitError(f"no claim's id matches {options.claims!r}; a pattern is 'binding/*', say")
+        evidence = replace(evidence, claims=chosen)
+    output.write_text(render_html(evidence, gallery), encoding="utf-8")
     save(gallery, output)
     print(output)
     return 0

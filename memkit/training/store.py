@@ -239,7 +239,8 @@ def write_json(path: Path, content: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        _write(aside, _dump({"sha256": hashlib.sha256(_dump(content)).hexdigest(), "content": content}))
+        # Not synced: there are thousands, and one that a loss of power leaves behind does not verify.
+        _write(aside, _dump({"sha256": hashlib.sha256(_dump(content)).hexdigest(), "content": content}), sync=False)
         aside.replace(path)
     except OSError:
         _remove(aside)
@@ -269,11 +270,12 @@ def _why(error: Exception) -> str:
     return said if said.startswith((_DAMAGED, "has version")) else f"{_DAMAGED}: {said}"
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes, *, sync: bool = True) -> None:
     with path.open("wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _dump(data: Any) -> bytes:

@@ -11,7 +11,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
@@ -20,7 +20,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from memkit.evidence.evidence import Evidence
+from memkit.evidence.evidence import ClaimEvidence, Evidence
 from memkit.evidence.judgement import Verdict
 from memkit.evidence.reports import account, words
 from memkit.evidence.reports.adjusted import adjusted
@@ -36,14 +36,24 @@ MANY = 30
 """Claims beyond which a page is brief: the forest plot has a row for each, and not for each of their contrasts."""
 
 
-def render_html(evidence: Evidence, gallery: Gallery | None = None) -> str:
+MOST = 1000
+"""Claims that a page shows; a browser has trouble with more. Those that failed come first."""
+
+
+def render_html(evidence: Evidence, gallery: Gallery | None = None, *, most: int = MOST) -> str:
     """The report of a run, as a whole HTML document.
 
     Args:
         gallery: takes the pictures of studies and of learning; None: all are in the page, however large it gets.
+        most: claims that are shown; what is counted, and adjusted for, are all of them.
     """
     gallery = gallery or Gallery()
-    found = adjusted(evidence.claims)
+    whole, every = evidence, evidence.claims
+    adjusted_of = {entry.claim.id: p for entry, p in zip(every, adjusted(every), strict=True)}
+    if len(every) > most:
+        failed_first = sorted(every, key=lambda entry: entry.gate.outcome != "failed")
+        evidence = replace(evidence, claims=tuple(failed_first[:most]))
+    found = [adjusted_of[entry.claim.id] for entry in evidence.claims]
     drawn = {digest: picture for digest, curves in evidence.curves.items() if (picture := curves_svg(curves))}
     own = [entry for entry in evidence.claims if entry.claim.of_its_own]
     many = len(evidence.claims) > MANY
@@ -53,19 +63,20 @@ def render_html(evidence: Evidence, gallery: Gallery | None = None) -> str:
         for entry, p in views
     ]
     # What a study found: neither mutants nor replications nor cells of sweeps, unless there is nothing else.
-    counted = [claim for claim in claims if claim.of_its_own] or claims
-    counts = [(verdict, sum(claim.row.verdict is verdict for claim in counted)) for verdict in Verdict]
+    counted = [entry for entry in every if entry.claim.of_its_own] or every
+    counts = [(verdict, sum(entry.verdict is verdict for entry in counted)) for verdict in Verdict]
     page = (
         _environment()
         .get_template("report.html.j2")
         .render(
             created=_moment(evidence.created),
-            gate=gate_sentence(evidence.claims),
+            gate=gate_sentence(every),
+            total=len(every),
             failed=[claim for claim in claims if claim.row.outcome == "failed"],
             counts=[count for count in counts if count[1]],
-            provenance=_provenance(evidence),
+            provenance=_provenance(whole),
             controls=_controls(claims),
-            controls_told=_apart(claims),
+            controls_told=_apart(every),
             compact=many,
             forest=Markup(forest_svg(own, width=1020, compact=many)) if own else "",
             forest_narrow=Markup(forest_svg(own, width=350, compact=many)) if own else "",
@@ -75,7 +86,7 @@ def render_html(evidence: Evidence, gallery: Gallery | None = None) -> str:
             legend=LEGEND,
             conclusions=_conclusions([claim for claim in claims if claim.of_its_own]),
             replications=pairs(evidence.claims),
-            replicated=replicated(evidence.claims),
+            replicated=replicated(every),
             effects={c.row.claim: _effect(c) for c in claims},
             interpretations=[
                 (study, [part for part in text.split("\n\n") if part.strip()])
@@ -109,8 +120,9 @@ def _environment() -> Environment:
     return environment
 
 
-def _apart(claims: Sequence[ClaimView]) -> str:
+def _apart(entries: Sequence[ClaimEvidence]) -> str:
     """What the counts by verdict leave out, and the gate's do not: mutants, replications and cells of sweeps."""
+    claims = [entry.claim for entry in entries]
     mutants, cells = sum(bool(claim.mutant_of) for claim in claims), sum(bool(claim.sweep) for claim in claims)
     again = sum(bool(claim.replicates) for claim in claims)
     if mutants + again + cells == len(claims):

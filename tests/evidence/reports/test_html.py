@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from memkit.evidence import Arm, Claim, ClaimEvidence, Contrast, Evidence, Verdict
+from memkit.evidence import Arm, Claim, ClaimEvidence, Contrast, Evidence, Gate, Verdict
 from memkit.evidence.figures import Heatmap, Lines, Series, Table
 from memkit.evidence.reports import render_html
 
@@ -336,6 +336,18 @@ def test_of_many_claims_the_page_is_brief() -> None:
     assert "One row a claim" not in whole
     assert "<title>10000: " in whole
     assert "<title>10000: " not in brief
+
+
+def test_a_page_shows_so_many_claims_and_counts_all_of_them() -> None:
+    many = [renamed(samples.supported(), f"binding/claim-{n}") for n in range(6)]
+    many[4] = replace(many[4], gate=Gate("failed", "a reason"))
+    page = render_html(samples.evidence(*many), most=3)
+    shown = re.findall(r'<article id="([^"]*)"', page)
+    assert shown == ["binding/claim-4", "binding/claim-0", "binding/claim-1"]
+    assert "Of 6 claims this page shows 3: those that failed, then the first of the run." in page
+    assert "<li><b>6</b>" in page
+    assert samples.evidence(*many).digest in page
+    assert "this page shows" not in render_html(samples.evidence(*many))
 
 
 def test_a_replication_stands_beside_its_claim_and_is_no_claim_of_its_own() -> None:
