@@ -3,7 +3,7 @@
     python benchmarks/scale.py [--claims 10000] [--repetitions 1] [--smoke]
 
 Two projects are written, with the same tests in them: claims with canned numbers, eight seeds each, and the same
-functions parametrised by eight seeds, without memkit. Each is run by pytest in a process of its own, one after the other.
+functions parametrised by eight seeds, without memkit. Each is run by pytest in a process of its own, one by one.
 Registering, which is done once, is told by itself. The goal is 1.5 times bare pytest.
 """
 
