@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class MemkitError(ValueError):
@@ -17,6 +19,18 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if match:
         return f"; did you mean {match[0]!r}?"
     return f"; known: {', '.join(names)}" if names else ""
+
+
+def check_fields(kind: type[Any], given: Iterable[str], hint: str = "") -> None:
+    """See that a dataclass has the fields that it is made with, before it says so less clearly itself.
+
+    Raises:
+        MemkitError: it names the field, and the nearest that there is.
+    """
+    known = {field.name for field in dataclasses.fields(kind) if field.init} - {"_"}
+    for name in given:
+        if name not in known:
+            raise MemkitError(f"{kind.__name__} has no field {name!r}{nearest(name, known)}{hint}")
 
 
 class MemkitWarning(UserWarning):

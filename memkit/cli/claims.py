@@ -31,7 +31,9 @@ def plan(options: argparse.Namespace) -> int:
     config, _ = collect(options.given)
     found = preview(config)
     if not found.claims:
-        raise MemkitError("no claims were found; give the folder that holds them: memkit plan claims")
+        raise MemkitError(
+            "no claims were found, or none that these options select; give their folder: memkit plan claims"
+        )
 
     def seconds(cohorts: Sequence[Cohort]) -> str:
         if not cohorts:

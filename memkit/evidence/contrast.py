@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, asdict, dataclass
 from typing import Any, Literal
 
-from memkit.errors import MemkitError
+from memkit.errors import MemkitError, check_fields
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,10 @@ class Contrast:
     margin: float = 0.0
     sesoi: float | None = None
     assume: Literal["bounded", "normal"] = "bounded"
+
+    def __new__(cls, *given: Any, **named: Any) -> Contrast:
+        check_fields(cls, named)
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         where = f"Contrast({self.treatment!r}, over={self.over!r})"

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from memkit.errors import MemkitError
-from memkit.evidence.claim import Arm, claim_of
+from memkit.evidence.claim import Arm, claim_of, refuse_unknown
 from memkit.evidence.derived import add_claim
 from memkit.evidence.sweep import check_grid, grid_cells, slug
 
@@ -30,6 +30,7 @@ def multiverse(
     *,
     vary: Callable[..., Any] | None = None,
     seeds: int | None = None,
+    **unknown: Any,
 ) -> Callable[[F], F]:
     """Ask the claim below in every cell of a small grid of choices.
 
@@ -41,6 +42,7 @@ def multiverse(
     Raises:
         MemkitError: there is no claim below, one of its arms has no recipe, or the grid is none.
     """
+    refuse_unknown("multiverse", multiverse, unknown)
     check_grid("multiverse", over)
 
     def attach(function: F) -> F:

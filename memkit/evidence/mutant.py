@@ -4,11 +4,12 @@
     @claim("study/name", ..., arms={"dynamic": ..., "static": ...})
     def test_it(arms, commands): ...
 
-measures the claim once more, with the same test on the same seeds and models, but for what ``by`` does to one arm. A
-claim that is supported all the same would have been supported whatever that arm does. The arm as it was goes along, as
-``dynamic, intact``, and must beat the broken one in every metric that the claim compares it by: a claim that falls
-though the break changed nothing, or by a crash, shows nothing, and is INCOMPLETE; one that is merely undecided has not
-fallen (:func:`memkit.evidence.gate.fell`).
+measures the claim once more, with the same test on the same seeds and models, but for what ``by`` does to one arm. (A
+claim or a mutant that is edited later moves to fresh seeds without the other.) A claim that is supported all the same
+would have been supported whatever that arm does. The arm as it was goes along, as ``dynamic, intact``, and must beat
+the broken one in every metric that the claim compares it by: a claim that falls though the break changed nothing, or
+by a crash, shows nothing, and is INCOMPLETE; one that is merely undecided has not fallen
+(:func:`memkit.evidence.gate.fell`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from memkit.errors import MemkitError, nearest
-from memkit.evidence.claim import Arm, Claim, claim_of, intervene
+from memkit.evidence.claim import Arm, Claim, claim_of, intervene, refuse_unknown
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.derived import add_claim
 
@@ -28,7 +29,15 @@ INTACT = "{}, intact"
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def mutant(name: str, /, *, arm: str, by: Callable[..., Any], seeds: int | None = None) -> Callable[[F], F]:
+def mutant(
+    name: str,
+    /,
+    *,
+    arm: str = "",
+    by: Callable[..., Any] | None = None,
+    seeds: int | None = None,
+    **unknown: Any,
+) -> Callable[[F], F]:
     """Break an arm of the claim below, and expect it not to be supported.
 
     Args:
@@ -41,19 +50,21 @@ def mutant(name: str, /, *, arm: str, by: Callable[..., Any], seeds: int | None 
         MemkitError: there is no claim below, it has no such arm, or that arm is not compared.
     """
     where = f"mutant {name!r}"
+    refuse_unknown(where, mutant, unknown)
+    if not isinstance(name, str) or not re.search("[a-z0-9]", name.lower()):
+        raise MemkitError(f"{where}: give it a name, what is broken in a few words")
+    if by is None or not callable(by) or not hasattr(by, "__qualname__"):
+        raise MemkitError(f"{where}: by={by!r} must be a named function of the trained model")
+    breaks = by
 
     def attach(function: F) -> F:
         claim = claim_of(function)
         if claim is None:
             raise MemkitError(f"{where}: there is no claim below it; write @mutant above @claim")
-        made = _broken(claim, name, arm, by, f"{where} of {claim.id!r}")
+        made = _broken(claim, name, arm, breaks, f"{where} of {claim.id!r}")
         add_claim(function, f"mutant {name}", replace(made, seeds=seeds or claim.seeds))
         return function
 
-    if not isinstance(name, str) or not re.search("[a-z0-9]", name.lower()):
-        raise MemkitError(f"{where}: give it a name, what is broken in a few words")
-    if not callable(by) or not hasattr(by, "__qualname__"):
-        raise MemkitError(f"{where}: by={by!r} must be a named function of the trained model")
     return attach
 
 

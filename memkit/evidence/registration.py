@@ -115,7 +115,7 @@ class Lock:
         """The lock with these claims in their present form.
 
         Changed claims of a study move to one block of fresh seeds. A claim whose code alone has changed stays where it
-        is, and counts a revision.
+        is, and counts a revision. A mutant or a replication that is new joins its claim, so that they share models.
 
         Args:
             code: claim id → digest of the code behind it.
@@ -124,15 +124,20 @@ class Lock:
         studies = dict(self.studies)
         entries = dict(self.claims)
         fresh: dict[str, int] = {}
+        moving = set()
         for claim in claims:
             if (old := entries.get(claim.id)) is not None and old.digest != claim.digest:
+                moving.add(claim.id)
                 fresh[claim.study] = max(fresh.get(claim.study, 0), old.block + 1)
         for claim in claims:
             if claim.study not in studies:
                 studies[claim.study] = max(studies.values(), default=0) + STUDY_STRIDE
             old = entries.get(claim.id)
             if old is None:
-                entries[claim.id] = Entry(digest=claim.digest, code=code.get(claim.id, ""))
+                joined = self.claims.get(claim.mutant_of or claim.replicates)
+                moves = joined is not None and (claim.mutant_of or claim.replicates) in moving
+                block = 0 if joined is None else fresh[claim.study] if moves else joined.block
+                entries[claim.id] = Entry(digest=claim.digest, code=code.get(claim.id, ""), skipped=block)
             elif old.digest != claim.digest:
                 if (fresh[claim.study] + 1) * BLOCK > STUDY_STRIDE:
                     raise MemkitError(f"claim {claim.id!r} has used up all its seeds; register it under a new id")

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from memkit.errors import MemkitError
-from memkit.evidence.claim import Arm, claim_of
+from memkit.evidence.claim import Arm, claim_of, refuse_unknown
 from memkit.evidence.derived import add_claim
 from memkit.evidence.judgement import Verdict
 
@@ -24,7 +24,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def replicated(
-    backend: str, /, *, expect: str | None = None, seeds: int | None = None, headline: bool = False
+    backend: str,
+    /,
+    *,
+    expect: str | None = None,
+    seeds: int | None = None,
+    headline: bool = False,
+    **unknown: Any,
 ) -> Callable[[F], F]:
     """Ask the claim below on another backend, too.
 
@@ -38,6 +44,7 @@ def replicated(
         MemkitError: there is no claim below, one of its arms has no recipe, or the backend does not know its model.
     """
     where = f"replicated({backend!r})"
+    refuse_unknown(where, replicated, unknown)
 
     def attach(function: F) -> F:
         claim = claim_of(function)

@@ -30,8 +30,10 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     if claim is None:
         return
     if "seed" not in metafunc.fixturenames:
+        taken = ", ".join(f"`{name}`" for name in inspect.signature(metafunc.function).parameters) or "nothing"
         raise MemkitError(
-            f"claim {claim.id!r}: {metafunc.function.__name__}() depends on no seed; take the fixture `arms` or `seed`"
+            f"claim {claim.id!r}: {metafunc.function.__name__}() depends on no seed; take the fixture `arms` or `seed` "
+            f"(it takes {taken})"
         )
     metafunc.parametrize("seed", planned_seeds(metafunc.config, claim), ids=str)
 

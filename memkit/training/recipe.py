@@ -14,7 +14,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from memkit.errors import MemkitError, nearest
+from memkit.errors import MemkitError, check_fields, nearest
 from memkit.source import source_digest
 from memkit.training.references import reference, resolve
 
@@ -78,8 +78,7 @@ class Recipe:
             ``nn.LSTM`` or control flow that depends on tensors. It pays for small modules: at 16 seeds a seed's step
             takes 0.4 of the time for an MLP or a few slots, 0.7 for a small Transformer (benchmarks/cohort.py).
         backend: "torch", or "mlx": the network of the same name in :mod:`memkit.mlx`, or a ``mlx.nn.Module`` of one's
-        own,
-            trained in MLX from initial values that MLX draws.
+            own, trained in MLX from initial values that MLX draws.
         tuning: how its free choices were made, in words: which trials, on which seeds. Part of the evidence, not of the
             recipe: it determines nothing.
     """
@@ -99,6 +98,10 @@ class Recipe:
     vmap: bool = False
     backend: str = "torch"
     tuning: str = field(default="", compare=False)
+
+    def __new__(cls, *given: Any, **named: Any) -> Recipe:
+        check_fields(cls, named, "; what the model takes goes into options={...}")
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         def check(ok: bool, message: str) -> None:

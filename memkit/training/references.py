@@ -21,6 +21,8 @@ def reference(obj: Any) -> str:
     module, name = getattr(obj, "__module__", None), getattr(obj, "__qualname__", None)
     if module is None or name is None:
         raise MemkitError(f"{obj!r} has no name to be found by; give a class or a function of a module")
+    if name.endswith("<lambda>"):
+        raise MemkitError("a lambda has no name to be found by; write a function at the top of a module")
     if "<" in name or module == "__main__":
         place = "a script" if module == "__main__" else "another function"
         raise MemkitError(f"{name} is defined in {place}; a recipe needs one defined at the top of a module")

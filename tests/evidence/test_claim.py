@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
+import pickle
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memkit import Recipe
+from memkit import Recipe, multiverse, mutant, replicated
 from memkit.errors import MemkitError
 from memkit.evidence import Arm, Claim, Contrast, claim, claim_of
 
@@ -355,3 +357,21 @@ def test_an_intervention_is_given_the_seed_where_it_asks_for_it() -> None:
         return model.upper()
 
     assert [Arm(None, f).intervened("m", 7) for f in (None, without, with_seed)] == ["m", "M", ("m", 7)]
+
+
+def test_a_misspelt_field_is_named_with_the_nearest() -> None:
+    wrong: dict[str, Any] = {"metrics": "accuracy"}
+    with pytest.raises(MemkitError, match="Contrast has no field 'metrics'; did you mean 'metric'"):
+        Contrast("a", over="b", **wrong)
+    made = Contrast("a", over="b", metric="accuracy", bounds=(0, 1))
+    assert pickle.loads(pickle.dumps(made)) == copy.deepcopy(made) == replace(made) == made
+
+
+def test_a_misspelt_option_of_a_decorator_is_named_with_the_nearest() -> None:
+    wrong: dict[str, Any] = {"expects": "refuted", "bye": print, "varies": print}
+    with pytest.raises(MemkitError, match="unknown option 'expects'; did you mean 'expect'"):
+        replicated("mlx", expects=wrong["expects"])
+    with pytest.raises(MemkitError, match="unknown option 'bye'; did you mean 'by'"):
+        mutant("emptied", arm="a", bye=wrong["bye"])
+    with pytest.raises(MemkitError, match="unknown option 'varies'; did you mean 'vary'"):
+        multiverse({"lr": (0.1, 0.2)}, varies=wrong["varies"])

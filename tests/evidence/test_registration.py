@@ -115,6 +115,21 @@ def test_claims_that_are_changed_at_once_move_to_one_block_of_seeds(tmp_path: Pa
     assert lock.register([other]).registration(other).first_seed == 10_400
 
 
+@pytest.mark.parametrize("kind", ["mutant_of", "replicates"])
+def test_what_is_new_beside_a_claim_joins_it_on_its_seeds(kind: str) -> None:
+    first = Lock().register([make("study/it")])
+    moved = first.register([make("study/it", "A beats B by far.")])
+    beside: dict[str, Any] = {kind: "study/it"}
+    late = moved.register([make("study/it", "A beats B by far."), replace(make("study/it/beside"), **beside)])
+    assert late.claims["study/it/beside"].attempt == 1
+    assert late.claims["study/it/beside"].block == late.claims["study/it"].block == 1
+
+    at_once = first.register([replace(make("study/it/beside"), **beside), make("study/it", "A beats it.")])
+    assert at_once.claims["study/it/beside"].block == at_once.claims["study/it"].block == 1
+    alone = Lock().register([replace(make("study/it/beside"), **beside)])
+    assert alone.claims["study/it/beside"].block == 0
+
+
 def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "claims" / "claims.lock"
     lock = Lock().register([make(), make("other/name"), make("other/second")]).register([make(statement="C.")])

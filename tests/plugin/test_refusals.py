@@ -29,7 +29,7 @@ SUITES = {
     ),
     "a test without seeds": (
         canned("true").replace("(seed)", "()"),
-        "*'lab/true': test_true() depends on no seed; take the fixture `arms` or `seed`",
+        "*'lab/true': test_true() depends on no seed; take the fixture `arms` or `seed` (it takes nothing)",
     ),
     "a claim parametrised by hand": (
         canned("true")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -73,6 +73,7 @@ def test_the_defaults_are_what_stored_runs_were_trained_with() -> None:
         "stream": "",
         "validate_every": None,
         "vmap": False,
+        "backend": "torch",
     }
 
 
@@ -277,3 +278,16 @@ def test_options_survive_json(options: dict[str, Any]) -> None:
 def test_a_summary_names_model_task_and_options() -> None:
     assert BASE.summary == "Cohort on Halves (width 4)"
     assert Recipe(toys.signs, toys.Ordinary).summary == "Ordinary on signs"
+
+
+def test_a_misspelt_field_is_named_with_the_nearest() -> None:
+    wrong: dict[str, Any] = {"step": 5}
+    with pytest.raises(MemkitError, match=r"Recipe has no field 'step'; did you mean 'steps'\?; what the model takes"):
+        Recipe(toys.signs, toys.Ordinary, **wrong)
+    made = Recipe(toys.signs, toys.Ordinary, steps=5)
+    assert replace(made) == made
+
+
+def test_a_lambda_is_called_one() -> None:
+    with pytest.raises(MemkitError, match="a lambda has no name to be found by"):
+        Recipe(lambda generator, size: toys.signs(generator, size), toys.Ordinary)

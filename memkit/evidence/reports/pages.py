@@ -2,9 +2,10 @@
 
     <!-- memkit: summary binding -->            how the study's claims came out, and the sweeps
     <!-- memkit: claims/binding/test_x.py -->   the claims of a file: the source beside what was found here
-    <!-- memkit: replications binding -->       the claims that were asked again on another backend, beside what was
-    found there <!-- memkit: comparisons lab/xor -->        a sweep's cells against each of their controls <!-- memkit:
-    screening lab/xor.promoted.json -->    how a staged study's configurations were promoted <!-- memkit: end -->
+    <!-- memkit: replications binding -->       claims beside their replications on another backend
+    <!-- memkit: comparisons lab/xor -->        a sweep's cells against each of their controls
+    <!-- memkit: screening lab/xor.promoted.json -->    how a staged study's configurations were promoted
+    <!-- memkit: end -->
 
 What stands between such a mark and the next ``end`` is written anew by ``memkit page``, from ``accepted.json``, and
 from the file that a block of another kind names.

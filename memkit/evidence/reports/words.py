@@ -301,7 +301,8 @@ def falsifier(claim: Claim) -> Falsifier:
     )
     still = f"It fails, too, where the last look, at {claim.planned(None)} seeds, leaves it inconclusive"
     if claim.expect == "supported":
-        return Falsifier(f"It is refuted if {any_of}:", against, f"{still}, or where a look shows equivalence.")
+        equal = ", or where a look shows equivalence" if any(c.sesoi is not None for c in claim.contrasts) else ""
+        return Falsifier(f"It is refuted if {any_of}:", against, f"{still}{equal}.")
     if claim.expect == "refuted":
         return Falsifier(f"It is registered as refuted, which is wrong if {every}:", infavour, f"{still}.")
     if claim.expect == "not_supported":
