@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memkit.errors import MemkitError
-from memkit.training.store import MANIFEST, RECIPE, Store, check_entry, read_json
+from memkit.training.store import RECIPE, Store, check_entry, read_json
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def runs(store: Store) -> Iterator[Kept]:
             continue
         with contextlib.suppress(OSError):  # another process may take it away meanwhile
             files = [file.stat() for file in entry.iterdir()]
-            used = (entry / MANIFEST).stat().st_mtime
+            used = (entry / RECIPE).stat().st_mtime
             size = sum(file.st_size for file in files)
             yield Kept(entry.parent.name, int(entry.name), _model(entry / RECIPE), size, used)
 

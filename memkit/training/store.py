@@ -121,7 +121,7 @@ class Store:
         try:
             contents = _verified(entry, [digest, seed])
             with contextlib.suppress(OSError):  # a store that cannot be written does not know what was used last
-                os.utime(entry / MANIFEST)
+                os.utime(entry / RECIPE)
             run = json.loads(contents[_RUN])
             return TrainedRun(
                 seed=seed,

@@ -55,10 +55,6 @@ def suite(pytester: pytest.Pytester) -> pytest.Pytester:
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
 def test_a_replication_has_a_verdict_of_its_own(suite: pytest.Pytester, workers: str) -> None:
     assert suite.run(*MEMKIT, "register").ret == 0
-    alone = suite.runpytest_subprocess(workers)
-    assert alone.ret == 0
-    assert set(evidence(suite)) == {"lab/slots"}
-
     both = suite.runpytest_subprocess(workers, "--with-sweeps")
     assert both.ret == 0
     both.stdout.fnmatch_lines(["*1 claim was replicated in MLX: 1 holds in both.*"])
@@ -71,11 +67,23 @@ def test_a_replication_has_a_verdict_of_its_own(suite: pytest.Pytester, workers:
     assert 'id="replications"' in page
     assert "1 claim was replicated in MLX: 1 holds in both." in page
     assert "By verdict: without 1 replication." in page
-
-    replicas = suite.runpytest_subprocess(workers, "--sweeps")
-    assert replicas.ret == 0
-    assert set(evidence(suite)) == {"lab/slots/mlx"}
     assert suite.run(*MEMKIT, "verdicts", "reports/evidence.json").ret == 0
+
+
+@needs_mlx
+def test_replications_run_with_the_sweeps(suite: pytest.Pytester) -> None:
+    found = {
+        options: suite.runpytest_subprocess("-n0", "--collect-only", "-q", *options).stdout.str()
+        for options in ((), ("--sweeps",), ("--with-sweeps",), ("--headline",))
+    }
+    own, again = "::test_slots[", "::test_slots__replicated_mlx["
+    selected = {options: (own in said, again in said) for options, said in found.items()}
+    assert selected == {
+        (): (True, False),
+        ("--sweeps",): (False, True),
+        ("--with-sweeps",): (True, True),
+        ("--headline",): (False, False),
+    }
 
 
 def test_without_mlx_it_is_skipped_with_the_sentence_that_says_how_to_get_it(suite: pytest.Pytester) -> None:

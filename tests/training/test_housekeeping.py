@@ -31,7 +31,7 @@ def store(tmp_path: Path) -> Store:
         for seed in (1, 2):
             made.save(digest, RECIPE, replace(RUN, seed=seed), made={})
             moment = 1_700_000_000 - 86_400 * age
-            os.utime(folder(made, digest, seed) / "manifest.json", (moment, moment))
+            os.utime(folder(made, digest, seed) / "recipe.json", (moment, moment))
     save_measurement(made, "cc" * 16, 1, {"score": 0.5})
     return made
 
@@ -161,7 +161,7 @@ def test_where_there_is_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_a_clock_that_went_backwards_does_not_confuse_it(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    os.utime(folder(store, NEW, 1) / "manifest.json", (4e9, 4e9))
+    os.utime(folder(store, NEW, 1) / "recipe.json", (4e9, 4e9))
     assert main(["store", "ls", "--store", str(store.root)]) == 0
     assert "in the future" in capsys.readouterr().out
 

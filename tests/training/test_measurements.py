@@ -64,7 +64,7 @@ def test_a_damaged_measurement_is_passed_over_with_a_warning(store: Store) -> No
 def test_a_full_disk_is_said_in_a_sentence_and_leaves_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     save_measurement(store, KEY, 1, {"value": 1})
 
-    def fails(path: Path, content: bytes) -> None:
+    def fails(path: Path, content: bytes, *, sync: bool) -> None:
         path.write_bytes(content[:3])
         raise OSError(28, "No space left on device", str(path))
 
