@@ -11,7 +11,7 @@ those of headline claims that say so with the headline claims; they gate, as cla
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -82,18 +82,33 @@ def holds(verdict: Verdict, there: Verdict, *, expect: str, backend: str) -> str
 
     Args:
         verdict, there: of the claim, and of its replication.
-        expect: what the claim was registered as. What holds is a refutation or an equivalence where that was expected.
+        expect: what the claim was registered as. What holds is a refutation or an equivalence where that was expected,
+            and whatever was found where the claim is an open question.
         backend: of the replication.
     """
+    open_ones = (Verdict.INCONCLUSIVE, Verdict.INCOMPLETE)
     wanted = {"refuted": Verdict.REFUTED, "equivalent": Verdict.EQUIVALENT}.get(expect, Verdict.SUPPORTED)
+    if expect == "open":
+        wanted = there if verdict in open_ones else verdict
     found, again = verdict is wanted, there is wanted
+    if wanted in open_ones:
+        return "undecided"
     if found and again:
         return "in both"
-    undecided = {verdict, there} & {Verdict.INCONCLUSIVE, Verdict.INCOMPLETE}
+    undecided = {verdict, there} & set(open_ones)
     if not (found or again):
         return "undecided" if undecided else "in neither"
     where = "torch" if found else in_words(backend)
     return f"in {where}, undecided in the other" if undecided else f"in {where} alone"
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """``56 hold in both, 4 are undecided``: how many findings hold where, by what :func:`holds` says."""
+    said = []
+    for where, n in sorted(counts.items(), key=lambda item: -item[1]):
+        verb = ("holds" if n == 1 else "hold") if where != "undecided" else ("is" if n == 1 else "are")
+        said.append(f"{n} {verb} {where}")
+    return ", ".join(said)
 
 
 def in_words(backend: str) -> str:

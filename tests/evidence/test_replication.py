@@ -10,7 +10,7 @@ import pytest
 from memkit import Arm, Contrast, MemkitError, Recipe, claim, replicated
 from memkit.evidence.claim import Claim, claim_of
 from memkit.evidence.judgement import Verdict
-from memkit.evidence.replication import holds
+from memkit.evidence.replication import counted, holds
 from memkit.models import LSTMNetwork, SlotNetwork
 from memkit.tasks.binding import Retrieval
 from memkit.training.recipe import Recipe as TrainingRecipe
@@ -145,9 +145,20 @@ def test_without_mlx_a_recipe_says_what_is_missing(monkeypatch: pytest.MonkeyPat
         ("REFUTED", "REFUTED", "refuted", "in both"),
         ("REFUTED", "SUPPORTED", "refuted", "in torch alone"),
         ("EQUIVALENT", "EQUIVALENT", "equivalent", "in both"),
-        ("REFUTED", "REFUTED", "open", "in neither"),
+        ("REFUTED", "REFUTED", "open", "in both"),
+        ("EQUIVALENT", "SUPPORTED", "open", "in torch alone"),
+        ("INCONCLUSIVE", "REFUTED", "open", "in MLX, undecided in the other"),
+        ("INCONCLUSIVE", "INCONCLUSIVE", "open", "undecided"),
+        ("REFUTED", "REFUTED", "supported", "in neither"),
         ("INCONCLUSIVE", "INCOMPLETE", "supported", "undecided"),
     ],
 )
 def test_where_a_finding_holds(verdict: str, there: str, expect: str, said: str) -> None:
     assert holds(Verdict(verdict), Verdict(there), expect=expect, backend="mlx") == said
+
+
+def test_how_many_hold_where() -> None:
+    assert counted({"undecided": 1, "in both": 5, "in torch alone": 1}) == (
+        "5 hold in both, 1 is undecided, 1 holds in torch alone"
+    )
+    assert counted({"undecided": 2}) == "2 are undecided"

@@ -20,7 +20,7 @@ from typing import Any
 
 from memkit.errors import MemkitError
 from memkit.evidence.judgement import Verdict
-from memkit.evidence.replication import holds, in_words
+from memkit.evidence.replication import counted, holds, in_words
 from memkit.evidence.reports import words
 
 _BLOCK = re.compile(r"<!-- memkit: (?!end)(?P<what>[^>]+?) -->\n.*?<!-- memkit: end -->", re.DOTALL)
@@ -121,7 +121,7 @@ def _replications(study: str, accepted: Mapping[str, Accepted]) -> str:
         told[1] += f"<br>{in_words(backend)}, n = {claim['judgement']['n']}{attempt}"
         rows.append([f"`{claim['replicates'].split('/', 1)[1]}`", *told, where])
     total = f"{len(again)} claims were asked again on another backend: "
-    return total + ", ".join(f"{n} hold {where}" for where, n in counts.most_common()) + ".\n\n" + _table(rows)
+    return f"{total}{counted(counts)}.\n\n{_table(rows)}"
 
 
 def _weakest(claim: Accepted) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from memkit.evidence.evidence import ClaimEvidence
-from memkit.evidence.replication import holds, in_words
+from memkit.evidence.replication import counted, holds, in_words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,6 @@ def replicated(claims: Sequence[ClaimEvidence]) -> str:
     for backend in dict.fromkeys(pair.backend for pair in compared):
         counts = Counter(pair.holds for pair in compared if pair.backend == backend)
         total = sum(counts.values())
-        parts = [f"{n} {'holds' if n == 1 else 'hold'} {where}" for where, n in counts.most_common()]
         were = "claim was" if total == 1 else "claims were"
-        sentences.append(f"{total} {were} replicated in {backend}: {', '.join(parts)}.")
+        sentences.append(f"{total} {were} replicated in {backend}: {counted(counts)}.")
     return " ".join(sentences)
