@@ -208,7 +208,9 @@ def test_plan_needs_claims_and_options_that_pytest_knows(pytester: pytest.Pytest
     command = (sys.executable, "-m", "memkit.cli")
     nothing = pytester.run(*command, "plan")
     assert nothing.ret == 4
-    nothing.stderr.fnmatch_lines(["memkit: no claims were found; give the folder that holds them: memkit plan claims"])
+    nothing.stderr.fnmatch_lines(
+        ["memkit: no claims were found, or none that these options select; give their folder: memkit plan claims"]
+    )
     misspelt = pytester.run(*command, "plan", "--hedline")
     assert misspelt.ret == 4
     misspelt.stderr.fnmatch_lines(
