@@ -52,10 +52,9 @@ def suite(pytester: pytest.Pytester) -> pytest.Pytester:
 
 
 @needs_mlx
-@pytest.mark.parametrize("workers", ["-n0", "-n2"])
-def test_a_replication_has_a_verdict_of_its_own(suite: pytest.Pytester, workers: str) -> None:
+def test_a_replication_has_a_verdict_of_its_own(suite: pytest.Pytester) -> None:
     assert suite.run(*MEMKIT, "register").ret == 0
-    both = suite.runpytest_subprocess(workers, "--with-sweeps")
+    both = suite.runpytest_subprocess("-n2", "--with-sweeps")
     assert both.ret == 0
     both.stdout.fnmatch_lines(["*1 claim was replicated in MLX: 1 holds in both.*"])
     found = evidence(suite)
