@@ -35,8 +35,10 @@ def doctor(key: str, value: object) -> None:
 def test_a_report_of_some_claims(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "some.html"
     assert main(["report", "--claims", "lab/t*", "--output", str(page)]) == 0
-    assert 'id="lab/true"' in page.read_text(encoding="utf-8")
-    assert 'id="lab/aa"' not in page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    assert 'id="lab/true"' in text
+    assert 'id="lab/aa"' not in text
+    assert "<dt>Claims</dt><dd>1 of 2, those that match &#39;lab/t*&#39;</dd>" in text
     assert main(["report", "--claims", "growth/*", "--output", str(page)]) == 4
     assert "no claim's id matches 'growth/*'" in capsys.readouterr().err
 

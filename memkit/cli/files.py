@@ -49,7 +49,8 @@ def report(options: argparse.Namespace) -> int:
         chosen = tuple(entry for entry in evidence.claims if fnmatchcase(entry.claim.id, options.claims))
         if not chosen:
             raise MemkitError(f"no claim's id matches {options.claims!r}; a pattern is 'binding/*', say")
-        evidence = replace(evidence, claims=chosen)
+        shown = f"{len(chosen)} of {len(evidence.claims)}, those that match {options.claims!r}"
+        evidence = replace(evidence.of_claims(chosen), provenance={**evidence.provenance, "claims": shown})
     output.write_text(render_html(evidence, gallery), encoding="utf-8")
     save(gallery, output)
     print(output)

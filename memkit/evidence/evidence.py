@@ -45,7 +45,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -174,6 +174,22 @@ class Evidence:
             [entry.claim.id, entry.claim.digest, [o.to_json() for o in entry.observations]] for entry in self.claims
         ]
         return hashlib.sha256(json.dumps(sorted(rows), ensure_ascii=False).encode()).hexdigest()[:32]
+
+    def of_claims(self, claims: Iterable[ClaimEvidence]) -> Evidence:
+        """That of some of its claims, with the studies, metrics and learning curves that are theirs."""
+        claims = tuple(claims)
+        ids, studies = {entry.claim.id for entry in claims}, {entry.claim.study for entry in claims}
+        return replace(
+            self,
+            claims=claims,
+            studies={study: text for study, text in self.studies.items() if study in studies},
+            metrics={study: said for study, said in self.metrics.items() if study in studies},
+            curves={
+                digest: curves
+                for digest, curves in self.curves.items()
+                if any(arm.partition(": ")[0] in ids for arm in curves.arms)
+            },
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Plain types, as the schema says."""

@@ -34,11 +34,16 @@ class Kept:
     used: float
 
 
+def _entries(store: Store) -> Iterator[Path]:
+    """The folders of runs; what else lies there is passed over."""
+    for entry in sorted((store.root / "runs").glob("*/*/*")):
+        if entry.name.isdecimal() and entry.is_dir():
+            yield entry
+
+
 def runs(store: Store) -> Iterator[Kept]:
-    """The runs in a store, in no order; what cannot be read by name is passed over."""
-    for entry in (store.root / "runs").glob("*/*/*"):
-        if not entry.name.isdecimal() or not entry.is_dir():
-            continue
+    """The runs in a store, by their digests."""
+    for entry in _entries(store):
         with contextlib.suppress(OSError):  # another process may take it away meanwhile
             files = [file.stat() for file in entry.iterdir()]
             used = (entry / RECIPE).stat().st_mtime
@@ -48,7 +53,7 @@ def runs(store: Store) -> Iterator[Kept]:
 
 def damaged(store: Store) -> Iterator[tuple[Path, str]]:
     """Every run and measurement that does not verify, and what is wrong with it, in words that follow its name."""
-    for entry in sorted((store.root / "runs").glob("*/*/*")):
+    for entry in _entries(store):
         if wrong := check_entry(entry):
             yield entry, wrong
     for file in sorted((store.root / "measurements").glob("*/*/*.json")):

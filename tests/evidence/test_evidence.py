@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from memkit.errors import MemkitError
 from memkit.evidence import Verdict, judge, load, recompute, seeds_saved
+from memkit.evidence.curves import Curves
 from memkit.evidence.figures import Heatmap, Lines, Series, Table
 
 from .entries import MANY, OVER, entry, evidence
@@ -109,6 +110,24 @@ def test_seeds_that_were_never_needed_leave_the_file_whole(tmp_path: Path) -> No
     assert recompute(tmp_path / "evidence.json") == [("study/name", "SUPPORTED", "SUPPORTED")]
     (read,) = load(tmp_path / "evidence.json").claims
     assert (read.judgement, len(read.saved), read.arms["a"]) == (early.judgement, 24, {"cpu_seconds": 1.5})
+
+
+def test_a_part_has_the_studies_metrics_and_curves_that_are_its_own() -> None:
+    one, other = entry(), replace(entry(), claim=replace(entry().claim, id="other/name"))
+    curve = ((1, 0.9), (2, 0.5))
+    whole = replace(
+        evidence(one, other),
+        studies={"study": "What it means.", "other": "What not."},
+        metrics={"study": {"accuracy": "a share"}, "other": {"accuracy": "another"}},
+        curves={
+            "shared": Curves(arms=("study/name: a", "other/name: a"), seeds={1: curve}),
+            "its own": Curves(arms=("other/name: b",), seeds={1: curve}),
+        },
+    )
+    part = whole.of_claims([one])
+    assert part.claims == (one,)
+    assert (set(part.studies), set(part.metrics), set(part.curves)) == ({"study"}, {"study"}, {"shared"})
+    assert whole.of_claims(whole.claims) == whole
 
 
 # --- damage -------------------------------------------------------------------------------------------------

@@ -67,6 +67,7 @@ def test_a_run_that_is_loaded_has_been_used(store: Store) -> None:
 
 
 def test_damage_is_found_and_left_where_it_is(store: Store) -> None:
+    (folder(store, OLD, 1).parent / "notes.txt").write_text("not a run")
     assert list(damaged(store)) == []
     broken = folder(store, OLD, 2) / "weights.safetensors"
     broken.write_bytes(broken.read_bytes()[:-1] + b"x")

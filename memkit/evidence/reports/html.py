@@ -11,7 +11,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
@@ -52,7 +52,7 @@ def render_html(evidence: Evidence, gallery: Gallery | None = None, *, most: int
     adjusted_of = {entry.claim.id: p for entry, p in zip(every, adjusted(every), strict=True)}
     if len(every) > most:
         failed_first = sorted(every, key=lambda entry: entry.gate.outcome != "failed")
-        evidence = replace(evidence, claims=tuple(failed_first[:most]))
+        evidence = evidence.of_claims(failed_first[:most])
     found = [adjusted_of[entry.claim.id] for entry in evidence.claims]
     drawn = {digest: picture for digest, curves in evidence.curves.items() if (picture := curves_svg(curves))}
     own = [entry for entry in evidence.claims if entry.claim.of_its_own]

@@ -120,7 +120,7 @@ def _replications(study: str, accepted: Mapping[str, Accepted]) -> str:
         attempt = f", attempt {claim['attempt']}" if claim["attempt"] > 1 else ""
         told[1] += f"<br>{in_words(backend)}, n = {claim['judgement']['n']}{attempt}"
         rows.append([f"`{claim['replicates'].split('/', 1)[1]}`", *told, where])
-    total = f"{len(again)} claims were asked again on another backend: "
+    total = f"{len(again)} claim{' was' if len(again) == 1 else 's were'} asked again on another backend: "
     return f"{total}{counted(counts)}.\n\n{_table(rows)}"
 
 

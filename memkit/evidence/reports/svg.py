@@ -40,8 +40,9 @@ def text(
 
 
 def dot(x: float, y: float, colour: str, *, title: str, used: bool, broken: bool) -> str:
-    """A seed: filled where it was used, hollow where it was not, a cross where its value was not finite; a tooltip, if
-    any.
+    """A seed: filled where it was used, hollow where it was not, a cross where its value was not finite.
+
+    ``title`` is its tooltip; "": none.
 
     A filled one is a point, as thick and of such a colour as what is around it: see :func:`dots`.
     """
