@@ -15,7 +15,8 @@ import pytest
 
 from memkit.evidence import Arm, Claim, ClaimEvidence, Contrast, Evidence, Gate, Verdict
 from memkit.evidence.figures import Heatmap, Lines, Series, Table
-from memkit.evidence.reports import render_html
+from memkit.evidence.reports import markdown_table, render_html
+from memkit.evidence.reports.adjusted import adjusted
 
 from . import samples
 
@@ -357,9 +358,18 @@ def test_a_replication_stands_beside_its_claim_and_is_no_claim_of_its_own() -> N
     assert "1 claim was replicated in MLX: 1 holds in both." in page
     assert "By verdict: without 1 replication." in page
     assert "<li><b>1</b>" in page
+    assert "1 claim was replicated in MLX: 1 holds in both." in markdown_table(samples.evidence(one, again))
     alone = render_html(samples.evidence(again))
     assert "not in this report" in alone
     assert "holds in both" not in alone
+
+
+def test_replications_cost_their_claims_nothing_where_p_is_adjusted() -> None:
+    claims = [renamed(samples.supported(), f"binding/claim-{n}") for n in range(3)]
+    again = [renamed(one, f"{one.claim.id}/mlx", replicates=one.claim.id) for one in claims]
+    without, both = adjusted(claims), adjusted([*claims, *again])
+    assert both[:3] == without
+    assert {p.family for p in both[3:]} == {"Holm over 3 replications"}
 
 
 def test_what_a_metric_is_stands_with_every_claim_that_uses_it() -> None:

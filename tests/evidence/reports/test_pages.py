@@ -119,3 +119,28 @@ def test_a_claim_that_did_not_run_leaves_what_was_accepted_of_it() -> None:
     everything = samples.everything()
     idle = replace(everything.claims[0], observations=(), failures=())
     assert accepted_claims(replace(everything, claims=(idle,)), recipe_key) == {}
+
+
+REPLICATED = "<!-- memkit: replications lab -->\n<!-- memkit: end -->\n"
+
+
+def test_replications_stand_beside_their_claims(accepted: dict[str, Any]) -> None:
+    name, claim = next((n, c) for n, c in accepted.items() if c["judgement"]["verdict"] == "SUPPORTED")
+    again = {**claim, "replicates": name}
+    written = rewrite(REPLICATED, {**accepted, f"{name}/mlx": again})
+    assert "1 claim was asked again on another backend: 1 holds in both." in written
+    (row,) = [line for line in written.splitlines() if f"`{name.split('/', 1)[1]}`" in line]
+    assert row.count("✓ SUPPORTED") == 2
+    assert row.endswith("| in both |")
+    assert "MLX, n = " in row
+    # A replication is no claim of its own: it needs no block, and is not counted.
+    page = PAGE.format(study="lab", file="claims/test_x.py")
+    assert rewrite(page, {**accepted, f"{name}/mlx": again}) == rewrite(page, accepted)
+
+
+def test_replications_that_are_not_there_or_stand_alone_get_a_sentence(accepted: dict[str, Any]) -> None:
+    with pytest.raises(MemkitError, match="no replication of a claim of the study 'lab' has been accepted"):
+        rewrite(REPLICATED, accepted)
+    name, claim = next(iter(accepted.items()))
+    with pytest.raises(MemkitError, match="but not the claim that it replicates, lab/gone"):
+        rewrite(REPLICATED, {f"{name}/mlx": {**claim, "replicates": "lab/gone"}})
