@@ -17,7 +17,7 @@ claims: .venv/installed ## the headline claims, from trained models to verdicts
 claims-all: .venv/installed ## every claim but the cells of sweeps
 	$(BIN)/python -m pytest claims -n auto $(REPORT) $(ARGS)
 
-claims-sweeps: .venv/installed ## the sweeps: many small questions, which gate nothing
+claims-sweeps: .venv/installed ## the sweeps, many small questions which gate nothing, and the replications, which do
 	$(BIN)/python -m pytest claims --sweeps -n auto --evidence reports/sweeps.json $(ARGS)
 
 test: .venv/installed lint ## the software tests
@@ -33,7 +33,7 @@ docs: .venv/installed ## the documentation as a site, reports/site/index.html; a
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 benchmarks: .venv/installed ## every benchmark, in smoke mode
-	for benchmark in calibration pipeline seeds cohort backends growing recall warm retrieval report; do $(BIN)/python benchmarks/$$benchmark.py --smoke || exit 1; done
+	for benchmark in calibration pipeline seeds cohort backends growing recall warm retrieval report scale; do $(BIN)/python benchmarks/$$benchmark.py --smoke || exit 1; done
 
 register: .venv/installed ## new and changed claims get fresh deciding seeds
 	$(BIN)/memkit register claims
