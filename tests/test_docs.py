@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 from pathlib import Path
@@ -26,6 +27,18 @@ def test_a_page_is_what_memkit_page_writes(page: Path, monkeypatch: pytest.Monke
 def test_every_study_has_a_page() -> None:
     assert len(STUDIES) == 4
     assert all(page.is_file() for page in PAGES)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_metric_that_is_compared_is_explained(study: str) -> None:
+    explained = importlib.import_module(f"claims.{study}").METRICS
+    compared = {
+        finding["metric"]
+        for name, claim in load_accepted(ROOT / "reports" / "accepted.json").items()
+        if name.split("/", 1)[0] == study and not claim["sweep"]
+        for finding in claim["judgement"]["findings"]
+    }
+    assert compared <= set(explained)
 
 
 def test_the_code_on_extending_runs(pytester: pytest.Pytester) -> None:

@@ -10,8 +10,8 @@ what to write.
 
 METRICS = {
     "accuracy": "share of commands that are answered right in every position",
-    "L3/rebinding": "accuracy on commands of level 3 that bind a variable anew, and use it before and after",
-    "L3/twice": "accuracy on commands of level 3 that ask for an action twice",
+    "L3/rebinding": "accuracy on `X means jump do X then X means walk do X`: bound anew, and used before and after",
+    "L3/twice": "accuracy on `X means jump do X twice`",
     "share answered with the other variable's value": (
         "of commands with two variables in slots of their own: how many are answered with the value of the one "
         "that was not asked for"
@@ -24,13 +24,13 @@ METRICS = {
         "pairs of commands that differ in one binding, answered right before and after the change"
     ),
     "once": "accuracy on commands to do an action once",
-    "twice": "the same, twice",
-    "thrice": "the same, thrice",
+    "twice": "accuracy on commands to do an action twice",
+    "thrice": "accuracy on commands to do an action thrice",
     "share of the address map that a gradient reaches": (
         "numbers of the map from words to slots whose gradient, before training, is not 0"
     ),
     "past": "accuracy where a variable's earlier value is asked for",
-    "present": "accuracy where its present value is",
+    "present": "accuracy where a variable's present value is asked for",
     "after protecting": (
         "accuracy in unseen combinations, after one variable was protected and it or the other one bound again"
     ),
@@ -48,7 +48,7 @@ METRICS = {
     ),
     "six": "accuracy on commands for six repetitions, where up to four were trained",
     "eight": "accuracy on commands for eight repetitions, where up to four were trained",
-    "trained": "accuracy on as many repetitions as were trained",
+    "trained": "accuracy on the commands that were trained on, up to four repetitions",
     "share with the first four positions right": (
         "commands for six or eight repetitions whose first four positions are right"
     ),

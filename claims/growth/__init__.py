@@ -7,7 +7,7 @@ make it worth doing.
 """
 
 METRICS = {
-    "accuracy": "share of the 597 test digits that are classified right",
+    "accuracy": "share of test images that are classified right",
     "balanced accuracy": "mean of the accuracies on old and on added classes",
     "flipped": "share of test images whose class the memory changes; a precondition",
     "loss": "mean cross-entropy in nats, clipped image by image at that of knowing nothing, log 10",

@@ -14,8 +14,8 @@ METRICS = {
     "accuracy on old classes": "accuracy on images of classes that were",
     "flipped": "share of test images whose class the memory changes; a precondition",
     "evicted": "share of what was inserted that is no longer there at the end",
-    "other entries": "share of the entries at the end that another policy does not have",
+    "other entries": "share of the entries at the end that the claim's first arm does not have",
     "microseconds an image": "CPU time of classifying a test image",
-    "ECE": "expected calibration error over ten bins of confidence",
+    "ECE": "expected calibration error, over 15 bins of confidence",
 }
 """What is measured, for the report."""

@@ -6,9 +6,10 @@ import importlib.util
 import inspect
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
+from typing import TypeVar
 
 import pytest
 
@@ -22,6 +23,8 @@ from memkit.statistics import LOOKS
 from memkit.training.cohorts import Training
 
 PLAN = pytest.StashKey[RunPlan]()
+
+T = TypeVar("T")
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
@@ -192,15 +195,29 @@ def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
             )
         )
     ordered = looks == sorted(looks)
-    studies = {claim.study: text for claim, item in found.values() if (text := interpretation(item))}
-    metrics = {claim.study: said for claim, item in found.values() if (said := definitions(item))}
     made = RunPlan(
-        claims=tuple(claims), trainings=trainings, files=files, ordered=ordered, studies=studies, metrics=metrics
+        claims=tuple(claims),
+        trainings=trainings,
+        files=files,
+        ordered=ordered,
+        studies=_by_study(found.values(), interpretation),
+        metrics=_by_study(found.values(), definitions),
     )
     trained = next((p.claim.id for p in claims if p.recipes), None)
     if trained is not None and not config.option.collectonly:
         check_training(settings.device, trained)
     return made
+
+
+def _by_study(found: Iterable[tuple[Claim, pytest.Item]], said_by: Callable[[pytest.Item], T]) -> dict[str, T]:
+    """Study → what the package of its tests says. Of several packages, the one of the study's name speaks for it."""
+    told: dict[str, T] = {}
+    for claim, item in found:
+        package = _package(item)
+        own = package is not None and package.__name__.rpartition(".")[2] == claim.study
+        if (own or claim.study not in told) and (said := said_by(item)):
+            told[claim.study] = said
+    return told
 
 
 def interpretation(item: pytest.Item) -> str:

@@ -62,6 +62,17 @@ def test_the_docstring_of_a_package_is_its_interpretation(pytester: pytest.Pytes
     assert "<dt>Score</dt><dd>Share of &lt;good&gt; ones.</dd>" in page
 
 
+def test_of_several_packages_the_one_of_the_studys_name_speaks_for_it(pytester: pytest.Pytester) -> None:
+    for folder, name in (("before", "first"), ("lab", "own"), ("selfcheck", "last")):
+        pytester.mkpydir(folder).joinpath("__init__.py").write_text(
+            f'"""By {folder}."""\nMETRICS = {{"score": "of {folder}"}}\n'
+        )
+        (pytester.path / folder / f"test_{name}.py").write_text(_dedented(HEAD + canned(name)))
+    assert pytester.runpytest_subprocess("-n0", "--seeds=8").ret == 0
+    assert whole(pytester)["studies"] == {"lab": "By lab."}
+    assert whole(pytester)["metrics"] == {"lab": {"score": "of lab"}}
+
+
 def test_metrics_that_are_no_sentences_are_refused(pytester: pytest.Pytester) -> None:
     pytester.mkpydir("lab").joinpath("__init__.py").write_text('METRICS = {"score": 3}\n')
     (pytester.path / "lab" / "test_lab.py").write_text(_dedented(HEAD + canned("true")))
