@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 from memkit.errors import MemkitError, nearest
@@ -224,7 +225,7 @@ class Claim:
         normal = any(contrast.assume == "normal" for contrast in self.contrasts)
         return self.gate if self.gate is not None else not normal
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """What registration fixes: everything but the source's wording and ``headline``; 32 hex digits."""
         data = {k: v for k, v in self.to_json().items() if k not in ("source", "headline", "cells")}

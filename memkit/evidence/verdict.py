@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import takewhile
 
 import numpy as np
@@ -217,7 +218,12 @@ def _findings(claim: Claim, table: _Table, used: Sequence[int], look: Look) -> t
 
 
 def _finding(contrast: Contrast, role: str, table: _Table, used: Sequence[int], look: Look) -> Finding | None:
-    x = _differences(contrast, table, used)
+    return _found(contrast, role, tuple(_differences(contrast, table, used).tolist()), look)
+
+
+@lru_cache(maxsize=1024)  # a run asks which seeds come next, then for the verdict, then for the path of the looks
+def _found(contrast: Contrast, role: str, differences: tuple[float, ...], look: Look) -> Finding | None:
+    x = np.array(differences, dtype=np.float64)
     broken = bool(np.isnan(x).any())  # a seed that is not finite, and no bounds to score it by
     if broken:
         x = x[~np.isnan(x)]

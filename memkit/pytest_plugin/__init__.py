@@ -133,7 +133,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
         aggregator = Aggregator(config, settings)
         config.pluginmanager.register(aggregator, "memkit-aggregator")
-        if config.pluginmanager.hasplugin("html"):
+        if config.pluginmanager.hasplugin("html") and config.getoption("htmlpath", None):
             from memkit.pytest_plugin.page import Page
 
             config.pluginmanager.register(Page(aggregator), "memkit-page")

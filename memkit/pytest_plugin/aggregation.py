@@ -312,8 +312,8 @@ class Aggregator:
 
     def in_order(self) -> list[ClaimEvidence]:
         """The claims as they stand in the suite."""
-        order = [planned.claim.id for planned in self.plan.claims] if self.plan is not None else []
-        return sorted(self.claims.values(), key=lambda entry: order.index(entry.claim.id))
+        planned = self.plan.claims if self.plan is not None else ()
+        return [self.claims[p.claim.id] for p in planned if p.claim.id in self.claims]
 
     @pytest.hookimpl(trylast=True)  # after pytest has noted what failed
     def pytest_sessionfinish(self) -> None:

@@ -36,6 +36,8 @@ _MEASURED = pytest.StashKey[tuple[str, "Measurement"]]()
 _WARNINGS = pytest.StashKey[list[str]]()
 _KEYS = pytest.StashKey[dict[str, str]]()
 _SOURCES = pytest.StashKey[dict[tuple[Any, ...], str]]()
+_CODE = pytest.StashKey[dict[str, str]]()
+_CONFTESTS = pytest.StashKey[dict[Path, set[str]]]()
 _PATIENCE = 0.05  # seconds between two looks at the board
 
 
@@ -333,7 +335,15 @@ def code_of(item: Any, claim: Claim) -> str:
 
 
 def _source_of(item: Any, claim: Claim) -> str:
-    """The digest of every module that a test's fixtures, interventions and figures are made of."""
+    """The digest of every module that a test's fixtures, interventions and figures are made of, computed once a run."""
+    known = item.config.stash.setdefault(_CODE, {})
+    if claim.id not in known:
+        known[claim.id] = _code_behind(item, claim)
+    source: str = known[claim.id]
+    return source
+
+
+def _code_behind(item: Any, claim: Claim) -> str:
     functions = {definition.func for group in item._fixtureinfo.name2fixturedefs.values() for definition in group}
     functions = {function for function in functions if not is_installed(function.__code__.co_filename)}
     given = [arm.intervention for arm in claim.arms.values() if callable(arm.intervention)] + list(claim.figures)
@@ -342,13 +352,23 @@ def _source_of(item: Any, claim: Claim) -> str:
         functions |= {type(scoring), scoring.score}
     modules = {function.__module__ for function in functions} | {item.function.__module__}
     files = {function.__code__.co_filename for function in functions if hasattr(function, "__code__")}
-    # A fixture may be asked for while the test runs, so every conftest on the way counts. Several of them share one
-    # module name, so they count by file.
-    for plugin in item.config.pluginmanager.get_plugins():
-        file = getattr(plugin, "__file__", None)
-        if file and Path(file).name == "conftest.py" and Path(file).parent in item.path.parents:
-            files.add(file)
+    files |= _conftests(item.config, item.path.parent)
     return _source(item.config, tuple(sorted(modules)), tuple(sorted(files))) + "".join(map(callable_digest, given))
+
+
+def _conftests(config: pytest.Config, folder: Path) -> set[str]:
+    """Every conftest on the way to a folder: a fixture may be asked for while the test runs.
+
+    Several of them share one module name, so they count by file.
+    """
+    known = config.stash.setdefault(_CONFTESTS, {})
+    if folder not in known:
+        files = (getattr(plugin, "__file__", None) for plugin in config.pluginmanager.get_plugins())
+        on_the_way = {folder, *folder.parents}
+        known[folder] = {
+            file for file in files if file and Path(file).name == "conftest.py" and Path(file).parent in on_the_way
+        }
+    return known[folder]
 
 
 def _source(config: pytest.Config, modules: tuple[str, ...], files: tuple[str, ...]) -> str:
