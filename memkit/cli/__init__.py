@@ -17,6 +17,7 @@ from memkit.errors import MemkitError
 
 _EVIDENCE = Path("reports/evidence.json")
 _ACCEPTED = Path("reports/accepted.json")
+_STORE = "a folder, or the URL that machines share (default: MEMKIT_STORE, else .memkit)"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--list", action="store_true", help="only say what there is, and what would be trained")
     sub.add_argument("--screen", action="store_true", help="stop after stage A")
     sub.add_argument("--output", metavar="DIR", type=data.folder, help="default: reports/NAME of the matrix")
-    sub.add_argument("--store", metavar="DIR", type=data.folder, help="default: MEMKIT_STORE, else .memkit")
+    sub.add_argument("--store", metavar="DIR", help=_STORE)
     sub.add_argument(
         "--data", metavar="DIR", type=data.folder, help="the folder that data sets are read from (default: MEMKIT_DATA)"
     )
@@ -128,7 +129,7 @@ def _parser() -> argparse.ArgumentParser:
     ):
         sub = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         sub.set_defaults(run=run)
-        sub.add_argument("--store", metavar="DIR", type=data.folder, help="default: MEMKIT_STORE, else .memkit")
+        sub.add_argument("--store", metavar="DIR", help=_STORE)
         sub.add_argument("--accepted", metavar="FILE", type=Path, default=_ACCEPTED, help="default: %(default)s")
     sub.add_argument("--keep", metavar="SIZE", default="0", help="as much may stay: 500M, 2G (default: 0)")
     sub.add_argument("--delete", action="store_true", help="do it; without, it is only said what would go")
@@ -139,5 +140,5 @@ def _parser() -> argparse.ArgumentParser:
     sub.set_defaults(run=demo.recall)
     sub.add_argument("--fact", metavar="TEXT", help="the sentence (default: it is asked for)")
     sub.add_argument("--cue", metavar="TEXT", help="words of it (default: its first two)")
-    sub.add_argument("--store", metavar="DIR", type=data.folder, help="default: MEMKIT_STORE, else .memkit")
+    sub.add_argument("--store", metavar="DIR", help=_STORE)
     return parser

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import os
 from pathlib import Path
 
 from memkit.errors import MemkitError
@@ -15,8 +14,7 @@ def recall(options: argparse.Namespace) -> int:
     if importlib.util.find_spec("torch") is None:
         raise MemkitError("the demonstration trains a model, which needs torch; install memkit with its extra [torch]")
     from memkit.demo import run
-    from memkit.training.store import Store
+    from memkit.training.store import named_store
 
-    root = options.store or Path(os.environ.get("MEMKIT_STORE") or ".memkit")
-    run(Store(root.expanduser().resolve()), options.fact, options.cue)
+    run(named_store(options.store, Path.cwd()), options.fact, options.cue)
     return 0

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from pathlib import Path
 
 from memkit.errors import MemkitError
 from memkit.training.housekeeping import Kept, damaged, in_words, pinned_by, removable, runs, size_of
-from memkit.training.store import Store
+from memkit.training.store import Store, named_store
 
 _DAY = 24 * 3600.0
 
@@ -76,10 +75,12 @@ def gc(options: argparse.Namespace) -> int:
 
 
 def _open(options: argparse.Namespace) -> Store:
-    root = options.store or Path(os.environ.get("MEMKIT_STORE") or ".memkit")
-    if not (root / "runs").is_dir():
-        raise MemkitError(f"there is no store in {root}; name its folder with --store or MEMKIT_STORE")
-    return Store(root)
+    store = named_store(options.store, Path.cwd())
+    if not (store.root / "runs").is_dir():
+        raise MemkitError(f"there is no store in {store.root}; name its folder with --store or MEMKIT_STORE")
+    if store.remote is not None:
+        print(f"{store}: this is what is kept of it in {store.root}")
+    return store
 
 
 def _ago(moment: float) -> str:

@@ -80,7 +80,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--store",
         metavar="DIR",
         default=os.environ.get("MEMKIT_STORE") or None,
-        help="where trained runs are kept (default: MEMKIT_STORE, else .memkit in the root directory)",
+        help="where trained runs are kept: a folder, or a URL that machines share, s3://bucket/folder (default: "
+        "MEMKIT_STORE, else .memkit in the root directory)",
     )
     group.addoption(
         "--data",
@@ -100,6 +101,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=("cpu", "cuda", "mps"),
         default="cpu",
         help="where models are trained and measured (default: cpu)",
+    )
+    group.addoption(
+        "--executor",
+        choices=("local", "ray"),
+        default="local",
+        help="what trains: processes of this machine (default), or a Ray cluster, into a store that its nodes share",
+    )
+    group.addoption(
+        "--ray-address",
+        metavar="ADDRESS",
+        default="auto",
+        help="of the Ray cluster: HOST:PORT, or auto (default), the one that this machine belongs to",
     )
     group.addoption(
         "--gate",

@@ -33,7 +33,7 @@ from memkit.pytest_plugin.settings import Settings
 from memkit.pytest_plugin.training import TrainingThread
 from memkit.training.cohorts import Cohort
 from memkit.training.estimates import seconds_per_seed
-from memkit.training.executor import LocalExecutor, Result
+from memkit.training.executor import Executor, LocalExecutor, Result
 from memkit.training.queue import TrainingQueue
 
 
@@ -121,6 +121,7 @@ class Aggregator:
                 raise MemkitError(
                     "--gate drift: there is no reports/accepted.json; `memkit accept` keeps a run's verdicts"
                 )
+            executor = self._executor(plan)
         if self.settings.gate == "drift":
             digests = {name: claim["digest"] for name, claim in self.accepted.items()}
             new = [p.claim.id for p in plan.claims if digests.get(p.claim.id) != p.claim.digest]
@@ -136,7 +137,6 @@ class Aggregator:
             self.nodes |= {f"{planned.nodeid}[{seed}]": (planned.claim.id, seed) for seed in planned.planned}
         store = self.settings.open_store()
         seconds = seconds_per_seed(plan.trainings.values(), store, self.config.rootpath / "reports" / "accepted.json")
-        executor = LocalExecutor(self._workers(), device=self.settings.device, files=plan.files)
         queue = TrainingQueue(executor, store, seconds=seconds, ended=self._trained)
         self.thread = TrainingThread(queue, self.board, self._tick)
         first = [(run, run.next_seeds(adaptive=self.adaptive)) for run in self.running.values()]
@@ -148,6 +148,15 @@ class Aggregator:
         self.problems += terminal.skipped_for_data(plan)
         self._open(first, cohorts)
         self.thread.start()
+
+    def _executor(self, plan: RunPlan) -> Executor:
+        if self.config.option.executor == "local" or not plan.trainings:
+            return LocalExecutor(self._workers(), device=self.settings.device, files=plan.files)
+        from memkit.training.ray_executor import RayExecutor
+
+        least = min(training.gpus for training in plan.trainings.values())
+        address = self.config.option.ray_address
+        return RayExecutor(address, device=self.settings.device, files=plan.files, gpus=least)
 
     def _workers(self) -> int:
         """As many training processes as test workers, or one a core without xdist."""

@@ -103,7 +103,7 @@ class RunPlan:
         needed: list[tuple[Training, list[int]]] = []
         for planned, seeds in wanted:
             if planned.recipes:
-                stored = set() if fresh else stored_seeds(store, planned.key)
+                stored = set() if fresh else stored_seeds(store, planned.key, seeds)
                 rest = [seed for seed in seeds if seed not in stored]
                 needed += [(self.trainings[digest], rest) for digest in planned.recipes]
         return plan(needed, store)

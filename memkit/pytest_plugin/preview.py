@@ -81,7 +81,7 @@ def preview(config: pytest.Config) -> Preview:
         next=cohorts(following),
         most=cohorts(everything),
         seconds=seconds_per_seed(plan.trainings.values(), store, config.rootpath / "reports" / "accepted.json"),
-        store=settings.store,
+        store=str(store),
     )
 
 

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,6 +17,7 @@ import pytest
 from memkit.errors import MemkitError
 from memkit.evidence.gate import Mode
 from memkit.evidence.registration import lock_path
+from memkit.training.remote import Remote
 from memkit.training.store import Store
 
 SETTINGS = pytest.StashKey["Settings"]()
@@ -47,6 +49,8 @@ class Settings:
     """The options, with absolute paths.
 
     Attributes:
+        store: the folder of the store.
+        shared: the URL of a store that machines share, which that folder is in front of; or "".
         data: the folder that data sets are read from; "" to leave it as the environment has it.
         session: names this run of the suite.
         exchange: a folder in which workers leave the plan (or the reason why there is none) for the controller;
@@ -60,6 +64,7 @@ class Settings:
     fresh: bool
     retrain: bool
     store: str
+    shared: str
     data: str
     evidence: str
     lock: str
@@ -76,6 +81,8 @@ class Settings:
             return cls(**handed)
         option = config.option
         here = config.invocation_params.dir
+        named = option.store or ""
+        shared = named if "://" in named else ""
         distributed = bool(getattr(option, "tx", None)) and getattr(option, "dist", "no") != "no"
         return cls(
             seeds=option.seeds,
@@ -84,7 +91,8 @@ class Settings:
             development=option.development,
             fresh=option.fresh or option.retrain,
             retrain=option.retrain,
-            store=str(here / Path(option.store).expanduser() if option.store else config.rootpath / ".memkit"),
+            store=str(config.rootpath / ".memkit" if shared or not named else here / Path(named).expanduser()),
+            shared=shared,
             data=_data(config),
             evidence=str(here / option.evidence if option.evidence else config.rootpath / "reports" / "evidence.json"),
             lock=str(_lock(config)),
@@ -107,7 +115,11 @@ class Settings:
 
     def open_store(self) -> Store:
         """The store of this run."""
-        return Store(Path(self.store), session=self.session, retrain=self.retrain)
+        return Store(Path(self.store), session=self.session, retrain=self.retrain, remote=self._remote)
+
+    @cached_property
+    def _remote(self) -> Remote | None:
+        return Remote(self.shared) if self.shared else None
 
     def refuse(self, message: str) -> NoReturn:
         """Stop the run for bad input: exit code 4, and the message alone. A worker leaves it for the controller."""

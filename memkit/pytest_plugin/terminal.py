@@ -182,7 +182,7 @@ def announce(
     if skipped := len(plan.claims) - len(running):
         reporter.write_line(f"memkit: {_count(skipped, 'claim')} skipped, for want of data or of a backend")
     first = " for the first look" if adaptive else ""
-    reporter.write_line(f"memkit: {training_needed(cohorts, seconds, first)}; store {settings.store}")
+    reporter.write_line(f"memkit: {training_needed(cohorts, seconds, first)}; store {settings.open_store()}")
     changed = [p.claim.id for p in plan.claims if p.registration.status == "changed" and p.claim.gates]
     if changed and not settings.development and settings.gate != "none":
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""

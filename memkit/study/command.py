@@ -19,7 +19,7 @@ from memkit.study.loading import load_matrix
 from memkit.study.matrix import Matrix
 from memkit.study.objects import importable
 from memkit.study.promotion import Promotion, listed
-from memkit.training.store import Store
+from memkit.training.store import Store, named_store
 
 _TEST = '''"""Stage B of {matrix}: its promoted configurations, each held against its controls."""
 
@@ -50,7 +50,7 @@ class Options:
     listing: bool = False
     screening: bool = False
     output: Path | None = None
-    store: Path | None = None
+    store: str | None = None
     data: Path | None = None
     device: str = "cpu"
     workers: str = "auto"
@@ -83,7 +83,7 @@ def run(options: Options, register: Callable[[list[str]], object]) -> int:
     with _data(options.data), importable(options.matrix.parent):
         matrix = load_matrix(options.matrix)
         _check_device(options.device, matrix)
-        store = _store(options.store)
+        store = named_store(options.store, Path.cwd(), session=uuid.uuid4().hex)
         check_models(matrix)
         if options.listing:
             print(listing(matrix, store))
@@ -129,7 +129,7 @@ def _confirm(
 ) -> tuple[Evidence, int]:
     """Stage B: register the claims and decide them; their evidence, and the exit code."""
     test = write_test(matrix)
-    shared = [str(test), "--with-sweeps", f"--store={store.root}", f"--device={options.device}"]
+    shared = [str(test), "--with-sweeps", f"--store={store}", f"--device={options.device}"]
     shared += [f"--data={options.data.resolve()}"] if options.data else []
     register(shared)
     sys.stdout.flush()
@@ -187,11 +187,6 @@ def write_test(matrix: Matrix) -> Path:
 def _python_path() -> str:
     """For pytest's processes: what this one finds, the current directory among it, as ``python -m pytest`` has it."""
     return os.pathsep.join(path for path in [os.environ.get("PYTHONPATH", ""), os.getcwd()] if path)
-
-
-def _store(folder: Path | None) -> Store:
-    root = folder or Path(os.environ.get("MEMKIT_STORE") or ".memkit")
-    return Store(root.expanduser().resolve(), session=uuid.uuid4().hex)
 
 
 @contextmanager

@@ -43,7 +43,7 @@ def listing(matrix: Matrix, store: Store) -> str:
             f"{matrix.path.name} was changed since it was screened: running it screens again, and claims that differ "
             "then move to fresh seeds, as another attempt"
         )
-    lines.append(f"stage A: {runs} {'run' if runs == 1 else 'runs'} to train; store: {store.root}")
+    lines.append(f"stage A: {runs} {'run' if runs == 1 else 'runs'} to train; store: {store}")
     return "\n".join(lines)
 
 

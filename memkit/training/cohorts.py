@@ -24,21 +24,24 @@ class Training:
         recipe: its JSON.
         summary: for progress lines.
         steps: optimiser steps.
+        cpus, gpus: what a cohort takes of a machine of a cluster.
     """
 
     digest: str
     recipe: Mapping[str, Any]
     summary: str
     steps: int
+    cpus: float = 1.0
+    gpus: float = 1.0
 
     @classmethod
     def of(cls, recipe: Recipe) -> Training:
         """What it takes to train a recipe."""
-        return cls(recipe.digest, recipe.to_json(), recipe.summary, recipe.steps)
+        return cls(recipe.digest, recipe.to_json(), recipe.summary, recipe.steps, recipe.cpus, recipe.gpus)
 
     def to_json(self) -> dict[str, Any]:
         """Plain types."""
-        return {"digest": self.digest, "recipe": dict(self.recipe), "summary": self.summary, "steps": self.steps}
+        return {**vars(self), "recipe": dict(self.recipe)}
 
 
 @dataclass(frozen=True)
@@ -156,12 +159,14 @@ def _part(progress: Callable[[float], None] | None, i: int, n: int) -> Callable[
 
 def obtain(recipe: Recipe, digest: str, seed: int, store: Store, *, device: str = "cpu") -> TrainedRun:
     """The trained run of one seed: from the store, or trained now."""
-    for _ in range(2):  # a damaged entry is found out by loading it, and trained in the second round
+    # A damaged entry is found out by loading it: fetched or trained in the second round, and where what is fetched is
+    # damaged too, trained in the third.
+    for _ in range(3):
         train_missing(recipe, digest, [seed], store, device=device)
         run = store.load(digest, seed)
         if run is not None:
             return run
-    raise RuntimeError(f"the store {store.root} does not keep what is written to it")
+    raise RuntimeError(f"the store {store} does not keep what is written to it")
 
 
 def provenance(recipe: Recipe, device: str, cohort: int) -> dict[str, Any]:

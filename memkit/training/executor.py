@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import platform
 import signal
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from memkit.errors import MemkitError
 from memkit.training.cohorts import Cohort, train_missing
 from memkit.training.store import Store
+
+_OTHER_CODE = "its code or data are not those of the process that asked for it; bring them to the same state"
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,11 @@ class Executor(Protocol):
         """How many cohorts are trained at once."""
         ...
 
+    @property
+    def attempts(self) -> int:
+        """How often a cohort is started, if the process that trains it dies each time."""
+        ...
+
     def submit(self, cohort: Cohort, store: Store) -> Job:
         """Start training a cohort; at most ``slots`` are given at once."""
         ...
@@ -89,9 +96,14 @@ class LocalExecutor:
         """How many processes there are at most."""
         return self._slots
 
+    @property
+    def attempts(self) -> int:
+        """A process dies for want of memory, most often, of which others may have taken less by the second time."""
+        return 2
+
     def submit(self, cohort: Cohort, store: Store) -> Job:
         """Train a cohort in an idle process, or in a new one."""
-        task = (cohort, (str(store.root), store.session, store.retrain), self.device, self.files)
+        task = (cohort, store, self.device, self.files)
         for process in [process for process in self._processes if process.idle]:
             try:
                 return process.train(task)
@@ -181,7 +193,19 @@ def _end_with(line: Any) -> None:
         os._exit(1)
 
 
-def _train(cohort: Cohort, where: tuple[str, str, bool], device: str, files: Mapping[str, str]) -> Result:
+def _train(cohort: Cohort, store: Store, device: str, files: Mapping[str, str]) -> Result:
+    return train_cohort(cohort, store, device=device, files=files, tell=lambda share: _line.send(share))
+
+
+def train_cohort(
+    cohort: Cohort, store: Store, *, device: str, files: Mapping[str, str], tell: Callable[[float], None]
+) -> Result:
+    """Train a cohort in this process, whatever executor has started it.
+
+    Args:
+        files: see :class:`LocalExecutor`.
+        tell: called with the share that is done, not often.
+    """
     from memkit.training.recipe import Recipe
 
     told, at = 0.0, time.monotonic()
@@ -191,16 +215,16 @@ def _train(cohort: Cohort, where: tuple[str, str, bool], device: str, files: Map
         # A hundred times at most: if the owner does not listen, the line must not fill up and bring training to a halt.
         if share - told >= 0.01 and time.monotonic() - at > 0.3:
             told, at = min(share, 0.999), time.monotonic()
-            _line.send(told)
+            tell(told)
 
-    root, session, retrain = where
     training = cohort.training
     try:
         recipe = Recipe.from_json(training.recipe, files)
     except Exception as error:
         return Result("unloadable", _said(error), traceback.format_exc())
     try:
-        store = Store(Path(root), session=session, retrain=retrain)
+        if recipe.digest != training.digest:
+            return Result("failed", f"{platform.node()} has {training.summary} in another form: {_OTHER_CODE}")
         train_missing(recipe, training.digest, cohort.seeds, store, device=device, progress=progress)
     except MemkitError as error:
         return Result("failed", str(error))

@@ -7,17 +7,18 @@ one file a seed.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
 import os
 import warnings
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from memkit.errors import MemkitError, MemkitWarning
-from memkit.training.store import Store, read_json, write_json
+from memkit.training.remote import Remote
+from memkit.training.store import Store, from_bytes, read_json, to_bytes, write_json
 
 
 def measurement_key(content: Mapping[str, Any]) -> str:
@@ -28,23 +29,45 @@ def measurement_key(content: Mapping[str, Any]) -> str:
 
 def load_measurement(store: Store, key: str, seed: int) -> Any:
     """What was measured under a key on a seed, or None. A damaged file is passed over with a warning."""
-    path = _path(store, key, seed)
+    path = store.root / _name(key, seed)
     try:
-        return read_json(path)
+        found = read_json(path)
     except ValueError as error:
         # First out of the way: where warnings are errors, the next line ends the run.
         path.unlink(missing_ok=True)
         warnings.warn(f"the stored measurement {path} {error}; it is measured again", MemkitWarning, stacklevel=2)
         return None
+    return found if found is not None or store.remote is None else _fetch(store, store.remote, key, seed)
 
 
-def stored_seeds(store: Store, key: str) -> set[int]:
-    """The seeds on which something was measured under a key; whether it is whole is seen when it is loaded."""
+def _fetch(store: Store, remote: Remote, key: str, seed: int) -> Any:
+    """What another machine measured, taken over into the folder."""
+    content = remote.get(_name(key, seed))
+    if content is None:
+        return None
     try:
-        names = os.listdir(_path(store, key, 0).parent)
+        found = from_bytes(content)
+    except ValueError as error:
+        remote.delete(_name(key, seed))
+        place = f"{remote.url}/{_name(key, seed)}"
+        warnings.warn(f"the stored measurement {place} {error}; it is measured again", MemkitWarning, stacklevel=3)
+        return None
+    with contextlib.suppress(OSError):  # then it is fetched again the next time
+        write_json(store.root / _name(key, seed), found)
+    return found
+
+
+def stored_seeds(store: Store, key: str, seeds: Iterable[int]) -> set[int]:
+    """Those of the seeds on which something was measured under a key; whether it is whole is seen when it is loaded."""
+    wanted = {f"{seed}.json": seed for seed in seeds}
+    folder = _name(key, 0).rpartition("/")[0]
+    try:
+        names = set(os.listdir(store.root / folder))
     except OSError:
-        return set()
-    return {int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdecimal()}
+        names = set()
+    if store.remote is not None and not names.issuperset(wanted):
+        names |= store.remote.names(folder)
+    return {seed for name, seed in wanted.items() if name in names}
 
 
 def save_measurement(store: Store, key: str, seed: int, content: Any) -> None:
@@ -53,13 +76,16 @@ def save_measurement(store: Store, key: str, seed: int, content: Any) -> None:
     Raises:
         MemkitError: the disk is full, or the store cannot be written.
     """
+    content = _strict(content)
     try:
-        write_json(_path(store, key, seed), _strict(content))
+        write_json(store.root / _name(key, seed), content)
     except OSError as error:
         raise MemkitError(
             f"a measurement could not be written to the store {store.root} ({error.strerror}); free space "
             "there, or choose another folder with --store"
         ) from error
+    if store.remote is not None:
+        store.remote.put(_name(key, seed), to_bytes(content))
 
 
 def _strict(content: Any) -> Any:
@@ -70,5 +96,5 @@ def _strict(content: Any) -> Any:
     return str(content) if isinstance(content, float) and not math.isfinite(content) else content
 
 
-def _path(store: Store, key: str, seed: int) -> Path:
-    return store.root / "measurements" / key[:2] / key / f"{seed}.json"
+def _name(key: str, seed: int) -> str:
+    return f"measurements/{key[:2]}/{key}/{seed}.json"

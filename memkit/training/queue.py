@@ -1,7 +1,7 @@
 """The training queue: in which order cohorts go to an executor, in how large pieces, and what becomes of them.
 
 Cohorts go out in the order they were added in. One that is larger than its fair share of the work left is split, so
-that no core idles at the end while another trains the last cohort. A cohort whose process died is tried once more.
+that no core idles at the end while another trains the last cohort. A cohort whose process died is tried again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import queue
 import threading
 import time
 import traceback
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ _TOLERANCE = 1.25
 # CPU seconds a step of one seed where nothing is known; only what cohorts cost relative to each other matters.
 _SECONDS_A_STEP = 1e-3
 _LEAST_SECONDS = 1e-3  # what took no time that could be measured is work too
-_DIED = "the process that trained it died, twice; perhaps for want of memory"
+_DIED = "the process that trained it died, {}; perhaps for want of memory"
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class TrainingQueue:
         self._inbox: queue.SimpleQueue[Cohort] = queue.SimpleQueue()
         self._waiting: deque[Cohort] = deque()
         self._running: dict[Job, tuple[Cohort, float]] = {}
-        self._tried: set[tuple[str, int]] = set()
+        self._tried: Counter[tuple[str, int]] = Counter()
         self._adding = threading.Lock()
         self._done = self._total = self._added = 0
         self._work_done = self._busy = 0.0
@@ -161,7 +161,7 @@ class TrainingQueue:
         return replace(cohort, seeds=cohort.seeds[:size])
 
     def _settle(self, cohort: Cohort, result: Result | None) -> None:
-        """Finish a cohort, or put back what is missing of it if its process died (None) for the first time.
+        """Finish a cohort, or put back what is missing of it if its process died (None) and may be tried again.
 
         Seeds that train one after another may be in the store although a later one failed.
         """
@@ -176,10 +176,12 @@ class TrainingQueue:
         rest = replace(cohort, seeds=tuple(missing))
         if result is not None:
             self._finish(rest, result)
-        elif rest.runs & self._tried:
-            self._finish(rest, Result("failed", _DIED))
+            return
+        self._tried.update(rest.runs)
+        attempts = max(self._tried[run] for run in rest.runs)
+        if attempts >= self.executor.attempts:
+            self._finish(rest, Result("failed", _DIED.format("twice" if attempts == 2 else f"{attempts} times")))
         else:
-            self._tried |= rest.runs
             self._waiting.appendleft(rest)
 
     def _finish(self, cohort: Cohort, result: Result) -> None:

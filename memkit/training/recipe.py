@@ -79,6 +79,8 @@ class Recipe:
             takes 0.4 of the time for an MLP or a few slots, 0.7 for a small Transformer (benchmarks/cohort.py).
         backend: "torch", or "mlx": the network of the same name in :mod:`memkit.mlx`, or a ``mlx.nn.Module`` of one's
             own, trained in MLX from initial values that MLX draws.
+        cpus, gpus: what training a cohort takes of a machine of a cluster; ``gpus``, which may be a fraction, counts
+            with ``--device cuda`` alone. They determine nothing either.
         tuning: how its free choices were made, in words: which trials, on which seeds. Part of the evidence, not of the
             recipe: it determines nothing.
     """
@@ -97,6 +99,8 @@ class Recipe:
     validate_every: int | None = None
     vmap: bool = False
     backend: str = "torch"
+    cpus: float = field(default=1.0, compare=False)
+    gpus: float = field(default=1.0, compare=False)
     tuning: str = field(default="", compare=False)
 
     def __new__(cls, *given: Any, **named: Any) -> Recipe:
@@ -139,6 +143,9 @@ class Recipe:
         )
         check(isinstance(self.stream, str), f"stream={self.stream!r} must be a text")
         check(isinstance(self.tuning, str), f"tuning={self.tuning!r} must be a text")
+        for name in ("cpus", "gpus"):
+            value = getattr(self, name)
+            check(_real(value) and value > 0, f"{name}={value!r} must be a positive number, such as 1 or 0.25")
         check(isinstance(self.vmap, bool), f"vmap={self.vmap!r} must be True or False")
         check(
             not (self.vmap and _seed_axis(self.model)),
@@ -149,7 +156,7 @@ class Recipe:
         if self.backend == "mlx":
             self._check_mlx(check)
         check(isinstance(self.options, Mapping), f"options={self.options!r} must be a dict, name → value")
-        for name in ("lr", "weight_decay", "clip"):  # 1 and 1.0 are one recipe, with one digest
+        for name in ("lr", "weight_decay", "clip", "cpus", "gpus"):  # 1 and 1.0 are one recipe, with one digest
             if _real(value := getattr(self, name)):
                 object.__setattr__(self, name, float(value))
         known = model_options(self.model)
@@ -203,7 +210,7 @@ class Recipe:
         """Plain types. Fields with their default value are left out, so that new fields change no digest."""
         data: dict[str, Any] = {"task": _task_to_json(self.task), "model": reference(self.model)}
         for f in fields(self)[2:]:
-            if f.name == "tuning":
+            if not f.compare:
                 continue
             value = getattr(self, f.name)
             default = {} if f.name == "options" else f.default

@@ -12,12 +12,17 @@
 
 An entry is either whole or not there. Checksums are verified on reading; what does not verify is moved away
 and trained again, with a warning. Nothing is ever unpickled.
+
+A store that machines share lies at a URL (:mod:`memkit.training.remote`), and the folder is in front of it: what is in
+the folder is not asked for, what is fetched or trained is kept in both. There an entry is one object, ``10003.zip``, so
+that it is whole or not there as well.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import math
 import os
@@ -25,6 +30,7 @@ import shutil
 import time
 import uuid
 import warnings
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -33,6 +39,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from memkit.errors import MemkitError, MemkitWarning
+from memkit.training.remote import Remote
 
 if TYPE_CHECKING:
     from memkit.training.trainer import TrainedRun
@@ -50,18 +57,24 @@ class Store:
         root: the folder; it is made where it is missing.
         session: names the run of the suite; written into every entry.
         retrain: only entries of this session count as present, so that everything is trained once more.
+        remote: what other machines see of it too, or None. A store can be sent to other processes, and with a remote to
+            other machines.
     """
 
-    def __init__(self, root: Path, *, session: str = "", retrain: bool = False) -> None:
+    def __init__(self, root: Path, *, session: str = "", retrain: bool = False, remote: Remote | None = None) -> None:
         self.root = Path(root)
         self.session = session
         self.retrain = retrain
+        self.remote = remote
+
+    def __str__(self) -> str:
+        return self.remote.url if self.remote is not None else str(self.root)
 
     def prepare(self) -> None:
         """Make the folders, see that they can be written, and clear away what a killed run left half-written.
 
         Raises:
-            MemkitError: the store cannot be written.
+            MemkitError: the store cannot be written, or what it shares with others cannot be reached.
         """
         try:
             for name in ("runs", "measurements", "locks", "tmp"):
@@ -78,9 +91,22 @@ class Store:
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > _ABANDONED_AFTER:
                     _remove(path)
+        if self.remote is not None:
+            self.remote.check()
 
     def has(self, digest: str, seed: int) -> bool:
         """Whether a run is there; its checksums are verified only when it is loaded."""
+        return not self.missing(digest, [seed])
+
+    def missing(self, digest: str, seeds: Iterable[int]) -> list[int]:
+        """The seeds that have no entry."""
+        lacking = [seed for seed in seeds if not self._in_folder(digest, seed)]
+        if lacking and self.remote is not None:
+            there = self.remote.names(_folder(digest))
+            lacking = [seed for seed in lacking if f"{seed}.zip" not in there or not self._counts(digest, seed)]
+        return lacking
+
+    def _in_folder(self, digest: str, seed: int) -> bool:
         manifest = self._entry(digest, seed) / MANIFEST
         if not self.retrain:
             return manifest.is_file()
@@ -88,9 +114,9 @@ class Store:
             return bool(json.loads(manifest.read_bytes())["session"] == self.session)
         return False
 
-    def missing(self, digest: str, seeds: Iterable[int]) -> list[int]:
-        """The seeds that have no entry."""
-        return [seed for seed in seeds if not self.has(digest, seed)]
+    def _counts(self, digest: str, seed: int) -> bool:
+        """Whether an entry that others see counts as present: any does, but in a run that trains all once more."""
+        return not self.retrain or (self._fetch(digest, seed) and self._in_folder(digest, seed))
 
     def cpu_seconds(self, digest: str, *, at_most: int = 8) -> list[float]:
         """What training some seeds of a recipe took, for estimates; unverified, and empty where there are none."""
@@ -115,7 +141,7 @@ class Store:
 
         from memkit.training.trainer import TrainedRun
 
-        if not self.has(digest, seed):
+        if not self._in_folder(digest, seed) and not (self._fetch(digest, seed) and self._in_folder(digest, seed)):
             return None
         entry = self._entry(digest, seed)
         try:
@@ -166,8 +192,14 @@ class Store:
         files[MANIFEST] = _dump(
             {"version": VERSION, "run": [digest, run.seed], "session": self.session, "sha256": sums}
         )
+        self._place(digest, run.seed, files)
+        if self.remote is not None:
+            self.remote.put(_object(digest, run.seed), _packed(files))
+
+    def _place(self, digest: str, seed: int, files: Mapping[str, bytes]) -> None:
+        """Put an entry into the folder, whole or not at all."""
         aside = self.root / "tmp" / uuid.uuid4().hex
-        entry = self._entry(digest, run.seed)
+        entry = self._entry(digest, seed)
         try:
             aside.mkdir(parents=True)
             for name, content in files.items():
@@ -182,21 +214,45 @@ class Store:
                 "there, or choose another folder with --store"
             ) from error
 
+    def _fetch(self, digest: str, seed: int) -> bool:
+        """Take an entry over into the folder from where others see it; whether that was done."""
+        content = self.remote.get(_object(digest, seed)) if self.remote is not None else None
+        if self.remote is None or content is None:
+            return False
+        try:
+            files = _unpacked(content)
+            _check(files, [digest, seed])
+        except Exception as error:  # whatever is made of what comes from elsewhere
+            self.remote.delete(_object(digest, seed))
+            warnings.warn(
+                f"the stored run {self.remote.url}/{_object(digest, seed)} {_why(error)}; it is trained again",
+                MemkitWarning,
+                stacklevel=2,
+            )
+            return False
+        self._place(digest, seed, files)
+        return True
+
     def remove(self, digest: str, seed: int) -> None:
-        """Throw a run away; nothing happens where there is none."""
+        """Throw a run away, in the folder alone; nothing happens where there is none."""
         with self.lock(digest, [seed]):
             self._discard(self._entry(digest, seed))
 
     @contextmanager
     def lock(self, digest: str, seeds: Sequence[int]) -> Iterator[None]:
-        """Hold the locks of some runs. The operating system lets go of them when a process dies."""
+        """Hold the locks of some runs, and their leases where machines share them.
+
+        The operating system lets go of a lock when its process dies.
+        """
         with ExitStack() as stack:
             for seed in sorted(set(seeds)):  # in one order for everybody, so that no two wait for each other
                 stack.enter_context(FileLock(self.root / "locks" / f"{digest}-{seed}.lock"))
+            if self.remote is not None:
+                stack.enter_context(self.remote.leased(f"{digest}-{seed}" for seed in seeds))
             yield
 
     def _entry(self, digest: str, seed: int) -> Path:
-        return self.root / "runs" / digest[:2] / digest / str(seed)
+        return self.root / _folder(digest) / str(seed)
 
     def _discard(self, entry: Path) -> None:
         """Move an entry out of the way in one step, then delete it."""
@@ -205,6 +261,26 @@ class Store:
         with contextlib.suppress(FileNotFoundError):
             entry.rename(aside)
             _remove(aside)
+
+
+def named_store(named: str | None, here: Path, *, session: str = "") -> Store:
+    """The store that a command line or MEMKIT_STORE names: a folder, or a URL, and ``.memkit`` in front of it.
+
+    Args:
+        here: the directory that names are relative to.
+    """
+    named = named or os.environ.get("MEMKIT_STORE") or ".memkit"
+    if "://" in named:
+        return Store(here / ".memkit", session=session, remote=Remote(named))
+    return Store(here / Path(named).expanduser(), session=session)
+
+
+def _folder(digest: str) -> str:
+    return f"runs/{digest[:2]}/{digest}"
+
+
+def _object(digest: str, seed: int) -> str:
+    return f"{_folder(digest)}/{seed}.zip"
 
 
 def check_entry(entry: Path) -> str:
@@ -223,15 +299,33 @@ def read_json(path: Path) -> Any:
         ValueError: the file is damaged; the message continues a sentence that begins with its name.
     """
     try:
-        data = json.loads(path.read_bytes())
-        content, checksum = data["content"], data["sha256"]
+        data = path.read_bytes()
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise ValueError(_why(error)) from error
+    return from_bytes(data)
+
+
+def from_bytes(data: bytes) -> Any:
+    """What :func:`to_bytes` was given.
+
+    Raises:
+        ValueError: the bytes are damaged; the message continues a sentence that begins with the name of their file.
+    """
+    try:
+        read = json.loads(data)
+        content, checksum = read["content"], read["sha256"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(_why(error)) from error
     if hashlib.sha256(_dump(content)).hexdigest() != checksum:
         raise ValueError(f"{_DAMAGED}: its checksum does not verify")
     return content
+
+
+def to_bytes(content: Any) -> bytes:
+    """JSON with its checksum."""
+    return _dump({"sha256": hashlib.sha256(_dump(content)).hexdigest(), "content": content})
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -240,7 +334,7 @@ def write_json(path: Path, content: Any) -> None:
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         # Not synced: there are thousands, and one that a loss of power leaves behind does not verify.
-        _write(aside, _dump({"sha256": hashlib.sha256(_dump(content)).hexdigest(), "content": content}), sync=False)
+        _write(aside, to_bytes(content), sync=False)
         aside.replace(path)
     except OSError:
         _remove(aside)
@@ -249,17 +343,49 @@ def write_json(path: Path, content: Any) -> None:
 
 def _verified(entry: Path, run: list[str | int]) -> dict[str, bytes]:
     """The contents of an entry's files, each held against its checksum."""
-    manifest = json.loads((entry / MANIFEST).read_bytes())
+    # The manifest first: of another version, the others may have other names.
+    contents = {MANIFEST: (entry / MANIFEST).read_bytes()}
+    _check_manifest(contents, run)
+    contents |= {name: (entry / name).read_bytes() for name in (_WEIGHTS, _RUN, RECIPE)}
+    _check(contents, run)
+    return contents
+
+
+def _check_manifest(files: Mapping[str, bytes], run: list[str | int]) -> Any:
+    manifest = json.loads(files[MANIFEST])
     if manifest["version"] != VERSION:
         raise ValueError(f"has version {manifest['version']!r}, this memkit writes {VERSION}")
     if manifest["run"] != run:
         raise ValueError("holds another run than its place says")
-    contents = {}
+    return manifest
+
+
+def _check(files: Mapping[str, bytes], run: list[str | int]) -> None:
+    """Hold the files of an entry against its manifest."""
+    manifest = _check_manifest(files, run)
     for name in (_WEIGHTS, _RUN, RECIPE):
-        contents[name] = (entry / name).read_bytes()
-        if hashlib.sha256(contents[name]).hexdigest() != manifest["sha256"][name]:
+        if hashlib.sha256(files[name]).hexdigest() != manifest["sha256"][name]:
             raise ValueError(f"{_DAMAGED}: the checksum of {name} does not verify")
-    return contents
+
+
+def _packed(files: Mapping[str, bytes]) -> bytes:
+    """The files of an entry as one object, not compressed."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
+    return packed.getvalue()
+
+
+def _unpacked(content: bytes) -> dict[str, bytes]:
+    """What :func:`_packed` was given: those four names, and nothing that unfolds to more than it takes."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = archive.infolist()
+        if sorted(member.filename for member in members) != sorted((_WEIGHTS, _RUN, RECIPE, MANIFEST)):
+            raise ValueError("holds other files than a run has")
+        if any(member.compress_type != zipfile.ZIP_STORED or member.file_size > len(content) for member in members):
+            raise ValueError("is packed otherwise than a run is")
+        return {member.filename: archive.read(member) for member in members}
 
 
 def _why(error: Exception) -> str:

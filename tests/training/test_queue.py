@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import BrokenExecutor, Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -48,6 +48,8 @@ class Job:
 class Lab(Store):
     """An executor, the store, and the record of what has ended, in one."""
 
+    attempts = 2
+
     def __init__(self, slots: int = 1, *, meanwhile: Callable[[Job], None] = lambda job: None) -> None:
         super().__init__(Path("nowhere"))
         self.slots = slots
@@ -69,8 +71,8 @@ class Lab(Store):
     def close(self) -> None:
         raise AssertionError("the queue closes nothing")
 
-    def has(self, digest: str, seed: int) -> bool:
-        return (digest, seed) in self.kept
+    def missing(self, digest: str, seeds: Iterable[int]) -> list[int]:
+        return [seed for seed in seeds if (digest, seed) not in self.kept]
 
     def note(self, cohort: Cohort, result: Result) -> None:
         self.ended.append((cohort, result))
