@@ -64,12 +64,13 @@ class RayExecutor:
                     "--head`, or name its head with --ray-address"
                 ) from error
         self._gpus = gpus
+        self._jobs: dict[int, _RayJob] = {}
         if device == "cuda" and not self._available("GPU"):
+            self.close()
             raise MemkitError("--device cuda: no node of the Ray cluster has a GPU; leave it out, or add one that has")
         self._tally = _tally(ray)
         self._asked: Any = None
         self._shares: dict[int, float] = {}
-        self._jobs: dict[int, _RayJob] = {}
         self._count = 0
 
     @property

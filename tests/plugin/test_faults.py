@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+
 import pytest
 
 from tests.plugin.lab import canned, evidence, ran, verdict, write_suite
@@ -116,3 +120,61 @@ def test_a_claim_that_skips_itself_whole_is_settled_after_its_first_look(pyteste
     assert sum(reasons(pytester)["bare"].values()) == 32
     result.stdout.fnmatch_lines(["SKIPPED*lab/bare: INCOMPLETE: skipped: no data: get them"])
     assert not ran(pytester.path)
+
+
+WRITING = """
+import os, signal
+from memkit.evidence import evidence
+from memkit.pytest_plugin import aggregation
+
+def killed(*given):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if os.environ.get("KILLED") == "before":
+    aggregation.write_all = killed
+elif os.environ.get("KILLED") == "within":
+    write = evidence.Path.write_text
+    def half(path, text, **options):
+        write(path, text[: len(text) // 2], **options)
+        killed()
+    evidence.Path.write_text = half
+"""
+
+
+@pytest.mark.parametrize("moment", ["before", "within"])
+def test_a_run_that_is_killed_while_it_aggregates_spares_the_evidence_of_the_last_one(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    write_suite(pytester, canned("a"))
+    pytester.makeconftest(WRITING)
+    assert pytester.runpytest_subprocess().ret == 0
+    file = pytester.path / "reports" / "evidence.json"
+    before, ran = file.read_bytes(), (pytester.path / "ran.txt").read_text()
+
+    monkeypatch.setenv("KILLED", moment)
+    command = (sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--fresh")
+    assert subprocess.run(command, cwd=pytester.path, stdout=subprocess.DEVNULL).returncode == -signal.SIGKILL
+    assert file.read_bytes() == before
+    assert len((pytester.path / "ran.txt").read_text()) == 2 * len(ran), "it had measured everything"
+
+    monkeypatch.delenv("KILLED")
+    assert pytester.runpytest_subprocess().ret == 0
+    assert evidence(pytester)["lab/a"]["judgement"]["verdict"] == "SUPPORTED"
+    assert len((pytester.path / "ran.txt").read_text()) == 2 * len(ran), "which was in the store"
+
+
+def test_a_clock_that_goes_backwards_changes_no_verdict(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, canned("a"), canned("b", "0.5 + seed % 2 / 10", "0.5"))
+    assert pytester.runpytest_subprocess("-n2").ret in (0, 1)
+    before = {name: entry["judgement"] for name, entry in evidence(pytester).items()}
+    pytester.makeconftest(
+        """
+        import itertools, time
+        seconds = itertools.count()
+        now = time.time()
+        time.time = lambda: now - 3600 * next(seconds)
+        """
+    )
+    for option in ("-n0", "-n2"):
+        pytester.runpytest_subprocess(option, "--fresh")
+        assert {name: entry["judgement"] for name, entry in evidence(pytester).items()} == before

@@ -17,9 +17,9 @@ from memkit import Recipe
 from memkit.training import executor as executor_module
 from memkit.training.cohorts import Cohort, Training
 from memkit.training.executor import LocalExecutor, Result
-from memkit.training.queue import TrainingQueue
 from memkit.training.store import Store
 from tests.training import toys
+from tests.training.bench import Bench
 
 RECIPE = Recipe(toys.Halves(), toys.Cohort, steps=5, batch=4)
 ORDINARY = Recipe(toys.signs, toys.Ordinary, steps=5, batch=4)
@@ -40,39 +40,6 @@ def store(tmp_path: Path) -> Store:
     made = Store(tmp_path / "store", session="here")
     made.prepare()
     return made
-
-
-class Bench:
-    """A queue, what has ended in it, and a folder for the witnesses of each act."""
-
-    def __init__(self, executor: LocalExecutor, store: Store, folder: Path) -> None:
-        self.folder = folder
-        self.queue = TrainingQueue(executor, store, ended=self._note)
-        self.outcomes: dict[tuple[str, int], Result] = {}
-
-    def _note(self, cohort: Cohort, result: Result) -> None:
-        assert not cohort.runs & self.outcomes.keys()
-        self.outcomes |= dict.fromkeys(cohort.runs, result)
-
-    def witnessed(self, act: str, base: Recipe = RECIPE, at: int | None = None) -> Recipe:
-        self.witnesses(act).mkdir()
-        return base.with_(task=toys.Witnessed(folder=str(self.witnesses(act)), act=act, at=at))
-
-    def witnesses(self, act: str) -> Path:
-        return self.folder / act
-
-    def add(self, recipe: Recipe, *seeds: int) -> None:
-        self.queue.add([Cohort(Training.of(recipe), seeds)])
-
-    def result(self, recipe: Recipe, seed: int = 1) -> Result | None:
-        return self.outcomes.get((recipe.digest, seed))
-
-    def turn_until(self, recipe: Recipe, *seeds: int) -> None:
-        def ended() -> bool:
-            self.queue.turn(0.1)
-            return all(self.result(recipe, seed) for seed in seeds)
-
-        toys.until(ended)
 
 
 @pytest.fixture
@@ -149,7 +116,7 @@ def test_progress_is_told_so_seldom_that_nobody_has_to_listen(
     monkeypatch.setattr(executor_module, "_line", SimpleNamespace(send=told.append))
     monkeypatch.setattr(executor_module, "time", SimpleNamespace(monotonic=itertools.count().__next__))
     cohort = Cohort(Training.of(ORDINARY.with_(steps=100)), (1, 2, 3))
-    assert executor_module._train(cohort, (str(store.root), "", False), "cpu", {}) == Result("trained")
+    assert executor_module._train(cohort, store, "cpu", {}) == Result("trained")
     assert 50 < len(told) <= 100
     assert told == sorted(told)
     assert told[-1] < 1

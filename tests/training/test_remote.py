@@ -319,6 +319,7 @@ def test_without_the_server_work_goes_on_here(
     server: Server, url: str, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("s3fs.core.S3FileSystem.retries", 1)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     here = machine(url)
     server.down = True
 

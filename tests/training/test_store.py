@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import multiprocessing
 import os
 import shutil
+import signal
 import time
 import warnings
 from dataclasses import replace
@@ -371,3 +373,58 @@ def test_damaged_json_is_refused(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(ValueError, match="is damaged"):
             read_json(path)
+
+
+@pytest.mark.parametrize("moment", ["weights.safetensors", "run.json", "recipe.json", "manifest.json", "in place"])
+def test_a_process_that_is_killed_while_it_writes_leaves_no_entry(store: Store, moment: str) -> None:
+    """Killed in the middle of a file, or when all are written and not renamed yet."""
+    context = multiprocessing.get_context("fork")
+    victim = context.Process(target=_killed_in, args=(store, moment))
+    victim.start()
+    victim.join()
+    assert victim.exitcode == -signal.SIGKILL
+    assert store.missing(DIGEST, [RUN.seed]) == [RUN.seed]
+    assert store.load(DIGEST, RUN.seed) is None
+    left = files(store.root / "tmp")
+    assert left, "what it left is in the way of nobody"
+    save(store)
+    loaded = store.load(DIGEST, RUN.seed)
+    assert loaded is not None
+    assert_same(loaded, RUN)
+
+
+def _killed_in(store: Store, moment: str) -> None:
+    write, rename = store_module._write, Path.rename
+
+    def written(path: Path, content: bytes, *, sync: bool = True) -> None:
+        if path.name == moment:
+            write(path, content[: len(content) // 2], sync=sync)
+            os.kill(os.getpid(), signal.SIGKILL)
+        write(path, content, sync=sync)
+
+    def renamed(path: Path, target: Path) -> Path:
+        if path.parent.name == "tmp":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return rename(path, target)
+
+    store_module._write = written
+    Path.rename = renamed  # type: ignore[method-assign, assignment]
+    save(store)
+
+
+@pytest.mark.parametrize("hours", [-48, 48])
+def test_a_clock_that_jumps_costs_no_run(store: Store, monkeypatch: pytest.MonkeyPatch, hours: float) -> None:
+    """Files of tomorrow, or of the day before yesterday: runs are found, loaded and verified as ever."""
+    save(store)
+    aside = store.root / "tmp" / "being-written"
+    aside.mkdir()
+    now = time.time()
+    monkeypatch.setattr("time.time", lambda: now + 3600 * hours)
+    store.prepare()
+    assert aside.exists() == (hours < 0), "only a clock that says so clears it away"
+    assert store.missing(DIGEST, [RUN.seed]) == []
+    loaded = store.load(DIGEST, RUN.seed)
+    assert loaded is not None
+    assert_same(loaded, RUN)
+    save(store, replace(RUN, seed=4))
+    assert store.missing(DIGEST, [RUN.seed, 4]) == []
