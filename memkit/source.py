@@ -34,12 +34,16 @@ _ENGINE = (
     "memkit.study",
     "memkit.training.backends",
     "memkit.training.cohorts",
+    "memkit.training.devices",
     "memkit.training.estimates",
     "memkit.training.executor",
+    "memkit.training.housekeeping",
     "memkit.training.measurements",
     "memkit.training.queue",
+    "memkit.training.ray_executor",
     "memkit.training.recipe",
     "memkit.training.references",
+    "memkit.training.remote",
     "memkit.training.store",
 )
 # A part of such a part that measures nevertheless.

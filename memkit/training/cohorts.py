@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from memkit.errors import MemkitError
+from memkit.training.devices import deterministic, free, lacks_memory
 
 if TYPE_CHECKING:
     from memkit.training.recipe import Recipe
@@ -95,7 +96,7 @@ def train_missing(
         # Seeds that cannot train together train one after another, and each is kept as soon as it is finished.
         groups = [missing] if recipe.together else [[seed] for seed in missing]
         for i, group in enumerate(groups):
-            with prepared_process():
+            with prepared_process(), deterministic(device):
                 trained = _train(recipe, group, device, _part(progress, i, len(groups)))
                 for runs in trained:
                     for run in runs:
@@ -122,34 +123,10 @@ def _train(
     # Outside of the except block, which holds on to what was being calculated, and its memory.
     if len(seeds) == 1:
         raise MemkitError(f"{recipe.summary}: there is no memory to train one seed on {device} ({told})")
-    _free(device)
+    free(device)
     middle = (len(seeds) + 1) // 2
     for i, half in enumerate((seeds[:middle], seeds[middle:])):
         yield from _train(recipe, half, device, _part(progress, i, 2))
-
-
-def lacks_memory(error: BaseException) -> bool:
-    """Whether an error says that memory could not be had, of a device or of the machine."""
-    import torch
-
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    # torch's allocator for the CPU, its others, and MLX's say so in words alone.
-    said = str(error).lower()
-    return any(words in said for words in ("can't allocate memory", "out of memory", "unable to allocate"))
-
-
-def _free(device: str) -> None:
-    """Give back what torch keeps of a device's memory for later."""
-    import gc
-
-    import torch
-
-    gc.collect()
-    if device.startswith("cuda"):
-        torch.cuda.empty_cache()
-    elif device == "mps":
-        torch.mps.empty_cache()
 
 
 def _part(progress: Callable[[float], None] | None, i: int, n: int) -> Callable[[float], None] | None:

@@ -325,7 +325,8 @@ def from_bytes(data: bytes) -> Any:
 
 def to_bytes(content: Any) -> bytes:
     """JSON with its checksum."""
-    return _dump({"sha256": hashlib.sha256(_dump(content)).hexdigest(), "content": content})
+    text = _dump(content)
+    return b'{"sha256": "%s",\n"content": %s}' % (hashlib.sha256(text).hexdigest().encode(), text)
 
 
 def write_json(path: Path, content: Any) -> None:

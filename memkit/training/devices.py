@@ -1,0 +1,51 @@
+"""Devices: what training asks of them beside arithmetic, that it comes out the same again and that memory suffices."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def deterministic(device: str) -> Iterator[None]:
+    """Within it, torch chooses deterministic algorithms where a device has them, and warns where it has none.
+
+    On the CPU they are in any case.
+    """
+    import torch
+
+    if not device.startswith("cuda"):
+        yield
+        return
+    # cuBLAS reads it when its first product is computed.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error says that memory could not be had, of a device or of the machine."""
+    import torch
+
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    # torch's allocator for the CPU, its others, and MLX's say so in words alone.
+    said = str(error).lower()
+    return any(words in said for words in ("can't allocate memory", "out of memory", "unable to allocate"))
+
+
+def free(device: str) -> None:
+    """Give back what torch keeps of a device's memory for later."""
+    import torch
+
+    gc.collect()
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
+    elif device == "mps":
+        torch.mps.empty_cache()
