@@ -35,3 +35,8 @@ def check_fields(kind: type[Any], given: Iterable[str], hint: str = "") -> None:
 
 class MemkitWarning(UserWarning):
     """Something was mended or done differently, and the run goes on: a damaged run was trained again."""
+
+
+def many(count: int, noun: str) -> str:
+    """``1 seed``, ``8 seeds``."""
+    return f"{count} {noun}" + ("" if count == 1 else "s")

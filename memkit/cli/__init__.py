@@ -71,22 +71,24 @@ def _parser() -> argparse.ArgumentParser:
     sub = command(
         "verdicts", files.verdicts, "Compute every verdict of an evidence file again, and fail where one differs."
     )
-    sub.add_argument("file", type=Path, nargs="?", default=_EVIDENCE)
+    sub.add_argument("file", type=Path, nargs="?", default=_EVIDENCE, help="default: %(default)s")
     sub = command("report", files.report, "Render the HTML report from an evidence file, or from several as one.")
-    sub.add_argument("files", metavar="file", type=Path, nargs="*", default=[_EVIDENCE])
-    sub.add_argument("--output", type=Path, help="default: beside the first file, with the ending .html")
+    sub.add_argument("files", metavar="file", type=Path, nargs="*", default=[_EVIDENCE], help=f"default: {_EVIDENCE}")
+    sub.add_argument(
+        "--output", metavar="FILE", type=Path, help="default: beside the first file, with the ending .html"
+    )
     sub.add_argument("--claims", metavar="PATTERN", help="only claims whose ids match it: 'binding/*'")
     sub = command(
         "merge", files.merge_files, "Make one evidence file of several: shards of a matrix, machines, backends."
     )
-    sub.add_argument("files", metavar="file", type=Path, nargs="+")
-    sub.add_argument("--output", type=Path, required=True, help="the evidence file to write")
+    sub.add_argument("files", metavar="file", type=Path, nargs="+", help="an evidence file")
+    sub.add_argument("--output", metavar="FILE", type=Path, required=True, help="the evidence file to write")
     sub = command(
         "reproduce", files.reproduce, "Train and measure one seed of a claim again, and compare with the evidence."
     )
-    sub.add_argument("claim")
-    sub.add_argument("--seed", type=int, required=True)
-    sub.add_argument("--evidence", type=Path, default=_EVIDENCE)
+    sub.add_argument("claim", help="its id, as the verdict table prints it")
+    sub.add_argument("--seed", type=int, required=True, help="one that the evidence has")
+    sub.add_argument("--evidence", metavar="FILE", type=Path, default=_EVIDENCE, help="default: %(default)s")
     sub.add_argument(
         "--tolerance",
         type=float,
@@ -100,16 +102,17 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("paths", nargs="*", help="where to collect claims (default: as pytest would)")
     sub.add_argument("--check", action="store_true", help="change nothing; fail if a claim is new or changed")
     sub = command("accept", files.accept, "Accept a run: keep its verdicts and effects in a file to commit.")
-    sub.add_argument("file", type=Path, nargs="?", default=_EVIDENCE)
-    sub.add_argument("--output", type=Path, default=_ACCEPTED)
+    sub.add_argument("file", type=Path, nargs="?", default=_EVIDENCE, help="default: %(default)s")
+    sub.add_argument("--output", metavar="FILE", type=Path, default=_ACCEPTED, help="default: %(default)s")
     sub = command(
         "compare", files.compare, "What changed between two runs, or since the accepted one: verdicts, effects, cost."
     )
-    sub.add_argument("before", type=Path, help="an evidence file, or accepted verdicts")
-    sub.add_argument("after", type=Path, nargs="?", default=_EVIDENCE)
+    said = "an evidence file, or accepted verdicts (default: %(default)s)"
+    sub.add_argument("before", type=Path, nargs="?", default=_ACCEPTED, help=said)
+    sub.add_argument("after", type=Path, nargs="?", default=_EVIDENCE, help="as before (default: %(default)s)")
     sub = command("page", files.page, "Write what was accepted between the marks of a study's page.")
-    sub.add_argument("files", type=Path, nargs="+")
-    sub.add_argument("--accepted", type=Path, default=_ACCEPTED)
+    sub.add_argument("files", metavar="file", type=Path, nargs="+", help="a page with marks, such as docs/binding.md")
+    sub.add_argument("--accepted", metavar="FILE", type=Path, default=_ACCEPTED, help="default: %(default)s")
     sub.add_argument("--check", action="store_true", help="change nothing; fail if a page differs")
     sub = command("data", None, "The data sets: which are here, and how to get the others.")
     actions = sub.add_subparsers(required=True, metavar="ACTION")

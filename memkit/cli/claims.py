@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memkit.errors import MemkitError
+from memkit.errors import MemkitError, many
 from memkit.evidence.registration import Lock
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def plan(options: argparse.Namespace) -> int:
         (
             row.planned.claim.id,
             f"{row.measured} of {len(row.planned.planned)}",
-            "skipped" if row.planned.missing else f"{len(row.wanted)} seeds" if row.wanted else "verdict",
+            "skipped" if row.planned.missing else many(len(row.wanted), "seed") if row.wanted else "verdict",
             str(runs(row.next)),
             seconds(row.next),
             str(runs(row.most)),
@@ -134,8 +134,8 @@ def register_claims(arguments: Sequence[str], *, check: bool = False, others: bo
         print(f"{name}: in the lock, not among the claims that were collected; left as it is")
     if check:
         print(
-            f"{changes} of {len(claims)} claims are new or changed, {len(recoded)} have other code behind them, "
-            f"{len(absent)} registered ones were not collected"
+            f"{changes} of {many(len(claims), 'claim')} new or changed, {len(recoded)} with other code behind them, "
+            f"{len(absent)} registered and not collected"
         )
         return 1 if changes or absent or recoded else 0
     if changes or recoded or noted:

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from memkit.cli.claims import QUIETLY
-from memkit.errors import MemkitError, nearest
+from memkit.errors import MemkitError, many, nearest
 from memkit.evidence.evidence import ClaimEvidence, Evidence, load, recompute
 from memkit.evidence.merging import merge
 from memkit.evidence.registration import Lock, lock_path
@@ -26,13 +26,21 @@ def verdicts(options: argparse.Namespace) -> int:
     width = max((len(name) for name, _, _ in rows), default=0)
     differing = 0
     for name, recorded, found in rows:
-        same = recorded == found
-        differing += not same
-        print(f"{name:<{width}}  {found}" + ("" if same else f"  DIFFERS: the file says {recorded}"))
+        if recorded == found:
+            print(f"{name:<{width}}  {found}")
+            continue
+        differing += 1
+        verdict, _, what = found.partition(" (")
+        differs = what.removesuffix(")") if verdict == recorded else f"the file says {recorded}"
+        print(f"{name:<{width}}  {verdict}  DIFFERS: {differs}")
     if differing:
-        print(f"{differing} of {len(rows)} verdicts do not follow from the observations in {options.file}")
+        print(
+            f"{differing} of {many(len(rows), 'claim')}: what the file says does not follow from the observations in "
+            f"{options.file}"
+        )
         return 1
-    print(f"all {len(rows)} verdicts follow from the observations in {options.file}")
+    count = "the verdict follows" if len(rows) == 1 else f"all {len(rows)} verdicts follow"
+    print(f"{count} from the observations in {options.file}")
     print(f"digest of the observations: {load(options.file).digest}")
     print("That the observations are true is another matter: `memkit reproduce CLAIM --seed N` trains one again.")
     return 0
@@ -151,7 +159,7 @@ def accept(options: argparse.Namespace) -> int:
     save_accepted(options.output, {name: claim for name, claim in claims.items() if name not in old})
     if idle := len(evidence.claims) - len(found):
         print(f"{idle} claims did not run, and stay as they were accepted before")
-    print(f"{len(found)} verdicts accepted in {options.output}; commit that file")
+    print(f"{many(len(found), 'verdict')} accepted in {options.output}; commit that file")
     return 0
 
 
@@ -168,7 +176,7 @@ def compare(options: argparse.Namespace) -> int:
     for name in new:
         print(f"{name}: only in {options.after}")
     drifted = sum(bool(entry.drift) for entry in found)
-    print(f"{len(found)} claims in both; the verdict or an effect of {drifted} of them changed")
+    print(f"{many(len(found), 'claim')} in both; the verdict or an effect of {drifted} of them changed")
     return 1 if drifted else 0
 
 

@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from memkit.errors import MemkitError
+from memkit.errors import MemkitError, many
 from memkit.training.housekeeping import Kept, damaged, in_words, pinned_by, removable, runs, size_of
 from memkit.training.store import Store, named_store
 
@@ -32,7 +32,8 @@ def ls(options: argparse.Namespace) -> int:
     measured = [file.stat().st_size for file in (store.root / "measurements").glob("*/*/*.json")]
     total = sum(run.size for kept in by_recipe.values() for run in kept)
     count = sum(len(kept) for kept in by_recipe.values())
-    print(f"{store.root}: {count} runs, {in_words(total)}; {len(measured)} measurements, {in_words(sum(measured))}")
+    measurements = f"{many(len(measured), 'measurement')}, {in_words(sum(measured))}"
+    print(f"{store.root}: {many(count, 'run')}, {in_words(total)}; {measurements}")
     return 0
 
 
@@ -66,8 +67,8 @@ def gc(options: argparse.Namespace) -> int:
         store.remove(run.digest, run.seed)
     done = "removed" if options.delete else "would be removed"
     print(
-        f"{len(going)} of {len(kept)} runs {done}, {in_words(less)} of {in_words(total)}; accepted verdicts keep "
-        f"{in_words(held)}"
+        f"{len(going)} of {many(len(kept), 'run')} {done}, {in_words(less)} of {in_words(total)}; accepted verdicts "
+        f"keep {in_words(held)}"
     )
     if going and not options.delete:
         print("nothing was removed; add --delete to do it")

@@ -349,7 +349,8 @@ def _reason(report: pytest.TestReport) -> str:
     text = crash.message if crash is not None else str(report.longrepr)
     text = text.encode("utf-8", "backslashreplace").decode("utf-8")  # a name that is no text may stand in it
     lines = [line for line in text.splitlines() if line.strip()]
-    return lines[0].strip() if lines else "no reason was given"
+    # pytest.fail() is an exception called Failed, of which its sentence says enough.
+    return lines[0].strip().removeprefix("Failed: ") if lines else "no reason was given"
 
 
 def _skip_reason(report: pytest.TestReport) -> str:

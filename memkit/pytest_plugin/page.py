@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from memkit.errors import many
 from memkit.evidence.evidence import ClaimEvidence
 from memkit.evidence.reports.forest import forest_svg
 from memkit.pytest_plugin.aggregation import Aggregator
@@ -83,4 +84,4 @@ def _seeds(entry: ClaimEvidence) -> str:
         cells = (escape(o.reason) or f"{o.value:.4g}" if o is not None else "" for o in found)
         rows.append(f"<tr><td>{seed}</td>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     table = f"<table><tr><th>seed</th>{head}</tr>{''.join(rows)}</table>"
-    return f"<details><summary>{len(rows)} seeds</summary>{table}</details>"
+    return f"<details><summary>{many(len(rows), 'seed')}</summary>{table}</details>"

@@ -12,6 +12,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from memkit.errors import many
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.evidence import ClaimEvidence
 from memkit.evidence.figures import Figure, Lines, Table
@@ -171,7 +172,7 @@ def _here(entry: ClaimEvidence) -> str:
     for metric in compared:
         means = [f"{arm} {svg.minus(f'{fmean(values):.3g}')}" for arm, values in found.get(metric, {}).items()]
         said += [f"{metric}: {', '.join(means)}"] if means else []
-    return "; ".join(said) + (f" (means of {len(used)} seeds)" if said else "")
+    return "; ".join(said) + (f" (means of {many(len(used), 'seed')})" if said else "")
 
 
 def _trained(entry: ClaimEvidence, curves: Collection[str]) -> list[tuple[str, str]]:

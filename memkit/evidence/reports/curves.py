@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from memkit.errors import many
 from memkit.evidence.curves import Curves
 from memkit.evidence.reports import svg
 from memkit.evidence.reports.axes import Axis
@@ -41,5 +42,5 @@ def curves_svg(curves: Curves) -> str:
             f'stroke-opacity="0.5"><title>seed {seed}{", not finite in the end" if broken else ""}</title></path>'
         )
     parts.append(svg.text(_LEFT, floor + 34, f"step; {'log ' if log else ''}training loss", size=11, opacity=0.75))
-    said = f"{len(curves.seeds)} seeds, up to step {max(steps)}"
+    said = f"{many(len(curves.seeds), 'seed')}, up to step {max(steps)}"
     return svg.document(_WIDTH, floor + 42, f"Learning curves: {curves.arms[0]}", said, parts)

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from memkit.errors import many
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.evidence import ClaimEvidence
 from memkit.evidence.judgement import Finding, Verdict
@@ -101,7 +102,7 @@ def strip_svg(entry: ClaimEvidence, contrast: Contrast, *, width: int = 440, nam
         y += 14
         parts.append(svg.text(width / 2, y - 4, line, size=11, anchor="middle", opacity=0.75))
     beyond = len(finite) - len(used & set(finite))
-    said = f"{len(finite)} seeds, {beyond} of them not used"
+    said = f"{many(len(finite), 'seed')}, {beyond} of them not used"
     if lost := len(values) - len(finite):
         said += f"; {lost} not finite and not scored"
     return svg.document(width, y + 4, f"Difference of every seed: {contrast.label}", said, parts)

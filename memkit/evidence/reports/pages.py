@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from memkit.errors import MemkitError
+from memkit.errors import MemkitError, many
 from memkit.evidence.judgement import Verdict
 from memkit.evidence.replication import counted, holds, in_words
 from memkit.evidence.reports import words
@@ -91,8 +91,8 @@ def _summary(study: str, claims: Mapping[str, Accepted]) -> str:
     lines = ["No claims but the cells of sweeps."]
     if own:
         lines = [
-            f"{len(own)} claims: {counts}. Training and measuring took {words.duration(seconds)} of CPU time, models "
-            "that claims share counted once for each.",
+            f"{many(len(own), 'claim')}: {counts}. Training and measuring took {words.duration(seconds)} of CPU time, "
+            "models that claims share counted once for each.",
         ]
     if mutants:
         broken = len({claim["mutant_of"] for claim in mutants})
