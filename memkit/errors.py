@@ -38,5 +38,5 @@ class MemkitWarning(UserWarning):
 
 
 def many(count: int, noun: str) -> str:
-    """``1 seed``, ``8 seeds``."""
-    return f"{count} {noun}" + ("" if count == 1 else "s")
+    """``1 seed``, ``8 seeds``, ``1 464 measurements``."""
+    return f"{count:,} {noun}".replace(",", " ") + ("" if count == 1 else "s")

@@ -52,7 +52,7 @@ def test_verdicts_are_computed_again(capsys: pytest.CaptureFixture[str]) -> None
     assert main(["verdicts"]) == 1
     out = capsys.readouterr().out
     assert "lab/true  SUPPORTED  DIFFERS: the file says REFUTED" in out
-    assert "1 of 2 verdicts do not follow" in out
+    assert "1 of 2 claims: what the file says does not follow" in out
 
 
 @pytest.mark.usefixtures("run")
@@ -319,3 +319,22 @@ def test_data_are_got_and_verified(
         assert said.out == ""
         assert said.err.splitlines()[-1].startswith(f"memkit: {sentence}")
         assert "Traceback" not in said.err
+
+
+@pytest.mark.usefixtures("run")
+def test_what_differs_beside_the_verdict_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    file = Path("reports/evidence.json")
+    data = json.loads(file.read_text())
+    data["claims"][0]["judgement"]["findings"][0]["intervals"][0]["low"] -= 0.01
+    file.write_text(json.dumps(data))
+    assert main(["verdicts"]) == 1
+    out = capsys.readouterr().out
+    assert "lab/true  SUPPORTED  DIFFERS: " in out
+    assert "the file says SUPPORTED" not in out
+
+
+@pytest.mark.usefixtures("run")
+def test_a_run_is_compared_with_the_accepted_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["accept"]) == 0
+    assert main(["compare"]) == 0
+    assert "2 claims in both; the verdict or an effect of 0 of them changed" in capsys.readouterr().out

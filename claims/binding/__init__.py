@@ -3,9 +3,8 @@ which contents of two slots are exchanged and answers follow, are our strongest 
 with itself.
 
 That slots generalise to unseen combinations where an LSTM and a Transformer do not owes much to their form: an
-address is made of a word nearby. The tasks were chosen because they tell networks apart, and larger controls come
-nearer. Of the findings' remedies, discrete addresses turned out not to prevent learning where something else tells
-what to write.
+address is made of a word nearby. The tasks were chosen because they tell networks apart. Of the findings' remedies,
+discrete addresses turned out not to prevent learning where something else tells what to write.
 """
 
 METRICS = {

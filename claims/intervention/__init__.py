@@ -1,13 +1,17 @@
 """The published null, active memory no better than inactive or random, was that of a step size: nothing happened.
 With steps put right the memory helps, but mostly where the network was trained too little, and what helps is less the
-corrections than the images: a vote of the same images does as well or better.
+corrections than the images: a vote of the same images, in the same layer or by raw pixels, does as well or better. By
+the layer before the last it does worse.
 
 Where weights cannot know, as for classes added after training, a memory is of real use. We take that to be the case
-for such memories, and fine-tuning on the same images for their strongest rival. All but the sweeps on MNIST is
-conditional on one test set of 597 digits.
+for such memories, and fine-tuning on the same images for their strongest rival. What was measured on digits is
+conditional on one test set of 597.
 """
 
 METRICS = {
+    "standard error over images": (
+        "of the difference in accuracy from the model that the arm is compared with; 0 for that model itself"
+    ),
     "accuracy": "share of test images that are classified right",
     "balanced accuracy": "mean of the accuracies on old and on added classes",
     "accuracy on added classes": "accuracy on images of classes that were not trained on",

@@ -69,7 +69,7 @@ def test_two_files_are_compared_claim_by_claim(tmp_path: Path, capsys: pytest.Ca
     said = capsys.readouterr().out
     assert "study/one: was SUPPORTED, is REFUTED" in said
     assert f"study/old: only in {before}" in said
-    assert "1 claims in both; the verdict or an effect of 1 of them changed" in said
+    assert "1 claim in both; the verdict or an effect of 1 of them changed" in said
     fields = dict.fromkeys(("statement", "source", "nodeid", "expect", "sweep", "mutant_of"), "")
     fields |= {"attempt": 1, "revision": 0, "cell": {}, "means": {}, "cost": {}}
     save_accepted(tmp_path / "accepted.json", {"study/one": {**fields, "weakest": "", **OLD}})

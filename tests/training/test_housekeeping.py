@@ -149,7 +149,7 @@ def test_the_command_line(store: Store, accepted: Path, capsys: pytest.CaptureFi
     assert "accepted" not in newest
     assert "accepted" in oldest
     assert "4 runs" in total
-    assert "1 measurements" in total
+    assert "1 measurement," in total
     assert main(["store", "verify", "--store", str(store.root)]) == 0
     (folder(store, OLD, 2) / "run.json").write_text("{}")
     assert main(["store", "verify", "--store", str(store.root)]) == 1

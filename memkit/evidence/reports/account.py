@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from memkit.errors import many
 from memkit.evidence.evidence import ClaimEvidence, Evidence
 from memkit.evidence.judgement import Verdict
 from memkit.evidence.reports import words
@@ -56,9 +57,7 @@ def failures(claims: Iterable[ClaimEvidence]) -> list[Failure]:
         for arm, facts in entry.arms.items():
             if diverged := facts.get("diverged"):
                 what = f"{arm}: the loss was no longer finite"
-                found.append(
-                    Failure(claim=name, kind="diverged in training", seeds=_count(diverged, "seed"), what=what)
-                )
+                found.append(Failure(claim=name, kind="diverged in training", seeds=many(diverged, "seed"), what=what))
         if entry.judgement.missing:
             missing = words.ranges(entry.judgement.missing)
             found.append(Failure(claim=name, kind="missing", seeds=missing, what=entry.gate.reason))
@@ -78,7 +77,7 @@ def reused(claims: Sequence[ClaimEvidence]) -> str:
     if not total:
         return ""
     return (
-        f"Of {_count(total, 'measurement')}, one a claim and seed, {words.percent(share)} were made in an earlier run "
+        f"Of {many(total, 'measurement')}, one a claim and seed, {words.percent(share)} were made in an earlier run "
         "of the same code on the same models, and read from the store."
     )
 
@@ -87,7 +86,7 @@ def methods(evidence: Evidence) -> list[tuple[str, str]]:
     """How it was done: names and sentences."""
     claims = evidence.claims
     observed = {(entry.claim.id, seed) for entry in claims for seed in entry.seen}
-    own = [entry for entry in claims if not entry.claim.mutant_of]
+    own = [entry for entry in claims if entry.claim.of_its_own]
     looks = Counter(entry.judgement.look for entry in own if entry.judgement.look is not None)
     levels = ", ".join(f"{100 * (1 - look.alpha):.4g} % at {look.n} seeds" for look in LOOKS)
     decided = ", ".join(f"{looks[n]} after {n} seeds" for n in sorted(looks)) or "none"
@@ -96,8 +95,9 @@ def methods(evidence: Evidence) -> list[tuple[str, str]]:
     said = [
         (
             "What was run",
-            f"{_count(len(claims), 'claim')}, {_count(len(observed), 'measurement')} of a claim and seed, "
-            f"{_count(sum(len(entry.observations) for entry in claims), 'number')} in all. The seed is the unit: what "
+            f"{many(len(claims), 'claim')}{_among(claims)}, {many(len(observed), 'measurement')} of a claim and "
+            "seed, "
+            f"{many(sum(len(entry.observations) for entry in claims), 'number')} in all. The seed is the unit: what "
             "is measured within one is averaged before anything else.",
         ),
         (
@@ -107,13 +107,14 @@ def methods(evidence: Evidence) -> list[tuple[str, str]]:
         (
             "Looks",
             f"At 8, 16 and 32 seeds, until one decides. Decided: {decided}; {undecided} not at all. Levels of "
-            f"Student’s t intervals: {levels}, so that the looks together err once in twenty times.",
+            f"Student’s t intervals: {levels}, so that the looks together err once in twenty times. What is left of "
+            "100 % may add up to more, since a later look has the seeds of the earlier ones and errs with them.",
         ),
         (
             "Betting intervals",
             "Of a bounded mean (Waudby-Smith and Ramdas 2024), at 95 %, from the bounds that each claim declares; they "
             "assume independent seeds and nothing of the distribution."
-            + (f" Waived beforehand in {_count(len(normal), 'claim')}." if normal else ""),
+            + (f" Waived beforehand in {many(len(normal), 'claim')}." if normal else ""),
         ),
         (
             "Failed seeds",
@@ -134,6 +135,16 @@ def methods(evidence: Evidence) -> list[tuple[str, str]]:
     return said
 
 
+def _among(claims: Sequence[ClaimEvidence]) -> str:
+    """What of the claims is none of its own, which the sections below leave out."""
+    mutants = sum(bool(entry.claim.mutant_of) for entry in claims)
+    again = sum(bool(entry.claim.replicates) for entry in claims)
+    cells = sum(bool(entry.claim.sweep) for entry in claims)
+    counts = (many(mutants, "mutant"), many(again, "replication"), many(cells, "sweep cell"))
+    said = [count for count in counts if not count.startswith("0 ")]
+    return f" ({', '.join(said)} among them)" if said else ""
+
+
 def threats(evidence: Evidence, found: Sequence[Adjusted]) -> list[tuple[str, str]]:
     """What may be wrong with it: names and sentences, only those that hold here."""
     claims = [entry for entry in evidence.claims if entry.claim.of_its_own]
@@ -145,7 +156,9 @@ def threats(evidence: Evidence, found: Sequence[Adjusted]) -> list[tuple[str, st
             (
                 "Asked more than once",
                 f"{_of(again, claims)} {_have(again)} been changed and asked again on fresh seeds, up to attempt "
-                f"{most}. An attempt that found nothing is no longer in this file; its number is.",
+                f"{most}. What earlier attempts came to is not in this file, but for what a claim's source says of "
+                "it; that they "
+                "were made is. With an attempt its margin, bounds or method may have changed, too.",
             )
         )
     seeds = {(entry.claim.study, seed) for entry in claims for seed in entry.seen}
@@ -154,7 +167,7 @@ def threats(evidence: Evidence, found: Sequence[Adjusted]) -> list[tuple[str, st
         said.append(
             (
                 "Shared seeds",
-                f"{_count(measured, 'measurement')} rest on {_count(len(seeds), 'seed')}: claims of a study share "
+                f"{many(measured, 'measurement')} rest on {many(len(seeds), 'seed')}: claims of a study share "
                 "seeds, and models where arms are the same. Each verdict holds by itself; together they are not that "
                 "many independent findings.",
             )
@@ -187,7 +200,7 @@ def threats(evidence: Evidence, found: Sequence[Adjusted]) -> list[tuple[str, st
         said.append(
             (
                 "Rare collapse",
-                f"{_count(sizes.count(least), 'claim')} {'rests' if sizes.count(least) == 1 else 'rest'} "
+                f"{many(sizes.count(least), 'claim')} {'rests' if sizes.count(least) == 1 else 'rest'} "
                 f"on {least} seeds, with which a collapse in up to {words.percent(collapse_bound(least))} of seeds "
                 "cannot be ruled out, if none was seen.",
             )
@@ -200,7 +213,7 @@ def threats(evidence: Evidence, found: Sequence[Adjusted]) -> list[tuple[str, st
         said.append(
             (
                 "Tuning",
-                f"Of {_count(len(untuned), 'claim')} an arm does not say how its settings were chosen.",
+                f"Of {many(len(untuned), 'claim')} an arm does not say how its settings were chosen.",
             )
         )
     provenance = evidence.provenance
@@ -234,16 +247,27 @@ def _controls(claims: Sequence[ClaimEvidence]) -> str:
     parts = []
     if mutants:
         fell = sum(entry.gate.outcome == "passed" for entry in mutants)
-        parts.append(f"{fell} of {_count(len(mutants), 'mutant')}, claims with an arm broken on purpose, fell")
+        parts.append(f"{fell} of {many(len(mutants), 'mutant')}, claims with an arm broken on purpose, fell")
     if false:
         held = sum(entry.verdict is not Verdict.SUPPORTED for entry in false)
         parts.append(
-            f"{held} of {_count(len(false), 'claim')} that are false by construction, such as an arm against itself, "
+            f"{held} of {many(len(false), 'claim')} that are false by construction, such as an arm against itself, "
             "found no support"
         )
+        if again := [entry for entry in false if entry.registration.attempt > 1]:
+            parts[-1] += f", {len(again)} of them not at the first attempt"
     if cells:
-        parts.append(f"{_count(len(cells), 'cell')} of multiverses ask a claim again under other defensible choices")
+        parts.append(f"{many(len(cells), 'cell')} of multiverses ask a claim again under other defensible choices")
     return "; ".join(parts) + "." if parts else ""
+
+
+def controls_again(claims: Sequence[ClaimEvidence]) -> str:
+    """Controls that were asked more than once, which a reader must not take for the only times they were."""
+    known = [entry for entry in claims if entry.claim.expect == "not_supported" and entry.registration.attempt > 1]
+    if not known:
+        return ""
+    named = ", ".join(f"{entry.claim.id} ({entry.registration.attempt})" for entry in known)
+    return f"Not at the first attempt, whose outcome the source of a claim may tell: {named}."
 
 
 def _lost_to_holm(claims: Sequence[ClaimEvidence], all_of: Sequence[ClaimEvidence], found: Sequence[Adjusted]) -> str:
@@ -271,7 +295,7 @@ def _unequal(claims: Sequence[ClaimEvidence]) -> str:
                 found.setdefault(label, []).append(entry.claim.id)
     if not found:
         return ""
-    parts = [f"in {label} in {_count(len(ids), 'claim')}" for label, ids in found.items()]
+    parts = [f"in {label} in {many(len(ids), 'claim')}" for label, ids in found.items()]
     return (
         f"Treatment and control differ by more than {UNEQUAL:g} times {', '.join(parts)}: see the arms of each claim."
     )
@@ -288,12 +312,8 @@ def _untuned(entry: ClaimEvidence) -> bool:
     return any(not facts.get("tuning") for facts in trained)
 
 
-def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'' if n == 1 else 's'}".replace(",", " ")
-
-
 def _of(some: Sequence[object], every: Sequence[object]) -> str:
-    return f"{len(some)} of {_count(len(every), 'claim')}"
+    return f"{len(some)} of {many(len(every), 'claim')}"
 
 
 def _have(some: Sequence[object]) -> str:

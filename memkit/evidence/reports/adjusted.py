@@ -28,7 +28,8 @@ def adjusted(claims: Sequence[ClaimEvidence]) -> list[Adjusted]:
 
     Claims on seeds that decide nothing count, with p = 1, and so do cells that were not run: to choose one buys
     nothing. Which p stands for a claim is fixed by what was registered, not by what was found: all contrasts have to
-    hold, so their largest; one refutes, so k times their smallest; for equivalence, the largest of its tests.
+    hold, so their largest; one refutes, so k times their smallest; for equivalence, the largest of its tests. An open
+    question has registered nothing, and has the p of its answer.
     """
     found: dict[str, Adjusted] = {}
     for sweep, again in dict.fromkeys((entry.claim.sweep, bool(entry.claim.replicates)) for entry in claims):
@@ -49,8 +50,9 @@ def adjusted(claims: Sequence[ClaimEvidence]) -> list[Adjusted]:
 
 def _claim_p(entry: ClaimEvidence) -> float:
     own = words.own_findings(entry)
-    if entry.claim.expect == "equivalent":
+    asked = entry.verdict.value.lower() if entry.claim.expect == "open" else entry.claim.expect
+    if asked == "equivalent":
         return max(1.0 if finding.tost_p is None else finding.tost_p for finding in own)
-    if entry.claim.expect == "refuted":
+    if asked == "refuted":
         return min(1.0, len(own) * min(finding.p for finding in own))
     return max(finding.p for finding in own)

@@ -126,7 +126,7 @@ def claim_view(
     arm_facts, shared = _arms(entry)
     return ClaimView(
         row=verdict_row(entry),
-        statement=claim.statement,
+        statement=words.statement(claim),
         source=claim.source,
         here=_here(entry),
         measures=[(name, (metrics or {})[name]) for name in claim.metrics if name in (metrics or {})],
@@ -162,7 +162,7 @@ def claim_view(
 
 
 def _here(entry: ClaimEvidence) -> str:
-    """The mean of every arm over the seeds that were used: ``accuracy: dynamic 0.97, static 0.18``."""
+    """The mean of every arm over the seeds that were used: ``accuracy: dynamic: 0.97; static: 0.18``."""
     used, found = set(words.used_seeds(entry)), dict[str, dict[str, list[float]]]()
     for o in entry.observations:
         if o.seed in used and math.isfinite(o.value):
@@ -170,9 +170,9 @@ def _here(entry: ClaimEvidence) -> str:
     compared = list(dict.fromkeys(contrast.metric for contrast in entry.claim.all_contrasts))
     said = []
     for metric in compared:
-        means = [f"{arm} {svg.minus(f'{fmean(values):.3g}')}" for arm, values in found.get(metric, {}).items()]
-        said += [f"{metric}: {', '.join(means)}"] if means else []
-    return "; ".join(said) + (f" (means of {many(len(used), 'seed')})" if said else "")
+        means = [f"{arm}: {svg.minus(f'{fmean(values):.3g}')}" for arm, values in found.get(metric, {}).items()]
+        said += [f"{metric}: {'; '.join(means)}"] if means else []
+    return ". ".join(said) + (f" (means of {many(len(used), 'seed')})" if said else "")
 
 
 def _trained(entry: ClaimEvidence, curves: Collection[str]) -> list[tuple[str, str]]:
@@ -225,7 +225,7 @@ def _contrast(entry: ClaimEvidence, finding: Finding, looks: Sequence[Judgement]
         level = f"{100 * interval.level:.4g} %"
         facts.append((names.get(interval.method, "Student’s t interval"), f"{low_high} at {level}, n = {interval.n}"))
     if finding.betting is None:
-        facts.append(("Betting interval", "none: no bounds are declared"))
+        facts.append(("Betting interval", "none: the claim declares no bounds for this contrast"))
     facts.append(
         (
             "p of the t test",
@@ -237,7 +237,7 @@ def _contrast(entry: ClaimEvidence, finding: Finding, looks: Sequence[Judgement]
     facts.append(("Declared", _declared(contrast)))
     plan = finding.planning
     if "mde" in plan:
-        facts.append(("Minimum detectable effect", f"{words.compact(plan['mde'])} at power 0.8"))
+        facts.append(("Minimum detectable effect", f"{words.compact(plan['mde'])} at power 0.8, by Student’s t alone"))
     if "seeds_needed" in plan:
         facts.append(("Seeds needed", f"{words.compact_count(plan['seeds_needed'])} for the effect that was seen"))
     if "betting_minimum" in plan:
@@ -265,6 +265,8 @@ def _contrast_notes(entry: ClaimEvidence, finding: Finding) -> tuple[str, ...]:
         notes.append("Provisional: Student’s t alone would have decided; the betting interval does not agree yet.")
     if finding.negligible:
         notes.append(f"Negligible: the effect is there, and smaller than the ±{contrast.sesoi:g} that would matter.")
+    if finding.verdict is Verdict.EQUIVALENT and not finding.t.low <= 0 <= finding.t.high:
+        notes.append(f"A difference is there, by Student’s t; it lies inside the ±{contrast.sesoi:g} that is allowed.")
     several = len(entry.claim.contrasts)
     if finding.verdict is Verdict.REFUTED and entry.verdict is Verdict.INCONCLUSIVE and several > 1:
         notes.append(
@@ -291,7 +293,7 @@ def _at_bounds(entry: ClaimEvidence, contrast: Contrast) -> list[str]:
 
 
 def _declared(contrast: Contrast) -> str:
-    parts = [f"{contrast.direction} is better"]
+    parts = [f"positive where {contrast.treatment} is {contrast.direction}"]
     if contrast.bounds is not None:
         parts.append(f"values from {contrast.bounds[0]:g} to {contrast.bounds[1]:g}")
     parts.append(f"margin {contrast.margin:g}")
@@ -319,7 +321,12 @@ def _seed_table(entry: ClaimEvidence) -> tuple[list[str], list[tuple[int, str, l
     used = set(words.used_seeds(entry))
     several = len({metric for _, metric in keys}) > 1
     columns = [f"{arm}, {metric}" if several else arm for arm, metric in keys]
-    columns += [f"difference, {label}" for label, _ in gaps]
+    labels = [label for label, _ in gaps]
+    metrics = [finding.contrast.metric for finding in entry.judgement.findings]
+    columns += [
+        f"difference, {label}" + (f", {metric}" if labels.count(label) > 1 else "")
+        for label, metric in zip(labels, metrics, strict=True)
+    ]
     rows = []
     seen = {o.seed for o in entry.observations}
     for seed in sorted(seen | set(entry.failures) | set(entry.judgement.missing)):

@@ -96,7 +96,7 @@ def strip_svg(entry: ClaimEvidence, contrast: Contrast, *, width: int = 440, nam
     if finding is not None:
         parts += _interval(scale, finding, floor + 20, settled=settled)
     parts += _axis(scale, floor + 38)
-    axis = f"difference in {contrast.metric}; to the right, {contrast.treatment} is better"
+    axis = f"{contrast.metric}: {words.difference(contrast)}"
     y = floor + 58
     for line in svg.wrap(axis, svg.fitting(width - 8)):
         y += 14
@@ -223,9 +223,8 @@ def _panel(parts: list[str], layout: _Layout, title: str, groups: Sequence[_Grou
     if findings:
         parts += _axis(scale, y)
         y += 30
-        better = "treatment is better →"
-        parts.append(svg.text(right, y, better, size=11, anchor="end", opacity=0.75))
-        parts.append(svg.text(left, y, "← control is better", size=11, opacity=0.75))
+        parts.append(svg.text(right, y, "as each line says →", size=11, anchor="end", opacity=0.75))
+        parts.append(svg.text(left, y, "← the other way round", size=11, opacity=0.75))
     return y + 10
 
 
@@ -368,7 +367,7 @@ def _legend(findings: Sequence[Finding]) -> str:
     if any(finding.contrast.sesoi is not None for finding in findings):
         said.append("Shaded: smaller than the smallest effect of interest.")
     if any(finding.contrast.margin for finding in findings):
-        said.append("Dashed: the margin to be exceeded.")
+        said.append("Dashed, across a line: the margin to be exceeded.")
     said.append("An arrowhead: the interval goes on beyond the axis.")
     said.append("Circle: supported; diamond: refuted; square: equivalent; ring: undecided.")
     return " ".join(said)

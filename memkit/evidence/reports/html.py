@@ -20,6 +20,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from memkit.errors import many
 from memkit.evidence.evidence import ClaimEvidence, Evidence
 from memkit.evidence.judgement import Verdict
 from memkit.evidence.reports import account, words
@@ -56,10 +57,10 @@ def render_html(evidence: Evidence, gallery: Gallery | None = None, *, most: int
     found = [adjusted_of[entry.claim.id] for entry in evidence.claims]
     drawn = {digest: picture for digest, curves in evidence.curves.items() if (picture := curves_svg(curves))}
     own = [entry for entry in evidence.claims if entry.claim.of_its_own]
-    many = len(evidence.claims) > MANY
+    crowded = len(evidence.claims) > MANY
     views = zip(evidence.claims, found, strict=True)
     claims = [
-        claim_view(entry, p, drawn, gallery, brief=many, metrics=evidence.metrics.get(entry.claim.study))
+        claim_view(entry, p, drawn, gallery, brief=crowded, metrics=evidence.metrics.get(entry.claim.study))
         for entry, p in views
     ]
     # What a study found: neither mutants nor replications nor cells of sweeps, unless there is nothing else.
@@ -76,10 +77,11 @@ def render_html(evidence: Evidence, gallery: Gallery | None = None, *, most: int
             counts=[count for count in counts if count[1]],
             provenance=_provenance(whole),
             controls=_controls(claims),
+            controls_again=account.controls_again(every),
             controls_told=_apart(every),
-            compact=many,
-            forest=Markup(forest_svg(own, width=1020, compact=many)) if own else "",
-            forest_narrow=Markup(forest_svg(own, width=350, compact=many)) if own else "",
+            compact=crowded,
+            forest=Markup(forest_svg(own, width=1020, compact=crowded)) if own else "",
+            forest_narrow=Markup(forest_svg(own, width=350, compact=crowded)) if own else "",
             claims=[claim for claim in claims if not claim.sweep],
             cells=[claim for claim in claims if claim.sweep],
             grids=grids(evidence.claims),
@@ -133,10 +135,14 @@ def _apart(entries: Sequence[ClaimEvidence]) -> str:
         (cells, "cell of a sweep", "cells of sweeps"),
     )
     parts = [f"{n} {one if n == 1 else several}" for n, one, several in counted if n]
-    if not parts:
-        return ""
-    listed = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
-    return f"By verdict: without {listed}."
+    said = []
+    if parts:
+        listed = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
+        said.append(f"By verdict: without {listed}.")
+    false = [e for e in entries if e.claim.of_its_own and e.claim.expect == "not_supported"]
+    if unsupported := sum(entry.verdict is Verdict.INCONCLUSIVE for entry in false):
+        said.append(f"{many(unsupported, 'control')} among the INCONCLUSIVE, of which nothing else is expected.")
+    return " ".join(said)
 
 
 def _controls(claims: Sequence[ClaimView]) -> list[tuple[ClaimView | None, list[ClaimView]]]:

@@ -41,11 +41,12 @@ def slopes_svg(entry: ClaimEvidence, contrast: Contrast, *, width: int = 440) ->
     for value, label in y.ticks:
         parts.append(svg.horizontal(y.at(value), _LEFT, width - 4, opacity=0.15))
         parts.append(svg.text(_LEFT - 6, y.at(value) + 4, label, size=11, anchor="end", opacity=0.75))
-    favour, lines, dots = 0, dict[tuple[str, bool, bool], str](), dict[str, str]()
+    favour, ties, lines, dots = 0, 0, dict[tuple[str, bool, bool], str](), dict[str, str]()
     for seed in sorted(pairs):
         control, treatment = pairs[seed]
         gap = contrast.difference(treatment, control)
         favour += gap > 0 and seed in used
+        ties += gap == 0 and seed in used
         colour = FOR if gap > 0 else AGAINST if gap < 0 else "currentColor"
         start, end = f"{left:.0f} {y.at(control):.1f}", f"{right:.0f} {y.at(treatment):.1f}"
         look = (colour, gap < 0, seed in used)
@@ -67,10 +68,15 @@ def slopes_svg(entry: ClaimEvidence, contrast: Contrast, *, width: int = 440) ->
         room = svg.fitting(2 * min(x - 2, width - 2 - x))
         parts.append(svg.text(x, below, words.elide(name, room), size=12, anchor="middle"))
     counted = len(used & set(pairs))
-    said = f"{favour} of {counted} used seeds in favour of {contrast.treatment}"
-    parts.append(svg.text(4, below + 20, f"{contrast.metric}; {said}", size=11, opacity=0.75))
+    where = "above" if contrast.direction == "higher" else "below"
+    said = f"{contrast.treatment} {where} in {favour} of {counted} used seeds"
+    said += f", equal in {ties}" if ties else ""
+    y_text = float(below)
+    for line in svg.wrap(f"{contrast.metric}; {said}", svg.fitting(width - 8)):
+        y_text += 15
+        parts.append(svg.text(4, y_text + 5, line, size=11, opacity=0.75))
     title = f"{contrast.metric} of every seed: {contrast.label}"
-    return svg.document(width, below + 28, title, said, parts)
+    return svg.document(width, y_text + 13, title, said, parts)
 
 
 def _pairs(entry: ClaimEvidence, contrast: Contrast) -> Mapping[int, tuple[float, float]]:

@@ -46,8 +46,14 @@ def decimals(finding: Finding) -> int:
 
 
 def span(low: float, high: float, places: int) -> str:
-    """``[+0.74, +0.86]``."""
-    return f"[{fixed(low, places)}, {fixed(high, places)}]"
+    """``[+0.74, +0.86]``; a limit that is not 0 never reads as 0, for that is what intervals are read for."""
+    return f"[{_off_zero(low, places)}, {_off_zero(high, places)}]"
+
+
+def _off_zero(value: float, places: int) -> str:
+    while value and places < 6 and math.isfinite(value) and abs(value) < 0.5 * 10.0**-places:
+        places += 1
+    return fixed(value, places)
 
 
 def compact(value: float) -> str:
@@ -226,6 +232,23 @@ def label(contrast: Contrast) -> str:
     return said + (f", margin {contrast.margin:g}" if contrast.margin else "")
 
 
+def statement(claim: Claim) -> str:
+    """As it is registered; a mutant's, which is registered as a formula, as a sentence."""
+    for arm in claim.arms if claim.mutant_of else ():
+        formula = f"Broken on purpose, {arm} with its "
+        if claim.statement.startswith(formula):
+            change, _, broken = claim.statement.removeprefix(formula).partition(": ")
+            return f"Must fall, for {arm} was broken on purpose ({change}): {broken}"
+    return claim.statement
+
+
+def difference(contrast: Contrast) -> str:
+    """What is positive where it is as the label says: ``dynamic − static``, ``0.95 − slots`` for «slots below 0.95»."""
+    control = contrast.over if isinstance(contrast.over, str) else f"{contrast.over:g}"
+    pair = (contrast.treatment, control) if contrast.direction == "higher" else (control, contrast.treatment)
+    return " − ".join(pair)
+
+
 def own_findings(entry: ClaimEvidence) -> list[Finding]:
     """The findings on the claim's contrasts, without preconditions and the positive control."""
     return [finding for finding in entry.judgement.findings if finding.role == "contrast"]
@@ -308,7 +331,12 @@ def falsifier(claim: Claim) -> Falsifier:
     if claim.expect == "not_supported":
         return Falsifier(f"It is registered as not supported, which is wrong if {every}:", infavour)
     if claim.expect == "open":
-        return Falsifier(f"The question is open, and no answer fails the run. It is supported if {every}:", infavour)
+        equal = ""
+        if all(c.sesoi is not None for c in claim.contrasts):
+            inside = ", ".join(dict.fromkeys(f"±{c.sesoi:g}" for c in claim.contrasts))
+            equal = f"It is equivalent if a later look shows all differences to lie inside {inside}."
+        lead = f"The question is open, and no answer fails the run. It is supported if {every}:"
+        return Falsifier(lead, infavour, equal)
     spread = tuple(_spread(c, claim.planned(None)) for c in claim.contrasts)
     control = claim.positive_control
     close = f"Nor does it count if the positive control, {control.label}, is not supported." if control else ""

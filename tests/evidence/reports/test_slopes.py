@@ -37,13 +37,13 @@ def lines(svg: str, colour: str) -> int:
 def test_a_line_a_seed_in_favour_or_against() -> None:
     svg = made([0.9, 0.8, 0.2, 0.9, 0.5, 0.9, 0.9, 0.9], [0.1, 0.1, 0.7, 0.3, 0.5, 0.1, 0.2, 0.1])
     assert (lines(svg, FOR), lines(svg, AGAINST), lines(svg, "currentColor")) == (6, 1, 1)
-    assert "6 of 8 used seeds in favour of a" in svg
+    assert "a above in 6 of 8 used seeds, equal in 1" in svg
     assert 'stroke-dasharray="4 3"' in svg
 
 
 def test_lower_may_be_better() -> None:
     lower = Contrast("a", over="b", metric="loss", bounds=(0, 1), direction="lower")
-    assert "8 of 8 used seeds in favour of a" in made([0.1] * 8, [0.9] * 8, lower)
+    assert "a below in 8 of 8 used seeds" in made([0.1] * 8, [0.9] * 8, lower)
 
 
 def test_seeds_beyond_the_decisive_look_are_faint_and_not_counted() -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from memkit.evidence import ClaimEvidence
+from memkit.evidence import Claim, ClaimEvidence, Contrast
 from memkit.evidence.reports import words
 
 from . import samples
@@ -127,3 +128,37 @@ def test_savings() -> None:
 )
 def test_seeds_asked_for(asked: object, text: str) -> None:
     assert words.seeds_asked(asked) == text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (0.7412, 0.86, "[+0.74, +0.86]"),
+        (0.0, 0.25, "[+0.00, +0.25]"),
+        (0.0012, 0.25, "[+0.001, +0.25]"),
+        (-0.00004, 0.25, "[-0.00004, +0.25]"),
+        (-math.inf, 1e-12, "[-∞, +0.000000]"),
+    ],
+)
+def test_a_limit_that_is_not_zero_does_not_read_as_zero(low: float, high: float, text: str) -> None:
+    assert words.span(low, high, 2) == text
+
+
+def test_differences_and_questions() -> None:
+    higher = Contrast("a", over="b", metric="accuracy", bounds=(0, 1), sesoi=0.1)
+    lower = Contrast("a", over=0.95, metric="accuracy", bounds=(0, 1), direction="lower", sesoi=0.1)
+    assert (words.difference(higher), words.difference(lower)) == ("a − b", "0.95 − a")
+    claim = Claim("s/open", "What is it?", arms=("a", "b"), contrasts=(higher, lower), expect="open")
+    assert words.falsifier(claim).close == (
+        "It is equivalent if a later look shows all differences to lie inside ±0.1."
+    )
+    assert words.falsifier(replace(claim, contrasts=(replace(higher, sesoi=None),))).close == ""
+
+
+def test_a_mutant_is_told_of_in_a_sentence() -> None:
+    claim = Claim(
+        "s/a", "A beats b.", arms=("a, b", "b"), contrasts=(Contrast("a, b", over="b", metric="m", bounds=(0, 1)),)
+    )
+    broken = replace(claim, mutant_of="s/a", statement="Broken on purpose, a, b with its never written: A beats b.")
+    assert words.statement(claim) == "A beats b."
+    assert words.statement(broken) == "Must fall, for a, b was broken on purpose (never written): A beats b."
