@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -34,6 +35,16 @@ def test_of_a_margin() -> None:
     found = sensitivity(SLEEP, null=1.0)
     assert found.above.estimate == 7 / 10, "a seed at the margin is not beyond it"
     assert found.wilcoxon == pytest.approx(stats.wilcoxon(np.array(SLEEP) - 1.0).pvalue)
+
+
+@settings(max_examples=40, deadline=None)
+@given(x=st.lists(st.integers(-4, 4), min_size=2, max_size=9))
+def test_signed_ranks_with_ties_are_those_of_scipy(x: list[int]) -> None:
+    assume(any(x))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = stats.wilcoxon(np.array(x) / 4).pvalue
+    assert sensitivity(np.array(x) / 4).wilcoxon == pytest.approx(expected, abs=1e-12)
 
 
 @settings(max_examples=25, deadline=None)

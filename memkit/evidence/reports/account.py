@@ -262,12 +262,14 @@ def _controls(claims: Sequence[ClaimEvidence]) -> str:
 
 
 def controls_again(claims: Sequence[ClaimEvidence]) -> str:
-    """Controls that were asked more than once, which a reader must not take for the only times they were."""
-    known = [entry for entry in claims if entry.claim.expect == "not_supported" and entry.registration.attempt > 1]
-    if not known:
-        return ""
-    named = ", ".join(f"{entry.claim.id} ({entry.registration.attempt})" for entry in known)
-    return f"Not at the first attempt, whose outcome the source of a claim may tell: {named}."
+    """Controls that were asked more than once, of which a reader must not take the last time for the only one.
+
+    Mutants follow the claims that they are made of, and are asked again with them.
+    """
+    false = [e.claim for e in claims if e.claim.expect == "not_supported" and not e.claim.mutant_of]
+    attempts = {e.claim.id: e.registration.attempt for e in claims}
+    named = [f"{claim.id} (attempt {attempts[claim.id]})" for claim in false if attempts[claim.id] > 1]
+    return f"Not at the first attempt, of which the claim’s source may tell: {', '.join(named)}." if named else ""
 
 
 def _lost_to_holm(claims: Sequence[ClaimEvidence], all_of: Sequence[ClaimEvidence], found: Sequence[Adjusted]) -> str:

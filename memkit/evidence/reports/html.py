@@ -150,7 +150,7 @@ def _controls(claims: Sequence[ClaimView]) -> list[tuple[ClaimView | None, list[
     rows: list[tuple[ClaimView | None, list[ClaimView]]] = []
     for claim in claims:
         mutants = [other for other in claims if other.mutant_of == claim.row.claim]
-        if mutants or (claim.headline and claim.expect == "supported"):
+        if mutants or (claim.headline and claim.expect == "supported" and not claim.replicates):
             rows.append((claim, mutants))
     told = {mutant.row.claim for _, mutants in rows for mutant in mutants}
     others = [c for c in claims if c.expect == "not_supported" and c.row.claim not in told]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from memkit.evidence import Claim, ClaimEvidence, Contrast
+from memkit.evidence import Arm, Claim, ClaimEvidence, Contrast
 from memkit.evidence.reports import words
 
 from . import samples
@@ -148,7 +148,9 @@ def test_differences_and_questions() -> None:
     higher = Contrast("a", over="b", metric="accuracy", bounds=(0, 1), sesoi=0.1)
     lower = Contrast("a", over=0.95, metric="accuracy", bounds=(0, 1), direction="lower", sesoi=0.1)
     assert (words.difference(higher), words.difference(lower)) == ("a − b", "0.95 − a")
-    claim = Claim("s/open", "What is it?", arms=("a", "b"), contrasts=(higher, lower), expect="open")
+    claim = Claim(
+        id="s/open", statement="What is it?", arms={"a": Arm(), "b": Arm()}, contrasts=(higher, lower), expect="open"
+    )
     assert words.falsifier(claim).close == (
         "It is equivalent if a later look shows all differences to lie inside ±0.1."
     )
@@ -156,9 +158,8 @@ def test_differences_and_questions() -> None:
 
 
 def test_a_mutant_is_told_of_in_a_sentence() -> None:
-    claim = Claim(
-        "s/a", "A beats b.", arms=("a, b", "b"), contrasts=(Contrast("a, b", over="b", metric="m", bounds=(0, 1)),)
-    )
+    over = Contrast("a, b", over="b", metric="m", bounds=(0, 1))
+    claim = Claim(id="s/a", statement="A beats b.", arms={"a, b": Arm(), "b": Arm()}, contrasts=(over,))
     broken = replace(claim, mutant_of="s/a", statement="Broken on purpose, a, b with its never written: A beats b.")
     assert words.statement(claim) == "A beats b."
     assert words.statement(broken) == "Must fall, for a, b was broken on purpose (never written): A beats b."
