@@ -46,6 +46,8 @@ register: .venv/installed ## new and changed claims get fresh deciding seeds
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[torch,data,test]'
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[mlx]' \
 		|| echo "MLX cannot be installed here; replications in MLX will be skipped"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[ray]' \
+		|| echo "Ray cannot be installed here; its tests will be skipped"
 	touch $@
 
 clean: ## everything that a run leaves

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from tests.plugin.test_two_suites import SUITE
 from tests.training.clusters import two_nodes
 from tests.training.servers import Server
 
-pytest.importorskip("ray")
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
 
 COMMAND = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
 
@@ -38,6 +39,7 @@ def observed(folder: Path) -> Any:
     return json.loads((folder / "reports" / "evidence.json").read_text(encoding="utf-8"))["claims"][0]["observations"]
 
 
+@needs_ray
 def test_a_cluster_trains(pytester: pytest.Pytester) -> None:
     suite(pytester.path)
     register_claims(pytester)
@@ -56,6 +58,7 @@ def test_a_cluster_trains(pytester: pytest.Pytester) -> None:
     assert set(counts.values()) == {2}, "once here, once there"
 
 
+@needs_ray
 def test_without_a_cluster_a_sentence(pytester: pytest.Pytester) -> None:
     suite(pytester.path)
     register_claims(pytester)
@@ -100,3 +103,12 @@ def test_a_store_that_is_not_there_is_refused_in_a_sentence(
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: the store s3://no-such-bucket/x cannot be used *; see that it exists*"])
     server.close()
+
+
+def test_without_ray_a_sentence(pytester: pytest.Pytester) -> None:
+    suite(pytester.path)
+    register_claims(pytester)
+    pytester.makeconftest('import sys\nsys.modules["ray"] = None\n')
+    result = pytester.runpytest_subprocess("--executor=ray")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --executor ray needs Ray; install memkit with its extra*"])

@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
+from statistics import fmean
 
-from memkit.evidence.figures import Table
-from memkit.evidence.reports import svg
+from memkit.errors import many
+from memkit.evidence.evidence import ClaimEvidence
+from memkit.evidence.figures import MOST_COLUMNS, MOST_ROWS, Table
+from memkit.evidence.reports import svg, words
 from memkit.evidence.reports.axes import grouped, power
 
 _DIGITS = 4
@@ -36,6 +40,27 @@ def table_cells(figure: Table) -> Cells:
         columns=tuple(zip(map(_shown, figure.columns), numeric, strict=True)),
         rows=tuple((_shown(str(row[0])), cells) for row, cells in zip(figure.rows, texts, strict=True)),
     )
+
+
+def other_measurements(entry: ClaimEvidence) -> list[Table]:
+    """What the test returned beyond its contrasts: means over the seeds that count, a row an arm, a column a metric."""
+    compared = {contrast.metric for contrast in entry.claim.all_contrasts}
+    used = set(words.used_seeds(entry))
+    found: dict[str, dict[str, list[float]]] = {}
+    for o in entry.observations:
+        if o.metric not in compared and o.seed in used:
+            found.setdefault(o.metric, {}).setdefault(o.arm, []).append(o.value)
+    arms = list(dict.fromkeys(arm for of_arm in found.values() for arm in of_arm))
+    means = {
+        metric: [fmean(of_arm[arm]) for arm in arms]
+        for metric, of_arm in found.items()
+        if of_arm.keys() >= set(arms) and all(map(math.isfinite, chain(*of_arm.values())))
+    }
+    metrics = list(means)[:MOST_COLUMNS]
+    if not metrics or len(arms) > MOST_ROWS:
+        return []
+    rows: list[list[str | float | None]] = [[arm, *(means[m][at] for m in metrics)] for at, arm in enumerate(arms)]
+    return [Table(f"Measured beside what is compared, means of {many(len(used), 'seed')}", tuple(metrics), rows)]
 
 
 def significant(value: float) -> str:

@@ -19,10 +19,10 @@ from memkit.evidence.figures import Figure, Lines, Table
 from memkit.evidence.judgement import Finding, Judgement, Verdict
 from memkit.evidence.reports import svg, words
 from memkit.evidence.reports.adjusted import Adjusted
-from memkit.evidence.reports.cells import Cells, table_cells
+from memkit.evidence.reports.cells import Cells, other_measurements, table_cells
 from memkit.evidence.reports.forest import decided, strip_svg
 from memkit.evidence.reports.gallery import Gallery
-from memkit.evidence.reports.heatmap import heatmap_svg, other_measurements
+from memkit.evidence.reports.heatmap import heatmap_svg
 from memkit.evidence.reports.lines import lines_svg
 from memkit.evidence.reports.robustness import Row, others, path
 from memkit.evidence.reports.slopes import slopes_svg
@@ -229,7 +229,8 @@ def _contrast(entry: ClaimEvidence, finding: Finding, looks: Sequence[Judgement]
     facts.append(
         (
             "p of the t test",
-            words.p_value(finding.p) + (f", against a difference of {contrast.margin:g}" if contrast.margin else ""),
+            words.p_value(finding.p)
+            + (f", against a difference of {words.margin(contrast)}" if contrast.margin else ""),
         )
     )
     if finding.tost_p is not None:
@@ -296,7 +297,7 @@ def _declared(contrast: Contrast) -> str:
     parts = [f"positive where {contrast.treatment} is {contrast.direction}"]
     if contrast.bounds is not None:
         parts.append(f"values from {contrast.bounds[0]:g} to {contrast.bounds[1]:g}")
-    parts.append(f"margin {contrast.margin:g}")
+    parts.append(f"margin {words.margin(contrast)}")
     if contrast.sesoi is not None:
         parts.append(f"smallest effect of interest {contrast.sesoi:g}")
     return ", ".join(parts)

@@ -5,10 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
-from memkit.evidence.evidence import ClaimEvidence
-from memkit.evidence.figures import MOST, Heatmap
+from memkit.evidence.figures import Heatmap
 from memkit.evidence.reports import svg, words
 
 _COLOUR = "#1f7ec2"
@@ -50,29 +47,6 @@ def heatmap_svg(figure: Heatmap) -> str:
                 parts.append(svg.text(x + _WIDTH / 2, y + 15.5, said, size=11, anchor="middle"))
     width = left + len(columns) * _WIDTH + beyond + 6
     return svg.document(width, top + len(rows) * _HEIGHT + 6, figure.title, _said(figure), parts)
-
-
-def other_measurements(entry: ClaimEvidence) -> list[Heatmap]:
-    """What the test returned beyond its contrasts: means over the seeds that count, a row a metric, a column an arm."""
-    compared = {contrast.metric for contrast in entry.claim.all_contrasts}
-    used = set(words.used_seeds(entry))
-    found: dict[str, dict[str, list[float]]] = {}
-    for o in entry.observations:
-        if o.metric not in compared and o.seed in used:
-            found.setdefault(o.metric, {}).setdefault(o.arm, []).append(o.value)
-    arms = list(dict.fromkeys(arm for row in found.values() for arm in row))
-    metrics = [
-        metric for metric, row in found.items() if all(arm in row and np.isfinite(row[arm]).all() for arm in arms)
-    ][:MOST]
-    if not metrics or len(arms) > MOST:
-        return []
-    values = [[float(np.mean(found[metric][arm])) for arm in arms] for metric in metrics]
-    numbers = [value for row in values for value in row]
-    low, high = (0.0, 1.0) if min(numbers) >= 0 and max(numbers) <= 1 else (min(numbers), max(numbers))
-    title = f"Not compared, mean over {entry.judgement.n} seeds"
-    return [
-        Heatmap(title, tuple(metrics), tuple(arms), tuple(map(tuple, values)), (low, high if high > low else low + 1))
-    ]
 
 
 def _short(value: float) -> str:

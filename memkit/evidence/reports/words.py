@@ -229,7 +229,12 @@ def label(contrast: Contrast) -> str:
     Effects are positive in the treatment's favour: where lower is better, they say by how much it is below.
     """
     said = contrast.label if contrast.direction == "higher" else contrast.label.replace(" over ", " below ", 1)
-    return said + (f", margin {contrast.margin:g}" if contrast.margin else "")
+    return said + (f", margin {margin(contrast)}" if contrast.margin else "")
+
+
+def margin(contrast: Contrast) -> str:
+    """``−0.02``."""
+    return f"{contrast.margin:g}".replace("-", "−")
 
 
 def statement(claim: Claim) -> str:
