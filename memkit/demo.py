@@ -170,14 +170,14 @@ def recall(model: Any, fact: str, asked: str | None = None, *, seed: int = SEED)
 def trained(store: Store, *, seed: int = SEED, progress: Callable[[float], None] | None = None) -> GPT:
     """The model, from the store, or trained now."""
     store.prepare()
-    for _ in range(2):  # a damaged entry is found out by loading it, and trained in the second round
+    for _ in range(3):  # a damaged entry is found out by loading it; what is fetched in its place may be damaged, too
         train_missing(CHARACTERS, CHARACTERS.digest, [seed], store, progress=progress)
         run = store.load(CHARACTERS.digest, seed)
         if run is not None:
             model = restore(CHARACTERS, seed, run.state)
             assert isinstance(model, GPT)
             return model
-    raise MemkitError(f"the store {store.root} does not keep what is written to it; choose another one with --store")
+    raise MemkitError(f"the store {store} does not keep what is written to it; choose another one with --store")
 
 
 def run(store: Store, fact: str | None, asked: str | None) -> None:

@@ -79,7 +79,7 @@ class Measurement:
             claim=claim,
             seed=int(data["seed"]),
             observations=tuple(Observation.from_json(claim, row) for row in data["observations"]),
-            arms=data["arms"],
+            arms={str(name): _checked(arm) for name, arm in data["arms"].items()},
             figures=tuple(figure_from_json(figure) for figure in data["figures"]),
             cpu_seconds=float(data["cpu_seconds"]),
             reused=reused or bool(data.get("reused")),
@@ -88,6 +88,16 @@ class Measurement:
     def to_property(self) -> tuple[str, str]:
         """The user property of the report."""
         return PROPERTY, json.dumps({**self.to_json(), "reused": self.reused})
+
+
+def _checked(arm: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is stored of an arm, once it is what is computed with later; a store is data from elsewhere."""
+    for name in ("parameters", "steps", "cpu_seconds"):
+        if not isinstance(arm[name], (int, float)):
+            raise TypeError(f"{name} of an arm is {arm[name]!r}")
+    if not isinstance(arm["digest"], str) or not isinstance(arm.get("curve", []), list):
+        raise TypeError("an arm has another form")
+    return dict(arm)
 
 
 @pytest.fixture

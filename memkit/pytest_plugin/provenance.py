@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from memkit.pytest_plugin.settings import Settings
+from memkit.training.remote import Remote
 
 
 def provenance(config: pytest.Config, settings: Settings) -> dict[str, Any]:
@@ -30,13 +31,19 @@ def provenance(config: pytest.Config, settings: Settings) -> dict[str, Any]:
         **versions,
         "platform": platform.platform(),
         "device": settings.device,
-        "command": " ".join(["pytest", *config.invocation_params.args]),
+        "command": _command(config, settings),
         "commit": commit,
         "dirty": bool(changes) if commit else None,
         "lock": hashlib.sha256(lock.read_bytes()).hexdigest()[:32] if lock.is_file() else None,
         "seeds": settings.seeds or "up to what each claim declares",
         "gate": settings.gate,
     }
+
+
+def _command(config: pytest.Config, settings: Settings) -> str:
+    """As it was given, but for what a password may stand in."""
+    command = " ".join(["pytest", *map(str, config.invocation_params.args)])
+    return command.replace(settings.shared, str(Remote(settings.shared))) if settings.shared else command
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

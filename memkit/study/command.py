@@ -129,7 +129,9 @@ def _confirm(
 ) -> tuple[Evidence, int]:
     """Stage B: register the claims and decide them; their evidence, and the exit code."""
     test = write_test(matrix)
-    shared = [str(test), "--with-sweeps", f"--store={store}", f"--device={options.device}"]
+    shared = [str(test), "--with-sweeps", f"--device={options.device}"]
+    # A URL may hold what is not for command lines, and goes by the environment.
+    shared += [f"--store={store.root}"] if store.remote is None else []
     shared += [f"--data={options.data.resolve()}"] if options.data else []
     register(shared)
     sys.stdout.flush()
@@ -137,7 +139,9 @@ def _confirm(
     file = (output / "evidence.json").resolve()
     before = file.stat().st_mtime_ns if file.is_file() else None
     command = [sys.executable, "-m", "pytest", *shared, f"--evidence={file}", "-n", options.workers]
-    code = subprocess.run(command, env={**os.environ, "PYTHONPATH": _python_path()}).returncode
+    environment = {**os.environ, "PYTHONPATH": _python_path()}
+    environment |= {"MEMKIT_STORE": store.remote.url} if store.remote is not None else {}
+    code = subprocess.run(command, env=environment).returncode
     if not file.is_file() or file.stat().st_mtime_ns == before:
         raise MemkitError(f"stage B left no evidence (pytest's exit code {code}); pytest's reason stands above")
     evidence = load(file)

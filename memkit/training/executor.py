@@ -226,6 +226,7 @@ def train_cohort(
         if recipe.digest != training.digest:
             return Result("failed", f"{platform.node()} has {training.summary} in another form: {_OTHER_CODE}")
         train_missing(recipe, training.digest, cohort.seeds, store, device=device, progress=progress)
+        store.publish(training.digest, cohort.seeds)
     except MemkitError as error:
         return Result("failed", str(error))
     except BaseException as error:  # a model that calls sys.exit() must not end the process

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from memkit.errors import MemkitError, MemkitWarning
-from memkit.training.remote import Remote
+from memkit.training.remote import Remote, told
 from memkit.training.store import Store, from_bytes, read_json, to_bytes, write_json
 
 
@@ -49,8 +49,7 @@ def _fetch(store: Store, remote: Remote, key: str, seed: int) -> Any:
         found = from_bytes(content)
     except ValueError as error:
         remote.delete(_name(key, seed))
-        place = f"{remote.url}/{_name(key, seed)}"
-        warnings.warn(f"the stored measurement {place} {error}; it is measured again", MemkitWarning, stacklevel=3)
+        told(f"the stored measurement {remote}/{_name(key, seed)} {error}; it is measured again")
         return None
     with contextlib.suppress(OSError):  # then it is fetched again the next time
         write_json(store.root / _name(key, seed), found)
@@ -66,7 +65,7 @@ def stored_seeds(store: Store, key: str, seeds: Iterable[int]) -> set[int]:
     except OSError:
         names = set()
     if store.remote is not None and not names.issuperset(wanted):
-        names |= store.remote.names(folder)
+        names |= store.remote.names(folder) or set()
     return {seed for name, seed in wanted.items() if name in names}
 
 

@@ -103,7 +103,10 @@ class TrainingQueue:
             self._receive(self._inbox.get())
         while self._waiting and len(self._running) < self.executor.slots:
             cohort = self._next()
-            self._running[self.executor.submit(cohort, self.store)] = (cohort, time.monotonic())
+            try:
+                self._running[self.executor.submit(cohort, self.store)] = (cohort, time.monotonic())
+            except Exception as error:  # it costs this cohort, and nobody else
+                self._finish(cohort, _raised(error))
         if not self._running:
             with contextlib.suppress(queue.Empty):
                 self._receive(self._inbox.get(timeout=timeout))
@@ -202,4 +205,8 @@ def _outcome(future: Future[Result]) -> Result | None:
     except BrokenExecutor:
         return None
     except Exception as error:  # the executor's own; it costs this cohort, and nobody else
-        return Result("failed", f"{type(error).__name__}: {error}", traceback.format_exc())
+        return _raised(error)
+
+
+def _raised(error: Exception) -> Result:
+    return Result("failed", f"{type(error).__name__}: {error}", traceback.format_exc())

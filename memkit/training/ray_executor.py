@@ -21,6 +21,7 @@ from typing import Any
 from memkit.errors import MemkitError
 from memkit.training.cohorts import Cohort
 from memkit.training.executor import Job, Result, train_cohort
+from memkit.training.remote import told
 from memkit.training.store import Store
 
 _ENVIRONMENT = ("MEMKIT_DATA",)
@@ -88,6 +89,9 @@ class RayExecutor:
         """Start a task; Ray finds the node, and lets it wait where none has room."""
         training = cohort.training
         self._count += 1
+        largest = max((node["Resources"].get("CPU", 0.0) for node in self._ray.nodes() if node["Alive"]), default=0.0)
+        if training.cpus > largest:
+            told(f"{cohort}: it asks for {training.cpus:g} CPUs, and waits until the cluster has a node with as many")
         task = self._ray.remote(_train).options(
             num_cpus=training.cpus,
             num_gpus=training.gpus if self.device == "cuda" else 0,
@@ -132,21 +136,30 @@ class _RayJob:
         return 1.0 if self.result.done() else self.executor.share(self.number)
 
     def end(self, future: Future[Result], cohort: Cohort, store: Store) -> None:
-        """Called by Ray, in a thread of its own."""
-        error = future.exception()
-        if error is not None:
-            # Of the node or the process, since what the training raised comes back as a result.
-            died = isinstance(error, self.executor._ray.exceptions.RayError)
-            self.result.set_exception(BrokenProcessPool(str(error)) if died else error)
-            return
-        result = future.result()
-        if result.kind == "trained" and store.missing(cohort.training.digest, cohort.seeds):
-            result = Result(
+        """Called by Ray, in a thread of its own, where nobody would hear of an exception."""
+        try:
+            self.result.set_result(self._outcome(future, cohort, store))
+        except BaseException as error:
+            self.result.set_exception(error)
+
+    def _outcome(self, future: Future[Result], cohort: Cohort, store: Store) -> Result:
+        errors = self.executor._ray.exceptions
+        try:
+            result = future.result()
+        except errors.RayTaskError as error:  # the node has not come as far as training, which returns what it raises
+            cause = getattr(error, "cause", error)
+            said = str(cause).splitlines() or [""]
+            return Result("failed", f"{type(cause).__name__} on a node: {said[0]}", str(error))
+        except errors.RayError as error:
+            raise BrokenProcessPool(str(error)) from error
+        # What is at a URL may be out of reach for a while, from here or from there; a folder is shared or is not.
+        if result.kind == "trained" and store.remote is None and store.missing(cohort.training.digest, cohort.seeds):
+            return Result(
                 "failed",
                 f"it was trained on another node, but is not in the store {store}; name one that all nodes share with "
                 "--store, a folder on a shared file system or a URL",
             )
-        self.result.set_result(result)
+        return result
 
 
 def _tally(ray: Any) -> Any:

@@ -146,6 +146,7 @@ class Recipe:
         for name in ("cpus", "gpus"):
             value = getattr(self, name)
             check(_real(value) and value > 0, f"{name}={value!r} must be a positive number, such as 1 or 0.25")
+        check(self.gpus <= 1 or self.gpus == int(self.gpus), f"gpus={self.gpus!r} must be a part of one, or whole ones")
         check(isinstance(self.vmap, bool), f"vmap={self.vmap!r} must be True or False")
         check(
             not (self.vmap and _seed_axis(self.model)),

@@ -1,14 +1,16 @@
 """Objects at a URL, which several machines share: the part of a store that lies behind its folder.
 
-Little is asked of whatever holds them, S3 or any other that fsspec knows: that an object is put whole or not at all,
-and that ``create`` makes one only where there is none. An error is tried again; what stays wrong is warned of and costs
+Little is asked of whatever holds them, S3 or another that fsspec knows: that an object is put whole or not at all, and
+that ``create`` makes one only where there is none. An error is tried again; what stays wrong is warned of and costs
 time, for what cannot be had is trained here, but no verdict.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import random
+import sys
 import threading
 import time
 import uuid
@@ -16,7 +18,9 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from memkit.errors import MemkitError, MemkitWarning
 
@@ -30,72 +34,88 @@ _BREAK = 120.0  # seconds of rest once all tries have failed, or each call would
 _LEASE = 60.0  # seconds without a sign of life after which the holder of a lease is taken for dead
 
 
+def told(text: str) -> None:
+    """Warn, also where warnings are errors: what is wrong at a URL costs time, and must not end a run."""
+    try:
+        warnings.warn(text, MemkitWarning, stacklevel=3)
+    except MemkitWarning:
+        print(f"memkit: {text}", file=sys.stderr)
+
+
 class Remote:
     """Objects at a URL, by names with slashes.
 
     Args:
-        url: ``s3://bucket/memkit``, ``gs://bucket/memkit``, ``file:///mnt/shared/memkit``, or another that fsspec
-            knows. Credentials, and another address of the server, are read from the environment, as its package says.
+        url: ``s3://bucket/memkit``, ``gs://bucket/memkit``, ``file:///mnt/shared/memkit``. Credentials, and another
+            address of the server, are read from the environment, as the package for that kind of URL says.
         lease: seconds without a sign of life after which the holder of a lease is taken for dead.
+
+    Attributes:
+        useless: names of objects that were asked for and are of no use: damaged, too large, out of reach.
     """
 
     def __init__(self, url: str, lease: float = _LEASE) -> None:
         self.url = url.rstrip("/")
         self.lease = lease
+        self.useless: set[str] = set()
         self._resting_until = 0.0
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Remote, (self.url, self.lease)
 
+    def __str__(self) -> str:
+        """The URL as it may be shown, without what a password may stand in."""
+        parts = urlsplit(self.url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+
+    @property
+    def _local(self) -> bool:
+        return self.url.startswith(("file:", "local:"))
+
     @cached_property
     def _files(self) -> tuple[Any, str]:
         """fsspec's file system, and the folder in it."""
-        local = self.url.startswith(("file:", "local:"))
         try:
             import fsspec
 
-            fs, folder = fsspec.core.url_to_fs(
-                self.url, use_listings_cache=False, skip_instance_cache=True, **({"auto_mkdir": True} if local else {})
-            )
+            options = {"auto_mkdir": True} if self._local else {}
+            fs, folder = fsspec.core.url_to_fs(self.url, use_listings_cache=False, skip_instance_cache=True, **options)
         except ImportError as error:
             raise MemkitError(
-                f"the store {self.url} needs a package that is not installed ({error}); for s3: there is the extra "
-                "[s3] of memkit, for gs: [gs]"
+                f"the store {self} needs a package that is not installed ({error}); for s3: there is the extra [s3] of "
+                "memkit, for gs: [gs]"
             ) from error
         except ValueError as error:
             raise MemkitError(
-                f"the store {self.url} is at no address that can be read ({error}); write s3://bucket/folder, "
+                f"the store {self} is at no address that can be read ({error}); write s3://bucket/folder, "
                 "gs://bucket/folder, file:///folder, or the path of a folder"
             ) from error
         return fs, folder
 
     def check(self) -> None:
-        """See that objects can be created, read and deleted, and that none is created twice.
+        """See that objects can be put, listed, read and deleted, and that none is created twice.
 
         Raises:
             MemkitError: they cannot.
         """
         fs, folder = self._files
-        probe = f"{folder}/probe-{uuid.uuid4().hex}"
+        probe = f"probes/{uuid.uuid4().hex}"
         try:
-            fs.pipe_file(probe, b"1", mode="create")
-            once = fs.cat_file(probe) == b"1"
-            with suppress(FileExistsError):
-                fs.pipe_file(probe, b"2", mode="create")
-                once = False
-            fs.rm_file(probe)
+            self._put(fs, f"{folder}/{probe}", b"1")
+            if fs.cat_file(f"{folder}/{probe}") != b"1" or not fs.ls(f"{folder}/probes", detail=False):
+                raise OSError("what was put is not there")
+            fs.rm_file(f"{folder}/{probe}")
         except Exception as error:
             raise MemkitError(
-                f"the store {self.url} cannot be used ({_said(error)}); see that it exists, and that this machine "
-                "reaches it and may write there, or choose another with --store or MEMKIT_STORE"
+                f"the store {self} cannot be used ({_said(error)}); see that it exists, and that this machine reaches "
+                "it and may list, read, write and delete there, or choose another with --store or MEMKIT_STORE"
             ) from error
-        if not once:
-            warnings.warn(
-                f"{self.url} creates what is there already, so two machines may train the same run", MemkitWarning, 2
-            )
+        if self.create(probe, b"1") and self.create(probe, b"2"):
+            told(f"the store {self} creates what is there already, so two machines may train the same run")
+        self.delete(probe)
 
-    def names(self, folder: str) -> set[str]:
-        """What lies in a folder; empty where there is none."""
+    def names(self, folder: str) -> set[str] | None:
+        """What lies in a folder; empty where there is none, None where nobody can say."""
 
         def listed(fs: Any, root: str) -> set[str]:
             try:
@@ -104,49 +124,71 @@ class Remote:
                 return set()
             return {str(path).rstrip("/").rpartition("/")[2] for path in found}
 
-        return self._tried(listed, set())
+        return self._tried(listed, None)
 
-    def get(self, name: str) -> bytes | None:
-        """An object; None where there is none, or where it cannot be had."""
+    def get(self, name: str, *, always: bool = False) -> bytes | None:
+        """An object; None where there is none, or where it cannot be had. ``always`` as for :meth:`put`."""
 
         def read(fs: Any, root: str) -> bytes | None:
             try:
-                size = fs.info(f"{root}/{name}")["size"]
-                if size > LARGEST:
+                if fs.info(f"{root}/{name}")["size"] > LARGEST:
                     raise _Refused(f"{name} is larger than {LARGEST} bytes")
                 return bytes(fs.cat_file(f"{root}/{name}"))
             except FileNotFoundError:
                 return None
+            except (_Refused, PermissionError):
+                self.useless.add(name)
+                raise
 
-        return self._tried(read, None)
+        return self._tried(read, None, always=always)
 
-    def put(self, name: str, content: bytes) -> bool:
-        """Write an object, whole or not at all, over one that is there; whether it was written."""
+    def put(self, name: str, content: bytes, *, always: bool = False) -> bool:
+        """Write an object, whole or not at all, over one that is there; whether it was written.
+
+        Args:
+            always: also where all others rest after an error.
+        """
+        if len(content) > LARGEST:
+            told(f"the store {self}: {name} is larger than {LARGEST} bytes, and stays on this machine")
+            return False
 
         def write(fs: Any, root: str) -> bool:
-            path = f"{root}/{name}"
-            if "file" in fs.protocol:  # a folder puts nothing at once, but renames at once
-                aside = f"{root}/tmp/{uuid.uuid4().hex}"
-                fs.pipe_file(aside, content)
-                fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-                fs.mv(aside, path)
-            else:
-                fs.pipe_file(path, content)
+            self._put(fs, f"{root}/{name}", content)
             return True
 
-        return self._tried(write, False)
+        return self._tried(write, False, always=always)
+
+    def _put(self, fs: Any, path: str, content: bytes) -> None:
+        if self._local:  # a folder puts nothing at once, but renames at once
+            aside = f"{self._files[1]}/tmp/{uuid.uuid4().hex}"
+            fs.pipe_file(aside, content)
+            fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+            fs.mv(aside, path)
+        else:
+            fs.pipe_file(path, content)
 
     def create(self, name: str, content: bytes) -> bool | None:
         """Write an object where there is none; whether this call did, or None where nobody can say.
 
-        ``content`` must be nobody else's: where an answer was lost, it shows whose the object is.
+        ``content`` must be nobody else's: where an answer was lost, it shows whose the object is. A server that has no
+        such way of writing writes over what is there.
         """
 
         def make(fs: Any, root: str) -> bool:
+            path = f"{root}/{name}"
             try:
-                fs.pipe_file(f"{root}/{name}", content, mode="create")
+                if self._local:  # fsspec looks first and writes then
+                    Path(path).parent.mkdir(parents=True, exist_ok=True)
+                    with Path(path).open("xb") as file:
+                        file.write(content)
+                else:
+                    fs.pipe_file(path, content, mode="create")
             except FileExistsError:
-                return bool(fs.cat_file(f"{root}/{name}") == content)
+                return bool(fs.cat_file(path) == content)
+            except (OSError, TypeError) as error:
+                if isinstance(error, OSError) and error.errno != errno.ENOSYS:
+                    raise
+                fs.pipe_file(path, content)
             return True
 
         return self._tried(make, None)
@@ -160,9 +202,9 @@ class Remote:
 
         self._tried(remove, None)
 
-    def _tried(self, call: Callable[[Any, str], T], otherwise: T) -> T:
+    def _tried(self, call: Callable[[Any, str], T], otherwise: T, *, always: bool = False) -> T:
         """What a call returns, tried a few times; ``otherwise``, and a warning, where all of them fail."""
-        if time.monotonic() < self._resting_until:
+        if not always and time.monotonic() < self._resting_until:
             return otherwise
         said = ""
         for attempt in range(_TRIES):
@@ -170,29 +212,31 @@ class Remote:
                 time.sleep(0.2 * 2**attempt * (1 + random.random()))  # so that not all come back at once
             try:
                 return call(*self._files)
-            except _Refused as error:
-                said = str(error)
-                break
-            except PermissionError as error:
-                said = _said(error)
+            except MemkitError:
+                raise
+            except (_Refused, PermissionError) as error:
+                said = str(error) if isinstance(error, _Refused) else _said(error)
                 break
             except Exception as error:  # whatever the package of this kind of URL raises
                 said = _said(error)
         else:
             self._resting_until = time.monotonic() + _BREAK
-        warnings.warn(f"the store {self.url}: {said}; going on with what is on this machine", MemkitWarning, 3)
+        told(f"the store {self}: {said}; going on with what is on this machine")
         return otherwise
 
     # --- leases -----------------------------------------------------------------------------------------------
 
     @contextmanager
-    def leased(self, names: Iterable[str]) -> Iterator[None]:
+    def leased(self, names: Iterable[str], owner: str = "") -> Iterator[None]:
         """Hold leases, so that no other machine does the same work meanwhile.
 
         They save work and guard nothing: where one cannot be had, or its holder was taken for dead and lives, two
         machines write the same. A lease is an object that its holder writes anew from time to time. Who sees it
         unchanged for long, by a clock of its own, creates the next in number, which only one can; clocks of different
         machines are never compared.
+
+        Args:
+            owner: names who holds local locks for the same work: an owner's own lease was left by one that died.
         """
         held: list[_Lease] = []
         ended = threading.Event()
@@ -204,11 +248,16 @@ class Remote:
 
         beating = threading.Thread(target=beat, daemon=True)
         beating.start()
+        # In one order for everybody, so that no two wait for each other.
+        watched = [_Watched(self, f"leases/{name}", owner) for name in sorted(set(names))]
         try:
-            for name in sorted(set(names)):  # in one order for everybody, so that no two wait for each other
-                lease = self._lease(f"leases/{name}")
-                if lease is not None:
-                    held.append(lease)
+            taken = self.names("leases")
+            if taken is not None:  # else nobody can say what is held, and nothing is
+                for watch in watched:
+                    if watch.folder.rpartition("/")[2] in taken:
+                        watch.look()  # so that the clocks of all run at once
+                for watch in watched:
+                    held += watch.take()
             yield
         finally:
             ended.set()
@@ -216,45 +265,82 @@ class Remote:
             for lease in held:
                 lease.end()
 
-    def _lease(self, folder: str) -> _Lease | None:
-        """Wait for a lease; None where none can be had."""
-        seen: tuple[int, bytes | None] | None = None
-        since = time.monotonic()
+
+class _Watched:
+    """A lease that is wanted, and what was seen of it, since when."""
+
+    def __init__(self, remote: Remote, folder: str, owner: str) -> None:
+        self.remote, self.folder, self.owner = remote, folder, owner
+        self.numbers: set[int] = set()
+        self.seen: bytes | None = None
+        self.since = time.monotonic()
+
+    @property
+    def last(self) -> int:
+        return max(self.numbers, default=0)
+
+    def look(self) -> bool:
+        """Whether it could be seen how it stands."""
+        names = self.remote.names(self.folder)
+        if names is None:
+            return False
+        numbers = {int(name) for name in names if name.isdecimal()}
+        last = max(numbers, default=0)
+        content = self.remote.get(f"{self.folder}/{last}") if last else None
+        if (last, content) != (self.last, self.seen):
+            self.since = time.monotonic()
+        self.numbers, self.seen = numbers, content
+        return True
+
+    @property
+    def free(self) -> bool:
+        if not self.last or time.monotonic() - self.since > self.remote.lease:
+            return True
+        with suppress(ValueError, KeyError, TypeError):
+            return bool(self.owner) and json.loads(self.seen or b"")["owner"] == self.owner
+        return False
+
+    def take(self) -> list[_Lease]:
+        """Wait for it; nothing where it cannot be had."""
         while True:
-            numbers = {int(name) for name in self.names(folder) if name.isdecimal()}
-            last = max(numbers, default=0)
-            now = (last, self.get(f"{folder}/{last}") if last else None)
-            if now != seen:
-                seen, since = now, time.monotonic()
-            if not last or time.monotonic() - since > self.lease:
-                lease = _Lease(self, f"{folder}/{last + 1}")
-                made = self.create(lease.name, lease.content())
-                if made is None:
-                    return None
+            if self.free:
+                lease = _Lease(self.remote, f"{self.folder}/{self.last + 1}", self.owner)
+                made = self.remote.create(lease.name, lease.content())
                 if made:
-                    for number in numbers:
-                        self.delete(f"{folder}/{number}")
-                    return lease
-            time.sleep(min(1.0, self.lease / 10))
+                    for number in self.numbers:
+                        self.remote.delete(f"{self.folder}/{number}")
+                if made or made is None:
+                    return [lease] if made else []
+            else:
+                time.sleep(min(1.0, self.remote.lease / 10))
+            if not self.look():
+                return []
 
 
 class _Lease:
     """A lease that is held: an object, and how often it was renewed."""
 
-    def __init__(self, remote: Remote, name: str) -> None:
+    def __init__(self, remote: Remote, name: str, owner: str) -> None:
         self.remote, self.name = remote, name
-        self._holder, self._count = uuid.uuid4().hex, 0
+        self._owner, self._holder, self._count = owner, uuid.uuid4().hex, 0
 
     def content(self) -> bytes:
-        return json.dumps({"holder": self._holder, "count": self._count}).encode()
+        return json.dumps({"owner": self._owner, "holder": self._holder, "count": self._count}).encode()
+
+    @property
+    def ours(self) -> bool:
+        """Whether it was not taken from us; then it is not taken back."""
+        with suppress(ValueError, KeyError, TypeError):
+            return bool(json.loads(self.remote.get(self.name, always=True) or b"")["holder"] == self._holder)
+        return False
 
     def renew(self) -> None:
-        if self.remote.get(self.name) == self.content():  # else it has been taken from us, and is not taken back
+        if self.ours:
             self._count += 1
-            self.remote.put(self.name, self.content())
+            self.remote.put(self.name, self.content(), always=True)
 
     def end(self) -> None:
-        if self.remote.get(self.name) == self.content():
+        if self.ours:
             self.remote.delete(self.name)
 
 

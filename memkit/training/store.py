@@ -32,14 +32,14 @@ import uuid
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
 from memkit.errors import MemkitError, MemkitWarning
-from memkit.training.remote import Remote
+from memkit.training.remote import Remote, told
 
 if TYPE_CHECKING:
     from memkit.training.trainer import TrainedRun
@@ -68,7 +68,7 @@ class Store:
         self.remote = remote
 
     def __str__(self) -> str:
-        return self.remote.url if self.remote is not None else str(self.root)
+        return str(self.root if self.remote is None else self.remote)
 
     def prepare(self) -> None:
         """Make the folders, see that they can be written, and clear away what a killed run left half-written.
@@ -102,8 +102,8 @@ class Store:
         """The seeds that have no entry."""
         lacking = [seed for seed in seeds if not self._in_folder(digest, seed)]
         if lacking and self.remote is not None:
-            there = self.remote.names(_folder(digest))
-            lacking = [seed for seed in lacking if f"{seed}.zip" not in there or not self._counts(digest, seed)]
+            there = self.remote.names(_folder(digest)) or set()
+            lacking = [seed for seed in lacking if f"{seed}.zip" not in there or not self._of_use(digest, seed)]
         return lacking
 
     def _in_folder(self, digest: str, seed: int) -> bool:
@@ -114,9 +114,11 @@ class Store:
             return bool(json.loads(manifest.read_bytes())["session"] == self.session)
         return False
 
-    def _counts(self, digest: str, seed: int) -> bool:
-        """Whether an entry that others see counts as present: any does, but in a run that trains all once more."""
-        return not self.retrain or (self._fetch(digest, seed) and self._in_folder(digest, seed))
+    def _of_use(self, digest: str, seed: int) -> bool:
+        """Whether an object that is there counts: any does, but what was of no use before, and what is retrained."""
+        if self.remote is None or _object(digest, seed) in self.remote.useless:
+            return False
+        return not self.retrain or self._fetch(digest, seed) is not None
 
     def cpu_seconds(self, digest: str, *, at_most: int = 8) -> list[float]:
         """What training some seeds of a recipe took, for estimates; unverified, and empty where there are none."""
@@ -136,16 +138,17 @@ class Store:
 
     def load(self, digest: str, seed: int) -> TrainedRun | None:
         """A run, verified; None where there is none, or where it was damaged and has been moved away."""
-        from safetensors import SafetensorError
         from safetensors.torch import load as load_tensors
 
         from memkit.training.trainer import TrainedRun
 
-        if not self._in_folder(digest, seed) and not (self._fetch(digest, seed) and self._in_folder(digest, seed)):
+        here = self._in_folder(digest, seed)
+        fetched = None if here else self._fetch(digest, seed)
+        if not here and fetched is None:
             return None
         entry = self._entry(digest, seed)
         try:
-            contents = _verified(entry, [digest, seed])
+            contents = _verified(entry, [digest, seed]) if fetched is None else fetched
             with contextlib.suppress(OSError):  # a store that cannot be written does not know what was used last
                 os.utime(entry / RECIPE)
             run = json.loads(contents[_RUN])
@@ -157,7 +160,7 @@ class Store:
                 validation=tuple((int(at), _number(loss), _number(right)) for at, loss, right in run["validation"]),
                 diverged=run["diverged"],
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        except Exception as error:  # whatever is made of what may come from elsewhere
             # First out of the way: where warnings are errors, the next line ends the run.
             self._discard(entry)
             warnings.warn(f"the stored run {entry} {_why(error)}; it is trained again", MemkitWarning, stacklevel=2)
@@ -192,12 +195,13 @@ class Store:
         files[MANIFEST] = _dump(
             {"version": VERSION, "run": [digest, run.seed], "session": self.session, "sha256": sums}
         )
-        self._place(digest, run.seed, files)
+        with self._placing(digest, run.seed):
+            self._place(digest, run.seed, files)
         if self.remote is not None:
             self.remote.put(_object(digest, run.seed), _packed(files))
 
     def _place(self, digest: str, seed: int, files: Mapping[str, bytes]) -> None:
-        """Put an entry into the folder, whole or not at all."""
+        """Put an entry into the folder, whole or not at all; in the place of one that is there."""
         aside = self.root / "tmp" / uuid.uuid4().hex
         entry = self._entry(digest, seed)
         try:
@@ -214,24 +218,42 @@ class Store:
                 "there, or choose another folder with --store"
             ) from error
 
-    def _fetch(self, digest: str, seed: int) -> bool:
-        """Take an entry over into the folder from where others see it; whether that was done."""
-        content = self.remote.get(_object(digest, seed)) if self.remote is not None else None
+    def publish(self, digest: str, seeds: Iterable[int]) -> None:
+        """Let others see what is in the folder, where they do not: an earlier try may have failed."""
+        if self.remote is None or (there := self.remote.names(_folder(digest))) is None:
+            return
+        for seed in seeds:
+            if f"{seed}.zip" not in there and self._in_folder(digest, seed):
+                with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # whoever loads it finds it damaged
+                    files = _verified(self._entry(digest, seed), [digest, seed])
+                    self.remote.put(_object(digest, seed), _packed(files))
+
+    def _fetch(self, digest: str, seed: int) -> dict[str, bytes] | None:
+        """The files of an entry that others see, taken over into the folder; None where there is none of use."""
+        name = _object(digest, seed)
+        content = self.remote.get(name) if self.remote is not None else None
         if self.remote is None or content is None:
-            return False
+            return None
         try:
             files = _unpacked(content)
-            _check(files, [digest, seed])
+            manifest = _check(files, [digest, seed])
         except Exception as error:  # whatever is made of what comes from elsewhere
-            self.remote.delete(_object(digest, seed))
-            warnings.warn(
-                f"the stored run {self.remote.url}/{_object(digest, seed)} {_why(error)}; it is trained again",
-                MemkitWarning,
-                stacklevel=2,
-            )
-            return False
-        self._place(digest, seed, files)
-        return True
+            self.remote.useless.add(name)
+            if not isinstance(error, _OtherVersion):  # which the memkit that wrote it may still want
+                self.remote.delete(name)
+            told(f"the stored run {self.remote}/{name} {_why(error)}; it is trained again")
+            return None
+        if self.retrain and manifest["session"] != self.session:
+            self.remote.useless.add(name)
+            return None
+        self.remote.useless.discard(name)
+        try:
+            with self._placing(digest, seed):
+                if not self._in_folder(digest, seed):
+                    self._place(digest, seed, files)
+        except (MemkitError, OSError) as error:
+            told(f"the stored run {self.remote}/{name} was fetched and cannot be kept here: {error}")
+        return files
 
     def remove(self, digest: str, seed: int) -> None:
         """Throw a run away, in the folder alone; nothing happens where there is none."""
@@ -248,8 +270,23 @@ class Store:
             for seed in sorted(set(seeds)):  # in one order for everybody, so that no two wait for each other
                 stack.enter_context(FileLock(self.root / "locks" / f"{digest}-{seed}.lock"))
             if self.remote is not None:
-                stack.enter_context(self.remote.leased(f"{digest}-{seed}" for seed in seeds))
+                stack.enter_context(self.remote.leased((f"{digest}-{seed}" for seed in seeds), owner=self._name()))
             yield
+
+    def _placing(self, digest: str, seed: int) -> AbstractContextManager[Any]:
+        """Who puts an entry into the folder: several processes may fetch one, and whoever trains holds its lock."""
+        if self.remote is None:
+            return contextlib.nullcontext()
+        return FileLock(self.root / "locks" / f"{digest}-{seed}.placing")
+
+    def _name(self) -> str:
+        """A name that no other folder has: whoever holds locks in it holds them for this one."""
+        file = self.root / "name"
+        with contextlib.suppress(OSError):
+            with contextlib.suppress(FileExistsError), file.open("x", encoding="utf-8") as made:
+                made.write(uuid.uuid4().hex)
+            return file.read_text(encoding="utf-8")
+        return ""
 
     def _entry(self, digest: str, seed: int) -> Path:
         return self.root / _folder(digest) / str(seed)
@@ -316,9 +353,10 @@ def from_bytes(data: bytes) -> Any:
     try:
         read = json.loads(data)
         content, checksum = read["content"], read["sha256"]
+        found = hashlib.sha256(_dump(content)).hexdigest()
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(_why(error)) from error
-    if hashlib.sha256(_dump(content)).hexdigest() != checksum:
+    if found != checksum:
         raise ValueError(f"{_DAMAGED}: its checksum does not verify")
     return content
 
@@ -352,21 +390,26 @@ def _verified(entry: Path, run: list[str | int]) -> dict[str, bytes]:
     return contents
 
 
+class _OtherVersion(ValueError):
+    """Not damaged: another memkit wrote it."""
+
+
 def _check_manifest(files: Mapping[str, bytes], run: list[str | int]) -> Any:
     manifest = json.loads(files[MANIFEST])
     if manifest["version"] != VERSION:
-        raise ValueError(f"has version {manifest['version']!r}, this memkit writes {VERSION}")
+        raise _OtherVersion(f"has version {manifest['version']!r}, this memkit writes {VERSION}")
     if manifest["run"] != run:
         raise ValueError("holds another run than its place says")
     return manifest
 
 
-def _check(files: Mapping[str, bytes], run: list[str | int]) -> None:
-    """Hold the files of an entry against its manifest."""
+def _check(files: Mapping[str, bytes], run: list[str | int]) -> Any:
+    """Hold the files of an entry against its manifest, which is returned."""
     manifest = _check_manifest(files, run)
     for name in (_WEIGHTS, _RUN, RECIPE):
         if hashlib.sha256(files[name]).hexdigest() != manifest["sha256"][name]:
             raise ValueError(f"{_DAMAGED}: the checksum of {name} does not verify")
+    return manifest
 
 
 def _packed(files: Mapping[str, bytes]) -> bytes:

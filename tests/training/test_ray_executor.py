@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from memkit import MemkitError, Recipe
+from memkit import MemkitError, MemkitWarning, Recipe
 from memkit.training.cohorts import Cohort, Training, train_missing
 from memkit.training.executor import Result
 from memkit.training.store import Store
@@ -105,6 +106,31 @@ def test_a_store_that_the_nodes_do_not_share(bench: Bench, tmp_path: Path) -> No
         "a folder on a shared file system or a URL"
     )
     assert job.share() == 1.0
+
+
+def test_what_no_node_has_room_for_waits_and_is_told_of(bench: Bench, store: Store) -> None:
+    with pytest.warns(MemkitWarning, match="it asks for 64 CPUs, and waits until the cluster has a node with as many"):
+        bench.queue.executor.submit(Cohort(Training.of(replace(COHORT, cpus=64)), (9,)), store)
+
+
+class Unknown:
+    """What a node cannot unpack, for it lacks a module."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return importlib.import_module, ("no_such_module",)
+
+
+def test_a_node_that_cannot_begin_says_why(
+    bench: Bench, executor: RayExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "files", {"module": Unknown()})
+    bench.add(COHORT, 7)
+    bench.queue.run()
+    result = bench.result(COHORT, 7)
+    assert result is not None
+    assert result.kind == "failed"
+    assert "no_such_module" in result.reason + result.details
+    assert "died" not in result.reason
 
 
 def test_progress_is_heard(bench: Bench) -> None:

@@ -60,9 +60,21 @@ def test_how_it_was_tuned_is_no_part_of_a_recipe() -> None:
         plain.with_(tuning=3)
 
 
+def test_what_it_takes_of_a_cluster_is_no_part_of_a_recipe() -> None:
+    plain = Recipe(toys.signs, toys.Ordinary)
+    large = plain.with_(cpus=4, gpus=0.25)
+    assert (large.cpus, large.gpus) == (4.0, 0.25)
+    assert (large, large.digest, large.to_json()) == (plain, plain.digest, plain.to_json())
+    for wrong in ({"cpus": 0}, {"gpus": -1}, {"cpus": "four"}):
+        with pytest.raises(MemkitError, match=r"must be a positive number, such as 1 or 0\.25"):
+            plain.with_(**wrong)
+    with pytest.raises(MemkitError, match=r"gpus=1\.5 must be a part of one, or whole ones"):
+        plain.with_(gpus=1.5)
+
+
 def test_the_defaults_are_what_stored_runs_were_trained_with() -> None:
     # They are not in the digest: with another default, runs of the old one would pass for runs of the new.
-    defaults = {f.name: f.default for f in dataclasses.fields(Recipe)[3:] if f.name != "tuning"}
+    defaults = {f.name: f.default for f in dataclasses.fields(Recipe)[3:] if f.compare}
     assert defaults == {
         "optimizer": "adam",
         "lr": 1e-3,
