@@ -267,6 +267,8 @@ def _claim_row(
     said = f"{words.MARKS[entry.verdict]} {entry.claim.id.partition('/')[2]}"
     if own and own[0].contrast.metric != "accuracy":
         said += f" · {own[0].contrast.metric}"
+    if own and own[0].contrast.margin:
+        said += f" · margin {words.margin(own[0].contrast)}"
     numbers = _numbers(own[0]) if own else "no observation"
     y += 17
     room = layout.width - 24 - 7.0 * len(numbers) if layout.stacked else scale.left - 16

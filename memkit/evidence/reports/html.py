@@ -23,7 +23,7 @@ from markupsafe import Markup
 from memkit.errors import many
 from memkit.evidence.evidence import ClaimEvidence, Evidence
 from memkit.evidence.judgement import Verdict
-from memkit.evidence.reports import account, words
+from memkit.evidence.reports import account, svg, words
 from memkit.evidence.reports.adjusted import adjusted
 from memkit.evidence.reports.claim_view import ClaimView, Facts, claim_view, flat
 from memkit.evidence.reports.curves import curves_svg
@@ -218,8 +218,12 @@ def _trainings(evidence: Evidence, drawn: Mapping[str, str], gallery: Gallery) -
 
 
 def _effect(claim: ClaimView) -> str:
-    """The weakest effect and its t interval."""
-    return f"{claim.row.weakest.estimate} {claim.row.weakest.t}" if claim.row.weakest else "n/a"
+    """The weakest effect and its t interval; of several, which one that is."""
+    weakest = claim.row.weakest
+    if weakest is None:
+        return "n/a"
+    numbers = svg.minus(f"{weakest.estimate} {weakest.t}")
+    return f"{weakest.label}: {numbers}" if len(claim.row.effects) > 1 else numbers
 
 
 @cache

@@ -377,3 +377,27 @@ def test_what_a_metric_is_stands_with_every_claim_that_uses_it() -> None:
     page = render_html(replace(samples.evidence(one), metrics={"binding": {"accuracy": "share of <right> answers"}}))
     assert "<dt>Accuracy</dt><dd>Share of &lt;right&gt; answers.</dd>" in page
     assert "&lt;right&gt;" not in render_html(samples.evidence(one))
+
+
+def test_a_control_that_was_asked_again_is_not_taken_for_the_only_one() -> None:
+    claim = Claim(
+        id="lab/a-a",
+        statement="An arm beats itself.",
+        arms={"one": samples.arm(), "other": samples.arm()},
+        contrasts=(Contrast("one", over="other", metric="accuracy", bounds=(0, 1)),),
+        expect="not_supported",
+    )
+    values = {"one": samples.normal(1, 0.5, 0.1), "other": samples.normal(2, 0.5, 0.1)}
+    first, second = (render_html(samples.evidence(samples.make(claim, values, attempt=n))) for n in (1, 2))
+    assert "Not at the first attempt" not in first
+    assert "Not at the first attempt, of which the claim’s source may tell: lab/a-a (attempt 2)." in second
+    assert "found no support, 1 of them not at the first attempt" in second
+    assert "1 control among the INCONCLUSIVE, of which nothing else is expected." in second
+
+
+def test_an_open_question_has_the_p_of_its_answer() -> None:
+    entry = samples.equivalent()
+    asked = replace(entry, claim=replace(entry.claim, expect="open"))
+    largest = max(finding.tost_p or 1.0 for finding in entry.judgement.findings if finding.role == "contrast")
+    assert entry.verdict is Verdict.EQUIVALENT
+    assert [found.p for found in adjusted([asked])] == [largest]
