@@ -125,6 +125,8 @@ def _arms(measurements: Sequence[Measurement]) -> dict[str, dict[str, Any]]:
             "cpu_seconds": round(fmean(run["cpu_seconds"] for run in runs), 3),
         }
         arms[name] |= {key: runs[0][key] for key in ("state_size", "tuning") if runs[0].get(key)}
+        if elsewhere := sorted({run["trained_on"] for run in runs if run.get("trained_on")}):
+            arms[name]["trained_on"] = ", ".join(elsewhere)
     return arms
 
 

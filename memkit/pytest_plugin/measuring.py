@@ -201,6 +201,7 @@ def call(item: pytest.Function) -> bool | None:
                 "digest": claim.arms[name].recipe.digest,
                 "diverged": run.diverged,
                 "tuning": claim.arms[name].recipe.tuning,
+                "trained_on": _elsewhere(item, claim.arms[name].recipe.digest, seed),
                 **run.metrics,
                 "curve": thinned(run.history),
             }
@@ -212,6 +213,13 @@ def call(item: pytest.Function) -> bool | None:
     item.stash[_MEASURED] = (key_of(item, claim), measurement)
     item.user_properties.append(measurement.to_property())
     return True
+
+
+def _elsewhere(item: pytest.Item, digest: str, seed: int) -> str:
+    """The device that a run was trained on, where that is another than the one that measures it; else ""."""
+    settings = item.config.stash[SETTINGS]
+    device = str(settings.open_store().made(digest, seed).get("device", ""))
+    return "" if device == settings.device else device
 
 
 def _figures(item: Any, claim: Claim, seed: int) -> tuple[Figure, ...]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from memkit.training.store import Store
 from tests.plugin.lab import evidence, register_claims
 from tests.plugin.test_two_suites import SUITE
 from tests.training.clusters import two_nodes
@@ -112,3 +113,19 @@ def test_without_ray_a_sentence(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("--executor=ray")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: --executor ray needs Ray; install memkit with its extra*"])
+
+
+def test_a_model_that_was_trained_elsewhere_is_said_to_be(pytester: pytest.Pytester) -> None:
+    suite(pytester.path)
+    register_claims(pytester)
+    assert pytester.runpytest_subprocess("-n0").ret == 0
+    arms = evidence(pytester)["lab/hidden-layer"]["arms"]
+    assert "trained_on" not in arms["hidden"]
+    store = Store(pytester.path / ".memkit")
+    run = store.load(arms["hidden"]["digest"], 10000)
+    assert run is not None
+    store.save(arms["hidden"]["digest"], {}, run, made={"device": "cuda"})
+    assert pytester.runpytest_subprocess("-n0", "--fresh").ret == 0
+    arms = evidence(pytester)["lab/hidden-layer"]["arms"]
+    assert (arms["hidden"]["trained_on"], arms["linear"].get("trained_on")) == ("cuda", None)
+    assert "trained on" in (pytester.path / "reports" / "evidence.html").read_text(encoding="utf-8")

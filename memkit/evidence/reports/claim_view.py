@@ -367,7 +367,12 @@ def _arms(entry: ClaimEvidence) -> tuple[list[tuple[str, list[str]]], Facts]:
     return differing, shared
 
 
-_TRAINED = {"digest": "digest of the recipe", "state_size": "state size", "steps": "steps taken (first seed)"}
+_TRAINED = {
+    "digest": "digest of the recipe",
+    "state_size": "state size",
+    "steps": "steps taken (first seed)",
+    "trained_on": "trained on",
+}
 """What was trained, as the table of arms calls it."""
 
 
