@@ -160,7 +160,11 @@ class Store:
                 validation=tuple((int(at), _number(loss), _number(right)) for at, loss, right in run["validation"]),
                 diverged=run["diverged"],
             )
+        except MemoryError:
+            raise
         except Exception as error:  # whatever is made of what may come from elsewhere
+            if fetched is not None and self.remote is not None:
+                self.remote.useless.add(_object(digest, seed))
             # First out of the way: where warnings are errors, the next line ends the run.
             self._discard(entry)
             warnings.warn(f"the stored run {entry} {_why(error)}; it is trained again", MemkitWarning, stacklevel=2)
@@ -237,6 +241,8 @@ class Store:
         try:
             files = _unpacked(content)
             manifest = _check(files, [digest, seed])
+        except MemoryError:
+            raise
         except Exception as error:  # whatever is made of what comes from elsewhere
             self.remote.useless.add(name)
             if not isinstance(error, _OtherVersion):  # which the memkit that wrote it may still want
@@ -257,7 +263,7 @@ class Store:
 
     def remove(self, digest: str, seed: int) -> None:
         """Throw a run away, in the folder alone; nothing happens where there is none."""
-        with self.lock(digest, [seed]):
+        with self._file_lock(digest, seed):
             self._discard(self._entry(digest, seed))
 
     @contextmanager
@@ -268,10 +274,13 @@ class Store:
         """
         with ExitStack() as stack:
             for seed in sorted(set(seeds)):  # in one order for everybody, so that no two wait for each other
-                stack.enter_context(FileLock(self.root / "locks" / f"{digest}-{seed}.lock"))
+                stack.enter_context(self._file_lock(digest, seed))
             if self.remote is not None:
                 stack.enter_context(self.remote.leased((f"{digest}-{seed}" for seed in seeds), owner=self._name()))
             yield
+
+    def _file_lock(self, digest: str, seed: int) -> FileLock:
+        return FileLock(self.root / "locks" / f"{digest}-{seed}.lock")
 
     def _placing(self, digest: str, seed: int) -> AbstractContextManager[Any]:
         """Who puts an entry into the folder: several processes may fetch one, and whoever trains holds its lock."""

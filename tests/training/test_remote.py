@@ -626,3 +626,27 @@ def test_hostile_content_with_a_checksum_of_its_own(url: str, machine: Machine, 
     there.remote.put(f"runs/ab/{DIGEST}/3.zip", archive({**files, FOUR[3]: json.dumps(manifest).encode()}))
     with pytest.warns(MemkitWarning, match="it is trained again"):
         assert there.load(DIGEST, 3) is None
+    assert there.missing(DIGEST, [3]) == [3], "and it is not believed again"
+
+
+def test_no_memory_is_no_damage(server: Server, url: str, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved(machine(url))
+    there = machine(url)
+
+    def none(*given: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "_unpacked", none)
+        with pytest.raises(MemoryError):
+            there.load(DIGEST, 3)
+    assert same(there.load(DIGEST, 3)), "it was left where it is"
+
+
+def test_throwing_away_what_is_here_asks_nobody(server: Server, url: str, machine: Machine) -> None:
+    here = machine(url)
+    saved(here)
+    server.requests.clear()
+    here.remove(DIGEST, 3)
+    assert not server.requests
+    assert here.missing(DIGEST, [3]) == [], "others see it still"
