@@ -1,9 +1,11 @@
-"""The one exception that a user of memkit can cause: what is wrong and what would be right."""
+"""What a user of memkit is told: the one exception that one can cause, warnings, and the words that sentences need."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -40,3 +42,11 @@ class MemkitWarning(UserWarning):
 def many(count: int, noun: str) -> str:
     """``1 seed``, ``8 seeds``, ``1 464 measurements``."""
     return f"{count:,} {noun}".replace(",", " ") + ("" if count == 1 else "s")
+
+
+def told(text: str) -> None:
+    """Warn, also where warnings are errors, of what costs time alone and must not end a run: a server that is down."""
+    try:
+        warnings.warn(text, MemkitWarning, stacklevel=3)
+    except MemkitWarning:
+        print(f"memkit: {text}", file=sys.stderr)

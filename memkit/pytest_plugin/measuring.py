@@ -6,10 +6,10 @@ import functools
 import json
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -27,6 +27,8 @@ from memkit.training.cohorts import obtain
 from memkit.training.measurements import load_measurement, measurement_key, save_measurement
 from memkit.training.store import Store
 
+T = TypeVar("T")
+
 PROPERTY = "memkit.measurement"
 BOARD = pytest.StashKey[Board]()
 REPORT = pytest.StashKey[pytest.TestReport]()
@@ -34,10 +36,7 @@ REPORT = pytest.StashKey[pytest.TestReport]()
 _RUNS = pytest.StashKey[dict[str, Any]]()
 _MEASURED = pytest.StashKey[tuple[str, "Measurement"]]()
 _WARNINGS = pytest.StashKey[list[str]]()
-_KEYS = pytest.StashKey[dict[str, str]]()
-_SOURCES = pytest.StashKey[dict[tuple[Any, ...], str]]()
-_CODE = pytest.StashKey[dict[str, str]]()
-_CONFTESTS = pytest.StashKey[dict[Path, set[str]]]()
+_KNOWN = pytest.StashKey[dict[tuple[Hashable, ...], Any]]()
 _PATIENCE = 0.05  # seconds between two looks at the board
 
 
@@ -323,12 +322,17 @@ def _report(item: pytest.Item, when: Any, outcome: Any, longrepr: Any = None) ->
 
 
 def key_of(item: Any, claim: Claim) -> str:
-    """The key of a claim's measurements, computed once a run."""
-    known = item.config.stash.setdefault(_KEYS, {})
-    if claim.id not in known:
-        known[claim.id] = _make_key(item, claim)
-    key: str = known[claim.id]
-    return key
+    """The key of a claim's measurements."""
+    return _once(item.config, ("key", claim.id), lambda: _make_key(item, claim))
+
+
+def _once(config: pytest.Config, name: tuple[Hashable, ...], make: Callable[[], T]) -> T:
+    """What ``make`` returns, computed once a run for each name."""
+    known = config.stash.setdefault(_KNOWN, {})
+    if name not in known:
+        known[name] = make()
+    found: T = known[name]
+    return found
 
 
 def _make_key(item: Any, claim: Claim) -> str:
@@ -353,12 +357,8 @@ def code_of(item: Any, claim: Claim) -> str:
 
 
 def _source_of(item: Any, claim: Claim) -> str:
-    """The digest of every module that a test's fixtures, interventions and figures are made of, computed once a run."""
-    known = item.config.stash.setdefault(_CODE, {})
-    if claim.id not in known:
-        known[claim.id] = _code_behind(item, claim)
-    source: str = known[claim.id]
-    return source
+    """The digest of every module that a test's fixtures, interventions and figures are made of."""
+    return _once(item.config, ("source of", claim.id), lambda: _code_behind(item, claim))
 
 
 def _code_behind(item: Any, claim: Claim) -> str:
@@ -379,22 +379,18 @@ def _conftests(config: pytest.Config, folder: Path) -> set[str]:
 
     Several of them share one module name, so they count by file.
     """
-    known = config.stash.setdefault(_CONFTESTS, {})
-    if folder not in known:
+
+    def found() -> set[str]:
         files = (getattr(plugin, "__file__", None) for plugin in config.pluginmanager.get_plugins())
-        on_the_way = {folder, *folder.parents}
-        known[folder] = {
-            file for file in files if file and Path(file).name == "conftest.py" and Path(file).parent in on_the_way
-        }
-    return known[folder]
+        above = {folder, *folder.parents}
+        return {file for file in files if file and Path(file).name == "conftest.py" and Path(file).parent in above}
+
+    return _once(config, ("conftests", folder), found)
 
 
 def _source(config: pytest.Config, modules: tuple[str, ...], files: tuple[str, ...]) -> str:
-    """The digest of modules and files, computed once a run."""
-    known = config.stash.setdefault(_SOURCES, {})
-    if (modules, files) not in known:
-        known[modules, files] = source_digest(modules, files)
-    return known[modules, files]
+    """The digest of modules and files."""
+    return _once(config, ("source", modules, files), lambda: source_digest(modules, files))
 
 
 @functools.cache

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memkit.errors import MemkitError
-from memkit.training.store import RECIPE, Store, check_entry, read_json
+from memkit.training.checked import read_json
+from memkit.training.entries import RECIPE, check_entry
+from memkit.training.store import Store
 
 
 @dataclass(frozen=True)

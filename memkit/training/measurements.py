@@ -16,9 +16,10 @@ import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from memkit.errors import MemkitError, MemkitWarning
-from memkit.training.remote import Remote, told
-from memkit.training.store import Store, from_bytes, read_json, to_bytes, write_json
+from memkit.errors import MemkitError, MemkitWarning, told
+from memkit.training.checked import from_bytes, read_json, to_bytes, write_json
+from memkit.training.remote import Remote
+from memkit.training.store import Store
 
 
 def measurement_key(content: Mapping[str, Any]) -> str:

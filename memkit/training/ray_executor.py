@@ -18,10 +18,9 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from typing import Any
 
-from memkit.errors import MemkitError
+from memkit.errors import MemkitError, told
 from memkit.training.cohorts import Cohort
 from memkit.training.executor import Job, Result, train_cohort
-from memkit.training.remote import told
 from memkit.training.store import Store
 
 _ENVIRONMENT = ("MEMKIT_DATA",)

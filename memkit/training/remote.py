@@ -8,21 +8,17 @@ time, for what cannot be had is trained here, but no verdict.
 from __future__ import annotations
 
 import errno
-import json
 import random
-import sys
-import threading
 import time
 import uuid
-import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from memkit.errors import MemkitError, MemkitWarning
+from memkit.errors import MemkitError, told
 
 T = TypeVar("T")
 
@@ -31,15 +27,6 @@ LARGEST = 2 * 1024**3
 
 _TRIES = 2  # of ours; the packages try again themselves
 _BREAK = 120.0  # seconds of rest once all tries have failed, or each call would wait for a server that is down
-_LEASE = 60.0  # seconds without a sign of life after which the holder of a lease is taken for dead
-
-
-def told(text: str) -> None:
-    """Warn, also where warnings are errors: what is wrong at a URL costs time, and must not end a run."""
-    try:
-        warnings.warn(text, MemkitWarning, stacklevel=3)
-    except MemkitWarning:
-        print(f"memkit: {text}", file=sys.stderr)
 
 
 class Remote:
@@ -48,13 +35,14 @@ class Remote:
     Args:
         url: ``s3://bucket/memkit``, ``gs://bucket/memkit``, ``file:///mnt/shared/memkit``. Credentials, and another
             address of the server, are read from the environment, as the package for that kind of URL says.
-        lease: seconds without a sign of life after which the holder of a lease is taken for dead.
+        lease: seconds without a sign of life after which the holder of a lease is taken for dead, see
+            :mod:`memkit.training.leases`.
 
     Attributes:
         useless: names of objects that were asked for and are of no use: damaged, too large, out of reach.
     """
 
-    def __init__(self, url: str, lease: float = _LEASE) -> None:
+    def __init__(self, url: str, lease: float = 60.0) -> None:
         self.url = url.rstrip("/")
         self.lease = lease
         self.useless: set[str] = set()
@@ -223,125 +211,6 @@ class Remote:
             self._resting_until = time.monotonic() + _BREAK
         told(f"the store {self}: {said}; going on with what is on this machine")
         return otherwise
-
-    # --- leases -----------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def leased(self, names: Iterable[str], owner: str = "") -> Iterator[None]:
-        """Hold leases, so that no other machine does the same work meanwhile.
-
-        They save work and guard nothing: where one cannot be had, or its holder was taken for dead and lives, two
-        machines write the same. A lease is an object that its holder writes anew from time to time. Who sees it
-        unchanged for long, by a clock of its own, creates the next in number, which only one can; clocks of different
-        machines are never compared.
-
-        Args:
-            owner: names who holds local locks for the same work: an owner's own lease was left by one that died.
-        """
-        held: list[_Lease] = []
-        ended = threading.Event()
-
-        def beat() -> None:
-            while not ended.wait(self.lease / 4):
-                for lease in tuple(held):
-                    lease.renew()
-
-        beating = threading.Thread(target=beat, daemon=True)
-        beating.start()
-        # In one order for everybody, so that no two wait for each other.
-        watched = [_Watched(self, f"leases/{name}", owner) for name in sorted(set(names))]
-        try:
-            taken = self.names("leases")
-            if taken is not None:  # else nobody can say what is held, and nothing is
-                for watch in watched:
-                    if watch.folder.rpartition("/")[2] in taken:
-                        watch.look()  # so that the clocks of all run at once
-                for watch in watched:
-                    held += watch.take()
-            yield
-        finally:
-            ended.set()
-            beating.join()
-            for lease in held:
-                lease.end()
-
-
-class _Watched:
-    """A lease that is wanted, and what was seen of it, since when."""
-
-    def __init__(self, remote: Remote, folder: str, owner: str) -> None:
-        self.remote, self.folder, self.owner = remote, folder, owner
-        self.numbers: set[int] = set()
-        self.seen: bytes | None = None
-        self.since = time.monotonic()
-
-    @property
-    def last(self) -> int:
-        return max(self.numbers, default=0)
-
-    def look(self) -> bool:
-        """Whether it could be seen how it stands."""
-        names = self.remote.names(self.folder)
-        if names is None:
-            return False
-        numbers = {int(name) for name in names if name.isdecimal()}
-        last = max(numbers, default=0)
-        content = self.remote.get(f"{self.folder}/{last}") if last else None
-        if (last, content) != (self.last, self.seen):
-            self.since = time.monotonic()
-        self.numbers, self.seen = numbers, content
-        return True
-
-    @property
-    def free(self) -> bool:
-        if not self.last or time.monotonic() - self.since > self.remote.lease:
-            return True
-        with suppress(ValueError, KeyError, TypeError):
-            return bool(self.owner) and json.loads(self.seen or b"")["owner"] == self.owner
-        return False
-
-    def take(self) -> list[_Lease]:
-        """Wait for it; nothing where it cannot be had."""
-        while True:
-            if self.free:
-                lease = _Lease(self.remote, f"{self.folder}/{self.last + 1}", self.owner)
-                made = self.remote.create(lease.name, lease.content())
-                if made:
-                    for number in self.numbers:
-                        self.remote.delete(f"{self.folder}/{number}")
-                if made or made is None:
-                    return [lease] if made else []
-            else:
-                time.sleep(min(1.0, self.remote.lease / 10))
-            if not self.look():
-                return []
-
-
-class _Lease:
-    """A lease that is held: an object, and how often it was renewed."""
-
-    def __init__(self, remote: Remote, name: str, owner: str) -> None:
-        self.remote, self.name = remote, name
-        self._owner, self._holder, self._count = owner, uuid.uuid4().hex, 0
-
-    def content(self) -> bytes:
-        return json.dumps({"owner": self._owner, "holder": self._holder, "count": self._count}).encode()
-
-    @property
-    def ours(self) -> bool:
-        """Whether it was not taken from us; then it is not taken back."""
-        with suppress(ValueError, KeyError, TypeError):
-            return bool(json.loads(self.remote.get(self.name, always=True) or b"")["holder"] == self._holder)
-        return False
-
-    def renew(self) -> None:
-        if self.ours:
-            self._count += 1
-            self.remote.put(self.name, self.content(), always=True)
-
-    def end(self) -> None:
-        if self.ours:
-            self.remote.delete(self.name)
 
 
 class _Refused(Exception):

@@ -2,10 +2,7 @@
 
 ::
 
-    runs/ab/abcdef…/10003/   weights.safetensors   the state dict
-                             run.json              metrics, history, divergence, how it was made
-                             recipe.json           the recipe in clear
-                             manifest.json         version, and a checksum of each file above
+    runs/ab/abcdef…/10003/   the files of a run (memkit.training.entries)
     measurements/…           what tests measured on trained models (memkit.training.measurements)
     locks/                   one lock file a run
     tmp/                     entries being written, renamed into place when they are whole; and damaged ones
@@ -21,16 +18,11 @@ that it is whole or not there as well.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import io
 import json
-import math
 import os
-import shutil
 import time
 import uuid
 import warnings
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -38,15 +30,26 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from memkit.errors import MemkitError, MemkitWarning
-from memkit.training.remote import Remote, told
+from memkit.errors import MemkitError, MemkitWarning, told
+from memkit.training.checked import remove_all, why, write
+from memkit.training.entries import (
+    MANIFEST,
+    RECIPE,
+    RUN,
+    OtherVersion,
+    check,
+    files_of,
+    packed,
+    run_of,
+    unpacked,
+    verified,
+)
+from memkit.training.leases import leased
+from memkit.training.remote import Remote
 
 if TYPE_CHECKING:
     from memkit.training.trainer import TrainedRun
 
-VERSION = 1
-_WEIGHTS, _RUN, RECIPE, MANIFEST = "weights.safetensors", "run.json", "recipe.json", "manifest.json"
-_DAMAGED = "is damaged"
 _ABANDONED_AFTER = 24 * 3600.0
 
 
@@ -90,7 +93,7 @@ class Store:
         for path in (self.root / "tmp").iterdir():
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > _ABANDONED_AFTER:
-                    _remove(path)
+                    remove_all(path)
         if self.remote is not None:
             self.remote.check()
 
@@ -127,39 +130,27 @@ class Store:
         with contextlib.suppress(OSError):
             for entry in sorted(folder.iterdir())[:at_most]:
                 with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                    found.append(float(json.loads((entry / _RUN).read_bytes())["metrics"]["cpu_seconds"]))
+                    found.append(float(json.loads((entry / RUN).read_bytes())["metrics"]["cpu_seconds"]))
         return found
 
     def made(self, digest: str, seed: int) -> dict[str, Any]:
         """How a run was made, for readers: versions, device, cohort; unverified, and empty where there is none."""
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            return dict(json.loads((self._entry(digest, seed) / _RUN).read_bytes())["made"])
+            return dict(json.loads((self._entry(digest, seed) / RUN).read_bytes())["made"])
         return {}
 
     def load(self, digest: str, seed: int) -> TrainedRun | None:
         """A run, verified; None where there is none, or where it was damaged and has been moved away."""
-        from safetensors.torch import load as load_tensors
-
-        from memkit.training.trainer import TrainedRun
-
         here = self._in_folder(digest, seed)
         fetched = None if here else self._fetch(digest, seed)
         if not here and fetched is None:
             return None
         entry = self._entry(digest, seed)
         try:
-            contents = _verified(entry, [digest, seed]) if fetched is None else fetched
+            contents = verified(entry, [digest, seed]) if fetched is None else fetched
             with contextlib.suppress(OSError):  # a store that cannot be written does not know what was used last
                 os.utime(entry / RECIPE)
-            run = json.loads(contents[_RUN])
-            return TrainedRun(
-                seed=seed,
-                state=load_tensors(contents[_WEIGHTS]),
-                metrics={name: _number(value) for name, value in run["metrics"].items()},
-                history=tuple((int(step), _number(loss)) for step, loss in run["history"]),
-                validation=tuple((int(at), _number(loss), _number(right)) for at, loss, right in run["validation"]),
-                diverged=run["diverged"],
-            )
+            return run_of(contents, seed)
         except MemoryError:
             raise
         except Exception as error:  # whatever is made of what may come from elsewhere
@@ -167,7 +158,7 @@ class Store:
                 self.remote.useless.add(_object(digest, seed))
             # First out of the way: where warnings are errors, the next line ends the run.
             self._discard(entry)
-            warnings.warn(f"the stored run {entry} {_why(error)}; it is trained again", MemkitWarning, stacklevel=2)
+            warnings.warn(f"the stored run {entry} {why(error)}; it is trained again", MemkitWarning, stacklevel=2)
             return None
 
     def save(self, digest: str, recipe: Mapping[str, Any], run: TrainedRun, *, made: Mapping[str, Any]) -> None:
@@ -180,29 +171,11 @@ class Store:
         Raises:
             MemkitError: the disk is full, or the store cannot be written.
         """
-        from safetensors.torch import save as save_tensors
-
-        files = {
-            _WEIGHTS: save_tensors(dict(run.state)),
-            _RUN: _dump(
-                {
-                    "metrics": {name: _plain(value) for name, value in run.metrics.items()},
-                    "history": [[step, _plain(loss)] for step, loss in run.history],
-                    "validation": [[at, _plain(loss), _plain(right)] for at, loss, right in run.validation],
-                    "diverged": run.diverged,
-                    "made": dict(made),
-                }
-            ),
-            RECIPE: _dump(recipe),
-        }
-        sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-        files[MANIFEST] = _dump(
-            {"version": VERSION, "run": [digest, run.seed], "session": self.session, "sha256": sums}
-        )
+        files = files_of(digest, recipe, run, made=made, session=self.session)
         with self._placing(digest, run.seed):
             self._place(digest, run.seed, files)
         if self.remote is not None:
-            self.remote.put(_object(digest, run.seed), _packed(files))
+            self.remote.put(_object(digest, run.seed), packed(files))
 
     def _place(self, digest: str, seed: int, files: Mapping[str, bytes]) -> None:
         """Put an entry into the folder, whole or not at all; in the place of one that is there."""
@@ -211,12 +184,12 @@ class Store:
         try:
             aside.mkdir(parents=True)
             for name, content in files.items():
-                _write(aside / name, content)
+                write(aside / name, content)
             entry.parent.mkdir(parents=True, exist_ok=True)
             self._discard(entry)
             aside.rename(entry)
         except OSError as error:
-            _remove(aside)
+            remove_all(aside)
             raise MemkitError(
                 f"a trained run could not be written to the store {self.root} ({error.strerror}); free space "
                 "there, or choose another folder with --store"
@@ -229,8 +202,8 @@ class Store:
         for seed in seeds:
             if f"{seed}.zip" not in there and self._in_folder(digest, seed):
                 with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # whoever loads it finds it damaged
-                    files = _verified(self._entry(digest, seed), [digest, seed])
-                    self.remote.put(_object(digest, seed), _packed(files))
+                    files = verified(self._entry(digest, seed), [digest, seed])
+                    self.remote.put(_object(digest, seed), packed(files))
 
     def _fetch(self, digest: str, seed: int) -> dict[str, bytes] | None:
         """The files of an entry that others see, taken over into the folder; None where there is none of use."""
@@ -239,15 +212,15 @@ class Store:
         if self.remote is None or content is None:
             return None
         try:
-            files = _unpacked(content)
-            manifest = _check(files, [digest, seed])
+            files = unpacked(content)
+            manifest = check(files, [digest, seed])
         except MemoryError:
             raise
         except Exception as error:  # whatever is made of what comes from elsewhere
             self.remote.useless.add(name)
-            if not isinstance(error, _OtherVersion):  # which the memkit that wrote it may still want
+            if not isinstance(error, OtherVersion):  # which the memkit that wrote it may still want
                 self.remote.delete(name)
-            told(f"the stored run {self.remote}/{name} {_why(error)}; it is trained again")
+            told(f"the stored run {self.remote}/{name} {why(error)}; it is trained again")
             return None
         if self.retrain and manifest["session"] != self.session:
             self.remote.useless.add(name)
@@ -276,7 +249,7 @@ class Store:
             for seed in sorted(set(seeds)):  # in one order for everybody, so that no two wait for each other
                 stack.enter_context(self._file_lock(digest, seed))
             if self.remote is not None:
-                stack.enter_context(self.remote.leased((f"{digest}-{seed}" for seed in seeds), owner=self._name()))
+                stack.enter_context(leased(self.remote, (f"{digest}-{seed}" for seed in seeds), owner=self._name()))
             yield
 
     def _file_lock(self, digest: str, seed: int) -> FileLock:
@@ -306,7 +279,7 @@ class Store:
         aside.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             entry.rename(aside)
-            _remove(aside)
+            remove_all(aside)
 
 
 def named_store(named: str | None, here: Path, *, session: str = "") -> Store:
@@ -327,152 +300,3 @@ def _folder(digest: str) -> str:
 
 def _object(digest: str, seed: int) -> str:
     return f"{_folder(digest)}/{seed}.zip"
-
-
-def check_entry(entry: Path) -> str:
-    """What is wrong with the folder of a run, in words that follow its name; "" where all of it verifies."""
-    try:
-        _verified(entry, [entry.parent.name, int(entry.name)])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return _why(error)
-    return ""
-
-
-def read_json(path: Path) -> Any:
-    """Read what :func:`write_json` wrote; None where there is nothing.
-
-    Raises:
-        ValueError: the file is damaged; the message continues a sentence that begins with its name.
-    """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise ValueError(_why(error)) from error
-    return from_bytes(data)
-
-
-def from_bytes(data: bytes) -> Any:
-    """What :func:`to_bytes` was given.
-
-    Raises:
-        ValueError: the bytes are damaged; the message continues a sentence that begins with the name of their file.
-    """
-    try:
-        read = json.loads(data)
-        content, checksum = read["content"], read["sha256"]
-        found = hashlib.sha256(_dump(content)).hexdigest()
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(_why(error)) from error
-    if found != checksum:
-        raise ValueError(f"{_DAMAGED}: its checksum does not verify")
-    return content
-
-
-def to_bytes(content: Any) -> bytes:
-    """JSON with its checksum."""
-    text = _dump(content)
-    return b'{"sha256": "%s",\n"content": %s}' % (hashlib.sha256(text).hexdigest().encode(), text)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON with its checksum, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        # Not synced: there are thousands, and one that a loss of power leaves behind does not verify.
-        _write(aside, to_bytes(content), sync=False)
-        aside.replace(path)
-    except OSError:
-        _remove(aside)
-        raise
-
-
-def _verified(entry: Path, run: list[str | int]) -> dict[str, bytes]:
-    """The contents of an entry's files, each held against its checksum."""
-    # The manifest first: of another version, the others may have other names.
-    contents = {MANIFEST: (entry / MANIFEST).read_bytes()}
-    _check_manifest(contents, run)
-    contents |= {name: (entry / name).read_bytes() for name in (_WEIGHTS, _RUN, RECIPE)}
-    _check(contents, run)
-    return contents
-
-
-class _OtherVersion(ValueError):
-    """Not damaged: another memkit wrote it."""
-
-
-def _check_manifest(files: Mapping[str, bytes], run: list[str | int]) -> Any:
-    manifest = json.loads(files[MANIFEST])
-    if manifest["version"] != VERSION:
-        raise _OtherVersion(f"has version {manifest['version']!r}, this memkit writes {VERSION}")
-    if manifest["run"] != run:
-        raise ValueError("holds another run than its place says")
-    return manifest
-
-
-def _check(files: Mapping[str, bytes], run: list[str | int]) -> Any:
-    """Hold the files of an entry against its manifest, which is returned."""
-    manifest = _check_manifest(files, run)
-    for name in (_WEIGHTS, _RUN, RECIPE):
-        if hashlib.sha256(files[name]).hexdigest() != manifest["sha256"][name]:
-            raise ValueError(f"{_DAMAGED}: the checksum of {name} does not verify")
-    return manifest
-
-
-def _packed(files: Mapping[str, bytes]) -> bytes:
-    """The files of an entry as one object, not compressed."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for name, content in files.items():
-            archive.writestr(zipfile.ZipInfo(name), content)
-    return packed.getvalue()
-
-
-def _unpacked(content: bytes) -> dict[str, bytes]:
-    """What :func:`_packed` was given: those four names, and nothing that unfolds to more than it takes."""
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        members = archive.infolist()
-        if sorted(member.filename for member in members) != sorted((_WEIGHTS, _RUN, RECIPE, MANIFEST)):
-            raise ValueError("holds other files than a run has")
-        if any(member.compress_type != zipfile.ZIP_STORED or member.file_size > len(content) for member in members):
-            raise ValueError("is packed otherwise than a run is")
-        return {member.filename: archive.read(member) for member in members}
-
-
-def _why(error: Exception) -> str:
-    """What is wrong with a file or folder, in words that follow its name."""
-    if isinstance(error, FileNotFoundError):
-        return f"{_DAMAGED}: {Path(error.filename).name} is missing"
-    said = str(error)
-    return said if said.startswith((_DAMAGED, "has version")) else f"{_DAMAGED}: {said}"
-
-
-def _write(path: Path, content: bytes, *, sync: bool = True) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        if sync:
-            file.flush()
-            os.fsync(file.fileno())
-
-
-def _dump(data: Any) -> bytes:
-    return json.dumps(data, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1).encode()
-
-
-def _plain(value: float) -> float | str:
-    """JSON has no nan and no infinity; their names are written instead."""
-    return value if math.isfinite(value) else str(value)
-
-
-def _number(value: float | str) -> float:
-    return float(value) if isinstance(value, str) else value
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)

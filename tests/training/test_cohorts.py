@@ -164,7 +164,7 @@ def test_a_store_that_cannot_be_written_ends_with_a_sentence(store: Store, monke
     def fails(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("memkit.training.store._write", fails)
+    monkeypatch.setattr("memkit.training.store.write", fails)
     with pytest.raises(MemkitError, match="--store"):
         obtain(RECIPE, RECIPE.digest, 1, store)
 

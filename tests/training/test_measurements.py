@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memkit import MemkitError, MemkitWarning
-from memkit.training import store as store_module
+from memkit.training import checked
 from memkit.training.measurements import load_measurement, measurement_key, save_measurement
 from memkit.training.store import Store
 
@@ -68,7 +68,7 @@ def test_a_full_disk_is_said_in_a_sentence_and_leaves_nothing(store: Store, monk
         path.write_bytes(content[:3])
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(store_module, "_write", fails)
+    monkeypatch.setattr(checked, "write", fails)
     with pytest.raises(MemkitError, match=r"No space left on device.*--store"):
         save_measurement(store, KEY, 1, {"value": 2})
     assert load_measurement(store, KEY, 1) == {"value": 1}

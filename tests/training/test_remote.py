@@ -11,11 +11,10 @@ import json
 import multiprocessing
 import pickle
 import threading
-import time
 import uuid
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +24,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memkit.errors import MemkitError, MemkitWarning
+from memkit.errors import MemkitError, MemkitWarning, told
+from memkit.training import entries
 from memkit.training import remote as remote_module
 from memkit.training import store as store_module
 from memkit.training.cohorts import Cohort, Training, obtain, train_missing
 from memkit.training.executor import Result, train_cohort
 from memkit.training.measurements import load_measurement, save_measurement, stored_seeds
 from memkit.training.recipe import Recipe
-from memkit.training.remote import Remote, told
+from memkit.training.remote import Remote
 from memkit.training.store import Store, named_store
 from memkit.training.trainer import TrainedRun
 from tests.training.servers import Fault, Server, answer_lost, cut_off, slow, unavailable
@@ -48,28 +48,6 @@ RUN = TrainedRun(
     validation=(),
     diverged=False,
 )
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    made = Server()
-    for name, value in made.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr("s3fs.core.S3FileSystem.read_timeout", 2)  # seconds, not 15
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def url(server: Server) -> str:
-    return f"s3://lab/{uuid.uuid4().hex}"
-
-
-@pytest.fixture(params=["s3", "file", "memory"])
-def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Remote:
-    if request.param == "s3":
-        return Remote(request.getfixturevalue("url"), lease=0.6)
-    return Remote(f"file://{tmp_path}/shared" if request.param == "file" else f"memory://{uuid.uuid4().hex}", lease=0.6)
 
 
 @pytest.fixture
@@ -346,72 +324,6 @@ def test_without_the_server_work_goes_on_here(
     assert machine(url).missing(RECIPE.digest, [1, 2]) == [1], "what was trained meanwhile is on this machine alone"
 
 
-# --- leases ---------------------------------------------------------------------------------------------------
-
-
-def waited(remote: Remote, name: str) -> float:
-    """Seconds until a lease was had."""
-    began = time.monotonic()
-    with remote.leased([name]):
-        return time.monotonic() - began
-
-
-def test_a_lease_is_waited_for(anywhere: Remote) -> None:
-    anywhere.lease = 4.0  # long beside what a busy machine may be late
-    other = pickle.loads(pickle.dumps(anywhere))
-    order = []
-
-    def work() -> None:
-        with other.leased(["a", "b"]):
-            order.append("second")
-
-    with anywhere.leased(["b"]):
-        thread = threading.Thread(target=work)
-        thread.start()
-        time.sleep(1.5 * anywhere.lease)  # it is renewed meanwhile
-        order.append("first")
-    thread.join()
-    assert order == ["first", "second"]
-    assert anywhere.names("leases/a") == anywhere.names("leases/b") == set()
-    assert waited(anywhere, "a") < anywhere.lease
-
-
-def test_the_lease_of_a_machine_that_died_is_taken(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("time.time", lambda: 0.0)  # nobody's clock is asked for the time of day
-    dead, alive = Remote(url, lease=0.6), Remote(url, lease=0.6)
-    dead.create("leases/a/1", b"{}")
-    assert 0.6 <= waited(alive, "a") < 5
-    assert alive.names("leases/a") == set()
-
-
-def test_one_of_many_takes_it(url: str) -> None:
-    Remote(url).create("leases/a/7", b"{}")
-    holding: list[int] = []
-    most: list[int] = []
-
-    def work(i: int) -> None:
-        with Remote(url, lease=5.0).leased(["a"]):
-            holding.append(i)
-            most.append(len(holding))
-            time.sleep(0.2)
-            holding.remove(i)
-
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert most == [1] * 4
-
-
-def test_a_lease_that_was_taken_is_not_taken_back(url: str) -> None:
-    slow_one, other = Remote(url, lease=60.0), Remote(url)
-    with slow_one.leased(["a"]):
-        other.delete("leases/a/1")
-        other.create("leases/a/2", b"theirs")
-    assert other.names("leases/a") == {"2"}
-
-
 # --- names ----------------------------------------------------------------------------------------------------
 
 
@@ -536,7 +448,7 @@ def test_an_entry_of_another_version_is_left_to_those_who_want_it(
 ) -> None:
     saved(machine(url))
     there = machine(url)
-    monkeypatch.setattr(store_module, "VERSION", 2)
+    monkeypatch.setattr(entries, "VERSION", 2)
     with pytest.warns(MemkitWarning, match="has version 1, this memkit writes 2"):
         assert there.load(DIGEST, 3) is None
     assert f"{url.removeprefix('s3://lab/')}/runs/ab/{DIGEST}/3.zip" in server
@@ -552,56 +464,9 @@ def test_what_cannot_be_kept_here_is_used_all_the_same(
     def full(*given: object, **named: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(store_module, "_write", full)
+    monkeypatch.setattr(store_module, "write", full)
     with pytest.warns(MemkitWarning, match="cannot be kept here"):
         assert same(there.load(DIGEST, 3))
-
-
-def test_whoever_may_not_list_does_not_wait(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    remote = Remote(url, lease=60.0)
-    remote.create("leases/a/1", b"{}")
-
-    def denied(path: str, detail: bool = True) -> None:
-        raise PermissionError("AccessDenied")
-
-    monkeypatch.setattr(remote._files[0], "ls", denied)
-    with pytest.warns(MemkitWarning, match="AccessDenied"):
-        assert waited(remote, "a") < 5
-    with pytest.raises(MemkitError, match="may list, read, write and delete there"):
-        remote.check()
-
-
-def test_many_leases_of_the_dead_cost_one_wait(anywhere: Remote) -> None:
-    anywhere.lease = 3.0
-    for name in "abcdefgh":
-        anywhere.create(f"leases/{name}/1", b"{}")
-    began = time.monotonic()
-    with anywhere.leased("abcdefgh"):
-        pass
-    assert anywhere.lease <= time.monotonic() - began < 4 * anywhere.lease
-
-
-def test_ones_own_lease_was_left_by_one_that_died(url: str) -> None:
-    dead, alive = Remote(url, lease=60.0), Remote(url, lease=60.0)
-    dead.create("leases/a/1", b'{"owner": "this folder", "holder": "x", "count": 7}')
-    began = time.monotonic()
-    with alive.leased(["a"], owner="this folder"):
-        assert time.monotonic() - began < 5
-
-
-def test_a_renewal_that_failed_is_made_up_for(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    remote, other = Remote(url, lease=2.0), Remote(url)
-    failing = iter([True, True])
-    put = remote.put
-
-    def sometimes(name: str, content: bytes, *, always: bool = False) -> bool:
-        return False if next(failing, False) else put(name, content, always=always)
-
-    monkeypatch.setattr(remote, "put", sometimes)
-    with remote.leased(["a"]):
-        before = other.get("leases/a/1")
-        until(lambda: other.get("leases/a/1") != before, patience=20)
-    assert other.names("leases/a") == set()
 
 
 def test_a_lost_answer_does_not_refuse_a_store(server: Server, url: str) -> None:
@@ -637,7 +502,7 @@ def test_no_memory_is_no_damage(server: Server, url: str, machine: Machine, monk
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(store_module, "_unpacked", none)
+        patch.setattr(store_module, "unpacked", none)
         with pytest.raises(MemoryError):
             there.load(DIGEST, 3)
     assert same(there.load(DIGEST, 3)), "it was left where it is"

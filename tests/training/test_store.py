@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 
 from memkit import MemkitError, MemkitWarning
 from memkit.training import store as store_module
-from memkit.training.store import Store, read_json, write_json
+from memkit.training.checked import read_json, write_json
+from memkit.training.store import Store
 from memkit.training.trainer import TrainedRun
 
 DIGEST = "ab" * 16
@@ -293,7 +294,7 @@ def test_what_a_killed_run_left_is_cleared_after_a_day(store: Store) -> None:
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The disk is full at the n-th file that is written; set n."""
     at = [0]
-    write = store_module._write
+    write = store_module.write
 
     def fails(path: Path, content: bytes) -> None:
         at[0] -= 1
@@ -302,7 +303,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             raise OSError(28, "No space left on device", str(path))
         write(path, content)
 
-    monkeypatch.setattr(store_module, "_write", fails)
+    monkeypatch.setattr(store_module, "write", fails)
     return at
 
 
@@ -394,7 +395,7 @@ def test_a_process_that_is_killed_while_it_writes_leaves_no_entry(store: Store, 
 
 
 def _killed_in(store: Store, moment: str) -> None:
-    write, rename = store_module._write, Path.rename
+    write, rename = store_module.write, Path.rename
 
     def written(path: Path, content: bytes, *, sync: bool = True) -> None:
         if path.name == moment:
@@ -407,7 +408,7 @@ def _killed_in(store: Store, moment: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return rename(path, target)
 
-    store_module._write = written
+    store_module.write = written
     Path.rename = renamed  # type: ignore[method-assign, assignment]
     save(store)
 
