@@ -200,7 +200,7 @@ def _measured(means: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -
 def _effect(finding: Mapping[str, Any]) -> str:
     places = _places(finding)
     intervals = {
-        i["method"]: f"[{_signed(i['low'], places)}, {_signed(i['high'], places)}]" for i in finding["intervals"]
+        i["method"]: f"[{_limit(i['low'], places)}, {_limit(i['high'], places)}]" for i in finding["intervals"]
     }
     betting = intervals.get("betting", "no bounds")
     t = next((text for method, text in intervals.items() if method != "betting"), "")
@@ -259,7 +259,7 @@ def _comparisons(sweep: str, claims: Mapping[str, Accepted]) -> str:
 def _with_t(finding: Mapping[str, Any]) -> str:
     places = _places(finding)
     t = next((i for i in finding["intervals"] if i["method"] != "betting"), None)
-    span = f" \\[{_signed(t['low'], places)}, {_signed(t['high'], places)}\\]" if t else ""
+    span = f" \\[{_limit(t['low'], places)}, {_limit(t['high'], places)}\\]" if t else ""
     return f"{_signed(finding['estimate'], places)}{span}"
 
 
@@ -285,6 +285,11 @@ def _text(text: str) -> str:
 
 def _number(value: float | None, places: int) -> str:
     return "not finite" if value is None else f"{value:.{places}f}"
+
+
+def _limit(value: float | None, places: int) -> str:
+    """Of an interval, which is read for whether it holds 0."""
+    return "∞" if value is None else words.off_zero(value, places).replace("-", "−")
 
 
 def _signed(value: float | None, places: int = 2) -> str:

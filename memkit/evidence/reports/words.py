@@ -47,10 +47,11 @@ def decimals(finding: Finding) -> int:
 
 def span(low: float, high: float, places: int) -> str:
     """``[+0.74, +0.86]``; a limit that is not 0 never reads as 0, for that is what intervals are read for."""
-    return f"[{_off_zero(low, places)}, {_off_zero(high, places)}]"
+    return f"[{off_zero(low, places)}, {off_zero(high, places)}]"
 
 
-def _off_zero(value: float, places: int) -> str:
+def off_zero(value: float, places: int) -> str:
+    """As :func:`fixed`, with as many decimals as a limit takes that is not 0."""
     while value and places < 6 and math.isfinite(value) and abs(value) < 0.5 * 10.0**-places:
         places += 1
     return fixed(value, places)
@@ -248,7 +249,7 @@ def statement(claim: Claim) -> str:
 
 
 def difference(contrast: Contrast) -> str:
-    """What is positive where it is as the label says: ``dynamic − static``, ``0.95 − slots`` for «slots below 0.95»."""
+    """What is positive where the label holds: ``dynamic − static``, ``0.95 − slots`` for «slots below 0.95»."""
     control = contrast.over if isinstance(contrast.over, str) else f"{contrast.over:g}"
     pair = (contrast.treatment, control) if contrast.direction == "higher" else (control, contrast.treatment)
     return " − ".join(pair)

@@ -22,6 +22,7 @@ from . import samples
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="Chromium or its driver is not installed")
 webdriver: Any = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+support: Any = pytest.importorskip("selenium.webdriver.support.ui")
 
 WIDE, PHONE = (1280, 900), (390, 844)
 
@@ -59,9 +60,11 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def opened(browser: Any, page: Path) -> Any:
     browser.set_window_size(*WIDE)
+    browser.get("about:blank")  # or the driver may take the page that is open for the one that is to come
     browser.get_log("browser")
     browser.get_log("performance")
     browser.get(page.as_uri())
+    support.WebDriverWait(browser, 60).until(lambda b: b.execute_script("return document.readyState") == "complete")
     return browser
 
 
@@ -91,7 +94,6 @@ def test_columns_are_sorted_by_what_they_say(opened: Any) -> None:
 
 
 def test_rows_and_claims_are_filtered_and_searched(opened: Any) -> None:
-    support: Any = pytest.importorskip("selenium.webdriver.support.ui")
     every = ids(opened)
     support.Select(opened.find_element("id", "study")).select_by_value("binding")
     assert ids(opened) == [name for name in every if name.startswith("binding/")]
