@@ -4,16 +4,22 @@ A claim about a memory-augmented network is a pytest test; its seeds are the tes
 models that are cached, and its verdict is computed from confidence intervals.
 """
 
-from memkit.errors import MemkitError, MemkitWarning
-from memkit.evidence.claim import Arm, Claim, claim
-from memkit.evidence.contrast import Contrast
-from memkit.evidence.multiverse import multiverse
-from memkit.evidence.mutant import mutant
-from memkit.evidence.replication import replicated
-from memkit.evidence.sweep import sweep
-from memkit.evidence.verdict import Verdict
-from memkit.study.staged import staged
-from memkit.training.recipe import Recipe
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from memkit.errors import MemkitError, MemkitWarning
+    from memkit.evidence.claim import Arm, Claim, claim
+    from memkit.evidence.contrast import Contrast
+    from memkit.evidence.multiverse import multiverse
+    from memkit.evidence.mutant import mutant
+    from memkit.evidence.replication import replicated
+    from memkit.evidence.sweep import sweep
+    from memkit.evidence.verdict import Verdict
+    from memkit.study.staged import staged
+    from memkit.training.recipe import Recipe
 
 __version__ = "0.1.0"
 
@@ -33,3 +39,33 @@ __all__ = [
     "staged",
     "sweep",
 ]
+
+# pytest imports this package in every environment in which it is installed, and most runs there have no claims. So a
+# name is imported when it is asked for first, and numpy, scipy and the engine with it.
+_MODULES = {
+    "Arm": "evidence.claim",
+    "Claim": "evidence.claim",
+    "Contrast": "evidence.contrast",
+    "MemkitError": "errors",
+    "MemkitWarning": "errors",
+    "Recipe": "training.recipe",
+    "Verdict": "evidence.verdict",
+    "claim": "evidence.claim",
+    "multiverse": "evidence.multiverse",
+    "mutant": "evidence.mutant",
+    "replicated": "evidence.replication",
+    "staged": "study.staged",
+    "sweep": "evidence.sweep",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

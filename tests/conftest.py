@@ -1,8 +1,37 @@
-"""Hypothesis without deadlines: the cores are shared, and no test here is about time."""
+"""What every test is shielded from: the caller's environment, deadlines, and the files of another test."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
+# The cores are shared, and no test here is about time.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+DATA = os.environ.get("MEMKIT_DATA", "")
+"""Where MNIST and tiny Shakespeare lie, for the tests that ask for ``real_data``."""
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Leave nothing to the caller's environment: settings of memkit and pytest, git's configuration, home."""
+    for name in list(os.environ):
+        if name.startswith(("MEMKIT_", "GIT_", "PYTEST_ADDOPTS", "PYTEST_PLUGINS", "GITHUB_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("HOME", str(tmp_path_factory.getbasetemp()))
+    monkeypatch.setenv("COLUMNS", "250")  # inner runs write their summaries whole
+
+
+@pytest.fixture
+def real_data(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that MNIST and tiny Shakespeare lie in; skips the test where the caller's MEMKIT_DATA names none."""
+    if not DATA:
+        pytest.skip("needs MNIST and tiny Shakespeare; set MEMKIT_DATA to the folder that holds them")
+    monkeypatch.setenv("MEMKIT_DATA", DATA)
+    return Path(DATA)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
 from memkit.cli import main
+from tests.inner import command
+from tests.inner import run as inner
 from tests.plugin import test_training
 from tests.plugin.lab import canned, evidence, write_suite
 
@@ -21,7 +22,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Py
     """A registered suite that passes, and its evidence, in the current directory."""
     monkeypatch.setenv("COLUMNS", "250")
     write_suite(pytester, canned("true"), canned("aa", "seed % 2", "(seed + 1) % 2", options='expect="not_supported",'))
-    assert pytester.runpytest_subprocess("-n0").ret == 0
+    assert inner(pytester, "-n0").ret == 0
     return pytester
 
 
@@ -66,7 +67,7 @@ def test_the_report_is_rendered_from_the_file_alone(tmp_path: Path, capsys: pyte
 def test_files_of_several_runs_are_one(run: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
     whole = evidence(run)
     for name in ("true", "aa"):
-        assert run.runpytest_subprocess("-n0", "-k", f"test_{name}", f"--evidence=reports/{name}.json").ret == 0
+        assert inner(run, "-n0", "-k", f"test_{name}", f"--evidence=reports/{name}.json").ret == 0
     shards = ["reports/true.json", "reports/aa.json"]
     assert main(["merge", *shards, "--output", "reports/merged.json"]) == 0
     assert "Gate passed: 2 passed, 0 failed" in capsys.readouterr().out
@@ -95,7 +96,7 @@ def test_accepting_keeps_the_verdicts(run: pytest.Pytester, capsys: pytest.Captu
     assert accepted["claims"]["lab/true"]["judgement"]["verdict"] == "SUPPORTED"
 
     # A run of one claim replaces that claim alone.
-    assert run.runpytest_subprocess("-n0", "-k", "test_true").ret == 0
+    assert inner(run, "-n0", "-k", "test_true").ret == 0
     assert main(["accept"]) == 0
     assert set(json.loads(Path("reports/accepted.json").read_text())["claims"]) == {"lab/true", "lab/aa"}
 
@@ -108,44 +109,43 @@ def test_only_a_complete_registered_run_that_passed_is_accepted(
         (("--seeds=12",), "decided nothing"),
         (("-k", "10003"), "INCOMPLETE"),
     ):
-        run.runpytest_subprocess("-n0", *arguments)
+        inner(run, "-n0", *arguments)
         assert main(["accept"]) == 4
         assert reason in capsys.readouterr().err
     write_suite(run, canned("true", "0.1", "0.9"))
-    run.runpytest_subprocess("-n0", "--gate=none")
+    inner(run, "-n0", "--gate=none")
     assert main(["accept"]) == 4
     assert "lab/true" in capsys.readouterr().err
     assert not Path("reports/accepted.json").exists()
 
 
 def test_register_tells_what_it_does(pytester: pytest.Pytester) -> None:
-    command = (sys.executable, "-m", "memkit.cli", "register")
     pytester.makeini("[pytest]\nfilterwarnings = error\n")
-    nothing = pytester.run(*command)
+    nothing = command(pytester, "register")
     assert nothing.ret == 4
     nothing.stderr.fnmatch_lines(["memkit: no claims were found; *"])
 
     write_suite(pytester, canned("true"), register=False)
-    assert pytester.run(*command, "--check").ret == 1
+    assert command(pytester, "register", "--check").ret == 1
     assert not (pytester.path / "claims.lock").exists()
-    pytester.run(*command).stdout.fnmatch_lines(
+    command(pytester, "register").stdout.fnmatch_lines(
         ["lab/true: new, seeds from 10000", "*claims.lock: 1 claim, 1 of them*"]
     )
-    assert pytester.run(*command, "--check").ret == 0
+    assert command(pytester, "register", "--check").ret == 0
 
     write_suite(pytester, canned("other"), register=False)
-    again = pytester.run(*command)
+    again = command(pytester, "register")
     again.stdout.fnmatch_lines(["lab/other: new, seeds from 10000", "lab/true: in the lock, not among the claims*"])
 
     write_suite(pytester, canned("other", options='expct="open",'), register=False)
-    broken = pytester.run(*command)
+    broken = command(pytester, "register")
     assert broken.ret == 4
     broken.stderr.fnmatch_lines(["*unknown option 'expct'; did you mean 'expect'?*"])
 
 
 def plan(pytester: pytest.Pytester, *arguments: str) -> dict[str, list[str]]:
     """Claim → the cells of its row, and what stands before a colon → what stands behind it."""
-    result = pytester.run(sys.executable, "-m", "memkit.cli", "plan", *arguments)
+    result = command(pytester, "plan", *arguments)
     assert result.ret == 0, result.stderr.str()
     _, *lines = result.outlines
     rows = (re.split(r": | {2,}", line) for line in lines)
@@ -166,13 +166,13 @@ def test_plan_says_what_a_run_would_measure(pytester: pytest.Pytester) -> None:
     assert plan(pytester, "--seeds", "8", "-k", "eight")["lab/eight"] == ["0 of 8", "8 seeds", *nothing]
     assert [name for name in plan(pytester, "test_lab.py", "--headline") if "/" in name] == ["lab/sixteen"]
 
-    pytester.runpytest_subprocess("-n0", "--seeds=8")
+    inner(pytester, "-n0", "--seeds=8")
     found = plan(pytester)
     assert found["lab/eight"] == ["8 of 32", "verdict", *nothing]
     assert found["lab/sixteen"] == ["8 of 32", "8 seeds", *nothing]
     assert plan(pytester, "--fresh", "-k", "sixteen")["lab/sixteen"][1] == "8 seeds"
 
-    pytester.runpytest_subprocess("-n0")
+    inner(pytester, "-n0")
     found = plan(pytester)
     assert found["lab/sixteen"] == ["16 of 32", "verdict", *nothing]
     assert found["lab/never"] == ["32 of 32", "verdict", *nothing]
@@ -187,7 +187,7 @@ def test_plan_says_what_a_run_would_train(pytester: pytest.Pytester) -> None:
     assert found["next"] == ["16 runs to train, time unknown", "never trained before"]
     assert found["if every claim went on to its last look"][0] == "64 runs to train, time unknown"
 
-    assert pytester.runpytest_subprocess("-n0", "--seeds=8").ret == 0
+    assert inner(pytester, "-n0", "--seeds=8").ret == 0
     found = plan(pytester)
     assert found["lab/hidden-layer"][:3] == ["8 of 32", "8 seeds", "16"]
     assert found["lab/hidden-layer"][4] == "48"
@@ -197,7 +197,7 @@ def test_plan_says_what_a_run_would_train(pytester: pytest.Pytester) -> None:
     # What was accepted tells what a run takes where nothing was trained yet.
     elsewhere = plan(pytester, "--store=elsewhere")
     assert elsewhere["lab/hidden-layer"] == ["0 of 32", "8 seeds", "16", "unknown", "64", "unknown"]
-    assert pytester.run(sys.executable, "-m", "memkit.cli", "accept").ret == 0
+    assert command(pytester, "accept").ret == 0
     elsewhere = plan(pytester, "--store", "elsewhere")
     assert elsewhere["lab/hidden-layer"][:3] == ["0 of 32", "8 seeds", "16"]
     assert re.fullmatch(
@@ -207,13 +207,12 @@ def test_plan_says_what_a_run_would_train(pytester: pytest.Pytester) -> None:
 
 
 def test_plan_needs_claims_and_options_that_pytest_knows(pytester: pytest.Pytester) -> None:
-    command = (sys.executable, "-m", "memkit.cli")
-    nothing = pytester.run(*command, "plan")
+    nothing = command(pytester, "plan")
     assert nothing.ret == 4
     nothing.stderr.fnmatch_lines(
         ["memkit: no claims were found, or none that these options select; give their folder: memkit plan claims"]
     )
-    misspelt = pytester.run(*command, "plan", "--hedline")
+    misspelt = command(pytester, "plan", "--hedline")
     assert misspelt.ret == 4
     misspelt.stderr.fnmatch_lines(
         [
@@ -221,7 +220,7 @@ def test_plan_needs_claims_and_options_that_pytest_knows(pytester: pytest.Pytest
             "memkit: the claims could not be collected; pytest's reason stands above",
         ]
     )
-    elsewhere = pytester.run(*command, "verdicts", "--headline")
+    elsewhere = command(pytester, "verdicts", "--headline")
     assert elsewhere.ret == 2
     elsewhere.stderr.fnmatch_lines(["*unrecognized arguments: --headline"])
 
@@ -254,7 +253,7 @@ def test_files_that_are_no_evidence(
 def test_the_page_of_pytest_html_and_the_summary_for_ci(run: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(run.path / "summary.md"))
 
-    result = run.runpytest_subprocess("-n2", "--html=page.html", "--self-contained-html")
+    result = inner(run, "-n2", "--html=page.html", "--self-contained-html")
 
     assert result.ret == 0
     page = (run.path / "page.html").read_text(encoding="utf-8")

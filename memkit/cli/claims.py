@@ -8,7 +8,6 @@ import importlib.util
 import io
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memkit.errors import MemkitError, many
@@ -91,7 +90,7 @@ def study(options: argparse.Namespace) -> int:
 
 def register(options: argparse.Namespace) -> int:
     """``memkit register``: claims in their present form, changed ones on fresh seeds."""
-    return register_claims([*options.paths, "--with-sweeps"], check=options.check)
+    return register_claims([*options.paths, "--memkit-with-sweeps"], check=options.check)
 
 
 def register_claims(arguments: Sequence[str], *, check: bool = False, others: bool = True) -> int:
@@ -103,10 +102,10 @@ def register_claims(arguments: Sequence[str], *, check: bool = False, others: bo
     """
     from memkit.pytest_plugin.collection import claim_and_seed
     from memkit.pytest_plugin.measuring import code_of
-    from memkit.pytest_plugin.settings import SETTINGS
+    from memkit.pytest_plugin.settings import settings_of
 
-    config, items = collect([*arguments, "--seeds=8"])
-    path = Path(config.stash[SETTINGS].lock)
+    config, items = collect([*arguments, "--memkit-seeds=8"])
+    path = settings_of(config).lock
     found = {pair[0].id: (pair[0], item) for item in items if (pair := claim_and_seed(item)) is not None}
     claims = [claim for claim, _ in found.values()]
     if not claims:

@@ -103,19 +103,19 @@ def reproduce(options: argparse.Namespace) -> int:
         file = Path(folder) / "evidence.json"
         arguments = [
             f"{recorded.nodeid}[{options.seed}]",
-            f"--seeds={len(recorded.planned)}",
-            f"--store={folder}/store",
-            f"--evidence={file}",
-            "--gate=none",
-            "--with-sweeps",
+            f"--memkit-seeds={len(recorded.planned)}",
+            f"--memkit-store={folder}/store",
+            f"--memkit-evidence={file}",
+            "--memkit-gate=none",
+            "--memkit-with-sweeps",
             "-q",
             "-n0",
             *QUIETLY,
         ]
         if options.data:
-            arguments.append(f"--data={options.data}")
+            arguments.append(f"--memkit-data={options.data}")
         if recorded.registration.development:
-            arguments.append("--development")
+            arguments.append("--memkit-development")
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
             code = pytest.main(arguments)

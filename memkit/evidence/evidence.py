@@ -41,7 +41,9 @@ Schema 1::
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -63,6 +65,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = 1
+COLUMNS = ("study", "claim", "seed", "arm", "metric", "value", "reason", "used", "verdict")
+"""Of ``evidence.csv``: ``used`` says whether the seed counted for the verdict."""
 # What reading JSON of another form than the schema's can raise.
 _DAMAGED = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError)
 
@@ -204,11 +208,21 @@ class Evidence:
         }
 
     def to_frame(self) -> pd.DataFrame:
-        """Tidy, one row an observation: study, claim, seed, arm, metric, value, reason, used, verdict."""
+        """Return a tidy frame with one row per observation, and the columns of ``evidence.csv``."""
         import pandas as pd
 
-        columns = ["study", "claim", "seed", "arm", "metric", "value", "reason", "used", "verdict"]
-        rows = [
+        return pd.DataFrame(self._rows(), columns=list(COLUMNS))
+
+    def to_csv(self) -> str:
+        """Return the text of ``evidence.csv``: one row per observation; a value that is not finite is empty."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(("" if cell != cell else cell for cell in row) for row in self._rows())
+        return text.getvalue()
+
+    def _rows(self) -> list[tuple[Any, ...]]:
+        return [
             (
                 entry.claim.study,
                 entry.claim.id,
@@ -223,7 +237,6 @@ class Evidence:
             for entry in self.claims
             for o in entry.observations
         ]
-        return pd.DataFrame(rows, columns=columns)
 
     def save(self, path: Path) -> None:
         """Write the JSON file, whole or not at all."""

@@ -52,7 +52,7 @@ def write_all(evidence: Evidence, path: Path) -> tuple[list[Path], list[str]]:
         return text
 
     outputs: list[tuple[Path, str, Callable[[], str]]] = [
-        (path.with_suffix(".csv"), "w", lambda: evidence.to_frame().to_csv(index=False)),
+        (path.with_suffix(".csv"), "w", lambda: evidence.to_csv()),
         (page, "w", rendered),
     ]
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):

@@ -8,7 +8,6 @@ that are cut short at the end of the run; so the exit code, JUnit, pytest-html a
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,10 +22,10 @@ from memkit.evidence.curves import gathered
 from memkit.evidence.evidence import ClaimEvidence, Evidence
 from memkit.evidence.files import check_writable, write_all
 from memkit.pytest_plugin import terminal
+from memkit.pytest_plugin.arguments import check_foreign
 from memkit.pytest_plugin.board import Run
 from memkit.pytest_plugin.claim_run import ClaimRun
-from memkit.pytest_plugin.collection import PLAN
-from memkit.pytest_plugin.measuring import BOARD, PROPERTY, Measurement
+from memkit.pytest_plugin.measuring import PROPERTY, Measurement, board_of
 from memkit.pytest_plugin.plan import RunPlan
 from memkit.pytest_plugin.provenance import provenance
 from memkit.pytest_plugin.settings import Settings
@@ -38,17 +37,24 @@ from memkit.training.queue import TrainingQueue
 
 
 class Aggregator:
-    """Holds the plan of the run and what came in."""
+    """Carries out the plan of the run, and holds what came in.
 
-    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+    Args:
+        dealer: the xdist scheduler that deals items look by look, or None.
+        adaptive: whether items come in the order of the looks, so that each claim may stop at its verdict.
+    """
+
+    def __init__(
+        self, config: pytest.Config, settings: Settings, plan: RunPlan, dealer: Any = None, *, adaptive: bool = True
+    ) -> None:
         self.config = config
         self.settings = settings
-        self.board = config.stash[BOARD]
+        self.plan = plan
+        self.dealer = dealer
+        self.adaptive = adaptive and plan.ordered
+        self.board = board_of(config)
         self.line = terminal.ProgressLine(config)
-        self.plan: RunPlan | None = None
         self.thread: TrainingThread | None = None
-        self.dealer: Any = None
-        self.adaptive = True
         self.queued: set[Run] = set()
         self.running: dict[str, ClaimRun] = {}
         self.accepted: dict[str, Any] = {}
@@ -60,66 +66,28 @@ class Aggregator:
 
     # --- the plan ---------------------------------------------------------------------------------------------
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: Any) -> None:
-        """xdist: hand the settings to a worker."""
-        node.workerinput["memkit"] = self.settings.to_worker()
+    def end(self) -> None:
+        """Judge what came in, and write the evidence."""
+        self.board.close("the run was stopped")
+        if self.thread is not None:
+            self.thread.end()
+        for run in list(self.running.values()):
+            self._conclude(run)
+        self.line.clear()
+        self._write()
+        if self.thread is not None and self.thread.error is not None:
+            raise self.thread.error
 
-    @pytest.hookimpl(optionalhook=True, wrapper=True)
-    def pytest_xdist_make_scheduler(self) -> Generator[None, Any, Any]:
-        """xdist: deal the items of claims look by look, where every item goes to one worker."""
-        from memkit.pytest_plugin.dealing import Dealer, can_deal_for
-
-        chosen = yield
-        if not can_deal_for(chosen):
-            self.adaptive = False
-            return chosen
-        self.dealer = Dealer(self.config, chosen, lambda: self.plan is not None and self.plan.ordered)
-        return self.dealer
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, node: Any, ids: Any) -> None:
-        """xdist: the first worker that has collected knows the plan."""
-        if self.plan is None:
-            file = Path(self.settings.exchange) / f"plan-{node.workerinput['workerid']}.json"
-            if file.is_file():
-                data = json.loads(file.read_text(encoding="utf-8"))
-                sys.path.extend(path for path in data["path"] if path not in sys.path)
-                self._begin(RunPlan.from_json(data))
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any, error: Any) -> None:
-        """xdist: a worker that refused bad input has left its sentence."""
-        if message := self.settings.refused():
-            raise pytest.UsageError(message)
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
-        option = self.config.option
-        stopped = session.testsfailed and not option.continue_on_collection_errors
-        try:
-            if PLAN in self.config.stash and not option.collectonly and not option.setupplan and not stopped:
-                self._begin(self.config.stash[PLAN])
-            return (yield)
-        finally:
-            # -x, --maxfail and Ctrl-C leave the loop by an exception: what came in still gets its verdict.
-            self.board.close("the run was stopped")
-            if self.thread is not None:
-                self.thread.end()
-            for run in list(self.running.values()):
-                self._conclude(run)
-            self.line.clear()
-            self._write()
-            if self.thread is not None and self.thread.error is not None:
-                raise self.thread.error
-
-    def _begin(self, plan: RunPlan) -> None:
+    def begin(self) -> None:
+        """Open the seeds of the first looks, and train what they need."""
+        plan = self.plan
         with self.settings.refusing():
+            check_foreign(self.config)
             check_writable(Path(self.settings.evidence))
             self.accepted = load_accepted(self.config.rootpath / "reports" / "accepted.json")
             if self.settings.gate == "drift" and not self.accepted:
                 raise MemkitError(
-                    "--gate drift: there is no reports/accepted.json; `memkit accept` keeps a run's verdicts"
+                    "--memkit-gate drift: there is no reports/accepted.json; `memkit accept` keeps a run's verdicts"
                 )
             executor = self._executor(plan)
         if self.settings.gate == "drift":
@@ -128,8 +96,6 @@ class Aggregator:
             if new:
                 more = f" and {len(new) - 1} more" if len(new) > 1 else ""
                 self.problems.append(f"drift: {new[0]}{more} had no accepted verdict to be held against")
-        self.plan = plan
-        self.adaptive &= plan.ordered
         for planned in plan.claims:
             # All of them, or it would look as if somebody had picked those whose measurements are in the store.
             skipped = dict.fromkeys(planned.selected, planned.missing) if planned.missing else {}
@@ -150,13 +116,12 @@ class Aggregator:
         self.thread.start()
 
     def _executor(self, plan: RunPlan) -> Executor:
-        if self.config.option.executor == "local" or not plan.trainings:
+        if self.settings.executor == "local" or not plan.trainings:
             return LocalExecutor(self._workers(), device=self.settings.device, files=plan.files)
         from memkit.training.ray_executor import RayExecutor
 
         least = min(training.gpus for training in plan.trainings.values())
-        address = self.config.option.ray_address
-        return RayExecutor(address, device=self.settings.device, files=plan.files, gpus=least)
+        return RayExecutor(self.settings.ray_address, device=self.settings.device, files=plan.files, gpus=least)
 
     def _workers(self) -> int:
         """As many training processes as test workers, or one a core without xdist."""
@@ -167,7 +132,6 @@ class Aggregator:
 
     def _cohorts(self, openings: Iterable[tuple[ClaimRun, Iterable[int]]]) -> list[Cohort]:
         """What these seeds need trained, and nobody has been asked to train yet."""
-        assert self.plan is not None
         wanted = [(run.planned, seeds) for run, seeds in openings]
         cohorts = self.plan.cohorts(wanted, self.settings.open_store(), fresh=self.settings.fresh)
         asked = (
@@ -309,8 +273,8 @@ class Aggregator:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             provenance=provenance(self.config, self.settings),
             claims=tuple(self.in_order()),
-            studies=self.plan.studies if self.plan is not None else {},
-            metrics=self.plan.metrics if self.plan is not None else {},
+            studies=self.plan.studies,
+            metrics=self.plan.metrics,
             curves=gathered((found.claim, found.seed, found.arms) for found in self.measured),
         )
         try:
@@ -321,8 +285,7 @@ class Aggregator:
 
     def in_order(self) -> list[ClaimEvidence]:
         """The claims as they stand in the suite."""
-        planned = self.plan.claims if self.plan is not None else ()
-        return [self.claims[p.claim.id] for p in planned if p.claim.id in self.claims]
+        return [self.claims[p.claim.id] for p in self.plan.claims if p.claim.id in self.claims]
 
     @pytest.hookimpl(trylast=True)  # after pytest has noted what failed
     def pytest_sessionfinish(self) -> None:
@@ -334,12 +297,8 @@ class Aggregator:
             noted |= {f"{entry.nodeid}[{seed}]": True for entry in failed for seed in entry.planned}
             cache.set("cache/lastfailed", noted)
 
-    def pytest_unconfigure(self) -> None:
-        """Remove what the workers left."""
-        self.settings.close()
-
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        if self.claims and self.plan is not None:
+        if self.claims:
             terminal.summarise(terminalreporter, self.in_order(), self.written, self.problems)
 
 

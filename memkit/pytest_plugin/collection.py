@@ -5,40 +5,114 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import json
+import re
 import sys
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
 from memkit.errors import MemkitError
 from memkit.evidence.claim import Claim, claim_of
+from memkit.evidence.derived import marked_as_its_source
+from memkit.evidence.sweep import is_sweep
+from memkit.pytest_plugin.controller import PLAN
+from memkit.pytest_plugin.fixtures import FIXTURES
 from memkit.pytest_plugin.measuring import code_of, key_of
 from memkit.pytest_plugin.plan import PlannedClaim, RunPlan
 from memkit.pytest_plugin.seeds import lock_of, planned_seeds
-from memkit.pytest_plugin.settings import SETTINGS, Settings
+from memkit.pytest_plugin.settings import Settings, settings_of
 from memkit.statistics import LOOKS
 from memkit.training.cohorts import Training
 
-PLAN = pytest.StashKey[RunPlan]()
+_EXCLUDED = pytest.StashKey[dict[str, str]]()
+_FIXTURES = "memkit.pytest_plugin.fixtures"
 
 T = TypeVar("T")
 
 
+def leave_out(collector: Any, name: str, function: object) -> list[pytest.Item] | None:
+    """Return an empty list for what becomes no item: a sweep, for which its cells stand, and what the options exclude.
+
+    Raises:
+        MemkitError: pytest would not collect the claim, which must not vanish without a word; or the command line
+            names a claim that its options exclude.
+    """
+    if is_sweep(function):
+        return []
+    marked_as_its_source(function)
+    claim = claim_of(function)
+    if claim is None:
+        return None
+    if getattr(function, "__name__", name) != name:
+        raise MemkitError(
+            f"claim {claim.id!r}: a decorator below it hides {name}() behind {getattr(function, '__name__', '')}(); "
+            "make it with functools.wraps"
+        )
+    if not collector.funcnamefilter(name):
+        raise MemkitError(f"claim {claim.id!r}: pytest collects no function called {name}(); call it test_{name}()")
+    if excluded := _excluded(claim, settings_of(collector.config)):
+        what, remedy = excluded
+        if any(name in re.split(r"::|\[", argument)[1:] for argument in collector.config.args):
+            raise MemkitError(f"claim {claim.id!r} is among the {what}; {remedy}")
+        collector.config.stash.setdefault(_EXCLUDED, {})[claim.id] = f"{what} ({remedy})"
+        return []
+    return None
+
+
+def _excluded(claim: Claim, settings: Settings) -> tuple[str, str] | None:
+    """Return which claims the options exclude, and the remedy, if this claim is one of them."""
+    if settings.headline and not claim.headline:
+        return "claims that are no headlines", "--memkit-headline leaves them out"
+    if settings.sweeps == "none" and claim.aside:
+        return "cells of sweeps and replications", "--memkit-sweeps runs them"
+    if settings.sweeps == "only" and not (claim.sweep or claim.replicates):
+        return "claims beside the sweeps", "--memkit-sweeps leaves them out"
+    return None
+
+
 def parametrize(metafunc: pytest.Metafunc) -> None:
-    """Give a claim's test its seeds."""
+    """Give a claim's test its seeds.
+
+    Raises:
+        MemkitError: it depends on no seed, it is parametrised by hand, or a fixture of the project hides one of
+            memkit's.
+    """
     claim = claim_of(metafunc.function)
     if claim is None:
         return
+    name = metafunc.function.__name__
     if "seed" not in metafunc.fixturenames:
         taken = ", ".join(f"`{name}`" for name in inspect.signature(metafunc.function).parameters) or "nothing"
         raise MemkitError(
-            f"claim {claim.id!r}: {metafunc.function.__name__}() depends on no seed; take the fixture `arms` or `seed` "
-            f"(it takes {taken})"
+            f"claim {claim.id!r}: {name}() depends on no seed; take the fixture `arms` or `seed` (it takes {taken})"
         )
+    for mark in metafunc.definition.iter_markers("parametrize"):
+        names = mark.args[0] if mark.args else mark.kwargs.get("argnames", ())
+        for parameter in names.split(",") if isinstance(names, str) else names:
+            _refuse_parameter(claim, parameter.strip())
+    definitions: Mapping[str, Sequence[Any]] = metafunc.definition._fixtureinfo.name2fixturedefs
+    for fixture in FIXTURES:
+        found = definitions.get(fixture, ())
+        if found and getattr(found[-1].func, "__module__", "") != _FIXTURES:
+            where = f"{found[-1].func.__module__}.{found[-1].func.__qualname__}()"
+            raise MemkitError(
+                f"claim {claim.id!r}: {name}() would get `{fixture}` from {where} and not from memkit; rename that "
+                "fixture, or move the claim to a folder where it is not in scope"
+            )
     metafunc.parametrize("seed", planned_seeds(metafunc.config, claim), ids=str)
+
+
+def _refuse_parameter(claim: Claim, parameter: str) -> None:
+    if parameter == "seed":
+        raise MemkitError(
+            f"claim {claim.id!r} is parametrised by 'seed', which memkit does; leave that parametrize() out, and cap "
+            "the number of seeds with seeds="
+        )
+    raise MemkitError(f"claim {claim.id!r} is parametrised by {parameter!r} too; write a claim for each value")
 
 
 def claim_and_seed(item: pytest.Item) -> tuple[Claim, int] | None:
@@ -49,17 +123,16 @@ def claim_and_seed(item: pytest.Item) -> tuple[Claim, int] | None:
 
 
 def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Check the claims, drop what ``--headline`` and ``--sweeps`` leave out, and order by look.
+    """Check the claims, and order their items by look.
 
     All claims reach their first look before any goes on, and within a look one claim follows another, so that the
     first verdicts come early. Other tests keep their places before.
     """
-    settings = config.stash[SETTINGS]
+    settings = settings_of(config)
     owners: dict[str, str] = {}
     sweeps: dict[str, str] = {}
     others: list[pytest.Item] = []
     ours: list[tuple[int, int, pytest.Item]] = []
-    dropped: list[pytest.Item] = []
     for position, item in enumerate(items):
         pair = claim_and_seed(item)
         if pair is None:
@@ -75,27 +148,11 @@ def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
             raise MemkitError(f"two sweeps have the id {claim.sweep!r}; rename one of them")
         extra = set(item.callspec.params) - {"seed"}  # type: ignore[attr-defined]
         if extra:
-            raise MemkitError(
-                f"claim {claim.id!r} is parametrised by {sorted(extra)[0]!r} too; write a claim for each value"
-            )
-        if not _selected(claim, settings):
-            dropped.append(item)
-            continue
+            _refuse_parameter(claim, min(extra))
         ours.append((_look(planned_seeds(config, claim).index(seed)), position, item))
-    if dropped and not ours and not others and not settings.headline and settings.sweeps == "none":
-        raise MemkitError("these are cells of sweeps or replications, which run with --sweeps")
-    if dropped:
-        config.hook.pytest_deselected(items=dropped)
     if ours and not config.option.collectonly:
         settings.open_store().prepare()
     items[:] = others + [item for _, _, item in sorted(ours, key=lambda entry: entry[:2])]
-
-
-def _selected(claim: Claim, settings: Settings) -> bool:
-    """Whether a claim belongs to a run: by ``--headline``, ``--sweeps`` and ``--with-sweeps``."""
-    if settings.headline and not claim.headline:
-        return False
-    return {"none": not claim.aside, "only": bool(claim.sweep or claim.replicates), "all": True}[settings.sweeps]
 
 
 def check_training(device: str, claim: str) -> None:
@@ -114,7 +171,9 @@ def check_training(device: str, claim: str) -> None:
 
         known = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
         if not known[device]:
-            raise MemkitError(f"--device {device}: this machine, or its build of torch, has no such device; use cpu")
+            raise MemkitError(
+                f"--memkit-device {device}: this machine, or its build of torch, has no such device; use cpu"
+            )
 
 
 def missing_data(claim: Claim) -> str:
@@ -144,7 +203,7 @@ def hand_over_plan(session: pytest.Session) -> None:
     """Make the plan of the run; a worker leaves it for the controller."""
     config = session.config
     made = make_plan(config, session.items)
-    settings = config.stash[SETTINGS]
+    settings = settings_of(config)
     if not made.claims:
         return
     if hasattr(config, "workerinput"):
@@ -157,7 +216,7 @@ def hand_over_plan(session: pytest.Session) -> None:
 
 def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
     """The claims among the items, and what their arms are trained by."""
-    settings = config.stash[SETTINGS]
+    settings = settings_of(config)
     lock = lock_of(config)
     found: dict[str, tuple[Claim, pytest.Item]] = {}
     selected: dict[str, list[int]] = {}
@@ -202,6 +261,7 @@ def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
         ordered=ordered,
         studies=_by_study(found.values(), interpretation),
         metrics=_by_study(found.values(), definitions),
+        excluded=dict(Counter(config.stash.get(_EXCLUDED, {}).values())),
     )
     trained = next((p.claim.id for p in claims if p.recipes), None)
     if trained is not None and not config.option.collectonly:

@@ -6,7 +6,7 @@ import functools
 import json
 import time
 import warnings
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,23 +21,30 @@ from memkit.evidence.figures import Figure, drawn, figure_from_json
 from memkit.evidence.observation import Observation, observe
 from memkit.pytest_plugin.board import Board
 from memkit.pytest_plugin.seeds import planned_seeds
-from memkit.pytest_plugin.settings import SETTINGS, Settings
+from memkit.pytest_plugin.settings import Settings, settings_of
 from memkit.source import callable_digest, is_installed, source_digest
-from memkit.training.cohorts import obtain
 from memkit.training.measurements import load_measurement, measurement_key, save_measurement
 from memkit.training.store import Store
 
 T = TypeVar("T")
 
 PROPERTY = "memkit.measurement"
-BOARD = pytest.StashKey[Board]()
+_BOARD = pytest.StashKey[Board]()
 REPORT = pytest.StashKey[pytest.TestReport]()
 """What an item reports without being run."""
-_RUNS = pytest.StashKey[dict[str, Any]]()
+RUNS = pytest.StashKey[dict[str, Any]]()
 _MEASURED = pytest.StashKey[tuple[str, "Measurement"]]()
 _WARNINGS = pytest.StashKey[list[str]]()
 _KNOWN = pytest.StashKey[dict[tuple[Hashable, ...], Any]]()
 _PATIENCE = 0.05  # seconds between two looks at the board
+
+
+def board_of(config: pytest.Config) -> Board:
+    """Return the board of a run; with workers, a file in the exchange folder."""
+    if _BOARD not in config.stash:
+        exchange = settings_of(config).exchange
+        config.stash[_BOARD] = Board(Path(exchange) / "board.jsonl" if exchange else None)
+    return config.stash[_BOARD]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,76 +106,6 @@ def _checked(arm: Mapping[str, Any]) -> Mapping[str, Any]:
     return dict(arm)
 
 
-@pytest.fixture
-def seed(request: pytest.FixtureRequest) -> int:
-    """The seed of a claim's test; ``@claim`` gives it its values."""
-    raise pytest.UsageError(f"{request.node.nodeid}: `seed` has a value in tests under @claim only")
-
-
-@pytest.fixture
-def cell(request: pytest.FixtureRequest) -> Mapping[str, Any]:
-    """The cell of a sweep that is measured: factor → value."""
-    claim = claim_of(request.function)
-    if claim is None or not claim.sweep:
-        raise pytest.UsageError(f"{request.node.nodeid}: `cell` is for tests under @sweep")
-    return dict(claim.cell)
-
-
-@pytest.fixture
-def trained(request: pytest.FixtureRequest, seed: int) -> Mapping[str, Any]:
-    """Arm → :class:`memkit.training.trainer.TrainedRun` of this seed: its metrics, its history, its state."""
-    claim = claim_of(request.function)
-    if claim is None:
-        raise pytest.UsageError(f"{request.node.nodeid}: `arms` and `trained` are for tests under @claim")
-    settings = request.config.stash[SETTINGS]
-    store = settings.open_store()
-    failed = request.config.stash[BOARD].failed
-    runs = {}
-    for name, arm in claim.arms.items():
-        if arm.recipe is not None:
-            if reason := failed.get((arm.recipe.digest, seed)):
-                pytest.fail(f"{reason}\n(while the arm {name!r} was trained on seed {seed})", pytrace=False)
-            runs[name] = obtain(arm.recipe, arm.recipe.digest, seed, store, device=settings.device)
-    request.node.stash[_RUNS] = runs
-    return runs
-
-
-@pytest.fixture
-def arms(request: pytest.FixtureRequest, seed: int, trained: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Arm → trained model of this seed, in evaluation mode; its intervention, if it has one, has been applied."""
-    from memkit.training.backends import restore
-    from memkit.training.trainer import prepared_process
-
-    claim = claim_of(request.function)
-    assert claim is not None  # `trained` has refused
-    settings = request.config.stash[SETTINGS]
-    with prepared_process():
-        models: dict[str, Any] = {}
-        for name, run in trained.items():
-            arm = claim.arms[name]
-            model = restore(arm.recipe, seed, run.state, device=settings.device)
-            models[name] = model
-            if callable(arm.intervention):
-                models[name] = arm.intervened(model, seed)
-                if models[name] is None:
-                    said = f"the intervention {arm.intervention.__qualname__}() of the arm {name!r} returned None"
-                    pytest.fail(f"claim {claim.id!r}: {said}; return the model", pytrace=False)
-        yield models
-
-
-@pytest.fixture
-def scores(request: pytest.FixtureRequest, seed: int, arms: Mapping[str, Any]) -> Mapping[str, Mapping[str, float]]:
-    """Arm → metric → value by the score of a staged study's matrix, on the test examples of this seed."""
-    claim, scoring = claim_of(request.function), scoring_of(request.function)
-    if claim is None or scoring is None:
-        raise pytest.UsageError(f"{request.node.nodeid}: `scores` is for tests under @staged")
-    try:
-        return {name: scoring.of(model, claim.arms[name].recipe, seed, "test") for name, model in arms.items()}
-    except MemkitError as error:
-        refusal = f"claim {claim.id!r}, seed {seed}: {error}"
-    pytest.fail(refusal, pytrace=False)
-
-
 def call(item: pytest.Function) -> bool | None:
     """Run a claim's test and keep what it returned; None for other tests."""
     claim = claim_of(item.function)
@@ -180,7 +117,7 @@ def call(item: pytest.Function) -> bool | None:
     started = time.process_time()
     returned = item.obj(**{name: item.funcargs[name] for name in item._fixtureinfo.argnames})
     seconds = time.process_time() - started
-    runs = item.stash.get(_RUNS, {})
+    runs = item.stash.get(RUNS, {})
     diverged = {name: run.diverged for name, run in runs.items() if run.diverged}
     refusal, figures = "", tuple[Figure, ...]()
     try:
@@ -216,7 +153,7 @@ def call(item: pytest.Function) -> bool | None:
 
 def _elsewhere(item: pytest.Item, digest: str, seed: int) -> str:
     """The device that a run was trained on, where that is another than the one that measures it; else ""."""
-    settings = item.config.stash[SETTINGS]
+    settings = settings_of(item.config)
     device = str(settings.open_store().made(digest, seed).get("device", ""))
     return "" if device == settings.device else device
 
@@ -229,7 +166,7 @@ def _figures(item: Any, claim: Claim, seed: int) -> tuple[Figure, ...]:
             f"claim {claim.id!r}",
             arms=item.funcargs.get("arms", {}),
             seed=seed,
-            trained=item.stash.get(_RUNS, {}),
+            trained=item.stash.get(RUNS, {}),
         )
     except Exception as error:
         text = str(error) if isinstance(error, MemkitError) else f"claim {claim.id!r}: a figure raised {error!r}"
@@ -242,7 +179,7 @@ def keep(item: pytest.Item) -> None:
     found = item.stash.get(_MEASURED, None)
     if found is not None:
         key, measurement = found
-        save_measurement(item.config.stash[SETTINGS].open_store(), key, measurement.seed, measurement.to_json())
+        save_measurement(settings_of(item.config).open_store(), key, measurement.seed, measurement.to_json())
 
 
 def stored_measurement(key: str, claim: Claim, seed: int, store: Store) -> Measurement | None:
@@ -266,9 +203,9 @@ def await_turn(item: pytest.Item, claim: Claim, seed: int, *, meanwhile: Callabl
     Args:
         meanwhile: called while it waits.
     """
-    board = item.config.stash[BOARD]
+    board = board_of(item.config)
     runs = {(arm.recipe.digest, seed) for arm in claim.arms.values() if arm.recipe is not None}
-    looked = item.config.stash[SETTINGS].fresh
+    looked = settings_of(item.config).fresh
     while True:
         board.refresh()
         if reason := board.settled.get(claim.id) or board.closed:
@@ -279,7 +216,7 @@ def await_turn(item: pytest.Item, claim: Claim, seed: int, *, meanwhile: Callabl
         if seed in board.opened.get(claim.id, ()):
             if not looked:
                 looked = True
-                store = item.config.stash[SETTINGS].open_store()
+                store = settings_of(item.config).open_store()
                 with warnings.catch_warnings(record=True) as caught:
                     warnings.simplefilter("always")
                     measurement = stored_measurement(key_of(item, claim), claim, seed, store)
@@ -336,7 +273,7 @@ def _once(config: pytest.Config, name: tuple[Hashable, ...], make: Callable[[], 
 
 
 def _make_key(item: Any, claim: Claim) -> str:
-    settings: Settings = item.config.stash[SETTINGS]
+    settings: Settings = settings_of(item.config)
     recipes = {name: arm.recipe.digest for name, arm in claim.arms.items() if arm.recipe is not None}
     content = {
         "claim": claim.digest,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,15 +18,20 @@ _INK = "color: #222"  # pytest-html prints its tables in a grey that is too ligh
 
 
 class Page:
-    """Hooks of pytest-html; ``aggregator`` knows the claims."""
+    """Hooks of pytest-html, in a run with claims.
 
-    def __init__(self, aggregator: Aggregator) -> None:
+    Args:
+        aggregator: what knows the claims.
+        report: pytest-html's report, whose title and header were made before the claims were collected.
+    """
+
+    def __init__(self, aggregator: Aggregator, report: Any) -> None:
         self.aggregator = aggregator
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_html_report_title(self, report: Any) -> None:
-        """The page's title."""
-        report.title = "Claims and their verdicts"
+        if report.title == Path(aggregator.config.option.htmlpath).name:  # no conftest has given it another
+            report.title = "Claims and their verdicts"
+        header = list(report.table_header)
+        header[2:2] = ["<th>Claim</th>", "<th>Verdict</th>", "<th>Effect and t interval</th>"]
+        report.table_header = header
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_summary(self, prefix: list[str], session: pytest.Session) -> None:
@@ -35,11 +41,6 @@ class Page:
             prefix.append(
                 "<p>A row a verdict; its seeds are in its details. Seeds that failed have rows of their own.</p>"
             )
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_html_results_table_header(self, cells: list[str]) -> None:
-        """Three columns behind the test's name."""
-        cells[2:2] = ["<th>Claim</th>", "<th>Verdict</th>", "<th>Effect and t interval</th>"]
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_row(self, report: Any, cells: list[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from memkit.evidence.claim import Claim
@@ -78,6 +78,7 @@ class RunPlan:
         ordered: whether the items stand in the order of the looks; another plugin may have shuffled them.
         studies: study → how its authors read what it finds, for the report.
         metrics: study → metric → what it is, for the report.
+        excluded: which claims the options exclude → how many.
     """
 
     claims: tuple[PlannedClaim, ...]
@@ -86,6 +87,7 @@ class RunPlan:
     ordered: bool
     studies: Mapping[str, str]
     metrics: Mapping[str, Mapping[str, str]]
+    excluded: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def skipped(self) -> dict[str, int]:
@@ -117,6 +119,7 @@ class RunPlan:
             "ordered": self.ordered,
             "studies": dict(self.studies),
             "metrics": {study: dict(said) for study, said in self.metrics.items()},
+            "excluded": dict(self.excluded),
         }
 
     @classmethod
@@ -130,4 +133,5 @@ class RunPlan:
             ordered=data["ordered"],
             studies=data["studies"],
             metrics=data["metrics"],
+            excluded=data["excluded"],
         )

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import pytest
 
 from memkit.evidence.verdict import seeds_wanted
-from memkit.pytest_plugin.collection import PLAN
+from memkit.pytest_plugin.controller import PLAN
 from memkit.pytest_plugin.measuring import Measurement, stored_measurement
 from memkit.pytest_plugin.plan import PlannedClaim, RunPlan
-from memkit.pytest_plugin.settings import SETTINGS
+from memkit.pytest_plugin.settings import settings_of
 from memkit.training.cohorts import Cohort
 from memkit.training.estimates import seconds_per_seed
 from memkit.training.store import Store
@@ -50,7 +50,7 @@ class Preview:
 
 def preview(config: pytest.Config) -> Preview:
     """Look ahead from the items that were collected."""
-    settings = config.stash[SETTINGS]
+    settings = settings_of(config)
     store = settings.open_store()
     plan = config.stash.get(PLAN, RunPlan(claims=(), trainings={}, files={}, ordered=True, studies={}, metrics={}))
 

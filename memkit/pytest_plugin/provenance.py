@@ -24,7 +24,7 @@ def provenance(config: pytest.Config, settings: Settings) -> dict[str, Any]:
             versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    lock = Path(settings.lock)
+    lock = settings.lock
     commit = _git(config.rootpath, "rev-parse", "HEAD")
     changes = _git(config.rootpath, "status", "--porcelain")
     return {

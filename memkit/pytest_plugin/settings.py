@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import uuid
@@ -10,38 +11,61 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 from memkit.errors import MemkitError
-from memkit.evidence.gate import Mode
-from memkit.evidence.registration import lock_path
-from memkit.training.remote import Remote
-from memkit.training.store import Store
+from memkit.pytest_plugin.options import config_values
+
+if TYPE_CHECKING:
+    from memkit.evidence.gate import Mode
+    from memkit.training.remote import Remote
+    from memkit.training.store import Store
 
 SETTINGS = pytest.StashKey["Settings"]()
 DATA = "MEMKIT_DATA"
 """The environment variable that tasks find their data by; see ``memkit.tasks.images.datasets``."""
 
 
-def _lock(config: pytest.Config) -> Path:
+def settings_of(config: pytest.Config) -> Settings:
+    """Return the settings of a run, resolved when they are asked for first: a run without claims never does.
+
+    Raises:
+        pytest.UsageError: bad input.
+    """
+    if SETTINGS not in config.stash:
+        try:
+            config.stash[SETTINGS] = Settings.of(config)
+        except MemkitError as error:
+            raise pytest.UsageError(str(error)) from error
+    return config.stash[SETTINGS]
+
+
+def publish_data(config: pytest.Config) -> None:
+    """Tell tasks where their data are, in this process and those that it starts, until the run ends.
+
+    Raises:
+        pytest.UsageError: the folder that the command line or the project names is not there.
+    """
+    handed: Any = getattr(config, "workerinput", {}).get("memkit")
     try:
-        return lock_path(config.rootpath)
+        folder = handed["data"] if handed is not None else _data(config, config_values(config)["data"])
     except MemkitError as error:
         raise pytest.UsageError(str(error)) from error
+    if folder:
+        environment = pytest.MonkeyPatch()
+        environment.setenv(DATA, folder)
+        config.add_cleanup(environment.undo)
 
 
-def _data(config: pytest.Config) -> str:
-    """The folder that ``--data`` names, or "" without it."""
-    if config.option.data is None:
+def _data(config: pytest.Config, named: str | None) -> str:
+    """Return the folder that ``--memkit-data`` or the project names; "" leaves it to the environment."""
+    if named is None or (config.option.memkit_data is None and os.environ.get(DATA)):
         return ""
-    folder = config.invocation_params.dir / Path(config.option.data).expanduser()
-    if not folder.is_dir():
-        raise pytest.UsageError(
-            f"--data {config.option.data}: there is no such folder; name the one that holds the data"
-        )
-    return str(folder)
+    if not Path(named).is_dir():
+        raise MemkitError(f"--memkit-data {named}: there is no such folder; name the one that holds the data")
+    return named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +76,7 @@ class Settings:
         store: the folder of the store.
         shared: the URL of a store that machines share, which that folder is in front of; or "".
         data: the folder that data sets are read from; "" to leave it as the environment has it.
+        root: the root directory of the project.
         session: names this run of the suite.
         exchange: a folder in which workers leave the plan (or the reason why there is none) for the controller;
             "" without workers.
@@ -67,58 +92,73 @@ class Settings:
     shared: str
     data: str
     evidence: str
-    lock: str
+    root: str
     device: str
+    executor: str
+    ray_address: str
     gate: Mode
     session: str
     exchange: str = ""
 
     @classmethod
     def of(cls, config: pytest.Config) -> Settings:
-        """From the command line; on a worker, from the controller."""
+        """Resolve the options; on a worker, take what the controller resolved.
+
+        Raises:
+            MemkitError: bad input.
+        """
         handed: Any = getattr(config, "workerinput", {}).get("memkit")
         if handed is not None:
             return cls(**handed)
-        option = config.option
-        here = config.invocation_params.dir
-        named = option.store or ""
-        shared = named if "://" in named else ""
-        distributed = bool(getattr(option, "tx", None)) and getattr(option, "dist", "no") != "no"
+        value = config_values(config)
+        root = config.rootpath
+        shared = value["store"] if "://" in (value["store"] or "") else ""
+        distributed = bool(getattr(config.option, "tx", None)) and getattr(config.option, "dist", "no") != "no"
         return cls(
-            seeds=option.seeds,
-            headline=option.headline,
-            sweeps=option.sweeps,
-            development=option.development,
-            fresh=option.fresh or option.retrain,
-            retrain=option.retrain,
-            store=str(config.rootpath / ".memkit" if shared or not named else here / Path(named).expanduser()),
+            seeds=value["seeds"],
+            headline=value["headline"],
+            sweeps=value["sweeps"],
+            development=value["development"],
+            fresh=value["fresh"] or value["retrain"],
+            retrain=value["retrain"],
+            store=str(root / ".memkit") if shared or not value["store"] else value["store"],
             shared=shared,
-            data=_data(config),
-            evidence=str(here / option.evidence if option.evidence else config.rootpath / "reports" / "evidence.json"),
-            lock=str(_lock(config)),
-            device=option.device,
-            gate=option.gate,
+            data=_data(config, value["data"]),
+            evidence=value["evidence"] or str(root / "reports" / "evidence.json"),
+            root=str(root),
+            device=value["device"],
+            executor=value["executor"],
+            ray_address=value["ray_address"],
+            gate=value["gate"],
             session=uuid.uuid4().hex,
             exchange=tempfile.mkdtemp(prefix="memkit-") if distributed else "",
         )
+
+    @cached_property
+    def lock(self) -> Path:
+        """The project's lock.
+
+        Raises:
+            MemkitError: there are two.
+        """
+        from memkit.evidence.registration import lock_path
+
+        return lock_path(Path(self.root))
 
     def to_worker(self) -> dict[str, Any]:
         """Plain types, for ``workerinput``."""
         return asdict(self)
 
-    def publish_data(self, config: pytest.Config) -> None:
-        """Tell tasks where their data are, in this process and those that it starts, until the run ends."""
-        if self.data:
-            environment = pytest.MonkeyPatch()
-            environment.setenv(DATA, self.data)
-            config.add_cleanup(environment.undo)
-
     def open_store(self) -> Store:
         """The store of this run."""
+        from memkit.training.store import Store
+
         return Store(Path(self.store), session=self.session, retrain=self.retrain, remote=self._remote)
 
     @cached_property
     def _remote(self) -> Remote | None:
+        from memkit.training.remote import Remote
+
         return Remote(self.shared) if self.shared else None
 
     def refuse(self, message: str) -> NoReturn:

@@ -181,14 +181,16 @@ def announce(
         reporter.write_line(f"memkit: {_count(len(running), 'claim')}, at most {_count(seeds, 'seed')} in all{look}")
     if skipped := len(plan.claims) - len(running):
         reporter.write_line(f"memkit: {_count(skipped, 'claim')} skipped, for want of data or of a backend")
+    for which, number in plan.excluded.items():
+        reporter.write_line(f"memkit: {number} left out: {which}")
     first = " for the first look" if adaptive else ""
     reporter.write_line(f"memkit: {training_needed(cohorts, seconds, first)}; store {settings.open_store()}")
     changed = [p.claim.id for p in plan.claims if p.registration.status == "changed" and p.claim.gates]
     if changed and not settings.development and settings.gate != "none":
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         reporter.write_line(
-            f"memkit: {changed[0]}{more} changed since registration, which fails this run: use --development, or "
-            "`memkit register` for fresh seeds"
+            f"memkit: {changed[0]}{more} changed since registration, which fails this run: use "
+            "--memkit-development, or `memkit register` for fresh seeds"
         )
     if not adaptive:
         reporter.write_line(

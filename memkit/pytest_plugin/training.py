@@ -44,6 +44,7 @@ class TrainingThread(threading.Thread):
     def end(self) -> None:
         """Stop at once; what had been trained is in the store."""
         self._ending.set()
+        self.queue.wake()
         try:
             if self.is_alive():
                 self.join()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # which loads `scipy.special` when it is used
 from numpy.typing import ArrayLike
-from scipy.special import stdtr
 
 from memkit.errors import MemkitError
 from memkit.statistics.checks import Floats, finite, sample, single
@@ -33,8 +33,8 @@ def tost_pvalues(x: ArrayLike, *, low: float, high: float) -> tuple[Floats, Floa
     if not finite(low, name="low") < finite(high, name="high"):
         raise MemkitError(f"low must be below high; they are {low!r} and {high!r}")
     m = moments(sample(x))
-    above_low = stdtr(m.df, -t_statistic(m, low))
-    below_high = stdtr(m.df, t_statistic(m, high))
+    above_low = scipy.special.stdtr(m.df, -t_statistic(m, low))
+    below_high = scipy.special.stdtr(m.df, t_statistic(m, high))
     return np.asarray(above_low), np.asarray(below_high)
 
 

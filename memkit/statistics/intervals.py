@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # which loads `scipy.special` when it is used
 from numpy.typing import ArrayLike
-from scipy.special import ndtri, stdtr, stdtrit
 
 from memkit.errors import MemkitError
 from memkit.statistics.checks import Floats, count, finite, probability, sample, single
@@ -73,7 +73,7 @@ class TTest:
 def t_limits(x: ArrayLike, *, level: float = 0.95) -> tuple[Floats, Floats]:
     """Limits of :func:`student_t` for many experiments at once: ``x`` is (..., n), each limit is (...)."""
     m = moments(sample(x))
-    half = stdtrit(m.df, (1 + probability(level, name="level")) / 2) * m.standard_error
+    half = scipy.special.stdtrit(m.df, (1 + probability(level, name="level")) / 2) * m.standard_error
     return np.asarray(m.mean - half), np.asarray(m.mean + half)
 
 
@@ -99,7 +99,7 @@ def t_test(x: ArrayLike, *, null: float = 0.0) -> TTest:
     """
     m = moments(single(x))
     t = float(t_statistic(m, finite(null, name="null")))
-    return TTest(t=t, df=m.n - 1, p=float(2 * stdtr(m.df, -abs(t))))
+    return TTest(t=t, df=m.n - 1, p=float(2 * scipy.special.stdtr(m.df, -abs(t))))
 
 
 def wilson(successes: int, n: int, *, level: float = 0.95) -> Interval:
@@ -117,7 +117,7 @@ def wilson(successes: int, n: int, *, level: float = 0.95) -> Interval:
     successes = count(successes, name="successes", least=0)
     if successes > n:
         raise MemkitError(f"successes must not exceed n; {successes} of {n} were given")
-    z = float(ndtri((1 + probability(level, name="level")) / 2))
+    z = float(scipy.special.ndtri((1 + probability(level, name="level")) / 2))
     share = successes / n
     shrink = 1 / (1 + z * z / n)
     centre = shrink * (share + z * z / (2 * n))

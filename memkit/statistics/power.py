@@ -10,8 +10,8 @@ from __future__ import annotations
 import bisect
 import math
 
+import scipy  # which loads `scipy.special` when it is used
 from numpy.typing import ArrayLike
-from scipy.special import chdtri, nctdtr, stdtrit
 
 from memkit.errors import MemkitError
 from memkit.statistics.checks import count, finite, positive, probability, single
@@ -34,13 +34,13 @@ def paired_power(effect_size_d: float, n: int, *, alpha: float = 0.05) -> float:
     alpha = probability(alpha, name="alpha")
     if n == 1:
         return 0.0
-    critical = float(stdtrit(n - 1, 1 - alpha / 2))
+    critical = float(scipy.special.stdtrit(n - 1, 1 - alpha / 2))
     noncentrality = effect * math.sqrt(n)
-    missed = float(nctdtr(n - 1, noncentrality, critical))
+    missed = float(scipy.special.nctdtr(n - 1, noncentrality, critical))
     if math.isnan(missed):  # so SciPy answers far out in a tail
         missed = float(noncentrality < critical)
     # Beyond 7 the other tail holds less than 1e-11, and there, too, SciPy may answer nan.
-    wrong_side = float(nctdtr(n - 1, noncentrality, -critical)) if noncentrality < 7 else 0.0
+    wrong_side = float(scipy.special.nctdtr(n - 1, noncentrality, -critical)) if noncentrality < 7 else 0.0
     return 1 - missed + (0.0 if math.isnan(wrong_side) else wrong_side)
 
 
@@ -113,7 +113,7 @@ def sd_upper_limit(x: ArrayLike, *, confidence: float = 0.8) -> float:
     confidence = probability(confidence, name="confidence")
     if m.n == 1:
         return math.inf
-    return float(m.sd) * math.sqrt(m.df / float(chdtri(m.df, confidence)))
+    return float(m.sd) * math.sqrt(m.df / float(scipy.special.chdtri(m.df, confidence)))
 
 
 def seeds_needed(x: ArrayLike, *, effect: float, alpha: float = 0.05, power: float = 0.8) -> int:

@@ -12,8 +12,8 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
+import scipy  # which loads `scipy.stats` when it is used
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from memkit.errors import MemkitError
 from memkit.statistics.checks import single
@@ -71,9 +71,9 @@ def _bootstrapped(x: NDArray[np.float64]) -> tuple[Interval, ...]:
         return ()
     # BCa of data that are almost one number, or whose cubes underflow, has no interval, and warns.
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)
         rng = np.random.default_rng(SEED)
-        found = stats.bootstrap((x,), np.mean, n_resamples=RESAMPLES, method="BCa", rng=rng).confidence_interval
+        found = scipy.stats.bootstrap((x,), np.mean, n_resamples=RESAMPLES, method="BCa", rng=rng).confidence_interval
     if not (math.isfinite(found.low) and math.isfinite(found.high)):
         return ()
     # Of skewed data it can end short of the mean itself.
@@ -90,12 +90,12 @@ def _wilcoxon(x: NDArray[np.float64]) -> float:
         return _enumerated(moved)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of ties and zeros, for which it takes the normal approximation
-        return float(stats.wilcoxon(x).pvalue)
+        return float(scipy.stats.wilcoxon(x).pvalue)
 
 
 def _enumerated(moved: NDArray[np.float64]) -> float:
     """The exact p of signed ranks with ties, over all signs that the differences could have had."""
-    ranks = stats.rankdata(np.abs(moved))
+    ranks = scipy.stats.rankdata(np.abs(moved))
     signs = np.arange(2 ** len(moved))[:, None] >> np.arange(len(moved)) & 1
     sums, seen = signs @ ranks, ranks[moved > 0].sum()
     near = 1e-9  # ranks are halves at the least

@@ -129,16 +129,16 @@ def _confirm(
 ) -> tuple[Evidence, int]:
     """Stage B: register the claims and decide them; their evidence, and the exit code."""
     test = write_test(matrix)
-    shared = [str(test), "--with-sweeps", f"--device={options.device}"]
+    shared = [str(test), "--memkit-with-sweeps", f"--memkit-device={options.device}"]
     # A URL may hold what is not for command lines, and goes by the environment.
-    shared += [f"--store={store.root}"] if store.remote is None else []
-    shared += [f"--data={options.data.resolve()}"] if options.data else []
+    shared += [f"--memkit-store={store.root}"] if store.remote is None else []
+    shared += [f"--memkit-data={options.data.resolve()}"] if options.data else []
     register(shared)
     sys.stdout.flush()
     output.mkdir(parents=True, exist_ok=True)
     file = (output / "evidence.json").resolve()
     before = file.stat().st_mtime_ns if file.is_file() else None
-    command = [sys.executable, "-m", "pytest", *shared, f"--evidence={file}", "-n", options.workers]
+    command = [sys.executable, "-m", "pytest", *shared, f"--memkit-evidence={file}", "-n", options.workers]
     environment = {**os.environ, "PYTHONPATH": _python_path()}
     environment |= {"MEMKIT_STORE": store.remote.url} if store.remote is not None else {}
     code = subprocess.run(command, env=environment).returncode

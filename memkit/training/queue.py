@@ -71,7 +71,7 @@ class TrainingQueue:
         self.store = store
         self.seconds = dict(seconds or {})
         self.ended = ended
-        self._inbox: queue.SimpleQueue[Cohort] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Cohort | None] = queue.SimpleQueue()
         self._waiting: deque[Cohort] = deque()
         self._running: dict[Job, tuple[Cohort, float]] = {}
         self._tried: Counter[tuple[str, int]] = Counter()
@@ -87,6 +87,10 @@ class TrainingQueue:
             with self._adding:
                 self._added += len(cohort.seeds)
             self._inbox.put(cohort)
+
+    def wake(self) -> None:
+        """Let a :meth:`turn` that waits for something to do return at once."""
+        self._inbox.put(None)
 
     @property
     def idle(self) -> bool:
@@ -127,7 +131,9 @@ class TrainingQueue:
             self.turn(0.5)
             report(self.progress)
 
-    def _receive(self, cohort: Cohort) -> None:
+    def _receive(self, cohort: Cohort | None) -> None:
+        if cohort is None:
+            return
         self._total += len(cohort.seeds)
         self._waiting.append(cohort)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.inner import command
 
 HEAD = """
     import math, os, pathlib
@@ -69,7 +70,7 @@ def register_suite(pytester: pytest.Pytester, *sources: str) -> None:
 
 def register_claims(pytester: pytest.Pytester) -> pytest.RunResult:
     """``memkit register``."""
-    result = pytester.run(sys.executable, "-m", "memkit.cli", "register")
+    result = command(pytester, "register")
     assert result.ret == 0, result.stderr.str()
     return result
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.inner import run
 from tests.plugin import test_training
 from tests.plugin.lab import HEAD, canned, register_claims
 
@@ -17,7 +18,7 @@ def whole(pytester: pytest.Pytester) -> dict[str, Any]:
 
 def test_learning_curves_are_in_the_evidence_each_recipe_once(pytester: pytest.Pytester) -> None:
     test_training.write_suite(pytester, steps=60)
-    pytester.runpytest_subprocess("-n2")
+    run(pytester, "-n2")
     data = whole(pytester)
     assert len(data["curves"]) == 2, "two claims share two recipes"
     for curves in data["curves"].values():
@@ -32,7 +33,7 @@ def test_learning_curves_are_in_the_evidence_each_recipe_once(pytester: pytest.P
     assert page.count("Learning curves: lab/") == 2
 
     # Measured before: the curves come with what was measured.
-    pytester.runpytest_subprocess("-n0")
+    run(pytester, "-n0")
     assert whole(pytester)["curves"] == data["curves"]
 
 
@@ -41,7 +42,7 @@ def test_a_model_that_arms_share_costs_its_training_once(pytester: pytest.Pytest
     claims = claims.replace("def score", "def same(net):\n    return net\n\ndef score")
     pytester.makepyfile(nets=test_training.NETS, test_nets=claims)
     register_claims(pytester)
-    pytester.runpytest_subprocess("-n0", "-k", "test_hidden_layer")
+    run(pytester, "-n0", "-k", "test_hidden_layer")
     (entry,) = whole(pytester)["claims"]
     seeds = len({row[0] for row in entry["observations"]})
     assert entry["cost"]["trained"] == pytest.approx(seeds * entry["arms"]["hidden"]["cpu_seconds"], abs=0.1)
@@ -54,7 +55,7 @@ def test_the_docstring_of_a_package_is_its_interpretation(pytester: pytest.Pytes
     )
     (pytester.path / "lab" / "test_lab.py").write_text(_dedented(HEAD + canned("true")))
     register_claims(pytester)
-    assert pytester.runpytest_subprocess(how).ret == 0
+    assert run(pytester, how).ret == 0
     assert whole(pytester)["studies"] == {"lab": "What it <means>.\n\nAnd what not."}
     page = (pytester.path / "reports" / "evidence.html").read_text(encoding="utf-8")
     assert "<p>What it &lt;means&gt;.</p>" in page
@@ -68,7 +69,7 @@ def test_of_several_packages_the_one_of_the_studys_name_speaks_for_it(pytester: 
             f'"""By {folder}."""\nMETRICS = {{"score": "of {folder}"}}\n'
         )
         (pytester.path / folder / f"test_{name}.py").write_text(_dedented(HEAD + canned(name)))
-    assert pytester.runpytest_subprocess("-n0", "--seeds=8").ret == 0
+    assert run(pytester, "-n0", "--seeds=8").ret == 0
     assert whole(pytester)["studies"] == {"lab": "By lab."}
     assert whole(pytester)["metrics"] == {"lab": {"score": "of lab"}}
 
@@ -76,7 +77,7 @@ def test_of_several_packages_the_one_of_the_studys_name_speaks_for_it(pytester: 
 def test_metrics_that_are_no_sentences_are_refused(pytester: pytest.Pytester) -> None:
     pytester.mkpydir("lab").joinpath("__init__.py").write_text('METRICS = {"score": 3}\n')
     (pytester.path / "lab" / "test_lab.py").write_text(_dedented(HEAD + canned("true")))
-    result = pytester.runpytest_subprocess("-n0")
+    result = run(pytester, "-n0")
     assert result.ret == 4
     result.stderr.fnmatch_lines(["*METRICS of its package must be {metric: sentence}*"])
 
@@ -84,7 +85,7 @@ def test_metrics_that_are_no_sentences_are_refused(pytester: pytest.Pytester) ->
 def test_without_a_package_there_is_none(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_lab=HEAD + canned("true"))
     register_claims(pytester)
-    assert pytester.runpytest_subprocess("-n0").ret == 0
+    assert run(pytester, "-n0").ret == 0
     assert whole(pytester)["studies"] == {}
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from memkit.training.store import Store
+from tests.inner import run
 from tests.plugin.lab import evidence, register_claims
 from tests.plugin.test_two_suites import SUITE
 from tests.training.clusters import two_nodes
@@ -44,7 +45,7 @@ def observed(folder: Path) -> Any:
 def test_a_cluster_trains(pytester: pytest.Pytester) -> None:
     suite(pytester.path)
     register_claims(pytester)
-    assert pytester.runpytest_subprocess("-n0", "--store=here").ret == 0
+    assert run(pytester, "-n0", "--store=here").ret == 0
     local = observed(pytester.path)
     assert set(trained(pytester.path).values()) == {1}
     with two_nodes() as cluster:
@@ -100,17 +101,17 @@ def test_a_store_that_is_not_there_is_refused_in_a_sentence(
         monkeypatch.setenv(name, value)
     suite(pytester.path)
     register_claims(pytester)
-    result = pytester.runpytest_subprocess("--store=s3://no-such-bucket/x")
+    result = run(pytester, "--store=s3://no-such-bucket/x")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: the store s3://no-such-bucket/x cannot be used *; see that it exists*"])
     server.close()
 
 
-def test_without_ray_a_sentence(pytester: pytest.Pytester) -> None:
+def test_without_ray_a_sentence(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     suite(pytester.path)
     register_claims(pytester)
-    pytester.makeconftest('import sys\nsys.modules["ray"] = None\n')
-    result = pytester.runpytest_subprocess("--executor=ray")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    result = run(pytester, "--executor=ray")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: --executor ray needs Ray; install memkit with its extra*"])
 
@@ -118,14 +119,14 @@ def test_without_ray_a_sentence(pytester: pytest.Pytester) -> None:
 def test_a_model_that_was_trained_elsewhere_is_said_to_be(pytester: pytest.Pytester) -> None:
     suite(pytester.path)
     register_claims(pytester)
-    assert pytester.runpytest_subprocess("-n0").ret == 0
+    assert run(pytester, "-n0").ret == 0
     arms = evidence(pytester)["lab/hidden-layer"]["arms"]
     assert "trained_on" not in arms["hidden"]
     store = Store(pytester.path / ".memkit")
-    run = store.load(arms["hidden"]["digest"], 10000)
-    assert run is not None
-    store.save(arms["hidden"]["digest"], {}, run, made={"device": "cuda"})
-    assert pytester.runpytest_subprocess("-n0", "--fresh").ret == 0
+    stored = store.load(arms["hidden"]["digest"], 10000)
+    assert stored is not None
+    store.save(arms["hidden"]["digest"], {}, stored, made={"device": "cuda"})
+    assert run(pytester, "-n0", "--fresh").ret == 0
     arms = evidence(pytester)["lab/hidden-layer"]["arms"]
     assert (arms["hidden"]["trained_on"], arms["linear"].get("trained_on")) == ("cuda", None)
     assert "trained on" in (pytester.path / "reports" / "evidence.html").read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests import inner
 from tests.plugin.lab import HEAD, evidence, register_claims
 
 CLAIM = """
@@ -47,7 +48,7 @@ def write(pytester: pytest.Pytester, *edits: tuple[str, str], model: str = MODEL
 
 
 def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    return pytester.runpytest_subprocess("-n0", *arguments)
+    return inner.run(pytester, "-n0", *arguments)
 
 
 def found(pytester: pytest.Pytester) -> tuple[str, str, int]:

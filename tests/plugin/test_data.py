@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import pytest
 
+from tests.inner import command, run
 from tests.plugin.lab import evidence, ran, register_suite
 from tests.plugin.test_training import trained
 
@@ -84,11 +84,6 @@ def test_gone_too(seed, arms):
 BOTH = pytest.mark.parametrize("how", ["-n0", "-n2"])
 
 
-@pytest.fixture(autouse=True)
-def _no_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MEMKIT_DATA", raising=False)
-
-
 @pytest.fixture
 def suite(pytester: pytest.Pytester) -> pytest.Pytester:
     """Three registered claims, two of them about data that are not in ``data``."""
@@ -101,7 +96,7 @@ def suite(pytester: pytest.Pytester) -> pytest.Pytester:
 
 @BOTH
 def test_claims_whose_data_are_missing_are_skipped(suite: pytest.Pytester, how: str) -> None:
-    result = suite.runpytest_subprocess(how, "--data", "data", "-rs")
+    result = run(suite, how, "--data", "data", "-rs")
 
     assert result.ret == 0
     result.assert_outcomes(passed=8, skipped=1 + 2 * 8 + 2)
@@ -134,7 +129,7 @@ def test_claims_run_where_the_data_are(suite: pytest.Pytester, how: str) -> None
     suite.path.joinpath("data", "gone.txt").write_text("1")
 
     # Named from elsewhere, and read by the processes that train and by those that measure.
-    result = suite.runpytest_subprocess(how, f"--data={os.path.relpath(suite.path / 'data')}")
+    result = run(suite, how, f"--data={os.path.relpath(suite.path / 'data')}")
 
     assert result.ret == 0
     assert "for want of data" not in result.stdout.str()
@@ -146,11 +141,11 @@ def test_claims_run_where_the_data_are(suite: pytest.Pytester, how: str) -> None
 def test_it_is_skipped_whatever_the_store_holds(suite: pytest.Pytester) -> None:
     gone = suite.path.joinpath("data", "gone.txt")
     gone.write_text("1")
-    assert suite.runpytest_subprocess("-n0", "--data=data", "-k", "10003").ret == 0
+    assert run(suite, "-n0", "--data=data", "-k", "10003").ret == 0
     ran(suite.path)
     gone.unlink()
 
-    result = suite.runpytest_subprocess("-n2", "--data=data")
+    result = run(suite, "-n2", "--data=data")
 
     assert result.ret == 0
     assert evidence(suite)["lab/gone"]["outcome"]["outcome"] == "skipped"
@@ -158,7 +153,7 @@ def test_it_is_skipped_whatever_the_store_holds(suite: pytest.Pytester) -> None:
 
 
 def test_the_environment_says_where_the_data_are(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    nothing = suite.runpytest_subprocess("-n0", "-q")
+    nothing = run(suite, "-n0", "-q")
     assert nothing.ret == 0
     nothing.assert_outcomes(skipped=3 * 8 + 3)
     nothing.stdout.fnmatch_lines(
@@ -169,7 +164,7 @@ def test_the_environment_says_where_the_data_are(suite: pytest.Pytester, monkeyp
     )
     assert not trained(suite)
     monkeypatch.setenv("MEMKIT_DATA", str(suite.path / "data"))
-    suite.runpytest_subprocess("-n0").assert_outcomes(passed=8, skipped=1 + 2 * 8 + 2)
+    run(suite, "-n0").assert_outcomes(passed=8, skipped=1 + 2 * 8 + 2)
 
 
 @pytest.mark.parametrize("before", [None, "elsewhere"])
@@ -189,13 +184,13 @@ def test_the_environment_is_as_it_was_afterwards(
     )
     pytester.mkdir("data")
 
-    pytester.runpytest_inprocess("--data=data").assert_outcomes(passed=1)
+    run(pytester, "--data=data").assert_outcomes(passed=1)
     assert os.environ.get("MEMKIT_DATA") == before
-    pytester.runpytest_subprocess("-n2", "--data=data").assert_outcomes(passed=1)
+    run(pytester, "-n2", "--data=data").assert_outcomes(passed=1)
 
 
 def test_a_folder_that_is_not_there(suite: pytest.Pytester) -> None:
-    result = suite.runpytest_subprocess("-n2", "--data=dta")
+    result = run(suite, "-n2", "--data=dta")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: --data dta: there is no such folder; name the one that holds the data"])
@@ -206,22 +201,21 @@ def test_what_is_missing_is_told_in_words(suite: pytest.Pytester) -> None:
     tasks = suite.path / "tasks.py"
     tasks.write_text(tasks.read_text().replace("    @property\n    def missing", "    def missing"))
 
-    result = suite.runpytest_subprocess("-n2")
+    result = run(suite, "-n2")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: claim 'lab/here': a task's `missing` is *; make it a text, or a property*"])
 
 
 def test_the_command_line_needs_no_data(suite: pytest.Pytester) -> None:
-    memkit = (sys.executable, "-m", "memkit.cli")
     suite.path.joinpath("claims.lock").unlink()
-    registered = suite.run(*memkit, "register")
+    registered = command(suite, "register")
     registered.stdout.fnmatch_lines(["*claims.lock: 3 claims, 3 of them new or changed*"])
     suite.path.joinpath("data", "gone.txt").write_text("1")  # the code behind a claim is the same with its data
-    assert suite.run(*memkit, "register", "--check").ret == 0
+    assert command(suite, "register", "--check").ret == 0
     suite.path.joinpath("data", "gone.txt").unlink()
 
-    planned = suite.run(*memkit, "plan", "--data=data")
+    planned = command(suite, "plan", "--data=data")
     assert planned.ret == 0
     planned.stdout.re_match_lines(
         [
@@ -233,9 +227,9 @@ def test_the_command_line_needs_no_data(suite: pytest.Pytester) -> None:
         ]
     )
 
-    assert suite.runpytest_subprocess("-n0", "--data=data").ret == 0
-    reproduce = (*memkit, "reproduce", "lab/here", "--seed=10003")
-    assert suite.run(*reproduce, "--data=data").ret == 0
-    without = suite.run(*reproduce)
+    assert run(suite, "-n0", "--data=data").ret == 0
+    reproduce = ("reproduce", "lab/here", "--seed=10003")
+    assert command(suite, *reproduce, "--data=data").ret == 0
+    without = command(suite, *reproduce)
     assert without.ret == 4
     without.stderr.fnmatch_lines(["*the data set here is not at hand: buy it*"])

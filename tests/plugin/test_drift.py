@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 
+from tests.inner import command, run
 from tests.plugin.lab import HEAD, canned, evidence, register_claims
 
 WEAKER = "0.7"
@@ -17,12 +16,12 @@ def accepted(pytester: pytest.Pytester) -> pytest.Pytester:
     pytester.makepyfile(test_lab=HEAD + "    from model import SCORE\n" + canned("one", "SCORE - seed % 3 / 100"))
     pytester.makepyfile(model="SCORE = 0.95")
     register_claims(pytester)
-    refused = pytester.runpytest_subprocess("--gate", "drift")
+    refused = run(pytester, "--gate", "drift")
     assert refused.ret == 4
     refused.stderr.fnmatch_lines(["*there is no reports/accepted.json; `memkit accept` keeps a run's verdicts*"])
-    assert pytester.runpytest_subprocess().ret == 0
-    assert pytester.run(sys.executable, "-m", "memkit.cli", "accept").ret == 0
-    assert pytester.runpytest_subprocess("--gate", "drift").ret == 0
+    assert run(pytester).ret == 0
+    assert command(pytester, "accept").ret == 0
+    assert run(pytester, "--gate", "drift").ret == 0
     assert evidence(pytester)["lab/one"]["drift"] == []
     pytester.makepyfile(model="SCORE = 0.7")
     return pytester
@@ -33,7 +32,7 @@ def accepted(pytester: pytest.Pytester) -> pytest.Pytester:
 def test_an_effect_outside_its_interval_is_told_and_gates_where_asked(
     accepted: pytest.Pytester, gate: str, code: int, workers: str
 ) -> None:
-    result = accepted.runpytest_subprocess("--gate", gate, workers)
+    result = run(accepted, "--gate", gate, workers)
     assert result.ret == code
     entry = evidence(accepted)["lab/one"]
     assert entry["judgement"]["verdict"] == "SUPPORTED"
@@ -41,8 +40,8 @@ def test_an_effect_outside_its_interval_is_told_and_gates_where_asked(
     result.stdout.fnmatch_lines(["*since the accepted run: treatment over control was*"])
     if gate == "drift":
         result.stdout.fnmatch_lines(["*drift since the accepted run: treatment over control was*"])
-    assert accepted.run(sys.executable, "-m", "memkit.cli", "verdicts").ret == 0
-    compared = accepted.run(sys.executable, "-m", "memkit.cli", "compare", "reports/accepted.json")
+    assert command(accepted, "verdicts").ret == 0
+    compared = command(accepted, "compare", "reports/accepted.json")
     assert compared.ret == 1
     compared.stdout.fnmatch_lines(["lab/one: treatment over control was*outside"])
 
@@ -50,7 +49,7 @@ def test_an_effect_outside_its_interval_is_told_and_gates_where_asked(
 def test_a_claim_that_was_edited_since_is_held_against_nothing(accepted: pytest.Pytester) -> None:
     accepted.makepyfile(test_lab=HEAD + canned("one", WEAKER))
     register_claims(accepted)
-    result = accepted.runpytest_subprocess("--gate", "drift")
+    result = run(accepted, "--gate", "drift")
     assert result.ret == 0
     result.stdout.fnmatch_lines(["drift: lab/one had no accepted verdict to be held against"])
     assert evidence(accepted)["lab/one"]["drift"] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -147,7 +148,7 @@ def test_a_run_that_is_killed_while_it_aggregates_spares_the_evidence_of_the_las
 ) -> None:
     write_suite(pytester, canned("a"))
     pytester.makeconftest(WRITING)
-    assert pytester.runpytest_subprocess().ret == 0
+    assert run(pytester).ret == 0
     file = pytester.path / "reports" / "evidence.json"
     before, ran = file.read_bytes(), (pytester.path / "ran.txt").read_text()
 
@@ -158,14 +159,17 @@ def test_a_run_that_is_killed_while_it_aggregates_spares_the_evidence_of_the_las
     assert len((pytester.path / "ran.txt").read_text()) == 2 * len(ran), "it had measured everything"
 
     monkeypatch.delenv("KILLED")
-    assert pytester.runpytest_subprocess().ret == 0
+    assert run(pytester).ret == 0
     assert evidence(pytester)["lab/a"]["judgement"]["verdict"] == "SUPPORTED"
     assert len((pytester.path / "ran.txt").read_text()) == 2 * len(ran), "which was in the store"
 
 
-def test_a_clock_that_goes_backwards_changes_no_verdict(pytester: pytest.Pytester) -> None:
+def test_a_clock_that_goes_backwards_changes_no_verdict(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", time.time)  # as it is after the test, whatever the conftest below makes of it
     write_suite(pytester, canned("a"), canned("b", "0.5 + seed % 2 / 10", "0.5"))
-    assert pytester.runpytest_subprocess("-n2").ret in (0, 1)
+    assert run(pytester, "-n2").ret in (0, 1)
     before = {name: entry["judgement"] for name, entry in evidence(pytester).items()}
     pytester.makeconftest(
         """
@@ -176,5 +180,5 @@ def test_a_clock_that_goes_backwards_changes_no_verdict(pytester: pytest.Pyteste
         """
     )
     for option in ("-n0", "-n2"):
-        pytester.runpytest_subprocess(option, "--fresh")
+        run(pytester, option, "--fresh")
         assert {name: entry["judgement"] for name, entry in evidence(pytester).items()} == before

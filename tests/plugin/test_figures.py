@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.inner import run
 from tests.plugin.lab import HEAD, evidence, register_claims, register_suite
 
 SUITE = """
@@ -36,7 +37,7 @@ def test_figures_of_the_first_seed_are_in_the_evidence_and_on_the_page(pytester:
     pytester.makepyfile(test_lab=HEAD + SUITE)
     register_suite(pytester, "figures", SUITE)
     for _ in range(2):  # measured, and from the store
-        assert pytester.runpytest_subprocess(workers).ret == 0
+        assert run(pytester, workers).ret == 0
         heat, lines, table = evidence(pytester)["lab/one"]["figures"]
         assert (heat["kind"], heat["title"], heat["values"]) == ("heatmap", "seen on 10000", [[0.75]])
         assert (lines["kind"], lines["identity"]) == ("lines", True)
@@ -57,14 +58,14 @@ def test_a_figure_is_not_registered(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_lab=HEAD + SUITE)
     register_suite(pytester, "figures", SUITE)
     pytester.makepyfile(test_lab=HEAD + SUITE.replace("        figures=[shown, curves],\n", ""))
-    assert pytester.runpytest_subprocess().ret == 0
+    assert run(pytester).ret == 0
     assert evidence(pytester)["lab/one"]["registration"]["status"] == "registered"
 
 
 def test_a_figure_that_cannot_be_drawn_is_told_of_and_decides_nothing(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_lab=HEAD + SUITE.replace("return Heatmap(", "raise ValueError("))
     register_claims(pytester)
-    result = pytester.runpytest_subprocess()
+    result = run(pytester)
     assert result.ret == 0
     result.stdout.fnmatch_lines(["*a figure raised ValueError*"])
     assert evidence(pytester)["lab/one"]["figures"] == []

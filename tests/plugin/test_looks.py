@@ -12,6 +12,7 @@ import pytest
 from memkit.evidence.claim import Claim
 from memkit.evidence.observation import Observation
 from memkit.evidence.verdict import judge
+from tests import inner
 from tests.plugin.lab import canned, evidence, ran, verdict, write_suite
 
 # What decides at 8 seeds, at 16, and never, and what a test of 32 seeds would have measured.
@@ -28,12 +29,9 @@ BROKEN = canned("broken", body="assert seed != 10002, 'the fuse blew'")
 TURNING = canned("turning", "0.95 if seed < 10008 else 0.0", "0.0")
 PLAIN = "\n    def test_plain():\n        pass\n"
 
-TIMEOUT = 120.0
-"""Seconds after which a run of a few seconds hangs, and its test fails."""
-
 
 def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    return pytester.runpytest_subprocess("--junitxml=junit.xml", *arguments, timeout=TIMEOUT)
+    return inner.run(pytester, "--junitxml=junit.xml", *arguments)
 
 
 def seeds_that_ran(pytester: pytest.Pytester, first: int = 10000) -> dict[str, list[int]]:
@@ -123,7 +121,7 @@ def test_the_seeds_that_decide_are_measured_and_no_more(pytester: pytest.Pyteste
 
 def test_items_stand_in_the_order_of_looks_claims_and_seeds(pytester: pytest.Pytester) -> None:
     write_suite(pytester, EIGHT, PLAIN, NEVER)
-    lines = pytester.runpytest_subprocess("--collect-only", "-q").outlines
+    lines = inner.run(pytester, "--collect-only", "-q").outlines
     items = [line.removeprefix("test_lab.py::test_") for line in lines if "::" in line]
     expected = [
         f"{name}[{10000 + seed}]"

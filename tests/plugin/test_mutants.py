@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests import inner
 from tests.plugin.lab import HEAD, evidence, register_claims
 
 SUITE = """
@@ -58,7 +59,7 @@ MODEL = """
 def run(pytester: pytest.Pytester, by: str, chance: float, *arguments: str, seeds: int = 8) -> pytest.RunResult:
     pytester.makepyfile(test_lab=HEAD + SUITE.format(by=by, chance=chance, seeds=seeds), model=MODEL)
     register_claims(pytester)
-    return pytester.runpytest_subprocess(*arguments)
+    return inner.run(pytester, *arguments)
 
 
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
@@ -94,7 +95,7 @@ def test_a_headline_claim_without_a_mutant_is_reported(pytester: pytest.Pytester
     )
     pytester.makepyfile(model=MODEL)
     register_claims(pytester)
-    assert pytester.runpytest_subprocess().ret == 0
+    assert inner.run(pytester).ret == 0
     assert "has no mutant in this run" in (pytester.path / "reports" / "evidence.html").read_text(encoding="utf-8")
 
 
@@ -135,7 +136,7 @@ def test_interventions_are_given_the_seed_and_preconditions_hold_for_the_intact_
     told = "\n    def told(net, seed):\n        net.seed = seed\n        return net\n"
     pytester.makepyfile(test_lab=HEAD + SEEDED, model=MODEL + told)
     register_claims(pytester)
-    assert pytester.runpytest_subprocess().ret == 0
+    assert inner.run(pytester).ret == 0
     found = evidence(pytester)
     assert found["lab/one"]["judgement"]["verdict"] == "SUPPORTED"
     assert found["lab/one/mutant-signal-silenced"]["judgement"]["verdict"] == "REFUTED"

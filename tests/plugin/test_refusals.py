@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import pytest
 
+from tests.inner import run
 from tests.plugin.lab import HEAD, canned, write_suite
 
 SUITES = {
@@ -64,7 +67,7 @@ def test_a_mistake_in_a_claim_stops_the_run(pytester: pytest.Pytester, case: str
     source, sentence = SUITES[case]
     pytester.makepyfile(test_lab=HEAD + source)
 
-    result = pytester.runpytest_subprocess(how)
+    result = run(pytester, how)
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: {sentence}"])
@@ -91,7 +94,7 @@ def test_places_that_cannot_be_written(
     write_suite(pytester, canned("true"), register=False)
     (pytester.path / "taken").write_text("a file, not a folder")
 
-    result = pytester.runpytest_subprocess(how, *arguments)
+    result = run(pytester, how, *arguments)
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: {sentence}"])
@@ -100,13 +103,13 @@ def test_places_that_cannot_be_written(
 
 @pytest.mark.parametrize("value", ["x", "0", "-3", "1.5"])
 def test_seeds_must_be_a_number(pytester: pytest.Pytester, value: str) -> None:
-    result = pytester.runpytest_subprocess(f"--seeds={value}")
+    result = run(pytester, f"--seeds={value}")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"*--seeds: '{value}' is no number of seeds; give 8, 16 or 32"])
 
 
-def test_training_needs_torch_and_a_device(pytester: pytest.Pytester) -> None:
+def test_training_needs_torch_and_a_device(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     pytester.makepyfile(
         test_lab="""
         from memkit import Contrast, Recipe, claim
@@ -117,18 +120,15 @@ def test_training_needs_torch_and_a_device(pytester: pytest.Pytester) -> None:
         def test_net(arms): ...
         """
     )
-    device = pytester.runpytest_subprocess("-n2", "--device=mps")
+    device = run(pytester, "-n2", "--device=mps")
     assert device.ret == pytest.ExitCode.USAGE_ERROR
     device.stderr.fnmatch_lines(
         ["ERROR: --device mps: this machine, or its build of torch, has no such device; use cpu"]
     )
 
-    pytester.makeconftest("""
-        import importlib.util
-        find = importlib.util.find_spec
-        importlib.util.find_spec = lambda name, *rest: None if name == "torch" else find(name, *rest)
-    """)
-    torch = pytester.runpytest_subprocess("-n0")
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "torch" else find(name, *rest))
+    torch = run(pytester, "-n0")
     assert torch.ret == pytest.ExitCode.USAGE_ERROR
     torch.stderr.fnmatch_lines(
         ["ERROR: claim 'lab/net' trains models, which needs torch; install memkit with its extra*"]
@@ -139,7 +139,7 @@ def test_a_damaged_lock(pytester: pytest.Pytester) -> None:
     write_suite(pytester, canned("true"))
     (pytester.path / "claims.lock").write_text("{")
 
-    result = pytester.runpytest_subprocess("-n2")
+    result = run(pytester, "-n2")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: *claims.lock is damaged*restore it from version control"])
@@ -170,7 +170,7 @@ def test_what_a_test_returns(pytester: pytest.Pytester, case: str) -> None:
     source = canned("true").replace('return {"treatment": 0.9, "control": 0.1}', f"return {returned}")
     write_suite(pytester, source)
 
-    result = pytester.runpytest_subprocess("-n0", "-ra", "--seeds=8")
+    result = run(pytester, "-n0", "-ra", "--seeds=8")
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines([f"claim 'lab/true', seed 10000: {sentence}"])

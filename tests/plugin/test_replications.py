@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.inner import command, run
 from tests.plugin.lab import evidence
 
 SUITE = """
@@ -35,14 +36,6 @@ def test_slots(arms):
 """
 # Not imported: pytester takes out what a test imports, and MLX cannot be imported twice.
 needs_mlx = pytest.mark.skipif(importlib.util.find_spec("mlx") is None, reason="MLX is not installed")
-MEMKIT = (sys.executable, "-m", "memkit.cli")
-WITHOUT_MLX = """
-import importlib.util, sys
-
-find = importlib.util.find_spec
-importlib.util.find_spec = lambda name, *rest: None if name.partition(".")[0] == "mlx" else find(name, *rest)
-sys.modules["mlx"] = None
-"""
 
 
 @pytest.fixture
@@ -53,8 +46,8 @@ def suite(pytester: pytest.Pytester) -> pytest.Pytester:
 
 @needs_mlx
 def test_a_replication_has_a_verdict_of_its_own(suite: pytest.Pytester) -> None:
-    assert suite.run(*MEMKIT, "register").ret == 0
-    both = suite.runpytest_subprocess("-n2", "--with-sweeps")
+    assert command(suite, "register").ret == 0
+    both = run(suite, "-n2", "--with-sweeps")
     assert both.ret == 0
     both.stdout.fnmatch_lines(["*1 claim was replicated in MLX: 1 holds in both.*"])
     found = evidence(suite)
@@ -66,13 +59,13 @@ def test_a_replication_has_a_verdict_of_its_own(suite: pytest.Pytester) -> None:
     assert 'id="replications"' in page
     assert "1 claim was replicated in MLX: 1 holds in both." in page
     assert "By verdict: without 1 replication." in page
-    assert suite.run(*MEMKIT, "verdicts", "reports/evidence.json").ret == 0
+    assert command(suite, "verdicts", "reports/evidence.json").ret == 0
 
 
 @needs_mlx
 def test_replications_run_with_the_sweeps(suite: pytest.Pytester) -> None:
     found = {
-        options: suite.runpytest_subprocess("-n0", "--collect-only", "-q", *options).stdout.str()
+        options: run(suite, "-n0", "--collect-only", "-q", *options).stdout.str()
         for options in ((), ("--sweeps",), ("--with-sweeps",), ("--headline",))
     }
     own, again = "::test_slots[", "::test_slots__replicated_mlx["
@@ -85,9 +78,17 @@ def test_replications_run_with_the_sweeps(suite: pytest.Pytester) -> None:
     }
 
 
-def test_without_mlx_it_is_skipped_with_the_sentence_that_says_how_to_get_it(suite: pytest.Pytester) -> None:
-    (suite.path / "conftest.py").write_text(WITHOUT_MLX, encoding="utf-8")
-    result = suite.runpytest_subprocess("-n0", "--sweeps", "--seeds=8")
+def test_without_mlx_it_is_skipped_with_the_sentence_that_says_how_to_get_it(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name, *rest: None if name.partition(".")[0] == "mlx" else find(name, *rest),
+    )
+    monkeypatch.setitem(sys.modules, "mlx", None)
+    result = run(suite, "-n0", "--sweeps", "--seeds=8")
     assert result.ret == 0
     result.stdout.fnmatch_lines(["*1 claim skipped: MLX is not installed; install memkit with its extra*mlx*"])
     result.assert_outcomes(skipped=9)
@@ -98,8 +99,8 @@ def test_a_replication_that_comes_out_otherwise_fails_the_run(suite: pytest.Pyte
     (suite.path / "test_lab.py").write_text(
         SUITE.replace('replicated("mlx")', 'replicated("mlx", expect="refuted")'), encoding="utf-8"
     )
-    assert suite.run(*MEMKIT, "register").ret == 0
-    result = suite.runpytest_subprocess("-n0", "--sweeps")
+    assert command(suite, "register").ret == 0
+    result = run(suite, "-n0", "--sweeps")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*Not as registered: lab/slots/mlx*"])
 

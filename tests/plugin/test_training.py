@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.inner import command, run
 from tests.plugin.lab import evidence, register_claims, register_suite
 
 NETS = '''
@@ -78,7 +79,7 @@ def trained(pytester: pytest.Pytester) -> list[int]:
 def test_models_are_trained_once_and_a_false_claim_falls(pytester: pytest.Pytester, how: str) -> None:
     write_suite(pytester)
 
-    first = pytester.runpytest_subprocess(how, "-ra")
+    first = run(pytester, how, "-ra")
 
     assert first.ret == pytest.ExitCode.TESTS_FAILED
     first.stdout.fnmatch_lines(
@@ -94,14 +95,14 @@ def test_models_are_trained_once_and_a_false_claim_falls(pytester: pytest.Pytest
     assert entry["arms"]["hidden"]["parameters"] == 2 * 16 + 16 + 16 * 2 + 2
     assert entry["cost"]["trained"] > 0
 
-    second = pytester.runpytest_subprocess(how)
+    second = run(pytester, how)
     second.stdout.fnmatch_lines(["*nothing to train for the first look*"])
     assert evidence(pytester)["lab/hidden-layer"]["observations"] == entry["observations"]
 
     # Other code, same behaviour: trained and measured again, with the same result.
     nets = pytester.path / "nets.py"
     nets.write_text(nets.read_text().replace("* 2 - 1", "* 2 - 1.0"))
-    third = pytester.runpytest_subprocess(how, "-k", "test_hidden_layer")
+    third = run(pytester, how, "-k", "test_hidden_layer")
     third.stdout.fnmatch_lines(["*16 runs to train for the first look, time unknown*"])
     assert len(trained(pytester)) == 2 * 2 * 16
     assert evidence(pytester)["lab/hidden-layer"]["observations"] == entry["observations"]
@@ -109,11 +110,11 @@ def test_models_are_trained_once_and_a_false_claim_falls(pytester: pytest.Pytest
 
 def test_retrain_and_fresh(pytester: pytest.Pytester) -> None:
     write_suite(pytester, steps=2)
-    pytester.runpytest_subprocess("-n0", "--seeds=8")
+    run(pytester, "-n0", "--seeds=8")
 
-    fresh = pytester.runpytest_subprocess("-n0", "--seeds=8", "--fresh")
+    fresh = run(pytester, "-n0", "--seeds=8", "--fresh")
     fresh.stdout.fnmatch_lines(["*nothing to train*", "*16 measurements, 0 of them from the store*"])
-    retrained = pytester.runpytest_subprocess("-n0", "--seeds=8", "--retrain")
+    retrained = run(pytester, "-n0", "--seeds=8", "--retrain")
     retrained.stdout.fnmatch_lines(["*16 runs to train*", "*16 measurements, 0 of them from the store*"])
 
 
@@ -121,14 +122,14 @@ def test_retrain_and_fresh(pytester: pytest.Pytester) -> None:
 def test_a_damaged_run_is_trained_again_with_a_warning(pytester: pytest.Pytester, how: str) -> None:
     write_suite(pytester, steps=2)
     pytester.makeini("[pytest]\nfilterwarnings = error\n")
-    pytester.runpytest_subprocess(how, "--seeds=8")
+    run(pytester, how, "--seeds=8")
     before = evidence(pytester)["lab/hidden-layer"]["observations"]
     victim = next((pytester.path / ".memkit" / "runs").rglob("10003/weights.safetensors"))
     content = bytearray(victim.read_bytes())
     content[-3] ^= 1
     victim.write_bytes(bytes(content))
 
-    result = pytester.runpytest_subprocess(how, "--seeds=8", "--fresh")
+    result = run(pytester, how, "--seeds=8", "--fresh")
 
     result.stdout.fnmatch_lines(["*MemkitWarning: the stored run *10003 is damaged: *; it is trained again"])
     assert not evidence(pytester)["lab/hidden-layer"]["failures"]
@@ -151,7 +152,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(pytester: pytest.Pytester) -
     process.wait()
     finished = {path: path.stat().st_mtime_ns for path in runs.rglob("manifest.json")}
 
-    result = pytester.runpytest_subprocess("-n0", "--seeds=8")
+    result = run(pytester, "-n0", "--seeds=8")
 
     assert len(evidence(pytester)["lab/hidden-layer"]["observations"]) == 2 * 8
     assert finished
@@ -164,7 +165,7 @@ def test_stopping_does_not_wait_for_training(pytester: pytest.Pytester) -> None:
     write_suite(pytester, steps=10**7)
     pytester.makepyfile(test_plain="def test_plain():\n    assert False\n")
 
-    result = pytester.runpytest_subprocess("-n2", "-x", "-rs", timeout=120)
+    result = run(pytester, "-n2", "-x", "-rs", timeout=120)
 
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(["SKIPPED*lab/hidden-layer: INCOMPLETE: not run: seeds 10000–10007"])
@@ -194,7 +195,7 @@ def test_a_diverged_seed_counts_as_the_worst(pytester: pytest.Pytester) -> None:
     )
     register_claims(pytester)
 
-    pytester.runpytest_subprocess("-n0", "--seeds=8", "-k", "test_hidden_layer")
+    run(pytester, "-n0", "--seeds=8", "-k", "test_hidden_layer")
 
     entry = evidence(pytester)["lab/hidden-layer"]
     rows = [row for row in entry["observations"] if row[1] == "linear"]
@@ -206,10 +207,10 @@ def test_a_diverged_seed_counts_as_the_worst(pytester: pytest.Pytester) -> None:
 
 def test_reproduce_trains_one_seed_again(pytester: pytest.Pytester) -> None:
     write_suite(pytester, steps=20)
-    pytester.runpytest_subprocess("-n0", "--seeds=8")
-    command = (sys.executable, "-m", "memkit.cli", "reproduce", "lab/hidden-layer", "--seed")
+    run(pytester, "-n0", "--seeds=8")
+    reproduce = ("reproduce", "lab/hidden-layer", "--seed")
 
-    result = pytester.run(*command, "10002")
+    result = command(pytester, *reproduce, "10002")
     assert result.ret == 0
     result.stdout.fnmatch_lines(
         ["*hidden*accuracy*difference 0.0000", "reproduced: the greatest difference is 0.0000*"]
@@ -220,13 +221,13 @@ def test_reproduce_trains_one_seed_again(pytester: pytest.Pytester) -> None:
     for row in doctored["claims"][0]["observations"]:
         row[3] = 0.1234
     file.write_text(json.dumps(doctored))
-    result = pytester.run(*command, "10002")
+    result = command(pytester, *reproduce, "10002")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["NOT reproduced: *"])
 
-    missing = pytester.run(*command, "99")
+    missing = command(pytester, *reproduce, "99")
     assert missing.ret == 4
     missing.stderr.fnmatch_lines(["memkit: * has no observation of lab/hidden-layer for seed 99; it has 10000, *"])
-    unknown = pytester.run(*command[:-2], "lab/hidden-layr", "--seed", "10002")
+    unknown = command(pytester, *reproduce[:-2], "lab/hidden-layr", "--seed", "10002")
     assert unknown.ret == 4
     unknown.stderr.fnmatch_lines(["memkit: * has no claim 'lab/hidden-layr'; did you mean 'lab/hidden-layer'?"])

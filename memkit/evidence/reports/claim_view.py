@@ -145,7 +145,7 @@ def claim_view(
         shared=shared,
         record=_record(entry, p),
         commands=[
-            f"pytest {shlex.quote(entry.nodeid)}" + (" --sweeps" if claim.aside else ""),
+            f"pytest {shlex.quote(entry.nodeid)}" + (" --memkit-sweeps" if claim.aside else ""),
             f"memkit reproduce {shlex.quote(claim.id)} --seed {first}",
         ],
         sweep=claim.sweep,

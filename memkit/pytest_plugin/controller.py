@@ -1,0 +1,111 @@
+"""The controller's side of a run: receives the plan, then hands the run to the aggregator.
+
+Without xdist the controller is the process that runs the tests. With xdist it collects nothing: its workers do, and the
+first one that has collected leaves the plan in a file. In a run without claims there is no plan, and nothing of the
+engine is imported.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from memkit.pytest_plugin.settings import SETTINGS, settings_of
+
+if TYPE_CHECKING:
+    from memkit.pytest_plugin.aggregation import Aggregator
+    from memkit.pytest_plugin.plan import RunPlan
+
+PLAN = pytest.StashKey["RunPlan"]()
+
+
+class Controller:
+    """Waits for the plan of the run.
+
+    Attributes:
+        aggregator: what carries the plan out, once there is one.
+        dealer: the xdist scheduler that deals the items of claims look by look, if there is one.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.aggregator: Aggregator | None = None
+        self.dealer: Any = None
+        self._deals = True
+        self._html: Any = None
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Hand the settings to a worker of xdist."""
+        node.workerinput["memkit"] = settings_of(self.config).to_worker()
+
+    @pytest.hookimpl(optionalhook=True, wrapper=True)
+    def pytest_xdist_make_scheduler(self) -> Generator[None, Any, Any]:
+        """Deal the items of claims look by look, where xdist sends every item to one worker."""
+        from memkit.pytest_plugin.dealing import Dealer, can_deal_for
+
+        chosen = yield
+        if not can_deal_for(chosen):
+            self._deals = False
+            return chosen
+        self.dealer = Dealer(self.config, chosen, lambda: self.aggregator is not None and self.aggregator.plan.ordered)
+        return self.dealer
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any) -> None:
+        """Take the plan from the first worker that has collected."""
+        if self.aggregator is None:
+            exchange = Path(settings_of(self.config).exchange)
+            file = exchange / f"plan-{node.workerinput['workerid']}.json"
+            if file.is_file():
+                from memkit.pytest_plugin.plan import RunPlan
+
+                data = json.loads(file.read_text(encoding="utf-8"))
+                sys.path.extend(path for path in data["path"] if path not in sys.path)
+                self._begin(RunPlan.from_json(data))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self) -> None:
+        """Stop with the sentence that a worker left when it refused bad input."""
+        if message := settings_of(self.config).refused():
+            raise pytest.UsageError(message)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Begin with the plan, and end what was begun, however the loop ends."""
+        option = self.config.option
+        stopped = session.testsfailed and not option.continue_on_collection_errors
+        try:
+            if PLAN in self.config.stash and not option.collectonly and not option.setupplan and not stopped:
+                self._begin(self.config.stash[PLAN])
+            return (yield)
+        finally:
+            # -x, --maxfail and Ctrl-C leave the loop by an exception: what came in still gets its verdict.
+            if self.aggregator is not None:
+                self.aggregator.end()
+
+    @pytest.hookimpl(optionalhook=True, tryfirst=True)
+    def pytest_html_report_title(self, report: Any) -> None:
+        """Remember pytest-html's report: its title and columns are set before it is known whether there are claims."""
+        self._html = report
+
+    def pytest_unconfigure(self) -> None:
+        """Remove what the workers left."""
+        if SETTINGS in self.config.stash:
+            self.config.stash[SETTINGS].close()
+
+    def _begin(self, plan: RunPlan) -> None:
+        from memkit.pytest_plugin.aggregation import Aggregator
+
+        self.aggregator = Aggregator(self.config, settings_of(self.config), plan, self.dealer, adaptive=self._deals)
+        self.config.pluginmanager.register(self.aggregator, "memkit-aggregator")
+        if self._html is not None:
+            from memkit.pytest_plugin.page import Page
+
+            self.config.pluginmanager.register(Page(self.aggregator, self._html), "memkit-page")
+        self.aggregator.begin()

@@ -1,0 +1,246 @@
+"""The command-line options: their long names, their short names, and the project's ``[tool.memkit]``.
+
+pytest has one namespace for the options of all plugins and conftests. Every option of memkit therefore has a long name
+that begins with ``--memkit-``. A short name, ``--store`` for ``--memkit-store``, is added only where nobody else has
+it, after all plugins and the initial conftests have added theirs; ``arguments`` does so.
+
+This module is imported in every pytest run of an environment in which memkit is installed, so it imports nothing of
+memkit's but ``memkit.errors``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memkit.errors import MemkitError, nearest
+
+PREFIX = "memkit-"
+
+
+def seeds(text: str) -> int:
+    """Parse a number of seeds."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seeds; give 8, 16 or 32")
+    return number
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of the command line.
+
+    Attributes:
+        name: the short name, without dashes: ``store``.
+        help: for ``pytest --help``.
+        attributes: further keyword arguments of ``parser.addoption``; without an ``action`` the option takes a value.
+        default: the value where neither the command line, the environment nor ``[tool.memkit]`` gives one.
+        dest: the option whose value this one sets, if it is not its own.
+        environment: the environment variable that is asked where the command line gives no value, or "".
+        kind: the type of the value in ``[tool.memkit]``; None where a project cannot set the option once and for all.
+    """
+
+    name: str
+    help: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    default: Any = None
+    dest: str = ""
+    environment: str = ""
+    kind: type | None = None
+
+    @property
+    def long(self) -> str:
+        """``--memkit-store``."""
+        return f"--{PREFIX}{self.name}"
+
+    @property
+    def short(self) -> str:
+        """``--store``."""
+        return f"--{self.name}"
+
+    @property
+    def takes_value(self) -> bool:
+        """Whether a value follows the name."""
+        return "action" not in self.attributes
+
+    @property
+    def target(self) -> str:
+        """The attribute of pytest's namespace that holds the value."""
+        return f"{PREFIX}{self.dest or self.name}".replace("-", "_")
+
+
+_FLAG = {"action": "store_true"}
+
+OPTIONS = (
+    Option(
+        "seeds",
+        "at most N seeds per claim: 8, 16 or 32; another number reports and decides nothing (default: what the claim "
+        "declares, or 32; a run stops at the verdict)",
+        {"type": seeds, "metavar": "N"},
+        kind=int,
+    ),
+    Option("headline", "only the claims that are marked headline=True", _FLAG, default=False),
+    Option(
+        "sweeps",
+        "only the cells of sweeps and the replications, which are left out otherwise",
+        {"action": "store_const", "const": "only"},
+        default="none",
+    ),
+    Option(
+        "with-sweeps",
+        "all claims, including the cells of sweeps and the replications",
+        {"action": "store_const", "const": "all"},
+        default="none",
+        dest="sweeps",
+    ),
+    Option(
+        "development",
+        "use development seeds; they decide nothing, so look at them as often as you like",
+        _FLAG,
+        default=False,
+    ),
+    Option("fresh", "measure again, on the stored models", _FLAG, default=False),
+    Option("retrain", "train again, and measure again", _FLAG, default=False),
+    Option(
+        "store",
+        "where trained runs are kept: a folder, or a URL that machines share, s3://bucket/folder (default: "
+        "MEMKIT_STORE, else .memkit in the root directory)",
+        {"metavar": "DIR"},
+        environment="MEMKIT_STORE",
+        kind=str,
+    ),
+    Option(
+        "data",
+        "the folder that data sets are read from (default: MEMKIT_DATA); claims whose data are missing there are "
+        "skipped",
+        {"metavar": "DIR"},
+        environment="MEMKIT_DATA",
+        kind=str,
+    ),
+    Option(
+        "evidence",
+        "the evidence file (default: reports/evidence.json); its .csv and .html are written beside it",
+        {"metavar": "FILE"},
+        kind=str,
+    ),
+    Option(
+        "device",
+        "where models are trained and measured (default: cpu)",
+        {"choices": ("cpu", "cuda", "mps")},
+        default="cpu",
+        kind=str,
+    ),
+    Option(
+        "executor",
+        "what trains: processes of this machine (local, the default), or a Ray cluster, into a store that its nodes "
+        "share (ray)",
+        {"choices": ("local", "ray")},
+        default="local",
+        kind=str,
+    ),
+    Option(
+        "ray-address",
+        "the address of the Ray cluster: HOST:PORT, or auto (default), the one that this machine belongs to",
+        {"metavar": "ADDRESS"},
+        default="auto",
+        kind=str,
+    ),
+    Option(
+        "gate",
+        "what fails the run: a verdict that is not the registered one (verdict, the default); that, and what changed "
+        "since the accepted run (drift); or no verdict (none)",
+        {"choices": ("verdict", "drift", "none")},
+        default="verdict",
+        kind=str,
+    ),
+)
+_PATHS = ("store", "data", "evidence")
+
+
+def add_long_names(parser: pytest.Parser) -> None:
+    """Add every option by its long name."""
+    group = parser.getgroup(
+        "memkit",
+        "memkit: claims, their seeds and their evidence. Each option may also be given without the prefix memkit-, "
+        "as in --store, unless another plugin or a conftest has an option of that name",
+    )
+    for option in OPTIONS:
+        # No default here: `config_values` has to know what the command line gave.
+        group.addoption(option.long, dest=option.target, default=None, help=option.help, **option.attributes)
+
+
+def config_values(config: pytest.Config) -> dict[str, Any]:
+    """Return the value of every option: from the command line, the environment, or the project's ``[tool.memkit]``.
+
+    A relative path is relative to the directory that pytest was started in; in ``[tool.memkit]``, to the project's
+    root directory.
+
+    Raises:
+        MemkitError: ``[tool.memkit]`` has an unknown key, or a value that its option does not accept.
+    """
+    project = project_values(config.rootpath)
+    here = config.invocation_params.dir
+    found: dict[str, Any] = {}
+    for option in OPTIONS:
+        if option.dest:
+            continue
+        given = getattr(config.option, option.target, None)
+        if given is None and option.environment:
+            given = os.environ.get(option.environment) or None
+        folder = here
+        if given is None and option.name in project:
+            given, folder = project[option.name], config.rootpath
+        if given is None:
+            given = option.default
+        if option.name in _PATHS and given is not None and "://" not in given:
+            given = str(folder / Path(given).expanduser())
+        found[option.target.removeprefix("memkit_")] = given
+    return found
+
+
+def project_values(root: Path) -> dict[str, Any]:
+    """Read ``[tool.memkit]`` of a project's ``pyproject.toml``; an empty dict where there is none.
+
+    Raises:
+        MemkitError: an unknown key, or a value that its option does not accept.
+    """
+    file = root / "pyproject.toml"
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return {}
+    if "memkit" not in text:  # it is not parsed in every run of every project
+        return {}
+    import tomllib
+
+    try:
+        table = tomllib.loads(text).get("tool", {}).get("memkit", {})
+    except tomllib.TOMLDecodeError as error:
+        raise MemkitError(f"{file} cannot be read: {error}") from None
+    where = f"{file}, [tool.memkit]"
+    if not isinstance(table, dict):
+        raise MemkitError(f"{where}: this must be a table of options, not {table!r}")
+    options = {option.name: option for option in OPTIONS if option.kind is not None}
+    for name, value in table.items():
+        if name not in options:
+            raise MemkitError(f"{where}: unknown option {name!r}{nearest(name, options)}")
+        option = options[name]
+        assert option.kind is not None
+        if not isinstance(value, option.kind) or isinstance(value, bool):
+            kind = "a number" if option.kind is int else "a text"
+            raise MemkitError(f"{where}: {name} = {value!r} must be {kind}")
+        choices = option.attributes.get("choices")
+        if choices and value not in choices:
+            raise MemkitError(f"{where}: {name} = {value!r} must be one of {', '.join(map(repr, choices))}")
+        if isinstance(value, int) and value < 1:
+            raise MemkitError(f"{where}: {name} = {value!r} must be 1 or more")
+    return dict(table)

@@ -1,0 +1,76 @@
+"""Runs of pytest and of the memkit command in this process, as users start them in their own.
+
+A process of its own takes seconds to start. Tests that are about processes, kills, signals and what is imported, start
+one; all others run here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import pkgutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+import memkit
+from memkit.cli import main
+
+
+def import_all() -> None:
+    """Import all of memkit but MLX's part: what an inner run imports first is forgotten when the run ends.
+
+    Modules that cannot be imported twice in a process, such as torch's, are imported with it.
+    """
+    for module in pkgutil.walk_packages(memkit.__path__, "memkit."):
+        if not module.name.startswith("memkit.mlx") and not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    for name in ("pandas", "safetensors.torch", "scipy.special", "scipy.stats", "torch"):
+        importlib.import_module(name)
+
+
+import_all()
+
+
+@contextmanager
+def _own_modules() -> Iterator[None]:
+    """Forget, on leaving, what was imported within; read no module from a cache that is a second old."""
+    modules, path, finders = dict(sys.modules), list(sys.path), list(sys.meta_path)
+    written = sys.dont_write_bytecode
+    # A module that was rewritten within a second, with as many characters as before, is taken for the same.
+    sys.dont_write_bytecode = True
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = written
+        sys.path[:], sys.meta_path[:] = path, finders
+        sys.modules.clear()
+        sys.modules.update(modules)
+
+
+def run(pytester: pytest.Pytester, *arguments: str, plugins: Any = ()) -> pytest.RunResult:
+    """Run pytest in this process, in the current directory, which modules are found in, too."""
+    with _own_modules():
+        sys.path.insert(0, str(pytester.path))
+        return pytester.runpytest_inprocess(*arguments, plugins=plugins, no_reraise_ctrlc=True)
+
+
+def command(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    """Run the memkit command in this process."""
+    out, err, began = io.StringIO(), io.StringIO(), time.monotonic()
+    with _own_modules(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        sys.path.insert(0, str(pytester.path))
+        try:
+            code = main(arguments)
+        except SystemExit as error:
+            code = int(error.code or 0)
+    result = pytest.RunResult(code, out.getvalue().splitlines(), err.getvalue().splitlines(), time.monotonic() - began)
+    sys.stdout.write(out.getvalue())
+    sys.stderr.write(err.getvalue())
+    return result

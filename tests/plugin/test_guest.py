@@ -1,0 +1,82 @@
+"""A guest in other people's pytest: what a project without claims notices of memkit."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.inner import run
+
+LOADED = """
+    import json, os, pathlib, sys
+
+    def pytest_sessionfinish(session):
+        who = getattr(session.config, "workerinput", {}).get("workerid", "controller")
+        names = [name for name in sys.modules if name.split(".")[0] in HEAVY or name.startswith("memkit")]
+        pathlib.Path(f"loaded-{who}.json").write_text(json.dumps(sorted(names)))
+
+    HEAVY = ("filelock", "jinja2", "mlx", "numpy", "pandas", "safetensors", "scipy", "torch", "yaml")
+"""
+LIGHT = {
+    "memkit",
+    "memkit.errors",
+    "memkit.pytest_plugin",
+    "memkit.pytest_plugin.arguments",
+    "memkit.pytest_plugin.controller",
+    "memkit.pytest_plugin.fixtures",
+    "memkit.pytest_plugin.options",
+    "memkit.pytest_plugin.settings",
+}
+
+
+@pytest.mark.parametrize(("how", "processes"), [("-n0", ["controller"]), ("-n1", ["controller", "gw0"])])
+def test_a_project_without_claims_loads_nothing_of_the_engine(
+    pytester: pytest.Pytester, how: str, processes: list[str]
+) -> None:
+    pytester.makeconftest(LOADED)
+    pytester.makepyfile("def test_plain():\n    pass\n")
+    pytester.runpytest_subprocess(how, "-p", "no:hypothesispytest", "-p", "no:html").assert_outcomes(passed=1)
+    loaded = {path.stem.removeprefix("loaded-"): json.loads(path.read_text()) for path in pytester.path.glob("*.json")}
+    assert sorted(loaded) == processes
+    for who, names in loaded.items():
+        extra = {"memkit.pytest_plugin.dealing"} if who == "controller" and how != "-n0" else set()
+        assert set(names) == LIGHT | extra
+
+
+@pytest.mark.parametrize("how", ["-n0", "-n2"])
+def test_a_project_without_claims_sees_nothing_of_the_plugin(pytester: pytest.Pytester, how: str) -> None:
+    pytester.makepyfile("def test_plain():\n    pass\n")
+    result = run(pytester, how, "--html=page.html")
+    assert result.ret == 0
+    result.assert_outcomes(passed=1)
+    assert "memkit: " not in result.stdout.str()
+    assert not (pytester.path / "reports").exists()
+    assert not (pytester.path / ".memkit").exists()
+    page = (pytester.path / "page.html").read_text(encoding="utf-8")
+    assert '<h1 id="title">page.html</h1>' in page
+    assert "Verdict" not in page
+
+
+def test_a_project_may_have_fixtures_of_the_same_names(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.fixture
+        def seed():
+            return 3
+
+        @pytest.fixture
+        def arms(seed):
+            return [seed]
+
+        def test_it(arms):
+            assert arms == [3]
+
+        @pytest.mark.parametrize("seed", [5])
+        def test_other(seed, arms):
+            assert arms == [5]
+        """
+    )
+    run(pytester).assert_outcomes(passed=2)
