@@ -12,13 +12,13 @@ export MALLOC_TOP_PAD_ ?= 268435456
 .PHONY: claims claims-all claims-sweeps test lint docs benchmarks register clean
 
 claims: .venv/installed ## the headline claims, from trained models to verdicts
-	$(BIN)/python -m pytest claims --headline -n auto $(REPORT) $(ARGS)
+	$(BIN)/python -m pytest claims --memkit-headline -n auto $(REPORT) $(ARGS)
 
 claims-all: .venv/installed ## every claim but the cells of sweeps
 	$(BIN)/python -m pytest claims -n auto $(REPORT) $(ARGS)
 
 claims-sweeps: .venv/installed ## the sweeps, many small questions which gate nothing, and the replications, which do
-	$(BIN)/python -m pytest claims --sweeps -n auto --evidence reports/sweeps.json $(ARGS)
+	$(BIN)/python -m pytest claims --memkit-sweeps -n auto --memkit-evidence reports/sweeps.json $(ARGS)
 
 test: .venv/installed lint ## the software tests
 	$(BIN)/python -m pytest tests -n auto $(ARGS)

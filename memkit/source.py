@@ -28,6 +28,7 @@ _ENGINE = (
     "memkit.cli",
     "memkit.errors",
     "memkit.evidence",
+    "memkit.paths",
     "memkit.pytest_plugin",
     "memkit.source",
     "memkit.statistics",
@@ -36,6 +37,7 @@ _ENGINE = (
     "memkit.training.checked",
     "memkit.training.cohorts",
     "memkit.training.devices",
+    "memkit.training.diagnosis",
     "memkit.training.entries",
     "memkit.training.estimates",
     "memkit.training.executor",
@@ -131,7 +133,6 @@ def is_installed(file: Path | str) -> bool:
     return bool(packaged) or any(file.is_relative_to(folder) for folder in _installed())
 
 
-@functools.cache
 def _file(name: str, *, anywhere: bool = False) -> Path | None:
     """The source file of a project module, or None for what is installed (but ``anywhere``), built in or no module."""
     module = sys.modules.get(name)
@@ -139,6 +140,11 @@ def _file(name: str, *, anywhere: bool = False) -> Path | None:
     if module is None:  # imported only later, inside a function
         spec = _spec(name)
         origin = spec.origin if spec else None
+    return _project_file(name, origin, anywhere)
+
+
+@functools.cache
+def _project_file(name: str, origin: str | None, anywhere: bool) -> Path | None:
     if origin is None or not origin.endswith(".py"):
         return None
     file = Path(origin).resolve()
@@ -147,16 +153,21 @@ def _file(name: str, *, anywhere: bool = False) -> Path | None:
     return file if file.is_file() else None
 
 
-@functools.cache
 def _spec(name: str) -> ModuleSpec | None:
     """Where a module would be imported from; unlike ``find_spec`` of a dotted name, it imports nothing."""
     parent = name.rpartition(".")[0]
+    if not parent:
+        return _found(name, tuple(sys.path))
+    above = getattr(sys.modules.get(parent), "__spec__", None) or _spec(parent)
+    folders = above.submodule_search_locations if above else None
+    return _found(name, tuple(folders)) if folders else None
+
+
+@functools.cache
+def _found(name: str, folders: tuple[str, ...]) -> ModuleSpec | None:
+    """The spec of a module in the folders of its package, or of ``sys.path``."""
     try:
-        if not parent:
-            return importlib.util.find_spec(name)
-        above = getattr(sys.modules.get(parent), "__spec__", None) or _spec(parent)
-        folders = above.submodule_search_locations if above else None
-        return PathFinder.find_spec(name, list(folders)) if folders else None
+        return PathFinder.find_spec(name, list(folders)) if "." in name else importlib.util.find_spec(name)
     except (ImportError, AttributeError, ValueError):
         return None
 

@@ -7,6 +7,7 @@ demo``
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +30,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     options.given = given[1:]  # whole, for the value of an option of pytest looks like a path
     try:
-        return int(options.run(options))
+        code = int(options.run(options))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # `memkit register | head -1`
+        # Python flushes standard output once more when it ends, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print("memkit: standard output was closed before everything was printed", file=sys.stderr)
+        return 1
     except (MemkitError, OSError) as error:
         print(f"memkit: {error}", file=sys.stderr)
         return 4

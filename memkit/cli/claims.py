@@ -112,7 +112,7 @@ def register_claims(arguments: Sequence[str], *, check: bool = False, others: bo
         raise MemkitError("no claims were found; give the folder that holds them: memkit register claims")
     lock = Lock.load(path)
     new = lock.register(claims, {claim.id: code_of(item, claim) for claim, item in found.values()})
-    changes, noted, recoded = 0, 0, []
+    changes, noted, recoded, lines = 0, 0, list[str](), list[str]()
     for claim in sorted(claims, key=lambda claim: claim.id):
         before, after = lock.claims.get(claim.id), new.claims[claim.id]
         if before == after:
@@ -124,21 +124,21 @@ def register_claims(arguments: Sequence[str], *, check: bool = False, others: bo
         changes += 1
         seeds = new.registration(claim).first_seed
         word = "new" if before is None else f"changed, attempt {after.attempt}"
-        print(f"{claim.id}: {word}, seeds from {seeds}")
+        lines.append(f"{claim.id}: {word}, seeds from {seeds}")
     if recoded:
         more = f" and {len(recoded) - 1} more" if len(recoded) > 1 else ""
-        print(f"{recoded[0]}{more}: the code behind it has changed; a revision, on the same seeds")
+        lines.append(f"{recoded[0]}{more}: the code behind it has changed; a revision, on the same seeds")
     absent = sorted(set(lock.claims) - {claim.id for claim in claims}) if others else []
-    for name in absent:
-        print(f"{name}: in the lock, not among the claims that were collected; left as it is")
+    lines += [f"{name}: in the lock, not among the claims that were collected; left as it is" for name in absent]
+    if (changes or recoded or noted) and not check:
+        new.save(path)  # before anything is printed: whoever reads it may have gone
+    print("".join(f"{line}\n" for line in lines), end="")
     if check:
         print(
             f"{changes} of {many(len(claims), 'claim')} new or changed, {len(recoded)} with other code behind them, "
             f"{len(absent)} registered and not collected"
         )
         return 1 if changes or absent or recoded else 0
-    if changes or recoded or noted:
-        new.save(path)
     count = f"{len(claims)} claim" + ("" if len(claims) == 1 else "s")
     print(f"{path}: {count}, {changes} of them new or changed; keep it under version control")
     return 0

@@ -10,6 +10,7 @@ import hashlib
 import inspect
 import json
 import re
+import reprlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -45,6 +46,11 @@ class Arm:
     intervention: Callable[..., Any] | str | None = None
 
     def __post_init__(self) -> None:
+        if not (self.recipe is None or isinstance(self.recipe, Mapping) or _is_recipe(self.recipe)):
+            raise MemkitError(
+                f"Arm: {_described(self.recipe)} is no recipe; write Recipe(task, model, ...), or give only the names "
+                "of the arms, arms=(...), where the test fits its models itself"
+            )
         if callable(self.intervention) and not hasattr(self.intervention, "__qualname__"):
             raise MemkitError(f"Arm: the intervention {self.intervention!r} has no name; write a function for it")
 
@@ -59,6 +65,23 @@ class Arm:
         if callable(name):
             name = f"{name.__module__}:{name.__qualname__}"
         return {"recipe": recipe, "intervention": name}
+
+
+def _is_recipe(value: Any) -> bool:
+    return not isinstance(value, type) and hasattr(value, "digest") and hasattr(value, "to_json")
+
+
+def _described(value: Any) -> str:
+    """What was given for an arm, in a few words: a model may take pages to print."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if inspect.ismodule(value):
+        return f"the module {value.__name__}"
+    if inspect.isroutine(value):
+        return f"the function {value.__name__}()"
+    if isinstance(value, (str, int, float)):
+        return reprlib.repr(value)
+    return f"an object of the class {type(value).__name__}"
 
 
 def intervene(intervention: Callable[..., Any], model: Any, seed: int) -> Any:
@@ -274,7 +297,7 @@ class Claim:
 
 def claim(
     id: str,
-    statement: str,
+    statement: str = "",
     /,
     *,
     arms: Mapping[str, Any] | Iterable[str] = (),
@@ -307,6 +330,7 @@ def claim(
     Raises:
         MemkitError: a sentence that names the field and what would be right.
     """
+    refuse_bare(claim, id, '"study/name", "The statement.", arms=..., contrasts=[...]')
     refuse_unknown(f"claim {id!r}", claim, unknown)
     made = make_claim(
         id,
@@ -342,8 +366,15 @@ def make_claim(id: str, statement: str, arms: Any, **options: Any) -> Claim:
     for option in _LISTS:
         options[option] = tuple(options.get(option, ()))
     pairs = arms.items() if isinstance(arms, Mapping) else ((name, None) for name in arms)
-    own = {name: value if isinstance(value, Arm) else Arm(value) for name, value in pairs}
+    own = {name: _arm(f"claim {id!r}, arm {name!r}", value) for name, value in pairs}
     return Claim(id=id, statement=statement, arms=own, **options)
+
+
+def _arm(where: str, value: Any) -> Arm:
+    try:
+        return value if isinstance(value, Arm) else Arm(value)
+    except MemkitError as error:
+        raise MemkitError(f"{where}: {str(error).removeprefix('Arm: ')}") from None
 
 
 def refuse_unknown(where: str, decorator: Callable[..., Any], unknown: Mapping[str, Any]) -> None:
@@ -352,6 +383,13 @@ def refuse_unknown(where: str, decorator: Callable[..., Any], unknown: Mapping[s
         options = [name for name, p in inspect.signature(decorator).parameters.items() if p.kind is p.KEYWORD_ONLY]
         name = next(iter(unknown))
         raise MemkitError(f"{where}: unknown option {name!r}{nearest(name, options)}")
+
+
+def refuse_bare(decorator: Callable[..., Any], given: Any, arguments: str) -> None:
+    """Say what a decorator is called with, where it stands above a function without being called."""
+    if inspect.isfunction(given):
+        name = decorator.__name__
+        raise MemkitError(f"@{name} stands above {given.__name__}() without arguments; write @{name}({arguments})")
 
 
 def set_claim(function: Callable[..., Any], made: Claim, more: Iterable[str] = ()) -> None:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from memkit.errors import MemkitError
-from memkit.evidence.claim import Arm, claim_of, refuse_unknown
+from memkit.evidence.claim import Arm, claim_of, refuse_bare, refuse_unknown
 from memkit.evidence.derived import add_claim
 from memkit.evidence.sweep import check_grid, grid_cells, slug
 
@@ -42,6 +42,7 @@ def multiverse(
     Raises:
         MemkitError: there is no claim below, one of its arms has no recipe, or the grid is none.
     """
+    refuse_bare(multiverse, over, '{"lr": (0.02, 0.05)}')
     refuse_unknown("multiverse", multiverse, unknown)
     check_grid("multiverse", over)
 

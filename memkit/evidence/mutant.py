@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from memkit.errors import MemkitError, nearest
-from memkit.evidence.claim import Arm, Claim, claim_of, intervene, refuse_unknown
+from memkit.evidence.claim import Arm, Claim, claim_of, intervene, refuse_bare, refuse_unknown
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.derived import add_claim
 
@@ -49,6 +49,7 @@ def mutant(
     Raises:
         MemkitError: there is no claim below, it has no such arm, or that arm is not compared.
     """
+    refuse_bare(mutant, name, '"what is broken", arm="name", by=function')
     where = f"mutant {name!r}"
     refuse_unknown(where, mutant, unknown)
     if not isinstance(name, str) or not re.search("[a-z0-9]", name.lower()):

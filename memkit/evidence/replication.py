@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from memkit.errors import MemkitError
-from memkit.evidence.claim import Arm, claim_of, refuse_unknown
+from memkit.evidence.claim import Arm, claim_of, refuse_bare, refuse_unknown
 from memkit.evidence.derived import add_claim
 from memkit.evidence.judgement import Verdict
 
@@ -43,6 +43,7 @@ def replicated(
     Raises:
         MemkitError: there is no claim below, one of its arms has no recipe, or the backend does not know its model.
     """
+    refuse_bare(replicated, backend, '"mlx"')
     where = f"replicated({backend!r})"
     refuse_unknown(where, replicated, unknown)
 

@@ -24,7 +24,7 @@ from itertools import product
 from typing import Any, TypeVar
 
 from memkit.errors import MemkitError
-from memkit.evidence.claim import make_claim, refuse_unknown
+from memkit.evidence.claim import make_claim, refuse_bare, refuse_unknown
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.derived import add_claim
 
@@ -36,7 +36,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def sweep(
     id: str,
-    statement: str,
+    statement: str = "",
     /,
     *,
     over: Mapping[str, Sequence[str | int | float]] | None = None,
@@ -66,6 +66,7 @@ def sweep(
     Raises:
         MemkitError: a sentence that names the field and what would be right.
     """
+    refuse_bare(sweep, id, '"study/name", "The statement.", over={...}, arms=..., contrasts=[...]')
     where = f"sweep {id!r}"
     refuse_unknown(where, sweep, unknown)
     check_grid(where, over)

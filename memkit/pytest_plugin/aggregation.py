@@ -116,7 +116,7 @@ class Aggregator:
         self.thread.start()
 
     def _executor(self, plan: RunPlan) -> Executor:
-        if self.settings.executor == "local" or not plan.trainings:
+        if self.settings.executor != "ray" or not plan.trainings:
             return LocalExecutor(self._workers(), device=self.settings.device, files=plan.files)
         from memkit.training.ray_executor import RayExecutor
 
@@ -142,6 +142,8 @@ class Aggregator:
     def _open(self, openings: Sequence[tuple[ClaimRun, Sequence[int]]], cohorts: Sequence[Cohort]) -> None:
         """Let seeds be measured, once their models are trained."""
         assert self.thread is not None
+        if self.settings.executor == "inline":  # a test that finds its model missing trains it
+            cohorts = ()
         for run, seeds in openings:
             run.opened |= set(seeds)
             run.waiting |= set(seeds)

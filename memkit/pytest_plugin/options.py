@@ -5,7 +5,7 @@ that begins with ``--memkit-``. A short name, ``--store`` for ``--memkit-store``
 it, after all plugins and the initial conftests have added theirs; ``arguments`` does so.
 
 This module is imported in every pytest run of an environment in which memkit is installed, so it imports nothing of
-memkit's but ``memkit.errors``.
+memkit's but ``memkit.errors`` and ``memkit.paths``.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from memkit.errors import MemkitError, nearest
+from memkit.paths import named_path
 
 PREFIX = "memkit-"
 
@@ -141,9 +142,10 @@ OPTIONS = (
     ),
     Option(
         "executor",
-        "what trains: processes of this machine (local, the default), or a Ray cluster, into a store that its nodes "
-        "share (ray)",
-        {"choices": ("local", "ray")},
+        "what trains: processes of this machine, many seeds at once (local, the default); a Ray cluster, into a store "
+        "that its nodes share (ray); or the test that asks for the model, one seed at a time, where a debugger can "
+        "follow it (inline)",
+        {"choices": ("local", "ray", "inline")},
         default="local",
         kind=str,
     ),
@@ -202,7 +204,7 @@ def config_values(config: pytest.Config) -> dict[str, Any]:
         if given is None:
             given = option.default
         if option.name in _PATHS and given is not None and "://" not in given:
-            given = str(folder / Path(given).expanduser())
+            given = str(named_path(given, folder, what=option.long))
         found[option.target.removeprefix("memkit_")] = given
     return found
 

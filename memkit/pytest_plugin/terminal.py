@@ -184,7 +184,9 @@ def announce(
     for which, number in plan.excluded.items():
         reporter.write_line(f"memkit: {number} left out: {which}")
     first = " for the first look" if adaptive else ""
-    reporter.write_line(f"memkit: {training_needed(cohorts, seconds, first)}; store {settings.open_store()}")
+    inline = ", each in the test that asks for it" if cohorts and settings.executor == "inline" else ""
+    needed = training_needed(cohorts, seconds, first)
+    reporter.write_line(f"memkit: {needed}{inline}; store {settings.open_store()}")
     changed = [p.claim.id for p in plan.claims if p.registration.status == "changed" and p.claim.gates]
     if changed and not settings.development and settings.gate != "none":
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from memkit.errors import MemkitError
-from memkit.evidence.claim import Arm, Claim, make_claim
+from memkit.evidence.claim import Arm, Claim, make_claim, refuse_bare
 from memkit.evidence.derived import add_claim
 from memkit.source import function_digest
 
@@ -41,6 +41,7 @@ def staged(matrix: str, /) -> Callable[[F], F]:
     Raises:
         MemkitError: the matrix is in error, or was changed since it was screened.
     """
+    refuse_bare(staged, matrix, '"matrix.yaml"')
     if not isinstance(matrix, str) or not matrix:
         raise MemkitError(f'staged: {matrix!r} must be the path of a matrix, as in @staged("matrix.yaml")')
 

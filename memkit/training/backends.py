@@ -22,14 +22,27 @@ def train(
     """Train a recipe on some seeds; see :func:`memkit.training.trainer.train`.
 
     ``device`` is torch's; MLX takes Metal where there is one, and the CPU elsewhere.
+
+    Raises:
+        MemkitError: the task drew, or the model returned, what is no tensor.
     """
     if recipe.backend == "mlx":
         from memkit.mlx import trainer as mlx
 
         return mlx.train(recipe, seeds, progress=progress)
+    from memkit.errors import MemkitError
     from memkit.training import trainer
 
-    return trainer.train(recipe, seeds, device=device, progress=progress)
+    try:
+        return trainer.train(recipe, seeds, device=device, progress=progress)
+    except (AttributeError, TypeError, ValueError) as error:
+        if isinstance(error, MemkitError):
+            raise
+        from memkit.training.diagnosis import unfit
+
+        if reason := unfit(recipe, seeds[0]):
+            raise MemkitError(reason) from error
+        raise
 
 
 def restore(recipe: Recipe, seed: int, state: Mapping[str, Tensor], *, device: str = "cpu") -> Any:

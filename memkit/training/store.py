@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from memkit.errors import MemkitError, MemkitWarning, told
+from memkit.paths import named_path
 from memkit.training.checked import remove_all, why, write
 from memkit.training.entries import (
     MANIFEST,
@@ -80,6 +81,7 @@ class Store:
             MemkitError: the store cannot be written, or what it shares with others cannot be reached.
         """
         try:
+            self._keep_out_of_git()
             for name in ("runs", "measurements", "locks", "tmp"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
             probe = self.root / "tmp" / f"probe-{uuid.uuid4().hex}"
@@ -96,6 +98,13 @@ class Store:
                     remove_all(path)
         if self.remote is not None:
             self.remote.check()
+
+    def _keep_out_of_git(self) -> None:
+        """Let the folder exclude itself from git, as ``.pytest_cache`` does, if it is made now or is memkit's own."""
+        if not self.root.exists() or self.root.name == ".memkit":
+            self.root.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError), (self.root / ".gitignore").open("x", encoding="utf-8") as file:
+                file.write("# Written by memkit.\n*\n")
 
     def has(self, digest: str, seed: int) -> bool:
         """Whether a run is there; its checksums are verified only when it is loaded."""
@@ -291,7 +300,7 @@ def named_store(named: str | None, here: Path, *, session: str = "") -> Store:
     named = named or os.environ.get("MEMKIT_STORE") or ".memkit"
     if "://" in named:
         return Store(here / ".memkit", session=session, remote=Remote(named))
-    return Store(here / Path(named).expanduser(), session=session)
+    return Store(named_path(named, here, what="store"), session=session)
 
 
 def _folder(digest: str) -> str:

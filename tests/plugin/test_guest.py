@@ -21,6 +21,7 @@ LOADED = """
 LIGHT = {
     "memkit",
     "memkit.errors",
+    "memkit.paths",
     "memkit.pytest_plugin",
     "memkit.pytest_plugin.arguments",
     "memkit.pytest_plugin.controller",

@@ -54,6 +54,54 @@ SUITES = {
         "        def test_true(self): ...\n",
         "*'lab/true': a unittest.TestCase cannot be parametrised; write a function",
     ),
+    "a claim that is parametrised by seeds of its own": (
+        canned("true").replace("    @claim", "    @pytest.mark.parametrize('seed', [1, 2])\n    @claim", 1),
+        "*'lab/true' is parametrised by 'seed', which memkit does; leave that parametrize() out, and cap*",
+    ),
+    "a module for an arm": (
+        canned("true").replace('arms=("treatment", "control")', 'arms={"treatment": math, "control": None}'),
+        "*'lab/true', arm 'treatment': the module math is no recipe; write Recipe(task, model, ...), or give only*",
+    ),
+    "a class for an arm": (
+        canned("true").replace('arms=("treatment", "control")', 'arms={"treatment": pathlib.Path, "control": None}'),
+        "*'lab/true', arm 'treatment': the class Path is no recipe; *",
+    ),
+    "a model for an arm": (
+        canned("true").replace('arms=("treatment", "control")', 'arms={"treatment": None, "control": HERE}'),
+        "*'lab/true', arm 'control': an object of the class PosixPath is no recipe; *",
+    ),
+    "a bare claim": (
+        "\n    @claim\n    def test_true(seed): ...\n",
+        '*@claim stands above test_true() without arguments; write @claim("study/name", "The statement.", *',
+    ),
+    "a bare sweep": (
+        "\n    from memkit import sweep\n    @sweep\n    def test_true(seed): ...\n",
+        "*@sweep stands above test_true() without arguments; write @sweep(*",
+    ),
+    "a bare mutant": (
+        "\n    from memkit import mutant\n    @mutant\n    def test_true(seed): ...\n",
+        "*@mutant stands above test_true() without arguments; write @mutant(*",
+    ),
+    "a bare multiverse": (
+        "\n    from memkit import multiverse\n    @multiverse\n    def test_true(seed): ...\n",
+        "*@multiverse stands above test_true() without arguments; write @multiverse(*",
+    ),
+    "a bare replication": (
+        "\n    from memkit import replicated\n    @replicated\n    def test_true(seed): ...\n",
+        '*@replicated stands above test_true() without arguments; write @replicated("mlx")',
+    ),
+    "a bare staged study": (
+        "\n    from memkit import staged\n    @staged\n    def test_true(seed): ...\n",
+        '*@staged stands above test_true() without arguments; write @staged("matrix.yaml")',
+    ),
+    "a fixture of the project in the place of memkit's": (
+        "\n    @pytest.fixture\n    def arms(): return {}\n" + canned("true").replace("(seed)", "(seed, arms)"),
+        "*'lab/true': test_true() would get `arms` from test_lab.arms() and not from memkit; rename that fixture, *",
+    ),
+    "a fixture `seed` of the project": (
+        "\n    @pytest.fixture\n    def seed(): return 3\n" + canned("true"),
+        "*'lab/true': test_true() would get `seed` from test_lab.seed() and not from memkit; rename that fixture, *",
+    ),
     "a misspelt recipe field": (
         "\n    from memkit import Recipe\n    def net(*, width=3): ...\n    Recipe(ran, net).with_(stps=3)\n",
         "*Recipe has no field 'stps', and net takes no such option; did you mean 'steps'?",
@@ -61,8 +109,10 @@ SUITES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("how", ["-n0", "-n2"])
-@pytest.mark.parametrize("case", SUITES)
+WITH_WORKERS = "an arm that does not exist"  # one case will do: a worker refuses as a single process does
+
+
+@pytest.mark.parametrize(("case", "how"), [*((case, "-n0") for case in SUITES), (WITH_WORKERS, "-n2")])
 def test_a_mistake_in_a_claim_stops_the_run(pytester: pytest.Pytester, case: str, how: str) -> None:
     source, sentence = SUITES[case]
     pytester.makepyfile(test_lab=HEAD + source)
@@ -85,6 +135,14 @@ def test_a_mistake_in_a_claim_stops_the_run(pytester: pytest.Pytester, case: str
         (
             ["--evidence=taken/evidence.json"],
             "*the evidence cannot be written to *; choose another file with --evidence",
+        ),
+        (
+            [r"--store=C:\memkit\store"],
+            r"--memkit-store: C:\memkit\store is a path of Windows; on this system, write one such as ~/memkit",
+        ),
+        (
+            [r"--evidence=\\server\share\evidence.json"],
+            r"--memkit-evidence: \\server\share\evidence.json is a path of Windows; on this system, *",
         ),
     ],
 )
@@ -123,7 +181,7 @@ def test_training_needs_torch_and_a_device(pytester: pytest.Pytester, monkeypatc
     device = run(pytester, "-n2", "--device=mps")
     assert device.ret == pytest.ExitCode.USAGE_ERROR
     device.stderr.fnmatch_lines(
-        ["ERROR: --device mps: this machine, or its build of torch, has no such device; use cpu"]
+        ["ERROR: --memkit-device mps: this machine, or its build of torch, has no such device; use cpu"]
     )
 
     find = importlib.util.find_spec
@@ -177,3 +235,50 @@ def test_what_a_test_returns(pytester: pytest.Pytester, case: str) -> None:
     result.stdout.fnmatch_lines(["FAILED*lab/true: seed 10000 and 7 more failed: *"])
     assert "Traceback" not in result.stdout.str()
     assert "measuring.py" not in result.stdout.str()
+
+
+NO_TENSORS = """
+    import dataclasses
+    import torch
+    from memkit import Contrast, Recipe, claim
+
+    @dataclasses.dataclass
+    class Output:
+        logits: torch.Tensor
+
+    class Net(torch.nn.Module):
+        def __init__(self, *, kind="tensor"):
+            super().__init__()
+            self.map, self.kind = torch.nn.Linear(2, 2), kind
+        def forward(self, x):
+            x = self.map(x)
+            return {{"tensor": x, "object": Output(x), "dict": {{"logits": x}}, "pair": (x, x)}}[self.kind]
+
+    def batches(generator, size):
+        return torch.rand(size, 2, generator=generator), torch.zeros(size, dtype=torch.long)
+
+    def dicts(generator, size):
+        return {{"inputs": torch.rand(size, 2, generator=generator)}}
+
+    @claim("lab/net", "s", arms={{"net": Recipe({task}, Net, options={{"kind": "{kind}"}}, steps=2)}},
+           contrasts=[Contrast("net", over=0.5, metric="accuracy", bounds=(0, 1))])
+    def test_net(arms): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("task", "kind", "sentence"),
+    [
+        ("batches", "object", "the model returned an Output, and the loss takes a tensor; *one such as its logits"),
+        ("batches", "dict", "the model returned a dict, and the loss takes a tensor; *one such as its logits"),
+        ("batches", "pair", "the model returned a tuple, and the loss takes a tensor; wrap the model in a module*"),
+        ("dicts", "tensor", "the task drew a dict; a batch is two tensors, (inputs, targets)"),
+    ],
+)
+def test_where_a_tensor_is_expected(pytester: pytest.Pytester, task: str, kind: str, sentence: str) -> None:
+    pytester.makepyfile(test_lab=NO_TENSORS.format(task=task, kind=kind))
+
+    result = run(pytester, "-n0", "--seeds=8", "--memkit-executor=inline")
+
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines([f"*{sentence}"])
