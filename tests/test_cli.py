@@ -12,7 +12,7 @@ from memkit.cli import main
 from tests.inner import command
 from tests.inner import run as inner
 from tests.plugin import test_training
-from tests.plugin.lab import canned, evidence, write_suite
+from tests.plugin.lab import INLINE, canned, evidence, write_suite
 
 FILE = Path("reports/evidence.json")
 
@@ -187,7 +187,7 @@ def test_plan_says_what_a_run_would_train(pytester: pytest.Pytester) -> None:
     assert found["next"] == ["16 runs to train, time unknown", "never trained before"]
     assert found["if every claim went on to its last look"][0] == "64 runs to train, time unknown"
 
-    assert inner(pytester, "-n0", "--seeds=8").ret == 0
+    assert inner(pytester, INLINE, "--seeds=8").ret == 0
     found = plan(pytester)
     assert found["lab/hidden-layer"][:3] == ["8 of 32", "8 seeds", "16"]
     assert found["lab/hidden-layer"][4] == "48"

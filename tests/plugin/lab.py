@@ -37,6 +37,10 @@ CLAIM = """
 """
 
 
+INLINE = "--memkit-executor=inline"
+"""Trains in the process that runs the tests: starting one that trains takes seconds."""
+
+
 def canned(name: str, treatment: str = "0.9", control: str = "0.1", *, body: str = "pass", options: str = "") -> str:
     """The source of one claim; ``seed`` may be used in the expressions, ``body`` runs before they do."""
     return CLAIM.format(name=name, treatment=treatment, control=control, body=body, options=options)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.inner import run
 from tests.plugin import test_training
-from tests.plugin.lab import HEAD, canned, register_claims
+from tests.plugin.lab import HEAD, INLINE, canned, register_claims
 
 
 def whole(pytester: pytest.Pytester) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def whole(pytester: pytest.Pytester) -> dict[str, Any]:
 
 def test_learning_curves_are_in_the_evidence_each_recipe_once(pytester: pytest.Pytester) -> None:
     test_training.write_suite(pytester, steps=60)
-    run(pytester, "-n2")
+    run(pytester, INLINE)
     data = whole(pytester)
     assert len(data["curves"]) == 2, "two claims share two recipes"
     for curves in data["curves"].values():
@@ -42,13 +42,13 @@ def test_a_model_that_arms_share_costs_its_training_once(pytester: pytest.Pytest
     claims = claims.replace("def score", "def same(net):\n    return net\n\ndef score")
     pytester.makepyfile(nets=test_training.NETS, test_nets=claims)
     register_claims(pytester)
-    run(pytester, "-n0", "-k", "test_hidden_layer")
+    run(pytester, INLINE, "-k", "test_hidden_layer")
     (entry,) = whole(pytester)["claims"]
     seeds = len({row[0] for row in entry["observations"]})
     assert entry["cost"]["trained"] == pytest.approx(seeds * entry["arms"]["hidden"]["cpu_seconds"], abs=0.1)
 
 
-@pytest.mark.parametrize("how", ["-n0", "-n2"])
+@pytest.mark.parametrize("how", ["-n0", "-n1"])
 def test_the_docstring_of_a_package_is_its_interpretation(pytester: pytest.Pytester, how: str) -> None:
     pytester.mkpydir("lab").joinpath("__init__.py").write_text(
         '"""What it <means>.\n\nAnd what not.\n"""\nMETRICS = {"score": "share of <good> ones"}\n'

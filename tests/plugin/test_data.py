@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tests.inner import command, run
-from tests.plugin.lab import evidence, ran, register_suite
+from tests.plugin.lab import INLINE, evidence, ran, register_suite
 from tests.plugin.test_training import trained
 
 TASKS = '''
@@ -141,11 +141,11 @@ def test_claims_run_where_the_data_are(suite: pytest.Pytester, how: str) -> None
 def test_it_is_skipped_whatever_the_store_holds(suite: pytest.Pytester) -> None:
     gone = suite.path.joinpath("data", "gone.txt")
     gone.write_text("1")
-    assert run(suite, "-n0", "--data=data", "-k", "10003").ret == 0
+    assert run(suite, INLINE, "--data=data", "-k", "10003").ret == 0
     ran(suite.path)
     gone.unlink()
 
-    result = run(suite, "-n2", "--data=data")
+    result = run(suite, INLINE, "--data=data")
 
     assert result.ret == 0
     assert evidence(suite)["lab/gone"]["outcome"]["outcome"] == "skipped"
@@ -164,7 +164,7 @@ def test_the_environment_says_where_the_data_are(suite: pytest.Pytester, monkeyp
     )
     assert not trained(suite)
     monkeypatch.setenv("MEMKIT_DATA", str(suite.path / "data"))
-    run(suite, "-n0").assert_outcomes(passed=8, skipped=1 + 2 * 8 + 2)
+    run(suite, INLINE).assert_outcomes(passed=8, skipped=1 + 2 * 8 + 2)
 
 
 @pytest.mark.parametrize("before", [None, "elsewhere"])
@@ -186,14 +186,16 @@ def test_the_environment_is_as_it_was_afterwards(
 
     run(pytester, "--data=data").assert_outcomes(passed=1)
     assert os.environ.get("MEMKIT_DATA") == before
-    run(pytester, "-n2", "--data=data").assert_outcomes(passed=1)
+    run(pytester, "-n1", "--data=data").assert_outcomes(passed=1)
 
 
 def test_a_folder_that_is_not_there(suite: pytest.Pytester) -> None:
-    result = run(suite, "-n2", "--data=dta")
+    result = run(suite, "--data=dta")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: --data dta: there is no such folder; name the one that holds the data"])
+    result.stderr.fnmatch_lines(
+        ["ERROR: --memkit-data *dta: there is no such folder; name the one that holds the data"]
+    )
     assert "Traceback" not in result.stderr.str()
 
 
@@ -201,7 +203,7 @@ def test_what_is_missing_is_told_in_words(suite: pytest.Pytester) -> None:
     tasks = suite.path / "tasks.py"
     tasks.write_text(tasks.read_text().replace("    @property\n    def missing", "    def missing"))
 
-    result = run(suite, "-n2")
+    result = run(suite)
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: claim 'lab/here': a task's `missing` is *; make it a text, or a property*"])
@@ -227,7 +229,7 @@ def test_the_command_line_needs_no_data(suite: pytest.Pytester) -> None:
         ]
     )
 
-    assert run(suite, "-n0", "--data=data").ret == 0
+    assert run(suite, INLINE, "--data=data").ret == 0
     reproduce = ("reproduce", "lab/here", "--seed=10003")
     assert command(suite, *reproduce, "--data=data").ret == 0
     without = command(suite, *reproduce)

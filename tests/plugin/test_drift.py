@@ -27,8 +27,9 @@ def accepted(pytester: pytest.Pytester) -> pytest.Pytester:
     return pytester
 
 
-@pytest.mark.parametrize(("gate", "code"), [("verdict", 0), ("none", 0), ("drift", 1)])
-@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+@pytest.mark.parametrize(
+    ("gate", "code", "workers"), [("verdict", 0, "-n0"), ("none", 0, "-n0"), ("drift", 1, "-n0"), ("drift", 1, "-n1")]
+)
 def test_an_effect_outside_its_interval_is_told_and_gates_where_asked(
     accepted: pytest.Pytester, gate: str, code: int, workers: str
 ) -> None:

@@ -32,7 +32,7 @@ SUITE = """
 """
 
 
-@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+@pytest.mark.parametrize("workers", ["-n0", "-n1"])
 def test_figures_of_the_first_seed_are_in_the_evidence_and_on_the_page(pytester: pytest.Pytester, workers: str) -> None:
     pytester.makepyfile(test_lab=HEAD + SUITE)
     register_suite(pytester, "figures", SUITE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests import inner
-from tests.plugin.lab import HEAD, evidence, register_claims
+from tests.plugin.lab import HEAD, INLINE, evidence, register_claims
 
 SUITE = """
     import torch
@@ -59,12 +59,11 @@ MODEL = """
 def run(pytester: pytest.Pytester, by: str, chance: float, *arguments: str, seeds: int = 8) -> pytest.RunResult:
     pytester.makepyfile(test_lab=HEAD + SUITE.format(by=by, chance=chance, seeds=seeds), model=MODEL)
     register_claims(pytester)
-    return inner.run(pytester, *arguments)
+    return inner.run(pytester, INLINE, *arguments)
 
 
-@pytest.mark.parametrize("workers", ["-n0", "-n2"])
-def test_a_claim_that_stands_for_its_reason_has_a_mutant_that_falls(pytester: pytest.Pytester, workers: str) -> None:
-    assert run(pytester, "silenced", 0.5, workers).ret == 0
+def test_a_claim_that_stands_for_its_reason_has_a_mutant_that_falls(pytester: pytest.Pytester) -> None:
+    assert run(pytester, "silenced", 0.5).ret == 0
     found = evidence(pytester)
     assert found["lab/one"]["judgement"]["verdict"] == "SUPPORTED"
     assert found["lab/one/mutant-signal-silenced"]["judgement"]["verdict"] == "REFUTED"
@@ -95,7 +94,7 @@ def test_a_headline_claim_without_a_mutant_is_reported(pytester: pytest.Pytester
     )
     pytester.makepyfile(model=MODEL)
     register_claims(pytester)
-    assert inner.run(pytester).ret == 0
+    assert inner.run(pytester, INLINE).ret == 0
     assert "has no mutant in this run" in (pytester.path / "reports" / "evidence.html").read_text(encoding="utf-8")
 
 
@@ -136,7 +135,7 @@ def test_interventions_are_given_the_seed_and_preconditions_hold_for_the_intact_
     told = "\n    def told(net, seed):\n        net.seed = seed\n        return net\n"
     pytester.makepyfile(test_lab=HEAD + SEEDED, model=MODEL + told)
     register_claims(pytester)
-    assert inner.run(pytester).ret == 0
+    assert inner.run(pytester, INLINE).ret == 0
     found = evidence(pytester)
     assert found["lab/one"]["judgement"]["verdict"] == "SUPPORTED"
     assert found["lab/one/mutant-signal-silenced"]["judgement"]["verdict"] == "REFUTED"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.inner import command, run
-from tests.plugin.lab import evidence, register_claims, register_suite
+from tests.plugin.lab import INLINE, evidence, register_claims, register_suite
 
 NETS = '''
 """Exclusive or, learnt by a network with and without a hidden layer."""
@@ -110,11 +110,11 @@ def test_models_are_trained_once_and_a_false_claim_falls(pytester: pytest.Pytest
 
 def test_retrain_and_fresh(pytester: pytest.Pytester) -> None:
     write_suite(pytester, steps=2)
-    run(pytester, "-n0", "--seeds=8")
+    run(pytester, INLINE, "--seeds=8")
 
-    fresh = run(pytester, "-n0", "--seeds=8", "--fresh")
+    fresh = run(pytester, INLINE, "--seeds=8", "--fresh")
     fresh.stdout.fnmatch_lines(["*nothing to train*", "*16 measurements, 0 of them from the store*"])
-    retrained = run(pytester, "-n0", "--seeds=8", "--retrain")
+    retrained = run(pytester, INLINE, "--seeds=8", "--retrain")
     retrained.stdout.fnmatch_lines(["*16 runs to train*", "*16 measurements, 0 of them from the store*"])
 
 
@@ -165,7 +165,7 @@ def test_stopping_does_not_wait_for_training(pytester: pytest.Pytester) -> None:
     write_suite(pytester, steps=10**7)
     pytester.makepyfile(test_plain="def test_plain():\n    assert False\n")
 
-    result = run(pytester, "-n2", "-x", "-rs", timeout=120)
+    result = run(pytester, "-n2", "-x", "-rs")
 
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(["SKIPPED*lab/hidden-layer: INCOMPLETE: not run: seeds 10000–10007"])
@@ -195,7 +195,7 @@ def test_a_diverged_seed_counts_as_the_worst(pytester: pytest.Pytester) -> None:
     )
     register_claims(pytester)
 
-    run(pytester, "-n0", "--seeds=8", "-k", "test_hidden_layer")
+    run(pytester, INLINE, "--seeds=8", "-k", "test_hidden_layer")
 
     entry = evidence(pytester)["lab/hidden-layer"]
     rows = [row for row in entry["observations"] if row[1] == "linear"]
