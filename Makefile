@@ -33,7 +33,7 @@ docs: .venv/installed ## the documentation as a site, reports/site/index.html; a
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 benchmarks: .venv/installed ## every benchmark, in smoke mode
-	for benchmark in calibration pipeline seeds cohort backends growing recall warm retrieval report scale; do $(BIN)/python benchmarks/$$benchmark.py --smoke || exit 1; done
+	for benchmark in calibration pipeline seeds cohort backends growing recall warm guest retrieval report scale; do $(BIN)/python benchmarks/$$benchmark.py --smoke || exit 1; done
 
 register: .venv/installed ## new and changed claims get fresh deciding seeds
 	$(BIN)/memkit register claims

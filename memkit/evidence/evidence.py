@@ -242,9 +242,19 @@ class Evidence:
         """Write the JSON file, whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(f".{path.name}.{os.getpid()}")
-        text = json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
-        aside.write_text(text + "\n", encoding="utf-8")
+        aside.write_text(self._text(), encoding="utf-8")
         aside.replace(path)
+
+    def _text(self) -> str:
+        """Return the JSON, one claim per line. An indented text would take ten times as long to write."""
+
+        def line(value: Any) -> str:
+            return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+        data = self.to_json()
+        claims = ",\n".join(map(line, data.pop("claims")))
+        head = "".join(f"{line(name)}: {line(value)},\n" for name, value in data.items())
+        return f'{{\n{head}"claims": [\n{claims}\n]\n}}\n'
 
 
 def seeds_saved(claims: Iterable[ClaimEvidence]) -> tuple[int, int]:

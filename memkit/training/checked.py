@@ -6,12 +6,14 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from pathlib import Path
 from typing import Any
 
 DAMAGED = "is damaged"
+_FORM = re.compile(rb'\{"sha256": "(?P<sha256>[0-9a-f]{64})",\n"content": (?P<content>.*)\}', re.DOTALL)
 
 
 def read_json(path: Path) -> Any:
@@ -35,20 +37,22 @@ def from_bytes(data: bytes) -> Any:
     Raises:
         ValueError: the bytes are damaged; the message continues a sentence that begins with the name of their file.
     """
-    try:
-        read = json.loads(data)
-        content, checksum = read["content"], read["sha256"]
-        found = hashlib.sha256(dump(content)).hexdigest()
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(why(error)) from error
-    if found != checksum:
+    form = _FORM.fullmatch(data)
+    if form is None:
+        raise ValueError(f"{DAMAGED}: it is no JSON with a checksum")
+    # The checksum is that of the text as it was written, so the content need not be written again to verify it.
+    if hashlib.sha256(form["content"]).hexdigest().encode() != form["sha256"]:
         raise ValueError(f"{DAMAGED}: its checksum does not verify")
-    return content
+    try:
+        return json.loads(form["content"])
+    except (ValueError, RecursionError) as error:
+        raise ValueError(why(error)) from error
 
 
 def to_bytes(content: Any) -> bytes:
-    """JSON with its checksum."""
-    text = dump(content)
+    """Return JSON with its checksum."""
+    # Without indentation: Python's fast encoder knows none.
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
     return b'{"sha256": "%s",\n"content": %s}' % (hashlib.sha256(text).hexdigest().encode(), text)
 
 
@@ -74,7 +78,7 @@ def why(error: Exception) -> str:
 
 
 def dump(data: Any) -> bytes:
-    """JSON as the checksums are computed of."""
+    """Return JSON for readers."""
     return json.dumps(data, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1).encode()
 
 

@@ -57,7 +57,7 @@ def save(store: Store, run: TrainedRun = RUN) -> Path:
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+    return sorted(path.name for path in folder.rglob("*") if path.is_file() and path.name != ".gitignore")
 
 
 def assert_same(one: TrainedRun, other: TrainedRun) -> None:
@@ -69,6 +69,20 @@ def assert_same(one: TrainedRun, other: TrainedRun) -> None:
     assert repr(sorted(one.metrics.items())) == repr(sorted(other.metrics.items()))  # nan is nan
     for field in ("seed", "history", "validation", "diverged"):
         assert repr(getattr(one, field)) == repr(getattr(other, field))
+
+
+def test_a_store_excludes_itself_from_git(tmp_path: Path) -> None:
+    new, own, theirs = tmp_path / "new", tmp_path / ".memkit", tmp_path / "theirs"
+    for folder in (own, theirs):
+        folder.mkdir()
+    for folder in (new, own, theirs):
+        Store(folder).prepare()
+    assert (new / ".gitignore").read_text().splitlines()[-1] == "*"
+    assert (own / ".gitignore").is_file()
+    assert not (theirs / ".gitignore").exists(), "a folder that was there may hold other files"
+    (new / ".gitignore").write_text("mine")
+    Store(new).prepare()
+    assert (new / ".gitignore").read_text() == "mine"
 
 
 def test_what_was_saved_is_loaded_to_the_bit(store: Store) -> None:
