@@ -25,12 +25,12 @@ from memkit.cli import main
 def import_all() -> None:
     """Import all of memkit but MLX's part: what an inner run imports first is forgotten when the run ends.
 
-    Modules that cannot be imported twice in a process, such as torch's, are imported with it.
+    Modules that cannot be imported twice in a process, as some of torch's, are imported here too.
     """
     for module in pkgutil.walk_packages(memkit.__path__, "memkit."):
         if not module.name.startswith("memkit.mlx") and not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    for name in ("pandas", "safetensors.torch", "scipy.special", "scipy.stats", "torch"):
+    for name in ("pandas", "safetensors.torch", "scipy.special", "scipy.stats", "torch.distributed.tensor"):
         importlib.import_module(name)
 
 
@@ -38,7 +38,7 @@ import_all()
 
 
 @contextmanager
-def _own_modules() -> Iterator[None]:
+def own_modules() -> Iterator[None]:
     """Forget, on leaving, what was imported within; read no module from a cache that is a second old."""
     modules, path, finders = dict(sys.modules), list(sys.path), list(sys.meta_path)
     written = sys.dont_write_bytecode
@@ -56,7 +56,7 @@ def _own_modules() -> Iterator[None]:
 
 def run(pytester: pytest.Pytester, *arguments: str, plugins: Any = ()) -> pytest.RunResult:
     """Run pytest in this process, in the current directory, which modules are found in, too."""
-    with _own_modules():
+    with own_modules():
         sys.path.insert(0, str(pytester.path))
         return pytester.runpytest_inprocess(*arguments, plugins=plugins, no_reraise_ctrlc=True)
 
@@ -64,7 +64,7 @@ def run(pytester: pytest.Pytester, *arguments: str, plugins: Any = ()) -> pytest
 def command(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     """Run the memkit command in this process."""
     out, err, began = io.StringIO(), io.StringIO(), time.monotonic()
-    with _own_modules(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with own_modules(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         sys.path.insert(0, str(pytester.path))
         try:
             code = main(arguments)

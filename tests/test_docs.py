@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import importlib
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
 from memkit.cli import main
 from memkit.evidence.accepted import load_accepted
-from tests.plugin.lab import evidence
+from tests.inner import command, run
+from tests.plugin.lab import INLINE, evidence
 
 ROOT = Path(__file__).parent.parent
 STUDIES = sorted({name.split("/", 1)[0] for name in load_accepted(ROOT / "reports" / "accepted.json")})
@@ -46,8 +46,8 @@ def test_the_code_on_extending_runs(pytester: pytest.Pytester) -> None:
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     assert len(blocks) == 4
     pytester.makepyfile(test_parity="\n\n".join(blocks))
-    assert pytester.run(sys.executable, "-m", "memkit.cli", "register").ret == 0
-    assert pytester.runpytest_subprocess("-n0", "--seeds=8").ret == 0
+    assert command(pytester, "register").ret == 0
+    assert run(pytester, INLINE, "--seeds=8").ret == 0
     assert len(evidence(pytester)["parity/held-out-words"]["observations"]) == 2 * 8
 
 

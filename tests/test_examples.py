@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.inner import command, run
 from tests.plugin.lab import evidence
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -26,8 +26,8 @@ def test_there_are_no_others() -> None:
 @pytest.mark.parametrize("name", VERDICTS)
 def test_an_example_comes_out_as_it_is_registered(pytester: pytest.Pytester, name: str) -> None:
     shutil.copytree(EXAMPLES / name, pytester.path, dirs_exist_ok=True)
-    assert pytester.run(sys.executable, "-m", "memkit.cli", "register", "--check").ret == 0
-    assert pytester.runpytest_subprocess("-n2").ret == 0
+    assert command(pytester, "register", "--check").ret == 0
+    assert run(pytester, "-n0").ret == 0
     found = evidence(pytester)
     assert {claim: entry["judgement"]["verdict"] for claim, entry in found.items()} == VERDICTS[name]
     assert all(entry["outcome"]["outcome"] == "passed" for entry in found.values())

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.plugin.lab import evidence
+from memkit.pytest_plugin.options import OPTIONS
+from tests.inner import command, run
+from tests.plugin.lab import INLINE, evidence
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -22,10 +23,10 @@ def test_a_claim_of_your_own(pytester: pytest.Pytester) -> None:
     claim = dict(blocks)["test_xor.py"].split("@claim(")[1].strip().splitlines()
     assert len(claim) + 1 <= 15
 
-    developing = pytester.runpytest_subprocess("--seeds=8")
+    developing = run(pytester, INLINE, "--seeds=8")
     assert developing.ret == 0
     developing.stdout.fnmatch_lines(["*decide nothing*memkit register*"])
-    assert pytester.run(sys.executable, "-m", "memkit.cli", "register").ret == 0
+    assert command(pytester, "register").ret == 0
     deciding = pytester.runpytest_subprocess("-n2")
 
     assert deciding.ret == 0
@@ -51,8 +52,8 @@ def test_a_mutant_of_it(pytester: pytest.Pytester) -> None:
     imports = imports.replace("Recipe, claim", "Recipe, claim, multiverse, mutant")
     (pytester.path / "xor.py").write_text(blocks[0], encoding="utf-8")
     (pytester.path / "test_xor.py").write_text(f"{imports}\n\n\n{above}@claim({rest}", encoding="utf-8")
-    assert pytester.run(sys.executable, "-m", "memkit.cli", "register").ret == 0
-    assert pytester.runpytest_subprocess("-n2").ret == 0
+    assert command(pytester, "register").ret == 0
+    assert run(pytester, INLINE).ret == 0
     found = evidence(pytester)
     assert set(found) == {"xor/needs-a-hidden-layer", "xor/needs-a-hidden-layer/mutant-nonlinearity-taken-out"}
     assert all(entry["outcome"]["outcome"] == "passed" for entry in found.values())
@@ -60,10 +61,14 @@ def test_a_mutant_of_it(pytester: pytest.Pytester) -> None:
 
 def test_every_option_is_one_of_pytest_memkit() -> None:
     page = (ROOT / "docs" / "running.md").read_text(encoding="utf-8")
-    options = re.findall(r"^\| `(--[a-z]+)", page, flags=re.MULTILINE)
-    plugin = (ROOT / "memkit" / "pytest_plugin" / "__init__.py").read_text(encoding="utf-8")
-    assert options
-    assert all(f'"{option}"' in plugin for option in options)
+    shown = {
+        name
+        for row in re.findall(r"^\| (`--.*?) \|", page, flags=re.MULTILINE)
+        for name in re.findall(r"--[a-z-]+", row)
+    }
+    # One is explained beside another.
+    assert shown == {option.long for option in OPTIONS} - {"--memkit-ray-address"}
+    assert "--memkit-ray-address" in page
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *(ROOT / "docs").glob("*.md")], ids=lambda page: page.stem)

@@ -108,6 +108,7 @@ def reproduce(options: argparse.Namespace) -> int:
             f"--memkit-evidence={file}",
             "--memkit-gate=none",
             "--memkit-with-sweeps",
+            "--memkit-executor=inline",  # a process that trains takes longer to start than one seed does to train
             "-q",
             "-n0",
             *QUIETLY,

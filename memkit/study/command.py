@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from memkit.study.loading import load_matrix
 from memkit.study.matrix import Matrix
 from memkit.study.objects import importable
 from memkit.study.promotion import Promotion, listed
+from memkit.training.executor import Executor, InlineExecutor, LocalExecutor
 from memkit.training.store import Store, named_store
 
 _TEST = '''"""Stage B of {matrix}: its promoted configurations, each held against its controls."""
@@ -56,6 +57,11 @@ class Options:
     workers: str = "auto"
 
 
+def run_pytest(arguments: list[str], environment: Mapping[str, str]) -> int:
+    """Run pytest in a process of its own, and return its exit code."""
+    return subprocess.run([sys.executable, "-m", "pytest", *arguments], env=dict(environment)).returncode
+
+
 def run(options: Options, register: Callable[[list[str]], object]) -> int:
     """Run a study as far as asked.
 
@@ -91,7 +97,7 @@ def run(options: Options, register: Callable[[list[str]], object]) -> int:
         check_data(matrix)
         check_score(matrix)
         store.prepare()
-        failed = train_lacking(matrix, store, device=options.device, workers=_processes(options.workers), say=_say)
+        failed = train_lacking(matrix, store, executor=_executor(options), say=_say)
         for cohort, result in failed:
             names = [n for n, c in matrix.configurations.items() if c.recipe.digest == cohort.training.digest]
             print(f"memkit: {matrix.path.name}: {listed(names)}: {result.reason}", file=sys.stderr)
@@ -138,10 +144,10 @@ def _confirm(
     output.mkdir(parents=True, exist_ok=True)
     file = (output / "evidence.json").resolve()
     before = file.stat().st_mtime_ns if file.is_file() else None
-    command = [sys.executable, "-m", "pytest", *shared, f"--memkit-evidence={file}", "-n", options.workers]
+    arguments = [*shared, f"--memkit-evidence={file}", "-n", options.workers]
     environment = {**os.environ, "PYTHONPATH": _python_path()}
     environment |= {"MEMKIT_STORE": store.remote.url} if store.remote is not None else {}
-    code = subprocess.run(command, env=environment).returncode
+    code = run_pytest(arguments, environment)
     if not file.is_file() or file.stat().st_mtime_ns == before:
         raise MemkitError(f"stage B left no evidence (pytest's exit code {code}); pytest's reason stands above")
     evidence = load(file)
@@ -216,13 +222,16 @@ def _check_device(device: str, matrix: Matrix) -> None:
     check_training(device, matrix.study)
 
 
-def _processes(workers: str) -> int:
-    """How many processes train, by pytest's ``-n``: 0 there is this process alone, and here one."""
+def _executor(options: Options) -> Executor:
+    """Return what trains, by pytest's ``-n``: with 0 this process, with ``auto`` one process per core."""
+    workers = options.workers
     if workers in ("auto", "logical"):
-        return 0
+        return LocalExecutor(device=options.device)
     if not workers.isdecimal():
         raise MemkitError(f"-n {workers}: give a number of processes, or auto")
-    return int(workers) or 1
+    if int(workers) == 0:
+        return InlineExecutor(device=options.device)
+    return LocalExecutor(int(workers), device=options.device)
 
 
 def _say(line: str) -> None:

@@ -25,7 +25,7 @@ from memkit.study.scoring import Scoring
 from memkit.study.subjects import Subject
 from memkit.training.cohorts import Cohort, Training, obtain, plan
 from memkit.training.estimates import seconds_per_seed
-from memkit.training.executor import LocalExecutor, Result
+from memkit.training.executor import Executor, Result
 from memkit.training.measurements import load_measurement, measurement_key, save_measurement
 from memkit.training.queue import Progress, TrainingQueue
 from memkit.training.store import Store
@@ -188,12 +188,12 @@ def lacking(matrix: Matrix, store: Store) -> list[Cohort]:
 
 
 def train_lacking(
-    matrix: Matrix, store: Store, *, device: str, workers: int, say: Callable[[str], None]
+    matrix: Matrix, store: Store, *, executor: Executor, say: Callable[[str], None]
 ) -> list[tuple[Cohort, Result]]:
     """Train what the store lacks.
 
     Args:
-        workers: processes; 0 for one a core.
+        executor: what trains; it is closed afterwards.
         say: is told now and then how far it is.
 
     Returns:
@@ -210,7 +210,6 @@ def train_lacking(
             failed.append((cohort, result))
 
     seconds = seconds_per_seed([cohort.training for cohort in cohorts], store, store.root / "none")
-    executor = LocalExecutor(workers, device=device)
     try:
         queue = TrainingQueue(executor, store, seconds=seconds, ended=ended)
         queue.add(cohorts)

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from memkit.training.store import Store
-from tests.inner import run
-from tests.plugin.lab import evidence, register_claims
+from tests.inner import command, run
+from tests.plugin.lab import INLINE, evidence, register_claims
 from tests.plugin.test_two_suites import SUITE
 from tests.training.clusters import two_nodes
 from tests.training.servers import Server
@@ -45,12 +45,12 @@ def observed(folder: Path) -> Any:
 def test_a_cluster_trains(pytester: pytest.Pytester) -> None:
     suite(pytester.path)
     register_claims(pytester)
-    assert run(pytester, "-n0", "--store=here").ret == 0
+    assert run(pytester, INLINE, "--store=here").ret == 0
     local = observed(pytester.path)
     assert set(trained(pytester.path).values()) == {1}
     with two_nodes() as cluster:
         result = pytester.runpytest_subprocess(
-            "-n2", "--store=there", "--executor=ray", f"--ray-address={cluster.address}"
+            "-n1", "--store=there", "--executor=ray", f"--ray-address={cluster.address}"
         )
     assert result.ret == 0
     assert evidence(pytester)["lab/hidden-layer"]["judgement"]["verdict"] == "SUPPORTED"
@@ -77,8 +77,12 @@ def test_two_machines_share_a_store(pytester: pytest.Pytester, monkeypatch: pyte
     machines = [suite(pytester.path / name) for name in ("one", "two")]
     store = f"--store=s3://lab/{pytester.path.name}"
     for machine in machines:
-        subprocess.run([sys.executable, "-m", "memkit.cli", "register"], cwd=machine, check=True)
-    runs = [subprocess.Popen([*COMMAND, "-n0", store], cwd=machine) for machine in machines]
+        monkeypatch.chdir(machine)
+        assert command(pytester, "register").ret == 0
+    runs = [
+        subprocess.Popen([*COMMAND, "-n0", store, *how], cwd=machine)
+        for machine, how in zip(machines, ([], [INLINE]), strict=True)
+    ]
     assert [run.wait(timeout=240) for run in runs] == [0, 0]
     counts = trained(*machines)
     assert len(counts) == 2 * 8
@@ -87,7 +91,8 @@ def test_two_machines_share_a_store(pytester: pytest.Pytester, monkeypatch: pyte
 
     third = suite(pytester.path / "three")
     (third / "claims.lock").write_text((machines[0] / "claims.lock").read_text(), encoding="utf-8")
-    assert subprocess.run([*COMMAND, "-n0", store], cwd=third).returncode == 0
+    monkeypatch.chdir(third)
+    assert run(pytester, "-n0", store).ret == 0
     assert not trained(third)
     assert observed(third) == observed(machines[0])
     server.close()
@@ -119,7 +124,7 @@ def test_without_ray_a_sentence(pytester: pytest.Pytester, monkeypatch: pytest.M
 def test_a_model_that_was_trained_elsewhere_is_said_to_be(pytester: pytest.Pytester) -> None:
     suite(pytester.path)
     register_claims(pytester)
-    assert run(pytester, "-n0").ret == 0
+    assert run(pytester, INLINE).ret == 0
     arms = evidence(pytester)["lab/hidden-layer"]["arms"]
     assert "trained_on" not in arms["hidden"]
     store = Store(pytester.path / ".memkit")

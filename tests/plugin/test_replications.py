@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.inner import command, run
-from tests.plugin.lab import evidence
+from tests.plugin.lab import INLINE, evidence
 
 SUITE = """
 import torch
@@ -34,7 +34,8 @@ def test_slots(arms):
     commands = Retrieval().commands(torch.Generator().manual_seed(1), "all")
     return {name: accuracy(model, commands) for name, model in arms.items()}
 """
-# Not imported: pytester takes out what a test imports, and MLX cannot be imported twice.
+if importlib.util.find_spec("mlx") is not None:  # what a test imports is forgotten, and MLX cannot be imported twice
+    importlib.import_module("mlx.core")
 needs_mlx = pytest.mark.skipif(importlib.util.find_spec("mlx") is None, reason="MLX is not installed")
 
 
@@ -47,7 +48,7 @@ def suite(pytester: pytest.Pytester) -> pytest.Pytester:
 @needs_mlx
 def test_a_replication_has_a_verdict_of_its_own(suite: pytest.Pytester) -> None:
     assert command(suite, "register").ret == 0
-    both = run(suite, "-n2", "--with-sweeps")
+    both = run(suite, "-n1", "--with-sweeps")
     assert both.ret == 0
     both.stdout.fnmatch_lines(["*1 claim was replicated in MLX: 1 holds in both.*"])
     found = evidence(suite)
@@ -100,7 +101,7 @@ def test_a_replication_that_comes_out_otherwise_fails_the_run(suite: pytest.Pyte
         SUITE.replace('replicated("mlx")', 'replicated("mlx", expect="refuted")'), encoding="utf-8"
     )
     assert command(suite, "register").ret == 0
-    result = run(suite, "-n0", "--sweeps")
+    result = run(suite, INLINE, "--sweeps")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*Not as registered: lab/slots/mlx*"])
 

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import re
-import subprocess
-import sys
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
+
+from memkit.cli import main
+from memkit.cli.claims import QUIETLY
+from memkit.study import command
+from tests.inner import own_modules
 
 DOCS = Path(__file__).parents[2] / "docs"
 QUICK_START = (DOCS / "quick-start.md").read_text(encoding="utf-8")
@@ -43,10 +52,44 @@ def write_project(folder: Path, matrix: str = MATRIX, module: str = "xor") -> Pa
     return path
 
 
-def study(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """``memkit study xor.yaml`` in a folder."""
-    command = [sys.executable, "-m", "memkit.cli", "study", "xor.yaml", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+@dataclass(frozen=True)
+class Done:
+    """How a command ended, and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def study(folder: Path, *arguments: str) -> Done:
+    """Run ``memkit study xor.yaml`` in a folder, in this process, and stage B's pytest too."""
+    return memkit(folder, "study", "xor.yaml", *arguments)
+
+
+def memkit(folder: Path, *arguments: str) -> Done:
+    """Run a command of memkit in a folder, in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "run_pytest", lambda given, environment: _pytest(given))
+        return _in(folder, lambda: main(arguments))
+
+
+def run_pytest(folder: Path, *arguments: str) -> Done:
+    """Run pytest in a folder, in this process."""
+    return _in(folder, lambda: _pytest([*arguments, "-n0"]))
+
+
+def _in(folder: Path, run: Callable[[], int]) -> Done:
+    out, err = io.StringIO(), io.StringIO()
+    with own_modules(), pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.chdir(folder)
+        patch.syspath_prepend(str(folder))
+        code = run()
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def _pytest(arguments: list[str]) -> int:
+    with own_modules():
+        return int(pytest.main([*arguments, *QUIETLY, "--memkit-executor=inline"]))
 
 
 def trained(folder: Path) -> list[Path]:

@@ -20,7 +20,7 @@ from memkit.study.loading import load_matrix
 from memkit.study.objects import importable
 from memkit.study.promotion import load_promotion
 from memkit.study.report import report
-from tests.study.lab import MATRIX, documented, study, trained, write_project
+from tests.study.lab import MATRIX, documented, memkit, run_pytest, study, trained, write_project
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +28,12 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The documentation's study on half its seeds, carried out once for all tests that look at what it left."""
     folder = tmp_path_factory.mktemp("xor")
     write_project(folder, documented("study: xor", "yaml").replace("bounds: [0, 1]", "bounds: [0, 1], seeds: 16"))
-    screened = study(folder, "--screen", "-n", "1")
+    screened = study(folder, "--screen", "-n", "0")
     assert screened.returncode == 0, screened.stderr
     assert len(trained(folder)) == 6
     assert "It has not been run" in (folder / "reports" / "xor" / "report.md").read_text()
     assert not (folder / "claims.lock").exists()
-    ran = study(folder, "-n", "2")
+    ran = study(folder, "-n", "0")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "stage A: nothing to train" in ran.stderr
     return folder
@@ -151,7 +151,7 @@ def test_a_second_run_trains_nothing_and_changes_nothing(done: Path) -> None:
     }
     # Screening alone does not forget what was confirmed.
     report = (output / "report.md").read_text()
-    assert study(done, "--screen").returncode == 0
+    assert study(done, "--screen", "-n", "0").returncode == 0
     assert (output / "report.md").read_text() == report
 
 
@@ -160,18 +160,10 @@ def test_a_matrix_that_was_changed_is_screened_again_first(done: Path) -> None:
     matrix = path.read_text()
     try:
         path.write_text(matrix.replace("title: How", "title: Not how"))
-        fine = subprocess.run(
-            [sys.executable, "-m", "pytest", "-n0", "--sweeps", "--collect-only", "-q"],
-            cwd=done,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        fine = run_pytest(done, "--sweeps", "--collect-only", "-q")
         assert fine.returncode == 0
         path.write_text(matrix.replace("steps: 30}", "steps: 31}"))
-        refused = subprocess.run(
-            [sys.executable, "-m", "pytest", "-n0", "--sweeps"], cwd=done, capture_output=True, text=True, check=False
-        )
+        refused = run_pytest(done, "--sweeps")
         assert refused.returncode == 4
         assert "xor.yaml was changed since it was screened" in refused.stderr
         assert "run `memkit study xor.yaml` again" in refused.stderr
@@ -196,7 +188,7 @@ def test_runs_that_the_report_does_not_use_are_removed(done: Path) -> None:
     stale = done / "reports" / "xor" / "runs" / "gone" / "7"
     stale.mkdir(parents=True)
     (stale / "metrics.json").write_text("{}")
-    assert study(done, "--screen").returncode == 0
+    assert study(done, "--screen", "-n", "0").returncode == 0
     assert not stale.parent.exists()
     (one, *_) = sorted((done / "reports" / "xor" / "runs" / "plain").glob("1*/metrics.json"))
     assert json.loads(one.read_text())["attempt"] == 1
@@ -206,9 +198,8 @@ def test_pages_show_both_stages(done: Path) -> None:
     page = done / "page.md"
     kinds = ("summary xor", "screening xor.promoted.json", "comparisons xor/training")
     page.write_text("\n".join(f"<!-- memkit: {kind} -->\n<!-- memkit: end -->" for kind in kinds))
-    cli = [sys.executable, "-m", "memkit.cli"]
-    subprocess.run([*cli, "accept", "reports/xor/evidence.json"], cwd=done, check=True, capture_output=True)
-    subprocess.run([*cli, "page", "page.md"], cwd=done, check=True, capture_output=True)
+    assert memkit(done, "accept", "reports/xor/evidence.json").returncode == 0
+    assert memkit(done, "page", "page.md").returncode == 0
     text = page.read_text()
     assert "Sweep: each over each of its controls, accuracy, the weakest of 2 contrasts." in text
     assert "| slow-lr-0.02-steps-200 | 0.9730 | yes | rank 1 of 4 |" in text
@@ -277,7 +268,7 @@ def test_promotion_never_looks_at_test_examples(tmp_path: Path) -> None:
     with (tmp_path / "xor.py").open("a") as file:
         file.write(WATCHED)
     (tmp_path / "sealed").touch()
-    screened = study(tmp_path, "--screen", "-n", "2")
+    screened = study(tmp_path, "--screen", "-n", "0")
     assert screened.returncode == 0, screened.stderr
     entered = json.loads((tmp_path / "xor.promoted.json").read_text())
     assert entered["promoted"] == ["plain", "slow-lr-0.1"]
@@ -294,7 +285,7 @@ def test_promotion_never_looks_at_test_examples(tmp_path: Path) -> None:
     assert "somebody looked at the test examples" in blocked.stdout
     assert "The claim of «plain» is INCOMPLETE: seed" in report.read_text()
     (tmp_path / "sealed").unlink()
-    opened = study(tmp_path, "-n", "2")
+    opened = study(tmp_path, "-n", "0")
     assert opened.returncode == 0, opened.stdout + opened.stderr
     # A score that gives one number, of which less is better; an intervention that takes the seed; growth; buffers.
     found = evidence(tmp_path)
@@ -311,8 +302,9 @@ def test_promotion_never_looks_at_test_examples(tmp_path: Path) -> None:
 
 def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     write_project(tmp_path, MATRIX.replace("steps: 40", "steps: 400"))
+    command = [sys.executable, "-m", "memkit.cli", "study", "xor.yaml", "-n", "1"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "memkit.cli", "study", "xor.yaml", "-n", "1"],
+        command,
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -325,8 +317,9 @@ def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     process.wait()
     kept = {path: path.stat().st_mtime_ns for path in trained(tmp_path)}
     assert kept
-    screened = study(tmp_path, "--screen")
-    assert screened.returncode == 0, screened.stderr
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert len(evidence(tmp_path)) == 2
     assert kept.items() <= {path: path.stat().st_mtime_ns for path in trained(tmp_path)}.items()
 
 
@@ -356,10 +349,7 @@ def test_without_a_promoted_file_there_is_nothing_to_measure(tmp_path: Path) -> 
     (tmp_path / "test_lab.py").write_text(
         'from memkit import staged\n\n@staged("xor.yaml")\ndef test_lab(scores):\n    return scores\n'
     )
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-n0", "--sweeps"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert run.returncode == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert run_pytest(tmp_path, "--sweeps").returncode == pytest.ExitCode.NO_TESTS_COLLECTED
 
 
 def test_a_verdict_that_was_expected_and_did_not_come_fails(tmp_path: Path) -> None:
@@ -390,13 +380,12 @@ def test_code_behind_the_score_is_code_behind_the_claim(tmp_path: Path) -> None:
     )
     assert study(tmp_path, "-n", "0").returncode == 0
     entry = Lock.load(tmp_path / "claims.lock").claims["lab/xor/plain"]
-    command = [sys.executable, "-m", "memkit.cli", "register", "test_xor.py"]
     score.write_text(score.read_text().replace("NONE = 0", "NONE = 1 - 1"))
-    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    again = memkit(tmp_path, "register", "test_xor.py")
     assert "the code behind it has changed; a revision" in again.stdout
     after = Lock.load(tmp_path / "claims.lock").claims["lab/xor/plain"]
     assert (after.digest, after.attempt, after.revision) == (entry.digest, 1, 1)
     # The score itself is the body of the test: who edits it has fresh seeds.
     score.write_text(score.read_text().replace("argmax(1)", "argmax(-1)"))
-    again = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    again = memkit(tmp_path, "register", "test_xor.py")
     assert "lab/xor/plain: changed, attempt 2" in again.stdout
