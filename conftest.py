@@ -1,6 +1,8 @@
-"""Loads the studies' fixtures, for claims and tests alike."""
+"""Loads the studies' fixtures, for claims and tests alike. They need torch; the engine and its tests do not."""
 
-pytest_plugins = [
+import importlib.util
+
+FIXTURES = [
     "fixtures.binding",
     "fixtures.binding_causality",
     "fixtures.binding_composition",
@@ -10,3 +12,5 @@ pytest_plugins = [
     "fixtures.recall",
     "fixtures.tasks",
 ]
+
+pytest_plugins = FIXTURES if importlib.util.find_spec("torch") else []

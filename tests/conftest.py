@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# The engine needs no torch, and neither do its tests: CI runs them on every version of Python that it finds.
+collect_ignore = (
+    []
+    if importlib.util.find_spec("torch")
+    else [
+        *("memories", "mlx", "models", "study", "tasks", "training"),
+        *(f"evidence/test_{name}.py" for name in ("multiverse", "mutant", "observation", "replication")),
+        *(f"plugin/test_{name}.py" for name in ("beyond_one_machine", "replications", "two_suites")),
+        *(f"test_{name}.py" for name in ("demo", "docs", "examples", "package", "readme", "streams")),
+    ]
+)
 
 # The cores are shared, and no test here is about time.
 settings.register_profile("untimed", deadline=None)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from memkit.cli import main
-from tests.inner import command
+from tests.inner import command, needs_torch
 from tests.inner import run as inner
 from tests.plugin import test_training
 from tests.plugin.lab import INLINE, canned, evidence, write_suite
@@ -178,6 +178,7 @@ def test_plan_says_what_a_run_would_measure(pytester: pytest.Pytester) -> None:
     assert found["lab/never"] == ["32 of 32", "verdict", *nothing]
 
 
+@needs_torch
 def test_plan_says_what_a_run_would_train(pytester: pytest.Pytester) -> None:
     test_training.write_suite(pytester, steps=2, expect="open")
     found = plan(pytester)
@@ -266,6 +267,7 @@ def test_the_page_of_pytest_html_and_the_summary_for_ci(run: pytest.Pytester, mo
     assert set(evidence(run)) == {"lab/true", "lab/aa"}
 
 
+@needs_torch
 def test_data_lists_what_is_here_and_how_to_get_the_rest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -291,6 +293,7 @@ def test_data_lists_what_is_here_and_how_to_get_the_rest(
     assert f"10000 images  in {tmp_path / 'MNIST'}" in capsys.readouterr().out
 
 
+@needs_torch
 def test_data_are_got_and_verified(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from memkit import Recipe, multiverse, mutant, replicated
 from memkit.errors import MemkitError
 from memkit.evidence import Arm, Claim, Contrast, claim, claim_of
+from tests.inner import needs_torch
 
 OVER = Contrast("a", over="b", metric="accuracy", bounds=(0, 1))
 OPTIONS: dict[str, Any] = {"arms": ["a", "b"], "contrasts": [OVER]}
@@ -223,6 +224,7 @@ def full() -> Claim:
     )
 
 
+@needs_torch
 def test_json_is_lossless_and_keeps_the_digest() -> None:
     original = full()
     text = json.dumps(original.to_json(), allow_nan=False)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.inner import run
+from tests.inner import needs_torch, run
 from tests.plugin import test_training
 from tests.plugin.lab import HEAD, INLINE, canned, register_claims
 
@@ -16,6 +16,7 @@ def whole(pytester: pytest.Pytester) -> dict[str, Any]:
     return dict(json.loads((pytester.path / "reports" / "evidence.json").read_text(encoding="utf-8")))
 
 
+@needs_torch
 def test_learning_curves_are_in_the_evidence_each_recipe_once(pytester: pytest.Pytester) -> None:
     test_training.write_suite(pytester, steps=60)
     run(pytester, INLINE)
@@ -37,6 +38,7 @@ def test_learning_curves_are_in_the_evidence_each_recipe_once(pytester: pytest.P
     assert whole(pytester)["curves"] == data["curves"]
 
 
+@needs_torch
 def test_a_model_that_arms_share_costs_its_training_once(pytester: pytest.Pytester) -> None:
     claims = test_training.CLAIMS.replace("STEPS", "30").replace("XOR.with_(hidden=False)", "Arm(XOR, same)")
     claims = claims.replace("def score", "def same(net):\n    return net\n\ndef score")

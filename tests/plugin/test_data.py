@@ -6,9 +6,11 @@ import os
 
 import pytest
 
-from tests.inner import command, run
+from tests.inner import command, needs_torch, run
 from tests.plugin.lab import INLINE, evidence, ran, register_suite
 from tests.plugin.test_training import trained
+
+pytestmark = needs_torch
 
 TASKS = '''
 """Points, whose labels are computed with a number from a file."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests import inner
+from tests.inner import needs_torch
 from tests.plugin.lab import HEAD, INLINE, evidence, register_claims
+
+pytestmark = needs_torch
 
 SUITE = """
     import torch

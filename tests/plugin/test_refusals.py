@@ -6,7 +6,7 @@ import importlib.util
 
 import pytest
 
-from tests.inner import run
+from tests.inner import needs_torch, run
 from tests.plugin.lab import HEAD, canned, write_suite
 
 SUITES = {
@@ -167,6 +167,7 @@ def test_seeds_must_be_a_number(pytester: pytest.Pytester, value: str) -> None:
     result.stderr.fnmatch_lines([f"*--seeds: '{value}' is no number of seeds; give 8, 16 or 32"])
 
 
+@needs_torch
 def test_training_needs_torch_and_a_device(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     pytester.makepyfile(
         test_lab="""
@@ -266,6 +267,7 @@ NO_TENSORS = """
 """
 
 
+@needs_torch
 @pytest.mark.parametrize(
     ("task", "kind", "sentence"),
     [

@@ -6,8 +6,10 @@ import json
 
 import pytest
 
-from tests.inner import command, run
+from tests.inner import command, needs_torch, run
 from tests.plugin.lab import INLINE, evidence, register_claims, register_suite
+
+pytestmark = needs_torch
 
 NETS = '''
 """Exclusive or, learnt by a network with and without a hidden layer."""
