@@ -1,8 +1,6 @@
-"""Loads the studies' fixtures, for claims and tests alike. They need torch; the engine and its tests do not."""
+"""Loads the studies' fixtures, for claims and tests alike."""
 
-import importlib.util
-
-FIXTURES = [
+pytest_plugins = [
     "fixtures.binding",
     "fixtures.binding_causality",
     "fixtures.binding_composition",
@@ -12,5 +10,3 @@ FIXTURES = [
     "fixtures.recall",
     "fixtures.tasks",
 ]
-
-pytest_plugins = FIXTURES if importlib.util.find_spec("torch") else []
