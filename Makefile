@@ -9,7 +9,7 @@ export MALLOC_MMAP_THRESHOLD_ ?= 4294967296
 export MALLOC_TRIM_THRESHOLD_ ?= 17179869184
 export MALLOC_TOP_PAD_ ?= 268435456
 
-.PHONY: claims claims-all claims-sweeps test lint docs benchmarks register clean
+.PHONY: claims claims-all claims-sweeps test test-one lint docs benchmarks register clean
 
 claims: .venv/installed ## the headline claims, from trained models to verdicts
 	$(BIN)/python -m pytest claims --memkit-headline -n auto $(REPORT) $(ARGS)
@@ -22,6 +22,9 @@ claims-sweeps: .venv/installed ## the sweeps, many small questions which gate no
 
 test: .venv/installed lint ## the software tests
 	$(BIN)/python -m pytest tests -n auto $(ARGS)
+
+test-one: .venv/installed ## one file, without lint and workers: make test-one FILE=tests/statistics/test_betting.py
+	$(BIN)/python -m pytest -q -n0 $(FILE) $(ARGS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -48,6 +51,8 @@ register: .venv/installed ## new and changed claims get fresh deciding seeds
 		|| echo "MLX cannot be installed here; replications in MLX will be skipped"
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[ray]' \
 		|| echo "Ray cannot be installed here; its tests will be skipped"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[browser]' \
+		|| echo "selenium cannot be installed here; the tests in a browser will be skipped"
 	touch $@
 
 clean: ## everything that a run leaves

@@ -212,8 +212,7 @@ def test_checksums_stay_as_they_are() -> None:
     assert corpus.checksum("shakespeare").startswith("86c4e6aa9db7c042")
 
 
-@pytest.mark.skipif(bool(corpus.missing("shakespeare")), reason="tiny Shakespeare is not in MEMKIT_DATA")
-def test_tiny_shakespeare() -> None:
+def test_tiny_shakespeare(real_data: Path) -> None:
     text = corpus.text("shakespeare")
     assert len(text) == corpus.source("shakespeare").characters == 1_115_394
     assert text.startswith("First Citizen:\nBefore we proceed any further, hear me speak.\n")

@@ -16,17 +16,11 @@ from memkit.errors import MemkitError
 from memkit.tasks.images import datasets, vision
 from memkit.tasks.images.datasets import Part, Source
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
 SHAPE = (5, 2, 3)
 PIXELS = bytes(range(30))
 LABELS = bytes([3, 1, 4, 1, 5])
 IMAGES_FILE = bytes([0, 0, 8, 3, 0, 0, 0, 5, 0, 0, 0, 2, 0, 0, 0, 3]) + PIXELS
 LABELS_FILE = bytes([0, 0, 8, 1, 0, 0, 0, 5]) + LABELS
-
-
-@pytest.fixture(autouse=True)
-def _no_data_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MEMKIT_DATA", raising=False)
 
 
 @pytest.fixture
@@ -56,9 +50,8 @@ def test_the_digits() -> None:
     assert datasets.load("digits") is datasets.load("digits")
 
 
-@pytest.mark.skipif(bool(datasets.missing("mnist-10k", SHARED)), reason="MNIST's test images are not here")
-def test_the_test_images_of_mnist() -> None:
-    pixels, labels = datasets.load("mnist-10k", SHARED)
+def test_the_test_images_of_mnist(real_data: Path) -> None:
+    pixels, labels = datasets.load("mnist-10k")
     assert (pixels.shape, pixels.dtype) == ((10_000, 28, 28), torch.float32)
     assert (pixels.min(), pixels.max()) == (0, 1)
     assert labels[:5].tolist() == [7, 2, 1, 0, 4]
@@ -239,10 +232,27 @@ def test_there_is_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, na
     )
 
 
+def test_a_torchvision_of_another_build_is_told_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tries = iter([RuntimeError("operator torchvision::nms does not exist"), "the module"])
+
+    def imported(name: str) -> Any:
+        found = next(tries)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(vision.importlib, "import_module", imported)
+    monkeypatch.setattr(vision, "_declare", lambda: None)
+    assert vision.torchvision_datasets() == "the module"
+    assert "was built for another build of torch than" in capsys.readouterr().err
+
+
 def test_downloads_without_torchvision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(
-        MemkitError, match=r"torchvision, which is not installed; install memkit with its extra \[data\]"
+        MemkitError, match=r"torchvision, which is not installed; install memkit with its extra \[download\]"
     ):
         vision.download("mnist", tmp_path)
     assert not list(tmp_path.iterdir())

@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import sys
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ def torchvision_datasets() -> Any:
     if importlib.util.find_spec("torchvision") is None:
         raise MemkitError(
             "data sets are downloaded through torchvision, which is not installed; install memkit with its extra "
-            "[data], as in pip install 'path/to/memkit[data]'"
+            "[download], as in pip install 'path/to/memkit[download]'"
         )
     try:
         with warnings.catch_warnings():
@@ -38,9 +39,20 @@ def torchvision_datasets() -> Any:
                 return importlib.import_module("torchvision.datasets")
             except RuntimeError:
                 _declare()
-                return importlib.import_module("torchvision.datasets")
+                found = importlib.import_module("torchvision.datasets")
+                print(f"memkit: {mismatch()}", file=sys.stderr)
+                return found
     except (ImportError, OSError, RuntimeError) as error:
         raise MemkitError(f"torchvision cannot be imported beside torch {torch.__version__}: {_last(error)}") from error
+
+
+def mismatch() -> str:
+    """Say that torchvision was built for another torch, and what to install; memkit itself can do with it."""
+    return (
+        f"torchvision {version('torchvision')} was built for another build of torch than {torch.__version__}, so other "
+        "packages that import it, such as transformers, fail; uninstall it, or install the one for this build, as in "
+        "pip install torchvision --index-url https://download.pytorch.org/whl/cpu"
+    )
 
 
 def _declare() -> None:

@@ -1,6 +1,7 @@
 """The page in a real browser: sorting, filtering, anchors, keyboard, print; and nothing leaves the file.
 
-Needs Chromium and its driver (Debian: ``chromium``, ``chromium-driver``); without them these tests are skipped.
+Needs Chromium and its driver (Debian: ``chromium``, ``chromium-driver``) and the extra ``browser``; without them these
+tests are skipped.
 """
 
 from __future__ import annotations
