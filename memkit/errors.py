@@ -17,6 +17,8 @@ class MemkitError(ValueError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """``; did you mean 'x'?`` for the known name nearest to ``name``, else the list of known names."""
     names = sorted(known)
+    if name in names:  # the sentence is made before it is known whether it is needed, and a search takes long
+        return ""
     match = difflib.get_close_matches(name, names, n=1)
     if match:
         return f"; did you mean {match[0]!r}?"

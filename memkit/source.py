@@ -115,6 +115,7 @@ def _closure(modules: Iterable[str], files: Iterable[str]) -> dict[str, Path]:
     return seen
 
 
+@functools.cache
 def _of_engine(name: str) -> bool:
     return name not in _MEASURES and any(name == part or name.startswith(part + ".") for part in _ENGINE)
 

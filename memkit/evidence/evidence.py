@@ -222,6 +222,7 @@ class Evidence:
         return text.getvalue()
 
     def _rows(self) -> list[tuple[Any, ...]]:
+        used = [frozenset(entry.seen[: entry.judgement.n]) for entry in self.claims]
         return [
             (
                 entry.claim.study,
@@ -231,10 +232,10 @@ class Evidence:
                 o.metric,
                 o.value,
                 o.reason,
-                o.seed in entry.seen[: entry.judgement.n],
+                o.seed in seeds,
                 entry.verdict.value,
             )
-            for entry in self.claims
+            for entry, seeds in zip(self.claims, used, strict=True)
             for o in entry.observations
         ]
 

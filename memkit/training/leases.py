@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -28,7 +27,7 @@ def leased(remote: Remote, names: Iterable[str], *, owner: str = "") -> Iterator
     ended = threading.Event()
 
     def beat() -> None:
-        while not ended.wait(remote.lease / 4):
+        while not remote.clock.wait(ended, remote.lease / 4):
             for lease in tuple(held):
                 lease.renew()
 
@@ -59,7 +58,7 @@ class _Watched:
         self.remote, self.folder, self.owner = remote, folder, owner
         self.numbers: set[int] = set()
         self.seen: bytes | None = None
-        self.since = time.monotonic()
+        self.since = self.remote.clock.now()
 
     @property
     def last(self) -> int:
@@ -74,13 +73,13 @@ class _Watched:
         last = max(numbers, default=0)
         content = self.remote.get(f"{self.folder}/{last}") if last else None
         if (last, content) != (self.last, self.seen):
-            self.since = time.monotonic()
+            self.since = self.remote.clock.now()
         self.numbers, self.seen = numbers, content
         return True
 
     @property
     def free(self) -> bool:
-        if not self.last or time.monotonic() - self.since > self.remote.lease:
+        if not self.last or self.remote.clock.now() - self.since > self.remote.lease:
             return True
         with suppress(ValueError, KeyError, TypeError):
             return bool(self.owner) and json.loads(self.seen or b"")["owner"] == self.owner
@@ -98,7 +97,7 @@ class _Watched:
                 if made or made is None:
                     return [lease] if made else []
             else:
-                time.sleep(min(1.0, self.remote.lease / 10))
+                self.remote.clock.sleep(min(1.0, self.remote.lease / 10))
             if not self.look():
                 return []
 

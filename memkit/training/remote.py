@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import random
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -29,6 +30,22 @@ _TRIES = 2  # of ours; the packages try again themselves
 _BREAK = 120.0  # seconds of rest once all tries have failed, or each call would wait for a server that is down
 
 
+class Clock:
+    """The time that rests, retries and leases go by. Tests hand over one that they turn themselves."""
+
+    def now(self) -> float:
+        """Return seconds since some moment; they never go back."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        """Wait for an event, and not longer than so many seconds; return whether it has happened."""
+        return event.wait(seconds)
+
+
 class Remote:
     """Objects at a URL, by names with slashes.
 
@@ -37,14 +54,16 @@ class Remote:
             address of the server, are read from the environment, as the package for that kind of URL says.
         lease: seconds without a sign of life after which the holder of a lease is taken for dead, see
             :mod:`memkit.training.leases`.
+        clock: tells the time in this process. It stays here when a remote is sent to another.
 
     Attributes:
         useless: names of objects that were asked for and are of no use: damaged, too large, out of reach.
     """
 
-    def __init__(self, url: str, lease: float = 60.0) -> None:
+    def __init__(self, url: str, lease: float = 60.0, *, clock: Clock | None = None) -> None:
         self.url = url.rstrip("/")
         self.lease = lease
+        self.clock = clock or Clock()
         self.useless: set[str] = set()
         self._resting_until = 0.0
 
@@ -192,12 +211,12 @@ class Remote:
 
     def _tried(self, call: Callable[[Any, str], T], otherwise: T, *, always: bool = False) -> T:
         """What a call returns, tried a few times; ``otherwise``, and a warning, where all of them fail."""
-        if not always and time.monotonic() < self._resting_until:
+        if not always and self.clock.now() < self._resting_until:
             return otherwise
         said = ""
         for attempt in range(_TRIES):
             if attempt:
-                time.sleep(0.2 * 2**attempt * (1 + random.random()))  # so that not all come back at once
+                self.clock.sleep(0.2 * 2**attempt * (1 + random.random()))  # so that not all come back at once
             try:
                 return call(*self._files)
             except MemkitError:
@@ -208,7 +227,7 @@ class Remote:
             except Exception as error:  # whatever the package of this kind of URL raises
                 said = _said(error)
         else:
-            self._resting_until = time.monotonic() + _BREAK
+            self._resting_until = self.clock.now() + _BREAK
         told(f"the store {self}: {said}; going on with what is on this machine")
         return otherwise
 
