@@ -10,6 +10,7 @@ from memkit.training.executor import Executor, Result
 from memkit.training.queue import TrainingQueue
 from memkit.training.store import Store
 from tests.training import toys
+from tests.training.clocks import until
 
 COHORT = Recipe(toys.Halves(), toys.Cohort, steps=5, batch=4)
 
@@ -33,6 +34,10 @@ class Bench:
     def witnesses(self, act: str) -> Path:
         return self.folder / act
 
+    def release(self, act: str) -> None:
+        """Let those go on that wait."""
+        Path(f"{self.witnesses(act)}.go").touch()
+
     def add(self, recipe: Recipe, *seeds: int) -> None:
         self.queue.add([Cohort(Training.of(recipe), seeds)])
 
@@ -44,4 +49,4 @@ class Bench:
             self.queue.turn(0.1)
             return all(self.result(recipe, seed) for seed in seeds)
 
-        toys.until(ended)
+        until(ended)

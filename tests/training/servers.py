@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import boto3
+import botocore.loaders
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
+
+from tests.training.clocks import PATIENCE
 
 Fault = Callable[[Callable[..., Any], dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -21,6 +24,9 @@ ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+
+LOADER = botocore.loaders.create_loader()
+"""Reads what botocore knows of S3, once for all clients that use this one."""
 
 
 class Server:
@@ -38,8 +44,8 @@ class Server:
         self.down = False
         self._app = DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self._serve, threaded=True, request_handler=_Quiet)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
+        # It looks that often whether it is to shut down.
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         self.address = f"http://127.0.0.1:{self._server.server_port}"
         self.environment = {**ENVIRONMENT, "AWS_ENDPOINT_URL": self.address}
         self._client = boto3.client(
@@ -61,6 +67,12 @@ class Server:
     def __contains__(self, key: str) -> bool:
         found = self._client.list_objects_v2(Bucket="lab", Prefix=key).get("Contents", [])
         return key in {entry["Key"] for entry in found}
+
+    def reset(self) -> None:
+        """Forget what was counted and what was to go wrong; objects stay."""
+        self.faults.clear()
+        self.requests.clear()
+        self.down = False
 
     def close(self) -> None:
         self._server.shutdown()
@@ -90,7 +102,7 @@ def unavailable(app: Any, environ: dict[str, Any], start_response: Any) -> Itera
 
 def cut_off(app: Any, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     """The connection ends while the request is being sent."""
-    environ["wsgi.input"].read(1)
+    environ["wsgi.input"].read(min(1, int(environ.get("CONTENT_LENGTH") or 0)))
     environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
     raise ConnectionAbortedError
 
@@ -103,6 +115,24 @@ def answer_lost(app: Any, environ: dict[str, Any], start_response: Any) -> Itera
 
 def slow(app: Any, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     """It takes its time."""
-    time.sleep(1.0)
+    time.sleep(0.05)
     found: Iterable[bytes] = app(environ, start_response)
     return found
+
+
+class Held:
+    """The request waits until it is let go.
+
+    Attributes:
+        came: set when the request is there.
+        go: lets it go on.
+    """
+
+    def __init__(self) -> None:
+        self.came, self.go = threading.Event(), threading.Event()
+
+    def __call__(self, app: Any, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        self.came.set()
+        assert self.go.wait(PATIENCE)
+        found: Iterable[bytes] = app(environ, start_response)
+        return found

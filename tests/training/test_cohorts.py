@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
-import multiprocessing
-import os
+import logging
 import pickle
-import signal
 import sys
-import time
 import warnings
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,9 +18,10 @@ from memkit import MemkitError, MemkitWarning, Recipe
 from memkit.training.cohorts import Cohort, Training, lacks_memory, obtain, plan, train_missing
 from memkit.training.store import Store
 from tests.training import toys
+from tests.training.clocks import PATIENCE, until
+from tests.training.elsewhere import Elsewhere
 
 RECIPE = Recipe(toys.Halves(), toys.Cohort, steps=5, batch=4)
-SPAWN = multiprocessing.get_context("spawn")
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_only_what_is_missing_is_trained(store: Store, folder: Path) -> None:
     assert trainings(folder) == 3
     manifest = store.root / "runs" / recipe.digest[:2] / recipe.digest / "3" / "run.json"
     made = json.loads(manifest.read_text())["made"]
-    assert (made["cohort"], made["device"], made["torch"]) == (1, "cpu", torch.__version__)
+    assert (made["cohort"], made["device"], made["torch"]) == (1, "cpu", importlib.metadata.version("torch"))
 
 
 def test_obtaining_trains_once_and_then_loads(store: Store, folder: Path) -> None:
@@ -169,29 +169,33 @@ def test_a_store_that_cannot_be_written_ends_with_a_sentence(store: Store, monke
         obtain(RECIPE, RECIPE.digest, 1, store)
 
 
-def test_two_processes_that_want_one_run_train_it_once(store: Store, folder: Path) -> None:
-    recipe = witnessed(folder, "linger")
-    arguments = (recipe.to_json(), str(store.root), 1)
-    processes = [SPAWN.Process(target=toys.obtain_in_process, args=arguments) for _ in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0, 0]
+def test_two_processes_that_want_one_run_train_it_once(
+    store: Store, folder: Path, elsewhere: Elsewhere, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe = witnessed(folder, "wait")
+    theirs = elsewhere.call(toys.obtain_in_process, recipe.to_json(), str(store.root), 1)
+    until(lambda: trainings(folder) or theirs.done())
+    caplog.set_level(logging.DEBUG, "filelock")
+    with ThreadPoolExecutor(1) as pool:
+        ours = pool.submit(obtain, recipe, recipe.digest, 1, store)
+        until(lambda: "waiting" in caplog.text or ours.done())  # for the lock that the other process holds
+        assert [run.done() for run in (ours, theirs)] == [False, False]
+        Path(f"{folder}.go").touch()
+        assert theirs.result(PATIENCE) is None
+        assert ours.result(PATIENCE).seed == 1
     assert trainings(folder) == 1
     assert store.has(recipe.digest, 1)
 
 
-def test_a_process_that_is_killed_in_training_leaves_no_entry_and_no_lock(store: Store, folder: Path) -> None:
+def test_a_process_that_is_killed_in_training_leaves_no_entry_and_no_lock(
+    store: Store, folder: Path, elsewhere: Elsewhere
+) -> None:
     recipe = witnessed(folder, "hang once")
-    process = SPAWN.Process(target=toys.obtain_in_process, args=(recipe.to_json(), str(store.root), 1))
-    process.start()
-    while not trainings(folder):
-        assert process.is_alive()
-        time.sleep(0.02)
-    assert process.pid is not None
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
+    theirs = elsewhere.call(toys.obtain_in_process, recipe.to_json(), str(store.root), 1)
+    until(lambda: trainings(folder) or theirs.done())
+    assert not theirs.done()
+    elsewhere.kill()
+    assert isinstance(theirs.exception(PATIENCE), BrokenExecutor)
     assert not store.has(recipe.digest, 1)
     run = obtain(recipe, recipe.digest, 1, store)  # would wait for ever, if the lock were still held
     assert trainings(folder) == 2

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import BrokenExecutor, Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,6 +20,7 @@ from memkit.training.cohorts import Cohort, Training
 from memkit.training.executor import Result
 from memkit.training.queue import Progress, TrainingQueue
 from memkit.training.store import Store
+from tests.training.clocks import PATIENCE
 
 TRAINED, FAILED = Result("trained"), Result("failed", "the dog ate the data", "Traceback")
 DIED = Result("failed", "the process that trained it died, twice; perhaps for want of memory")
@@ -208,6 +211,20 @@ def test_a_second_death_fails_what_is_missing_then() -> None:
     assert not queue.idle, "the other cohort has an attempt of its own"
 
 
+def test_who_dies_is_tried_as_often_as_the_executor_says() -> None:
+    lab = Lab()
+    lab.attempts = 4
+    queue = start(lab, cohort("a"))
+    for _ in range(4):
+        assert queue.progress.done == 0
+        lab.running[0].end(BrokenExecutor())
+        queue.turn(0)
+        queue.turn(0)
+    reason = "the process that trained it died, 4 times; perhaps for want of memory"
+    assert lab.ended == [(cohort("a"), Result("failed", reason))]
+    assert len(lab.sent) == 4
+
+
 def test_a_death_after_the_last_seed_was_kept_is_no_failure() -> None:
     lab = Lab()
     queue = start(lab, cohort("a", 2))
@@ -279,11 +296,21 @@ def test_running_reports_until_all_has_ended() -> None:
 
 
 def test_a_turn_that_waits_for_work_takes_what_another_thread_adds() -> None:
+    waits = threading.Event()
+
+    class Inbox(SimpleQueue[Cohort | None]):
+        """Says when somebody waits for what comes in."""
+
+        def get(self, *given: Any, **named: Any) -> Cohort | None:
+            waits.set()
+            return super().get(*given, **named)
+
     lab = Lab()
     queue = TrainingQueue(lab, lab, ended=lab.note)
-    adding = threading.Timer(0.05, queue.add, [[cohort("a")]])
+    queue._inbox = Inbox()
+    adding = threading.Thread(target=lambda: waits.wait(PATIENCE) and queue.add([cohort("a")]))
     adding.start()
-    assert not queue.turn(600)
+    assert not queue.turn(PATIENCE)
     adding.join()
     assert queue.progress.total == 0
     queue.turn(0)

@@ -17,6 +17,7 @@ from memkit.training.executor import Result
 from memkit.training.store import Store
 from tests.training import toys
 from tests.training.bench import COHORT, Bench
+from tests.training.clocks import PATIENCE, until
 from tests.training.clusters import Two, two_nodes
 
 pytest.importorskip("ray")
@@ -52,11 +53,14 @@ def bench(executor: RayExecutor, store: Store, tmp_path: Path) -> Bench:
     return Bench(executor, store, tmp_path)
 
 
-def test_the_same_runs_as_here_and_a_sentence_where_there_is_none(bench: Bench, store: Store, tmp_path: Path) -> None:
+def test_the_same_runs_as_here_and_a_sentence_where_there_is_none(
+    bench: Bench, executor: RayExecutor, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     raising, dying = bench.witnessed("raise"), bench.witnessed("die")
     other_code = replace(Training.of(COHORT), digest="ab" * 16)
     nowhere = replace(Training.of(COHORT), digest="cd" * 16, recipe={**COHORT.to_json(), "model": "no_such:Net"})
-    assert bench.queue.executor.slots == 2
+    assert (executor.slots, executor.attempts) == (2, 4)
+    monkeypatch.setattr(executor, "attempts", 2)  # each takes seconds
     for recipe in (COHORT, ORDINARY, raising, dying):
         bench.add(recipe, 1, 2)
     bench.queue.add([Cohort(training, (1, 2)) for training in (other_code, nowhere)])
@@ -78,7 +82,7 @@ def test_the_same_runs_as_here_and_a_sentence_where_there_is_none(bench: Bench, 
     assert (result.kind, result.reason) == ("failed", "RuntimeError: the dog ate the data")
     assert result.details.startswith("Traceback")
     assert bench.result(dying) == Result(
-        "failed", "the process that trained it died, 4 times; perhaps for want of memory"
+        "failed", "the process that trained it died, twice; perhaps for want of memory"
     )
     assert bench.outcomes["ab" * 16, 1].reason.endswith(
         "in another form: its code or data are not those of the process that asked for it; bring them to the same state"
@@ -99,7 +103,7 @@ def test_a_store_that_the_nodes_do_not_share(bench: Bench, tmp_path: Path) -> No
 
     store = Elsewhere(tmp_path / "elsewhere")
     job = bench.queue.executor.submit(Cohort(Training.of(COHORT), (1,)), store)
-    result = job.result.result(timeout=60)
+    result = job.result.result(PATIENCE)
     assert result.kind == "failed"
     assert result.reason == (
         f"it was trained on another node, but is not in the store {store}; name one that all nodes share with --store, "
@@ -133,17 +137,21 @@ def test_a_node_that_cannot_begin_says_why(
     assert "died" not in result.reason
 
 
-def test_progress_is_heard(bench: Bench) -> None:
-    bench.add(COHORT.with_(steps=3000), 1, 2)
-    shares = []
+def test_progress_is_heard(bench: Bench, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    bench.add(COHORT.with_(task=toys.Paced(file=str(go), batches=60), steps=60), 1, 2)
 
-    def ended() -> bool:
+    def heard() -> bool:
         bench.queue.turn(0.1)
-        shares.append(bench.queue.progress.share)
-        return bool(bench.outcomes)
+        return bench.queue.progress.share > 0
 
-    toys.until(ended)
-    assert any(0 < share < 1 for share in shares)
+    until(heard)
+    assert bench.queue.progress.share < 1
+    assert not bench.outcomes
+    go.touch()
+    bench.queue.run()
+    assert set(bench.outcomes.values()) == {Result("trained")}
+    assert bench.queue.progress.share == 1.0
 
 
 def test_no_gpu(executor: RayExecutor, cluster: Two) -> None:
@@ -164,14 +172,14 @@ def test_a_node_that_dies_loses_nothing_that_was_finished(cluster: Two, bench: B
         bench.queue.turn(0.1)
         return len(toys.witnesses(folder, 2)) == 2
 
-    toys.until(both_wait)
+    until(both_wait)
     assert [store.missing(recipe.digest, [1, 2]) for recipe in (first, second)] == [[2], [2]]
     on_head, on_other = sorted(toys.witnesses(folder, 2), key=cluster.on_the_other)
     assert (cluster.on_the_other(on_head), cluster.on_the_other(on_other)) == (False, True)
 
     cluster.kill_the_other()
-    toys.until(lambda: not Path(f"/proc/{on_other}").exists())
-    Path(f"{folder}.go").touch()
+    until(lambda: not Path(f"/proc/{on_other}").exists())
+    bench.release("wait")
     bench.queue.run()
 
     assert set(bench.outcomes.values()) == {Result("trained")}

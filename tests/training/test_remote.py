@@ -8,13 +8,13 @@ import hashlib
 import importlib.util
 import io
 import json
-import multiprocessing
 import pickle
 import threading
 import uuid
 import warnings
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,13 @@ from memkit.training.cohorts import Cohort, Training, obtain, train_missing
 from memkit.training.executor import Result, train_cohort
 from memkit.training.measurements import load_measurement, save_measurement, stored_seeds
 from memkit.training.recipe import Recipe
-from memkit.training.remote import Remote
+from memkit.training.remote import Clock, Remote
 from memkit.training.store import Store, named_store
 from memkit.training.trainer import TrainedRun
-from tests.training.servers import Fault, Server, answer_lost, cut_off, slow, unavailable
-from tests.training.toys import Ordinary, signs, until
+from tests.training.clocks import PATIENCE, Skipping, until
+from tests.training.elsewhere import Elsewhere
+from tests.training.servers import Fault, Held, Server, answer_lost, cut_off, slow, unavailable
+from tests.training.toys import Ordinary, not_loaded, signs
 
 DIGEST, KEY = "ab" * 16, "cd" * 16
 RECIPE = Recipe(signs, Ordinary, steps=5)
@@ -55,10 +57,10 @@ def machine(tmp_path: Path) -> Callable[[str | Remote], Store]:
     """A new machine, with an empty folder of its own."""
 
     def made(remote: str | Remote) -> Store:
-        remote = Remote(remote, lease=0.6) if isinstance(remote, str) else pickle.loads(pickle.dumps(remote))
-        store = Store(tmp_path / uuid.uuid4().hex, remote=remote)
-        store.prepare()
-        return store
+        folder = tmp_path / uuid.uuid4().hex
+        Store(folder).prepare()
+        url = remote if isinstance(remote, str) else remote.url
+        return Store(folder, remote=Remote(url, clock=Skipping()))
 
     return made
 
@@ -101,7 +103,7 @@ def test_objects(anywhere: Remote) -> None:
 def test_one_creates(anywhere: Remote) -> None:
     anywhere.check()
     made: list[bool | None] = []
-    others = [pickle.loads(pickle.dumps(anywhere)) for _ in range(8)]
+    others = [Remote(anywhere.url, clock=Skipping()) for _ in range(8)]
     threads = [
         threading.Thread(target=lambda i=i, other=other: made.append(other.create("x", b"%d" % i)))  # type: ignore[misc]
         for i, other in enumerate(others)
@@ -113,11 +115,27 @@ def test_one_creates(anywhere: Remote) -> None:
     assert sorted(map(bool, made)) == [False] * 7 + [True]
 
 
+def test_a_remote_is_sent_without_its_clock() -> None:
+    sent = pickle.loads(pickle.dumps(Remote("memory://x", 7.0, clock=Skipping())))
+    assert (sent.url, sent.lease, type(sent.clock)) == ("memory://x", 7.0, Clock)
+
+
+def test_without_another_clock_real_time_goes_by() -> None:
+    clock, event = Remote("memory://x").clock, threading.Event()
+    before = clock.now()
+    clock.sleep(0.001)
+    assert not clock.wait(event, 0.001)
+    assert clock.now() > before
+    event.set()
+    assert clock.wait(event, PATIENCE)
+
+
 # --- a store --------------------------------------------------------------------------------------------------
 
 
 def test_what_one_machine_trains_the_others_have(anywhere: Remote, machine: Machine) -> None:
     here, there = machine(anywhere), machine(anywhere)
+    here.prepare()
     assert there.missing(DIGEST, [3, 4]) == [3, 4]
     saved(here)
     assert there.missing(DIGEST, [3, 4]) == [4]
@@ -273,22 +291,25 @@ def test_a_fault_is_got_over(server: Server, url: str, machine: Machine, fault: 
     server.faults.append(fault)
     assert same(there.load(DIGEST, 3))
     server.faults.append(fault)
-    assert Remote(url).create("lease", b"mine") is True, "an answer that was lost is no lease that was lost"
+    third = Remote(url, clock=Skipping())
+    assert third.create("lease", b"mine") is True, "an answer that was lost is no lease that was lost"
     assert not server.faults
 
 
 def test_a_run_is_there_whole_or_not_at_all(server: Server, url: str, machine: Machine) -> None:
     here, there = machine(url), machine(url)
-    server.faults += [slow]
+    held = Held()
+    server.faults.append(held)
     writing = threading.Thread(target=saved, args=(here,))
     writing.start()
-    until(lambda: not server.faults)
-    looks = 0
-    while there.missing(DIGEST, [3]):
-        looks += 1
+    until(held.came.is_set)
+    for _ in range(2):
+        assert there.missing(DIGEST, [3]) == [3]
+        assert there.load(DIGEST, 3) is None
+    held.go.set()
+    until(lambda: there.has(DIGEST, 3))
     assert same(there.load(DIGEST, 3))
-    assert looks > 1
-    writing.join()
+    writing.join(PATIENCE)
 
 
 def test_two_writers(url: str, machine: Machine) -> None:
@@ -317,9 +338,13 @@ def test_without_the_server_work_goes_on_here(
         assert worked()
     assert load_measurement(here, KEY, 3) == {"value": 1}
     said = {str(warning.message) for warning in told}
-    assert len(said) == 1, "and it is not asked again for a while"
+    assert len(said) == 1
+    server.requests.clear()
+    assert here.missing(DIGEST, [3]) == [3]
+    assert not server.requests, "it is not asked again for a while"
     server.down = False
-    here.remote = Remote(url)
+    assert here.remote is not None
+    here.remote.clock.sleep(121)
     train_missing(RECIPE, RECIPE.digest, [1, 2], here)
     assert machine(url).missing(RECIPE.digest, [1, 2]) == [1], "what was trained meanwhile is on this machine alone"
 
@@ -378,20 +403,18 @@ def test_a_server_that_creates_twice_is_told_of(monkeypatch: pytest.MonkeyPatch)
 # --- what was attacked ----------------------------------------------------------------------------------------
 
 
-def _loads(store: Store, seeds: range) -> list[int]:
-    """In a process of its own: the seeds that could not be loaded."""
-    return [seed for seed in seeds if store.load(DIGEST, seed) is None]
-
-
-def test_many_processes_fetch_the_same_runs(tmp_path: Path, machine: Machine) -> None:
-    url = f"file://{tmp_path}/shared"
-    first = machine(url)
-    for seed in range(12):
+def test_two_processes_fetch_the_same_runs(tmp_path: Path, machine: Machine, elsewhere: Elsewhere) -> None:
+    first = machine(f"file://{tmp_path}/shared")
+    seeds = range(12)
+    for seed in seeds:
         first.save(DIGEST, {}, dataclasses.replace(RUN, seed=seed), made={})
-    there = machine(url)
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
-        lost = [pool.apply_async(_loads, (there, range(12))) for _ in range(3)]
-        assert [found.get() for found in lost] == [[], [], []]
+    there = machine(f"file://{tmp_path}/shared")
+    ready, go = tmp_path / "ready", tmp_path / "go"
+    theirs = elsewhere.call(not_loaded, there, DIGEST, seeds, ready, go)
+    until(lambda: ready.exists() or theirs.done())
+    with ThreadPoolExecutor(2) as pool:  # and two threads of this one
+        ours = [pool.submit(not_loaded, pickle.loads(pickle.dumps(there)), DIGEST, seeds, go, go) for _ in range(2)]
+        assert [lost.result(PATIENCE) for lost in (theirs, *ours)] == [[], [], []]
 
 
 def test_where_warnings_are_errors_a_fault_is_printed(
@@ -412,7 +435,7 @@ def test_what_could_not_be_put_is_put_by_whoever_is_asked_to_train_it(url: str, 
     here = machine(url)
     assert here.remote is not None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(here.remote, "put", lambda name, content: False)
+        patch.setattr(here.remote, "put", lambda name, content, **how: False)
         train_missing(RECIPE, RECIPE.digest, [1], here)
     assert machine(url).missing(RECIPE.digest, [1]) == [1]
     cohort = Cohort(Training.of(RECIPE), (1,))

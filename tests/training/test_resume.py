@@ -15,6 +15,7 @@ import pytest
 from memkit.training.store import Store
 from tests.plugin.lab import evidence
 from tests.training import toys
+from tests.training.clocks import PATIENCE, until
 
 ROOT = Path(__file__).parents[2]
 SEEDS = range(8)  # of claims that are not registered
@@ -54,23 +55,23 @@ class Run:
         self.path = path
         self.process: subprocess.Popen[str] | None = None
 
-    def start(self) -> None:
+    def start(self, *, processes: int) -> None:
+        """Start it, on a machine of so many cores: each has a process that trains."""
+        (self.path / "conftest.py").write_text(f"import os\nos.cpu_count = lambda: {processes}\n")
         command = [sys.executable, "-m", "pytest", "-n0", "--seeds=8", "--gate=none", "-p", "no:cacheprovider"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-        for name in ("MEMKIT_STORE", "GITHUB_STEP_SUMMARY"):
-            environment.pop(name, None)
         self.process = subprocess.Popen(
             command, cwd=self.path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
 
     def end(self) -> tuple[int, str]:
         assert self.process is not None
-        said, _ = self.process.communicate(timeout=300)
+        said, _ = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, said
 
     def until(self, happened: Callable[[], Any]) -> None:
         assert self.process is not None
-        toys.until(lambda: happened() or self.process.poll() is not None)
+        until(lambda: happened() or self.process.poll() is not None)
         if not happened():
             pytest.fail(f"it has ended:\n{self.end()[1]}")
 
@@ -129,13 +130,13 @@ def gone(pid: int) -> bool:
 
 def test_a_run_that_was_killed_trains_only_what_is_missing(run: Run, pytester: pytest.Pytester) -> None:
     run.release("second", "third")
-    run.start()
+    run.start(processes=1)
     run.until(lambda: run.held("first") and any(name == "first" for name, _ in run.stored()))
     assert run.process is not None
     run.process.kill()
     run.end()
     pids = {int(path.name.split("-")[1]) for name in NAMES for path in (pytester.path / name).iterdir()}
-    toys.until(lambda: all(map(gone, pids)))  # the processes that train end with their owner, though nobody tells them
+    until(lambda: all(map(gone, pids)))  # the processes that train end with their owner, though nobody tells them
     stored, before = run.stored(), run.witnesses()
     assert ("first", HELD) not in stored
     assert not (pytester.path / "reports" / "evidence.json").exists()
@@ -147,7 +148,7 @@ def test_a_run_that_was_killed_trains_only_what_is_missing(run: Run, pytester: p
         (half / "weights.safetensors").write_bytes(b"half")
 
     run.release("first")
-    run.start()
+    run.start(processes=1)
     code, said = run.end()
 
     assert code == 0, said
@@ -162,7 +163,7 @@ def test_a_run_that_was_killed_trains_only_what_is_missing(run: Run, pytester: p
 
 def test_training_processes_that_are_killed_cost_only_their_cohorts(run: Run, pytester: pytest.Pytester) -> None:
     run.release("third")
-    run.start()
+    run.start(processes=2)
 
     run.until(lambda: run.held("first"))
     os.kill(run.held("first")[0], signal.SIGKILL)

@@ -23,8 +23,11 @@ from hypothesis import strategies as st
 from memkit import MemkitError, MemkitWarning
 from memkit.training import store as store_module
 from memkit.training.checked import read_json, write_json
+from memkit.training.entries import files_of
 from memkit.training.store import Store
 from memkit.training.trainer import TrainedRun
+from tests.training.clocks import PATIENCE
+from tests.training.killed import killed_in
 
 DIGEST = "ab" * 16
 FILES = ("weights.safetensors", "run.json", "recipe.json", "manifest.json")
@@ -392,11 +395,11 @@ def test_damaged_json_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("moment", ["weights.safetensors", "run.json", "recipe.json", "manifest.json", "in place"])
 def test_a_process_that_is_killed_while_it_writes_leaves_no_entry(store: Store, moment: str) -> None:
-    """Killed in the middle of a file, or when all are written and not renamed yet."""
-    context = multiprocessing.get_context("fork")
-    victim = context.Process(target=_killed_in, args=(store, moment))
+    contents = files_of(DIGEST, {}, RUN, made={}, session="first")
+    context = multiprocessing.get_context("spawn")
+    victim = context.Process(target=killed_in, args=(store, DIGEST, RUN.seed, contents, moment))
     victim.start()
-    victim.join()
+    victim.join(PATIENCE)
     assert victim.exitcode == -signal.SIGKILL
     assert store.missing(DIGEST, [RUN.seed]) == [RUN.seed]
     assert store.load(DIGEST, RUN.seed) is None
@@ -406,25 +409,6 @@ def test_a_process_that_is_killed_while_it_writes_leaves_no_entry(store: Store, 
     loaded = store.load(DIGEST, RUN.seed)
     assert loaded is not None
     assert_same(loaded, RUN)
-
-
-def _killed_in(store: Store, moment: str) -> None:
-    write, rename = store_module.write, Path.rename
-
-    def written(path: Path, content: bytes, *, sync: bool = True) -> None:
-        if path.name == moment:
-            write(path, content[: len(content) // 2], sync=sync)
-            os.kill(os.getpid(), signal.SIGKILL)
-        write(path, content, sync=sync)
-
-    def renamed(path: Path, target: Path) -> Path:
-        if path.parent.name == "tmp":
-            os.kill(os.getpid(), signal.SIGKILL)
-        return rename(path, target)
-
-    store_module.write = written
-    Path.rename = renamed  # type: ignore[method-assign, assignment]
-    save(store)
 
 
 @pytest.mark.parametrize("hours", [-48, 48])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -16,6 +14,8 @@ from memkit.streams import generator, stream_seed
 from memkit.training.trainer import TrainedRun, _cross_entropy, build, restore, sampler, train
 from memkit.training.validation import IGNORED
 from tests.training import toys
+from tests.training.clocks import PATIENCE
+from tests.training.elsewhere import Elsewhere
 
 COHORT = Recipe(toys.Halves(), toys.Cohort, steps=30, batch=16, lr=0.05)
 ORDINARY = Recipe(toys.Halves(), toys.Ordinary, steps=30, batch=16, lr=0.05)
@@ -154,13 +154,10 @@ def test_parameters_of_several_types_train() -> None:
     assert not any(torch.equal(tensor, start[name]) for name, tensor in run.state.items())
 
 
-def test_training_does_not_load_torchs_compiler() -> None:
+def test_training_does_not_load_torchs_compiler(elsewhere: Elsewhere) -> None:
     """That takes longer than a small recipe trains, in every process anew."""
-    code = (
-        "import sys; from tests.training.test_trainer import *; train(COHORT, [1, 2]); train(ORDINARY, [1]);"
-        "train(COHORT.with_(optimizer='sgd', clip=1.0), [1]); sys.exit('torch._dynamo' in sys.modules)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    recipes = [recipe.to_json() for recipe in (COHORT, ORDINARY, COHORT.with_(optimizer="sgd", clip=1.0))]
+    assert not elsewhere.call(toys.loads_the_compiler, recipes).result(PATIENCE)
 
 
 # --- streams ------------------------------------------------------------------------------------------------

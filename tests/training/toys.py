@@ -7,16 +7,20 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from memkit.models.layers import Linear, constant
 from memkit.streams import stream_seed
+from tests.training.clocks import until
+
+if TYPE_CHECKING:
+    from memkit.training.store import Store
 
 
 def signs(generator: torch.Generator, size: int) -> tuple[Tensor, Tensor]:
@@ -176,10 +180,10 @@ class Witnessed(Halves):
     def do(self, *, first: bool) -> None:
         if self.act == "hang once" and first:
             time.sleep(600)
-        elif self.act == "linger":
-            time.sleep(0.5)
-        elif self.act == "wait":
+        elif self.act in ("wait", "wait and linger"):
             until(Path(f"{self.folder}.go").exists)
+            if self.act != "wait":
+                time.sleep(0.4)  # so long that progress is told
         elif self.act == "raise":
             raise RuntimeError("the dog ate the data")
         elif self.act == "raise awkwardly":
@@ -192,13 +196,28 @@ class Witnessed(Halves):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def until(happened: Callable[[], Any], *, patience: float = 300) -> None:
-    """Wait for something, but not for ever: nobody may be there any more to make it happen."""
-    end = time.monotonic() + patience
-    while not happened():
-        if time.monotonic() > end:
-            raise TimeoutError(f"{happened} has not happened")
-        time.sleep(0.02)
+@dataclass(frozen=True)
+class Paced(Halves):
+    """Takes its time for each batch, and goes no further than half of so many, until there is a file."""
+
+    file: str = ""
+    batches: int = 60
+
+    def for_seed(self, generator: torch.Generator) -> Any:
+        draw = super().for_seed(generator)
+        drawn = 0
+
+        def paced(generator: torch.Generator, size: int) -> tuple[Tensor, Tensor]:
+            nonlocal drawn
+            drawn += 1
+            if drawn > self.batches // 2:
+                until(Path(self.file).exists)
+            elif not Path(self.file).exists():
+                time.sleep(0.02)  # all together so long that progress is told
+            drawn_now: tuple[Tensor, Tensor] = draw(generator, size)
+            return drawn_now
+
+        return paced
 
 
 def witnesses(folder: Path, seed: int) -> list[int]:
@@ -382,3 +401,21 @@ def obtain_in_process(recipe: dict[str, Any], root: str, seed: int, session: str
 
     made = Recipe.from_json(recipe)
     obtain(made, made.digest, seed, Store(Path(root), session=session))
+
+
+def loads_the_compiler(recipes: Iterable[Mapping[str, Any]]) -> bool:
+    """Train recipes, given as their JSON; return whether the process has torch's compiler loaded then."""
+    from memkit import Recipe
+    from memkit.training.trainer import prepared_process, train
+
+    for recipe in recipes:
+        with prepared_process():
+            train(Recipe.from_json(recipe), [1, 2])
+    return "torch._dynamo" in sys.modules
+
+
+def not_loaded(store: Store, digest: str, seeds: Iterable[int], ready: Path, go: Path) -> list[int]:
+    """Say that one is ready, wait until all are, and load runs; return the seeds that could not be loaded."""
+    ready.touch()
+    until(go.exists)
+    return [seed for seed in seeds if store.load(digest, seed) is None]
