@@ -101,7 +101,7 @@ class Aggregator:
             skipped = dict.fromkeys(planned.selected, planned.missing) if planned.missing else {}
             self.running[planned.claim.id] = ClaimRun(planned, skipped=skipped)
             self.nodes |= {f"{planned.nodeid}[{seed}]": (planned.claim.id, seed) for seed in planned.planned}
-        store = self.settings.open_store()
+        store = self.settings.store_of_run
         seconds = seconds_per_seed(plan.trainings.values(), store, self.config.rootpath / "reports" / "accepted.json")
         queue = TrainingQueue(executor, store, seconds=seconds, ended=self._trained)
         self.thread = TrainingThread(queue, self.board, self._tick)
@@ -133,7 +133,7 @@ class Aggregator:
     def _cohorts(self, openings: Iterable[tuple[ClaimRun, Iterable[int]]]) -> list[Cohort]:
         """What these seeds need trained, and nobody has been asked to train yet."""
         wanted = [(run.planned, seeds) for run, seeds in openings]
-        cohorts = self.plan.cohorts(wanted, self.settings.open_store(), fresh=self.settings.fresh)
+        cohorts = self.plan.cohorts(wanted, self.settings.store_of_run, fresh=self.settings.fresh)
         asked = (
             replace(c, seeds=tuple(s for s in c.seeds if (c.training.digest, s) not in self.queued)) for c in cohorts
         )

@@ -151,7 +151,7 @@ def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
             _refuse_parameter(claim, min(extra))
         ours.append((_look(planned_seeds(config, claim).index(seed)), position, item))
     if ours and not config.option.collectonly:
-        settings.open_store().prepare()
+        settings.store_of_run.prepare()
     items[:] = others + [item for _, _, item in sorted(ours, key=lambda entry: entry[:2])]
 
 

@@ -43,7 +43,7 @@ def trained(request: pytest.FixtureRequest, seed: int) -> Mapping[str, Any]:
     if claim is None:
         raise pytest.UsageError(f"{request.node.nodeid}: `arms` and `trained` are for tests under @claim")
     settings = settings_of(request.config)
-    store = settings.open_store()
+    store = settings.store_of_run
     failed = board_of(request.config).failed
     runs = {}
     for name, arm in claim.arms.items():

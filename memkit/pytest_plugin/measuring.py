@@ -154,7 +154,7 @@ def call(item: pytest.Function) -> bool | None:
 def _elsewhere(item: pytest.Item, digest: str, seed: int) -> str:
     """The device that a run was trained on, where that is another than the one that measures it; else ""."""
     settings = settings_of(item.config)
-    device = str(settings.open_store().made(digest, seed).get("device", ""))
+    device = str(settings.store_of_run.made(digest, seed).get("device", ""))
     return "" if device == settings.device else device
 
 
@@ -179,7 +179,7 @@ def keep(item: pytest.Item) -> None:
     found = item.stash.get(_MEASURED, None)
     if found is not None:
         key, measurement = found
-        save_measurement(settings_of(item.config).open_store(), key, measurement.seed, measurement.to_json())
+        save_measurement(settings_of(item.config).store_of_run, key, measurement.seed, measurement.to_json())
 
 
 def stored_measurement(key: str, claim: Claim, seed: int, store: Store) -> Measurement | None:
@@ -216,7 +216,7 @@ def await_turn(item: pytest.Item, claim: Claim, seed: int, *, meanwhile: Callabl
         if seed in board.opened.get(claim.id, ()):
             if not looked:
                 looked = True
-                store = settings_of(item.config).open_store()
+                store = settings_of(item.config).store_of_run
                 with warnings.catch_warnings(record=True) as caught:
                     warnings.simplefilter("always")
                     measurement = stored_measurement(key_of(item, claim), claim, seed, store)

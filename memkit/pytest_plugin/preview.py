@@ -51,7 +51,7 @@ class Preview:
 def preview(config: pytest.Config) -> Preview:
     """Look ahead from the items that were collected."""
     settings = settings_of(config)
-    store = settings.open_store()
+    store = settings.store_of_run
     plan = config.stash.get(PLAN, RunPlan(claims=(), trainings={}, files={}, ordered=True, studies={}, metrics={}))
 
     def cohorts(wanted: Iterable[tuple[PlannedClaim, Sequence[int]]]) -> list[Cohort]:

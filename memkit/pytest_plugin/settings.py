@@ -149,7 +149,8 @@ class Settings:
         """Plain types, for ``workerinput``."""
         return asdict(self)
 
-    def open_store(self) -> Store:
+    @cached_property
+    def store_of_run(self) -> Store:
         """The store of this run."""
         from memkit.training.store import Store
 

@@ -186,7 +186,7 @@ def announce(
     first = " for the first look" if adaptive else ""
     inline = ", each in the test that asks for it" if cohorts and settings.executor == "inline" else ""
     needed = training_needed(cohorts, seconds, first)
-    reporter.write_line(f"memkit: {needed}{inline}; store {settings.open_store()}")
+    reporter.write_line(f"memkit: {needed}{inline}; store {settings.store_of_run}")
     changed = [p.claim.id for p in plan.claims if p.registration.status == "changed" and p.claim.gates]
     if changed and not settings.development and settings.gate != "none":
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""

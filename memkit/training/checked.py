@@ -58,11 +58,19 @@ def to_bytes(content: Any) -> bytes:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON with its checksum, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, to_bytes(content))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, and make its folder where that is missing."""
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         # Not synced: there are thousands, and one that a loss of power leaves behind does not verify.
-        write(aside, to_bytes(content), sync=False)
+        try:
+            write(aside, content, sync=False)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(aside, content, sync=False)
         aside.replace(path)
     except OSError:
         remove_all(aside)

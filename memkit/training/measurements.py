@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from memkit.errors import MemkitError, MemkitWarning, told
-from memkit.training.checked import from_bytes, read_json, to_bytes, write_json
+from memkit.training.checked import from_bytes, read_json, to_bytes, write_bytes, write_json
 from memkit.training.remote import Remote
 from memkit.training.store import Store
 
@@ -76,16 +76,19 @@ def save_measurement(store: Store, key: str, seed: int, content: Any) -> None:
     Raises:
         MemkitError: the disk is full, or the store cannot be written.
     """
-    content = _strict(content)
     try:
-        write_json(store.root / _name(key, seed), content)
+        data = to_bytes(content)
+    except ValueError:  # a number is not finite
+        data = to_bytes(_strict(content))
+    try:
+        write_bytes(store.root / _name(key, seed), data)
     except OSError as error:
         raise MemkitError(
             f"a measurement could not be written to the store {store.root} ({error.strerror}); free space "
             "there, or choose another folder with --store"
         ) from error
     if store.remote is not None:
-        store.remote.put(_name(key, seed), to_bytes(content))
+        store.remote.put(_name(key, seed), data)
 
 
 def _strict(content: Any) -> Any:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from memkit.errors import MemkitError
-from memkit.statistics.sensitivity import sensitivity
+from memkit.statistics.sensitivity import RESAMPLES, SEED, sensitivity
 
 # Student's sleep data: extra hours of sleep, the second drug over the first (Student 1908), as in R's `sleep`.
 SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
@@ -29,6 +29,26 @@ def test_of_students_sleep_data() -> None:
     assert (found.above.low, found.above.high) == (pytest.approx(0.59585, abs=1e-5), pytest.approx(0.98212, abs=1e-5))
     assert found.wilcoxon == pytest.approx(stats.wilcoxon(SLEEP).pvalue)
     assert found.trimmed == pytest.approx(np.mean(sorted(SLEEP)[1:-1]))
+
+
+@settings(max_examples=25)
+@given(x=st.lists(st.integers(-9, 9), min_size=3, max_size=40))
+def test_the_bootstrap_is_that_of_scipy_on_the_same_resamples(x: list[int]) -> None:
+    assume(len(set(x)) > 2)
+    values = np.array(x) / 9
+    rng = np.random.default_rng(SEED)
+    expected = stats.bootstrap((values,), np.mean, n_resamples=RESAMPLES, method="BCa", rng=rng).confidence_interval
+    _, found = sensitivity(values).intervals
+    mean = values.mean()
+    assert (found.low, found.high) == pytest.approx((min(expected.low, mean), max(expected.high, mean)), abs=1e-9)
+
+
+@settings(max_examples=20)
+@given(x=st.lists(st.floats(0.001, 1), min_size=2, max_size=45, unique=True), seed=st.integers(0, 99))
+def test_signed_ranks_without_ties_are_those_of_scipy(x: list[float], seed: int) -> None:
+    values = np.array(x) * np.random.default_rng(seed).choice([-1, 1], size=len(x))
+    expected = stats.wilcoxon(values, method="exact").pvalue
+    assert sensitivity(values).wilcoxon == pytest.approx(expected, rel=1e-9)
 
 
 def test_of_a_margin() -> None:
