@@ -15,8 +15,8 @@ import importlib.util
 import inspect
 import sys
 import sysconfig
-from collections.abc import Callable, Iterable
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ def source_digest(modules: Iterable[str], files: Iterable[str] = ()) -> str:
     for name, file in _closure(modules, files).items():
         # A file without a module's name counts by its own: where the project lies makes no difference.
         label = file.name if name == str(file) else name
-        parts.append(f"{label}\n{_module_source(file, file.stat().st_mtime_ns)}")
+        parts.append(f"{label}\n{_module(file, file.stat().st_mtime_ns).code}")
     return _digest(sorted(parts))
 
 
@@ -180,12 +180,43 @@ def _parse(file: Path) -> ast.Module:
         raise MemkitError(f"{file}, line {error.lineno}, is not Python: {error.msg}") from error
 
 
+@dataclass(frozen=True)
+class _Module:
+    """What a file says: its code without docstrings and claims' tests, and the names that it imports.
+
+    An import is (level, module, names): the number of dots, what stands after ``from``, and what after ``import``.
+    """
+
+    code: str
+    imports: tuple[tuple[int, str, tuple[str, ...]], ...]
+
+
 @functools.cache
-def _module_source(file: Path, mtime: int) -> str:
+def _module(file: Path, mtime: int) -> _Module:
     tree = _parse(file)
+    imports: list[tuple[int, str, tuple[str, ...]]] = []
+    for node in _statements(tree, typing=False):
+        if isinstance(node, ast.Import):
+            imports.append((0, "", tuple(alias.name for alias in node.names)))
+        elif isinstance(node, ast.ImportFrom):
+            imports.append((node.level, node.module or "", tuple(alias.name for alias in node.names)))
     names = _of_memkit(tree)
     tree.body = [node for node in tree.body if not _is_claim(node, names)]
-    return _normalised(tree)
+    return _Module(_normalised(tree), tuple(imports))
+
+
+def _statements(tree: ast.AST, *, typing: bool = True) -> Iterator[ast.AST]:
+    """Every statement of a tree, and the tree itself; without ``typing``, not those under ``if TYPE_CHECKING:``."""
+    todo: list[ast.AST] = [tree]
+    while todo:
+        node = todo.pop()
+        yield node
+        # The body of `if TYPE_CHECKING:` never runs.
+        unused = not typing and isinstance(node, ast.If) and ast.unparse(node.test) in _TYPING
+        for part in ("orelse",) if unused else ("body", "orelse", "finalbody", "handlers", "cases"):
+            below = getattr(node, part, ())
+            if isinstance(below, list):  # a lambda's body is none
+                todo.extend(below)
 
 
 def callable_digest(function: Any) -> str:
@@ -212,6 +243,7 @@ def _held(value: Any) -> str:
     return callable_digest(value) if inspect.isfunction(value) else type(value).__qualname__
 
 
+_TYPING = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 _CLAIMING = ("claim", "multiverse", "mutant", "replicated", "staged", "sweep")
 
 
@@ -243,7 +275,7 @@ def _is_claim(node: ast.stmt, names: set[str]) -> bool:
 
 
 def _normalised(tree: ast.Module) -> str:
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if (
             isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
             and ast.get_docstring(node, clean=False) is not None
@@ -253,25 +285,17 @@ def _normalised(tree: ast.Module) -> str:
     return ast.unparse(tree)
 
 
-@functools.cache
-def _imports(name: str, file: Path, mtime: int) -> tuple[str, ...]:
+def _imports(name: str, file: Path, mtime: int) -> list[str]:
+    """The modules that a module imports, and what it imports from them, which may be modules too."""
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
     found: list[str] = []
-    todo: list[ast.AST] = [_parse(file)]
-    while todo:
-        node = todo.pop()
-        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
-            todo.extend(node.orelse)
-            continue  # the body never runs
-        if isinstance(node, ast.Import):
-            found.extend(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parts = package.split(".")
-                parts = parts[: len(parts) - node.level + 1]
-                base = ".".join([*parts, base]) if base else ".".join(parts)
+    for level, module, names in _module(file, mtime).imports:
+        base = module
+        if level:
+            parts = package.split(".")
+            parts = parts[: len(parts) - level + 1]
+            base = ".".join([*parts, base]) if base else ".".join(parts)
+        if base:
             found.append(base)
-            found.extend(f"{base}.{alias.name}" for alias in node.names)
-        todo.extend(ast.iter_child_nodes(node))
-    return tuple(found)
+        found.extend(f"{base}.{name}" if base else name for name in names)
+    return found

@@ -48,6 +48,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -171,7 +172,7 @@ class Evidence:
     metrics: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     curves: Mapping[str, Curves] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Of what verdicts rest on, claims and observations: a page and a file that say the same belong together."""
         rows = [

@@ -63,7 +63,7 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file whole or not at all, and make its folder where that is missing."""
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    aside = path.parent / f".{path.name}.{uuid.uuid4().hex}"
     try:
         # Not synced: there are thousands, and one that a loss of power leaves behind does not verify.
         try:
@@ -71,7 +71,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         except FileNotFoundError:
             path.parent.mkdir(parents=True, exist_ok=True)
             write(aside, content, sync=False)
-        aside.replace(path)
+        os.replace(aside, path)
     except OSError:
         remove_all(aside)
         raise
@@ -92,7 +92,7 @@ def dump(data: Any) -> bytes:
 
 def write(path: Path, content: bytes, *, sync: bool = True) -> None:
     """Write a file, by default to the disk itself."""
-    with path.open("wb") as file:
+    with open(path, "wb") as file:
         file.write(content)
         if sync:
             file.flush()
