@@ -20,11 +20,12 @@ claims-all: .venv/installed ## every claim but the cells of sweeps
 claims-sweeps: .venv/installed ## the sweeps, many small questions which gate nothing, and the replications, which do
 	$(BIN)/python -m pytest claims --memkit-sweeps -n auto --memkit-evidence reports/sweeps.json $(ARGS)
 
+# --confcutdir: the root's conftest loads the studies' fixtures, for claims alone, and torch with them.
 test: .venv/installed lint ## the software tests
-	$(BIN)/python -m pytest tests -n auto $(ARGS)
+	$(BIN)/python -m pytest tests -n auto --confcutdir=tests $(ARGS)
 
 test-one: .venv/installed ## one file, without lint and workers: make test-one FILE=tests/statistics/test_betting.py
-	$(BIN)/python -m pytest -q -n0 $(FILE) $(ARGS)
+	$(BIN)/python -m pytest -q -n0 --confcutdir=tests $(FILE) $(ARGS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .
