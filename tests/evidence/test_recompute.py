@@ -145,7 +145,9 @@ def test_the_frame_is_tidy() -> None:
     part = entry("study/part")
     rows = tuple(o for o in part.observations if o.seed != 10_000)
     part = replace(part, observations=rows, judgement=judge(part.claim, rows, planned=part.planned))
-    frame = evidence(early, entry("other/diverged", diverged=2), part).to_frame()
+    whole = evidence(early, entry("other/diverged", diverged=2), part)
+    frame = whole.to_frame()
+    assert whole.to_csv() == frame.to_csv(index=False), "the file holds what the frame does"
     assert list(frame.columns) == [
         "study",
         "claim",
