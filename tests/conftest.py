@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,16 +30,18 @@ DATA = os.environ.get("MEMKIT_DATA", "")
 """Where MNIST and tiny Shakespeare lie, for the tests that ask for ``real_data``."""
 
 
-@pytest.fixture(autouse=True)
-def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+@pytest.fixture(scope="session", autouse=True)  # or fixtures of modules would still see the caller's
+def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Leave nothing to the caller's environment: settings of memkit and pytest, git's configuration, home."""
-    for name in list(os.environ):
-        if name.startswith(("MEMKIT_", "GIT_", "PYTEST_ADDOPTS", "PYTEST_PLUGINS", "GITHUB_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    monkeypatch.setenv("HOME", str(tmp_path_factory.getbasetemp()))
-    monkeypatch.setenv("COLUMNS", "250")  # inner runs write their summaries whole
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("MEMKIT_", "GIT_", "PYTEST_ADDOPTS", "PYTEST_PLUGINS", "GITHUB_")):
+                patch.delenv(name)
+        patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+        patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+        patch.setenv("HOME", str(tmp_path_factory.getbasetemp()))
+        patch.setenv("COLUMNS", "250")  # inner runs write their summaries whole
+        yield
 
 
 @pytest.fixture
