@@ -31,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.given = given[1:]  # whole, for the value of an option of pytest looks like a path
     try:
         code = int(options.run(options))
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it may have been closed from the beginning
+            sys.stdout.flush()
         return code
     except BrokenPipeError:  # `memkit register | head -1`
         # Python flushes standard output once more when it ends, and would complain.

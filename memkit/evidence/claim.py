@@ -297,7 +297,7 @@ class Claim:
 
 
 def claim(
-    id: str,
+    id: str = "",
     statement: str = "",
     /,
     *,
@@ -395,6 +395,8 @@ def refuse_bare(decorator: Callable[..., Any], given: Any, arguments: str) -> No
 
 def set_claim(function: Callable[..., Any], made: Claim, more: Iterable[str] = ()) -> None:
     """Make a function the measurement of a claim; ``more`` is what it depends on beside its source, in words."""
+    if inspect.iscoroutinefunction(function):
+        raise MemkitError(f"claim {made.id!r}: {function.__name__}() is async; write an ordinary function")
     test = function_digest(function)
     if parts := list(more):
         test = hashlib.sha256("\0".join([test, *parts]).encode()).hexdigest()[:16]

@@ -25,7 +25,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def multiverse(
-    over: Mapping[str, Sequence[str | int | float]],
+    over: Mapping[str, Sequence[str | int | float]] | None = None,
     /,
     *,
     vary: Callable[..., Any] | None = None,
@@ -45,6 +45,7 @@ def multiverse(
     refuse_bare(multiverse, over, '{"lr": (0.02, 0.05)}')
     refuse_unknown("multiverse", multiverse, unknown)
     check_grid("multiverse", over)
+    assert over is not None
 
     def attach(function: F) -> F:
         claim = claim_of(function)

@@ -30,7 +30,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def mutant(
-    name: str,
+    name: str = "",
     /,
     *,
     arm: str = "",

@@ -24,7 +24,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def replicated(
-    backend: str,
+    backend: str = "",
     /,
     *,
     expect: str | None = None,

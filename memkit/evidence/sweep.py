@@ -35,7 +35,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def sweep(
-    id: str,
+    id: str = "",
     statement: str = "",
     /,
     *,

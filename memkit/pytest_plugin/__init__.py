@@ -4,11 +4,10 @@
 ``arguments``    short names, where nobody else has them; which arguments are paths
 ``settings``     the options, resolved, and where things lie
 ``controller``   receives the plan of a run
-``fixtures``     ``seed``, ``arms``, ``trained``, ``cell``, ``scores``
-
 The modules above are all that a run without claims imports. The following are imported when the first claim is
 collected:
 
+``fixtures``     ``seed``, ``arms``, ``trained``, ``cell``, ``scores``
 ``seeds``        a claim's seeds, by its registration
 ``collection``   ``@claim`` → one item per seed, in the order of the looks
 ``plan``         what a run may do, in plain types
@@ -33,10 +32,7 @@ import pytest
 from memkit.errors import MemkitError
 from memkit.pytest_plugin import arguments, options
 from memkit.pytest_plugin.controller import Controller
-from memkit.pytest_plugin.fixtures import arms, cell, scores, seed, trained
-from memkit.pytest_plugin.settings import publish_data, settings_of
-
-__all__ = ["arms", "cell", "scores", "seed", "trained"]
+from memkit.pytest_plugin.settings import publish_data, refusal, settings_of
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -51,9 +47,13 @@ def pytest_load_initial_conftests(
         return (yield)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    arguments.release_short_names(config)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    arguments.release_short_names(config)
     config.addinivalue_line("filterwarnings", "default::memkit.errors.MemkitWarning")
     publish_data(config)
     if not hasattr(config, "workerinput"):
@@ -92,6 +92,8 @@ def pytest_make_collect_report(
     report = yield
     call: Any = getattr(report, "call", None)
     error = call.excinfo.value if call is not None and call.excinfo is not None else None
+    if getattr(error, "by_memkit", False):  # in a file that the session collected for the sake of a node id
+        raise refusal(str(error))
     if isinstance(error, MemkitError):
         settings_of(collector.config).refuse(f"{collector.nodeid}: {error}")
     return report

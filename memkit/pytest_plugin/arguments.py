@@ -17,9 +17,11 @@ from __future__ import annotations
 import argparse
 import copy
 import inspect
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,19 +43,20 @@ def short_names(config: pytest.Config, parser: pytest.Parser, arguments: list[st
     taken = _names(parser)
     ours = {option.long: option for option in OPTIONS}
     ours |= {option.short: option for option in OPTIONS if option.short not in taken}
-    before = list(arguments)
+    before = _with_files(arguments)
     joined = join(before, ours)
     if joined != before:
+        before = _determine_root_again(config, parser, before, ours)
+        joined = join(before, ours)
         arguments[:] = joined
-        _determine_root_again(config, parser, arguments)
         _parse_known(config, parser, arguments)
     yield
     taken = _names(parser)
     free = [option for option in OPTIONS if option.short not in taken]
-    parted = join(before, {option.long: option for option in OPTIONS} | {option.short: option for option in free})
+    ours = {option.long: option for option in OPTIONS} | {option.short: option for option in free}
+    parted = join(before, ours)
     if parted != joined:
-        arguments[:] = parted
-        _determine_root_again(config, parser, arguments)
+        arguments[:] = join(_determine_root_again(config, parser, before, ours), ours)
         _parse_known(config, parser, arguments)
         config.pytest_load_initial_conftests(config)  # those that are loaded stay so
     for option in free:
@@ -86,10 +89,12 @@ def check_foreign(config: pytest.Config) -> None:
     """
     project = project_values(config.rootpath)
     for option in config.stash.get(FOREIGN, ()):
-        if getattr(config.option, option.target, None) is None and option.name not in project:
+        given = getattr(config.option, option.target, None) is not None
+        if not given and option.name not in project and not os.environ.get(option.environment or "-"):
+            value = "..." if option.takes_value else "false"
             raise MemkitError(
                 f"{option.short} belongs to another plugin or to a conftest, so memkit does not hear of it; "
-                f"write {option.long} for the claims"
+                f"write {option.long} for the claims, or {option.name} = {value} in [tool.memkit]"
             )
 
 
@@ -103,6 +108,18 @@ def release_short_names(config: pytest.Config) -> None:
         action = known.get(option.short)
         if action is not None and action.dest == option.target:
             del known[option.short]
+
+
+def _with_files(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with those of ``@file`` in its place, one per line, as argparse reads them."""
+    found: list[str] = []
+    for argument in arguments:
+        try:
+            text = Path(argument[1:]).read_text(encoding="utf-8") if argument.startswith("@") else None
+        except (OSError, UnicodeDecodeError):
+            text = None  # argparse says what is wrong with it
+        found += [argument] if text is None else _with_files(text.splitlines())
+    return found
 
 
 def _before_dashes(arguments: Sequence[str]) -> Sequence[str]:
@@ -122,15 +139,23 @@ def _parse_known(config: pytest.Config, parser: pytest.Parser, arguments: Sequen
     config.known_args_namespace.confcutdir = config.known_args_namespace.confcutdir or before.confcutdir
 
 
-def _determine_root_again(config: Any, parser: pytest.Parser, arguments: list[str]) -> None:
+def _determine_root_again(
+    config: Any, parser: pytest.Parser, arguments: list[str], ours: dict[str, Option]
+) -> list[str]:
     """Determine the root directory and the ini file again, now that it is known which arguments are paths.
 
     pytest has no interface for this, so its attributes are set as ``Config.parse`` sets them, and only where the
     outcome differs.
+
+    Args:
+        arguments: before values were joined with the options that they follow.
+
+    Returns:
+        The arguments, with what the right ini file adds to them in the place of what the wrong one did.
     """
     from _pytest.config.findpaths import determine_setup
 
-    known = parser.parse_known_args(arguments, namespace=copy.copy(config.option))
+    known = parser.parse_known_args(join(arguments, ours), namespace=copy.copy(config.option))
     asked = {
         "inifile": known.inifilename,
         "override_ini": known.override_ini,
@@ -139,23 +164,26 @@ def _determine_root_again(config: Any, parser: pytest.Parser, arguments: list[st
         "invocation_dir": config.invocation_params.dir,
     }
     parameters = inspect.signature(determine_setup).parameters  # `override_ini` came with pytest 8.4
-    root, file, values = determine_setup(**{name: asked[name] for name in parameters})[:3]
+    root, file, values, *ignored = determine_setup(**{name: asked[name] for name in parameters})
     if (root, file) == (config.rootpath, config.inipath):
-        return
+        return arguments
     old = list(config.getini("addopts"))
     for path in config.getini("pythonpath"):
         if str(path) in sys.path:
             sys.path.remove(str(path))
     config._rootpath, config._inipath = root, file
     setattr(config, "_inicfg" if hasattr(config, "_inicfg") else "inicfg", values)
+    if ignored and hasattr(config, "_ignored_config_files"):
+        config._ignored_config_files = ignored[0]
     config._inicache.clear()
     parser.extra_info["rootdir"], parser.extra_info["inifile"] = str(root), str(file)
+    sys.path[:0] = map(str, config.getini("pythonpath"))
     new = list(config.getini("addopts"))
     if arguments[: len(old)] == old:
-        arguments[:] = [*new, *arguments[len(old) :]]
+        arguments = [*new, *arguments[len(old) :]]
         config.pluginmanager.consider_preparse(new, exclude_only=False)
-    sys.path[:0] = map(str, config.getini("pythonpath"))
     hook: Any = getattr(config.pluginmanager, "rewrite_hook", None)
     if hasattr(hook, "fnpats"):
         hook.fnpats = config.getini("python_files")
     config.known_args_namespace.confcutdir = known.confcutdir or str(root if file is None else file.parent)
+    return arguments

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import inspect
 import json
 import re
 import sys
+import types
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +21,7 @@ from memkit.errors import MemkitError
 from memkit.evidence.claim import Claim, claim_of
 from memkit.evidence.derived import marked_as_its_source
 from memkit.evidence.sweep import is_sweep
+from memkit.pytest_plugin import fixtures
 from memkit.pytest_plugin.controller import PLAN
 from memkit.pytest_plugin.fixtures import FIXTURES
 from memkit.pytest_plugin.measuring import code_of, key_of
@@ -29,6 +32,7 @@ from memkit.statistics import LOOKS
 from memkit.training.cohorts import Training
 
 _EXCLUDED = pytest.StashKey[dict[str, str]]()
+_FUNCTIONS = (types.FunctionType, staticmethod, classmethod, functools.partial)
 _FIXTURES = "memkit.pytest_plugin.fixtures"
 
 T = TypeVar("T")
@@ -41,12 +45,16 @@ def leave_out(collector: Any, name: str, function: object) -> list[pytest.Item] 
         MemkitError: pytest would not collect the claim, which must not vanish without a word; or the command line
             names a claim that its options exclude.
     """
+    if not isinstance(function, _FUNCTIONS):  # which other objects are not asked about: they may answer anything
+        return None
     if is_sweep(function):
         return []
     marked_as_its_source(function)
     claim = claim_of(function)
     if claim is None:
         return None
+    if not collector.config.pluginmanager.has_plugin("memkit-fixtures"):
+        collector.config.pluginmanager.register(fixtures, "memkit-fixtures")
     if getattr(function, "__name__", name) != name:
         raise MemkitError(
             f"claim {claim.id!r}: a decorator below it hides {name}() behind {getattr(function, '__name__', '')}(); "
@@ -56,11 +64,17 @@ def leave_out(collector: Any, name: str, function: object) -> list[pytest.Item] 
         raise MemkitError(f"claim {claim.id!r}: pytest collects no function called {name}(); call it test_{name}()")
     if excluded := _excluded(claim, settings_of(collector.config)):
         what, remedy = excluded
-        if any(name in re.split(r"::|\[", argument)[1:] for argument in collector.config.args):
+        if any(_names(argument, collector, name) for argument in collector.config.args):
             raise MemkitError(f"claim {claim.id!r} is among the {what}; {remedy}")
         collector.config.stash.setdefault(_EXCLUDED, {})[claim.id] = f"{what} ({remedy})"
         return []
     return None
+
+
+def _names(argument: str, collector: Any, name: str) -> bool:
+    """Return whether an argument of the command line names a function in a file."""
+    path, *names = re.split(r"::|\[", argument)
+    return name in names and (collector.config.invocation_params.dir / path).resolve() == collector.path.resolve()
 
 
 def _excluded(claim: Claim, settings: Settings) -> tuple[str, str] | None:
@@ -150,6 +164,9 @@ def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
         if extra:
             _refuse_parameter(claim, min(extra))
         ours.append((_look(planned_seeds(config, claim).index(seed)), position, item))
+    if not items and (left_out := config.stash.get(_EXCLUDED, {})):
+        which, number = Counter(left_out.values()).most_common(1)[0]
+        raise MemkitError(f"no claim is left: {number} left out, {which}")
     if ours and not config.option.collectonly:
         settings.store_of_run.prepare()
     items[:] = others + [item for _, _, item in sorted(ours, key=lambda entry: entry[:2])]
@@ -202,8 +219,10 @@ def _look(position: int) -> int:
 def hand_over_plan(session: pytest.Session) -> None:
     """Make the plan of the run; a worker leaves it for the controller."""
     config = session.config
-    made = make_plan(config, session.items)
     settings = settings_of(config)
+    if settings.refused():  # pytest comes here all the same
+        return
+    made = make_plan(config, session.items)
     if not made.claims:
         return
     if hasattr(config, "workerinput"):

@@ -48,6 +48,15 @@ class Dealer:
         self._piles: dict[str, deque[int]] = {}
         self._owners: dict[str, Node] = {}
 
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """That of the chosen scheduler, as long as it does the work: xdist prints its name, and plugins ask for it."""
+        return Dealer if self.dealing else type(self.chosen)
+
+    def __getattr__(self, name: str) -> Any:
+        """What schedulers have beside what is asked of all of them."""
+        return getattr(self.__dict__["chosen"], name)
+
     # --- what xdist asks -------------------------------------------------------------------------------------
 
     @property

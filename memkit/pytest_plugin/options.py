@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from memkit.errors import MemkitError, nearest
-from memkit.paths import named_path
+from memkit.paths import is_url, named_path
 
 PREFIX = "memkit-"
 
@@ -80,6 +80,7 @@ class Option:
 
 
 _FLAG = {"action": "store_true"}
+_SWEEPS = ("none", "only", "all")
 
 OPTIONS = (
     Option(
@@ -89,12 +90,13 @@ OPTIONS = (
         {"type": seeds, "metavar": "N"},
         kind=int,
     ),
-    Option("headline", "only the claims that are marked headline=True", _FLAG, default=False),
+    Option("headline", "only the claims that are marked headline=True", _FLAG, default=False, kind=bool),
     Option(
         "sweeps",
         "only the cells of sweeps and the replications, which are left out otherwise",
         {"action": "store_const", "const": "only"},
         default="none",
+        kind=str,
     ),
     Option(
         "with-sweeps",
@@ -108,9 +110,10 @@ OPTIONS = (
         "use development seeds; they decide nothing, so look at them as often as you like",
         _FLAG,
         default=False,
+        kind=bool,
     ),
-    Option("fresh", "measure again, on the stored models", _FLAG, default=False),
-    Option("retrain", "train again, and measure again", _FLAG, default=False),
+    Option("fresh", "measure again, on the stored models", _FLAG, default=False, kind=bool),
+    Option("retrain", "train again, and measure again", _FLAG, default=False, kind=bool),
     Option(
         "store",
         "where trained runs are kept: a folder, or a URL that machines share, s3://bucket/folder (default: "
@@ -195,18 +198,31 @@ def config_values(config: pytest.Config) -> dict[str, Any]:
     for option in OPTIONS:
         if option.dest:
             continue
-        given = getattr(config.option, option.target, None)
+        given, what = getattr(config.option, option.target, None), option.long
         if given is None and option.environment:
-            given = os.environ.get(option.environment) or None
+            given, what = os.environ.get(option.environment) or None, option.environment
         folder = here
         if given is None and option.name in project:
-            given, folder = project[option.name], config.rootpath
+            given, folder, what = project[option.name], config.rootpath, f"{option.name} in [tool.memkit]"
         if given is None:
             given = option.default
-        if option.name in _PATHS and given is not None and "://" not in given:
-            given = str(named_path(given, folder, what=option.long))
+        if option.name in _PATHS and given is not None and not (option.name == "store" and is_url(given)):
+            given = str(named_path(given, folder, what=what))
         found[option.target.removeprefix("memkit_")] = given
     return found
+
+
+def data_named(config: pytest.Config) -> str | None:
+    """Return the data folder that the command line or the project names; the other options are not looked at.
+
+    Raises:
+        MemkitError: as for :func:`config_values`.
+    """
+    given: str | None = config.option.memkit_data
+    if given is not None:
+        return str(named_path(given, config.invocation_params.dir, what="--memkit-data"))
+    given = project_values(config.rootpath).get("data")
+    return None if given is None else str(named_path(given, config.rootpath, what="data in [tool.memkit]"))
 
 
 def project_values(root: Path) -> dict[str, Any]:
@@ -237,12 +253,12 @@ def project_values(root: Path) -> dict[str, Any]:
             raise MemkitError(f"{where}: unknown option {name!r}{nearest(name, options)}")
         option = options[name]
         assert option.kind is not None
-        if not isinstance(value, option.kind) or isinstance(value, bool):
-            kind = "a number" if option.kind is int else "a text"
+        if type(value) is not option.kind:
+            kind = {int: "a number", str: "a text", bool: "true or false"}[option.kind]
             raise MemkitError(f"{where}: {name} = {value!r} must be {kind}")
-        choices = option.attributes.get("choices")
+        choices = _SWEEPS if name == "sweeps" else option.attributes.get("choices")
         if choices and value not in choices:
             raise MemkitError(f"{where}: {name} = {value!r} must be one of {', '.join(map(repr, choices))}")
-        if isinstance(value, int) and value < 1:
+        if option.kind is int and isinstance(value, int) and value < 1:
             raise MemkitError(f"{where}: {name} = {value!r} must be 1 or more")
     return dict(table)

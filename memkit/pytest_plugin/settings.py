@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from memkit.errors import MemkitError
-from memkit.pytest_plugin.options import config_values
+from memkit.paths import is_url
+from memkit.pytest_plugin.options import config_values, data_named
 
 if TYPE_CHECKING:
     from memkit.evidence.gate import Mode
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
 SETTINGS = pytest.StashKey["Settings"]()
 DATA = "MEMKIT_DATA"
 """The environment variable that tasks find their data by; see ``memkit.tasks.images.datasets``."""
+
+
+def refusal(message: str) -> pytest.UsageError:
+    """Return what stops a run for bad input to memkit; ``by_memkit`` tells it from pytest's own."""
+    error = pytest.UsageError(message)
+    error.by_memkit = True  # type: ignore[attr-defined]
+    return error
 
 
 def settings_of(config: pytest.Config) -> Settings:
@@ -38,7 +46,7 @@ def settings_of(config: pytest.Config) -> Settings:
         try:
             config.stash[SETTINGS] = Settings.of(config)
         except MemkitError as error:
-            raise pytest.UsageError(str(error)) from error
+            raise refusal(str(error)) from error
     return config.stash[SETTINGS]
 
 
@@ -50,7 +58,7 @@ def publish_data(config: pytest.Config) -> None:
     """
     handed: Any = getattr(config, "workerinput", {}).get("memkit")
     try:
-        folder = handed["data"] if handed is not None else _data(config, config_values(config)["data"])
+        folder = handed["data"] if handed is not None else _data(config, data_named(config))
     except MemkitError as error:
         raise pytest.UsageError(str(error)) from error
     if folder:
@@ -112,7 +120,15 @@ class Settings:
             return cls(**handed)
         value = config_values(config)
         root = config.rootpath
-        shared = value["store"] if "://" in (value["store"] or "") else ""
+        shared = value["store"] if is_url(value["store"] or "") else ""
+        evidence = Path(value["evidence"] or root / "reports" / "evidence.json")
+        if evidence.suffix in (".csv", ".html"):
+            raise MemkitError(
+                f"--memkit-evidence {evidence} would be written over by its own {evidence.suffix} file; let it end in "
+                ".json"
+            )
+        if evidence.is_dir():
+            raise MemkitError(f"--memkit-evidence {evidence} is a folder; name a file in it, such as evidence.json")
         distributed = bool(getattr(config.option, "tx", None)) and getattr(config.option, "dist", "no") != "no"
         return cls(
             seeds=value["seeds"],
@@ -124,7 +140,7 @@ class Settings:
             store=str(root / ".memkit") if shared or not value["store"] else value["store"],
             shared=shared,
             data=_data(config, value["data"]),
-            evidence=value["evidence"] or str(root / "reports" / "evidence.json"),
+            evidence=str(evidence),
             root=str(root),
             device=value["device"],
             executor=value["executor"],
@@ -166,7 +182,7 @@ class Settings:
         """Stop the run for bad input: exit code 4, and the message alone. A worker leaves it for the controller."""
         if self.exchange:
             (Path(self.exchange) / "refused").write_text(message, encoding="utf-8")
-        raise pytest.UsageError(message)
+        raise refusal(message)
 
     @contextmanager
     def refusing(self) -> Iterator[None]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def staged(matrix: str, /) -> Callable[[F], F]:
+def staged(matrix: str = "", /) -> Callable[[F], F]:
     """Make a test function the measurement of the promoted configurations of a matrix.
 
     The function takes the fixture ``scores``, arm → {metric: value} by the matrix's score on the test examples of the

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.inner import run
+from tests.plugin.lab import canned, write_suite
 
 LOADED = """
     import json, os, pathlib, sys
@@ -25,7 +26,6 @@ LIGHT = {
     "memkit.pytest_plugin",
     "memkit.pytest_plugin.arguments",
     "memkit.pytest_plugin.controller",
-    "memkit.pytest_plugin.fixtures",
     "memkit.pytest_plugin.options",
     "memkit.pytest_plugin.settings",
 }
@@ -81,3 +81,39 @@ def test_a_project_may_have_fixtures_of_the_same_names(pytester: pytest.Pytester
         """
     )
     run(pytester).assert_outcomes(passed=2)
+
+
+def test_objects_that_answer_anything_are_left_alone(pytester: pytest.Pytester) -> None:
+    """Proxies of a request, say, which raise where there is none; beside claims, too."""
+    pytester.makepyfile(
+        test_proxies="""
+        class Raises:
+            def __getattr__(self, name):
+                raise RuntimeError("outside of a request")
+
+        class Answers:
+            def __getattr__(self, name):
+                return self
+
+        request, anything = Raises(), Answers()
+
+        def test_it():
+            pass
+        """
+    )
+    write_suite(pytester, canned("true"), register=False)
+    result = run(pytester, "test_lab.py", "test_proxies.py")
+    assert result.ret == 0
+    result.assert_outcomes(passed=8 + 1, skipped=24 + 1)
+
+
+def test_fixtures_of_other_plugins_by_the_same_names_are_theirs(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(theirs="import pytest\n\n@pytest.fixture\ndef seed():\n    return 3\n")
+    pytester.makepyfile(test_it="def test_it(seed):\n    assert seed == 3\n")
+    run(pytester, "-p", "theirs").assert_outcomes(passed=1)
+
+
+def test_the_scheduler_is_the_one_that_was_chosen(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_it():\n    pass\n")
+    result = run(pytester, "-n1", "-v")
+    result.stdout.fnmatch_lines(["scheduling tests via LoadScheduling"])

@@ -117,7 +117,7 @@ def test_an_option_that_went_to_somebody_else_is_told_of_where_claims_run(crowde
         result.stderr.fnmatch_lines(
             [
                 "ERROR: --gate belongs to another plugin or to a conftest, so memkit does not hear of it; write "
-                "--memkit-gate for the claims"
+                "--memkit-gate for the claims, or gate = ... in [[]tool.memkit[]]"
             ]
         )
     assert run(crowded, "--gate=none", "--memkit-gate=verdict").ret == 0
@@ -159,8 +159,10 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
     (pytester.path / "src" / "helper.py").touch()
     other = pytester.path.parent / f"{pytester.path.name}-other"
     for name in VALUES.values():
-        (other / name).mkdir(parents=True, exist_ok=True)
-        (other / name / "conftest.py").touch()
+        folder = other / name if "." not in name else (other / name).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "conftest.py").touch()
+        (other / name).touch()
     (other / "pytest.ini").write_text("[pytest]\naddopts = --strict-markers\npythonpath = lib\nmarkers = theirs\n")
     return pytester
 
@@ -249,7 +251,8 @@ def test_a_project_says_what_it_always_wants(pytester: pytest.Pytester, monkeypa
     ("line", "sentence"),
     [
         ('stroe = "x"', "unknown option 'stroe'; did you mean 'store'?"),
-        ("fresh = true", "unknown option 'fresh'*"),
+        ("fresh = 1", "fresh = 1 must be true or false"),
+        ('sweeps = "some"', "sweeps = 'some' must be one of 'none', 'only', 'all'"),
         ("store = 3", "store = 3 must be a text"),
         ('seeds = "8"', "seeds = '8' must be a number"),
         ("seeds = 0", "seeds = 0 must be 1 or more"),
@@ -269,3 +272,91 @@ def test_a_project_setting_reaches_the_workers(pytester: pytest.Pytester) -> Non
     assert run(pytester, "-n2").ret == 0
     (pytester.path / "found.json").rename(pytester.mkdir("reports") / "evidence.json")
     assert len(evidence(pytester)["lab/never"]["planned"]) == 16
+
+
+# --- what an attack found -----------------------------------------------------------------------------------------
+
+
+def test_an_ini_file_beside_a_value_opens_no_gate(pytester: pytest.Pytester) -> None:
+    """Its own options have values that stand apart, which are joined, too."""
+    other = pytester.path.parent / f"{pytester.path.name}-other"
+    (other / "store").mkdir(parents=True)
+    (other / "pytest.ini").write_text("[pytest]\naddopts = --memkit-gate none -vv\n")
+    pytester.makeini("[pytest]\naddopts = --memkit-seeds 8\n")
+    write_suite(pytester, canned("false", "0.1", "0.9"))
+    seen = found(pytester, "--memkit-store", str(other / "store"))
+    assert seen.config.option.verbose == 0
+    assert settings_of(seen.config).seeds == 8
+    assert run(pytester, "--memkit-store", str(other / "store")).ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_arguments_from_a_file_are_read_like_all_others(project: pytest.Pytester) -> None:
+    other = Path(f"{project.path}-other", "elsewhere")
+    (project.path / "options.txt").write_text(f"--store\n{other}\n")
+    seen = found(project, "@options.txt")
+    assert seen.config.rootpath == project.path
+    assert seen.config.option.memkit_store == str(other)
+
+
+@pytest.mark.parametrize("what", ["--memkit-store", "--memkit-data", "--memkit-evidence"])
+@pytest.mark.parametrize(
+    ("value", "sentence"), [("", "* is empty; give a path"), ("~no-such-user/x", "*~no-such-user/x cannot be found*")]
+)
+def test_values_that_are_no_paths(pytester: pytest.Pytester, what: str, value: str, sentence: str) -> None:
+    write_suite(pytester, canned("true"), register=False)
+    result = run(pytester, f"{what}={value}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {what}{sentence}"])
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ("found.csv", "*found.csv would be written over by its own .csv file; let it end in .json"),
+        ("found.html", "*found.html would be written over by its own .html file; let it end in .json"),
+        ("folder", "*folder is a folder; name a file in it, such as evidence.json"),
+    ],
+)
+def test_files_that_cannot_be_the_evidence(pytester: pytest.Pytester, value: str, sentence: str) -> None:
+    pytester.mkdir("folder")
+    write_suite(pytester, canned("true"), register=False)
+    result = run(pytester, "--memkit-evidence", value)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "Error" not in result.stdout.str()
+    result.stderr.fnmatch_lines([f"ERROR: --memkit-evidence {sentence}"])
+
+
+def test_an_environment_that_names_no_path_is_told_of_where_claims_run(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEMKIT_STORE", "~no-such-user/x")
+    write_suite(pytester, canned("true"), register=False)
+    result = run(pytester)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: MEMKIT_STORE: ~no-such-user/x cannot be found *"])
+
+
+def test_a_plugin_of_a_conftest_may_add_such_an_option_late(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        class Late:
+            def pytest_addoption(self, parser):
+                parser.addoption("--store", default="theirs")
+
+        def pytest_configure(config):
+            config.pluginmanager.register(Late())
+        """
+    )
+    pytester.makepyfile("def test_it():\n    pass\n")
+    run(pytester).assert_outcomes(passed=1)
+
+
+def test_a_project_answers_for_a_flag_that_is_not_memkits(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("def pytest_addoption(parser):\n    parser.addoption('--fresh', action='store_true')\n")
+    write_suite(pytester, canned("true"))
+    refused = run(pytester, "--fresh")
+    refused.stderr.fnmatch_lines(
+        ["ERROR: --fresh belongs to * write --memkit-fresh for the claims, or fresh = false in *"]
+    )
+    pytester.makepyprojecttoml("[tool.memkit]\nfresh = false\n")
+    assert run(pytester, "--fresh").ret == 0

@@ -74,6 +74,14 @@ SUITES = {
         "\n    @claim\n    def test_true(seed): ...\n",
         '*@claim stands above test_true() without arguments; write @claim("study/name", "The statement.", *',
     ),
+    "a claim without arguments": (
+        "\n    @claim()\n    def test_true(seed): ...\n",
+        "*claim '': an id reads study/name, in lower case, digits, '-', '_' and '.'",
+    ),
+    "an async claim": (
+        canned("true").replace("def test_true", "async def test_true"),
+        "*'lab/true': test_true() is async; write an ordinary function",
+    ),
     "a bare sweep": (
         "\n    from memkit import sweep\n    @sweep\n    def test_true(seed): ...\n",
         "*@sweep stands above test_true() without arguments; write @sweep(*",
@@ -107,6 +115,30 @@ SUITES = {
         "*Recipe has no field 'stps', and net takes no such option; did you mean 'steps'?",
     ),
 }  # fmt: skip
+
+
+def test_a_mistake_stops_the_run_of_a_node_id_too(pytester: pytest.Pytester) -> None:
+    source, sentence = SUITES["an arm that does not exist"]
+    pytester.makepyfile(test_lab=HEAD + source)
+    result = run(pytester, "-n0", "test_lab.py::test_true")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {sentence}"])
+    assert "Traceback" not in result.stdout.str() + result.stderr.str()
+
+
+def test_a_claim_that_is_left_out_and_named_is_refused(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, canned("small"), more=(canned("big", options="headline=True,"),), register=False)
+    named = run(pytester, "--headline", "test_lab.py::test_small")
+    assert named.ret == pytest.ExitCode.USAGE_ERROR
+    named.stderr.fnmatch_lines(
+        ["ERROR: *claim 'lab/small' is among the claims that are no headlines; --memkit-headline leaves them out"]
+    )
+    assert run(pytester, "--headline", "test_more.py::test_big", "test_lab.py").ret == 0
+    nothing = run(pytester, "--headline", "test_lab.py")
+    assert nothing.ret == pytest.ExitCode.USAGE_ERROR
+    nothing.stderr.fnmatch_lines(
+        ["ERROR: no claim is left: 1 left out, claims that are no headlines (--memkit-headline leaves them out)"]
+    )
 
 
 WITH_WORKERS = "an arm that does not exist"  # one case will do: a worker refuses as a single process does
