@@ -42,6 +42,12 @@ def gate(
         drift: what changed.
     """
     verdict, enabled = judgement.verdict, mode != "none"
+    # First of all: a claim that was edited is another claim, also where the edit says that it gates nothing.
+    if registration.status == "changed" and not registration.development:
+        return Gate(
+            "failed" if enabled else "skipped",
+            f"{verdict}, but the claim was changed since it was registered; `memkit register` moves it to fresh seeds",
+        )
     if failures:
         seed, reason = next(iter(sorted(failures.items())))
         more = f" and {len(failures) - 1} more" if len(failures) > 1 else ""
@@ -56,11 +62,6 @@ def gate(
         if registration.status == "unregistered":
             return Gate("skipped", f"{indicated}: not registered, run `memkit register`; {notes}")
         return Gate("skipped", f"{indicated}: {notes}")
-    if registration.status == "changed":
-        return Gate(
-            "failed" if claim.gates and enabled else "skipped",
-            f"{verdict}, but the claim was changed since it was registered; `memkit register` moves it to fresh seeds",
-        )
     if verdict is Verdict.INCOMPLETE:
         return Gate("failed" if claim.gates and enabled else "skipped", f"INCOMPLETE: {notes}")
     if claim.expect == "open":

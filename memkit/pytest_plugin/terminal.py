@@ -187,7 +187,7 @@ def announce(
     inline = ", each in the test that asks for it" if cohorts and settings.executor == "inline" else ""
     needed = training_needed(cohorts, seconds, first)
     reporter.write_line(f"memkit: {needed}{inline}; store {settings.store_of_run}")
-    changed = [p.claim.id for p in plan.claims if p.registration.status == "changed" and p.claim.gates]
+    changed = [p.claim.id for p in plan.claims if p.registration.status == "changed"]
     if changed and not settings.development and settings.gate != "none":
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         reporter.write_line(

@@ -79,6 +79,7 @@ def test_seeds_cannot_be_added_until_it_is_significant(suite: pytest.Pytester) -
         pytest.param(("scores more than", "differs from"), id="statement"),
         pytest.param(("contrasts=", 'expect="not_supported", contrasts='), id="expectation"),
         pytest.param(("contrasts=", "gate=False, contrasts="), id="gate"),
+        pytest.param(("contrasts=", 'expect="open", contrasts='), id="open"),
         pytest.param(("contrasts=", "seeds=8, contrasts="), id="fewer looks"),
         pytest.param(("noise(seed, arm, 1)", "noise(seed, arm, 3)"), id="test"),
     ],
@@ -92,8 +93,7 @@ def test_an_edit_after_looking_fails_until_it_is_registered_on_fresh_seeds(
     _, status, attempt = found(suite)
     assert (status, attempt) == ("changed", 1)
     result.stdout.fnmatch_lines(["*changed*"])
-    if "gate=False" not in edit[1] and 'assume="normal"' not in edit[1]:
-        assert result.ret == 1
+    assert result.ret == 1
     assert evidence(suite)["lab/one"]["outcome"]["outcome"] != "passed"
     page = (suite.path / "reports" / "evidence.html").read_text(encoding="utf-8")
     assert "changed" in page
@@ -145,3 +145,14 @@ def test_a_bad_memory_submitted_as_a_change_fails_with_one_sentence(pytester: py
     failed = [line for line in result.stdout.lines if line.startswith("FAILED")]
     assert len(failed) == 1
     assert "lab/one: expected supported, found REFUTED" in failed[0]
+
+
+def test_an_edited_claim_fails_also_where_it_is_skipped(suite: pytest.Pytester) -> None:
+    write(
+        suite,
+        ("    @claim(", "    @pytest.mark.skip(reason='not now')\n    @claim("),
+        ("contrasts=", "gate=False, contrasts="),
+    )
+    result = run(suite)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["FAILED*lab/one: INCOMPLETE, but the claim was changed since it was registered*"])
