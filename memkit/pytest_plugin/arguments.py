@@ -63,7 +63,7 @@ def short_names(config: pytest.Config, parser: pytest.Parser, arguments: list[st
         parser.getgroup("memkit").addoption(
             option.short, dest=option.target, default=None, help=argparse.SUPPRESS, **option.attributes
         )
-    given = {argument.partition("=")[0] for argument in _before_dashes(arguments)}
+    given = {argument.partition("=")[0] for argument in _before_dashes(parted)}
     config.stash[FOREIGN] = tuple(o for o in OPTIONS if o.short in given and o not in free)
 
 

@@ -120,6 +120,8 @@ def test_an_option_that_went_to_somebody_else_is_told_of_where_claims_run(crowde
                 "--memkit-gate for the claims, or gate = ... in [[]tool.memkit[]]"
             ]
         )
+    (crowded.path / "options.txt").write_text("--gate\nnone\n")
+    assert run(crowded, "@options.txt").ret == pytest.ExitCode.USAGE_ERROR
     assert run(crowded, "--gate=none", "--memkit-gate=verdict").ret == 0
 
 
