@@ -58,6 +58,9 @@ _MEASURES = ("memkit.study.scoring",)
 def function_digest(function: Callable[..., Any]) -> str:
     """Digest of a function, 16 hex digits; what makes it a claim, its docstring, comments and layout do not count."""
     try:
+        # Of all code that was made from a text, Python 3.13 gives the text of `python -c`.
+        if getattr(getattr(function, "__code__", None), "co_filename", "") == "<string>":
+            raise OSError("it was made from a text")
         source = inspect.getsource(function)
     except (OSError, TypeError) as error:
         raise MemkitError(f"the source of {function!r} cannot be read; define claims in a file") from error
