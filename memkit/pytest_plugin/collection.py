@@ -45,7 +45,7 @@ def leave_out(collector: Any, name: str, function: object) -> list[pytest.Item] 
         MemkitError: pytest would not collect the claim, which must not vanish without a word; or the command line
             names a claim that its options exclude.
     """
-    if not isinstance(function, _FUNCTIONS):  # which other objects are not asked about: they may answer anything
+    if not isinstance(function, _FUNCTIONS):  # a proxy, say, may raise at any attribute, or have every one
         return None
     if is_sweep(function):
         return []

@@ -50,11 +50,11 @@ class Dealer:
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
-        """That of the chosen scheduler, as long as it does the work: xdist prints its name, and plugins ask for it."""
+        """Return that of the chosen scheduler while it does the work: xdist prints its name, and plugins ask for it."""
         return Dealer if self.dealing else type(self.chosen)
 
     def __getattr__(self, name: str) -> Any:
-        """What schedulers have beside what is asked of all of them."""
+        """Return what the chosen scheduler has beyond what every scheduler must have."""
         return getattr(self.__dict__["chosen"], name)
 
     # --- what xdist asks -------------------------------------------------------------------------------------
