@@ -209,7 +209,7 @@ def _module(file: Path, mtime: int) -> _Module:
 
 
 def _statements(tree: ast.AST, *, typing: bool = True) -> Iterator[ast.AST]:
-    """Yield every statement of a tree, and the tree itself; without ``typing``, not those under ``if TYPE_CHECKING:``."""
+    """Yield a tree and every statement in it; without ``typing``, not those under ``if TYPE_CHECKING:``."""
     todo: list[ast.AST] = [tree]
     while todo:
         node = todo.pop()
