@@ -8,6 +8,7 @@ from pathlib import Path
 
 from memkit.errors import MemkitError, many
 from memkit.training.housekeeping import Kept, damaged, in_words, pinned_by, removable, runs, size_of
+from memkit.training.measurements import count_measurements
 from memkit.training.store import Store, named_store
 
 _DAY = 24 * 3600.0
@@ -29,10 +30,10 @@ def ls(options: argparse.Namespace) -> int:
     for row in rows:
         cells = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False)]
         print("  ".join([*cells, row[5][:80]]).rstrip())
-    measured = [file.stat().st_size for file in (store.root / "measurements").glob("*/*/*.json")]
+    measured, size = count_measurements(store)
     total = sum(run.size for kept in by_recipe.values() for run in kept)
     count = sum(len(kept) for kept in by_recipe.values())
-    measurements = f"{many(len(measured), 'measurement')}, {in_words(sum(measured))}"
+    measurements = f"{many(measured, 'measurement')}, {in_words(size)}"
     print(f"{store.root}: {many(count, 'run')}, {in_words(total)}; {measurements}")
     return 0
 

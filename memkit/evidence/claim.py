@@ -236,6 +236,14 @@ class Claim:
         """The distinct metrics, in order of appearance."""
         return tuple(dict.fromkeys(contrast.metric for contrast in self.all_contrasts))
 
+    @cached_property
+    def metrics_of(self) -> Mapping[str, tuple[str, ...]]:
+        """The metrics that contrasts name of each arm and derived quantity, sorted."""
+        return {
+            name: tuple(sorted({contrast.metric for contrast in self.all_contrasts if name in contrast.names}))
+            for name in self.measured
+        }
+
     @property
     def measured(self) -> tuple[str, ...]:
         """The names that the test has to return: every arm and derived quantity."""

@@ -84,7 +84,7 @@ def observe(
     rows = []
     for name in claim.measured:
         for metric, value in _metrics(claim, name, returned[name], where).items():
-            number = _number(value, f"{where}: {metric} of {name!r}")
+            number = _number(value, where, metric, name)
             reason = diverged.get(name, "") or (spread if name in claim.derived else "")
             if reason:
                 number = math.nan
@@ -98,12 +98,12 @@ def observe(
 
 
 def _metrics(claim: Claim, name: str, value: Any, where: str) -> Mapping[str, Any]:
-    needed = {c.metric for c in claim.all_contrasts if name in c.names}
+    needed = claim.metrics_of[name]
     if isinstance(value, Mapping):
-        if lacking := sorted(needed - set(value)):
+        if lacking := [metric for metric in needed if metric not in value]:
             raise MemkitError(f"{where}: {name!r} has no {lacking[0]!r}{nearest(lacking[0], map(str, value))}")
         return {str(metric): number for metric, number in value.items()}
-    metrics = sorted(needed) or list(claim.metrics[:1])
+    metrics = needed or claim.metrics[:1]
     if len(metrics) > 1:
         raise MemkitError(
             f"{where}: contrasts on {name!r} name the metrics {', '.join(metrics)}; return "
@@ -112,11 +112,14 @@ def _metrics(claim: Claim, name: str, value: Any, where: str) -> Mapping[str, An
     return {metrics[0]: value}
 
 
-def _number(value: Any, what: str) -> float:
+def _number(value: Any, where: str, metric: str, name: str) -> float:
+    if type(value) is float:
+        return value
     if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
         value = value.item()  # a zero-dimensional array or tensor
     if isinstance(value, bool) or not isinstance(value, Real):
         shown = " ".join(reprlib.repr(value).split())
+        what = f"{where}: {metric} of {name!r}"
         raise MemkitError(f"{what} is {shown}, a {type(value).__name__}; it should be one number")
     return float(value)
 

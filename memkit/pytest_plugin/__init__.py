@@ -23,6 +23,7 @@ collected:
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Generator
 from typing import Any
@@ -43,6 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_load_initial_conftests(
     early_config: pytest.Config, parser: pytest.Parser, args: list[str]
 ) -> Generator[None, object, object]:
+    gc.unfreeze()  # what an earlier session in this process has left, see pytest_runtestloop
     with arguments.short_names(early_config, parser, args):
         return (yield)
 
@@ -118,6 +120,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 # --- running ------------------------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """Keep the garbage collector from walking through all that was collected, again and again."""
+    if _there_are_claims():  # ten thousand are some two million objects that live as long as the session
+        gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -8,7 +8,7 @@ that are cut short at the end of the run; so the exit code, JUnit, pytest-html a
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,7 +59,7 @@ class Aggregator:
         self.running: dict[str, ClaimRun] = {}
         self.accepted: dict[str, Any] = {}
         self.claims: dict[str, ClaimEvidence] = {}
-        self.measured: list[Measurement] = []
+        self.curves: list[tuple[str, int, Mapping[str, Mapping[str, Any]]]] = []
         self.nodes: dict[str, tuple[str, int]] = {}
         self.written: list[Path] = []
         self.problems: list[str] = []
@@ -221,7 +221,8 @@ class Aggregator:
             if PROPERTY in properties:
                 measurement = Measurement.from_json(json.loads(str(properties[PROPERTY])))
                 run.measurements[seed] = measurement
-                self.measured.append(measurement)
+                if measurement.arms:
+                    self.curves.append((measurement.claim, seed, measurement.arms))
         # "???" is what xdist reports for a test whose worker died.
         if report.when in ("teardown", "???"):
             run.waiting.discard(seed)
@@ -277,7 +278,7 @@ class Aggregator:
             claims=tuple(self.in_order()),
             studies=self.plan.studies,
             metrics=self.plan.metrics,
-            curves=gathered((found.claim, found.seed, found.arms) for found in self.measured),
+            curves=gathered(self.curves),
         )
         try:
             self.written, problems = write_all(evidence, Path(self.settings.evidence))

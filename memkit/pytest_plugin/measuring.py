@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import time
 import warnings
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ from memkit.pytest_plugin.board import Board
 from memkit.pytest_plugin.seeds import planned_seeds
 from memkit.pytest_plugin.settings import Settings, settings_of
 from memkit.source import callable_digest, is_installed, source_digest
-from memkit.training.measurements import load_measurement, measurement_key, save_measurement
+from memkit.training.measurements import load_measurement, measurement_key, save_measurement, stored_seeds
 from memkit.training.store import Store
 
 T = TypeVar("T")
@@ -178,6 +178,7 @@ def keep(item: pytest.Item) -> None:
     """Store an item's measurement, once its teardown has passed too."""
     found = item.stash.get(_MEASURED, None)
     if found is not None:
+        del item.stash[_MEASURED]  # there may be very many
         key, measurement = found
         save_measurement(settings_of(item.config).store_of_run, key, measurement.seed, measurement.to_json())
 
@@ -216,11 +217,16 @@ def await_turn(item: pytest.Item, claim: Claim, seed: int, *, meanwhile: Callabl
         if seed in board.opened.get(claim.id, ()):
             if not looked:
                 looked = True
-                store = settings_of(item.config).store_of_run
+                store, key = settings_of(item.config).store_of_run, key_of(item, claim)
+                planned = planned_seeds(item.config, claim)
+                stored = _once(item.config, ("stored", claim.id), partial(stored_seeds, store, key, planned))
+                measurement = None
                 with warnings.catch_warnings(record=True) as caught:
                     warnings.simplefilter("always")
-                    measurement = stored_measurement(key_of(item, claim), claim, seed, store)
-                item.stash[_WARNINGS] = [str(warning.message) for warning in caught]  # told when the test runs
+                    if seed in stored:
+                        measurement = stored_measurement(key, claim, seed, store)
+                if caught:  # told when the test runs
+                    item.stash[_WARNINGS] = [str(warning.message) for warning in caught]
                 if measurement is not None:
                     item.user_properties.append(measurement.to_property())
                     item.stash[REPORT] = _report(item, "call", "passed")
@@ -330,7 +336,7 @@ def _source(config: pytest.Config, modules: tuple[str, ...], files: tuple[str, .
     return _once(config, ("source", modules, files), lambda: source_digest(modules, files))
 
 
-@functools.cache
+@cache
 def _minor(package: str) -> str:
     """A package's minor version, without importing it; "" where it is not installed."""
     from importlib.metadata import PackageNotFoundError, version

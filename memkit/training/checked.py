@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import re
 import shutil
-import uuid
 from pathlib import Path
 from typing import Any
 
 DAMAGED = "is damaged"
 _FORM = re.compile(rb'\{"sha256": "(?P<sha256>[0-9a-f]{64})",\n"content": (?P<content>.*)\}', re.DOTALL)
-
-
-def read_json(path: Path) -> Any:
-    """Read what :func:`write_json` wrote; None where there is nothing.
-
-    Raises:
-        ValueError: the file is damaged; the message continues a sentence that begins with its name.
-    """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise ValueError(why(error)) from error
-    return from_bytes(data)
 
 
 def from_bytes(data: bytes) -> Any:
@@ -56,25 +41,24 @@ def to_bytes(content: Any) -> bytes:
     return b'{"sha256": "%s",\n"content": %s}' % (hashlib.sha256(text).hexdigest().encode(), text)
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON with its checksum, whole or not at all."""
-    write_bytes(path, to_bytes(content))
+def append(path: str, line: bytes) -> None:
+    """Append a line to a file by one call of the operating system, and make the file and its folder where missing.
 
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, and make its folder where that is missing."""
-    aside = path.parent / f".{path.name}.{uuid.uuid4().hex}"
+    Raises:
+        OSError: it was not written, or not all of it.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+    try:
+        file = os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        file = os.open(path, flags, 0o666)
     try:
         # Not synced: there are thousands, and one that a loss of power leaves behind does not verify.
-        try:
-            write(aside, content, sync=False)
-        except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write(aside, content, sync=False)
-        os.replace(aside, path)
-    except OSError:
-        remove_all(aside)
-        raise
+        if os.write(file, line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    finally:
+        os.close(file)
 
 
 def why(error: Exception) -> str:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memkit.errors import MemkitError
-from memkit.training.checked import read_json
 from memkit.training.entries import RECIPE, check_entry
+from memkit.training.measurements import damaged_measurements
 from memkit.training.store import Store
 
 
@@ -54,15 +54,11 @@ def runs(store: Store) -> Iterator[Kept]:
 
 
 def damaged(store: Store) -> Iterator[tuple[Path, str]]:
-    """Every run and measurement that does not verify, and what is wrong with it, in words that follow its name."""
+    """Every run and every file of measurements that does not verify; what is wrong, in words that follow its name."""
     for entry in _entries(store):
         if wrong := check_entry(entry):
             yield entry, wrong
-    for file in sorted((store.root / "measurements").glob("*/*/*.json")):
-        try:
-            read_json(file)
-        except ValueError as error:
-            yield file, str(error)
+    yield from damaged_measurements(store)
 
 
 def removable(kept: Iterable[Kept], pinned: set[str], keep: int) -> list[Kept]:

@@ -117,3 +117,8 @@ def test_the_scheduler_is_the_one_that_was_chosen(pytester: pytest.Pytester) -> 
     pytester.makepyfile("def test_it():\n    pass\n")
     result = run(pytester, "-n1", "-v")
     result.stdout.fnmatch_lines(["scheduling tests via LoadScheduling"])
+
+
+def test_what_was_collected_with_claims_is_kept_from_the_garbage_collector(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, canned("true", body="import gc; assert gc.get_freeze_count()"))
+    assert run(pytester, "-n0").ret == 0

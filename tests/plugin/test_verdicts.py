@@ -258,8 +258,8 @@ def test_a_damaged_measurement_is_made_again(pytester: pytest.Pytester) -> None:
     write_suite(pytester, canned("true"))
     run(pytester, "-n0")
     ran(pytester.path)
-    victim = next((pytester.path / ".memkit" / "measurements").rglob("*.json"))
-    victim.write_text(victim.read_text().replace("0.9", "0.8"))
+    victim = next((pytester.path / ".memkit" / "measurements").rglob("*.jsonl"))
+    victim.write_text(victim.read_text().replace("0.9", "0.8", 1))
 
     pytester.makeini("[pytest]\nfilterwarnings = error\n")  # an entry that was mended is no error all the same
 

@@ -71,7 +71,7 @@ def test_damage_is_found_and_left_where_it_is(store: Store) -> None:
     assert list(damaged(store)) == []
     broken = folder(store, OLD, 2) / "weights.safetensors"
     broken.write_bytes(broken.read_bytes()[:-1] + b"x")
-    (measurement,) = (store.root / "measurements").rglob("*.json")
+    (measurement,) = (store.root / "measurements").rglob("*.jsonl")
     measurement.write_text(measurement.read_text().replace("0.5", "0.6"))
     (folder(store, NEW, 1) / "run.json").unlink()
     found = dict(damaged(store))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,11 +12,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memkit import MemkitError, MemkitWarning
-from memkit.training import checked
-from memkit.training.measurements import load_measurement, measurement_key, save_measurement
+from memkit.training.measurements import (
+    count_measurements,
+    damaged_measurements,
+    load_measurement,
+    measurement_key,
+    save_measurement,
+    stored_seeds,
+)
 from memkit.training.store import Store
+from tests.training.elsewhere import Elsewhere
 
 KEY = measurement_key({"claim": "x"})
+
+
+def save_some(store: Store, first: int, text: str) -> None:
+    """Save 50 measurements."""
+    for seed in range(50):
+        save_measurement(store, KEY, first + seed, text)
 
 
 @pytest.fixture
@@ -34,11 +49,12 @@ def test_what_was_measured_is_kept_by_key_and_seed(store: Store) -> None:
     assert [load_measurement(store, KEY, seed) for seed in (1, 11)] == [{"claim": "other"}, {"seed": 11}]
 
 
-def test_the_seeds_of_a_claim_lie_in_one_folder(store: Store) -> None:
+def test_the_seeds_of_a_claim_lie_in_one_file(store: Store) -> None:
     for seed in (1, 2):
         save_measurement(store, KEY, seed, {})
-    (folder,) = {path.parent for path in store.root.rglob("*.json")}
-    assert (folder.name, sorted(path.name for path in folder.iterdir())) == (KEY, ["1.json", "2.json"])
+    (file,) = (path for path in store.root.rglob("*") if path.is_file())
+    assert (file.stem, count_measurements(store)) == (KEY, (2, file.stat().st_size))
+    assert stored_seeds(store, KEY, [2, 3]) == {2}
 
 
 def test_the_metrics_of_an_arm_that_diverged_can_be_kept(store: Store) -> None:
@@ -46,33 +62,93 @@ def test_the_metrics_of_an_arm_that_diverged_can_be_kept(store: Store) -> None:
     assert load_measurement(store, KEY, 1) == {"arms": {"a": {"loss": "nan", "steps": 3}}, "worst": ["inf"]}
 
 
-def test_a_damaged_measurement_is_passed_over_with_a_warning(store: Store) -> None:
-    for seed in (1, 2):
-        save_measurement(store, KEY, seed, {"value": 12345})
-    (path,) = (store.root / "measurements").rglob("1.json")
-    whole = path.read_text()
-    for text in (whole.replace("12345", "12346"), whole[:-10], "", "[]"):
-        path.write_text(text)
-        with pytest.warns(MemkitWarning, match=rf"the stored measurement {path} is damaged.*; it is measured again"):
-            assert load_measurement(store, KEY, 1) is None
-        assert load_measurement(store, KEY, 1) is None, "and without a second warning"
-    assert load_measurement(store, KEY, 2) == {"value": 12345}
+DAMAGED = r"the stored measurement of seed 1 in .*\.jsonl is damaged.*; it is measured again"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda whole: whole.replace(b"12345", b"12346"),
+        lambda whole: whole.replace(b"sha256", b"sha257"),
+        lambda whole: b"\n" + bytes(300) + b"\n",
+        lambda whole: b"\n[]\n",
+        lambda whole: whole[:-10] + b"\n",
+    ],
+)
+def test_a_damaged_measurement_is_passed_over_with_a_warning(store: Store, damage: Callable[[bytes], bytes]) -> None:
+    save_measurement(store, KEY, 1, {"value": 12345})
+    (path,) = (store.root / "measurements").rglob("*.jsonl")
+    path.write_bytes(damage(path.read_bytes()))
+    save_measurement(store, KEY, 2, {"value": 2})
+    assert [found for found, _ in damaged_measurements(store)] == [path]
+    with pytest.warns(MemkitWarning, match=DAMAGED):
+        assert load_measurement(store, KEY, 1) is None
+    assert load_measurement(store, KEY, 1) is None, "and without a second warning"
+    assert load_measurement(store, KEY, 2) == {"value": 2}
+    assert list(damaged_measurements(store)) == []
     save_measurement(store, KEY, 1, {"value": 12345})
     assert load_measurement(store, KEY, 1) == {"value": 12345}
 
 
-def test_a_full_disk_is_said_in_a_sentence_and_leaves_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_measurement_is_taken_for_that_of_another_seed(store: Store) -> None:
+    save_measurement(store, KEY, 3, {"value": 12345})
+    (path,) = (store.root / "measurements").rglob("*.jsonl")
+    path.write_bytes(path.read_bytes().replace(b'"seed": 3', b'"seed": 1'))
+    with pytest.warns(MemkitWarning, match=DAMAGED):
+        assert load_measurement(store, KEY, 1) is None
+
+
+def test_a_folder_in_the_place_of_a_file_is_damage(store: Store) -> None:
+    (store.root / "measurements" / KEY[:2] / f"{KEY}.jsonl" / "x").mkdir(parents=True)
+    assert stored_seeds(store, KEY, [1]) == set()
+    with pytest.warns(MemkitWarning, match=DAMAGED):
+        assert load_measurement(store, KEY, 1) is None
     save_measurement(store, KEY, 1, {"value": 1})
+    assert load_measurement(store, KEY, 1) == {"value": 1}
 
-    def fails(path: Path, content: bytes, *, sync: bool) -> None:
-        path.write_bytes(content[:3])
-        raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(checked, "write", fails)
+@given(st.data())
+def test_a_process_that_is_killed_while_it_writes_costs_its_own_measurement_at_most(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    store = Store(tmp_path_factory.mktemp("store"))
+    save_measurement(store, KEY, 1, {"value": 1})
+    (path,) = (store.root / "measurements").rglob("*.jsonl")
+    before = path.stat().st_size
+    save_measurement(store, KEY, 2, {"value": 2})
+    written = data.draw(st.integers(before, path.stat().st_size - 2))
+    with path.open("r+b") as file:
+        file.truncate(written)
+    assert load_measurement(store, KEY, 2) is None, "and nobody is warned: nothing that was finished is lost"
+    save_measurement(store, KEY, 3, {"value": 3})
+    assert [load_measurement(store, KEY, seed) for seed in (1, 3)] == [{"value": 1}, {"value": 3}]
+    save_measurement(store, KEY, 2, {"value": 4})
+    assert load_measurement(store, KEY, 2) == {"value": 4}
+
+
+def test_several_processes_may_write_at_once(store: Store) -> None:
+    """Lines of 20 kB, which no buffer of a pipe or of Python would hold together."""
+    text = "x" * 20_000
+    others = Elsewhere(), Elsewhere()
+    try:
+        for done in [other.call(save_some, store, first, text) for other, first in zip(others, (0, 100), strict=True)]:
+            done.result()
+    finally:
+        for other in others:
+            other.close()
+    assert all(load_measurement(store, KEY, first + seed) == text for first in (0, 100) for seed in range(50))
+
+
+def test_a_full_disk_is_said_in_a_sentence_and_loses_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_measurement(store, KEY, 1, {"value": 1})
+    written = os.write
+    monkeypatch.setattr(os, "write", lambda file, content: written(file, content[:30]))
     with pytest.raises(MemkitError, match=r"No space left on device.*--store"):
         save_measurement(store, KEY, 1, {"value": 2})
+    monkeypatch.undo()
     assert load_measurement(store, KEY, 1) == {"value": 1}
-    assert len([path for path in store.root.rglob("*") if path.is_file()]) == 1
+    save_measurement(store, KEY, 1, {"value": 3})
+    assert load_measurement(store, KEY, 1) == {"value": 3}
 
 
 @given(st.dictionaries(st.text(max_size=3), st.integers(), min_size=1, max_size=4), st.data())
