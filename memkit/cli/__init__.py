@@ -13,12 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from memkit.cli import claims, data, demo, files, store
+from memkit.cli import claims, data, demo, files, places, store
 from memkit.errors import MemkitError
 
-_EVIDENCE = Path("reports/evidence.json")
-_ACCEPTED = Path("reports/accepted.json")
-_STORE = "a folder, or the URL that machines share (default: MEMKIT_STORE, else .memkit)"
+_STORE = "a folder, or the URL that machines share (default: MEMKIT_STORE, else .memkit in the project)"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="memkit", description="Experiments as tests: claims, their seeds and their evidence."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    evidence, accepted = places.in_project("reports/evidence.json"), places.in_project("reports/accepted.json")
 
     def command(name: str, run: Any, text: str, *, passes_on: bool = False) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
@@ -80,9 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     sub = command(
         "verdicts", files.verdicts, "Compute every verdict of an evidence file again, and fail where one differs."
     )
-    sub.add_argument("file", type=Path, nargs="?", default=_EVIDENCE, help="default: %(default)s")
+    sub.add_argument("file", type=Path, nargs="?", default=evidence, help="default: %(default)s")
     sub = command("report", files.report, "Render the HTML report from an evidence file, or from several as one.")
-    sub.add_argument("files", metavar="file", type=Path, nargs="*", default=[_EVIDENCE], help=f"default: {_EVIDENCE}")
+    sub.add_argument("files", metavar="file", type=Path, nargs="*", default=[evidence], help=f"default: {evidence}")
     sub.add_argument(
         "--output", metavar="FILE", type=Path, help="default: beside the first file, with the ending .html"
     )
@@ -97,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("claim", help="its id, as the verdict table prints it")
     sub.add_argument("--seed", type=int, required=True, help="one that the evidence has")
-    sub.add_argument("--evidence", metavar="FILE", type=Path, default=_EVIDENCE, help="default: %(default)s")
+    sub.add_argument("--evidence", metavar="FILE", type=Path, default=evidence, help="default: %(default)s")
     sub.add_argument(
         "--tolerance",
         type=float,
@@ -110,18 +109,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("paths", nargs="*", help="where to collect claims (default: as pytest would)")
     sub.add_argument("--check", action="store_true", help="change nothing; fail if a claim is new or changed")
+    sub.add_argument(
+        "--remove", metavar="ID", nargs="+", help="take these claims out of the lock, which keeps their attempts"
+    )
     sub = command("accept", files.accept, "Accept a run: keep its verdicts and effects in a file to commit.")
-    sub.add_argument("file", type=Path, nargs="?", default=_EVIDENCE, help="default: %(default)s")
-    sub.add_argument("--output", metavar="FILE", type=Path, default=_ACCEPTED, help="default: %(default)s")
+    sub.add_argument("file", type=Path, nargs="?", default=evidence, help="default: %(default)s")
+    sub.add_argument("--output", metavar="FILE", type=Path, default=accepted, help="default: %(default)s")
     sub = command(
         "compare", files.compare, "What changed between two runs, or since the accepted one: verdicts, effects, cost."
     )
     said = "an evidence file, or accepted verdicts (default: %(default)s)"
-    sub.add_argument("before", type=Path, nargs="?", default=_ACCEPTED, help=said)
-    sub.add_argument("after", type=Path, nargs="?", default=_EVIDENCE, help="as before (default: %(default)s)")
+    sub.add_argument("before", type=Path, nargs="?", default=accepted, help=said)
+    sub.add_argument("after", type=Path, nargs="?", default=evidence, help="as before (default: %(default)s)")
     sub = command("page", files.page, "Write what was accepted between the marks of a study's page.")
     sub.add_argument("files", metavar="file", type=Path, nargs="+", help="a page with marks, such as docs/binding.md")
-    sub.add_argument("--accepted", metavar="FILE", type=Path, default=_ACCEPTED, help="default: %(default)s")
+    sub.add_argument("--accepted", metavar="FILE", type=Path, default=accepted, help="default: %(default)s")
     sub.add_argument("--check", action="store_true", help="change nothing; fail if a page differs")
     sub = command("data", None, "The data sets: which are here, and how to get the others.")
     actions = sub.add_subparsers(required=True, metavar="ACTION")
@@ -142,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
         sub = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         sub.set_defaults(run=run)
         sub.add_argument("--store", metavar="DIR", help=_STORE)
-        sub.add_argument("--accepted", metavar="FILE", type=Path, default=_ACCEPTED, help="default: %(default)s")
+        sub.add_argument("--accepted", metavar="FILE", type=Path, default=accepted, help="default: %(default)s")
     sub.add_argument("--keep", metavar="SIZE", default="0", help="as much may stay: 500M, 2G (default: 0)")
     sub.add_argument("--delete", action="store_true", help="do it; without, it is only said what would go")
     sub = command("demo", None, "Demonstrations: what a memory does.")

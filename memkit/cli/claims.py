@@ -7,9 +7,12 @@ import contextlib
 import importlib.util
 import io
 import sys
+import uuid
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from memkit.cli import places
 from memkit.errors import MemkitError, many
 from memkit.evidence.registration import Lock
 
@@ -79,8 +82,8 @@ def study(options: argparse.Namespace) -> int:
         matrix=options.matrix,
         listing=options.list,
         screening=options.screen,
-        output=options.output,
-        store=options.store,
+        output=options.output or places.in_project("reports") / options.matrix.stem,
+        store=places.store(options.store, session=uuid.uuid4().hex),
         data=options.data,
         device=options.device,
         workers=options.n,
@@ -90,7 +93,17 @@ def study(options: argparse.Namespace) -> int:
 
 def register(options: argparse.Namespace) -> int:
     """``memkit register``: claims in their present form, changed ones on fresh seeds."""
+    if options.remove:
+        return _remove(options.remove)
     return register_claims([*options.paths, "--memkit-with-sweeps"], check=options.check)
+
+
+def _remove(names: Sequence[str]) -> int:
+    """Take claims out of the lock, which keeps their attempts in case they come back."""
+    path = places.lock()
+    Lock.load(path).remove(names).save(path)
+    print(f"{path}: {', '.join(names)} removed; its attempts stay on record")
+    return 0
 
 
 def register_claims(arguments: Sequence[str], *, check: bool = False, others: bool = True) -> int:
@@ -100,30 +113,34 @@ def register_claims(arguments: Sequence[str], *, check: bool = False, others: bo
         check: change nothing.
         others: tell of registered claims that were not collected.
     """
-    from memkit.pytest_plugin.collection import claim_and_seed
+    from memkit.pytest_plugin.collection import claim_and_seed, file_of
     from memkit.pytest_plugin.measuring import code_of
     from memkit.pytest_plugin.settings import settings_of
 
     config, items = collect([*arguments, "--memkit-seeds=8"])
-    path = settings_of(config).lock
+    settings = settings_of(config)
+    path, root = settings.lock, Path(settings.root)
     found = {pair[0].id: (pair[0], item) for item in items if (pair := claim_and_seed(item)) is not None}
     claims = [claim for claim, _ in found.values()]
     if not claims:
         raise MemkitError("no claims were found; give the folder that holds them: memkit register claims")
     lock = Lock.load(path)
-    new = lock.register(claims, {claim.id: code_of(item, claim) for claim, item in found.values()})
+    code = {claim.id: code_of(item, claim) for claim, item in found.values()}
+    new = lock.register(claims, code, {claim.id: file_of(item, root) for claim, item in found.values()})
     changes, noted, recoded, lines = 0, 0, list[str](), list[str]()
     for claim in sorted(claims, key=lambda claim: claim.id):
         before, after = lock.claims.get(claim.id), new.claims[claim.id]
         if before == after:
             continue
         if before is not None and before.attempt == after.attempt:
-            noted += not before.code
-            recoded += [claim.id] if before.code else []
+            noted += not before.code or before.file != after.file
+            recoded += [claim.id] if before.code not in ("", after.code) else []
             continue
         changes += 1
         seeds = new.registration(claim).first_seed
-        word = "new" if before is None else f"changed, attempt {after.attempt}"
+        word = f"changed, attempt {after.attempt}"
+        if before is None:
+            word = f"back, attempt {after.attempt}" if claim.id in lock.removed else "new"
         lines.append(f"{claim.id}: {word}, seeds from {seeds}")
     if recoded:
         more = f" and {len(recoded) - 1} more" if len(recoded) > 1 else ""

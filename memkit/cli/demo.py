@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-from pathlib import Path
 
+from memkit.cli import places
 from memkit.errors import MemkitError
 
 
@@ -14,7 +14,6 @@ def recall(options: argparse.Namespace) -> int:
     if importlib.util.find_spec("torch") is None:
         raise MemkitError("the demonstration trains a model, which needs torch; install memkit with its extra [torch]")
     from memkit.demo import run
-    from memkit.training.store import named_store
 
-    run(named_store(options.store, Path.cwd()), options.fact, options.cue)
+    run(places.store(options.store), options.fact, options.cue)
     return 0

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 
+from memkit.cli import places
 from memkit.errors import MemkitError, many
 from memkit.training.housekeeping import Kept, damaged, in_words, pinned_by, removable, runs, size_of
 from memkit.training.measurements import count_measurements
-from memkit.training.store import Store, named_store
+from memkit.training.store import Store
 
 _DAY = 24 * 3600.0
 
@@ -77,7 +77,7 @@ def gc(options: argparse.Namespace) -> int:
 
 
 def _open(options: argparse.Namespace) -> Store:
-    store = named_store(options.store, Path.cwd())
+    store = places.store(options.store)
     if not (store.root / "runs").is_dir():
         raise MemkitError(f"there is no store in {store.root}; name its folder with --store or MEMKIT_STORE")
     if store.remote is not None:

@@ -56,7 +56,7 @@ from memkit.errors import MemkitError
 from memkit.evidence.claim import Claim
 from memkit.evidence.curves import Curves
 from memkit.evidence.figures import Figure, figure_from_json
-from memkit.evidence.gate import Gate, Mode, gate
+from memkit.evidence.gate import Gate, Mode, gate, strictly
 from memkit.evidence.judgement import Judgement, Verdict
 from memkit.evidence.observation import Observation
 from memkit.evidence.registration import Registration
@@ -332,17 +332,17 @@ def _differing(raw: Mapping[str, Any], entry: ClaimEvidence) -> str:
         return "the seeds are not those of the registration"  # in another order other looks decide
     if not _close(raw["judgement"], entry.judgement.to_json()):
         return "intervals differ"
-    possible = {
-        gate(
+    possible = set()
+    for mode in get_args(Mode):
+        found = gate(
             entry.claim,
             entry.judgement,
             registration=entry.registration,
             failures=dict(entry.failures),
             mode=mode,
             drift=entry.drift,
-        ).outcome
-        for mode in get_args(Mode)
-    }
+        )
+        possible |= {found.outcome, strictly(found, entry.judgement, registration=entry.registration).outcome}
     return "" if entry.gate.outcome in possible else "the outcome differs"
 
 

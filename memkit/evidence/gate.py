@@ -81,6 +81,17 @@ def gate(
     return Gate("failed", words + (f"; {notes}" if notes else ""))
 
 
+def strictly(found: Gate, judgement: Judgement, *, registration: Registration) -> Gate:
+    """Return the gate of a strict run, as CI makes it: a claim that decided nothing fails, for whatever reason.
+
+    It is not registered, a seed or its data are missing, or its seeds are no look.
+    """
+    incomplete = judgement.verdict is Verdict.INCOMPLETE or judgement.missing or judgement.indication is not None
+    if found.outcome == "skipped" and (incomplete or registration.status == "unregistered"):
+        return Gate("failed", f"{found.reason} (--memkit-strict)")
+    return found
+
+
 def fell(judgement: Judgement) -> bool:
     """Whether a mutant fell: a contrast is refuted, equivalent, or its t interval ends below what would matter.
 

@@ -14,7 +14,7 @@ from typing import Any, get_args
 from memkit.errors import MemkitError
 from memkit.evidence.curves import Curves
 from memkit.evidence.evidence import ClaimEvidence, Evidence
-from memkit.evidence.gate import Mode, gate
+from memkit.evidence.gate import Mode, gate, strictly
 from memkit.evidence.observation import Observation
 from memkit.evidence.verdict import judge
 
@@ -41,8 +41,10 @@ def merge(files: Mapping[str, Evidence]) -> Evidence:
     for name, evidence in files.items():
         for entry in evidence.claims:
             found.setdefault(entry.claim.id, []).append((name, entry))
-    mode = _common([evidence.provenance.get("gate") for evidence in files.values()])
-    claims = tuple(_merged(entries, mode if mode in get_args(Mode) else "verdict") for entries in found.values())
+    said = _common([evidence.provenance.get("gate") for evidence in files.values()])
+    mode: Mode = said if said in get_args(Mode) else "verdict"
+    strict = any(evidence.provenance.get("strict") for evidence in files.values())
+    claims = tuple(_merged(entries, mode, strict=strict) for entries in found.values())
     created = max(evidence.created for evidence in files.values())
     studies = {study: text for evidence in files.values() for study, text in evidence.studies.items()}
     return Evidence(
@@ -55,7 +57,7 @@ def merge(files: Mapping[str, Evidence]) -> Evidence:
     )
 
 
-def _merged(entries: Sequence[tuple[str, ClaimEvidence]], mode: Mode) -> ClaimEvidence:
+def _merged(entries: Sequence[tuple[str, ClaimEvidence]], mode: Mode, *, strict: bool) -> ClaimEvidence:
     """One claim of several files."""
     first_name, first = entries[0]
     if len(entries) == 1:
@@ -76,6 +78,9 @@ def _merged(entries: Sequence[tuple[str, ClaimEvidence]], mode: Mode) -> ClaimEv
     registration = replace(first.registration, recoded=recoded)
     judgement = judge(first.claim, observations, planned=planned, development=registration.development)
     drift = tuple(dict.fromkeys(sentence for _, entry in entries for sentence in entry.drift))
+    result = gate(first.claim, judgement, registration=registration, failures=failures, mode=mode, drift=drift)
+    if strict:
+        result = strictly(result, judgement, registration=registration)
     longest = max((entry for _, entry in entries), key=lambda entry: len(entry.seen))
     return replace(
         longest,
@@ -84,7 +89,7 @@ def _merged(entries: Sequence[tuple[str, ClaimEvidence]], mode: Mode) -> ClaimEv
         observations=tuple(sorted(observations, key=lambda o: planned.index(o.seed))),
         judgement=judgement,
         failures=failures,
-        gate=gate(first.claim, judgement, registration=registration, failures=failures, mode=mode, drift=drift),
+        gate=result,
         drift=drift,
         changes=tuple(dict.fromkeys(sentence for _, entry in entries for sentence in entry.changes)),
         cost=_cost([entry for _, entry in entries], len(seen)),

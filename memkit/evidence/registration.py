@@ -8,6 +8,9 @@ attempt. Whether anybody looked at the earlier seeds cannot be known, so every c
 Seeds come in blocks, which all claims of a study have in common: claims that share seeds share models. Claims of a
 study that are changed at once move to one block, the first that none of them was on or before.
 
+The lock names the file of each claim, so a claim that is deleted is missed. A claim may be taken out of the lock, which
+keeps its attempts: a claim of that id that comes back goes on from there.
+
 The code behind a claim (models, tasks, the trainer, fixtures) may be changed for other reasons than its verdict, so a
 change there costs no seeds; but it is told beside the verdict, and counted when it is registered.
 """
@@ -19,10 +22,11 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from memkit.errors import MemkitError
+from memkit.errors import MemkitError, nearest
 from memkit.evidence.claim import Claim
+from memkit.paths import LOCK
 
 SCHEMA = 1
 DEVELOPMENT_SEEDS = range(0, 10_000)
@@ -42,6 +46,7 @@ class Entry:
         code: digest of the code behind it, as it was registered last; "" where that is not known.
         revision: how many times it was registered again with other code, on the same seeds.
         skipped: blocks of seeds that it was never on, for those of the claims that were changed with it.
+        file: that it was registered from, relative to the project's root, with slashes; "" where that is not known.
     """
 
     digest: str
@@ -49,6 +54,7 @@ class Entry:
     code: str = ""
     revision: int = 0
     skipped: int = 0
+    file: str = ""
 
     @property
     def block(self) -> int:
@@ -86,10 +92,15 @@ class Registration:
 
 @dataclass(frozen=True)
 class Lock:
-    """``claims.lock``: study → first seed, claim → entry. Kept under version control."""
+    """``claims.lock``: study → first seed, claim → entry. Kept under version control.
+
+    Attributes:
+        removed: claims that are registered no more, as they were.
+    """
 
     studies: Mapping[str, int] = field(default_factory=dict)
     claims: Mapping[str, Entry] = field(default_factory=dict)
+    removed: Mapping[str, Entry] = field(default_factory=dict)
 
     def registration(self, claim: Claim, *, development: bool = False, code: str = "") -> Registration:
         """What the lock says of a claim.
@@ -111,7 +122,12 @@ class Lock:
             recoded=bool(code and entry.code and code != entry.code),
         )
 
-    def register(self, claims: Iterable[Claim], code: Mapping[str, str] | None = None) -> Lock:
+    def register(
+        self,
+        claims: Iterable[Claim],
+        code: Mapping[str, str] | None = None,
+        files: Mapping[str, str] | None = None,
+    ) -> Lock:
         """The lock with these claims in their present form.
 
         Changed claims of a study move to one block of fresh seeds. A claim whose code alone has changed stays where it
@@ -119,10 +135,13 @@ class Lock:
 
         Args:
             code: claim id → digest of the code behind it.
+            files: claim id → its file, relative to the project's root.
         """
-        code, claims = code or {}, list(claims)
+        code, files, claims = code or {}, files or {}, list(claims)
         studies = dict(self.studies)
         entries = dict(self.claims)
+        returning = {claim.id for claim in claims} & set(self.removed)
+        entries |= {name: self.removed[name] for name in returning}
         fresh: dict[str, int] = {}
         moving = set()
         for claim in claims:
@@ -149,18 +168,31 @@ class Lock:
                 )
             elif (now := code.get(claim.id, "")) and now != old.code:
                 entries[claim.id] = replace(old, code=now, revision=old.revision + bool(old.code))
-        return Lock(studies, entries)
+            if file := files.get(claim.id, ""):
+                entries[claim.id] = replace(entries[claim.id], file=file)
+        return Lock(studies, entries, {name: e for name, e in self.removed.items() if name not in returning})
+
+    def remove(self, ids: Iterable[str]) -> Lock:
+        """The lock without these claims, which it keeps among those that were removed.
+
+        Raises:
+            MemkitError: one of them is not registered.
+        """
+        ids = list(ids)
+        if unknown := next((name for name in ids if name not in self.claims), None):
+            raise MemkitError(f"the lock has no claim {unknown!r}{nearest(unknown, self.claims)}")
+        kept = {name: entry for name, entry in self.claims.items() if name not in ids}
+        return replace(self, claims=kept, removed={**self.removed, **{name: self.claims[name] for name in ids}})
 
     def to_text(self) -> str:
         """JSON, sorted, one line a claim, so that changes are read in a diff."""
-        data = {
+        data: dict[str, Any] = {
             "schema": SCHEMA,
             "studies": {name: {"first_seed": self.studies[name]} for name in sorted(self.studies)},
-            "claims": {
-                name: {key: value for key, value in asdict(self.claims[name]).items() if value}
-                for name in sorted(self.claims)
-            },
+            "claims": _plain(self.claims),
         }
+        if self.removed:
+            data["removed"] = _plain(self.removed)
         return json.dumps(data, indent=1) + "\n"
 
     def save(self, path: Path) -> None:
@@ -182,16 +214,8 @@ class Lock:
             if data["schema"] != SCHEMA:
                 raise MemkitError(f"{path} has schema {data['schema']!r}; this memkit reads schema {SCHEMA}")
             studies = {name: int(study["first_seed"]) for name, study in data["studies"].items()}
-            claims = {
-                name: Entry(
-                    digest=str(entry["digest"]),
-                    attempt=int(entry["attempt"]),
-                    code=str(entry.get("code", "")),
-                    revision=int(entry.get("revision", 0)),
-                    skipped=int(entry.get("skipped", 0)),
-                )
-                for name, entry in data["claims"].items()
-            }
+            claims = {name: _entry(entry) for name, entry in data["claims"].items()}
+            removed = {name: _entry(entry) for name, entry in data.get("removed", {}).items()}
         except FileNotFoundError:
             return cls()
         except OSError as error:
@@ -212,20 +236,35 @@ class Lock:
                     f"{path} gives the studies {owners[first]!r} and {name!r} the same seeds; remove the "
                     "newer one, and register its claims again"
                 )
-        for name, entry in claims.items():
+        for name, entry in [*claims.items(), *removed.items()]:
             if entry.attempt < 1 or entry.skipped < 0 or (entry.block + 1) * BLOCK > STUDY_STRIDE:
                 raise MemkitError(
                     f"{path} gives {name!r} the attempt {entry.attempt}, and {entry.skipped} blocks of seeds passed "
                     "over; restore it from version control"
                 )
-        if orphan := next((name for name in claims if name.split("/", 1)[0] not in studies), None):
+        if orphan := next((name for name in [*claims, *removed] if name.split("/", 1)[0] not in studies), None):
             raise MemkitError(f"{path} has no first_seed for the study of {orphan!r}; restore it from version control")
-        return cls(studies, claims)
+        return cls(studies, claims, removed)
+
+
+def _entry(data: Mapping[str, Any]) -> Entry:
+    return Entry(
+        digest=str(data["digest"]),
+        attempt=int(data["attempt"]),
+        code=str(data.get("code", "")),
+        revision=int(data.get("revision", 0)),
+        skipped=int(data.get("skipped", 0)),
+        file=str(data.get("file", "")),
+    )
+
+
+def _plain(entries: Mapping[str, Entry]) -> dict[str, Any]:
+    return {name: {k: v for k, v in asdict(entries[name]).items() if v} for name in sorted(entries)}
 
 
 def lock_path(root: Path) -> Path:
     """Where a project keeps its lock: in its ``claims`` folder, or at its root if it has none."""
-    inside, outside = root / "claims" / "claims.lock", root / "claims.lock"
+    inside, outside = root / "claims" / LOCK, root / LOCK
     if outside.is_file() and inside.is_file():
         raise MemkitError(f"{inside} and {outside} are both there; keep the one that the claims were registered in")
     if outside.is_file():  # a claims folder that came later

@@ -4,6 +4,8 @@
 ``arguments``    short names, where nobody else has them; which arguments are paths
 ``settings``     the options, resolved, and where things lie
 ``controller``   receives the plan of a run
+``absence``      registered claims that should have been found
+
 The modules above are all that a run without claims imports. The following are imported when the first claim is
 collected:
 
@@ -31,8 +33,9 @@ from typing import Any
 import pytest
 
 from memkit.errors import MemkitError
+from memkit.paths import LOCK
 from memkit.pytest_plugin import arguments, options
-from memkit.pytest_plugin.controller import Controller
+from memkit.pytest_plugin.controller import COLLECTED, SEEN, Controller
 from memkit.pytest_plugin.settings import publish_data, refusal, settings_of
 
 
@@ -98,6 +101,10 @@ def pytest_make_collect_report(
         raise refusal(str(error))
     if isinstance(error, MemkitError):
         settings_of(collector.config).refuse(f"{collector.nodeid}: {error}")
+    if isinstance(collector, pytest.Module) and not report.failed:
+        skipped = report.longrepr[2] if report.skipped and isinstance(report.longrepr, tuple) else ""
+        reason = str(skipped).removeprefix("Skipped: ") or ("no reason was given" if report.skipped else "")
+        collector.config.stash.setdefault(COLLECTED, {})[collector.path.resolve()] = reason
     return report
 
 
@@ -106,17 +113,33 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if _there_are_claims():
         from memkit.pytest_plugin import collection
 
-        with settings_of(config).refusing():
+        try:
             collection.arrange(config, items)
+        except MemkitError as error:
+            settings_of(config).refuse(str(error))
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist tells the controller that this worker has collected
 def pytest_collection_finish(session: pytest.Session) -> None:
-    if _there_are_claims():
+    if SEEN in session.config.stash or _claims_are_missed(session.config):
         from memkit.pytest_plugin import collection
 
         with settings_of(session.config).refusing():
             collection.hand_over_plan(session)
+
+
+def _claims_are_missed(config: pytest.Config) -> bool:
+    """Whether registered claims may have gone, in a run in which no claim was found."""
+    try:
+        root = options.root_of(config)
+    except MemkitError:  # the paths belong to two locks, and no claims were found there
+        return False
+    locks = [lock for lock in (root / LOCK, root / "claims" / LOCK) if lock.is_file()]
+    if not locks:
+        return False
+    from memkit.pytest_plugin.absence import may_be_absent
+
+    return any(may_be_absent(config, lock) for lock in locks)
 
 
 # --- running ------------------------------------------------------------------------------------------------------

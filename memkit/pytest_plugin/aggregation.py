@@ -73,6 +73,8 @@ class Aggregator:
             self.thread.end()
         for run in list(self.running.values()):
             self._conclude(run)
+        for absent in self.plan.absent:  # not before the first item: pytest would run nothing after a failure
+            self._report(terminal.absent_reports(absent))
         self.line.clear()
         self._write()
         if self.thread is not None and self.thread.error is not None:
@@ -84,7 +86,7 @@ class Aggregator:
         with self.settings.refusing():
             check_foreign(self.config)
             check_writable(Path(self.settings.evidence))
-            self.accepted = load_accepted(self.config.rootpath / "reports" / "accepted.json")
+            self.accepted = load_accepted(self.settings.accepted)
             if self.settings.gate == "drift" and not self.accepted:
                 raise MemkitError(
                     "--memkit-gate drift: there is no reports/accepted.json; `memkit accept` keeps a run's verdicts"
@@ -102,7 +104,7 @@ class Aggregator:
             self.running[planned.claim.id] = ClaimRun(planned, skipped=skipped)
             self.nodes |= {f"{planned.nodeid}[{seed}]": (planned.claim.id, seed) for seed in planned.planned}
         store = self.settings.store_of_run
-        seconds = seconds_per_seed(plan.trainings.values(), store, self.config.rootpath / "reports" / "accepted.json")
+        seconds = seconds_per_seed(plan.trainings.values(), store, self.settings.accepted)
         queue = TrainingQueue(executor, store, seconds=seconds, ended=self._trained)
         self.thread = TrainingThread(queue, self.board, self._tick)
         first = [(run, run.next_seeds(adaptive=self.adaptive)) for run in self.running.values()]
@@ -247,17 +249,21 @@ class Aggregator:
         claim_id, accepted = planned.claim.id, self.accepted.get(planned.claim.id)
         del self.running[claim_id]
         try:
-            entry = run.evidence(mode=self.settings.gate, accepted=accepted)
+            entry = run.evidence(mode=self.settings.gate, strict=self.settings.strict, accepted=accepted)
         except Exception as error:  # one claim that cannot be judged must not take the others' verdicts with it
             run.failures = dict.fromkeys(planned.selected, f"the claim could not be judged: {error}")
             entry = run.evidence(mode=self.settings.gate)
         self.claims[claim_id] = entry
         if set(planned.selected) - run.opened:
             self.board.settle(claim_id, run.settled(entry.judgement))
+        self._report(terminal.verdict_reports(entry, planned.location))
+
+    def _report(self, reports: Iterable[pytest.TestReport]) -> None:
+        """Emit the reports of a test that was not collected."""
         session: Any = self.config.pluginmanager.get_plugin("session")
         if session is not None:
             session.testscollected += 1  # or the terminal counts beyond 100 %
-        for report in terminal.verdict_reports(entry, planned.location):
+        for report in reports:
             self.config.hook.pytest_runtest_logreport(report=report)
 
     def unneeded(self, report: pytest.TestReport) -> bool:

@@ -27,7 +27,7 @@ from typing import Any
 import pytest
 
 from memkit.errors import MemkitError
-from memkit.pytest_plugin.options import OPTIONS, Option, project_values
+from memkit.pytest_plugin.options import OPTIONS, WITH_SHORT_NAMES, Option, project_values, root_of
 
 FOREIGN = pytest.StashKey[tuple[Option, ...]]()
 """The options whose short names stand on the command line and belong to somebody else."""
@@ -42,7 +42,7 @@ def short_names(config: pytest.Config, parser: pytest.Parser, arguments: list[st
     """
     taken = _names(parser)
     ours = {option.long: option for option in OPTIONS}
-    ours |= {option.short: option for option in OPTIONS if option.short not in taken}
+    ours |= {option.short: option for option in WITH_SHORT_NAMES if option.short not in taken}
     before = _with_files(arguments)
     joined = join(before, ours)
     if joined != before:
@@ -52,7 +52,7 @@ def short_names(config: pytest.Config, parser: pytest.Parser, arguments: list[st
         _parse_known(config, parser, arguments)
     yield
     taken = _names(parser)
-    free = [option for option in OPTIONS if option.short not in taken]
+    free = [option for option in WITH_SHORT_NAMES if option.short not in taken]
     ours = {option.long: option for option in OPTIONS} | {option.short: option for option in free}
     parted = join(before, ours)
     if parted != joined:
@@ -64,7 +64,7 @@ def short_names(config: pytest.Config, parser: pytest.Parser, arguments: list[st
             option.short, dest=option.target, default=None, help=argparse.SUPPRESS, **option.attributes
         )
     given = {argument.partition("=")[0] for argument in _before_dashes(parted)}
-    config.stash[FOREIGN] = tuple(o for o in OPTIONS if o.short in given and o not in free)
+    config.stash[FOREIGN] = tuple(o for o in WITH_SHORT_NAMES if o.short in given and o not in free)
 
 
 def join(arguments: Sequence[str], ours: dict[str, Option]) -> list[str]:
@@ -87,7 +87,7 @@ def check_foreign(config: pytest.Config) -> None:
     Raises:
         MemkitError: it did, and memkit's own option says nothing to the contrary.
     """
-    project = project_values(config.rootpath)
+    _, project = project_values(root_of(config))
     for option in config.stash.get(FOREIGN, ()):
         given = getattr(config.option, option.target, None) is not None
         if not given and option.name not in project and not os.environ.get(option.environment or "-"):
@@ -104,7 +104,7 @@ def release_short_names(config: pytest.Config) -> None:
     pytest accepts such options only where it loads their conftest at once, but it lets every conftest add them.
     """
     known = getattr(getattr(config._parser, "optparser", None), "_option_string_actions", {})
-    for option in OPTIONS:
+    for option in WITH_SHORT_NAMES:
         action = known.get(option.short)
         if action is not None and action.dest == option.target:
             del known[option.short]

@@ -9,7 +9,7 @@ from typing import Any
 
 from memkit.evidence.drift import Difference, difference
 from memkit.evidence.evidence import ClaimEvidence
-from memkit.evidence.gate import Gate, Mode, gate
+from memkit.evidence.gate import Gate, Mode, gate, strictly
 from memkit.evidence.judgement import Judgement, Verdict
 from memkit.evidence.observation import Observation
 from memkit.evidence.verdict import judge, seeds_wanted
@@ -67,11 +67,12 @@ class ClaimRun:
             return f"looks like {judgement.indication} at n = {judgement.n}"
         return f"{judgement.verdict} at n = {judgement.n}"
 
-    def evidence(self, *, mode: Mode, accepted: Mapping[str, Any] | None = None) -> ClaimEvidence:
+    def evidence(self, *, mode: Mode, strict: bool = False, accepted: Mapping[str, Any] | None = None) -> ClaimEvidence:
         """The claim's part of the evidence.
 
         Args:
             mode: what may fail the run.
+            strict: a claim that decides nothing fails it, too.
             accepted: the claim as it was accepted last, if it was.
         """
         planned = self.planned
@@ -88,6 +89,8 @@ class ClaimRun:
         result = gate(claim, judgement, registration=registration, failures=failures, mode=mode, drift=since.drift)
         if self.skipped_whole and result.outcome != "failed":  # an edited claim fails, skipped or not
             result = Gate("skipped", f"INCOMPLETE: {next(iter(self.skipped.values()))}")
+        if strict:
+            result = strictly(result, judgement, registration=registration)
         return ClaimEvidence(
             claim=claim,
             nodeid=planned.nodeid,

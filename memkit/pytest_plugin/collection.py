@@ -21,10 +21,12 @@ from memkit.errors import MemkitError
 from memkit.evidence.claim import Claim, claim_of
 from memkit.evidence.derived import marked_as_its_source
 from memkit.evidence.sweep import is_sweep
+from memkit.paths import locked_root
 from memkit.pytest_plugin import fixtures
-from memkit.pytest_plugin.controller import PLAN
+from memkit.pytest_plugin.absence import absent_claims
+from memkit.pytest_plugin.controller import PLAN, SEEN
 from memkit.pytest_plugin.fixtures import FIXTURES
-from memkit.pytest_plugin.measuring import code_of, key_of
+from memkit.pytest_plugin.measuring import code_of, key_of, once
 from memkit.pytest_plugin.plan import PlannedClaim, RunPlan
 from memkit.pytest_plugin.seeds import lock_of, planned_seeds
 from memkit.pytest_plugin.settings import Settings, settings_of
@@ -42,8 +44,8 @@ def leave_out(collector: Any, name: str, function: object) -> list[pytest.Item] 
     """Return an empty list for what becomes no item: a sweep, for which its cells stand, and what the options exclude.
 
     Raises:
-        MemkitError: pytest would not collect the claim, which must not vanish without a word; or the command line
-            names a claim that its options exclude.
+        MemkitError: pytest would not collect the claim, which must not vanish without a word; the command line names
+            a claim that its options exclude; or the claim lies below a lock that the run does not go by.
     """
     if not isinstance(function, _FUNCTIONS):  # a proxy, say, may raise at any attribute, or have every one
         return None
@@ -53,6 +55,8 @@ def leave_out(collector: Any, name: str, function: object) -> list[pytest.Item] 
     claim = claim_of(function)
     if claim is None:
         return None
+    collector.config.stash.setdefault(SEEN, set()).add(claim.id)
+    _check_lock(collector.config, claim, collector.path.parent)
     if not collector.config.pluginmanager.has_plugin("memkit-fixtures"):
         collector.config.pluginmanager.register(fixtures, "memkit-fixtures")
     if getattr(function, "__name__", name) != name:
@@ -69,6 +73,17 @@ def leave_out(collector: Any, name: str, function: object) -> list[pytest.Item] 
         collector.config.stash.setdefault(_EXCLUDED, {})[claim.id] = f"{what} ({remedy})"
         return []
     return None
+
+
+def _check_lock(config: pytest.Config, claim: Claim, folder: Path) -> None:
+    """See that no claim is taken for unregistered because the run goes by another project's lock."""
+    root = Path(settings_of(config).root)
+    own = once(config, ("lock above", folder), lambda: locked_root(folder.resolve()))
+    if own is not None and own != root:
+        raise MemkitError(
+            f"claim {claim.id!r} lies below the lock of {own}, and this run is about {root}; run it by itself: "
+            f"pytest {folder}"
+        )
 
 
 def _names(argument: str, collector: Any, name: str) -> bool:
@@ -142,7 +157,6 @@ def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
     All claims reach their first look before any goes on, and within a look one claim follows another, so that the
     first verdicts come early. Other tests keep their places before.
     """
-    settings = settings_of(config)
     owners: dict[str, str] = {}
     sweeps: dict[str, str] = {}
     others: list[pytest.Item] = []
@@ -168,7 +182,7 @@ def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
         which, number = Counter(left_out.values()).most_common(1)[0]
         raise MemkitError(f"no claim is left: {number} left out, {which}")
     if ours and not config.option.collectonly:
-        settings.store_of_run.prepare()
+        settings_of(config).store_of_run.prepare()
     items[:] = others + [item for _, _, item in sorted(ours, key=lambda entry: entry[:2])]
 
 
@@ -206,6 +220,12 @@ def missing_data(claim: Claim) -> str:
     return "; ".join(dict.fromkeys(filter(None, said)))
 
 
+def file_of(item: pytest.Item, root: Path) -> str:
+    """The file of a claim as the lock names it: relative to the project's root, with slashes; "" outside of it."""
+    file = item.path.resolve()
+    return file.relative_to(root).as_posix() if file.is_relative_to(root) else ""
+
+
 def base_nodeid(nodeid: str) -> str:
     """A claim's node id without the seed, and without the suffix that ``--dist loadgroup`` adds."""
     return nodeid[: nodeid.rindex("[")]
@@ -223,7 +243,7 @@ def hand_over_plan(session: pytest.Session) -> None:
     if settings.refused():  # pytest comes here all the same
         return
     made = make_plan(config, session.items)
-    if not made.claims:
+    if not made.claims and not made.absent:
         return
     if hasattr(config, "workerinput"):
         worker = config.workerinput["workerid"]
@@ -273,6 +293,8 @@ def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
             )
         )
     ordered = looks == sorted(looks)
+    seen = config.stash.get(SEEN, set[str]())
+    gates = settings.gate != "none" and not settings.development
     made = RunPlan(
         claims=tuple(claims),
         trainings=trainings,
@@ -281,6 +303,7 @@ def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
         studies=_by_study(found.values(), interpretation),
         metrics=_by_study(found.values(), definitions),
         excluded=dict(Counter(config.stash.get(_EXCLUDED, {}).values())),
+        absent=absent_claims(config, lock, seen, strict=settings.strict) if gates else (),
     )
     trained = next((p.claim.id for p in claims if p.recipes), None)
     if trained is not None and not config.option.collectonly:

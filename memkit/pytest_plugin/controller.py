@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from memkit.pytest_plugin.plan import RunPlan
 
 PLAN = pytest.StashKey["RunPlan"]()
+SEEN = pytest.StashKey[set[str]]()
+"""The ids of the claims that were found, also of those that the options exclude."""
+COLLECTED = pytest.StashKey[dict[Path, str]]()
+"""The test files that were collected → why they were skipped, or ""."""
 
 
 class Controller:

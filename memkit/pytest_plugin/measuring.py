@@ -219,7 +219,7 @@ def await_turn(item: pytest.Item, claim: Claim, seed: int, *, meanwhile: Callabl
                 looked = True
                 store, key = settings_of(item.config).store_of_run, key_of(item, claim)
                 planned = planned_seeds(item.config, claim)
-                stored = _once(item.config, ("stored", claim.id), partial(stored_seeds, store, key, planned))
+                stored = once(item.config, ("stored", claim.id), partial(stored_seeds, store, key, planned))
                 measurement = None
                 with warnings.catch_warnings(record=True) as caught:
                     warnings.simplefilter("always")
@@ -266,10 +266,10 @@ def _report(item: pytest.Item, when: Any, outcome: Any, longrepr: Any = None) ->
 
 def key_of(item: Any, claim: Claim) -> str:
     """The key of a claim's measurements."""
-    return _once(item.config, ("key", claim.id), lambda: _make_key(item, claim))
+    return once(item.config, ("key", claim.id), lambda: _make_key(item, claim))
 
 
-def _once(config: pytest.Config, name: tuple[Hashable, ...], make: Callable[[], T]) -> T:
+def once(config: pytest.Config, name: tuple[Hashable, ...], make: Callable[[], T]) -> T:
     """What ``make`` returns, computed once a run for each name."""
     known = config.stash.setdefault(_KNOWN, {})
     if name not in known:
@@ -301,7 +301,7 @@ def code_of(item: Any, claim: Claim) -> str:
 
 def _source_of(item: Any, claim: Claim) -> str:
     """The digest of every module that a test's fixtures, interventions and figures are made of."""
-    return _once(item.config, ("source of", claim.id), lambda: _code_behind(item, claim))
+    return once(item.config, ("source of", claim.id), lambda: _code_behind(item, claim))
 
 
 def _code_behind(item: Any, claim: Claim) -> str:
@@ -328,12 +328,12 @@ def _conftests(config: pytest.Config, folder: Path) -> set[str]:
         above = {folder, *folder.parents}
         return {file for file in files if file and Path(file).name == "conftest.py" and Path(file).parent in above}
 
-    return _once(config, ("conftests", folder), found)
+    return once(config, ("conftests", folder), found)
 
 
 def _source(config: pytest.Config, modules: tuple[str, ...], files: tuple[str, ...]) -> str:
     """The digest of modules and files."""
-    return _once(config, ("source", modules, files), lambda: source_digest(modules, files))
+    return once(config, ("source", modules, files), lambda: source_digest(modules, files))
 
 
 @cache

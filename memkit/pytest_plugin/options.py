@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from memkit.errors import MemkitError, nearest
-from memkit.paths import is_url, named_path
+from memkit.paths import is_url, named_path, project_root, settings_file
 
 PREFIX = "memkit-"
 
@@ -48,6 +48,7 @@ class Option:
         dest: the option whose value this one sets, if it is not its own.
         environment: the environment variable that is asked where the command line gives no value, or "".
         kind: the type of the value in ``[tool.memkit]``; None where a project cannot set the option once and for all.
+        long_only: there is no short name, because pytest has that option.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Option:
     dest: str = ""
     environment: str = ""
     kind: type | None = None
+    long_only: bool = False
 
     @property
     def long(self) -> str:
@@ -117,7 +119,7 @@ OPTIONS = (
     Option(
         "store",
         "where trained runs are kept: a folder, or a URL that machines share, s3://bucket/folder (default: "
-        "MEMKIT_STORE, else .memkit in the root directory)",
+        "MEMKIT_STORE, else .memkit in the project)",
         {"metavar": "DIR"},
         environment="MEMKIT_STORE",
         kind=str,
@@ -132,7 +134,7 @@ OPTIONS = (
     ),
     Option(
         "evidence",
-        "the evidence file (default: reports/evidence.json); its .csv and .html are written beside it",
+        "the evidence file (default: reports/evidence.json in the project); its .csv and .html are written beside it",
         {"metavar": "FILE"},
         kind=str,
     ),
@@ -167,8 +169,19 @@ OPTIONS = (
         default="verdict",
         kind=str,
     ),
+    Option(
+        "strict",
+        "for CI: a claim that is not registered, or that cannot be decided for whatever reason (its data are missing, "
+        "say), fails the run",
+        _FLAG,
+        default=False,
+        kind=bool,
+        long_only=True,
+    ),
 )
+WITH_SHORT_NAMES = tuple(option for option in OPTIONS if not option.long_only)
 _PATHS = ("store", "data", "evidence")
+_ROOT = pytest.StashKey[Path]()
 
 
 def add_long_names(parser: pytest.Parser) -> None:
@@ -183,16 +196,31 @@ def add_long_names(parser: pytest.Parser) -> None:
         group.addoption(option.long, dest=option.target, default=None, help=option.help, **option.attributes)
 
 
+def root_of(config: pytest.Config) -> Path:
+    """Return the root of the project whose claims a run is about, by the paths that pytest collects.
+
+    It depends neither on the values of options nor on the working directory; pytest's root directory depends on both.
+
+    Raises:
+        MemkitError: the paths belong to two locks.
+    """
+    if _ROOT not in config.stash:
+        here = config.invocation_params.dir
+        config.stash[_ROOT] = project_root(here / argument.partition("::")[0] for argument in config.args)
+    return config.stash[_ROOT]
+
+
 def config_values(config: pytest.Config) -> dict[str, Any]:
     """Return the value of every option: from the command line, the environment, or the project's ``[tool.memkit]``.
 
-    A relative path is relative to the directory that pytest was started in; in ``[tool.memkit]``, to the project's
-    root directory.
+    A relative path is relative to the directory that pytest was started in; in ``[tool.memkit]``, to the folder of
+    that file.
 
     Raises:
-        MemkitError: ``[tool.memkit]`` has an unknown key, or a value that its option does not accept.
+        MemkitError: ``[tool.memkit]`` has an unknown key, or a value that its option does not accept; or the paths
+            that pytest collects belong to two locks.
     """
-    project = project_values(config.rootpath)
+    file, project = project_values(root_of(config))
     here = config.invocation_params.dir
     found: dict[str, Any] = {}
     for option in OPTIONS:
@@ -203,7 +231,7 @@ def config_values(config: pytest.Config) -> dict[str, Any]:
             given, what = os.environ.get(option.environment) or None, option.environment
         folder = here
         if given is None and option.name in project:
-            given, folder, what = project[option.name], config.rootpath, f"{option.name} in [tool.memkit]"
+            given, folder, what = project[option.name], file.parent, f"{option.name} in [tool.memkit]"
         if given is None:
             given = option.default
         if option.name in _PATHS and given is not None and not (option.name == "store" and is_url(given)):
@@ -221,23 +249,26 @@ def data_named(config: pytest.Config) -> str | None:
     given: str | None = config.option.memkit_data
     if given is not None:
         return str(named_path(given, config.invocation_params.dir, what="--memkit-data"))
-    given = project_values(config.rootpath).get("data")
-    return None if given is None else str(named_path(given, config.rootpath, what="data in [tool.memkit]"))
+    file, project = project_values(root_of(config))
+    return str(named_path(project["data"], file.parent, what="data in [tool.memkit]")) if "data" in project else None
 
 
-def project_values(root: Path) -> dict[str, Any]:
-    """Read ``[tool.memkit]`` of a project's ``pyproject.toml``; an empty dict where there is none.
+def project_values(root: Path) -> tuple[Path, dict[str, Any]]:
+    """Read ``[tool.memkit]`` of the nearest ``pyproject.toml``, at a project's root or above.
+
+    Returns:
+        The file, and what it says; an empty dict where there is no such table.
 
     Raises:
         MemkitError: an unknown key, or a value that its option does not accept.
     """
-    file = root / "pyproject.toml"
+    file = settings_file(root) or root / "pyproject.toml"
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        return {}
+        return file, {}
     if "memkit" not in text:  # it is not parsed in every run of every project
-        return {}
+        return file, {}
     import tomllib
 
     try:
@@ -261,4 +292,4 @@ def project_values(root: Path) -> dict[str, Any]:
             raise MemkitError(f"{where}: {name} = {value!r} must be one of {', '.join(map(repr, choices))}")
         if option.kind is int and isinstance(value, int) and value < 1:
             raise MemkitError(f"{where}: {name} = {value!r} must be 1 or more")
-    return dict(table)
+    return file, dict(table)

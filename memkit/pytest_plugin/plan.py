@@ -9,6 +9,7 @@ from typing import Any
 
 from memkit.evidence.claim import Claim
 from memkit.evidence.registration import Registration
+from memkit.pytest_plugin.absence import AbsentClaim
 from memkit.training.cohorts import Cohort, Training, plan
 from memkit.training.measurements import stored_seeds
 from memkit.training.store import Store
@@ -79,6 +80,7 @@ class RunPlan:
         studies: study → how its authors read what it finds, for the report.
         metrics: study → metric → what it is, for the report.
         excluded: which claims the options exclude → how many.
+        absent: registered claims that should have been found.
     """
 
     claims: tuple[PlannedClaim, ...]
@@ -88,6 +90,7 @@ class RunPlan:
     studies: Mapping[str, str]
     metrics: Mapping[str, Mapping[str, str]]
     excluded: Mapping[str, int] = field(default_factory=dict)
+    absent: tuple[AbsentClaim, ...] = ()
 
     @property
     def skipped(self) -> dict[str, int]:
@@ -120,6 +123,7 @@ class RunPlan:
             "studies": dict(self.studies),
             "metrics": {study: dict(said) for study, said in self.metrics.items()},
             "excluded": dict(self.excluded),
+            "absent": [asdict(claim) for claim in self.absent],
         }
 
     @classmethod
@@ -134,4 +138,5 @@ class RunPlan:
             studies=data["studies"],
             metrics=data["metrics"],
             excluded=data["excluded"],
+            absent=tuple(AbsentClaim(**claim) for claim in data["absent"]),
         )

@@ -80,7 +80,7 @@ def preview(config: pytest.Config) -> Preview:
         claims=previews,
         next=cohorts(following),
         most=cohorts(everything),
-        seconds=seconds_per_seed(plan.trainings.values(), store, config.rootpath / "reports" / "accepted.json"),
+        seconds=seconds_per_seed(plan.trainings.values(), store, settings.accepted),
         store=str(store),
     )
 

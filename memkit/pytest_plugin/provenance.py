@@ -37,6 +37,7 @@ def provenance(config: pytest.Config, settings: Settings) -> dict[str, Any]:
         "lock": hashlib.sha256(lock.read_bytes()).hexdigest()[:32] if lock.is_file() else None,
         "seeds": settings.seeds or "up to what each claim declares",
         "gate": settings.gate,
+        "strict": settings.strict,
     }
 
 

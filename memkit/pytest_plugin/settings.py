@@ -17,7 +17,7 @@ import pytest
 
 from memkit.errors import MemkitError
 from memkit.paths import is_url
-from memkit.pytest_plugin.options import config_values, data_named
+from memkit.pytest_plugin.options import config_values, data_named, root_of
 
 if TYPE_CHECKING:
     from memkit.evidence.gate import Mode
@@ -57,6 +57,11 @@ def publish_data(config: pytest.Config) -> None:
         pytest.UsageError: the folder that the command line or the project names is not there.
     """
     handed: Any = getattr(config, "workerinput", {}).get("memkit")
+    if handed is None:
+        try:
+            root_of(config)
+        except MemkitError:  # the paths belong to two locks, which is told of where there are claims
+            return
     try:
         folder = handed["data"] if handed is not None else _data(config, data_named(config))
     except MemkitError as error:
@@ -84,7 +89,8 @@ class Settings:
         store: the folder of the store.
         shared: the URL of a store that machines share, which that folder is in front of; or "".
         data: the folder that data sets are read from; "" to leave it as the environment has it.
-        root: the root directory of the project.
+        root: the root of the project, see :func:`memkit.pytest_plugin.options.root_of`.
+        strict: a claim that decides nothing fails the run.
         session: names this run of the suite.
         exchange: a folder in which workers leave the plan (or the reason why there is none) for the controller;
             "" without workers.
@@ -105,6 +111,7 @@ class Settings:
     executor: str
     ray_address: str
     gate: Mode
+    strict: bool
     session: str
     exchange: str = ""
 
@@ -119,7 +126,7 @@ class Settings:
         if handed is not None:
             return cls(**handed)
         value = config_values(config)
-        root = config.rootpath
+        root = root_of(config)
         shared = value["store"] if is_url(value["store"] or "") else ""
         evidence = Path(value["evidence"] or root / "reports" / "evidence.json")
         if evidence.suffix in (".csv", ".html"):
@@ -127,6 +134,9 @@ class Settings:
                 f"--memkit-evidence {evidence} would be written over by its own {evidence.suffix} file; let it end in "
                 ".json"
             )
+        if value["strict"] and (value["development"] or value["gate"] == "none"):
+            idle = "--memkit-development" if value["development"] else "--memkit-gate none"
+            raise MemkitError(f"--memkit-strict and {idle} contradict one another; leave one of them out")
         if evidence.is_dir():
             raise MemkitError(f"--memkit-evidence {evidence} is a folder; name a file in it, such as evidence.json")
         distributed = bool(getattr(config.option, "tx", None)) and getattr(config.option, "dist", "no") != "no"
@@ -146,9 +156,15 @@ class Settings:
             executor=value["executor"],
             ray_address=value["ray_address"],
             gate=value["gate"],
+            strict=value["strict"],
             session=uuid.uuid4().hex,
             exchange=tempfile.mkdtemp(prefix="memkit-") if distributed else "",
         )
+
+    @property
+    def accepted(self) -> Path:
+        """The project's accepted verdicts."""
+        return Path(self.root) / "reports" / "accepted.json"
 
     @cached_property
     def lock(self) -> Path:

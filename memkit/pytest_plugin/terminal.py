@@ -14,30 +14,43 @@ import pytest
 from memkit.evidence.evidence import ClaimEvidence
 from memkit.evidence.reports.tables import terminal_table
 from memkit.evidence.reports.words import savings
+from memkit.pytest_plugin.absence import AbsentClaim
 from memkit.pytest_plugin.plan import RunPlan
 from memkit.pytest_plugin.settings import Settings
 from memkit.training.cohorts import Cohort
 from memkit.training.queue import Progress, TrainingQueue
 
+_PHASES: tuple[Literal["setup", "call", "teardown"], ...] = ("setup", "call", "teardown")
 _QUIET = 20.0  # seconds between two lines where a line cannot be rewritten
 
 
-class VerdictText:
-    """Why a verdict failed: one sentence and the table's lines, in the shape that pytest prints."""
+class Sentence:
+    """Why a claim failed, in the shape that pytest prints."""
 
-    def __init__(self, entry: ClaimEvidence, path: str, lineno: int) -> None:
-        self.entry = entry
-        self.reprcrash = _Crash(f"{entry.claim.id}: {entry.gate.reason}", path, lineno)
+    def __init__(self, text: str, path: str, lineno: int) -> None:
+        self.reprcrash = _Crash(text, path, lineno)
 
     def toterminal(self, tw: Any) -> None:
         """Print to a terminal writer."""
-        tw.line(f"{self.entry.claim.id}: {self.entry.gate.reason}", red=True)
-        tw.line(f"  «{self.entry.claim.statement}»")
-        for line in terminal_table([self.entry], width=100, colour=False):
-            tw.line(line)
+        tw.line(self.reprcrash.message, red=True)
 
     def __str__(self) -> str:
         return self.reprcrash.message
+
+
+class VerdictText(Sentence):
+    """Why a verdict failed: one sentence and the table's lines."""
+
+    def __init__(self, entry: ClaimEvidence, path: str, lineno: int) -> None:
+        super().__init__(f"{entry.claim.id}: {entry.gate.reason}", path, lineno)
+        self.entry = entry
+
+    def toterminal(self, tw: Any) -> None:
+        """Print to a terminal writer."""
+        super().toterminal(tw)
+        tw.line(f"  «{self.entry.claim.statement}»")
+        for line in terminal_table([self.entry], width=100, colour=False):
+            tw.line(line)
 
 
 class _Crash:
@@ -59,8 +72,7 @@ def verdict_reports(entry: ClaimEvidence, location: tuple[str, int | None, str])
         for interval in finding.intervals:
             value = f"{interval.estimate:+.4g} [{interval.low:+.4g}, {interval.high:+.4g}]"
             properties.append((f"memkit.{finding.contrast.label} ({interval.method})", value))
-    phases: tuple[Literal["setup", "call", "teardown"], ...] = ("setup", "call", "teardown")
-    for when in phases:
+    for when in _PHASES:
         report = pytest.TestReport(
             nodeid=f"{entry.nodeid}[verdict]",
             location=(path, line, f"{name}[verdict]"),
@@ -73,6 +85,21 @@ def verdict_reports(entry: ClaimEvidence, location: tuple[str, int | None, str])
         )
         report.memkit = entry  # type: ignore[attr-defined]
         yield report
+
+
+def absent_reports(absent: AbsentClaim) -> Iterator[pytest.TestReport]:
+    """The reports of a registered claim that should have been found: it fails."""
+    for when in _PHASES:
+        failed = when == "call"
+        yield pytest.TestReport(
+            nodeid=f"{absent.file}::{absent.name}[verdict]",
+            location=(absent.file, None, f"{absent.name}[verdict]"),
+            keywords={},
+            outcome="failed" if failed else "passed",
+            longrepr=Sentence(f"{absent.name}: {absent.why}", absent.file, 0) if failed else None,  # type: ignore[arg-type]
+            when=when,
+            duration=0.0,
+        )
 
 
 class ProgressLine:
@@ -171,7 +198,7 @@ def announce(
         adaptive: the run stops at the verdict.
     """
     reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is None or config.option.verbose < 0:
+    if reporter is None or config.option.verbose < 0 or not plan.claims:
         return
     _end_line(reporter)
     running = [planned for planned in plan.claims if not planned.missing]

@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from memkit.study.matrix import Matrix
 from memkit.study.objects import importable
 from memkit.study.promotion import Promotion, listed
 from memkit.training.executor import Executor, InlineExecutor, LocalExecutor
-from memkit.training.store import Store, named_store
+from memkit.training.store import Store
 
 _TEST = '''"""Stage B of {matrix}: its promoted configurations, each held against its controls."""
 
@@ -41,17 +40,18 @@ class Options:
         matrix: the file.
         listing: only say what there is.
         screening: stop after stage A.
-        output: the folder of the artefacts; None: ``reports/<name of the matrix>``.
-        store, data: folders; None: as in pytest.
+        output: the folder of the artefacts.
+        store: of the trained runs.
+        data: the folder of the data; None: as in pytest.
         device: "cpu", "cuda" or "mps".
         workers: as of pytest's ``-n``.
     """
 
     matrix: Path
+    output: Path
+    store: Store
     listing: bool = False
     screening: bool = False
-    output: Path | None = None
-    store: str | None = None
     data: Path | None = None
     device: str = "cpu"
     workers: str = "auto"
@@ -89,7 +89,7 @@ def run(options: Options, register: Callable[[list[str]], object]) -> int:
     with _data(options.data), importable(options.matrix.parent):
         matrix = load_matrix(options.matrix)
         _check_device(options.device, matrix)
-        store = named_store(options.store, Path.cwd(), session=uuid.uuid4().hex)
+        store = options.store
         check_models(matrix)
         if options.listing:
             print(listing(matrix, store))
@@ -112,7 +112,7 @@ def run(options: Options, register: Callable[[list[str]], object]) -> int:
         changed = promoted.save(matrix.promoted_path)
         print(screening_table(promoted))
         print(f"{matrix.promoted_path}: {'written; keep it under version control' if changed else 'as it was'}")
-        output = options.output or Path("reports") / matrix.path.stem
+        output = options.output
         if options.screening:
             evidence, code = _confirmed_before(matrix, promoted, output), 0
         else:

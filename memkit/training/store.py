@@ -291,16 +291,17 @@ class Store:
             remove_all(aside)
 
 
-def named_store(named: str | None, here: Path, *, session: str = "") -> Store:
-    """The store that a command line or MEMKIT_STORE names: a folder, or a URL, and ``.memkit`` in front of it.
+def named_store(named: str | None, here: Path, root: Path, *, session: str = "") -> Store:
+    """Return the store of a name: a folder, or a URL with the project's ``.memkit`` in front.
 
     Args:
-        here: the directory that names are relative to.
+        named: None for the project's ``.memkit`` alone.
+        here: the directory that a relative name is relative to.
+        root: of the project.
     """
-    named = named or os.environ.get("MEMKIT_STORE") or ".memkit"
-    if "://" in named:
-        return Store(here / ".memkit", session=session, remote=Remote(named))
-    return Store(named_path(named, here, what="store"), session=session)
+    if named and "://" in named:
+        return Store(root / ".memkit", session=session, remote=Remote(named))
+    return Store(named_path(named, here, what="store") if named else root / ".memkit", session=session)
 
 
 def _folder(digest: str) -> str:

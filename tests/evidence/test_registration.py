@@ -203,3 +203,29 @@ def test_where_the_lock_lies(tmp_path: Path) -> None:
     assert lock_path(tmp_path) == tmp_path / "claims.lock"
     (tmp_path / "claims").mkdir()
     assert lock_path(tmp_path) == tmp_path / "claims" / "claims.lock"
+
+
+@given(st.lists(st.sampled_from(["register", "edit", "remove"]), max_size=12))
+def test_no_way_out_of_the_lock_leads_back_to_seeds_that_a_claim_was_on(steps: list[str]) -> None:
+    lock, form, seen = Lock(), 0, dict[int, str]()
+    for step in ["register", *steps]:
+        claim = make(statement=f"Form {form}.")
+        if step == "edit":
+            form += 1
+        elif step == "remove" and claim.id in lock.claims:
+            lock = lock.remove([claim.id])
+            assert lock.registration(claim).status == "unregistered"
+        else:
+            lock = lock.register([claim])
+            first = lock.registration(claim).first_seed
+            assert seen.setdefault(first, claim.digest) == claim.digest
+
+
+def test_what_is_removed_is_kept_and_is_read_as_it_was_written(tmp_path: Path) -> None:
+    claim = make()
+    lock = Lock().register([claim], files={claim.id: "claims/test_x.py"}).remove([claim.id])
+    lock.save(tmp_path / "claims.lock")
+    assert Lock.load(tmp_path / "claims.lock") == lock
+    assert lock.removed[claim.id].file == "claims/test_x.py"
+    with pytest.raises(MemkitError, match="the lock has no claim 's/other'"):
+        lock.remove(["s/other"])

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from memkit.pytest_plugin.arguments import join
-from memkit.pytest_plugin.options import OPTIONS
+from memkit.pytest_plugin.options import OPTIONS, WITH_SHORT_NAMES
 from memkit.pytest_plugin.settings import Settings, settings_of
 from tests.inner import command, run
 from tests.plugin.lab import canned, evidence, write_suite
@@ -27,7 +27,7 @@ VALUES = {
 CROWDED = "\n".join(
     [
         "def pytest_addoption(parser):",
-        *(f"    parser.addoption('{option.short}', default='theirs')" for option in OPTIONS),
+        *(f"    parser.addoption('{option.short}', default='theirs')" for option in WITH_SHORT_NAMES),
     ]
 )
 OWN_TESTS = """
@@ -66,7 +66,7 @@ def test_there_is_a_value_for_each_option_that_takes_one() -> None:
     assert set(VALUES) == {option.name for option in OPTIONS if option.takes_value}
 
 
-@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+@pytest.mark.parametrize("option", WITH_SHORT_NAMES, ids=lambda option: option.name)
 def test_the_short_name_means_what_the_long_one_does(pytester: pytest.Pytester, option: Any) -> None:
     pytester.mkdir("elsewhere")
     value = (VALUES[option.name],) if option.takes_value else ()
@@ -86,7 +86,7 @@ def crowded(pytester: pytest.Pytester) -> pytest.Pytester:
     """A project with an option of each short name, tests that read them, and two claims."""
     pytester.makeconftest(CROWDED)
     write_suite(pytester, canned("true"), canned("false", "0.1", "0.9", options='expect="refuted",'))
-    names = ", ".join(repr(option.short) for option in OPTIONS)
+    names = ", ".join(repr(option.short) for option in WITH_SHORT_NAMES)
     pytester.makepyfile(test_own=OWN_TESTS.format(names=names))
     return pytester
 
@@ -95,7 +95,7 @@ def crowded(pytester: pytest.Pytester) -> pytest.Pytester:
 def test_a_crowded_project_runs_its_tests_and_its_claims(crowded: pytest.Pytester, how: str) -> None:
     result = run(crowded, how, "--memkit-evidence", "found.json", "--memkit-store=store")
     assert result.ret == 0
-    result.assert_outcomes(passed=len(OPTIONS) + 2 * 9, skipped=2 * 24)
+    result.assert_outcomes(passed=len(WITH_SHORT_NAMES) + 2 * 9, skipped=2 * 24)
     assert (crowded.path / "found.json").is_file()
     assert (crowded.path / "store").is_dir()
 

@@ -352,13 +352,12 @@ def test_without_the_server_work_goes_on_here(
 # --- names ----------------------------------------------------------------------------------------------------
 
 
-def test_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MEMKIT_STORE", raising=False)
-    assert str(named_store(None, tmp_path)) == str(tmp_path / ".memkit")
-    assert str(named_store("a", tmp_path)) == str(tmp_path / "a")
-    monkeypatch.setenv("MEMKIT_STORE", "s3://lab/store/")
-    shared = named_store(None, tmp_path)
-    assert (str(shared), shared.root) == ("s3://lab/store", tmp_path / ".memkit")
+def test_named(tmp_path: Path) -> None:
+    here, root = tmp_path / "sub", tmp_path
+    assert str(named_store(None, here, root)) == str(root / ".memkit")
+    assert str(named_store("a", here, root)) == str(here / "a")
+    shared = named_store("s3://lab/store/", here, root)
+    assert (str(shared), shared.root) == ("s3://lab/store", root / ".memkit")
 
 
 def test_passwords_are_not_shown() -> None:
