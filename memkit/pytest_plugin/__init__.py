@@ -16,6 +16,7 @@ collected:
 ``dealing``      xdist: items go out one by one, in that order
 ``board``        what the controller tells the items that wait for their turn
 ``measuring``    waiting; running a claim's test, or taking its measurement from the store
+``keeping``      storing what was measured, once the test has passed
 ``training``     the thread that trains, on the controller
 ``claim_run``    a claim while it runs: which seeds come next
 ``aggregation``  on the controller: opens looks, observations → verdicts → reports
@@ -176,16 +177,6 @@ def pytest_runtest_protocol_without_running(item: pytest.Item, nextitem: pytest.
         return None
     measuring.report_only(item, nextitem)
     return True
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
-    result = yield
-    if _there_are_claims():
-        from memkit.pytest_plugin import measuring
-
-        measuring.keep(item)
-    return result
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -24,7 +24,7 @@ from memkit.evidence.files import check_writable, write_all
 from memkit.pytest_plugin import terminal
 from memkit.pytest_plugin.arguments import check_foreign
 from memkit.pytest_plugin.board import Run
-from memkit.pytest_plugin.claim_run import ClaimRun
+from memkit.pytest_plugin.claim_run import ClaimRun, Try
 from memkit.pytest_plugin.measuring import PROPERTY, Measurement, board_of
 from memkit.pytest_plugin.plan import RunPlan
 from memkit.pytest_plugin.provenance import provenance
@@ -189,47 +189,60 @@ class Aggregator:
             return (yield)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_runtest_logfinish(self) -> Generator[None, object, object]:
-        with self.line.lock:
-            self.line.clear()
-            return (yield)
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> Generator[None, object, object]:
         with self.line.lock:
             self.line.clear()
             result = yield
-            claim_id, seed = self._node(report)
+            claim_id, seed = self._node(report.nodeid)
             run = self.running.get(claim_id)
             stopped = bool(self.board.closed) and report.skipped  # it was sent home, which says nothing about it
-            if run is not None and run.planned.missing:  # the first of its items has gone home
-                self._conclude(run)
-            elif run is not None and seed in run.waiting and not stopped:
+            if run is not None and seed in run.waiting and not stopped:
                 self._take(run, seed, report)
+                # What xdist reports for a test whose worker died, and nothing after it.
+                if str(report.when) == "???":
+                    self._end(run, seed)
             return result
 
-    def _node(self, report: pytest.TestReport) -> tuple[str, int]:
-        """The claim and seed that a report is of; ("", 0) for other tests."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_logfinish(self, nodeid: str) -> Generator[None, object, object]:
+        with self.line.lock:
+            self.line.clear()
+            result = yield
+            claim_id, seed = self._node(nodeid)
+            run = self.running.get(claim_id)
+            if run is not None and run.planned.missing:  # the first of its items has gone home
+                self._conclude(run)
+            elif run is not None and seed in run.tries:
+                self._end(run, seed)
+            return result
+
+    def _node(self, nodeid: str) -> tuple[str, int]:
+        """The claim and seed of a node id; ("", 0) for other tests."""
         # `--dist loadgroup` appends the group to the node id.
-        return self.nodes.get(report.nodeid[: report.nodeid.rfind("]") + 1], ("", 0))
+        return self.nodes.get(nodeid[: nodeid.rfind("]") + 1], ("", 0))
 
     def _take(self, run: ClaimRun, seed: int, report: pytest.TestReport) -> None:
+        last = run.tries.setdefault(seed, Try())
+        if report.when == "setup" and not last.sound:  # only then; with --dist each, tries overlap
+            last = run.tries[seed] = Try()
+        last.sound = last.sound and report.passed
         if report.failed:
-            run.failures.setdefault(seed, _reason(report))
+            last.failure = last.failure or _reason(report)
         elif report.skipped:
-            run.skipped[seed] = _skip_reason(report)
+            # A subtest that is skipped is a matter of the test.
+            last.skipped = last.skipped if hasattr(report, "context") else _skip_reason(report)
         elif report.when == "call" and report.passed:
             properties = dict(report.user_properties)
             if PROPERTY in properties:
-                measurement = Measurement.from_json(json.loads(str(properties[PROPERTY])))
-                run.measurements[seed] = measurement
-                if measurement.arms:
-                    self.curves.append((measurement.claim, seed, measurement.arms))
-        # "???" is what xdist reports for a test whose worker died.
-        if report.when in ("teardown", "???"):
-            run.waiting.discard(seed)
-            if not run.waiting:
-                self._advance(run)
+                last.measurement = Measurement.from_json(json.loads(str(properties[PROPERTY])))
+
+    def _end(self, run: ClaimRun, seed: int) -> None:
+        run.end(seed)
+        measurement = run.measurements.get(seed)
+        if measurement is not None and measurement.arms:
+            self.curves.append((measurement.claim, seed, measurement.arms))
+        if not run.waiting:
+            self._advance(run)
 
     def _advance(self, run: ClaimRun) -> None:
         """All seeds that were opened are in: open those of the next look, or come to the verdict."""
@@ -268,7 +281,7 @@ class Aggregator:
 
     def unneeded(self, report: pytest.TestReport) -> bool:
         """Whether a report is that of a seed that was skipped, its claim having been settled without it."""
-        claim_id, seed = self._node(report)
+        claim_id, seed = self._node(report.nodeid)
         entry = self.claims.get(claim_id)
         return report.skipped and entry is not None and seed not in (*entry.seen, *entry.failures)
 

@@ -18,18 +18,34 @@ from memkit.pytest_plugin.plan import PlannedClaim
 
 
 @dataclass
+class Try:
+    """What the last try of a seed has shown so far; a plugin may run a test again.
+
+    Attributes:
+        sound: everything has passed so far.
+    """
+
+    measurement: Measurement | None = None
+    failure: str = ""
+    skipped: str = ""
+    sound: bool = True
+
+
+@dataclass
 class ClaimRun:
     """A claim while it runs.
 
     Attributes:
         opened: seeds that may be measured.
         waiting: those of them that have not reported yet.
+        tries: the last try of those that have begun to report.
         measurements, failures, skipped: what came in, by seed.
     """
 
     planned: PlannedClaim
     opened: set[int] = field(default_factory=set)
     waiting: set[int] = field(default_factory=set)
+    tries: dict[int, Try] = field(default_factory=dict)
     measurements: dict[int, Measurement] = field(default_factory=dict)
     failures: dict[int, str] = field(default_factory=dict)
     skipped: dict[int, str] = field(default_factory=dict)
@@ -44,6 +60,19 @@ class ClaimRun:
     def skipped_whole(self) -> bool:
         """A claim may be skipped whole, where its data are missing, say; but nobody picks its seeds."""
         return bool(self.skipped) and not self.measurements and not self.failures
+
+    def end(self, seed: int) -> None:
+        """Take what the last try of a seed came to; one that left nothing has failed."""
+        last = self.tries.pop(seed)
+        self.waiting.discard(seed)
+        if last.failure:
+            self.failures[seed] = last.failure
+        elif last.skipped:
+            self.skipped[seed] = last.skipped
+        elif last.measurement is not None:
+            self.measurements[seed] = last.measurement
+        else:
+            self.failures[seed] = "it ended without a measurement and without a reason; another plugin may have run it"
 
     def next_seeds(self, *, adaptive: bool) -> list[int]:
         """The seeds that come next; none when the claim needs no more, or when it cannot be decided any more."""

@@ -26,6 +26,7 @@ from memkit.pytest_plugin import fixtures
 from memkit.pytest_plugin.absence import absent_claims
 from memkit.pytest_plugin.controller import PLAN, SEEN
 from memkit.pytest_plugin.fixtures import FIXTURES
+from memkit.pytest_plugin.keeping import Keeper
 from memkit.pytest_plugin.measuring import code_of, key_of, once
 from memkit.pytest_plugin.plan import PlannedClaim, RunPlan
 from memkit.pytest_plugin.seeds import lock_of, planned_seeds
@@ -59,6 +60,7 @@ def leave_out(collector: Any, name: str, function: object) -> list[pytest.Item] 
     _check_lock(collector.config, claim, collector.path.parent)
     if not collector.config.pluginmanager.has_plugin("memkit-fixtures"):
         collector.config.pluginmanager.register(fixtures, "memkit-fixtures")
+        collector.config.pluginmanager.register(Keeper(collector.config), "memkit-keeper")
     if getattr(function, "__name__", name) != name:
         raise MemkitError(
             f"claim {claim.id!r}: a decorator below it hides {name}() behind {getattr(function, '__name__', '')}(); "

@@ -85,7 +85,13 @@ class Controller:
         option = self.config.option
         stopped = session.testsfailed and not option.continue_on_collection_errors
         try:
-            if PLAN in self.config.stash and not option.collectonly and not option.setupplan and not stopped:
+            if (
+                PLAN in self.config.stash
+                and not option.collectonly
+                and not option.setuponly
+                and not option.setupplan
+                and not stopped
+            ):
                 self._begin(self.config.stash[PLAN])
             return (yield)
         finally:

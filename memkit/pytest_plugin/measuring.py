@@ -23,7 +23,7 @@ from memkit.pytest_plugin.board import Board
 from memkit.pytest_plugin.seeds import planned_seeds
 from memkit.pytest_plugin.settings import Settings, settings_of
 from memkit.source import callable_digest, is_installed, source_digest
-from memkit.training.measurements import load_measurement, measurement_key, save_measurement, stored_seeds
+from memkit.training.measurements import load_measurement, measurement_key, stored_seeds
 from memkit.training.store import Store
 
 T = TypeVar("T")
@@ -33,7 +33,8 @@ _BOARD = pytest.StashKey[Board]()
 REPORT = pytest.StashKey[pytest.TestReport]()
 """What an item reports without being run."""
 RUNS = pytest.StashKey[dict[str, Any]]()
-_MEASURED = pytest.StashKey[tuple[str, "Measurement"]]()
+MEASURED = pytest.StashKey[tuple[str, "Measurement"]]()
+"""What an item measured, and the key that it is stored under."""
 _WARNINGS = pytest.StashKey[list[str]]()
 _KNOWN = pytest.StashKey[dict[tuple[Hashable, ...], Any]]()
 _PATIENCE = 0.05  # seconds between two looks at the board
@@ -114,6 +115,10 @@ def call(item: pytest.Function) -> bool | None:
     seed: int = item.callspec.params["seed"]  # type: ignore[assignment]
     for text in item.stash.get(_WARNINGS, ()):
         warnings.warn(text, MemkitWarning, stacklevel=1)
+    # A test that is run again counts as it ended at last.
+    if MEASURED in item.stash:
+        del item.stash[MEASURED]
+    item.user_properties[:] = [(name, value) for name, value in item.user_properties if name != PROPERTY]
     started = time.process_time()
     returned = item.obj(**{name: item.funcargs[name] for name in item._fixtureinfo.argnames})
     seconds = time.process_time() - started
@@ -146,7 +151,7 @@ def call(item: pytest.Function) -> bool | None:
         figures=figures,
         cpu_seconds=round(seconds, 3),
     )
-    item.stash[_MEASURED] = (key_of(item, claim), measurement)
+    item.stash[MEASURED] = (key_of(item, claim), measurement)
     item.user_properties.append(measurement.to_property())
     return True
 
@@ -172,15 +177,6 @@ def _figures(item: Any, claim: Claim, seed: int) -> tuple[Figure, ...]:
         text = str(error) if isinstance(error, MemkitError) else f"claim {claim.id!r}: a figure raised {error!r}"
         warnings.warn(text, MemkitWarning, stacklevel=2)
         return ()
-
-
-def keep(item: pytest.Item) -> None:
-    """Store an item's measurement, once its teardown has passed too."""
-    found = item.stash.get(_MEASURED, None)
-    if found is not None:
-        del item.stash[_MEASURED]  # there may be very many
-        key, measurement = found
-        save_measurement(settings_of(item.config).store_of_run, key, measurement.seed, measurement.to_json())
 
 
 def stored_measurement(key: str, claim: Claim, seed: int, store: Store) -> Measurement | None:

@@ -1,0 +1,51 @@
+"""Keeping what was measured, once all that came after it has passed, too."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+
+from memkit.errors import MemkitError, told
+from memkit.pytest_plugin.measuring import MEASURED
+from memkit.pytest_plugin.settings import settings_of
+from memkit.training.measurements import save_measurement
+
+
+class Keeper:
+    """Stores the measurement of an item when its protocol ends.
+
+    A test may still fail after its function has returned: by a subtest, by the teardown of a fixture, by a plugin that
+    changes its report. Taken from the store, its measurement would pass the next time. A test that is run again counts
+    as it ended at last.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self._unsound: set[str] = set()
+
+    @pytest.hookimpl(trylast=True)  # after whoever changes a report
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note what did not pass, from the setup of the last try on."""
+        if report.when == "setup":
+            self._unsound.discard(report.nodeid)
+        if report.outcome != "passed":
+            self._unsound.add(report.nodeid)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Store what the item measured."""
+        result = yield
+        found = item.stash.get(MEASURED, None)
+        if found is not None:
+            del item.stash[MEASURED]  # there may be very many
+            key, measurement = found
+            if item.nodeid not in self._unsound:
+                try:
+                    save_measurement(
+                        settings_of(self.config).store_of_run, key, measurement.seed, measurement.to_json()
+                    )
+                except MemkitError as error:  # it counts all the same; it is made again the next time
+                    told(str(error))
+        self._unsound.discard(item.nodeid)
+        return result
