@@ -25,6 +25,7 @@ from memkit.pytest_plugin import terminal
 from memkit.pytest_plugin.arguments import check_foreign
 from memkit.pytest_plugin.board import Run
 from memkit.pytest_plugin.claim_run import ClaimRun, Try
+from memkit.pytest_plugin.interruption import output_is_closed, say_to_nobody
 from memkit.pytest_plugin.measuring import PROPERTY, Measurement, board_of
 from memkit.pytest_plugin.plan import RunPlan
 from memkit.pytest_plugin.provenance import provenance
@@ -68,6 +69,7 @@ class Aggregator:
 
     def end(self) -> None:
         """Judge what came in, and write the evidence."""
+        self._see_who_reads()
         self.board.close("the run was stopped")
         if self.thread is not None:
             self.thread.end()
@@ -79,6 +81,11 @@ class Aggregator:
         self._write()
         if self.thread is not None and self.thread.error is not None:
             raise self.thread.error
+
+    def _see_who_reads(self) -> None:
+        """Print nowhere, where standard output was closed: nobody's reading must not cost the evidence."""
+        if output_is_closed():
+            say_to_nobody(f"standard output was closed; what was measured is in {self.settings.evidence}")
 
     def begin(self) -> None:
         """Open the seeds of the first looks, and train what they need."""
@@ -277,7 +284,11 @@ class Aggregator:
         if session is not None:
             session.testscollected += 1  # or the terminal counts beyond 100 %
         for report in reports:
-            self.config.hook.pytest_runtest_logreport(report=report)
+            try:
+                self.config.hook.pytest_runtest_logreport(report=report)
+            except BrokenPipeError:  # pytest has not counted it yet
+                self._see_who_reads()
+                self.config.hook.pytest_runtest_logreport(report=report)
 
     def unneeded(self, report: pytest.TestReport) -> bool:
         """Whether a report is that of a seed that was skipped, its claim having been settled without it."""

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from memkit.errors import MemkitError
 from memkit.training.cohorts import Cohort
 from memkit.training.executor import Result
 
@@ -39,6 +40,7 @@ class Board:
         self.closed = ""
         self._file = file
         self._read = 0
+        self._lost = False
         self._posting = threading.Lock()
 
     # --- the controller --------------------------------------------------------------------------------------
@@ -65,9 +67,18 @@ class Board:
         with self._posting:
             if self._file is None:
                 self._take(line)
-            else:
+                return
+            try:
                 with self._file.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(line) + "\n")
+            except OSError as error:
+                lost, self._lost = self._lost, True
+                if lost or "close" in line:  # the run is ending, and must not be kept from it
+                    return
+                raise MemkitError(
+                    f"the run cannot go on: {self._file} cannot be written ({error.strerror}); free space there, or "
+                    "set TMPDIR to a folder that has some"
+                ) from error
 
     # --- whoever waits ---------------------------------------------------------------------------------------
 

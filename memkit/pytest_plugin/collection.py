@@ -26,6 +26,7 @@ from memkit.pytest_plugin import fixtures
 from memkit.pytest_plugin.absence import absent_claims
 from memkit.pytest_plugin.controller import PLAN, SEEN
 from memkit.pytest_plugin.fixtures import FIXTURES
+from memkit.pytest_plugin.interruption import end_with_parent
 from memkit.pytest_plugin.keeping import Keeper
 from memkit.pytest_plugin.measuring import code_of, key_of, once
 from memkit.pytest_plugin.plan import PlannedClaim, RunPlan
@@ -60,6 +61,8 @@ def leave_out(collector: Any, name: str, function: object) -> list[pytest.Item] 
     _check_lock(collector.config, claim, collector.path.parent)
     if not collector.config.pluginmanager.has_plugin("memkit-fixtures"):
         collector.config.pluginmanager.register(fixtures, "memkit-fixtures")
+        if hasattr(collector.config, "workerinput"):
+            end_with_parent()
         collector.config.pluginmanager.register(Keeper(collector.config), "memkit-keeper")
     if getattr(function, "__name__", name) != name:
         raise MemkitError(

@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Generator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from memkit.pytest_plugin.settings import SETTINGS, settings_of
+from memkit.errors import MemkitError
+from memkit.pytest_plugin.settings import SETTINGS, refusal, settings_of
 
 if TYPE_CHECKING:
     from memkit.pytest_plugin.aggregation import Aggregator
@@ -42,6 +44,7 @@ class Controller:
         self.dealer: Any = None
         self._deals = True
         self._html: Any = None
+        self._signals = ExitStack()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -82,22 +85,27 @@ class Controller:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Begin with the plan, and end what was begun, however the loop ends."""
+        from memkit.pytest_plugin.interruption import Ended
+
         option = self.config.option
+        looks_only = option.collectonly or option.setuponly or option.setupplan
         stopped = session.testsfailed and not option.continue_on_collection_errors
-        try:
-            if (
-                PLAN in self.config.stash
-                and not option.collectonly
-                and not option.setuponly
-                and not option.setupplan
-                and not stopped
-            ):
-                self._begin(self.config.stash[PLAN])
-            return (yield)
-        finally:
-            # -x, --maxfail and Ctrl-C leave the loop by an exception: what came in still gets its verdict.
-            if self.aggregator is not None:
-                self.aggregator.end()
+        with self._signals:
+            try:
+                if PLAN in self.config.stash and not looks_only and not stopped:
+                    self._begin(self.config.stash[PLAN])
+                return (yield)
+            except BrokenPipeError:
+                if self.aggregator is None:
+                    raise
+                raise Ended("a pipe broke") from None
+            except MemkitError as error:  # what the processes of the run leave for one another cannot be written
+                raise refusal(str(error)) from error
+            finally:
+                # -x, --maxfail and Ctrl-C leave the loop by an exception: what came in still gets its verdict.
+                if self.aggregator is not None:
+                    with settings_of(self.config).refusing():
+                        self.aggregator.end()
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
     def pytest_html_report_title(self, report: Any) -> None:
@@ -111,6 +119,9 @@ class Controller:
 
     def _begin(self, plan: RunPlan) -> None:
         from memkit.pytest_plugin.aggregation import Aggregator
+        from memkit.pytest_plugin.interruption import ending_by_signals
+
+        self._signals.enter_context(ending_by_signals())
 
         self.aggregator = Aggregator(self.config, settings_of(self.config), plan, self.dealer, adaptive=self._deals)
         self.config.pluginmanager.register(self.aggregator, "memkit-aggregator")

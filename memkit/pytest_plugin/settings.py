@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -81,6 +80,12 @@ def _data(config: pytest.Config, named: str | None) -> str:
     return named
 
 
+def _exchange(store: Path) -> str:
+    from memkit.pytest_plugin.exchange import make_exchange
+
+    return make_exchange(store / "tmp")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """The options, with absolute paths.
@@ -139,6 +144,7 @@ class Settings:
             raise MemkitError(f"--memkit-strict and {idle} contradict one another; leave one of them out")
         if evidence.is_dir():
             raise MemkitError(f"--memkit-evidence {evidence} is a folder; name a file in it, such as evidence.json")
+        store = str(root / ".memkit") if shared or not value["store"] else value["store"]
         distributed = bool(getattr(config.option, "tx", None)) and getattr(config.option, "dist", "no") != "no"
         return cls(
             seeds=value["seeds"],
@@ -147,7 +153,7 @@ class Settings:
             development=value["development"],
             fresh=value["fresh"] or value["retrain"],
             retrain=value["retrain"],
-            store=str(root / ".memkit") if shared or not value["store"] else value["store"],
+            store=store,
             shared=shared,
             data=_data(config, value["data"]),
             evidence=str(evidence),
@@ -158,7 +164,7 @@ class Settings:
             gate=value["gate"],
             strict=value["strict"],
             session=uuid.uuid4().hex,
-            exchange=tempfile.mkdtemp(prefix="memkit-") if distributed else "",
+            exchange=_exchange(Path(store)) if distributed else "",
         )
 
     @property
@@ -197,7 +203,8 @@ class Settings:
     def refuse(self, message: str) -> NoReturn:
         """Stop the run for bad input: exit code 4, and the message alone. A worker leaves it for the controller."""
         if self.exchange:
-            (Path(self.exchange) / "refused").write_text(message, encoding="utf-8")
+            with suppress(OSError):
+                (Path(self.exchange) / "refused").write_text(message, encoding="utf-8")
         raise refusal(message)
 
     @contextmanager

@@ -1,0 +1,60 @@
+"""The folder in which the processes of one run leave word for one another."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from memkit.errors import MemkitError
+
+_PROBE = bytes(1 << 16)
+
+
+def make_exchange(spare: Path) -> str:
+    """Make the folder where temporary files go, or in ``spare`` where these find no room; remove what killed runs left.
+
+    Raises:
+        MemkitError: there is no room in either.
+    """
+    mark = re.sub(r"\W", "_", platform.node())
+    for base in (_temporary(), spare):
+        try:
+            if base is None:
+                continue
+            base.mkdir(parents=True, exist_ok=True)
+            for left in base.glob(f"memkit-{mark}-*"):
+                if _is_dead(left.name.removeprefix(f"memkit-{mark}-").partition("-")[0]):
+                    shutil.rmtree(left, ignore_errors=True)
+            folder = tempfile.mkdtemp(prefix=f"memkit-{mark}-{os.getpid()}-", dir=base)
+            (Path(folder) / "probe").write_bytes(_PROBE)
+        except OSError:
+            continue
+        return folder
+    raise MemkitError(
+        f"temporary files can be written neither to {_temporary() or 'the system’s folder'} nor to {spare}; free space "
+        "there, or set TMPDIR to a folder that has some"
+    )
+
+
+def _temporary() -> Path | None:
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError:  # none can be written
+        return None
+
+
+def _is_dead(process: str) -> bool:
+    """Whether a process of this machine has ended, by its number; one that cannot be asked about has not."""
+    if not process.isdecimal():
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
