@@ -25,7 +25,7 @@ from memkit.pytest_plugin import terminal
 from memkit.pytest_plugin.arguments import check_foreign
 from memkit.pytest_plugin.board import Run
 from memkit.pytest_plugin.claim_run import ClaimRun, Try
-from memkit.pytest_plugin.interruption import output_is_closed, say_to_nobody
+from memkit.pytest_plugin.interruption import say_to_nobody
 from memkit.pytest_plugin.measuring import PROPERTY, Measurement, board_of
 from memkit.pytest_plugin.plan import RunPlan
 from memkit.pytest_plugin.provenance import provenance
@@ -84,8 +84,7 @@ class Aggregator:
 
     def _see_who_reads(self) -> None:
         """Print nowhere, where standard output was closed: nobody's reading must not cost the evidence."""
-        if output_is_closed():
-            say_to_nobody(f"standard output was closed; what was measured is in {self.settings.evidence}")
+        say_to_nobody(self.config, f"standard output was closed; what was measured is in {self.settings.evidence}")
 
     def begin(self) -> None:
         """Open the seeds of the first looks, and train what they need."""

@@ -13,8 +13,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
+
+import pytest
 
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 _PATIENCE = 1.0  # seconds between two looks at the parent
@@ -46,25 +48,44 @@ def ending_by_signals() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
-def output_is_closed() -> bool:
-    """Return whether standard output was closed by whoever read it, as in ``pytest | head -1``."""
-    if sys.__stdout__ is None or not hasattr(select, "poll"):
+def say_to_nobody(config: pytest.Config, text: str) -> None:
+    """Print nowhere from here on if the reader of standard output has gone, as in ``pytest | head -1``.
+
+    Args:
+        text: why; for standard error.
+    """
+    capture: Any = config.pluginmanager.get_plugin("capturemanager")
+    with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
+        if sys.__stdout__ is None or not _is_closed(sys.__stdout__):
+            return
+        pipe = os.fstat(sys.__stdout__.fileno())
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for number in _open_files():  # pytest has copies of it
+            with suppress(OSError):
+                if os.path.samestat(os.fstat(number), pipe):
+                    os.dup2(nowhere, number)
+        os.close(nowhere)
+        print(f"memkit: {text}", file=sys.stderr)
+
+
+def _is_closed(file: Any) -> bool:
+    """Whether nobody reads at the other end of a file, if it has one."""
+    if not hasattr(select, "poll"):
         return False
     poll = select.poll()
     try:
-        poll.register(sys.__stdout__.fileno(), 0)
+        poll.register(file, 0)
         return any(events & (select.POLLERR | select.POLLHUP) for _, events in poll.poll(0))
     except (OSError, ValueError):
         return False
 
 
-def say_to_nobody(text: str) -> None:
-    """Send what is printed from here on nowhere, and say why on standard error."""
-    assert sys.__stdout__ is not None  # it was closed by its reader
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.__stdout__.fileno())
-    os.close(nowhere)
-    print(f"memkit: {text}", file=sys.stderr)
+def _open_files() -> list[int]:
+    """The numbers of this process's files."""
+    try:
+        return [int(name) for name in os.listdir("/dev/fd")]
+    except OSError:
+        return [1]
 
 
 def end_with_parent() -> None:
