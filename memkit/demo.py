@@ -24,9 +24,9 @@ from memkit.models.next_token_memory import NextTokenMemory
 from memkit.streams import generator
 from memkit.tasks import needles
 from memkit.tasks.modern_facts import CUE, cue, ending
-from memkit.training.cohorts import train_missing
+from memkit.training.cohorts import obtain, restored, train_missing
 from memkit.training.store import Store
-from memkit.training.trainer import prepared_process, restore
+from memkit.training.trainer import prepared_process
 
 SEED = 0
 """Of the model: a development seed, on which no claim is decided."""
@@ -170,14 +170,11 @@ def recall(model: Any, fact: str, asked: str | None = None, *, seed: int = SEED)
 def trained(store: Store, *, seed: int = SEED, progress: Callable[[float], None] | None = None) -> GPT:
     """The model, from the store, or trained now."""
     store.prepare()
-    for _ in range(3):  # a damaged entry is found out by loading it; what is fetched in its place may be damaged, too
-        train_missing(CHARACTERS, CHARACTERS.digest, [seed], store, progress=progress)
-        run = store.load(CHARACTERS.digest, seed)
-        if run is not None:
-            model = restore(CHARACTERS, seed, run.state)
-            assert isinstance(model, GPT)
-            return model
-    raise MemkitError(f"the store {store} does not keep what is written to it; choose another one with --store")
+    train_missing(CHARACTERS, CHARACTERS.digest, [seed], store, progress=progress)
+    run = obtain(CHARACTERS, CHARACTERS.digest, seed, store)
+    _, model = restored(run, CHARACTERS, CHARACTERS.digest, store)
+    assert isinstance(model, GPT)
+    return model
 
 
 def run(store: Store, fact: str | None, asked: str | None) -> None:

@@ -57,20 +57,22 @@ def gc(options: argparse.Namespace) -> int:
     kept = list(runs(store))
     pinned = pinned_by([options.accepted])
     going = removable(kept, pinned, size_of(options.keep))
-    total, less = sum(run.size for run in kept), sum(run.size for run in going)
+    total = sum(run.size for run in kept)
     held = sum(run.size for run in kept if run.digest in pinned)
     if not options.delete:
         for run in going:
             print(
                 f"{run.digest[:12]}/{run.seed}  {in_words(run.size)}  used {_ago(run.used)}  {run.model[:60]}".rstrip()
             )
-    for run in going if options.delete else ():
-        store.remove(run.digest, run.seed)
+    gone = [run for run in going if not options.delete or store.remove(run.digest, run.seed)]
+    less = sum(run.size for run in gone)
     done = "removed" if options.delete else "would be removed"
     print(
-        f"{len(going)} of {many(len(kept), 'run')} {done}, {in_words(less)} of {in_words(total)}; accepted verdicts "
+        f"{len(gone)} of {many(len(kept), 'run')} {done}, {in_words(less)} of {in_words(total)}; accepted verdicts "
         f"keep {in_words(held)}"
     )
+    if stays := len(going) - len(gone):
+        print(f"{many(stays, 'run')} could not be removed; see who may write in {store.root}")
     if going and not options.delete:
         print("nothing was removed; add --delete to do it")
     return 0

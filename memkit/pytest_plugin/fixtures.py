@@ -37,7 +37,7 @@ def trained(request: pytest.FixtureRequest, seed: int) -> Mapping[str, Any]:
     from memkit.evidence.claim import claim_of
     from memkit.pytest_plugin.measuring import RUNS, board_of
     from memkit.pytest_plugin.settings import settings_of
-    from memkit.training.cohorts import obtain
+    from memkit.training.cohorts import obtain, restored
 
     claim = claim_of(request.function)
     if claim is None:
@@ -50,7 +50,11 @@ def trained(request: pytest.FixtureRequest, seed: int) -> Mapping[str, Any]:
         if arm.recipe is not None:
             if reason := failed.get((arm.recipe.digest, seed)):
                 pytest.fail(f"{reason}\n(while the arm {name!r} was trained on seed {seed})", pytrace=False)
-            runs[name] = obtain(arm.recipe, arm.recipe.digest, seed, store, device=settings.device)
+            recipe = arm.recipe
+            run = obtain(recipe, recipe.digest, seed, store, device=settings.device)
+            if "arms" not in request.fixturenames:  # which would see whether the weights are the model's
+                run, _ = restored(run, recipe, recipe.digest, store, device=settings.device)
+            runs[name] = run
     request.node.stash[RUNS] = runs
     return runs
 
@@ -59,8 +63,9 @@ def trained(request: pytest.FixtureRequest, seed: int) -> Mapping[str, Any]:
 def arms(request: pytest.FixtureRequest, seed: int, trained: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Yield arm → trained model of this seed, in evaluation mode, with its intervention applied, if it has one."""
     from memkit.evidence.claim import claim_of
+    from memkit.pytest_plugin.measuring import RUNS
     from memkit.pytest_plugin.settings import settings_of
-    from memkit.training.backends import restore
+    from memkit.training.cohorts import restored
     from memkit.training.trainer import prepared_process
 
     claim = claim_of(request.function)
@@ -68,9 +73,11 @@ def arms(request: pytest.FixtureRequest, seed: int, trained: Mapping[str, Any]) 
     settings = settings_of(request.config)
     with prepared_process():
         models: dict[str, Any] = {}
-        for name, run in trained.items():
+        runs = request.node.stash[RUNS]  # which is `trained`
+        for name, run in tuple(runs.items()):
             arm = claim.arms[name]
-            model = restore(arm.recipe, seed, run.state, device=settings.device)
+            store = settings.store_of_run
+            runs[name], model = restored(run, arm.recipe, arm.recipe.digest, store, device=settings.device)
             models[name] = model
             if callable(arm.intervention):
                 models[name] = arm.intervened(model, seed)

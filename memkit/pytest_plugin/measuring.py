@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 import warnings
 from collections.abc import Callable, Hashable, Mapping
@@ -23,6 +24,7 @@ from memkit.pytest_plugin.board import Board
 from memkit.pytest_plugin.seeds import planned_seeds
 from memkit.pytest_plugin.settings import Settings, settings_of
 from memkit.source import callable_digest, is_installed, source_digest
+from memkit.training.checked import curve, finite, part, whole, why
 from memkit.training.measurements import load_measurement, measurement_key, stored_seeds
 from memkit.training.store import Store
 
@@ -88,7 +90,7 @@ class Measurement:
             observations=tuple(Observation.from_json(claim, row) for row in data["observations"]),
             arms={str(name): _checked(arm) for name, arm in data["arms"].items()},
             figures=tuple(figure_from_json(figure) for figure in data["figures"]),
-            cpu_seconds=float(data["cpu_seconds"]),
+            cpu_seconds=finite(data["cpu_seconds"]),
             reused=reused or bool(data.get("reused")),
         )
 
@@ -98,12 +100,20 @@ class Measurement:
 
 
 def _checked(arm: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What is stored of an arm, once it is what is computed with later; a store is data from elsewhere."""
-    for name in ("parameters", "steps", "cpu_seconds"):
-        if not isinstance(arm[name], (int, float)):
-            raise TypeError(f"{name} of an arm is {arm[name]!r}")
-    if not isinstance(arm["digest"], str) or not isinstance(arm.get("curve", []), list):
-        raise TypeError("an arm has another form")
+    """What is stored of an arm, once it is what is computed with later; a store is data from elsewhere.
+
+    Raises:
+        ValueError: it has another form.
+    """
+    for name in ("parameters", "steps"):
+        whole(arm[name])
+    whole(arm.get("state_size", 0))
+    finite(arm["cpu_seconds"])
+    for name in ("digest", "diverged"):
+        part(arm, name, str)
+    for name in {"tuning", "trained_on"} & arm.keys():
+        part(arm, name, str)
+    curve(arm.get("curve", []), lambda loss: None if loss is None else finite(loss))
     return dict(arm)
 
 
@@ -139,11 +149,11 @@ def call(item: pytest.Function) -> bool | None:
         observations=observations,
         arms={
             name: {
+                **run.metrics,
                 "digest": claim.arms[name].recipe.digest,
                 "diverged": run.diverged,
                 "tuning": claim.arms[name].recipe.tuning,
                 "trained_on": _elsewhere(item, claim.arms[name].recipe.digest, seed),
-                **run.metrics,
                 "curve": thinned(run.history),
             }
             for name, run in runs.items()
@@ -180,15 +190,39 @@ def _figures(item: Any, claim: Claim, seed: int) -> tuple[Figure, ...]:
 
 
 def stored_measurement(key: str, claim: Claim, seed: int, store: Store) -> Measurement | None:
-    """The measurement of a seed in the store, if there is one."""
+    """The measurement of a seed in the store; None where there is none, or, with a warning, where it is damaged."""
     data = load_measurement(store, key, seed)
     if data is None:
         return None
     try:
         measurement = Measurement.from_json(data, reused=True)
-    except (KeyError, TypeError, ValueError, AttributeError):
-        return None  # of another version; it is measured again
-    return measurement if (measurement.claim, measurement.seed) == (claim.id, seed) else None
+        _check_fit(measurement, claim, seed)
+    except Exception as error:  # whatever is made of what may come from elsewhere
+        wrong = f"the stored measurement of seed {seed} of the claim {claim.id!r} {why(error)}"
+        warnings.warn(f"{wrong}; it is measured again", MemkitWarning, stacklevel=2)
+        return None
+    return measurement
+
+
+def _check_fit(measurement: Measurement, claim: Claim, seed: int) -> None:
+    """See that a measurement is one of a claim on a seed.
+
+    Raises:
+        ValueError: it is another's; a number is missing, or out of bounds.
+    """
+    rows = measurement.observations
+    if (measurement.claim, measurement.seed) != (claim.id, seed) or any(row.seed != seed for row in rows):
+        raise ValueError("it is of another claim or seed")
+    found: dict[str, dict[str, float]] = {row.arm: {} for row in rows}
+    for row in rows:
+        found[row.arm][row.metric] = row.value
+        if math.isfinite(row.value) == bool(row.reason):
+            raise ValueError(f"{row.metric} of {row.arm!r} is neither a number nor missing for a reason")
+    if len(observe(claim, seed, found)) != len(rows):
+        raise ValueError("a number is there twice")
+    for name in measurement.arms:
+        if name not in claim.arms or claim.arms[name].recipe is None:
+            raise ValueError(f"{name!r} is no arm that is trained")
 
 
 def await_turn(item: pytest.Item, claim: Claim, seed: int, *, meanwhile: Callable[[], None]) -> None:

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from memkit.errors import MemkitError, nearest
+from memkit.errors import MemkitError, nearest, told
 from memkit.source import callable_digest, source_digest
 from memkit.study.matrix import Configuration, Matrix
 from memkit.study.promotion import Entrant, Policy, Promotion, promote
 from memkit.study.scoring import Scoring
 from memkit.study.subjects import Subject
-from memkit.training.cohorts import Cohort, Training, obtain, plan
+from memkit.training.checked import number
+from memkit.training.cohorts import Cohort, Training, obtain, plan, restored
 from memkit.training.estimates import seconds_per_seed
 from memkit.training.executor import Executor, Result
 from memkit.training.measurements import load_measurement, measurement_key, save_measurement
@@ -252,14 +253,24 @@ def screen(matrix: Matrix, store: Store, *, device: str) -> Scores:
         key = subject_key(configuration, matrix, device=device, part="validation")
         found[name] = {}
         for seed in development_seeds(matrix):
-            stored = load_measurement(store, key, seed)
-            if stored is None:
-                stored = _scored(
-                    configuration, scoring, seed, store, device=device, where=f"{matrix.path.name}: {name}"
-                )
-                save_measurement(store, key, seed, stored)
-            found[name][seed] = {metric: float(value) for metric, value in stored.items()}
+            where = f"{matrix.path.name}: {name}"
+            scores = kept_scores(load_measurement(store, key, seed), f"{where}, seed {seed}")
+            if scores is None:
+                scores = _scored(configuration, scoring, seed, store, device=device, where=where)
+                save_measurement(store, key, seed, scores)
+            found[name][seed] = {metric: float(value) for metric, value in scores.items()}
     return found
+
+
+def kept_scores(stored: Any, where: str) -> Mapping[str, float] | None:
+    """The scores that the store has; None, and a warning, where it has something else."""
+    if stored is None:
+        return None
+    try:
+        return {metric: number(value) for metric, value in stored.items()}
+    except (AttributeError, ValueError) as error:
+        told(f"{where}: what is stored has another form ({error}); it is scored again")
+        return None
 
 
 def _scored(
@@ -280,12 +291,13 @@ def _scored(
 @contextmanager
 def seen(subject: Subject, seed: int, store: Store, *, device: str, where: str) -> Iterator[tuple[Any, TrainedRun]]:
     """Within it: a subject's trained model of a seed with its intervention, as tests see it; and its trained run."""
-    from memkit.training.trainer import prepared_process, restore
+    from memkit.training.trainer import prepared_process
 
     recipe = subject.recipe
     run = obtain(recipe, recipe.digest, seed, store, device=device)
     with prepared_process():
-        yield intervened(subject, restore(recipe, seed, run.state, device=device), seed, where), run
+        run, model = restored(run, recipe, recipe.digest, store, device=device)
+        yield intervened(subject, model, seed, where), run
 
 
 def intervened(subject: Subject, model: Any, seed: int, where: str) -> Any:

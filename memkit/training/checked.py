@@ -6,11 +6,20 @@ import contextlib
 import errno
 import hashlib
 import json
+import math
 import os
 import re
+import reprlib
 import shutil
+import sys
+from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from memkit.errors import told
+
+T = TypeVar("T")
 
 DAMAGED = "is damaged"
 _FORM = re.compile(rb'\{"sha256": "(?P<sha256>[0-9a-f]{64})",\n"content": (?P<content>.*)\}', re.DOTALL)
@@ -34,6 +43,88 @@ def from_bytes(data: bytes) -> Any:
         raise ValueError(why(error)) from error
 
 
+def parsed(content: bytes) -> dict[str, Any]:
+    """Return the JSON object that a file holds.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    try:
+        found = json.loads(content)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"it holds {shown(found)} in the place of an object")
+    return found
+
+
+def part(data: Mapping[str, Any], name: str, kind: type[T]) -> T:
+    """Return what an object of JSON has under a name, once it is of its type.
+
+    Raises:
+        ValueError: it is missing, or of another type.
+    """
+    if name not in data:
+        raise ValueError(f"{name!r} is missing")
+    if not isinstance(data[name], kind):
+        raise ValueError(f"{name!r} is {shown(data[name])}, not a {kind.__name__}")
+    found: T = data[name]
+    return found
+
+
+def whole(value: Any) -> int:
+    """Return a whole number that is not negative, and that a number of JSON holds to the last digit.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if type(value) is not int or not 0 <= value < 2**53:
+        raise ValueError(f"{shown(value)} is no count")
+    return value
+
+
+def finite(value: Any) -> float:
+    """Return a finite number, whole or not.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if type(value) not in (int, float) or not abs(value) <= sys.float_info.max:
+        raise ValueError(f"{shown(value)} is no finite number")
+    found: float = value
+    return found
+
+
+def number(value: Any) -> float:
+    """Return a number; JSON has no nan and no infinity, so they may be written as their names.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if value in ("nan", "inf", "-inf") or (type(value) is float and not math.isfinite(value)):
+        return float(value)
+    return finite(value)
+
+
+def curve(rows: Any, value_of: Callable[[Any], T]) -> tuple[tuple[int, T], ...]:
+    """Return a learning curve, rows of a step and of what ``value_of`` makes of the value beside it.
+
+    Raises:
+        ValueError: it has another form, or its steps do not rise.
+    """
+    if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) == 2 for row in rows):
+        raise ValueError(f"a learning curve is {shown(rows)}")
+    points = tuple((whole(step), value_of(value)) for step, value in rows)
+    if any(after <= before for (before, _), (after, _) in pairwise(points)):
+        raise ValueError("the steps of a learning curve do not rise")
+    return points
+
+
+def shown(value: Any) -> str:
+    """Return what was found, in a few words, however much it is."""
+    return reprlib.repr(value)
+
+
 def to_bytes(content: Any) -> bytes:
     """Return JSON with its checksum."""
     # Without indentation: Python's fast encoder knows none.
@@ -41,8 +132,11 @@ def to_bytes(content: Any) -> bytes:
     return b'{"sha256": "%s",\n"content": %s}' % (hashlib.sha256(text).hexdigest().encode(), text)
 
 
-def append(path: str, line: bytes) -> None:
+def append(path: str, line: bytes, below: Path) -> None:
     """Append a line to a file by one call of the operating system, and make the file and its folder where missing.
+
+    Args:
+        below: the folder of the store, see :func:`make_folder`.
 
     Raises:
         OSError: it was not written, or not all of it.
@@ -50,8 +144,8 @@ def append(path: str, line: bytes) -> None:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
     try:
         file = os.open(path, flags, 0o666)
-    except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+    except (FileNotFoundError, NotADirectoryError):
+        make_folder(Path(path).parent, below)
         file = os.open(path, flags, 0o666)
     try:
         # Not synced: there are thousands, and one that a loss of power leaves behind does not verify.
@@ -63,9 +157,11 @@ def append(path: str, line: bytes) -> None:
 
 def why(error: Exception) -> str:
     """What is wrong with a file or folder, in words that follow its name."""
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and error.filename is not None:
         return f"{DAMAGED}: {Path(error.filename).name} is missing"
-    said = str(error)
+    if isinstance(error, KeyError):
+        return f"{DAMAGED}: {shown(error.args[0])} is missing"
+    said = str(error) or type(error).__name__
     return said if said.startswith((DAMAGED, "has version")) else f"{DAMAGED}: {said}"
 
 
@@ -83,9 +179,28 @@ def write(path: Path, content: bytes, *, sync: bool = True) -> None:
             os.fsync(file.fileno())
 
 
+def make_folder(path: Path, below: Path) -> None:
+    """Make a folder and those above it; a file that stands in the place of one is removed.
+
+    Args:
+        below: the folder of the store: nothing but what is in it is removed.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        for place in (path, *path.parents):
+            if below in place.parents and os.path.lexists(place) and not os.path.isdir(place):
+                told(f"{place} {DAMAGED}: it is no folder; what was in it is made again")
+                remove_all(place)
+        path.mkdir(parents=True, exist_ok=True)
+
+
 def remove_all(path: Path) -> None:
     """Remove a file, or a folder and all in it, as far as that can be done."""
-    if path.is_dir():
+    if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path, ignore_errors=True)
     else:
         with contextlib.suppress(OSError):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from memkit.errors import MemkitError
+from memkit.training.checked import DAMAGED
 from memkit.training.devices import deterministic, free, lacks_memory
 
 if TYPE_CHECKING:
@@ -143,7 +144,42 @@ def obtain(recipe: Recipe, digest: str, seed: int, store: Store, *, device: str 
         run = store.load(digest, seed)
         if run is not None:
             return run
-    raise RuntimeError(f"the store {store} does not keep what is written to it")
+    raise MemkitError(f"the store {store} does not keep what is written to it; choose another one with --store")
+
+
+def restored(
+    run: TrainedRun, recipe: Recipe, digest: str, store: Store, *, device: str = "cpu"
+) -> tuple[TrainedRun, Any]:
+    """A run that was obtained, and its model in evaluation mode.
+
+    Weights that are another model's, though their checksum verifies, are damage: the run is trained again, and that one
+    is returned. Where its weights are no better, the mistake is in the model, and so is the exception.
+    """
+    from memkit.training.backends import restore
+
+    try:
+        return run, restore(recipe, run.seed, run.state, device=device)
+    except Exception:
+        wrong = _misfit(run, recipe)
+        if not wrong:
+            raise
+    store.give_up(digest, run.seed, f"{DAMAGED}: its weights are not those of its model: {wrong}")
+    again = obtain(recipe, digest, run.seed, store, device=device)
+    return again, restore(recipe, run.seed, again.state, device=device)
+
+
+def _misfit(run: TrainedRun, recipe: Recipe) -> str:
+    """Why weights are not those of a model that can be made, or ""."""
+    from memkit.training.backends import build, restore
+
+    build(recipe, run.seed)  # else it is the model itself that cannot be made, as its exception says
+    try:
+        restore(recipe, run.seed, run.state)  # on the CPU: a device may lack memory
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever the model makes of what may come from elsewhere
+        return " ".join(str(error).split())[:200] or type(error).__name__
+    return ""
 
 
 def provenance(recipe: Recipe, device: str, cohort: int) -> dict[str, Any]:

@@ -14,20 +14,22 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memkit.training.checked import DAMAGED, dump, why
+from memkit.training.checked import DAMAGED, curve, dump, finite, number, parsed, part, whole, why
 
 if TYPE_CHECKING:
     from memkit.training.trainer import TrainedRun
 
 VERSION = 1
 WEIGHTS, RUN, RECIPE, MANIFEST = "weights.safetensors", "run.json", "recipe.json", "manifest.json"
+_COUNTS = ("steps", "parameters")
+_METRICS = ("loss", *_COUNTS, "cpu_seconds")
+"""What every trainer says of a run."""
 
 
 class OtherVersion(ValueError):
@@ -64,22 +66,39 @@ def run_of(files: Mapping[str, bytes], seed: int) -> TrainedRun:
 
     from memkit.training.trainer import TrainedRun
 
-    run = json.loads(files[RUN])
-    return TrainedRun(
-        seed=seed,
-        state=load_tensors(files[WEIGHTS]),
-        metrics={name: _number(value) for name, value in run["metrics"].items()},
-        history=tuple((int(step), _number(loss)) for step, loss in run["history"]),
-        validation=tuple((int(at), _number(loss), _number(right)) for at, loss, right in run["validation"]),
-        diverged=run["diverged"],
-    )
+    return TrainedRun(seed=seed, state=load_tensors(files[WEIGHTS]), **_facts(files[RUN]))
+
+
+def _facts(content: bytes) -> dict[str, Any]:
+    """What ``run.json`` says of a run, in the types that are computed with.
+
+    Raises:
+        ValueError: it has another form. Then a checksum does not help: it was written so.
+    """
+    run = parsed(content)
+    metrics = {name: number(value) for name, value in part(run, "metrics", dict).items()}
+    for name in _METRICS:
+        part(metrics, name, object)
+    for name in _COUNTS:
+        whole(metrics[name])
+    finite(metrics["cpu_seconds"])
+    part(run, "made", dict)
+    return {
+        "metrics": metrics,
+        "history": curve(part(run, "history", list), number),
+        "validation": tuple((whole(at), number(loss), number(right)) for at, loss, right in run["validation"]),
+        "diverged": part(run, "diverged", str),
+    }
 
 
 def check_entry(entry: Path) -> str:
-    """What is wrong with the folder of a run, in words that follow its name; "" where all of it verifies."""
+    """What is wrong with the folder of a run, in words that follow its name; "" where all of it verifies.
+
+    Weights are held against their checksum alone: to read them takes torch.
+    """
     try:
-        verified(entry, [entry.parent.name, int(entry.name)])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        _facts(verified(entry, [entry.parent.name, int(entry.name)])[RUN])
+    except Exception as error:  # whatever is made of what may come from elsewhere
         return why(error)
     return ""
 
@@ -95,9 +114,10 @@ def verified(entry: Path, run: list[str | int]) -> dict[str, bytes]:
 
 
 def _check_manifest(files: Mapping[str, bytes], run: list[str | int]) -> Any:
-    manifest = json.loads(files[MANIFEST])
+    manifest = parsed(files[MANIFEST])
     if manifest["version"] != VERSION:
         raise OtherVersion(f"has version {manifest['version']!r}, this memkit writes {VERSION}")
+    part(manifest, "session", str)
     if manifest["run"] != run:
         raise ValueError("holds another run than its place says")
     return manifest
@@ -135,7 +155,3 @@ def unpacked(content: bytes) -> dict[str, bytes]:
 def _plain(value: float) -> float | str:
     """JSON has no nan and no infinity; their names are written instead."""
     return value if math.isfinite(value) else str(value)
-
-
-def _number(value: float | str) -> float:
-    return float(value) if isinstance(value, str) else value

@@ -118,8 +118,13 @@ def damaged_measurements(store: Store) -> Iterator[tuple[Path, str]]:
 
 def count_measurements(store: Store) -> tuple[int, int]:
     """How many measurements are in a store's folder, and how many bytes they take."""
-    contents = [path.read_bytes() for path in _files(store) if path.is_file()]
-    return sum(len(set(_SEED.findall(content))) for content in contents), sum(map(len, contents))
+    seeds = size = 0
+    for path in _files(store):
+        with contextlib.suppress(OSError):  # nobody can read it, or it is a folder
+            content = path.read_bytes()
+            seeds += len(set(_SEED.findall(content)))
+            size += len(content)
+    return seeds, size
 
 
 def _files(store: Store) -> list[Path]:
@@ -138,7 +143,7 @@ def _fetch(store: Store, remote: Remote, key: str, seed: int) -> Any:
         told(f"the stored measurement {remote}/{_object(key, seed)} {error}; it is measured again")
         return None
     with contextlib.suppress(OSError):  # then it is fetched again the next time
-        append(_file(store, key), _line(seed, _text(found)))
+        append(_file(store, key), _line(seed, _text(found)), store.root)
     return found
 
 
@@ -168,7 +173,7 @@ def save_measurement(store: Store, key: str, seed: int, content: Any) -> None:
         content = _strict(content)
         text = _text(content)
     try:
-        append(_file(store, key), _line(seed, text))
+        append(_file(store, key), _line(seed, text), store.root)
     except OSError as error:
         raise MemkitError(
             f"a measurement could not be written to the store {store.root} ({error.strerror}); free space "

@@ -5,10 +5,10 @@
     runs/ab/abcdef…/10003/   the files of a run (memkit.training.entries)
     measurements/…           what tests measured on trained models (memkit.training.measurements)
     locks/                   one lock file a run
-    tmp/                     entries being written, renamed into place when they are whole; and damaged ones
+    runs/tmp/                entries being written, renamed into place when they are whole; and damaged ones
 
-An entry is either whole or not there. Checksums are verified on reading; what does not verify is moved away
-and trained again, with a warning. Nothing is ever unpickled.
+An entry is either whole or not there. Checksums and form are verified on reading; what does not verify is moved away
+and trained again, with a warning. Nothing is ever unpickled. Each of the folders may be a link to another disk.
 
 A store that machines share lies at a URL (:mod:`memkit.training.remote`), and the folder is in front of it: what is in
 the folder is not asked for, what is fetched or trained is kept in both. There an entry is one object, ``10003.zip``, so
@@ -18,7 +18,7 @@ that it is whole or not there as well.
 from __future__ import annotations
 
 import contextlib
-import json
+import errno
 import os
 import time
 import uuid
@@ -32,7 +32,7 @@ from filelock import FileLock
 
 from memkit.errors import MemkitError, MemkitWarning, told
 from memkit.paths import named_path
-from memkit.training.checked import remove_all, why, write
+from memkit.training.checked import DAMAGED, make_folder, parsed, remove_all, why, write
 from memkit.training.entries import (
     MANIFEST,
     RECIPE,
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from memkit.training.trainer import TrainedRun
 
 _ABANDONED_AFTER = 24 * 3600.0
+_LOCKLESS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""What a disk says that knows no locks."""
 
 
 class Store:
@@ -70,6 +72,7 @@ class Store:
         self.session = session
         self.retrain = retrain
         self.remote = remote
+        self._stuck: set[tuple[str, int]] = set()  # damaged, and nobody can remove them
 
     def __str__(self) -> str:
         return str(self.root if self.remote is None else self.remote)
@@ -80,22 +83,23 @@ class Store:
         Raises:
             MemkitError: the store cannot be written, or what it shares with others cannot be reached.
         """
+        probe = f"probe-{uuid.uuid4().hex}"
         try:
             self._keep_out_of_git()
-            for name in ("runs", "measurements", "locks", "tmp"):
-                (self.root / name).mkdir(parents=True, exist_ok=True)
-            probe = self.root / "tmp" / f"probe-{uuid.uuid4().hex}"
-            probe.write_bytes(b"")
-            probe.unlink()
+            for folder in (self.root / "runs", self.root / "measurements", self.root / "locks", self._aside):
+                folder.mkdir(parents=True, exist_ok=True)
+            (self._aside / probe).write_bytes(b"")
+            (self._aside / probe).unlink()
         except OSError as error:
-            raise MemkitError(
-                f"the store {self.root} cannot be written ({error.strerror}); choose another folder with "
-                "--store or MEMKIT_STORE"
-            ) from error
-        for path in (self.root / "tmp").iterdir():
-            with contextlib.suppress(OSError):
-                if time.time() - path.stat().st_mtime > _ABANDONED_AFTER:
-                    remove_all(path)
+            raise self._unwritable(error) from error
+        with self._held(probe):
+            pass
+        remove_all(self.root / "locks" / probe)
+        with contextlib.suppress(OSError):
+            for path in self._aside.iterdir():
+                with contextlib.suppress(OSError):
+                    if time.time() - path.stat().st_mtime > _ABANDONED_AFTER:
+                        remove_all(path)
         if self.remote is not None:
             self.remote.check()
 
@@ -120,10 +124,12 @@ class Store:
 
     def _in_folder(self, digest: str, seed: int) -> bool:
         manifest = self._entry(digest, seed) / MANIFEST
+        if (digest, seed) in self._stuck or not os.path.isfile(manifest):
+            return False
         if not self.retrain:
-            return manifest.is_file()
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            return bool(json.loads(manifest.read_bytes())["session"] == self.session)
+            return True
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            return bool(parsed(manifest.read_bytes())["session"] == self.session)
         return False
 
     def _of_use(self, digest: str, seed: int) -> bool:
@@ -138,14 +144,14 @@ class Store:
         folder = self._entry(digest, 0).parent
         with contextlib.suppress(OSError):
             for entry in sorted(folder.iterdir())[:at_most]:
-                with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                    found.append(float(json.loads((entry / RUN).read_bytes())["metrics"]["cpu_seconds"]))
+                with contextlib.suppress(OSError, ValueError, KeyError, TypeError, OverflowError):
+                    found.append(float(parsed((entry / RUN).read_bytes())["metrics"]["cpu_seconds"]))
         return found
 
     def made(self, digest: str, seed: int) -> dict[str, Any]:
         """How a run was made, for readers: versions, device, cohort; unverified, and empty where there is none."""
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            return dict(json.loads((self._entry(digest, seed) / RUN).read_bytes())["made"])
+            return dict(parsed((self._entry(digest, seed) / RUN).read_bytes())["made"])
         return {}
 
     def load(self, digest: str, seed: int) -> TrainedRun | None:
@@ -163,12 +169,23 @@ class Store:
         except MemoryError:
             raise
         except Exception as error:  # whatever is made of what may come from elsewhere
-            if fetched is not None and self.remote is not None:
-                self.remote.useless.add(_object(digest, seed))
-            # First out of the way: where warnings are errors, the next line ends the run.
-            self._discard(entry)
-            warnings.warn(f"the stored run {entry} {why(error)}; it is trained again", MemkitWarning, stacklevel=2)
+            self.give_up(digest, seed, why(error), everywhere=fetched is not None)
             return None
+
+    def give_up(self, digest: str, seed: int, wrong: str, *, everywhere: bool = True) -> None:
+        """Move a damaged run out of the way, with a warning, so that it is trained again.
+
+        Args:
+            wrong: what is wrong with it, in words that follow its name.
+            everywhere: also what others see of it is of no use.
+        """
+        entry = self._entry(digest, seed)
+        if everywhere and self.remote is not None:
+            self.remote.useless.add(_object(digest, seed))
+        # First out of the way: where warnings are errors, the next line ends the run.
+        if not self._discard(entry):
+            self._stuck.add((digest, seed))
+        warnings.warn(f"the stored run {entry} {wrong}; it is trained again", MemkitWarning, stacklevel=3)
 
     def save(self, digest: str, recipe: Mapping[str, Any], run: TrainedRun, *, made: Mapping[str, Any]) -> None:
         """Write a run, whole or not at all.
@@ -188,13 +205,15 @@ class Store:
 
     def _place(self, digest: str, seed: int, files: Mapping[str, bytes]) -> None:
         """Put an entry into the folder, whole or not at all; in the place of one that is there."""
-        aside = self.root / "tmp" / uuid.uuid4().hex
+        aside = self._aside / uuid.uuid4().hex
         entry = self._entry(digest, seed)
         try:
-            aside.mkdir(parents=True)
+            make_folder(aside, self.root)
             for name, content in files.items():
                 write(aside / name, content)
-            entry.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(entry.parent, self.root)
+            if os.path.lexists(entry) and not os.path.isfile(entry / MANIFEST):
+                told(f"the stored run {entry} {DAMAGED}: {MANIFEST} is missing; it is trained again")
             self._discard(entry)
             aside.rename(entry)
         except OSError as error:
@@ -203,6 +222,7 @@ class Store:
                 f"a trained run could not be written to the store {self.root} ({error.strerror}); free space "
                 "there, or choose another folder with --store"
             ) from error
+        self._stuck.discard((digest, seed))
 
     def publish(self, digest: str, seeds: Iterable[int]) -> None:
         """Let others see what is in the folder, where they do not: an earlier try may have failed."""
@@ -210,7 +230,7 @@ class Store:
             return
         for seed in seeds:
             if f"{seed}.zip" not in there and self._in_folder(digest, seed):
-                with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # whoever loads it finds it damaged
+                with contextlib.suppress(Exception):  # whoever loads it finds it damaged
                     files = verified(self._entry(digest, seed), [digest, seed])
                     self.remote.put(_object(digest, seed), packed(files))
 
@@ -243,10 +263,10 @@ class Store:
             told(f"the stored run {self.remote}/{name} was fetched and cannot be kept here: {error}")
         return files
 
-    def remove(self, digest: str, seed: int) -> None:
-        """Throw a run away, in the folder alone; nothing happens where there is none."""
-        with self._file_lock(digest, seed):
-            self._discard(self._entry(digest, seed))
+    def remove(self, digest: str, seed: int) -> bool:
+        """Throw a run away, in the folder alone; return whether none is left."""
+        with self._held(f"{digest}-{seed}.lock"):
+            return self._discard(self._entry(digest, seed))
 
     @contextmanager
     def lock(self, digest: str, seeds: Sequence[int]) -> Iterator[None]:
@@ -256,24 +276,51 @@ class Store:
         """
         with ExitStack() as stack:
             for seed in sorted(set(seeds)):  # in one order for everybody, so that no two wait for each other
-                stack.enter_context(self._file_lock(digest, seed))
+                stack.enter_context(self._held(f"{digest}-{seed}.lock"))
             if self.remote is not None:
                 stack.enter_context(leased(self.remote, (f"{digest}-{seed}" for seed in seeds), owner=self._name()))
             yield
 
-    def _file_lock(self, digest: str, seed: int) -> FileLock:
-        return FileLock(self.root / "locks" / f"{digest}-{seed}.lock")
+    @contextmanager
+    def _held(self, name: str) -> Iterator[None]:
+        """Hold a lock among the processes of this machine.
+
+        Raises:
+            MemkitError: the disk knows no locks, or the store cannot be written.
+        """
+        path = self.root / "locks" / name
+        if path.is_dir():  # what stands in the place of a lock is nobody's
+            remove_all(path)
+        lock = FileLock(path)
+        try:
+            lock.acquire()
+        except (OSError, NotImplementedError) as error:  # the latter is how filelock may say ENOSYS
+            if isinstance(error, OSError) and error.errno not in _LOCKLESS:
+                raise self._unwritable(error) from error
+            said = error.strerror if isinstance(error, OSError) else os.strerror(errno.ENOSYS)
+            raise MemkitError(
+                f"the store {self.root} is on a disk on which files cannot be locked ({said}); with --store or "
+                "MEMKIT_STORE, name a folder on a local disk, or the URL of a shared store"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _unwritable(self, error: OSError) -> MemkitError:
+        said = f"the store {self.root} cannot be written ({error.strerror})"
+        return MemkitError(f"{said}; choose another folder with --store or MEMKIT_STORE")
 
     def _placing(self, digest: str, seed: int) -> AbstractContextManager[Any]:
         """Who puts an entry into the folder: several processes may fetch one, and whoever trains holds its lock."""
         if self.remote is None:
             return contextlib.nullcontext()
-        return FileLock(self.root / "locks" / f"{digest}-{seed}.placing")
+        return self._held(f"{digest}-{seed}.placing")
 
     def _name(self) -> str:
         """A name that no other folder has: whoever holds locks in it holds them for this one."""
         file = self.root / "name"
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
             with contextlib.suppress(FileExistsError), file.open("x", encoding="utf-8") as made:
                 made.write(uuid.uuid4().hex)
             return file.read_text(encoding="utf-8")
@@ -282,13 +329,27 @@ class Store:
     def _entry(self, digest: str, seed: int) -> Path:
         return self.root / _folder(digest) / str(seed)
 
-    def _discard(self, entry: Path) -> None:
-        """Move an entry out of the way in one step, then delete it."""
-        aside = self.root / "tmp" / f"discarded-{uuid.uuid4().hex}"
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):
+    @property
+    def _aside(self) -> Path:
+        """Beside the runs: nothing can be renamed from one disk to another, and ``runs`` may be a link to one."""
+        return self.root / "runs" / "tmp"
+
+    def _discard(self, entry: Path) -> bool:
+        """Move an entry out of the way in one step, then delete it; return whether it is gone.
+
+        What cannot be moved is deleted where it is, as far as that can be done.
+        """
+        aside = self._aside / f"discarded-{uuid.uuid4().hex}"
+        try:
+            make_folder(aside.parent, self.root)
             entry.rename(aside)
-            remove_all(aside)
+        except (FileNotFoundError, NotADirectoryError):  # there is none
+            return True
+        except OSError:
+            remove_all(entry)
+            return not os.path.lexists(entry)
+        remove_all(aside)
+        return True
 
 
 def named_store(named: str | None, here: Path, root: Path, *, session: str = "") -> Store:

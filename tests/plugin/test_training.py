@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save
 
+from memkit.training.measurements import load_measurement, save_measurement
+from memkit.training.store import Store
 from tests.inner import command, needs_torch, run
 from tests.plugin.lab import INLINE, evidence, register_claims, register_suite
 
@@ -129,6 +137,77 @@ def test_a_damaged_run_is_trained_again_with_a_warning(pytester: pytest.Pytester
 
     result.stdout.fnmatch_lines(["*MemkitWarning: the stored run *10003 is damaged: *; it is trained again"])
     assert not evidence(pytester)["lab/hidden-layer"]["failures"]
+    assert evidence(pytester)["lab/hidden-layer"]["observations"] == before
+
+
+def verify_again(entry: Path, **contents: bytes) -> None:
+    """Write files of an entry anew, with checksums that verify."""
+    manifest = json.loads((entry / "manifest.json").read_text())
+    for name, content in contents.items():
+        file = {"run": "run.json", "weights": "weights.safetensors"}[name]
+        (entry / file).write_bytes(content)
+        manifest["sha256"][file] = sha256(content).hexdigest()
+    (entry / "manifest.json").write_text(json.dumps(manifest))
+
+
+def foreign_weights(entry: Path) -> None:
+    verify_again(entry, weights=save({"another": torch.zeros(3)}))
+
+
+def no_metrics(entry: Path) -> None:
+    run = json.loads((entry / "run.json").read_text())
+    verify_again(entry, run=json.dumps({**run, "metrics": {}}).encode())
+
+
+def a_folder_for_a_file(entry: Path) -> None:
+    (entry / "weights.safetensors").unlink()
+    (entry / "weights.safetensors" / "within").mkdir(parents=True)
+
+
+def a_file_for_a_folder(entry: Path) -> None:
+    shutil.rmtree(entry)
+    entry.write_text("no folder")
+
+
+@pytest.mark.parametrize("asks", ["arms", "trained"])
+@pytest.mark.parametrize("damage", [foreign_weights, no_metrics, a_folder_for_a_file, a_file_for_a_folder])
+def test_an_entry_of_another_form_costs_its_training_and_no_verdict(
+    pytester: pytest.Pytester, damage: Callable[[Path], None], asks: str
+) -> None:
+    claims = CLAIMS.replace("STEPS", "2")
+    if asks == "trained":
+        claims = claims.replace("(arms):", "(trained):").replace("score(arms)", "{k: 0.5 for k in trained}")
+    pytester.makepyfile(nets=NETS, test_nets=claims)
+    register_suite(pytester, claims)
+    run(pytester, INLINE, "--seeds=8")
+    before = evidence(pytester)["lab/hidden-layer"]
+    damage(next((pytester.path / ".memkit" / "runs").rglob("10003")))
+
+    result = run(pytester, INLINE, "--seeds=8", "--fresh")
+
+    result.stdout.fnmatch_lines(["*MemkitWarning: the stored run *10003 is damaged: *; it is trained again"])
+    after = evidence(pytester)["lab/hidden-layer"]
+    assert not after["failures"]
+    assert after["observations"] == before["observations"]
+    again = run(pytester, INLINE, "--seeds=8", "--fresh")
+    again.stdout.no_fnmatch_line("*is damaged*")
+
+
+def test_a_stored_measurement_of_another_form_is_measured_again(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, steps=2)
+    run(pytester, INLINE, "--seeds=8")
+    before = evidence(pytester)["lab/hidden-layer"]["observations"]
+    store = Store(pytester.path / ".memkit")
+    for file in (store.root / "measurements").rglob("*.jsonl"):
+        content = load_measurement(store, file.stem, 10_003)
+        content["arms"]["hidden"]["curve"] = "a learning curve"
+        save_measurement(store, file.stem, 10_003, content)
+
+    result = run(pytester, INLINE, "--seeds=8")
+
+    result.stdout.fnmatch_lines(
+        ["*the stored measurement of seed 10003 of the claim 'lab/hidden-layer' is damaged: a learning curve is 'a *"]
+    )
     assert evidence(pytester)["lab/hidden-layer"]["observations"] == before
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 import pytest
 import torch
 
-from memkit import MemkitError, Recipe, study
+from memkit import MemkitError, MemkitWarning, Recipe, study
 from memkit.source import project_modules
 from memkit.streams import generator
 from memkit.study.artefacts import epochs, samples
 from memkit.study.scoring import Scoring, accuracy_and_loss, examples_of
+from memkit.study.screening import kept_scores
 from memkit.training.trainer import TrainedRun, build
 
 
@@ -126,6 +128,16 @@ def test_a_score_returns_a_number_or_named_ones() -> None:
     ):
         with pytest.raises(MemkitError, match=sentence):
             scored(returned)
+
+
+def test_what_is_stored_of_a_score_is_taken_if_it_is_numbers() -> None:
+    assert kept_scores(None, "the matrix") is None
+    found = kept_scores({"m": 0.5, "n": "nan"}, "the matrix")
+    assert found is not None
+    assert (found["m"], math.isnan(found["n"])) == (0.5, True)
+    for stored in ([], "much", {"m": "much"}, {"m": None}, {"m": [0.5]}, {"m": True}, {"m": 10**400}):
+        with pytest.warns(MemkitWarning, match="the matrix: what is stored has another form .*; it is scored again"):
+            assert kept_scores(stored, "the matrix") is None
 
 
 def test_epochs_keep_two_looks_at_one_step() -> None:

@@ -9,14 +9,16 @@ import pickle
 import sys
 import warnings
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from memkit import MemkitError, MemkitWarning, Recipe
-from memkit.training.cohorts import Cohort, Training, lacks_memory, obtain, plan, train_missing
+from memkit.training.cohorts import Cohort, Training, lacks_memory, obtain, plan, restored, train_missing
 from memkit.training.store import Store
+from memkit.training.trainer import TrainedRun
 from tests.training import toys
 from tests.training.clocks import PATIENCE, until
 from tests.training.elsewhere import Elsewhere
@@ -115,6 +117,59 @@ def test_a_damaged_run_is_trained_again_to_the_same_weights(store: Store, folder
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         obtain(recipe, recipe.digest, 1, store)
+
+
+def foreign(store: Store, recipe: Recipe, state: dict[str, torch.Tensor]) -> TrainedRun:
+    """Keep weights that are none of the recipe's model, as if they had been trained."""
+    run = replace(obtain(recipe, recipe.digest, 1, store), state=state)
+    store.save(recipe.digest, recipe.to_json(), run, made={})
+    return run
+
+
+def test_weights_of_another_model_are_trained_again(store: Store, folder: Path) -> None:
+    recipe = witnessed(folder)
+    whole = dict(obtain(recipe, recipe.digest, 1, store).state)
+    name = next(iter(whole))
+    for state in ({}, {**whole, name: torch.zeros(1, 9, 9)}, {**whole, "stray": torch.zeros(1)}):
+        run, before = foreign(store, recipe, state), trainings(folder)
+        with pytest.warns(MemkitWarning, match="is damaged: its weights are not those of its model: .*trained again"):
+            run, model = restored(run, recipe, recipe.digest, store)
+        assert trainings(folder) == before + 1
+        for found in (run.state, model.state_dict(), obtain(recipe, recipe.digest, 1, store).state):
+            assert all(torch.equal(whole[name], found[name]) for name in whole)
+
+
+def test_a_model_that_cannot_be_made_costs_no_trained_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = Recipe(toys.Halves(), toys.Ordinary, steps=2, batch=4)
+    run = obtain(recipe, recipe.digest, 1, store)
+    monkeypatch.setattr(toys.Ordinary, "__init__", lambda self, **options: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        restored(run, recipe, recipe.digest, store)
+    assert store.has(recipe.digest, 1)
+
+
+def test_a_device_that_lacks_memory_costs_no_trained_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = obtain(RECIPE, RECIPE.digest, 1, store)
+
+    def to(model: torch.nn.Module, device: str) -> torch.nn.Module:
+        if device == "cuda":
+            raise torch.OutOfMemoryError("tried to allocate 80 GiB")
+        return model
+
+    monkeypatch.setattr(toys.Cohort, "to", to)
+    with pytest.raises(torch.OutOfMemoryError):
+        restored(run, RECIPE, RECIPE.digest, store, device="cuda")
+    assert store.has(RECIPE.digest, 1)
+
+
+def test_a_model_that_cannot_load_its_own_weights_says_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load_state_dict(*_: object) -> None:
+        raise RuntimeError("no weights, please")
+
+    run = obtain(RECIPE, RECIPE.digest, 1, store)
+    monkeypatch.setattr(toys.Cohort, "load_state_dict", load_state_dict)
+    with pytest.warns(MemkitWarning, match="no weights, please"), pytest.raises(RuntimeError, match="no weights"):
+        restored(run, RECIPE, RECIPE.digest, store)
 
 
 def test_training_leaves_the_process_as_it_was(store: Store) -> None:

@@ -45,10 +45,10 @@ RECIPE = Recipe(signs, Ordinary, steps=5)
 RUN = TrainedRun(
     seed=3,
     state={"weight": torch.arange(6.0).reshape(2, 3)},
-    metrics={"loss": 0.25, "cpu_seconds": 1.5},
+    metrics={"loss": 0.25, "steps": 5, "parameters": 6, "cpu_seconds": 1.5},
     history=((0, 1.0), (5, 0.25)),
     validation=(),
-    diverged=False,
+    diverged="",
 )
 
 

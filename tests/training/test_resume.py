@@ -143,7 +143,8 @@ def test_a_run_that_was_killed_trains_only_what_is_missing(run: Run, pytester: p
     root = pytester.path / ".memkit"
     recipes = (root / "runs").glob("*/*/*/recipe.json")
     trained = next(path.parent for path in recipes if '/first"' in path.read_text())
-    for half in (trained.with_name(str(HELD)), root / "tmp" / "half"):  # what a machine that lost its power may leave
+    # What a machine that lost its power may leave.
+    for half in (trained.with_name(str(HELD)), root / "runs" / "tmp" / "half"):
         half.mkdir()
         (half / "weights.safetensors").write_bytes(b"half")
 

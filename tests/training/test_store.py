@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import multiprocessing
@@ -11,6 +12,8 @@ import signal
 import time
 import warnings
 from dataclasses import replace
+from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +24,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memkit import MemkitError, MemkitWarning
+from memkit.evidence.curves import thinned
 from memkit.training import store as store_module
 from memkit.training.checked import from_bytes, to_bytes
-from memkit.training.entries import files_of
+from memkit.training.entries import check_entry, files_of
 from memkit.training.store import Store
 from memkit.training.trainer import TrainedRun
 from tests.training.clocks import PATIENCE
 from tests.training.killed import killed_in
+from tests.training.mutated import mutated
 
 DIGEST = "ab" * 16
 FILES = ("weights.safetensors", "run.json", "recipe.json", "manifest.json")
@@ -40,7 +45,7 @@ RUN = TrainedRun(
         "mask": torch.tensor([True, False]),
         "empty": torch.zeros(0, 4),
     },
-    metrics={"loss": math.nan, "best": 1 / 3, "steps": 7, "parameters": 6, "worst": math.inf},
+    metrics={"loss": math.nan, "best": 1 / 3, "steps": 7, "parameters": 6, "cpu_seconds": 2.5, "worst": math.inf},
     history=((1, 0.1), (7, math.nan)),
     validation=((5, 0.3, 2 / 3), (7, math.nan, 0.1)),
     diverged="the loss was nan at step 7",
@@ -104,7 +109,7 @@ def test_an_entry_is_readable_and_holds_no_pickle(store: Store) -> None:
     run = json.loads((entry / "run.json").read_text())
     assert (run["made"], run["metrics"]["loss"]) == ({"torch": "2"}, "nan")
     assert json.loads((entry / "manifest.json").read_text())["version"] == 1
-    assert list((store.root / "tmp").iterdir()) == []
+    assert list((store.root / "runs" / "tmp").iterdir()) == []
 
 
 def test_nothing_is_ever_unpickled(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,10 +134,11 @@ def test_what_is_missing(store: Store) -> None:
 def test_saving_again_replaces(store: Store) -> None:
     entry = save(store)
     (entry / "stray").touch()
-    save(store, TrainedRun(seed=RUN.seed, state={"w": torch.ones(1)}, metrics={"loss": 0.5}))
+    metrics = {"loss": 0.5, "steps": 1, "parameters": 1, "cpu_seconds": 0.25}
+    save(store, TrainedRun(seed=RUN.seed, state={"w": torch.ones(1)}, metrics=metrics))
     loaded = store.load(DIGEST, RUN.seed)
     assert loaded is not None
-    assert (list(loaded.state), loaded.metrics, files(entry)) == (["w"], {"loss": 0.5}, sorted(FILES))
+    assert (list(loaded.state), loaded.metrics, files(entry)) == (["w"], metrics, sorted(FILES))
 
 
 # --- damage -------------------------------------------------------------------------------------------------
@@ -200,11 +206,14 @@ def test_an_entry_without_a_manifest_is_no_entry(store: Store) -> None:
     (entry / "manifest.json").unlink()
     assert not store.has(DIGEST, RUN.seed)
     assert store.load(DIGEST, RUN.seed) is None
-    save(store)
+    with pytest.warns(MemkitWarning, match=r"is damaged: manifest\.json is missing; it is trained again"):
+        save(store)
     assert store.load(DIGEST, RUN.seed) is not None
 
 
-@pytest.mark.parametrize("manifest", ["null", "[]", "{}", '{"version": 1}', '{"version": 1, "sha256": 3}', "\udcff"])
+@pytest.mark.parametrize(
+    "manifest", ["null", "[]", "{}", '{"a":' * 100_000, '{"version": 1}', '{"version": 1, "sha256": 3}', "\udcff"]
+)
 def test_another_manifest_is_found(store: Store, manifest: str) -> None:
     entry = save(store)
     (entry / "manifest.json").write_bytes(manifest.encode(errors="surrogateescape"))
@@ -231,8 +240,153 @@ def test_where_warnings_are_errors_the_next_run_trains(store: Store) -> None:
 def test_damage_is_moved_away_although_somebody_removed_the_folder_for_it(store: Store) -> None:
     entry = save(store)
     (entry / "run.json").write_text("{}")
-    shutil.rmtree(store.root / "tmp")
+    shutil.rmtree(store.root / "runs" / "tmp")
     assert_gone(store, entry, "is damaged")
+
+
+def rewritten(entry: Path, **contents: Any) -> None:
+    """Write files of an entry anew, ``run`` or ``manifest``, with checksums that verify."""
+    if "run" in contents:
+        (entry / "run.json").write_text(json.dumps(contents["run"]))
+    manifest = contents.get("manifest", json.loads((entry / "manifest.json").read_text()))
+    if "manifest" not in contents:
+        manifest["sha256"] = {name: sha256((entry / name).read_bytes()).hexdigest() for name in FILES[:3]}
+    (entry / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize("name", ["run", "manifest"])
+@given(data=st.data())
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_an_entry_of_another_form_is_damaged_although_its_checksums_verify(
+    store: Store, name: str, data: st.DataObject
+) -> None:
+    entry = save(store)
+    rewritten(entry, **{name: data.draw(mutated(json.loads((entry / f"{name}.json").read_text())))})
+    assert isinstance(store.cpu_seconds(DIGEST), list)
+    assert isinstance(store.made(DIGEST, RUN.seed), dict)
+    assert isinstance(Store(store.root, session="first", retrain=True).has(DIGEST, RUN.seed), bool)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        loaded = store.load(DIGEST, RUN.seed)
+    if loaded is None:
+        assert [w.category for w in caught] == [MemkitWarning]
+        assert not entry.exists()
+        return
+    assert not caught
+    assert check_entry(entry) == ""
+    assert {type(loaded.metrics[name]) for name in ("steps", "parameters")} == {int}
+    assert math.isfinite(loaded.metrics["cpu_seconds"])
+    assert all(0 <= before[0] < after[0] for before, after in pairwise(loaded.history))
+    json.dumps(thinned(loaded.history), allow_nan=False)
+    store.save(DIGEST, {}, loaded, made={})
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ({"metrics": {}}, "'loss' is missing"),
+        ({"metrics": {"loss": 1.0, "steps": 7.5, "parameters": 1, "cpu_seconds": 1.0}}, "7.5 is no count"),
+        ({"history": "a learning curve"}, "'history' is 'a learning curve', not a list"),
+        ({"history": ["12"]}, r"a learning curve is \['12'\]"),
+        ({"history": [[2, 0.5], [1, 0.5]]}, "the steps of a learning curve do not rise"),
+        ({"diverged": None}, "'diverged' is None, not a str"),
+    ],
+)
+def test_what_is_wrong_with_an_entry_of_another_form_is_said(store: Store, change: dict[str, Any], wrong: str) -> None:
+    entry = save(store)
+    rewritten(entry, run={**json.loads((entry / "run.json").read_text()), **change})
+    assert_gone(store, entry, f"is damaged: {wrong}; it is trained again$")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_folder_in_the_place_of_a_file_is_damage(store: Store, name: str) -> None:
+    entry = save(store)
+    (entry / name).unlink()
+    (entry / name / "within").mkdir(parents=True)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert store.load(DIGEST, RUN.seed) is None
+        save(store)
+    assert len(caught) == 1
+    assert "is damaged: " in str(caught[0].message)
+    loaded = store.load(DIGEST, RUN.seed)
+    assert loaded is not None
+    assert_same(loaded, RUN)
+
+
+@pytest.mark.parametrize("above", range(3))
+def test_a_file_in_the_place_of_a_folder_is_damage(store: Store, above: int) -> None:
+    entry = save(store)
+    place = (entry, *entry.parents)[above]
+    shutil.rmtree(place)
+    place.write_text("no folder")
+    assert not store.has(DIGEST, RUN.seed)
+    assert store.load(DIGEST, RUN.seed) is None
+    assert (store.cpu_seconds(DIGEST), store.made(DIGEST, RUN.seed)) == ([], {})
+    with pytest.warns(MemkitWarning, match=f"{place} is damaged"):
+        save(store)
+    assert store.load(DIGEST, RUN.seed) is not None
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, *, all_of_it: bool) -> None:
+    """Nothing under ``runs`` can be renamed, and, with ``all_of_it``, nothing can be removed."""
+
+    def refused(*_: Any, **__: Any) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    rename = Path.rename
+    monkeypatch.setattr(Path, "rename", lambda path, to: refused() if path.name.isdecimal() else rename(path, to))
+    if all_of_it:
+        monkeypatch.setattr(store_module, "remove_all", lambda path: None)
+
+
+def test_an_entry_that_cannot_be_moved_is_removed_where_it_is(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = save(store)
+    (entry / "run.json").write_text("{}")
+    refusing(monkeypatch, all_of_it=False)
+    assert_gone(store, entry, "is damaged")
+    save(store)
+    assert store.load(DIGEST, RUN.seed) is not None
+
+
+def test_an_entry_that_cannot_be_removed_counts_as_missing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = save(store)
+    (entry / "run.json").write_text("{}")
+    refusing(monkeypatch, all_of_it=True)
+    with pytest.warns(MemkitWarning, match="is damaged"):
+        assert store.load(DIGEST, RUN.seed) is None
+    assert store.load(DIGEST, RUN.seed) is None, "and without a second warning"
+    assert store.missing(DIGEST, [RUN.seed]) == [RUN.seed]
+    with pytest.raises(MemkitError, match="a trained run could not be written to the store"):
+        save(store)
+    assert not store.remove(DIGEST, RUN.seed)
+
+
+@pytest.fixture
+def two_disks(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+    """``runs`` is a link to another disk."""
+    renamed = os.rename
+
+    def rename(path: Any, to: Any, **options: Any) -> None:
+        top = {Path(place).relative_to(store.root).parts[0] for place in (path, to)}
+        if len(top) > 1:
+            raise OSError(errno.EXDEV, "Invalid cross-device link", str(path))
+        renamed(path, to, **options)
+
+    monkeypatch.setattr(os, "rename", rename)
+
+
+@pytest.mark.usefixtures("two_disks")
+def test_runs_may_lie_on_another_disk(store: Store) -> None:
+    entry = save(store)
+    (entry / "run.json").write_text("{}")
+    assert_gone(store, entry, "is damaged")
+    save(store)
+    again = Store(store.root, session="second", retrain=True)
+    save(again)
+    assert again.has(DIGEST, RUN.seed)
+    assert store.remove(DIGEST, RUN.seed)
+    assert not store.has(DIGEST, RUN.seed)
 
 
 # --- sessions -----------------------------------------------------------------------------------------------
@@ -295,7 +449,7 @@ def test_a_store_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_run_left_is_cleared_after_a_day(store: Store) -> None:
-    folder, file, fresh = (store.root / "tmp" / name for name in ("folder", "file", "fresh"))
+    folder, file, fresh = (store.root / "runs" / "tmp" / name for name in ("folder", "file", "fresh"))
     folder.mkdir()
     (folder / "weights.safetensors").touch()
     file.touch()
@@ -304,7 +458,7 @@ def test_what_a_killed_run_left_is_cleared_after_a_day(store: Store) -> None:
     for path in (folder, file):
         os.utime(path, (yesterday, yesterday))
     store.prepare()
-    assert [path.name for path in (store.root / "tmp").iterdir()] == ["fresh"]
+    assert [path.name for path in (store.root / "runs" / "tmp").iterdir()] == ["fresh"]
 
 
 @pytest.fixture
@@ -364,6 +518,25 @@ def test_runs_are_locked_one_by_one(store: Store) -> None:
     assert free(1)
 
 
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_disk_that_knows_no_locks_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def flock(*_: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    sentence = f"the store {store.root} is on a disk on which files cannot be locked .*a local disk, or the URL"
+    with pytest.raises(MemkitError, match=sentence):
+        store.prepare()
+    with pytest.raises(MemkitError, match=sentence), store.lock(DIGEST, [1]):
+        pass
+
+
+def test_a_folder_in_the_place_of_a_lock_is_nobodys(store: Store) -> None:
+    (store.root / "locks" / f"{DIGEST}-1.lock" / "within").mkdir(parents=True)
+    with store.lock(DIGEST, [1]):
+        pass
+
+
 # --- JSON ---------------------------------------------------------------------------------------------------
 
 JSON = st.recursive(
@@ -396,7 +569,7 @@ def test_a_process_that_is_killed_while_it_writes_leaves_no_entry(store: Store, 
     assert victim.exitcode == -signal.SIGKILL
     assert store.missing(DIGEST, [RUN.seed]) == [RUN.seed]
     assert store.load(DIGEST, RUN.seed) is None
-    left = files(store.root / "tmp")
+    left = files(store.root / "runs" / "tmp")
     assert left, "what it left is in the way of nobody"
     save(store)
     loaded = store.load(DIGEST, RUN.seed)
@@ -408,7 +581,7 @@ def test_a_process_that_is_killed_while_it_writes_leaves_no_entry(store: Store, 
 def test_a_clock_that_jumps_costs_no_run(store: Store, monkeypatch: pytest.MonkeyPatch, hours: float) -> None:
     """Files of tomorrow, or of the day before yesterday: runs are found, loaded and verified as ever."""
     save(store)
-    aside = store.root / "tmp" / "being-written"
+    aside = store.root / "runs" / "tmp" / "being-written"
     aside.mkdir()
     now = time.time()
     monkeypatch.setattr("time.time", lambda: now + 3600 * hours)
