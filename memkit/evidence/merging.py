@@ -143,10 +143,15 @@ def _provenance(all_of: Sequence[Evidence]) -> dict[str, Any]:
         if (common := _common(values)) is not None or all(value is None for value in values):
             found[key] = common
         elif key == "dirty":
-            found[key] = any(values)
+            found[key] = _dirty(values)
         else:
             found[key] = "; ".join(dict.fromkeys("not known" if v is None else str(v) for v in values))
     return found
+
+
+def _dirty(values: Sequence[Any]) -> bool | str:
+    """Whether there were uncommitted changes in a run; the reason why nobody knows, where none is known to have any."""
+    return any(value is True for value in values) or next((value for value in values if isinstance(value, str)), False)
 
 
 def _curves(all_of: Sequence[Mapping[str, Curves]]) -> dict[str, Curves]:

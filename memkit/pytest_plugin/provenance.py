@@ -1,44 +1,81 @@
-"""Where and how evidence was made."""
+"""Where and how evidence was made.
+
+Nothing here decides anything, so nothing here may cost the evidence: what cannot be found out is unknown, and why is
+said in its place.
+"""
 
 from __future__ import annotations
 
+import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from memkit.evidence.reports.words import UNKNOWN
 from memkit.pytest_plugin.settings import Settings
 from memkit.training.remote import Remote
+
+_PATIENCE = 10  # seconds
+_PACKAGES = ("numpy", "scipy", "torch", "pytest")
 
 
 def provenance(config: pytest.Config, settings: Settings) -> dict[str, Any]:
     """Where and how the evidence was made."""
-    import hashlib
     import platform
-    from importlib.metadata import PackageNotFoundError, version
+    from importlib.metadata import version
 
-    versions: dict[str, str] = {"memkit": version("memkit-claims"), "python": platform.python_version()}
-    for name in ("numpy", "scipy", "torch", "pytest"):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    lock = settings.lock
-    commit = _git(config.rootpath, "rev-parse", "HEAD")
-    changes = _git(config.rootpath, "status", "--porcelain")
+    root = Path(settings.root)
+    commit = _fact(lambda: _commit(root))
+    known = isinstance(commit, str) and not commit.startswith(UNKNOWN)
     return {
-        **versions,
-        "platform": platform.platform(),
+        "memkit": _fact(lambda: version("memkit-claims")),
+        "python": _fact(platform.python_version),
+        **_versions(),
+        "platform": _fact(platform.platform),
         "device": settings.device,
-        "command": _command(config, settings),
+        "command": _fact(lambda: _command(config, settings)),
         "commit": commit,
-        "dirty": bool(changes) if commit else None,
-        "lock": hashlib.sha256(lock.read_bytes()).hexdigest()[:32] if lock.is_file() else None,
+        # Where the commit is not known, neither is what differs from it.
+        "dirty": _fact(lambda: _dirty(root)) if known else commit,
+        "lock": _fact(lambda: _digest(settings)),
         "seeds": settings.seeds or "up to what each claim declares",
         "gate": settings.gate,
         "strict": settings.strict,
     }
+
+
+def _fact(find: Callable[[], Any]) -> Any:
+    """What is found, or a text that says why it is unknown."""
+    try:
+        found = find()
+    except Exception as error:  # whatever it is, the evidence matters more
+        found = UNKNOWN + (" ".join(str(error).split())[:200] or type(error).__name__)
+    # An argument may hold bytes that are no text.
+    return found.encode("utf-8", "backslashreplace").decode() if isinstance(found, str) else found
+
+
+def _versions() -> dict[str, Any]:
+    """Of those packages that are installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    def of(name: str) -> str | None:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return None
+
+    found = {name: _fact(lambda name=name: of(name)) for name in _PACKAGES}  # type: ignore[misc]
+    return {name: said for name, said in found.items() if said is not None}
+
+
+def _digest(settings: Settings) -> str | None:
+    """Of the lock; None where there is none."""
+    import hashlib
+
+    return hashlib.sha256(settings.lock.read_bytes()).hexdigest()[:32] if settings.lock.is_file() else None
 
 
 def _command(config: pytest.Config, settings: Settings) -> str:
@@ -47,9 +84,39 @@ def _command(config: pytest.Config, settings: Settings) -> str:
     return command.replace(settings.shared, str(Remote(settings.shared))) if settings.shared else command
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
+def _commit(root: Path) -> str | None:
+    """Of the project; None where it is in no repository."""
     try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
+        return _git(root, "rev-parse", "--verify", "HEAD").decode("ascii").strip()
+    except _Refused as error:
+        if "not a git repository" in str(error):
+            return None
+        if "Needed a single revision" in str(error):
+            raise _Refused("there is no commit yet") from None
+        raise
+
+
+def _dirty(root: Path) -> bool:
+    """Whether anything differs from the commit."""
+    return bool(_git(root, "status", "--porcelain").strip())
+
+
+class _Refused(Exception):
+    """What git says where it refuses."""
+
+
+def _git(folder: Path, *arguments: str) -> bytes:
+    """What git prints: bytes, since the name of a file need not be text."""
+    # In English, whatever language the user speaks; and nothing is written or started for a question.
+    command = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", *arguments]
+    environment = {**os.environ, "LC_ALL": "C"}
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, timeout=_PATIENCE, check=True, env=environment)
+    except subprocess.TimeoutExpired:
+        raise _Refused(f"git {arguments[0]} took longer than {_PATIENCE} s") from None
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode("utf-8", "backslashreplace").strip().partition("\n")[0].removeprefix("fatal: ")
+        raise _Refused(said or f"git {arguments[0]} ended with {error.returncode}") from None
+    except OSError as error:
+        raise _Refused(f"git could not be run ({error.strerror})") from None
+    return done.stdout

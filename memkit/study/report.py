@@ -53,8 +53,8 @@ def _about(matrix: Matrix, evidence: Evidence | None) -> str:
     if evidence:
         made = evidence.provenance
         versions = ", ".join(f"{name} {made[name]}" for name in ("memkit", "torch", "python") if made.get(name))
-        commit = f", commit {str(made['commit'])[:12]}" + (" with changes" if made.get("dirty") else "")
-        said.append(f"Stage B ran on {versions}{commit if made.get('commit') else ''}; {evidence.created[:10]}.")
+        commit = f"; commit: {words.commit(made, digits=12)}" if made.get("commit") else ""
+        said.append(f"Stage B ran on {versions}{commit}; {evidence.created[:10]}.")
     return " ".join(said)
 
 

@@ -110,3 +110,7 @@ def test_provenance_tells_what_differs() -> None:
     assert merged.created == other.created
     assert merged.provenance == {"merged": "2 files", "device": "cpu; cuda", "torch": "2", "dirty": True}
     assert merged.studies == one.studies
+    unknown = "unknown: git status took longer than 10 s"
+    for told, said in (([False, unknown], unknown), ([unknown, True], True), ([False, None], False)):
+        files = {str(i): replace(one, provenance={"dirty": dirty}) for i, dirty in enumerate(told)}
+        assert merge(files).provenance["dirty"] == said

@@ -217,7 +217,9 @@ def threats(evidence: Evidence, found: Sequence[Adjusted]) -> list[tuple[str, st
             )
         )
     provenance = evidence.provenance
-    if provenance.get("dirty"):
+    if isinstance(dirty := provenance.get("dirty"), str):
+        said.append(("Uncommitted changes", f"Whether the code that ran is that of a commit alone is {dirty}."))
+    elif dirty:
         said.append(("Uncommitted changes", "The code that ran is not that of the commit alone."))
     device = provenance.get("device")
     said.append(

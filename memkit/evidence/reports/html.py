@@ -248,10 +248,8 @@ def _provenance(evidence: Evidence) -> Facts:
         if key == "dirty" and "commit" in provenance:
             continue
         text = ", ".join(f"{name} {part}" for name, part in flat(value)) if isinstance(value, Mapping) else _said(value)
-        if key == "commit" and value is None:
-            text = "none: not a git repository"
-        elif key == "commit" and "dirty" in provenance:
-            text += ", with uncommitted changes" if provenance["dirty"] else ", clean"
+        if key == "commit":
+            text = words.commit(provenance)
         elif key == "seeds":
             text = _said(words.seeds_asked(value))
         facts.append((_LABELS.get(key, key.replace("_", " ").capitalize()), text))

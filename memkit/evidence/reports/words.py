@@ -21,6 +21,8 @@ MARKS = {
     Verdict.INCONCLUSIVE: "?",
     Verdict.INCOMPLETE: "…",
 }
+UNKNOWN = "unknown: "
+"""How a fact of the provenance begins that could not be found out; the reason follows."""
 OUTCOMES = {"passed": "passed", "failed": "FAILED", "skipped": "gates nothing"}
 
 
@@ -215,6 +217,23 @@ def seeds_asked(asked: object) -> object:
     if not isinstance(asked, int):
         return asked
     return f"at most {asked} a claim" if asked in {look.n for look in LOOKS} else f"{asked} a claim, which is no look"
+
+
+def commit(provenance: Mapping[str, Any], digits: int = 40) -> str:
+    """The commit that ran, and whether anything differed from it; "" where the provenance says nothing of it."""
+    if "commit" not in provenance:
+        return ""
+    found, dirty = provenance["commit"], provenance.get("dirty")
+    if found is None:
+        return "none: not a git repository"
+    if str(found).startswith(UNKNOWN):
+        return str(found)
+    if found == "":
+        return "not known"
+    said = str(found)[:digits] if str(found).isalnum() else str(found)  # of several files there may be several
+    if isinstance(dirty, str):
+        return f"{said}; whether there are uncommitted changes is {dirty}"
+    return said if dirty is None else said + (", with uncommitted changes" if dirty else ", clean")
 
 
 def savings(claims: Iterable[ClaimEvidence]) -> str:
