@@ -28,6 +28,7 @@ _ENGINE = (
     "memkit.cli",
     "memkit.errors",
     "memkit.evidence",
+    "memkit.files",
     "memkit.paths",
     "memkit.pytest_plugin",
     "memkit.source",

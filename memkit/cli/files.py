@@ -18,6 +18,7 @@ from memkit.errors import MemkitError, many, nearest
 from memkit.evidence.evidence import ClaimEvidence, Evidence, load, recompute
 from memkit.evidence.merging import merge
 from memkit.evidence.registration import Lock, lock_path
+from memkit.files import write_whole
 
 
 def verdicts(options: argparse.Namespace) -> int:
@@ -59,8 +60,7 @@ def report(options: argparse.Namespace) -> int:
             raise MemkitError(f"no claim's id matches {options.claims!r}; a pattern is 'binding/*', say")
         shown = f"{len(chosen)} of {len(evidence.claims)}, those that match {options.claims!r}"
         evidence = replace(evidence.of_claims(chosen), provenance={**evidence.provenance, "claims": shown})
-    output.write_text(render_html(evidence, gallery), encoding="utf-8")
-    save(gallery, output)
+    save(render_html(evidence, gallery), gallery, output)
     print(output)
     return 0
 
@@ -190,16 +190,18 @@ def page(options: argparse.Namespace) -> int:
     accepted = load_accepted(options.accepted)
     for name, why in outdated(accepted, Lock.load(lock_path(Path.cwd()))).items():
         raise MemkitError(f"{options.accepted}: {name} {why}; run it, and `memkit accept` that run")
-    differing = 0
+    rewritten = []
     for file in options.files:
         before = file.read_text(encoding="utf-8")
         try:
-            after = rewrite(before, accepted, {"screening": screening_block})
+            rewritten.append((file, before, rewrite(before, accepted, {"screening": screening_block})))
         except MemkitError as error:
             raise MemkitError(f"{file}: {error}") from None
+    differing = 0
+    for file, before, after in rewritten:
         differing += before != after
-        if not options.check:
-            file.write_text(after, encoding="utf-8")
+        if not options.check and before != after:
+            write_whole(file, after)
         word = "as it was" if before == after else "DIFFERS" if options.check else "written"
         print(f"{file}: {word}")
     return 1 if options.check and differing else 0

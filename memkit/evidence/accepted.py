@@ -16,6 +16,7 @@ from memkit.evidence.gate import gate
 from memkit.evidence.judgement import Verdict
 from memkit.evidence.registration import Lock
 from memkit.evidence.reports import words
+from memkit.files import write_whole
 
 SCHEMA = 1
 _FIELDS = {"statement", "source", "nodeid", "digest", "attempt", "expect", "sweep", "cell", "mutant_of", "arms"}
@@ -58,7 +59,7 @@ def outdated(claims: Mapping[str, Any], lock: Lock) -> dict[str, str]:
 
 
 def save_accepted(path: Path, claims: Mapping[str, Any]) -> None:
-    """Write the file, sorted, a line for each part of a claim, so that changes are read in a diff."""
+    """Write the file whole, sorted, a line for each part of a claim, so that changes are read in a diff."""
 
     def line(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
@@ -67,9 +68,8 @@ def save_accepted(path: Path, claims: Mapping[str, Any]) -> None:
     for name in sorted(claims):
         parts = ",\n".join(f"  {line(part)}: {line(value)}" for part, value in claims[name].items())
         entries.append(f" {line(name)}: {{\n{parts}\n }}")
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = f'{{"schema": {SCHEMA}, "claims": {{\n' + ",\n".join(entries) + "\n}}\n"
-    path.write_text(text, encoding="utf-8")
+    write_whole(path, text)
 
 
 def accepted_claims(evidence: Evidence, recipe_key: Callable[[Any], str]) -> dict[str, Any]:

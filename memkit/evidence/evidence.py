@@ -45,7 +45,6 @@ import csv
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -61,6 +60,7 @@ from memkit.evidence.judgement import Judgement, Verdict
 from memkit.evidence.observation import Observation
 from memkit.evidence.registration import Registration
 from memkit.evidence.verdict import judge
+from memkit.files import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -242,10 +242,7 @@ class Evidence:
 
     def save(self, path: Path) -> None:
         """Write the JSON file, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        aside.write_text(self._text(), encoding="utf-8")
-        aside.replace(path)
+        write_whole(path, self._text())
 
     def _text(self) -> str:
         """Return the JSON, one claim per line. An indented text would take ten times as long to write."""

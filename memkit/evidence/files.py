@@ -8,6 +8,7 @@ from pathlib import Path
 
 from memkit.errors import MemkitError
 from memkit.evidence.evidence import Evidence
+from memkit.files import encoded, write_whole
 
 
 def check_writable(path: Path) -> None:
@@ -43,24 +44,25 @@ def write_all(evidence: Evidence, path: Path) -> tuple[list[Path], list[str]]:
 
     evidence.save(path)
     written, problems = [path], []
-    page = path.with_suffix(".html")
 
-    def rendered() -> str:
-        gallery = beside(page)
-        text = render_html(evidence, gallery)
-        save(gallery, page)
-        return text
+    def page(target: Path) -> None:
+        gallery = beside(target)
+        save(render_html(evidence, gallery), gallery, target)
 
-    outputs: list[tuple[Path, str, Callable[[], str]]] = [
-        (path.with_suffix(".csv"), "w", lambda: evidence.to_csv()),
-        (page, "w", rendered),
+    def summary(target: Path) -> None:
+        text = markdown_table(evidence) + "\n"
+        with target.open("ab") as file:
+            file.write(encoded(text))
+
+    outputs: list[tuple[Path, Callable[[Path], None]]] = [
+        (path.with_suffix(".csv"), lambda target: write_whole(target, evidence.to_csv())),
+        (path.with_suffix(".html"), page),
     ]
-    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        outputs.append((Path(summary), "a", lambda: markdown_table(evidence) + "\n"))
-    for target, mode, render in outputs:
+    if of_job := os.environ.get("GITHUB_STEP_SUMMARY"):
+        outputs.append((Path(of_job), summary))
+    for target, write in outputs:
         try:
-            with target.open(mode, encoding="utf-8", newline="") as file:
-                file.write(render())
+            write(target)
             written.append(target)
         except Exception as error:  # the evidence is safe; one of its views must not fail the run
             problems.append(f"{target} could not be written: {error}")

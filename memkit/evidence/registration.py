@@ -18,7 +18,6 @@ change there costs no seeds; but it is told beside the verdict, and counted when
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from typing import Any, Literal
 
 from memkit.errors import MemkitError, nearest
 from memkit.evidence.claim import Claim
+from memkit.files import write_whole
 from memkit.paths import LOCK
 
 SCHEMA = 1
@@ -197,10 +197,7 @@ class Lock:
 
     def save(self, path: Path) -> None:
         """Write the lock, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        aside.write_text(self.to_text(), encoding="utf-8")
-        aside.replace(path)
+        write_whole(path, self.to_text())
 
     @classmethod
     def load(cls, path: Path) -> Lock:

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
 import math
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from memkit.errors import MemkitError
 from memkit.evidence.evidence import Evidence
+from memkit.files import write_whole
 from memkit.source import source_digest
 from memkit.study.matrix import Matrix
 from memkit.study.promotion import Promotion
@@ -195,7 +196,7 @@ def _write(matrix: Matrix, one: _Wanted, store: Store, folder: Path, *, key: str
         "key": key,
     }
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    _whole(folder / "metrics.json", text)
+    write_whole(folder / "metrics.json", text)
     found: Mapping[str, Any] = json.loads(text)
     return found
 
@@ -268,10 +269,11 @@ def _rows(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Rows as CSV, with a column for every key that one of them has."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    write_whole(path, text.getvalue())
 
 
 def _cell(value: Any) -> Any:
@@ -282,13 +284,7 @@ def _cell(value: Any) -> Any:
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     from safetensors.torch import save
 
-    path.write_bytes(save(dict(tensors)))
-
-
-def _whole(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+    write_whole(path, save(dict(tensors)))
 
 
 def _read(path: Path) -> dict[str, Any]:

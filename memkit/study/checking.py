@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from memkit.errors import MemkitError, nearest
 from memkit.study.merging import Settings
 
+LONGEST = 120
+"""Bytes of a name. Two of them make the name of a folder, which may have 255 on most disks."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
@@ -54,7 +57,17 @@ def metric(given: Any, where: str, default: bool) -> str:
     return name
 
 
+def short_enough(name: str, where: str) -> None:
+    """Refuse a name that is too long for what is named by it: files and folders of the study."""
+    if (length := len(os.fsencode(name))) > LONGEST:
+        raise MemkitError(
+            f"{where}: {name[:40]!r}… is {length} bytes long, and {LONGEST} is the most, since files and folders are "
+            "named by it; give a shorter name"
+        )
+
+
 def valid_name(name: str, where: str) -> None:
+    short_enough(name, where)
     if not _NAME.fullmatch(name):
         raise MemkitError(
             f"{where}: {name!r} must be in lower case, digits, '-', '_' and '.': it is a part of claims' ids"

@@ -14,6 +14,7 @@ from pathlib import Path
 from memkit.errors import MemkitError
 from memkit.evidence.evidence import Evidence, load
 from memkit.evidence.judgement import Verdict
+from memkit.files import write_whole
 from memkit.study.loading import load_matrix
 from memkit.study.matrix import Matrix
 from memkit.study.objects import importable
@@ -120,7 +121,7 @@ def run(options: Options, register: Callable[[list[str]], object]) -> int:
             evidence, code = _confirm(matrix, promoted, options, store, output, register)
         runs = write_runs(matrix, promoted, evidence, store, output, device=options.device, say=_say)
         write_tables(matrix, promoted, evidence, runs, output)
-        (output / "report.md").write_text(report(matrix, promoted, evidence, runs), encoding="utf-8")
+        write_whole(output / "report.md", report(matrix, promoted, evidence, runs))
         print(output / "report.md")
         return code
 
@@ -189,7 +190,7 @@ def write_test(matrix: Matrix) -> Path:
         for candidate in (folder / f"test_{stem}.py", *(folder / f"test_{stem}_staged{i or ''}.py" for i in range(100)))
         if not candidate.exists()
     )
-    file.write_text(_TEST.format(matrix=name, name=stem), encoding="utf-8")
+    write_whole(file, _TEST.format(matrix=name, name=stem))
     print(f"{file}: written; it is yours to keep and to change")
     return file
 

@@ -53,6 +53,7 @@ def load_matrix(path: Path) -> Matrix:
 
 
 def _matrix(path: Path, data: Any) -> Matrix:
+    checking.short_enough(path.stem, "the file's name")
     top = checking.mapping(data, "the matrix")
     checking.known(top, _TOP, "")
     if lacking := [name for name in _NEEDED if name not in top]:
@@ -120,6 +121,8 @@ def _configurations(top: Settings, controls: Mapping[str, str | Settings]) -> di
         settings = expanded({name: own or {} for name, own in given.items()})
     except MemkitError as error:
         raise MemkitError(f"configurations: {error}") from None
+    for name in settings:  # those that `over` has made, too
+        checking.short_enough(name, "configurations")
     for name, control in controls.items():
         if isinstance(control, str) and control not in settings:
             raise MemkitError(f"controls: {name}: there is no configuration {control!r}{nearest(control, settings)}")

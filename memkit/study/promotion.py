@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from memkit.errors import MemkitError
+from memkit.files import write_whole
 
 SCHEMA = 1
 
@@ -194,9 +194,7 @@ class Promotion:
         text = json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             return False
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(path)
+        write_whole(path, text)
         return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ from memkit.evidence.evidence import ClaimEvidence, Evidence
 from memkit.evidence.judgement import Finding, Verdict
 from memkit.evidence.reports import words
 from memkit.evidence.reports.forest import decided
+from memkit.files import write_whole
 from memkit.statistics import benjamini_hochberg
 from memkit.study.artefacts import Run
 from memkit.study.matrix import Matrix
@@ -111,10 +113,9 @@ def write_tables(
     matrix: Matrix, promotion: Promotion, evidence: Evidence | None, runs: Sequence[Run], output: Path
 ) -> None:
     """Write the three files; comparisons.csv only after stage B."""
-    output.mkdir(parents=True, exist_ok=True)
     _write_csv(output / "consolidated.csv", ("stage", "configuration", "seed", "metric", "value"), _tidy(runs))
     policy = json.dumps(policy_of_study(matrix, promotion), indent=1, ensure_ascii=False, allow_nan=False)
-    (output / "policy.json").write_text(policy + "\n", encoding="utf-8")
+    write_whole(output / "policy.json", policy + "\n")
     if evidence is not None:
         columns = tuple(field.name for field in fields(Comparison))
         rows = (tuple(asdict(row).values()) for row in comparisons(entries(matrix, evidence)))
@@ -140,10 +141,11 @@ def _tidy(runs: Iterable[Run]) -> Iterable[tuple[Any, ...]]:
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(["" if cell is None else cell for cell in row] for row in rows)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(["" if cell is None else cell for cell in row] for row in rows)
+    write_whole(path, text.getvalue())
 
 
 def finite(value: float) -> float | None:

@@ -125,6 +125,8 @@ def test_the_matrix_of_the_documentation_is_one(tmp_path: Path) -> None:
         ("examples: 200", "examples: .inf", "examples: inf is no finite number"),
         ("examples: 200", "examples: 2026-11-24", "is a date; put it in quotes"),
         ("  plain: {}\n", "  Plain: {}\n", "configurations: 'Plain' must be in lower case"),
+        ("  plain: {}\n", f"  {121 * 'x'}: {{}}\n", "is 121 bytes long, and 120 is the most, since files and folders"),
+        ("lr: [0.001, 0.1]", f"options.note: [a, {120 * 'b'}]", "bbb'… is 130 bytes long"),
         ("study: lab/xor", "", "xor.yaml: there is no 'study'; name what the claims' ids begin with"),
     ],
 )

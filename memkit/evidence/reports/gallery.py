@@ -8,6 +8,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from memkit.files import encoded, write_whole
+
 LIMIT = 4_800_000
 """Bytes that a page may have with its pictures. What is not a picture is always in it."""
 
@@ -38,9 +40,9 @@ class Gallery:
 
     def fill(self, page: str) -> str:
         """The page with its pictures, the first ones in it, and links where there is no room."""
-        room = self.limit - len(page.encode())
+        room = self.limit - len(encoded(page))
         for number, (name, svg) in enumerate(self._hung):
-            size = len(svg.encode())
+            size = len(encoded(svg))
             if self.folder is not None and size > room:
                 file = f"{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')[:120]}-{number}.svg"
                 self.beside[file] = svg
@@ -51,22 +53,20 @@ class Gallery:
         return re.sub(r"<!--picture (\d+)-->", lambda found: self._hung[int(found[1])][1], page)
 
 
-def save(gallery: Gallery, page: Path) -> None:
-    """Write what found no room beside the page, and remove what an earlier page left there.
+def save(text: str, gallery: Gallery, page: Path) -> None:
+    """Write a page, and beside it what found no room in it; remove what an earlier page left there.
 
     Raises:
         OSError: it cannot be written.
     """
-    if gallery.folder is None:
-        return
-    folder = page.parent / gallery.folder
-    for old in folder.glob("*.svg"):
+    folder = page.parent / (gallery.folder or "")
+    for name, svg in gallery.beside.items():
+        write_whole(folder / name, svg)
+    write_whole(page, text)
+    # Last: until then the earlier page is there, which shows them.
+    for old in folder.glob("*.svg") if gallery.folder else ():
         if old.name not in gallery.beside:
             old.unlink()
-    if gallery.beside:
-        folder.mkdir(exist_ok=True)
-    for name, svg in gallery.beside.items():
-        (folder / name).write_text(svg, encoding="utf-8")
 
 
 def beside(page: Path) -> Gallery:

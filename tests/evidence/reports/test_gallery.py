@@ -23,7 +23,8 @@ def test_beyond_its_room_a_page_links_its_pictures(tmp_path: Path) -> None:
     page = tmp_path / "evidence.html"
     gallery = replace(beside(page), limit=len(whole.encode()) - last + 100)
     html = render_html(evidence, gallery)
-    save(gallery, page)
+    save(html, gallery, page)
+    assert page.read_text(encoding="utf-8") == html
     (name,) = gallery.beside
     assert name == "binding-retrieval-needs-dynamic-memory-2.svg"
     assert f'href="evidence-figures/{name}"' in html
@@ -32,8 +33,7 @@ def test_beyond_its_room_a_page_links_its_pictures(tmp_path: Path) -> None:
 
     # A page that has room again leaves none behind.
     gallery = beside(page)
-    render_html(evidence, gallery)
-    save(gallery, page)
+    save(render_html(evidence, gallery), gallery, page)
     assert list((tmp_path / "evidence-figures").iterdir()) == []
 
 

@@ -1,0 +1,137 @@
+"""A file is replaced whole: whatever goes wrong on the way leaves what was there, and nothing beside it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from memkit.cli import main
+from memkit.evidence import Evidence, load
+from memkit.evidence.accepted import save_accepted
+from memkit.evidence.files import write_all
+from memkit.evidence.registration import Lock
+from memkit.evidence.reports.gallery import Gallery, save
+from memkit.files import write_whole
+from tests.evidence.entries import entry
+
+
+def evidence(statement: str = "study/name") -> Evidence:
+    return Evidence(created="2025-07-29T12:00:00+00:00", provenance={}, claims=(entry(statement),))
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what is written, three bytes find room."""
+    write = Path.write_bytes
+
+    def fails(path: Path, data: bytes) -> int:
+        write(path, data[:3])
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", fails)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@given(st.text(st.characters(exclude_categories=())) | st.binary())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_written_is_there(tmp_path: Path, content: str | bytes) -> None:
+    path = tmp_path / "folder" / "file"
+    write_whole(path, content)
+    expected = content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
+    assert contents(tmp_path) == {"folder/file": expected}
+
+
+def test_a_link_stays_a_link_and_a_mode_a_mode(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "real").chmod(0o640)
+    (tmp_path / "link").symlink_to("real")
+    write_whole(tmp_path / "link", "new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "new"
+    assert stat.S_IMODE((tmp_path / "real").stat().st_mode) == 0o640
+    write_whole(Path(os.devnull), "nothing is put in its place")
+    assert not Path(os.devnull).is_file()
+
+
+SAVES = {
+    "evidence": lambda path: evidence().save(path),
+    "lock": lambda path: Lock().save(path),
+    "accepted": lambda path: save_accepted(path, {}),
+    "page": lambda path: save("<html>", Gallery(), path),
+}
+
+
+@pytest.mark.parametrize("what", SAVES)
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path, what: str, there: bool) -> None:
+    path = tmp_path / "file"
+    if there:
+        path.touch()
+        os.truncate(path, 5)
+    before = contents(tmp_path)
+    with pytest.raises(OSError, match="No space left on device") as raised:
+        SAVES[what](path)
+    assert raised.value.filename == str(path), "and not the one beside it"
+    assert contents(tmp_path) == before
+
+
+def test_a_view_that_cannot_be_rendered_leaves_the_earlier_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "evidence.json"
+    write_all(evidence(), path)
+    before = contents(tmp_path)
+
+    def broken(*_: Any) -> str:
+        raise RuntimeError("no page today")
+
+    monkeypatch.setattr("memkit.evidence.reports.html.render_html", broken)
+    monkeypatch.setattr(Evidence, "to_csv", broken)
+    written, problems = write_all(evidence("study/other"), path)
+    assert written == [path]
+    assert [problem.partition(" could not be written: ")[2] for problem in problems] == 2 * ["no page today"]
+    after = contents(tmp_path)
+    assert after.pop("evidence.json") != before.pop("evidence.json")
+    assert after == before
+
+
+def test_a_summary_is_appended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    summary = tmp_path / "summary.md"
+    summary.write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    written, problems = write_all(evidence(), tmp_path / "evidence.json")
+    assert (len(written), problems) == (4, [])
+    assert summary.read_text(encoding="utf-8").startswith("before\n")
+
+
+def test_a_name_that_is_no_text_costs_neither_evidence_nor_page(tmp_path: Path) -> None:
+    path = tmp_path / "evidence.json"
+    odd = Evidence(created="now", provenance={"command": "pytest caf\udce9"}, claims=(entry(),))
+    _, problems = write_all(odd, path)
+    assert problems == []
+    assert load(path).provenance == odd.provenance
+    assert r"caf\udce9" in path.with_suffix(".html").read_text(encoding="utf-8")
+
+
+def test_memkit_report_leaves_the_earlier_page_where_it_cannot_render(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "evidence.json"
+    evidence().save(path)
+    assert main(["report", str(path)]) == 0
+    before = contents(tmp_path)
+    monkeypatch.setattr("memkit.evidence.reports.gallery.Gallery.fill", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["report", str(path)])
+    assert contents(tmp_path) == before
+    assert json.loads(before["evidence.json"])["schema"] == 1
