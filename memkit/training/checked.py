@@ -136,7 +136,7 @@ def append(path: str, line: bytes, below: Path) -> None:
     """Append a line to a file by one call of the operating system, and make the file and its folder where missing.
 
     Args:
-        below: the folder of the store, see :func:`make_folder`.
+        below: a folder that is the store's alone, see :func:`make_folder`.
 
     Raises:
         OSError: it was not written, or not all of it.
@@ -183,7 +183,7 @@ def make_folder(path: Path, below: Path) -> None:
     """Make a folder and those above it; a file that stands in the place of one is removed.
 
     Args:
-        below: the folder of the store: nothing but what is in it is removed.
+        below: a folder that is the store's alone: nothing but what is in it is removed.
 
     Raises:
         OSError: it cannot be made.

@@ -47,7 +47,9 @@ def load_measurement(store: Store, key: str, seed: int) -> Any:
     except FileNotFoundError:
         lines = []
     except OSError as error:
-        remove_all(Path(path))  # a folder, say
+        if isinstance(error, (IsADirectoryError, NotADirectoryError, PermissionError)):  # no other will pass by itself
+            folder = Path(path).parent
+            remove_all(Path(path) if os.path.isdir(folder) else folder)
         _warn(path, seed, why(error))
         return None
     damage: dict[int, str] = {}
@@ -127,8 +129,12 @@ def count_measurements(store: Store) -> tuple[int, int]:
     return seeds, size
 
 
+def _folder(store: Store) -> Path:
+    return store.root / "measurements"
+
+
 def _files(store: Store) -> list[Path]:
-    return sorted((store.root / "measurements").glob("*/*.jsonl"))
+    return sorted(_folder(store).glob("*/*.jsonl"))
 
 
 def _fetch(store: Store, remote: Remote, key: str, seed: int) -> Any:
@@ -143,7 +149,7 @@ def _fetch(store: Store, remote: Remote, key: str, seed: int) -> Any:
         told(f"the stored measurement {remote}/{_object(key, seed)} {error}; it is measured again")
         return None
     with contextlib.suppress(OSError):  # then it is fetched again the next time
-        append(_file(store, key), _line(seed, _text(found)), store.root)
+        append(_file(store, key), _line(seed, _text(found)), _folder(store))
     return found
 
 
@@ -173,7 +179,7 @@ def save_measurement(store: Store, key: str, seed: int, content: Any) -> None:
         content = _strict(content)
         text = _text(content)
     try:
-        append(_file(store, key), _line(seed, text), store.root)
+        append(_file(store, key), _line(seed, text), _folder(store))
     except OSError as error:
         raise MemkitError(
             f"a measurement could not be written to the store {store.root} ({error.strerror}); free space "

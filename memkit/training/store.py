@@ -86,7 +86,7 @@ class Store:
         probe = f"probe-{uuid.uuid4().hex}"
         try:
             self._keep_out_of_git()
-            for folder in (self.root / "runs", self.root / "measurements", self.root / "locks", self._aside):
+            for folder in (self._runs, self.root / "measurements", self.root / "locks", self._aside):
                 folder.mkdir(parents=True, exist_ok=True)
             (self._aside / probe).write_bytes(b"")
             (self._aside / probe).unlink()
@@ -208,10 +208,10 @@ class Store:
         aside = self._aside / uuid.uuid4().hex
         entry = self._entry(digest, seed)
         try:
-            make_folder(aside, self.root)
+            make_folder(aside, self._runs)
             for name, content in files.items():
                 write(aside / name, content)
-            make_folder(entry.parent, self.root)
+            make_folder(entry.parent, self._runs)
             if os.path.lexists(entry) and not os.path.isfile(entry / MANIFEST):
                 told(f"the stored run {entry} {DAMAGED}: {MANIFEST} is missing; it is trained again")
             self._discard(entry)
@@ -330,9 +330,13 @@ class Store:
         return self.root / _folder(digest) / str(seed)
 
     @property
+    def _runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
     def _aside(self) -> Path:
         """Beside the runs: nothing can be renamed from one disk to another, and ``runs`` may be a link to one."""
-        return self.root / "runs" / "tmp"
+        return self._runs / "tmp"
 
     def _discard(self, entry: Path) -> bool:
         """Move an entry out of the way in one step, then delete it; return whether it is gone.
@@ -341,7 +345,7 @@ class Store:
         """
         aside = self._aside / f"discarded-{uuid.uuid4().hex}"
         try:
-            make_folder(aside.parent, self.root)
+            make_folder(aside.parent, self._runs)
             entry.rename(aside)
         except (FileNotFoundError, NotADirectoryError):  # there is none
             return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
@@ -93,7 +94,7 @@ def test_cohorts_are_trained_and_those_that_fail_say_why(bench: Bench, store: St
 
 
 def test_a_store_that_cannot_be_written_is_a_failure_in_a_sentence(bench: Bench, store: Store) -> None:
-    (store.root / "runs").rmdir()
+    shutil.rmtree(store.root / "runs")
     (store.root / "runs").touch()
     bench.add(RECIPE, 1)
     bench.queue.run()

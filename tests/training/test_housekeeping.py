@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from memkit import MemkitError
 from memkit.cli import main
+from memkit.training.checked import remove_all
 from memkit.training.housekeeping import Kept, damaged, in_words, pinned_by, removable, runs, size_of
 from memkit.training.measurements import save_measurement
 from memkit.training.store import Store
@@ -120,6 +122,36 @@ def test_a_dry_run_removes_nothing_and_what_is_accepted_stays(
     assert "2 of 4 runs removed" in capsys.readouterr().out
     assert {run.digest for run in runs(store)} == {OLD}
     assert store.load(OLD, 1) is not None
+
+
+def test_what_cannot_be_removed_is_told_and_the_rest_goes(
+    store: Store, accepted: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stays = folder(store, NEW, 1)
+    rename = Path.rename
+
+    def renamed(path: Path, to: Path) -> Path:
+        if path == stays:
+            raise PermissionError(13, "Permission denied", str(path))
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", renamed)
+    monkeypatch.setattr("memkit.training.store.remove_all", lambda path: None if path == stays else remove_all(path))
+    assert main(["store", "gc", "--store", str(store.root), "--accepted", str(accepted), "--delete"]) == 0
+    said = capsys.readouterr().out
+    assert "1 of 4 runs removed" in said
+    assert "1 run could not be removed" in said
+    assert {(run.digest, run.seed) for run in runs(store)} == {(OLD, 1), (OLD, 2), (NEW, 1)}
+
+
+def test_an_entry_of_another_form_is_damage_although_its_checksums_verify(store: Store) -> None:
+    entry = folder(store, NEW, 1)
+    content = json.dumps({**json.loads((entry / "run.json").read_text()), "metrics": {}})
+    (entry / "run.json").write_text(content)
+    manifest = json.loads((entry / "manifest.json").read_text())
+    manifest["sha256"]["run.json"] = sha256(content.encode()).hexdigest()
+    (entry / "manifest.json").write_text(json.dumps(manifest))
+    assert list(damaged(store)) == [(entry, "is damaged: 'loss' is missing")]
 
 
 def test_the_least_recently_used_go_first(store: Store, tmp_path: Path) -> None:

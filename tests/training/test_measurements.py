@@ -98,6 +98,18 @@ def test_no_measurement_is_taken_for_that_of_another_seed(store: Store) -> None:
         assert load_measurement(store, KEY, 1) is None
 
 
+def test_a_file_in_the_place_of_a_folder_is_damage(store: Store) -> None:
+    folder = store.root / "measurements" / KEY[:2]
+    folder.parent.mkdir(parents=True)
+    folder.write_text("no folder")
+    assert stored_seeds(store, KEY, [1]) == set()
+    assert count_measurements(store) == (0, 0)
+    with pytest.warns(MemkitWarning, match=DAMAGED):
+        assert load_measurement(store, KEY, 1) is None
+    save_measurement(store, KEY, 1, {"value": 1})
+    assert load_measurement(store, KEY, 1) == {"value": 1}
+
+
 def test_a_folder_in_the_place_of_a_file_is_damage(store: Store) -> None:
     (store.root / "measurements" / KEY[:2] / f"{KEY}.jsonl" / "x").mkdir(parents=True)
     assert stored_seeds(store, KEY, [1]) == set()
