@@ -95,11 +95,10 @@ class Store:
         with self._held(probe):
             pass
         remove_all(self.root / "locks" / probe)
-        with contextlib.suppress(OSError):
-            for path in self._aside.iterdir():
-                with contextlib.suppress(OSError):
-                    if time.time() - path.stat().st_mtime > _ABANDONED_AFTER:
-                        remove_all(path)
+        for path in (*self._aside.glob("*"), *(self.root / "tmp").glob("*")):  # the latter is an earlier memkit's
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > _ABANDONED_AFTER:
+                    remove_all(path)
         if self.remote is not None:
             self.remote.check()
 
@@ -289,7 +288,7 @@ class Store:
             MemkitError: the disk knows no locks, or the store cannot be written.
         """
         path = self.root / "locks" / name
-        if path.is_dir():  # what stands in the place of a lock is nobody's
+        if os.path.isdir(path):  # what stands in the place of a lock is nobody's
             remove_all(path)
         lock = FileLock(path)
         try:

@@ -9,8 +9,6 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-import torch
-from safetensors.torch import save
 
 from memkit.training.measurements import load_measurement, save_measurement
 from memkit.training.store import Store
@@ -151,6 +149,9 @@ def verify_again(entry: Path, **contents: bytes) -> None:
 
 
 def foreign_weights(entry: Path) -> None:
+    import torch
+    from safetensors.torch import save
+
     verify_again(entry, weights=save({"another": torch.zeros(3)}))
 
 
