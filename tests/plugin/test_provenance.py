@@ -26,7 +26,9 @@ needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not i
 def made(root: Path, *, args: tuple[str, ...] = (), lock: Any = None) -> dict[str, Any]:
     config: Any = SimpleNamespace(invocation_params=SimpleNamespace(args=args), rootpath=Path("/"))
     lock = lock or root / "claims.lock"
-    settings: Any = SimpleNamespace(root=str(root), device="cpu", shared="", seeds=8, gate="verdict", lock=lock)
+    settings: Any = SimpleNamespace(
+        root=str(root), device="cpu", shared="", seeds=8, gate="verdict", strict=False, lock=lock
+    )
     return provenance(config, settings)
 
 
