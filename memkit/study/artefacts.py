@@ -43,6 +43,7 @@ from memkit.training.trainer import TrainedRun
 from memkit.training.validation import IGNORED
 
 FORMAT = 1
+_FILES = ("epochs.csv", "samples.csv", "memory.safetensors", "growth.csv")
 _QUIET = 10.0  # seconds between two lines of progress
 
 
@@ -126,6 +127,11 @@ def _confirmed(matrix: Matrix, evidence: Evidence | None) -> Iterable[_Wanted]:
         name = entry.claim.id.rpartition("/")[2]
         if f"{matrix.study}/{name}" != entry.claim.id or name not in matrix.configurations:
             continue
+        if strange := [arm for arm in entry.claim.arms if arm != name and arm not in matrix.controls]:
+            raise MemkitError(
+                f"the evidence of {entry.claim.id} has an arm {strange[0]!r}, which is no control of "
+                f"{matrix.path.name}; run the study again"
+            )
         for arm in entry.claim.arms:
             place = matrix.place_of(arm, name)
             subject = matrix.configurations[name] if arm == name else matrix.control(arm, name)
@@ -152,7 +158,7 @@ def _write(matrix: Matrix, one: _Wanted, store: Store, folder: Path, *, key: str
         and old.get("scores") == scores
         and old.get("stage") == one.stage
         and old.get("attempt", 0) == one.attempt
-        and all((folder / name).is_file() for name in old.get("files", ["–"]))
+        and _whole_run(folder, old.get("files"))
     ):
         return old
     folder.mkdir(parents=True, exist_ok=True)
@@ -199,6 +205,11 @@ def _write(matrix: Matrix, one: _Wanted, store: Store, folder: Path, *, key: str
     write_whole(folder / "metrics.json", text)
     found: Mapping[str, Any] = json.loads(text)
     return found
+
+
+def _whole_run(folder: Path, files: Any) -> bool:
+    """Whether a run's files are those that such a folder can have, and are there."""
+    return isinstance(files, list) and all(name in _FILES and (folder / name).is_file() for name in files)
 
 
 def epochs(run: TrainedRun) -> list[dict[str, Any]]:

@@ -34,8 +34,10 @@ def screening_block(path: str) -> str:
     """What a page shows of stage A: the rule and the table, from the file ``*.promoted.json``.
 
     Raises:
-        MemkitError: there is no such file, or it is damaged.
+        MemkitError: it is no such file of this project, it is not there, or it is damaged.
     """
+    if not path.endswith(".promoted.json") or Path(path).is_absolute() or ".." in Path(path).parts:
+        raise MemkitError(f"«screening {path}» names no file of this project that ends in .promoted.json")
     found = load_promotion(Path(path))
     if found is None:
         raise MemkitError(f"there is no {path}; `memkit study` writes it beside its matrix")

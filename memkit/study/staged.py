@@ -78,6 +78,11 @@ def staged_claims(path: Path) -> list[tuple[Claim, Any, tuple[str, ...]]]:
             f"{path.name} was changed since it was screened, and {promoted_path.name} is of the old one; run "
             f"`memkit study {path.name}` again"
         )
+    if strange := [name for name in promotion.promoted if name not in matrix.configurations]:
+        raise MemkitError(
+            f"{promoted_path.name} promotes {strange[0]!r}, which is no configuration of {path.name}; restore it from "
+            "version control"
+        )
     scoring = Scoring(score=matrix.score, metric=matrix.confirm.metric, examples=matrix.examples)
     # A score is the body of the test, which registration fixes: to edit it moves the claims to fresh seeds.
     own = () if matrix.score_reference == DEFAULT_SCORE else (function_digest(matrix.score),)

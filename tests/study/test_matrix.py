@@ -13,7 +13,7 @@ from memkit.study.loading import load_matrix
 from memkit.study.matrix import Matrix
 from memkit.study.promotion import load_promotion
 from memkit.study.reading import read_yaml
-from memkit.study.screened import screening_rows
+from memkit.study.screened import screening_block, screening_rows
 from memkit.study.screening import check_arms, check_bounds, check_data, check_models, check_score, promotion
 from memkit.study.staged import staged_claims
 from memkit.training.store import Store
@@ -353,3 +353,19 @@ def test_the_listing_says_that_the_matrix_was_changed(read: Read, tmp_path: Path
     assert "xor.yaml was changed since it was screened: running it screens again" in listing(
         read(MATRIX.replace("steps: 2}", "steps: 3}")), store
     )
+
+
+def test_what_a_file_promotes_is_a_configuration_of_the_matrix(read: Read) -> None:
+    matrix = read()
+    found = promotion(matrix, {name: {0: {"accuracy": 0.5}} for name in matrix.configurations})
+    found.save(matrix.promoted_path)
+    doctored = matrix.promoted_path.read_text().replace('"plain"', '"../plain"')
+    matrix.promoted_path.write_text(doctored)
+    with pytest.raises(MemkitError, match=r"promotes '\.\./plain', which is no configuration of xor\.yaml"):
+        staged_claims(matrix.path)
+
+
+@pytest.mark.parametrize("path", ["../x.promoted.json", "/etc/x.promoted.json", "secrets.json"])
+def test_a_page_shows_promotions_of_its_project_only(path: str) -> None:
+    with pytest.raises(MemkitError, match=r"names no file of this project that ends in \.promoted\.json"):
+        screening_block(path)

@@ -7,6 +7,7 @@ import math
 import shlex
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from statistics import fmean
 from typing import Any
 
@@ -144,10 +145,7 @@ def claim_view(
         arm_facts=arm_facts,
         shared=shared,
         record=_record(entry, p),
-        commands=[
-            f"pytest {shlex.quote(entry.nodeid)}" + (" --memkit-sweeps" if claim.aside else ""),
-            f"memkit reproduce {shlex.quote(claim.id)} --seed {first}",
-        ],
+        commands=_commands(entry, first),
         sweep=claim.sweep,
         mutant_of=claim.mutant_of,
         replicates=claim.replicates,
@@ -193,6 +191,19 @@ def _keys(entry: ClaimEvidence, p: Adjusted) -> Mapping[str, str]:
         "p": f"{p.adjusted:.9g}" if math.isfinite(p.adjusted) else "2",
         "text": " ".join((entry.claim.id, entry.claim.statement, entry.claim.source)).lower(),
     }
+
+
+def _commands(entry: ClaimEvidence, first: int) -> list[str]:
+    """What a reader copies to a shell, where the evidence may come from anybody.
+
+    A node id that pytest would take for an option, or that leads out of the project, is not offered.
+    """
+    claim, nodeid = entry.claim, entry.nodeid
+    found = [f"memkit reproduce {shlex.quote(claim.id)} --seed {first}"]
+    path = PurePosixPath(nodeid.partition("::")[0])
+    if nodeid.isprintable() and not nodeid.startswith(("-", "@")) and ".." not in path.parts and not path.is_absolute():
+        found.insert(0, f"pytest {shlex.quote(nodeid)}" + (" --memkit-sweeps" if claim.aside else ""))
+    return found
 
 
 def _figures(entry: ClaimEvidence, gallery: Gallery) -> list[FigureView]:

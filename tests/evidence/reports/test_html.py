@@ -152,6 +152,14 @@ def test_a_claim_says(html: str, words: str) -> None:
     assert words in " ".join(Page(html).text.split())
 
 
+@pytest.mark.parametrize("nodeid", ["--junitxml=x::test_a", "../evil/test_x.py::test_a", "/evil.py::a", "@x", "a\n::c"])
+def test_no_command_is_offered_that_leads_out_of_the_project(nodeid: str) -> None:
+    html = render_html(samples.evidence(replace(samples.inconclusive(), nodeid=nodeid)))
+    text = " ".join(Page(html).text.split())
+    assert "memkit reproduce" in text
+    assert "pytest " not in text.partition("memkit reproduce")[0][-200:]
+
+
 def test_seeds_that_were_never_needed_are_said_to_be_saved_and_not_missing() -> None:
     html = render_html(samples.evidence(samples.adaptive(), samples.inconclusive(), seeds=32))
     text = " ".join(Page(html).text.split())
