@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from memkit.cli import claims, data, demo, files, places, store
+from memkit.cli import claims, data, demo, files, places, reproduce, store
 from memkit.errors import MemkitError
 
 _STORE = "a folder, or the URL that machines share (default: MEMKIT_STORE, else .memkit in the project)"
@@ -92,16 +92,18 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("files", metavar="file", type=Path, nargs="+", help="an evidence file")
     sub.add_argument("--output", metavar="FILE", type=Path, required=True, help="the evidence file to write")
     sub = command(
-        "reproduce", files.reproduce, "Train and measure one seed of a claim again, and compare with the evidence."
+        "reproduce", reproduce.reproduce, "Train and measure one seed of a claim again, and compare with the evidence."
     )
     sub.add_argument("claim", help="its id, as the verdict table prints it")
+    sub.add_argument("paths", nargs="*", help="where to collect claims (default: beside the lock, or as pytest would)")
     sub.add_argument("--seed", type=int, required=True, help="one that the evidence has")
     sub.add_argument("--evidence", metavar="FILE", type=Path, default=evidence, help="default: %(default)s")
     sub.add_argument(
         "--tolerance",
-        type=float,
-        default=0.02,
-        help="greatest difference in units of the metric (default: 0.02)",
+        metavar="X",
+        type=reproduce.tolerance,
+        help="greatest difference, in units of the metric (default: none on the platform of the evidence, elsewhere a "
+        "tenth of each effect, or of half its interval)",
     )
     sub.add_argument("--data", metavar="DIR", help="the folder that data sets are read from (default: MEMKIT_DATA)")
     sub = command(

@@ -1,48 +1,54 @@
-"""Commands on files that runs have left: verdicts, report, merge, reproduce, accept, compare, page."""
+"""Commands on files that runs have left: verdicts, report, merge, accept, compare, page."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
-import math
-import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from memkit.cli.claims import QUIETLY
-from memkit.errors import MemkitError, many, nearest
-from memkit.evidence.evidence import ClaimEvidence, Evidence, load, recompute
+from memkit.errors import MemkitError, many
+from memkit.evidence.evidence import Evidence, load, recompute
+from memkit.evidence.locked import held_against
 from memkit.evidence.merging import merge
 from memkit.evidence.registration import Lock, lock_path
 from memkit.files import write_whole
 
 
 def verdicts(options: argparse.Namespace) -> int:
-    """``memkit verdicts``: compute every verdict of an evidence file again."""
+    """``memkit verdicts``: compute every verdict of an evidence file again, and hold its claims against the lock."""
+    evidence = load(options.file)
     rows = recompute(options.file)
+    path = lock_path(Path.cwd())
+    lock = Lock.load(path) if path.is_file() else None
+    held = [held_against(lock, entry) for entry in evidence.claims]
     width = max((len(name) for name, _, _ in rows), default=0)
-    differing = 0
-    for name, recorded, found in rows:
-        if recorded == found:
-            print(f"{name:<{width}}  {found}")
-            continue
-        differing += 1
+    wrong = 0
+    for (name, recorded, found), against in zip(rows, held, strict=True):
         verdict, _, what = found.partition(" (")
-        differs = what.removesuffix(")") if verdict == recorded else f"the file says {recorded}"
-        print(f"{name:<{width}}  {verdict}  DIFFERS: {differs}")
-    if differing:
+        said = [f"DIFFERS from the lock: {sentence}" for sentence in against.differs]
+        if recorded != found:
+            wrong += 1
+            said.insert(0, f"DIFFERS: {what.removesuffix(')') if verdict == recorded else f'the file says {recorded}'}")
+        said += against.notes
+        print("  ".join([f"{name:<{width}}", verdict, "; ".join(said)]).rstrip())
+    if wrong:
         print(
-            f"{differing} of {many(len(rows), 'claim')}: what the file says does not follow from the observations in "
+            f"{wrong} of {many(len(rows), 'claim')}: what the file says does not follow from the observations in "
             f"{options.file}"
         )
+    else:
+        count = "the verdict follows" if len(rows) == 1 else f"all {len(rows)} verdicts follow"
+        print(f"{count} from the observations in {options.file}")
+    other = sum(bool(against.differs) for against in held)
+    if lock is None:
+        print(f"{path} does not exist, so the claims could not be compared with what was registered")
+    elif other:
+        print(f"{other} of {many(len(rows), 'claim')}: the file differs from what is registered in {path}")
+    if wrong or other:
         return 1
-    count = "the verdict follows" if len(rows) == 1 else f"all {len(rows)} verdicts follow"
-    print(f"{count} from the observations in {options.file}")
-    print(f"digest of the observations: {load(options.file).digest}")
+    print(f"digest of the observations: {evidence.digest}")
     print("That the observations are true is another matter: `memkit reproduce CLAIM --seed N` trains one again.")
     return 0
 
@@ -79,67 +85,6 @@ def merge_files(options: argparse.Namespace) -> int:
 def _merged(files: Sequence[Path]) -> Evidence:
     """The evidence of the files, each named once."""
     return merge({str(file): load(file) for file in dict.fromkeys(files)})
-
-
-def _entry(evidence: Evidence, claim_id: str, where: Path) -> ClaimEvidence:
-    for entry in evidence.claims:
-        if entry.claim.id == claim_id:
-            return entry
-    raise MemkitError(f"{where} has no claim {claim_id!r}{nearest(claim_id, (e.claim.id for e in evidence.claims))}")
-
-
-def reproduce(options: argparse.Namespace) -> int:
-    """``memkit reproduce``: train and measure a seed of a claim again, and compare."""
-    import pytest
-
-    recorded = _entry(load(options.evidence), options.claim, options.evidence)
-    expected = {(o.arm, o.metric): o.value for o in recorded.observations if o.seed == options.seed}
-    if not expected:
-        seeds = ", ".join(map(str, recorded.seen))
-        raise MemkitError(
-            f"{options.evidence} has no observation of {options.claim} for seed {options.seed}; it has {seeds}"
-        )
-    with tempfile.TemporaryDirectory(prefix="memkit-reproduce-") as folder:
-        file = Path(folder) / "evidence.json"
-        arguments = [
-            f"{recorded.nodeid}[{options.seed}]",
-            f"--memkit-seeds={len(recorded.planned)}",
-            f"--memkit-store={folder}/store",
-            f"--memkit-evidence={file}",
-            "--memkit-gate=none",
-            "--memkit-with-sweeps",
-            "--memkit-executor=inline",  # a process that trains takes longer to start than one seed does to train
-            "-q",
-            "-n0",
-            *QUIETLY,
-        ]
-        if options.data:
-            arguments.append(f"--memkit-data={options.data}")
-        if recorded.registration.development:
-            arguments.append("--memkit-development")
-        said = io.StringIO()
-        with contextlib.redirect_stdout(said):
-            code = pytest.main(arguments)
-        if not file.is_file():
-            print(said.getvalue(), file=sys.stderr)
-            raise MemkitError(
-                f"seed {options.seed} of {options.claim} could not be run again (pytest's exit code {int(code)})"
-            )
-        found_entry = _entry(load(file), options.claim, file)
-    found = {(o.arm, o.metric): o.value for o in found_entry.observations if o.seed == options.seed}
-    if not found:
-        raise MemkitError(f"seed {options.seed} of {options.claim} was not measured: {found_entry.gate.reason}")
-    worst = 0.0
-    print(f"{options.claim}, seed {options.seed}: recorded and reproduced")
-    for key, old in expected.items():
-        new = found.get(key, math.nan)
-        difference = 0.0 if math.isnan(old) and math.isnan(new) else abs(old - new)
-        worst = max(worst, math.inf if math.isnan(difference) else difference)
-        print(f"  {key[0]:<20} {key[1]:<12} {old:>10.4f} {new:>10.4f}   difference {difference:.4f}")
-    same = worst <= options.tolerance
-    word = "reproduced" if same else "NOT reproduced"
-    print(f"{word}: the greatest difference is {worst:.4f}, tolerance {options.tolerance:g}")
-    return 0 if same else 1
 
 
 def accept(options: argparse.Namespace) -> int:

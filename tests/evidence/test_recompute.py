@@ -122,6 +122,7 @@ def verdicts(file: Path) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
+        cwd=file.parent,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
 

@@ -1,0 +1,75 @@
+"""An evidence file held against the project's lock: is it of what was registered, and on those seeds?
+
+A file can say anything of its own registration. What was registered only the lock knows, which is under version
+control.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from memkit.evidence.evidence import ClaimEvidence
+from memkit.evidence.registration import DEVELOPMENT_SEEDS, Lock, Registration
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the lock makes of a claim of a file.
+
+    Attributes:
+        differs: sentences: what the file says and the lock does not.
+        notes: sentences on what is no contradiction, but no registered result either.
+    """
+
+    differs: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def held_against(lock: Lock | None, entry: ClaimEvidence) -> Held:
+    """Compare the claim, the attempt and the seeds of a claim's evidence with what the lock holds of it.
+
+    Args:
+        lock: None where there is none to compare with.
+    """
+    if lock is None:
+        development = entry.registration.development
+        return Held(notes=("on development seeds, which decide nothing",) if development else ())
+    told, claim = entry.registration, entry.claim
+    known = claim.id in lock.claims
+    registered = lock.registration(claim, development=told.development)
+    differs, notes = [], []
+    if told.status == "unregistered":
+        since = "; it has been registered since" if known else ""
+        notes.append(f"unregistered: on development seeds, which decide nothing{since}")
+        registered = Lock().registration(claim)
+    elif not known:
+        return Held(differs=("the file says that it is registered, and it is not in the lock",))
+    elif told.development:
+        edited = ", of a claim that was edited" if told.status == "changed" else ""
+        notes.append(f"on development seeds, which decide nothing{edited}")
+    elif registered.attempt > told.attempt:
+        differs.append(
+            f"the claim was changed and registered anew since: attempt {registered.attempt} in the lock, "
+            f"{told.attempt} in the file"
+        )
+    else:
+        if registered.attempt < told.attempt:
+            differs.append(f"attempt {told.attempt} in the file, {registered.attempt} in the lock")
+        if registered.status != "registered":
+            differs.append("the claim is not the one that was registered: its digest is not that in the lock")
+    if not differs:
+        differs += _seeds(registered, entry)
+    if known and not differs and not notes and told.revision != registered.revision:
+        notes.append(f"revision {told.revision} of the code behind it; the lock has revision {registered.revision}")
+    return Held(tuple(differs), tuple(notes))
+
+
+def _seeds(registered: Registration, entry: ClaimEvidence) -> list[str]:
+    """What is wrong with the planned seeds."""
+    count = len(entry.planned)
+    if entry.planned != registered.seeds(count):
+        kind = "development seeds" if registered.first_seed in DEVELOPMENT_SEEDS else "the seeds of the lock"
+        return [f"its seeds are not {kind}, which begin with {registered.first_seed}"]
+    if count > (most := entry.claim.planned(count)):
+        return [f"{count} seeds were planned, and the claim declares {most} at most"]
+    return []

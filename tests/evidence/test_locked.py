@@ -1,0 +1,75 @@
+"""Evidence against the lock: what is registered, on which seeds, at which attempt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from memkit.evidence import ClaimEvidence, Lock
+from memkit.evidence.locked import held_against
+
+from .entries import entry
+
+ENTRY = entry(n=16, seeds=16)
+CLAIM = ENTRY.claim
+EDITED = replace(CLAIM, statement="A beats B by far.")
+LOCK = Lock().register([CLAIM])
+
+
+def told(claim: ClaimEvidence = ENTRY, **changes: object) -> ClaimEvidence:
+    """With another registration, and the seeds that follow from it."""
+    registration = replace(claim.registration, **changes)  # type: ignore[arg-type]
+    return replace(claim, registration=registration, planned=registration.seeds(len(claim.planned)))
+
+
+@pytest.mark.parametrize(
+    ("lock", "claim", "sentence"),
+    [
+        (Lock(), ENTRY, "the file says that it is registered, and it is not in the lock"),
+        (LOCK, replace(ENTRY, claim=EDITED), "its digest is not that in the lock"),
+        (LOCK.register([EDITED]), ENTRY, "changed and registered anew since: attempt 2 in the lock, 1 in the file"),
+        (LOCK, told(attempt=2), "attempt 2 in the file, 1 in the lock"),
+        (LOCK, told(first_seed=10_100), "its seeds are not the seeds of the lock, which begin with 10000"),
+        (LOCK, replace(ENTRY, planned=ENTRY.planned[::-1]), "its seeds are not the seeds of the lock"),
+        (
+            LOCK,
+            replace(ENTRY, planned=ENTRY.registration.seeds(32)),
+            "32 seeds were planned, and the claim declares 16",
+        ),
+        (LOCK, told(status="unregistered", attempt=0), "its seeds are not development seeds, which begin with 0"),
+    ],
+)
+def test_what_differs_is_said(lock: Lock, claim: ClaimEvidence, sentence: str) -> None:
+    (found,) = held_against(lock, claim).differs
+    assert sentence in found
+
+
+@pytest.mark.parametrize(
+    ("lock", "claim", "notes"),
+    [
+        (LOCK, ENTRY, ()),
+        (None, told(attempt=7), ()),
+        (None, told(first_seed=0), ("on development seeds, which decide nothing",)),
+        (LOCK, told(first_seed=0), ("on development seeds, which decide nothing",)),
+        (
+            LOCK,
+            replace(told(first_seed=0, status="changed"), claim=EDITED),
+            ("on development seeds, which decide nothing, of a claim that was edited",),
+        ),
+        (
+            Lock(),
+            told(status="unregistered", attempt=0, first_seed=0),
+            ("unregistered: on development seeds, which decide nothing",),
+        ),
+        (
+            LOCK,
+            told(status="unregistered", attempt=0, first_seed=0),
+            ("unregistered: on development seeds, which decide nothing; it has been registered since",),
+        ),
+        (LOCK, told(revision=1), ("revision 1 of the code behind it; the lock has revision 0",)),
+    ],
+)
+def test_what_is_no_contradiction_is_a_note(lock: Lock | None, claim: ClaimEvidence, notes: tuple[str, ...]) -> None:
+    found = held_against(lock, claim)
+    assert (found.differs, found.notes) == ((), notes)

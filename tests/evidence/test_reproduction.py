@@ -1,0 +1,83 @@
+"""A reproduced seed: bit for bit, or within what is small against the effect and its interval."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memkit.evidence.reproduction import ROUNDING, allowance, platforms, reproduction
+
+from .entries import FREE, OVER, entry
+
+ENTRY = entry(a=0.6, b=0.5, n=32)
+"""Differences of 0.1 and, for each second seed, 1/64 less: the interval is narrow."""
+A, B = ("a", "accuracy"), ("b", "accuracy")
+FINITE = st.floats(0, 1)
+
+
+@given(st.floats(allow_infinity=False), st.floats(allow_infinity=False))
+def test_exactly_is_bit_for_bit(one: float, other: float) -> None:
+    found = reproduction(ENTRY, {A: one, B: 0.5}, {A: other, B: 0.5}, exact=True)
+    same = one == other or (math.isnan(one) and math.isnan(other))
+    assert found.same == found.identical == same
+
+
+@given(FINITE, FINITE, FINITE, FINITE, st.floats(0, 10), st.booleans())
+def test_a_sign_never_flips(a: float, b: float, c: float, d: float, tolerance: float, exact: bool) -> None:
+    found = reproduction(ENTRY, {A: a, B: b}, {A: c, B: d}, exact=exact, tolerance=tolerance)
+    if abs(a - b) > ROUNDING and (a - b) * (c - d) < 0:
+        assert not found.same
+    elif max(abs(a - c), abs(b - d), abs((a - b) - (c - d))) <= tolerance:
+        assert found.same
+
+
+def test_what_may_differ_is_small_against_the_effect_and_its_interval() -> None:
+    (finding,) = ENTRY.judgement.findings
+    half = (finding.t.high - finding.t.low) / 2
+    allowed = allowance(ENTRY, OVER, {A: 0.6, B: 0.5})
+    assert allowed == pytest.approx(half / 10)
+    assert allowed < abs(finding.t.estimate) / 10
+    tiny = entry(a=0.5001, b=0.5, n=8)
+    (finding,) = tiny.judgement.findings
+    assert allowance(tiny, OVER, {A: 0.5001, B: 0.5}) == pytest.approx(abs(finding.t.estimate) / 10)
+
+
+def test_where_all_seeds_agree_rounding_is_allowed() -> None:
+    alike = replace(ENTRY, judgement=replace(ENTRY.judgement, findings=()))
+    assert allowance(alike, OVER, {A: 0.5, B: 0.5}) == ROUNDING
+    assert allowance(alike, OVER, {A: math.nan, B: math.nan}) == pytest.approx(0.1), "by the bounds"
+    free = entry(contrast=FREE)
+    assert allowance(replace(free, judgement=alike.judgement), FREE, {A: math.nan, B: 5e6}) == ROUNDING * 5e6
+
+
+def test_a_shift_of_both_arms_is_a_difference_and_what_is_not_compared_is_not() -> None:
+    recorded = {A: 0.6, B: 0.5, ("a", "loss"): 1.0}
+    shifted = reproduction(ENTRY, recorded, {A: 0.7, B: 0.6, ("a", "loss"): 1.0}, exact=False)
+    assert [value.same for value in shifted.values] == [False, False, True]
+    other = {**recorded, ("a", "loss"): 2.0}
+    assert reproduction(ENTRY, recorded, other, exact=False).same
+    assert not reproduction(ENTRY, recorded, other, exact=True).same
+    assert not reproduction(ENTRY, recorded, other, exact=False, tolerance=0.5).same
+
+
+def test_what_is_missing_is_not_reproduced() -> None:
+    assert not reproduction(ENTRY, {A: 0.6, B: 0.5}, {A: 0.6}, exact=False, tolerance=9.0).same
+
+
+@pytest.mark.parametrize(
+    ("recorded", "here", "arms", "said"),
+    [
+        ({"cpu": "AVX2"}, {"cpu": "AVX2"}, {}, ""),
+        ({"cpu": "AVX2"}, {"cpu": "AVX512"}, {}, "cpu AVX2 there, AVX512 here"),
+        ({"cpu": "AVX2"}, {"cpu": "AVX2", "threads": 2}, {}, "threads not known there, 2 here"),
+        (None, {}, {}, "the file does not say which platform it was made on"),
+        ("two; of them", {}, {}, "the file does not say which platform it was made on"),
+        ({}, {}, {"a": {"trained_on": "cuda"}, "b": {}}, "its models were trained on cuda"),
+    ],
+)
+def test_how_platforms_differ(recorded: object, here: object, arms: dict[str, dict[str, str]], said: str) -> None:
+    assert platforms(recorded, here, arms) == said
