@@ -62,6 +62,7 @@ def judge(
     reached = _replayed(claim, table, planned)
     if isinstance(reached, Look):
         return _incomplete(claim, table, planned, reached)
+    reached = _with_planning(claim, table, planned, reached)
     result = _check_requirements(reached) if reached.verdict is Verdict.INCONCLUSIVE else reached
     return _undecided(result, "development seeds decide nothing") if development else result
 
@@ -76,7 +77,7 @@ def looked(claim: Claim, observations: Iterable[Observation], *, planned: Sequen
         None where the number of planned seeds is no look, or seeds of the first one are missing.
     """
     table = _table(o for o in observations if o.claim == claim.id)
-    return tuple(taken.judgement for taken in _taken(claim, table, planned))
+    return tuple(_with_planning(claim, table, planned, taken.judgement) for taken in _taken(claim, table, planned))
 
 
 def seeds_wanted(claim: Claim, observations: Iterable[Observation], *, planned: Sequence[int]) -> tuple[int, ...]:
@@ -151,7 +152,8 @@ def _incomplete(claim: Claim, table: _Table, planned: Sequence[int], look: Look)
     seen = [seed for seed in planned if seed in table]
     findings = _findings(claim, table, seen, Look(len(seen), look.alpha)) if seen else ()
     missing = _unseen(table, planned[: look.n])
-    return Judgement(verdict=Verdict.INCOMPLETE, look=None, n=len(seen), findings=findings, missing=missing)
+    found = Judgement(verdict=Verdict.INCOMPLETE, look=None, n=len(seen), findings=findings, missing=missing)
+    return _with_planning(claim, table, seen, found)
 
 
 def _at(claim: Claim, table: _Table, used: Sequence[int], look: Look) -> Judgement:
@@ -179,7 +181,11 @@ def _at(claim: Claim, table: _Table, used: Sequence[int], look: Look) -> Judgeme
             notes.append("the positive control is not SUPPORTED, so the equivalence may only be a blunt measurement")
     elif kinds == {Verdict.SUPPORTED, Verdict.EQUIVALENT}:
         notes.append("some contrasts are SUPPORTED and some EQUIVALENT; split the claim to decide each")
-    elif any(_refuted(claim, table, used, look, finding.contrast) for finding in own):
+    elif (
+        kinds == {Verdict.REFUTED}
+        if len(own) == 1
+        else any(_refuted(claim, table, used, look, finding.contrast) for finding in own)
+    ):
         verdict = Verdict.REFUTED
     elif Verdict.REFUTED in kinds:
         notes.append(
@@ -251,9 +257,21 @@ def _found(contrast: Contrast, role: str, differences: tuple[float, ...], look: 
         tost_p=decision.tost_p,
         provisional=Verdict(decision.provisional.upper()) if decision.provisional else None,
         negligible=decision.negligible,
-        planning=_planning(contrast, x, look) if verdict is Verdict.INCONCLUSIVE else {},
         notes=tuple(decision.notes),
     )
+
+
+def _with_planning(claim: Claim, table: _Table, planned: Sequence[int], judgement: Judgement) -> Judgement:
+    """Say what a larger run would need: of the judgement that stands alone, for it takes longer than the verdict."""
+    seeds = [seed for seed in planned if seed in table][: judgement.n]
+
+    def plan(finding: Finding) -> Finding:
+        if finding.verdict is not Verdict.INCONCLUSIVE:
+            return finding
+        found = _differences(finding.contrast, table, seeds)
+        return replace(finding, planning=_planning(finding.contrast, found, Look(finding.n, finding.alpha)))
+
+    return replace(judgement, findings=tuple(map(plan, judgement.findings)))
 
 
 def _planning(contrast: Contrast, x: NDArray[np.float64], look: Look) -> dict[str, float]:
@@ -301,7 +319,8 @@ def _describe(claim: Claim, table: _Table, planned: Sequence[int]) -> Judgement:
     note = f"{count} nothing, looks are at {sizes}"
     if _unseen(table, planned):
         return replace(_incomplete(claim, table, planned, Look(len(planned), 0.05)), notes=(note,))
-    return _undecided(_at(claim, table, planned, Look(len(planned), 0.05)), note)
+    found = _at(claim, table, planned, Look(len(planned), 0.05))
+    return _undecided(_with_planning(claim, table, planned, found), note)
 
 
 def _undecided(result: Judgement, note: str) -> Judgement:
