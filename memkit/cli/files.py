@@ -9,7 +9,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from memkit.errors import MemkitError, many
-from memkit.evidence.evidence import Evidence, load, recompute
+from memkit.evidence.evidence import Evidence
+from memkit.evidence.loading import checked, load
 from memkit.evidence.locked import held_against
 from memkit.evidence.merging import merge
 from memkit.evidence.registration import Lock, lock_path
@@ -18,8 +19,7 @@ from memkit.files import write_whole
 
 def verdicts(options: argparse.Namespace) -> int:
     """``memkit verdicts``: compute every verdict of an evidence file again, and hold its claims against the lock."""
-    evidence = load(options.file)
-    rows = recompute(options.file)
+    evidence, rows = checked(options.file)
     path = lock_path(Path.cwd())
     lock = Lock.load(path) if path.is_file() else None
     held = [held_against(lock, entry) for entry in evidence.claims]

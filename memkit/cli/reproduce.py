@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from memkit.cli.claims import QUIETLY
 from memkit.errors import MemkitError, nearest
-from memkit.evidence.evidence import ClaimEvidence, Evidence, load
+from memkit.evidence.evidence import ClaimEvidence, Evidence
+from memkit.evidence.loading import load
 from memkit.evidence.locked import held_against
 from memkit.evidence.registration import BLOCK, DEVELOPMENT_SEEDS, Lock, lock_path
 from memkit.evidence.reproduction import Reproduction, platforms, reproduction

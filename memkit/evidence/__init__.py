@@ -2,9 +2,10 @@
 
 from memkit.evidence.claim import EXPECTATIONS, Arm, Claim, claim, claim_of
 from memkit.evidence.contrast import Contrast
-from memkit.evidence.evidence import ClaimEvidence, Evidence, load, recompute, seeds_saved
+from memkit.evidence.evidence import ClaimEvidence, Evidence, seeds_saved
 from memkit.evidence.gate import Gate, gate
 from memkit.evidence.judgement import Finding, Judgement, Verdict
+from memkit.evidence.loading import load, recompute
 from memkit.evidence.observation import Observation, observe
 from memkit.evidence.registration import DEVELOPMENT_SEEDS, Lock, Registration, lock_path
 from memkit.evidence.verdict import differences, judge, seeds_wanted

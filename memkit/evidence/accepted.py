@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from memkit.errors import MemkitError
+from memkit.evidence import reading
 from memkit.evidence.evidence import ClaimEvidence, Evidence
 from memkit.evidence.gate import gate
 from memkit.evidence.judgement import Verdict
@@ -19,8 +20,73 @@ from memkit.evidence.reports import words
 from memkit.files import write_whole
 
 SCHEMA = 1
-_FIELDS = {"statement", "source", "nodeid", "digest", "attempt", "expect", "sweep", "cell", "mutant_of", "arms"}
-_FIELDS |= {"means", "cost", "judgement", "weakest"}
+_TEXTS = ("statement", "source", "nodeid", "digest", "expect", "sweep", "mutant_of", "weakest")
+_NEEDED = (*_TEXTS, "attempt", "cell", "arms", "means", "cost", "judgement")
+
+
+def _number(value: Any, what: str) -> float | None:
+    return reading.optional(value, what, reading.number)
+
+
+def _interval(value: Any, what: str) -> None:
+    reading.fields(value, what, {"method": reading.text, "low": _number, "high": _number}, "method", "low", "high")
+
+
+def _finding(value: Any, what: str) -> None:
+    texts = dict.fromkeys(("contrast", "role", "metric", "direction", "assume"), reading.text)
+    found = reading.fields(
+        value,
+        what,
+        {**texts, "verdict": _verdict, "estimate": _number, "sesoi": _number, "intervals": reading.listed},
+        *("contrast", "role", "verdict", "estimate", "intervals"),
+    )
+    for interval in found["intervals"]:
+        _interval(interval, f"{what}: intervals")
+    if all(interval["method"] == "betting" for interval in found["intervals"]):
+        raise MemkitError(f"{what}: there is no t interval")
+
+
+def _verdict(value: Any, what: str) -> None:
+    if reading.text(value, what) not in set(Verdict):
+        raise MemkitError(f"{what}: {reading.shown(value)} is no verdict")
+
+
+def _judgement(value: Any, what: str) -> None:
+    found = reading.fields(value, what, {"verdict": _verdict, "n": reading.whole}, "verdict", "findings")
+    for finding in reading.listed(found["findings"], f"{what}: findings"):
+        _finding(finding, f"{what}: a finding")
+
+
+def _arm(value: Any, what: str) -> None:
+    counts = dict.fromkeys(("parameters", "steps", "state_size", "cpu_seconds"), _number)
+    texts = dict.fromkeys(("digest", "recipe", "tuning", "trained_on"), reading.text)
+    reading.fields(value, what, {**counts, **texts}, "recipe")
+
+
+def _three(value: Any, what: str) -> None:
+    """Arm → metric → three numbers."""
+    for arm, metrics in reading.each(value, what, reading.mapping).items():
+        for metric, numbers in metrics.items():
+            where = f"{what}: {metric:.80} of {arm:.80}"
+            if len([_number(one, where) for one in reading.listed(numbers, where)]) != 3:
+                raise MemkitError(f"{where} must be the mean, the least and the greatest value")
+
+
+def _claim(value: Any, what: str) -> dict[str, Any]:
+    checks: dict[str, Callable[[Any, str], Any]] = {
+        **dict.fromkeys((*_TEXTS, "replicates"), reading.text),
+        "attempt": lambda attempt, where: reading.whole(attempt, where, 1),
+        "revision": reading.whole,
+        "cell": reading.mapping,
+        "arms": lambda arms, where: reading.each(arms, where, _arm),
+        "means": _three,
+        "cost": lambda cost, where: reading.each(cost, where, reading.number),
+        "judgement": _judgement,
+    }
+    found = reading.fields(value, what, checks, *_NEEDED)
+    if found["sweep"] and not found["cell"]:
+        raise MemkitError(f"{what}: it is of a sweep, and has no cell in it")
+    return found
 
 
 def load_accepted(path: Path) -> dict[str, Any]:
@@ -30,20 +96,23 @@ def load_accepted(path: Path) -> dict[str, Any]:
         MemkitError: the file is damaged.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        if data["schema"] != SCHEMA:
-            raise ValueError(f"schema {data['schema']!r}, not {SCHEMA}")
-        claims = dict(data["claims"])
-        for name, claim in claims.items():
-            if lacking := _FIELDS - set(claim):
-                raise ValueError(f"{name} has no {min(lacking)!r}")
-            Verdict(claim["judgement"]["verdict"])
-            list(claim["judgement"]["findings"])
-        return claims
+        return accepted_of(reading.read_json(path))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, MemkitError) as error:
         raise MemkitError(f"{path} is damaged ({error}); restore it from version control") from error
+
+
+def accepted_of(value: Any) -> dict[str, Any]:
+    """Return the claims of a file that was read.
+
+    Raises:
+        MemkitError: it holds something else.
+    """
+    data = reading.fields(value, "the file", {}, "schema", "claims")
+    if data["schema"] != SCHEMA:
+        raise MemkitError(f"schema {reading.shown(data['schema'])}, not {SCHEMA}")
+    return reading.each(data["claims"], "claims", _claim)
 
 
 def outdated(claims: Mapping[str, Any], lock: Lock) -> dict[str, str]:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from memkit.errors import MemkitError
+from memkit.evidence import reading
 
 POINTS = 24
 """The most points of a seed: enough to see where it falls, few enough for hundreds of seeds in a file."""
@@ -38,23 +39,29 @@ class Curves:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Curves:
+    def from_json(cls, data: Any) -> Curves:
         """What :meth:`to_json` wrote.
 
         Raises:
             MemkitError: a curve is too long, or its steps do not rise.
         """
+        data = reading.fields(data, "a recipe's curves", {}, "arms", "seeds")
+        if not (arms := reading.texts(data["arms"], "the arms of curves")):
+            raise MemkitError("the arms of curves must be named")
         seeds = {}
-        for seed, (steps, losses) in data["seeds"].items():
+        for name, curve in reading.mapping(data["seeds"], "the curves of a recipe").items():
+            seed, where = reading.seed_of(name, "a key of curves"), f"the curve of seed {name:.20}"
+            steps, losses = (reading.listed(part, where) for part in reading.listed(curve, where))
             if len(steps) > MOST:
-                raise MemkitError(f"the curve of seed {seed} has {len(steps)} points; {MOST} is the most")
-            points = tuple(zip(map(int, steps), (None if y is None else float(y) for y in losses), strict=True))
+                raise MemkitError(f"{where} has {len(steps)} points; {MOST} is the most")
+            points = tuple(
+                (reading.whole(step, where), reading.optional(loss, where, reading.number))
+                for step, loss in zip(steps, losses, strict=True)
+            )
             if any(after <= before for (before, _), (after, _) in pairwise(points)):
                 raise MemkitError(f"the steps of the curve of seed {seed} do not rise")
-            if not all(y is None or math.isfinite(y) for _, y in points):
-                raise MemkitError(f"the curve of seed {seed} has a loss that is not finite; write null for it")
-            seeds[int(seed)] = points
-        return cls(arms=tuple(map(str, data["arms"])), seeds=seeds)
+            seeds[seed] = points
+        return cls(arms=arms, seeds=seeds)
 
 
 def thinned(history: Sequence[tuple[int, float]], most: int = POINTS) -> list[list[float | None]]:

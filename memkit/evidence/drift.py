@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from memkit.errors import MemkitError
+from memkit.evidence import reading
 from memkit.evidence.accepted import load_accepted
-from memkit.evidence.evidence import load
+from memkit.evidence.loading import load
 
 SLACK = 0.01
 """By so much an effect may leave its interval, relative to 1 or to itself: where all seeds agree the interval has no
@@ -85,13 +85,13 @@ def read(path: Path) -> dict[str, Told]:
         MemkitError: the file is neither.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        accepted = "provenance" not in data
+        # Of evidence only the beginning is read here: its claims may be many.
+        data, *_ = reading.parts(reading.read_bytes(path))
     except FileNotFoundError:
         raise MemkitError(f"{path} does not exist") from None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, MemkitError) as error:
         raise MemkitError(f"{path} cannot be read as JSON: {error}") from error
-    if accepted:
+    if not isinstance(data, dict) or "provenance" not in data:
         return load_accepted(path)
     return {entry.claim.id: entry.told() for entry in load(path).claims}
 

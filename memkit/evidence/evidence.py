@@ -1,7 +1,7 @@
 """The evidence of a run: every claim with its observations, intervals and verdict, as one JSON file.
 
 The file holds all that the verdicts were computed from, so they can be computed again from it alone
-(:func:`recompute`), without torch and without the models. What it cannot show is that the observations
+(:mod:`memkit.evidence.loading`), without torch and without the models. What it cannot show is that the observations
 themselves are true: that takes training a seed again, ``memkit reproduce``.
 
 Schema 1::
@@ -49,27 +49,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from memkit.errors import MemkitError
 from memkit.evidence.claim import Claim
 from memkit.evidence.curves import Curves
-from memkit.evidence.figures import Figure, figure_from_json
-from memkit.evidence.gate import Gate, Mode, gate, strictly
+from memkit.evidence.figures import Figure
+from memkit.evidence.gate import Gate
 from memkit.evidence.judgement import Judgement, Verdict
 from memkit.evidence.observation import Observation
 from memkit.evidence.registration import Registration
-from memkit.evidence.verdict import judge
 from memkit.files import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
 
+
 SCHEMA = 1
 COLUMNS = ("study", "claim", "seed", "arm", "metric", "value", "reason", "used", "verdict")
 """Of ``evidence.csv``: ``used`` says whether the seed counted for the verdict."""
-# What reading JSON of another form than the schema's can raise.
-_DAMAGED = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,33 +129,6 @@ class ClaimEvidence:
             "changes": list(self.changes),
             "cost": dict(self.cost),
         }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> ClaimEvidence:
-        """Read one claim; the judgement is computed from the observations, not read."""
-        claim = Claim.from_json(data["claim"])
-        registration = Registration(**data["registration"])
-        observations = tuple(Observation.from_json(claim.id, row) for row in data["observations"])
-        if len({(o.seed, o.arm, o.metric) for o in observations}) < len(observations):
-            raise MemkitError(f"claim {claim.id!r} has two observations of one arm and seed")
-        planned = tuple(int(seed) for seed in data["planned"])
-        if unplanned := sorted({o.seed for o in observations} - set(planned)):
-            raise MemkitError(f"claim {claim.id!r} has observations of seed {unplanned[0]}, which was not planned")
-        return cls(
-            claim=claim,
-            nodeid=data["nodeid"],
-            registration=registration,
-            planned=planned,
-            observations=observations,
-            judgement=judge(claim, observations, planned=planned, development=registration.development),
-            gate=Gate(data["outcome"]["outcome"], data["outcome"]["reason"]),
-            failures={int(seed): str(reason) for seed, reason in data["failures"].items()},
-            arms=data["arms"],
-            figures=tuple(figure_from_json(figure) for figure in data.get("figures", ())),
-            drift=tuple(str(sentence) for sentence in data.get("drift", ())),
-            changes=tuple(str(sentence) for sentence in data.get("changes", ())),
-            cost=data["cost"],
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,108 +235,3 @@ def seeds_saved(claims: Iterable[ClaimEvidence]) -> tuple[int, int]:
     """
     ended = [entry for entry in claims if not entry.judgement.missing]
     return sum(len(entry.saved) for entry in ended), sum(len(entry.planned) for entry in ended)
-
-
-def load(path: Path) -> Evidence:
-    """Read an evidence file. Every verdict is computed again from the observations.
-
-    Raises:
-        MemkitError: no such file, not an evidence file, damaged, or of another schema.
-    """
-    data = _read(path)
-    try:
-        claims = tuple(ClaimEvidence.from_json(entry) for entry in data["claims"])
-        ids = [entry.claim.id for entry in claims]
-        if len(set(ids)) < len(ids):
-            raise MemkitError(f"{path} holds one claim twice")
-        studies = {str(study): str(text) for study, text in data.get("studies", {}).items()}
-        return Evidence(
-            created=str(data["created"]),
-            provenance=dict(data["provenance"]),
-            claims=claims,
-            studies=studies,
-            metrics={
-                str(study): {str(metric): str(text) for metric, text in said.items()}
-                for study, said in data.get("metrics", {}).items()
-            },
-            curves={str(digest): Curves.from_json(curves) for digest, curves in data.get("curves", {}).items()},
-        )
-    except _DAMAGED as error:
-        raise MemkitError(f"{path} is no evidence file of schema {SCHEMA}: {_said(error)}") from error
-
-
-def recompute(path: Path) -> list[tuple[str, str, str]]:
-    """Compute every verdict of a file again, and compare.
-
-    Returns:
-        ``(claim id, recorded, recomputed)`` for each claim. The texts hold the verdict and, where only an
-        interval, a digest, the seeds or the outcome differ, say so; they are equal where nothing differs.
-
-    Raises:
-        MemkitError: as :func:`load`.
-    """
-    data = _read(path)
-    evidence = load(path)
-    rows = []
-    for raw, entry in zip(data["claims"], evidence.claims, strict=True):
-        try:
-            recorded = str(raw["judgement"]["verdict"])
-            differing = _differing(raw, entry)
-        except _DAMAGED as error:
-            raise MemkitError(f"{path} is no evidence file of schema {SCHEMA}: {_said(error)}") from error
-        found = entry.verdict.value
-        if recorded == found and differing:
-            found += f" ({differing})"
-        rows.append((entry.claim.id, recorded, found))
-    return rows
-
-
-def _differing(raw: Mapping[str, Any], entry: ClaimEvidence) -> str:
-    """What of a claim's record does not follow from its observations, but for the verdict; or ""."""
-    if raw["digest"] != entry.claim.digest:
-        return "the claim's digest differs"
-    if entry.planned != entry.registration.seeds(len(entry.planned)):
-        return "the seeds are not those of the registration"  # in another order other looks decide
-    if not _close(raw["judgement"], entry.judgement.to_json()):
-        return "intervals differ"
-    possible = set()
-    for mode in get_args(Mode):
-        found = gate(
-            entry.claim,
-            entry.judgement,
-            registration=entry.registration,
-            failures=dict(entry.failures),
-            mode=mode,
-            drift=entry.drift,
-        )
-        possible |= {found.outcome, strictly(found, entry.judgement, registration=entry.registration).outcome}
-    return "" if entry.gate.outcome in possible else "the outcome differs"
-
-
-def _close(a: Any, b: Any, tolerance: float = 1e-6) -> bool:
-    if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(_close(a[key], b[key]) for key in a)
-    if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(map(_close, a, b))
-    if isinstance(a, float) or isinstance(b, float):
-        numbers = isinstance(a, (int, float)) and isinstance(b, (int, float))
-        return numbers and abs(a - b) <= tolerance * max(1.0, abs(a), abs(b))
-    return bool(a == b)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise MemkitError(f"{path} does not exist; a run of claims writes it") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise MemkitError(f"{path} cannot be read as JSON: {error}") from error
-    if not isinstance(data, dict) or "schema" not in data:
-        raise MemkitError(f"{path} is no evidence file: it has no schema")
-    if data["schema"] != SCHEMA:
-        raise MemkitError(f"{path} has schema {data['schema']!r}; this memkit reads schema {SCHEMA}")
-    return data
-
-
-def _said(error: Exception) -> str:
-    return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)

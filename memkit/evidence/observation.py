@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
 from memkit.errors import MemkitError, nearest
 from memkit.evidence.claim import Claim
+from memkit.evidence.reading import listed, number, shown
 
 _ROUNDING = 1e-6
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Observation:
     """One number.
 
@@ -51,6 +52,50 @@ class Observation:
         seed, arm, metric, value, reason = row
         number = math.nan if value is None else float(value)
         return cls(claim=claim, seed=int(seed), arm=str(arm), metric=str(metric), value=number, reason=str(reason))
+
+
+def observations_from(claim: Claim, rows: Any, planned: Sequence[int]) -> tuple[Observation, ...]:
+    """The observations that :meth:`Observation.to_json` wrote, of a file that anybody may have written.
+
+    There may be a million of them, so names and seeds are kept once.
+
+    Raises:
+        MemkitError: a row is of another form, of a seed that was not planned or an arm that the claim has not, or there
+            are two of one arm, metric and seed.
+    """
+    where = f"claim {claim.id!r}"
+    arms = frozenset(claim.measured)
+    names = {name: name for name in arms}
+    seeds = {seed: seed for seed in planned}
+    seen: set[tuple[int, str, str]] = set()
+    found = []
+    for row in listed(rows, f"{where}: observations"):
+        if type(row) is not list or len(row) != 5:
+            raise MemkitError(f"{where}: an observation must be [seed, arm, metric, value, reason], not {shown(row)}")
+        seed, arm, metric, value, reason = row
+        if not (type(seed) is int and type(arm) is type(metric) is type(reason) is str):
+            raise MemkitError(f"{where}: an observation must be [seed, arm, metric, value, reason], not {shown(row)}")
+        if seed not in seeds:
+            raise MemkitError(f"{where} has observations of seed {shown(seed)}, which was not planned")
+        if arm not in arms:
+            raise MemkitError(f"{where} has no arm {shown(arm)}, of which there are observations")
+        key = seeds[seed], names[arm], names.setdefault(metric, metric)
+        if key in seen:
+            raise MemkitError(f"{where} has two observations of one arm and seed")
+        seen.add(key)
+        if type(value) is not float:
+            value = math.nan if value is None else number(value, f"{where}: the value of {arm:.80}")
+        found.append(
+            Observation(
+                claim=claim.id,
+                seed=key[0],
+                arm=key[1],
+                metric=key[2],
+                value=value,
+                reason=names.setdefault(reason, reason) if reason else "",
+            )
+        )
+    return tuple(found)
 
 
 def observe(

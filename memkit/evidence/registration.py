@@ -19,11 +19,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from memkit.errors import MemkitError, nearest
+from memkit.evidence import reading
 from memkit.evidence.claim import Claim
 from memkit.files import write_whole
 from memkit.paths import LOCK
@@ -207,19 +208,22 @@ class Lock:
             MemkitError: the file is damaged or of another version.
         """
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = reading.fields(reading.read_json(path), "the lock", {}, "schema", "studies", "claims")
             if data["schema"] != SCHEMA:
                 raise MemkitError(f"{path} has schema {data['schema']!r}; this memkit reads schema {SCHEMA}")
-            studies = {name: int(study["first_seed"]) for name, study in data["studies"].items()}
-            claims = {name: _entry(entry) for name, entry in data["claims"].items()}
-            removed = {name: _entry(entry) for name, entry in data.get("removed", {}).items()}
+            studies = {
+                name: reading.whole(study.get("first_seed"), f"the first seed of {name!r}", None)
+                for name, study in reading.each(data["studies"], "studies", reading.mapping).items()
+            }
+            claims = reading.each(data["claims"], "claims", _entry)
+            removed = reading.each(data.get("removed", {}), "removed", _entry)
         except FileNotFoundError:
             return cls()
         except OSError as error:
             raise MemkitError(f"{path} cannot be read: {error.strerror}") from error
-        except MemkitError:
-            raise
-        except (KeyError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
+        except MemkitError as error:
+            if str(error).startswith(str(path)):
+                raise
             raise MemkitError(f"{path} is damaged ({error}); restore it from version control") from error
         owners: dict[int, str] = {}
         for name, first in studies.items():
@@ -244,19 +248,16 @@ class Lock:
         return cls(studies, claims, removed)
 
 
-def _entry(data: Mapping[str, Any]) -> Entry:
-    return Entry(
-        digest=str(data["digest"]),
-        attempt=int(data["attempt"]),
-        code=str(data.get("code", "")),
-        revision=int(data.get("revision", 0)),
-        skipped=int(data.get("skipped", 0)),
-        file=str(data.get("file", "")),
-    )
-
-
 def _plain(entries: Mapping[str, Entry]) -> dict[str, Any]:
     return {name: {k: v for k, v in asdict(entries[name]).items() if v} for name in sorted(entries)}
+
+
+def _entry(value: Any, what: str) -> Entry:
+    """Return a claim's entry, of whatever fields entries have."""
+    checks = {"str": reading.text, "int": lambda number, where: reading.whole(number, where, None)}
+    kinds = {field.name: checks[str(field.type)] for field in fields(Entry)}
+    found = reading.fields(value, what, kinds, "digest", "attempt")
+    return Entry(**{name: found[name] for name in kinds if name in found})
 
 
 def lock_path(root: Path) -> Path:

@@ -110,7 +110,12 @@ def betting(x: ArrayLike, *, bounds: tuple[float, float], alpha: float = 0.05) -
             ``alpha`` is not between 0 and 1.
     """
     values = single(x)
-    low, high = (float(limit) for limit in betting_limits(values, bounds=bounds, alpha=alpha))
+    return interval_of(values, betting_limits(values, bounds=bounds, alpha=alpha), alpha=alpha)
+
+
+def interval_of(values: Floats, limits: tuple[Floats, Floats], *, alpha: float) -> Interval:
+    """The interval with these limits, of :func:`betting_limits` for one experiment, (n,)."""
+    low, high = (float(limit) for limit in limits)
     # The limits enclose the mean, against which the capital is at most 1; but for rounding, undone here.
     estimate = min(max(float(moments(values).mean), low), high)
     return Interval(estimate=estimate, low=low, high=high, level=1 - alpha, method="betting", n=len(values))

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from memkit.errors import MemkitError
-from memkit.statistics.betting import betting, betting_limits
+from memkit.statistics.betting import betting_limits, interval_of
 from memkit.statistics.checks import (
     Floats,
     bounds_pair,
@@ -113,6 +113,7 @@ def decide(
     outcome = cast(Outcome, str(reading.outcome))
     by_t = cast(Outcome, str(reading.by_t))
     t = student_t(x, level=1 - look.alpha / share)
+    limits = rule.limits(x) if reading.limits is None and bounds is not None else reading.limits
     notes: tuple[str, ...] = ()
     if assume == "normal":
         notes = (NORMAL_THEORY,) if reading.varies else (NORMAL_THEORY, NO_SPREAD)
@@ -120,7 +121,7 @@ def decide(
         outcome=outcome,
         look=look,
         t=t,
-        betting=None if bounds is None else betting(x, bounds=bounds, alpha=BETTING_ALPHA / share),
+        betting=None if limits is None else interval_of(x, limits, alpha=BETTING_ALPHA / share),
         tost_p=None if reading.tost_p is None else float(reading.tost_p),
         provisional=by_t if outcome == "inconclusive" and by_t != "inconclusive" else None,
         negligible=outcome == "supported" and sesoi is not None and t.inside(-sesoi, sesoi),
@@ -167,6 +168,7 @@ class _Reading(NamedTuple):
     by_t: NDArray[np.str_]
     tost_p: Floats | None
     varies: Bools
+    limits: tuple[Floats, Floats] | None
 
 
 @dataclass(frozen=True)
@@ -207,13 +209,14 @@ class _Rule:
     def read(self, x: Floats) -> _Reading:
         """The outcomes for ``x``, (..., n)."""
         t, tost_p = self._place_by_t(x)
-        varies = self._varies(x)
+        varies, limits = self._varies(x), None
         if self.assume == "normal":
             t = _Placed(*(place & varies for place in t))
             both = t
         else:
-            both = _Placed(*(one & other for one, other in zip(t, self._place_by_betting(x), strict=True)))
-        return _Reading(outcome=both.outcome(), by_t=t.outcome(), tost_p=tost_p, varies=varies)
+            limits = self.limits(x)
+            both = _Placed(*(one & other for one, other in zip(t, self._place_by_betting(*limits), strict=True)))
+        return _Reading(outcome=both.outcome(), by_t=t.outcome(), tost_p=tost_p, varies=varies, limits=limits)
 
     def _place_by_t(self, x: Floats) -> tuple[_Placed, Floats | None]:
         alpha = self.look.alpha / self.share
@@ -226,10 +229,13 @@ class _Rule:
                 within = tost_p < alpha
         return _Placed(low > self.margin, high < self.margin, within), tost_p
 
-    def _place_by_betting(self, x: Floats) -> _Placed:
+    def limits(self, x: Floats) -> tuple[Floats, Floats]:
+        """The limits of the betting interval."""
         assert self.bounds is not None  # __post_init__ has seen to it
-        low, high = betting_limits(x, bounds=self.bounds, alpha=BETTING_ALPHA / self.share)
-        within = np.zeros(x.shape[:-1], dtype=np.bool_)
+        return betting_limits(x, bounds=self.bounds, alpha=BETTING_ALPHA / self.share)
+
+    def _place_by_betting(self, low: Floats, high: Floats) -> _Placed:
+        within = np.zeros(np.shape(low), dtype=np.bool_)
         if self.sesoi is not None:
             within = (low > -self.sesoi) & (high < self.sesoi)
         return _Placed(low > self.margin, high < self.margin, within)

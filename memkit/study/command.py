@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memkit.errors import MemkitError
-from memkit.evidence.evidence import Evidence, load
+from memkit.evidence.evidence import Evidence
 from memkit.evidence.judgement import Verdict
+from memkit.evidence.loading import load
 from memkit.files import write_whole
 from memkit.study.loading import load_matrix
 from memkit.study.matrix import Matrix

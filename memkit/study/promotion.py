@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from memkit.errors import MemkitError
+from memkit.evidence import reading
 from memkit.files import write_whole
 
 SCHEMA = 1
@@ -205,45 +206,69 @@ def load_promotion(path: Path) -> Promotion | None:
         MemkitError: it is damaged, of another version, or what it promotes does not follow from its scores.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = reading.fields(reading.read_json(path), "the file", _FILE, *_FILE)
         if data["schema"] != SCHEMA:
-            raise MemkitError(f"{path} has schema {data['schema']!r}; this memkit reads schema {SCHEMA}")
-        rule = {name: value for name, value in data["policy"].items() if name != "sentence"}
-        policy = Policy(**{**rule, "always": tuple(rule["always"])})
-        entrants = tuple(
-            Entrant(
-                name=name,
-                family=row["family"],
-                competes=bool(row["competes"]),
-                reported=str(row.get("reported", "")),
-                scores={
-                    int(seed): {metric: math.nan if value is None else float(value) for metric, value in own.items()}
-                    for seed, own in row["scores"].items()
-                },
-            )
-            for name, row in data["configurations"].items()
+            raise MemkitError(f"schema {data['schema']}; this memkit reads schema {SCHEMA}")
+        rule = reading.fields(data["policy"], "policy", _POLICY, "by", "higher", "best")
+        policy = Policy(
+            **{name: rule[name] for name in _POLICY if name in rule and name != "always"},
+            always=tuple(rule.get("always", ())),
         )
-        found = Promotion(
-            study=data["study"],
-            matrix=data["matrix"],
-            seeds=tuple(data["seeds"]),
-            policy=policy,
-            entrants=entrants,
-            outcomes=tuple(promote(entrants, policy)),
-        )
-        recorded = list(data["promoted"])
+        entrants = tuple(_entrant(name, row, policy.by) for name, row in data["configurations"].items())
+        if lacking := next((e.name for e in entrants if set(data["seeds"]) - set(e.scores)), None):
+            raise MemkitError(f"{lacking!r} lacks the scores of a seed")
     except FileNotFoundError:
         return None
-    except MemkitError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, MemkitError) as error:
         raise MemkitError(f"{path} is damaged ({error}); restore it from version control") from error
+    found = Promotion(
+        study=data["study"],
+        matrix=data["matrix"],
+        seeds=tuple(data["seeds"]),
+        policy=policy,
+        entrants=entrants,
+        outcomes=tuple(promote(entrants, policy)),
+    )
+    recorded = data["promoted"]
     if list(found.promoted) != recorded:
         raise MemkitError(
             f"{path}: it promotes {listed(recorded) or 'nothing'}, and by its scores and its rule it should promote "
             f"{listed(found.promoted) or 'nothing'}; do not edit it, run `memkit study` again"
         )
     return found
+
+
+_FILE: Mapping[str, Callable[[Any, str], Any]] = {
+    "schema": reading.whole,
+    "study": reading.text,
+    "matrix": reading.text,
+    "seeds": lambda seeds, what: [reading.whole(seed, what) for seed in reading.listed(seeds, what)],
+    "policy": reading.mapping,
+    "promoted": reading.texts,
+    "configurations": reading.mapping,
+}
+_POLICY: Mapping[str, Callable[[Any, str], Any]] = {
+    "by": reading.text,
+    "higher": reading.flag,
+    "best": reading.whole,
+    "within": reading.text,
+    "always": reading.texts,
+}
+
+
+def _entrant(name: str, value: Any, by: str) -> Entrant:
+    checks = {"family": reading.text, "competes": reading.flag, "reported": reading.text}
+    row = reading.fields(value, f"configuration {name:.80}", checks, "family", "competes", "scores")
+    scores: dict[int, dict[str, float]] = {}
+    for key, own in reading.mapping(row["scores"], f"the scores of {name:.80}").items():
+        where = f"the scores of {name:.80}"
+        found = reading.fields(own, where, {}, by)
+        scores[reading.seed_of(key, where)] = {
+            metric: math.nan if one is None else reading.number(one, where) for metric, one in found.items()
+        }
+    return Entrant(
+        name=name, family=row["family"], competes=row["competes"], reported=row.get("reported", ""), scores=scores
+    )
 
 
 def listed(names: Iterable[str]) -> str:

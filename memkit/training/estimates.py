@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from memkit.evidence import reading
 from memkit.training.cohorts import Training
 from memkit.training.store import Store
 
@@ -42,7 +43,7 @@ def _accepted(path: Path) -> dict[str, float]:
     """Recipe key → CPU seconds a seed, of the arms that say so."""
     known: dict[str, float] = {}
     try:
-        for claim in json.loads(path.read_text(encoding="utf-8"))["claims"].values():
+        for claim in reading.read_json(path)["claims"].values():
             for arm in claim.get("arms", {}).values():
                 if "recipe" in arm and _sane(seconds := float(arm.get("cpu_seconds", math.nan))):
                     known[str(arm["recipe"])] = seconds

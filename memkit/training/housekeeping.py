@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memkit.errors import MemkitError
+from memkit.evidence import reading
 from memkit.training.entries import RECIPE, check_entry
 from memkit.training.measurements import damaged_measurements
 from memkit.training.store import Store
@@ -88,7 +89,7 @@ def pinned_by(accepted: Sequence[Path]) -> set[str]:
     found: set[str] = set()
     for path in accepted:
         try:
-            claims = json.loads(path.read_text(encoding="utf-8"))["claims"].values()
+            claims = reading.read_json(path)["claims"].values()
             found |= {str(arm["digest"]) for claim in claims for arm in claim["arms"].values() if "digest" in arm}
         except FileNotFoundError:
             continue

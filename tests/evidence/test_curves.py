@@ -58,14 +58,15 @@ def test_curves_are_read_as_they_were_written(seeds: dict[int, Any]) -> None:
 @pytest.mark.parametrize(
     ("points", "message"),
     [
-        ([[1, 1], [0.5, 0.5]], "the steps of the curve of seed 3 do not rise"),
-        ([[1], [math.nan]], "the curve of seed 3 has a loss that is not finite"),
+        ([[0.5, 1], [0.5, 0.5]], "the curve of seed 3 must be a whole number from 0, not 0.5"),
+        ([[2, 2], [0.5, 0.5]], "the steps of the curve of seed 3 do not rise"),
+        ([[1], [math.nan]], "the curve of seed 3 must be a number, not nan"),
         ([list(range(2000)), [0.0] * 2000], "the curve of seed 3 has 2000 points; 1000 is the most"),
     ],
 )
 def test_curves_that_cannot_be_are_refused(points: Any, message: str) -> None:
     with pytest.raises(MemkitError, match=f"^{message}"):
-        Curves.from_json({"arms": [], "seeds": {"3": points}})
+        Curves.from_json({"arms": ["a/b: c"], "seeds": {"3": points}})
 
 
 def test_a_line_a_seed_and_another_look_where_it_broke() -> None:

@@ -13,6 +13,7 @@ from memkit.cli import main
 from memkit.evidence import Evidence
 from memkit.evidence.accepted import save_accepted
 from memkit.evidence.drift import compare, difference
+from memkit.evidence.loading import claim_evidence
 from tests.evidence.entries import entry
 
 OLD = entry(a=0.9, b=0.1).told()
@@ -72,7 +73,8 @@ def test_two_files_are_compared_claim_by_claim(tmp_path: Path, capsys: pytest.Ca
     assert "1 claim in both; the verdict or an effect of 1 of them changed" in said
     fields = dict.fromkeys(("statement", "source", "nodeid", "expect", "sweep", "mutant_of"), "")
     fields |= {"attempt": 1, "revision": 0, "cell": {}, "means": {}, "cost": {}}
-    save_accepted(tmp_path / "accepted.json", {"study/one": {**fields, "weakest": "", **OLD}})
+    arms = {name: {"recipe": "", **arm} for name, arm in OLD["arms"].items()}
+    save_accepted(tmp_path / "accepted.json", {"study/one": {**fields, "weakest": "", **OLD, "arms": arms}})
     assert compare(tmp_path / "accepted.json", before)[0][0].drift == ()
     with pytest.raises(MemkitError, match="does not exist"):
         compare(tmp_path / "none.json", before)
@@ -93,5 +95,5 @@ def test_drift_is_in_the_file_and_in_the_table() -> None:
     from memkit.evidence.reports import terminal_table
 
     made = replace(entry(a=0.9, b=0.1), drift=("was REFUTED, is SUPPORTED",))
-    assert made.from_json(made.to_json()).drift == made.drift
+    assert claim_evidence(made.to_json()).drift == made.drift
     assert any("since the accepted run: was REFUTED" in line for line in terminal_table([made], width=100))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from memkit.evidence.evidence import load
+from memkit.evidence.loading import load
 from memkit.evidence.registration import Lock
 from memkit.study.loading import load_matrix
 from memkit.study.objects import importable

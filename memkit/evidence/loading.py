@@ -1,0 +1,297 @@
+"""Evidence that anybody may have written: read strictly, in bounded time and memory, every verdict computed again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from memkit.errors import MemkitError
+from memkit.evidence import reading
+from memkit.evidence.claim import Claim
+from memkit.evidence.curves import Curves
+from memkit.evidence.evidence import SCHEMA, ClaimEvidence, Evidence
+from memkit.evidence.figures import figure_from_json
+from memkit.evidence.gate import Gate, Mode, Outcome, gate, strictly
+from memkit.evidence.observation import observations_from
+from memkit.evidence.registration import BLOCK, Registration, Status
+from memkit.evidence.verdict import judge
+from memkit.statistics import looks_within
+
+Check = Callable[[Any, str], Any]
+
+
+def _count(value: Any, what: str) -> int | None:
+    return reading.optional(value, what, reading.whole)
+
+
+def _factor(value: Any, what: str) -> Any:
+    """A factor's value in a cell: a text or a number."""
+    return value if isinstance(value, str) else reading.number(value, what)
+
+
+MOST_OBSERVATIONS = 1_000_000
+"""Of a file."""
+MOST_DECISIONS = 5_000
+"""Looks at contrasts of a file: to judge so many takes some seconds."""
+# Bytes of memory that an observation takes, and a finding with the judgement around it.
+_OBSERVATION, _JUDGEMENT = 150, 6_000
+_HEAD: Mapping[str, Check] = {"claims": reading.listed, "created": reading.text, "provenance": reading.mapping}
+_PARTS: Mapping[str, Check] = {"nodeid": reading.text, "digest": reading.text}
+_NEEDED = (
+    *("claim", "digest", "nodeid", "registration", "planned", "observations", "failures", "judgement", "outcome"),
+    *("arms", "cost"),
+)
+_OUTCOME: Mapping[str, Check] = {"outcome": reading.text, "reason": reading.text}
+_ARM: Mapping[str, Check] = {
+    **dict.fromkeys(("parameters", "steps", "diverged", "state_size"), _count),
+    **dict.fromkeys(("digest", "tuning", "trained_on"), reading.text),
+    "cpu_seconds": reading.number,
+}
+_CLAIM: Mapping[str, Check] = {
+    **dict.fromkeys(("id", "statement", "source", "expect", "test"), reading.text),
+    "arms": reading.mapping,
+    **dict.fromkeys(("contrasts", "requires"), reading.listed),
+    "derived": reading.texts,
+}
+# Which came later, and are not in every file.
+_CLAIM_LATER: Mapping[str, Check] = {
+    **dict.fromkeys(("sweep", "mutant_of", "replicates"), reading.text),
+    "cells": reading.whole,
+    "cell": lambda value, what: reading.each(value, what, _factor),
+}
+_CLAIM_ARM: Mapping[str, Check] = {
+    "intervention": lambda value, what: reading.optional(value, what, reading.text),
+    "recipe": lambda value, what: reading.optional(value, what, reading.mapping),
+}
+_REGISTRATION: Mapping[str, Check] = {
+    "status": reading.text,
+    "first_seed": reading.whole,
+    "revision": reading.whole,
+    "recoded": reading.flag,
+}
+# What reading JSON of another form than the schema's can raise.
+_DAMAGED = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError, RecursionError)
+
+
+def load(path: Path) -> Evidence:
+    """Read an evidence file. Every verdict is computed again from the observations.
+
+    Raises:
+        MemkitError: no such file, not an evidence file, damaged, of another schema, or more than is read.
+    """
+    return checked(path)[0]
+
+
+def recompute(path: Path) -> list[tuple[str, str, str]]:
+    """Compute every verdict of a file again, and compare.
+
+    Returns:
+        ``(claim id, recorded, recomputed)`` for each claim. The texts hold the verdict and, where only an
+        interval, a digest, the seeds or the outcome differ, say so; they are equal where nothing differs.
+
+    Raises:
+        MemkitError: as :func:`load`.
+    """
+    return checked(path)[1]
+
+
+def checked(path: Path) -> tuple[Evidence, list[tuple[str, str, str]]]:
+    """Return what :func:`load` and :func:`recompute` do, the file read once.
+
+    Raises:
+        MemkitError: as :func:`load`.
+    """
+    try:
+        raw = reading.read_bytes(path)
+        head, count, claims = reading.parts(raw)
+    except FileNotFoundError as error:
+        raise MemkitError(f"{path} does not exist; a run of claims writes it") from error
+    except OSError as error:
+        raise MemkitError(f"{path} cannot be read as JSON: {error.strerror}") from error
+    except MemkitError as error:
+        raise MemkitError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(head, dict) or "schema" not in head:
+        raise MemkitError(f"{path} is no evidence file: it has no schema")
+    if head["schema"] != SCHEMA or type(head["schema"]) is not int:
+        raise MemkitError(f"{path} has schema {reading.shown(head['schema'])}; this memkit reads schema {SCHEMA}")
+    try:
+        whole = reading.fields(head, "the file", _HEAD, "claims", "created", "provenance")
+        if count > MOST_DECISIONS:  # each takes one at least, and the answer comes before any is judged
+            raise _too_many()
+        entries, rows = _entries(claims, len(raw))
+        evidence = Evidence(
+            created=whole["created"],
+            provenance=whole["provenance"],
+            claims=tuple(entries),
+            studies=reading.each(whole.get("studies", {}), "studies", reading.text),
+            metrics=reading.each(
+                whole.get("metrics", {}), "metrics", lambda said, what: reading.each(said, what, reading.text)
+            ),
+            curves=reading.each(whole.get("curves", {}), "curves", lambda curves, _: Curves.from_json(curves)),
+        )
+    except _DAMAGED as error:
+        raise MemkitError(f"{path} is no evidence file of schema {SCHEMA}: {_said(error)}") from error
+    return evidence, rows
+
+
+def _entries(claims: Iterable[tuple[int, Any]], size: int) -> tuple[list[ClaimEvidence], list[tuple[str, str, str]]]:
+    """The claims of a file, and the rows of :func:`recompute`.
+
+    Args:
+        claims: each with the memory that it takes as it was read.
+        size: bytes of memory that the file takes.
+    """
+    entries: dict[str, ClaimEvidence] = {}
+    rows = []
+    observations, decisions = 0, MOST_DECISIONS
+    for takes, raw in claims:
+        reading.check_memory(size + takes)
+        entry = claim_evidence(raw, decisions)
+        if entry.claim.id in entries:
+            raise MemkitError(f"the file holds one claim twice: {entry.claim.id}")
+        size += _size(entry)
+        observations += len(entry.observations)
+        decisions -= _decisions(entry.claim, entry.planned)
+        if observations > MOST_OBSERVATIONS:
+            raise MemkitError(f"it holds more than {MOST_OBSERVATIONS} observations; split it into several files")
+        recorded, found = raw["judgement"]["verdict"], entry.verdict.value
+        if recorded == found and (differing := _differing(raw, entry)):
+            found += f" ({differing})"
+        rows.append((entry.claim.id, recorded, found))
+        entries[entry.claim.id] = entry
+    return list(entries.values()), rows
+
+
+def _differing(raw: Mapping[str, Any], entry: ClaimEvidence) -> str:
+    """What of a claim's record does not follow from its observations, but for the verdict; or ""."""
+    if raw["digest"] != entry.claim.digest:
+        return "the claim's digest differs"
+    if entry.planned != entry.registration.seeds(len(entry.planned)):
+        return "the seeds are not those of the registration"  # in another order other looks decide
+    if not _close(raw["judgement"], entry.judgement.to_json()):
+        return "intervals differ"
+    possible = set()
+    for mode in get_args(Mode):
+        found = gate(
+            entry.claim,
+            entry.judgement,
+            registration=entry.registration,
+            failures=dict(entry.failures),
+            mode=mode,
+            drift=entry.drift,
+        )
+        possible |= {found.outcome, strictly(found, entry.judgement, registration=entry.registration).outcome}
+    return "" if entry.gate.outcome in possible else "the outcome differs"
+
+
+def _close(a: Any, b: Any, tolerance: float = 1e-6) -> bool:
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_close(a[key], b[key]) for key in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_close, a, b))
+    if isinstance(a, float) or isinstance(b, float):
+        numbers = isinstance(a, (int, float)) and isinstance(b, (int, float))
+        return numbers and abs(a - b) <= tolerance * max(1.0, abs(a), abs(b))
+    return bool(a == b)
+
+
+def _claim(value: Any) -> Claim:
+    data = reading.fields(value, "a claim", {**_CLAIM, **_CLAIM_LATER}, *_CLAIM)
+    where = f"claim {reading.shown(data['id'])}"
+    for name, arm in data["arms"].items():
+        reading.fields(arm, f"{where}: arm {name:.80}", _CLAIM_ARM)
+    if data.get("sweep") and not data.get("cell"):
+        raise MemkitError(f"{where}: it is of a sweep, and has no cell in it")
+    return Claim.from_json(data)
+
+
+def _arm(value: Any, what: str) -> dict[str, Any]:
+    return reading.fields(value, what, _ARM)
+
+
+def _registration(value: Any, where: str) -> Registration:
+    data = reading.fields(value, f"{where}: registration", _REGISTRATION, "status", "attempt", "first_seed")
+    if data["status"] not in get_args(Status):
+        raise MemkitError(f"{where}: the registration's status {reading.shown(data['status'])} is none")
+    reading.whole(data["attempt"], f"{where}: the attempt of a claim that is {data['status']}", _first(data["status"]))
+    if data["status"] == "unregistered" and data["attempt"]:
+        raise MemkitError(f"{where} is unregistered, and so has no attempt {data['attempt']}")
+    return Registration(**data)
+
+
+def _first(status: str) -> int:
+    """The least attempt: a claim that was registered has one."""
+    return 0 if status == "unregistered" else 1
+
+
+def _said(error: Exception) -> str:
+    return f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+
+
+def claim_evidence(data: Any, decisions: int = MOST_DECISIONS) -> ClaimEvidence:
+    """Read one claim; the judgement is computed from the observations, not read.
+
+    Args:
+        decisions: how many looks at contrasts this may take.
+
+    Raises:
+        MemkitError: a part is missing or is not what the schema says, or the judgement takes more.
+    """
+    data = reading.fields(data, "a claim", _PARTS, *_NEEDED)
+    claim = _claim(data["claim"])
+    where = f"claim {claim.id!r}"
+    registration = _registration(data["registration"], where)
+    planned = reading.listed(data["planned"], f"{where}: planned seeds", BLOCK)
+    for seed in planned:
+        reading.whole(seed, f"{where}: a planned seed")
+    if len(set(planned)) < len(planned):
+        raise MemkitError(f"{where}: a seed is planned twice")
+    if _decisions(claim, planned) > decisions:
+        raise _too_many()
+    reading.fields(data["judgement"], f"{where}: judgement", {"verdict": reading.text}, "verdict")
+    observations = observations_from(claim, data["observations"], planned)
+    outcome = reading.fields(data["outcome"], f"{where}: outcome", _OUTCOME, *_OUTCOME)
+    if outcome["outcome"] not in get_args(Outcome):
+        raise MemkitError(f"{where}: the outcome {reading.shown(outcome['outcome'])} is none")
+    arms = reading.each(data["arms"], f"{where}: arms", _arm)
+    return ClaimEvidence(
+        claim=claim,
+        nodeid=data["nodeid"],
+        registration=registration,
+        planned=tuple(planned),
+        observations=observations,
+        judgement=judge(claim, observations, planned=planned, development=registration.development),
+        gate=Gate(outcome["outcome"], outcome["reason"]),
+        failures={
+            reading.seed_of(seed, f"{where}: failures"): reason
+            for seed, reason in reading.each(data["failures"], f"{where}: failures", reading.text).items()
+        },
+        arms=arms,
+        figures=tuple(map(figure_from_json, reading.listed(data.get("figures", []), f"{where}: figures"))),
+        drift=reading.texts(data.get("drift", []), f"{where}: drift"),
+        changes=reading.texts(data.get("changes", []), f"{where}: changes"),
+        cost=reading.each(data["cost"], f"{where}: cost", reading.number),
+    )
+
+
+def _size(entry: ClaimEvidence) -> int:
+    """Bytes of memory that it takes, at most."""
+    kept = [entry.claim.to_json(), entry.arms, [figure.to_json() for figure in entry.figures]]
+    kept += [list(entry.failures.values()), entry.drift, entry.changes]
+    size = reading.takes(json.dumps(kept, ensure_ascii=False).encode())
+    return size + _JUDGEMENT * max(1, len(entry.judgement.findings)) + _OBSERVATION * len(entry.observations)
+
+
+def _too_many() -> MemkitError:
+    return MemkitError(
+        f"its claims take more than {MOST_DECISIONS} looks at a contrast to judge, which is the most; split it into "
+        "several files"
+    )
+
+
+def _decisions(claim: Claim, planned: Sequence[int]) -> int:
+    """How often a contrast is looked at, at most; seeds whose number is no look are described, once."""
+    looks = looks_within(len(planned))
+    return len(claim.all_contrasts) * (len(looks) if looks and looks[-1].n == len(planned) else 1)
