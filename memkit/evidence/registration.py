@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from memkit.errors import MemkitError, nearest
@@ -208,22 +208,24 @@ class Lock:
             MemkitError: the file is damaged or of another version.
         """
         try:
-            data = reading.fields(reading.read_json(path), "the lock", {}, "schema", "studies", "claims")
-            if data["schema"] != SCHEMA:
-                raise MemkitError(f"{path} has schema {data['schema']!r}; this memkit reads schema {SCHEMA}")
-            studies = {
-                name: reading.whole(study.get("first_seed"), f"the first seed of {name!r}", None)
-                for name, study in reading.each(data["studies"], "studies", reading.mapping).items()
-            }
-            claims = reading.each(data["claims"], "claims", _entry)
-            removed = reading.each(data.get("removed", {}), "removed", _entry)
+            data = reading.fields(reading.read_json(path), "the lock", {}, "schema")
         except FileNotFoundError:
             return cls()
         except OSError as error:
             raise MemkitError(f"{path} cannot be read: {error.strerror}") from error
         except MemkitError as error:
-            if str(error).startswith(str(path)):
-                raise
+            raise MemkitError(f"{path} is damaged ({error}); restore it from version control") from error
+        if data["schema"] != SCHEMA:
+            raise MemkitError(f"{path} has schema {reading.shown(data['schema'])}; this memkit reads schema {SCHEMA}")
+        try:
+            parts = reading.fields(data, "the lock", {}, "studies", "claims")
+            studies = {
+                name: reading.whole(study.get("first_seed"), f"the first seed of {name!r}", None)
+                for name, study in reading.each(parts["studies"], "studies", reading.mapping).items()
+            }
+            claims = reading.each(parts["claims"], "claims", _entry)
+            removed = reading.each(data.get("removed", {}), "removed", _entry)
+        except MemkitError as error:
             raise MemkitError(f"{path} is damaged ({error}); restore it from version control") from error
         owners: dict[int, str] = {}
         for name, first in studies.items():
@@ -243,6 +245,8 @@ class Lock:
                     f"{path} gives {name!r} the attempt {entry.attempt}, and {entry.skipped} blocks of seeds passed "
                     "over; restore it from version control"
                 )
+            if entry.file and (".." in (file := PurePosixPath(entry.file)).parts or file.is_absolute()):
+                raise MemkitError(f"{path} gives {name!r} the file {entry.file!r}, which must lie in the project")
         if orphan := next((name for name in [*claims, *removed] if name.split("/", 1)[0] not in studies), None):
             raise MemkitError(f"{path} has no first_seed for the study of {orphan!r}; restore it from version control")
         return cls(studies, claims, removed)
@@ -256,7 +260,7 @@ def _entry(value: Any, what: str) -> Entry:
     """Return a claim's entry, of whatever fields entries have."""
     checks = {"str": reading.text, "int": lambda number, where: reading.whole(number, where, None)}
     kinds = {field.name: checks[str(field.type)] for field in fields(Entry)}
-    found = reading.fields(value, what, kinds, "digest", "attempt")
+    found = reading.fields(value, what, {**kinds, "revision": reading.whole}, "digest", "attempt")
     return Entry(**{name: found[name] for name in kinds if name in found})
 
 
