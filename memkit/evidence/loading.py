@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
@@ -33,7 +35,7 @@ def _factor(value: Any, what: str) -> Any:
 
 MOST_OBSERVATIONS = 1_000_000
 """Of a file."""
-MOST_DECISIONS = 5_000
+MOST_DECISIONS = 4_000
 """Looks at contrasts of a file: to judge so many takes some seconds."""
 # Bytes of memory that an observation takes, and a finding with the judgement around it.
 _OBSERVATION, _JUDGEMENT = 150, 6_000
@@ -120,7 +122,8 @@ def checked(path: Path) -> tuple[Evidence, list[tuple[str, str, str]]]:
         whole = reading.fields(head, "the file", _HEAD, "claims", "created", "provenance")
         if count > MOST_DECISIONS:  # each takes one at least, and the answer comes before any is judged
             raise _too_many()
-        entries, rows = _entries(claims, len(raw))
+        with _uncollected():
+            entries, rows = _entries(claims, len(raw))
         evidence = Evidence(
             created=whole["created"],
             provenance=whole["provenance"],
@@ -134,6 +137,18 @@ def checked(path: Path) -> tuple[Evidence, list[tuple[str, str, str]]]:
     except _DAMAGED as error:
         raise MemkitError(f"{path} is no evidence file of schema {SCHEMA}: {_said(error)}") from error
     return evidence, rows
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the garbage collector from walking through all that was read, again and again; none of it is garbage."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _entries(claims: Iterable[tuple[int, Any]], size: int) -> tuple[list[ClaimEvidence], list[tuple[str, str, str]]]:
