@@ -8,19 +8,20 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from memkit.cli import places
 from memkit.errors import MemkitError, many
 from memkit.evidence.evidence import Evidence
 from memkit.evidence.loading import checked, load
 from memkit.evidence.locked import held_against
 from memkit.evidence.merging import merge
-from memkit.evidence.registration import Lock, lock_path
+from memkit.evidence.registration import Lock
 from memkit.files import write_whole
 
 
 def verdicts(options: argparse.Namespace) -> int:
     """``memkit verdicts``: compute every verdict of an evidence file again, and hold its claims against the lock."""
     evidence, rows = checked(options.file)
-    path = lock_path(Path.cwd())
+    path = places.lock()
     lock = Lock.load(path) if path.is_file() else None
     held = [held_against(lock, entry) for entry in evidence.claims]
     width = max((len(name) for name, _, _ in rows), default=0)
@@ -99,7 +100,7 @@ def accept(options: argparse.Namespace) -> int:
         raise MemkitError(f"{options.file}: {error}") from None
     # Claims that were accepted before and are not in this run stay accepted, as long as they are registered so.
     claims = {**load_accepted(options.output), **found}
-    old = outdated(claims, Lock.load(lock_path(Path.cwd())))
+    old = outdated(claims, Lock.load(places.lock()))
     for name, why in sorted(old.items()):
         print(f"{name} {why}; dropped")
     save_accepted(options.output, {name: claim for name, claim in claims.items() if name not in old})
@@ -133,7 +134,7 @@ def page(options: argparse.Namespace) -> int:
     from memkit.study.screened import screening_block
 
     accepted = load_accepted(options.accepted)
-    for name, why in outdated(accepted, Lock.load(lock_path(Path.cwd()))).items():
+    for name, why in outdated(accepted, Lock.load(places.lock())).items():
         raise MemkitError(f"{options.accepted}: {name} {why}; run it, and `memkit accept` that run")
     rewritten = []
     for file in options.files:

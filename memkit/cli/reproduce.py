@@ -15,12 +15,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from memkit.cli import places
 from memkit.cli.claims import QUIETLY
 from memkit.errors import MemkitError, nearest
 from memkit.evidence.evidence import ClaimEvidence, Evidence
 from memkit.evidence.loading import load
 from memkit.evidence.locked import held_against
-from memkit.evidence.registration import BLOCK, DEVELOPMENT_SEEDS, Lock, lock_path
+from memkit.evidence.registration import BLOCK, DEVELOPMENT_SEEDS, Lock
 from memkit.evidence.reproduction import Reproduction, platforms, reproduction
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _values(entry: ClaimEvidence, seed: int) -> dict[tuple[str, str], float]:
 
 def _held(recorded: ClaimEvidence) -> list[str]:
     """What the project's lock says otherwise; whatever else it says is printed."""
-    path = lock_path(Path.cwd())
+    path = places.lock()
     lock = Lock.load(path) if path.is_file() else None
     if lock is None:
         print(f"{path} does not exist, so the claim cannot be compared with what was registered")
@@ -140,9 +141,9 @@ def _again(options: argparse.Namespace) -> Evidence:
 
 
 def _default() -> Sequence[str]:
-    """Where claims are collected: in the folder of the lock, if it is one of claims, else where pytest would."""
-    lock = lock_path(Path.cwd())
-    return [str(lock.parent)] if lock.is_file() and lock.parent != Path.cwd() else []
+    """Where claims are collected: in the folder of the lock, where there is one, else where pytest would."""
+    lock = places.lock()
+    return [str(lock.parent)] if lock.is_file() else []
 
 
 def _not_collected(options: argparse.Namespace, known: set[str]) -> str:

@@ -35,7 +35,7 @@ def _factor(value: Any, what: str) -> Any:
 
 MOST_OBSERVATIONS = 1_000_000
 """Of a file."""
-MOST_DECISIONS = 4_000
+MOST_DECISIONS = 11_000
 """Looks at contrasts of a file: to judge so many takes some seconds."""
 # Bytes of memory that an observation takes, and a finding with the judgement around it.
 _OBSERVATION, _JUDGEMENT = 150, 6_000
@@ -168,7 +168,7 @@ def _entries(claims: Iterable[tuple[int, Any]], size: int) -> tuple[list[ClaimEv
             raise MemkitError(f"the file holds one claim twice: {entry.claim.id}")
         size += _size(entry)
         observations += len(entry.observations)
-        decisions -= _decisions(entry.claim, entry.planned)
+        decisions -= _decisions(entry.claim, entry.planned, len(entry.seen))
         if observations > MOST_OBSERVATIONS:
             raise MemkitError(f"it holds more than {MOST_OBSERVATIONS} observations; split it into several files")
         recorded, found = raw["judgement"]["verdict"], entry.verdict.value
@@ -263,10 +263,10 @@ def claim_evidence(data: Any, decisions: int = MOST_DECISIONS) -> ClaimEvidence:
         reading.whole(seed, f"{where}: a planned seed")
     if len(set(planned)) < len(planned):
         raise MemkitError(f"{where}: a seed is planned twice")
-    if _decisions(claim, planned) > decisions:
-        raise _too_many()
     reading.fields(data["judgement"], f"{where}: judgement", {"verdict": reading.text}, "verdict")
     observations = observations_from(claim, data["observations"], planned)
+    if _decisions(claim, planned, len({o.seed for o in observations})) > decisions:
+        raise _too_many()
     outcome = reading.fields(data["outcome"], f"{where}: outcome", _OUTCOME, *_OUTCOME)
     if outcome["outcome"] not in get_args(Outcome):
         raise MemkitError(f"{where}: the outcome {reading.shown(outcome['outcome'])} is none")
@@ -306,7 +306,12 @@ def _too_many() -> MemkitError:
     )
 
 
-def _decisions(claim: Claim, planned: Sequence[int]) -> int:
-    """How often a contrast is looked at, at most; seeds whose number is no look are described, once."""
+def _decisions(claim: Claim, planned: Sequence[int], seen: int) -> int:
+    """How often a contrast is looked at, at most; seeds whose number is no look are described, once.
+
+    Args:
+        seen: how many of the seeds have observations.
+    """
     looks = looks_within(len(planned))
-    return len(claim.all_contrasts) * (len(looks) if looks and looks[-1].n == len(planned) else 1)
+    taken = len(looks_within(seen)) if looks and looks[-1].n == len(planned) else 1
+    return len(claim.all_contrasts) * max(1, taken)

@@ -303,7 +303,7 @@ class Aggregator:
             return
         evidence = Evidence(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
-            provenance=provenance(self.config, self.settings),
+            provenance=provenance(self.config, self.settings, self.plan),
             claims=tuple(self.in_order()),
             studies=self.plan.studies,
             metrics=self.plan.metrics,

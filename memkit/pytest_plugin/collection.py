@@ -24,6 +24,7 @@ from memkit.evidence.sweep import is_sweep
 from memkit.paths import locked_root
 from memkit.pytest_plugin import fixtures
 from memkit.pytest_plugin.absence import absent_claims
+from memkit.pytest_plugin.calculating import calculated_on
 from memkit.pytest_plugin.controller import PLAN, SEEN
 from memkit.pytest_plugin.fixtures import FIXTURES
 from memkit.pytest_plugin.interruption import end_with_parent
@@ -297,6 +298,9 @@ def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
                 missing=missing,
             )
         )
+    trained = next((p.claim.id for p in claims if p.recipes), None)
+    if trained is not None and not config.option.collectonly:
+        check_training(settings.device, trained)
     ordered = looks == sorted(looks)
     seen = config.stash.get(SEEN, set[str]())
     gates = settings.gate != "none" and not settings.development
@@ -309,10 +313,9 @@ def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
         metrics=_by_study(found.values(), definitions),
         excluded=dict(Counter(config.stash.get(_EXCLUDED, {}).values())),
         absent=absent_claims(config, lock, seen, strict=settings.strict) if gates else (),
+        # A worker's, where there are workers: they measure, and have imported what they measure with.
+        calculated_on=calculated_on(settings.device, trains=bool(trainings) and not config.option.collectonly),
     )
-    trained = next((p.claim.id for p in claims if p.recipes), None)
-    if trained is not None and not config.option.collectonly:
-        check_training(settings.device, trained)
     return made
 
 

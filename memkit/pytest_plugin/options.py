@@ -23,6 +23,8 @@ from memkit.errors import MemkitError, nearest
 from memkit.paths import is_url, named_path, project_root, settings_file
 
 PREFIX = "memkit-"
+MOST_SEEDS = 100
+"""Per claim: as many as the lock sets aside for an attempt."""
 
 
 def seeds(text: str) -> int:
@@ -31,8 +33,8 @@ def seeds(text: str) -> int:
         number = int(text)
     except ValueError:
         number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seeds; give 8, 16 or 32")
+    if not 1 <= number <= MOST_SEEDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seeds, from 1 to {MOST_SEEDS}; give 8, 16 or 32")
     return number
 
 
@@ -290,6 +292,6 @@ def project_values(root: Path) -> tuple[Path, dict[str, Any]]:
         choices = _SWEEPS if name == "sweeps" else option.attributes.get("choices")
         if choices and value not in choices:
             raise MemkitError(f"{where}: {name} = {value!r} must be one of {', '.join(map(repr, choices))}")
-        if option.kind is int and isinstance(value, int) and value < 1:
-            raise MemkitError(f"{where}: {name} = {value!r} must be 1 or more")
+        if option.kind is int and isinstance(value, int) and not 1 <= value <= MOST_SEEDS:
+            raise MemkitError(f"{where}: {name} = {value!r} must be from 1 to {MOST_SEEDS}")
     return file, dict(table)

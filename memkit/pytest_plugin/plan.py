@@ -81,6 +81,7 @@ class RunPlan:
         metrics: study → metric → what it is, for the report.
         excluded: which claims the options exclude → how many.
         absent: registered claims that should have been found.
+        calculated_on: the platform of the process that made the plan, as measurements depend on it.
     """
 
     claims: tuple[PlannedClaim, ...]
@@ -91,6 +92,7 @@ class RunPlan:
     metrics: Mapping[str, Mapping[str, str]]
     excluded: Mapping[str, int] = field(default_factory=dict)
     absent: tuple[AbsentClaim, ...] = ()
+    calculated_on: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def skipped(self) -> dict[str, int]:
@@ -124,6 +126,7 @@ class RunPlan:
             "metrics": {study: dict(said) for study, said in self.metrics.items()},
             "excluded": dict(self.excluded),
             "absent": [asdict(claim) for claim in self.absent],
+            "calculated_on": dict(self.calculated_on),
         }
 
     @classmethod
@@ -139,4 +142,5 @@ class RunPlan:
             metrics=data["metrics"],
             excluded=data["excluded"],
             absent=tuple(AbsentClaim(**claim) for claim in data["absent"]),
+            calculated_on=data["calculated_on"],
         )

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from memkit.evidence.reports.words import UNKNOWN
+from memkit.pytest_plugin.plan import RunPlan
 from memkit.pytest_plugin.settings import Settings
 from memkit.training.remote import Remote
 
@@ -22,7 +23,7 @@ _PATIENCE = 10  # seconds
 _PACKAGES = ("numpy", "scipy", "torch", "pytest")
 
 
-def provenance(config: pytest.Config, settings: Settings) -> dict[str, Any]:
+def provenance(config: pytest.Config, settings: Settings, plan: RunPlan) -> dict[str, Any]:
     """Where and how the evidence was made."""
     import platform
     from importlib.metadata import version
@@ -36,7 +37,7 @@ def provenance(config: pytest.Config, settings: Settings) -> dict[str, Any]:
         **_versions(),
         "platform": _fact(platform.platform),
         "device": settings.device,
-        "calculated_on": _fact(lambda: platform_of(config, settings)),
+        "calculated_on": dict(plan.calculated_on),
         "command": _fact(lambda: _command(config, settings)),
         "commit": commit,
         # Where the commit is not known, neither is what differs from it.
@@ -77,33 +78,6 @@ def _digest(settings: Settings) -> str | None:
     import hashlib
 
     return hashlib.sha256(settings.lock.read_bytes()).hexdigest()[:32] if settings.lock.is_file() else None
-
-
-def platform_of(config: pytest.Config, settings: Settings) -> dict[str, Any]:
-    """Return what the last bits of a measurement depend on, besides the code: ``memkit reproduce`` compares it.
-
-    What torch calculates with is None in a run that neither trained models nor imported it: importing takes seconds.
-    """
-    import platform
-    import sys
-    from importlib.metadata import PackageNotFoundError, version
-
-    from memkit.pytest_plugin.controller import PLAN
-
-    found: dict[str, Any] = {"system": platform.system(), "machine": platform.machine(), "device": settings.device}
-    for name in ("numpy", "torch"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
-    cpu, threads = None, None
-    if "torch" in sys.modules or (PLAN in config.stash and config.stash[PLAN].trainings):
-        import torch
-
-        cpu, threads = torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()
-        if settings.device == "cuda":
-            found["gpu"] = torch.cuda.get_device_name()
-    return {**found, "cpu": cpu, "threads": threads}
 
 
 def _command(config: pytest.Config, settings: Settings) -> str:

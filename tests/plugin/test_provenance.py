@@ -29,7 +29,8 @@ def made(root: Path, *, args: tuple[str, ...] = (), lock: Any = None) -> dict[st
     settings: Any = SimpleNamespace(
         root=str(root), device="cpu", shared="", seeds=8, gate="verdict", strict=False, lock=lock
     )
-    return provenance(config, settings)
+    plan: Any = SimpleNamespace(calculated_on={})
+    return provenance(config, settings, plan)
 
 
 def git(folder: Path, *arguments: str) -> None:
