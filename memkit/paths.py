@@ -54,15 +54,21 @@ def locked_root(folder: Path) -> Path | None:
         if (place / "claims" / LOCK).is_file():
             return place
         if (place / LOCK).is_file():
-            return place.parent if place.name == "claims" else place
+            return root_of_lock(place / LOCK)
     return None
+
+
+def root_of_lock(lock: Path) -> Path:
+    """Return the root of the project that a lock belongs to: the folder that holds it, or the one above ``claims``."""
+    return lock.parent.parent if lock.parent.name == "claims" else lock.parent
 
 
 def project_root(places: Iterable[Path]) -> Path:
     """Return the root of the project that files and folders belong to.
 
     It is the root that their lock gives. Without a lock it is the nearest folder above all of them that holds
-    ``pyproject.toml``, ``pytest.ini`` or ``.git``, and without any of these the nearest folder above them.
+    ``pyproject.toml``, ``pytest.ini`` or ``.git``; without any of these, the folder above ``claims``, or else the nearest
+    folder above them.
 
     Raises:
         MemkitError: they belong to two locks.
@@ -77,7 +83,9 @@ def project_root(places: Iterable[Path]) -> Path:
     if roots:
         return roots[0]
     common = Path(os.path.commonpath(folders))
-    return next((place for place in (common, *common.parents) if _marked(place)), common)
+    marked = (place for place in (common, *common.parents) if _marked(place))
+    above_claims = (place.parent for place in (common, *common.parents) if place.name == "claims")
+    return next(marked, None) or next(above_claims, common)
 
 
 def _folder(place: Path) -> Path:

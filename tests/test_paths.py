@@ -32,6 +32,8 @@ def make(root: Path, *files: str) -> None:
         (["p/pyproject.toml", "p/a/pytest.ini"], ["p/a", "p/b"], "p"),
         (["p/.git"], ["p/a/b"], "p"),
         (["p/a/test_x.py"], ["p/a/test_x.py"], "p/a"),
+        (["p/claims/test_x.py"], ["p/claims"], "p"),
+        (["p/claims/deep/test_x.py"], ["p/claims/deep/test_x.py"], "p"),
         (["p/a/test_x.py", "p/b/test_x.py"], ["p/a/test_x.py", "p/b/test_x.py"], "p"),
     ],
 )

@@ -9,12 +9,12 @@ import io
 import sys
 import uuid
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memkit.cli import places
 from memkit.errors import MemkitError, many
 from memkit.evidence.registration import Lock
+from memkit.paths import root_of_lock
 
 if TYPE_CHECKING:
     import pytest
@@ -118,8 +118,8 @@ def register_claims(arguments: Sequence[str], *, check: bool = False, others: bo
     from memkit.pytest_plugin.settings import settings_of
 
     config, items = collect([*arguments, "--memkit-seeds=8"])
-    settings = settings_of(config)
-    path, root = settings.lock, Path(settings.root)
+    path = settings_of(config).lock
+    root = root_of_lock(path)
     found = {pair[0].id: (pair[0], item) for item in items if (pair := claim_and_seed(item)) is not None}
     claims = [claim for claim, _ in found.values()]
     if not claims:
@@ -155,6 +155,8 @@ def register_claims(arguments: Sequence[str], *, check: bool = False, others: bo
             f"{changes} of {many(len(claims), 'claim')} new or changed, {len(recoded)} with other code behind them, "
             f"{len(absent)} registered and not collected"
         )
+        if noted:
+            print(f"of {many(noted, 'claim')} the lock does not know the file or the code; `memkit register` notes it")
         return 1 if changes or absent or recoded else 0
     count = f"{len(claims)} claim" + ("" if len(claims) == 1 else "s")
     print(f"{path}: {count}, {changes} of them new or changed; keep it under version control")

@@ -279,3 +279,14 @@ def test_a_strict_run_that_decides_nothing_is_refused(pytester: pytest.Pytester,
 def test_pytests_own_strict_is_not_memkits(pytester: pytest.Pytester) -> None:
     write_suite(pytester, SKIPPED)
     assert run(pytester, "-n0", "--strict-markers").ret == OPEN
+
+
+@pytest.mark.parametrize("given", [("claims",), (), ("claims/deep/test_lab.py",)])
+def test_the_lock_is_made_where_it_is_looked_for(pytester: pytest.Pytester, given: tuple[str, ...]) -> None:
+    write(pytester.path / "claims" / "deep" / "test_lab.py", TRUE)
+    assert command(pytester, "register", *given).ret == OPEN
+    for where in (".", "claims", "claims/deep"):
+        os.chdir(pytester.path / where)
+        result = run(pytester, "-n0", "--memkit-strict")
+        assert result.ret == OPEN
+        result.stdout.fnmatch_lines(["*lab/true*expected supported*"])
