@@ -67,8 +67,8 @@ def project_root(places: Iterable[Path]) -> Path:
     """Return the root of the project that files and folders belong to.
 
     It is the root that their lock gives. Without a lock it is the nearest folder above all of them that holds
-    ``pyproject.toml``, ``pytest.ini`` or ``.git``; without any of these, the folder above ``claims``, or else the nearest
-    folder above them.
+    ``pyproject.toml``, ``pytest.ini`` or ``.git``; without any of these, the folder above ``claims``, or else the
+    nearest folder above them.
 
     Raises:
         MemkitError: they belong to two locks.
