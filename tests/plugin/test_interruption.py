@@ -22,10 +22,21 @@ from tests.plugin.lab import canned, evidence, verdict, write_suite
 SLOW = canned("slow", body="import time; (HERE / 'slow').touch(); time.sleep(600)")
 
 
+# Whoever runs these tests may ignore signals, as nohup does.
+LISTENING = """
+import signal, sys
+import pytest
+
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
+sys.exit(pytest.main())
+"""
+
+
 def start(pytester: pytest.Pytester, *arguments: str) -> subprocess.Popen[str]:
     """Start a run of a claim that is decided at once and one that would take hours."""
     write_suite(pytester, canned("quick"), SLOW)
-    command = (sys.executable, "-u", "-m", "pytest", "-p", "no:cacheprovider", *arguments)
+    command = (sys.executable, "-u", "-c", LISTENING, "-p", "no:cacheprovider", *arguments)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, cwd=pytester.path, text=True, start_new_session=True, **pipes)  # type: ignore[call-overload, no-any-return]
 
