@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import uuid
 from pathlib import Path
 
+_NO_TEXT = re.compile("[\ud800-\udfff]")
+
 
 def encoded(text: str) -> bytes:
-    """Return a text in UTF-8; what is no text in it, as in the name of a file may be, as an escape that JSON knows."""
-    return text.encode("utf-8", "backslashreplace")
+    """Return a text in UTF-8, with U+FFFD for what is no text in it, as there may be in the name of a file."""
+    return _NO_TEXT.sub("\ufffd", text).encode("utf-8")
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_what_is_written_is_there(tmp_path: Path, content: str | bytes) -> None:
     path = tmp_path / "folder" / "file"
     write_whole(path, content)
-    expected = content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
+    expected = content if isinstance(content, bytes) else re.sub("[\ud800-\udfff]", "\ufffd", content).encode()
     assert contents(tmp_path) == {"folder/file": expected}
 
 
@@ -119,8 +120,8 @@ def test_a_name_that_is_no_text_costs_neither_evidence_nor_page(tmp_path: Path) 
     odd = Evidence(created="now", provenance={"command": "pytest caf\udce9"}, claims=(entry(),))
     _, problems = write_all(odd, path)
     assert problems == []
-    assert load(path).provenance == odd.provenance
-    assert r"caf\udce9" in path.with_suffix(".html").read_text(encoding="utf-8")
+    assert load(path).provenance == {"command": "pytest caf\ufffd"}
+    assert "caf\ufffd" in path.with_suffix(".html").read_text(encoding="utf-8")
 
 
 def test_memkit_report_leaves_the_earlier_page_where_it_cannot_render(

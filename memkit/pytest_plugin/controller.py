@@ -85,8 +85,6 @@ class Controller:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Begin with the plan, and end what was begun, however the loop ends."""
-        from memkit.pytest_plugin.interruption import Ended
-
         option = self.config.option
         looks_only = option.collectonly or option.setuponly or option.setupplan
         stopped = session.testsfailed and not option.continue_on_collection_errors
@@ -98,7 +96,7 @@ class Controller:
             except BrokenPipeError:
                 if self.aggregator is None:
                     raise
-                raise Ended("a pipe broke") from None
+                raise KeyboardInterrupt("a pipe broke") from None  # pytest goes on as after Ctrl-C
             except MemkitError as error:  # what the processes of the run leave for one another cannot be written
                 raise refusal(str(error)) from error
             finally:

@@ -41,7 +41,8 @@ def test_a_project_without_claims_loads_nothing_of_the_engine(
     loaded = {path.stem.removeprefix("loaded-"): json.loads(path.read_text()) for path in pytester.path.glob("*.json")}
     assert sorted(loaded) == processes
     for who, names in loaded.items():
-        extra = {"memkit.pytest_plugin.dealing"} if who == "controller" and how != "-n0" else set()
+        with_workers = {"memkit.pytest_plugin.dealing", "memkit.pytest_plugin.exchange"}
+        extra = with_workers if who == "controller" and how != "-n0" else set()
         assert set(names) == LIGHT | extra
 
 

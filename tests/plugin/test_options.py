@@ -257,7 +257,7 @@ def test_a_project_says_what_it_always_wants(pytester: pytest.Pytester, monkeypa
         ('sweeps = "some"', "sweeps = 'some' must be one of 'none', 'only', 'all'"),
         ("store = 3", "store = 3 must be a text"),
         ('seeds = "8"', "seeds = '8' must be a number"),
-        ("seeds = 0", "seeds = 0 must be 1 or more"),
+        ("seeds = 0", "seeds = 0 must be from 1 to 100"),
         ('gate = "drfit"', "gate = 'drfit' must be one of 'verdict', 'drift', 'none'"),
     ],
 )
