@@ -51,9 +51,10 @@ def locked_root(folder: Path) -> Path | None:
         folder: absolute, without symbolic links.
     """
     for place in (folder, *folder.parents):
-        if (place / "claims" / LOCK).is_file():
+        # A link to a lock that is gone is a lock, too, and whoever reads it says so.
+        if os.path.lexists(place / "claims" / LOCK):
             return place
-        if (place / LOCK).is_file():
+        if os.path.lexists(place / LOCK):
             return root_of_lock(place / LOCK)
     return None
 

@@ -96,7 +96,8 @@ def project_modules(modules: Iterable[str]) -> list[str]:
 
 
 def _digest(parts: Iterable[str]) -> str:
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+    # The name of a file may be no text.
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "backslashreplace")).hexdigest()[:32]
 
 
 def _closure(modules: Iterable[str], files: Iterable[str]) -> dict[str, Path]:

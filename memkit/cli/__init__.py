@@ -7,6 +7,7 @@ demo``
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -27,6 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown and not options.passes_on:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     options.given = given[1:]  # whole, for the value of an option of pytest looks like a path
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # which may know no dash
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = int(options.run(options))
         if sys.stdout is not None:  # it may have been closed from the beginning

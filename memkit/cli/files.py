@@ -47,11 +47,20 @@ def verdicts(options: argparse.Namespace) -> int:
         print(f"{path} does not exist, so the claims could not be compared with what was registered")
     elif other:
         print(f"{other} of {many(len(rows), 'claim')}: the file differs from what is registered in {path}")
+    _tell_absent(lock, evidence)
     if wrong or other:
         return 1
     print(f"digest of the observations: {evidence.digest}")
     print("That the observations are true is another matter: `memkit reproduce CLAIM --seed N` trains one again.")
     return 0
+
+
+def _tell_absent(lock: Lock | None, evidence: Evidence) -> None:
+    """Say which registered claims are not in the evidence, which may be of a part of them."""
+    absent = sorted(set(lock.claims if lock is not None else ()) - {entry.claim.id for entry in evidence.claims})
+    if absent:
+        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+        print(f"registered, and not in it: {absent[0]}{more}")
 
 
 def report(options: argparse.Namespace) -> int:
@@ -73,14 +82,21 @@ def report(options: argparse.Namespace) -> int:
 
 
 def merge_files(options: argparse.Namespace) -> int:
-    """``memkit merge``: one evidence file of several, and what the gate makes of it."""
+    """``memkit merge``: one evidence file of several, what the gate makes of it, and what the lock says otherwise."""
     from memkit.evidence.reports.tables import gate_sentence
 
     merged = _merged(options.files)
     merged.save(options.output)
     print(gate_sentence(merged.claims))
+    path = places.lock()
+    lock = Lock.load(path) if path.is_file() else None
+    other = [(entry.claim.id, held_against(lock, entry).differs) for entry in merged.claims]
+    for name, sentence in ((name, sentence) for name, differs in other for sentence in differs):
+        print(f"{name} DIFFERS from the lock: {sentence}")
+    _tell_absent(lock, merged)
     print(options.output)
-    return 1 if any(entry.gate.outcome == "failed" for entry in merged.claims) else 0
+    failed = any(entry.gate.outcome == "failed" for entry in merged.claims)
+    return 1 if failed or any(differs for _, differs in other) else 0
 
 
 def _merged(files: Sequence[Path]) -> Evidence:
@@ -138,9 +154,13 @@ def page(options: argparse.Namespace) -> int:
         raise MemkitError(f"{options.accepted}: {name} {why}; run it, and `memkit accept` that run")
     rewritten = []
     for file in options.files:
-        before = file.read_text(encoding="utf-8")
         try:
+            before = file.read_text(encoding="utf-8")
             rewritten.append((file, before, rewrite(before, accepted, {"screening": screening_block})))
+        except UnicodeDecodeError as error:
+            raise MemkitError(f"{file} is not UTF-8, at byte {error.start}") from None
+        except KeyError as error:
+            raise MemkitError(f"{options.accepted} lacks {error} of a claim; accept a run of it again") from None
         except MemkitError as error:
             raise MemkitError(f"{file}: {error}") from None
     differing = 0

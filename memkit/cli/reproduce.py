@@ -50,7 +50,7 @@ def reproduce(options: argparse.Namespace) -> int:
     if parts := _parts(recorded, found):
         differing.append(f"the claim in the file is not the project's: {', '.join(parts)} differ")
     for sentence in differing:
-        print(f"DIFFERS: {sentence}")
+        _say(f"DIFFERS: {sentence}")
     elsewhere = platforms(evidence.provenance.get(PLATFORM), again.provenance.get(PLATFORM), recorded.arms)
     result = reproduction(recorded, before, after, exact=not elsewhere, tolerance=options.tolerance)
     _tell(options, result, elsewhere)
@@ -81,7 +81,7 @@ def _held(recorded: ClaimEvidence) -> list[str]:
         print(f"{path} does not exist, so the claim cannot be compared with what was registered")
     held = held_against(lock, recorded)
     for note in held.notes:
-        print(f"{recorded.claim.id}: {note}")
+        _say(f"{recorded.claim.id}: {note}")
     return list(held.differs)
 
 
@@ -167,12 +167,17 @@ def _parts(recorded: ClaimEvidence, found: ClaimEvidence) -> list[str]:
     return ["the test function" if name == "test" else name for name in names]
 
 
+def _say(text: str) -> None:
+    """Print a line; what a file says might hold the codes of a terminal."""
+    print("".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text))
+
+
 def _tell(options: argparse.Namespace, result: Reproduction, elsewhere: str) -> None:
-    print(f"{options.claim}, seed {options.seed}: recorded and reproduced")
+    _say(f"{options.claim}, seed {options.seed}: recorded and reproduced")
     width = max(len(value.arm) for value in result.values)
     for value in result.values:
         beside = "" if value.allowed is not None else "   (no contrast compares it)"
-        print(
+        _say(
             f"  {value.arm:<{width}}  {value.metric:<12} {value.recorded:>12.6g} {value.found:>12.6g}   "
             f"difference {value.difference:.3g}{beside}"
         )
@@ -180,8 +185,8 @@ def _tell(options: argparse.Namespace, result: Reproduction, elsewhere: str) -> 
         flipped = "   ITS SIGN IS ANOTHER" if contrast.flipped else ""
         allowed = f"   may differ by {contrast.allowed:.3g}" if contrast.allowed else ""
         label = f"{contrast.contrast.label}, {contrast.contrast.metric}"
-        print(f"  {label}: {contrast.recorded:+.6g} and {contrast.found:+.6g}{allowed}{flipped}")
-    print(f"{'reproduced' if result.same else 'NOT reproduced'}: {_why(options.tolerance, result, elsewhere)}")
+        _say(f"  {label}: {contrast.recorded:+.6g} and {contrast.found:+.6g}{allowed}{flipped}")
+    _say(f"{'reproduced' if result.same else 'NOT reproduced'}: {_why(options.tolerance, result, elsewhere)}")
 
 
 def _why(tolerance: float | None, result: Reproduction, elsewhere: str) -> str:

@@ -70,6 +70,8 @@ def gate(
     words = f"expected {claim.expect.replace('_', ' ')}, found {verdict}"
     if not claim.gates:
         return Gate("skipped", f"{words}; gates nothing")
+    if _capped(claim, judgement):
+        return Gate("skipped", f"{words}, on {judgement.n} seeds of {claim.planned(None)}, which shows nothing")
     if not enabled:
         return Gate("skipped", f"{words}; gates nothing (--gate none)")
     if met and drift and mode == "drift":
@@ -81,12 +83,19 @@ def gate(
     return Gate("failed", words + (f"; {notes}" if notes else ""))
 
 
-def strictly(found: Gate, judgement: Judgement, *, registration: Registration) -> Gate:
+def _capped(claim: Claim, judgement: Judgement) -> bool:
+    """Whether a claim that is not to be supported was undecided on fewer seeds than it declares."""
+    undecided = claim.expect == "not_supported" and judgement.verdict is Verdict.INCONCLUSIVE
+    return undecided and not claim.mutant_of and judgement.n < claim.planned(None)
+
+
+def strictly(found: Gate, claim: Claim, judgement: Judgement, *, registration: Registration) -> Gate:
     """Return the gate of a strict run, as CI makes it: a claim that decided nothing fails, for whatever reason.
 
-    It is not registered, a seed or its data are missing, or its seeds are no look.
+    It is not registered, a seed or its data are missing, its seeds are no look, or too few of them were looked at.
     """
     incomplete = judgement.verdict is Verdict.INCOMPLETE or judgement.missing or judgement.indication is not None
+    incomplete = incomplete or (claim.gates and _capped(claim, judgement))
     if found.outcome == "skipped" and (incomplete or registration.status == "unregistered"):
         return Gate("failed", f"{found.reason} (--memkit-strict)")
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,13 @@ Check = Callable[[Any, str], Any]
 
 def _count(value: Any, what: str) -> int | None:
     return reading.optional(value, what, reading.whole)
+
+
+def _cells(value: Any, what: str) -> int:
+    """How many cells a sweep has; all of them are judged together."""
+    if (found := reading.whole(value, what)) > MOST_OBSERVATIONS:
+        raise MemkitError(f"{what} are {found}, and {MOST_OBSERVATIONS} is the most")
+    return found
 
 
 def _factor(value: Any, what: str) -> Any:
@@ -60,7 +68,7 @@ _CLAIM: Mapping[str, Check] = {
 # Which came later, and are not in every file.
 _CLAIM_LATER: Mapping[str, Check] = {
     **dict.fromkeys(("sweep", "mutant_of", "replicates"), reading.text),
-    "cells": reading.whole,
+    "cells": _cells,
     "cell": lambda value, what: reading.each(value, what, _factor),
 }
 _CLAIM_ARM: Mapping[str, Check] = {
@@ -123,7 +131,7 @@ def checked(path: Path) -> tuple[Evidence, list[tuple[str, str, str]]]:
         if count > MOST_DECISIONS:  # each takes one at least, and the answer comes before any is judged
             raise _too_many()
         with _uncollected():
-            entries, rows = _entries(claims, len(raw))
+            entries, rows = _entries(claims, len(raw), _gates(whole["provenance"]))
         evidence = Evidence(
             created=whole["created"],
             provenance=whole["provenance"],
@@ -151,12 +159,22 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _entries(claims: Iterable[tuple[int, Any]], size: int) -> tuple[list[ClaimEvidence], list[tuple[str, str, str]]]:
+def _gates(provenance: Mapping[str, Any]) -> list[tuple[Mode, bool]]:
+    """By which gates the outcomes may have come about, and whether strictly: the one that the file names, or any."""
+    mode, strict = provenance.get("gate"), provenance.get("strict")
+    modes: list[Mode] = [known for known in get_args(Mode) if mode == known] or list(get_args(Mode))
+    return list(itertools.product(modes, [strict] if isinstance(strict, bool) else [False, True]))
+
+
+def _entries(
+    claims: Iterable[tuple[int, Any]], size: int, gates: Sequence[tuple[Mode, bool]]
+) -> tuple[list[ClaimEvidence], list[tuple[str, str, str]]]:
     """The claims of a file, and the rows of :func:`recompute`.
 
     Args:
         claims: each with the memory that it takes as it was read.
         size: bytes of memory that the file takes.
+        gates: by which the outcomes may have come about.
     """
     entries: dict[str, ClaimEvidence] = {}
     rows = []
@@ -172,14 +190,14 @@ def _entries(claims: Iterable[tuple[int, Any]], size: int) -> tuple[list[ClaimEv
         if observations > MOST_OBSERVATIONS:
             raise MemkitError(f"it holds more than {MOST_OBSERVATIONS} observations; split it into several files")
         recorded, found = raw["judgement"]["verdict"], entry.verdict.value
-        if recorded == found and (differing := _differing(raw, entry)):
+        if recorded == found and (differing := _differing(raw, entry, gates)):
             found += f" ({differing})"
         rows.append((entry.claim.id, recorded, found))
         entries[entry.claim.id] = entry
     return list(entries.values()), rows
 
 
-def _differing(raw: Mapping[str, Any], entry: ClaimEvidence) -> str:
+def _differing(raw: Mapping[str, Any], entry: ClaimEvidence, gates: Sequence[tuple[Mode, bool]]) -> str:
     """What of a claim's record does not follow from its observations, but for the verdict; or ""."""
     if raw["digest"] != entry.claim.digest:
         return "the claim's digest differs"
@@ -188,7 +206,7 @@ def _differing(raw: Mapping[str, Any], entry: ClaimEvidence) -> str:
     if not _close(raw["judgement"], entry.judgement.to_json()):
         return "intervals differ"
     possible = set()
-    for mode in get_args(Mode):
+    for mode, strict in gates:
         found = gate(
             entry.claim,
             entry.judgement,
@@ -197,7 +215,9 @@ def _differing(raw: Mapping[str, Any], entry: ClaimEvidence) -> str:
             mode=mode,
             drift=entry.drift,
         )
-        possible |= {found.outcome, strictly(found, entry.judgement, registration=entry.registration).outcome}
+        if strict:
+            found = strictly(found, entry.claim, entry.judgement, registration=entry.registration)
+        possible.add(found.outcome)
     return "" if entry.gate.outcome in possible else "the outcome differs"
 
 
@@ -271,6 +291,8 @@ def claim_evidence(data: Any, decisions: int = MOST_DECISIONS) -> ClaimEvidence:
     if outcome["outcome"] not in get_args(Outcome):
         raise MemkitError(f"{where}: the outcome {reading.shown(outcome['outcome'])} is none")
     arms = reading.each(data["arms"], f"{where}: arms", _arm)
+    if foreign := next((name for name in arms if name not in claim.arms), None):
+        raise MemkitError(f"{where}: arms: {foreign:.80} is no arm of the claim")
     return ClaimEvidence(
         claim=claim,
         nodeid=data["nodeid"],

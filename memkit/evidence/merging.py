@@ -35,8 +35,6 @@ def merge(files: Mapping[str, Evidence]) -> Evidence:
     Raises:
         MemkitError: two files contradict one another; the sentence names them, the claim and what differs.
     """
-    if len(files) == 1:
-        return next(iter(files.values()))
     found: dict[str, list[tuple[str, ClaimEvidence]]] = {}
     for name, evidence in files.items():
         for entry in evidence.claims:
@@ -45,6 +43,8 @@ def merge(files: Mapping[str, Evidence]) -> Evidence:
     mode: Mode = said if said in get_args(Mode) else "verdict"
     strict = any(evidence.provenance.get("strict") for evidence in files.values())
     claims = tuple(_merged(entries, mode, strict=strict) for entries in found.values())
+    if len(files) == 1:
+        return replace(next(iter(files.values())), claims=claims)
     created = max(evidence.created for evidence in files.values())
     studies = {study: text for evidence in files.values() for study, text in evidence.studies.items()}
     return Evidence(
@@ -61,7 +61,7 @@ def _merged(entries: Sequence[tuple[str, ClaimEvidence]], mode: Mode, *, strict:
     """One claim of several files."""
     first_name, first = entries[0]
     if len(entries) == 1:
-        return first
+        return _gated_again(first, mode, strict=strict)
     for name, entry in entries[1:]:
         of = f"{first_name} and {name} contradict one another: claim {first.claim.id!r}"
         if entry.claim.digest != first.claim.digest:
@@ -80,7 +80,7 @@ def _merged(entries: Sequence[tuple[str, ClaimEvidence]], mode: Mode, *, strict:
     drift = tuple(dict.fromkeys(sentence for _, entry in entries for sentence in entry.drift))
     result = gate(first.claim, judgement, registration=registration, failures=failures, mode=mode, drift=drift)
     if strict:
-        result = strictly(result, judgement, registration=registration)
+        result = strictly(result, first.claim, judgement, registration=registration)
     longest = max((entry for _, entry in entries), key=lambda entry: len(entry.seen))
     return replace(
         longest,
@@ -94,6 +94,21 @@ def _merged(entries: Sequence[tuple[str, ClaimEvidence]], mode: Mode, *, strict:
         changes=tuple(dict.fromkeys(sentence for _, entry in entries for sentence in entry.changes)),
         cost=_cost([entry for _, entry in entries], len(seen)),
     )
+
+
+def _gated_again(entry: ClaimEvidence, mode: Mode, *, strict: bool) -> ClaimEvidence:
+    """A claim of one file alone, whose run may have gone by another gate than all of them together."""
+    found = gate(
+        entry.claim,
+        entry.judgement,
+        registration=entry.registration,
+        failures=dict(entry.failures),
+        mode=mode,
+        drift=entry.drift,
+    )
+    if strict:
+        found = strictly(found, entry.claim, entry.judgement, registration=entry.registration)
+    return entry if found.outcome == entry.gate.outcome else replace(entry, gate=found)
 
 
 def _observations(entries: Sequence[tuple[str, ClaimEvidence]]) -> list[Observation]:

@@ -147,7 +147,10 @@ def _metrics(claim: Claim, name: str, value: Any, where: str) -> Mapping[str, An
     if isinstance(value, Mapping):
         if lacking := [metric for metric in needed if metric not in value]:
             raise MemkitError(f"{where}: {name!r} has no {lacking[0]!r}{nearest(lacking[0], map(str, value))}")
-        return {str(metric): number for metric, number in value.items()}
+        for metric in value:
+            if not isinstance(metric, str) or metric.encode("utf-8", "replace").decode() != metric:
+                raise MemkitError(f"{where}: {name!r} has a metric {metric!r}, which is no text; name it by letters")
+        return value
     metrics = needed or claim.metrics[:1]
     if len(metrics) > 1:
         raise MemkitError(

@@ -18,6 +18,7 @@ change there costs no seeds; but it is told beside the verdict, and counted when
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path, PurePosixPath
@@ -210,6 +211,8 @@ class Lock:
         try:
             data = reading.fields(reading.read_json(path), "the lock", {}, "schema")
         except FileNotFoundError:
+            if path.is_symlink():
+                raise MemkitError(f"{path} is a link to a file that is gone; restore that, or the link") from None
             return cls()
         except OSError as error:
             raise MemkitError(f"{path} cannot be read: {error.strerror}") from error
@@ -239,6 +242,8 @@ class Lock:
                     f"{path} gives the studies {owners[first]!r} and {name!r} the same seeds; remove the "
                     "newer one, and register its claims again"
                 )
+        if twice := next((name for name in claims if name in removed), None):  # as a merge of two branches leaves it
+            raise MemkitError(f"{path} has {twice!r} among its claims and among those removed; delete one of the two")
         for name, entry in [*claims.items(), *removed.items()]:
             if entry.attempt < 1 or entry.skipped < 0 or (entry.block + 1) * BLOCK > STUDY_STRIDE:
                 raise MemkitError(
@@ -267,8 +272,8 @@ def _entry(value: Any, what: str) -> Entry:
 def lock_path(root: Path) -> Path:
     """Where a project keeps its lock: in its ``claims`` folder, or at its root if it has none."""
     inside, outside = root / "claims" / LOCK, root / LOCK
-    if outside.is_file() and inside.is_file():
+    if os.path.lexists(outside) and os.path.lexists(inside):
         raise MemkitError(f"{inside} and {outside} are both there; keep the one that the claims were registered in")
-    if outside.is_file():  # a claims folder that came later
+    if os.path.lexists(outside):  # a claims folder that came later
         return outside
     return inside if inside.parent.is_dir() else outside

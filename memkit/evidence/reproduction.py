@@ -15,7 +15,7 @@ from memkit.evidence.contrast import Contrast
 from memkit.evidence.evidence import ClaimEvidence
 
 ROUNDING = 1e-6
-"""Relative to the values, or to 1: what single precision leaves open, and so too little for a sign."""
+"""Relative to the values: what single precision leaves open, and so too little for a sign."""
 SHARE = 0.1
 """Of an effect, and of half its interval: so much of it may come from the platform."""
 
@@ -161,7 +161,7 @@ def _difference(contrast: Contrast, values: Values) -> float:
 
 
 def _rounding(contrast: Contrast, values: Values) -> float:
-    return ROUNDING * max(1.0, *(abs(value) for value in _sides(contrast, values) if math.isfinite(value)), 0.0)
+    return ROUNDING * max((abs(value) for value in _sides(contrast, values) if math.isfinite(value)), default=0.0)
 
 
 def _apart(one: float, other: float) -> float:

@@ -285,7 +285,7 @@ def _planning(contrast: Contrast, x: NDArray[np.float64], look: Look) -> dict[st
         effect = abs(float(np.mean(x)) - contrast.margin)
         plan["seeds_needed"] = _seeds_needed(contrast, x, effect, look)
     if contrast.difference_bounds is not None:
-        least = smallest_constant(n, bounds=contrast.difference_bounds)
+        least = smallest_constant(n, bounds=contrast.difference_bounds, null=contrast.margin)
         if math.isfinite(least):  # a few seeds can show nothing
             plan["betting_minimum"] = least
     return plan
@@ -297,9 +297,9 @@ def _seeds_needed(contrast: Contrast, x: NDArray[np.float64], effect: float, loo
         needed = seeds_needed(x, effect=effect, alpha=look.alpha)
     except MemkitError:  # an effect of zero, or so near it that no number of seeds would do
         return math.inf
-    bounds = contrast.difference_bounds
+    bounds, margin = contrast.difference_bounds, contrast.margin
     if contrast.assume == "bounded" and bounds is not None:
-        while needed <= _MOST_SEEDS and smallest_constant(needed, bounds=bounds) > effect:
+        while needed <= _MOST_SEEDS and smallest_constant(needed, bounds=bounds, null=margin) - margin > effect:
             needed += max(1, needed // 8)
     return float(needed) if needed <= _MOST_SEEDS else math.inf
 

@@ -27,6 +27,7 @@ collected:
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from collections.abc import Generator
 from typing import Any
@@ -105,7 +106,8 @@ def pytest_make_collect_report(
     if isinstance(collector, pytest.Module) and not report.failed:
         skipped = report.longrepr[2] if report.skipped and isinstance(report.longrepr, tuple) else ""
         reason = str(skipped).removeprefix("Skipped: ") or ("no reason was given" if report.skipped else "")
-        collector.config.stash.setdefault(COLLECTED, {})[collector.path.resolve()] = reason
+        for path in {collector.path, collector.path.resolve()}:  # it may be a link
+            collector.config.stash.setdefault(COLLECTED, {})[path] = reason
     return report
 
 
@@ -135,7 +137,7 @@ def _claims_are_missed(config: pytest.Config) -> bool:
         root = options.root_of(config)
     except MemkitError:  # the paths belong to two locks, and no claims were found there
         return False
-    locks = [lock for lock in (root / LOCK, root / "claims" / LOCK) if lock.is_file()]
+    locks = [lock for lock in (root / LOCK, root / "claims" / LOCK) if os.path.lexists(lock)]
     if not locks:
         return False
     from memkit.pytest_plugin.absence import may_be_absent

@@ -15,7 +15,7 @@ import pytest
 
 from memkit.errors import MemkitError
 from memkit.pytest_plugin.controller import COLLECTED
-from memkit.pytest_plugin.options import root_of
+from memkit.pytest_plugin.options import asked, root_of
 
 if TYPE_CHECKING:
     from memkit.evidence.registration import Lock
@@ -41,40 +41,52 @@ def absent_claims(config: pytest.Config, lock: Lock, seen: Set[str], *, strict: 
 
     Args:
         seen: the ids of the claims that were found, also of those that the options exclude.
-        strict: the claims of a file that was skipped count, too.
+        strict: the claims of a file that was skipped, or not collected where it should have been, count, too.
     """
-    root, collected = root_of(config), config.stash.get(COLLECTED, {})
     found = []
     for name, entry in sorted(lock.claims.items()):
-        if name in seen or not entry.file:
-            continue
-        file = root / entry.file
-        remedy = f"bring it back, or take it out of the lock: memkit register --remove {name}"
-        if not file.is_file():
-            if seen or covers(config, file):  # a run of other tests is not about claims
-                found.append(AbsentClaim(name, entry.file, f"it is registered, and {entry.file} is gone; {remedy}"))
-        elif covers(config, file) and file in collected:
-            if not collected[file]:
-                why = f"it is registered, and no longer in {entry.file}; {remedy}"
-                found.append(AbsentClaim(name, entry.file, why))
-            elif strict:
-                why = f"INCOMPLETE: {entry.file} was skipped: {collected[file]} (--memkit-strict)"
+        if name not in seen and entry.file:
+            file = root_of(config) / entry.file
+            remedy = f"bring it back, or take it out of the lock: memkit register --remove {name}"
+            if not file.is_file():
+                # A run of other tests is not about claims.
+                why = f"it is registered, and {entry.file} is gone; {remedy}"
+                why = why if seen or strict or covers(config, file) or _by_testpaths(config) else ""
+            else:
+                why = _missing_from(config, file, entry.file, strict=strict)
+                why += f"; {remedy}" if why and not why.startswith("INCOMPLETE") else ""
+            if why:
                 found.append(AbsentClaim(name, entry.file, why))
     return tuple(found)
 
 
+def _missing_from(config: pytest.Config, file: Path, name: str, *, strict: bool) -> str:
+    """Why a claim counts as missing from a file that is there, or ""."""
+    collected = config.stash.get(COLLECTED, {})
+    if config.getoption("lf", False) or not covers(config, file):  # --lf leaves out what has not failed
+        return ""
+    if file not in collected:
+        return f"INCOMPLETE: {name} was not collected, though it lies where claims were (--memkit-strict)" * strict
+    if reason := collected[file]:
+        return f"INCOMPLETE: {name} was skipped: {reason} (--memkit-strict)" * strict
+    return f"it is registered, and no longer in {name}"
+
+
+def _by_testpaths(config: pytest.Config) -> bool:
+    """Whether the project says what is collected; pytest passes over folders of ``testpaths`` that are gone."""
+    return getattr(config, "args_source", None) is pytest.Config.ArgsSource.TESTPATHS
+
+
 def may_be_absent(config: pytest.Config, lock: Path) -> bool:
-    """Return whether a run in which no claim was found covers a file that the lock names."""
+    """Return whether a run in which no claim was found should have found one of a lock."""
     try:
         claims: Mapping[str, Mapping[str, str]] = json.loads(lock.read_text(encoding="utf-8"))["claims"]
-        files = {str(entry["file"]) for entry in claims.values() if "file" in entry}
-        return any(covers(config, root_of(config) / file) for file in files)
+        files = {root_of(config) / str(entry["file"]) for entry in claims.values() if "file" in entry}
+        return any(covers(config, file) or (_by_testpaths(config) and not file.is_file()) for file in files)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MemkitError):
         return True  # whoever reads it with care says what is wrong
 
 
 def covers(config: pytest.Config, file: Path) -> bool:
     """Return whether pytest was asked to collect all of a file: an argument names it, or a folder above it."""
-    here = config.invocation_params.dir
-    asked = [(here / argument).resolve() for argument in config.args if "::" not in argument]
-    return any(file == place or place in file.parents for place in asked)
+    return any(whole and (file == place or place in file.parents) for place, whole in asked(config))

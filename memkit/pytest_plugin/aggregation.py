@@ -234,6 +234,8 @@ class Aggregator:
         last.sound = last.sound and report.passed
         if report.failed:
             last.failure = last.failure or _reason(report)
+        elif report.skipped and report.when == "teardown":
+            last.failure = last.failure or f"its teardown was {_skip_reason(report)}"
         elif report.skipped:
             # A subtest that is skipped is a matter of the test.
             last.skipped = last.skipped if hasattr(report, "context") else _skip_reason(report)
@@ -285,9 +287,10 @@ class Aggregator:
         for report in reports:
             try:
                 self.config.hook.pytest_runtest_logreport(report=report)
-            except BrokenPipeError:  # pytest has not counted it yet
+            except OSError:  # it could not be printed, and pytest may not have counted it
                 self._see_who_reads()
-                self.config.hook.pytest_runtest_logreport(report=report)
+                if report.failed and session is not None:
+                    session.testsfailed += 1
 
     def unneeded(self, report: pytest.TestReport) -> bool:
         """Whether a report is that of a seed that was skipped, its claim having been settled without it."""
@@ -337,8 +340,7 @@ class Aggregator:
 def _reason(report: pytest.TestReport) -> str:
     """Why a seed failed, in one line."""
     crash = getattr(report.longrepr, "reprcrash", None)
-    text = crash.message if crash is not None else str(report.longrepr)
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")  # a name that is no text may stand in it
+    text = _as_text(crash.message if crash is not None else str(report.longrepr))
     lines = [line for line in text.splitlines() if line.strip()]
     # pytest.fail() is an exception called Failed, of which its sentence says enough.
     return lines[0].strip().removeprefix("Failed: ") if lines else "no reason was given"
@@ -346,6 +348,11 @@ def _reason(report: pytest.TestReport) -> str:
 
 def _skip_reason(report: pytest.TestReport) -> str:
     if hasattr(report, "wasxfail"):
-        return f"xfail: {report.wasxfail}"
+        return f"xfail: {_as_text(str(report.wasxfail))}"
     reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-    return f"skipped: {reason.removeprefix('Skipped: ')}"
+    return f"skipped: {_as_text(reason).removeprefix('Skipped: ')}"
+
+
+def _as_text(said: str) -> str:
+    """A name that is no text may stand in what was said."""
+    return said.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -119,7 +119,7 @@ class ClaimRun:
         if self.skipped_whole and result.outcome != "failed":  # an edited claim fails, skipped or not
             result = Gate("skipped", f"INCOMPLETE: {next(iter(self.skipped.values()))}")
         if strict:
-            result = strictly(result, judgement, registration=registration)
+            result = strictly(result, claim, judgement, registration=registration)
         return ClaimEvidence(
             claim=claim,
             nodeid=planned.nodeid,

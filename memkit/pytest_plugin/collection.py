@@ -58,7 +58,7 @@ def leave_out(collector: Any, name: str, function: object) -> list[pytest.Item] 
     claim = claim_of(function)
     if claim is None:
         return None
-    collector.config.stash.setdefault(SEEN, set()).add(claim.id)
+    seen = collector.config.stash.setdefault(SEEN, set())
     _check_lock(collector.config, claim, collector.path.parent)
     if not collector.config.pluginmanager.has_plugin("memkit-fixtures"):
         collector.config.pluginmanager.register(fixtures, "memkit-fixtures")
@@ -77,6 +77,7 @@ def leave_out(collector: Any, name: str, function: object) -> list[pytest.Item] 
         if any(_names(argument, collector, name) for argument in collector.config.args):
             raise MemkitError(f"claim {claim.id!r} is among the {what}; {remedy}")
         collector.config.stash.setdefault(_EXCLUDED, {})[claim.id] = f"{what} ({remedy})"
+        seen.add(claim.id)
         return []
     return None
 
@@ -139,6 +140,7 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
                 "fixture, or move the claim to a folder where it is not in scope"
             )
     metafunc.parametrize("seed", planned_seeds(metafunc.config, claim), ids=str)
+    metafunc.config.stash.setdefault(SEEN, set()).add(claim.id)  # here, since pytest may make no item of a function
 
 
 def _refuse_parameter(claim: Claim, parameter: str) -> None:
@@ -228,8 +230,9 @@ def missing_data(claim: Claim) -> str:
 
 def file_of(item: pytest.Item, root: Path) -> str:
     """The file of a claim as the lock names it: relative to the project's root, with slashes; "" outside of it."""
-    file = item.path.resolve()
-    return file.relative_to(root).as_posix() if file.is_relative_to(root) else ""
+    # As it was collected first: it may be a link to a file elsewhere.
+    files = (item.path.parent.resolve() / item.path.name, item.path, item.path.resolve())
+    return next((file.relative_to(root).as_posix() for file in files if file.is_relative_to(root)), "")
 
 
 def base_nodeid(nodeid: str) -> str:

@@ -102,7 +102,9 @@ class Controller:
             finally:
                 # -x, --maxfail and Ctrl-C leave the loop by an exception: what came in still gets its verdict.
                 if self.aggregator is not None:
-                    with settings_of(self.config).refusing():
+                    from memkit.pytest_plugin.interruption import undisturbed
+
+                    with undisturbed(), settings_of(self.config).refusing():
                         self.aggregator.end()
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)

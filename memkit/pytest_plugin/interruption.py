@@ -48,6 +48,23 @@ def ending_by_signals() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Ignore SIGTERM, SIGHUP and Ctrl-C while the evidence is written: it takes seconds, and is not to be cut short."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_SIGNALS)}
+    before = {number: handler for number, handler in before.items() if handler is not None}  # None: not of Python
+    for number in before:
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def say_to_nobody(config: pytest.Config, text: str) -> None:
     """Print nowhere from here on if the reader of standard output has gone, as in ``pytest | head -1``.
 

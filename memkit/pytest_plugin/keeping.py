@@ -9,7 +9,7 @@ import pytest
 from memkit.errors import MemkitError, told
 from memkit.pytest_plugin.measuring import MEASURED
 from memkit.pytest_plugin.settings import settings_of
-from memkit.training.measurements import save_measurement
+from memkit.training.measurements import forget_measurement, save_measurement
 
 
 class Keeper:
@@ -18,11 +18,15 @@ class Keeper:
     A test may still fail after its function has returned: by a subtest, by the teardown of a fixture, by a plugin that
     changes its report. Taken from the store, its measurement would pass the next time. A test that is run again counts
     as it ended at last.
+
+    A fixture of a class, a module or the session may be torn down only while an item is reported that was not run; if
+    that fails, what this process has kept is forgotten, for nobody knows what rested on the fixture.
     """
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self._unsound: set[str] = set()
+        self._kept: list[tuple[str, int]] = []
 
     @pytest.hookimpl(trylast=True)  # after whoever changes a report
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -31,6 +35,10 @@ class Keeper:
             self._unsound.discard(report.nodeid)
         if report.outcome != "passed":
             self._unsound.add(report.nodeid)
+        if report.failed and report.when == "teardown":
+            for key, seed in self._kept:
+                forget_measurement(settings_of(self.config).store_of_run, key, seed)
+            self._kept.clear()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -41,6 +49,7 @@ class Keeper:
             del item.stash[MEASURED]  # there may be very many
             key, measurement = found
             if item.nodeid not in self._unsound:
+                self._kept.append((key, measurement.seed))
                 try:
                     save_measurement(
                         settings_of(self.config).store_of_run, key, measurement.seed, measurement.to_json()

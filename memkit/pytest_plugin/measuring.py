@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from memkit.errors import MemkitError, MemkitWarning
+from memkit.errors import MemkitError, MemkitWarning, told
 from memkit.evidence.claim import Claim, claim_of
 from memkit.evidence.curves import thinned
 from memkit.evidence.derived import scoring_of
@@ -24,7 +24,7 @@ from memkit.pytest_plugin.board import Board
 from memkit.pytest_plugin.seeds import planned_seeds
 from memkit.pytest_plugin.settings import Settings, settings_of
 from memkit.source import callable_digest, is_installed, source_digest
-from memkit.training.checked import curve, finite, part, whole, why
+from memkit.training.checked import curve, finite, part, seconds, whole, why
 from memkit.training.measurements import load_measurement, measurement_key, stored_seeds
 from memkit.training.store import Store
 
@@ -90,7 +90,7 @@ class Measurement:
             observations=tuple(Observation.from_json(claim, row) for row in data["observations"]),
             arms={str(name): _checked(arm) for name, arm in data["arms"].items()},
             figures=tuple(figure_from_json(figure) for figure in data["figures"]),
-            cpu_seconds=finite(data["cpu_seconds"]),
+            cpu_seconds=seconds(data["cpu_seconds"]),
             reused=reused or bool(data.get("reused")),
         )
 
@@ -108,7 +108,7 @@ def _checked(arm: Mapping[str, Any]) -> Mapping[str, Any]:
     for name in ("parameters", "steps"):
         whole(arm[name])
     whole(arm.get("state_size", 0))
-    finite(arm["cpu_seconds"])
+    seconds(arm["cpu_seconds"])
     for name in ("digest", "diverged"):
         part(arm, name, str)
     for name in {"tuning", "trained_on"} & arm.keys():
@@ -124,14 +124,14 @@ def call(item: pytest.Function) -> bool | None:
         return None
     seed: int = item.callspec.params["seed"]  # type: ignore[assignment]
     for text in item.stash.get(_WARNINGS, ()):
-        warnings.warn(text, MemkitWarning, stacklevel=1)
+        told(text)
     # A test that is run again counts as it ended at last.
     if MEASURED in item.stash:
         del item.stash[MEASURED]
     item.user_properties[:] = [(name, value) for name, value in item.user_properties if name != PROPERTY]
     started = time.process_time()
     returned = item.obj(**{name: item.funcargs[name] for name in item._fixtureinfo.argnames})
-    seconds = time.process_time() - started
+    took = time.process_time() - started
     runs = item.stash.get(RUNS, {})
     diverged = {name: run.diverged for name, run in runs.items() if run.diverged}
     refusal, figures = "", tuple[Figure, ...]()
@@ -159,7 +159,7 @@ def call(item: pytest.Function) -> bool | None:
             for name, run in runs.items()
         },
         figures=figures,
-        cpu_seconds=round(seconds, 3),
+        cpu_seconds=round(took, 3),
     )
     item.stash[MEASURED] = (key_of(item, claim), measurement)
     item.user_properties.append(measurement.to_property())
@@ -276,7 +276,8 @@ def report_only(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     if state.stack:  # what earlier items have set up, in their module, say, and the next item has no use for
         call = pytest.CallInfo.from_call(lambda: state.teardown_exact(nextitem), when="teardown")
         if call.excinfo is not None:
-            teardown = hook.pytest_runtest_makereport(item=item, call=call)
+            # Not by the hook: other plugins expect that the item was run.
+            teardown = pytest.TestReport.from_item_and_call(item, call)
     if teardown is not None:
         hook.pytest_runtest_logreport(report=teardown)
     hook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)

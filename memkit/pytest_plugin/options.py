@@ -11,6 +11,7 @@ memkit's but ``memkit.errors`` and ``memkit.paths``.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -207,9 +208,29 @@ def root_of(config: pytest.Config) -> Path:
         MemkitError: the paths belong to two locks.
     """
     if _ROOT not in config.stash:
-        here = config.invocation_params.dir
-        config.stash[_ROOT] = project_root(here / argument.partition("::")[0] for argument in config.args)
+        config.stash[_ROOT] = project_root(place for place, _ in asked(config))
     return config.stash[_ROOT]
+
+
+def asked(config: pytest.Config) -> list[tuple[Path, bool]]:
+    """Return the files and folders that pytest was asked to collect, and whether all of each."""
+    here = config.invocation_params.dir
+    found = []
+    for argument in config.args:
+        name, part, _ = argument.partition("::")
+        place = _of_package(name) if config.option.pyargs else None
+        found.append((place or (here / name).resolve(), not part))
+    return found
+
+
+def _of_package(name: str) -> Path | None:
+    """Where a package or module lies that is given by its name, as after ``--pyargs``."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, AttributeError, ValueError):
+        return None
+    places = [*(spec.submodule_search_locations or ()), *([spec.origin] if spec.origin else [])] if spec else []
+    return Path(places[0]).resolve() if places else None
 
 
 def config_values(config: pytest.Config) -> dict[str, Any]:

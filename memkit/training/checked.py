@@ -11,6 +11,7 @@ import os
 import re
 import reprlib
 import shutil
+import stat
 import sys
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -95,6 +96,17 @@ def finite(value: Any) -> float:
     return found
 
 
+def seconds(value: Any) -> float:
+    """Return a time that something can have taken: from 0 to some thousand years.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not 0 <= finite(value) <= 1e11:
+        raise ValueError(f"{shown(value)} is no time in seconds")
+    return float(value)
+
+
 def number(value: Any) -> float:
     """Return a number; JSON has no nan and no infinity, so they may be written as their names.
 
@@ -132,6 +144,29 @@ def to_bytes(content: Any) -> bytes:
     return b'{"sha256": "%s",\n"content": %s}' % (hashlib.sha256(text).hexdigest().encode(), text)
 
 
+UNFIT = (errno.EFBIG, errno.EINVAL, errno.ENXIO)
+"""What the system, or :func:`read_ordinary`, says of what is no ordinary file, or too large to be one of a store."""
+_LARGEST = 1 << 30
+
+
+def read_ordinary(path: str) -> bytes:
+    """Return the content of a file of a store.
+
+    Raises:
+        OSError: it cannot be read; it is a pipe or a device, which might never end, or larger than a gigabyte.
+    """
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with open(file, "rb") as opened:
+        found = os.fstat(file)
+        if stat.S_ISDIR(found.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is no ordinary file", path)
+        if found.st_size > _LARGEST:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
+        return opened.read()
+
+
 def append(path: str, line: bytes, below: Path) -> None:
     """Append a line to a file by one call of the operating system, and make the file and its folder where missing.
 
@@ -141,7 +176,7 @@ def append(path: str, line: bytes, below: Path) -> None:
     Raises:
         OSError: it was not written, or not all of it.
     """
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         file = os.open(path, flags, 0o666)
     except (FileNotFoundError, NotADirectoryError):

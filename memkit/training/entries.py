@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memkit.training.checked import DAMAGED, curve, dump, finite, number, parsed, part, whole, why
+from memkit.training.checked import DAMAGED, curve, dump, number, parsed, part, seconds, whole, why
 
 if TYPE_CHECKING:
     from memkit.training.trainer import TrainedRun
@@ -81,7 +81,7 @@ def _facts(content: bytes) -> dict[str, Any]:
         part(metrics, name, object)
     for name in _COUNTS:
         whole(metrics[name])
-    finite(metrics["cpu_seconds"])
+    seconds(metrics["cpu_seconds"])
     part(run, "made", dict)
     return {
         "metrics": metrics,

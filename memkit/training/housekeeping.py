@@ -130,6 +130,6 @@ def _model(recipe: Path) -> str:
         model = str(data["model"]).rpartition(":")[2]
         options = ", ".join(f"{name} {value}" for name, value in data.get("options", {}).items())
         where = " in MLX" if data.get("backend") == "mlx" else ""
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ""
     return f"{model}{where}" + (f" ({options})" if options else "")

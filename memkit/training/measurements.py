@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from memkit.errors import MemkitError, MemkitWarning, told
-from memkit.training.checked import DAMAGED, append, from_bytes, remove_all, to_bytes, why
+from memkit.training.checked import DAMAGED, UNFIT, append, from_bytes, read_ordinary, remove_all, to_bytes, why
 from memkit.training.remote import Remote
 from memkit.training.store import Store
 
@@ -42,12 +42,12 @@ def load_measurement(store: Store, key: str, seed: int) -> Any:
     """What was measured under a key on a seed, or None. What is damaged is passed over with a warning."""
     path = _file(store, key)
     try:
-        with open(path, "rb") as file:
-            lines = file.read().split(b"\n")
+        lines = read_ordinary(path).split(b"\n")
     except FileNotFoundError:
         lines = []
     except OSError as error:
-        if isinstance(error, (IsADirectoryError, NotADirectoryError, PermissionError)):  # no other will pass by itself
+        # No other will pass by itself.
+        if isinstance(error, (IsADirectoryError, NotADirectoryError, PermissionError)) or error.errno in UNFIT:
             folder = Path(path).parent
             remove_all(Path(path) if os.path.isdir(folder) else folder)
         _warn(path, seed, why(error))
@@ -111,7 +111,7 @@ def damaged_measurements(store: Store) -> Iterator[tuple[Path, str]]:
     """Every file that does not verify, and what is wrong with it, in words that follow its name."""
     for path in _files(store):
         try:
-            for line in path.read_bytes().split(b"\n")[:-1]:
+            for line in read_ordinary(str(path)).split(b"\n")[:-1]:
                 if line.strip():
                     _read(line)
         except (OSError, ValueError) as error:
@@ -123,7 +123,7 @@ def count_measurements(store: Store) -> tuple[int, int]:
     seeds = size = 0
     for path in _files(store):
         with contextlib.suppress(OSError):  # nobody can read it, or it is a folder
-            content = path.read_bytes()
+            content = read_ordinary(str(path))
             seeds += len(set(_SEED.findall(content)))
             size += len(content)
     return seeds, size
@@ -157,8 +157,7 @@ def stored_seeds(store: Store, key: str, seeds: Iterable[int]) -> set[int]:
     """Those of the seeds on which something was measured under a key; whether it is whole is seen when it is loaded."""
     wanted = set(seeds)
     try:
-        with open(_file(store, key), "rb") as file:
-            found = {int(seed) for seed in _SEED.findall(file.read())}
+        found = {int(seed) for seed in _SEED.findall(read_ordinary(_file(store, key)))}
     except OSError:
         found = set()
     if store.remote is not None and not wanted <= found:
@@ -187,6 +186,14 @@ def save_measurement(store: Store, key: str, seed: int, content: Any) -> None:
         ) from error
     if store.remote is not None:
         store.remote.put(_object(key, seed), to_bytes(content))
+
+
+def forget_measurement(store: Store, key: str, seed: int) -> None:
+    """Let a measurement that was kept count as never made; where that cannot be written, it stays."""
+    with contextlib.suppress(OSError):
+        append(_file(store, key), _line(seed, b"null"), _folder(store))
+    if store.remote is not None:
+        store.remote.delete(_object(key, seed))
 
 
 def _text(content: Any) -> bytes:

@@ -33,7 +33,7 @@ def make(expect: str = "supported", **options: Any) -> Claim:
 
 
 def judged(verdict: Verdict, **options: Any) -> Judgement:
-    return Judgement(verdict=verdict, look=8, n=8, findings=(), **options)
+    return Judgement(verdict=verdict, look=32, n=32, findings=(), **options)
 
 
 def outcome(claim: Claim, judgement: Judgement, **options: Any) -> tuple[str, str]:
@@ -153,6 +153,7 @@ def test_a_mutant_that_is_merely_undecided_has_not_fallen() -> None:
     assert fell(entry(a=0.12, b=0.1).judgement)
     assert fell(entry(a=0.0, b=0.9).judgement)
     still = entry(a=0.5, b=0.1)
+    still = replace(still, claim=replace(still.claim, seeds=8))
     assert still.verdict is Verdict.INCONCLUSIVE
     assert not fell(still.judgement)
     mutant = replace(still.claim, expect="not_supported", mutant_of="study/other")

@@ -33,7 +33,7 @@ def test_shards_are_put_together_in_their_order() -> None:
 
 def test_one_file_is_itself_and_a_file_with_itself_changes_no_verdict() -> None:
     one = evidence(entry("study/a"), entry("study/b", a=0.55, b=0.5, n=16))
-    assert merge({"one.json": one}) is one
+    assert merge({"one.json": one}) == one
     twice = merge({"one.json": one, "same.json": one})
     assert [found.judgement for found in twice.claims] == [found.judgement for found in one.claims]
     assert [found.observations for found in twice.claims] == [found.observations for found in one.claims]

@@ -6,6 +6,7 @@ import copy
 import json
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,10 @@ from memkit.errors import MemkitError
 from memkit.evidence import Lock, load, reading, recompute
 from memkit.evidence.accepted import accepted_claims, load_accepted, save_accepted
 from memkit.evidence.drift import compare
+from memkit.evidence.evidence import Evidence
+from memkit.evidence.gate import Gate
 from memkit.evidence.loading import claim_evidence
+from memkit.evidence.merging import merge
 from memkit.evidence.reports import render_html
 from memkit.study.promotion import Entrant, Policy, Promotion, load_promotion, promote
 
@@ -286,3 +290,13 @@ def test_a_lock_may_say_more_of_a_claim(tmp_path: Path) -> None:
     path = tmp_path / "claims.lock"
     path.write_text(json.dumps(data))
     assert set(Lock.load(path).claims) == {ENTRY.claim.id}
+
+
+@pytest.mark.parametrize("outcome", ["skipped", "passed"])
+def test_an_outcome_that_the_gate_of_the_file_does_not_give_differs(tmp_path: Path, outcome: str) -> None:
+    refuted = replace(entry(a=0.1, b=0.9), gate=Gate(outcome, "nothing"))  # type: ignore[arg-type]
+    path = tmp_path / "evidence.json"
+    Evidence(created="now", provenance={"gate": "verdict", "strict": False}, claims=(refuted,)).save(path)
+    ((_, _, found),) = recompute(path)
+    assert found == "REFUTED (the outcome differs)"
+    assert merge({"one": load(path)}).claims[0].gate.outcome == "failed"

@@ -29,7 +29,7 @@ def test_exactly_is_bit_for_bit(one: float, other: float) -> None:
 @given(FINITE, FINITE, FINITE, FINITE, st.floats(0, 10), st.booleans())
 def test_a_sign_never_flips(a: float, b: float, c: float, d: float, tolerance: float, exact: bool) -> None:
     found = reproduction(ENTRY, {A: a, B: b}, {A: c, B: d}, exact=exact, tolerance=tolerance)
-    if abs(a - b) > ROUNDING and (a - b) * (c - d) < 0:
+    if abs(a - b) > ROUNDING * max(a, b) and (a - b) * (c - d) < 0:
         assert not found.same
     elif max(abs(a - c), abs(b - d), abs((a - b) - (c - d))) <= tolerance:
         assert found.same
@@ -48,7 +48,7 @@ def test_what_may_differ_is_small_against_the_effect_and_its_interval() -> None:
 
 def test_where_all_seeds_agree_rounding_is_allowed() -> None:
     alike = replace(ENTRY, judgement=replace(ENTRY.judgement, findings=()))
-    assert allowance(alike, OVER, {A: 0.5, B: 0.5}) == ROUNDING
+    assert allowance(alike, OVER, {A: 0.5, B: 0.5}) == ROUNDING / 2
     assert allowance(alike, OVER, {A: math.nan, B: math.nan}) == pytest.approx(0.1), "by the bounds"
     free = entry(contrast=FREE)
     assert allowance(replace(free, judgement=alike.judgement), FREE, {A: math.nan, B: 5e6}) == ROUNDING * 5e6
@@ -81,3 +81,12 @@ def test_what_is_missing_is_not_reproduced() -> None:
 )
 def test_how_platforms_differ(recorded: object, here: object, arms: dict[str, dict[str, str]], said: str) -> None:
     assert platforms(recorded, here, arms) == said
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1e-3, 1.0, 1e6])
+def test_a_flipped_sign_is_seen_on_every_scale(scale: float) -> None:
+    recorded, found = {A: 0.3 * scale, B: 0.1 * scale}, {A: 0.1 * scale, B: 0.3 * scale}
+    for tolerance in (None, 10 * scale):
+        result = reproduction(ENTRY, recorded, found, exact=False, tolerance=tolerance)
+        assert [contrast.flipped for contrast in result.contrasts] == [True]
+        assert not result.same

@@ -50,6 +50,17 @@ def test_inconclusive_says_what_would_be_needed() -> None:
     assert planning["betting_minimum"] == pytest.approx(0.76, abs=0.01)
 
 
+@pytest.mark.parametrize("margin", [0.01, 0.5, 0.99])
+def test_planning_is_about_the_margin_also_where_nothing_lies_below_zero(margin: float) -> None:
+    contrast = Contrast("a", over=0, metric="accuracy", bounds=(0, 1), margin=margin)
+    claim = make(contrast)
+    result = judge(claim, seen({"a": around(margin, 8, 0.01), "b": [0.5] * 8}), planned=planned(8))
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert result.findings[0].planning.get("betting_minimum", 1.0) > margin
+    one = judge(claim, seen({"a": [margin], "b": [0.5]}), planned=planned(5))
+    assert one.verdict is Verdict.INCOMPLETE
+
+
 def test_where_t_alone_would_decide_it_is_provisional() -> None:
     result = judge(make(), seen({"a": around(0.6, 8), "b": around(0.3, 8)}), planned=planned(8))
     assert result.verdict is Verdict.INCONCLUSIVE

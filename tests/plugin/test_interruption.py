@@ -16,7 +16,7 @@ import pytest
 from memkit import MemkitError
 from memkit.pytest_plugin.board import Board
 from memkit.pytest_plugin.exchange import make_exchange
-from tests.inner import run
+from tests.inner import command, run
 from tests.plugin.lab import canned, evidence, verdict, write_suite
 
 SLOW = canned("slow", body="import time; (HERE / 'slow').touch(); time.sleep(600)")
@@ -61,6 +61,53 @@ def test_a_signal_leaves_the_evidence_of_what_was_measured(
     assert (verdict(pytester, "quick"), verdict(pytester, "slow")) == ("SUPPORTED", "INCOMPLETE")
 
 
+DISTURBED = """
+    import os, signal
+    from memkit.pytest_plugin import aggregation
+
+    made = aggregation.provenance
+
+    def disturbed(*given):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            os.kill(os.getpid(), number)
+        return made(*given)
+
+    aggregation.provenance = disturbed
+"""
+
+
+def test_signals_while_the_evidence_is_written_are_too_late(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, canned("true"))
+    pytester.makeconftest(DISTURBED)
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
+    assert run(pytester, "-n0").ret == 0
+    assert verdict(pytester, "true") == "SUPPORTED"
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)] == before
+
+
+FULL_OUTPUT = """
+    import errno
+
+    class Full:
+        def pytest_runtest_logreport(self, report):
+            if "[verdict]" in report.nodeid:
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+    def pytest_configure(config):
+        config.pluginmanager.register(Full())
+"""
+
+
+@pytest.mark.parametrize(("treatment", "code"), [("0.9", 0), ("0.0", 1)])
+def test_a_verdict_that_cannot_be_printed_is_in_the_evidence_and_counts(
+    pytester: pytest.Pytester, treatment: str, code: int
+) -> None:
+    write_suite(pytester, canned("a", treatment))
+    pytester.makeconftest(FULL_OUTPUT)
+    assert run(pytester, "-n0").ret == code
+    assert evidence(pytester)["lab/a"]["observations"]
+
+
 def test_a_signal_that_is_ignored_stays_so(pytester: pytest.Pytester) -> None:
     body = "import os, signal; os.kill(os.getpid(), signal.SIGHUP)"
     write_suite(pytester, canned("true", body=body))
@@ -80,8 +127,9 @@ def test_a_reader_that_goes_leaves_the_evidence_of_what_was_measured(pytester: p
         if "quick[verdict]" in line:
             break
     process.stdout.close()
-    wait_for(pytester.path / "slow", process)
-    process.send_signal(signal.SIGTERM)  # it prints again when something ends
+    while process.poll() is None and not (pytester.path / "slow").exists():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)  # if it has not noticed yet, it prints again when something ends
     said = process.stderr.read()
     process.stderr.close()
     assert process.wait() != 0
@@ -208,3 +256,12 @@ def test_a_full_disk_under_temporary_files_leaves_the_evidence(
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: the run cannot go on: *board.jsonl cannot be written (No space left*"])
     assert any(entry["observations"] for entry in evidence(pytester).values())
+
+
+def test_what_is_no_text_costs_no_evidence(pytester: pytest.Pytester) -> None:
+    odd = canned("odd").replace('"treatment": 0.9', '"treatment": {"score": 0.9, chr(0xDCFF): 1}')
+    write_suite(pytester, odd, canned("skipping", body="pytest.skip('no file ' + chr(0xDCFF))"), canned("true"))
+    assert run(pytester, "-n0").ret == pytest.ExitCode.TESTS_FAILED  # workers of pytest-xdist send no such text
+    assert verdict(pytester, "true") == "SUPPORTED"
+    assert "which is no text" in next(iter(evidence(pytester)["lab/odd"]["failures"].values()))
+    command(pytester, "verdicts").stdout.fnmatch_lines(["lab/true*SUPPORTED*"])

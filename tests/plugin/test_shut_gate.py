@@ -226,6 +226,93 @@ def test_a_class_that_was_not_asked_for_is_not_missed(pytester: pytest.Pytester)
     assert run(pytester, "test_lab.py", "-n0").ret == OPEN
 
 
+def test_a_claim_that_pytest_makes_no_item_of_is_missed(pytester: pytest.Pytester, suite: Path) -> None:
+    with (suite / "test_lab.py").open("a") as file:
+        file.write("\ntest_false.__test__ = False\n")
+    result = run(pytester, "-n0")
+    assert result.ret == FAILED
+    result.stdout.fnmatch_lines(["*lab/false: it is registered, and no longer in claims/test_lab.py; *"])
+
+
+def test_a_folder_of_testpaths_that_is_gone_is_missed(pytester: pytest.Pytester, suite: Path) -> None:
+    pytester.makeini("[pytest]\ntestpaths = plain claims\n")
+    (pytester.mkdir("plain") / "test_plain.py").write_text("def test_plain(): pass\n")
+    lock = (suite / "claims.lock").read_text()
+    suite.rename(pytester.path / "studies")
+    (pytester.path / "claims.lock").write_text(lock)
+    (pytester.path / "studies" / "claims.lock").unlink()
+    result = run(pytester, "-n0")
+    assert result.ret == FAILED
+    result.stdout.fnmatch_lines(["*lab/other: it is registered, and claims/test_more.py is gone; *"])
+
+
+def test_a_link_to_a_file_elsewhere_is_missed_when_it_is_deleted(pytester: pytest.Pytester, suite: Path) -> None:
+    elsewhere = pytester.mkdir("elsewhere") / "test_more.py"
+    (suite / "test_more.py").rename(elsewhere)
+    (suite / "test_more.py").symlink_to(elsewhere)
+    assert command(pytester, "register", "claims").ret == OPEN
+    assert run(pytester, "claims/test_more.py", "-n0").ret == OPEN
+    (suite / "test_more.py").unlink()
+    assert run(pytester, "claims", "-n0").ret == FAILED
+
+
+def test_a_package_that_is_given_by_its_name_is_covered(pytester: pytest.Pytester, suite: Path) -> None:
+    (suite / "__init__.py").touch()
+    lose_the_claim(suite)
+    result = run(pytester, "--pyargs", "claims", "-n0")
+    assert result.ret == FAILED
+    result.stdout.fnmatch_lines(["*lab/false: it is registered, and no longer in claims/test_lab.py; *"])
+
+
+def test_what_has_not_failed_is_not_missed_by_a_run_of_what_has(pytester: pytest.Pytester, suite: Path) -> None:
+    assert run(pytester, "-n0").ret == FAILED
+    result = run(pytester, "--lf", "-n0")
+    assert result.ret == FAILED
+    result.stdout.no_fnmatch_line("*it is registered*")
+
+
+def test_a_lock_that_is_a_dangling_link_is_refused(pytester: pytest.Pytester, suite: Path) -> None:
+    (suite / "claims.lock").rename(pytester.path / "kept")
+    (suite / "claims.lock").symlink_to("gone")
+    result = run(pytester, "-n0")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *claims.lock is a link to a file that is gone; restore that, or the link"])
+
+
+def test_a_claim_both_registered_and_removed_is_refused(pytester: pytest.Pytester, suite: Path) -> None:
+    lock = json.loads((suite / "claims.lock").read_text())
+    lock["removed"] = {"lab/true": lock["claims"]["lab/true"]}
+    (suite / "claims.lock").write_text(json.dumps(lock))
+    result = run(pytester, "-n0")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *claims.lock has 'lab/true' among its claims and among those removed*"])
+
+
+# --- what was measured rests on fixtures that are torn down later -------------------------------------------------
+
+
+@pytest.mark.parametrize("scope", ["class", "module", "session"])
+def test_a_fixture_of_many_items_whose_teardown_fails_fails_again_the_next_time(
+    pytester: pytest.Pytester, scope: str
+) -> None:
+    pytester.makeconftest(
+        f"import pytest\n@pytest.fixture(scope={scope!r})\ndef broken():\n    yield\n    assert False, 'broken'\n"
+    )
+    write_suite(pytester, canned("true").replace("(seed)", "(seed, broken)"))
+    for _ in range(2):
+        result = run(pytester, "-n0")
+        assert result.ret == FAILED
+        result.stdout.fnmatch_lines(["*AssertionError: broken*"])
+
+
+def test_a_fixture_that_skips_in_its_teardown_opens_no_gate(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("import pytest\n@pytest.fixture\ndef late():\n    yield\n    pytest.skip('no gpu')\n")
+    write_suite(pytester, canned("false", "0.1", "0.9").replace("(seed)", "(seed, late)"))
+    result = run(pytester, "-n0")
+    assert result.ret == FAILED
+    result.stdout.fnmatch_lines(["*lab/false: seed 10000* failed: its teardown was skipped: no gpu*"])
+
+
 # --- a strict run -------------------------------------------------------------------------------------------------
 
 SKIPPED = canned("skipped").replace("@claim", '@pytest.mark.skip(reason="no time")\n    @claim', 1)
@@ -257,6 +344,32 @@ def test_a_claim_that_is_not_registered_fails_a_strict_run(pytester: pytest.Pyte
     assert result.ret == FAILED
     result.stdout.fnmatch_lines(["*lab/true: *not registered, run `memkit register`*(--memkit-strict)*"])
     assert command(pytester, "verdicts").ret == OPEN, "the outcome follows from what the file says"
+
+
+IGNORED = {
+    "claims/conftest.py": 'collect_ignore = ["test_lab.py"]',
+    "pytest.ini": "[pytest]\npython_files = test_more.py",
+    "conftest.py": "def pytest_ignore_collect(collection_path): return collection_path.name == 'test_lab.py' or None",
+}
+
+
+@pytest.mark.parametrize("file", IGNORED)
+def test_a_file_that_is_not_collected_fails_a_strict_run(pytester: pytest.Pytester, suite: Path, file: str) -> None:
+    (pytester.path / file).write_text(IGNORED[file])
+    result = run(pytester, "-n0", "--memkit-strict")
+    assert result.ret == FAILED
+    result.stdout.fnmatch_lines(["*lab/false: INCOMPLETE: claims/test_lab.py was not collected, though*"])
+
+
+def test_a_claim_that_is_not_to_be_supported_shows_nothing_on_few_seeds(pytester: pytest.Pytester) -> None:
+    write_suite(
+        pytester, canned("small", "0.7 + seed % 2 / 10", "0.5 - seed % 3 / 10", options='expect="not_supported",')
+    )
+    assert run(pytester, "-n0").ret == FAILED
+    result = run(pytester, "-n0", "--memkit-seeds=8")
+    assert result.ret == OPEN
+    result.stdout.no_fnmatch_line("*lab/small*: passed*")
+    assert run(pytester, "-n0", "--memkit-seeds=8", "--memkit-strict").ret == FAILED
 
 
 def test_a_file_that_is_skipped_fails_a_strict_run(pytester: pytest.Pytester, suite: Path) -> None:

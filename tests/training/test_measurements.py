@@ -15,6 +15,7 @@ from memkit import MemkitError, MemkitWarning
 from memkit.training.measurements import (
     count_measurements,
     damaged_measurements,
+    forget_measurement,
     load_measurement,
     measurement_key,
     save_measurement,
@@ -169,3 +170,36 @@ def test_the_key_is_the_contents(content: dict[str, int], data: st.DataObject) -
     assert measurement_key(dict(order)) == measurement_key(content)
     name = data.draw(st.sampled_from(sorted(content)))
     assert measurement_key({**content, name: content[name] + 1}) != measurement_key(content)
+
+
+def pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def huge(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(1 << 42)  # which takes no room on the disk
+
+
+@pytest.mark.parametrize("make", [pipe, huge, lambda path: path.symlink_to("/dev/zero")])
+def test_what_would_never_end_is_damage_and_holds_nobody_up(store: Store, make: Callable[[Path], None]) -> None:
+    save_measurement(store, KEY, 1, {"value": 1})
+    (path,) = (store.root / "measurements").rglob("*.jsonl")
+    path.unlink()
+    make(path)
+    assert stored_seeds(store, KEY, [1]) == set()
+    assert count_measurements(store) == (0, 0)
+    assert [found for found, _ in damaged_measurements(store)] == [path]
+    with pytest.warns(MemkitWarning, match=DAMAGED):
+        assert load_measurement(store, KEY, 1) is None
+    save_measurement(store, KEY, 1, {"value": 2})
+    assert load_measurement(store, KEY, 1) == {"value": 2}
+
+
+def test_what_is_forgotten_was_never_made(store: Store) -> None:
+    for seed in (1, 2):
+        save_measurement(store, KEY, seed, {"value": seed})
+    forget_measurement(store, KEY, 1)
+    assert [load_measurement(store, KEY, seed) for seed in (1, 2)] == [None, {"value": 2}]
+    save_measurement(store, KEY, 1, {"value": 3})
+    assert load_measurement(store, KEY, 1) == {"value": 3}
