@@ -110,8 +110,10 @@ def _again(options: argparse.Namespace) -> Evidence:
     """
     import pytest
 
+    from memkit.pytest_plugin.exchange import prefix
+
     only = _Only(options.claim, options.seed)
-    with tempfile.TemporaryDirectory(prefix="memkit-reproduce-") as folder:
+    with tempfile.TemporaryDirectory(prefix=prefix()) as folder:
         file = Path(folder) / "evidence.json"
         arguments = [
             *(options.paths or _default()),

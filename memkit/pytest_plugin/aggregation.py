@@ -25,6 +25,7 @@ from memkit.pytest_plugin import terminal
 from memkit.pytest_plugin.arguments import check_foreign
 from memkit.pytest_plugin.board import Run
 from memkit.pytest_plugin.claim_run import ClaimRun, Try
+from memkit.pytest_plugin.exchange import remove_left
 from memkit.pytest_plugin.interruption import say_to_nobody
 from memkit.pytest_plugin.measuring import PROPERTY, Measurement, board_of
 from memkit.pytest_plugin.plan import RunPlan
@@ -89,6 +90,7 @@ class Aggregator:
     def begin(self) -> None:
         """Open the seeds of the first looks, and train what they need."""
         plan = self.plan
+        remove_left()
         with self.settings.refusing():
             check_foreign(self.config)
             check_writable(Path(self.settings.evidence))

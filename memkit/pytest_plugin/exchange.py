@@ -7,6 +7,7 @@ import platform
 import re
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from memkit.errors import MemkitError
@@ -20,24 +21,43 @@ def make_exchange(spare: Path) -> str:
     Raises:
         MemkitError: there is no room in either.
     """
-    mark = re.sub(r"\W", "_", platform.node())
     for base in (_temporary(), spare):
         try:
             if base is None:
                 continue
             base.mkdir(parents=True, exist_ok=True)
-            for left in base.glob(f"memkit-{mark}-*"):
-                if _is_dead(left.name.removeprefix(f"memkit-{mark}-").partition("-")[0]):
-                    shutil.rmtree(left, ignore_errors=True)
-            folder = tempfile.mkdtemp(prefix=f"memkit-{mark}-{os.getpid()}-", dir=base)
+            _remove_left(base)
+            folder = tempfile.mkdtemp(prefix=prefix(), dir=base)
             (Path(folder) / "probe").write_bytes(_PROBE)
         except OSError:
             continue
         return folder
     raise MemkitError(
-        f"temporary files can be written neither to {_temporary() or 'the system’s folder'} nor to {spare}; free space "
+        f"temporary files can be written neither to {_temporary() or 'the folder for them'} nor to {spare}; free space "
         "there, or set TMPDIR to a folder that has some"
     )
+
+
+def prefix() -> str:
+    """Return how the names of this process's temporary folders begin, by which a later run knows whose they are."""
+    return f"{_mark()}{os.getpid()}-"
+
+
+def remove_left() -> None:
+    """Remove the temporary folders of processes of this machine that were killed."""
+    if (base := _temporary()) is not None:
+        with suppress(OSError):
+            _remove_left(base)
+
+
+def _remove_left(base: Path) -> None:
+    for left in base.glob(f"{_mark()}*"):
+        if _is_dead(left.name.removeprefix(_mark()).partition("-")[0]):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _mark() -> str:
+    return f"memkit-{re.sub(r'[^A-Za-z0-9]', '_', platform.node())}-"
 
 
 def _temporary() -> Path | None:

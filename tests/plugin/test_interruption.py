@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from memkit import MemkitError
+from memkit.pytest_plugin import exchange
 from memkit.pytest_plugin.board import Board
 from memkit.pytest_plugin.exchange import make_exchange
 from tests.inner import command, run
@@ -199,6 +200,20 @@ def test_what_a_killed_run_left_is_removed(tmp_path: Path, monkeypatch: pytest.M
     assert second.is_dir()
     assert not left.exists()
     assert len(list(tmp_path.iterdir())) == 5, "what is not known to be of a run that has ended stays"
+
+
+def test_a_run_without_workers_removes_what_is_left_too(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = pytester.mkdir("temporary")
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(base))
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = base / exchange.prefix().replace(f"-{os.getpid()}-", f"-{dead.pid}-x")
+    left.mkdir()
+    write_suite(pytester, canned("true"))
+    assert run(pytester, "-n0").ret == 0
+    assert not left.exists()
 
 
 def full(*given: object) -> None:
