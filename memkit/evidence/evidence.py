@@ -54,7 +54,7 @@ from typing import TYPE_CHECKING, Any
 from memkit.evidence.claim import Claim
 from memkit.evidence.curves import Curves
 from memkit.evidence.figures import Figure
-from memkit.evidence.gate import Gate
+from memkit.evidence.gate import Gate, Mode, gate, strictly
 from memkit.evidence.judgement import Judgement, Verdict
 from memkit.evidence.observation import Observation
 from memkit.evidence.registration import Registration
@@ -97,6 +97,18 @@ class ClaimEvidence:
         """The planned seeds that were observed, in the order of the looks."""
         observed = {observation.seed for observation in self.observations}
         return tuple(seed for seed in self.planned if seed in observed)
+
+    def gate_by(self, mode: Mode, *, strict: bool) -> Gate:
+        """Return what a gate makes of the claim, whatever the run that measured it went by."""
+        found = gate(
+            self.claim,
+            self.judgement,
+            registration=self.registration,
+            failures=dict(self.failures),
+            mode=mode,
+            drift=self.drift,
+        )
+        return strictly(found, self.claim, self.judgement, registration=self.registration) if strict else found
 
     def told(self) -> dict[str, Any]:
         """What later runs are held against, in plain types."""

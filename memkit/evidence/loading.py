@@ -16,7 +16,7 @@ from memkit.evidence.claim import Claim
 from memkit.evidence.curves import Curves
 from memkit.evidence.evidence import SCHEMA, ClaimEvidence, Evidence
 from memkit.evidence.figures import figure_from_json
-from memkit.evidence.gate import Gate, Mode, Outcome, gate, strictly
+from memkit.evidence.gate import Gate, Mode, Outcome
 from memkit.evidence.observation import observations_from
 from memkit.evidence.registration import BLOCK, Registration, Status
 from memkit.evidence.verdict import judge
@@ -45,6 +45,10 @@ MOST_OBSERVATIONS = 1_000_000
 """Of a file."""
 MOST_DECISIONS = 11_000
 """Looks at contrasts of a file: to judge so many takes some seconds."""
+_PLANNING = 3
+"""Looks that it takes as long as, to work out what a larger run would need of a contrast that is undecided."""
+_FEW = 20
+"""Contrasts of a claim that are judged before it is known whether that was too much."""
 # Bytes of memory that an observation takes, and a finding with the judgement around it.
 _OBSERVATION, _JUDGEMENT = 150, 6_000
 _HEAD: Mapping[str, Check] = {"claims": reading.listed, "created": reading.text, "provenance": reading.mapping}
@@ -187,6 +191,9 @@ def _entries(
         size += _size(entry)
         observations += len(entry.observations)
         decisions -= _decisions(entry.claim, entry.planned, len(entry.seen))
+        decisions -= _PLANNING * sum(bool(finding.planning) for finding in entry.judgement.findings)
+        if decisions < 0:
+            raise _too_many()
         if observations > MOST_OBSERVATIONS:
             raise MemkitError(f"it holds more than {MOST_OBSERVATIONS} observations; split it into several files")
         recorded, found = raw["judgement"]["verdict"], entry.verdict.value
@@ -205,19 +212,7 @@ def _differing(raw: Mapping[str, Any], entry: ClaimEvidence, gates: Sequence[tup
         return "the seeds are not those of the registration"  # in another order other looks decide
     if not _close(raw["judgement"], entry.judgement.to_json()):
         return "intervals differ"
-    possible = set()
-    for mode, strict in gates:
-        found = gate(
-            entry.claim,
-            entry.judgement,
-            registration=entry.registration,
-            failures=dict(entry.failures),
-            mode=mode,
-            drift=entry.drift,
-        )
-        if strict:
-            found = strictly(found, entry.claim, entry.judgement, registration=entry.registration)
-        possible.add(found.outcome)
+    possible = {entry.gate_by(mode, strict=strict).outcome for mode, strict in gates}
     return "" if entry.gate.outcome in possible else "the outcome differs"
 
 
@@ -285,7 +280,9 @@ def claim_evidence(data: Any, decisions: int = MOST_DECISIONS) -> ClaimEvidence:
         raise MemkitError(f"{where}: a seed is planned twice")
     reading.fields(data["judgement"], f"{where}: judgement", {"verdict": reading.text}, "verdict")
     observations = observations_from(claim, data["observations"], planned)
-    if _decisions(claim, planned, len({o.seed for o in observations})) > decisions:
+    contrasts = len(claim.all_contrasts)
+    most = _decisions(claim, planned, len({o.seed for o in observations})) + _PLANNING * contrasts
+    if contrasts > _FEW and most > decisions:
         raise _too_many()
     outcome = reading.fields(data["outcome"], f"{where}: outcome", _OUTCOME, *_OUTCOME)
     if outcome["outcome"] not in get_args(Outcome):
@@ -323,8 +320,8 @@ def _size(entry: ClaimEvidence) -> int:
 
 def _too_many() -> MemkitError:
     return MemkitError(
-        f"its claims take more than {MOST_DECISIONS} looks at a contrast to judge, which is the most; split it into "
-        "several files"
+        f"its claims take more than {MOST_DECISIONS} looks at a contrast to judge, which is the most (an undecided "
+        f"contrast counts {_PLANNING} more); split it into several files"
     )
 
 

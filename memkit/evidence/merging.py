@@ -14,7 +14,7 @@ from typing import Any, get_args
 from memkit.errors import MemkitError
 from memkit.evidence.curves import Curves
 from memkit.evidence.evidence import ClaimEvidence, Evidence
-from memkit.evidence.gate import Mode, gate, strictly
+from memkit.evidence.gate import Mode
 from memkit.evidence.observation import Observation
 from memkit.evidence.verdict import judge
 
@@ -61,7 +61,7 @@ def _merged(entries: Sequence[tuple[str, ClaimEvidence]], mode: Mode, *, strict:
     """One claim of several files."""
     first_name, first = entries[0]
     if len(entries) == 1:
-        return _gated_again(first, mode, strict=strict)
+        return _gated(first, mode, strict=strict)
     for name, entry in entries[1:]:
         of = f"{first_name} and {name} contradict one another: claim {first.claim.id!r}"
         if entry.claim.digest != first.claim.digest:
@@ -78,36 +78,24 @@ def _merged(entries: Sequence[tuple[str, ClaimEvidence]], mode: Mode, *, strict:
     registration = replace(first.registration, recoded=recoded)
     judgement = judge(first.claim, observations, planned=planned, development=registration.development)
     drift = tuple(dict.fromkeys(sentence for _, entry in entries for sentence in entry.drift))
-    result = gate(first.claim, judgement, registration=registration, failures=failures, mode=mode, drift=drift)
-    if strict:
-        result = strictly(result, first.claim, judgement, registration=registration)
     longest = max((entry for _, entry in entries), key=lambda entry: len(entry.seen))
-    return replace(
+    merged = replace(
         longest,
         registration=registration,
         planned=planned,
         observations=tuple(sorted(observations, key=lambda o: planned.index(o.seed))),
         judgement=judgement,
         failures=failures,
-        gate=result,
         drift=drift,
         changes=tuple(dict.fromkeys(sentence for _, entry in entries for sentence in entry.changes)),
         cost=_cost([entry for _, entry in entries], len(seen)),
     )
+    return replace(merged, gate=merged.gate_by(mode, strict=strict))
 
 
-def _gated_again(entry: ClaimEvidence, mode: Mode, *, strict: bool) -> ClaimEvidence:
-    """A claim of one file alone, whose run may have gone by another gate than all of them together."""
-    found = gate(
-        entry.claim,
-        entry.judgement,
-        registration=entry.registration,
-        failures=dict(entry.failures),
-        mode=mode,
-        drift=entry.drift,
-    )
-    if strict:
-        found = strictly(found, entry.claim, entry.judgement, registration=entry.registration)
+def _gated(entry: ClaimEvidence, mode: Mode, *, strict: bool) -> ClaimEvidence:
+    """A claim of one file alone; its reason stays, which may say more, where its outcome does."""
+    found = entry.gate_by(mode, strict=strict)
     return entry if found.outcome == entry.gate.outcome else replace(entry, gate=found)
 
 

@@ -47,14 +47,15 @@ def absent_claims(config: pytest.Config, lock: Lock, seen: Set[str], *, strict: 
     for name, entry in sorted(lock.claims.items()):
         if name not in seen and entry.file:
             file = root_of(config) / entry.file
-            remedy = f"bring it back, or take it out of the lock: memkit register --remove {name}"
-            if not file.is_file():
-                # A run of other tests is not about claims.
-                why = f"it is registered, and {entry.file} is gone; {remedy}"
-                why = why if seen or strict or covers(config, file) or _by_testpaths(config) else ""
-            else:
+            if file.is_file():
                 why = _missing_from(config, file, entry.file, strict=strict)
-                why += f"; {remedy}" if why and not why.startswith("INCOMPLETE") else ""
+            # A run of other tests is not about claims.
+            elif seen or strict or covers(config, file) or _by_testpaths(config):
+                why = f"it is registered, and {entry.file} is gone"
+            else:
+                why = ""
+            if why.startswith("it is registered"):
+                why += f"; bring it back, or take it out of the lock: memkit register --remove {name}"
             if why:
                 found.append(AbsentClaim(name, entry.file, why))
     return tuple(found)
@@ -65,11 +66,13 @@ def _missing_from(config: pytest.Config, file: Path, name: str, *, strict: bool)
     collected = config.stash.get(COLLECTED, {})
     if config.getoption("lf", False) or not covers(config, file):  # --lf leaves out what has not failed
         return ""
-    if file not in collected:
-        return f"INCOMPLETE: {name} was not collected, though it lies where claims were (--memkit-strict)" * strict
-    if reason := collected[file]:
-        return f"INCOMPLETE: {name} was skipped: {reason} (--memkit-strict)" * strict
-    return f"it is registered, and no longer in {name}"
+    reason = collected.get(file)
+    if reason == "":
+        return f"it is registered, and no longer in {name}"
+    if not strict:
+        return ""
+    what = "was not collected, though it lies where claims were" if reason is None else f"was skipped: {reason}"
+    return f"INCOMPLETE: {name} {what} (--memkit-strict)"
 
 
 def _by_testpaths(config: pytest.Config) -> bool:

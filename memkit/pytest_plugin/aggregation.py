@@ -84,7 +84,7 @@ class Aggregator:
             raise self.thread.error
 
     def _see_who_reads(self) -> None:
-        """Print nowhere, where standard output was closed: nobody's reading must not cost the evidence."""
+        """Print nowhere if standard output was closed by its reader, so that printing cannot cost the evidence."""
         say_to_nobody(self.config, f"standard output was closed; what was measured is in {self.settings.evidence}")
 
     def begin(self) -> None:

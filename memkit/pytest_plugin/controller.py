@@ -122,7 +122,6 @@ class Controller:
         from memkit.pytest_plugin.interruption import ending_by_signals
 
         self._signals.enter_context(ending_by_signals())
-
         self.aggregator = Aggregator(self.config, settings_of(self.config), plan, self.dealer, adaptive=self._deals)
         self.config.pluginmanager.register(self.aggregator, "memkit-aggregator")
         if self._html is not None:

@@ -27,15 +27,17 @@ class Keeper:
         self.config = config
         self._unsound: set[str] = set()
         self._kept: list[tuple[str, int]] = []
+        self._ran = ""
 
     @pytest.hookimpl(trylast=True)  # after whoever changes a report
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note what did not pass, from the setup of the last try on."""
         if report.when == "setup":
             self._unsound.discard(report.nodeid)
+            self._ran = report.nodeid if report.passed else self._ran
         if report.outcome != "passed":
             self._unsound.add(report.nodeid)
-        if report.failed and report.when == "teardown":
+        if report.failed and report.when == "teardown" and report.nodeid != self._ran:
             for key, seed in self._kept:
                 forget_measurement(settings_of(self.config).store_of_run, key, seed)
             self._kept.clear()
