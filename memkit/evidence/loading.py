@@ -17,6 +17,7 @@ from memkit.evidence.curves import Curves
 from memkit.evidence.evidence import SCHEMA, ClaimEvidence, Evidence
 from memkit.evidence.figures import figure_from_json
 from memkit.evidence.gate import Gate, Mode, Outcome
+from memkit.evidence.judgement import Verdict
 from memkit.evidence.observation import observations_from
 from memkit.evidence.registration import BLOCK, Registration, Status
 from memkit.evidence.verdict import judge
@@ -190,8 +191,7 @@ def _entries(
             raise MemkitError(f"the file holds one claim twice: {entry.claim.id}")
         size += _size(entry)
         observations += len(entry.observations)
-        decisions -= _decisions(entry.claim, entry.planned, len(entry.seen))
-        decisions -= _PLANNING * sum(bool(finding.planning) for finding in entry.judgement.findings)
+        decisions -= _taken(entry)
         if decisions < 0:
             raise _too_many()
         if observations > MOST_OBSERVATIONS:
@@ -281,7 +281,7 @@ def claim_evidence(data: Any, decisions: int = MOST_DECISIONS) -> ClaimEvidence:
     reading.fields(data["judgement"], f"{where}: judgement", {"verdict": reading.text}, "verdict")
     observations = observations_from(claim, data["observations"], planned)
     contrasts = len(claim.all_contrasts)
-    most = _decisions(claim, planned, len({o.seed for o in observations})) + _PLANNING * contrasts
+    most = 2 * _decisions(claim, planned, len({o.seed for o in observations})) + _PLANNING * contrasts
     if contrasts > _FEW and most > decisions:
         raise _too_many()
     outcome = reading.fields(data["outcome"], f"{where}: outcome", _OUTCOME, *_OUTCOME)
@@ -320,9 +320,17 @@ def _size(entry: ClaimEvidence) -> int:
 
 def _too_many() -> MemkitError:
     return MemkitError(
-        f"its claims take more than {MOST_DECISIONS} looks at a contrast to judge, which is the most (an undecided "
-        f"contrast counts {_PLANNING} more); split it into several files"
+        f"its claims take more than {MOST_DECISIONS} looks at a contrast to judge, which is the most, and undecided "
+        "contrasts count as several; split it into several files"
     )
+
+
+def _taken(entry: ClaimEvidence) -> int:
+    """How many looks at a contrast the judgement took, or what else took as long."""
+    looks = _decisions(entry.claim, entry.planned, len(entry.seen))
+    # Of several contrasts each is tested again, at its share of the level, for whether it refutes the claim.
+    again = looks if len(entry.claim.contrasts) > 1 and entry.verdict is not Verdict.SUPPORTED else 0
+    return looks + again + _PLANNING * sum(bool(finding.planning) for finding in entry.judgement.findings)
 
 
 def _decisions(claim: Claim, planned: Sequence[int], seen: int) -> int:
