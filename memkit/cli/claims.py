@@ -164,7 +164,7 @@ def register_claims(arguments: Sequence[str], *, check: bool = False, others: bo
 
 
 def collect(arguments: Sequence[str]) -> tuple[pytest.Config, list[pytest.Item]]:
-    """What pytest collects, and its configuration."""
+    """Return pytest's configuration, and what it collects."""
     import pytest
 
     class Collected:

@@ -58,7 +58,7 @@ def reproduce(options: argparse.Namespace) -> int:
 
 
 def entry_of(evidence: Evidence, claim_id: str, where: Path) -> ClaimEvidence:
-    """A claim's part of the evidence.
+    """Return a claim's part of the evidence.
 
     Raises:
         MemkitError: it has none.
@@ -205,7 +205,7 @@ def _why(tolerance: float | None, result: Reproduction, elsewhere: str) -> str:
 
 
 def tolerance(text: str) -> float:
-    """A tolerance of the command line.
+    """Parse a tolerance of the command line.
 
     Raises:
         argparse.ArgumentTypeError: it is no number from 0.

@@ -238,7 +238,7 @@ class Claim:
 
     @cached_property
     def metrics_of(self) -> Mapping[str, tuple[str, ...]]:
-        """The metrics that contrasts name of each arm and derived quantity, sorted."""
+        """Return name → the metrics that contrasts compare of that arm or derived quantity, sorted."""
         return {
             name: tuple(sorted({contrast.metric for contrast in self.all_contrasts if name in contrast.names}))
             for name in self.measured

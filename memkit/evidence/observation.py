@@ -55,7 +55,7 @@ class Observation:
 
 
 def observations_from(claim: Claim, rows: Any, planned: Sequence[int]) -> tuple[Observation, ...]:
-    """The observations that :meth:`Observation.to_json` wrote, of a file that anybody may have written.
+    """Return the observations that :meth:`Observation.to_json` wrote, of a file that anybody may have written.
 
     There may be a million of them, so names and seeds are kept once.
 

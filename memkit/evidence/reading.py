@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 def takes(raw: bytes) -> int:
-    """How many bytes the objects of a JSON text take in memory, at most."""
+    """Return how many bytes the objects of a JSON text take in memory, at most."""
     widest = 1 if raw.isascii() else 4 if re.search(rb"[\xf0-\xff]", raw) else 2
     widest = 4 if b"\\u" in raw else widest
     return 2 * widest * len(raw) + sum(cost * raw.count(mark) for mark, cost in _COSTS)
@@ -54,7 +54,7 @@ def check_memory(size: int) -> None:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file.
+    """Return the content of a file.
 
     Raises:
         OSError: it cannot be read.
@@ -68,7 +68,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def parse(raw: bytes, beside: int = 0) -> Any:
-    """What a JSON text holds.
+    """Return what a JSON text holds.
 
     Args:
         beside: bytes of memory that are in use already.
@@ -100,7 +100,7 @@ def parse(raw: bytes, beside: int = 0) -> Any:
 
 
 def read_json(path: Path) -> Any:
-    """What a file of JSON holds.
+    """Return what a file of JSON holds.
 
     Raises:
         OSError: it cannot be read.
@@ -111,7 +111,7 @@ def read_json(path: Path) -> Any:
 
 
 def parts(raw: bytes) -> tuple[Any, int, Iterable[tuple[int, Any]]]:
-    """An evidence file in parts, so that not all of it is in memory at once.
+    """Split an evidence file, so that not all of it is in memory at once.
 
     Returns:
         The whole, without its claims where they stand on a line each, as they are written; how many claims there are;
@@ -198,7 +198,7 @@ def _check_depth(value: Any) -> None:
 
 
 def shown(value: Any) -> str:
-    """A value in a few words on one line, however much it is."""
+    """Return a value in a few words on one line, however large it is."""
     try:
         return " ".join(reprlib.repr(value).split())
     except ValueError:  # a whole number of thousands of digits

@@ -175,7 +175,7 @@ class Lock:
         return Lock(studies, entries, {name: e for name, e in self.removed.items() if name not in returning})
 
     def remove(self, ids: Iterable[str]) -> Lock:
-        """The lock without these claims, which it keeps among those that were removed.
+        """Return the lock without these claims, which it keeps among those that were removed.
 
         Raises:
             MemkitError: one of them is not registered.

@@ -35,12 +35,12 @@ class Value:
 
     @property
     def difference(self) -> float:
-        """By how much they differ; infinite where one of them alone is not finite."""
+        """Return by how much they differ; infinite where one of them alone is not finite."""
         return _apart(self.recorded, self.found)
 
     @property
     def same(self) -> bool:
-        """Whether they differ by no more than is allowed."""
+        """Return whether they differ by no more than is allowed."""
         return self.allowed is None or self.difference <= self.allowed
 
 
@@ -56,12 +56,12 @@ class Compared:
 
     @property
     def flipped(self) -> bool:
-        """Whether it changed its sign, and was not zero but for rounding."""
+        """Return whether it changed its sign, and was not zero but for rounding."""
         return abs(self.recorded) > self.rounding and self.recorded * self.found < 0
 
     @property
     def same(self) -> bool:
-        """Whether it has its sign, and differs by no more than is allowed."""
+        """Return whether it has its sign, and differs by no more than is allowed."""
         return not self.flipped and _apart(self.recorded, self.found) <= self.allowed
 
 
@@ -74,12 +74,12 @@ class Reproduction:
 
     @property
     def same(self) -> bool:
-        """Whether the seed was reproduced."""
+        """Return whether the seed was reproduced."""
         return all(value.same for value in self.values) and all(contrast.same for contrast in self.contrasts)
 
     @property
     def identical(self) -> bool:
-        """Whether every value is the recorded one to the last bit."""
+        """Return whether every value is the recorded one to the last bit."""
         return all(value.difference == 0 for value in self.values)
 
 
@@ -106,7 +106,7 @@ def reproduction(
 
 
 def allowance(entry: ClaimEvidence, contrast: Contrast, recorded: Values) -> float:
-    """By how much a contrast's difference, and the values that it compares, may differ on another platform.
+    """Return by how much a contrast's difference, and the values that it compares, may differ elsewhere.
 
     It is a tenth of the effect or of half its t interval, whichever is smaller. What is small against the effect cannot
     make it another one. What is small against the interval is small against the spread of the seeds: it moves the
@@ -122,7 +122,7 @@ def allowance(entry: ClaimEvidence, contrast: Contrast, recorded: Values) -> flo
 
 
 def platforms(recorded: Any, here: Any, arms: Mapping[str, Mapping[str, Any]]) -> str:
-    """How the platform of the evidence differs from this one, in words; "" where they are one.
+    """Say how the platform of the evidence differs from this one; "" where they are the same.
 
     Args:
         recorded, here: ``calculated_on`` of the provenance.

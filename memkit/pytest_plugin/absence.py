@@ -1,4 +1,4 @@
-"""Registered claims that a run should have met: their file was collected without them, or is gone.
+"""Registered claims that a run should have found: their file was collected without them, or is gone.
 
 A run in which no claim was found asks here too, so nothing of the engine is imported.
 """

@@ -26,7 +26,7 @@ from memkit.pytest_plugin.arguments import check_foreign
 from memkit.pytest_plugin.board import Run
 from memkit.pytest_plugin.claim_run import ClaimRun, Try
 from memkit.pytest_plugin.exchange import remove_left
-from memkit.pytest_plugin.interruption import say_to_nobody
+from memkit.pytest_plugin.interruption import print_nowhere_if_unread
 from memkit.pytest_plugin.measuring import PROPERTY, Measurement, board_of
 from memkit.pytest_plugin.plan import RunPlan
 from memkit.pytest_plugin.provenance import provenance
@@ -85,7 +85,9 @@ class Aggregator:
 
     def _see_who_reads(self) -> None:
         """Print nowhere if standard output was closed by its reader, so that printing cannot cost the evidence."""
-        say_to_nobody(self.config, f"standard output was closed; what was measured is in {self.settings.evidence}")
+        print_nowhere_if_unread(
+            self.config, f"standard output was closed; what was measured is in {self.settings.evidence}"
+        )
 
     def begin(self) -> None:
         """Open the seeds of the first looks, and train what they need."""

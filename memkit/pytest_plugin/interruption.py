@@ -1,7 +1,7 @@
-"""How a run ends before it is through: by a signal, because nobody reads its output, because its controller was killed.
+"""How a run ends early: by a signal, because nobody reads its output, or because its controller was killed.
 
-What was measured gets its evidence all the same; only a controller that was killed has no time for that, and then its
-workers go, too.
+The evidence of what was measured is written all the same. Only a controller that is killed has no time for that; then
+its workers end, too.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Ended(KeyboardInterrupt):
 
 @contextmanager
 def ending_by_signals() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into an exception, where nothing else was made of them. Further ones are ignored."""
+    """Turn the first SIGTERM or SIGHUP into an exception, unless somebody handles them; ignore further ones."""
     if threading.current_thread() is not threading.main_thread():  # which alone hears of signals
         yield
         return
@@ -65,8 +65,8 @@ def undisturbed() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def say_to_nobody(config: pytest.Config, text: str) -> None:
-    """Print nowhere from here on if the reader of standard output has gone, as in ``pytest | head -1``.
+def print_nowhere_if_unread(config: pytest.Config, text: str) -> None:
+    """Print nowhere from here on if nobody reads standard output any more, as in ``pytest | head -1``.
 
     Args:
         text: why; for standard error.

@@ -169,7 +169,7 @@ class Settings:
 
     @property
     def accepted(self) -> Path:
-        """The project's accepted verdicts."""
+        """Return the file of the project's accepted verdicts."""
         return Path(self.root) / "reports" / "accepted.json"
 
     @cached_property

@@ -88,7 +88,7 @@ def verdict_reports(entry: ClaimEvidence, location: tuple[str, int | None, str])
 
 
 def absent_reports(absent: AbsentClaim) -> Iterator[pytest.TestReport]:
-    """The reports of a registered claim that should have been found: it fails."""
+    """Yield the reports of a registered claim that should have been found: it fails."""
     for when in _PHASES:
         failed = when == "call"
         yield pytest.TestReport(

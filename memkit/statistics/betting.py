@@ -114,7 +114,7 @@ def betting(x: ArrayLike, *, bounds: tuple[float, float], alpha: float = 0.05) -
 
 
 def interval_of(values: Floats, limits: tuple[Floats, Floats], *, alpha: float) -> Interval:
-    """The interval with these limits, of :func:`betting_limits` for one experiment, (n,)."""
+    """Return the interval with these limits, of :func:`betting_limits` for one experiment, (n,)."""
     low, high = (float(limit) for limit in limits)
     # The limits enclose the mean, against which the capital is at most 1; but for rounding, undone here.
     estimate = min(max(float(moments(values).mean), low), high)

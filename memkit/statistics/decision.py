@@ -230,7 +230,7 @@ class _Rule:
         return _Placed(low > self.margin, high < self.margin, within), tost_p
 
     def limits(self, x: Floats) -> tuple[Floats, Floats]:
-        """The limits of the betting interval."""
+        """Return the limits of the betting interval."""
         assert self.bounds is not None  # __post_init__ has seen to it
         return betting_limits(x, bounds=self.bounds, alpha=BETTING_ALPHA / self.share)
 

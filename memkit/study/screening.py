@@ -263,7 +263,7 @@ def screen(matrix: Matrix, store: Store, *, device: str) -> Scores:
 
 
 def kept_scores(stored: Any, where: str) -> Mapping[str, float] | None:
-    """The scores that the store has; None, and a warning, where it has something else."""
+    """Return the scores that the store has; None, with a warning, where it has something else."""
     if stored is None:
         return None
     try:

@@ -150,7 +150,7 @@ def obtain(recipe: Recipe, digest: str, seed: int, store: Store, *, device: str 
 def restored(
     run: TrainedRun, recipe: Recipe, digest: str, store: Store, *, device: str = "cpu"
 ) -> tuple[TrainedRun, Any]:
-    """A run that was obtained, and its model in evaluation mode.
+    """Return a run that was obtained, and its model in evaluation mode.
 
     Weights that are another model's, though their checksum verifies, are damage: the run is trained again, and that one
     is returned. Where its weights are no better, the mistake is in the model, and so is the exception.

@@ -108,7 +108,7 @@ def _blank(path: str, lines: list[bytes], numbers: Iterable[int]) -> None:
 
 
 def damaged_measurements(store: Store) -> Iterator[tuple[Path, str]]:
-    """Every file that does not verify, and what is wrong with it, in words that follow its name."""
+    """Yield every file that does not verify, and what is wrong with it, in words that follow its name."""
     for path in _files(store):
         try:
             for line in read_ordinary(str(path)).split(b"\n")[:-1]:
@@ -119,7 +119,7 @@ def damaged_measurements(store: Store) -> Iterator[tuple[Path, str]]:
 
 
 def count_measurements(store: Store) -> tuple[int, int]:
-    """How many measurements are in a store's folder, and how many bytes they take."""
+    """Count the measurements in a store's folder, and the bytes that they take."""
     seeds = size = 0
     for path in _files(store):
         with contextlib.suppress(OSError):  # nobody can read it, or it is a folder
@@ -154,7 +154,7 @@ def _fetch(store: Store, remote: Remote, key: str, seed: int) -> Any:
 
 
 def stored_seeds(store: Store, key: str, seeds: Iterable[int]) -> set[int]:
-    """Those of the seeds on which something was measured under a key; whether it is whole is seen when it is loaded."""
+    """Return those of the seeds that have a measurement under a key; whether it is whole is seen when it is loaded."""
     wanted = set(seeds)
     try:
         found = {int(seed) for seed in _SEED.findall(read_ordinary(_file(store, key)))}

@@ -220,7 +220,7 @@ def seeds_asked(asked: object) -> object:
 
 
 def commit(provenance: Mapping[str, Any], digits: int = 40) -> str:
-    """The commit that ran, and whether anything differed from it; "" where the provenance says nothing of it."""
+    """Return the commit that ran, and whether anything differed from it; "" where the provenance says nothing of it."""
     if "commit" not in provenance:
         return ""
     found, dirty = provenance["commit"], provenance.get("dirty")
