@@ -25,7 +25,7 @@ EXPECTATIONS = ("supported", "refuted", "equivalent", "not_supported", "open")
 DEFAULT_SEEDS = LOOKS[-1].n
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)+")
 
-_LISTS = ("contrasts", "derived", "requires", "figures")
+_LISTS = ("contrasts", "derived", "requires", "figures", "data", "environment")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -122,6 +122,11 @@ class Claim:
             them (``trained``, the runs with their histories, is given where it is a parameter too):
             :class:`memkit.evidence.figures.Heatmap`, :class:`~memkit.evidence.figures.Lines` or
             :class:`~memkit.evidence.figures.Table`; shown beside the verdict, deciding nothing, and not registered.
+        deterministic: whether every seed may give the same values. A claim whose arms each repeat one value is
+            INCOMPLETE without it, since a random state that was fixed by mistake looks the same.
+        data: files or folders that the measurement depends on and memkit cannot see it read, because native code or
+            another process reads them; paths relative to the project's root.
+        environment: names of environment variables that the measurement depends on.
     """
 
     id: str
@@ -143,6 +148,9 @@ class Claim:
     mutant_of: str = ""
     replicates: str = ""
     figures: tuple[Callable[..., Any], ...] = field(default=(), repr=False, compare=False)
+    deterministic: bool = False
+    data: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         where = f"claim {self.id!r}"
@@ -172,6 +180,12 @@ class Claim:
             raise MemkitError(
                 f"{where}: headline={self.headline!r}, gate={self.gate!r}: headline is True or False, gate too or None"
             )
+        if not isinstance(self.deterministic, bool):
+            raise MemkitError(f"{where}: deterministic={self.deterministic!r} must be True or False")
+        for name, example in (("data", "data/table.csv"), ("environment", "MY_FLAG")):
+            for value in getattr(self, name):
+                if not isinstance(value, str) or not value.strip():
+                    raise MemkitError(f'{where}: {name}= must be a list of texts, as in {name}=["{example}"]')
         if not isinstance(self.source, str):
             raise MemkitError(f"{where}: source={self.source!r} must be a text: where the claim was made")
         for contrast in self.all_contrasts:
@@ -260,9 +274,10 @@ class Claim:
     @cached_property
     def digest(self) -> str:
         """What registration fixes: everything but the source's wording and ``headline``; 32 hex digits."""
-        data = {k: v for k, v in self.to_json().items() if k not in ("source", "headline", "cells")}
+        free = ("source", "headline", "cells", "deterministic", "environment")
+        data = {k: v for k, v in self.to_json().items() if k not in free}
         # What says nothing is left out, so that claims which were registered before there was such a thing keep theirs.
-        for name in ("sweep", "cell", "mutant_of", "replicates"):
+        for name in ("sweep", "cell", "mutant_of", "replicates", "data"):
             if not data[name]:
                 del data[name]
         text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -289,6 +304,9 @@ class Claim:
             "cells": self.cells,
             "mutant_of": self.mutant_of,
             "replicates": self.replicates,
+            "deterministic": self.deterministic,
+            "data": list(self.data),
+            "environment": list(self.environment),
         }
 
     @classmethod
@@ -298,7 +316,8 @@ class Claim:
         fields["arms"] = {name: Arm(**arm) for name, arm in data["arms"].items()}
         for name in ("contrasts", "requires"):
             fields[name] = tuple(Contrast.from_json(contrast) for contrast in data[name])
-        fields["derived"] = tuple(data["derived"])
+        for name in ("derived", "data", "environment"):
+            fields[name] = tuple(data.get(name, ()))
         if data["positive_control"] is not None:
             fields["positive_control"] = Contrast.from_json(data["positive_control"])
         return cls(**fields)
@@ -320,6 +339,9 @@ def claim(
     positive_control: Contrast | None = None,
     gate: bool | None = None,
     figures: Iterable[Callable[..., Any]] = (),
+    deterministic: bool = False,
+    data: Iterable[str] = (),
+    environment: Iterable[str] = (),
     **unknown: Any,
 ) -> Callable[[F], F]:
     """Make a test function the measurement of a claim.
@@ -355,6 +377,9 @@ def claim(
         positive_control=positive_control,
         gate=gate,
         figures=figures,
+        deterministic=deterministic,
+        data=data,
+        environment=environment,
     )
 
     def attach(function: F) -> F:

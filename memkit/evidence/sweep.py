@@ -47,6 +47,9 @@ def sweep(
     derived: Iterable[str] = (),
     requires: Iterable[Contrast] = (),
     figures: Iterable[Callable[..., Any]] = (),
+    deterministic: bool = False,
+    data: Iterable[str] = (),
+    environment: Iterable[str] = (),
     **unknown: Any,
 ) -> Callable[[F], F]:
     """Make a test function the measurement of many claims, one for each cell of a grid.
@@ -73,6 +76,7 @@ def sweep(
     assert over is not None
     shared: dict[str, Any] = {"source": source, "seeds": seeds, "expect": "open"}
     shared |= {"derived": tuple(derived), "requires": tuple(requires), "figures": tuple(figures)}
+    shared |= {"deterministic": deterministic, "data": tuple(data), "environment": tuple(environment)}
     same = () if callable(contrasts) else tuple(contrasts)
     claims = []
     for cell in grid_cells(over):
