@@ -29,6 +29,7 @@ _ENGINE = (
     "memkit.errors",
     "memkit.evidence",
     "memkit.files",
+    "memkit.opened",
     "memkit.paths",
     "memkit.pytest_plugin",
     "memkit.source",
@@ -37,6 +38,7 @@ _ENGINE = (
     "memkit.training.backends",
     "memkit.training.checked",
     "memkit.training.cohorts",
+    "memkit.training.dependencies",
     "memkit.training.devices",
     "memkit.training.diagnosis",
     "memkit.training.entries",
@@ -51,7 +53,9 @@ _ENGINE = (
     "memkit.training.references",
     "memkit.training.remote",
     "memkit.training.store",
+    "memkit.versions",
 )
+_HOME = Path(__file__).parent
 # A part of such a part that measures nevertheless.
 _MEASURES = ("memkit.study.scoring",)
 
@@ -88,6 +92,85 @@ def source_digest(modules: Iterable[str], files: Iterable[str] = ()) -> str:
         label = file.name if name == str(file) else name
         parts.append(f"{label}\n{_module(file, file.stat().st_mtime_ns).code}")
     return _digest(sorted(parts))
+
+
+def source_files(modules: Iterable[str], files: Iterable[str] = ()) -> list[Path]:
+    """The files that :func:`source_digest` reads, and those that make the packages they lie in, in order."""
+    found: set[Path] = set()
+    for name, file in _closure(modules, files).items():
+        found.add(file)
+        parts = name.split(".") if name != str(file) else []
+        for folder in list(file.parents)[: len(parts) - 1]:
+            if (package := folder / "__init__.py").is_file() and package.parent != _HOME:
+                found.add(package)
+    return sorted(found)
+
+
+def file_digest(file: Path) -> str:
+    """Digest of one file of code, without its comments, docstrings, layout and claims, 32 hex digits.
+
+    Raises:
+        MemkitError: it is no Python.
+        OSError: it cannot be read.
+    """
+    return _digest([_module(file, file.stat().st_mtime_ns).code])
+
+
+def imported_names(file: Path) -> frozenset[str]:
+    """The names that the import statements of a file show, each part of a dotted one by itself."""
+    return _names(file, file.stat().st_mtime_ns)
+
+
+@functools.cache
+def _names(file: Path, mtime: int) -> frozenset[str]:
+    return frozenset(part for name in _imports("", file, mtime) for part in name.split("."))
+
+
+def imported_packages(files: Iterable[Path]) -> list[str]:
+    """The top-level names that files of code import and that are neither Python's, nor memkit, nor of the project."""
+    found = set()
+    for file in files:
+        for level, module, names in _module(file, file.stat().st_mtime_ns).imports:
+            if not level:
+                found |= {name.partition(".")[0] for name in ([module] if module else names)}
+    return sorted(name for name in found - sys.stdlib_module_names - {"memkit"} if _file(name) is None)
+
+
+def reused_claims(files: Iterable[Path]) -> str:
+    """Digest of the claims' tests that other code in these files names, which :func:`source_digest` leaves out; or "".
+
+    Such a test is a function like any other.
+    """
+    files = list(files)
+    tests: dict[str, list[str]] = {}
+    for file in files:
+        for name, code in _module(file, file.stat().st_mtime_ns).claims:
+            tests.setdefault(name, []).append(code)
+    used = set[str]()
+    for file in files if tests else ():
+        used |= tests.keys() & _named(file, file.stat().st_mtime_ns, tuple(sorted(tests)))
+    return _digest([code for name in sorted(used) for code in tests[name]]) if used else ""
+
+
+@functools.cache
+def _named(file: Path, mtime: int, names: tuple[str, ...]) -> frozenset[str]:
+    """Those of some names that stand in the code of a file, but where they are defined, or in a claim's decorators."""
+    text = file.read_text(encoding="utf-8", errors="replace")
+    if not any(text.count(name) > text.count(f"def {name}(") for name in names):
+        return frozenset()  # which is what nearly all files come to, and walking through them takes long
+    tree = _parse(file)
+    own = _of_memkit(tree)
+    found = set[str]()
+    for node in tree.body:
+        parts: list[ast.stmt] = [node]
+        if _is_claim(node, own):
+            parts = node.body  # type: ignore[attr-defined]
+        for part in (inner for below in parts for inner in ast.walk(below)):
+            if isinstance(part, (ast.Name, ast.Attribute)):
+                found.add(part.id if isinstance(part, ast.Name) else part.attr)
+            elif isinstance(part, (ast.Import, ast.ImportFrom)):
+                found |= {alias.name for alias in part.names}
+    return frozenset(found)
 
 
 def project_modules(modules: Iterable[str]) -> list[str]:
@@ -190,10 +273,12 @@ class _Module:
     """What a file says: its code without docstrings and claims' tests, and the names that it imports.
 
     An import is (level, module, names): the number of dots, what stands after ``from``, and what after ``import``.
+    Claims are (name, code) of their tests.
     """
 
     code: str
     imports: tuple[tuple[int, str, tuple[str, ...]], ...]
+    claims: tuple[tuple[str, str], ...] = ()
 
 
 @functools.cache
@@ -206,8 +291,14 @@ def _module(file: Path, mtime: int) -> _Module:
         elif isinstance(node, ast.ImportFrom):
             imports.append((node.level, node.module or "", tuple(alias.name for alias in node.names)))
     names = _of_memkit(tree)
-    tree.body = [node for node in tree.body if not _is_claim(node, names)]
-    return _Module(_normalised(tree), tuple(imports))
+    claims = [node for node in tree.body if _is_claim(node, names)]
+    tree.body = [node for node in tree.body if node not in claims]
+    tests = [node for node in claims if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    return _Module(
+        _normalised(tree),
+        tuple(imports),
+        tuple((node.name, ast.unparse(ast.Module(list(node.body), []))) for node in tests),
+    )
 
 
 def _statements(tree: ast.AST, *, typing: bool = True) -> Iterator[ast.AST]:

@@ -144,6 +144,7 @@ def test_predictions_hold_for_unseen_combinations(arms, held_out):
     figures=[values_of_words],
     headline=True,
     source="seen when its code was run again: 0 of 72. Here 1/3 by construction: a guess among the other actions",
+    deterministic=True,
 )
 def test_last_write_fails_on_rebinding(arms, every_command, by_pattern):
     return {name: accuracies(model, every_command, by_pattern) for name, model in arms.items()}

@@ -19,6 +19,7 @@ from memkit.tasks.scoring import position_accuracy
     source="memory network findings: «rebinding fails». Seen when its code was run again: 45 to 50 % with "
     "additive writes, whose ceiling is 1/2, 100 % with overwriting ones",
     headline=True,
+    deterministic=True,
 )
 def test_rebinding_needs_overwriting(arms, every_command):
     return {name: position_accuracy(model, every_command, 1) for name, model in arms.items()}

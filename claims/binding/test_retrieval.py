@@ -22,6 +22,7 @@ DYNAMIC_OVER_CHANCE = Contrast("dynamic", over=0.2, metric="accuracy", bounds=(0
     ],
     source=f"{DIARY}: 100 % against 17.71 %",
     headline=True,
+    deterministic=True,
 )
 def test_retrieval_needs_dynamic_memory(arms, every_command):
     return {name: accuracy(model, every_command) for name, model in arms.items()}
@@ -37,6 +38,7 @@ def test_retrieval_needs_dynamic_memory(arms, every_command):
     expect="equivalent",
     source=f"{DIARY}: 17.71 %, scored on samples. A slot that is read by the variable alone gives one answer "
     "a variable, and each of five actions is right once: 3 of 15 commands, by construction",
+    deterministic=True,
 )
 def test_static_memory_stays_at_its_ceiling(arms, every_command):
     return {name: accuracy(model, every_command) for name, model in arms.items()}

@@ -164,6 +164,7 @@ def test_untried_sentences_are_recalled(arms):
     expect="equivalent",
     source="12 pairs of sentences with the same first two words; the two of a pair are asked for after the same text",
     figures=[completions],
+    deterministic=True,
 )
 def test_modern_facts_with_one_cue(arms):
     return measured(arms, choice=tuple(arms))

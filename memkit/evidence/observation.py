@@ -142,6 +142,25 @@ def observe(
     return tuple(rows)
 
 
+def plain(claim: Claim, seed: int, returned: Any) -> Any:
+    """Return what a test returned with every number as a float, so that it can be kept; what is no dict stays.
+
+    Raises:
+        MemkitError: a value is no number.
+    """
+    if not isinstance(returned, Mapping):
+        return returned
+    where = f"claim {claim.id!r}, seed {seed}"
+    numbers: dict[Any, Any] = {}
+    for name, value in returned.items():
+        metrics = claim.metrics_of.get(name) or claim.metrics[:1]
+        if isinstance(value, Mapping):
+            numbers[name] = {metric: _number(one, where, metric, name) for metric, one in value.items()}
+        else:
+            numbers[name] = value if len(metrics) > 1 else _number(value, where, metrics[0], name)
+    return numbers
+
+
 def _metrics(claim: Claim, name: str, value: Any, where: str) -> Mapping[str, Any]:
     needed = claim.metrics_of[name]
     if isinstance(value, Mapping):

@@ -172,6 +172,17 @@ def _at(claim: Claim, table: _Table, used: Sequence[int], look: Look) -> Judgeme
             findings=findings,
             notes=("a seed is not finite, and no bounds are declared to score it by",),
         )
+    if not claim.deterministic and len(used) >= LOOKS[0].n and _repeats(claim, table, used):
+        return Judgement(
+            verdict=Verdict.INCOMPLETE,
+            look=None,
+            n=len(used),
+            findings=findings,
+            notes=(
+                f"every arm gave the same value on all {len(used)} seeds, as when a random state is fixed by mistake; "
+                "make the measurement depend on the seed, or declare deterministic=True if it cannot",
+            ),
+        )
     if kinds == {Verdict.SUPPORTED}:
         verdict = Verdict.SUPPORTED
     elif kinds == {Verdict.EQUIVALENT}:
@@ -197,6 +208,18 @@ def _at(claim: Claim, table: _Table, used: Sequence[int], look: Look) -> Judgeme
     return Judgement(
         verdict=verdict, look=look.n if decisive else None, n=len(used), findings=findings, notes=tuple(notes)
     )
+
+
+def _repeats(claim: Claim, table: _Table, used: Sequence[int]) -> bool:
+    """Whether all that is compared is the same on every seed, and not all of it is as low or high as it can be."""
+    inside = False
+    for contrast in claim.all_contrasts:
+        for name in contrast.names:
+            values = {table[seed].get((name, contrast.metric), math.nan) for seed in used}
+            if len(values) > 1 or not all(map(math.isfinite, values)):
+                return False
+            inside = inside or not values <= set(contrast.bounds or ())
+    return inside
 
 
 def _refuted(claim: Claim, table: _Table, used: Sequence[int], look: Look, contrast: Contrast) -> bool:

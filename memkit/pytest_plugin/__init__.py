@@ -4,6 +4,7 @@
 ``arguments``    short names, where nobody else has them; which arguments are paths
 ``settings``     the options, resolved, and where things lie
 ``controller``   receives the plan of a run
+``watching``     which files of the project are opened, where it has a lock
 ``absence``      registered claims that should have been found
 
 The modules above are all that a run without claims imports. The following are imported when the first claim is
@@ -36,7 +37,7 @@ import pytest
 
 from memkit.errors import MemkitError
 from memkit.paths import LOCK
-from memkit.pytest_plugin import arguments, options
+from memkit.pytest_plugin import arguments, options, watching
 from memkit.pytest_plugin.controller import COLLECTED, SEEN, Controller
 from memkit.pytest_plugin.settings import publish_data, refusal, settings_of
 
@@ -50,6 +51,7 @@ def pytest_load_initial_conftests(
     early_config: pytest.Config, parser: pytest.Parser, args: list[str]
 ) -> Generator[None, object, object]:
     gc.unfreeze()  # what an earlier session in this process has left, see pytest_runtestloop
+    watching.begin(early_config)
     with arguments.short_names(early_config, parser, args):
         return (yield)
 

@@ -33,6 +33,7 @@ from memkit.pytest_plugin.measuring import code_of, key_of, once
 from memkit.pytest_plugin.plan import PlannedClaim, RunPlan
 from memkit.pytest_plugin.seeds import lock_of, planned_seeds
 from memkit.pytest_plugin.settings import Settings, settings_of
+from memkit.pytest_plugin.watching import Watcher
 from memkit.statistics import LOOKS
 from memkit.training.cohorts import Training
 
@@ -65,6 +66,7 @@ def leave_out(collector: Any, name: str, function: object) -> list[pytest.Item] 
         if hasattr(collector.config, "workerinput"):
             end_with_parent()
         collector.config.pluginmanager.register(Keeper(collector.config), "memkit-keeper")
+        collector.config.pluginmanager.register(Watcher(collector.config), "memkit-watcher")
     if getattr(function, "__name__", name) != name:
         raise MemkitError(
             f"claim {claim.id!r}: a decorator below it hides {name}() behind {getattr(function, '__name__', '')}(); "

@@ -7,9 +7,9 @@ from collections.abc import Generator
 import pytest
 
 from memkit.errors import MemkitError, told
-from memkit.pytest_plugin.measuring import MEASURED
+from memkit.pytest_plugin.measuring import MEASURED, keep
 from memkit.pytest_plugin.settings import settings_of
-from memkit.training.measurements import forget_measurement, save_measurement
+from memkit.training.measurements import forget_measurement
 
 
 class Keeper:
@@ -49,13 +49,9 @@ class Keeper:
         found = item.stash.get(MEASURED, None)
         if found is not None:
             del item.stash[MEASURED]  # there may be very many
-            key, measurement = found
             if item.nodeid not in self._unsound:
-                self._kept.append((key, measurement.seed))
                 try:
-                    save_measurement(
-                        settings_of(self.config).store_of_run, key, measurement.seed, measurement.to_json()
-                    )
+                    self._kept.append((keep(item, found), found.seed))
                 except MemkitError as error:  # it counts all the same; it is made again the next time
                     told(str(error))
         self._unsound.discard(item.nodeid)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import math
+import os
 import time
 import warnings
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
-from functools import cache, partial
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,14 +20,32 @@ from memkit.evidence.claim import Claim, claim_of
 from memkit.evidence.curves import thinned
 from memkit.evidence.derived import scoring_of
 from memkit.evidence.figures import Figure, drawn, figure_from_json
-from memkit.evidence.observation import Observation, observe
+from memkit.evidence.observation import Observation, observe, plain
 from memkit.pytest_plugin.board import Board
+from memkit.pytest_plugin.others import unusual_plugins
 from memkit.pytest_plugin.seeds import planned_seeds
 from memkit.pytest_plugin.settings import Settings, settings_of
-from memkit.source import callable_digest, is_installed, source_digest
-from memkit.training.checked import curve, finite, part, seconds, whole, why
-from memkit.training.measurements import load_measurement, measurement_key, stored_seeds
+from memkit.pytest_plugin.watching import files_opened, from_the_start, opened_of
+from memkit.source import (
+    callable_digest,
+    file_digest,
+    is_installed,
+    reused_claims,
+    source_digest,
+    source_files,
+)
+from memkit.training.checked import curve, finite, number, part, seconds, whole, why
+from memkit.training.measurements import (
+    changed_file,
+    forget_measurement,
+    known_files,
+    load_measurement,
+    measurement_key,
+    save_measurement,
+    stored_seeds,
+)
 from memkit.training.store import Store
+from memkit.versions import versions_behind
 
 T = TypeVar("T")
 
@@ -35,8 +54,10 @@ _BOARD = pytest.StashKey[Board]()
 REPORT = pytest.StashKey[pytest.TestReport]()
 """What an item reports without being run."""
 RUNS = pytest.StashKey[dict[str, Any]]()
-MEASURED = pytest.StashKey[tuple[str, "Measurement"]]()
-"""What an item measured, and the key that it is stored under."""
+MEASURED = pytest.StashKey["Measurement"]()
+"""What an item measured."""
+_CHANGED = pytest.StashKey[str]()
+_RECORDS = pytest.StashKey[dict[tuple[str, int], dict[str, str]]]()
 _WARNINGS = pytest.StashKey[list[str]]()
 _KNOWN = pytest.StashKey[dict[tuple[Hashable, ...], Any]]()
 _PATIENCE = 0.05  # seconds between two looks at the board
@@ -55,22 +76,62 @@ class Measurement:
     """What one item showed; it travels to the controller as JSON in the report's user properties.
 
     Attributes:
+        returned: what the test returned, in plain numbers: all that is stored of it, since bounds, divergence and
+            contrasts may change without a need to measure again.
         arms: arm → digest of the trained run, its metrics, and its learning curve.
         figures: what the claim's figure functions made of the first seed.
+        drawn_by: digest of these functions; "" where there are none, or it is another seed.
         cpu_seconds: what the test itself took.
         reused: it came from the store.
+        changed: the file for whose sake an earlier measurement was of no use any more, or "".
+        again: observations of a second measurement under the same key, where it differs from this one, the first.
     """
 
     claim: str
     seed: int
+    returned: Mapping[str, Any]
     observations: tuple[Observation, ...]
     arms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     figures: tuple[Figure, ...] = ()
+    drawn_by: str = ""
     cpu_seconds: float = 0.0
     reused: bool = False
+    changed: str = ""
+    again: tuple[Observation, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        claim: Claim,
+        seed: int,
+        returned: Mapping[str, Any],
+        *,
+        arms: Mapping[str, Mapping[str, Any]],
+        figures: tuple[Figure, ...] = (),
+        drawn_by: str = "",
+        cpu_seconds: float = 0.0,
+        reused: bool = False,
+    ) -> Measurement:
+        """Make a measurement of what a test returned.
+
+        Raises:
+            MemkitError: it is not what the claim needs.
+        """
+        diverged = {name: str(arm["diverged"]) for name, arm in arms.items() if arm["diverged"]}
+        return cls(
+            claim=claim.id,
+            seed=seed,
+            returned=returned,
+            observations=observe(claim, seed, returned, diverged=diverged),
+            arms=arms,
+            figures=figures,
+            drawn_by=drawn_by,
+            cpu_seconds=cpu_seconds,
+            reused=reused,
+        )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types."""
+        """Plain types, as a run hands them on."""
         return {
             "claim": self.claim,
             "seed": self.seed,
@@ -78,25 +139,73 @@ class Measurement:
             "arms": {name: dict(arm) for name, arm in self.arms.items()},
             "figures": [figure.to_json() for figure in self.figures],
             "cpu_seconds": self.cpu_seconds,
+            "reused": self.reused,
+            "changed": self.changed,
+            "again": [observation.to_json() for observation in self.again],
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], *, reused: bool = False) -> Measurement:
+    def from_json(cls, data: Mapping[str, Any]) -> Measurement:
         """What :meth:`to_json` wrote."""
         claim = str(data["claim"])
         return cls(
             claim=claim,
             seed=int(data["seed"]),
+            returned={},
             observations=tuple(Observation.from_json(claim, row) for row in data["observations"]),
-            arms={str(name): _checked(arm) for name, arm in data["arms"].items()},
+            arms=data["arms"],
             figures=tuple(figure_from_json(figure) for figure in data["figures"]),
+            cpu_seconds=float(data["cpu_seconds"]),
+            reused=bool(data["reused"]),
+            changed=str(data["changed"]),
+            again=tuple(Observation.from_json(claim, row) for row in data["again"]),
+        )
+
+    def to_stored(self) -> dict[str, Any]:
+        """Plain types, as the store keeps them under a key that says of which test and seed they are."""
+        return {
+            "returned": dict(self.returned),
+            "arms": {name: dict(arm) for name, arm in self.arms.items()},
+            "figures": [figure.to_json() for figure in self.figures],
+            "drawn_by": self.drawn_by,
+            "cpu_seconds": self.cpu_seconds,
+        }
+
+    @classmethod
+    def from_stored(cls, data: Mapping[str, Any], claim: Claim, seed: int) -> Measurement:
+        """What :meth:`to_stored` wrote, as a measurement of a claim.
+
+        Raises:
+            MemkitError: the claim needs something else by now.
+            Exception: it has another form; a store is data from elsewhere.
+        """
+        arms = {str(name): _checked(arm) for name, arm in data["arms"].items()}
+        for name in arms:
+            if name not in claim.arms or claim.arms[name].recipe is None:
+                raise ValueError(f"{name!r} is no arm that is trained")
+        return cls.of(
+            claim,
+            seed,
+            {str(name): _number_or_numbers(value) for name, value in part(data, "returned", dict).items()},
+            arms=arms,
+            figures=tuple(figure_from_json(figure) for figure in data["figures"]),
+            drawn_by=part(data, "drawn_by", str),
             cpu_seconds=seconds(data["cpu_seconds"]),
-            reused=reused or bool(data.get("reused")),
+            reused=True,
         )
 
     def to_property(self) -> tuple[str, str]:
         """The user property of the report."""
-        return PROPERTY, json.dumps({**self.to_json(), "reused": self.reused})
+        return PROPERTY, json.dumps(self.to_json())
+
+
+def _number_or_numbers(value: Any) -> float | dict[str, float]:
+    """What a test returned under a name, as the store keeps it.
+
+    Raises:
+        ValueError: it has another form.
+    """
+    return {metric: number(one) for metric, one in value.items()} if isinstance(value, dict) else number(value)
 
 
 def _checked(arm: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -133,37 +242,88 @@ def call(item: pytest.Function) -> bool | None:
     returned = item.obj(**{name: item.funcargs[name] for name in item._fixtureinfo.argnames})
     took = time.process_time() - started
     runs = item.stash.get(RUNS, {})
-    diverged = {name: run.diverged for name, run in runs.items() if run.diverged}
-    refusal, figures = "", tuple[Figure, ...]()
+    arms = {
+        name: {
+            **run.metrics,
+            "digest": claim.arms[name].recipe.digest,
+            "diverged": run.diverged,
+            "tuning": claim.arms[name].recipe.tuning,
+            "trained_on": _elsewhere(item, claim.arms[name].recipe.digest, seed),
+            "curve": thinned(run.history),
+        }
+        for name, run in runs.items()
+    }
+    refusal = ""
     try:
-        observations = observe(claim, seed, returned, diverged=diverged)
+        measurement = Measurement.of(claim, seed, plain(claim, seed, returned), arms=arms, cpu_seconds=round(took, 3))
     except MemkitError as error:
         refusal = str(error)
-    if claim.figures and not refusal and seed == planned_seeds(item.config, claim)[0]:
-        figures = _figures(item, claim, seed)
     if refusal:  # outside of the except block, or pytest prints both exceptions
         pytest.fail(refusal, pytrace=False)
-    measurement = Measurement(
-        claim=claim.id,
-        seed=seed,
-        observations=observations,
-        arms={
-            name: {
-                **run.metrics,
-                "digest": claim.arms[name].recipe.digest,
-                "diverged": run.diverged,
-                "tuning": claim.arms[name].recipe.tuning,
-                "trained_on": _elsewhere(item, claim.arms[name].recipe.digest, seed),
-                "curve": thinned(run.history),
-            }
-            for name, run in runs.items()
-        },
-        figures=figures,
-        cpu_seconds=round(took, 3),
-    )
-    item.stash[MEASURED] = (key_of(item, claim), measurement)
-    item.user_properties.append(measurement.to_property())
+    if drawn_by := _drawn_by(item, claim, seed):
+        measurement = replace(measurement, figures=_figures(item, claim, seed), drawn_by=drawn_by)
+    if changed := item.stash.get(_CHANGED, ""):
+        measurement = replace(measurement, changed=changed)
+    item.stash[MEASURED] = measurement
+    item.user_properties.append(_counted(item, claim, measurement).to_property())
     return True
+
+
+def _counted(item: pytest.Item, claim: Claim, measurement: Measurement) -> Measurement:
+    """What counts of a measurement: where there was an earlier one under its key, that one, and how they differ."""
+    settings = settings_of(item.config)
+    if not settings.fresh:
+        return measurement
+    first = stored_measurement(key_of(item, claim), claim, measurement.seed, settings.store_of_run)
+    if first is None or not _differ(first.observations, measurement.observations):
+        return measurement
+    return replace(first, reused=False, figures=measurement.figures, again=measurement.observations)
+
+
+def _differ(some: tuple[Observation, ...], others: tuple[Observation, ...]) -> bool:
+    """Whether two measurements differ; repr writes every digit of a number, and nan."""
+    return sorted(repr(o.to_json()) for o in some) != sorted(repr(o.to_json()) for o in others)
+
+
+def keep(item: pytest.Item, measurement: Measurement) -> str:
+    """Store what an item measured, and return the key; the first measurement under a key stays.
+
+    Raises:
+        MemkitError: the store cannot be written.
+    """
+    claim = claim_of(item.function)  # type: ignore[attr-defined]
+    assert claim is not None
+    settings, key = settings_of(item.config), key_of(item, claim)
+    store, seed = settings.store_of_run, measurement.seed
+    if settings.fresh or measurement.drawn_by:
+        first = stored_measurement(key, claim, seed, store)
+        if first is not None and first.drawn_by == measurement.drawn_by:
+            return key
+        if first is not None:  # it differs by its figures, if by anything
+            measurement = replace(first, figures=measurement.figures, drawn_by=measurement.drawn_by)
+            forget_measurement(store, key, seed)
+    depends = _depends(item, claim, key, seed)
+    save_measurement(store, key, seed, measurement.to_stored(), depends=depends)
+    return key
+
+
+def _depends(item: pytest.Item, claim: Claim, key: str, seed: int) -> dict[str, str]:
+    """What a measurement of an item depends on beside its key: files, with their checksums."""
+    settings = settings_of(item.config)
+    store, files = settings.store_of_run, settings.files
+    opened = opened_of(item.config)
+    found: dict[str, str] = {}
+    for arm in claim.arms.values():
+        if arm.recipe is not None:
+            found |= store.depends(arm.recipe.digest, seed)
+    # Most items open nothing new, and there are very many.
+    known = item.config.stash.setdefault(_RECORDS, {})
+    name = (claim.id, opened.count)
+    if name not in known:
+        covered = [str(file) for file in _covered(item, claim)]
+        known[name] = files.record(opened, files_opened(item, covered))
+    before = once(item.config, ("known files", key), lambda: known_files(store, key))
+    return {**before, **found, **known[name]}
 
 
 def _elsewhere(item: pytest.Item, digest: str, seed: int) -> str:
@@ -189,40 +349,27 @@ def _figures(item: Any, claim: Claim, seed: int) -> tuple[Figure, ...]:
         return ()
 
 
-def stored_measurement(key: str, claim: Claim, seed: int, store: Store) -> Measurement | None:
-    """The measurement of a seed in the store; None where there is none, or, with a warning, where it is damaged."""
+def stored_measurement(
+    key: str, claim: Claim, seed: int, store: Store, *, drawn_by: str | None = None
+) -> Measurement | None:
+    """The measurement of a seed in the store; None where there is none, or, with a warning, where it is damaged.
+
+    Args:
+        drawn_by: digest of the functions that its figures must be made by; None takes any.
+    """
     data = load_measurement(store, key, seed)
     if data is None:
         return None
     try:
-        measurement = Measurement.from_json(data, reused=True)
-        _check_fit(measurement, claim, seed)
+        measurement = Measurement.from_stored(data, claim, seed)
+    except MemkitError:  # the claim needs other names or bounds by now, as the test will say
+        return None
     except Exception as error:  # whatever is made of what may come from elsewhere
         wrong = f"the stored measurement of seed {seed} of the claim {claim.id!r} {why(error)}"
+        forget_measurement(store, key, seed)
         warnings.warn(f"{wrong}; it is measured again", MemkitWarning, stacklevel=2)
         return None
-    return measurement
-
-
-def _check_fit(measurement: Measurement, claim: Claim, seed: int) -> None:
-    """See that a measurement is one of a claim on a seed.
-
-    Raises:
-        ValueError: it is another's; a number is missing, or out of bounds.
-    """
-    rows = measurement.observations
-    if (measurement.claim, measurement.seed) != (claim.id, seed) or any(row.seed != seed for row in rows):
-        raise ValueError("it is of another claim or seed")
-    found: dict[str, dict[str, float]] = {row.arm: {} for row in rows}
-    for row in rows:
-        found[row.arm][row.metric] = row.value
-        if math.isfinite(row.value) == bool(row.reason):
-            raise ValueError(f"{row.metric} of {row.arm!r} is neither a number nor missing for a reason")
-    if len(observe(claim, seed, found)) != len(rows):
-        raise ValueError("a number is there twice")
-    for name in measurement.arms:
-        if name not in claim.arms or claim.arms[name].recipe is None:
-            raise ValueError(f"{name!r} is no arm that is trained")
+    return measurement if drawn_by in (None, measurement.drawn_by) else None
 
 
 def await_turn(item: pytest.Item, claim: Claim, seed: int, *, meanwhile: Callable[[], None]) -> None:
@@ -254,7 +401,10 @@ def await_turn(item: pytest.Item, claim: Claim, seed: int, *, meanwhile: Callabl
                 with warnings.catch_warnings(record=True) as caught:
                     warnings.simplefilter("always")
                     if seed in stored:
-                        measurement = stored_measurement(key, claim, seed, store)
+                        drawn_by = _drawn_by(item, claim, seed)
+                        measurement = stored_measurement(key, claim, seed, store, drawn_by=drawn_by)
+                    elif changed := changed_file(store, key, seed):
+                        item.stash[_CHANGED] = changed
                 if caught:  # told when the test runs
                     item.stash[_WARNINGS] = [str(warning.message) for warning in caught]
                 if measurement is not None:
@@ -311,41 +461,98 @@ def once(config: pytest.Config, name: tuple[Hashable, ...], make: Callable[[], T
 
 def _make_key(item: Any, claim: Claim) -> str:
     settings: Settings = settings_of(item.config)
-    recipes = {name: arm.recipe.digest for name, arm in claim.arms.items() if arm.recipe is not None}
-    content = {
-        "claim": claim.digest,
-        "arms": recipes,
-        "source": _source_of(item, claim),
-        "device": settings.device,
-        "torch": _minor("torch"),
+    functions = _functions(item, claim)
+    covered = _covered(item, claim)
+    arms = {
+        name: [
+            arm.recipe.digest if arm.recipe is not None else None,
+            callable_digest(arm.intervention) if callable(arm.intervention) else arm.intervention,
+        ]
+        for name, arm in claim.arms.items()
     }
-    if any(arm.recipe.backend == "mlx" for arm in claim.arms.values() if arm.recipe is not None):
-        content["mlx"] = _minor("mlx")
+    content = {
+        "form": 2,
+        "test": claim.test,
+        "cell": dict(claim.cell),
+        "arms": arms,
+        "source": _source(item.config, *_sources(item, functions)),
+        "packages": once(item.config, ("packages", covered), lambda: _packages_of(covered)),
+        "reused": once(item.config, ("reused", covered), lambda: reused_claims(covered)),
+        "versions": _versions(item.config, claim, covered),
+        "device": settings.device,
+        "plugins": once(item.config, ("plugins",), lambda: unusual_plugins(item.config)),
+        "watched": from_the_start(item.config),
+        "data": {name: settings.files.folder_checksum(name) for name in claim.data},
+        "environment": {name: _hidden(os.environ.get(name)) for name in claim.environment},
+    }
     return measurement_key(content)
+
+
+def _versions(config: pytest.Config, claim: Claim, covered: tuple[Path, ...]) -> dict[str, str]:
+    """The versions behind a claim's test, and behind its recipes."""
+
+    def behind(modules: tuple[str, ...]) -> dict[str, str]:
+        return once(config, ("versions", modules), lambda: versions_behind(source_files(modules)))
+
+    found = once(config, ("versions", covered), lambda: versions_behind(covered))
+    for arm in claim.arms.values():
+        if arm.recipe is not None:
+            found = {**found, **behind(arm.recipe.modules)}
+    return found
+
+
+def _hidden(value: str | None) -> str | None:
+    """A variable may be a secret."""
+    return None if value is None else hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _packages_of(covered: tuple[Path, ...]) -> list[str]:
+    """The code of the files that make packages of folders: it runs when a module in them is imported."""
+    return [file_digest(file) for file in covered if file.name == "__init__.py"]
 
 
 def code_of(item: Any, claim: Claim) -> str:
     """16 hex digits for the code behind a claim, on any machine: its recipes', its fixtures' and interventions'."""
     recipes = {name: arm.recipe.digest for name, arm in claim.arms.items() if arm.recipe is not None}
-    return measurement_key({"arms": recipes, "source": _source_of(item, claim)})[:16]
+    given = [arm.intervention for arm in claim.arms.values() if callable(arm.intervention)] + list(claim.figures)
+    functions = _functions(item, claim) | set(given)
+    source = _source(item.config, *_sources(item, functions)) + "".join(map(callable_digest, given))
+    return measurement_key({"arms": recipes, "source": source})[:16]
 
 
-def _source_of(item: Any, claim: Claim) -> str:
-    """The digest of every module that a test's fixtures, interventions and figures are made of."""
-    return once(item.config, ("source of", claim.id), lambda: _code_behind(item, claim))
+def _drawn_by(item: Any, claim: Claim, seed: int) -> str:
+    """The digest of a claim's figure functions, where it is the seed that they draw; else ""."""
+    if not claim.figures or seed != planned_seeds(item.config, claim)[0]:
+        return ""
+    modules = tuple(sorted({figure.__module__ for figure in claim.figures}))
+    files = tuple(sorted({figure.__code__.co_filename for figure in claim.figures if hasattr(figure, "__code__")}))
+    return measurement_key(
+        {"source": _source(item.config, modules, files), "figures": list(map(callable_digest, claim.figures))}
+    )
 
 
-def _code_behind(item: Any, claim: Claim) -> str:
+def _functions(item: Any, claim: Claim) -> set[Callable[..., Any]]:
+    """What a claim's test is measured by: fixtures of the project, interventions, and a staged study's score."""
     functions = {definition.func for group in item._fixtureinfo.name2fixturedefs.values() for definition in group}
     functions = {function for function in functions if not is_installed(function.__code__.co_filename)}
-    given = [arm.intervention for arm in claim.arms.values() if callable(arm.intervention)] + list(claim.figures)
-    functions |= set(given)
+    functions |= {arm.intervention for arm in claim.arms.values() if callable(arm.intervention)}
     if (scoring := scoring_of(item.function)) is not None:
         functions |= {type(scoring), scoring.score}
+    return functions
+
+
+def _sources(item: Any, functions: set[Callable[..., Any]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The modules and files that functions and their test are defined in, and every conftest that may count."""
     modules = {function.__module__ for function in functions} | {item.function.__module__}
     files = {function.__code__.co_filename for function in functions if hasattr(function, "__code__")}
     files |= _conftests(item.config, item.path.parent)
-    return _source(item.config, tuple(sorted(modules)), tuple(sorted(files))) + "".join(map(callable_digest, given))
+    return tuple(sorted(modules)), tuple(sorted(files))
+
+
+def _covered(item: Any, claim: Claim) -> tuple[Path, ...]:
+    """The files of code that the key of a claim's measurements covers."""
+    modules, files = _sources(item, _functions(item, claim))
+    return once(item.config, ("covered", modules, files), lambda: tuple(source_files(modules, files)))
 
 
 def _conftests(config: pytest.Config, folder: Path) -> set[str]:
@@ -365,14 +572,3 @@ def _conftests(config: pytest.Config, folder: Path) -> set[str]:
 def _source(config: pytest.Config, modules: tuple[str, ...], files: tuple[str, ...]) -> str:
     """The digest of modules and files."""
     return once(config, ("source", modules, files), lambda: source_digest(modules, files))
-
-
-@cache
-def _minor(package: str) -> str:
-    """A package's minor version, without importing it; "" where it is not installed."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return ".".join(version(package).split(".")[:2])
-    except PackageNotFoundError:
-        return ""

@@ -20,6 +20,7 @@ from memkit.pytest_plugin.options import config_values, data_named, root_of
 
 if TYPE_CHECKING:
     from memkit.evidence.gate import Mode
+    from memkit.training.dependencies import ProjectFiles
     from memkit.training.remote import Remote
     from memkit.training.store import Store
 
@@ -192,7 +193,20 @@ class Settings:
         """The store of this run."""
         from memkit.training.store import Store
 
-        return Store(Path(self.store), session=self.session, retrain=self.retrain, remote=self._remote)
+        return Store(
+            Path(self.store),
+            session=self.session,
+            retrain=self.retrain,
+            remote=self._remote,
+            files=self.files,
+        )
+
+    @cached_property
+    def files(self) -> ProjectFiles:
+        """The files of the project."""
+        from memkit.training.dependencies import ProjectFiles
+
+        return ProjectFiles(Path(self.root))
 
     @cached_property
     def _remote(self) -> Remote | None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from memkit.errors import MemkitError
+from memkit.opened import listener
+from memkit.source import source_files
 from memkit.training.checked import DAMAGED
 from memkit.training.devices import deterministic, free, lacks_memory
+from memkit.versions import versions_behind
 
 if TYPE_CHECKING:
     from memkit.training.recipe import Recipe
@@ -97,11 +101,32 @@ def train_missing(
         # Seeds that cannot train together train one after another, and each is kept as soon as it is finished.
         groups = [missing] if recipe.together else [[seed] for seed in missing]
         for i, group in enumerate(groups):
-            with prepared_process(), deterministic(device):
+            with prepared_process(), deterministic(device), watched(recipe, digest, store) as depends:
                 trained = _train(recipe, group, device, _part(progress, i, len(groups)))
                 for runs in trained:
                     for run in runs:
-                        store.save(digest, recipe.to_json(), run, made=provenance(recipe, device, len(runs)))
+                        made = provenance(recipe, device, len(runs))
+                        store.save(
+                            digest, recipe.to_json(), run, made=made, depends=depends(), versions=versions_of(recipe)
+                        )
+
+
+def versions_of(recipe: Recipe) -> dict[str, str]:
+    """Return the versions of Python and of the packages that a recipe's code imports: name → version."""
+    return versions_behind(source_files(recipe.modules))
+
+
+@contextmanager
+def watched(recipe: Recipe, digest: str, store: Store) -> Iterator[Callable[[], dict[str, str]]]:
+    """Note what is opened while a recipe is trained; yield what tells it, beside the source that the digest covers."""
+    opened = listener(store.files.root) if store.files is not None else None
+    if opened is None or store.files is None:
+        yield dict
+        return
+    files, name = store.files, ("training", digest)
+    covered = list(map(str, source_files(recipe.modules)))
+    with opened.within(name):
+        yield lambda: files.record(opened, opened.files([name], covered))
 
 
 def _train(

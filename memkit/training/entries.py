@@ -5,7 +5,7 @@
     weights.safetensors   the state dict
     run.json              metrics, history, divergence, how it was made
     recipe.json           the recipe in clear
-    manifest.json         version, and a checksum of each file above
+    manifest.json         version, a checksum of each file above, and what the run depends on beside its recipe
 
 Nothing is ever unpickled.
 """
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memkit.training.checked import DAMAGED, curve, dump, number, parsed, part, seconds, whole, why
+from memkit.training.dependencies import depends_of
 
 if TYPE_CHECKING:
     from memkit.training.trainer import TrainedRun
@@ -37,7 +38,14 @@ class OtherVersion(ValueError):
 
 
 def files_of(
-    digest: str, recipe: Mapping[str, Any], run: TrainedRun, *, made: Mapping[str, Any], session: str
+    digest: str,
+    recipe: Mapping[str, Any],
+    run: TrainedRun,
+    *,
+    made: Mapping[str, Any],
+    session: str,
+    depends: Mapping[str, str] | None = None,
+    versions: Mapping[str, str] | None = None,
 ) -> dict[str, bytes]:
     """The files of a run; arguments as for :meth:`memkit.training.store.Store.save`."""
     from safetensors.torch import save as save_tensors
@@ -57,6 +65,7 @@ def files_of(
     }
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     manifest = {"version": VERSION, "run": [digest, run.seed], "session": session, "sha256": sums}
+    manifest |= {name: dict(part) for name, part in (("depends", depends), ("versions", versions)) if part}
     return {**files, MANIFEST: dump(manifest)}
 
 
@@ -118,6 +127,8 @@ def _check_manifest(files: Mapping[str, bytes], run: list[str | int]) -> Any:
     if manifest["version"] != VERSION:
         raise OtherVersion(f"has version {manifest['version']!r}, this memkit writes {VERSION}")
     part(manifest, "session", str)
+    for name in ("depends", "versions"):
+        depends_of(manifest.get(name, {}))
     if manifest["run"] != run:
         raise ValueError("holds another run than its place says")
     return manifest

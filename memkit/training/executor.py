@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from memkit.errors import MemkitError
+from memkit.opened import Opened, listener
 from memkit.training.cohorts import Cohort, train_missing
 from memkit.training.store import Store
 
@@ -255,6 +256,8 @@ def train_cohort(
             told, at = min(share, 0.999), time.monotonic()
             tell(told)
 
+    if store.files is not None and listener(store.files.root) is None:  # a process that does nothing but train
+        Opened(store.files.root).listen().leave_out(store.root)
     training = cohort.training
     try:
         recipe = Recipe.from_json(training.recipe, files)

@@ -33,6 +33,7 @@ from filelock import FileLock
 from memkit.errors import MemkitError, MemkitWarning, told
 from memkit.paths import named_path
 from memkit.training.checked import DAMAGED, make_folder, parsed, remove_all, why, write
+from memkit.training.dependencies import ProjectFiles, depends_of
 from memkit.training.entries import (
     MANIFEST,
     RECIPE,
@@ -47,6 +48,7 @@ from memkit.training.entries import (
 )
 from memkit.training.leases import leased
 from memkit.training.remote import Remote
+from memkit.versions import version_of
 
 if TYPE_CHECKING:
     from memkit.training.trainer import TrainedRun
@@ -65,13 +67,23 @@ class Store:
         retrain: only entries of this session count as present, so that everything is trained once more.
         remote: what other machines see of it too, or None. A store can be sent to other processes, and with a remote to
             other machines.
+        files: of the project, by which it is seen whether what an entry depends on has changed; or None.
     """
 
-    def __init__(self, root: Path, *, session: str = "", retrain: bool = False, remote: Remote | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        session: str = "",
+        retrain: bool = False,
+        remote: Remote | None = None,
+        files: ProjectFiles | None = None,
+    ) -> None:
         self.root = Path(root)
         self.session = session
         self.retrain = retrain
         self.remote = remote
+        self.files = files
         self._stuck: set[tuple[str, int]] = set()  # damaged, and nobody can remove them
 
     def __str__(self) -> str:
@@ -125,11 +137,26 @@ class Store:
         manifest = self._entry(digest, seed) / MANIFEST
         if (digest, seed) in self._stuck or not os.path.isfile(manifest):
             return False
-        if not self.retrain:
+        if not self.retrain and self.files is None:
             return True
         with contextlib.suppress(OSError, ValueError, KeyError):
-            return bool(parsed(manifest.read_bytes())["session"] == self.session)
-        return False
+            found = parsed(manifest.read_bytes())
+            return (not self.retrain or bool(found["session"] == self.session)) and not self._changed(found)
+        return not self.retrain  # a damaged one is told of when it is loaded
+
+    def _changed(self, manifest: Mapping[str, Any]) -> str:
+        """A file or package that is not as it was when a run was trained, or ""."""
+        if self.files is None:
+            return ""
+        versions = depends_of(manifest.get("versions", {}))
+        other = (name for name, before in versions.items() if before != version_of(name))
+        return next(other, "") or self.files.changed(depends_of(manifest.get("depends", {})))
+
+    def depends(self, digest: str, seed: int) -> dict[str, str]:
+        """Return what a run in the folder depends on beside its recipe's digest; unverified, and empty if unknown."""
+        with contextlib.suppress(OSError, ValueError):
+            return depends_of(parsed((self._entry(digest, seed) / MANIFEST).read_bytes()).get("depends", {}))
+        return {}
 
     def _of_use(self, digest: str, seed: int) -> bool:
         """Whether an object that is there counts: any does, but what was of no use before, and what is retrained."""
@@ -186,17 +213,28 @@ class Store:
             self._stuck.add((digest, seed))
         warnings.warn(f"the stored run {entry} {wrong}; it is trained again", MemkitWarning, stacklevel=3)
 
-    def save(self, digest: str, recipe: Mapping[str, Any], run: TrainedRun, *, made: Mapping[str, Any]) -> None:
+    def save(
+        self,
+        digest: str,
+        recipe: Mapping[str, Any],
+        run: TrainedRun,
+        *,
+        made: Mapping[str, Any],
+        depends: Mapping[str, str] | None = None,
+        versions: Mapping[str, str] | None = None,
+    ) -> None:
         """Write a run, whole or not at all.
 
         Args:
             recipe: the recipe's JSON, for readers.
             made: how it was made (versions, device, cohort), for readers.
+            depends: file → checksum; see :mod:`memkit.training.dependencies`.
+            versions: package → version, of those that the recipe's code imports.
 
         Raises:
             MemkitError: the disk is full, or the store cannot be written.
         """
-        files = files_of(digest, recipe, run, made=made, session=self.session)
+        files = files_of(digest, recipe, run, made=made, session=self.session, depends=depends, versions=versions)
         with self._placing(digest, run.seed):
             self._place(digest, run.seed, files)
         if self.remote is not None:
@@ -250,7 +288,7 @@ class Store:
                 self.remote.delete(name)
             told(f"the stored run {self.remote}/{name} {why(error)}; it is trained again")
             return None
-        if self.retrain and manifest["session"] != self.session:
+        if (self.retrain and manifest["session"] != self.session) or self._changed(manifest):
             self.remote.useless.add(name)
             return None
         self.remote.useless.discard(name)

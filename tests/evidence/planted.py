@@ -13,7 +13,9 @@ CHANCE = Contrast("a", over=0.2, metric="accuracy", bounds=(0, 1))
 
 
 def make(*contrasts: Contrast, **options: Any) -> Claim:
+    """A claim whose values may repeat, as planted ones do, unless ``deterministic=False``."""
     contrasts = contrasts or (OVER,)
+    options.setdefault("deterministic", True)
     named = {name: Arm() for c in (*contrasts, *options.get("requires", ())) for name in c.names}
     if control := options.get("positive_control"):
         named |= {name: Arm() for name in control.names}

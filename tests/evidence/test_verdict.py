@@ -300,3 +300,31 @@ def test_differences_by_seed() -> None:
     rows = seen({"a": [0.5, 1.0], "b": [0.25, 0.0]})
     assert differences(make(), OVER, rows) == {FIRST: 0.25, FIRST + 1: 1.0}
     assert np.isfinite(list(differences(make(CHANCE), CHANCE, rows).values())).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "repeats"),
+    [
+        pytest.param({"a": [0.9] * 16, "b": [0.1] * 16}, True, id="every arm repeats a value"),
+        pytest.param({"a": [1.0] * 16, "b": [0.1] * 16}, True, id="one of them is at no bound"),
+        pytest.param({"a": [1.0] * 16, "b": [0.0] * 16}, False, id="all are at a bound"),
+        pytest.param({"a": [0.9] * 16, "b": [0.1] * 15 + [0.2]}, False, id="one seed differs"),
+        pytest.param({"a": [math.nan] * 16, "b": [0.1] * 16}, False, id="a value is missing"),
+    ],
+)
+def test_arms_that_repeat_their_values_are_incomplete_unless_that_is_declared(
+    values: dict[str, list[float]], repeats: bool
+) -> None:
+    found = judge(make(deterministic=False), seen(values), planned=planned(16))
+    assert (found.verdict is Verdict.INCOMPLETE) == repeats
+    assert any("deterministic=True" in note for note in found.notes) == repeats
+    declared = judge(make(deterministic=True), seen(values), planned=planned(16))
+    assert declared.verdict is not Verdict.INCOMPLETE
+    wanted = seeds_wanted(make(deterministic=False), seen(values), planned=planned(16))
+    assert not wanted, "more seeds would not help"
+
+
+def test_what_only_a_precondition_compares_counts_as_well() -> None:
+    values = {"a": [0.9] * 8, "b": [0.1] * 8, "c": around(0.8, 8)}
+    needs = make(requires=[Contrast("c", over=0.2, metric="accuracy", bounds=(0, 1))], deterministic=False)
+    assert judge(needs, seen(values), planned=planned(8)).verdict is not Verdict.INCOMPLETE

@@ -28,6 +28,7 @@ CLAIM = """
         "The statement of {name}.",
         arms=("treatment", "control"),
         contrasts=[Contrast("treatment", over="control", metric="score", bounds=(0, 1))],
+        deterministic=True,
         {options}
     )
     def test_{name}(seed):

@@ -28,6 +28,7 @@ LIGHT = {
     "memkit.pytest_plugin.controller",
     "memkit.pytest_plugin.options",
     "memkit.pytest_plugin.settings",
+    "memkit.pytest_plugin.watching",
 }
 
 

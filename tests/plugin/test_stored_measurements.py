@@ -13,26 +13,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memkit import MemkitWarning
-from memkit.evidence import Arm, Observation, Registration
+from memkit.evidence import Arm, Registration
 from memkit.evidence.curves import Curves, gathered
 from memkit.evidence.figures import Table
 from memkit.pytest_plugin.claim_run import ClaimRun
 from memkit.pytest_plugin.measuring import Measurement, stored_measurement
 from memkit.pytest_plugin.plan import PlannedClaim
-from memkit.training.measurements import load_measurement, save_measurement
+from memkit.training.measurements import forget_measurement, load_measurement, save_measurement
 from memkit.training.store import Store
 from tests.evidence.planted import FIRST, make
 from tests.training.mutated import mutated
 
 KEY = "ab" * 16
 CLAIM = replace(make(), arms={"a": Arm({"model": "toys:Net"}), "b": Arm()})
-MEASUREMENT = Measurement(
-    claim=CLAIM.id,
-    seed=FIRST,
-    observations=(
-        Observation(claim=CLAIM.id, seed=FIRST, arm="a", metric="accuracy", value=0.75),
-        Observation(claim=CLAIM.id, seed=FIRST, arm="b", metric="accuracy", value=float("nan"), reason="it diverged"),
-    ),
+MEASUREMENT = Measurement.of(
+    CLAIM,
+    FIRST,
+    {"a": {"accuracy": 0.75}, "b": float("nan")},
     arms={
         "a": {
             "loss": 0.5,
@@ -48,6 +45,7 @@ MEASUREMENT = Measurement(
         }
     },
     figures=(Table("The table.", ["x"], [["row", 0.5]]),),
+    drawn_by="ef" * 16,
     cpu_seconds=0.25,
 )
 
@@ -80,11 +78,14 @@ def store(tmp_path: Path) -> Store:
 
 def test_what_was_measured_is_found(store: Store) -> None:
     assert stored_measurement(KEY, CLAIM, FIRST, store) is None
-    save_measurement(store, KEY, FIRST, MEASUREMENT.to_json())
+    save_measurement(store, KEY, FIRST, MEASUREMENT.to_stored())
     found = stored_measurement(KEY, CLAIM, FIRST, store)
     assert found is not None
     assert found.reused
-    assert found.to_json() == MEASUREMENT.to_json()
+    missing = pytest.approx(float("nan"), nan_ok=True)
+    assert found.to_stored() == {**MEASUREMENT.to_stored(), "returned": {"a": {"accuracy": 0.75}, "b": missing}}
+    assert found.observations[1].reason == "the test returned nan"
+    assert stored_measurement(KEY, CLAIM, FIRST, store, drawn_by="") is None, "other functions draw its figures"
     used(found)
 
 
@@ -93,7 +94,8 @@ def test_what_was_measured_is_found(store: Store) -> None:
 def test_a_measurement_of_another_form_is_damaged_although_its_checksum_verifies(
     store: Store, data: st.DataObject
 ) -> None:
-    content: Any = data.draw(mutated(MEASUREMENT.to_json()))
+    content: Any = data.draw(mutated(MEASUREMENT.to_stored()))
+    forget_measurement(store, KEY, FIRST)
     save_measurement(store, KEY, FIRST, content)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -101,6 +103,7 @@ def test_a_measurement_of_another_form_is_damaged_although_its_checksum_verifies
     if found is not None:
         assert not caught
         used(found)
-    elif load_measurement(store, KEY, FIRST) is not None:  # `null` is no measurement
+    elif caught:  # `null` is no measurement, and other names or numbers out of bounds are what another claim needs
         assert [w.category for w in caught] == [MemkitWarning]
         assert str(caught[0].message).endswith("; it is measured again")
+        assert load_measurement(store, KEY, FIRST) is None, "it is out of the way"

@@ -1,0 +1,97 @@
+"""Watching which files of the project claims' tests open, from the start of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from memkit.paths import locked_root
+from memkit.pytest_plugin.settings import settings_of
+
+if TYPE_CHECKING:
+    from memkit.opened import Opened
+
+_OPENED = pytest.StashKey["Opened"]()
+_FROM_THE_START = pytest.StashKey[bool]()
+
+
+def begin(config: pytest.Config) -> None:
+    """Listen before the first conftest is loaded, where the project has a lock.
+
+    Elsewhere nobody listens before the first claim is found: a project without claims is left alone, and what is not
+    registered decides nothing.
+    """
+    here = config.invocation_params.dir
+    given = getattr(config.known_args_namespace, "file_or_dir", None) or [""]
+    roots = {locked_root((here / str(name).partition("::")[0]).resolve()) for name in given} - {None}
+    for root in roots:
+        if root is not None:
+            _listen(config, root)
+
+
+def _listen(config: pytest.Config, root: Path) -> Opened:
+    from memkit.opened import Opened
+
+    opened = Opened(root).listen()
+    config.add_cleanup(opened.close)
+    return opened
+
+
+def opened_of(config: pytest.Config) -> Opened:
+    """Return who listens to what is opened below the project's root."""
+    if _OPENED not in config.stash:
+        from memkit.opened import listener
+
+        settings = settings_of(config)
+        opened = listener(Path(settings.root))
+        config.stash[_FROM_THE_START] = opened is not None
+        config.stash[_OPENED] = opened or _listen(config, Path(settings.root))
+        config.stash[_OPENED].leave_out(Path(settings.store))
+    return config.stash[_OPENED]
+
+
+def from_the_start(config: pytest.Config) -> bool:
+    """Return whether it was listened before the first conftest was loaded."""
+    opened_of(config)
+    return config.stash[_FROM_THE_START]
+
+
+class Watcher:
+    """Says which test or fixture is running, for whom what is opened counts."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._opened = opened_of(config)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: Any) -> Generator[None, object, object]:
+        """Count what a fixture opens for the fixture."""
+        with self._opened.within(("fixture", fixturedef.func), getattr(fixturedef.func, "__code__", None)):
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Count what an item opens for its test."""
+        function = getattr(item, "function", None)
+        with self._opened.within(name_of(item), getattr(function, "__code__", None)):
+            return (yield)
+
+
+def name_of(item: pytest.Item) -> tuple[str, str]:
+    """What an item's test is called by, on whatever seed."""
+    return ("test", item.nodeid[: item.nodeid.rindex("[")] if hasattr(item, "callspec") else item.nodeid)
+
+
+def files_opened(item: pytest.Item, covered: list[str]) -> set[str]:
+    """Return the files that an item's test is known to have opened, itself or by its fixtures, on any seed.
+
+    Args:
+        covered: files of code that count already.
+    """
+    fixtures: Any = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]
+    used = [definition for group in fixtures.values() for definition in group]
+    used += getattr(getattr(item, "_request", None), "_fixture_defs", {}).values()  # those asked for while it ran
+    names = [name_of(item), *(("fixture", definition.func) for definition in used)]
+    return opened_of(item.config).files(names, covered)

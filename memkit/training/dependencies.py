@@ -1,0 +1,117 @@
+"""What a stored result depends on beside its key: files below the project, with the checksums that they had.
+
+Written as label → checksum. A label is a file's path relative to the project's root, with slashes. A checksum is
+``sha256:…`` of the file's bytes, ``code:…`` of what a Python file computes (without comments and layout), or ``absent``
+where there was no such file when it was asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from memkit.errors import MemkitError
+from memkit.opened import Opened, State, state_of, unheard
+from memkit.source import file_digest
+
+ABSENT = "absent"
+_CHANGING = "changed while it was read"
+
+
+class ProjectFiles:
+    """The files below a project as they are now.
+
+    Args:
+        root: of the project.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(os.path.realpath(root))
+        self._known: dict[tuple[str, str], tuple[State, str]] = {}
+
+    def label(self, file: str) -> str:
+        """A file's name in a record."""
+        return Path(file).relative_to(self.root).as_posix()
+
+    def checksum(self, label: str, kind: str = "sha256") -> str:
+        """Return the checksum of a file.
+
+        Args:
+            label: its path, relative to the root or absolute.
+            kind: "code" for what a Python file computes, else "sha256".
+        """
+        path = os.path.join(self.root, label)
+        state = state_of(path)
+        if state is None:
+            return ABSENT
+        known = self._known.get((label, kind))
+        if known is None or known[0] != state:
+            with unheard():
+                known = self._known[label, kind] = (state, _checksum(Path(path), kind))
+        return known[1]
+
+    def changed(self, depends: Mapping[str, str]) -> str:
+        """Return the label of a file that is not as it was, or ""."""
+        for label, before in depends.items():
+            if self.checksum(label, before.partition(":")[0]) != before:
+                return label
+        return ""
+
+    def folder_checksum(self, name: str) -> str:
+        """Return the checksum of a file, or of all files in a folder with their names."""
+        path = self.root / name
+        if not path.is_dir():
+            return self.checksum(name)
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        parts = [f"{file.relative_to(path).as_posix()} {self.checksum(str(file))}" for file in files]
+        return "sha256:" + hashlib.sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+    def record(self, opened: Opened, files: Iterable[str]) -> dict[str, str]:
+        """Return the checksums of files that were opened, as they were when they were opened first."""
+        files = list(files)
+        imported = _imported(files)
+        found = {}
+        for file in sorted(files):
+            label = self.label(file)
+            kind = "code" if file in imported or (file in opened.started and file.endswith(".py")) else "sha256"
+            before = opened.states.get(file)
+            if before is None:
+                found[label] = ABSENT
+                continue
+            checksum = self.checksum(label, kind)
+            # What was read is not known any more, so it is not used again.
+            found[label] = checksum if state_of(file) == before else _CHANGING
+        return found
+
+
+def depends_of(value: object) -> dict[str, str]:
+    """Return a record of files and checksums that was read.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(value, dict) or not all(isinstance(text, str) for pair in value.items() for text in pair):
+        raise ValueError("what it depends on is no record of files and checksums")
+    return dict(value)
+
+
+def _checksum(file: Path, kind: str) -> str:
+    try:
+        if kind == "code":
+            return f"code:{file_digest(file)}"
+        with file.open("rb") as opened:
+            return f"sha256:{hashlib.file_digest(opened, 'sha256').hexdigest()}"
+    except (MemkitError, OSError):
+        return "unreadable"
+
+
+def _imported(files: Iterable[str]) -> set[str]:
+    """Those of the files that are modules of this process."""
+    sources = {file for file in files if file.endswith(".py")}
+    if not sources:
+        return set()
+    paths = (getattr(module, "__file__", None) for module in tuple(sys.modules.values()))
+    return sources & {os.path.realpath(path) for path in paths if isinstance(path, str)}
