@@ -15,7 +15,8 @@ Schema 1::
     curves      digest of a recipe → arms (claim: arm), and seeds: seed → [steps, training losses], thinned
     claims      a list; each:
       claim         id, statement, arms (name → recipe, intervention), contrasts, source, expect, seeds,
-                    headline, derived, requires, positive_control, gate, test (digest of the test function)
+                    headline, derived, requires, positive_control, gate, test (digest of the test function),
+                    deterministic, data, environment
       digest        of the claim, as the lock registers it
       nodeid        of the test, without the seed
       registration  status, attempt, first_seed; revision and recoded: how often the code behind the claim was
@@ -35,6 +36,8 @@ Schema 1::
       changes       sentences: what else did, the code behind the claim, say, or the cost
       figures       of the first seed, each with kind and title; heatmap: rows, columns, values, span; lines: x, y,
                     series (name, x, y), identity, log, steps, span; table: columns, rows. Without a kind: a heatmap
+      remeasured    sentences: a second measurement of a seed differed from the first, which counts; or seeds were
+                    measured again, since a file that they depend on has changed
       cost          CPU seconds: trained (its models, whenever that was), measured; reused: share of the seeds
                     whose measurement came from the store
 """
@@ -85,6 +88,7 @@ class ClaimEvidence:
     figures: tuple[Figure, ...] = ()
     drift: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
+    remeasured: tuple[str, ...] = ()
     cost: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -139,6 +143,7 @@ class ClaimEvidence:
             "figures": [figure.to_json() for figure in self.figures],
             "drift": list(self.drift),
             "changes": list(self.changes),
+            "remeasured": list(self.remeasured),
             "cost": dict(self.cost),
         }
 

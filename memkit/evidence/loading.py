@@ -75,6 +75,8 @@ _CLAIM_LATER: Mapping[str, Check] = {
     **dict.fromkeys(("sweep", "mutant_of", "replicates"), reading.text),
     "cells": _cells,
     "cell": lambda value, what: reading.each(value, what, _factor),
+    "deterministic": reading.flag,
+    **dict.fromkeys(("data", "environment"), reading.texts),
 }
 _CLAIM_ARM: Mapping[str, Check] = {
     "intervention": lambda value, what: reading.optional(value, what, reading.text),
@@ -306,6 +308,7 @@ def claim_evidence(data: Any, decisions: int = MOST_DECISIONS) -> ClaimEvidence:
         figures=tuple(map(figure_from_json, reading.listed(data.get("figures", []), f"{where}: figures"))),
         drift=reading.texts(data.get("drift", []), f"{where}: drift"),
         changes=reading.texts(data.get("changes", []), f"{where}: changes"),
+        remeasured=reading.texts(data.get("remeasured", []), f"{where}: remeasured"),
         cost=reading.each(data["cost"], f"{where}: cost", reading.number),
     )
 
@@ -313,7 +316,7 @@ def claim_evidence(data: Any, decisions: int = MOST_DECISIONS) -> ClaimEvidence:
 def _size(entry: ClaimEvidence) -> int:
     """Bytes of memory that it takes, at most."""
     kept = [entry.claim.to_json(), entry.arms, [figure.to_json() for figure in entry.figures]]
-    kept += [list(entry.failures.values()), entry.drift, entry.changes]
+    kept += [list(entry.failures.values()), entry.drift, entry.changes, entry.remeasured]
     size = reading.takes(json.dumps(kept, ensure_ascii=False).encode())
     return size + _JUDGEMENT * max(1, len(entry.judgement.findings)) + _OBSERVATION * len(entry.observations)
 

@@ -88,6 +88,7 @@ def _merged(entries: Sequence[tuple[str, ClaimEvidence]], mode: Mode, *, strict:
         failures=failures,
         drift=drift,
         changes=tuple(dict.fromkeys(sentence for _, entry in entries for sentence in entry.changes)),
+        remeasured=tuple(dict.fromkeys(sentence for _, entry in entries for sentence in entry.remeasured)),
         cost=_cost([entry for _, entry in entries], len(seen)),
     )
     return replace(merged, gate=merged.gate_by(mode, strict=strict))

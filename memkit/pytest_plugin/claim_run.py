@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
+from memkit.errors import many
 from memkit.evidence.drift import Difference, difference
 from memkit.evidence.evidence import ClaimEvidence
 from memkit.evidence.gate import Gate, Mode, gate, strictly
@@ -132,6 +135,7 @@ class ClaimRun:
             arms=arms,
             drift=since.drift,
             changes=since.others,
+            remeasured=_remeasured(used),
             figures=next((m.figures for m in used if m.figures), ()),
             cost=_cost(used),
         )
@@ -160,6 +164,33 @@ def _arms(measurements: Sequence[Measurement]) -> dict[str, dict[str, Any]]:
         if elsewhere := sorted({run["trained_on"] for run in runs if run.get("trained_on")}):
             arms[name]["trained_on"] = ", ".join(elsewhere)
     return arms
+
+
+_TOLD = 20
+"""Values that are told of one by one."""
+
+
+def _remeasured(measurements: Sequence[Measurement]) -> tuple[str, ...]:
+    """Which values differed when they were measured a second time, and which files made seeds be measured again."""
+    told, more = list[str](), 0
+    for measurement in measurements:
+        first = {(o.arm, o.metric): o.value for o in measurement.observations}
+        for o in measurement.again:
+            before = first.get((o.arm, o.metric), math.nan)
+            if before == o.value or (math.isnan(before) and math.isnan(o.value)):
+                continue
+            if len(told) == _TOLD:
+                more += 1
+            else:
+                told.append(
+                    f"seed {o.seed}: {o.metric} of {o.arm!r} was {before:.6g}, and {o.value:.6g} when it was measured "
+                    "again; the first counts"
+                )
+    if more:
+        told.append(f"{many(more, 'value')} more differed when measured again; the first count")
+    changed = Counter(measurement.changed for measurement in measurements if measurement.changed)
+    told += [f"{many(n, 'seed')} measured again, since {name} has changed" for name, n in changed.items()]
+    return tuple(told)
 
 
 def _cost(measurements: Sequence[Measurement]) -> dict[str, float]:

@@ -217,8 +217,8 @@ def check_training(device: str, claim: str) -> None:
             )
 
 
-def missing_data(claim: Claim) -> str:
-    """What a claim's recipes say of what is not on this machine, data or a backend; "" where nothing is missing.
+def missing_data(claim: Claim, root: Path) -> str:
+    """What of a claim is not on this machine: data that it or its recipes name, or a backend; "" where all is there.
 
     Raises:
         MemkitError: a task's ``missing`` is no text.
@@ -227,6 +227,7 @@ def missing_data(claim: Claim) -> str:
         said = [arm.recipe.missing for arm in claim.arms.values() if arm.recipe is not None]
     except MemkitError as error:
         raise MemkitError(f"claim {claim.id!r}: {error}") from error
+    said += [f"{name} is not below {root}; put it there" for name in claim.data if not (root / name).exists()]
     return "; ".join(dict.fromkeys(filter(None, said)))
 
 
@@ -283,7 +284,7 @@ def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
     files: dict[str, str] = {}
     claims = []
     for claim, item in found.values():
-        missing = missing_data(claim)
+        missing = missing_data(claim, Path(settings.root))
         recipes = [arm.recipe for arm in claim.arms.values() if arm.recipe is not None and not missing]
         for recipe in recipes:
             if recipe.digest not in trainings:

@@ -11,7 +11,17 @@ from memkit.versions import version_of
 
 USUAL = frozenset(
     {
-        *("_pytest", "pytest", "pluggy", "xdist", "execnet", "memkit", "_hypothesis_pytestplugin", "hypothesis"),
+        *(
+            "_pytest",
+            "pytest",
+            "pluggy",
+            "xdist",
+            "execnet",
+            "__channelexec__",
+            "memkit",
+            "_hypothesis_pytestplugin",
+            "hypothesis",
+        ),
         *("pytest_html", "pytest_metadata", "pytest_cov", "pytest_timeout", "pytest_sugar", "pytest_rerunfailures"),
     }
 )

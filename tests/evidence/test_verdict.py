@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memkit.evidence import Contrast, Observation, Verdict, differences, judge
+from memkit.evidence.verdict import seeds_wanted
 
 from .planted import CHANCE, FIRST, OVER, around, make, planned, seen
 
@@ -308,7 +309,7 @@ def test_differences_by_seed() -> None:
         pytest.param({"a": [0.9] * 16, "b": [0.1] * 16}, True, id="every arm repeats a value"),
         pytest.param({"a": [1.0] * 16, "b": [0.1] * 16}, True, id="one of them is at no bound"),
         pytest.param({"a": [1.0] * 16, "b": [0.0] * 16}, False, id="all are at a bound"),
-        pytest.param({"a": [0.9] * 16, "b": [0.1] * 15 + [0.2]}, False, id="one seed differs"),
+        pytest.param({"a": [0.9] * 16, "b": [0.2] + [0.1] * 15}, False, id="one seed differs"),
         pytest.param({"a": [math.nan] * 16, "b": [0.1] * 16}, False, id="a value is missing"),
     ],
 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from memkit import versions
 from tests.inner import run
 from tests.plugin.lab import HEAD, evidence, ran, register_claims
 
@@ -188,3 +189,167 @@ def test_what_was_read_and_has_changed_since_is_measured_again(pytester: pytest.
     assert verdicts["it"] == "REFUTED"
     measured, _ = suite(pytester)
     assert not measured
+
+
+def test_a_file_that_changed_is_named(pytester: pytest.Pytester) -> None:
+    write(pytester.path, CASES["a file that the test opens"][0])
+    register_claims(pytester)
+    suite(pytester)
+    write(pytester.path, {"table.csv": SWAPPED})
+    result = run(pytester, "--memkit-gate=none")
+    result.stdout.fnmatch_lines(["*8 seeds measured again, since table.csv has changed*"])
+    assert evidence(pytester)["lab/it"]["remeasured"] == ["8 seeds measured again, since table.csv has changed"]
+    assert len(ran(pytester.path)) == 8
+    write(pytester.path, {"table.csv": CSV})
+    measured, verdicts = suite(pytester)
+    assert not measured, "the measurements of this very file are there"
+    assert verdicts["it"] == "SUPPORTED"
+
+
+def test_what_does_not_count_measures_nothing_again(pytester: pytest.Pytester) -> None:
+    files = {
+        "test_it.py": "helper = pytest.importorskip('helper')\n"
+        + claim(
+            "it",
+            "(HERE / 'out.txt').write_text(str(seed)); (HERE / 'out.txt').read_text()\n    return dict(helper.VALUES)",
+        ),
+        "test_other.py": claim("other", "return read(HERE / 'table.csv')"),
+        "helper.py": NUMBERS,
+        "table.csv": CSV,
+        "notes.txt": "nobody reads this",
+    }
+    write(pytester.path, files)
+    register_claims(pytester)
+    suite(pytester)
+    write(pytester.path, {"notes.txt": "or this", "table.csv": SWAPPED, "helper.py": f"# a comment\n{NUMBERS}"})
+    measured, _ = suite(pytester)
+    assert {line.partition(" ")[0] for line in measured} == {"other"}
+
+
+def test_one_seed_that_reads_a_file_reads_it_for_all(pytester: pytest.Pytester) -> None:
+    body = "return dict(importlib.import_module('hel' + 'per').VALUES) if seed % 8 == 3 else dict(VALUES)"
+    write(pytester.path, {"test_it.py": f"import importlib\n{NUMBERS}" + claim("it", body), "helper.py": NUMBERS})
+    register_claims(pytester)
+    suite(pytester)
+    write(pytester.path, {"helper.py": NUMBERS + "MORE = 1\n"})
+    assert len(suite(pytester)[0]) == 8
+    assert not suite(pytester)[0]
+
+
+def test_workers_record_alike(pytester: pytest.Pytester) -> None:
+    write(pytester.path, CASES["a module that another test has imported"][0])
+    register_claims(pytester)
+    suite(pytester, "-n2")
+    assert not suite(pytester)[0]
+    write(pytester.path, {"helper.py": OTHER})
+    measured, verdicts = suite(pytester, "-n2")
+    assert len(measured) == 16
+    assert set(verdicts.values()) == {"REFUTED"}
+
+
+def test_variables_count_where_they_are_declared(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = "return {'treatment': float(os.environ['VALUE']), 'control': 0.1}"
+    write(pytester.path, {"test_it.py": claim("it", body, options="environment=['VALUE']")})
+    monkeypatch.setenv("VALUE", "0.9")
+    register_claims(pytester)
+    assert len(suite(pytester)[0]) == 8
+    assert not suite(pytester)[0]
+    monkeypatch.setenv("VALUE", "0.95")
+    assert len(suite(pytester)[0]) == 8
+    stored = "".join(file.read_text() for file in (pytester.path / ".memkit").rglob("*.jsonl"))
+    assert "VALUE" not in stored, "it may be a secret"
+
+
+def test_a_plugin_that_changes_the_engine_counts(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(pytester.path, {"test_it.py": claim("it", "return {'treatment': 0.1, 'control': 0.9}")})
+    pytester.makepyfile(
+        cheat="""
+        from memkit.pytest_plugin import measuring
+        plain = measuring.plain
+        def turned(claim, seed, returned):
+            return plain(claim, seed, {"treatment": returned["control"], "control": returned["treatment"]})
+        measuring.plain = turned
+        def pytest_unconfigure():
+            measuring.plain = plain
+        """
+    )
+    register_claims(pytester)
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p cheat")
+    assert suite(pytester)[1]["it"] == "SUPPORTED"
+    monkeypatch.delenv("PYTEST_ADDOPTS")
+    measured, verdicts = suite(pytester)
+    assert len(measured) == 8
+    assert verdicts["it"] == "REFUTED"
+
+
+def test_versions_of_packages_count(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(pytester.path, {"test_it.py": "import numpy\n" + claim("it", "return {'treatment': 0.9, 'control': 0.1}")})
+    register_claims(pytester)
+    assert len(suite(pytester)[0]) == 8
+    before = versions.version_of
+    monkeypatch.setattr(versions, "version_of", lambda name: "99.0" if name == "numpy" else before(name))
+    assert len(suite(pytester)[0]) == 8
+    assert not suite(pytester)[0]
+
+
+def test_a_second_measurement_that_differs_is_told_and_the_first_counts(pytester: pytest.Pytester) -> None:
+    body = "return {'treatment': 0.9 if len((HERE / 'ran.txt').read_text().split()) <= 16 else 0.2, 'control': 0.1}"
+    write(pytester.path, {"test_it.py": claim("it", body)})
+    register_claims(pytester)
+    run(pytester, "--memkit-gate=none")  # and leave ran.txt, so the next run gives other numbers
+    result = run(pytester, "--memkit-gate=none", "--memkit-fresh")
+    told = "seed 10000: score of 'treatment' was 0.9, and 0.2 when it was measured again; the first counts"
+    result.stdout.fnmatch_lines([f"*{told}*"])
+    entry = evidence(pytester)["lab/it"]
+    assert entry["remeasured"][0] == told
+    assert entry["judgement"]["verdict"] == "SUPPORTED"
+    assert {row[3] for row in entry["observations"] if row[1] == "treatment"} == {0.9}
+    run(pytester, "--memkit-gate=none")
+    assert {row[3] for row in evidence(pytester)["lab/it"]["observations"] if row[1] == "treatment"} == {0.9}
+
+
+def test_words_and_contrasts_measure_nothing_again(pytester: pytest.Pytester) -> None:
+    source = claim("it", "return {'treatment': 0.9, 'control': 0.1}")
+    write(pytester.path, {"test_it.py": source})
+    assert len(suite(pytester)[0]) == 8  # unregistered, on development seeds
+    for old, new in (
+        ("The statement of it.", "Said otherwise."),
+        ("lab/it", "lab/other-id"),
+        ("bounds=(0, 1)", "bounds=(0, 2)"),
+        ('"treatment", over="control"', '"control", over="treatment"'),
+    ):
+        source = source.replace(old, new)
+        write(pytester.path, {"test_it.py": source})
+        measured, _ = suite(pytester)
+        assert len(measured) == (0 if "bounds" not in new else 8), new  # twice as wide, it takes more seeds
+    write(pytester.path, {"test_it.py": source.replace("0.9", "0.8")})
+    assert suite(pytester)[0]
+
+
+def test_a_stored_value_out_of_new_bounds_is_refused(pytester: pytest.Pytester) -> None:
+    source = claim("it", "return {'treatment': 0.9, 'control': 0.1}")
+    write(pytester.path, {"test_it.py": source})
+    suite(pytester)
+    write(pytester.path, {"test_it.py": source.replace("bounds=(0, 1)", "bounds=(0, 0.5)")})
+    result = run(pytester)
+    result.stdout.fnmatch_lines(["*score of 'treatment' is 0.9, outside the declared bounds (0, 0.5)*"])
+
+
+def test_equal_values_on_every_seed_are_no_evidence(pytester: pytest.Pytester) -> None:
+    source = claim("it", "return {'treatment': 0.9, 'control': 0.1}").replace("    deterministic=True,\n", "")
+    write(pytester.path, {"test_it.py": source})
+    register_claims(pytester)
+    result = run(pytester)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*every arm gave the same value on all 8 seeds*deterministic=True*"])
+    assert evidence(pytester)["lab/it"]["judgement"]["verdict"] == "INCOMPLETE"
+
+
+def test_declared_data_that_is_not_there_leaves_the_claim_undecided(pytester: pytest.Pytester) -> None:
+    source = claim("it", "return {'treatment': 0.9, 'control': 0.1}", options="data=['data/table.csv']")
+    write(pytester.path, {"test_it.py": source})
+    register_claims(pytester)
+    result = run(pytester, "-rs")
+    result.stdout.fnmatch_lines(["*data/table.csv*is not below*"])
+    assert not ran(pytester.path)
+    assert run(pytester, "--memkit-strict").ret == 1

@@ -399,6 +399,8 @@ def _record(entry: ClaimEvidence, p: Adjusted) -> Facts:
     ]
     if entry.drift or entry.changes:
         facts.append(("Since the accepted run", "; ".join((*entry.drift, *entry.changes))))
+    if entry.remeasured:
+        facts.append(("Measured again", "; ".join(entry.remeasured)))
     labels = {"trained": "Training", "measured": "Measuring", "reused": "Observations reused"}
     for name, value in entry.cost.items():
         shown = words.percent(value) if name == "reused" else f"{words.duration(value)} of CPU time"

@@ -88,6 +88,7 @@ def verdict_row(entry: ClaimEvidence) -> VerdictRow:
     if said := words.revisions(entry.registration):
         notes.append(said)
     notes += judgement.notes
+    notes += entry.remeasured
     notes += [f"since the accepted run: {sentence}" for sentence in entry.drift]
     return VerdictRow(
         claim=entry.claim.id,
