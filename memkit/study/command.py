@@ -16,6 +16,7 @@ from memkit.evidence.evidence import Evidence
 from memkit.evidence.judgement import Verdict
 from memkit.evidence.loading import load
 from memkit.files import write_whole
+from memkit.opened import Opened
 from memkit.study.loading import load_matrix
 from memkit.study.matrix import Matrix
 from memkit.study.objects import importable
@@ -88,7 +89,7 @@ def run(options: Options, register: Callable[[list[str]], object]) -> int:
         train_lacking,
     )
 
-    with _data(options.data), importable(options.matrix.parent):
+    with _data(options.data), _listening(options.store), importable(options.matrix.parent):
         matrix = load_matrix(options.matrix)
         _check_device(options.device, matrix)
         store = options.store
@@ -125,6 +126,19 @@ def run(options: Options, register: Callable[[list[str]], object]) -> int:
         write_whole(output / "report.md", report(matrix, promoted, evidence, runs))
         print(output / "report.md")
         return code
+
+
+@contextmanager
+def _listening(store: Store) -> Iterator[None]:
+    """Note what is opened below the project, since scores may depend on it."""
+    opened = Opened(store.files.root).listen() if store.files is not None else None
+    try:
+        if opened is not None:
+            opened.leave_out(store.root)
+        yield
+    finally:
+        if opened is not None:
+            opened.close()
 
 
 def _confirm(

@@ -12,24 +12,25 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from memkit.errors import MemkitError, nearest, told
-from memkit.source import callable_digest, source_digest
+from memkit.source import callable_digest, source_digest, source_files
 from memkit.study.matrix import Configuration, Matrix
 from memkit.study.promotion import Entrant, Policy, Promotion, promote
 from memkit.study.scoring import Scoring
 from memkit.study.subjects import Subject
 from memkit.training.checked import number
 from memkit.training.cohorts import Cohort, Training, obtain, plan, restored
+from memkit.training.dependencies import noting
 from memkit.training.estimates import seconds_per_seed
 from memkit.training.executor import Executor, Result
-from memkit.training.measurements import load_measurement, measurement_key, save_measurement
+from memkit.training.measurements import forget_measurement, load_measurement, measurement_key, save_measurement
 from memkit.training.queue import Progress, TrainingQueue
 from memkit.training.store import Store
+from memkit.versions import versions_behind
 
 if TYPE_CHECKING:
     from memkit.training.trainer import TrainedRun
@@ -254,10 +255,15 @@ def screen(matrix: Matrix, store: Store, *, device: str) -> Scores:
         found[name] = {}
         for seed in development_seeds(matrix):
             where = f"{matrix.path.name}: {name}"
-            scores = kept_scores(load_measurement(store, key, seed), f"{where}, seed {seed}")
+            stored = load_measurement(store, key, seed)
+            scores = kept_scores(stored, f"{where}, seed {seed}")
             if scores is None:
-                scores = _scored(configuration, scoring, seed, store, device=device, where=where)
-                save_measurement(store, key, seed, scores)
+                if stored is not None:  # the first measurement counts, but of a form that can be read
+                    forget_measurement(store, key, seed)
+                with noting(store.files, ("screening", key), _modules(configuration, matrix)) as depends:
+                    scores = _scored(configuration, scoring, seed, store, device=device, where=where)
+                    recipe = store.depends(configuration.recipe.digest, seed)
+                    save_measurement(store, key, seed, scores, depends={**recipe, **depends()})
             found[name][seed] = {metric: float(value) for metric, value in scores.items()}
     return found
 
@@ -320,8 +326,7 @@ def intervened(subject: Subject, model: Any, seed: int, where: str) -> Any:
 
 def subject_key(subject: Subject, matrix: Matrix, *, device: str, part: str) -> str:
     """The key under which the store keeps what was measured of a subject's models, of one seed."""
-    functions = [matrix.score, *([subject.after] if subject.after is not None else [])]
-    modules = {"memkit.study.scoring", *(inspect.unwrap(function).__module__ for function in functions)}
+    functions, modules = _functions(subject, matrix), _modules(subject, matrix)
     return measurement_key(
         {
             "study": part,
@@ -330,11 +335,21 @@ def subject_key(subject: Subject, matrix: Matrix, *, device: str, part: str) -> 
             "score": matrix.score_reference,
             "metric": matrix.screen.by,
             "examples": matrix.examples,
-            "source": source_digest(sorted(modules)) + "".join(map(callable_digest, functions)),
+            "source": source_digest(modules) + "".join(map(callable_digest, functions)),
             "device": device,
-            "torch": ".".join(version("torch").split(".")[:2]),
+            "versions": versions_behind(source_files({*modules, *subject.recipe.modules})),
         }
     )
+
+
+def _functions(subject: Subject, matrix: Matrix) -> list[Callable[..., Any]]:
+    return [matrix.score, *([subject.after] if subject.after is not None else [])]
+
+
+def _modules(subject: Subject, matrix: Matrix) -> list[str]:
+    """The modules that a subject is scored by."""
+    functions = _functions(subject, matrix)
+    return sorted({"memkit.study.scoring", *(inspect.unwrap(function).__module__ for function in functions)})
 
 
 def policy_of(matrix: Matrix) -> Policy:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from memkit.errors import MemkitError
-from memkit.opened import listener
 from memkit.source import source_files
 from memkit.training.checked import DAMAGED
+from memkit.training.dependencies import noting
 from memkit.training.devices import deterministic, free, lacks_memory
 from memkit.versions import versions_behind
 
@@ -101,7 +101,7 @@ def train_missing(
         # Seeds that cannot train together train one after another, and each is kept as soon as it is finished.
         groups = [missing] if recipe.together else [[seed] for seed in missing]
         for i, group in enumerate(groups):
-            with prepared_process(), deterministic(device), watched(recipe, digest, store) as depends:
+            with prepared_process(), deterministic(device), _noting(recipe, digest, store) as depends:
                 trained = _train(recipe, group, device, _part(progress, i, len(groups)))
                 for runs in trained:
                     for run in runs:
@@ -111,22 +111,13 @@ def train_missing(
                         )
 
 
+def _noting(recipe: Recipe, digest: str, store: Store) -> AbstractContextManager[Callable[[], dict[str, str]]]:
+    return noting(store.files, ("training", digest), recipe.modules)
+
+
 def versions_of(recipe: Recipe) -> dict[str, str]:
     """Return the versions of Python and of the packages that a recipe's code imports: name → version."""
     return versions_behind(source_files(recipe.modules))
-
-
-@contextmanager
-def watched(recipe: Recipe, digest: str, store: Store) -> Iterator[Callable[[], dict[str, str]]]:
-    """Note what is opened while a recipe is trained; yield what tells it, beside the source that the digest covers."""
-    opened = listener(store.files.root) if store.files is not None else None
-    if opened is None or store.files is None:
-        yield dict
-        return
-    files, name = store.files, ("training", digest)
-    covered = list(map(str, source_files(recipe.modules)))
-    with opened.within(name):
-        yield lambda: files.record(opened, opened.files([name], covered))
 
 
 def _train(

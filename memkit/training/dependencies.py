@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from memkit.errors import MemkitError
-from memkit.opened import Opened, State, state_of, unheard
-from memkit.source import file_digest
+from memkit.opened import Opened, State, listener, state_of, unheard
+from memkit.source import file_digest, source_files
 
 ABSENT = "absent"
 _CHANGING = "changed while it was read"
@@ -85,6 +86,28 @@ class ProjectFiles:
             # What was read is not known any more, so it is not used again.
             found[label] = checksum if state_of(file) == before else _CHANGING
         return found
+
+
+@contextmanager
+def noting(
+    files: ProjectFiles | None, name: Hashable, modules: Iterable[str]
+) -> Iterator[Callable[[], dict[str, str]]]:
+    """Note what is opened meanwhile; yield what returns the record of it, beside the source of the modules.
+
+    The record is empty where nobody listens in this process.
+
+    Args:
+        files: of the project, or None where there is none.
+        name: for which it counts, see :meth:`memkit.opened.Opened.within`.
+        modules: whose source counts already, see :func:`memkit.source.source_files`.
+    """
+    opened = listener(files.root) if files is not None else None
+    if files is None or opened is None:
+        yield dict
+        return
+    covered = list(map(str, source_files(modules)))
+    with opened.within(name):
+        yield lambda: files.record(opened, opened.files([name], covered))
 
 
 def depends_of(value: object) -> dict[str, str]:

@@ -401,9 +401,11 @@ def named_store(named: str | None, here: Path, root: Path, *, session: str = "")
         here: the directory that a relative name is relative to.
         root: of the project.
     """
+    files = ProjectFiles(root)
     if named and "://" in named:
-        return Store(root / ".memkit", session=session, remote=Remote(named))
-    return Store(named_path(named, here, what="store") if named else root / ".memkit", session=session)
+        return Store(root / ".memkit", session=session, remote=Remote(named), files=files)
+    folder = named_path(named, here, what="store") if named else root / ".memkit"
+    return Store(folder, session=session, files=files)
 
 
 def _folder(digest: str) -> str:

@@ -213,6 +213,31 @@ def test_a_stored_measurement_of_another_form_is_measured_again(pytester: pytest
     assert evidence(pytester)["lab/hidden-layer"]["observations"] == before
 
 
+@pytest.mark.parametrize("how", [("-n0", INLINE), ("-n1",)])
+def test_a_file_that_training_reads_is_part_of_the_run(pytester: pytest.Pytester, how: tuple[str, ...]) -> None:
+    write_suite(pytester, steps=2)
+    nets = NETS.replace(
+        "    x = torch.rand", "    scale = float((HERE / 'scale.txt').read_text())\n    x = scale * torch.rand"
+    )
+    (pytester.path / "nets.py").write_text("import pathlib\nHERE = pathlib.Path(__file__).parent\n" + nets)
+    (pytester.path / "scale.txt").write_text("1.0")
+    chosen = ("--seeds=8", "--memkit-gate=none", "-k", "test_hidden_layer")
+    command(pytester, "register")
+    run(pytester, *how, *chosen)
+    manifests = sorted((pytester.path / ".memkit" / "runs").rglob("manifest.json"))
+    before = json.loads(manifests[0].read_text())
+    assert before["depends"]["scale.txt"].startswith("sha256:")
+    assert before["versions"].keys() >= {"python", "torch"}
+    assert len(manifests) == 16
+    run(pytester, *how, *chosen).stdout.fnmatch_lines(["8 measurements, 8 of them from the store*"])
+
+    (pytester.path / "scale.txt").write_text("1.5")
+    again = run(pytester, *how, *chosen)
+    again.stdout.fnmatch_lines(["*16 runs to train for the first look*", "*since scale.txt has changed*"])
+    assert json.loads(manifests[0].read_text())["depends"] != before["depends"]
+    assert len(trained(pytester)) == 16, "in the place of those that are of no use"
+
+
 def test_stopping_does_not_wait_for_training(pytester: pytest.Pytester) -> None:
     write_suite(pytester, steps=10**7)
     pytester.makepyfile(test_plain="def test_plain():\n    assert False\n")

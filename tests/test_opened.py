@@ -1,0 +1,188 @@
+"""Which files of a project a process opens, and on whose behalf."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from memkit.opened import Opened, listener, unheard
+from memkit.training.dependencies import ABSENT, ProjectFiles, noting
+
+NAME = "the test"
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Opened]:
+    made = Opened(tmp_path).listen()
+    yield made
+    made.close()
+
+
+def heard(opened: Opened) -> list[str]:
+    """What was opened for NAME, relative to the project."""
+    return sorted(os.path.relpath(file, opened.root) for file in opened.files([NAME], ()))
+
+
+def test_every_way_of_opening_a_file_is_heard(opened: Opened, tmp_path: Path) -> None:
+    for name in ("a", "b", "c", "d", "e"):
+        (tmp_path / name).write_text("")
+    opened = Opened(tmp_path).listen()  # which has not heard the writing
+    with opened.within(NAME):
+        open(tmp_path / "a").close()
+        (tmp_path / "b").read_bytes()
+        os.close(os.open(tmp_path / "c", os.O_RDONLY))
+        open(os.fsencode(tmp_path / "d"), "rb").close()
+        open(os.path.relpath(tmp_path / "e")).close()
+        sqlite3.connect(tmp_path / "e").close()
+    opened.close()
+    open(tmp_path / "a").close()
+    assert heard(opened) == ["a", "b", "c", "d", "e"]
+
+
+def test_what_is_not_the_projects_and_what_was_written_does_not_count(
+    opened: Opened, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "a"
+    elsewhere.write_text("")
+    for name in (".git", "store", "venv/lib/site-packages"):
+        (tmp_path / name).mkdir(parents=True)
+        with unheard():
+            (tmp_path / name / "a").write_text("")
+    opened.leave_out(tmp_path / "store")
+    with opened.within(NAME):
+        elsewhere.read_text()
+        for name in (".git", "store", "venv/lib/site-packages"):
+            (tmp_path / name / "a").read_text()
+        (tmp_path / "out").write_text("")
+        (tmp_path / "out").read_text()
+        os.close(os.open(tmp_path, os.O_RDONLY))
+        with unheard(), pytest.raises(OSError):
+            (tmp_path / "secret").read_text()
+    assert heard(opened) == []
+
+
+def test_a_file_that_is_not_there_counts_until_it_is(opened: Opened, tmp_path: Path) -> None:
+    with opened.within(NAME), pytest.raises(FileNotFoundError):
+        (tmp_path / "a").read_text()
+    files = ProjectFiles(tmp_path)
+    record = files.record(opened, opened.files([NAME], ()))
+    assert record == {"a": ABSENT}
+    assert not files.changed(record)
+    (tmp_path / "a").write_text("")
+    assert files.changed(record) == "a"
+
+
+def test_files_that_a_command_is_given_count(opened: Opened, tmp_path: Path) -> None:
+    with unheard():
+        for name in ("a.py", "b.txt", "c.txt"):
+            (tmp_path / name).write_text("")
+    with opened.within(NAME):
+        subprocess.run([sys.executable, "a.py", "--option"], cwd=tmp_path, check=True)
+        subprocess.run(f"true {tmp_path / 'b.txt'}", shell=True, check=True)
+        os.system(f"true {tmp_path / 'c.txt'}")
+    assert heard(opened) == ["a.py", "b.txt", "c.txt"]
+    record = ProjectFiles(tmp_path).record(opened, opened.files([NAME], ()))
+    assert {label: kind.partition(":")[0] for label, kind in record.items()} == {
+        "a.py": "code",
+        "b.txt": "sha256",
+        "c.txt": "sha256",
+    }
+
+
+def test_what_code_has_read_counts_for_its_file(
+    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may keep it for whoever calls it next."""
+    (tmp_path / "reader_of_a.py").write_text(
+        "def read(path):\n    with open(path) as file:\n        return file.read()\n"
+    )
+    (tmp_path / "a").write_text("")
+    opened = Opened(tmp_path).listen()
+    monkeypatch.syspath_prepend(tmp_path)
+    import reader_of_a  # type: ignore[import-not-found]
+
+    def first() -> None:
+        reader_of_a.read(tmp_path / "a")
+
+    with opened.within("first", first.__code__):
+        first()
+    opened.close()
+    monkeypatch.delitem(sys.modules, "reader_of_a")
+    reader = str(tmp_path / "reader_of_a.py")
+    assert opened.files(["second"], [reader]) == {str(tmp_path / "a")}
+    assert opened.files(["second"], []) == set()
+
+
+def test_each_file_is_held_against_its_own_kind_of_checksum(tmp_path: Path) -> None:
+    files = ProjectFiles(tmp_path)
+    (tmp_path / "code.py").write_text("x = 1\n")
+    (tmp_path / "data.txt").write_text("1")
+    record = {"code.py": files.checksum("code.py", "code"), "data.txt": files.checksum("data.txt")}
+    (tmp_path / "code.py").write_text("# said otherwise\nx  =  1\n")
+    assert not files.changed(record)
+    (tmp_path / "code.py").write_text("x = 2\n")
+    assert files.changed(record) == "code.py"
+    (tmp_path / "code.py").write_text("x = 1\n")
+    (tmp_path / "data.txt").write_text("2")
+    assert files.changed(record) == "data.txt"
+    (tmp_path / "code.py").write_text("x =\n")
+    assert files.changed(record) == "code.py", "it is no Python any more"
+
+
+def test_a_file_that_changes_after_it_was_read_is_never_taken_for_unchanged(opened: Opened, tmp_path: Path) -> None:
+    with unheard():
+        (tmp_path / "a").write_text("before")
+    with opened.within(NAME):
+        (tmp_path / "a").read_text()
+    with unheard():
+        (tmp_path / "a").write_text("and after")
+    files = ProjectFiles(tmp_path)
+    record = files.record(opened, opened.files([NAME], ()))
+    assert files.changed(record) == "a"
+
+
+def test_a_folder_counts_with_the_names_of_its_files(tmp_path: Path) -> None:
+    files = ProjectFiles(tmp_path)
+    (tmp_path / "data").mkdir()
+    found = [files.folder_checksum("data")]
+    for change in (
+        lambda: (tmp_path / "data" / "a").write_text("1"),
+        lambda: (tmp_path / "data" / "a").write_text("12"),
+        lambda: (tmp_path / "data" / "a").rename(tmp_path / "data" / "b"),
+        lambda: (tmp_path / "data" / "b").unlink(),
+    ):
+        change()
+        found.append(files.folder_checksum("data"))
+    assert len(set(found[:-1])) == 4
+    assert found[-1] == found[0]
+
+
+def test_nobody_listens_and_nothing_is_noted(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("")
+    assert listener(tmp_path) is None
+    with noting(ProjectFiles(tmp_path), NAME, []) as record:
+        (tmp_path / "a").read_text()
+        assert record() == {}
+    with noting(None, NAME, []) as record:
+        assert record() == {}
+
+
+def test_what_is_opened_within_is_noted(opened: Opened, tmp_path: Path) -> None:
+    with unheard():
+        (tmp_path / "a").write_text("")
+    with noting(ProjectFiles(tmp_path), NAME, []) as record:
+        assert record() == {}
+        (tmp_path / "a").read_text()
+        assert list(record()) == ["a"]
+
+
+def test_a_fault_in_listening_fails_nothing(opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").write_text("text")
+    monkeypatch.setattr(opened, "opened", lambda *given: 1 / 0)
+    assert (tmp_path / "a").read_text() == "text"
