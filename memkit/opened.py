@@ -125,13 +125,17 @@ class Opened:
                 self._note(file, frame)
 
     def _own(self, path: str) -> str | None:
-        """The file by its true name, if it is one that counts."""
+        """The file by its true name, if it is one that counts; by the name below the project where it is a link."""
         path = os.path.abspath(path)
-        if not path.startswith((self.root, self._named)):
+        if path.startswith(self._named):
+            path = self.root + path[len(self._named) :]
+        if not path.startswith(self.root):
             return None
         file = os.path.realpath(path)
-        if not file.startswith(self.root) or file.startswith(self._besides):
+        if file.startswith(self._besides) or is_installed(file):
             return None
+        if not file.startswith(self.root):  # a link to data elsewhere, say
+            file = path
         if file.endswith(".pyc"):
             folder, name = os.path.split(file)
             module = name.partition(".")[0] + ".py"

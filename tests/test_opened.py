@@ -67,6 +67,26 @@ def test_what_is_not_the_projects_and_what_was_written_does_not_count(
     assert heard(opened) == []
 
 
+def test_links_count_by_their_names_in_the_project(tmp_path: Path) -> None:
+    project, data = tmp_path / "project", tmp_path / "data"
+    for folder in (project, data):
+        folder.mkdir()
+    (data / "a").write_text("1")
+    (project / "linked").symlink_to(data)
+    (tmp_path / "by another name").symlink_to(project)
+    (project / "b").write_text("2")
+    opened = Opened(tmp_path / "by another name").listen()
+    with opened.within(NAME):
+        (project / "linked" / "a").read_text()
+        (tmp_path / "by another name" / "b").read_text()
+    opened.close()
+    files = ProjectFiles(project)
+    record = files.record(opened, opened.files([NAME], ()))
+    assert list(record) == ["b", "linked/a"]
+    (data / "a").write_text("one")
+    assert files.changed(record) == "linked/a"
+
+
 def test_a_file_that_is_not_there_counts_until_it_is(opened: Opened, tmp_path: Path) -> None:
     with opened.within(NAME), pytest.raises(FileNotFoundError):
         (tmp_path / "a").read_text()

@@ -39,6 +39,7 @@ def unusual_plugins(config: pytest.Config) -> list[str]:
         name = module.partition(".")[0]
         if name in USUAL or name.endswith("conftest") or file.endswith("conftest.py"):
             continue  # a conftest counts with the code behind the claims below it
+        # An installed plugin may consist of several, of which a worker has not all.
         own = version_of(name) if not file or is_installed(file) else ""
-        found.add(f"{module} {own or source_digest([module], [file] if file else [])}")
+        found.add(f"{name} {own}" if own else f"{module} {source_digest([module], [file] if file else [])}")
     return sorted(found)

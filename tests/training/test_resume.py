@@ -31,6 +31,7 @@ def lab(name):
         f"The statement of {name}.",
         arms={"arm": Recipe(task, toys.Ordinary, steps=3, batch=4)},
         contrasts=[Contrast("arm", over=0.2, metric="score", bounds=(0, 1))],
+        deterministic=True,
     )
 
 @lab("first")
