@@ -16,7 +16,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memkit.errors import MemkitError
-from memkit.source import callable_digest, function_digest, project_modules, source_digest
+from memkit.source import (
+    callable_digest,
+    file_digest,
+    function_digest,
+    imported_names,
+    imported_packages,
+    project_modules,
+    reused_claims,
+    source_digest,
+    source_files,
+)
+from memkit.versions import version_of, versions_behind
 
 _COUNT = itertools.count(1)
 
@@ -274,3 +285,64 @@ def test_a_function_without_a_file_is_refused() -> None:
 @given(st.lists(st.sampled_from(["memkit.tasks.scoring", "memkit.streams", "memkit.training.trainer"])))
 def test_the_order_of_modules_does_not_matter(names: list[str]) -> None:
     assert source_digest(names) == source_digest(sorted(set(names)))
+
+
+# --- what stands beside a digest ------------------------------------------------------------------------------
+
+
+def test_the_files_of_a_digest_are_those_of_its_modules_and_of_their_packages(project: Project) -> None:
+    project.write(main="from PROJECT import other\nimport json\n", other="import numpy\n", third="")
+    files = source_files([f"{project.name}.main"])
+    assert [file.name for file in files] == ["__init__.py", "main.py", "other.py"]
+    assert imported_packages(files) == ["numpy"]
+    assert versions_behind(files) == {"python": version_of("python"), "numpy": version_of("numpy")}
+
+
+def test_a_version_is_found_by_the_name_of_a_module() -> None:
+    assert version_of("python") == ".".join(map(str, sys.version_info[:2]))
+    assert version_of("_pytest") == version_of("pytest") != ""
+    assert version_of("no_such_module") == ""
+
+
+def test_import_statements_show_names(project: Project) -> None:
+    project.write(main="import a.b\nfrom c import d\n\ndef f():\n    from .e import g\n")
+    assert imported_names(project.folder / project.name / "main.py") >= {"a", "b", "c", "d", "e", "g"}
+
+
+CLAIM = "@claim('s/a', 'A.', arms=('x',), contrasts=[])\ndef test_a(seed):\n    return {}\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "other", "reused"),
+    [
+        pytest.param("", "", False, id="nobody names it"),
+        pytest.param("# test_a\n'test_a'\n", "", False, id="in words alone"),
+        pytest.param(
+            "@mutant('m', arm='x', by=test_a)\n@claim('s/b', 'B.')\ndef test_b(seed): ...\n", "", False, id="a mark"
+        ),
+        pytest.param("@claim('s/b', 'B.')\ndef test_b(seed):\n    return test_a(seed)\n", "", True, id="another claim"),
+        pytest.param("again = test_a\n", "", True, id="the module"),
+        pytest.param("", "from PROJECT.main import test_a\n", True, id="another module imports it"),
+        pytest.param("", "from PROJECT import main\nmain.test_a(1)\n", True, id="another module calls it"),
+    ],
+)
+def test_a_claims_test_that_other_code_names_is_code(project: Project, more: str, other: str, reused: bool) -> None:
+    head = "from memkit import claim, mutant\n"
+
+    def digest(claim: str) -> str:
+        project.write(main=head + claim + more, other=other)
+        return reused_claims([project.folder / project.name / f"{name}.py" for name in ("main", "other")])
+
+    before = digest(CLAIM)
+    assert bool(before) == reused
+    assert (digest(CLAIM.replace("{}", "{'x': 1}")) != before) == reused
+
+
+def test_a_file_of_code_is_digested_without_its_layout(project: Project) -> None:
+    project.write(main="x = 1\n")
+    file = project.folder / project.name / "main.py"
+    before = file_digest(file)
+    project.write(main="# one\nx  =  1\n")
+    assert file_digest(file) == before
+    project.write(main="x = 2\n")
+    assert file_digest(file) != before

@@ -29,6 +29,7 @@ from memkit.training import entries
 from memkit.training import remote as remote_module
 from memkit.training import store as store_module
 from memkit.training.cohorts import Cohort, Training, obtain, train_missing
+from memkit.training.dependencies import ProjectFiles
 from memkit.training.executor import Result, train_cohort
 from memkit.training.measurements import load_measurement, save_measurement, stored_seeds
 from memkit.training.recipe import Recipe
@@ -146,6 +147,30 @@ def test_what_one_machine_trains_the_others_have(anywhere: Remote, machine: Mach
     assert stored_seeds(there, KEY, [3, 4]) == {3}
     assert load_measurement(there, KEY, 3) == {"value": "nan"}
     assert load_measurement(there, KEY, 4) is None
+
+
+def test_what_another_machine_made_by_other_files_is_made_again(
+    anywhere: Remote, machine: Machine, tmp_path: Path
+) -> None:
+    """Each machine has its own copy of the project."""
+    here, there = machine(anywhere), machine(anywhere)
+    for store, text in ((here, "1"), (there, "2")):
+        project = tmp_path / f"project-{text}"
+        project.mkdir()
+        (project / "table.csv").write_text(text)
+        store.files = ProjectFiles(project)
+    assert here.files is not None
+    record = {"table.csv": here.files.checksum("table.csv")}
+    here.save(DIGEST, {"task": "t"}, RUN, made={"device": "cpu"}, depends=record)
+    save_measurement(here, KEY, 3, {"value": 1}, depends=record)
+    for store in (here, there):
+        fine = store is here
+        assert same(store.load(DIGEST, 3)) == fine
+        assert store.missing(DIGEST, [3]) == ([] if fine else [3])
+        assert load_measurement(store, KEY, 3) == ({"value": 1} if fine else None)
+    (tmp_path / "project-2" / "table.csv").write_text("1")
+    assert load_measurement(there, KEY, 3) == {"value": 1}
+    assert stored_seeds(there, KEY, [3]) == {3}
 
 
 def test_what_is_in_the_folder_is_not_asked_for(server: Server, url: str, machine: Machine) -> None:
