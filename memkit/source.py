@@ -51,6 +51,7 @@ _ENGINE = (
     "memkit.training.references",
     "memkit.training.remote",
     "memkit.training.store",
+    "memkit.training.untracked",
 )
 # A part of such a part that measures nevertheless.
 _MEASURES = ("memkit.study.scoring",)
