@@ -30,6 +30,7 @@ _ENGINE = (
     "memkit.evidence",
     "memkit.files",
     "memkit.paths",
+    "memkit.plain",
     "memkit.pytest_plugin",
     "memkit.source",
     "memkit.statistics",
