@@ -24,8 +24,8 @@ def train(
     ``device`` is torch's; MLX takes Metal where there is one, and the CPU elsewhere.
 
     Raises:
-        MemkitError: the task drew, or the model returned, what is no tensor; or training changed an attribute of the
-            model that its state does not hold.
+        MemkitError: the task drew, or the model returned, what is no tensor; the model cannot be trained or stored; or
+            training changed an attribute of the model that its state does not hold.
     """
     if recipe.backend == "mlx":
         from memkit.mlx import trainer as mlx
@@ -44,6 +44,12 @@ def train(
         from memkit.training.diagnosis import unfit
 
         if reason := unfit(recipe, seeds[0]):
+            raise MemkitError(reason) from error
+        raise
+    except RuntimeError as error:
+        from memkit.training.diagnosis import sparse_under_vmap
+
+        if reason := sparse_under_vmap(recipe, error):
             raise MemkitError(reason) from error
         raise
     refuse_untracked(recipe, seeds, model, device)

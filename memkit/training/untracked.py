@@ -37,6 +37,7 @@ from torch.func import vmap
 
 from memkit.errors import MemkitError
 from memkit.streams import generator, stream_seed
+from memkit.training.diagnosis import refuse_untrainable
 
 if TYPE_CHECKING:
     from memkit.training.recipe import Recipe
@@ -51,33 +52,35 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True)
 class Watched:
-    """A recipe's model, or what makes it, that keeps what it has made; to the trainer it is the model.
+    """A recipe's model that keeps what it has made, and refuses what cannot be trained; to the trainer it is the model.
 
     Attributes:
-        model: the recipe's.
+        recipe: whose model it is.
         made: the models, with the first numbers of the generators that they were given.
     """
 
-    model: Callable[..., Any]
+    recipe: Recipe
     made: list[tuple[Any, tuple[int, ...]]] = field(default_factory=list)
 
     @property
     def seed_axis(self) -> bool:
-        return bool(getattr(self.model, "seed_axis", False))
+        return bool(getattr(self.recipe.model, "seed_axis", False))
 
     def __call__(self, **options: Any) -> Any:
         streams = tuple(stream.initial_seed() for stream in options.get("generators", ()))
-        made = self.model(**options)
+        made = self.recipe.model(**options)
+        if isinstance(made, nn.Module):
+            refuse_untrainable(self.recipe, made)
         self.made.append((made, streams))
         return made
 
     def __repr__(self) -> str:
-        return repr(self.model)
+        return repr(self.recipe.model)
 
 
 def watched(recipe: Recipe) -> tuple[Recipe, Watched]:
     """The recipe with a model that keeps what it makes, and that model."""
-    model = Watched(recipe.model)
+    model = Watched(recipe)
     same = copy.copy(recipe)
     object.__setattr__(same, "model", model)  # not by replace(): the model is no object that a recipe could name
     return same, model
