@@ -23,11 +23,11 @@ MLX. By vmap the first seed's module is looked at: it computes for all.
 from __future__ import annotations
 
 import copy
-import functools
+import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import FunctionType, MethodType, ModuleType
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,12 +37,14 @@ from torch.func import vmap
 
 from memkit.errors import MemkitError
 from memkit.streams import generator, stream_seed
+from memkit.training.devices import lacks_memory
 from memkit.training.diagnosis import refuse_untrainable
 
 if TYPE_CHECKING:
     from memkit.training.recipe import Recipe
 
 _OF_TORCH = frozenset(vars(nn.Module()))
+_CLOSED = sys.stdlib_module_names | {"builtins", "numpy", "torch"}
 _LISTS = (list, tuple, deque)
 _PLAIN = (bool, int, float, complex, str)
 _NUMBERS = "biufc"  # NumPy's letters for truth values, whole, real and complex numbers
@@ -153,7 +155,9 @@ class _Restored:
             torch.manual_seed(self.seeds[0])
             try:
                 outputs = _Held.found(model(inputs), set())
-            except Exception:  # a model may compute nothing before it has been told something
+            except Exception as error:  # a model may compute nothing before it has been told something
+                if lacks_memory(error):
+                    raise
                 outputs = None
         return _Computed(outputs, _held(model))
 
@@ -188,7 +192,7 @@ class _Held:
         """What there is in a value, but for what was seen before, each object once."""
         leaves: dict[str, Any] = {}
         lengths: dict[str, int] = {}
-        for place, part in _walk(value, "", seen):
+        for place, part in _walk(value, seen):
             if isinstance(part, np.ndarray) and part.dtype.kind in _NUMBERS:
                 leaves[place] = torch.from_numpy(part.copy())
             elif isinstance(part, (Tensor, *_PLAIN)):
@@ -271,20 +275,23 @@ def _equal(one: Any, other: Any) -> bool:
     return bool(((one == other) | ((one != one) & (other != other))).all())  # nan is the same as nan here
 
 
-def _walk(value: Any, at: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+def _walk(value: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
     """An attribute, and all that is in it, each with its place; an object that was seen is passed over."""
-    if isinstance(value, (Tensor, np.ndarray, *_PLAIN)):
-        yield at, value
-    elif id(value) not in seen:
-        seen.add(id(value))
-        yield at, value
-        for i, (name, part) in enumerate(_parts(value)):
-            yield from _walk(part, f"{at}/{name if isinstance(name, _PLAIN) else i}", seen)
+    todo = [("", value)]
+    while todo:
+        at, part = todo.pop()
+        if isinstance(part, (Tensor, np.ndarray, *_PLAIN)):
+            yield at, part
+        elif id(part) not in seen:
+            seen.add(id(part))
+            yield at, part
+            named = enumerate(_parts(part))
+            todo += [(f"{at}/{name if isinstance(name, _PLAIN) else i}", own) for i, (name, own) in named]
 
 
 def _parts(value: Any) -> Iterable[tuple[Any, Any]]:
     """What a list, a tuple, a dict or an object of a class of Python's holds."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return list(value.items())
     if isinstance(value, _LISTS):
         return enumerate(value)
@@ -292,8 +299,11 @@ def _parts(value: Any) -> Iterable[tuple[Any, Any]]:
 
 
 def _has_attributes(value: Any) -> bool:
-    closed = (Tensor, np.ndarray, type, ModuleType, FunctionType, MethodType, functools.partial)
-    return isinstance(getattr(value, "__dict__", None), dict) and not isinstance(value, closed)
+    """Whether it is an object of the author's, of whose attributes any may be a memory; no logger, lock or type."""
+    if isinstance(value, (nn.Module, SimpleNamespace)):
+        return True
+    package = type(value).__module__.partition(".")[0]
+    return package not in _CLOSED and isinstance(getattr(value, "__dict__", None), dict)
 
 
 def _copied(value: Any, change: Callable[[Tensor], Tensor], memo: dict[int, Any] | None = None) -> Any:
@@ -310,8 +320,13 @@ def _copied(value: Any, change: Callable[[Tensor], Tensor], memo: dict[int, Any]
     if isinstance(value, tuple):
         parts = [_copied(part, change, memo) for part in value]
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
-    made = memo[id(value)] = copy.copy(value)
-    if isinstance(made, MutableMapping):
+    try:
+        made = memo[id(value)] = copy.copy(value)
+    except Exception:  # it is not to be copied
+        return value
+    if made is value:
+        return value
+    if isinstance(made, dict):
         made.update({name: _copied(part, change, memo) for name, part in made.items()})
     elif isinstance(made, (list, deque)):
         for i, part in enumerate(value):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,7 @@ class Cells(nn.Module):
         super().__init__()
         self.layer = nn.Linear(2, 2)
         self.cells = [Remembering("persistent")]
+        self.log = logging.getLogger("cells")
         self.circle: list[Any] = [torch.zeros(2)]
         self.circle.append(self.circle)
 
