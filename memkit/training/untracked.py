@@ -148,8 +148,9 @@ class _Restored:
         model = self.model(self.device)
         modules = dict(model.named_modules())
         for (prefix, name), value in given.items():
-            own: Any = modules[prefix]._buffers
-            own = own if name in own else vars(modules[prefix])
+            if (module := modules.get(prefix)) is None:
+                continue
+            own: Any = module._buffers if name in module._buffers else vars(module)
             own[name] = _copied(value, lambda tensor: tensor.detach().clone())
         with torch.random.fork_rng(devices=[self.device] if self.device.startswith("cuda") else []), torch.no_grad():
             torch.manual_seed(self.seeds[0])
@@ -264,15 +265,27 @@ def _held(model: nn.Module, *, mapped: int = 0) -> dict[Place, _Held]:
 def _alike(one: Any, other: Any) -> bool:
     """Whether both are tensors of one shape and type, or both none."""
     if isinstance(one, Tensor) and isinstance(other, Tensor):
-        return one.shape == other.shape and one.dtype == other.dtype
+        return _shape(one) == _shape(other) and one.dtype == other.dtype
     return not isinstance(one, Tensor) and not isinstance(other, Tensor)
+
+
+def _shape(tensor: Tensor) -> torch.Size | None:
+    return None if tensor.is_nested else tensor.shape
 
 
 def _equal(one: Any, other: Any) -> bool:
     if not isinstance(one, Tensor):
         return bool(one == other or (one != one and other != other))
-    one, other = one.detach().cpu(), other.detach().cpu()
-    return bool(((one == other) | ((one != one) & (other != other))).all())  # nan is the same as nan here
+    try:
+        one, other = _dense(one), _dense(other)
+        return bool(((one == other) | ((one != one) & (other != other))).all())  # nan is the same as nan here
+    except (RuntimeError, TypeError):  # tensors without values, or of a kind that torch does not compare
+        return True
+
+
+def _dense(tensor: Tensor) -> Tensor:
+    tensor = tensor.detach().cpu()
+    return tensor if tensor.layout is torch.strided else tensor.to_dense()
 
 
 def _walk(value: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
@@ -341,4 +354,10 @@ def _first_seed(value: Any, seeds: int) -> Any:
 
     A tensor that the module kept is one of vmap's own, which stands for all seeds and is of use only within vmap.
     """
-    return _copied(value, lambda tensor: vmap(lambda _: tensor.detach())(torch.arange(seeds))[0].clone())
+
+    def first(tensor: Tensor) -> Tensor:
+        if tensor.layout is not torch.strided or tensor.is_nested:
+            return tensor  # vmap knows none of these
+        return vmap(lambda _: tensor.detach())(torch.arange(seeds))[0].clone()
+
+    return _copied(value, first)

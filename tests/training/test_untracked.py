@@ -145,6 +145,26 @@ class Threshold(nn.Module):
         return logits * (1 + self.level) if self.shown else logits
 
 
+class Strange(nn.Module):
+    """Holds tensors that cannot be compared as others are, and changes none."""
+
+    def __init__(self, mapped: bool = False) -> None:
+        super().__init__()
+        self.layer, self.calls = nn.Linear(2, 2), 0
+        self.graph: Tensor | None = None
+        if mapped:
+            return
+        self.shape_only = torch.empty(2, device="meta")
+        self.missing = torch.tensor([float("nan"), 1.0])
+        self.ragged = torch.nested.nested_tensor([torch.zeros(1), torch.zeros(2)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        self.graph = torch.eye(2).to_sparse()
+        logits: Tensor = self.layer(x)
+        return logits
+
+
 class Cells(nn.Module):
     """Keeps its memory in a module that it does not register, as a list hides it; and a list that holds itself."""
 
@@ -241,6 +261,12 @@ def test_a_memory_that_the_state_holds_is_as_good_as_ever(vmap: bool) -> None:
 )
 def test_what_evaluation_makes_again_or_does_not_read_is_let_be(kept: str, vmap: bool) -> None:
     trained(Caching, seeds=(1, 2), vmap=vmap, options={"kept": kept})
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_what_cannot_be_compared_is_let_be() -> None:
+    trained(Strange)
+    trained(Strange, seeds=(1, 2), vmap=True, options={"mapped": True})
 
 
 def test_a_refused_run_is_not_stored(tmp_path: Path) -> None:
