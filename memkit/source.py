@@ -31,6 +31,7 @@ _ENGINE = (
     "memkit.files",
     "memkit.opened",
     "memkit.paths",
+    "memkit.plain",
     "memkit.pytest_plugin",
     "memkit.source",
     "memkit.statistics",
@@ -53,6 +54,7 @@ _ENGINE = (
     "memkit.training.references",
     "memkit.training.remote",
     "memkit.training.store",
+    "memkit.training.untracked",
     "memkit.versions",
 )
 _HOME = Path(__file__).parent

@@ -34,7 +34,7 @@ def import_all() -> None:
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as error:
-            if (error.name or "").partition(".")[0] not in ("ray", "safetensors", "sklearn", "torch", "yaml"):
+            if (error.name or "").partition(".")[0] not in ("ray", "ruamel", "safetensors", "sklearn", "torch"):
                 raise
 
 

@@ -136,7 +136,7 @@ def test_the_model_is_trained_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         trained.append(list(seeds))
         return train(recipe.with_(steps=1, batch=1), seeds, **options)
 
-    monkeypatch.setattr("memkit.training.trainer.train", training)
+    monkeypatch.setattr("memkit.training.backends.train", training)
     for _ in range(2):
         demo.trained(Store(tmp_path), progress=shares.append)
     assert trained == [[demo.SEED]]

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from memkit.errors import MemkitError, nearest
 from memkit.evidence.contrast import Contrast
+from memkit.plain import plain_fields
 from memkit.source import function_digest
 from memkit.statistics import LOOKS
 
@@ -153,6 +154,7 @@ class Claim:
     environment: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        plain_fields(self, "seeds", "headline", "gate", "cell", "deterministic")
         where = f"claim {self.id!r}"
         if not isinstance(self.id, str) or not _ID.fullmatch(self.id):
             raise MemkitError(f"{where}: an id reads study/name, in lower case, digits, '-', '_' and '.'")

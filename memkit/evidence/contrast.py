@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass, fields
 from typing import Any, Literal
 
 from memkit.errors import MemkitError, check_fields
+from memkit.plain import plain_fields
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Contrast:
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
+        plain_fields(self, *(f.name for f in fields(self)))
         where = f"Contrast({self.treatment!r}, over={self.over!r})"
 
         def check(ok: bool, message: str) -> None:

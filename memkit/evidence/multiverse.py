@@ -18,6 +18,7 @@ from memkit.errors import MemkitError
 from memkit.evidence.claim import Arm, claim_of, refuse_bare, refuse_unknown
 from memkit.evidence.derived import add_claim
 from memkit.evidence.sweep import check_grid, grid_cells, slug
+from memkit.plain import plain
 
 NAME = "multiverse"
 
@@ -44,6 +45,7 @@ def multiverse(
     """
     refuse_bare(multiverse, over, '{"lr": (0.02, 0.05)}')
     refuse_unknown("multiverse", multiverse, unknown)
+    over = plain(over)
     check_grid("multiverse", over)
     assert over is not None
 

@@ -25,7 +25,7 @@ class Observation:
         seed: the seed.
         arm: an arm, or a derived quantity.
         metric: what was measured.
-        value: nan where the arm's training diverged, or the test returned a value that is not finite.
+        value: nan where the arm's training diverged, or the test returned a value that is not finite, or is masked.
         reason: why the value is not finite, else "".
     """
 
@@ -129,12 +129,12 @@ def observe(
     rows = []
     for name in claim.measured:
         for metric, value in _metrics(claim, name, returned[name], where).items():
-            number = _number(value, where, metric, name)
+            number = math.nan if (masked := _is_masked(value)) else _number(value, where, metric, name)
             reason = diverged.get(name, "") or (spread if name in claim.derived else "")
             if reason:
                 number = math.nan
             elif not math.isfinite(number):
-                reason = f"the test returned {number}"
+                reason = "the test returned a masked value" if masked else f"the test returned {number}"
                 number = math.nan
             else:
                 number = _within_bounds(claim, name, metric, number, where)
@@ -179,6 +179,11 @@ def _metrics(claim: Claim, name: str, value: Any, where: str) -> Mapping[str, An
     return {metrics[0]: value}
 
 
+def _is_masked(value: Any) -> bool:
+    """Whether a number is one of NumPy's that were masked: what it holds beneath the mask is nobody's measurement."""
+    return hasattr(value, "mask") and hasattr(value, "filled") and getattr(value, "ndim", 1) == 0 and bool(value.mask)
+
+
 def _number(value: Any, where: str, metric: str, name: str) -> float:
     if type(value) is float:
         return value
@@ -186,9 +191,20 @@ def _number(value: Any, where: str, metric: str, name: str) -> float:
         value = value.item()  # a zero-dimensional array or tensor
     if isinstance(value, bool) or not isinstance(value, Real):
         shown = " ".join(reprlib.repr(value).split())
-        what = f"{where}: {metric} of {name!r}"
-        raise MemkitError(f"{what} is {shown}, a {type(value).__name__}; it should be one number")
-    return float(value)
+        raise MemkitError(
+            f"{where}: {metric} of {name!r} is {shown}, a {type(value).__name__}; it should be one number"
+        )
+    try:
+        made = float(value)
+        too_large = math.isinf(made) and bool(made != value)  # a longer type of NumPy's becomes inf in silence
+    except OverflowError:
+        too_large = True
+    if too_large:
+        raise MemkitError(
+            f"{where}: {metric} of {name!r}, of the type {type(value).__name__}, is beyond the numbers that a float "
+            "can hold, about 1.8e308; return its logarithm, say, or float('inf') for a measurement that failed"
+        )
+    return made
 
 
 def _within_bounds(claim: Claim, name: str, metric: str, value: float, where: str) -> float:

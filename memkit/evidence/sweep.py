@@ -27,6 +27,7 @@ from memkit.errors import MemkitError
 from memkit.evidence.claim import make_claim, refuse_bare, refuse_unknown
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.derived import add_claim
+from memkit.plain import plain
 
 MOST_CELLS = 1000
 _FACTOR = re.compile(r"[a-z][a-z0-9_]*")
@@ -60,7 +61,8 @@ def sweep(
     Args:
         id: ``study/name``; a cell adds its values.
         statement: of a cell, with the factors in braces.
-        over: factor → its values, texts or numbers. The last factor makes the columns of the sweep's table.
+        over: factor → its values, texts or numbers, in a list or an array. The last factor makes the columns
+            of the sweep's table.
         arms: as of a claim; or a function of the factors, by name, that returns them.
         contrasts: as of a claim; or a function of the factors, as of arms.
 
@@ -72,6 +74,7 @@ def sweep(
     refuse_bare(sweep, id, '"study/name", "The statement.", over={...}, arms=..., contrasts=[...]')
     where = f"sweep {id!r}"
     refuse_unknown(where, sweep, unknown)
+    over = plain(over)
     check_grid(where, over)
     assert over is not None
     shared: dict[str, Any] = {"source": source, "seeds": seeds, "expect": "open"}

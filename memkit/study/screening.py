@@ -129,7 +129,8 @@ def check_arms(matrix: Matrix, names: Iterable[str], *, device: str) -> None:
     Raises:
         MemkitError: one cannot; the sentence names it.
     """
-    from memkit.training.trainer import prepared_process, restore, train
+    from memkit.training.backends import restore, train
+    from memkit.training.trainer import prepared_process
 
     scoring = Scoring(score=matrix.score, metric=matrix.confirm.metric, examples=matrix.examples)
     for name in names:

@@ -24,7 +24,8 @@ def train(
     ``device`` is torch's; MLX takes Metal where there is one, and the CPU elsewhere.
 
     Raises:
-        MemkitError: the task drew, or the model returned, what is no tensor.
+        MemkitError: the task drew, or the model returned, what is no tensor; the model cannot be trained or stored; or
+            training changed an attribute of the model that its state does not hold.
     """
     if recipe.backend == "mlx":
         from memkit.mlx import trainer as mlx
@@ -32,9 +33,11 @@ def train(
         return mlx.train(recipe, seeds, progress=progress)
     from memkit.errors import MemkitError
     from memkit.training import trainer
+    from memkit.training.untracked import refuse_untracked, watched
 
+    same, model = watched(recipe)
     try:
-        return trainer.train(recipe, seeds, device=device, progress=progress)
+        runs = trainer.train(same, seeds, device=device, progress=progress)
     except (AttributeError, TypeError, ValueError) as error:
         if isinstance(error, MemkitError):
             raise
@@ -43,6 +46,14 @@ def train(
         if reason := unfit(recipe, seeds[0]):
             raise MemkitError(reason) from error
         raise
+    except RuntimeError as error:
+        from memkit.training.diagnosis import sparse_under_vmap
+
+        if reason := sparse_under_vmap(recipe, error):
+            raise MemkitError(reason) from error
+        raise
+    refuse_untracked(recipe, seeds, model, device)
+    return runs
 
 
 def restore(recipe: Recipe, seed: int, state: Mapping[str, Tensor], *, device: str = "cpu") -> Any:

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from memkit.errors import MemkitError, check_fields, nearest
+from memkit.plain import plain_fields, plain_task
 from memkit.source import source_digest
 from memkit.training.references import reference, resolve
 
@@ -112,6 +113,11 @@ class Recipe:
             if not ok:
                 raise MemkitError(f"Recipe: {message}")
 
+        try:
+            plain_fields(self, *(f.name for f in fields(self)[2:]))
+        except RecursionError as error:
+            raise MemkitError("Recipe: options must be JSON types: one of them holds itself") from error
+        object.__setattr__(self, "task", plain_task(self.task))
         check(
             callable(self.task) or hasattr(self.task, "for_seed"),
             f"task={self.task!r} must be a function (generator, size) -> (inputs, targets), or have "

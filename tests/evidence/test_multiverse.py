@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import FunctionType
 from typing import Any
 
+import numpy as np
 import pytest
 
 from memkit import Arm, Contrast, MemkitError, Recipe, claim, multiverse
@@ -48,6 +49,13 @@ def test_each_cell_changes_the_recipe_of_every_arm() -> None:
     assert [(arm.recipe.lr, arm.recipe.steps) for arm in made.arms.values()] == [(0.2, 7), (0.2, 7)]
     assert made.arms["a"].intervention is off
     assert found["test_it"].expect == "refuted"
+
+
+def test_choices_may_be_numbers_of_numpy() -> None:
+    given = cells({"lr": np.array([0.25, 0.5]), "steps": (np.int64(7),)}, seeds=np.int64(16))
+    meant = cells({"lr": (0.25, 0.5), "steps": (7,)}, seeds=16)
+    assert {name: made.to_json() for name, made in given.items()} == {n: made.to_json() for n, made in meant.items()}
+    assert [made.digest for made in given.values()] == [made.digest for made in meant.values()]
 
 
 def test_arms_may_be_varied_relative_to_themselves() -> None:

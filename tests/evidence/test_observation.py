@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -115,6 +117,34 @@ def test_a_value_that_is_not_finite_is_an_observation_with_a_reason(bad: Any) ->
     assert math.isnan(a.value)
     assert a.reason == f"the test returned {float(bad)}"
     assert (b.value, b.reason) == (0.25, "")
+
+
+@pytest.mark.parametrize(
+    "masked",
+    [np.ma.masked, np.ma.array(0.5, mask=True), np.ma.array([0.5, 0.5], mask=True).mean(), np.ma.array(1, mask=True)],
+    ids=repr,
+)
+def test_a_masked_value_is_not_what_lies_beneath_the_mask(masked: Any) -> None:
+    a, b = observe(CLAIM, 0, {"a": masked, "b": np.ma.array(0.25, mask=False)})
+    assert math.isnan(a.value)
+    assert a.reason == "the test returned a masked value"
+    assert (b.value, b.reason) == (0.25, "")
+    with pytest.raises(MemkitError, match="should be one number"):
+        observe(CLAIM, 0, {"a": np.ma.array([0.5], mask=True), "b": 0.25})
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("large", [10**400, 10**5000, Fraction(10**400, 3), np.longdouble("1e400")], ids=lambda x: "")
+def test_a_number_that_no_float_can_hold_is_refused(large: Any, sign: int) -> None:
+    with pytest.raises(MemkitError, match=r"accuracy of 'b', of the type \w+, is beyond the numbers") as raised:
+        observe(CLAIM, 0, {"a": 0.5, "b": sign * large})
+    assert "\n" not in str(raised.value)
+    assert values(observe(CLAIM, 0, {"a": Fraction(1, 2), "b": 0.5}))["a", "accuracy"] == 0.5
+
+
+def test_a_decimal_is_refused_as_no_number() -> None:
+    with pytest.raises(MemkitError, match=r"is Decimal\('1E\+400'\), a Decimal; it should be one number"):
+        observe(CLAIM, 0, {"a": 0.5, "b": Decimal("1e400")})
 
 
 def test_two_metrics() -> None:

@@ -17,7 +17,7 @@ LOADED = """
         names = [name for name in sys.modules if name.split(".")[0] in HEAVY or name.startswith("memkit")]
         pathlib.Path(f"loaded-{who}.json").write_text(json.dumps(sorted(names)))
 
-    HEAVY = ("filelock", "jinja2", "mlx", "numpy", "pandas", "safetensors", "scipy", "torch", "yaml")
+    HEAVY = ("filelock", "jinja2", "mlx", "numpy", "pandas", "ruamel", "safetensors", "scipy", "torch")
 """
 LIGHT = {
     "memkit",

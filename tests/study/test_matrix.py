@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -151,8 +153,96 @@ def test_unsafe_yaml_is_refused_and_numbers_are_numbers(tmp_path: Path) -> None:
     path.write_text("a: !!python/object/apply:os.getcwd []\n")
     with pytest.raises(MemkitError, match="is not YAML"):
         read_yaml(path)
-    path.write_text('lr: 1e-3\nname: "1e-3"\noff: [1, 2.5, true, null, no, 1e3x]\n')
-    assert read_yaml(path) == {"lr": 0.001, "name": "1e-3", "off": [1, 2.5, True, None, "no", "1e3x"]}
+    path.write_text('lr: 1e-3\nname: "1e-3"\noff: [1, 2.5, true, null, none, "no", 1e3x]\n')
+    assert read_yaml(path) == {"lr": 0.001, "name": "1e-3", "off": [1, 2.5, True, None, "none", "no", "1e3x"]}
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        *(("False", False), ("TRUE", True), ("false", False), ("~", None), ("", None), ("NULL", None)),
+        *(("010", 10), ("-019", -19), ("0o10", 8), ("0x1F", 31), ("+3", 3), ("1e-3", 0.001), ("1.", 1.0), ("+.5", 0.5)),
+        *(
+            ("1:30", "1:30"),
+            ("12:30:45", "12:30:45"),
+            ("'010'", "010"),
+            ('"yes"', "yes"),
+            ("y", "y"),
+            ("1.2.3", "1.2.3"),
+        ),
+    ],
+)
+def test_a_plain_value_is_that_of_the_core_schema(tmp_path: Path, written: str, meant: Any) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(f"a: {written}\nb: [{written}]\n")
+    read = read_yaml(path)
+    assert read == {"a": meant, "b": [meant] if written else []}
+    assert type(read["a"]) is type(meant)
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("no", "no may mean several things; write false, or 'no' with quotes for the text"),
+        ("Yes", "Yes may mean several things; write true, or 'Yes' with quotes for the text"),
+        ("on", "write true"),
+        ("OFF", "write false"),
+        ("tRUE", "write true"),
+        ("None", "None may mean several things; write null for no value, or 'None' with quotes for the text"),
+        ("inf", "inf may mean several things; write a finite number, or 'inf' with quotes"),
+        ("-Infinity", "write a finite number"),
+        ("NaN", "write a finite number"),
+        ("1_000", "1_000 may mean several things; write the number in plain decimal digits, or '1_000' with quotes"),
+        ("0b11", "write the number in plain decimal digits"),
+        (".5e3", "write a number with a digit before the point"),
+        (".inf", "inf is no finite number"),
+        ("2001-01-01", "put it in quotes to make it a text"),
+        ("!!bool maybe", "is not YAML: 'maybe' does not fit its tag"),
+        ("!!timestamp maybe", "is not YAML"),
+    ],
+)
+def test_a_value_with_two_meanings_is_refused_with_what_to_write(tmp_path: Path, written: str, message: str) -> None:
+    path = tmp_path / "a.yaml"
+    for text in (f"first: 1\na: {written}\n", f"first: 1\na: [{written}]\n"):
+        path.write_text(text)
+        with pytest.raises(MemkitError, match=re.escape(message)) as caught:
+            read_yaml(path)
+        assert "\n" not in str(caught.value)
+        if "several things" in str(caught.value):
+            assert str(caught.value).startswith("a.yaml, line 2: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1: 2", "a.yaml, line 1: the key 1 is no text; put it in quotes"),
+        ("a: 1\ntrue: 2", "a.yaml, line 2: the key true is no text"),
+        ("a: 1\n'a': 2", "a.yaml, line 2: the key 'a' stands twice; remove one of them"),
+        ("a: &x {b: 1}\nc: {<<: *x, b: 2, b: 3}", "a.yaml, line 2: the key 'b' stands twice"),
+        ("a: &x [*x]", "a.yaml, line 1: an alias refers to what it is part of; write out what it stands for"),
+        ("%YAML 1.1\n---\na: 010", "a.yaml says '%YAML 1.1'; remove it, memkit reads YAML 1.2"),
+        ("a: 1\nb: [", "a.yaml is not YAML: line 2, column 5"),
+        ("a: 1\n---\nb: 2", "a.yaml is not YAML: line 2, column 1"),
+        ("a: " + "[" * 3000, "a.yaml is nested too deeply"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_told_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    with pytest.raises(MemkitError, match=re.escape(message)) as caught:
+        read_yaml(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_alias_and_a_merge_are_written_out_and_a_name_may_be_off(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("off: &x {b: 1, c: 2}\non: {<<: *x, c: 3}\nagain: *x\n")
+    assert read_yaml(path) == {"off": {"b": 1, "c": 2}, "on": {"b": 1, "c": 3}, "again": {"b": 1, "c": 2}}
+
+
+def test_a_switch_that_is_false_is_false(read: Read) -> None:
+    """As a text it would count as true."""
+    assert read(MATRIX.replace("hidden: false", "hidden: False")).digest == read().digest
 
 
 def test_the_digest_is_of_what_is_run(read: Read) -> None:

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -48,6 +49,63 @@ def test_fields_that_have_their_default_are_left_out() -> None:
     assert plain.to_json() == {"task": "tests.training.toys:signs", "model": "tests.training.toys:Ordinary"}
     spelt_out = Recipe(toys.signs, toys.Ordinary, lr=1e-3, steps=1000, clip=None, stream="", options={})
     assert spelt_out.digest == plain.digest
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ({"steps": np.int64(10), "batch": np.uint8(3)}, {"steps": 10, "batch": 3}),
+        ({"lr": np.float64(0.1), "clip": np.float32(0.5)}, {"lr": 0.1, "clip": 0.5}),
+        ({"vmap": np.bool_(True), "validate_every": np.array(4)}, {"vmap": True, "validate_every": 4}),
+        (
+            {"options": {"layers": np.arange(3), "wide": np.bool_(True), "scale": np.float32(0.5), "x": [np.int8(1)]}},
+            {"options": {"layers": [0, 1, 2], "wide": True, "scale": 0.5, "x": [1]}},
+        ),
+        ({"options": {"table": {"a": np.array([[0.5]])}}}, {"options": {"table": {"a": [[0.5]]}}}),
+        ({"task": toys.Halves(scale=np.float64(2.5))}, {"task": toys.Halves(scale=2.5)}),
+        ({"task": toys.Halves(scale=np.int64(2))}, {"task": toys.Halves(scale=2)}),
+        (
+            {"task": toys.Mixture((toys.Halves(np.float32(3.0)), toys.Squared()))},
+            {"task": toys.Mixture((toys.Halves(3.0), toys.Squared()))},
+        ),
+        ({"stream": np.str_("second")}, {"stream": "second"}),
+    ],
+)
+def test_numbers_of_numpy_are_numbers(given: Any, meant: Any) -> None:
+    one, other = (Recipe(**{"task": toys.signs, "model": toys.anything, **kind}) for kind in (given, meant))
+    assert repr(one) == repr(other)
+    assert json.dumps(one.to_json()) == json.dumps(other.to_json())
+    assert (one.digest, one.summary) == (other.digest, other.summary)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": np.float64(10)}, r"steps=10.0 must be a positive whole number"),
+        ({"steps": np.bool_(True)}, "steps=True must be a positive whole number"),
+        ({"lr": np.float64("nan")}, "lr=nan must be a positive number"),
+        ({"lr": np.array([0.1])}, r"lr=\[0.1\] must be a positive number"),
+        ({"options": {"x": np.ma.masked}}, "options must be JSON types"),
+        ({"options": {"x": np.float64("inf")}}, "options must be JSON types"),
+        ({"options": {"x": 1j}}, "options must be JSON types"),
+        ({"task": toys.Halves(names=np.array(["left"]))}, "in a task is not of a JSON type"),
+    ],
+)
+def test_what_a_recipe_refuses_it_refuses_of_numpy_too(changes: Any, message: str) -> None:
+    with pytest.raises(MemkitError, match=message):
+        Recipe(**{"task": toys.signs, "model": toys.anything, **changes})
+
+
+def test_options_that_hold_themselves_are_refused() -> None:
+    circle: list[Any] = []
+    circle.append(circle)
+    with pytest.raises(MemkitError, match="options must be JSON types"):
+        Recipe(toys.signs, toys.anything, options={"x": circle})
+
+
+def test_a_task_without_numbers_of_numpy_is_the_task_that_was_given() -> None:
+    task = toys.Halves()
+    assert Recipe(task, toys.Cohort).task is task
 
 
 def test_how_it_was_tuned_is_no_part_of_a_recipe() -> None:
