@@ -21,6 +21,7 @@ from memkit.evidence.accepted import load_accepted
 from memkit.evidence.curves import gathered
 from memkit.evidence.evidence import ClaimEvidence, Evidence
 from memkit.evidence.files import check_writable, write_all
+from memkit.evidence.schema_1 import is_digest_of
 from memkit.pytest_plugin import terminal
 from memkit.pytest_plugin.arguments import check_foreign
 from memkit.pytest_plugin.board import Run
@@ -104,7 +105,7 @@ class Aggregator:
             executor = self._executor(plan)
         if self.settings.gate == "drift":
             digests = {name: claim["digest"] for name, claim in self.accepted.items()}
-            new = [p.claim.id for p in plan.claims if digests.get(p.claim.id) != p.claim.digest]
+            new = [p.claim.id for p in plan.claims if not is_digest_of(p.claim, digests.get(p.claim.id, ""))]
             if new:
                 more = f" and {len(new) - 1} more" if len(new) > 1 else ""
                 self.problems.append(f"drift: {new[0]}{more} had no accepted verdict to be held against")

@@ -313,7 +313,7 @@ def _make_key(item: Any, claim: Claim) -> str:
     settings: Settings = settings_of(item.config)
     recipes = {name: arm.recipe.digest for name, arm in claim.arms.items() if arm.recipe is not None}
     content = {
-        "claim": claim.digest,
+        "claim": [claim.id, claim.digest],  # claims of two ids may test the same
         "arms": recipes,
         "source": _source_of(item, claim),
         "device": settings.device,
