@@ -154,8 +154,10 @@ def register_claims(arguments: Sequence[str], *, check: bool = False, others: bo
     absent = sorted(set(lock.claims) - {claim.id for claim in claims}) if others else []
     lines += [f"{name}: in the lock, not among the claims that were collected; left as it is" for name in absent]
     if old and not check:
-        new = _carry_over(lock, new, settings_of(config).accepted)
-        lines.append(f"{many(old, 'claim')} registered by an older memkit: rewritten, at no attempt")
+        accepted = settings_of(config).accepted
+        new, rewritten = _carry_over(lock, new, accepted)
+        also = f", and so is {accepted}" if rewritten else ""
+        lines.append(f"{many(old, 'claim')} registered by an older memkit: the lock is rewritten, at no attempt{also}")
     if new != lock and not check:
         new.save(path)  # before anything is printed: whoever reads it may have gone
     print("".join(f"{line}\n" for line in lines), end="")
@@ -175,15 +177,19 @@ def register_claims(arguments: Sequence[str], *, check: bool = False, others: bo
     return 0
 
 
-def _carry_over(before: Lock, after: Lock, path: Path) -> Lock:
-    """Return the lock with what the accepted verdicts say of entries that were rewritten, and rewrite them, too."""
+def _carry_over(before: Lock, after: Lock, path: Path) -> tuple[Lock, bool]:
+    """Bring the accepted verdicts along with the entries of the lock that were rewritten.
+
+    Returns:
+        The lock with what they say of its attempts, and whether their file was rewritten, too.
+    """
     from memkit.evidence.accepted import load_accepted, save_accepted
 
     accepted = load_accepted(path)
     lock, claims = carried_over(before, after, accepted)
     if claims != accepted:
         save_accepted(path, claims)
-    return lock
+    return lock, claims != accepted
 
 
 def collect(arguments: Sequence[str]) -> tuple[pytest.Config, list[pytest.Item]]:

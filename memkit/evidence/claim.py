@@ -312,8 +312,8 @@ class Claim:
     @cached_property
     def annotations(self) -> Mapping[str, Any]:
         """What is registered beside the digest, in plain types; what says nothing is left out."""
-        fields = self.to_json()
-        return {name: fields[name] for name in BESIDE if fields[name]}
+        said = {name: getattr(self, name) for name in BESIDE}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in said.items() if value}
 
     def to_json(self) -> dict[str, Any]:
         """Plain types, every field."""
