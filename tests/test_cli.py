@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,75 @@ def test_accepting_keeps_the_verdicts(run: pytest.Pytester, capsys: pytest.Captu
     assert inner(run, "-n0", "-k", "test_true").ret == 0
     assert main(["accept"]) == 0
     assert set(json.loads(Path("reports/accepted.json").read_text())["claims"]) == {"lab/true", "lab/aa"}
+
+
+def attempts() -> dict[str, list[dict[str, object]]]:
+    """Claim id → its attempts in the lock."""
+    return {name: entry["attempts"] for name, entry in json.loads(Path("claims.lock").read_text())["claims"].items()}
+
+
+def test_accepting_records_what_an_attempt_came_to(run: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
+    before = Path("claims.lock").read_text()
+    assert attempts() == {"lab/true": [{"block": 0}], "lab/aa": [{"block": 0}]}
+    assert main(["accept"]) == 0
+    assert "commit that file and " in capsys.readouterr().out
+    recorded = attempts()
+    (true,), (aa,) = recorded["lab/true"], recorded["lab/aa"]
+    assert {name: true[name] for name in ("block", "verdict", "n")} == {"block": 0, "verdict": "SUPPORTED", "n": 8}
+    assert (aa["verdict"], aa["n"]) == ("INCONCLUSIVE", 32)
+    assert true["date"] == json.loads(FILE.read_text())["created"]
+    assert re.fullmatch("[0-9a-f]{32}", str(true["observations"]))
+    assert true["observations"] != aa["observations"]
+    after = Path("claims.lock").read_text()
+    assert after != before
+    assert inner(run, "-n0").ret == 0
+    assert Path("claims.lock").read_text() == after, "a run never writes the lock"
+    assert main(["accept"]) == 0
+    assert Path("claims.lock").read_text() == after, "nothing differs but the date"
+    assert "recorded" not in capsys.readouterr().out
+
+    # Another attempt begins without a record, and the one before keeps its own.
+    write_suite(
+        run, canned("true", "0.8"), canned("aa", "seed % 2", "(seed + 1) % 2", options='expect="not_supported",')
+    )
+    assert attempts()["lab/true"] == [true, {"block": 1}]
+    assert inner(run, "-n0", "-k", "test_true").ret == 0
+    assert main(["accept"]) == 0
+    again = attempts()
+    assert again["lab/true"][0] == true
+    assert again["lab/true"][1]["verdict"] == "SUPPORTED"
+    assert again["lab/aa"] == [aa]
+    assert main(["register", "--check"]) == 0
+
+
+@pytest.mark.usefixtures("run")
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"n": 16}, "recorded as SUPPORTED, n = 16, 20*; it is SUPPORTED, n = 8, 20*-[0-9][0-9]"),
+        (
+            {"observations": "0b5e"},
+            "recorded as SUPPORTED, n = 8, 20*; it is *, n = 8, 20*, of other observations",
+        ),
+        ({"observations": ""}, ""),
+        ({"verdict": "", "n": 0, "observations": ""}, ""),
+    ],
+)
+def test_what_was_recorded_otherwise_is_said(
+    capsys: pytest.CaptureFixture[str], change: dict[str, object], said: str
+) -> None:
+    assert main(["accept"]) == 0
+    lock = json.loads(Path("claims.lock").read_text())
+    (true,) = lock["claims"]["lab/true"]["attempts"]
+    lock["claims"]["lab/true"]["attempts"] = [
+        {name: value for name, value in {**true, **change}.items() if value not in ("", 0) or name == "block"}
+    ]
+    Path("claims.lock").write_text(json.dumps(lock))
+    capsys.readouterr()
+    assert main(["accept"]) == 0
+    assert attempts()["lab/true"] == [true]
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("lab/")]
+    assert [fnmatch(line, f"lab/true: attempt 1 was {said}") for line in lines] == [True] * bool(said)
 
 
 def test_only_a_complete_registered_run_that_passed_is_accepted(

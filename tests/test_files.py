@@ -18,7 +18,7 @@ from memkit.cli import main
 from memkit.evidence import Evidence, load
 from memkit.evidence.accepted import save_accepted
 from memkit.evidence.files import write_all
-from memkit.evidence.registration import Lock
+from memkit.evidence.lock import Lock
 from memkit.evidence.reports.gallery import Gallery, save
 from memkit.files import write_whole
 from tests.evidence.entries import entry

@@ -111,14 +111,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--data", metavar="DIR", help="the folder that data sets are read from (default: MEMKIT_DATA)")
     sub = command(
-        "register", claims.register, "Register claims in their present form; changed ones move to fresh seeds."
+        "register",
+        claims.register,
+        "Register claims in their present form; changed ones move to fresh seeds, reworded ones stay on theirs.",
     )
     sub.add_argument("paths", nargs="*", help="where to collect claims (default: as pytest would)")
-    sub.add_argument("--check", action="store_true", help="change nothing; fail if a claim is new or changed")
+    sub.add_argument("--check", action="store_true", help="change nothing; fail if a claim is new, changed or reworded")
     sub.add_argument(
         "--remove", metavar="ID", nargs="+", help="take these claims out of the lock, which keeps their attempts"
     )
-    sub = command("accept", files.accept, "Accept a run: keep its verdicts and effects in a file to commit.")
+    sub = command(
+        "accept",
+        files.accept,
+        "Accept a run: keep its verdicts and effects in a file to commit, and in the lock what attempts came to.",
+    )
     sub.add_argument("file", type=Path, nargs="?", default=evidence, help="default: %(default)s")
     sub.add_argument("--output", metavar="FILE", type=Path, default=accepted, help="default: %(default)s")
     sub = command(

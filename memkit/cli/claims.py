@@ -9,11 +9,13 @@ import io
 import sys
 import uuid
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memkit.cli import places
 from memkit.errors import MemkitError, many
-from memkit.evidence.registration import Lock
+from memkit.evidence.lock import Lock
+from memkit.evidence.schema_1 import carried_over
 from memkit.paths import root_of_lock
 
 if TYPE_CHECKING:
@@ -127,14 +129,18 @@ def register_claims(arguments: Sequence[str], *, check: bool = False, others: bo
     lock = Lock.load(path)
     code = {claim.id: code_of(item, claim) for claim, item in found.values()}
     new = lock.register(claims, code, {claim.id: file_of(item, root) for claim, item in found.values()})
-    changes, noted, recoded, lines = 0, 0, list[str](), list[str]()
+    changes, noted, old, reworded, recoded, lines = 0, 0, 0, 0, list[str](), list[str]()
     for claim in sorted(claims, key=lambda claim: claim.id):
         before, after = lock.claims.get(claim.id), new.claims[claim.id]
         if before == after:
             continue
         if before is not None and before.attempt == after.attempt:
+            old += before.of_schema_1
             noted += not before.code or before.file != after.file
             recoded += [claim.id] if before.code not in ("", after.code) else []
+            if edited := lock.registration(claim).edited:
+                reworded += 1
+                lines.append(f"{claim.id}: reworded ({edited}), on the same seeds")
             continue
         changes += 1
         seeds = new.registration(claim).first_seed
@@ -147,20 +153,43 @@ def register_claims(arguments: Sequence[str], *, check: bool = False, others: bo
         lines.append(f"{recoded[0]}{more}: the code behind it has changed; a revision, on the same seeds")
     absent = sorted(set(lock.claims) - {claim.id for claim in claims}) if others else []
     lines += [f"{name}: in the lock, not among the claims that were collected; left as it is" for name in absent]
-    if (changes or recoded or noted) and not check:
+    if old and not check:
+        accepted = settings_of(config).accepted
+        new, rewritten = _carry_over(lock, new, accepted)
+        also = f", and so is {accepted}" if rewritten else ""
+        lines.append(f"{many(old, 'claim')} registered by an older memkit: the lock is rewritten, at no attempt{also}")
+    if new != lock and not check:
         new.save(path)  # before anything is printed: whoever reads it may have gone
     print("".join(f"{line}\n" for line in lines), end="")
     if check:
+        also = f", {reworded} reworded" if reworded else ""
         print(
-            f"{changes} of {many(len(claims), 'claim')} new or changed, {len(recoded)} with other code behind them, "
-            f"{len(absent)} registered and not collected"
+            f"{changes} of {many(len(claims), 'claim')} new or changed{also}, {len(recoded)} with other code behind "
+            f"them, {len(absent)} registered and not collected"
         )
         if noted:
             print(f"of {many(noted, 'claim')} the lock does not know the file or the code; `memkit register` notes it")
-        return 1 if changes or absent or recoded else 0
+        if old:
+            print(f"{many(old, 'claim')} registered by an older memkit; `memkit register` rewrites that, at no attempt")
+        return 1 if changes or reworded or absent or recoded else 0
     count = f"{len(claims)} claim" + ("" if len(claims) == 1 else "s")
     print(f"{path}: {count}, {changes} of them new or changed; keep it under version control")
     return 0
+
+
+def _carry_over(before: Lock, after: Lock, path: Path) -> tuple[Lock, bool]:
+    """Bring the accepted verdicts along with the entries of the lock that were rewritten.
+
+    Returns:
+        The lock with what they say of its attempts, and whether their file was rewritten, too.
+    """
+    from memkit.evidence.accepted import load_accepted, save_accepted
+
+    accepted = load_accepted(path)
+    lock, claims = carried_over(before, after, accepted)
+    if claims != accepted:
+        save_accepted(path, claims)
+    return lock, claims != accepted
 
 
 def collect(arguments: Sequence[str]) -> tuple[pytest.Config, list[pytest.Item]]:

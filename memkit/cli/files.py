@@ -12,9 +12,9 @@ from memkit.cli import places
 from memkit.errors import MemkitError, many
 from memkit.evidence.evidence import Evidence
 from memkit.evidence.loading import checked, load
+from memkit.evidence.lock import Lock
 from memkit.evidence.locked import held_against
 from memkit.evidence.merging import merge
-from memkit.evidence.registration import Lock
 from memkit.files import write_whole
 
 
@@ -106,7 +106,7 @@ def _merged(files: Sequence[Path]) -> Evidence:
 
 def accept(options: argparse.Namespace) -> int:
     """``memkit accept``: keep a run's verdicts and effects in a file to commit."""
-    from memkit.evidence.accepted import accepted_claims, load_accepted, outdated, save_accepted
+    from memkit.evidence.accepted import accepted_claims, load_accepted, outdated, recorded, save_accepted
     from memkit.training.estimates import recipe_key
 
     evidence = load(options.file)
@@ -114,15 +114,24 @@ def accept(options: argparse.Namespace) -> int:
         found = accepted_claims(evidence, recipe_key)
     except MemkitError as error:
         raise MemkitError(f"{options.file}: {error}") from None
+    path = places.lock()
+    lock = Lock.load(path)
+    if any(name in lock.claims and lock.claims[name].of_schema_1 for name in found):
+        raise MemkitError(f"{path} was written by an older memkit; run `memkit register` first, which rewrites it")
     # Claims that were accepted before and are not in this run stay accepted, as long as they are registered so.
     claims = {**load_accepted(options.output), **found}
-    old = outdated(claims, Lock.load(places.lock()))
+    old = outdated(claims, lock)
     for name, why in sorted(old.items()):
         print(f"{name} {why}; dropped")
+    new, otherwise = recorded(lock, evidence, found.keys() - old.keys())
     save_accepted(options.output, {name: claim for name, claim in claims.items() if name not in old})
+    if new != lock:
+        new.save(path)
+    for sentence in otherwise:
+        print(sentence)
     if idle := len(evidence.claims) - len(found):
         print(f"{idle} claims did not run, and stay as they were accepted before")
-    print(f"{many(len(found), 'verdict')} accepted in {options.output}; commit that file")
+    print(f"{many(len(found), 'verdict')} accepted in {options.output}; commit that file and {path}")
     return 0
 
 

@@ -20,8 +20,9 @@ from memkit.cli.claims import QUIETLY
 from memkit.errors import MemkitError, nearest
 from memkit.evidence.evidence import ClaimEvidence, Evidence
 from memkit.evidence.loading import load
+from memkit.evidence.lock import Lock
 from memkit.evidence.locked import held_against
-from memkit.evidence.registration import BLOCK, DEVELOPMENT_SEEDS, Lock
+from memkit.evidence.registration import BLOCK, DEVELOPMENT_SEEDS
 from memkit.evidence.reproduction import Reproduction, platforms, reproduction
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def _not_collected(options: argparse.Namespace, known: set[str]) -> str:
     if options.claim in known:
         return (
             f"seed {options.seed} is none that {options.claim} has in this project; its seeds are those of its "
-            "registration, or development seeds"
+            "registration, or development seeds, and these alone where the claim was changed since"
         )
     return (
         f"the project has no claim {options.claim!r} where claims were collected{nearest(options.claim, known)}; "

@@ -6,8 +6,9 @@ from memkit.evidence.evidence import ClaimEvidence, Evidence, seeds_saved
 from memkit.evidence.gate import Gate, gate
 from memkit.evidence.judgement import Finding, Judgement, Verdict
 from memkit.evidence.loading import load, recompute
+from memkit.evidence.lock import Lock, lock_path
 from memkit.evidence.observation import Observation, observe
-from memkit.evidence.registration import DEVELOPMENT_SEEDS, Lock, Registration, lock_path
+from memkit.evidence.registration import DEVELOPMENT_SEEDS, Registration
 from memkit.evidence.verdict import differences, judge, seeds_wanted
 
 __all__ = [

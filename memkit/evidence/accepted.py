@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from memkit.evidence import reading
 from memkit.evidence.evidence import ClaimEvidence, Evidence
 from memkit.evidence.gate import gate
 from memkit.evidence.judgement import Verdict
-from memkit.evidence.registration import Lock
+from memkit.evidence.lock import Lock
 from memkit.evidence.reports import words
+from memkit.evidence.schema_1 import PREFIX
 from memkit.files import write_whole
 
 SCHEMA = 1
@@ -122,7 +124,7 @@ def outdated(claims: Mapping[str, Any], lock: Lock) -> dict[str, str]:
         entry = lock.claims.get(name)
         if entry is None:
             found[name] = "is registered no more"
-        elif (entry.digest, entry.attempt) != (claim["digest"], claim["attempt"]):
+        elif (entry.digest.removeprefix(PREFIX), entry.attempt) != (claim["digest"], claim["attempt"]):
             found[name] = "was registered anew since it was accepted"
     return found
 
@@ -180,6 +182,28 @@ def accepted_claims(evidence: Evidence, recipe_key: Callable[[Any], str]) -> dic
         }
         for entry in run
     }
+
+
+def recorded(lock: Lock, evidence: Evidence, names: Container[str]) -> tuple[Lock, list[str]]:
+    """Write what these claims came to into the lock.
+
+    Returns:
+        The lock, and a sentence for each attempt that was recorded otherwise before.
+    """
+    entries, said = dict(lock.claims), []
+    for entry in evidence.claims:
+        if (name := entry.claim.id) not in names:
+            continue
+        new = entries[name].recorded(entry.verdict, entry.judgement.n, evidence.created, entry.observed)
+        before, after = entries[name].attempts[-1], new.attempts[-1]
+        verdict = (before.verdict, before.n) == (after.verdict, after.n)
+        if verdict and before.observations == after.observations:
+            continue
+        if before.verdict and not (verdict and not before.observations):
+            other = ", of other observations" if verdict else ""
+            said.append(f"{name}: attempt {new.attempt} was recorded as {before.outcome}; it is {after.outcome}{other}")
+        entries[name] = new
+    return replace(lock, claims=entries), said
 
 
 def _weakest(entry: ClaimEvidence) -> str:

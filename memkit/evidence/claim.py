@@ -26,6 +26,13 @@ EXPECTATIONS = ("supported", "refuted", "equivalent", "not_supported", "open")
 DEFAULT_SEEDS = LOOKS[-1].n
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)+")
 
+TESTED = (
+    *("arms", "contrasts", "derived", "requires", "positive_control", "expect", "gate", "test", "data"),
+    *("sweep", "cell", "mutant_of", "replicates"),
+)
+"""Fields of a claim that its digest covers."""
+BESIDE = ("statement", "source", "seeds", "headline", "deterministic", "environment")
+"""Fields that are registered beside the digest: to change one costs no attempt."""
 _LISTS = ("contrasts", "derived", "requires", "figures", "data", "environment")
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -66,6 +73,17 @@ class Arm:
         if callable(name):
             name = f"{name.__module__}:{name.__qualname__}"
         return {"recipe": recipe, "intervention": name}
+
+
+def digest_of(data: Mapping[str, Any]) -> str:
+    """32 hex digits for plain types, in whatever order they stand."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _said(contrast: Mapping[str, Any]) -> dict[str, Any]:
+    """A contrast without what says nothing. That its margin is 0 says something."""
+    return {name: value for name, value in contrast.items() if value is not None and value is not False and value != ""}
 
 
 def _is_recipe(value: Any) -> bool:
@@ -275,15 +293,29 @@ class Claim:
 
     @cached_property
     def digest(self) -> str:
-        """What registration fixes: everything but the source's wording and ``headline``; 32 hex digits."""
-        free = ("source", "headline", "cells", "deterministic", "environment")
-        data = {k: v for k, v in self.to_json().items() if k not in free}
+        """What is tested, as registration fixes it: 32 hex digits.
+
+        The number of seeds belongs to it where it is part of the test: Student's t alone holds for the looks that were
+        planned, and a claim that is not to be supported passes undecided, which fewer seeds would make it. (A mutant
+        has to fall.)
+        """
+        fields = self.to_json()
         # What says nothing is left out, so that claims which were registered before there was such a thing keep theirs.
-        for name in ("sweep", "cell", "mutant_of", "replicates", "data"):
-            if not data[name]:
-                del data[name]
-        text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        data = {name: fields[name] for name in TESTED if fields[name] not in (None, "", [], {})}
+        for name in {"contrasts", "requires"} & data.keys():
+            data[name] = [_said(contrast) for contrast in data[name]]
+        if self.positive_control is not None:
+            data["positive_control"] = _said(data["positive_control"])
+        undecided = self.expect == "not_supported" and not self.mutant_of
+        if undecided or any(contrast.assume == "normal" for contrast in self.all_contrasts):
+            data["seeds"] = self.planned(None)
+        return digest_of(data)
+
+    @cached_property
+    def annotations(self) -> Mapping[str, Any]:
+        """What is registered beside the digest, in plain types; what says nothing is left out."""
+        said = {name: getattr(self, name) for name in BESIDE}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in said.items() if value}
 
     def to_json(self) -> dict[str, Any]:
         """Plain types, every field."""

@@ -20,7 +20,8 @@ Schema 1::
       digest        of the claim, as the lock registers it
       nodeid        of the test, without the seed
       registration  status, attempt, first_seed; revision and recoded: how often the code behind the claim was
-                    registered anew, and whether it differs from that
+                    registered anew, and whether it differs from that; edited: what was edited beside the digest since;
+                    withheld: whether it is on development seeds because what is tested was
       planned       seeds that this run might use, in the order of the looks; those beyond the decisive look
                     need not have been observed
       observations  rows [seed, arm, metric, value or null, reason]
@@ -120,6 +121,14 @@ class ClaimEvidence:
         return {"judgement": self.judgement.to_json(), "arms": arms, "digest": self.claim.digest}
 
     @property
+    def observed(self) -> str:
+        """A hash of the observations that the verdict rests on, in the order of the looks; 32 hex digits."""
+        places = {seed: place for place, seed in enumerate(self.seen[: self.judgement.n])}
+        used = [o for o in self.observations if o.seed in places]
+        used.sort(key=lambda o: (places[o.seed], o.arm, o.metric))
+        return hashlib.sha256("\n".join(_line(o.to_json()) for o in used).encode()).hexdigest()[:32]
+
+    @property
     def saved(self) -> tuple[int, ...]:
         """The planned seeds that were never run, since the looks had ended before; none where seeds are missing."""
         if self.judgement.missing:
@@ -163,9 +172,10 @@ class Evidence:
     def digest(self) -> str:
         """Of what verdicts rest on, claims and observations: a page and a file that say the same belong together."""
         rows = [
-            [entry.claim.id, entry.claim.digest, [o.to_json() for o in entry.observations]] for entry in self.claims
+            [entry.claim.id, entry.claim.digest, entry.claim.annotations, [o.to_json() for o in entry.observations]]
+            for entry in sorted(self.claims, key=lambda entry: entry.claim.id)
         ]
-        return hashlib.sha256(json.dumps(sorted(rows), ensure_ascii=False).encode()).hexdigest()[:32]
+        return hashlib.sha256(json.dumps(rows, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:32]
 
     def of_claims(self, claims: Iterable[ClaimEvidence]) -> Evidence:
         """That of some of its claims, with the studies, metrics and learning curves that are theirs."""
@@ -234,13 +244,14 @@ class Evidence:
     def _text(self) -> str:
         """Return the JSON, one claim per line. An indented text would take ten times as long to write."""
 
-        def line(value: Any) -> str:
-            return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
         data = self.to_json()
-        claims = ",\n".join(map(line, data.pop("claims")))
-        head = "".join(f"{line(name)}: {line(value)},\n" for name, value in data.items())
+        claims = ",\n".join(map(_line, data.pop("claims")))
+        head = "".join(f"{_line(name)}: {_line(value)},\n" for name, value in data.items())
         return f'{{\n{head}"claims": [\n{claims}\n]\n}}\n'
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def seeds_saved(claims: Iterable[ClaimEvidence]) -> tuple[int, int]:

@@ -43,11 +43,8 @@ def gate(
     """
     verdict, enabled = judgement.verdict, mode != "none"
     # First of all: a claim that was edited is another claim, also where the edit says that it gates nothing.
-    if registration.status == "changed" and not registration.development:
-        return Gate(
-            "failed" if enabled else "skipped",
-            f"{verdict}, but the claim was changed since it was registered; `memkit register` moves it to fresh seeds",
-        )
+    if edited := _edited(registration):
+        return Gate("failed" if enabled else "skipped", f"{verdict}, but {edited}")
     if failures:
         seed, reason = next(iter(sorted(failures.items())))
         more = f" and {len(failures) - 1} more" if len(failures) > 1 else ""
@@ -81,6 +78,24 @@ def gate(
     if met:
         return Gate("passed", words)
     return Gate("failed", words + (f"; {notes}" if notes else ""))
+
+
+def _edited(registration: Registration) -> str:
+    """What was edited of a claim since it was registered, and what to do; or ""."""
+    if registration.explores:
+        return ""
+    if registration.status == "changed":
+        return "the claim was changed since it was registered; `memkit register` moves it to fresh seeds"
+    if registration.status == "reworded":
+        what = registration.edited
+        verb = "were" if "," in what or what == "seeds" else "was"
+        before, _, last = what.rpartition(", ")
+        what = f"{before} and {last}" if before else last
+        return (
+            f"its {what} {verb} edited since it was registered; `memkit register` takes that over, and it costs no "
+            "attempt"
+        )
+    return ""
 
 
 def _capped(claim: Claim, judgement: Judgement) -> bool:

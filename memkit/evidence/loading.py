@@ -20,6 +20,7 @@ from memkit.evidence.gate import Gate, Mode, Outcome
 from memkit.evidence.judgement import Verdict
 from memkit.evidence.observation import observations_from
 from memkit.evidence.registration import BLOCK, Registration, Status
+from memkit.evidence.schema_1 import is_digest_of
 from memkit.evidence.verdict import judge
 from memkit.statistics import looks_within
 
@@ -86,7 +87,8 @@ _REGISTRATION: Mapping[str, Check] = {
     "status": reading.text,
     "first_seed": reading.whole,
     "revision": reading.whole,
-    "recoded": reading.flag,
+    **dict.fromkeys(("recoded", "withheld"), reading.flag),
+    "edited": reading.text,
 }
 # What reading JSON of another form than the schema's can raise.
 _DAMAGED = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError, RecursionError)
@@ -208,7 +210,7 @@ def _entries(
 
 def _differing(raw: Mapping[str, Any], entry: ClaimEvidence, gates: Sequence[tuple[Mode, bool]]) -> str:
     """What of a claim's record does not follow from its observations, but for the verdict; or ""."""
-    if raw["digest"] != entry.claim.digest:
+    if not is_digest_of(entry.claim, raw["digest"]):
         return "the claim's digest differs"
     if entry.planned != entry.registration.seeds(len(entry.planned)):
         return "the seeds are not those of the registration"  # in another order other looks decide
@@ -250,7 +252,12 @@ def _registration(value: Any, where: str) -> Registration:
     reading.whole(data["attempt"], f"{where}: the attempt of a claim that is {data['status']}", _first(data["status"]))
     if data["status"] == "unregistered" and data["attempt"]:
         raise MemkitError(f"{where} is unregistered, and so has no attempt {data['attempt']}")
-    return Registration(**data)
+    found = Registration(**data)
+    if bool(found.edited) != (found.status == "reworded"):
+        raise MemkitError(f"{where} is {found.status}, and says {reading.shown(found.edited)} of what was edited")
+    if found.withheld and not (found.status == "changed" and found.development):
+        raise MemkitError(f"{where}: only a claim that was changed is on development seeds for that")
+    return found
 
 
 def _first(status: str) -> int:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memkit.evidence.evidence import ClaimEvidence
-from memkit.evidence.registration import DEVELOPMENT_SEEDS, Lock, Registration
+from memkit.evidence.lock import Lock
+from memkit.evidence.registration import DEVELOPMENT_SEEDS, Registration
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def held_against(lock: Lock | None, entry: ClaimEvidence) -> Held:
         return Held(notes=("on development seeds, which decide nothing",) if development else ())
     told, claim = entry.registration, entry.claim
     known = claim.id in lock.claims
-    registered = lock.registration(claim, development=told.development)
+    registered = lock.registration(claim, development=told.explores)
     differs, notes = [], []
     if told.status == "unregistered":
         since = "; it has been registered since" if known else ""
@@ -44,8 +45,8 @@ def held_against(lock: Lock | None, entry: ClaimEvidence) -> Held:
         registered = Lock().registration(claim)
     elif not known:
         return Held(differs=("the file says that it is registered, and it is not in the lock",))
-    elif told.development:
-        edited = ", of a claim that was edited" if told.status == "changed" else ""
+    elif told.explores:
+        edited = ", of a claim that was edited" if told.status in ("reworded", "changed") else ""
         notes.append(f"on development seeds, which decide nothing{edited}")
     elif registered.attempt > told.attempt:
         differs.append(
@@ -55,11 +56,16 @@ def held_against(lock: Lock | None, entry: ClaimEvidence) -> Held:
     else:
         if registered.attempt < told.attempt:
             differs.append(f"attempt {told.attempt} in the file, {registered.attempt} in the lock")
-        if registered.status != "registered":
+        if registered.status == "changed":
             differs.append("the claim is not the one that was registered: its digest is not that in the lock")
+        elif registered.status == "reworded" and claim.annotations in lock.claims[claim.id].wordings:
+            notes.append(f"as it was registered before, and edited since: {registered.edited}")
+        elif registered.status == "reworded":
+            differs.append(f"the claim is not as it was registered: {registered.edited}")
     if not differs:
         differs += _seeds(registered, entry)
-    if known and not differs and not notes and told.revision != registered.revision:
+    decides = known and told.status != "unregistered" and not told.explores
+    if decides and not differs and told.revision != registered.revision:
         notes.append(f"revision {told.revision} of the code behind it; the lock has revision {registered.revision}")
     return Held(tuple(differs), tuple(notes))
 

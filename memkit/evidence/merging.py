@@ -66,6 +66,10 @@ def _merged(entries: Sequence[tuple[str, ClaimEvidence]], mode: Mode, *, strict:
         of = f"{first_name} and {name} contradict one another: claim {first.claim.id!r}"
         if entry.claim.digest != first.claim.digest:
             raise MemkitError(f"{of} has two forms, of digests {first.claim.digest} and {entry.claim.digest}")
+        if entry.claim.annotations != first.claim.annotations:
+            names = {**entry.claim.annotations, **first.claim.annotations}
+            differing = [n for n in names if entry.claim.annotations.get(n) != first.claim.annotations.get(n)]
+            raise MemkitError(f"{of} was edited between them: {', '.join(differing)}")
         # Whether the code differs from what was registered is a matter of the machine, such as its version of Python.
         if replace(entry.registration, recoded=False) != replace(first.registration, recoded=False):
             raise MemkitError(f"{of} is {_registered(first)} in one, and {_registered(entry)} in the other")

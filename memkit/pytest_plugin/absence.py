@@ -18,7 +18,7 @@ from memkit.pytest_plugin.controller import COLLECTED
 from memkit.pytest_plugin.options import asked, root_of
 
 if TYPE_CHECKING:
-    from memkit.evidence.registration import Lock
+    from memkit.evidence.lock import Lock
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ from memkit.evidence.accepted import load_accepted
 from memkit.evidence.curves import gathered
 from memkit.evidence.evidence import ClaimEvidence, Evidence
 from memkit.evidence.files import check_writable, write_all
+from memkit.evidence.registration import DEVELOPMENT_SEEDS
+from memkit.evidence.schema_1 import is_digest_of
 from memkit.pytest_plugin import terminal
 from memkit.pytest_plugin.arguments import check_foreign
 from memkit.pytest_plugin.board import Run
@@ -104,7 +106,7 @@ class Aggregator:
             executor = self._executor(plan)
         if self.settings.gate == "drift":
             digests = {name: claim["digest"] for name, claim in self.accepted.items()}
-            new = [p.claim.id for p in plan.claims if digests.get(p.claim.id) != p.claim.digest]
+            new = [p.claim.id for p in plan.claims if not is_digest_of(p.claim, digests.get(p.claim.id, ""))]
             if new:
                 more = f" and {len(new) - 1} more" if len(new) > 1 else ""
                 self.problems.append(f"drift: {new[0]}{more} had no accepted verdict to be held against")
@@ -330,10 +332,18 @@ class Aggregator:
     def pytest_sessionfinish(self) -> None:
         """For ``--lf``: a verdict is no item that could run again, so note the seeds of those that failed."""
         cache = getattr(self.config, "cache", None)
-        failed = [entry for entry in self.claims.values() if entry.gate.outcome == "failed"]
-        if cache is not None and failed:
-            noted = dict(cache.get("cache/lastfailed", {}))
-            noted |= {f"{entry.nodeid}[{seed}]": True for entry in failed for seed in entry.planned}
+        if cache is None:
+            return
+        noted = dict(cache.get("cache/lastfailed", {}))
+        before = dict(noted)
+        for entry in self.claims.values():
+            # Also those that it would have once it is edited, or that edit would make --lf run everything.
+            elsewhere = {f"{entry.nodeid}[{seed}]": True for seed in DEVELOPMENT_SEEDS[: len(entry.planned)]}
+            if entry.gate.outcome == "failed":
+                noted |= {**elsewhere, **{f"{entry.nodeid}[{seed}]": True for seed in entry.planned}}
+            elif not entry.registration.development:
+                noted = {name: value for name, value in noted.items() if name not in elsewhere}
+        if noted != before:
             cache.set("cache/lastfailed", noted)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

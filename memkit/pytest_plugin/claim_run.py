@@ -15,6 +15,7 @@ from memkit.evidence.evidence import ClaimEvidence
 from memkit.evidence.gate import Gate, Mode, gate, strictly
 from memkit.evidence.judgement import Judgement, Verdict
 from memkit.evidence.observation import Observation
+from memkit.evidence.schema_1 import is_digest_of
 from memkit.evidence.verdict import judge, seeds_wanted
 from memkit.pytest_plugin.measuring import Measurement
 from memkit.pytest_plugin.plan import PlannedClaim
@@ -144,9 +145,10 @@ class ClaimRun:
         """What changed since it was accepted; nothing is told of a claim that was edited since, or is not decided."""
         claim = self.planned.claim
         decided = judgement.indication is None and not judgement.missing and judgement.verdict is not Verdict.INCOMPLETE
-        if accepted is None or accepted.get("digest") != claim.digest or not decided:
+        if accepted is None or not is_digest_of(claim, accepted["digest"]) or not decided:
             return Difference(claim.id)
-        return difference(claim.id, accepted, {"judgement": judgement.to_json(), "arms": arms, "digest": claim.digest})
+        told = {"judgement": judgement.to_json(), "arms": arms, "digest": accepted["digest"]}
+        return difference(claim.id, accepted, told)
 
 
 def _arms(measurements: Sequence[Measurement]) -> dict[str, dict[str, Any]]:

@@ -221,6 +221,13 @@ def announce(
             f"memkit: {changed[0]}{more} changed since registration, which fails this run: use "
             "--memkit-development, or `memkit register` for fresh seeds"
         )
+    reworded = [p.claim.id for p in plan.claims if p.registration.status == "reworded"]
+    if reworded and not settings.development and settings.gate != "none":
+        more = f" and {len(reworded) - 1} more" if len(reworded) > 1 else ""
+        reporter.write_line(
+            f"memkit: {reworded[0]}{more} reworded since registration, which fails this run: `memkit register` takes "
+            "that over, and it costs no attempt"
+        )
     if not adaptive:
         reporter.write_line(
             "memkit: the items do not come look by look (--dist each, or another plugin), so every seed runs, also "

@@ -6,7 +6,7 @@ import copy
 import json
 import math
 import pickle
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from memkit import Recipe, multiverse, mutant, replicated
 from memkit.errors import MemkitError
 from memkit.evidence import Arm, Claim, Contrast, claim, claim_of
+from memkit.evidence.claim import BESIDE, TESTED, _said
 from tests.inner import needs_torch
 
 OVER = Contrast("a", over="b", metric="accuracy", bounds=(0, 1))
@@ -239,8 +240,6 @@ def test_json_is_lossless_and_keeps_the_digest() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"statement": "A beats B by far."},
-        {"id": "study/other"},
         {"arms": {"a": Arm(), "b": Arm({"steps": 1})}},
         {"arms": {"a": Arm(), "b": Arm(), "c": Arm()}},
         {"contrasts": (replace(OVER, bounds=(0, 2)),)},
@@ -254,20 +253,79 @@ def test_json_is_lossless_and_keeps_the_digest() -> None:
         {"positive_control": OVER},
         {"derived": ("slope",)},
         {"expect": "refuted"},
-        {"seeds": 16},
         {"gate": False},
         {"test": "another"},
+        {"data": ("table.csv",)},
+        {"sweep": "study/grid", "cell": {"width": 8}},
+        {"cell": {"width": 8}},
+        {"mutant_of": "study/other"},
+        {"replicates": "study/other"},
     ],
     ids=str,
 )
-def test_the_digest_changes_with_what_is_registered(change: dict[str, Any]) -> None:
-    original = made()
-    assert replace(original, **change).digest != original.digest
+def test_the_digest_covers_what_is_tested(change: dict[str, Any]) -> None:
+    original, changed = made(), replace(made(), **change)
+    assert changed.digest != original.digest
+    assert changed.annotations == original.annotations
+    assert set(change) <= set(TESTED)
 
 
-@pytest.mark.parametrize("change", [{"source": "page 3"}, {"headline": True}], ids=str)
-def test_the_digest_does_not_change_with_words_around(change: dict[str, Any]) -> None:
-    assert replace(made(), **change).digest == made().digest
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"statement": "A beats B by far."}, "A beats B by far."),
+        ({"source": "page 3"}, "page 3"),
+        ({"headline": True}, True),
+        ({"seeds": 16}, 16),
+        ({"deterministic": True}, True),
+        ({"environment": ("MY_FLAG",)}, ["MY_FLAG"]),
+    ],
+    ids=str,
+)
+def test_what_stands_beside_the_digest(change: dict[str, Any], said: Any) -> None:
+    changed = replace(made(), **change)
+    assert changed.digest == made().digest
+    assert changed.annotations == {**made().annotations, next(iter(change)): said}
+    assert set(change) <= set(BESIDE)
+
+
+@pytest.mark.parametrize("change", [{"id": "study/other"}, {"cells": 9}, {"figures": (print,)}], ids=str)
+def test_what_is_not_registered(change: dict[str, Any]) -> None:
+    changed = replace(made(), **change)
+    assert (changed.digest, changed.annotations) == (made().digest, made().annotations)
+
+
+def test_every_field_of_a_claim_is_in_its_digest_or_beside_it() -> None:
+    # The lock is by ids; how many cells a sweep has is no matter of a cell; and figures decide nothing.
+    neither = {"id", "cells", "figures"}
+    assert sorted([*TESTED, *BESIDE, *neither]) == sorted(field.name for field in fields(Claim))
+
+
+@pytest.mark.parametrize(
+    ("options", "covered"),
+    [
+        ({"contrasts": (replace(OVER, assume="normal"),)}, True),
+        ({"requires": (replace(OVER, assume="normal"),)}, True),
+        ({"positive_control": replace(OVER, assume="normal")}, True),
+        ({"expect": "not_supported"}, True),
+        ({"expect": "not_supported", "mutant_of": "study/other"}, False),
+        ({"expect": "refuted"}, False),
+        ({"expect": "open"}, False),
+    ],
+    ids=str,
+)
+def test_the_number_of_seeds_is_tested_where_it_can_make_a_verdict_pass(options: dict[str, Any], covered: bool) -> None:
+    claim = replace(made(), **options)
+    assert (replace(claim, seeds=8).digest != claim.digest) is covered
+    assert replace(claim, seeds=32).digest == claim.digest, "which is what it says without"
+
+
+def test_what_contrasts_learn_to_say_later_leaves_the_digests_of_those_that_do_not_say_it() -> None:
+    fields = replace(OVER, margin=0.0, sesoi=None).to_json()
+    for nothing in (None, False, ""):
+        assert _said({**fields, "later": nothing}) == _said(fields)
+    assert _said({**fields, "later": 1}) != _said(fields)
+    assert _said(fields)["margin"] == 0.0
 
 
 def test_the_digest_does_not_change_with_the_kind_of_number_or_the_order_of_arms() -> None:

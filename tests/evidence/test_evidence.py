@@ -88,6 +88,25 @@ def test_seeds_seen(file: Path) -> None:
     assert part.seen == tuple(seed for seed in whole.planned if seed != 10_004)
 
 
+def test_the_hash_of_what_was_observed_is_of_what_the_verdict_rests_on_in_the_order_of_the_looks() -> None:
+    whole = entry(n=16)
+    assert whole.judgement.n == 8
+    rows = whole.observations
+    assert replace(whole, observations=rows[::-1]).observed == whole.observed, "the order of a file is none"
+    assert replace(whole, observations=rows[:16]).observed == whole.observed, "later seeds decide nothing"
+    assert replace(whole, planned=whole.planned[:8]).observed == whole.observed
+    assert replace(whole, observations=(replace(rows[0], value=0.5), *rows[1:])).observed != whole.observed
+    assert replace(whole, planned=whole.planned[1:]).observed != whole.observed
+    assert len(whole.observed) == 32
+
+
+def test_the_digest_of_a_file_is_of_what_is_said_too() -> None:
+    one, other = entry("study/a"), entry("study/b")
+    assert evidence(one, other).digest == evidence(other, one).digest
+    reworded = replace(one, claim=replace(one.claim, statement="A beats B by far."))
+    assert evidence(reworded, other).digest != evidence(one, other).digest
+
+
 def test_seeds_saved() -> None:
     early = entry(n=32)
     assert early.judgement.look == 8

@@ -15,6 +15,8 @@ from tests.evidence.entries import entry
 OVER = Contrast("a", over="b", metric="accuracy", bounds=(0, 1), sesoi=0.2)
 REGISTERED = Registration(status="registered", attempt=1, first_seed=10_000)
 CHANGED = Registration(status="changed", attempt=1, first_seed=10_000)
+WITHHELD = Registration(status="changed", attempt=1, first_seed=0, withheld=True)
+REWORDED = Registration(status="reworded", attempt=1, first_seed=10_000, edited="statement")
 UNREGISTERED = Registration(status="unregistered", attempt=0, first_seed=0)
 DECIDED = (Verdict.SUPPORTED, Verdict.REFUTED, Verdict.EQUIVALENT, Verdict.INCONCLUSIVE)
 
@@ -78,7 +80,7 @@ def test_a_claim_that_gates_nothing_is_skipped(expect: str, verdict: Verdict) ->
 
 @pytest.mark.parametrize(
     ("expect", "verdict", "registration"),
-    list(itertools.product(EXPECTATIONS, Verdict, [REGISTERED, CHANGED])),
+    list(itertools.product(EXPECTATIONS, Verdict, [REGISTERED, CHANGED, WITHHELD, REWORDED])),
 )
 def test_gate_none_lets_no_verdict_fail(expect: str, verdict: Verdict, registration: Registration) -> None:
     found, reason = outcome(make(expect), judged(verdict), mode="none", registration=registration)
@@ -102,9 +104,30 @@ def test_a_failed_seed_always_fails_the_run(expect: str, mode: Any) -> None:
 def test_a_changed_claim_passes_with_no_verdict(expect: str, verdict: Verdict) -> None:
     for claim in (make(expect), make(expect, gate=False)):  # nor where the edit says that it gates nothing
         for judgement in (judged(verdict), judged(verdict, missing=(10_003,)), judged(verdict, indication=verdict)):
-            found, reason = outcome(claim, judgement, registration=CHANGED)
+            for registration in (CHANGED, WITHHELD):
+                found, reason = outcome(claim, judgement, registration=registration)
+                assert found == "failed"
+                assert "`memkit register` moves it to fresh seeds" in reason
+            found, reason = outcome(claim, judgement, registration=REWORDED)
             assert found == "failed"
-            assert "`memkit register` moves it to fresh seeds" in reason
+            assert reason == (
+                f"{verdict}, but its statement was edited since it was registered; `memkit register` takes that over, "
+                "and it costs no attempt"
+            )
+
+
+@pytest.mark.parametrize(
+    ("edited", "said"),
+    [
+        ("source", "its source was edited"),
+        ("seeds", "its seeds were edited"),
+        ("statement, seeds", "its statement and seeds were edited"),
+        ("statement, source, headline", "its statement, source and headline were edited"),
+    ],
+)
+def test_a_sentence_names_what_was_edited(edited: str, said: str) -> None:
+    found = outcome(make(), judged(Verdict.SUPPORTED), registration=replace(REWORDED, edited=edited))
+    assert said in found[1]
 
 
 def test_missing_seeds_are_named_and_skip() -> None:
@@ -118,7 +141,7 @@ def test_missing_seeds_are_named_and_skip() -> None:
 def test_seeds_that_decide_nothing_gate_nothing(indication: Verdict) -> None:
     verdict = Verdict.INCOMPLETE if indication is Verdict.INCOMPLETE else Verdict.INCONCLUSIVE
     judgement = judged(verdict, indication=indication, notes=("12 seeds decide nothing",))
-    for registration in (REGISTERED, replace(CHANGED, first_seed=0)):  # --development
+    for registration in (REGISTERED, *(replace(one, first_seed=0) for one in (CHANGED, REWORDED))):  # --development
         found, reason = outcome(make(), judgement, registration=registration)
         assert found == "skipped"
         assert reason.startswith(str(verdict))

@@ -13,7 +13,8 @@ from .entries import entry
 
 ENTRY = entry(n=16, seeds=16)
 CLAIM = ENTRY.claim
-EDITED = replace(CLAIM, statement="A beats B by far.")
+EDITED = replace(CLAIM, test="another")
+REWORDED = replace(CLAIM, statement="A beats B by far.", headline=True)
 LOCK = Lock().register([CLAIM])
 
 
@@ -28,6 +29,17 @@ def told(claim: ClaimEvidence = ENTRY, **changes: object) -> ClaimEvidence:
     [
         (Lock(), ENTRY, "the file says that it is registered, and it is not in the lock"),
         (LOCK, replace(ENTRY, claim=EDITED), "its digest is not that in the lock"),
+        (LOCK, replace(ENTRY, claim=REWORDED), "the claim is not as it was registered: statement, headline"),
+        (
+            LOCK,
+            replace(told(status="changed", withheld=True, first_seed=0), claim=EDITED),
+            "its digest is not that in the lock",
+        ),
+        (
+            LOCK,
+            replace(told(status="reworded", edited="statement, headline"), claim=REWORDED),
+            "the claim is not as it was registered: statement, headline",
+        ),
         (LOCK.register([EDITED]), ENTRY, "changed and registered anew since: attempt 2 in the lock, 1 in the file"),
         (LOCK, told(attempt=2), "attempt 2 in the file, 1 in the lock"),
         (LOCK, told(first_seed=10_100), "its seeds are not the seeds of the lock, which begin with 10000"),
@@ -66,6 +78,16 @@ def test_what_differs_is_said(lock: Lock, claim: ClaimEvidence, sentence: str) -
             LOCK,
             told(status="unregistered", attempt=0, first_seed=0),
             ("unregistered: on development seeds, which decide nothing; it has been registered since",),
+        ),
+        (
+            LOCK,
+            replace(told(first_seed=0, status="reworded", edited="statement, headline"), claim=REWORDED),
+            ("on development seeds, which decide nothing, of a claim that was edited",),
+        ),
+        (
+            LOCK.register([REWORDED]),
+            ENTRY,
+            ("as it was registered before, and edited since: statement, headline",),
         ),
         (LOCK, told(revision=1), ("revision 1 of the code behind it; the lock has revision 0",)),
     ],

@@ -75,7 +75,6 @@ def test_an_observation_that_was_removed_is_found(file: Path) -> None:
         (("claim", "contrasts", 0, "bounds"), [-0.001, 1]),
         (("claim", "contrasts", 0, "sesoi"), 0.11),
         (("claim", "contrasts", 0, "margin"), 0.001),
-        (("claim", "statement"), "A beats everything."),
         (("claim", "arms", "a", "recipe", "steps"), 10),
         (("claim", "expect"), "open"),
         (("digest",), "0" * 32),

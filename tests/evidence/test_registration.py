@@ -9,17 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memkit.errors import MemkitError
-from memkit.evidence import DEVELOPMENT_SEEDS, Arm, Claim, Contrast, Lock, lock_path
+from memkit.evidence import DEVELOPMENT_SEEDS, Arm, Claim, Contrast, Lock, Verdict, lock_path
+from memkit.evidence.entry import Attempt, Entry
 
 OVER = Contrast("a", over="b", metric="accuracy", bounds=(0, 1))
 
 
-def make(id: str = "study/name", statement: str = "A beats B.") -> Claim:
-    return Claim(id=id, statement=statement, arms={"a": Arm(), "b": Arm()}, contrasts=(OVER,))
+def make(id: str = "study/name", test: str = "", **options: Any) -> Claim:
+    fields: dict[str, Any] = {"statement": "A beats B.", "arms": {"a": Arm(), "b": Arm()}, "contrasts": (OVER,)}
+    return Claim(id=id, test=test, **{**fields, **options})
 
 
 def test_a_claim_that_is_not_registered_gets_development_seeds() -> None:
@@ -38,7 +40,7 @@ def test_registering_gives_deciding_seeds_and_again_changes_nothing() -> None:
 
 def test_a_changed_claim_is_reported_until_it_is_registered_on_fresh_seeds() -> None:
     lock = Lock().register([make()])
-    edited = make(statement="A beats B by far.")
+    edited = make(test="another")
     changed = lock.registration(edited)
     assert (changed.status, changed.attempt) == ("changed", 1)
     again = lock.register([edited]).registration(edited)
@@ -53,19 +55,19 @@ def test_a_changed_claim_is_reported_until_it_is_registered_on_fresh_seeds() -> 
 def test_an_arm_that_is_edited_changes_its_claim() -> None:
     lock = Lock().register([make()])
     assert lock.registration(replace(make(), arms={"a": Arm({"steps": 9}), "b": Arm()})).status == "changed"
-    assert lock.registration(replace(make(), source="page 3", headline=True)).status == "registered"
+    assert lock.registration(replace(make(), cells=9, figures=(print,))).status == "registered"
 
 
 def test_seeds_run_out_with_a_sentence() -> None:
     lock = Lock()
     bases = []
     for i in range(100):
-        lock = lock.register([make(statement=f"Attempt {i}."), make("other/name")])
-        bases.append(lock.registration(make(statement=f"Attempt {i}.")).first_seed)
+        lock = lock.register([make(test=f"Attempt {i}."), make("other/name")])
+        bases.append(lock.registration(make(test=f"Attempt {i}.")).first_seed)
     assert len(set(bases)) == 100
     assert max(bases) + 100 <= lock.studies["other"]
     with pytest.raises(MemkitError, match="'study/name' has used up all its seeds; register it under a new id"):
-        lock.register([make(statement="One more.")])
+        lock.register([make(test="One more.")])
 
 
 BATCH = st.dictionaries(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz")), st.integers(0, 3), min_size=1)
@@ -118,9 +120,9 @@ def test_claims_that_are_changed_at_once_move_to_one_block_of_seeds(tmp_path: Pa
 @pytest.mark.parametrize("kind", ["mutant_of", "replicates"])
 def test_what_is_new_beside_a_claim_joins_it_on_its_seeds(kind: str) -> None:
     first = Lock().register([make("study/it")])
-    moved = first.register([make("study/it", "A beats B by far.")])
+    moved = first.register([make("study/it", "another")])
     beside: dict[str, Any] = {kind: "study/it"}
-    late = moved.register([make("study/it", "A beats B by far."), replace(make("study/it/beside"), **beside)])
+    late = moved.register([make("study/it", "another"), replace(make("study/it/beside"), **beside)])
     assert late.claims["study/it/beside"].attempt == 1
     assert late.claims["study/it/beside"].block == late.claims["study/it"].block == 1
 
@@ -132,7 +134,7 @@ def test_what_is_new_beside_a_claim_joins_it_on_its_seeds(kind: str) -> None:
 
 def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     path = tmp_path / "claims" / "claims.lock"
-    lock = Lock().register([make(), make("other/name"), make("other/second")]).register([make(statement="C.")])
+    lock = Lock().register([make(), make("other/name"), make("other/second")]).register([make(test="C.")])
     lock.save(path)
     assert Lock.load(path) == lock
     assert [file.name for file in path.parent.iterdir()] == ["claims.lock"]
@@ -140,6 +142,7 @@ def test_a_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert Lock.load(tmp_path / "no.lock") == Lock()
 
 
+NAME = "claims: study/name"
 GOOD = json.loads(Lock().register([make(), make("other/name")]).to_text())
 
 
@@ -150,6 +153,16 @@ def edited(*path: str, value: Any) -> str:
         inner = inner[key]
     inner[path[-1]] = value
     return json.dumps(data)
+
+
+def blocks(*found: object) -> str:
+    """The lock with a claim whose attempts were on these blocks."""
+    return edited("claims", "study/name", "attempts", value=[{"block": block} for block in found])
+
+
+def attempt(**fields: object) -> str:
+    """The lock with such an attempt of a claim."""
+    return edited("claims", "study/name", "attempts", value=[{"block": 0, **fields}])
 
 
 @pytest.mark.parametrize(
@@ -164,7 +177,9 @@ def edited(*path: str, value: Any) -> str:
         (edited("studies", "study", "first_seed", value="ten"), "is damaged"),
         (edited("studies", "study", "first_seed", value=float("inf")), "is damaged"),
         (edited("claims", "study/name", value={"digest": "x"}), "is damaged"),
-        (edited("schema", value=2), "has schema 2; this memkit reads schema 1"),
+        (edited("schema", value=3), "by a newer memkit .it has schema 3; this memkit reads schema 2 and 1.; update"),
+        (edited("schema", value=0), "is damaged"),
+        (edited("schema", value=True), "is damaged"),
         (edited("studies", value={}), "has no first_seed for the study of"),
         (
             edited("studies", "study", "first_seed", value=5000),
@@ -176,10 +191,33 @@ def edited(*path: str, value: Any) -> str:
             edited("studies", "study", "first_seed", value=20_000),
             "gives the studies 'other' and 'study' the same seeds",
         ),
-        (edited("claims", "study/name", "attempt", value=0), "gives 'study/name' the attempt 0"),
-        (edited("claims", "study/name", "skipped", value=-1), "and -1 blocks of seeds passed over"),
-        (edited("claims", "study/name", "skipped", value=100), "and 100 blocks of seeds passed over"),
-        (edited("claims", "study/name", "attempt", value=101), "the attempt 101"),
+        *(
+            (
+                blocks(*found),
+                r"study/name has attempts on the blocks of seeds \[.*\], which must rise, up to 99, and the",
+            )
+            for found in ((), (None,), (100,), (0, 0), (1, 0), (0, None), (None, 0), (3, None, 4))
+        ),
+        (blocks("0"), "attempt 1: block must be a whole number from 0"),
+        (edited("claims", "study/name", "attempts", value=[{}]), "'block' is missing in claims: study/name: attempt 1"),
+        (edited("claims", "study/name", "attempts", value=[None]), "attempt 1 must be an object"),
+        (attempt(verdict="FINE"), "attempt 1: verdict: 'FINE' is no verdict"),
+        (attempt(capital=-1), "capital must be a number from 0"),
+        (attempt(n=-1), "n must be a whole number from 0"),
+        (attempt(date=2025), "date must be a text"),
+        (
+            edited("claims", "study/name", "file", value="../x.py"),
+            "has the file '../x.py', which must lie in the project",
+        ),
+        (edited("claims", "study/name", "file", value="/x.py"), "has the file '/x.py', which must lie in the pro"),
+        (edited("claims", "study/name", "annotations", value={}), "'statement' is missing"),
+        (edited("claims", "study/name", "annotations", value={"statement": ""}), "does not say which statement"),
+        (edited("claims", "study/name", "annotations", "headline", value=1), "headline must be true or false"),
+        (edited("claims", "study/name", "earlier", value=[{"seeds": "8"}]), "seeds must be a whole number"),
+        (edited("alpha", value=0), "alpha must lie between 0 and 1, and is 0"),
+        (edited("alpha", value="0.05"), "alpha must be a number"),
+        (edited("laboratories", value={"ours": "1"}), "ours must be a whole number from 0"),
+        (edited("claims", "study/name", "results", value={"x.csv": 1}), "x.csv must be a text"),
     ],
 )
 def test_a_damaged_lock_is_refused_with_a_sentence(tmp_path: Path, text: str, message: str) -> None:
@@ -209,7 +247,7 @@ def test_where_the_lock_lies(tmp_path: Path) -> None:
 def test_no_way_out_of_the_lock_leads_back_to_seeds_that_a_claim_was_on(steps: list[str]) -> None:
     lock, form, seen = Lock(), 0, dict[int, str]()
     for step in ["register", *steps]:
-        claim = make(statement=f"Form {form}.")
+        claim = make(test=f"Form {form}.")
         if step == "edit":
             form += 1
         elif step == "remove" and claim.id in lock.claims:
@@ -229,3 +267,170 @@ def test_what_is_removed_is_kept_and_is_read_as_it_was_written(tmp_path: Path) -
     assert lock.removed[claim.id].file == "claims/test_x.py"
     with pytest.raises(MemkitError, match="the lock has no claim 's/other'"):
         lock.remove(["s/other"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (edited("alpha", value=0.01), "it sets alpha to 0.01; this memkit decides with 0.05"),
+        (edited("laboratories", value={"ours": 1}), "it gives 'ours' seeds of its own"),
+        (edited("claims", "study/name", "results", value={"x.csv": "ab"}), f"{NAME} is about files of results"),
+        (edited("claims", "study/name", "title", value="A"), f"{NAME} has 'title'"),
+        (edited("claims", "study/name", "annotations", "title", value="A"), f"{NAME}: annotations has 'title'"),
+        (attempt(device="cuda"), f"{NAME}: attempt 1 has 'device'"),
+        (edited("more", value=[]), "the lock has 'more'"),
+    ],
+)
+def test_what_a_newer_memkit_wrote_is_refused_and_not_lost(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "claims.lock"
+    path.write_text(text)
+    with pytest.raises(MemkitError) as raised:
+        Lock.load(path)
+    assert str(raised.value) == f"{path} was written by a newer memkit ({said}); update this one"
+
+
+# --- what is said of a claim --------------------------------------------------------------------------------------
+
+EDITS: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"statement": "B loses."}, {"statement": "A beats B."}),
+    ({"source": "page 3"}, {"source": None}),
+    ({"seeds": 16}, {"seeds": None}),
+    ({"headline": True}, {"headline": None}),
+    ({"deterministic": True}, {"deterministic": None}),
+    ({"environment": ("FLAG",)}, {"environment": None}),
+    ({"source": "page 3", "statement": "B loses."}, {"statement": "A beats B.", "source": None}),
+]
+
+
+@pytest.mark.parametrize(("edit", "kept"), EDITS)
+def test_an_edit_beside_the_digest_is_registered_at_no_attempt(
+    tmp_path: Path, edit: dict[str, Any], kept: dict[str, Any]
+) -> None:
+    lock, now = Lock().register([make()]), make(**edit)
+    found = lock.registration(now)
+    assert (found.status, found.edited, found.withheld) == ("reworded", ", ".join(kept), False)
+    assert (found.attempt, found.first_seed) == (1, 10_000)
+    after = lock.register([now])
+    assert after.registration(now) == replace(found, status="registered", edited="")
+    assert after.claims[now.id].earlier == (kept,)
+    assert after.claims[now.id].wordings == [now.annotations, make().annotations]
+    back = after.register([make()])
+    assert back.claims[now.id].wordings == [make().annotations, now.annotations, make().annotations]
+    back.save(tmp_path / "claims.lock")
+    assert Lock.load(tmp_path / "claims.lock") == back
+
+
+def test_a_change_keeps_the_wording_too() -> None:
+    lock = Lock().register([make()]).register([make(test="another", statement="B loses.")])
+    (entry,) = lock.claims.values()
+    assert (entry.attempt, entry.earlier) == (2, ({"statement": "A beats B."},))
+
+
+def test_a_changed_claim_has_development_seeds_alone_and_did_not_ask_for_them() -> None:
+    lock, changed = Lock().register([make()]), make(test="another")
+    found = lock.registration(changed)
+    assert (found.development, found.withheld, found.explores) == (True, True, False)
+    asked = lock.registration(changed, development=True)
+    assert (asked.status, asked.withheld, asked.explores) == ("changed", False, True)
+
+
+# --- its form -----------------------------------------------------------------------------------------------------
+
+
+def test_a_line_is_what_may_change(tmp_path: Path) -> None:
+    lock = Lock().register([make(source="S. 3, «ü»")], {"study/name": "c0de"}, {"study/name": "claims/test_it.py"})
+    lock = lock.register([make(test="another", statement="B loses.")])
+    entry = lock.claims["study/name"].recorded("REFUTED", 8, "2025-07-29T12:00:00+00:00", "0b5e")
+    digest = make(test="another").digest
+    assert (
+        replace(lock, claims={"study/name": entry}).to_text()
+        == f"""{{
+ "schema": 2,
+ "studies": {{
+  "study": {{
+   "first_seed": 10000
+  }}
+ }},
+ "claims": {{
+  "study/name": {{
+   "digest": "{digest}",
+   "file": "claims/test_it.py",
+   "annotations": {{
+    "statement": "B loses."
+   }},
+   "earlier": [
+    {{"statement": "A beats B.", "source": "S. 3, «ü»"}}
+   ],
+   "attempts": [
+    {{"block": 0}},
+    {{"block": 1, "verdict": "REFUTED", "n": 8, "date": "2025-07-29T12:00:00+00:00", "observations": "0b5e"}}
+   ]
+  }}
+ }}
+}}
+"""
+    )
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=9)
+ATTEMPT = st.builds(
+    Attempt,
+    block=st.none(),
+    verdict=st.sampled_from(["", *Verdict]),
+    n=st.integers(0, 32),
+    capital=st.none() | st.floats(0, 1e9),
+    date=st.just("") | TEXT,
+    observations=st.just("") | TEXT,
+)
+BESIDE_IT = st.fixed_dictionaries({"statement": TEXT}, optional={"source": TEXT, "headline": st.just(True)})
+ENTRIES = st.builds(
+    lambda digest, attempts, steps, **options: Entry(
+        digest=digest,
+        # The last block is known, and so may others be.
+        attempts=tuple(
+            replace(one, block=sum(steps[: i + 1]) + i if i == len(attempts) - 1 or steps[i] else None)
+            for i, one in enumerate(attempts)
+        ),
+        **options,
+    ),
+    TEXT,
+    st.lists(ATTEMPT, min_size=1, max_size=4),
+    st.lists(st.integers(0, 9), min_size=4, max_size=4),
+    code=st.just("") | TEXT,
+    revision=st.integers(0, 9),
+    file=st.sampled_from(["", "claims/test_it.py"]),
+    annotations=BESIDE_IT,
+    earlier=st.lists(st.dictionaries(st.sampled_from(["statement", "source"]), st.none() | TEXT)).map(tuple),
+)
+
+
+@given(st.dictionaries(st.sampled_from(["s/a", "s/b", "t/a"]), ENTRIES), st.dictionaries(st.just("s/c"), ENTRIES))
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_any_lock_is_read_as_it_was_written(
+    tmp_path: Path, claims: dict[str, Entry], removed: dict[str, Entry]
+) -> None:
+    lock = Lock({"s": 10_000, "t": 20_000}, claims, removed)
+    path = tmp_path / "claims.lock"
+    lock.save(path)
+    read = Lock.load(path)
+    assert read == lock
+    assert read.to_text() == path.read_text(encoding="utf-8")
+
+
+def test_what_this_memkit_does_not_apply_outlives_what_it_does_to_the_lock() -> None:
+    lock = Lock(laboratories={"ours": 40}, alpha=0.01)
+    after = lock.register([make()]).register([make(test="another")]).remove(["study/name"])
+    assert (after.laboratories, after.alpha) == (lock.laboratories, lock.alpha)
+    data = json.loads(after.to_text())
+    assert (data["laboratories"], data["alpha"]) == ({"ours": 40}, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "outcome"),
+    [
+        (Attempt(block=0), "not recorded"),
+        (Attempt(block=0, verdict="REFUTED", n=8, date="2025-07-29T12:00:00+00:00"), "REFUTED, n = 8, 2025-07-29"),
+    ],
+)
+def test_what_an_attempt_came_to_is_said(attempt: Attempt, outcome: str) -> None:
+    assert attempt.outcome == outcome

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests import inner
+from tests.inner import command
 from tests.plugin.lab import HEAD, evidence, register_claims
 
 CLAIM = """
@@ -76,11 +77,10 @@ def test_seeds_cannot_be_added_until_it_is_significant(suite: pytest.Pytester) -
         pytest.param(("bounds=(0, 1)", "bounds=(0, 1), margin=-0.9"), id="margin"),
         pytest.param(("bounds=(0, 1)", 'assume="normal"'), id="assumption"),
         pytest.param(("sesoi=0.1", "sesoi=0.9"), id="smallest effect of interest"),
-        pytest.param(("scores more than", "differs from"), id="statement"),
         pytest.param(("contrasts=", 'expect="not_supported", contrasts='), id="expectation"),
         pytest.param(("contrasts=", "gate=False, contrasts="), id="gate"),
         pytest.param(("contrasts=", 'expect="open", contrasts='), id="open"),
-        pytest.param(("contrasts=", "seeds=8, contrasts="), id="fewer looks"),
+        pytest.param(("contrasts=", 'expect="not_supported", seeds=8, contrasts='), id="fewer looks at what is false"),
         pytest.param(("noise(seed, arm, 1)", "noise(seed, arm, 3)"), id="test"),
     ],
 )
@@ -92,6 +92,7 @@ def test_an_edit_after_looking_fails_until_it_is_registered_on_fresh_seeds(
     result = run(suite)
     _, status, attempt = found(suite)
     assert (status, attempt) == ("changed", 1)
+    assert set(evidence(suite)["lab/one"]["planned"]) <= set(range(32)), "on development seeds alone"
     result.stdout.fnmatch_lines(["*changed*"])
     assert result.ret == 1
     assert evidence(suite)["lab/one"]["outcome"]["outcome"] != "passed"
@@ -102,6 +103,79 @@ def test_an_edit_after_looking_fails_until_it_is_registered_on_fresh_seeds(
     run(suite)
     assert found(suite)[1:] == ("registered", 2)
     assert not set(seeds) & set(evidence(suite)["lab/one"]["planned"])
+
+
+WORDS = [
+    pytest.param(("scores more than", "differs from"), "statement was", id="statement"),
+    pytest.param(("contrasts=", "seeds=8, contrasts="), "seeds were", id="seeds"),
+    pytest.param(("contrasts=", 'source="page 3", contrasts='), "source was", id="source"),
+    pytest.param(("contrasts=", "headline=True, deterministic=True, contrasts="), "headline and deterministic were"),
+]
+
+
+@pytest.mark.parametrize(("edit", "edited"), WORDS)
+def test_an_edit_of_what_is_said_fails_until_it_is_registered_on_the_same_seeds(
+    suite: pytest.Pytester, edit: tuple[str, str], edited: str
+) -> None:
+    write(suite, ("contrasts=", 'expect="open", contrasts='))  # another claim, which no verdict fails
+    register_claims(suite)
+    assert run(suite).ret == 0
+    assert command(suite, "accept").ret == 0
+    seeds = evidence(suite)["lab/one"]["planned"]
+    write(suite, ("contrasts=", 'expect="open", contrasts='), edit)
+    for arguments in ((), ("--memkit-strict",), ("--memkit-gate=drift",)):
+        result = run(suite, *arguments)
+        assert result.ret == 1
+        result.stdout.fnmatch_lines(
+            [
+                "memkit: lab/one reworded since registration, which fails this run: `memkit register` takes that over*",
+                f"FAILED*lab/one: *, but its {edited} edited since it was registered; `memkit register` takes that *",
+            ]
+        )
+        assert found(suite) == ("INCONCLUSIVE", "reworded", 2)
+        assert evidence(suite)["lab/one"]["planned"] == seeds[: len(evidence(suite)["lab/one"]["planned"])]
+    assert "reworded" in (suite.path / "reports" / "evidence.html").read_text(encoding="utf-8")
+    recomputed = command(suite, "verdicts")
+    recomputed.stdout.fnmatch_lines(["lab/one*DIFFERS from the lock: the claim is not as it was registered: *"])
+    recomputed.stdout.no_fnmatch_line("*does not follow*")
+    merged = command(suite, "merge", "reports/evidence.json", "--output=merged.json")
+    assert merged.ret == 1
+    merged.stdout.fnmatch_lines(["Gate failed: *"])
+    refused = command(suite, "accept")
+    assert refused.ret == 4
+    refused.stderr.fnmatch_lines(["*lab/one is reworded; only a run that decided and passed is accepted"])
+    for arguments in (("--memkit-gate=none",), ("--memkit-development",)):
+        assert run(suite, *arguments).ret == 0
+    words = ", ".join(edited.split(" w")[0].split(" and "))
+    checked = command(suite, "register", "--check")
+    assert checked.ret == 1
+    checked.stdout.fnmatch_lines([f"lab/one: reworded ({words}), on the same seeds", "0 of 1 claim *, 1 reworded, *"])
+    register_claims(suite).stdout.fnmatch_lines([f"lab/one: reworded ({words}), on the same seeds"])
+    assert run(suite).ret == 0
+    assert found(suite)[1:] == ("registered", 2)
+    assert command(suite, "register", "--check").ret == 0
+    assert command(suite, "verdicts").ret == 0
+
+
+def test_a_changed_claim_fails_by_whatever_computes_its_gate_and_development_fails_nothing(
+    suite: pytest.Pytester,
+) -> None:
+    write(suite, ('metric="first"', 'metric="second"'))
+    assert run(suite, "--memkit-development").ret == 0
+    assert evidence(suite)["lab/one"]["outcome"]["outcome"] == "skipped"
+    verdicts = command(suite, "verdicts")
+    assert verdicts.ret == 0
+    verdicts.stdout.fnmatch_lines(["lab/one*on development seeds, which decide nothing, of a claim that was edited"])
+    assert run(suite, "--memkit-gate=none").ret == 0
+    assert run(suite, "--memkit-strict").ret == 1
+    merged = command(suite, "merge", "reports/evidence.json", "--output=merged.json")
+    assert merged.ret == 1
+    merged.stdout.fnmatch_lines(["Gate failed: *", "lab/one DIFFERS from the lock: *digest is not that in the lock"])
+    verdicts = command(suite, "verdicts")
+    assert verdicts.ret == 1
+    verdicts.stdout.no_fnmatch_line("*does not follow*")
+    refused = command(suite, "accept")
+    refused.stderr.fnmatch_lines(["*lab/one is changed; only a run that decided and passed is accepted"])
 
 
 def test_other_code_behind_a_claim_is_told_and_counted(suite: pytest.Pytester) -> None:

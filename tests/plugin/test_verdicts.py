@@ -150,7 +150,11 @@ def test_last_failed_runs_the_seeds_of_a_failed_verdict(pytester: pytest.Pyteste
 
     write_suite(pytester, canned("true"), canned("false", "0.9", "0.1"), register=False)
     run(pytester, how, "--lf", "--gate=none", "--seeds=16")
-    assert set(evidence(pytester)) == {"lab/false"}
+    assert set(evidence(pytester)) == {"lab/false"}, "also on the development seeds that an edit moves it to"
+    write_suite(pytester, canned("true"), canned("false", "0.9", "0.1"))
+    assert run(pytester, how).ret == 0
+    noted = (pytester.path / ".pytest_cache" / "v" / "cache" / "lastfailed").read_text()
+    assert "[3]" not in noted, "they are forgotten where the claim passes"
 
 
 def test_a_seed_that_is_not_finite_counts_against_the_claim(pytester: pytest.Pytester) -> None:
@@ -207,7 +211,10 @@ def test_an_edited_claim_fails_until_it_is_registered_on_fresh_seeds(pytester: p
     result = run(pytester, "-n0", "-ra")
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    result.stdout.fnmatch_lines(["FAILED*lab/true: SUPPORTED, but the claim was changed since it was registered*"])
+    result.stdout.fnmatch_lines(["FAILED*lab/true: INCONCLUSIVE, but the claim was changed since it was registered*"])
+
+    assert evidence(pytester)["lab/true"]["planned"] == list(range(32)), "development seeds, until it is registered"
+    assert evidence(pytester)["lab/true"]["judgement"]["indication"] == "SUPPORTED"
 
     register_claims(pytester).stdout.fnmatch_lines(["lab/true: changed, attempt 2, seeds from 10100"])
     assert run(pytester, "-n0").ret == 0

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from memkit.evidence.loading import load
-from memkit.evidence.registration import Lock
+from memkit.evidence.lock import Lock
 from memkit.study.loading import load_matrix
 from memkit.study.objects import importable
 from memkit.study.promotion import load_promotion

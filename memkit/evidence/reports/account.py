@@ -181,10 +181,18 @@ def threats(evidence: Evidence, found: Sequence[Adjusted]) -> list[tuple[str, st
                 "Whether for other reasons than the verdict, the history of the repository can tell.",
             )
         )
-    loose = [entry for entry in claims if entry.registration.status != "registered"]
+    loose = [entry for entry in claims if entry.registration.status in ("changed", "unregistered")]
     if loose:
         said.append(
             ("Not registered", f"{_of(loose, claims)}: on development seeds, or edited since. They decide nothing.")
+        )
+    if reworded := [entry for entry in claims if entry.registration.status == "reworded"]:
+        said.append(
+            (
+                "Reworded",
+                f"What is tested by {_of(reworded, claims)} is as it was registered; what is said of it was edited "
+                "since, and that is not registered.",
+            )
         )
     if normal := _by_normal_theory(claims):
         said.append(

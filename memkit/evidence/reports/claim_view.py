@@ -390,8 +390,9 @@ _TRAINED = {
 def _record(entry: ClaimEvidence, p: Adjusted) -> Facts:
     registration = entry.registration
     attempt = f"attempt {registration.attempt}, " if registration.attempt else ""
+    edited = f" ({registration.edited})" if registration.edited else ""
     facts = [
-        ("Registration", f"{registration.status}, {attempt}first seed {registration.first_seed}"),
+        ("Registration", f"{registration.status}{edited}, {attempt}first seed {registration.first_seed}"),
         ("Code behind it", words.revisions(registration) or "as it was registered first, as far as is known"),
         ("Expected", words.expectation(entry.claim) + ("" if entry.claim.gates else ", gates nothing")),
         ("Digest of the claim", entry.claim.digest),

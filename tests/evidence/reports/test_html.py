@@ -226,6 +226,16 @@ def test_methods_and_threats_are_those_of_the_run(html: str) -> None:
     assert "Asked more than once" not in clean
 
 
+def test_a_claim_that_was_edited_since_it_was_registered_is_told() -> None:
+    claim = samples.supported()
+    registration = replace(claim.registration, status="reworded", edited="statement, source")
+    page = Page(render_html(samples.evidence(replace(claim, registration=registration))))
+    text = " ".join(page.text.split())
+    assert "what is said of it was edited since, and that is not registered" in text
+    assert "reworded (statement, source), attempt 1, first seed 10000" in text
+    assert "or edited since. They decide nothing" not in text
+
+
 def test_where_nothing_was_saved_nothing_is_said(html: str) -> None:
     assert "Seeds saved" not in html
 
