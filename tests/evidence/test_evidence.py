@@ -71,7 +71,16 @@ def test_the_file_is_strict_json_and_names_its_schema(file: Path) -> None:
         "failures",
         "judgement",
     }
-    assert set(data["claims"][0]) == {*documented, "outcome", "arms", "figures", "drift", "changes", "cost"}
+    assert set(data["claims"][0]) == {
+        *documented,
+        "outcome",
+        "arms",
+        "figures",
+        "drift",
+        "changes",
+        "remeasured",
+        "cost",
+    }
 
 
 def test_an_observation_that_is_not_a_number_survives(file: Path) -> None:

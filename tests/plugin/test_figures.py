@@ -25,6 +25,7 @@ SUITE = """
         "The statement.",
         arms=("treatment", "control"),
         contrasts=[Contrast("treatment", over="control", metric="score", bounds=(0, 1))],
+        deterministic=True,
         figures=[shown, curves],
     )
     def test_one(seed):

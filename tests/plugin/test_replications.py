@@ -29,6 +29,7 @@ SLOTS = Recipe(Retrieval(), SlotNetwork, options=OPTIONS, lr=1e-2, steps=80)
     "Slots are needed.",
     arms={"dynamic": SLOTS, "static": SLOTS.with_(memory="static")},
     contrasts=[Contrast("dynamic", over="static", metric="accuracy", bounds=(0, 1))],
+    deterministic=True,
 )
 def test_slots(arms):
     commands = Retrieval().commands(torch.Generator().manual_seed(1), "all")

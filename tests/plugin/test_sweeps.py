@@ -16,6 +16,7 @@ GRID = """
         over={"level": (1, 2), "kind": ("good", "bad")},
         arms=("a",),
         contrasts=[Contrast("a", over=0.2, metric="score", bounds=(0, 1))],
+        deterministic=True,
     )
     def test_grid(seed, cell):
         ran(f"{cell['level']}-{cell['kind']}", seed)
