@@ -13,7 +13,7 @@ import numpy as np
 
 
 def plain(value: Any) -> Any:
-    """NumPy's scalars as the numbers, truth values or texts that they are, and its arrays as lists.
+    """Return NumPy's scalars as the numbers, truth values or texts that they are, and its arrays as lists.
 
     Also within lists, tuples and mappings. What is none of these stays what it is, and so do masked arrays, which have
     no number where they are masked, and numbers of NumPy's that no float holds exactly.
@@ -40,7 +40,7 @@ def plain_fields(made: Any, *names: str) -> None:
 
 
 def plain_task(task: Any) -> Any:
-    """A task with Python's numbers in the place of NumPy's scalars; arrays stay, for the task may calculate with them.
+    """Return a task with Python's numbers in the place of NumPy's scalars; arrays stay, for it may calculate with them.
 
     It is the same task if there are none.
     """

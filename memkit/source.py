@@ -97,7 +97,7 @@ def source_digest(modules: Iterable[str], files: Iterable[str] = ()) -> str:
 
 
 def source_files(modules: Iterable[str], files: Iterable[str] = ()) -> list[Path]:
-    """The files that :func:`source_digest` reads, and those that make the packages they lie in, in order."""
+    """Return the files that :func:`source_digest` reads, and those that make the packages they lie in, in order."""
     found: set[Path] = set()
     for name, file in _closure(modules, files).items():
         found.add(file)
@@ -109,7 +109,7 @@ def source_files(modules: Iterable[str], files: Iterable[str] = ()) -> list[Path
 
 
 def file_digest(file: Path) -> str:
-    """Digest of one file of code, without its comments, docstrings, layout and claims, 32 hex digits.
+    """Return the digest of one file of code, without its comments, docstrings, layout and claims, 32 hex digits.
 
     Raises:
         MemkitError: it is no Python.
@@ -119,7 +119,7 @@ def file_digest(file: Path) -> str:
 
 
 def imported_names(file: Path) -> frozenset[str]:
-    """The names that the import statements of a file show, each part of a dotted one by itself."""
+    """Return the names that the import statements of a file show, each part of a dotted one by itself."""
     return _names(file, file.stat().st_mtime_ns)
 
 
@@ -129,7 +129,7 @@ def _names(file: Path, mtime: int) -> frozenset[str]:
 
 
 def imported_packages(files: Iterable[Path]) -> list[str]:
-    """The top-level names that files of code import and that are neither Python's, nor memkit, nor of the project."""
+    """Return the top-level names that files of code import, without Python's, memkit and the project's."""
     found = set()
     for file in files:
         for level, module, names in _module(file, file.stat().st_mtime_ns).imports:
@@ -139,9 +139,9 @@ def imported_packages(files: Iterable[Path]) -> list[str]:
 
 
 def reused_claims(files: Iterable[Path]) -> str:
-    """Digest of the claims' tests that other code in these files names, which :func:`source_digest` leaves out; or "".
+    """Return the digest of the claims' tests that other code in these files names; "" where there are none.
 
-    Such a test is a function like any other.
+    :func:`source_digest` leaves claims' tests out. Such a test is a function like any other.
     """
     files = list(files)
     tests: dict[str, list[str]] = {}

@@ -76,7 +76,7 @@ class Arm:
 
 
 def digest_of(data: Mapping[str, Any]) -> str:
-    """32 hex digits for plain types, in whatever order they stand."""
+    """Return 32 hex digits for plain types, in whatever order they stand."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

@@ -108,7 +108,7 @@ class Entry:
         return is_digest_of(claim, self.digest) if self.of_schema_1 else self.digest == claim.digest
 
     def edited(self, claim: Claim) -> dict[str, Any]:
-        """What was registered beside the digest and was edited since: field → what it held; None: nothing."""
+        """Return what was registered beside the digest and was edited since: field → what it held; None: nothing."""
         if not self.annotations:
             return {}
         return {

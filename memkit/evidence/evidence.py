@@ -122,7 +122,7 @@ class ClaimEvidence:
 
     @property
     def observed(self) -> str:
-        """A hash of the observations that the verdict rests on, in the order of the looks; 32 hex digits."""
+        """Return a hash of the observations that the verdict rests on, in the order of the looks; 32 hex digits."""
         places = {seed: place for place, seed in enumerate(self.seen[: self.judgement.n])}
         used = [o for o in self.observations if o.seed in places]
         used.sort(key=lambda o: (places[o.seed], o.arm, o.metric))

@@ -61,7 +61,7 @@ class Lock:
     alpha: float = ALPHA
 
     def registration(self, claim: Claim, *, development: bool = False, code: str = "") -> Registration:
-        """What the lock says of a claim.
+        """Return what the lock says of a claim.
 
         Args:
             development: asks for development seeds all the same.
@@ -90,7 +90,7 @@ class Lock:
         code: Mapping[str, str] | None = None,
         files: Mapping[str, str] | None = None,
     ) -> Lock:
-        """The lock with these claims in their present form.
+        """Return the lock with these claims in their present form.
 
         Changed claims of a study move to one block of fresh seeds. A claim that is only said otherwise stays where it
         is, and so does one whose code alone has changed, which counts a revision. A mutant or a replication that is new
@@ -150,7 +150,7 @@ class Lock:
         return replace(self, claims=kept, removed={**self.removed, **{name: self.claims[name] for name in ids}})
 
     def to_text(self) -> str:
-        """JSON, sorted, one line for each thing that may change, so that changes are read in a diff."""
+        """Return JSON, sorted, one line for each thing that may change, so that changes are read in a diff."""
         data: dict[str, Any] = {"schema": SCHEMA}
         if self.alpha != ALPHA:
             data["alpha"] = self.alpha
@@ -253,7 +253,7 @@ def _text(value: Any, depth: int = 0) -> str:
 
 
 def lock_path(root: Path) -> Path:
-    """Where a project keeps its lock: in its ``claims`` folder, or at its root if it has none."""
+    """Return where a project keeps its lock: in its ``claims`` folder, or at its root if it has none."""
     inside, outside = root / "claims" / LOCK, root / LOCK
     if os.path.lexists(outside) and os.path.lexists(inside):
         raise MemkitError(f"{inside} and {outside} are both there; keep the one that the claims were registered in")

@@ -26,7 +26,7 @@ _OF_CONTRASTS = ("treatment", "over", "metric", "bounds", "direction", "margin",
 
 
 def digest_1(claim: Claim) -> str:
-    """The digest of a claim as schema 1 registered it."""
+    """Return the digest of a claim as schema 1 registered it."""
     fields = claim.to_json()
     data = {name: fields[name] for name in _COVERED}
     data |= {name: fields[name] for name in _COVERED_WHERE_SAID if fields[name]}

@@ -218,7 +218,7 @@ def check_training(device: str, claim: str) -> None:
 
 
 def missing_data(claim: Claim, root: Path) -> str:
-    """What of a claim is not on this machine: data that it or its recipes name, or a backend; "" where all is there.
+    """Return what of a claim is not on this machine: data that it or its recipes name, or a backend; or "".
 
     Raises:
         MemkitError: a task's ``missing`` is no text.

@@ -131,7 +131,7 @@ class Measurement:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types, as a run hands them on."""
+        """Return plain types, as a run hands them on."""
         return {
             "claim": self.claim,
             "seed": self.seed,
@@ -146,7 +146,7 @@ class Measurement:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Measurement:
-        """What :meth:`to_json` wrote."""
+        """Read what :meth:`to_json` wrote."""
         claim = str(data["claim"])
         return cls(
             claim=claim,
@@ -162,7 +162,7 @@ class Measurement:
         )
 
     def to_stored(self) -> dict[str, Any]:
-        """Plain types, as the store keeps them under a key that says of which test and seed they are."""
+        """Return plain types, as the store keeps them under a key that says of which test and seed they are."""
         return {
             "returned": dict(self.returned),
             "arms": {name: dict(arm) for name, arm in self.arms.items()},
@@ -173,7 +173,7 @@ class Measurement:
 
     @classmethod
     def from_stored(cls, data: Mapping[str, Any], claim: Claim, seed: int) -> Measurement:
-        """What :meth:`to_stored` wrote, as a measurement of a claim.
+        """Read what :meth:`to_stored` wrote, as a measurement of a claim.
 
         Raises:
             MemkitError: the claim needs something else by now.
@@ -352,7 +352,7 @@ def _figures(item: Any, claim: Claim, seed: int) -> tuple[Figure, ...]:
 def stored_measurement(
     key: str, claim: Claim, seed: int, store: Store, *, drawn_by: str | None = None
 ) -> Measurement | None:
-    """The measurement of a seed in the store; None where there is none, or, with a warning, where it is damaged.
+    """Return the measurement of a seed in the store, or None; with a warning where it is damaged.
 
     Args:
         drawn_by: digest of the functions that its figures must be made by; None takes any.

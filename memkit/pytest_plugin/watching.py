@@ -80,7 +80,7 @@ class Watcher:
 
 
 def name_of(item: pytest.Item) -> tuple[str, str]:
-    """What an item's test is called by, on whatever seed."""
+    """Return what an item's test is called by, on whatever seed."""
     return ("test", item.nodeid[: item.nodeid.rindex("[")] if hasattr(item, "callspec") else item.nodeid)
 
 

@@ -34,7 +34,7 @@ class ProjectFiles:
         self._known: dict[tuple[str, str], tuple[State, str]] = {}
 
     def label(self, file: str) -> str:
-        """A file's name in a record."""
+        """Return a file's name in a record."""
         return Path(file).relative_to(self.root).as_posix()
 
     def checksum(self, label: str, kind: str = "sha256") -> str:

@@ -81,7 +81,7 @@ class Watched:
 
 
 def watched(recipe: Recipe) -> tuple[Recipe, Watched]:
-    """The recipe with a model that keeps what it makes, and that model."""
+    """Return the recipe with a model that keeps what it makes, and that model."""
     model = Watched(recipe)
     same = copy.copy(recipe)
     object.__setattr__(same, "model", model)  # not by replace(): the model is no object that a recipe could name
