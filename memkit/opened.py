@@ -4,18 +4,19 @@ CPython tells its audit hooks of every file that Python code opens, modules that
 the commands that it starts. A hook cannot be taken away again, so there is one for the process, which does nothing
 while nobody listens.
 
-A file counts for what was running when it was opened: the test or the fixture (:meth:`Opened.within`), and the files
-whose code was being executed, since what a function has read or imported once it may keep for its next caller. What
-native code opens, and what another process opens, cannot be seen.
+A file counts for what was running when it was opened: the test or the fixture (:meth:`Opened.within`), the files whose
+code was being executed, and the modules that the test uses, since what has been read or imported once may be kept for
+the next caller. What native code opens, and what another process opens, cannot be seen.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import sys
 import threading
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FrameType
@@ -27,6 +28,8 @@ _OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _CACHES = frozenset({".git", ".hg", ".hypothesis", ".memkit", ".mypy_cache", ".pytest_cache", ".ruff_cache"})
 _IMPORTING = ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
 _COMMANDS = ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.system")
+
+_EVENTS = frozenset({"open", "import", "os.rename", "sqlite3.connect", *_COMMANDS})
 
 State = tuple[int, int, int] | None
 """Of a file when it was opened first: time of change in ns, size, inode; None where there was none."""
@@ -53,7 +56,8 @@ class Opened:
         self._besides: tuple[str, ...] = ()
         self._by_code: dict[str, set[str]] = {}
         self._by_name: dict[Hashable, set[str]] = {}
-        self._written: set[str] = set()
+        self._written: dict[Hashable, set[str]] = {}
+        self._modules: set[str] = set()
         self._for_all: set[str] = set()
         self._within: list[tuple[Hashable, CodeType | None]] = []
         self._ours: dict[str, bool] = {}
@@ -91,10 +95,30 @@ class Opened:
         finally:
             self._within.remove(entry)
 
-    def files(self, names: Iterable[Hashable], covered: Iterable[str]) -> set[str]:
-        """Return the files that were opened for these names, or by code in the files ``covered``, without these."""
-        known = set(covered)
+    def heard(self, name: Hashable) -> bool:
+        """Return whether anything was opened for a name."""
+        return name in self._by_name
+
+    def keeps(self, name: Hashable, modules: Iterable[str]) -> None:
+        """Let what was opened for a name count for modules, too, any of which may have kept it.
+
+        Args:
+            modules: files of code that a test uses and shares with others.
+        """
+        for file in self._by_name.get(name, set()) - self._written.get(name, set()):
+            for module in modules:
+                self._add(self._by_code, module, file)
+
+    def files(self, names: Iterable[Hashable], covered: Iterable[str], imported: Collection[str] = ()) -> set[str]:
+        """Return the files that were opened for these names, or by code in the files ``covered``, without these.
+
+        Args:
+            imported: names that the import statements of the covered files show.
+        """
+        names, known = list(names), set(covered)
         found = set(self._for_all)
+        # A module that was imported for another test, from a folder that was not searched before, is not covered.
+        found |= {file for file in self._modules if _module_name(file) in imported}
         for name in names:
             found |= self._by_name.get(name, set())
         todo = [*known, *found]
@@ -103,16 +127,18 @@ class Opened:
                 if file not in found:
                     found.add(file)
                     todo.append(file)
-        return found - known - self._written
+        written = set().union(*(self._written.get(name, ()) for name in (*names, None)))
+        return found - known - written
 
-    def opened(self, path: str, writes: bool, frame: FrameType | None) -> None:
+    def opened(self, path: str, frame: FrameType | None, *, reads: bool = True, writes: bool = False) -> None:
         """Note that a file is about to be opened."""
         file = self._own(path)
         if file is None:
             return
-        if writes and file not in self.states:
-            self._written.add(file)
-        if file in self._written:
+        if writes and not reads:
+            for name in [name for name, _ in self._within] or [None]:
+                if file not in self._by_name.get(name, ()):
+                    self._written.setdefault(name, set()).add(file)
             return
         self._note(file, frame)
 
@@ -120,31 +146,29 @@ class Opened:
         """Note the files that a command is given."""
         for word in words:
             file = self._own(os.path.join(folder, word) if folder else word)
-            if file is not None and file not in self._written and os.path.isfile(file):
+            if file is not None and os.path.isfile(file):
                 self.started.add(file)
                 self._note(file, frame)
 
     def _own(self, path: str) -> str | None:
-        """The file by its true name, if it is one that counts; by the name below the project where it is a link."""
+        """A file by its name below the project, if it is one that counts; a file of code by its true name."""
         path = os.path.abspath(path)
         if path.startswith(self._named):
             path = self.root + path[len(self._named) :]
+        if sys.pycache_prefix and path.startswith(os.path.abspath(sys.pycache_prefix)):
+            path = importlib.util.source_from_cache(path)
         if not path.startswith(self.root):
             return None
+        if path.endswith(".pyc"):
+            path = _source_of(path)
         file = os.path.realpath(path)
         if file.startswith(self._besides) or is_installed(file):
             return None
-        if not file.startswith(self.root):  # a link to data elsewhere, say
+        if not file.endswith(".py") or not file.startswith(self.root):  # a link may lead elsewhere the next time
             file = path
-        if file.endswith(".pyc"):
-            folder, name = os.path.split(file)
-            module = name.partition(".")[0] + ".py"
-            file = os.path.join(os.path.dirname(folder), module)
-            if os.path.basename(folder) != "__pycache__" or not os.path.isfile(file):
-                return None
-        if file.startswith(_OWN) and file.endswith(".py"):  # it counts by its source
+        elif file.startswith(_OWN):  # it counts by its source
             return None
-        if _CACHES.intersection(file[len(self.root) :].split(os.sep)) or is_installed(file) or os.path.isdir(file):
+        if file[len(self.root) :].partition(os.sep)[0] in _CACHES or os.path.isdir(file):
             return None
         return file
 
@@ -167,7 +191,12 @@ class Opened:
             frame = frame.f_back
         for name, _ in within:
             self._add(self._by_name, name, file)
-        if imports and importer and file not in self._for_all and self._is_hidden(importer, file):
+        if not imports or file in self._for_all:
+            return
+        if within and file not in self._modules:
+            self._modules.add(file)
+            self.count += 1
+        if importer and self._is_hidden(importer, file):
             # A second import of it would not be heard of, whoever it is by.
             self._for_all.add(file)
             self.count += 1
@@ -187,11 +216,22 @@ class Opened:
 
     def _is_hidden(self, importer: str, file: str) -> bool:
         """Whether code imports a module by a name that its text does not show."""
-        path = Path(file)
-        name = path.parent.name if path.name == "__init__.py" else path.stem
         with contextlib.suppress(Exception):
-            return name not in imported_names(Path(importer))
+            return _module_name(file) not in imported_names(Path(importer))
         return True
+
+
+def _module_name(file: str) -> str:
+    """The last part of a module's name."""
+    path = Path(file)
+    return path.parent.name if path.name == "__init__.py" else path.name.partition(".")[0]
+
+
+def _source_of(path: str) -> str:
+    """The file that a compiled one in ``__pycache__`` was made from; the compiled one itself where that is all."""
+    folder, name = os.path.split(path)
+    source = os.path.join(os.path.dirname(folder), name.partition(".")[0] + ".py")
+    return source if os.path.basename(folder) == "__pycache__" and os.path.isfile(source) else path
 
 
 def listener(root: Path) -> Opened | None:
@@ -204,7 +244,7 @@ def state_of(file: str) -> State:
     """Return what tells whether a file has changed, without reading it."""
     try:
         found = os.stat(file)
-    except OSError:
+    except (OSError, ValueError):  # the latter of a name that no file can have
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
 
@@ -227,26 +267,38 @@ def unheard() -> Iterator[None]:
 
 def _heard(event: str, args: tuple[Any, ...]) -> None:
     """Tell the listeners; an exception would fail what the process is about to do."""
-    if not _listeners or (event != "open" and event != "sqlite3.connect" and event not in _COMMANDS):
-        return
-    if getattr(_quiet, "on", False):
+    if not _listeners or event not in _EVENTS or getattr(_quiet, "on", False):
         return
     with contextlib.suppress(Exception), unheard():
-        if event == "open":
-            path, mode, flags = args
-            if isinstance(path, (str, bytes, os.PathLike)):
-                writes = set("wax+") & set(mode) if mode else (flags or 0) & (os.O_WRONLY | os.O_RDWR)
-                for listener in tuple(_listeners):
-                    listener.opened(os.fsdecode(path), bool(writes), sys._getframe(1))
-        elif event == "sqlite3.connect":
-            path = os.fsdecode(args[0])
-            if path and not path.startswith((":", "file:")):
-                for listener in tuple(_listeners):
-                    listener.opened(path, False, sys._getframe(1))
-        else:
+        frame = sys._getframe(1)
+        if event in _COMMANDS:
             words, folder = _command(event, args)
             for listener in tuple(_listeners):
-                listener.commanded(words, folder, sys._getframe(1))
+                listener.commanded(words, folder, frame)
+        elif (found := _file(event, args)) is not None:
+            path, reads, writes = found
+            for listener in tuple(_listeners):
+                listener.opened(path, frame, reads=reads, writes=writes)
+
+
+def _file(event: str, args: tuple[Any, ...]) -> tuple[str, bool, bool] | None:
+    """The file that an event is about, and whether it is read and written."""
+    path = args[1] if event in ("import", "os.rename") else args[0]
+    if not path or not isinstance(path, (str, bytes, os.PathLike)):
+        return None
+    path = os.fsdecode(path)
+    if event == "os.rename":  # as files are written whole
+        return path, False, True
+    if event == "sqlite3.connect":
+        return None if path.startswith((":", "file:")) else (path, True, True)
+    if event == "import":  # a compiled module, which is opened without Python
+        return path, True, False
+    _, mode, flags = args
+    if mode:
+        return path, bool(set("r+") & set(mode)), bool(set("wax+") & set(mode))
+    flags = flags or 0
+    writes = bool(flags & (os.O_WRONLY | os.O_RDWR))
+    return path, not flags & (os.O_WRONLY | os.O_TRUNC), writes
 
 
 def _command(event: str, args: tuple[Any, ...]) -> tuple[list[str], str | None]:

@@ -13,6 +13,7 @@ import functools
 import hashlib
 import importlib.util
 import inspect
+import re
 import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Iterator
@@ -132,10 +133,18 @@ def imported_packages(files: Iterable[Path]) -> list[str]:
     """Return the top-level names that files of code import, without Python's, memkit and the project's."""
     found = set()
     for file in files:
-        for level, module, names in _module(file, file.stat().st_mtime_ns).imports:
+        mtime = file.stat().st_mtime_ns
+        for level, module, names in _module(file, mtime).imports:
             if not level:
                 found |= {name.partition(".")[0] for name in ([module] if module else names)}
+        found |= {name.partition(".")[0] for name in _by_call(file, mtime)}
     return sorted(name for name in found - sys.stdlib_module_names - {"memkit"} if _file(name) is None)
+
+
+@functools.cache
+def _by_call(file: Path, mtime: int) -> frozenset[str]:
+    """The names of modules that are imported by a call, where they stand in it."""
+    return frozenset(_CALL.findall(file.read_text(encoding="utf-8", errors="replace")))
 
 
 def reused_claims(files: Iterable[Path]) -> str:
@@ -342,6 +351,7 @@ def _held(value: Any) -> str:
 
 
 _TYPING = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+_CALL = re.compile(r"""(?:import_module|importorskip|__import__)\(\s*["']([\w.]+)["']""")
 _CLAIMING = ("claim", "multiverse", "mutant", "replicated", "staged", "sweep")
 
 

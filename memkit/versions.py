@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 
 from memkit.source import imported_packages
+
+_BUILD = re.compile(r"\+(cpu|cu\d+|rocm[\d.]+|xpu)$")
 
 
 def versions_behind(files: Iterable[Path]) -> dict[str, str]:
@@ -18,7 +21,7 @@ def versions_behind(files: Iterable[Path]) -> dict[str, str]:
 
 @cache
 def version_of(package: str) -> str:
-    """Return the version of what gives a top-level module, without the name of a build; "" where nothing does.
+    """Return the version of what gives a top-level module, without torch's name of a build; "" where nothing does.
 
     Of Python it is the minor version. The device is known by itself, so one build of torch is as good as another.
     """
@@ -26,7 +29,7 @@ def version_of(package: str) -> str:
         return ".".join(platform.python_version_tuple()[:2])
     for distribution in dict.fromkeys((package, *_distributions(package))):
         try:
-            return version(distribution).partition("+")[0]
+            return _BUILD.sub("", version(distribution))
         except PackageNotFoundError:
             continue
     return ""

@@ -24,6 +24,8 @@ from memkit.statistics import LOOKS
 
 EXPECTATIONS = ("supported", "refuted", "equivalent", "not_supported", "open")
 DEFAULT_SEEDS = LOOKS[-1].n
+_LONGEST = 1000
+"""Characters of a name that is declared."""
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)+")
 
 TESTED = (
@@ -204,8 +206,13 @@ class Claim:
             raise MemkitError(f"{where}: deterministic={self.deterministic!r} must be True or False")
         for name, example in (("data", "data/table.csv"), ("environment", "MY_FLAG")):
             for value in getattr(self, name):
-                if not isinstance(value, str) or not value.strip():
-                    raise MemkitError(f'{where}: {name}= must be a list of texts, as in {name}=["{example}"]')
+                if not isinstance(value, str) or not value.strip() or not value.isprintable() or len(value) > _LONGEST:
+                    raise MemkitError(f'{where}: {name}= must be a list of names, as in {name}=["{example}"]')
+                if name == "data" and (".." in value.split("/") or not value.strip("./")):
+                    raise MemkitError(
+                        f"{where}: data={value!r} must name a file or folder below the project's root, or an absolute "
+                        "path"
+                    )
         if not isinstance(self.source, str):
             raise MemkitError(f"{where}: source={self.source!r} must be a text: where the claim was made")
         for contrast in self.all_contrasts:

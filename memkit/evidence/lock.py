@@ -79,7 +79,7 @@ class Lock:
             attempt=entry.attempt,
             first_seed=DEVELOPMENT_SEEDS.start if development or changed else first,
             revision=entry.revision,
-            recoded=bool(code and entry.code and code != entry.code),
+            recoded=bool(code and code != entry.code and (entry.code or not entry.of_schema_1)),
             edited=edited,
             withheld=changed and not development,
         )
@@ -130,7 +130,8 @@ class Lock:
             else:
                 new = old.reworded(claim)
                 if now and now != old.code:
-                    new = replace(new, code=now, revision=old.revision + bool(old.code))
+                    known_before = bool(old.code) or not old.of_schema_1
+                    new = replace(new, code=now, revision=old.revision + known_before)
             if file := files.get(claim.id, ""):
                 new = replace(new, file=file)
             entries[claim.id] = new
@@ -201,7 +202,7 @@ class Lock:
         parts = known(data, "the lock", checks, "studies", "claims")
         studies = {
             name: reading.whole(study.get("first_seed"), f"the first seed of {name!r}", None)
-            for name, study in reading.each(parts["studies"], "studies", reading.mapping).items()
+            for name, study in reading.each(parts["studies"], "studies", _study).items()
         }
         if not 0 < (alpha := reading.number(parts.get("alpha", ALPHA), "alpha")) < 1:
             raise MemkitError(f"alpha must lie between 0 and 1, and is {alpha:g}")
@@ -233,6 +234,10 @@ class Lock:
         names = [*self.claims, *self.removed]
         if orphan := next((name for name in names if name.split("/", 1)[0] not in self.studies), None):
             raise MemkitError(f"{path} has no first_seed for the study of {orphan!r}; restore it from version control")
+
+
+def _study(value: Any, what: str) -> dict[str, Any]:
+    return known(value, what, {"first_seed": _anything})
 
 
 def _anything(value: Any, what: str) -> Any:

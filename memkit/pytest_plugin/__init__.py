@@ -17,6 +17,9 @@ collected:
 ``dealing``      xdist: items go out one by one, in that order
 ``board``        what the controller tells the items that wait for their turn
 ``measuring``    waiting; running a claim's test, or taking its measurement from the store
+``measurement``  what a test showed on a seed, as it travels and as it is stored
+``keys``         what a measurement depends on: its key in the store, and the files beside it
+``others``       plugins of others that may change what is measured
 ``keeping``      storing what was measured, once the test has passed
 ``training``     the thread that trains, on the controller
 ``claim_run``    a claim while it runs: which seeds come next
@@ -30,7 +33,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import pytest
@@ -111,6 +114,26 @@ def pytest_make_collect_report(
         for path in {collector.path, collector.path.resolve()}:  # it may be a link
             collector.config.stash.setdefault(COLLECTED, {})[path] = reason
     return report
+
+
+@pytest.hookimpl(specname="pytest_collection_modifyitems", wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems_watched(
+    config: pytest.Config, items: list[pytest.Item]
+) -> Generator[None, object, object]:
+    before = list(items) if _there_are_claims() else []
+    result = yield
+    if before:
+        from memkit.pytest_plugin import collection
+
+        collection.note_removed(config, before, items)
+    return result
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    if _there_are_claims():
+        from memkit.pytest_plugin import collection
+
+        collection.note_deselected(items)
 
 
 @pytest.hookimpl(trylast=True)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from memkit.errors import MemkitError
-from memkit.pytest_plugin.controller import COLLECTED
+from memkit.errors import MemkitError, many
+from memkit.pytest_plugin.controller import COLLECTED, REMOVED
 from memkit.pytest_plugin.options import asked, root_of
 
 if TYPE_CHECKING:
@@ -59,6 +59,20 @@ def absent_claims(config: pytest.Config, lock: Lock, seen: Set[str], *, strict: 
             if why:
                 found.append(AbsentClaim(name, entry.file, why))
     return tuple(found)
+
+
+def removed_claims(config: pytest.Config, lock: Lock) -> tuple[AbsentClaim, ...]:
+    """Return the registered claims whose items somebody removed without a word; see :data:`REMOVED`."""
+    return tuple(
+        AbsentClaim(
+            name,
+            lock.claims[name].file,
+            f"a hook removed {many(count, 'item')} of it without reporting them as deselected; let it call "
+            "config.hook.pytest_deselected, or leave the claim alone",
+        )
+        for name, count in sorted(config.stash.get(REMOVED, {}).items())
+        if name in lock.claims
+    )
 
 
 def _missing_from(config: pytest.Config, file: Path, name: str, *, strict: bool) -> str:

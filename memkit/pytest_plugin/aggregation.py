@@ -29,7 +29,8 @@ from memkit.pytest_plugin.board import Run
 from memkit.pytest_plugin.claim_run import ClaimRun, Try
 from memkit.pytest_plugin.exchange import remove_left
 from memkit.pytest_plugin.interruption import print_nowhere_if_unread
-from memkit.pytest_plugin.measuring import PROPERTY, Measurement, board_of
+from memkit.pytest_plugin.measurement import PROPERTY, Measurement
+from memkit.pytest_plugin.measuring import board_of
 from memkit.pytest_plugin.plan import RunPlan
 from memkit.pytest_plugin.provenance import provenance
 from memkit.pytest_plugin.settings import Settings

@@ -17,7 +17,7 @@ from memkit.evidence.judgement import Judgement, Verdict
 from memkit.evidence.observation import Observation
 from memkit.evidence.schema_1 import is_digest_of
 from memkit.evidence.verdict import judge, seeds_wanted
-from memkit.pytest_plugin.measuring import Measurement
+from memkit.pytest_plugin.measurement import Measurement
 from memkit.pytest_plugin.plan import PlannedClaim
 
 

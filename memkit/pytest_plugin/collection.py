@@ -23,13 +23,13 @@ from memkit.evidence.derived import marked_as_its_source
 from memkit.evidence.sweep import is_sweep
 from memkit.paths import locked_root
 from memkit.pytest_plugin import fixtures
-from memkit.pytest_plugin.absence import absent_claims
+from memkit.pytest_plugin.absence import absent_claims, removed_claims
 from memkit.pytest_plugin.calculating import calculated_on
-from memkit.pytest_plugin.controller import PLAN, SEEN
+from memkit.pytest_plugin.controller import PLAN, REMOVED, SEEN
 from memkit.pytest_plugin.fixtures import FIXTURES
 from memkit.pytest_plugin.interruption import end_with_parent
 from memkit.pytest_plugin.keeping import Keeper
-from memkit.pytest_plugin.measuring import code_of, key_of, once
+from memkit.pytest_plugin.keys import code_of, key_of, once
 from memkit.pytest_plugin.plan import PlannedClaim, RunPlan
 from memkit.pytest_plugin.seeds import lock_of, planned_seeds
 from memkit.pytest_plugin.settings import Settings, settings_of
@@ -37,6 +37,7 @@ from memkit.pytest_plugin.watching import Watcher
 from memkit.statistics import LOOKS
 from memkit.training.cohorts import Training
 
+_DESELECTED = pytest.StashKey[set[str]]()
 _EXCLUDED = pytest.StashKey[dict[str, str]]()
 _FUNCTIONS = (types.FunctionType, staticmethod, classmethod, functools.partial)
 _FIXTURES = "memkit.pytest_plugin.fixtures"
@@ -221,13 +222,17 @@ def missing_data(claim: Claim, root: Path) -> str:
     """Return what of a claim is not on this machine: data that it or its recipes name, or a backend; or "".
 
     Raises:
-        MemkitError: a task's ``missing`` is no text.
+        MemkitError: a task's ``missing`` is no text, or what the claim declares is neither a file nor a folder.
     """
     try:
         said = [arm.recipe.missing for arm in claim.arms.values() if arm.recipe is not None]
     except MemkitError as error:
         raise MemkitError(f"claim {claim.id!r}: {error}") from error
-    said += [f"{name} is not below {root}; put it there" for name in claim.data if not (root / name).exists()]
+    for name in claim.data:
+        place = root / name
+        if place.exists() and not (place.is_file() or place.is_dir()):
+            raise MemkitError(f"claim {claim.id!r}: data={name!r} is a pipe or a device; name a file or a folder")
+        said += [] if place.exists() else [f"{name} is not below {root}; put it there"]
     return "; ".join(dict.fromkeys(filter(None, said)))
 
 
@@ -236,6 +241,20 @@ def file_of(item: pytest.Item, root: Path) -> str:
     # As it was collected first: it may be a link to a file elsewhere.
     files = (item.path.parent.resolve() / item.path.name, item.path, item.path.resolve())
     return next((file.relative_to(root).as_posix() for file in files if file.is_relative_to(root)), "")
+
+
+def note_removed(config: pytest.Config, before: Iterable[pytest.Item], after: Iterable[pytest.Item]) -> None:
+    """Note which claims have lost items between two hooks, without those that were reported as deselected."""
+    left = {item.nodeid for item in after}
+    left |= config.stash.get(_DESELECTED, set[str]())
+    lost = (pair[0].id for item in before if item.nodeid not in left and (pair := claim_and_seed(item)) is not None)
+    config.stash[REMOVED] = dict(Counter(lost))
+
+
+def note_deselected(items: Iterable[pytest.Item]) -> None:
+    """Note items that were left out by somebody who says so."""
+    for item in items:
+        item.config.stash.setdefault(_DESELECTED, set()).add(item.nodeid)
 
 
 def base_nodeid(nodeid: str) -> str:
@@ -318,7 +337,9 @@ def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
         studies=_by_study(found.values(), interpretation),
         metrics=_by_study(found.values(), definitions),
         excluded=dict(Counter(config.stash.get(_EXCLUDED, {}).values())),
-        absent=absent_claims(config, lock, seen, strict=settings.strict) if gates else (),
+        absent=(*absent_claims(config, lock, seen, strict=settings.strict), *removed_claims(config, lock))
+        if gates
+        else (),
         # A worker's, where there are workers: they measure, and have imported what they measure with.
         calculated_on=calculated_on(settings.device, trains=bool(trainings) and not config.option.collectonly),
     )

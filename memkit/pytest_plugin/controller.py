@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 PLAN = pytest.StashKey["RunPlan"]()
 SEEN = pytest.StashKey[set[str]]()
 """The ids of the claims that were found, also of those that the options exclude."""
+REMOVED = pytest.StashKey[dict[str, int]]()
+"""The claims of which a hook removed items that pytest had collected, and did not say so → how many items."""
 COLLECTED = pytest.StashKey[dict[Path, str]]()
 """The test files that were collected → why they were skipped, or ""."""
 

@@ -51,7 +51,8 @@ class Keeper:
             del item.stash[MEASURED]  # there may be very many
             if item.nodeid not in self._unsound:
                 try:
-                    self._kept.append((keep(item, found), found.seed))
+                    if key := keep(item, found):
+                        self._kept.append((key, found.seed))
                 except MemkitError as error:  # it counts all the same; it is made again the next time
                     told(str(error))
         self._unsound.discard(item.nodeid)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from types import ModuleType
 
 import pytest
@@ -31,15 +33,27 @@ USUAL = frozenset(
 def unusual_plugins(config: pytest.Config) -> list[str]:
     """Return the active plugins other than the usual ones and conftests: name and version, or digest of the source."""
     found = set()
-    for _, plugin in config.pluginmanager.list_name_plugin():
-        if plugin is None:
-            continue
-        module = plugin.__name__ if isinstance(plugin, ModuleType) else type(plugin).__module__
-        file = getattr(plugin, "__file__", None) or ""
+    for module, file in _unusual(config):
         name = module.partition(".")[0]
-        if name in USUAL or name.endswith("conftest") or file.endswith("conftest.py"):
-            continue  # a conftest counts with the code behind the claims below it
         # An installed plugin may consist of several, of which a worker has not all.
         own = version_of(name) if not file or is_installed(file) else ""
         found.add(f"{name} {own}" if own else f"{module} {source_digest([module], [file] if file else [])}")
     return sorted(found)
+
+
+def plugin_files(config: pytest.Config) -> list[str]:
+    """Return the files of those plugins that belong to the project."""
+    return [os.path.realpath(file) for _, file in _unusual(config) if file and not is_installed(file)]
+
+
+def _unusual(config: pytest.Config) -> list[tuple[str, str]]:
+    """Module and file of the plugins; a conftest counts with the code behind the claims below it."""
+    found = []
+    for _, plugin in config.pluginmanager.list_name_plugin():
+        if plugin is None:
+            continue
+        module = plugin.__name__ if isinstance(plugin, ModuleType) else type(plugin).__module__
+        file = getattr(plugin if isinstance(plugin, ModuleType) else sys.modules.get(module), "__file__", None) or ""
+        if module.partition(".")[0] not in USUAL and os.path.basename(file) != "conftest.py":
+            found.append((module, file))
+    return found

@@ -12,7 +12,7 @@ from memkit.errors import many
 from memkit.evidence.evidence import ClaimEvidence
 from memkit.evidence.reports.forest import forest_svg
 from memkit.pytest_plugin.aggregation import Aggregator
-from memkit.pytest_plugin.measuring import PROPERTY
+from memkit.pytest_plugin.measurement import PROPERTY
 
 _INK = "color: #222"  # pytest-html prints its tables in a grey that is too light for a plot
 

@@ -9,7 +9,7 @@ import pytest
 
 from memkit.evidence.verdict import seeds_wanted
 from memkit.pytest_plugin.controller import PLAN
-from memkit.pytest_plugin.measuring import Measurement, stored_measurement
+from memkit.pytest_plugin.measurement import Measurement, stored_measurement
 from memkit.pytest_plugin.plan import PlannedClaim, RunPlan
 from memkit.pytest_plugin.settings import settings_of
 from memkit.training.cohorts import Cohort

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 _OPENED = pytest.StashKey["Opened"]()
 _FROM_THE_START = pytest.StashKey[bool]()
+_USES = pytest.StashKey[dict[Any, set[Any]]]()
+"""Fixture → fixtures that were set up when it was."""
+_USED = pytest.StashKey[set[Any]]()
+"""The fixtures that an item has used."""
 
 
 def begin(config: pytest.Config) -> None:
@@ -64,19 +68,50 @@ class Watcher:
 
     def __init__(self, config: pytest.Config) -> None:
         self._opened = opened_of(config)
+        self._uses = config.stash.setdefault(_USES, {})
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_fixture_setup(self, fixturedef: Any) -> Generator[None, object, object]:
-        """Count what a fixture opens for the fixture."""
+    def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, object, object]:
+        """Count what a fixture opens for the fixture, and note which others it may have asked for."""
         with self._opened.within(("fixture", fixturedef.func), getattr(fixturedef.func, "__code__", None)):
+            try:
+                return (yield)
+            finally:
+                self._uses[fixturedef.func] = _active(request) - {fixturedef.func}
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Note which fixtures an item has used, also by a name that came up while it ran."""
+        try:
             return (yield)
+        finally:
+            item.stash[_USED] = _active(getattr(item, "_request", None))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Count what an item opens for its test."""
-        function = getattr(item, "function", None)
-        with self._opened.within(name_of(item), getattr(function, "__code__", None)):
-            return (yield)
+        """Count what an item opens for its test, and for the modules that it shares with others."""
+        function, name = getattr(item, "function", None), name_of(item)
+        with self._opened.within(name, getattr(function, "__code__", None)):
+            result = yield
+        if self._opened.heard(name):
+            self._opened.keeps(name, _shared(item))
+        return result
+
+
+def _active(request: Any) -> set[Any]:
+    """The functions of the fixtures that are set up for a request."""
+    return {definition.func for definition in getattr(request, "_fixture_defs", {}).values()}
+
+
+def _shared(item: pytest.Item) -> list[str]:
+    """The files of code that a test uses and others may use, without conftests, by which all would."""
+    module = getattr(item, "module", None)
+    if module is None:
+        return []
+    from memkit.source import source_files
+
+    files = source_files([module.__name__])
+    return [str(file) for file in files if file.name not in ("conftest.py", "__init__.py")]
 
 
 def name_of(item: pytest.Item) -> tuple[str, str]:
@@ -84,14 +119,21 @@ def name_of(item: pytest.Item) -> tuple[str, str]:
     return ("test", item.nodeid[: item.nodeid.rindex("[")] if hasattr(item, "callspec") else item.nodeid)
 
 
-def files_opened(item: pytest.Item, covered: list[str]) -> set[str]:
+def files_opened(item: pytest.Item, covered: list[str], imported: Collection[str]) -> set[str]:
     """Return the files that an item's test is known to have opened, itself or by its fixtures, on any seed.
 
     Args:
         covered: files of code that count already.
+        imported: names that their import statements show.
     """
     fixtures: Any = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]
-    used = [definition for group in fixtures.values() for definition in group]
-    used += getattr(getattr(item, "_request", None), "_fixture_defs", {}).values()  # those asked for while it ran
-    names = [name_of(item), *(("fixture", definition.func) for definition in used)]
-    return opened_of(item.config).files(names, covered)
+    todo: list[Any] = [definition.func for group in fixtures.values() for definition in group]
+    known: set[Any] = item.stash.get(_USED, set())
+    todo += known
+    used, uses = set[Any](), item.config.stash[_USES]
+    while todo:
+        if (function := todo.pop()) not in used:
+            used.add(function)
+            todo += uses.get(function, ())
+    names = [name_of(item), *(("fixture", function) for function in used)]
+    return opened_of(item.config).files(names, covered, imported)

@@ -20,6 +20,10 @@ from memkit.source import file_digest, source_files
 
 ABSENT = "absent"
 _CHANGING = "changed while it was read"
+_UNREADABLE = "unreadable"
+MOST = 10_000
+"""Files of a record."""
+_LONGEST = 4096  # what systems allow of a path
 
 
 class ProjectFiles:
@@ -48,6 +52,8 @@ class ProjectFiles:
         state = state_of(path)
         if state is None:
             return ABSENT
+        if not os.path.isfile(path):  # a pipe might never end
+            return _UNREADABLE
         known = self._known.get((label, kind))
         if known is None or known[0] != state:
             with unheard():
@@ -66,8 +72,14 @@ class ProjectFiles:
         path = self.root / name
         if not path.is_dir():
             return self.checksum(name)
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-        parts = [f"{file.relative_to(path).as_posix()} {self.checksum(str(file))}" for file in files]
+        parts, seen = [], set()
+        for folder, below, files in os.walk(path, followlinks=True):
+            if (place := os.path.realpath(folder)) in seen:  # links may lead around in a circle
+                below.clear()
+                continue
+            seen.add(place)
+            parts += [f"{os.path.relpath(file, path)} {self.checksum(file)}" for file in _joined(folder, files)]
+        parts.sort()
         return "sha256:" + hashlib.sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
     def record(self, opened: Opened, files: Iterable[str]) -> dict[str, str]:
@@ -118,6 +130,11 @@ def depends_of(value: object) -> dict[str, str]:
     """
     if not isinstance(value, dict) or not all(isinstance(text, str) for pair in value.items() for text in pair):
         raise ValueError("what it depends on is no record of files and checksums")
+    if len(value) > MOST:
+        raise ValueError(f"what it depends on are {len(value)} files, and {MOST} is the most")
+    for label in value:
+        if len(label) > _LONGEST or "\0" in label or label.startswith("/") or ".." in label.split("/"):
+            raise ValueError(f"what it depends on is no file of the project: {label:.80}")
     return dict(value)
 
 
@@ -127,8 +144,12 @@ def _checksum(file: Path, kind: str) -> str:
             return f"code:{file_digest(file)}"
         with file.open("rb") as opened:
             return f"sha256:{hashlib.file_digest(opened, 'sha256').hexdigest()}"
-    except (MemkitError, OSError):
-        return "unreadable"
+    except (MemkitError, OSError, ValueError, RecursionError, MemoryError):  # the last two of Python that nests deeply
+        return _UNREADABLE
+
+
+def _joined(folder: str, files: Iterable[str]) -> list[str]:
+    return [os.path.join(folder, file) for file in files]
 
 
 def _imported(files: Iterable[str]) -> set[str]:

@@ -57,7 +57,12 @@ def measurement_key(content: Mapping[str, Any]) -> str:
 
 
 def load_measurement(store: Store, key: str, seed: int) -> Any:
-    """What was measured under a key on a seed, or None. What is damaged is passed over with a warning."""
+    """Return what was measured first under a key on a seed, or None; see :func:`load_measurements`."""
+    return next(iter(load_measurements(store, key, seed)), None)
+
+
+def load_measurements(store: Store, key: str, seed: int) -> list[Any]:
+    """Return all that was measured under a key on a seed, in order; what is damaged is passed over with a warning."""
     path = _file(store, key)
     try:
         lines = read_ordinary(path).split(b"\n")
@@ -69,10 +74,10 @@ def load_measurement(store: Store, key: str, seed: int) -> Any:
             folder = Path(path).parent
             remove_all(Path(path) if os.path.isdir(folder) else folder)
         _warn(path, seed, why(error))
-        return None
+        return []
     known = _known(store, lines)
     damage: dict[int, str] = {}
-    found, there = None, False
+    found, there = list[Any](), False
     for number, line in enumerate(lines):
         at = _SEED.match(line)
         if not line.strip() or (at is not None and int(at[1]) != seed):
@@ -85,15 +90,17 @@ def load_measurement(store: Store, key: str, seed: int) -> Any:
             continue
         there = True
         if content is None:
-            found = None
-        elif found is None and not known.changed(depends):
-            found = content
+            found.clear()
+        elif not known.changed(depends):
+            found.append(content)
     if damage and not there:
         # First out of the way: where warnings are errors, the next line ends the run.
         _blank(path, lines, damage)
         _warn(path, seed, next(iter(damage.values())))
-        return None
-    return found if found is not None or store.remote is None else _fetch(store, store.remote, key, seed)
+        return []
+    if not found and store.remote is not None and (fetched := _fetch(store, store.remote, key, seed)) is not None:
+        found.append(fetched)
+    return found
 
 
 def known_files(store: Store, key: str) -> dict[str, str]:
@@ -266,12 +273,19 @@ def stored_seeds(store: Store, key: str, seeds: Iterable[int]) -> set[int]:
 
 
 def save_measurement(
-    store: Store, key: str, seed: int, content: Any, *, depends: Mapping[str, str] | None = None
+    store: Store,
+    key: str,
+    seed: int,
+    content: Any,
+    *,
+    depends: Mapping[str, str] | None = None,
+    first: bool = True,
 ) -> None:
     """Keep what was measured: JSON types; a number that is not finite is kept as its name.
 
     Args:
         depends: file → checksum; see :mod:`memkit.training.dependencies`.
+        first: whether others are to see it; only the first measurement counts.
 
     Raises:
         MemkitError: the disk is full, or the store cannot be written.
@@ -289,7 +303,7 @@ def save_measurement(
             f"a measurement could not be written to the store {store.root} ({error.strerror}); free space "
             "there, or choose another folder with --store"
         ) from error
-    if store.remote is not None:
+    if store.remote is not None and first:
         stored = to_bytes(content)
         if depends:
             stored = _text({"depends": depends, "measurement": stored.decode()})

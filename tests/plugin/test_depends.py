@@ -304,7 +304,7 @@ def test_a_second_measurement_that_differs_is_told_and_the_first_counts(pytester
     assert entry["remeasured"][0] == told
     assert entry["judgement"]["verdict"] == "SUPPORTED"
     assert {row[3] for row in entry["observations"] if row[1] == "treatment"} == {0.9}
-    run(pytester, "--memkit-gate=none")
+    run(pytester, "--memkit-gate=none").stdout.fnmatch_lines([f"*{told}*"])
     assert {row[3] for row in evidence(pytester)["lab/it"]["observations"] if row[1] == "treatment"} == {0.9}
 
 
@@ -353,3 +353,112 @@ def test_declared_data_that_is_not_there_leaves_the_claim_undecided(pytester: py
     result.stdout.fnmatch_lines(["*data/table.csv*is not below*"])
     assert not ran(pytester.path)
     assert run(pytester, "--memkit-strict").ret == 1
+
+
+CACHED: dict[str, tuple[dict[str, str], str]] = {
+    "in a cache of a helper, which the test fills": (
+        {
+            "helper.py": "import functools, pathlib\nload = functools.cache(pathlib.Path.read_text)\n",
+            "test_it.py": "import helper\n"
+            + "".join(claim(n, "return numbers(helper.load(HERE / 'value.txt'))") for n in ("it", "other")),
+        },
+        "value.txt",
+    ),
+    "in a dict of the test's module": (
+        {
+            "test_it.py": "CACHE = {}\n"
+            + "".join(
+                claim(n, "return numbers(CACHE.setdefault(1, CACHE.get(1) or (HERE / 'value.txt').read_text()))")
+                for n in ("it", "other")
+            )
+        },
+        "value.txt",
+    ),
+    "by a plain test": (
+        {
+            "test_it.py": "CACHE = {}\ndef test_plain():\n    CACHE[1] = (HERE / 'value.txt').read_text()\n"
+            + claim("it", "return numbers(CACHE[1])")
+        },
+        "value.txt",
+    ),
+    "by a fixture that another fixture asks for": (
+        {
+            "conftest.py": "import pytest, pathlib\n@pytest.fixture(scope='session')\ndef inner():\n"
+            "    return pathlib.Path('value.txt').read_text()\n@pytest.fixture(scope='session')\n"
+            "def outer(request):\n    return request.getfixturevalue('inner')\n",
+            "test_it.py": claim("first", "return numbers(inner)", fixtures="seed, inner")
+            + claim("it", "return numbers(outer)", fixtures="seed, outer")
+            + claim("third", "return numbers(outer)", fixtures="seed, outer"),
+        },
+        "value.txt",
+    ),
+    "by way of a link": (
+        {"test_it.py": claim("it", "return numbers((HERE / 'link.txt').read_text())")},
+        "link.txt",
+    ),
+    "for reading and writing": (
+        {
+            "test_it.py": claim(
+                "it", "with open(HERE / 'value.txt', 'r+') as file:\n        return numbers(file.read())"
+            )
+        },
+        "value.txt",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", CACHED)
+def test_what_somebody_else_has_read_before_counts(pytester: pytest.Pytester, how: str) -> None:
+    files, changed = CACHED[how]
+    head = "def numbers(text):\n    return {'treatment': float(text), 'control': 0.1}\n"
+    write(pytester.path, {name: head + text if name.startswith("test_") else text for name, text in files.items()})
+    for name, value in (("value.txt", "0.9"), ("other.txt", "0.95")):
+        (pytester.path / name).write_text(value)
+    link = pytester.path / "link.txt"
+    link.symlink_to("value.txt")
+    register_claims(pytester)
+    claims = {line.partition(" ")[0] for line in suite(pytester)[0]}
+    assert not suite(pytester)[0]
+    if changed == "link.txt":
+        link.unlink()
+        link.symlink_to("other.txt")
+    else:
+        (pytester.path / changed).write_text("0.95")
+    measured, _ = suite(pytester)
+    assert {line.partition(" ")[0] for line in measured} == claims
+    values = [row[3] for entry in evidence(pytester).values() for row in entry["observations"]]
+    assert set(values) == {0.95, 0.1}
+
+
+@pytest.mark.parametrize(
+    ("declared", "refused"),
+    [
+        ("data=['.']", "must name a file or folder below the project's root"),
+        ("data=['../x']", "must name a file or folder below the project's root"),
+        ("data=['a\\0b']", "must be a list of names"),
+        ("data='table.csv'", "must be a list"),
+        ("environment=['\\ud800']", "must be a list of names"),
+        ("data=['/dev/zero']", "is a pipe or a device"),
+    ],
+)
+def test_what_cannot_be_declared_is_refused(pytester: pytest.Pytester, declared: str, refused: str) -> None:
+    write(pytester.path, {"test_it.py": claim("it", "return {}", options=declared)})
+    result = run(pytester)
+    assert result.ret in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERRUPTED)
+    assert refused in result.stdout.str() + result.stderr.str()
+    assert "INTERNALERROR" not in result.stdout.str()
+
+
+def test_a_claim_with_more_figures_keeps_its_first_value(pytester: pytest.Pytester) -> None:
+    figure = (
+        "from memkit.evidence.figures import Table\ndef shown(arms, seed):\n    return Table('T', ['x'], [['r', 1]])\n"
+    )
+    body = "return {'treatment': 0.9 if len((HERE / 'ran.txt').read_text().split()) <= 16 else 0.2, 'control': 0.1}"
+    write(pytester.path, {"test_it.py": figure + claim("it", body)})
+    register_claims(pytester)
+    run(pytester, "--memkit-gate=none")
+    write(pytester.path, {"test_it.py": figure + claim("it", body, options="figures=[shown],")})
+    run(pytester, "--memkit-gate=none").stdout.fnmatch_lines(["*was 0.9, and 0.2 when it was measured again*"])
+    entry = evidence(pytester)["lab/it"]
+    assert {row[3] for row in entry["observations"] if row[1] == "treatment"} == {0.9}
+    assert [shown["title"] for shown in entry["figures"]] == ["T"]

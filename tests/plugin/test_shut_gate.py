@@ -403,3 +403,31 @@ def test_the_lock_is_made_where_it_is_looked_for(pytester: pytest.Pytester, give
         result = run(pytester, "-n0", "--memkit-strict")
         assert result.ret == OPEN
         result.stdout.fnmatch_lines(["*lab/true*expected supported*"])
+
+
+REMOVES = """
+def pytest_collection_modifyitems(config, items):
+    gone = [item for item in items if {which} in item.nodeid]
+    {said}
+    items[:] = [item for item in items if item not in gone]
+"""
+
+
+@pytest.mark.parametrize("how", ["-n0", "-n1"])
+@pytest.mark.parametrize("which", ["'test_false['", "'test_false[10003]'"])
+def test_a_hook_that_removes_a_claim_without_a_word_fails_the_run(
+    pytester: pytest.Pytester, which: str, how: str
+) -> None:
+    write_suite(pytester, canned("true"), canned("false", "0.1", "0.9"))
+    pytester.makeconftest(REMOVES.format(which=which, said="pass"))
+    result = run(pytester, how)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*lab/false: a hook removed * of it without reporting them as deselected*"])
+
+
+def test_a_hook_that_says_what_it_leaves_out_is_let_be(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, canned("true"), canned("false", "0.1", "0.9"))
+    said = "config.hook.pytest_deselected(items=gone)"
+    pytester.makeconftest(REMOVES.format(which="'test_false['", said=said))
+    assert run(pytester).ret == 0
+    assert run(pytester, "-k", "test_true").ret == 0

@@ -17,7 +17,7 @@ from memkit.evidence import Arm, Registration
 from memkit.evidence.curves import Curves, gathered
 from memkit.evidence.figures import Table
 from memkit.pytest_plugin.claim_run import ClaimRun
-from memkit.pytest_plugin.measuring import Measurement, stored_measurement
+from memkit.pytest_plugin.measurement import Measurement, stored_measurement
 from memkit.pytest_plugin.plan import PlannedClaim
 from memkit.training.measurements import forget_measurement, load_measurement, save_measurement
 from memkit.training.store import Store
