@@ -246,7 +246,8 @@ def file_of(item: pytest.Item, root: Path) -> str:
 def note_removed(config: pytest.Config, before: Iterable[pytest.Item], after: Iterable[pytest.Item]) -> None:
     """Note which claims have lost items between two hooks, without those that were reported as deselected."""
     left = {item.nodeid for item in after}
-    left |= config.stash.get(_DESELECTED, set[str]())
+    told: set[str] = config.stash.get(_DESELECTED, set())
+    left |= told
     lost = (pair[0].id for item in before if item.nodeid not in left and (pair := claim_and_seed(item)) is not None)
     config.stash[REMOVED] = dict(Counter(lost))
 
