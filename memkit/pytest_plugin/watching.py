@@ -69,6 +69,7 @@ class Watcher:
     def __init__(self, config: pytest.Config) -> None:
         self._opened = opened_of(config)
         self._uses = config.stash.setdefault(_USES, {})
+        self._shared: dict[str, list[str]] = {}
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, object, object]:
@@ -94,7 +95,10 @@ class Watcher:
         with self._opened.within(name, getattr(function, "__code__", None)):
             result = yield
         if self._opened.heard(name):
-            self._opened.keeps(name, _shared(item))
+            module = getattr(getattr(item, "module", None), "__name__", "")
+            if module not in self._shared:
+                self._shared[module] = _shared(module)
+            self._opened.keeps(name, self._shared[module])
         return result
 
 
@@ -103,14 +107,11 @@ def _active(request: Any) -> set[Any]:
     return {definition.func for definition in getattr(request, "_fixture_defs", {}).values()}
 
 
-def _shared(item: pytest.Item) -> list[str]:
-    """The files of code that a test uses and others may use, without conftests, by which all would."""
-    module = getattr(item, "module", None)
-    if module is None:
-        return []
+def _shared(module: str) -> list[str]:
+    """The files of code that a module's tests use and others may use, without conftests, by which all would."""
     from memkit.source import source_files
 
-    files = source_files([module.__name__])
+    files = source_files([module]) if module else []
     return [str(file) for file in files if file.name not in ("conftest.py", "__init__.py")]
 
 
