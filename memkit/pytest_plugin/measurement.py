@@ -112,7 +112,11 @@ class Measurement:
     def to_stored(self) -> dict[str, Any]:
         """Return plain types, as the store keeps them under a key that says of which test and seed they are."""
         return {
-            "returned": dict(self.returned),
+            # In pairs, which keep their order: by it the observations stand in the evidence, whose digest covers them.
+            "returned": [
+                [name, list(map(list, value.items())) if isinstance(value, Mapping) else value]
+                for name, value in self.returned.items()
+            ],
             "arms": {name: dict(arm) for name, arm in self.arms.items()},
             "figures": [figure.to_json() for figure in self.figures],
             "drawn_by": self.drawn_by,
@@ -134,7 +138,7 @@ class Measurement:
         return cls.of(
             claim,
             seed,
-            {str(name): _number_or_numbers(value) for name, value in part(data, "returned", dict).items()},
+            {name: _number_or_numbers(value) for name, value in _pairs(part(data, "returned", list))},
             arms=arms,
             figures=tuple(figure_from_json(figure) for figure in data["figures"]),
             drawn_by=part(data, "drawn_by", str),
@@ -153,7 +157,19 @@ def _number_or_numbers(value: Any) -> float | dict[str, float]:
     Raises:
         ValueError: it has another form.
     """
-    return {metric: number(one) for metric, one in value.items()} if isinstance(value, dict) else number(value)
+    return {metric: number(one) for metric, one in _pairs(value)} if isinstance(value, list) else number(value)
+
+
+def _pairs(rows: list[Any]) -> list[tuple[str, Any]]:
+    """Names, each once, and what stands beside them.
+
+    Raises:
+        ValueError: it has another form.
+    """
+    found = [(name, value) for name, value in rows if isinstance(name, str)]
+    if len(dict(found)) < len(rows):
+        raise ValueError("what a test returned has two values of one name, or a name that is no text")
+    return found
 
 
 def _checked(arm: Mapping[str, Any]) -> Mapping[str, Any]:

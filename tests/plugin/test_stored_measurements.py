@@ -29,7 +29,7 @@ CLAIM = replace(make(), arms={"a": Arm({"model": "toys:Net"}), "b": Arm()})
 MEASUREMENT = Measurement.of(
     CLAIM,
     FIRST,
-    {"a": {"accuracy": 0.75}, "b": float("nan")},
+    {"a": {"loss": 0.5, "accuracy": 0.75}, "b": float("nan")},
     arms={
         "a": {
             "loss": 0.5,
@@ -83,8 +83,9 @@ def test_what_was_measured_is_found(store: Store) -> None:
     assert found is not None
     assert found.reused
     missing = pytest.approx(float("nan"), nan_ok=True)
-    assert found.to_stored() == {**MEASUREMENT.to_stored(), "returned": {"a": {"accuracy": 0.75}, "b": missing}}
-    assert found.observations[1].reason == "the test returned nan"
+    returned = [["a", [["loss", 0.5], ["accuracy", 0.75]]], ["b", missing]]
+    assert found.to_stored() == {**MEASUREMENT.to_stored(), "returned": returned}, "also in their order"
+    assert found.observations[2].reason == "the test returned nan"
     assert stored_measurement(KEY, CLAIM, FIRST, store, drawn_by="") is None, "other functions draw its figures"
     used(found)
 
