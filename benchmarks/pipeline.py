@@ -36,6 +36,7 @@ DRAWN = np.load({file!r})
     over={{"experiment": tuple(range({count}))}},
     arms=("treatment", "control"),
     contrasts=[Contrast("treatment", over="control", metric="score", bounds=(0, 1), sesoi={sesoi})],
+    deterministic=True,
 )
 def test_{name}(seed, cell):
     half = DRAWN[cell["experiment"], seed % 100] / 2

@@ -398,6 +398,13 @@ def _record(entry: ClaimEvidence, p: Adjusted) -> Facts:
         ("Digest of the claim", entry.claim.digest),
         ("p of the claim", _both(p)),
     ]
+    if entry.claim.deterministic:
+        facts.append(("Deterministic", "declared: every seed may give the same values"))
+    declared = [
+        f"{name}: {', '.join(said)}" for name in ("data", "environment") if (said := getattr(entry.claim, name))
+    ]
+    if declared:
+        facts.append(("Depends on", "; ".join(declared)))
     if entry.drift or entry.changes:
         facts.append(("Since the accepted run", "; ".join((*entry.drift, *entry.changes))))
     if entry.remeasured:

@@ -236,6 +236,17 @@ def test_a_claim_that_was_edited_since_it_was_registered_is_told() -> None:
     assert "or edited since. They decide nothing" not in text
 
 
+def test_what_a_claim_declares_of_itself_is_told() -> None:
+    entry = samples.supported()
+    claim = replace(entry.claim, deterministic=True, data=("data/table.csv",), environment=("FLAG", "OTHER"))
+    page = render_html(samples.evidence(replace(entry, claim=claim)))
+    assert "declared: every seed may give the same values" in page
+    assert "data: data/table.csv; environment: FLAG, OTHER" in page
+    plain = render_html(samples.evidence(entry))
+    assert "every seed may give" not in plain
+    assert "Depends on" not in plain
+
+
 def test_where_nothing_was_saved_nothing_is_said(html: str) -> None:
     assert "Seeds saved" not in html
 
