@@ -157,7 +157,9 @@ class Opened:
             path = self.root + path[len(self._named) :]
         if sys.pycache_prefix and path.startswith(os.path.abspath(sys.pycache_prefix)):
             path = importlib.util.source_from_cache(path)
-        if not path.startswith(self.root):
+        if not path.startswith(self.root) or path.startswith(self._besides):
+            return None
+        if path[len(self.root) :].partition(os.sep)[0] in _CACHES:
             return None
         if path.endswith(".pyc"):
             path = _source_of(path)
@@ -168,9 +170,7 @@ class Opened:
             file = path
         elif file.startswith(_OWN):  # it counts by its source
             return None
-        if file[len(self.root) :].partition(os.sep)[0] in _CACHES or os.path.isdir(file):
-            return None
-        return file
+        return None if os.path.isdir(file) else file
 
     def _note(self, file: str, frame: FrameType | None) -> None:
         if file not in self.states:

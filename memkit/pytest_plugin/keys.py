@@ -181,11 +181,11 @@ def depends_on(item: pytest.Item, claim: Claim, key: str, seed: int) -> dict[str
     for arm in claim.arms.values():
         if arm.recipe is not None:
             found |= store.depends(arm.recipe.digest, seed)
-    covered = _covered(item, claim)
     # Most items open nothing new, and there are very many.
     known = item.config.stash.setdefault(_RECORDS, {})
     name = (claim.id, opened.count)
     if name not in known:
+        covered = _covered(item, claim)
         names = once(item.config, ("imported", covered), lambda: frozenset().union(*map(imported_names, covered)))
         known[name] = files_opened(item, [*map(str, covered), *plugin_files(item.config)], names)
     before = once(item.config, ("known files", key), lambda: known_files(store, key))

@@ -22,7 +22,7 @@ from memkit.pytest_plugin.keys import depends_on, drawn_by, key_of, once
 from memkit.pytest_plugin.measurement import PROPERTY, Measurement, differ, stored_measurement
 from memkit.pytest_plugin.seeds import planned_seeds
 from memkit.pytest_plugin.settings import settings_of
-from memkit.training.measurements import changed_file, save_measurement, stored_seeds
+from memkit.training.measurements import changed_files, save_measurement, stored_seeds
 
 _BOARD = pytest.StashKey[Board]()
 REPORT = pytest.StashKey[pytest.TestReport]()
@@ -172,8 +172,9 @@ def await_turn(item: pytest.Item, claim: Claim, seed: int, *, meanwhile: Callabl
                     if seed in stored:
                         functions = drawn_by(item, claim, seed)
                         measurement = stored_measurement(key, claim, seed, store, drawn_by=functions)
-                    elif changed := changed_file(store, key, seed):
-                        item.stash[_CHANGED] = changed
+                    else:
+                        changed = once(item.config, ("changed", key), partial(changed_files, store, key))
+                        item.stash[_CHANGED] = changed.get(seed, "")
                 if caught:  # told when the test runs
                     item.stash[_WARNINGS] = [str(warning.message) for warning in caught]
                 if measurement is not None:

@@ -108,14 +108,17 @@ def known_files(store: Store, key: str) -> dict[str, str]:
     return dict(_known(store, _lines(store, key)).files)
 
 
-def changed_file(store: Store, key: str, seed: int) -> str:
-    """Return the file for whose sake a seed's measurement is of no use any more; "" where there is no such file."""
+def changed_files(store: Store, key: str) -> dict[int, str]:
+    """Return seed → the file for whose sake its measurement is of no use any more, of seeds of which this is so."""
     lines = _lines(store, key)
     known = _known(store, lines)
     if not known.files:
-        return ""
-    changed = [known.changed(depends) for at, depends, content in _readable(lines) if at == seed and content]
-    return changed[-1] if changed and all(changed) else ""
+        return {}
+    changed: dict[int, list[str]] = {}
+    for seed, depends, content in _readable(lines):
+        if content:
+            changed.setdefault(seed, []).append(known.changed(depends))
+    return {seed: labels[-1] for seed, labels in changed.items() if all(labels)}
 
 
 @dataclass(frozen=True)
