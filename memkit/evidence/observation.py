@@ -129,12 +129,12 @@ def observe(
     rows = []
     for name in claim.measured:
         for metric, value in _metrics(claim, name, returned[name], where).items():
-            number = math.nan if (masked := _is_masked(value)) else _number(value, where, metric, name)
+            number = _number(value, where, metric, name)
             reason = diverged.get(name, "") or (spread if name in claim.derived else "")
             if reason:
                 number = math.nan
             elif not math.isfinite(number):
-                reason = "the test returned a masked value" if masked else f"the test returned {number}"
+                reason = f"the test returned {number}"
                 number = math.nan
             else:
                 number = _within_bounds(claim, name, metric, number, where)
@@ -143,7 +143,9 @@ def observe(
 
 
 def plain(claim: Claim, seed: int, returned: Any) -> Any:
-    """Return what a test returned with every number as a float, so that it can be kept; what is no dict stays.
+    """Return what a test returned with every number as a float, so that it can be kept.
+
+    A masked value is nan. What is no dict, and what belongs to no arm, stays for :func:`observe` to refuse.
 
     Raises:
         MemkitError: a value is no number.
@@ -153,7 +155,10 @@ def plain(claim: Claim, seed: int, returned: Any) -> Any:
     where = f"claim {claim.id!r}, seed {seed}"
     numbers: dict[Any, Any] = {}
     for name, value in returned.items():
-        metrics = claim.metrics_of.get(name) or claim.metrics[:1]
+        if name not in claim.measured:
+            numbers[name] = value
+            continue
+        metrics = claim.metrics_of[name] or claim.metrics[:1]
         if isinstance(value, Mapping):
             numbers[name] = {metric: _number(one, where, metric, name) for metric, one in value.items()}
         else:
@@ -187,6 +192,8 @@ def _is_masked(value: Any) -> bool:
 def _number(value: Any, where: str, metric: str, name: str) -> float:
     if type(value) is float:
         return value
+    if _is_masked(value):
+        return math.nan
     if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
         value = value.item()  # a zero-dimensional array or tensor
     if isinstance(value, bool) or not isinstance(value, Real):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from memkit.errors import MemkitError
 from memkit.evidence import Arm, Claim, Contrast, Observation, observe
+from memkit.evidence.observation import plain
 
 CLAIM = Claim(
     id="study/name",
@@ -127,10 +128,23 @@ def test_a_value_that_is_not_finite_is_an_observation_with_a_reason(bad: Any) ->
 def test_a_masked_value_is_not_what_lies_beneath_the_mask(masked: Any) -> None:
     a, b = observe(CLAIM, 0, {"a": masked, "b": np.ma.array(0.25, mask=False)})
     assert math.isnan(a.value)
-    assert a.reason == "the test returned a masked value"
+    assert a.reason == "the test returned nan"
     assert (b.value, b.reason) == (0.25, "")
     with pytest.raises(MemkitError, match="should be one number"):
         observe(CLAIM, 0, {"a": np.ma.array([0.5], mask=True), "b": 0.25})
+
+
+def test_what_is_kept_of_a_value_is_what_is_observed_of_it() -> None:
+    masked, whole = np.ma.masked, np.int64(1)
+    kept = plain(CLAIM, 0, {"a": {"accuracy": masked, "loss": np.float32(0.5)}, "b": whole})
+    assert math.isnan(kept["a"]["accuracy"])
+    assert (kept["a"]["loss"], kept["b"]) == (0.5, 1.0)
+    assert {type(value) for value in (*kept["a"].values(), kept["b"])} == {float}
+
+
+@pytest.mark.parametrize("returned", [3, None, {"c": "text", "a": 0.5, "b": 0.5}, {0: 0.5}])
+def test_what_is_no_arms_is_left_to_be_refused(returned: Any) -> None:
+    assert plain(CLAIM, 0, returned) == returned
 
 
 @pytest.mark.parametrize("sign", [1, -1])
