@@ -181,6 +181,13 @@ def _end_line(reporter: Any) -> None:
         reporter._tw.line()
 
 
+_EDITED = {
+    "changed": "use --memkit-development, or `memkit register` for fresh seeds",
+    "reworded": "`memkit register` takes that over, and it costs no attempt",
+}
+"""The status of a claim that was edited → what to do."""
+
+
 def announce(
     config: pytest.Config,
     plan: RunPlan,
@@ -214,20 +221,12 @@ def announce(
     inline = ", each in the test that asks for it" if cohorts and settings.executor == "inline" else ""
     needed = training_needed(cohorts, seconds, first)
     reporter.write_line(f"memkit: {needed}{inline}; store {settings.store_of_run}")
-    changed = [p.claim.id for p in plan.claims if p.registration.status == "changed"]
-    if changed and not settings.development and settings.gate != "none":
-        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-        reporter.write_line(
-            f"memkit: {changed[0]}{more} changed since registration, which fails this run: use "
-            "--memkit-development, or `memkit register` for fresh seeds"
-        )
-    reworded = [p.claim.id for p in plan.claims if p.registration.status == "reworded"]
-    if reworded and not settings.development and settings.gate != "none":
-        more = f" and {len(reworded) - 1} more" if len(reworded) > 1 else ""
-        reporter.write_line(
-            f"memkit: {reworded[0]}{more} reworded since registration, which fails this run: `memkit register` takes "
-            "that over, and it costs no attempt"
-        )
+    if not settings.development and settings.gate != "none":
+        for status, remedy in _EDITED.items():
+            if edited := [p.claim.id for p in plan.claims if p.registration.status == status]:
+                more = f" and {len(edited) - 1} more" if len(edited) > 1 else ""
+                which = f"{edited[0]}{more} {status} since registration"
+                reporter.write_line(f"memkit: {which}, which fails this run: {remedy}")
     if not adaptive:
         reporter.write_line(
             "memkit: the items do not come look by look (--dist each, or another plugin), so every seed runs, also "
