@@ -19,7 +19,7 @@ collected:
 ``measuring``    waiting; running a claim's test, or taking its measurement from the store
 ``measurement``  what a test showed on a seed, as it travels and as it is stored
 ``keys``         what a measurement depends on: its key in the store, and the files beside it
-``others``       plugins of others that may change what is measured
+``other_plugins``  active plugins that may change what is measured
 ``keeping``      storing what was measured, once the test has passed
 ``training``     the thread that trains, on the controller
 ``claim_run``    a claim while it runs: which seeds come next
