@@ -64,7 +64,7 @@ _MEASURES = ("memkit.study.scoring",)
 
 
 def function_digest(function: Callable[..., Any]) -> str:
-    """Digest of a function, 16 hex digits; what makes it a claim, its docstring, comments and layout do not count."""
+    """Return the digest of a function, 16 hex digits, without its docstring, comments, layout and memkit's marks."""
     try:
         # Of all code that was made from a text, Python 3.13 gives the text of `python -c`.
         if getattr(getattr(function, "__code__", None), "co_filename", "") == "<string>":
@@ -82,7 +82,7 @@ def function_digest(function: Callable[..., Any]) -> str:
 
 
 def source_digest(modules: Iterable[str], files: Iterable[str] = ()) -> str:
-    """Digest of modules and of every project module that they import, 32 hex digits.
+    """Return the digest of modules and of every project module that they import, 32 hex digits.
 
     Args:
         modules: dotted names. These count wherever they lie; of what they import, the standard library and
@@ -185,7 +185,7 @@ def _named(file: Path, mtime: int, names: tuple[str, ...]) -> frozenset[str]:
 
 
 def project_modules(modules: Iterable[str]) -> list[str]:
-    """The modules that :func:`source_digest` reads, by name."""
+    """Return the modules that :func:`source_digest` reads, by name."""
     return sorted(_closure(modules, ()))
 
 
@@ -327,7 +327,7 @@ def _statements(tree: ast.AST, *, typing: bool = True) -> Iterator[ast.AST]:
 
 
 def callable_digest(function: Any) -> str:
-    """Digest of an intervention or a figure: its source, and what a closure or its defaults hold. 16 hex digits."""
+    """Return 16 hex digits for an intervention or a figure: its source, and what a closure or its defaults hold."""
     parts = [f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', type(function).__qualname__)}"]
     try:
         parts.append(inspect.getsource(function))

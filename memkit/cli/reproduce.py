@@ -75,7 +75,7 @@ def _values(entry: ClaimEvidence, seed: int) -> dict[tuple[str, str], float]:
 
 
 def _held(recorded: ClaimEvidence) -> list[str]:
-    """What the project's lock says otherwise; whatever else it says is printed."""
+    """Return what the project's lock says otherwise, and print what else it says."""
     path = places.lock()
     lock = Lock.load(path) if path.is_file() else None
     if lock is None:
@@ -144,7 +144,7 @@ def _again(options: argparse.Namespace) -> Evidence:
 
 
 def _default() -> Sequence[str]:
-    """Where claims are collected: in the folder of the lock, where there is one, else where pytest would."""
+    """Return where claims are collected: in the folder of the lock, where there is one, else where pytest would."""
     lock = places.lock()
     return [str(lock.parent)] if lock.is_file() else []
 
@@ -193,7 +193,7 @@ def _tell(options: argparse.Namespace, result: Reproduction, elsewhere: str) -> 
 
 
 def _why(tolerance: float | None, result: Reproduction, elsewhere: str) -> str:
-    """Which comparison was made, and why."""
+    """Return which comparison was made, and why."""
     if tolerance is not None:
         return f"compared with the tolerance that was given, {tolerance:g}; a sign may never change"
     if not elsewhere:

@@ -92,7 +92,7 @@ def _claim(value: Any, what: str) -> dict[str, Any]:
 
 
 def load_accepted(path: Path) -> dict[str, Any]:
-    """Claim id → what was accepted; nothing where there is no file.
+    """Return claim id → what was accepted; nothing where there is no file.
 
     Raises:
         MemkitError: the file is damaged.
@@ -118,7 +118,7 @@ def accepted_of(value: Any) -> dict[str, Any]:
 
 
 def outdated(claims: Mapping[str, Any], lock: Lock) -> dict[str, str]:
-    """Accepted claims that are not what is registered now: id → why."""
+    """Return accepted claims that are not what is registered now: id → why."""
     found = {}
     for name, claim in claims.items():
         entry = lock.claims.get(name)
@@ -144,7 +144,7 @@ def save_accepted(path: Path, claims: Mapping[str, Any]) -> None:
 
 
 def accepted_claims(evidence: Evidence, recipe_key: Callable[[Any], str]) -> dict[str, Any]:
-    """What a run leaves to be accepted: claim id → plain types; nothing of claims that did not run, for want of data.
+    """Return what a run leaves to be accepted: claim id → plain types; nothing of claims that did not run.
 
     Args:
         recipe_key: names a recipe by its JSON, whatever the code behind it; by it later runs look up what training

@@ -65,11 +65,11 @@ class Arm:
             raise MemkitError(f"Arm: the intervention {self.intervention!r} has no name; write a function for it")
 
     def intervened(self, model: Any, seed: int) -> Any:
-        """The trained model of a seed as the claim's test sees it."""
+        """Return the trained model of a seed as the claim's test sees it."""
         return intervene(self.intervention, model, seed) if callable(self.intervention) else model
 
     def to_json(self) -> dict[str, Any]:
-        """The recipe's JSON and the intervention's name."""
+        """Return the recipe's JSON and the intervention's name."""
         recipe = self.recipe.to_json() if hasattr(self.recipe, "to_json") else self.recipe
         name = self.intervention
         if callable(name):
@@ -107,7 +107,7 @@ def _described(value: Any) -> str:
 
 
 def intervene(intervention: Callable[..., Any], model: Any, seed: int) -> Any:
-    """What an intervention makes of a model; it is given the seed where it has a parameter of that name."""
+    """Return what an intervention makes of a model; it is given the seed where it has a parameter of that name."""
     if "seed" in inspect.signature(intervention).parameters:
         return intervention(model, seed=seed)
     return intervention(model)
@@ -241,7 +241,7 @@ class Claim:
                 raise MemkitError(f"{where}: equivalence needs sesoi= on every contrast; «{blunt[0]}» has none")
 
     def planned(self, asked: int | None) -> int:
-        """How many seeds a run uses at most: what the claim declares, or 32, capped by the run.
+        """Return how many seeds a run uses at most: what the claim declares, or 32, capped by the run.
 
         Args:
             asked: ``--seeds``, or None where the run did not say. Of a number that is no look all seeds are used,
@@ -325,7 +325,7 @@ class Claim:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in said.items() if value}
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types, every field."""
+        """Return plain types, every field."""
         return {
             "id": self.id,
             "statement": self.statement,
@@ -352,7 +352,7 @@ class Claim:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Claim:
-        """The claim that :meth:`to_json` wrote; its arms hold the recipes' JSON."""
+        """Return the claim that :meth:`to_json` wrote; its arms hold the recipes' JSON."""
         fields = dict(data)
         fields["arms"] = {name: Arm(**arm) for name, arm in data["arms"].items()}
         for name in ("contrasts", "requires"):
@@ -433,7 +433,7 @@ def claim(
 
 
 def make_claim(id: str, statement: str, arms: Any, **options: Any) -> Claim:
-    """A claim of what a decorator was given: recipes for arms, lists for tuples."""
+    """Return a claim of what a decorator was given: recipes for arms, lists for tuples."""
     for option, value in {"arms": arms, **options}.items():
         listed = option in ("arms", *_LISTS)
         if listed and (isinstance(value, (str, Contrast)) or not isinstance(value, Iterable)):
@@ -478,5 +478,5 @@ def set_claim(function: Callable[..., Any], made: Claim, more: Iterable[str] = (
 
 
 def claim_of(function: Any) -> Claim | None:
-    """The claim that :func:`claim` attached to a test function, if it did."""
+    """Return the claim that :func:`claim` attached to a test function, if it did."""
     return getattr(function, "__memkit_claim__", None)

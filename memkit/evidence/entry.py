@@ -48,7 +48,7 @@ class Attempt:
         return ", ".join(filter(None, (self.verdict, f"n = {self.n}", self.date.partition("T")[0])))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types; what says nothing is left out, but for the block."""
+        """Return plain types; what says nothing is left out, but for the block."""
         fields = {**asdict(self), "n": self.n or None}
         return {"block": self.block, **{name: value for name, value in fields.items() if value not in (None, "")}}
 
@@ -129,7 +129,7 @@ class Entry:
         return replace(self, attempts=(*self.attempts[:-1], attempt))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types; what says nothing is left out."""
+        """Return plain types; what says nothing is left out."""
         data = {
             "digest": self.digest,
             "code": self.code,

@@ -37,7 +37,7 @@ class Observation:
     reason: str = ""
 
     def to_json(self) -> list[Any]:
-        """``[seed, arm, metric, value or None, reason]``; the claim is known from the context."""
+        """Return ``[seed, arm, metric, value or None, reason]``; the claim is known from the context."""
         return [
             self.seed,
             self.arm,
@@ -48,7 +48,7 @@ class Observation:
 
     @classmethod
     def from_json(cls, claim: str, row: list[Any]) -> Observation:
-        """The observation that :meth:`to_json` wrote."""
+        """Return the observation that :meth:`to_json` wrote."""
         seed, arm, metric, value, reason = row
         number = math.nan if value is None else float(value)
         return cls(claim=claim, seed=int(seed), arm=str(arm), metric=str(metric), value=number, reason=str(reason))

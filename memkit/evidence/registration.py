@@ -46,5 +46,5 @@ class Registration:
         return self.development and not self.withheld
 
     def seeds(self, n: int) -> tuple[int, ...]:
-        """The first ``n`` seeds, in the order of the looks."""
+        """Return the first ``n`` seeds, in the order of the looks."""
         return tuple(range(self.first_seed, self.first_seed + n))

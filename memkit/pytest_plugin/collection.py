@@ -156,7 +156,7 @@ def _refuse_parameter(claim: Claim, parameter: str) -> None:
 
 
 def claim_and_seed(item: pytest.Item) -> tuple[Claim, int] | None:
-    """The claim and the seed of an item, or None for an ordinary test."""
+    """Return the claim and the seed of an item, or None for an ordinary test."""
     claim = claim_of(getattr(item, "function", None))
     callspec = getattr(item, "callspec", None)
     return (claim, callspec.params["seed"]) if claim is not None and callspec is not None else None
@@ -237,7 +237,7 @@ def missing_data(claim: Claim, root: Path) -> str:
 
 
 def file_of(item: pytest.Item, root: Path) -> str:
-    """The file of a claim as the lock names it: relative to the project's root, with slashes; "" outside of it."""
+    """Return the file of a claim as the lock names it: relative to the root, with slashes; "" outside of it."""
     # As it was collected first: it may be a link to a file elsewhere.
     files = (item.path.parent.resolve() / item.path.name, item.path, item.path.resolve())
     return next((file.relative_to(root).as_posix() for file in files if file.is_relative_to(root)), "")
@@ -259,7 +259,7 @@ def note_deselected(items: Iterable[pytest.Item]) -> None:
 
 
 def base_nodeid(nodeid: str) -> str:
-    """A claim's node id without the seed, and without the suffix that ``--dist loadgroup`` adds."""
+    """Return a claim's node id without the seed, and without the suffix that ``--dist loadgroup`` adds."""
     return nodeid[: nodeid.rindex("[")]
 
 
@@ -286,7 +286,7 @@ def hand_over_plan(session: pytest.Session) -> None:
 
 
 def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
-    """The claims among the items, and what their arms are trained by."""
+    """Return the claims among the items, and what their arms are trained by."""
     settings = settings_of(config)
     lock = lock_of(config)
     found: dict[str, tuple[Claim, pytest.Item]] = {}
@@ -359,13 +359,13 @@ def _by_study(found: Iterable[tuple[Claim, pytest.Item]], said_by: Callable[[pyt
 
 
 def interpretation(item: pytest.Item) -> str:
-    """How the authors of an item's study read what it finds: the docstring of the package of its tests; else ""."""
+    """Return how the authors of an item's study read it: the docstring of the package of its tests; else ""."""
     package = _package(item)
     return inspect.cleandoc(package.__doc__ or "") if package is not None else ""
 
 
 def definitions(item: pytest.Item) -> dict[str, str]:
-    """What the metrics of an item's study are: ``METRICS`` of the package of its tests; else nothing.
+    """Return what the metrics of an item's study are: ``METRICS`` of the package of its tests; else nothing.
 
     Raises:
         MemkitError: it is not {metric: sentence}.

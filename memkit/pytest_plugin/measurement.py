@@ -147,7 +147,7 @@ class Measurement:
         )
 
     def to_property(self) -> tuple[str, str]:
-        """The user property of the report."""
+        """Return the user property of the report."""
         return PROPERTY, json.dumps(self.to_json())
 
 

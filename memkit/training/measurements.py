@@ -51,7 +51,7 @@ _DEPENDS = b'", "depends": {'
 
 
 def measurement_key(content: Mapping[str, Any]) -> str:
-    """32 hex digits for everything that a claim's measurements depend on."""
+    """Return 32 hex digits for everything that a claim's measurements depend on."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
@@ -136,7 +136,7 @@ class _Known:
     now: ProjectFiles | None = None
 
     def changed(self, depends: Mapping[str, str]) -> str:
-        """A file that is not as it was when a line with this record was written, as far as is known; or ""."""
+        """Return a file that is not as it was when a line with this record was written, as far as is known; or ""."""
         if self.now is None:
             return ""
         return self.now.changed(depends) or next((label for label in self.unsteady if label not in depends), "")

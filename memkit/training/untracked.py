@@ -120,7 +120,7 @@ class _Restored:
     trained: nn.Module
 
     def model(self, device: str = "cpu") -> nn.Module:
-        """One of them, in evaluation mode."""
+        """Return one of them, in evaluation mode."""
         from memkit.training.trainer import build
 
         model = build(self.recipe, self.seeds)
@@ -128,7 +128,7 @@ class _Restored:
         return model.to(device).eval()
 
     def lacks(self, differing: Mapping[Place, Any]) -> list[Place]:
-        """Which of the trained model's attributes matter: each that does by itself, or else all together."""
+        """Return which of the trained model's attributes matter: each that does by itself, or else all together."""
         inputs = self._inputs().to(self.device)
         without = self._computed({}, inputs)
 
@@ -190,7 +190,7 @@ class _Held:
 
     @classmethod
     def found(cls, value: Any, seen: set[int]) -> _Held:
-        """What there is in a value, but for what was seen before, each object once."""
+        """Return what there is in a value, but for what was seen before, each object once."""
         leaves: dict[str, Any] = {}
         lengths: dict[str, int] = {}
         for place, part in _walk(value, seen):
