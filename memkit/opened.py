@@ -61,10 +61,16 @@ class Opened:
         self._for_all: set[str] = set()
         self._within: list[tuple[Hashable, CodeType | None]] = []
         self._ours: dict[str, bool] = {}
+        self._callers: frozenset[CodeType] = frozenset()
 
     def listen(self) -> Opened:
-        """Begin to listen."""
+        """Begin to listen. Code that is being executed now has called what opens files, and they do not count for it.
+
+        A script of the project may run pytest.
+        """
         global _hooked
+        frames = _frames(sys._getframe(1))
+        self._callers = frozenset(code for code in frames if self._is_own_code(code.co_filename))
         if not _hooked:
             _hooked = True
             sys.addaudithook(_heard)
@@ -179,7 +185,7 @@ class Opened:
         within = self._within.copy()
         boundaries = {code for _, code in within if code is not None}
         importer, imports = "", False
-        while frame is not None:
+        while frame is not None and frame.f_code not in self._callers:
             code = frame.f_code.co_filename
             imports = imports or (not importer and code in _IMPORTING)
             own = code != file and self._is_own_code(code)
@@ -210,8 +216,9 @@ class Opened:
     def _is_own_code(self, file: str) -> bool:
         """Whether code is the project's, and not memkit's or an installed package's."""
         if file not in self._ours:
-            own = file.startswith((self.root, self._named)) and not file.startswith(_OWN)
-            self._ours[file] = own and not is_installed(file)
+            path = os.path.abspath(file)  # of a script it is what the command line says
+            own = path.startswith((self.root, self._named)) and not path.startswith(_OWN)
+            self._ours[file] = own and not file.startswith("<") and not is_installed(path)
         return self._ours[file]
 
     def _is_hidden(self, importer: str, file: str) -> bool:
@@ -219,6 +226,12 @@ class Opened:
         with contextlib.suppress(Exception):
             return _module_name(file) not in imported_names(Path(importer))
         return True
+
+
+def _frames(frame: FrameType | None) -> Iterator[CodeType]:
+    while frame is not None:
+        yield frame.f_code
+        frame = frame.f_back
 
 
 def _module_name(file: str) -> str:

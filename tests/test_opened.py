@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -137,6 +138,36 @@ def test_what_code_has_read_counts_for_its_file(
     reader = str(tmp_path / "reader_of_a.py")
     assert opened.files(["second"], [reader]) == {str(tmp_path / "a")}
     assert opened.files(["second"], []) == set()
+
+
+def test_files_do_not_count_for_the_code_that_runs_the_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script of the project may call pytest; all test modules would count for each other."""
+    (tmp_path / "runs_tests.py").write_text("def run(tests):\n    tests()\n")
+    script = str(tmp_path / "runs_tests.py")
+    monkeypatch.syspath_prepend(tmp_path)
+    import runs_tests  # type: ignore[import-not-found]
+
+    def tests() -> None:
+        opened = Opened(tmp_path).listen()
+        (tmp_path / "a").open("a+").close()
+        opened.close()
+        assert opened.files([], [script]) == set()
+
+    runs_tests.run(tests)
+    monkeypatch.delitem(sys.modules, "runs_tests")
+
+
+def test_a_script_that_lies_elsewhere_is_not_the_projects_by_its_spelling(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    script = f"{project}/../script.py"  # as a command line may name it
+    called = compile("def call(path):\n    open(path).close()\n", script, "exec")
+    exec(called, names := dict[str, Any]())
+    (project / "a").write_text("")
+    opened = Opened(project).listen()
+    names["call"](project / "a")
+    opened.close()
+    assert opened.files([], [script]) == set()
 
 
 def test_each_file_is_held_against_its_own_kind_of_checksum(tmp_path: Path) -> None:

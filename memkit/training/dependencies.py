@@ -7,6 +7,7 @@ where there was no such file when it was asked for.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import sys
@@ -155,7 +156,11 @@ def _joined(folder: str, files: Iterable[str]) -> list[str]:
 def _imported(files: Iterable[str]) -> set[str]:
     """Those of the files that are modules of this process."""
     sources = {file for file in files if file.endswith(".py")}
-    if not sources:
-        return set()
+    return sources & _modules(len(sys.modules), next(reversed(sys.modules))) if sources else set()
+
+
+@functools.lru_cache(1)
+def _modules(count: int, last: str) -> frozenset[str]:
+    """The files of the modules of this process, which has so many by now, the last one of that name."""
     paths = (getattr(module, "__file__", None) for module in tuple(sys.modules.values()))
-    return sources & {os.path.realpath(path) for path in paths if isinstance(path, str)}
+    return frozenset(os.path.realpath(path) for path in paths if isinstance(path, str))
