@@ -9,13 +9,16 @@ compute nothing that is stored. A claim's own test function is covered by the cl
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import hashlib
 import importlib.util
 import inspect
+import os
 import re
 import sys
 import sysconfig
+import tokenize
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from importlib.machinery import ModuleSpec, PathFinder
@@ -69,7 +72,7 @@ def function_digest(function: Callable[..., Any]) -> str:
         # Of all code that was made from a text, Python 3.13 gives the text of `python -c`.
         if getattr(getattr(function, "__code__", None), "co_filename", "") == "<string>":
             raise OSError("it was made from a text")
-        source = inspect.getsource(function)
+        source = _text_of(function)
     except (OSError, TypeError) as error:
         raise MemkitError(f"the source of {function!r} cannot be read; define claims in a file") from error
     if source[0].isspace():  # a method; dedenting it would change its multi-line strings
@@ -79,6 +82,37 @@ def function_digest(function: Callable[..., Any]) -> str:
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         node.decorator_list = [decorator for decorator in node.decorator_list if not _makes_claims(decorator)]
     return _digest([_normalised(ast.Module([node], []))])[:16]
+
+
+def _text_of(function: Callable[..., Any]) -> str:
+    """The lines that define a function, with its decorators.
+
+    Raises:
+        OSError, TypeError: they cannot be read.
+    """
+    function = inspect.unwrap(function)
+    code = getattr(function, "__code__", None)
+    file = inspect.getsourcefile(function) if code is not None else None
+    if code is not None and file is not None and os.path.isfile(file):
+        # Where thousands of claims stand in one file, it is better read once than once for each.
+        with contextlib.suppress(SyntaxError):  # it may have changed since
+            lines, places = _definitions(Path(file), os.stat(file).st_mtime_ns)
+            if found := places.get((code.co_name, code.co_firstlineno)):
+                return "".join(lines[found])
+    return inspect.getsource(function)
+
+
+@functools.lru_cache(8)
+def _definitions(file: Path, mtime: int) -> tuple[list[str], dict[tuple[str, int], slice]]:
+    """The lines of a file, and where in them each function stands, by its name and its first line from 1."""
+    with tokenize.open(file) as opened:
+        lines = opened.readlines()
+    places = {}
+    for node in ast.walk(ast.parse("".join(lines))):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            places[node.name, first] = slice(first - 1, node.end_lineno)
+    return lines, places
 
 
 def source_digest(modules: Iterable[str], files: Iterable[str] = ()) -> str:

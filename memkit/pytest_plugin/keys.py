@@ -189,6 +189,8 @@ def depends_on(item: pytest.Item, claim: Claim, key: str, seed: int) -> dict[str
         names = once(item.config, ("imported", covered), lambda: frozenset().union(*map(imported_names, covered)))
         known[name] = files_opened(item, [*map(str, covered), *plugin_files(item.config)], names)
     before = once(item.config, ("known files", key), lambda: known_files(store, key))
+    if not (before or found or known[name]):
+        return {}
     record = {**before, **found, **files.record(opened, known[name])}
     if len(record) > MOST:
         folders = tuple(f"{name.rstrip('/')}/" for name in claim.data)  # whose contents are in the key

@@ -63,6 +63,10 @@ def from_the_start(config: pytest.Config) -> bool:
     return config.stash[_FROM_THE_START]
 
 
+_OF_PYTEST = ("_pytest.fixtures", "_pytest.python")
+"""Modules whose fixtures open nothing."""
+
+
 class Watcher:
     """Says which test or fixture is running, for whom what is opened counts."""
 
@@ -74,6 +78,8 @@ class Watcher:
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, object, object]:
         """Count what a fixture opens for the fixture, and note which others it may have asked for."""
+        if fixturedef.func.__module__ in _OF_PYTEST:  # such as those of parameters, of which there are very many
+            return (yield)
         with self._opened.within(("fixture", fixturedef.func), getattr(fixturedef.func, "__code__", None)):
             try:
                 return (yield)
