@@ -1,12 +1,12 @@
 """Loads the studies' fixtures, for claims and tests alike."""
 
 pytest_plugins = [
-    "fixtures.binding",
-    "fixtures.binding_causality",
-    "fixtures.binding_composition",
-    "fixtures.binding_management",
-    "fixtures.binding_regimes",
-    "fixtures.intervention",
-    "fixtures.recall",
+    "fixtures.binding.recipes",
+    "fixtures.binding.causality",
+    "fixtures.binding.composition",
+    "fixtures.binding.management",
+    "fixtures.binding.regimes",
+    "fixtures.intervention.interventions",
+    "fixtures.recall.recipes",
     "fixtures.tasks",
 ]

@@ -28,13 +28,13 @@ from cohort import least, milliseconds
 from mlx.utils import tree_map
 from simulation import table
 
-from fixtures.binding import EXECUTION_SLOTS, FACTORISED_SLOTS, LSTM, TRANSFORMER
+from fixtures.binding.recipes import EXECUTION_SLOTS, FACTORISED_SLOTS, LSTM, TRANSFORMER
 from memkit import Recipe
 from memkit.mlx import trainer as mlx
 from memkit.mlx.bridge import to_mlx
 from memkit.mlx.losses import cross_entropy
-from memkit.streams import generator
-from memkit.training import backends
+from memkit.recipes import backends
+from memkit.training.streams import generator
 from memkit.training.trainer import prepare_process, sampler
 
 SEEDS = 16

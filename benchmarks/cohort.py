@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from fixtures.binding import EXECUTION_SLOTS, FACTORISED_SLOTS, LSTM, TRANSFORMER
+from fixtures.binding.recipes import EXECUTION_SLOTS, FACTORISED_SLOTS, LSTM, TRANSFORMER
 from memkit import Recipe
 from memkit.training.trainer import build, prepare_process, sampler, train
 

@@ -20,10 +20,10 @@ from simulation import table
 from torch import nn
 from torch.nn import functional as F
 
-from fixtures.growth_recipes import EPOCH, FIXED, SMALL_WIDTHS, WIDER, WIDTHS
+from fixtures.growth.recipes import EPOCH, FIXED, SMALL_WIDTHS, WIDER, WIDTHS
 from memkit import Recipe
 from memkit.models.growth import Growth
-from memkit.streams import generator
+from memkit.training.streams import generator
 from memkit.training.trainer import prepare_process, sampler, train
 
 COHORT = 16

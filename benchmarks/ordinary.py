@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from memkit.memories.slots import read, recalled, reset, write
-from memkit.streams import generator
+from memkit.training.streams import generator
 
 
 def one_hot(tokens: Tensor, words: int) -> Tensor:

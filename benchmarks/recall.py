@@ -20,7 +20,7 @@ from typing import Any
 
 from simulation import table
 
-from fixtures.recall import NOVEL_SLOTS, SLOTS, unseen
+from fixtures.recall.recipes import NOVEL_SLOTS, SLOTS, unseen
 from memkit import Recipe
 from memkit.models.recalling import on
 from memkit.tasks.recall_scoring import exact_match

@@ -43,10 +43,10 @@ from memkit.models.diagnostics import diagnose
 from memkit.models.feedforward import FeedForwardNetwork
 from memkit.models.intervened import IntervenedNetwork
 from memkit.models.intervened_settings import Intervention
-from memkit.streams import generator
 from memkit.tasks.images import datasets
 from memkit.tasks.images.classification import CLASSES, Classification, Epochs
 from memkit.training import trainer
+from memkit.training.streams import generator
 from memkit.training.trainer import prepare_process, restore, train
 
 WIDTH, K = 128, 8

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from memkit.errors import MemkitError, MemkitWarning
     from memkit.evidence.claim import Arm, Claim, claim
     from memkit.evidence.contrast import Contrast
-    from memkit.evidence.multiverse import multiverse
-    from memkit.evidence.mutant import mutant
-    from memkit.evidence.replication import replicated
-    from memkit.evidence.sweep import sweep
+    from memkit.evidence.derived.multiverse import multiverse
+    from memkit.evidence.derived.mutant import mutant
+    from memkit.evidence.derived.replication import replicated
+    from memkit.evidence.derived.sweep import sweep
     from memkit.evidence.verdict import Verdict
+    from memkit.recipes.recipe import Recipe
     from memkit.study.staged import staged
-    from memkit.training.recipe import Recipe
 
 __version__ = "0.1.0"
 
@@ -48,14 +48,14 @@ _MODULES = {
     "Contrast": "evidence.contrast",
     "MemkitError": "errors",
     "MemkitWarning": "errors",
-    "Recipe": "training.recipe",
+    "Recipe": "recipes.recipe",
     "Verdict": "evidence.verdict",
     "claim": "evidence.claim",
-    "multiverse": "evidence.multiverse",
-    "mutant": "evidence.mutant",
-    "replicated": "evidence.replication",
+    "multiverse": "evidence.derived.multiverse",
+    "mutant": "evidence.derived.mutant",
+    "replicated": "evidence.derived.replication",
     "staged": "study.staged",
-    "sweep": "evidence.sweep",
+    "sweep": "evidence.derived.sweep",
 }
 
 

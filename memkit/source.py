@@ -27,43 +27,10 @@ from typing import Any
 
 from memkit.errors import MemkitError
 
-# These parts decide, print and schedule; they change no weight and no measured number.
-_ENGINE = (
-    "memkit.cli",
-    "memkit.errors",
-    "memkit.evidence",
-    "memkit.files",
-    "memkit.opened",
-    "memkit.paths",
-    "memkit.plain",
-    "memkit.pytest_plugin",
-    "memkit.source",
-    "memkit.statistics",
-    "memkit.study",
-    "memkit.training.backends",
-    "memkit.training.checked",
-    "memkit.training.cohorts",
-    "memkit.training.dependencies",
-    "memkit.training.devices",
-    "memkit.training.diagnosis",
-    "memkit.training.entries",
-    "memkit.training.estimates",
-    "memkit.training.executor",
-    "memkit.training.housekeeping",
-    "memkit.training.leases",
-    "memkit.training.measurements",
-    "memkit.training.queue",
-    "memkit.training.ray_executor",
-    "memkit.training.recipe",
-    "memkit.training.references",
-    "memkit.training.remote",
-    "memkit.training.store",
-    "memkit.training.untracked",
-    "memkit.versions",
-)
 _HOME = Path(__file__).parent
-# A part of such a part that measures nevertheless.
-_MEASURES = ("memkit.study.scoring",)
+MODEL_CODE = ("demo", "memories", "mlx", "models", "tasks", "training")
+"""Folders of memkit whose code weights and measured numbers depend on. All other code of memkit decides, prints and
+schedules."""
 
 
 def function_digest(function: Callable[..., Any]) -> str:
@@ -250,7 +217,8 @@ def _closure(modules: Iterable[str], files: Iterable[str]) -> dict[str, Path]:
 
 @functools.cache
 def _of_engine(name: str) -> bool:
-    return name not in _MEASURES and any(name == part or name.startswith(part + ".") for part in _ENGINE)
+    first, *rest = name.split(".")
+    return first == "memkit" and bool(rest) and rest[0] not in MODEL_CODE
 
 
 @functools.cache

@@ -12,8 +12,8 @@ import pytest
 from memkit.cli import main
 from tests.inner import command, needs_torch
 from tests.inner import run as inner
-from tests.plugin import test_training
-from tests.plugin.lab import INLINE, canned, evidence, write_suite
+from tests.pytest_plugin import test_training
+from tests.pytest_plugin.lab import INLINE, canned, evidence, write_suite
 
 FILE = Path("reports/evidence.json")
 

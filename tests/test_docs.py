@@ -11,7 +11,7 @@ import pytest
 from memkit.cli import main
 from memkit.evidence.accepted import load_accepted
 from tests.inner import command, run
-from tests.plugin.lab import INLINE, evidence
+from tests.pytest_plugin.lab import INLINE, evidence
 
 ROOT = Path(__file__).parent.parent
 STUDIES = sorted({name.split("/", 1)[0] for name in load_accepted(ROOT / "reports" / "accepted.json")})

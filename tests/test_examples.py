@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.inner import command, run
-from tests.plugin.lab import evidence
+from tests.pytest_plugin.lab import evidence
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 VERDICTS = {

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from memkit.cli import main
 from memkit.evidence import Evidence, load
 from memkit.evidence.accepted import save_accepted
-from memkit.evidence.files import write_all
 from memkit.evidence.lock import Lock
+from memkit.evidence.outputs import write_all
 from memkit.evidence.reports.gallery import Gallery, save
 from memkit.files import write_whole
 from tests.evidence.entries import entry

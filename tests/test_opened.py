@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from memkit.opened import Opened, listener, unheard
-from memkit.training.dependencies import ABSENT, ProjectFiles, noting
+from memkit.store.dependencies import ABSENT, ProjectFiles, noting
 
 NAME = "the test"
 

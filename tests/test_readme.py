@@ -9,7 +9,7 @@ import pytest
 
 from memkit.pytest_plugin.options import OPTIONS
 from tests.inner import command, run
-from tests.plugin.lab import INLINE, evidence
+from tests.pytest_plugin.lab import INLINE, evidence
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -194,14 +194,14 @@ def test_installed_packages_and_the_engine_are_passed_over() -> None:
     # Named directly, a module counts wherever it lies; what it imports does not, if it is installed.
     assert project_modules(["json"]) == ["json"]
     assert project_modules(["memkit.training.trainer"]) == [
-        "memkit.streams",
+        "memkit.training.streams",
         "memkit.training.trainer",
         "memkit.training.validation",
         "memkit.training.vmapped",
     ]
     engine = [
         "memkit",
-        "memkit.evidence.verdict",
+        "memkit.evidence.decision_rule",
         "memkit.statistics",
         "memkit.source",
         "memkit.pytest_plugin",
@@ -215,7 +215,7 @@ def test_installed_packages_and_the_engine_are_passed_over() -> None:
 
 def test_the_trainer_counts_and_takes_nothing_of_the_engine_along() -> None:
     assert project_modules(["memkit.training.trainer"]) == [
-        "memkit.streams",
+        "memkit.training.streams",
         "memkit.training.trainer",
         "memkit.training.validation",
         "memkit.training.vmapped",
@@ -282,7 +282,7 @@ def test_a_function_without_a_file_is_refused() -> None:
         function_digest(space["measure"])
 
 
-@given(st.lists(st.sampled_from(["memkit.tasks.scoring", "memkit.streams", "memkit.training.trainer"])))
+@given(st.lists(st.sampled_from(["memkit.tasks.scoring", "memkit.training.streams", "memkit.training.trainer"])))
 def test_the_order_of_modules_does_not_matter(names: list[str]) -> None:
     assert source_digest(names) == source_digest(sorted(set(names)))
 

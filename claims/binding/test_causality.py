@@ -1,8 +1,15 @@
 """Inside one model: what happens to its answers when its memory is edited."""
 
-from fixtures.binding import FACTORISED_SLOTS
-from fixtures.binding_causality import other_emptied, own_emptied, share_apart, shuffled, swapped, unread_swapped
-from fixtures.binding_mutants import left_alone
+from fixtures.binding.causality import (
+    other_emptied,
+    own_emptied,
+    share_apart,
+    shuffled,
+    swapped,
+    unread_swapped,
+)
+from fixtures.binding.mutants import left_alone
+from fixtures.binding.recipes import FACTORISED_SLOTS
 from memkit import Arm, Contrast, claim, mutant, replicated
 from memkit.tasks.scoring import accuracy
 

@@ -1,7 +1,6 @@
 """Two variables in one slot: what that costs, what helps, and how many variables a slot can hold."""
 
-from fixtures.binding import FACTORISED_SLOTS
-from fixtures.binding_causality import (
+from fixtures.binding.causality import (
     BALANCED_SLOTS,
     BLUNT_SLOTS,
     FEW_LEARNT_SLOTS,
@@ -11,7 +10,8 @@ from fixtures.binding_causality import (
     addressed_together,
     share_apart,
 )
-from fixtures.binding_figures import address_of_each_variable
+from fixtures.binding.figures import address_of_each_variable
+from fixtures.binding.recipes import FACTORISED_SLOTS
 from memkit import Arm, Contrast, claim, replicated
 from memkit.tasks.scoring import accuracy
 

@@ -1,6 +1,6 @@
 """Composed commands, L1 to L4: `X means jump do X twice then Y means walk do Y and X`, by every architecture."""
 
-from fixtures.binding_composition import (
+from fixtures.binding.composition import (
     ARGMAX_MEMORY,
     CROSS_ATTENTION,
     LARGE_ARGMAX_MEMORY,
@@ -25,8 +25,8 @@ from fixtures.binding_composition import (
     UNSEEN_TRANSFORMER,
     share_of_slots_in_use,
 )
-from fixtures.binding_figures import attention_of_answers, values_of_words
-from fixtures.binding_mutants import with_last_writes
+from fixtures.binding.figures import attention_of_answers, values_of_words
+from fixtures.binding.mutants import with_last_writes
 from memkit import Arm, Contrast, claim, mutant, replicated
 from memkit.models.memory_network import memory_off
 from memkit.tasks.scoring import accuracies, accuracy

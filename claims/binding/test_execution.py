@@ -1,7 +1,7 @@
 """Full binding: `X means jump do X twice` asks for JUMP JUMP; a changed binding must change the answer."""
 
-from fixtures.binding import EXECUTION_SLOTS
-from fixtures.binding_mutants import emptied
+from fixtures.binding.mutants import emptied
+from fixtures.binding.recipes import EXECUTION_SLOTS
 from memkit import Contrast, claim, mutant, replicated
 from memkit.tasks.scoring import accuracy, pair_accuracy
 

@@ -1,6 +1,6 @@
 """Which addresses a gradient reaches, and what it costs where none does."""
 
-from fixtures.binding_causality import ARGMAX_BY_RULE, ASSIGNED, share_with_a_gradient
+from fixtures.binding.causality import ARGMAX_BY_RULE, ASSIGNED, share_with_a_gradient
 from memkit import Contrast, claim, replicated
 from memkit.tasks.scoring import accuracy
 

@@ -1,6 +1,6 @@
 """What a variable meant before: `X means jump X means walk recall X before`."""
 
-from fixtures.binding_causality import ONE_REBINDING_SLOTS, VERSIONED_SLOTS
+from fixtures.binding.causality import ONE_REBINDING_SLOTS, VERSIONED_SLOTS
 from memkit import Contrast, claim, replicated
 from memkit.tasks.scoring import accuracy
 

@@ -1,6 +1,7 @@
 """Sweeps: levels L1 to L4 against every architecture, and the controls' budget, in unseen combinations."""
 
-from fixtures.binding import (
+from fixtures.binding.composition import ARCHITECTURES, LARGER_CONTROLS, TRANSFORMERS
+from fixtures.binding.recipes import (
     FACTORISED_SLOTS,
     LARGE_LSTM,
     LARGE_TRANSFORMER,
@@ -8,7 +9,6 @@ from fixtures.binding import (
     LARGE_VOCABULARY_TRANSFORMER,
     TRANSFORMER,
 )
-from fixtures.binding_composition import ARCHITECTURES, LARGER_CONTROLS, TRANSFORMERS
 from memkit import Contrast, sweep
 from memkit.tasks.scoring import accuracy
 

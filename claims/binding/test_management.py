@@ -1,6 +1,6 @@
 """Memory management: `X means jump Y means walk protect X X means turn recall X`."""
 
-from fixtures.binding_management import (
+from fixtures.binding.management import (
     ADDITIVE,
     AFTER_PROTECTING,
     LSTM,

@@ -1,7 +1,7 @@
 """Rebinding: `X means jump do X then X means walk do X` asks for JUMP, then WALK."""
 
-from fixtures.binding import REBINDING_SLOTS
-from fixtures.binding_mutants import adding_up
+from fixtures.binding.mutants import adding_up
+from fixtures.binding.recipes import REBINDING_SLOTS
 from memkit import Contrast, claim, mutant, replicated
 from memkit.tasks.scoring import position_accuracy
 

@@ -1,6 +1,6 @@
 """Recognition: `X means jump Y means walk what is X` asks for X."""
 
-from fixtures.binding import RECOGNITION_SLOTS
+from fixtures.binding.recipes import RECOGNITION_SLOTS
 from memkit import Contrast, claim, replicated
 from memkit.tasks.scoring import accuracy
 

@@ -1,7 +1,7 @@
 """What training is made of: stages in turn, or one alone; gates by rule, or learnt; and more than was trained."""
 
-from fixtures.binding import FACTORISED_SLOTS, RULE_SLOTS
-from fixtures.binding_regimes import (
+from fixtures.binding.recipes import FACTORISED_SLOTS, RULE_SLOTS
+from fixtures.binding.regimes import (
     EIGHT_POSITIONS,
     FULL_BINDING,
     NINE_POSITIONS,

@@ -1,7 +1,7 @@
 """One variable: `X is jump recall X`. What it takes to recall a value given at run time."""
 
-from fixtures.binding import ONE_VARIABLE_LSTM, ONE_VARIABLE_TRANSFORMER, RETRIEVAL_SLOTS
-from fixtures.binding_mutants import Confused, emptied
+from fixtures.binding.mutants import Confused, emptied
+from fixtures.binding.recipes import ONE_VARIABLE_LSTM, ONE_VARIABLE_TRANSFORMER, RETRIEVAL_SLOTS
 from memkit import Contrast, claim, mutant, replicated
 from memkit.tasks.scoring import accuracy
 

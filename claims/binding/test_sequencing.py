@@ -1,6 +1,6 @@
 """Sequences of two actions: `X means jump Y means walk do Y then X`."""
 
-from fixtures.binding_composition import (
+from fixtures.binding.composition import (
     PUBLISHED_SEQUENCE_MEMORY,
     SEQUENCE_CROSS_ATTENTION,
     SEQUENCE_LSTM,

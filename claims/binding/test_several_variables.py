@@ -1,6 +1,8 @@
 """Several variables: `X is jump Y is walk recall X`, in combinations that were never trained on."""
 
-from fixtures.binding import (
+from fixtures.binding.figures import address_of_each_variable, written_and_read
+from fixtures.binding.mutants import emptied, of_another_command
+from fixtures.binding.recipes import (
     FACTORISED_SLOTS,
     LARGE_VOCABULARY_TRANSFORMER,
     LSTM,
@@ -9,8 +11,6 @@ from fixtures.binding import (
     UNFACTORISED_SLOTS,
     other_choices,
 )
-from fixtures.binding_figures import address_of_each_variable, written_and_read
-from fixtures.binding_mutants import emptied, of_another_command
 from memkit import Contrast, claim, multiverse, mutant, replicated
 from memkit.tasks.scoring import accuracy
 

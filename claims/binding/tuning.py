@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from fixtures.binding import FACTORISED_SLOTS, LSTM, TRANSFORMER, UNFACTORISED_SLOTS
+from fixtures.binding.recipes import FACTORISED_SLOTS, LSTM, TRANSFORMER, UNFACTORISED_SLOTS
 from memkit import Recipe
-from memkit.streams import generator
 from memkit.tasks.scoring import accuracy
+from memkit.training.streams import generator
 from memkit.training.trainer import prepare_process, restore, train
 
 SEEDS = range(8)

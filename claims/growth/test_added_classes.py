@@ -4,9 +4,9 @@ The network has learnt the classes 0 to 6, growing meanwhile; of 7, 8 and 9 it h
 with twenty images of each class, and nothing is trained. All arms share weights, images and test set.
 """
 
-from fixtures.growth_recipes import OLD_WIDER
-from fixtures.intervention import emptied, fine_tuning, remembering, voting
-from fixtures.intervention_recipes import ADDING, GROUPS, OLD_NETWORK
+from fixtures.growth.recipes import OLD_WIDER
+from fixtures.intervention.interventions import emptied, fine_tuning, remembering, voting
+from fixtures.intervention.recipes import ADDING, GROUPS, OLD_NETWORK
 from memkit import Arm, Contrast, claim, mutant
 from memkit.models.diagnostics import diagnose
 from memkit.tasks.images.scoring import balanced_accuracy, flipped

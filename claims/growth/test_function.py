@@ -4,9 +4,9 @@ The toolkit grew its networks such that they lost what they had learnt, from 0.8
 split and layers are added such that nothing changes; beside it, its way: what is new is drawn as if training began.
 """
 
-from fixtures.growth import MOST, clipped_loss, grown, kept, permuted, rise_at_growth
-from fixtures.growth_figures import accuracy_while_growing
-from fixtures.growth_recipes import (
+from fixtures.growth.figures import accuracy_while_growing
+from fixtures.growth.interventions import MOST, clipped_loss, grown, kept, permuted, rise_at_growth
+from fixtures.growth.recipes import (
     BOTH,
     DEEPER,
     REMEMBERING,

@@ -6,8 +6,8 @@ seeds; the networks without one share its learning rate. Small effects, normal t
 which was seen with 32 development seeds before the claims were registered.
 """
 
-from fixtures.growth_figures import diagnostics_of_growing, learning_while_growing
-from fixtures.growth_recipes import (
+from fixtures.growth.figures import diagnostics_of_growing, learning_while_growing
+from fixtures.growth.recipes import (
     FIXED,
     INACTIVE,
     LARGE,
@@ -21,7 +21,7 @@ from fixtures.growth_recipes import (
     longer,
     remembering,
 )
-from fixtures.intervention import voting_on_training_images
+from fixtures.intervention.interventions import voting_on_training_images
 from memkit import Arm, Contrast, claim
 from memkit.models.diagnostics import diagnose
 from memkit.models.parameters import parameters_per_seed

@@ -4,7 +4,7 @@ A growing network ends with exactly as many parameters as its matched control ha
 examples, unless a claim says otherwise. Conditional on this test set.
 """
 
-from fixtures.growth_recipes import (
+from fixtures.growth.recipes import (
     BOTH,
     DEEP,
     DEEPER,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from itertools import product
 
-from fixtures.growth_recipes import DEEP, DEEPER, FIXED, LARGE, MEMORY, SMALL, WIDER, remembering
+from fixtures.growth.recipes import DEEP, DEEPER, FIXED, LARGE, MEMORY, SMALL, WIDER, remembering
 from memkit import Recipe
 from memkit.training.trainer import prepare_process, train
 

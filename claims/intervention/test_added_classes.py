@@ -5,9 +5,9 @@ and the test set; every result is conditional on this test set. Balanced accurac
 classes and on the added ones.
 """
 
-from fixtures.intervention import emptied, fine_tuning, of_batch_means, remembering, voting
-from fixtures.intervention_figures import accuracy_by_k, diagnostics_of_added_classes
-from fixtures.intervention_recipes import (
+from fixtures.intervention.figures import accuracy_by_k, diagnostics_of_added_classes
+from fixtures.intervention.interventions import emptied, fine_tuning, of_batch_means, remembering, voting
+from fixtures.intervention.recipes import (
     ADDED,
     ADDING,
     EXTRA_LAYER_OLD_NETWORK,

@@ -5,9 +5,9 @@ being trained; the memory is applied at inference alone, so that all arms have t
 differ in what their memories hold. Conditional on this test set.
 """
 
-from fixtures.intervention import encoded_again, measured
-from fixtures.intervention_figures import ages_by_policy
-from fixtures.intervention_recipes import EVICTING, INACTIVE
+from fixtures.intervention.figures import ages_by_policy
+from fixtures.intervention.interventions import encoded_again, measured
+from fixtures.intervention.recipes import EVICTING, INACTIVE
 from memkit import Arm, Contrast, claim
 from memkit.tasks.images.scoring import accuracy
 

@@ -3,8 +3,8 @@
 The memory is held back where the network is sure of its answer. Everything else is as in test_added_classes.py.
 """
 
-from fixtures.intervention import emptied, fine_tuning, remembering, voting
-from fixtures.intervention_recipes import ADDED, CAUTIOUS, GROUPS, OLD, OLD_NETWORK
+from fixtures.intervention.interventions import emptied, fine_tuning, remembering, voting
+from fixtures.intervention.recipes import ADDED, CAUTIOUS, GROUPS, OLD, OLD_NETWORK
 from memkit import Arm, Contrast, claim, mutant
 from memkit.tasks.images.classification import among
 from memkit.tasks.images.scoring import accuracy, balanced_accuracy, flipped

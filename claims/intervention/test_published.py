@@ -4,9 +4,9 @@ On digits: 1,000 training images and 500 places, so that entries are evicted; th
 that never filled. Effects are of a few points: normal theory, declared beforehand. Conditional on this test set.
 """
 
-from fixtures.intervention import memory_off, voting_on_training_images
-from fixtures.intervention_figures import diagnostics_of_digits, learning_curves
-from fixtures.intervention_recipes import (
+from fixtures.intervention.figures import diagnostics_of_digits, learning_curves
+from fixtures.intervention.interventions import memory_off, voting_on_training_images
+from fixtures.intervention.recipes import (
     ACTIVE,
     EVICTING,
     EXTRA_LAYER,

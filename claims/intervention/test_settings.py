@@ -1,7 +1,7 @@
 """One setting at a time, in both regimes, and the main findings on another data set."""
 
-from fixtures.intervention import remembering, voting
-from fixtures.intervention_recipes import (
+from fixtures.intervention.interventions import remembering, voting
+from fixtures.intervention.recipes import (
     ADDING,
     DEEP_OLD_NETWORK,
     GROUPS,
@@ -15,7 +15,7 @@ from fixtures.intervention_recipes import (
     hybrid,
     on_mnist,
 )
-from fixtures.intervention_sweeps import (
+from fixtures.intervention.sweeps import (
     CONTROLS,
     MNIST_MEMORIES,
     OF_ADDED_CLASSES,

@@ -4,8 +4,8 @@ The memory is filled with twenty training images a class, turned alike, or uprig
 added classes, as are those of fine-tuning, and nothing was tuned here. Conditional on this test set.
 """
 
-from fixtures.intervention import fine_tuning, remembering, turned, voting
-from fixtures.intervention_recipes import ADDING, DIGITS, TRAINED
+from fixtures.intervention.interventions import fine_tuning, remembering, turned, voting
+from fixtures.intervention.recipes import ADDING, DIGITS, TRAINED
 from memkit import Arm, Contrast, claim
 from memkit.models.diagnostics import expected_calibration_error
 from memkit.tasks.images.scoring import accuracy, flipped

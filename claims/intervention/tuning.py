@@ -13,10 +13,19 @@ from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any
 
-from fixtures.intervention import fine_tuning, remembering, voting
-from fixtures.intervention_recipes import ADDING, DIGITS, GROUPS, NETWORK, OLD_DIGITS, OLD_NETWORK, PUBLISHED, hybrid
-from memkit.streams import generator
+from fixtures.intervention.interventions import fine_tuning, remembering, voting
+from fixtures.intervention.recipes import (
+    ADDING,
+    DIGITS,
+    GROUPS,
+    NETWORK,
+    OLD_DIGITS,
+    OLD_NETWORK,
+    PUBLISHED,
+    hybrid,
+)
 from memkit.tasks.images.scoring import accuracy, balanced_accuracy
+from memkit.training.streams import generator
 from memkit.training.trainer import prepare_process, restore, train
 
 SEEDS = range(8)

@@ -2,8 +2,8 @@
 
 from scipy.stats import linregress
 
-from fixtures.recall import DELTA, SLOTS, recalled
-from fixtures.recall_figures import capacity, distractors, lag
+from fixtures.recall.figures import capacity, distractors, lag
+from fixtures.recall.recipes import DELTA, SLOTS, recalled
 from memkit import Arm, Contrast, claim
 from memkit.models.recalling import on
 from memkit.tasks.recall_scoring import exact_match

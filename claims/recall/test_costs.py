@@ -1,7 +1,7 @@
 """What a memory costs its network, and whether it can be left on."""
 
-from fixtures.recall import LINFORMER, SLOTS, unseen
-from fixtures.recall_costs import after_stream, shares
+from fixtures.recall.costs import after_stream, shares
+from fixtures.recall.recipes import LINFORMER, SLOTS, unseen
 from memkit import Contrast, claim
 
 IMM = "IMM experiments"

@@ -4,7 +4,7 @@
 Chance is 0 for exact match, 1/24 for the forced choice, and log 103 = 4.63 nats a character for a uniform guess.
 """
 
-from fixtures.recall_modern import (
+from fixtures.recall.modern import (
     CHANCE,
     FEW,
     MOST,
@@ -19,7 +19,7 @@ from fixtures.recall_modern import (
     store,
 )
 from memkit import Arm, Contrast, claim
-from memkit.characters import CHARACTERS
+from memkit.demo.characters import CHARACTERS
 
 SOURCE = (
     "IMM experiments, recall: «the memory module successfully recalls information from partial cues», «simulated "

@@ -4,7 +4,9 @@ Facts and text are new to the networks. All conditions share weights, contexts a
 holds. LinformerMemory has weights of its own, from more steps, which take longer.
 """
 
-from fixtures.recall import (
+from fixtures.recall.figures import by_position, completions, reading, writing
+from fixtures.recall.mutants import never_written, without_keys
+from fixtures.recall.recipes import (
     DOCUMENTED,
     LEARNT,
     LINFORMER,
@@ -14,8 +16,6 @@ from fixtures.recall import (
     SLOTS,
     TUNED_LINFORMER,
 )
-from fixtures.recall_figures import by_position, completions, reading, writing
-from fixtures.recall_mutants import never_written, without_keys
 from memkit import Arm, Contrast, claim, mutant
 from memkit.models.recalling import filler_only, in_context, off, on, other_facts, permuted_values
 from memkit.tasks.recall_scoring import forced_choice, scores

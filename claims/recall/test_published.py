@@ -5,7 +5,7 @@ mean cosine of the slots with the mean hidden state of the sequence just written
 a cosine: normal theory, declared beforehand, but where bounds are given.
 """
 
-from fixtures.recall_published import (
+from fixtures.recall.published import (
     NOT_ADDED,
     RANDOM,
     SETTINGS,
@@ -19,7 +19,7 @@ from fixtures.recall_published import (
     published_similarity,
     told_apart,
 )
-from fixtures.recall_published_figures import (
+from fixtures.recall.published_figures import (
     context_influence,
     similarity_by_length,
     similarity_of_gpt2_small,

@@ -1,7 +1,15 @@
 """Sweeps: slots and facts, other text, lag, corpora, lengths, and the settings of LinformerMemory."""
 
-from fixtures.recall import DOCUMENTED, LEARNT, LINFORMER, SLOTS, TUNED_LINFORMER, recalled, unseen
-from fixtures.recall_published import AS_RUN, WRITTEN, reading
+from fixtures.recall.published import AS_RUN, WRITTEN, reading
+from fixtures.recall.recipes import (
+    DOCUMENTED,
+    LEARNT,
+    LINFORMER,
+    SLOTS,
+    TUNED_LINFORMER,
+    recalled,
+    unseen,
+)
 from memkit import Arm, Contrast, sweep
 from memkit.models.recalling import filler_only, off, on, other_facts, with_slots
 from memkit.tasks.recall import Recall

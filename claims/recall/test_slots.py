@@ -1,6 +1,6 @@
 """Inside the slots: where facts are written, where they are read, and what follows from it."""
 
-from fixtures.recall import DECIDED_SLOTS, LINFORMER, NOVEL_SLOTS, SLOTS, unseen
+from fixtures.recall.recipes import DECIDED_SLOTS, LINFORMER, NOVEL_SLOTS, SLOTS, unseen
 from memkit import Arm, Contrast, claim
 from memkit.models.recall_diagnostics import address_right, contexts_told_apart, cues_told_apart
 from memkit.models.recalling import off, on, other_emptied, own_emptied

@@ -3,8 +3,8 @@
 Eight facts are read among 32 contexts of other text, with eight slots.
 """
 
-from fixtures.recall import SLOTS, unseen
-from fixtures.recall_updates import as_many, most_surprising, resets
+from fixtures.recall.recipes import SLOTS, unseen
+from fixtures.recall.updates import as_many, most_surprising, resets
 from memkit import Arm, Contrast, claim
 from memkit.models.recalling import on
 from memkit.tasks.recall_scoring import exact_match

@@ -1,10 +1,10 @@
 """Trials of the memories' settings on development seeds: ``python -m claims.recall.tuning linformer``.
 
-None but the slots told one fact from another, in any trial: fixtures/recall.py has what was taken. LinformerMemory had
-a grid of 30 before, judged by what is gained over the memory off, a measure that praises a network for its dependence
-on a constant. Both vary the norm, the size and sharpness of its writes, and how much of what it reads is added at
-first. These had 150 steps then, and training that went on fact by fact. The slots were tuned by hand as well, some 30
-trials while they were designed, and some 20 when their training was shortened.
+None but the slots told one fact from another, in any trial: fixtures/recall/recipes.py has what was taken.
+LinformerMemory had a grid of 30 before, judged by what is gained over the memory off, a measure that praises a
+network for its dependence on a constant. Both vary the norm, the size and sharpness of its writes, and how much of
+what it reads is added at first. These had 150 steps then, and training that went on fact by fact. The slots were
+tuned by hand as well, some 30 trials while they were designed, and some 20 when their training was shortened.
 
 Prints for each trial, over development seeds 0 and 1: exact match with eight facts and with one, and by how many nats
 a token the memory of one fact helps more than that of another, on facts and text that were not trained on. Best first
@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
-from fixtures.recall import DOCUMENTED, LEARNT, SLOTS, TUNED_LINFORMER, unseen
+from fixtures.recall.recipes import DOCUMENTED, LEARNT, SLOTS, TUNED_LINFORMER, unseen
 from memkit import Recipe
 from memkit.models.recalling import on, other_facts
 from memkit.tasks.recall_scoring import scores

@@ -1,6 +1,6 @@
 """The engine held against known truth: two arms that do not differ must not be told apart."""
 
-from fixtures.binding import FACTORISED_SLOTS
+from fixtures.binding.recipes import FACTORISED_SLOTS
 from memkit import Contrast, claim
 from memkit.tasks.scoring import accuracy
 

@@ -1,6 +1,6 @@
 """The engine held against known truth: two arms that do not differ must not be told apart."""
 
-from fixtures.growth_recipes import WIDER, remembering
+from fixtures.growth.recipes import WIDER, remembering
 from memkit import Contrast, claim
 from memkit.tasks.images.scoring import accuracy
 

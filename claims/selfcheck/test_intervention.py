@@ -1,7 +1,7 @@
 """The engine held against known truth: two arms that do not differ must not be told apart."""
 
-from fixtures.intervention import remembering
-from fixtures.intervention_recipes import ADDING, GROUPS, NETWORK, OLD_NETWORK, PUBLISHED, hybrid
+from fixtures.intervention.interventions import remembering
+from fixtures.intervention.recipes import ADDING, GROUPS, NETWORK, OLD_NETWORK, PUBLISHED, hybrid
 from memkit import Arm, Contrast, claim
 from memkit.tasks.images.scoring import accuracy, balanced_accuracy
 

@@ -21,7 +21,7 @@ from memkit.paths import root_of_lock
 if TYPE_CHECKING:
     import pytest
 
-    from memkit.training.cohorts import Cohort
+    from memkit.scheduling.cohorts import Cohort
 
 # This process has imported memkit before pytest could rewrite its assertions, which is no reason to warn.
 QUIETLY = ("-pno:cacheprovider", "-Wignore::pytest.PytestAssertRewriteWarning")

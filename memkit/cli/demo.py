@@ -13,7 +13,7 @@ def recall(options: argparse.Namespace) -> int:
     """``memkit demo recall``: a sentence is read once, and its cue completed with the memory on, off and shuffled."""
     if importlib.util.find_spec("torch") is None:
         raise MemkitError("the demonstration trains a model, which needs torch; install memkit with its extra [torch]")
-    from memkit.demo import run
+    from memkit.demo.recall import run
 
     run(places.store(options.store), options.fact, options.cue)
     return 0

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from memkit.cli import places
 from memkit.errors import MemkitError, many
-from memkit.evidence.evidence import Evidence
+from memkit.evidence.evidence_file import Evidence
 from memkit.evidence.loading import checked, load
 from memkit.evidence.lock import Lock
 from memkit.evidence.locked import held_against
@@ -107,7 +107,7 @@ def _merged(files: Sequence[Path]) -> Evidence:
 def accept(options: argparse.Namespace) -> int:
     """``memkit accept``: keep a run's verdicts and effects in a file to commit."""
     from memkit.evidence.accepted import accepted_claims, load_accepted, outdated, recorded, save_accepted
-    from memkit.training.estimates import recipe_key
+    from memkit.scheduling.estimates import recipe_key
 
     evidence = load(options.file)
     try:

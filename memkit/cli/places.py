@@ -7,7 +7,7 @@ from pathlib import Path
 
 from memkit.evidence.lock import lock_path
 from memkit.paths import project_root
-from memkit.training.store import Store, named_store
+from memkit.store.store import Store, named_store
 
 
 def root() -> Path:

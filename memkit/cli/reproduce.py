@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from memkit.cli import places
 from memkit.cli.claims import QUIETLY
 from memkit.errors import MemkitError, nearest
-from memkit.evidence.evidence import ClaimEvidence, Evidence
+from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.loading import load
 from memkit.evidence.lock import Lock
 from memkit.evidence.locked import held_against

@@ -7,9 +7,9 @@ import time
 
 from memkit.cli import places
 from memkit.errors import MemkitError, many
-from memkit.training.housekeeping import Kept, damaged, in_words, pinned_by, removable, runs, size_of
-from memkit.training.measurements import count_measurements
-from memkit.training.store import Store
+from memkit.store.housekeeping import Kept, damaged, in_words, pinned_by, removable, runs, size_of
+from memkit.store.measurements import count_measurements
+from memkit.store.store import Store
 
 _DAY = 24 * 3600.0
 

@@ -13,12 +13,12 @@ from typing import Any
 
 from memkit.errors import MemkitError
 from memkit.evidence import reading
-from memkit.evidence.evidence import ClaimEvidence, Evidence
+from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.gate import gate
-from memkit.evidence.judgement import Verdict
 from memkit.evidence.lock import Lock
 from memkit.evidence.reports import words
 from memkit.evidence.schema_1 import PREFIX
+from memkit.evidence.verdict import Verdict
 from memkit.files import write_whole
 
 SCHEMA = 1

@@ -11,9 +11,9 @@ from typing import Any
 from memkit.errors import MemkitError
 from memkit.evidence import reading
 from memkit.evidence.claim import BESIDE, Claim
-from memkit.evidence.judgement import Verdict
 from memkit.evidence.registration import BLOCK, STUDY_STRIDE
 from memkit.evidence.schema_1 import PREFIX, is_digest_of
+from memkit.evidence.verdict import Verdict
 
 
 class NewerError(MemkitError):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from memkit.evidence.claim import Claim
-from memkit.evidence.judgement import Judgement, Verdict
 from memkit.evidence.registration import Registration
+from memkit.evidence.verdict import Judgement, Verdict
 
 NEGLIGIBLE = 0.1
 """In units of the metric."""

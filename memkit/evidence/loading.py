@@ -14,14 +14,14 @@ from memkit.errors import MemkitError
 from memkit.evidence import reading
 from memkit.evidence.claim import Claim
 from memkit.evidence.curves import Curves
-from memkit.evidence.evidence import SCHEMA, ClaimEvidence, Evidence
+from memkit.evidence.decision_rule import judge
+from memkit.evidence.evidence_file import SCHEMA, ClaimEvidence, Evidence
 from memkit.evidence.figures import figure_from_json
 from memkit.evidence.gate import Gate, Mode, Outcome
-from memkit.evidence.judgement import Verdict
 from memkit.evidence.observation import observations_from
 from memkit.evidence.registration import BLOCK, Registration, Status
 from memkit.evidence.schema_1 import is_digest_of
-from memkit.evidence.verdict import judge
+from memkit.evidence.verdict import Verdict
 from memkit.statistics import looks_within
 
 Check = Callable[[Any, str], Any]

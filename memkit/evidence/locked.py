@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from memkit.evidence.evidence import ClaimEvidence
+from memkit.evidence.evidence_file import ClaimEvidence
 from memkit.evidence.lock import Lock
 from memkit.evidence.registration import DEVELOPMENT_SEEDS, Registration
 

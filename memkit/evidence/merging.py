@@ -13,10 +13,10 @@ from typing import Any, get_args
 
 from memkit.errors import MemkitError
 from memkit.evidence.curves import Curves
-from memkit.evidence.evidence import ClaimEvidence, Evidence
+from memkit.evidence.decision_rule import judge
+from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.gate import Mode
 from memkit.evidence.observation import Observation
-from memkit.evidence.verdict import judge
 
 SAME = 1e-6
 """Values of one seed that differ by less are one value, which two machines rounded."""

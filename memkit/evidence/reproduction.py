@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from memkit.evidence.contrast import Contrast
-from memkit.evidence.evidence import ClaimEvidence
+from memkit.evidence.evidence_file import ClaimEvidence
 
 ROUNDING = 1e-6
 """Relative to the values: what single precision leaves open, and so too little for a sign."""

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from memkit.memories.eviction import EARNED, NEVER, POLICIES, Record, Terms, staying
 from memkit.memories.retrieval import METRICS, WEIGHTS, Metric, Weights, distances_to, mixture, nearest, rows, weigh
-from memkit.streams import stream_seed
+from memkit.training.streams import stream_seed
 
 Which: TypeAlias = Literal["nearest", "random", "shuffled"]
 WHICH: tuple[str, ...] = get_args(Which)

@@ -27,13 +27,13 @@ from memkit.mlx.bridge import FromMLX, to_mlx, to_torch
 from memkit.mlx.losses import cross_entropy
 from memkit.mlx.models.addressing import Noise
 from memkit.mlx.models.layers import Keys
-from memkit.streams import generator, stream_seed
-from memkit.training.recipe import MLX_NETWORKS
-from memkit.training.references import reference, resolve
+from memkit.recipes.recipe import MLX_NETWORKS
+from memkit.recipes.references import reference, resolve
+from memkit.training.streams import generator, stream_seed
 from memkit.training.trainer import TrainedRun, sampler
 
 if TYPE_CHECKING:
-    from memkit.training.recipe import Recipe
+    from memkit.recipes.recipe import Recipe
 
 _HISTORY_POINTS = 100
 

@@ -35,7 +35,7 @@ from torch import Tensor, nn
 from memkit.models.feedforward import FeedForwardNetwork
 from memkit.models.growth import Growth
 from memkit.models.layers import Generators, Linear
-from memkit.streams import stream_seed
+from memkit.training.streams import stream_seed
 
 if TYPE_CHECKING:
     from memkit.training.validation import Looked, Moments

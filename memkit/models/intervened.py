@@ -39,7 +39,7 @@ from memkit.models.doubt import doubt
 from memkit.models.feedforward import FeedForwardNetwork, layer_of
 from memkit.models.intervened_settings import Intervention
 from memkit.models.layers import Generators, constant, normal
-from memkit.streams import stream_seed
+from memkit.training.streams import stream_seed
 
 NOBODYS = -1
 

@@ -19,8 +19,8 @@ import pytest
 from memkit.errors import MemkitError
 from memkit.evidence.accepted import load_accepted
 from memkit.evidence.curves import gathered
-from memkit.evidence.evidence import ClaimEvidence, Evidence
-from memkit.evidence.files import check_writable, write_all
+from memkit.evidence.evidence_file import ClaimEvidence, Evidence
+from memkit.evidence.outputs import check_writable, write_all
 from memkit.evidence.registration import DEVELOPMENT_SEEDS
 from memkit.evidence.schema_1 import is_digest_of
 from memkit.pytest_plugin import terminal
@@ -35,10 +35,10 @@ from memkit.pytest_plugin.plan import RunPlan
 from memkit.pytest_plugin.provenance import provenance
 from memkit.pytest_plugin.settings import Settings
 from memkit.pytest_plugin.training import TrainingThread
-from memkit.training.cohorts import Cohort
-from memkit.training.estimates import seconds_per_seed
-from memkit.training.executor import Executor, LocalExecutor, Result
-from memkit.training.queue import TrainingQueue
+from memkit.scheduling.cohorts import Cohort
+from memkit.scheduling.estimates import seconds_per_seed
+from memkit.scheduling.executor import Executor, LocalExecutor, Result
+from memkit.scheduling.queue import TrainingQueue
 
 
 class Aggregator:
@@ -133,7 +133,7 @@ class Aggregator:
     def _executor(self, plan: RunPlan) -> Executor:
         if self.settings.executor != "ray" or not plan.trainings:
             return LocalExecutor(self._workers(), device=self.settings.device, files=plan.files)
-        from memkit.training.ray_executor import RayExecutor
+        from memkit.scheduling.ray_executor import RayExecutor
 
         least = min(training.gpus for training in plan.trainings.values())
         return RayExecutor(self.settings.ray_address, device=self.settings.device, files=plan.files, gpus=least)

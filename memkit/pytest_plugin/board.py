@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from memkit.errors import MemkitError
-from memkit.training.cohorts import Cohort
-from memkit.training.executor import Result
+from memkit.scheduling.cohorts import Cohort
+from memkit.scheduling.executor import Result
 
 Run = tuple[str, int]
 """A recipe's digest and a seed."""

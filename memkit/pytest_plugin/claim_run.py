@@ -10,13 +10,13 @@ from statistics import fmean
 from typing import Any
 
 from memkit.errors import many
+from memkit.evidence.decision_rule import judge, seeds_wanted
 from memkit.evidence.drift import Difference, difference
-from memkit.evidence.evidence import ClaimEvidence
+from memkit.evidence.evidence_file import ClaimEvidence
 from memkit.evidence.gate import Gate, Mode, gate, strictly
-from memkit.evidence.judgement import Judgement, Verdict
 from memkit.evidence.observation import Observation
 from memkit.evidence.schema_1 import is_digest_of
-from memkit.evidence.verdict import judge, seeds_wanted
+from memkit.evidence.verdict import Judgement, Verdict
 from memkit.pytest_plugin.measurement import Measurement
 from memkit.pytest_plugin.plan import PlannedClaim
 

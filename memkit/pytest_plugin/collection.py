@@ -19,8 +19,8 @@ import pytest
 
 from memkit.errors import MemkitError
 from memkit.evidence.claim import Claim, claim_of
-from memkit.evidence.derived import marked_as_its_source
-from memkit.evidence.sweep import is_sweep
+from memkit.evidence.derived.copies import marked_as_its_source
+from memkit.evidence.derived.sweep import is_sweep
 from memkit.paths import locked_root
 from memkit.pytest_plugin import fixtures
 from memkit.pytest_plugin.absence import absent_claims, removed_claims
@@ -34,8 +34,8 @@ from memkit.pytest_plugin.plan import PlannedClaim, RunPlan
 from memkit.pytest_plugin.seeds import lock_of, planned_seeds
 from memkit.pytest_plugin.settings import Settings, settings_of
 from memkit.pytest_plugin.watching import Watcher
+from memkit.scheduling.cohorts import Training
 from memkit.statistics import LOOKS
-from memkit.training.cohorts import Training
 
 _DESELECTED = pytest.StashKey[set[str]]()
 _EXCLUDED = pytest.StashKey[dict[str, str]]()

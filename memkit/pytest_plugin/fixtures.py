@@ -37,7 +37,7 @@ def trained(request: pytest.FixtureRequest, seed: int) -> Mapping[str, Any]:
     from memkit.evidence.claim import claim_of
     from memkit.pytest_plugin.measuring import RUNS, board_of
     from memkit.pytest_plugin.settings import settings_of
-    from memkit.training.cohorts import obtain, restored
+    from memkit.scheduling.cohorts import obtain, restored
 
     claim = claim_of(request.function)
     if claim is None:
@@ -65,7 +65,7 @@ def arms(request: pytest.FixtureRequest, seed: int, trained: Mapping[str, Any]) 
     from memkit.evidence.claim import claim_of
     from memkit.pytest_plugin.measuring import RUNS
     from memkit.pytest_plugin.settings import settings_of
-    from memkit.training.cohorts import restored
+    from memkit.scheduling.cohorts import restored
     from memkit.training.trainer import prepared_process
 
     claim = claim_of(request.function)
@@ -92,7 +92,7 @@ def scores(request: pytest.FixtureRequest, seed: int, arms: Mapping[str, Any]) -
     """Return arm → metric → value by the score of a staged study's matrix, on the test examples of this seed."""
     from memkit.errors import MemkitError
     from memkit.evidence.claim import claim_of
-    from memkit.evidence.derived import scoring_of
+    from memkit.evidence.derived.copies import scoring_of
 
     claim, scoring = claim_of(request.function), scoring_of(request.function)
     if claim is None or scoring is None:

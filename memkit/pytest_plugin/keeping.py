@@ -9,7 +9,7 @@ import pytest
 from memkit.errors import MemkitError, told
 from memkit.pytest_plugin.measuring import MEASURED, keep
 from memkit.pytest_plugin.settings import settings_of
-from memkit.training.measurements import forget_measurement
+from memkit.store.measurements import forget_measurement
 
 
 class Keeper:

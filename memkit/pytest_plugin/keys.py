@@ -15,7 +15,7 @@ import pytest
 
 from memkit.errors import MemkitError
 from memkit.evidence.claim import Claim
-from memkit.evidence.derived import scoring_of
+from memkit.evidence.derived.copies import scoring_of
 from memkit.pytest_plugin.other_plugins import plugin_files, unusual_plugins
 from memkit.pytest_plugin.seeds import planned_seeds
 from memkit.pytest_plugin.settings import Settings, settings_of
@@ -29,8 +29,8 @@ from memkit.source import (
     source_digest,
     source_files,
 )
-from memkit.training.dependencies import MOST
-from memkit.training.measurements import known_files, measurement_key
+from memkit.store.dependencies import MOST
+from memkit.store.measurements import known_files, measurement_key
 from memkit.versions import versions_behind
 
 T = TypeVar("T")

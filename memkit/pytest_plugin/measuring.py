@@ -22,7 +22,7 @@ from memkit.pytest_plugin.keys import depends_on, drawn_by, key_of, once
 from memkit.pytest_plugin.measurement import PROPERTY, Measurement, differ, stored_measurement
 from memkit.pytest_plugin.seeds import planned_seeds
 from memkit.pytest_plugin.settings import settings_of
-from memkit.training.measurements import changed_files, save_measurement, stored_seeds
+from memkit.store.measurements import changed_files, save_measurement, stored_seeds
 
 _BOARD = pytest.StashKey[Board]()
 REPORT = pytest.StashKey[pytest.TestReport]()

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from memkit.errors import many
-from memkit.evidence.evidence import ClaimEvidence
-from memkit.evidence.reports.forest import forest_svg
+from memkit.evidence.evidence_file import ClaimEvidence
+from memkit.evidence.reports.plots.forest import forest_svg
 from memkit.pytest_plugin.aggregation import Aggregator
 from memkit.pytest_plugin.measurement import PROPERTY
 

@@ -10,9 +10,9 @@ from typing import Any
 from memkit.evidence.claim import Claim
 from memkit.evidence.registration import Registration
 from memkit.pytest_plugin.absence import AbsentClaim
-from memkit.training.cohorts import Cohort, Training, plan
-from memkit.training.measurements import stored_seeds
-from memkit.training.store import Store
+from memkit.scheduling.cohorts import Cohort, Training, plan
+from memkit.store.measurements import stored_seeds
+from memkit.store.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import pytest
 
-from memkit.evidence.verdict import seeds_wanted
+from memkit.evidence.decision_rule import seeds_wanted
 from memkit.pytest_plugin.controller import PLAN
 from memkit.pytest_plugin.measurement import Measurement, stored_measurement
 from memkit.pytest_plugin.plan import PlannedClaim, RunPlan
 from memkit.pytest_plugin.settings import settings_of
-from memkit.training.cohorts import Cohort
-from memkit.training.estimates import seconds_per_seed
-from memkit.training.store import Store
+from memkit.scheduling.cohorts import Cohort
+from memkit.scheduling.estimates import seconds_per_seed
+from memkit.store.store import Store
 
 
 @dataclass(frozen=True)

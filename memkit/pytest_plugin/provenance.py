@@ -17,7 +17,7 @@ import pytest
 from memkit.evidence.reports.words import UNKNOWN
 from memkit.pytest_plugin.plan import RunPlan
 from memkit.pytest_plugin.settings import Settings
-from memkit.training.remote import Remote
+from memkit.store.remote import Remote
 
 _PATIENCE = 10  # seconds
 _PACKAGES = ("numpy", "scipy", "torch", "pytest")

@@ -20,9 +20,9 @@ from memkit.pytest_plugin.options import config_values, data_named, root_of
 
 if TYPE_CHECKING:
     from memkit.evidence.gate import Mode
-    from memkit.training.dependencies import ProjectFiles
-    from memkit.training.remote import Remote
-    from memkit.training.store import Store
+    from memkit.store.dependencies import ProjectFiles
+    from memkit.store.remote import Remote
+    from memkit.store.store import Store
 
 SETTINGS = pytest.StashKey["Settings"]()
 DATA = "MEMKIT_DATA"
@@ -191,7 +191,7 @@ class Settings:
     @cached_property
     def store_of_run(self) -> Store:
         """The store of this run."""
-        from memkit.training.store import Store
+        from memkit.store.store import Store
 
         return Store(
             Path(self.store),
@@ -204,13 +204,13 @@ class Settings:
     @cached_property
     def files(self) -> ProjectFiles:
         """The files of the project."""
-        from memkit.training.dependencies import ProjectFiles
+        from memkit.store.dependencies import ProjectFiles
 
         return ProjectFiles(Path(self.root))
 
     @cached_property
     def _remote(self) -> Remote | None:
-        from memkit.training.remote import Remote
+        from memkit.store.remote import Remote
 
         return Remote(self.shared) if self.shared else None
 

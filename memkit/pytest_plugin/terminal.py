@@ -11,14 +11,14 @@ from typing import Any, Literal
 
 import pytest
 
-from memkit.evidence.evidence import ClaimEvidence
+from memkit.evidence.evidence_file import ClaimEvidence
 from memkit.evidence.reports.tables import terminal_table
 from memkit.evidence.reports.words import savings
 from memkit.pytest_plugin.absence import AbsentClaim
 from memkit.pytest_plugin.plan import RunPlan
 from memkit.pytest_plugin.settings import Settings
-from memkit.training.cohorts import Cohort
-from memkit.training.queue import Progress, TrainingQueue
+from memkit.scheduling.cohorts import Cohort
+from memkit.scheduling.queue import Progress, TrainingQueue
 
 _PHASES: tuple[Literal["setup", "call", "teardown"], ...] = ("setup", "call", "teardown")
 _QUIET = 20.0  # seconds between two lines where a line cannot be rewritten

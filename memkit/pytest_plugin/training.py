@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 from memkit.pytest_plugin.board import Board
-from memkit.training.queue import TrainingQueue
+from memkit.scheduling.queue import TrainingQueue
 
 _TURN = 0.2  # seconds
 

@@ -30,15 +30,15 @@ import torch
 from torch import Tensor, nn
 
 from memkit.errors import MemkitError
-from memkit.evidence.evidence import Evidence
+from memkit.evidence.evidence_file import Evidence
 from memkit.files import write_whole
 from memkit.source import source_digest
+from memkit.store.store import Store
 from memkit.study.matrix import Matrix
 from memkit.study.promotion import Promotion
-from memkit.study.scoring import classified, examples_of, on_device_of
 from memkit.study.screening import seen, subject_key
 from memkit.study.subjects import Subject
-from memkit.training.store import Store
+from memkit.training.scoring import classified, examples_of, on_device_of
 from memkit.training.trainer import TrainedRun
 from memkit.training.validation import IGNORED
 

@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memkit.errors import MemkitError
-from memkit.evidence.evidence import Evidence
-from memkit.evidence.judgement import Verdict
+from memkit.evidence.evidence_file import Evidence
 from memkit.evidence.loading import load
+from memkit.evidence.verdict import Verdict
 from memkit.files import write_whole
 from memkit.opened import Opened
+from memkit.scheduling.executor import Executor, InlineExecutor, LocalExecutor
+from memkit.store.store import Store
 from memkit.study.loading import load_matrix
 from memkit.study.matrix import Matrix
 from memkit.study.objects import importable
 from memkit.study.promotion import Promotion, listed
-from memkit.training.executor import Executor, InlineExecutor, LocalExecutor
-from memkit.training.store import Store
 
 _TEST = '''"""Stage B of {matrix}: its promoted configurations, each held against its controls."""
 

@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from memkit.store.store import Store
 from memkit.study.matrix import Matrix
 from memkit.study.promotion import Promotion, listed, load_promotion
 from memkit.study.screened import screening_rows, text_table
 from memkit.study.screening import development_seeds, in_store, lacking, policy_of
-from memkit.training.store import Store
 
 
 def listing(matrix: Matrix, store: Store) -> str:

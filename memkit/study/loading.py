@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from memkit.errors import MemkitError, nearest
+from memkit.recipes.references import reference
 from memkit.statistics import LOOKS
 from memkit.study import checking
 from memkit.study.matrix import Configuration, Confirm, Matrix, Screen
@@ -20,7 +21,6 @@ from memkit.study.merging import Settings, expanded, merged
 from memkit.study.objects import function, importable
 from memkit.study.reading import read_yaml
 from memkit.study.subjects import OWN, canonical, subject_of
-from memkit.training.references import reference
 
 _TOP = (
     *("study", "title", "source", "recipe", "score", "examples", "configurations", "controls", "screen", "confirm"),
@@ -33,7 +33,7 @@ _NOTES = ("interpretation", "open")
 _NO_PART = ("title", "source", "reported", "notes")
 """Words for readers: they change nothing that is run, and are no part of the digest."""
 EXPECTATIONS = ("open", "supported", "refuted", "not_supported")
-DEFAULT_SCORE = "memkit.study.scoring:accuracy_and_loss"
+DEFAULT_SCORE = "memkit.training.scoring:accuracy_and_loss"
 _STUDY = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)+")
 
 

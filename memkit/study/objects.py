@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from memkit.errors import MemkitError, nearest
-from memkit.training.references import resolve
+from memkit.recipes.references import resolve
 
 
 @contextmanager

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from memkit.evidence.evidence import ClaimEvidence, Evidence
-from memkit.evidence.judgement import Verdict
+from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.reports import words
+from memkit.evidence.verdict import Verdict
 from memkit.statistics import LOOKS
 from memkit.study.artefacts import Run
 from memkit.study.listing import differences

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from memkit.evidence.evidence import ClaimEvidence, Evidence
-from memkit.evidence.judgement import Finding, Verdict
+from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.reports import words
-from memkit.evidence.reports.forest import decided
+from memkit.evidence.reports.plots.forest import decided
+from memkit.evidence.verdict import Finding, Verdict
 from memkit.files import write_whole
 from memkit.statistics import benjamini_hochberg
 from memkit.study.artefacts import Run

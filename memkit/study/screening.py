@@ -17,19 +17,24 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from memkit.errors import MemkitError, nearest, told
+from memkit.scheduling.cohorts import Cohort, Training, obtain, plan, restored
+from memkit.scheduling.estimates import seconds_per_seed
+from memkit.scheduling.executor import Executor, Result
+from memkit.scheduling.queue import Progress, TrainingQueue
 from memkit.source import callable_digest, source_digest, source_files
+from memkit.store.checked import number
+from memkit.store.dependencies import noting
+from memkit.store.measurements import (
+    forget_measurement,
+    load_measurement,
+    measurement_key,
+    save_measurement,
+)
+from memkit.store.store import Store
 from memkit.study.matrix import Configuration, Matrix
 from memkit.study.promotion import Entrant, Policy, Promotion, promote
-from memkit.study.scoring import Scoring
 from memkit.study.subjects import Subject
-from memkit.training.checked import number
-from memkit.training.cohorts import Cohort, Training, obtain, plan, restored
-from memkit.training.dependencies import noting
-from memkit.training.estimates import seconds_per_seed
-from memkit.training.executor import Executor, Result
-from memkit.training.measurements import forget_measurement, load_measurement, measurement_key, save_measurement
-from memkit.training.queue import Progress, TrainingQueue
-from memkit.training.store import Store
+from memkit.training.scoring import Scoring
 from memkit.versions import versions_behind
 
 if TYPE_CHECKING:
@@ -83,7 +88,7 @@ def check_score(matrix: Matrix) -> None:
     Raises:
         MemkitError: a metric is not among what the score gives, or there are no validation or test examples.
     """
-    from memkit.study.scoring import examples_of, on_device_of
+    from memkit.training.scoring import examples_of, on_device_of
     from memkit.training.trainer import build, sampler
 
     name, configuration = next(iter(matrix.configurations.items()))
@@ -129,7 +134,7 @@ def check_arms(matrix: Matrix, names: Iterable[str], *, device: str) -> None:
     Raises:
         MemkitError: one cannot; the sentence names it.
     """
-    from memkit.training.backends import restore, train
+    from memkit.recipes.backends import restore, train
     from memkit.training.trainer import prepared_process
 
     scoring = Scoring(score=matrix.score, metric=matrix.confirm.metric, examples=matrix.examples)
@@ -350,7 +355,7 @@ def _functions(subject: Subject, matrix: Matrix) -> list[Callable[..., Any]]:
 def _modules(subject: Subject, matrix: Matrix) -> list[str]:
     """The modules that a subject is scored by."""
     functions = _functions(subject, matrix)
-    return sorted({"memkit.study.scoring", *(inspect.unwrap(function).__module__ for function in functions)})
+    return sorted({"memkit.training.scoring", *(inspect.unwrap(function).__module__ for function in functions)})
 
 
 def policy_of(matrix: Matrix) -> Policy:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from memkit.errors import MemkitError
 from memkit.evidence.claim import Arm, Claim, make_claim, refuse_bare
-from memkit.evidence.derived import add_claim
+from memkit.evidence.derived.copies import add_claim
 from memkit.source import function_digest
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def staged_claims(path: Path) -> list[tuple[Claim, Any, tuple[str, ...]]]:
     if promotion is None:
         return []
     from memkit.study.loading import DEFAULT_SCORE, load_matrix
-    from memkit.study.scoring import Scoring
+    from memkit.training.scoring import Scoring
 
     matrix = load_matrix(path)
     if promotion.matrix != matrix.digest:

@@ -1,1 +1,1 @@
-"""Training: recipes, cohorts, the trainer, the store of trained runs, executors."""
+"""Training: one program for the seeds of a cohort, and what a task and a model must offer for it."""

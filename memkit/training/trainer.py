@@ -26,12 +26,12 @@ from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
 from memkit.errors import MemkitError
-from memkit.streams import generator, stream_seed
+from memkit.training.streams import generator, stream_seed
 from memkit.training.validation import IGNORED, Moments, validation_of
 from memkit.training.vmapped import Stacked
 
 if TYPE_CHECKING:
-    from memkit.training.recipe import Recipe
+    from memkit.recipes.recipe import Recipe
 
 _HISTORY_POINTS = 100
 _REGISTER = 64  # more elements than a vector register of any machine holds

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from memkit.errors import MemkitError
 
 if TYPE_CHECKING:
-    from memkit.training.recipe import Recipe
+    from memkit.recipes.recipe import Recipe
 
 IGNORED = -100
 """A target that counts neither for the loss nor for the accuracy."""

@@ -204,7 +204,7 @@ def test_a_failed_value_is_scored_in_both_directions() -> None:
 
 
 def full() -> Claim:
-    from tests.training import toys
+    from tests.machines import toys
 
     recipe = Recipe(toys.Halves(), toys.Cohort, options={"width": 4}, steps=10)
     return made(
@@ -233,7 +233,7 @@ def test_json_is_lossless_and_keeps_the_digest() -> None:
     assert json.dumps(read.to_json(), allow_nan=False) == text
     assert read.digest == original.digest
     assert read.contrasts == original.contrasts
-    assert read.arms["b"].intervention == "tests.training.toys:silenced"
+    assert read.arms["b"].intervention == "tests.machines.toys:silenced"
     assert replace(read, arms=original.arms) == original
 
 

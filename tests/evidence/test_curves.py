@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from memkit.errors import MemkitError
 from memkit.evidence.curves import POINTS, Curves, gathered, thinned
-from memkit.evidence.reports.curves import BROKEN, COLOUR, curves_svg
+from memkit.evidence.reports.plots.curves import BROKEN, COLOUR, curves_svg
 
 
 @given(n=st.integers(1, 400))

@@ -28,7 +28,7 @@ from memkit.evidence.figures import (
     drawn,
     figure_from_json,
 )
-from memkit.evidence.reports.heatmap import heatmap_svg
+from memkit.evidence.reports.plots.heatmap import heatmap_svg
 
 FINE: dict[str, Any] = {"title": "t", "rows": ("a", "b"), "columns": ("x",), "values": ((0.5,), (1.0,))}
 SERIES = Series("a", (1, 2), (0.5, None))

@@ -18,7 +18,7 @@ from memkit.errors import MemkitError
 from memkit.evidence import Lock, load, reading, recompute
 from memkit.evidence.accepted import accepted_claims, load_accepted, save_accepted
 from memkit.evidence.drift import compare
-from memkit.evidence.evidence import Evidence
+from memkit.evidence.evidence_file import Evidence
 from memkit.evidence.gate import Gate
 from memkit.evidence.loading import claim_evidence
 from memkit.evidence.merging import merge

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.training.conftest import one_thread
+from tests.machines.fixtures import one_thread
 
 __all__ = ["one_thread"]

@@ -13,7 +13,7 @@ from scipy.stats import chi2
 
 from memkit.memories.eviction import EARNED, POLICIES, Record, Terms, staying
 from memkit.memories.neighbours import NeighbourMemory, Retrieved
-from memkit.streams import generator
+from memkit.training.streams import generator
 
 Entry = dict[str, Any]
 EACH = pytest.mark.parametrize("policy", POLICIES)

@@ -14,7 +14,7 @@ from torch import Tensor
 from memkit.memories.eviction import EARNED, POLICIES
 from memkit.memories.neighbours import WHICH, NeighbourMemory
 from memkit.memories.retrieval import mixture, nearest, weigh
-from memkit.streams import generator
+from memkit.training.streams import generator
 
 EVERY = pytest.mark.parametrize("which", WHICH)
 

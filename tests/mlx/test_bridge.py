@@ -13,10 +13,10 @@ from memkit.memories import slots
 from memkit.models import MemoryNetwork, SlotNetwork, TwoStageNetwork
 from memkit.models.interventions import Edited, Readdressed, slot_read
 from memkit.models.memory_network import memory_off
-from memkit.streams import generator
+from memkit.recipes import backends
 from memkit.tasks.binding import Retrieval
 from memkit.tasks.binding.vocabulary import IS
-from memkit.training import backends
+from memkit.training.streams import generator
 from memkit.training.trainer import sampler
 
 pytest.importorskip("mlx.core")

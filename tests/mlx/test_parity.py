@@ -19,10 +19,10 @@ from memkit.models import (
     TwoStageNetwork,
 )
 from memkit.models.managed_slots import ManagedSlotNetwork
-from memkit.streams import generator
+from memkit.recipes.recipe import MLX_NETWORKS
 from memkit.tasks.binding import Retrieval
 from memkit.tasks.binding.vocabulary import IS, RECALL
-from memkit.training.recipe import MLX_NETWORKS
+from memkit.training.streams import generator
 from memkit.training.trainer import build, sampler
 
 pytest.importorskip("mlx.core")

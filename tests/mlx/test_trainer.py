@@ -12,12 +12,12 @@ from torch import Tensor
 
 from memkit import MemkitError, Recipe
 from memkit.models import LSTMNetwork, SlotNetwork
+from memkit.recipes import backends
 from memkit.tasks.binding import Curriculum, Rebinding, Recognition, Retrieval
 from memkit.tasks.binding.vocabulary import DO, MEANS
 from memkit.tasks.scoring import accuracy
-from memkit.training import backends
 from memkit.training.trainer import train as train_in_torch
-from tests.training import toys
+from tests.machines import toys
 
 mx = pytest.importorskip("mlx.core")
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from memkit.models.gpt_memory import KINDS, MemoryLayer, State, memory_layer
 from memkit.models.gpt_memory.span_memory import SpanMemory
-from memkit.streams import generator
+from memkit.training.streams import generator
 
 SEEDS, EPISODES, LENGTH, WIDTH = (0, 5), 3, 7, 12
 SPANS = {"ahead": 3, "key": 5}

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from memkit import Recipe
 from memkit.models.growing import GrowingNetwork
-from memkit.streams import generator
 from memkit.tasks.images import Classification
+from memkit.training.streams import generator
 from memkit.training.validation import Looked
 
 TASK = Classification(train=300, validation=100, test=100)

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from memkit import Recipe
 from memkit.models.intervened import IntervenedNetwork
-from memkit.streams import generator
 from memkit.tasks.images import Classification
+from memkit.training.streams import generator
 
 TASK = Classification(train=300, validation=100, test=100)
 SIZES: dict[str, Any] = {"inputs": (4, 4), "classes": 3, "widths": (9, 8, 7)}

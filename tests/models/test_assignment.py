@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fixtures.binding import SEVERAL_VARIABLES
+from fixtures.binding.recipes import SEVERAL_VARIABLES
 from memkit import Recipe
 from memkit.models import LSTMNetwork, SlotNetwork
 from memkit.models.addressing import ASSIGNMENTS, COLD, HOT, Assign
 from memkit.models.gradients import diagnose, gradients
-from memkit.streams import generator
 from memkit.tasks.binding import Rebinding, Retrieval
 from memkit.tasks.binding.history import History
 from memkit.tasks.binding.vocabulary import DO, IS, MEANS, RECALL
+from memkit.training.streams import generator
 from memkit.training.trainer import prepared_process, train
 
 RULE = {"binders": (MEANS, IS), "queries": (DO, RECALL)}

@@ -14,10 +14,10 @@ from torch.nn import functional as F
 
 from memkit import Recipe
 from memkit.models import LSTMNetwork, SlotNetwork, TransformerNetwork, parameters_per_seed
-from memkit.streams import generator, stream_seed
 from memkit.tasks.binding import Commands, Rebinding
 from memkit.tasks.binding.table import Sampler
 from memkit.tasks.binding.vocabulary import DO, MEANS
+from memkit.training.streams import generator, stream_seed
 from memkit.training.trainer import prepared_process, train
 
 TASK = Rebinding()

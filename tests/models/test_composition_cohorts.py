@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from memkit import Recipe
 from memkit.models import CrossAttentionNetwork, MemoryNetwork, TwoStageNetwork
-from memkit.streams import generator
 from memkit.tasks.binding import Rebinding
 from memkit.tasks.binding.vocabulary import MEANS
+from memkit.training.streams import generator
 from memkit.training.trainer import prepared_process, train
 from tests.models.test_cohorts import TOLERANCE, TRAINED, losses
 

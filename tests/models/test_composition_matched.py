@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures import binding_composition as arms
+from fixtures.binding import composition as arms
 from memkit import Recipe
 from memkit.models import parameters_per_seed
-from memkit.streams import generator
+from memkit.training.streams import generator
 
 SETTINGS = [
     (

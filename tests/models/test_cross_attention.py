@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from memkit.models import CrossAttentionNetwork
-from memkit.streams import generator
 from memkit.tasks.binding import Retrieval
+from memkit.training.streams import generator
 
 TASK = Retrieval(stored=2)
 WORDS = TASK.vocabulary

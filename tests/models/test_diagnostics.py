@@ -20,7 +20,7 @@ from memkit.models.diagnostics import (
 )
 from memkit.models.intervened import IntervenedNetwork
 from memkit.models.intervened_settings import Intervention
-from memkit.streams import generator
+from memkit.training.streams import generator
 
 
 def model(**settings: object) -> IntervenedNetwork:

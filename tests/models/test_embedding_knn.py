@@ -11,7 +11,7 @@ from torch import Tensor
 
 from memkit.models.embedding_knn import EmbeddingKNN
 from memkit.models.feedforward import FeedForwardNetwork
-from memkit.streams import generator
+from memkit.training.streams import generator
 
 
 def network(seeds: int = 1) -> FeedForwardNetwork:

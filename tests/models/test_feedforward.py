@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from memkit.models.feedforward import FeedForwardNetwork, layer_of
-from memkit.streams import generator
+from memkit.training.streams import generator
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 

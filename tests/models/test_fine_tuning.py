@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from memkit.models.feedforward import FeedForwardNetwork
 from memkit.models.fine_tuning import FineTuned
-from memkit.streams import generator
+from memkit.training.streams import generator
 
 
 def network(seeds: int = 1) -> FeedForwardNetwork:

@@ -17,7 +17,7 @@ from memkit.errors import MemkitError
 from memkit.models import parameters_per_seed
 from memkit.models.gpt import GPT, States
 from memkit.models.gpt_memory.span_memory import Undecided
-from memkit.streams import generator
+from memkit.training.streams import generator
 
 TOKENS, BLOCK = 23, 6
 SPANS = {"ahead": 2, "key": 6, "soft": 0}

@@ -15,7 +15,7 @@ from memkit.models.gpt_memory import KINDS, memory_layer
 from memkit.models.gpt_memory.documented import DocumentedMemory
 from memkit.models.gpt_memory.learnt import LearntSlots
 from memkit.models.gpt_memory.linformer import LinformerMemory
-from memkit.streams import generator
+from memkit.training.streams import generator
 from tests.models.gpt_memories import (
     EPISODES,
     EVERY,

@@ -15,7 +15,7 @@ from memkit import MemkitError
 from memkit.models.feedforward import FeedForwardNetwork
 from memkit.models.growing import NEVER, GrowingNetwork, Widening
 from memkit.models.parameters import parameters_per_seed
-from memkit.streams import generator
+from memkit.training.streams import generator
 from memkit.training.trainer import build, prepared_process, restore, train
 from memkit.training.validation import Looked
 from tests.models.growing import SIZES, TASK, images, looked, network, recipe

@@ -14,7 +14,7 @@ from torch import Tensor
 from memkit.models.growing import GrowingNetwork
 from memkit.models.growing_intervened import GrowingIntervenedNetwork
 from memkit.models.parameters import parameters_per_seed
-from memkit.streams import generator
+from memkit.training.streams import generator
 from memkit.training.trainer import restore, train
 from tests.models.growing import SIZES, images, looked, recipe
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from fixtures import growth as study
-from fixtures import growth_recipes as recipes
+from fixtures.growth import interventions as study
+from fixtures.growth import recipes as recipes
 from memkit import Recipe
 from memkit.models.parameters import parameters_per_seed
-from memkit.streams import generator
+from memkit.training.streams import generator
 from memkit.training.trainer import restore, train
 
 SEED = 3

@@ -18,7 +18,7 @@ from memkit.memories.neighbours import NeighbourMemory
 from memkit.models.feedforward import FeedForwardNetwork
 from memkit.models.intervened import IntervenedNetwork
 from memkit.models.intervened_settings import CHOICES, Intervention
-from memkit.streams import generator
+from memkit.training.streams import generator
 from memkit.training.trainer import build, prepared_process, train
 from tests.models.intervened import CLOSE, SIZES, TASK, batch, filled, model, recipe, same, state
 

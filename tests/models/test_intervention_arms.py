@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from fixtures import intervention as study
-from fixtures import intervention_recipes as recipes
+from fixtures.intervention import interventions as study
+from fixtures.intervention import recipes as recipes
 from memkit import Recipe
 from memkit.models.intervened import IntervenedNetwork
 from memkit.training.trainer import TrainedRun, restore, train

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fixtures.binding import SEVERAL_VARIABLES
-from fixtures.binding_causality import (
+from fixtures.binding.causality import (
     addressed_apart,
     addressed_together,
     answers_of_the_other,
@@ -24,13 +23,14 @@ from fixtures.binding_causality import (
     two_unread,
     unread_swapped,
 )
+from fixtures.binding.recipes import SEVERAL_VARIABLES
 from memkit.memories import slots
 from memkit.models import SlotNetwork
 from memkit.models.interventions import Edited, Readdressed, address_read, slot_read
 from memkit.models.slots import charged, unevenness
-from memkit.streams import generator
 from memkit.tasks.binding import Rebinding, Retrieval
 from memkit.tasks.binding.vocabulary import DO, IS, MEANS, RECALL
+from memkit.training.streams import generator
 
 RULE = {"binders": (MEANS, IS), "queries": (DO, RECALL)}
 WORDS = SEVERAL_VARIABLES.vocabulary

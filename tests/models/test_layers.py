@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from memkit.models import layers
-from memkit.streams import generator
+from memkit.training.streams import generator
 
 SEEDS = 3
 

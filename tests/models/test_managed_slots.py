@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from fixtures import binding_composition as sequences
-from fixtures import binding_management as arms
+from fixtures.binding import composition as sequences
+from fixtures.binding import management as arms
 from memkit import Recipe
 from memkit.models import SlotNetwork, parameters_per_seed
 from memkit.models.managed_slots import ManagedSlotNetwork, uncleared, unprotected
-from memkit.streams import generator
 from memkit.tasks.binding.management import Management
+from memkit.training.streams import generator
 from memkit.training.trainer import prepared_process, train
 from tests.models.test_cohorts import TOLERANCE, TRAINED
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fixtures.binding import FACTORISED_SLOTS, LSTM, TRANSFORMER, UNFACTORISED_SLOTS
+from fixtures.binding.recipes import FACTORISED_SLOTS, LSTM, TRANSFORMER, UNFACTORISED_SLOTS
 from memkit import Recipe
 from memkit.models import parameters_per_seed
-from memkit.streams import generator
+from memkit.training.streams import generator
 
 ARMS = (FACTORISED_SLOTS, UNFACTORISED_SLOTS, LSTM, TRANSFORMER)
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from memkit.models import MemoryNetwork
 from memkit.models.memory_network import memory_off
-from memkit.streams import generator
 from memkit.tasks.binding import Rebinding
+from memkit.training.streams import generator
 
 TASK = Rebinding()
 KINDS = ("argmax", "straight-through", "soft")

@@ -11,9 +11,9 @@ from memkit.memories import slots
 from memkit.models import LSTMNetwork, SlotNetwork, TransformerNetwork
 from memkit.models.addressing import Factorised, Rule, Unfactorised
 from memkit.models.layers import by_position
-from memkit.streams import generator
 from memkit.tasks.binding import Execution, Rebinding, Retrieval
 from memkit.tasks.binding.vocabulary import DO, IS, MEANS, RECALL
+from memkit.training.streams import generator
 
 RULE = {"binders": (MEANS, IS), "queries": (DO, RECALL)}
 

@@ -16,7 +16,7 @@ from memkit.memories import next_tokens
 from memkit.models.continuing import costs, greedy, padded, score
 from memkit.models.gpt import GPT
 from memkit.models.next_token_memory import NextTokenMemory, said
-from memkit.streams import generator
+from memkit.training.streams import generator
 
 TOKENS, BLOCK = 11, 24
 

@@ -8,7 +8,7 @@ import pytest
 
 from memkit.models.gpt import GPT
 from memkit.models.parameters import parameters_per_seed
-from memkit.streams import generator
+from memkit.training.streams import generator
 
 SLOTS = 8
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from fixtures.recall import CLOSED, LINFORMER, SLOTS, unseen
-from fixtures.recall_costs import REPETITIONS, AfterStream, operations, seconds, shares
+from fixtures.recall.costs import REPETITIONS, AfterStream, operations, seconds, shares
+from fixtures.recall.recipes import CLOSED, LINFORMER, SLOTS, unseen
 from memkit import Recipe
 from memkit.models import recalling
 from memkit.models.gpt import GPT
-from memkit.streams import generator
 from memkit.tasks.recall import Episodes
 from memkit.tasks.recall_scoring import logits_of
+from memkit.training.streams import generator
 
 
 def network(kind: str, **options: object) -> GPT:

@@ -24,9 +24,9 @@ from memkit.models.recall_diagnostics import (
     slot_of_each_fact,
 )
 from memkit.models.recalling import Recalling, with_slots
-from memkit.streams import generator
 from memkit.tasks.recall import Episodes, Recall, episodes
 from memkit.tasks.recall_scoring import exact_match, forced_choice, influence, logits_of, scores
+from memkit.training.streams import generator
 
 TASK = Recall(length=14)
 TOKENS = len(TASK.words.names)

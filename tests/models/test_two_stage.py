@@ -8,9 +8,9 @@ from torch import Tensor
 
 from memkit.models import TwoStageNetwork
 from memkit.models.two_stage import Compiled, Tagger, by_rule
-from memkit.streams import generator
 from memkit.tasks.binding import Rebinding, Retrieval, Vocabulary
 from memkit.tasks.binding.vocabulary import IS, MEANS
+from memkit.training.streams import generator
 
 WORDS = Vocabulary(3, 5)
 BINDERS = (MEANS, IS)

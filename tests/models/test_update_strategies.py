@@ -11,9 +11,9 @@ from memkit.errors import MemkitError
 from memkit.models import recalling
 from memkit.models.gpt import GPT
 from memkit.models.update_strategies import evenly_spaced, reset, surprise, surprising
-from memkit.streams import generator
 from memkit.tasks.recall import Episodes, Recall, episodes
 from memkit.tasks.recall_scoring import logits_of
+from memkit.training.streams import generator
 
 TASK = Recall(length=14)
 

@@ -10,7 +10,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memkit.streams import generator
 from memkit.tasks.binding import (
     BindingTask,
     Execution,
@@ -24,6 +23,7 @@ from memkit.tasks.binding import (
     Vocabulary,
 )
 from memkit.tasks.binding.vocabulary import END, PAD
+from memkit.training.streams import generator
 
 TASKS = [
     Recognition(),

@@ -9,7 +9,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memkit.streams import generator
 from memkit.tasks.binding import (
     BindingTask,
     Execution,
@@ -23,6 +22,7 @@ from memkit.tasks.binding import (
 )
 from memkit.tasks.binding.table import whole
 from memkit.tasks.binding.vocabulary import END, PAD
+from memkit.training.streams import generator
 from tests.tasks.interpreter import interpret
 
 MEANT = "X means jump Y means walk"

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from memkit.cli import main
 from memkit.errors import MemkitError
-from memkit.streams import generator
 from memkit.tasks import corpus
 from memkit.tasks.corpus import Characters, Source, Stretch, Words
 from memkit.tasks.images import vision
+from memkit.training.streams import generator
 
 PLAY = "First Citizen: Before we proceed, hear me speak.\n\nAll: Speak, speak!\n" * 3
 FILE = "tinyshakespeare.txt"

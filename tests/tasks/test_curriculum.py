@@ -14,10 +14,10 @@ from torch.nn import functional as F
 
 from memkit import Recipe
 from memkit.models import SlotNetwork
-from memkit.streams import generator
 from memkit.tasks.binding import BindingTask, Curriculum, Execution, Recognition, Retrieval
 from memkit.tasks.binding.curriculum import Lessons
 from memkit.tasks.binding.vocabulary import END, PAD
+from memkit.training.streams import generator
 from memkit.training.trainer import train
 from tests.tasks.interpreter import interpret
 

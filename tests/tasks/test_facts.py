@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from memkit.errors import MemkitError
-from memkit.streams import generator
 from memkit.tasks import facts
 from memkit.tasks.corpus import Words
 from memkit.tasks.facts import CUE, KINDS, REST, Kind, Pools, pools
+from memkit.training.streams import generator
 
 TOKENS = Words.of("the dog sees the cat .", most=2, also=facts.WORDS)
 ALL = {kind: pools(kind, TOKENS, generator(0, "split")) for kind in ("closed", "novel")}

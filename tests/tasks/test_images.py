@@ -12,9 +12,9 @@ from torch import Tensor
 
 from memkit import MemkitError, Recipe
 from memkit.models.feedforward import FeedForwardNetwork
-from memkit.streams import generator
 from memkit.tasks.images import Classification, datasets
 from memkit.tasks.images.classification import Epochs, Examples, among, few
+from memkit.training.streams import generator
 
 TASK = Classification(train=100, validation=30, test=200)
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memkit.errors import MemkitError
-from memkit.streams import generator
 from memkit.tasks import corpus, modern_facts, needles
 from memkit.tasks.language import Language
 from memkit.tasks.modern_facts import FACTS, SHARED, cue, ending
+from memkit.training.streams import generator
 
 TOPICS = Language(length=32)
 PAIRS = [sentence for pair in SHARED for sentence in pair]

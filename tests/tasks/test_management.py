@@ -7,11 +7,11 @@ from collections import Counter
 import pytest
 import torch
 
-from memkit.streams import generator
 from memkit.tasks.binding import Execution, Levels, Rebinding, Retrieval, Sequencing, Vocabulary
 from memkit.tasks.binding.management import Management, ManagementVocabulary
 from memkit.tasks.binding.table import BindingTask, whole
 from memkit.tasks.binding.vocabulary import ACTIONS, END, KEYWORDS, VARIABLES
+from memkit.training.streams import generator
 
 TASK = Management()
 SMALL = Management(variables=3, actions=4, updates=1, held_out=0.25)

@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from memkit.errors import MemkitError
-from memkit.streams import generator
 from memkit.tasks.corpus import Stretch
 from memkit.tasks.facts import CUE, FACT, REST, Pool
 from memkit.tasks.recall import WINDOW, Episodes, Lessons, Recall, episodes
+from memkit.training.streams import generator
 
 TASK = Recall()
 TEXT = Stretch(torch.arange(1000))

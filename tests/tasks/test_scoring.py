@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from memkit.streams import generator
 from memkit.tasks import scoring
 from memkit.tasks.binding import Execution
+from memkit.training.streams import generator
 
 
 class Oracle(nn.Module):

@@ -10,7 +10,7 @@ import torch
 
 from memkit import Recipe
 from memkit.training.trainer import TrainedRun, sampler, train
-from tests.training import toys
+from tests.machines import toys
 
 COHORT = Recipe(toys.Enough(), toys.Cohort, steps=60, batch=16, lr=0.05)
 ORDINARY = COHORT.with_(model=toys.Ordinary)

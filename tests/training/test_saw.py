@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from memkit import MemkitError, Recipe
-from memkit.streams import generator
+from memkit.training.streams import generator
 from memkit.training.trainer import build, sampler, train
-from tests.training import toys
+from tests.machines import toys
 from tests.training.test_trainer import TOLERANCE, same
 
 heard: list[tuple[str, Tensor, dict[str, Tensor]]] = []

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from memkit import MemkitError, Recipe
-from memkit.streams import generator, stream_seed
+from memkit.training.streams import generator, stream_seed
 from memkit.training.trainer import TrainedRun, _cross_entropy, build, restore, sampler, train
 from memkit.training.validation import IGNORED
-from tests.training import toys
-from tests.training.clocks import PATIENCE
-from tests.training.elsewhere import Elsewhere
+from tests.machines import toys
+from tests.machines.clocks import PATIENCE
+from tests.machines.elsewhere import Elsewhere
 
 COHORT = Recipe(toys.Halves(), toys.Cohort, steps=30, batch=16, lr=0.05)
 ORDINARY = Recipe(toys.Halves(), toys.Ordinary, steps=30, batch=16, lr=0.05)

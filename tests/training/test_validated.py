@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from memkit import MemkitError, Recipe
 from memkit.training.trainer import train
 from memkit.training.validation import Looked
-from tests.training import toys
+from tests.machines import toys
 from tests.training.test_validation import Validated
 
 told: list[tuple[Looked, dict[str, list[Tensor]], dict[str, Tensor]]] = []

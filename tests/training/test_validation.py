@@ -13,11 +13,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from memkit import MemkitError, Recipe
-from memkit.streams import generator, stream_seed
-from memkit.training.store import Store
+from memkit.store.store import Store
+from memkit.training.streams import generator, stream_seed
 from memkit.training.trainer import restore, sampler, train
 from memkit.training.validation import IGNORED
-from tests.training import toys
+from tests.machines import toys
 from tests.training.test_trainer import same
 
 

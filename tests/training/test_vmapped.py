@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from memkit import MemkitError, Recipe
 from memkit.training.trainer import TrainedRun, restore, train
-from tests.training import toys
+from tests.machines import toys
 from tests.training.test_trainer import same
 
 PLAIN = Recipe(toys.Halves(), toys.Plain, steps=30, batch=16, lr=0.02, vmap=True)

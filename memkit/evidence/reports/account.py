@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from memkit.errors import many
-from memkit.evidence.evidence import ClaimEvidence, Evidence
-from memkit.evidence.judgement import Verdict
+from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.reports import words
 from memkit.evidence.reports.adjusted import Adjusted
+from memkit.evidence.verdict import Verdict
 from memkit.statistics import LOOKS, collapse_bound
 
 UNEQUAL = 2.0

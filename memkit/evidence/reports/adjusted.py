@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from memkit.evidence.evidence import ClaimEvidence
+from memkit.evidence.evidence_file import ClaimEvidence
 from memkit.evidence.reports import words
-from memkit.evidence.reports.forest import decided
+from memkit.evidence.reports.plots.forest import decided
 from memkit.statistics import benjamini_hochberg, holm
 
 

@@ -9,10 +9,11 @@ from itertools import chain
 from statistics import fmean
 
 from memkit.errors import many
-from memkit.evidence.evidence import ClaimEvidence
+from memkit.evidence.evidence_file import ClaimEvidence
 from memkit.evidence.figures import MOST_COLUMNS, MOST_ROWS, Table
-from memkit.evidence.reports import svg, words
-from memkit.evidence.reports.axes import grouped, power
+from memkit.evidence.reports import words
+from memkit.evidence.reports.plots import svg
+from memkit.evidence.reports.plots.axes import grouped, power
 
 _DIGITS = 4
 _NONE = "–"

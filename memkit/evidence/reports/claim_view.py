@@ -15,20 +15,21 @@ from markupsafe import Markup
 
 from memkit.errors import many
 from memkit.evidence.contrast import Contrast
-from memkit.evidence.evidence import ClaimEvidence
+from memkit.evidence.decision_rule import differences, looked
+from memkit.evidence.evidence_file import ClaimEvidence
 from memkit.evidence.figures import Figure, Lines, Table
-from memkit.evidence.judgement import Finding, Judgement, Verdict
-from memkit.evidence.reports import svg, words
+from memkit.evidence.reports import words
 from memkit.evidence.reports.adjusted import Adjusted
 from memkit.evidence.reports.cells import Cells, other_measurements, table_cells
-from memkit.evidence.reports.forest import decided, strip_svg
 from memkit.evidence.reports.gallery import Gallery
-from memkit.evidence.reports.heatmap import heatmap_svg
-from memkit.evidence.reports.lines import lines_svg
+from memkit.evidence.reports.plots import svg
+from memkit.evidence.reports.plots.forest import decided, strip_svg
+from memkit.evidence.reports.plots.heatmap import heatmap_svg
+from memkit.evidence.reports.plots.lines import lines_svg
+from memkit.evidence.reports.plots.slopes import slopes_svg
 from memkit.evidence.reports.robustness import Row, others, path
-from memkit.evidence.reports.slopes import slopes_svg
 from memkit.evidence.reports.tables import VerdictRow, verdict_row
-from memkit.evidence.verdict import differences, looked
+from memkit.evidence.verdict import Finding, Judgement, Verdict
 from memkit.statistics import collapse_bound
 
 Facts = list[tuple[str, str]]

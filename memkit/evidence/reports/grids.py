@@ -9,10 +9,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from memkit.evidence.evidence import ClaimEvidence
-from memkit.evidence.judgement import Verdict
+from memkit.evidence.evidence_file import ClaimEvidence
 from memkit.evidence.reports import words
 from memkit.evidence.reports.adjusted import adjusted
+from memkit.evidence.verdict import Verdict
 
 FALSE_DISCOVERIES = 0.05
 LEGEND = (

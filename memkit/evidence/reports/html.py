@@ -21,17 +21,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from memkit.errors import many
-from memkit.evidence.evidence import ClaimEvidence, Evidence
-from memkit.evidence.judgement import Verdict
-from memkit.evidence.reports import account, svg, words
+from memkit.evidence.evidence_file import ClaimEvidence, Evidence
+from memkit.evidence.reports import account, words
 from memkit.evidence.reports.adjusted import adjusted
 from memkit.evidence.reports.claim_view import ClaimView, Facts, claim_view, flat
-from memkit.evidence.reports.curves import curves_svg
-from memkit.evidence.reports.forest import forest_svg
 from memkit.evidence.reports.gallery import Gallery
 from memkit.evidence.reports.grids import LEGEND, grids
+from memkit.evidence.reports.plots import svg
+from memkit.evidence.reports.plots.curves import curves_svg
+from memkit.evidence.reports.plots.forest import forest_svg
 from memkit.evidence.reports.replications import pairs, replicated
 from memkit.evidence.reports.tables import gate_sentence
+from memkit.evidence.verdict import Verdict
 
 MANY = 30
 """Claims beyond which a page is brief: the forest plot has a row for each, and not for each of their contrasts."""

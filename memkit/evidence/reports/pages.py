@@ -19,9 +19,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from memkit.errors import MemkitError, many
-from memkit.evidence.judgement import Verdict
-from memkit.evidence.replication import counted, holds, in_words
+from memkit.evidence.derived.replication import counted, holds, in_words
 from memkit.evidence.reports import words
+from memkit.evidence.verdict import Verdict
 
 _BLOCK = re.compile(r"<!-- memkit: (?!end)(?P<what>[^>]+?) -->\n.*?<!-- memkit: end -->", re.DOTALL)
 _MARK = re.compile(r"<!-- memkit: (?P<what>[^>]+?) -->")

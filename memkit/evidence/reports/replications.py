@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from memkit.evidence.evidence import ClaimEvidence
-from memkit.evidence.replication import counted, holds, in_words
+from memkit.evidence.derived.replication import counted, holds, in_words
+from memkit.evidence.evidence_file import ClaimEvidence
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from memkit.evidence.contrast import Contrast
-from memkit.evidence.evidence import ClaimEvidence
-from memkit.evidence.judgement import Judgement
-from memkit.evidence.reports import svg, words
-from memkit.evidence.verdict import differences
+from memkit.evidence.decision_rule import differences
+from memkit.evidence.evidence_file import ClaimEvidence
+from memkit.evidence.reports import words
+from memkit.evidence.reports.plots import svg
+from memkit.evidence.verdict import Judgement
 from memkit.statistics import Interval
 from memkit.statistics.sensitivity import sensitivity
 

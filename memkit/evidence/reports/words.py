@@ -9,9 +9,9 @@ from typing import Any
 
 from memkit.evidence.claim import Claim
 from memkit.evidence.contrast import Contrast
-from memkit.evidence.evidence import ClaimEvidence, seeds_saved
-from memkit.evidence.judgement import Finding, Verdict
+from memkit.evidence.evidence_file import ClaimEvidence, seeds_saved
 from memkit.evidence.registration import Registration
+from memkit.evidence.verdict import Finding, Verdict
 from memkit.statistics import LOOKS
 
 MARKS = {

@@ -8,7 +8,7 @@ from pathlib import Path
 from memkit.evidence.figures import Heatmap
 from memkit.evidence.reports import render_html
 from memkit.evidence.reports.gallery import Gallery, beside, save
-from memkit.evidence.reports.heatmap import heatmap_svg
+from memkit.evidence.reports.plots.heatmap import heatmap_svg
 
 from . import samples
 

@@ -12,7 +12,7 @@ from memkit.evidence.accepted import accepted_claims, load_accepted, save_accept
 from memkit.evidence.reports import pages
 from memkit.evidence.reports.pages import rewrite
 from memkit.evidence.reports.words import fixed
-from memkit.training.estimates import recipe_key
+from memkit.scheduling.estimates import recipe_key
 from tests.evidence.reports import samples
 
 PAGE = """# A study

@@ -1,0 +1,1 @@
+"""``memkit demo``: a memory, asked for a sentence of one's own."""

@@ -1,0 +1,1 @@
+"""Claims that are made of others: cells of sweeps and multiverses, mutants, replications."""

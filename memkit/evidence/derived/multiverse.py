@@ -1,0 +1,96 @@
+"""The multiverse of a claim: would it have come out so with other defensible choices?
+
+    @multiverse({"rate": (0.5, 1, 2), "budget": (1, 2)}, vary=scaled)
+    @claim("study/name", ...)
+    def test_it(arms, commands): ...
+
+measures the claim once for each cell of the grid, with every arm's recipe changed by ``vary(recipe, rate=...,
+budget=...)``. The cells are a sweep (``--sweeps``): open questions that gate nothing, shown as a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from memkit.errors import MemkitError
+from memkit.evidence.claim import Arm, claim_of, refuse_bare, refuse_unknown
+from memkit.evidence.derived.copies import add_claim
+from memkit.evidence.derived.sweep import check_grid, grid_cells, slug
+from memkit.plain import plain
+
+NAME = "multiverse"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def multiverse(
+    over: Mapping[str, Sequence[str | int | float]] | None = None,
+    /,
+    *,
+    vary: Callable[..., Any] | None = None,
+    seeds: int | None = None,
+    **unknown: Any,
+) -> Callable[[F], F]:
+    """Ask the claim below in every cell of a small grid of choices.
+
+    Args:
+        over: choice → its values, the last one in the columns of the table.
+        vary: ``vary(recipe, **cell)``, the recipe of an arm in a cell; None: ``recipe.with_(**cell)``.
+        seeds: the most seeds a cell, 8, 16 or 32; None: as many as the claim may use.
+
+    Raises:
+        MemkitError: there is no claim below, one of its arms has no recipe, or the grid is none.
+    """
+    refuse_bare(multiverse, over, '{"lr": (0.02, 0.05)}')
+    refuse_unknown("multiverse", multiverse, unknown)
+    over = plain(over)
+    check_grid("multiverse", over)
+    assert over is not None
+
+    def attach(function: F) -> F:
+        claim = claim_of(function)
+        if claim is None:
+            raise MemkitError("multiverse: there is no claim below it; write @multiverse above @claim")
+        where = f"multiverse of {claim.id!r}"
+        if fitted := [name for name, arm in claim.arms.items() if arm.recipe is None]:
+            raise MemkitError(
+                f"{where}: the test itself fits the arm {fitted[0]!r}, so no choice can be changed for it"
+            )
+        recipes: dict[str, Mapping[str, Any]] = {}
+        for cell in grid_cells(over):
+            arms = {
+                name: Arm(_varied(where, arm.recipe, vary, cell), arm.intervention) for name, arm in claim.arms.items()
+            }
+            key = repr([arm.recipe.to_json() for arm in arms.values()])
+            if key in recipes:
+                raise MemkitError(f"{where}: {dict(cell)} and {dict(recipes[key])} come to the same recipes")
+            recipes[key] = cell
+            said = ", ".join(f"{choice.replace('_', ' ')} {value}" for choice, value in cell.items())
+            made = replace(
+                claim,
+                id=f"{claim.id}/{NAME}/{slug(cell)}",
+                statement=f"With {said}: {claim.statement}",
+                arms=arms,
+                source=f"multiverse of {claim.id}",
+                expect="open",
+                headline=False,
+                gate=None,
+                seeds=seeds or claim.seeds,
+                sweep=f"{claim.id}/{NAME}",
+                cell=cell,
+                cells=len(grid_cells(over)),
+                figures=(),
+            )
+            add_claim(function, f"{NAME} {slug(cell)}", made)
+        return function
+
+    return attach
+
+
+def _varied(where: str, recipe: Any, vary: Callable[..., Any] | None, cell: Mapping[str, Any]) -> Any:
+    made = recipe.with_(**cell) if vary is None else vary(recipe, **cell)
+    if not isinstance(made, type(recipe)):
+        raise MemkitError(f"{where}: vary made a {type(made).__name__} of a recipe; it should return a Recipe")
+    return made

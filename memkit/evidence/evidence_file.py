@@ -1,0 +1,265 @@
+"""The evidence of a run: every claim with its observations, intervals and verdict, as one JSON file.
+
+The file holds all that the verdicts were computed from, so they can be computed again from it alone
+(:mod:`memkit.evidence.loading`), without torch and without the models. What it cannot show is that the observations
+themselves are true: that takes training a seed again, ``memkit reproduce``.
+
+Schema 1::
+
+    schema      1
+    created     when, ISO 8601, UTC
+    provenance  memkit, python, numpy, scipy, torch, pytest, platform, device, command, commit, dirty, lock (digest),
+                seeds (at most so many a claim, as asked for; or a text) and gate
+    studies     study → how its authors read what was found, in paragraphs: the docstring of its package
+    metrics     study → metric → what it is, in words: METRICS of its package
+    curves      digest of a recipe → arms (claim: arm), and seeds: seed → [steps, training losses], thinned
+    claims      a list; each:
+      claim         id, statement, arms (name → recipe, intervention), contrasts, source, expect, seeds,
+                    headline, derived, requires, positive_control, gate, test (digest of the test function),
+                    deterministic, data, environment
+      digest        of the claim, as the lock registers it
+      nodeid        of the test, without the seed
+      registration  status, attempt, first_seed; revision and recoded: how often the code behind the claim was
+                    registered anew, and whether it differs from that; edited: what was edited beside the digest since;
+                    withheld: whether it is on development seeds because what is tested was
+      planned       seeds that this run might use, in the order of the looks; those beyond the decisive look
+                    need not have been observed
+      observations  rows [seed, arm, metric, value or null, reason]
+      failures      seed → why the test raised, or its worker died
+      judgement     verdict, look, n, indication, missing, notes, findings (one a contrast: verdict, estimate,
+                    n, intervals with method, level, low, high; p, tost_p, provisional, negligible,
+                    planning, notes)
+      outcome       passed, failed or skipped, and reason
+      arms          name → digest of the trained recipe, parameters, steps, diverged (how many seeds did),
+                    and, where recorded, cpu_seconds (mean CPU seconds of training a seed), state_size (numbers
+                    that a sequence leaves in the model's memory), tuning (how the recipe was chosen)
+      drift         sentences: how verdict and effects changed since the run that was accepted
+      changes       sentences: what else did, the code behind the claim, say, or the cost
+      figures       of the first seed, each with kind and title; heatmap: rows, columns, values, span; lines: x, y,
+                    series (name, x, y), identity, log, steps, span; table: columns, rows. Without a kind: a heatmap
+      remeasured    sentences: a second measurement of a seed differed from the first, which counts; or seeds were
+                    measured again, since a file that they depend on has changed
+      cost          CPU seconds: trained (its models, whenever that was), measured; reused: share of the seeds
+                    whose measurement came from the store
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memkit.evidence.claim import Claim
+from memkit.evidence.curves import Curves
+from memkit.evidence.figures import Figure
+from memkit.evidence.gate import Gate, Mode, gate, strictly
+from memkit.evidence.observation import Observation
+from memkit.evidence.registration import Registration
+from memkit.evidence.verdict import Judgement, Verdict
+from memkit.files import write_whole
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+SCHEMA = 1
+COLUMNS = ("study", "claim", "seed", "arm", "metric", "value", "reason", "used", "verdict")
+"""Of ``evidence.csv``: ``used`` says whether the seed counted for the verdict."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimEvidence:
+    """One claim's part of the evidence; see the module's schema for the fields."""
+
+    claim: Claim
+    nodeid: str
+    registration: Registration
+    planned: tuple[int, ...]
+    observations: tuple[Observation, ...]
+    judgement: Judgement
+    gate: Gate
+    failures: Mapping[int, str] = field(default_factory=dict)
+    arms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    figures: tuple[Figure, ...] = ()
+    drift: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+    remeasured: tuple[str, ...] = ()
+    cost: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The claim's verdict."""
+        return self.judgement.verdict
+
+    @property
+    def seen(self) -> tuple[int, ...]:
+        """The planned seeds that were observed, in the order of the looks."""
+        observed = {observation.seed for observation in self.observations}
+        return tuple(seed for seed in self.planned if seed in observed)
+
+    def gate_by(self, mode: Mode, *, strict: bool) -> Gate:
+        """Return what a gate makes of the claim, whatever the run that measured it went by."""
+        found = gate(
+            self.claim,
+            self.judgement,
+            registration=self.registration,
+            failures=dict(self.failures),
+            mode=mode,
+            drift=self.drift,
+        )
+        return strictly(found, self.claim, self.judgement, registration=self.registration) if strict else found
+
+    def told(self) -> dict[str, Any]:
+        """What later runs are held against, in plain types."""
+        arms = {name: dict(arm) for name, arm in self.arms.items()}
+        return {"judgement": self.judgement.to_json(), "arms": arms, "digest": self.claim.digest}
+
+    @property
+    def observed(self) -> str:
+        """Return a hash of the observations that the verdict rests on, in the order of the looks; 32 hex digits."""
+        places = {seed: place for place, seed in enumerate(self.seen[: self.judgement.n])}
+        used = [o for o in self.observations if o.seed in places]
+        used.sort(key=lambda o: (places[o.seed], o.arm, o.metric))
+        return hashlib.sha256("\n".join(_line(o.to_json()) for o in used).encode()).hexdigest()[:32]
+
+    @property
+    def saved(self) -> tuple[int, ...]:
+        """The planned seeds that were never run, since the looks had ended before; none where seeds are missing."""
+        if self.judgement.missing:
+            return ()
+        ran = {*self.seen, *self.failures}
+        return tuple(seed for seed in self.planned if seed not in ran)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types, as the schema says."""
+        return {
+            "claim": self.claim.to_json(),
+            "digest": self.claim.digest,
+            "nodeid": self.nodeid,
+            "registration": asdict(self.registration),
+            "planned": list(self.planned),
+            "observations": [observation.to_json() for observation in self.observations],
+            "failures": {str(seed): reason for seed, reason in self.failures.items()},
+            "judgement": self.judgement.to_json(),
+            "outcome": {"outcome": self.gate.outcome, "reason": self.gate.reason},
+            "arms": {name: dict(arm) for name, arm in self.arms.items()},
+            "figures": [figure.to_json() for figure in self.figures],
+            "drift": list(self.drift),
+            "changes": list(self.changes),
+            "remeasured": list(self.remeasured),
+            "cost": dict(self.cost),
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """The evidence of a run."""
+
+    created: str
+    provenance: Mapping[str, Any]
+    claims: tuple[ClaimEvidence, ...]
+    studies: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    curves: Mapping[str, Curves] = field(default_factory=dict)
+
+    @cached_property
+    def digest(self) -> str:
+        """Of what verdicts rest on, claims and observations: a page and a file that say the same belong together."""
+        rows = [
+            [entry.claim.id, entry.claim.digest, entry.claim.annotations, [o.to_json() for o in entry.observations]]
+            for entry in sorted(self.claims, key=lambda entry: entry.claim.id)
+        ]
+        return hashlib.sha256(json.dumps(rows, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:32]
+
+    def of_claims(self, claims: Iterable[ClaimEvidence]) -> Evidence:
+        """That of some of its claims, with the studies, metrics and learning curves that are theirs."""
+        claims = tuple(claims)
+        ids, studies = {entry.claim.id for entry in claims}, {entry.claim.study for entry in claims}
+        return replace(
+            self,
+            claims=claims,
+            studies={study: text for study, text in self.studies.items() if study in studies},
+            metrics={study: said for study, said in self.metrics.items() if study in studies},
+            curves={
+                digest: curves
+                for digest, curves in self.curves.items()
+                if any(arm.partition(": ")[0] in ids for arm in curves.arms)
+            },
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types, as the schema says."""
+        return {
+            "schema": SCHEMA,
+            "created": self.created,
+            "provenance": dict(self.provenance),
+            "studies": dict(self.studies),
+            "metrics": {study: dict(said) for study, said in self.metrics.items()},
+            "curves": {digest: curves.to_json() for digest, curves in self.curves.items()},
+            "claims": [claim.to_json() for claim in self.claims],
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a tidy frame with one row per observation, and the columns of ``evidence.csv``."""
+        import pandas as pd
+
+        return pd.DataFrame(self._rows(), columns=list(COLUMNS))
+
+    def to_csv(self) -> str:
+        """Return the text of ``evidence.csv``: one row per observation; a value that is not finite is empty."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(("" if cell != cell else cell for cell in row) for row in self._rows())
+        return text.getvalue()
+
+    def _rows(self) -> list[tuple[Any, ...]]:
+        used = [frozenset(entry.seen[: entry.judgement.n]) for entry in self.claims]
+        return [
+            (
+                entry.claim.study,
+                entry.claim.id,
+                o.seed,
+                o.arm,
+                o.metric,
+                o.value,
+                o.reason,
+                o.seed in seeds,
+                entry.verdict.value,
+            )
+            for entry, seeds in zip(self.claims, used, strict=True)
+            for o in entry.observations
+        ]
+
+    def save(self, path: Path) -> None:
+        """Write the JSON file, whole or not at all."""
+        write_whole(path, self._text())
+
+    def _text(self) -> str:
+        """Return the JSON, one claim per line. An indented text would take ten times as long to write."""
+
+        data = self.to_json()
+        claims = ",\n".join(map(_line, data.pop("claims")))
+        head = "".join(f"{_line(name)}: {_line(value)},\n" for name, value in data.items())
+        return f'{{\n{head}"claims": [\n{claims}\n]\n}}\n'
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def seeds_saved(claims: Iterable[ClaimEvidence]) -> tuple[int, int]:
+    """How many seeds the looks saved by ending early.
+
+    Returns:
+        ``(saved, planned)`` over the claims whose looks ended, decided or not: seeds that were never run, and the
+        most that could have been. Claims with missing seeds count in neither.
+    """
+    ended = [entry for entry in claims if not entry.judgement.missing]
+    return sum(len(entry.saved) for entry in ended), sum(len(entry.planned) for entry in ended)

@@ -1,0 +1,46 @@
+"""Learning curves as inline SVG: the training loss of every seed of a recipe, one thin line each."""
+
+from __future__ import annotations
+
+from memkit.errors import many
+from memkit.evidence.curves import Curves
+from memkit.evidence.reports.plots import svg
+from memkit.evidence.reports.plots.axes import Axis
+
+COLOUR, BROKEN = "#1f7ec2", "#d1591c"
+"""Of a seed, and of one whose loss was not finite in the end: Okabe and Ito's hues, as in the other plots."""
+_WIDTH, _HEIGHT, _LEFT, _TOP = 320.0, 130.0, 48.0, 8.0
+
+
+def curves_svg(curves: Curves) -> str:
+    """One line a seed, from its first recorded step to its last; on a logarithmic axis where losses span decades.
+
+    Returns:
+        An ``<svg>`` element that depends on nothing outside it; "" where no loss is finite.
+    """
+    losses = [y for points in curves.seeds.values() for _, y in points if y is not None]
+    if not losses:
+        return ""
+    steps = [step for points in curves.seeds.values() for step, _ in points]
+    x = Axis.linear([0, *steps], _LEFT, _WIDTH - 12, most=4, counts=True)
+    log = min(losses) > 0 and max(losses) > 30 * min(losses)
+    floor = _TOP + _HEIGHT
+    y = Axis.logarithmic(losses, floor, _TOP, most=4) if log else Axis.linear([0.0, *losses], floor, _TOP, most=4)
+    parts = []
+    for value, label in y.ticks:
+        parts.append(svg.horizontal(y.at(value), _LEFT, _WIDTH - 12, opacity=0.15))
+        parts.append(svg.text(_LEFT - 6, y.at(value) + 4, label, size=11, anchor="end", opacity=0.75))
+    parts.append(svg.labels([(x.at(value), floor + 16, label) for value, label in x.ticks], size=11, opacity=0.75))
+    for seed, points in curves.seeds.items():
+        finite = [(x.at(step), y.at(loss)) for step, loss in points if loss is not None]
+        if not finite:
+            continue
+        broken = points[-1][1] is None
+        drawn = "L".join(f"{px:.0f} {py:.1f}" for px, py in finite)
+        parts.append(
+            f'<path d="M{drawn}" fill="none" stroke="{BROKEN if broken else COLOUR}" stroke-width="1.2" '
+            f'stroke-opacity="0.5"><title>seed {seed}{", not finite in the end" if broken else ""}</title></path>'
+        )
+    parts.append(svg.text(_LEFT, floor + 34, f"step; {'log ' if log else ''}training loss", size=11, opacity=0.75))
+    said = f"{many(len(curves.seeds), 'seed')}, up to step {max(steps)}"
+    return svg.document(_WIDTH, floor + 42, f"Learning curves: {curves.arms[0]}", said, parts)

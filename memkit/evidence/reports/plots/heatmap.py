@@ -1,0 +1,62 @@
+"""Heat maps as inline SVG: each cell's colour is as full as its number is large, and the number stands in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from memkit.evidence.figures import Heatmap
+from memkit.evidence.reports import words
+from memkit.evidence.reports.plots import svg
+
+_COLOUR = "#1f7ec2"
+_HEIGHT = 23.0
+_WIDTH = 44.0
+_LETTER = 6.6
+_LONGEST = 34
+
+
+def heatmap_svg(figure: Heatmap) -> str:
+    """One figure as an ``<svg>`` element; its title is left to the page."""
+    rows = [words.elide(name, _LONGEST) for name in figure.rows]
+    columns = [words.elide(name, _LONGEST) for name in figure.columns]
+    left = 18 + _LETTER * max(map(len, rows))
+    longest = max(map(len, columns))
+    slanted = longest * _LETTER > _WIDTH - 6
+    top = 14 + (longest * _LETTER * math.sin(math.pi / 4) + 6 if slanted else 8)
+    beyond = longest * _LETTER * math.cos(math.pi / 4) if slanted else 0.0
+    parts = []
+    for number, name in enumerate(columns):
+        x = left + (number + 0.5) * _WIDTH
+        if slanted:
+            label = svg.text(0, 0, name, size=12)
+            parts.append(f'<g transform="translate({x:.1f} {top - 7:.1f}) rotate(-45)">{label}</g>')
+        else:
+            parts.append(svg.text(x, top - 7, name, size=12, anchor="middle"))
+    low, high = figure.span
+    for at, (name, values) in enumerate(zip(rows, figure.values, strict=True)):
+        y = top + at * _HEIGHT
+        parts.append(svg.text(left - 8, y + 15.5, name, size=12, anchor="end"))
+        for number, value in enumerate(values):
+            share = min(max((value - low) / (high - low), 0.0), 1.0)
+            x = left + number * _WIDTH
+            parts.append(
+                f'<rect x="{x + 1:.1f}" y="{y + 1:.1f}" width="{_WIDTH - 2:.1f}" height="{_HEIGHT - 2:.1f}" rx="2" '
+                f'fill="{_COLOUR}" fill-opacity="{0.04 + 0.56 * share:.3f}"/>'
+            )
+            if said := svg.minus(_short(value)):
+                parts.append(svg.text(x + _WIDTH / 2, y + 15.5, said, size=11, anchor="middle"))
+    width = left + len(columns) * _WIDTH + beyond + 6
+    return svg.document(width, top + len(rows) * _HEIGHT + 6, figure.title, _said(figure), parts)
+
+
+def _short(value: float) -> str:
+    """Nothing where it would read 0.00: the few numbers that matter stand out."""
+    return "" if abs(value) < 0.005 else f"{value:.2f}" if abs(value) < 9.995 else f"{value:.3g}"
+
+
+def _said(figure: Heatmap) -> str:
+    def row(name: str, values: Sequence[float]) -> str:
+        return f"{name}: " + ", ".join(f"{c} {v:.2f}" for c, v in zip(figure.columns, values, strict=True))
+
+    return "; ".join(row(name, values) for name, values in zip(figure.rows, figure.values, strict=True))

@@ -1,0 +1,361 @@
+"""A recipe: everything that determines a trained model but the seed."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.util
+import inspect
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, field, fields, is_dataclass, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from memkit.errors import MemkitError, check_fields, nearest
+from memkit.plain import plain_fields, plain_task
+from memkit.recipes.references import reference, resolve
+from memkit.source import source_digest
+
+OPTIMIZERS = ("adam", "adamw", "sgd")
+BACKENDS = ("torch", "mlx")
+# Networks of torch, and those of the same name in MLX: in words, since MLX need not be here.
+MLX_NETWORKS = {
+    f"memkit.models.{module}:{name}": f"memkit.mlx.models.{module}:{name}"
+    for module, name in (
+        ("slots", "SlotNetwork"),
+        ("managed_slots", "ManagedSlotNetwork"),
+        ("memory_network", "MemoryNetwork"),
+        ("two_stage", "TwoStageNetwork"),
+        ("cross_attention", "CrossAttentionNetwork"),
+        ("lstm", "LSTMNetwork"),
+        ("transformer", "TransformerNetwork"),
+    )
+}
+# Given to a model by the trainer or by the task, never by the recipe's author.
+_RESERVED = ("generators", "keys")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A task, a model and how it is trained.
+
+    Defaults are left out of the JSON and hence of the digest, so they must never be changed: a run that was
+    trained with the old one would pass for one with the new.
+
+    Attributes:
+        task: draws training examples. Either a function ``task(generator, size) -> (inputs, targets)``, or a
+            frozen dataclass with ``for_seed(generator)`` that returns such a function (the generator draws
+            the split of the seed), a new one a call. What draws may have ``saw(outputs, targets)``, which is told
+            what the model made of each batch, without gradients, before it draws the next one: a curriculum moves on
+            by it; and ``finished``, true once its seed has learnt enough, which then trains no more. The task may have
+            ``sizes``, options that every model of the task takes;
+            ``loss(outputs, targets)`` (cross-entropy otherwise); ``checksum``, of the data it reads, which is part of
+            the digest and hence has to be known where the data are not; and ``missing``, "" where they are, else a
+            sentence on how to get them, with which claims on the task are skipped. Both are texts, or properties.
+        model: a ``torch.nn.Module`` class, or a function that makes one. With the class attribute
+            ``seed_axis = True`` it is given ``generators``, one a seed, and trains many seeds at once;
+            without, it is an ordinary module and trains seed by seed, or as ``vmap`` says. It may have
+            ``saw(targets)``, which is told the targets of each training batch after the backward pass (a memory that
+            fills in training fills there); ``validated(looked, moments)``, which is told of each look at the validation
+            examples and may change the parameters (a network that grows grows there, see
+            :mod:`memkit.training.validation`); ``active_parameters()``, how many of them each seed uses; and
+            ``state_size``, how many numbers it carries.
+        options: keyword arguments of the model, JSON types; lists are handed over as tuples.
+        optimizer: "adam", "adamw" or "sgd".
+        lr: learning rate.
+        weight_decay: of the optimiser.
+        batch: examples a step.
+        steps: optimiser steps, at most: see ``finished``.
+        clip: greatest norm of a seed's gradient, or None.
+        stream: names the random streams. Two recipes that differ in it alone draw other initial values and
+            other data from the same seed, as A/A controls need.
+        validate_every: steps between two looks at the validation examples, which what draws then has as
+            ``validation``, (inputs, targets); None: no looks. The rows are kept with the run; training goes on
+            unchanged.
+        vmap: train the seeds of an ordinary module in one program, by ``torch.func.vmap``; not with dropout,
+            ``nn.LSTM`` or control flow that depends on tensors. It pays for small modules: at 16 seeds a seed's step
+            takes 0.4 of the time for an MLP or a few slots, 0.7 for a small Transformer (benchmarks/cohort.py).
+        backend: "torch", or "mlx": the network of the same name in :mod:`memkit.mlx`, or a ``mlx.nn.Module`` of one's
+            own, trained in MLX from initial values that MLX draws.
+        cpus, gpus: what training a cohort takes of a machine of a cluster; ``gpus``, which may be a fraction, counts
+            with ``--device cuda`` alone. They determine nothing either.
+        tuning: how its free choices were made, in words: which trials, on which seeds. Part of the evidence, not of the
+            recipe: it determines nothing.
+    """
+
+    task: Any
+    model: Callable[..., Any]
+    _: KW_ONLY
+    options: Mapping[str, Any] = field(default_factory=dict)
+    optimizer: str = "adam"
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    batch: int = 32
+    steps: int = 1000
+    clip: float | None = None
+    stream: str = ""
+    validate_every: int | None = None
+    vmap: bool = False
+    backend: str = "torch"
+    cpus: float = field(default=1.0, compare=False)
+    gpus: float = field(default=1.0, compare=False)
+    tuning: str = field(default="", compare=False)
+
+    def __new__(cls, *given: Any, **named: Any) -> Recipe:
+        check_fields(cls, named, "; what the model takes goes into options={...}")
+        return super().__new__(cls)
+
+    def __post_init__(self) -> None:
+        def check(ok: bool, message: str) -> None:
+            if not ok:
+                raise MemkitError(f"Recipe: {message}")
+
+        try:
+            plain_fields(self, *(f.name for f in fields(self)[2:]))
+        except RecursionError as error:
+            raise MemkitError("Recipe: options must be JSON types: one of them holds itself") from error
+        object.__setattr__(self, "task", plain_task(self.task))
+        check(
+            callable(self.task) or hasattr(self.task, "for_seed"),
+            f"task={self.task!r} must be a function (generator, size) -> (inputs, targets), or have "
+            "for_seed(generator)",
+        )
+        check(
+            callable(self.model),
+            f"model={self.model!r} must be a torch.nn.Module class or a function that makes one",
+        )
+        check(
+            self.optimizer in OPTIMIZERS,
+            f"optimizer={self.optimizer!r} is unknown{nearest(str(self.optimizer), OPTIMIZERS)}",
+        )
+        for name in ("batch", "steps", "validate_every"):
+            value = getattr(self, name)
+            optional = name == "validate_every"
+            check(
+                (optional and value is None) or (isinstance(value, int) and not isinstance(value, bool) and value > 0),
+                f"{name}={value!r} must be a positive whole number" + (", or None" if optional else ""),
+            )
+        check(_real(self.lr) and self.lr > 0, f"lr={self.lr!r} must be a positive number")
+        check(
+            _real(self.weight_decay) and self.weight_decay >= 0,
+            f"weight_decay={self.weight_decay!r} must be 0 or more",
+        )
+        check(
+            self.clip is None or (_real(self.clip) and self.clip > 0),
+            f"clip={self.clip!r} must be positive, or None",
+        )
+        check(isinstance(self.stream, str), f"stream={self.stream!r} must be a text")
+        check(isinstance(self.tuning, str), f"tuning={self.tuning!r} must be a text")
+        for name in ("cpus", "gpus"):
+            value = getattr(self, name)
+            check(_real(value) and value > 0, f"{name}={value!r} must be a positive number, such as 1 or 0.25")
+        check(self.gpus <= 1 or self.gpus == int(self.gpus), f"gpus={self.gpus!r} must be a part of one, or whole ones")
+        check(isinstance(self.vmap, bool), f"vmap={self.vmap!r} must be True or False")
+        check(
+            not (self.vmap and _seed_axis(self.model)),
+            f"vmap=True is for ordinary modules; {_name(self.model)} has a seed axis and trains its seeds together "
+            "anyway: leave vmap out",
+        )
+        check(self.backend in BACKENDS, f"backend={self.backend!r} is unknown{nearest(str(self.backend), BACKENDS)}")
+        if self.backend == "mlx":
+            self._check_mlx(check)
+        check(isinstance(self.options, Mapping), f"options={self.options!r} must be a dict, name → value")
+        for name in ("lr", "weight_decay", "clip", "cpus", "gpus"):  # 1 and 1.0 are one recipe, with one digest
+            if _real(value := getattr(self, name)):
+                object.__setattr__(self, name, float(value))
+        known = model_options(self.model)
+        for name in self.options:
+            if known is not None and name not in known:
+                raise MemkitError(f"Recipe: {_name(self.model)} takes no option {name!r}{nearest(name, known)}")
+            check(name not in _RESERVED, f"the option {name!r} is given by the trainer; leave it out")
+        try:
+            json.dumps(dict(self.options), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise MemkitError(f"Recipe: options must be JSON types: {error}") from error
+        reference(self.model)
+        _task_to_json(self.task)
+        options = {name: _frozen(value) for name, value in self.options.items()}
+        object.__setattr__(self, "options", MappingProxyType(options))
+
+    def _check_mlx(self, check: Callable[[bool, str], None]) -> None:
+        """Refuse what memkit/mlx/trainer.py has not got."""
+        check(
+            not isinstance(self.model, type) or _of_mlx(self.model) or reference(self.model) in MLX_NETWORKS,
+            f"{_name(self.model)} has no network of its name in memkit.mlx, and is no mlx.nn.Module; those that do are "
+            + ", ".join(sorted(name.rpartition(":")[2] for name in MLX_NETWORKS)),
+        )
+        for name in ("vmap", "validate_every"):
+            check(not getattr(self, name), f"{name}={getattr(self, name)!r} is not for backend='mlx'; leave it out")
+        check(
+            not hasattr(self.task, "loss"),
+            "the task has a loss of its own, in torch; backend='mlx' trains with cross-entropy alone",
+        )
+
+    def with_(self, **changes: Any) -> Recipe:
+        """A copy with other fields, or other options of the model: ``with_(memory="static", steps=500)``.
+
+        Raises:
+            MemkitError: a name is neither a field of the recipe nor an option of the model.
+        """
+        own = {f.name for f in fields(self)}
+        known = model_options(changes.get("model", self.model))
+        direct = {name: value for name, value in changes.items() if name in own}
+        options = {name: value for name, value in changes.items() if name not in own}
+        if known is not None and (unknown := [name for name in options if name not in known]):
+            raise MemkitError(
+                f"Recipe has no field {unknown[0]!r}, and {_name(self.model)} takes no such option"
+                f"{nearest(unknown[0], own | known)}"
+            )
+        if options:
+            direct["options"] = {**direct.get("options", self.options), **options}
+        return replace(self, **direct)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain types. Fields with their default value are left out, so that new fields change no digest."""
+        data: dict[str, Any] = {"task": _task_to_json(self.task), "model": reference(self.model)}
+        for f in fields(self)[2:]:
+            if not f.compare:
+                continue
+            value = getattr(self, f.name)
+            default = {} if f.name == "options" else f.default
+            if value != default:
+                data[f.name] = dict(value) if f.name == "options" else value
+        return data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], files: Mapping[str, str] | None = None) -> Recipe:
+        """The recipe that :meth:`to_json` wrote; ``files`` as in :func:`memkit.recipes.references.resolve`."""
+        rest = {name: value for name, value in data.items() if name not in ("task", "model")}
+        return cls(_task_from_json(data["task"], files), resolve(data["model"], files), **rest)
+
+    @property
+    def together(self) -> bool:
+        """Whether the seeds of a cohort train in one program."""
+        return self.vmap or _seed_axis(self.model) or self.backend == "mlx"
+
+    @property
+    def missing(self) -> str:
+        """What is not on this machine that training needs, and how to get it; "" where nothing is missing.
+
+        Raises:
+            MemkitError: the task's ``missing`` is no text.
+        """
+        data = getattr(self.task, "missing", "")
+        if not isinstance(data, str):
+            raise MemkitError(f"a task's `missing` is {data!r}; make it a text, or a property of one")
+        if data or self.backend == "torch" or importlib.util.find_spec("mlx") is not None:
+            return data
+        return "MLX is not installed; install memkit with its extra [mlx], as in pip install 'path/to/memkit[mlx]'"
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """The modules that the recipe's objects are defined in, and the trainer's."""
+        model, trainer = str(self.model.__module__), "memkit.training.trainer"
+        if self.backend == "mlx":
+            trainer = "memkit.mlx.trainer"
+            model = MLX_NETWORKS.get(reference(self.model), model).partition(":")[0]
+        return tuple(sorted({model, trainer, *_task_modules(_task_to_json(self.task))}))
+
+    @cached_property
+    def digest(self) -> str:
+        """32 hex digits, over the JSON, the source of the modules behind it, and the data's checksum."""
+        content = {
+            "recipe": self.to_json(),
+            "source": source_digest(self.modules),
+            "data": getattr(self.task, "checksum", None),
+        }
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    @property
+    def summary(self) -> str:
+        """A few words for progress lines: the model, the task, and the options."""
+        options = ", ".join(f"{name} {value}" for name, value in self.options.items())
+        task = self.task if inspect.isroutine(self.task) else type(self.task)
+        where = " in MLX" if self.backend == "mlx" else ""
+        return f"{_name(self.model)}{where} on {_name(task)}" + (f" ({options})" if options else "")
+
+
+def _of_mlx(model: Callable[..., Any]) -> bool:
+    """Whether a model is a class of MLX's modules; asked without MLX, which may not be here."""
+    return any(
+        base.__module__.startswith("mlx.nn.") and base.__name__ == "Module" for base in getattr(model, "__mro__", ())
+    )
+
+
+def _seed_axis(model: Callable[..., Any]) -> bool:
+    return bool(getattr(model, "seed_axis", False))
+
+
+def _real(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _frozen(value: Any) -> Any:
+    """As it comes back from JSON, but with tuples for lists."""
+    if isinstance(value, (tuple, list)):
+        return tuple(_frozen(item) for item in value)
+    return {str(name): _frozen(item) for name, item in value.items()} if isinstance(value, dict) else value
+
+
+def _name(obj: Any) -> str:
+    return str(getattr(obj, "__name__", obj))
+
+
+def model_options(model: Callable[..., Any]) -> set[str] | None:
+    """The keyword arguments that a model takes, or None where it takes any."""
+    try:
+        parameters = inspect.signature(model).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    return {p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
+
+
+def _task_to_json(task: Any) -> Any:
+    if inspect.isroutine(task):
+        return reference(task)
+    if isinstance(task, type) or not is_dataclass(task) or not getattr(task, "__dataclass_params__").frozen:  # noqa: B009
+        hint = f"; write {task.__name__}(...)" if isinstance(task, type) else ""
+        raise MemkitError(f"Recipe: the task {task!r} must be a function or an instance of a frozen dataclass{hint}")
+    return _to_json(task)
+
+
+def _task_modules(data: Any) -> set[str]:
+    """The modules of a task's JSON: of the function, or of the dataclass and all that it holds."""
+    if isinstance(data, str):
+        return {data.partition(":")[0]}
+    if isinstance(data, dict):
+        parts = [_task_modules(value) for value in data.values() if not isinstance(value, str)]
+        return {data["type"].partition(":")[0]}.union(*parts)
+    if isinstance(data, list):
+        return set().union(*(_task_modules(item) for item in data if not isinstance(item, str)))
+    return set()
+
+
+def _to_json(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        own = {f.name: _to_json(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
+        if "type" in own:
+            raise MemkitError(f"Recipe: a field of the task {type(value).__name__} is called 'type'; rename it")
+        return {"type": reference(type(value)), **own}
+    if isinstance(value, (tuple, list)):
+        return [_to_json(item) for item in value]
+    if isinstance(value, (str, int, bool)) or value is None or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    raise MemkitError(f"Recipe: {value!r} in a task is not of a JSON type")
+
+
+def _task_from_json(data: Any, files: Mapping[str, str] | None) -> Any:
+    return resolve(data, files) if isinstance(data, str) else _from_json(data, files)
+
+
+def _from_json(data: Any, files: Mapping[str, str] | None) -> Any:
+    if isinstance(data, dict):
+        own = {name: _from_json(value, files) for name, value in data.items() if name != "type"}
+        return resolve(data["type"], files)(**own)
+    return tuple(_from_json(item, files) for item in data) if isinstance(data, list) else data

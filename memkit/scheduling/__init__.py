@@ -1,0 +1,1 @@
+"""What trains when and where: cohorts of seeds, a queue of them, devices and executors."""

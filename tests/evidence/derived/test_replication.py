@@ -1,0 +1,164 @@
+"""Replications: the claim's own test and contrasts, on another backend, with a verdict of its own."""
+
+from __future__ import annotations
+
+from types import FunctionType
+from typing import Any
+
+import pytest
+
+from memkit import Arm, Contrast, MemkitError, Recipe, claim, replicated
+from memkit.evidence.claim import Claim, claim_of
+from memkit.evidence.derived.replication import counted, holds
+from memkit.evidence.verdict import Verdict
+from memkit.models import LSTMNetwork, SlotNetwork
+from memkit.recipes.recipe import Recipe as TrainingRecipe
+from memkit.tasks.binding import Retrieval
+from tests.machines import toys
+
+SLOTS = Recipe(Retrieval(), SlotNetwork, options={"addressing": "factorised"}, steps=3, tuning="not tuned")
+OVER = Contrast("a", over="b", metric="accuracy", bounds=(0, 1))
+
+
+def off(model: Any) -> Any:
+    return model
+
+
+def _measured(arms: Any) -> dict[str, float]:
+    return dict.fromkeys(arms, 0.5)
+
+
+def module(arms: Any = None, **options: Any) -> dict[str, Any]:
+    """The globals of a module that holds a claim with a replication."""
+    own: dict[str, Any] = {"__name__": "made"}
+    template: Any = _measured
+    function: Any = FunctionType(template.__code__, own, "test_it")
+    function.__qualname__ = "test_it"
+    arms = arms or {"a": Arm(SLOTS, off), "b": SLOTS.with_(model=LSTMNetwork, options={})}
+    function = claim("study/name", "A beats B.", arms=arms, contrasts=[OVER], headline=True, seeds=16)(function)
+    own["test_it"] = replicated("mlx", **options)(function)
+    return own
+
+
+def made(**options: Any) -> Claim:
+    found = claim_of(module(**options)["test_it__replicated_mlx"])
+    assert found is not None
+    return found
+
+
+def test_every_arm_is_trained_on_the_other_backend() -> None:
+    found = made()
+    assert (found.id, found.replicates, found.statement) == ("study/name/mlx", "study/name", "A beats B.")
+    assert [arm.recipe.backend for arm in found.arms.values()] == ["mlx", "mlx"]
+    assert found.arms["a"].intervention is off
+    assert found.arms["a"].recipe.tuning == "not tuned; not tuned again in MLX"
+    assert found.contrasts == (OVER,)
+    assert (found.expect, found.seeds, found.headline, found.gates) == ("supported", 16, False, True)
+    assert not found.of_its_own
+
+
+def test_what_is_registered_there_may_differ() -> None:
+    found = made(expect="open", seeds=8, headline=True)
+    assert (found.expect, found.seeds, found.headline) == ("open", 8, True)
+
+
+def test_only_headlines_run_without_sweeps() -> None:
+    assert made().aside
+    assert not made(headline=True).aside
+
+
+def test_the_claim_itself_is_left_as_it_was() -> None:
+    own = claim_of(module()["test_it"])
+    assert own is not None
+    assert (own.replicates, own.of_its_own, own.aside) == ("", True, False)
+    assert own.arms["a"].recipe.backend == "torch"
+
+
+def test_registration_tells_a_replication_from_its_claim_and_older_claims_keep_their_digest() -> None:
+    own = claim_of(module()["test_it"])
+    assert own is not None
+    assert made().digest != own.digest
+    data = own.to_json()
+    assert data.pop("replicates") == ""
+    assert Claim.from_json(data).digest == Claim.from_json(own.to_json()).digest == own.digest
+
+
+@pytest.mark.parametrize(
+    ("arms", "said"),
+    [
+        (("a", "b"), "the test itself fits the arm 'a'"),
+        ({"a": Recipe(toys.Halves(), toys.Ordinary), "b": SLOTS}, "Ordinary has no network of its name in memkit.mlx"),
+    ],
+    ids=["fitted", "unknown"],
+)
+def test_what_cannot_be_replicated(arms: Any, said: str) -> None:
+    with pytest.raises(MemkitError, match=said):
+        module(arms)
+
+
+def test_there_has_to_be_a_claim_below() -> None:
+    with pytest.raises(MemkitError, match="write @replicated above @claim"):
+        replicated("mlx")(_measured)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"backend": "jax"}, "backend='jax' is unknown"),
+        ({"backend": "mxl"}, "did you mean 'mlx'"),
+        ({"backend": "mlx", "validate_every": 5}, "validate_every=5 is not for backend='mlx'"),
+        ({"backend": "mlx", "model": toys.Ordinary, "options": {}}, "has no network of its name in memkit.mlx"),
+        ({"backend": "mlx", "task": toys.Squared()}, "the task has a loss of its own"),
+    ],
+    ids=str,
+)
+def test_recipes_that_mlx_cannot_train(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(MemkitError, match=said):
+        SLOTS.with_(**changes)
+
+
+def test_a_recipe_of_mlx_is_another_recipe_and_is_read_back() -> None:
+    there = SLOTS.with_(backend="mlx")
+    assert "backend" not in SLOTS.to_json()
+    assert there.to_json()["backend"] == "mlx"
+    assert TrainingRecipe.from_json(there.to_json()) == there
+    assert there.digest != SLOTS.digest
+    assert {"memkit.mlx.models.slots", "memkit.mlx.trainer"} < set(there.modules)
+    assert "memkit.models.slots" not in there.modules
+    assert there.together
+    assert there.summary.startswith("SlotNetwork in MLX on Retrieval")
+
+
+def test_without_mlx_a_recipe_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert SLOTS.missing == ""
+    assert SLOTS.with_(backend="mlx").missing.startswith("MLX is not installed; install memkit with its extra [mlx]")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "there", "expect", "said"),
+    [
+        ("SUPPORTED", "SUPPORTED", "supported", "in both"),
+        ("SUPPORTED", "REFUTED", "supported", "in torch alone"),
+        ("INCONCLUSIVE", "SUPPORTED", "supported", "in MLX, undecided in the other"),
+        ("SUPPORTED", "INCONCLUSIVE", "open", "in torch, undecided in the other"),
+        ("REFUTED", "REFUTED", "refuted", "in both"),
+        ("REFUTED", "SUPPORTED", "refuted", "in torch alone"),
+        ("EQUIVALENT", "EQUIVALENT", "equivalent", "in both"),
+        ("REFUTED", "REFUTED", "open", "in both"),
+        ("EQUIVALENT", "SUPPORTED", "open", "in torch alone"),
+        ("INCONCLUSIVE", "REFUTED", "open", "in MLX, undecided in the other"),
+        ("INCONCLUSIVE", "INCONCLUSIVE", "open", "undecided"),
+        ("REFUTED", "REFUTED", "supported", "in neither"),
+        ("INCONCLUSIVE", "INCOMPLETE", "supported", "undecided"),
+    ],
+)
+def test_where_a_finding_holds(verdict: str, there: str, expect: str, said: str) -> None:
+    assert holds(Verdict(verdict), Verdict(there), expect=expect, backend="mlx") == said
+
+
+def test_how_many_hold_where() -> None:
+    assert counted({"undecided": 1, "in both": 5, "in torch alone": 1}) == (
+        "5 hold in both, 1 is undecided, 1 holds in torch alone"
+    )
+    assert counted({"undecided": 2}) == "2 are undecided"

@@ -1,0 +1,178 @@
+"""The plots: well-formed, self-contained, harmless, and true to what was found."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from memkit.evidence import Arm, Claim, Contrast, Verdict
+from memkit.evidence.reports import forest_svg, strip_svg
+from memkit.evidence.reports.plots.forest import COLOURS
+
+from . import samples
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def parsed(svg: str) -> ElementTree.Element:
+    root = ElementTree.fromstring(svg)
+    assert root.tag == f"{SVG}svg"
+    assert root.get("role") == "img"
+    assert [child.tag for child in root][:2] == [f"{SVG}title", f"{SVG}desc"]
+    for element in root.iter():
+        assert element.tag.removeprefix(SVG) in {
+            "svg", "title", "desc", "line", "rect", "circle", "path", "text", "g",
+        }  # fmt: skip
+        for value in element.attrib.values():
+            assert "nan" not in value
+            assert "inf" not in value
+            assert "url(" not in value
+    return root
+
+
+def said(root: ElementTree.Element) -> str:
+    return "\n".join(element.text or "" for element in root.iter())
+
+
+@pytest.mark.parametrize("compact", [False, True], ids=["whole", "compact"])
+@pytest.mark.parametrize("width", [320, 559, 560, 900, 1400])
+def test_every_claim_is_drawn_within_the_frame(width: int, compact: bool) -> None:
+    claims = (*samples.everything().claims, samples.hostile())
+    root = parsed(forest_svg(claims, width=width, compact=compact))
+    _, _, wide, high = map(float, (root.get("viewBox") or "").split())
+    for element in root.iter():
+        for name, limit in (("x", wide), ("x1", wide), ("x2", wide), ("cx", wide), ("y", high), ("cy", high)):
+            value = element.get(name)
+            assert value is None or -1 <= float(value) <= limit + 1
+    for verdict in Verdict:
+        assert verdict.value in said(root)
+
+
+def test_no_claims_draw_an_empty_plot() -> None:
+    assert "No claims." in said(parsed(forest_svg([])))
+
+
+def test_one_claim_stands_for_itself() -> None:
+    svg = forest_svg([samples.supported()])
+    text = said(parsed(svg))
+    assert "binding/retrieval-needs-dynamic-memory" in text
+    assert "✓ SUPPORTED" in text
+    assert "+0.793" in text
+    assert "class=" not in svg
+    assert 'id="' not in svg
+
+
+def test_a_compact_plot_has_a_row_a_claim_and_shares_of_any_kind_on_one_axis() -> None:
+    claims = [samples.supported(), samples.refuted(), samples.normal_theory()]
+    lines = [element.text or "" for element in parsed(forest_svg(claims, compact=True)).iter(f"{SVG}text")]
+    for entry in claims:
+        name, weakest = entry.claim.id.partition("/")[2], min(entry.judgement.findings, key=lambda f: f.t.estimate)
+        assert sum(name[:20] in line for line in lines) == 1
+        assert weakest.contrast.label not in "".join(lines)
+    assert sum("+0.7" in line for line in lines) == 1, "of two contrasts, the weaker one"
+    panels = [line for line in lines if "difference" in line]
+    assert len(panels) == len({(e.claim.study, e.claim.contrasts[0].bounds) for e in claims})
+
+
+def test_dots_without_tooltips_are_one_path() -> None:
+    entry = samples.supported()
+    root = parsed(strip_svg(entry, entry.claim.contrasts[0], named=False))
+    dots = [path.get("d") or "" for path in root.iter(f"{SVG}path") if "h0" in (path.get("d") or "")]
+    assert len(dots) == 1
+    assert dots[0].count("h0") == entry.judgement.n
+    assert len(list(root.iter(f"{SVG}title"))) == 1
+
+
+def test_coordinates_are_no_longer_than_they_need_to_be() -> None:
+    svg = forest_svg([samples.supported()])
+    assert not re.search(r'="[^"]*\d\.0[" ]', svg)
+    assert "+0.793" in svg
+
+
+def test_hostile_names_are_text() -> None:
+    entry = samples.hostile()
+    for svg in (forest_svg([entry]), forest_svg([entry], compact=True), strip_svg(entry, entry.claim.contrasts[0])):
+        assert "<script" not in svg
+        assert "\x1b" not in svg
+        parsed(svg)
+
+
+def test_what_is_undecided_has_no_colour() -> None:
+    decided = {COLOURS[v] for v in (Verdict.SUPPORTED, Verdict.REFUTED, Verdict.EQUIVALENT)}
+    assert len(decided) == 3
+    assert COLOURS[Verdict.INCONCLUSIVE] == COLOURS[Verdict.INCOMPLETE]
+    for entry in (samples.inconclusive(), samples.development(), samples.incomplete(), samples.unseen()):
+        svg = forest_svg([entry])
+        assert not decided & set(re.findall(r"#[0-9a-f]{6}", svg))
+
+
+@pytest.mark.parametrize("colour", sorted(set(COLOURS.values())))
+@pytest.mark.parametrize("page", ["#ffffff", "#fffefb", "#141517"])
+def test_marks_stand_out_on_white_and_on_black(colour: str, page: str) -> None:
+    """3:1, as WCAG 2.2 asks of graphical objects (1.4.11)."""
+
+    def luminance(hexadecimal: str) -> float:
+        channels = [int(hexadecimal[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+        return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    light, dark = sorted((luminance(colour), luminance(page)), reverse=True)
+    assert (light + 0.05) / (dark + 0.05) >= 3
+
+
+def test_an_interval_without_ends_gets_arrows() -> None:
+    root = parsed(forest_svg([samples.unbounded()]))
+    assert sum("4.5v9z" in (path.get("d") or "") for path in root.iter(f"{SVG}path")) == 2
+    assert "−∞" in said(root)
+
+
+@pytest.mark.parametrize("values", [[0.0] * 8, [1.0] * 8, [1e-9] * 8, [0.3] * 8])
+def test_differences_without_spread_are_drawn(values: list[float]) -> None:
+    entry = pair(values, [0.0] * 8)
+    parsed(forest_svg([entry]))
+    parsed(strip_svg(entry, entry.claim.contrasts[0]))
+
+
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e9])
+def test_axes_fit_any_unit(size: float) -> None:
+    entry = pair([size * (k + 1) for k in range(8)], [0.0] * 8, bounds=(0, 10 * size))
+    root = parsed(strip_svg(entry, entry.claim.contrasts[0]))
+    assert len(list(root.iter(f"{SVG}text"))) >= 3
+
+
+def test_the_strip_shows_every_seed_once() -> None:
+    entry = samples.supported()
+    root = parsed(strip_svg(entry, entry.claim.contrasts[0]))
+    titles = [e.findtext(f"{SVG}title") or "" for e in root.iter() if e.find(f"{SVG}title") is not None][1:]
+    assert len(titles) == 32
+    assert sum("not used" in title for title in titles) == 32 - entry.judgement.n
+    assert len({title.split(":")[0] for title in titles}) == 32
+
+
+def test_the_strip_marks_a_diverged_seed() -> None:
+    entry = samples.inconclusive()
+    svg = strip_svg(entry, entry.claim.contrasts[0])
+    assert svg.count("scored at the worst bound") == 1
+    crosses = [path for path in parsed(svg).iter(f"{SVG}path") if "m0-6.8" in (path.get("d") or "")]
+    assert len(crosses) == 1
+
+
+def test_the_strip_of_a_claim_that_never_ran() -> None:
+    entry = samples.unseen()
+    assert "0 seeds" in said(parsed(strip_svg(entry, entry.claim.contrasts[0])))
+
+
+def pair(a: Any, b: Any, bounds: tuple[float, float] = (0, 1)) -> Any:
+    claim = Claim(
+        id="a/b",
+        statement="a over b.",
+        arms=dict.fromkeys("ab", Arm()),
+        contrasts=(Contrast("a", over="b", metric="m", bounds=bounds),),
+        seeds=8,
+    )
+    assert all(math.isfinite(value) for value in (*a, *b))
+    return samples.make(claim, {"a": a, "b": b})

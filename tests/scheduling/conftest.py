@@ -1,0 +1,11 @@
+"""What tests of training, storing and scheduling share."""
+
+from tests.machines.fixtures import (  # noqa: F401
+    _server,
+    anywhere,
+    elsewhere,
+    no_sync,
+    one_thread,
+    server,
+    url,
+)

@@ -1,0 +1,25 @@
+"""What training asks of devices; with a device's memory it is tested in test_cohorts."""
+
+from __future__ import annotations
+
+import torch
+
+from memkit.scheduling.devices import deterministic, lacks_memory
+
+
+def test_deterministic_algorithms_on_cuda_and_as_before_afterwards() -> None:
+    before = torch.are_deterministic_algorithms_enabled()
+    for device in ("cuda", "cuda:1"):
+        with deterministic(device):
+            assert torch.are_deterministic_algorithms_enabled()
+            assert torch.is_deterministic_algorithms_warn_only_enabled(), "where there is none, another will do"
+        assert torch.are_deterministic_algorithms_enabled() == before
+    with deterministic("cpu"):
+        assert torch.are_deterministic_algorithms_enabled() == before
+
+
+def test_what_says_that_memory_is_lacking() -> None:
+    assert lacks_memory(MemoryError())
+    assert lacks_memory(torch.OutOfMemoryError())
+    assert lacks_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"))
+    assert not lacks_memory(RuntimeError("shapes cannot be multiplied"))

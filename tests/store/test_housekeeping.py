@@ -1,0 +1,222 @@
+"""What is in a store, whether it is whole, and what can go: accepted runs stay, and what was used last."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memkit import MemkitError
+from memkit.cli import main
+from memkit.store.checked import remove_all
+from memkit.store.housekeeping import Kept, damaged, in_words, pinned_by, removable, runs, size_of
+from memkit.store.measurements import save_measurement
+from memkit.store.store import Store
+from tests.store.test_store import RUN
+
+OLD, NEW = "aa" * 16, "bb" * 16
+RECIPE = {"task": "toys:signs", "model": "toys:Ordinary", "options": {"width": 8}}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Two recipes of two seeds each; the second one was used last."""
+    made = Store(tmp_path / "store", session="first")
+    made.prepare()
+    for age, digest in enumerate((NEW, OLD)):
+        for seed in (1, 2):
+            made.save(digest, RECIPE, replace(RUN, seed=seed), made={})
+            moment = 1_700_000_000 - 86_400 * age
+            os.utime(folder(made, digest, seed) / "recipe.json", (moment, moment))
+    save_measurement(made, "cc" * 16, 1, {"score": 0.5})
+    return made
+
+
+@pytest.fixture
+def accepted(tmp_path: Path) -> Path:
+    """Verdicts that were computed from the older recipe."""
+    path = tmp_path / "accepted.json"
+    path.write_text(json.dumps({"schema": 1, "claims": {"lab/it": {"arms": {"a": {"digest": OLD}, "fitted": {}}}}}))
+    return path
+
+
+def folder(store: Store, digest: str, seed: int) -> Path:
+    return store.root / "runs" / digest[:2] / digest / str(seed)
+
+
+def test_what_is_there(store: Store) -> None:
+    (folder(store, OLD, 1).parent / "notes.txt").write_text("not a run")
+    found = {(run.digest, run.seed): run for run in runs(store)}
+    assert set(found) == {(digest, seed) for digest in (OLD, NEW) for seed in (1, 2)}
+    one = found[NEW, 1]
+    assert one.model == "Ordinary (width 8)"
+    assert one.size == sum(file.stat().st_size for file in folder(store, NEW, 1).iterdir())
+    assert one.used == 1_700_000_000
+
+
+def test_a_run_that_is_loaded_has_been_used(store: Store) -> None:
+    before = {run.digest: run.used for run in runs(store) if run.seed == 1}
+    assert store.load(OLD, 1) is not None
+    after = {run.digest: run.used for run in runs(store) if run.seed == 1}
+    assert after[OLD] > before[OLD]
+    assert after[NEW] == before[NEW]
+
+
+def test_damage_is_found_and_left_where_it_is(store: Store) -> None:
+    (folder(store, OLD, 1).parent / "notes.txt").write_text("not a run")
+    assert list(damaged(store)) == []
+    broken = folder(store, OLD, 2) / "weights.safetensors"
+    broken.write_bytes(broken.read_bytes()[:-1] + b"x")
+    (measurement,) = (store.root / "measurements").rglob("*.jsonl")
+    measurement.write_text(measurement.read_text().replace("0.5", "0.6"))
+    (folder(store, NEW, 1) / "run.json").unlink()
+    found = dict(damaged(store))
+    assert set(found) == {folder(store, OLD, 2), folder(store, NEW, 1), measurement}
+    assert "checksum of weights.safetensors does not verify" in found[folder(store, OLD, 2)]
+    assert "run.json is missing" in found[folder(store, NEW, 1)]
+    assert broken.is_file()
+
+
+KEPT = st.builds(
+    Kept,
+    digest=st.sampled_from(["aa", "bb", "cc", "dd"]),
+    seed=st.integers(0, 50),
+    model=st.just(""),
+    size=st.integers(0, 1000),
+    used=st.floats(-1e9, 1e9),
+)
+
+
+@given(
+    st.lists(KEPT, unique_by=lambda run: (run.digest, run.seed)),
+    st.sets(st.sampled_from(["aa", "bb"])),
+    st.integers(0, 20_000),
+)
+def test_what_goes(kept: list[Kept], pinned: set[str], keep: int) -> None:
+    going = removable(kept, pinned, keep)
+    staying = [run for run in kept if run not in going]
+    free = [run for run in staying if run.digest not in pinned]
+    assert not [run for run in going if run.digest in pinned]
+    assert sum(run.size for run in staying) <= keep or not free
+    assert not going or max(run.used for run in going) <= min((run.used for run in free), default=float("inf"))
+    assert not going or sum(run.size for run in staying) + going[-1].size > keep, "one more went than had to"
+
+
+def test_a_dry_run_removes_nothing_and_what_is_accepted_stays(
+    store: Store, accepted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["store", "gc", "--store", str(store.root), "--accepted", str(accepted)]
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "2 of 4 runs would be removed" in said
+    assert "add --delete" in said
+    assert len(list(runs(store))) == 4
+
+    assert main([*arguments, "--delete"]) == 0
+    assert "2 of 4 runs removed" in capsys.readouterr().out
+    assert {run.digest for run in runs(store)} == {OLD}
+    assert store.load(OLD, 1) is not None
+
+
+def test_what_cannot_be_removed_is_told_and_the_rest_goes(
+    store: Store, accepted: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stays = folder(store, NEW, 1)
+    rename = Path.rename
+
+    def renamed(path: Path, to: Path) -> Path:
+        if path == stays:
+            raise PermissionError(13, "Permission denied", str(path))
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", renamed)
+    monkeypatch.setattr("memkit.store.store.remove_all", lambda path: None if path == stays else remove_all(path))
+    assert main(["store", "gc", "--store", str(store.root), "--accepted", str(accepted), "--delete"]) == 0
+    said = capsys.readouterr().out
+    assert "1 of 4 runs removed" in said
+    assert "1 run could not be removed" in said
+    assert {(run.digest, run.seed) for run in runs(store)} == {(OLD, 1), (OLD, 2), (NEW, 1)}
+
+
+def test_an_entry_of_another_form_is_damage_although_its_checksums_verify(store: Store) -> None:
+    entry = folder(store, NEW, 1)
+    content = json.dumps({**json.loads((entry / "run.json").read_text()), "metrics": {}})
+    (entry / "run.json").write_text(content)
+    manifest = json.loads((entry / "manifest.json").read_text())
+    manifest["sha256"]["run.json"] = sha256(content.encode()).hexdigest()
+    (entry / "manifest.json").write_text(json.dumps(manifest))
+    assert list(damaged(store)) == [(entry, "is damaged: 'loss' is missing")]
+
+
+def test_the_least_recently_used_go_first(store: Store, tmp_path: Path) -> None:
+    size = sum(run.size for run in runs(store) if run.digest == NEW)
+    nothing = tmp_path / "none.json"
+    assert (
+        main(["store", "gc", "--store", str(store.root), "--accepted", str(nothing), "--keep", str(size), "--delete"])
+        == 0
+    )
+    assert {run.digest for run in runs(store)} == {NEW}
+
+
+def test_nothing_is_thrown_away_where_the_accepted_verdicts_cannot_be_read(
+    store: Store, accepted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accepted.write_text("{")
+    assert main(["store", "gc", "--store", str(store.root), "--accepted", str(accepted), "--delete"]) == 4
+    assert "is damaged" in capsys.readouterr().err
+    assert len(list(runs(store))) == 4
+
+
+def test_the_command_line(store: Store, accepted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["store", "ls", "--store", str(store.root), "--accepted", str(accepted)]) == 0
+    head, newest, oldest, total = capsys.readouterr().out.splitlines()
+    assert head.split() == ["recipe", "runs", "size", "used", "model"]
+    assert newest.startswith(NEW[:12])
+    assert "accepted" not in newest
+    assert "accepted" in oldest
+    assert "4 runs" in total
+    assert "1 measurement," in total
+    assert main(["store", "verify", "--store", str(store.root)]) == 0
+    (folder(store, OLD, 2) / "run.json").write_text("{}")
+    assert main(["store", "verify", "--store", str(store.root)]) == 1
+    assert "1 damaged" in capsys.readouterr().out
+
+
+def test_where_there_is_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["store", "ls", "--store", str(tmp_path)]) == 4
+    assert "there is no store in" in capsys.readouterr().err
+
+
+def test_a_clock_that_went_backwards_does_not_confuse_it(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    os.utime(folder(store, NEW, 1) / "recipe.json", (4e9, 4e9))
+    assert main(["store", "ls", "--store", str(store.root)]) == 0
+    assert "in the future" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0", 0), ("500M", 500_000_000), ("2G", 2 * 10**9), ("1.5 GB", 1_500_000_000), ("12k", 12_000), ("7b", 7)],
+)
+def test_sizes(text: str, size: int) -> None:
+    assert size_of(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "much", "-1", "1X", "inf", "nan", "G"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(MemkitError, match="is no size; write 500M or 2G"):
+        size_of(text)
+
+
+@pytest.mark.parametrize(("size", "text"), [(0, "0 B"), (999, "999 B"), (1234, "1.23 kB"), (885_000_000, "885 MB")])
+def test_sizes_in_words(size: int, text: str) -> None:
+    assert in_words(size) == text
+
+
+def test_nothing_is_pinned_where_nothing_was_accepted(tmp_path: Path) -> None:
+    assert pinned_by([tmp_path / "none.json"]) == set()

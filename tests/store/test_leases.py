@@ -1,0 +1,155 @@
+"""Leases on work that machines share: waited for, taken from the dead, and given back."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from memkit.errors import MemkitError, MemkitWarning
+from memkit.store.leases import leased
+from memkit.store.remote import Remote
+from tests.machines.clocks import PATIENCE, Cranked, Skipping, until
+
+LEASE = 4.0  # seconds, of clocks that tests turn
+
+
+def waited(remote: Remote, *names: str, owner: str = "") -> float:
+    """Take leases, and return the seconds that it took by the clock of who took them."""
+    assert isinstance(remote.clock, Skipping)
+    began = remote.clock.now()
+    with leased(remote, names, owner=owner):
+        return remote.clock.now() - began
+
+
+def test_a_lease_is_waited_for(anywhere: Remote) -> None:
+    ours, theirs = Cranked(), Cranked()
+    holder, other = Remote(anywhere.url, LEASE, clock=ours), Remote(anywhere.url, LEASE, clock=theirs)
+    order = []
+
+    def work() -> None:
+        with leased(other, ["a", "b"]):
+            order.append("second")
+
+    def renew() -> None:
+        before = anywhere.get("leases/b/1")
+        ours.turn_until(lambda: anywhere.get("leases/b/1") != before, step=LEASE / 4)
+
+    def look_again() -> None:
+        slept = theirs.slept
+        theirs.turn(0.9 * LEASE)
+        until(lambda: theirs.slept > slept)
+
+    thread = threading.Thread(target=work, daemon=True)
+    with leased(holder, ["b"]):
+        thread.start()
+        until(lambda: theirs.sleeping)
+        for _ in range(3):
+            renew()
+            look_again()
+        assert theirs.time > 2 * LEASE
+        order.append("first")
+    theirs.turn(LEASE / 10)
+    thread.join(PATIENCE)
+    assert order == ["first", "second"]
+    assert anywhere.names("leases/a") == anywhere.names("leases/b") == set()
+    assert waited(anywhere, "a") == 0.0
+
+
+def test_the_lease_of_a_machine_that_died_is_taken(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: 0.0)  # nobody's clock is asked for the time of day
+    remote = Remote(url, LEASE, clock=Skipping())
+    remote.create("leases/a/1", b"{}")
+    assert LEASE < waited(remote, "a") < 1.2 * LEASE
+    assert remote.names("leases/a") == set()
+
+
+def test_one_of_many_takes_it(url: str) -> None:
+    """Four wait for a lease of the dead, and are there when it is free: one has it, three wait for that one."""
+    shared, clock = Remote(url, clock=Skipping()), Cranked()
+    shared.create("leases/a/7", b"{}")
+    holding: list[int] = []
+    most: list[int] = []
+    let_go = threading.Semaphore(0)
+
+    def work(i: int) -> None:
+        with leased(Remote(url, 10 * LEASE, clock=clock), ["a"]):
+            holding.append(i)
+            most.append(len(holding))
+            let_go.acquire(timeout=PATIENCE)
+            holding.remove(i)
+
+    def alive() -> int:
+        return sum(thread.is_alive() for thread in threads)
+
+    threads = [threading.Thread(target=work, args=(i,), daemon=True) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    until(lambda: clock.sleeping == 4)
+    clock.turn(11 * LEASE)
+    while alive():
+        until(lambda: holding and clock.sleeping == alive() - 1)  # the others wait for the one that holds it
+        let_go.release()
+        until(lambda: not holding and clock.sleeping == alive())
+        clock.turn(1.0)
+    assert most == [1] * 4
+    assert shared.names("leases/a") == set()
+
+
+@pytest.mark.parametrize("number", ["1", "2"], ids=["and given back, and taken", "taken"])
+def test_a_lease_that_was_taken_is_not_taken_back(url: str, monkeypatch: pytest.MonkeyPatch, number: str) -> None:
+    clock = Cranked()
+    slow_one, other = Remote(url, LEASE, clock=clock), Remote(url, clock=Skipping())
+    beats: list[str] = []
+    get = slow_one.get
+    monkeypatch.setattr(slow_one, "get", lambda name, **how: (beats.append(name), get(name, **how))[1])
+    with leased(slow_one, ["a"]):
+        other.delete("leases/a/1")
+        other.create(f"leases/a/{number}", b"theirs")
+        clock.turn_until(lambda: len(beats) > 1, step=LEASE / 4)  # the first beat is over when the second begins
+    assert other.names("leases/a") == {number}
+    assert other.get(f"leases/a/{number}") == b"theirs"
+
+
+def test_whoever_may_not_list_does_not_wait(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    remote = Remote(url, LEASE, clock=Skipping())
+    remote.create("leases/a/1", b"{}")
+
+    def denied(path: str, detail: bool = True) -> None:
+        raise PermissionError("AccessDenied")
+
+    monkeypatch.setattr(remote._files[0], "ls", denied)
+    with pytest.warns(MemkitWarning, match="AccessDenied"):
+        assert waited(remote, "a") == 0.0
+    with pytest.raises(MemkitError, match="may list, read, write and delete there"):
+        remote.check()
+
+
+def test_many_leases_of_the_dead_cost_one_wait(anywhere: Remote) -> None:
+    anywhere.lease = LEASE
+    for name in "abcdefgh":
+        anywhere.create(f"leases/{name}/1", b"{}")
+    assert LEASE < waited(anywhere, *"abcdefgh") < 1.2 * LEASE
+
+
+def test_ones_own_lease_was_left_by_one_that_died(url: str) -> None:
+    remote = Remote(url, LEASE, clock=Skipping())
+    remote.create("leases/a/1", b'{"owner": "this folder", "holder": "x", "count": 7}')
+    assert waited(remote, "a", owner="this folder") == 0.0
+
+
+def test_a_renewal_that_failed_is_made_up_for(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Cranked()
+    remote, other = Remote(url, LEASE, clock=clock), Remote(url, clock=Skipping())
+    failing = iter([True, True])
+    put = remote.put
+
+    def sometimes(name: str, content: bytes, *, always: bool = False) -> bool:
+        return False if next(failing, False) else put(name, content, always=always)
+
+    monkeypatch.setattr(remote, "put", sometimes)
+    with leased(remote, ["a"]):
+        before = other.get("leases/a/1")
+        clock.turn_until(lambda: other.get("leases/a/1") != before, step=LEASE / 4)
+    assert not next(failing, False), "and two failed"
+    assert other.names("leases/a") == set()

@@ -1,0 +1,163 @@
+"""The default score, and the examples that a score is given."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from memkit import MemkitError, MemkitWarning, Recipe, study
+from memkit.source import project_modules
+from memkit.study.artefacts import epochs, samples
+from memkit.study.screening import kept_scores
+from memkit.training.scoring import Scoring, accuracy_and_loss, examples_of
+from memkit.training.streams import generator
+from memkit.training.trainer import TrainedRun, build
+
+
+class Axis(torch.nn.Module):
+    """Its logits are its inputs; with a seed axis or without."""
+
+    def __init__(self, seed_axis: bool) -> None:
+        super().__init__()
+        self.seed_axis = seed_axis
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        assert x.dim() == (3 if self.seed_axis else 2)
+        return x
+
+
+@pytest.mark.parametrize("axis", [False, True])
+def test_the_default_score_handles_models_with_and_without_a_seed_axis(axis: bool) -> None:
+    logits = torch.tensor([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0], [0.0, 0.0]])
+    targets = torch.tensor([0, 0, 0, -100])
+    found = accuracy_and_loss(Axis(axis), (logits, targets))
+    assert found["accuracy"] == pytest.approx(2 / 3)
+    expected = torch.nn.functional.cross_entropy(logits, targets, ignore_index=-100)
+    assert found["loss"] == pytest.approx(float(expected))
+
+
+def test_several_targets_an_example() -> None:
+    logits = torch.zeros(2, 3, 4)
+    logits[:, :, 1] = 1.0
+    targets = torch.tensor([[1, 1, -100], [0, 1, 1]])
+    model = torch.nn.Identity()
+    assert accuracy_and_loss(model, (logits, targets))["accuracy"] == pytest.approx(4 / 5)
+    rows, memory = samples(model, (logits, targets))
+    assert memory == {}
+    assert [(row["example"], row["place"], row["label"], row["prediction"]) for row in rows] == [
+        (0, 0, 1, 1),
+        (0, 1, 1, 1),
+        (1, 0, 0, 1),
+        (1, 1, 1, 1),
+        (1, 2, 1, 1),
+    ]
+
+
+def test_targets_that_are_no_classes_need_a_score_of_their_own() -> None:
+    with pytest.raises(MemkitError, match="the targets are no classes"):
+        accuracy_and_loss(torch.nn.Identity(), (torch.zeros(2, 2), torch.zeros(2)))
+    with pytest.raises(MemkitError, match="the default score needs logits for each target"):
+        accuracy_and_loss(torch.nn.Identity(), (torch.zeros(2, 3, 2), torch.zeros(2, dtype=torch.int64)))
+    assert samples(torch.nn.Identity(), (torch.zeros(2, 2), torch.zeros(2))) == ([], {})
+
+
+def draw(generator: torch.Generator, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Points, and whether their first number is positive."""
+    x = torch.randn(size, 2, generator=generator)
+    return x, (x[:, 0] > 0).long()
+
+
+class Draws:
+    def __init__(self, generator: torch.Generator) -> None:
+        self.validation = draw(generator, 5)
+
+    def __call__(self, generator: torch.Generator, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return draw(generator, size)
+
+
+@dataclass(frozen=True)
+class Task:
+    """Draws with validation examples, and without test examples."""
+
+    def for_seed(self, generator: torch.Generator) -> Any:
+        return Draws(generator)
+
+
+def make(**options: Any) -> torch.nn.Module:
+    return torch.nn.Linear(2, 2)
+
+
+def test_examples_of_functions_come_from_streams_of_their_own() -> None:
+    recipe = Recipe(draw, make)
+    one, other = (examples_of(recipe, 3, part, 7) for part in ("validation", "test"))
+    assert len(one[1]) == len(other[1]) == 7
+    assert not torch.equal(one[0], other[0])
+    assert torch.equal(one[0], draw(generator(3, "validation"), 7)[0])
+    assert torch.equal(other[0], draw(generator(3, "test"), 7)[0])
+
+
+def test_other_tasks_have_their_examples() -> None:
+    recipe = Recipe(Task(), make)
+    inputs, _ = examples_of(recipe, 3, "validation", 7)
+    assert torch.equal(inputs, draw(generator(3, "split"), 5)[0])
+    with pytest.raises(MemkitError, match=r"draws the examples of Task has no `test`; let Task.for_seed\(\) return"):
+        examples_of(recipe, 3, "test", 7)
+
+
+def test_a_score_returns_a_number_or_named_ones() -> None:
+    recipe = Recipe(draw, make)
+    model = build(recipe, [0])
+
+    def scored(returned: Any) -> dict[str, float]:
+        return Scoring(score=lambda model, examples: returned, metric="m", examples=4).of(
+            model, recipe, 0, "validation"
+        )
+
+    assert scored(0.5) == scored(torch.tensor(0.5)) == scored({"m": 0.5}) == {"m": 0.5}
+    assert scored({"m": 1, "other": 2}) == {"m": 1.0, "other": 2.0}
+    for returned, sentence in (
+        ({"n": 1}, "the score has no 'm'; it gives n"),
+        ("much", "m of the score is str; it should be one number"),
+        (torch.zeros(2), "m of the score is Tensor"),
+        (True, "m of the score is bool"),
+    ):
+        with pytest.raises(MemkitError, match=sentence):
+            scored(returned)
+
+
+def test_what_is_stored_of_a_score_is_taken_if_it_is_numbers() -> None:
+    assert kept_scores(None, "the matrix") is None
+    found = kept_scores({"m": 0.5, "n": "nan"}, "the matrix")
+    assert found is not None
+    assert (found["m"], math.isnan(found["n"])) == (0.5, True)
+    for stored in ([], "much", {"m": "much"}, {"m": None}, {"m": [0.5]}, {"m": True}, {"m": 10**400}):
+        with pytest.warns(MemkitWarning, match="the matrix: what is stored has another form .*; it is scored again"):
+            assert kept_scores(stored, "the matrix") is None
+
+
+def test_epochs_keep_two_looks_at_one_step() -> None:
+    run = TrainedRun(
+        seed=0,
+        state={},
+        metrics={},
+        history=((1, 0.9), (10, 0.5)),
+        validation=((5, 0.7, 0.5), (10, 0.6, 0.6), (10, 0.61, 0.59)),
+    )
+    assert [tuple(row.get(name) for name in ("step", "loss", "validation_loss")) for row in epochs(run)] == [
+        (1, 0.9, ""),
+        (5, "", 0.7),
+        (10, 0.5, 0.6),
+        (10, "", 0.61),
+    ]
+
+
+def test_what_scores_is_code_and_the_rest_of_a_study_is_not() -> None:
+    assert "memkit.training.scoring" in project_modules(["memkit.training.scoring"])
+    parts = {path.stem for path in Path(study.__file__).parent.glob("*.py")} - {"scoring"}
+    assert len(parts) > 10
+    assert project_modules([f"memkit.study.{name}" for name in parts]) == []
