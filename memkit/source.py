@@ -3,7 +3,8 @@
 A cached result may be used again only while the code behind it is the same. What counts as the code behind an
 object is its module, and every module of the project (or of memkit's own tasks, memories, models and trainer)
 that it imports, directly or not. Docstrings, comments, formatting and claims' tests do not count: they
-compute nothing that is stored. A claim's own test function is covered by the claim's digest.
+compute nothing that is stored. A claim's own test function is covered by the claim's digest. Where code lies, and what
+it is called, does not count either, as far as an alias says what it was first (:mod:`memkit.aliases`).
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ import re
 import sys
 import sysconfig
 import tokenize
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
+from memkit.aliases import aliases_of, aliases_of_module
+from memkit.canonical_code import Names, code_of_function, code_of_module, imported_from, statements
 from memkit.errors import MemkitError
 
 _HOME = Path(__file__).parent
@@ -35,6 +38,7 @@ schedules."""
 
 def function_digest(function: Callable[..., Any]) -> str:
     """Return the digest of a function, 16 hex digits, without its docstring, comments, layout and memkit's marks."""
+    function = inspect.unwrap(function)
     try:
         # Of all code that was made from a text, Python 3.13 gives the text of `python -c`.
         if getattr(getattr(function, "__code__", None), "co_filename", "") == "<string>":
@@ -48,7 +52,15 @@ def function_digest(function: Callable[..., Any]) -> str:
     node = tree.body[0].body[0] if isinstance(tree.body[0], ast.If) else tree.body[0]
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         node.decorator_list = [decorator for decorator in node.decorator_list if not _makes_claims(decorator)]
-    return _digest([_normalised(ast.Module([node], []))])[:16]
+    return _digest([_code_of(function, node)])[:16]
+
+
+def _code_of(function: Callable[..., Any], node: ast.stmt) -> str:
+    """The code of a function by the names that it had first."""
+    file = inspect.getsourcefile(function) or ""
+    if not os.path.isfile(file):
+        return code_of_function(node, None)
+    return code_of_function(node, _names_in(Path(file), os.stat(file).st_mtime_ns, str(function.__module__)))
 
 
 def _text_of(function: Callable[..., Any]) -> str:
@@ -57,7 +69,6 @@ def _text_of(function: Callable[..., Any]) -> str:
     Raises:
         OSError, TypeError: they cannot be read.
     """
-    function = inspect.unwrap(function)
     code = getattr(function, "__code__", None)
     file = inspect.getsourcefile(function) if code is not None else None
     if code is not None and file is not None and os.path.isfile(file):
@@ -93,8 +104,8 @@ def source_digest(modules: Iterable[str], files: Iterable[str] = ()) -> str:
     parts = []
     for name, file in _closure(modules, files).items():
         # A file without a module's name counts by its own: where the project lies makes no difference.
-        label = file.name if name == str(file) else name
-        parts.append(f"{label}\n{_module(file, file.stat().st_mtime_ns).code}")
+        label, module = (file.name, "") if name == str(file) else (aliases_of(file).first(name), name)
+        parts.append(f"{label}\n{_code(file, module)}")
     return _digest(sorted(parts))
 
 
@@ -117,7 +128,7 @@ def file_digest(file: Path) -> str:
         MemkitError: it is no Python.
         OSError: it cannot be read.
     """
-    return _digest([_module(file, file.stat().st_mtime_ns).code])
+    return _digest([_code(file)])
 
 
 def imported_names(file: Path) -> frozenset[str]:
@@ -283,58 +294,79 @@ def _parse(file: Path) -> ast.Module:
 
 @dataclass(frozen=True)
 class _Module:
-    """What a file says: its code without docstrings and claims' tests, and the names that it imports.
+    """What a file says: the names that it imports, and its claims' tests.
 
     An import is (level, module, names): the number of dots, what stands after ``from``, and what after ``import``.
     Claims are (name, code) of their tests.
     """
 
-    code: str
     imports: tuple[tuple[int, str, tuple[str, ...]], ...]
     claims: tuple[tuple[str, str], ...] = ()
 
 
 @functools.cache
 def _module(file: Path, mtime: int) -> _Module:
-    tree = _parse(file)
+    tree = _parsed(file, mtime)
     imports: list[tuple[int, str, tuple[str, ...]]] = []
-    for node in _statements(tree, typing=False):
+    for node in statements(tree, typing=False):
         if isinstance(node, ast.Import):
             imports.append((0, "", tuple(alias.name for alias in node.names)))
         elif isinstance(node, ast.ImportFrom):
             imports.append((node.level, node.module or "", tuple(alias.name for alias in node.names)))
     names = _of_memkit(tree)
     claims = [node for node in tree.body if _is_claim(node, names)]
-    tree.body = [node for node in tree.body if node not in claims]
     tests = [node for node in claims if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
     return _Module(
-        _normalised(tree),
         tuple(imports),
         tuple((node.name, ast.unparse(ast.Module(list(node.body), []))) for node in tests),
     )
 
 
-def _statements(tree: ast.AST, *, typing: bool = True) -> Iterator[ast.AST]:
-    """Yield a tree and every statement in it; without ``typing``, not those under ``if TYPE_CHECKING:``."""
-    todo: list[ast.AST] = [tree]
-    while todo:
-        node = todo.pop()
-        yield node
-        # The body of `if TYPE_CHECKING:` never runs.
-        unused = not typing and isinstance(node, ast.If) and ast.unparse(node.test) in _TYPING
-        for part in ("orelse",) if unused else ("body", "orelse", "finalbody", "handlers", "cases"):
-            below = getattr(node, part, ())
-            if isinstance(below, list):  # a lambda's body is none
-                todo.extend(below)
+def _code(file: Path, module: str = "") -> str:
+    """The code of a file, without claims' tests.
+
+    Args:
+        module: its name; "" where it has none, or another file has it too.
+    """
+    aliases = aliases_of(file)
+    return _code_by(file, file.stat().st_mtime_ns, module, tuple(aliases.renamed.items()))
+
+
+@functools.cache
+def _code_by(file: Path, mtime: int, module: str, renamed: tuple[tuple[str, str], ...]) -> str:
+    tree = _parse(file)
+    names = _of_memkit(tree)
+    tree.body = [node for node in tree.body if not _is_claim(node, names)]
+    return code_of_module(tree, aliases_of(file), module=module, package=_package(module, file))
+
+
+@functools.lru_cache(64)
+def _parsed(file: Path, mtime: int) -> ast.Module:
+    """The tree of a file, which is not to be changed."""
+    return _parse(file)
+
+
+@functools.lru_cache(256)
+def _names_in(file: Path, mtime: int, module: str) -> Names:
+    return Names(_parsed(file, mtime), aliases_of(file), module=module, package=_package(module, file))
+
+
+def _package(module: str, file: Path) -> str:
+    """The package that a module's relative imports start from."""
+    return module if file.name == "__init__.py" else module.rpartition(".")[0]
 
 
 def callable_digest(function: Any) -> str:
     """Return 16 hex digits for an intervention or a figure: its source, and what a closure or its defaults hold."""
-    parts = [f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', type(function).__qualname__)}"]
+    module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", type(function).__qualname__)
+    parts = [aliases_of_module(module).first(f"{module}:{name}")]
     try:
-        parts.append(inspect.getsource(function))
-    except (OSError, TypeError):
-        parts.append(type(function).__qualname__)
+        parts.append(function_digest(function))
+    except (MemkitError, SyntaxError):  # a part of a statement, such as a lambda, is none by itself
+        try:
+            parts.append(inspect.getsource(function))
+        except (OSError, TypeError):
+            parts.append(type(function).__qualname__)
     held = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
     held += [
         *(getattr(function, "__defaults__", None) or ()),
@@ -352,7 +384,6 @@ def _held(value: Any) -> str:
     return callable_digest(value) if inspect.isfunction(value) else type(value).__qualname__
 
 
-_TYPING = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 _CALL = re.compile(r"""(?:import_module|importorskip|__import__)\(\s*["']([\w.]+)["']""")
 _CLAIMING = ("claim", "multiverse", "mutant", "replicated", "staged", "sweep")
 
@@ -384,27 +415,12 @@ def _is_claim(node: ast.stmt, names: set[str]) -> bool:
     return all(isinstance(d, ast.Call) and ast.unparse(d.func) in names for d in node.decorator_list)
 
 
-def _normalised(tree: ast.Module) -> str:
-    for node in _statements(tree):
-        if (
-            isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
-            and ast.get_docstring(node, clean=False) is not None
-        ):
-            node.body = node.body[1:] or [ast.Pass()]
-    # unparse, not dump: what dump prints depends on the version of Python.
-    return ast.unparse(tree)
-
-
 def _imports(name: str, file: Path, mtime: int) -> list[str]:
     """The modules that a module imports, and what it imports from them, which may be modules too."""
-    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    package = _package(name, file)
     found: list[str] = []
     for level, module, names in _module(file, mtime).imports:
-        base = module
-        if level:
-            parts = package.split(".")
-            parts = parts[: len(parts) - level + 1]
-            base = ".".join([*parts, base]) if base else ".".join(parts)
+        base = imported_from(ast.ImportFrom(module, [], level), package).lstrip(".")
         if base:
             found.append(base)
         found.extend(f"{base}.{name}" if base else name for name in names)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
+from memkit.aliases import aliases_of_module
 from memkit.errors import MemkitError, nearest
 from memkit.evidence.contrast import Contrast
 from memkit.plain import plain_fields
@@ -73,7 +74,7 @@ class Arm:
         recipe = self.recipe.to_json() if hasattr(self.recipe, "to_json") else self.recipe
         name = self.intervention
         if callable(name):
-            name = f"{name.__module__}:{name.__qualname__}"
+            name = aliases_of_module(name.__module__).first(f"{name.__module__}:{name.__qualname__}")
         return {"recipe": recipe, "intervention": name}
 
 

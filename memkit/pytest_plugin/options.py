@@ -302,6 +302,10 @@ def project_values(root: Path) -> tuple[Path, dict[str, Any]]:
     if not isinstance(table, dict):
         raise MemkitError(f"{where}: this must be a table of options, not {table!r}")
     options = {option.name: option for option in OPTIONS if option.kind is not None}
+    if table.pop("aliases", None) is not None:
+        from memkit.aliases import project_aliases
+
+        project_aliases(file)  # which says what is wrong with it, before anything is collected
     for name, value in table.items():
         if name not in options:
             raise MemkitError(f"{where}: unknown option {name!r}{nearest(name, options)}")

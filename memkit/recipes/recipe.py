@@ -14,9 +14,10 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
+from memkit.aliases import aliases_of_module
 from memkit.errors import MemkitError, check_fields, nearest
 from memkit.plain import plain_fields, plain_task
-from memkit.recipes.references import reference, resolve
+from memkit.recipes.references import known_aliases, module_of, reference, resolve
 from memkit.source import source_digest
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
@@ -215,20 +216,23 @@ class Recipe:
 
     def to_json(self) -> dict[str, Any]:
         """Plain types. Fields with their default value are left out, so that new fields change no digest."""
-        data: dict[str, Any] = {"task": _task_to_json(self.task), "model": reference(self.model)}
+        model = reference(self.model)
+        data: dict[str, Any] = {"task": _task_to_json(self.task), "model": model}
         for f in fields(self)[2:]:
             if not f.compare:
                 continue
             value = getattr(self, f.name)
             default = {} if f.name == "options" else f.default
             if value != default:
-                data[f.name] = dict(value) if f.name == "options" else value
+                data[f.name] = _options_first(self.model, value) if f.name == "options" else value
         return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], files: Mapping[str, str] | None = None) -> Recipe:
         """The recipe that :meth:`to_json` wrote; ``files`` as in :func:`memkit.recipes.references.resolve`."""
         rest = {name: value for name, value in data.items() if name not in ("task", "model")}
+        if "options" in rest:
+            rest["options"] = known_aliases(files).options_now(data["model"], rest["options"])
         return cls(_task_from_json(data["task"], files), resolve(data["model"], files), **rest)
 
     @property
@@ -256,8 +260,8 @@ class Recipe:
         model, trainer = str(self.model.__module__), "memkit.training.trainer"
         if self.backend == "mlx":
             trainer = "memkit.mlx.trainer"
-            model = MLX_NETWORKS.get(reference(self.model), model).partition(":")[0]
-        return tuple(sorted({model, trainer, *_task_modules(_task_to_json(self.task))}))
+            model = module_of(MLX_NETWORKS.get(reference(self.model), model))
+        return tuple(sorted({model, trainer, *map(module_of, _task_modules(_task_to_json(self.task)))}))
 
     @cached_property
     def digest(self) -> str:
@@ -316,6 +320,12 @@ def model_options(model: Callable[..., Any]) -> set[str] | None:
     return {p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
 
 
+def _options_first(owner: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a model, or fields of a task, by the names that they had first."""
+    name = f"{owner.__module__}:{owner.__qualname__}"
+    return aliases_of_module(owner.__module__).first_options(name, options)
+
+
 def _task_to_json(task: Any) -> Any:
     if inspect.isroutine(task):
         return reference(task)
@@ -342,7 +352,7 @@ def _to_json(value: Any) -> Any:
         own = {f.name: _to_json(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
         if "type" in own:
             raise MemkitError(f"Recipe: a field of the task {type(value).__name__} is called 'type'; rename it")
-        return {"type": reference(type(value)), **own}
+        return {"type": reference(type(value)), **_options_first(type(value), own)}
     if isinstance(value, (tuple, list)):
         return [_to_json(item) for item in value]
     if isinstance(value, (str, int, bool)) or value is None or (isinstance(value, float) and math.isfinite(value)):
@@ -357,5 +367,6 @@ def _task_from_json(data: Any, files: Mapping[str, str] | None) -> Any:
 def _from_json(data: Any, files: Mapping[str, str] | None) -> Any:
     if isinstance(data, dict):
         own = {name: _from_json(value, files) for name, value in data.items() if name != "type"}
+        own = known_aliases(files).options_now(data["type"], own)
         return resolve(data["type"], files)(**own)
     return tuple(_from_json(item, files) for item in data) if isinstance(data, list) else data

@@ -1,4 +1,7 @@
-"""Names for objects: ``package.module:Qualified.name``, written into recipes, read in training processes."""
+"""Names for objects: ``package.module:Qualified.name``, written into recipes, read in training processes.
+
+An object that was moved or renamed is written by the name that it had first; see :mod:`memkit.aliases`.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,12 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
+from memkit.aliases import Aliases, aliases_here, aliases_of, aliases_of_module, together
 from memkit.errors import MemkitError
 
 
 def reference(obj: Any) -> str:
-    """The name under which a class or function can be imported again.
+    """Return the name under which a class or function can be found again.
 
     Raises:
         MemkitError: the object is a lambda, is defined inside a function, or lives in ``__main__``.
@@ -34,17 +38,36 @@ def reference(obj: Any) -> str:
             raise MemkitError(
                 f"{obj!r} is not what {module}:{name} stands for; give that, or a function of another name"
             )
-    return f"{module}:{name}"
+    return aliases_of_module(module).first(f"{module}:{name}")
+
+
+def module_of(name: str) -> str:
+    """Return the module, as it is called now, of an object that :func:`reference` named."""
+    return aliases_here().now(name).partition(":")[0]
+
+
+def known_aliases(files: Mapping[str, str] | None = None) -> Aliases:
+    """Return the aliases of all projects that modules are found in; ``files`` as in :func:`resolve`."""
+    return together(aliases_here(), *map(aliases_of, set((files or {}).values())))
+
+
+def first_names(data: Any) -> Any:
+    """Return plain data in which every name of an object is the one that the object had first."""
+    if isinstance(data, Mapping):
+        return {name: first_names(value) for name, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [first_names(value) for value in data]
+    return aliases_here().first(data) if isinstance(data, str) and ":" in data else data
 
 
 def resolve(name: str, files: Mapping[str, str] | None = None) -> Any:
-    """The object that :func:`reference` named.
+    """Return the object that :func:`reference` named.
 
     Args:
         files: module → file, for modules that are not found on ``sys.path`` (test modules that pytest
             imported).
     """
-    module_name, _, qualified = name.partition(":")
+    module_name, _, qualified = known_aliases(files).now(name).partition(":")
     obj: Any = _import(module_name, files or {})
     for part in qualified.split("."):
         obj = getattr(obj, part)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from memkit.errors import MemkitError, nearest
-from memkit.recipes.references import reference
+from memkit.recipes.references import first_names, reference, resolve
 from memkit.statistics import LOOKS
 from memkit.study import checking
 from memkit.study.matrix import Configuration, Confirm, Matrix, Screen
@@ -72,10 +72,11 @@ def _matrix(path: Path, data: Any) -> Matrix:
         inspect.signature(score).bind("model", "examples")
     except TypeError as error:
         raise MemkitError(f"score: {named_score} must be a function of a model and examples: {error}") from None
-    default = named_score == DEFAULT_SCORE
+    default = score is resolve(DEFAULT_SCORE)
     controls = _controls(top["controls"])
     configurations = _configurations(top, controls)
     screen = _screen(checking.mapping(top["screen"], "screen"), configurations, default)
+    said = first_names({name: value for name, value in top.items() if name not in _NO_PART})
     made = Matrix(
         path=path,
         study=study,
@@ -91,7 +92,7 @@ def _matrix(path: Path, data: Any) -> Matrix:
         names=_names(top, controls),
         reported=_reported(checking.mapping(top.get("reported") or {}, "reported"), configurations),
         notes=_notes(checking.mapping(top.get("notes") or {}, "notes")),
-        digest=hashlib.sha256(canonical({k: v for k, v in top.items() if k not in _NO_PART}).encode()).hexdigest()[:32],
+        digest=hashlib.sha256(canonical(said).encode()).hexdigest()[:32],
     )
     _check_promotion(made)
     return made

@@ -69,6 +69,7 @@ def staged_claims(path: Path) -> list[tuple[Claim, Any, tuple[str, ...]]]:
     promotion = load_promotion(promoted_path)
     if promotion is None:
         return []
+    from memkit.recipes.references import first_names, resolve
     from memkit.study.loading import DEFAULT_SCORE, load_matrix
     from memkit.training.scoring import Scoring
 
@@ -85,12 +86,12 @@ def staged_claims(path: Path) -> list[tuple[Claim, Any, tuple[str, ...]]]:
         )
     scoring = Scoring(score=matrix.score, metric=matrix.confirm.metric, examples=matrix.examples)
     # A score is the body of the test, which registration fixes: to edit it moves the claims to fresh seeds.
-    own = () if matrix.score_reference == DEFAULT_SCORE else (function_digest(matrix.score),)
+    own = () if matrix.score is resolve(DEFAULT_SCORE) else (function_digest(matrix.score),)
     made: list[tuple[Claim, Any, tuple[str, ...]]] = []
     for name in promotion.promoted:
         claim = claim_of_configuration(matrix, name, cells=len(promotion.promoted))
         # Of an intervention a claim's JSON has the name alone, and not what a factory was called with.
-        after = {arm: _settings(matrix, arm, name).get("after") for arm in claim.arms}
+        after = first_names({arm: _settings(matrix, arm, name).get("after") for arm in claim.arms})
         more = (matrix.score_reference, str(matrix.examples), json.dumps(after, sort_keys=True), *own)
         made.append((claim, scoring, more))
     return made

@@ -195,7 +195,7 @@ def test_whole_and_broken_numbers_are_one_recipe() -> None:
 def test_modules_are_those_of_model_and_task_and_of_all_that_the_task_holds() -> None:
     assert BASE.modules == ("memkit.training.trainer", "tests.machines.toys")
     nested = Recipe(toys.Mixture((Data("one"),)), toys.Cohort)
-    assert nested.modules == ("memkit.training.trainer", "tests.recipes.test_recipe", "tests.machines.toys")
+    assert nested.modules == ("memkit.training.trainer", "tests.machines.toys", "tests.recipes.test_recipe")
 
 
 def test_seeds_train_together_with_a_seed_axis_or_by_vmap() -> None:

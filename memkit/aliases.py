@@ -1,0 +1,214 @@
+"""Names that code once had: an identity does not change when the code moves, or is called something else.
+
+What is registered and what is stored names modules, classes and functions, and digests of source cover such names. All
+of them are written by the name that the code had first. memkit's own table is below; a project's stands in its
+``pyproject.toml``, old name = new name::
+
+    [tool.memkit.aliases]
+    "lab.nets" = "lab.models.networks"
+    "lab.nets:Net" = "lab.models.networks:SlotNetwork"
+    "lab.tasks:Copy(length)" = "lab.tasks:Copy(steps)"
+
+A name is that of a module; of a class or function, after a colon; or of one of its options, in brackets. What moves
+with its module needs no line of its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import sys
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from memkit.errors import MemkitError
+from memkit.paths import settings_file
+
+_HOME = Path(__file__).resolve().parent
+_PART = r"[^\W\d]\w*"
+_NAME = re.compile(rf"{_PART}(\.{_PART})*(:{_PART}(\({_PART}\))?)?")
+
+
+@dataclass(frozen=True)
+class Aliases:
+    """A table of names.
+
+    Attributes:
+        renamed: old name → new name.
+        where: where it stands, for messages.
+
+    Raises:
+        MemkitError: a name is none, stands for two, or stands on both sides.
+    """
+
+    renamed: Mapping[str, str] = field(hash=False)
+    where: str = "aliases"
+    _first: Mapping[str, str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for old, new in self.renamed.items():
+            for name in (old, new):
+                if not isinstance(name, str) or not _NAME.fullmatch(name):
+                    raise MemkitError(
+                        f'{self.where}: {name!r} is no name; write "package.module", "package.module:Name" or '
+                        '"package.module:Name(option)"'
+                    )
+            if _kind(old) != _kind(new):
+                raise MemkitError(
+                    f"{self.where}: {old} is {_kind(old)} and {new} is {_kind(new)}; both must be of a kind"
+                )
+        olds = {new: old for old, new in self.renamed.items()}
+        if len(olds) < len(self.renamed):
+            twice = next(new for old, new in self.renamed.items() if olds[new] != old)
+            raise MemkitError(f"{self.where}: {twice} stands for two old names; give each a name of its own")
+        if both := sorted(olds.keys() & self.renamed.keys()):
+            old, new = olds[both[0]], self.renamed[both[0]]
+            raise MemkitError(f"{self.where}: {both[0]} is an old name and a new one; write {old} = {new} alone")
+        object.__setattr__(self, "_first", olds)
+
+    def first(self, name: str) -> str:
+        """Return the name that a module, or an object ``module:Name``, had first."""
+        return _mapped(name, self._first)
+
+    def now(self, name: str) -> str:
+        """Return the name that a module, or an object ``module:Name``, has now."""
+        return _mapped(name, self.renamed)
+
+    def first_options(self, owner: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return options by the names that they had first.
+
+        Args:
+            owner: whose options they are, ``module:Name`` as it is now.
+        """
+        return {_option(self._first.get(f"{owner}({name})"), name): value for name, value in options.items()}
+
+    def options_now(self, owner: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return options by the names that they have now.
+
+        Args:
+            owner: whose options they are, ``module:Name`` as it was first.
+        """
+        return {_option(self.renamed.get(f"{owner}({name})"), name): value for name, value in options.items()}
+
+    def first_dotted(self, name: str) -> str:
+        """Return a dotted name as it was first: a module's, or that of something in it."""
+        module = name
+        while module:
+            rest = name[len(module) + 1 :]
+            if rest and (found := self._first.get(f"{module}:{rest.partition('.')[0]}")):
+                return ".".join([found.replace(":", "."), *rest.split(".")[1:]])
+            if found := self._first.get(module):
+                return ".".join(filter(None, (found, rest)))
+            module = module.rpartition(".")[0]
+        return name
+
+    @property
+    def new_names(self) -> frozenset[str]:
+        """The names that there are now."""
+        return frozenset(self._first)
+
+
+def _kind(name: str) -> str:
+    return "an option" if name.endswith(")") else "an object" if ":" in name else "a module"
+
+
+def _mapped(name: str, table: Mapping[str, str]) -> str:
+    module, colon, qualified = name.partition(":")
+    head, dot, rest = qualified.partition(".")
+    if colon and (found := table.get(f"{module}:{head}")):
+        return f"{found}{dot}{rest}"
+    return f"{table.get(module, module)}{colon}{qualified}"
+
+
+def _option(found: str | None, name: str) -> str:
+    return found[found.index("(") + 1 : -1] if found else name
+
+
+def aliases_of(file: Path | str | None) -> Aliases:
+    """Return the names that count for a file of code: memkit's, and its project's.
+
+    Raises:
+        MemkitError: the project's table is no table of names.
+    """
+    found = _settings_of(os.path.dirname(os.path.abspath(file))) if file else None
+    return _of_project(found, os.stat(found).st_mtime_ns) if found else MEMKIT
+
+
+def aliases_of_module(name: str) -> Aliases:
+    """Return the names that count for a module of this process."""
+    return aliases_of(getattr(sys.modules.get(name), "__file__", None))
+
+
+def aliases_here() -> Aliases:
+    """Return the names of all projects that modules are imported from."""
+    return together(*(_of_project(file, os.stat(file).st_mtime_ns) for file in _settings_on(tuple(sys.path))))
+
+
+@functools.lru_cache(8)
+def _settings_on(paths: tuple[str, ...]) -> list[str]:
+    found = (_settings_of(os.path.abspath(path)) for path in paths if os.path.isdir(path or "."))
+    return list(filter(None, dict.fromkeys(found)))
+
+
+@functools.cache
+def _settings_of(folder: str) -> str | None:
+    """The file that holds the settings of the project that a folder lies in, if it is another's than memkit's."""
+    place = Path(folder)
+    if place.is_relative_to(_HOME) or {"site-packages", "dist-packages"} & set(place.parts):
+        return None
+    file = settings_file(place)
+    return str(file) if file is not None else None
+
+
+def together(*tables: Aliases) -> Aliases:
+    """Return one table with the lines of memkit's own and of others."""
+    return _merged(tuple(dict.fromkeys((MEMKIT, *tables))))
+
+
+@functools.lru_cache(64)
+def _merged(tables: tuple[Aliases, ...]) -> Aliases:
+    renamed = {old: new for table in tables for old, new in table.renamed.items()}
+    return Aliases(renamed, tables[-1].where) if len(tables) > 1 else tables[0]
+
+
+@functools.lru_cache(64)
+def _of_project(file: str, mtime: int) -> Aliases:
+    return together(project_aliases(Path(file)))
+
+
+def project_aliases(file: Path) -> Aliases:
+    """Return the table ``[tool.memkit.aliases]`` of a ``pyproject.toml``.
+
+    Raises:
+        MemkitError: it is no table of names.
+    """
+    try:
+        found = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("memkit", {}).get("aliases", {})
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, AttributeError):
+        return Aliases({})  # which whoever reads the settings says
+    where = f"{file}, [tool.memkit.aliases]"
+    if not isinstance(found, dict):
+        raise MemkitError(f'{where}: it must be a table of old = new, as in "lab.nets" = "lab.networks"')
+    return Aliases(found, where)
+
+
+def _within(old: str, new: str, names: Iterable[str]) -> dict[str, str]:
+    return {f"memkit.{old}.{name}": f"memkit.{new}.{name}" for name in names}
+
+
+MEMKIT = Aliases(
+    {
+        "memkit.characters": "memkit.demo.characters",
+        "memkit.streams": "memkit.training.streams",
+        "memkit.study.scoring": "memkit.training.scoring",
+        **_within("training", "recipes", ("recipe", "references", "backends", "diagnosis", "untracked")),
+        **_within("training", "store", ("store", "entries", "checked", "remote", "leases", "housekeeping")),
+        **_within("training", "store", ("measurements", "dependencies")),
+        **_within("training", "scheduling", ("cohorts", "queue", "estimates", "devices", "executor", "ray_executor")),
+    },
+    "memkit's aliases",
+)

@@ -1,0 +1,279 @@
+"""Code as it is digested: without what computes nothing, and by the names that code had first.
+
+Docstrings, comments and layout are left out, and so is the order of import statements that follow one another. Modules,
+classes and functions that were moved or renamed stand under their first names (:mod:`memkit.aliases`).
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+from memkit.aliases import Aliases
+
+_PARTS = ("body", "orelse", "finalbody", "handlers", "cases")
+_BY_CALL = ("import_module", "importorskip", "__import__")
+_Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def code_of_module(tree: ast.Module, aliases: Aliases, *, module: str = "", package: str = "") -> str:
+    """Return the code of a module; its tree is changed.
+
+    Args:
+        module: its name, by which what it defines is known; "" where it has none.
+        package: that its relative imports start from.
+    """
+    names = Names(tree, aliases, module=module, package=package)
+    tree = _Renamed(names).visit(without_docstrings(tree))
+    for node in statements(tree):
+        for part in _PARTS:
+            below = getattr(node, part, None)
+            if isinstance(below, list):
+                setattr(node, part, list(_ordered(below, names)))
+    return ast.unparse(tree)
+
+
+def code_of_function(node: ast.stmt, names: Names | None) -> str:
+    """Return the code of a function; its node is changed.
+
+    Args:
+        names: those of the module that defines it; None where it is not known.
+    """
+    function = without_docstrings(ast.Module([node], []))
+    if names is not None and names.aliases.new_names:
+        own = names.within(function)
+        if own.renamed or own.modules or own.roots:
+            function = _Renamed(own, defines=False).visit(function)
+    return ast.unparse(function)
+
+
+def statements(tree: ast.AST, *, typing: bool = True) -> Iterator[ast.AST]:
+    """Yield a tree and every statement in it; without ``typing``, not those under ``if TYPE_CHECKING:``."""
+    todo: list[ast.AST] = [tree]
+    while todo:
+        node = todo.pop()
+        yield node
+        # The body of `if TYPE_CHECKING:` never runs.
+        unused = not typing and isinstance(node, ast.If) and ast.unparse(node.test) in _TYPING
+        for part in ("orelse",) if unused else _PARTS:
+            below = getattr(node, part, ())
+            if isinstance(below, list):  # a lambda's body is none
+                todo.extend(below)
+
+
+_TYPING = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+
+
+def without_docstrings(tree: ast.Module) -> ast.Module:
+    """Return a tree whose docstrings were taken away."""
+    for node in statements(tree):
+        if (
+            isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+            and ast.get_docstring(node, clean=False) is not None
+        ):
+            node.body = node.body[1:] or [ast.Pass()]
+    return tree
+
+
+def imported_from(node: ast.ImportFrom, package: str) -> str:
+    """Return the module that an import statement imports from, absolute where that is known."""
+    if not node.level:
+        return node.module or ""
+    parts = package.split(".") if package else []
+    if len(parts) < node.level:
+        return "." * node.level + (node.module or "")
+    return ".".join(filter(None, (*parts[: len(parts) - node.level + 1], node.module)))
+
+
+class Names:
+    """What the names in a module stand for, and what they were first.
+
+    Attributes:
+        renamed: name as it is written → as it was first.
+        modules: name → the module that it stands for.
+        roots: first parts of dotted names that ``import`` statements bind.
+    """
+
+    def __init__(self, tree: ast.Module, aliases: Aliases, *, module: str, package: str) -> None:
+        self.aliases = aliases
+        self.package = package
+        self.renamed: dict[str, str] = {}
+        self.modules: dict[str, str] = {}
+        self.roots: set[str] = set()
+        if aliases.new_names:
+            self.add_imports(tree)
+            for name in _defined(tree) if module else ():
+                first = aliases.first(f"{module}:{name}").partition(":")[2]
+                if first != name:
+                    self.renamed[name] = first
+
+    def add_imports(self, tree: ast.AST) -> None:
+        """Take the names that import statements bind."""
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    if alias.asname:
+                        self.modules[alias.asname] = alias.name
+                    else:
+                        self.roots.add(alias.name.partition(".")[0])
+            elif isinstance(node, ast.ImportFrom):
+                base = imported_from(node, self.package)
+                for alias in node.names:
+                    self.modules[alias.asname or alias.name] = f"{base}.{alias.name}"
+                    first = self.from_first(base, alias.name)[1]
+                    if alias.asname is None and first != alias.name:
+                        self.renamed[alias.name] = first
+
+    def within(self, function: ast.AST) -> Names:
+        """Return the names in a function, which may bind some of them itself."""
+        found = copy.copy(self)
+        bound = _own_names(function)
+        found.renamed = {name: first for name, first in self.renamed.items() if name not in bound}
+        found.modules = {name: module for name, module in self.modules.items() if name not in bound}
+        found.roots = self.roots - bound
+        found.add_imports(function)
+        return found
+
+    def from_first(self, module: str, name: str) -> tuple[str, str]:
+        """Return the module and the name that something is imported from, as they were first."""
+        if module.startswith(".") or name == "*":
+            return self.aliases.first_dotted(module), name
+        found, _, last = self.aliases.first_dotted(f"{module}.{name}").rpartition(".")
+        return found, last
+
+    def imports(self, node: ast.stmt) -> list[str]:
+        """Return what an import statement imports, each by a statement of its own."""
+        found = []
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                first = self.aliases.first_dotted(alias.name)
+                found.append(f"import {first}" + (f" as {alias.asname}" if alias.asname else ""))
+        elif isinstance(node, ast.ImportFrom):
+            base = imported_from(node, self.package)
+            for alias in node.names:
+                module, name = self.from_first(base, alias.name)
+                bound = f" as {alias.asname}" if alias.asname not in (None, name) else ""
+                found.append(f"from {module} import {name}{bound}")
+        return found
+
+
+class _Renamed(ast.NodeTransformer):
+    """Puts first names in the place of those that code has now.
+
+    Args:
+        defines: whether the names of definitions are changed, too.
+    """
+
+    def __init__(self, names: Names, *, defines: bool = True) -> None:
+        self.names = names
+        self.defines = defines
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        node.id = self.names.renamed.get(node.id, node.id)
+        return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        dotted = _dotted(node)
+        if dotted is not None:
+            root, _, rest = dotted.partition(".")
+            if root in self.names.roots and (first := self.names.aliases.first_dotted(dotted)) != dotted:
+                return ast.parse(first, mode="eval").body
+            if (module := self.names.modules.get(root)) is not None:
+                before = f"{self.names.aliases.first_dotted(module)}."
+                first = self.names.aliases.first_dotted(f"{module}.{rest}")
+                if first.startswith(before):
+                    root = self.names.renamed.get(root, root)
+                    return ast.parse(f"{root}.{first.removeprefix(before)}", mode="eval").body
+        self.generic_visit(node)
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        called = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        if called in _BY_CALL and node.args and isinstance(node.args[0], ast.Constant):
+            name = node.args[0].value
+            if isinstance(name, str):
+                node.args[0].value = self.names.aliases.first(name)
+        self.generic_visit(node)
+        return node
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        if isinstance(node.value, str) and node.value.partition(".")[0].isidentifier() and ":" in node.value:
+            node.value = self.names.aliases.first(node.value)
+        return node
+
+    def visit_Import(self, node: ast.Import) -> Any:
+        return self._import(node)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> Any:
+        return self._import(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        return self._define(node)
+
+    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
+        return self._define(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        return self._define(node)
+
+    def _define(self, node: _Definition) -> ast.AST:
+        if self.defines:
+            node.name = self.names.renamed.get(node.name, node.name)
+        self.generic_visit(node)
+        return node
+
+    def _import(self, node: ast.Import | ast.ImportFrom) -> Any:
+        if self.defines:  # they are put in order later
+            return node
+        base = imported_from(node, self.names.package) if isinstance(node, ast.ImportFrom) else ""
+        as_written = Names(ast.Module([], []), Aliases({}), module="", package=self.names.package).imports(node)
+        if base.startswith(".") or self.names.imports(node) == as_written:
+            return node
+        return [ast.parse(line).body[0] for line in self.names.imports(node)]
+
+
+def _ordered(body: list[ast.stmt], names: Names) -> Iterator[ast.stmt]:
+    """Statements, of which imports that follow one another stand in order, one name each."""
+    run: list[str] = []
+    for node in [*body, None]:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            run += names.imports(node)
+            continue
+        for line in sorted(set(run)):
+            yield from ast.parse(line).body
+        run.clear()
+        if node is not None:
+            yield node
+
+
+def _dotted(node: ast.expr) -> str | None:
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(parts)]) if isinstance(node, ast.Name) else None
+
+
+def _defined(tree: ast.Module) -> Iterator[str]:
+    """The names that a module's own statements define."""
+    for node in tree.body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield node.name
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            yield from (target.id for target in targets if isinstance(target, ast.Name))
+
+
+def _own_names(function: ast.AST) -> set[str]:
+    """The names that are bound within a function, but by imports."""
+    found = set()
+    for node in ast.walk(function):
+        if isinstance(node, ast.arg):
+            found.add(node.arg)
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            found.add(node.id)
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            found.add(node.name)
+    return found

@@ -1,0 +1,258 @@
+"""An identity stays what it is when code moves or is renamed, and the table of names says so in both directions."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import memkit
+from memkit import Arm, Contrast, Recipe, claim
+from memkit.aliases import MEMKIT, Aliases, aliases_here, aliases_of, project_aliases
+from memkit.errors import MemkitError
+from memkit.evidence.claim import claim_of
+from memkit.recipes.references import first_names, reference, resolve
+from memkit.source import callable_digest, function_digest, source_digest
+
+ROOT = Path(memkit.__file__).parents[1]
+REPOSITORY = project_aliases(ROOT / "pyproject.toml")
+
+
+@pytest.mark.parametrize(("old", "new"), [*MEMKIT.renamed.items(), *REPOSITORY.renamed.items()])
+def test_what_was_moved_is_found_by_its_old_name_and_written_by_it(old: str, new: str) -> None:
+    table = Aliases({**MEMKIT.renamed, **REPOSITORY.renamed})
+    assert table.now(old) == new
+    assert table.first(new) == old
+    assert table.first(f"{new}:Name.part") == f"{old}:Name.part"
+    assert (ROOT / f"{new.replace('.', '/')}.py").is_file()
+    assert not (ROOT / f"{old.replace('.', '/')}.py").is_file()
+
+
+parts = st.sampled_from(["a", "b", "c"])
+modules = st.lists(parts, min_size=1, max_size=3).map(".".join)
+names = st.one_of(modules, st.builds("{}:{}".format, modules, st.sampled_from(["X", "Y", "X.y"])))
+
+
+@given(st.dictionaries(modules, modules), names)
+def test_there_and_back_is_the_same_name(renamed: dict[str, str], name: str) -> None:
+    try:
+        table = Aliases(renamed)
+    except MemkitError:
+        return  # a name stands for two, or on both sides
+    if table.now(name) == name and table.first(name) == name:
+        assert name.partition(":")[0] not in {*renamed, *renamed.values()}
+    elif table.now(name) != name:
+        assert table.first(table.now(name)) == name
+    else:
+        assert table.now(table.first(name)) == name
+
+
+@pytest.mark.parametrize(
+    ("renamed", "said"),
+    [
+        ({"a": "c", "b": "c"}, "aliases: c stands for two old names; give each a name of its own"),
+        ({"a": "b", "b": "c"}, "aliases: b is an old name and a new one; write a = c alone"),
+        ({"a": "b:X"}, "aliases: a is a module and b:X is an object; both must be of a kind"),
+        ({"a/b.py": "c"}, "aliases: 'a/b.py' is no name; write \"package.module\""),
+        ({"a": 3}, "aliases: 3 is no name"),
+    ],
+)
+def test_a_table_that_cannot_be_followed_is_refused(renamed: Any, said: str) -> None:
+    with pytest.raises(MemkitError) as caught:
+        Aliases(renamed)
+    assert str(caught.value).startswith(said)
+
+
+BEFORE = {
+    "lab/__init__.py": "",
+    "lab/nets.py": """
+        import torch
+
+        LIMIT = 3
+
+        class Net(torch.nn.Module):
+            def __init__(self, size=4):
+                super().__init__()
+                self.layer = torch.nn.Linear(size, LIMIT)
+
+        def helper(x):
+            return Net, x
+    """,
+    "lab/copying.py": """
+        from dataclasses import dataclass
+
+        import lab.nets
+        from lab import nets
+        from lab.nets import Net, helper
+
+        @dataclass(frozen=True)
+        class Copy:
+            length: int = 5
+
+            def for_seed(self, generator):
+                return lambda generator, size: (helper(Net), nets.Net, lab.nets.Net, nets.helper(1))
+
+        def broken(model):
+            return helper(model)
+    """,
+    "claims_of_lab.py": """
+        from lab.copying import Copy, broken
+        from lab.nets import Net, helper
+
+        def measure(seed):
+            return {"a": helper(seed), "b": Net, "c": broken}
+
+        def shadowing(seed, helper):
+            return helper(seed)
+    """,
+}
+AFTER = {
+    "lab/__init__.py": "",
+    "lab/models/__init__.py": "",
+    "lab/models/networks.py": """
+        import torch
+
+        MOST = 3
+
+        class SlotNetwork(torch.nn.Module):
+            def __init__(self, size=4):
+                super().__init__()
+                self.layer = torch.nn.Linear(size, MOST)
+
+        def described(x):
+            return SlotNetwork, x
+    """,
+    "lab/tasks.py": """
+        from dataclasses import dataclass
+
+        from lab.models.networks import described, SlotNetwork
+        from lab.models import networks
+        import lab.models.networks
+
+        @dataclass(frozen=True)
+        class Copy:
+            length: int = 5
+
+            def for_seed(self, generator):
+                return lambda generator, size: (
+                    described(SlotNetwork), networks.SlotNetwork, lab.models.networks.SlotNetwork, networks.described(1)
+                )
+
+        def broken(model):
+            return described(model)
+    """,
+    "claims_of_lab.py": """
+        from lab.models.networks import described, SlotNetwork
+        from lab.tasks import Copy, broken
+
+        def measure(seed):
+            return {"a": described(seed), "b": SlotNetwork, "c": broken}
+
+        def shadowing(seed, helper):
+            return helper(seed)
+    """,
+    "pyproject.toml": """
+        [tool.memkit.aliases]
+        "lab.nets" = "lab.models.networks"
+        "lab.nets:Net" = "lab.models.networks:SlotNetwork"
+        "lab.nets:helper" = "lab.models.networks:described"
+        "lab.nets:LIMIT" = "lab.models.networks:MOST"
+        "lab.copying" = "lab.tasks"
+    """,
+}
+
+
+def project(folder: Path, files: dict[str, str], patch: pytest.MonkeyPatch) -> None:
+    """Write a project, whose modules are found from now on."""
+    for name, text in files.items():
+        lines = text.strip("\n").split("\n")
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("\n".join(line.removeprefix(" " * 8) for line in lines) + "\n")
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("lab", "claims_of_lab")]:
+        patch.delitem(sys.modules, name)
+    patch.setattr(sys, "path", [str(folder), *(path for path in sys.path if "lab_" not in path)])
+    importlib.invalidate_caches()
+
+
+def identities(folder: Path, files: dict[str, str], patch: pytest.MonkeyPatch, task: str, model: str) -> dict[str, Any]:
+    """All that names the code of a project."""
+    project(folder, files, patch)
+    claims = importlib.import_module("claims_of_lab")
+    recipe = Recipe(importlib.import_module(task).Copy(length=6), resolve(model), options={"size": 3})
+    arms = {"net": recipe, "broken": Arm(recipe, intervention=claims.broken)}
+    registered: Callable[..., Any] = claim(
+        "lab/a", "A.", arms=arms, contrasts=[Contrast("net", over=0.5, metric="m", bounds=(0, 1))]
+    )
+    made = claim_of(registered(claims.measure))
+    assert made is not None
+    assert Recipe.from_json(recipe.to_json()) == recipe
+    return {
+        "recipe": recipe.digest,
+        "json": recipe.to_json(),
+        "claim": made.digest,
+        "test": function_digest(claims.measure),
+        "shadowing": function_digest(claims.shadowing),
+        "intervention": callable_digest(claims.broken),
+        "source": source_digest(["claims_of_lab"]),
+    }
+
+
+def test_a_project_whose_code_moved_and_was_renamed_has_the_same_identities(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = identities(tmp_path / "lab_before", BEFORE, monkeypatch, "lab.copying", "lab.nets:Net")
+    after = identities(tmp_path / "lab_after", AFTER, monkeypatch, "lab.tasks", "lab.nets:Net")
+    assert after == before
+    assert before["json"] == {
+        "task": {"type": "lab.copying:Copy", "length": 6},
+        "model": "lab.nets:Net",
+        "options": {"size": 3},
+    }
+    without = {name: text for name, text in AFTER.items() if name != "pyproject.toml"}
+    other = identities(tmp_path / "lab_without", without, monkeypatch, "lab.tasks", "lab.models.networks:SlotNetwork")
+    assert {name for name in before if other[name] == before[name]} == {"shadowing"}
+
+
+def test_options_that_were_renamed_are_written_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    renamed = AFTER | {
+        "lab/tasks.py": AFTER["lab/tasks.py"].replace("length", "steps"),
+        "lab/models/networks.py": AFTER["lab/models/networks.py"].replace("size", "width"),
+        "pyproject.toml": AFTER["pyproject.toml"]
+        + '        "lab.copying:Copy(length)" = "lab.tasks:Copy(steps)"\n'
+        + '        "lab.nets:Net(size)" = "lab.models.networks:SlotNetwork(width)"\n',
+    }
+    project(tmp_path / "lab_renamed", renamed, monkeypatch)
+    task, model = resolve("lab.copying:Copy"), resolve("lab.nets:Net")
+    recipe = Recipe(task(steps=6), model, options={"width": 3})
+    assert recipe.to_json() == {
+        "task": {"type": "lab.copying:Copy", "length": 6},
+        "model": "lab.nets:Net",
+        "options": {"size": 3},
+    }
+    assert Recipe.from_json(recipe.to_json()) == recipe
+
+
+def test_names_in_plain_data_are_those_that_objects_had_first() -> None:
+    said = {"call": "memkit.training.streams:generator", "count": 3, "of": ["memkit.training.streams", "a: b"]}
+    first = {"call": "memkit.streams:generator", "count": 3, "of": ["memkit.training.streams", "a: b"]}
+    assert first_names(said) == first
+    assert resolve("memkit.streams:generator") is memkit.training.streams.generator  # type: ignore[attr-defined]
+    assert reference(resolve("memkit.streams:generator")) == "memkit.streams:generator"
+
+
+def test_a_project_gives_its_own_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.memkit.aliases]\n"lab.a" = "lab.b"\n')
+    assert aliases_of(tmp_path / "lab" / "b.py").first("lab.b:X") == "lab.a:X"
+    assert aliases_of(tmp_path / "lab" / "b.py").first("memkit.training.streams") == "memkit.streams"
+    assert aliases_here().now("lab.a") == "lab.a"
+    monkeypatch.syspath_prepend(tmp_path)
+    assert aliases_here().now("lab.a") == "lab.b"
+    (tmp_path / "pyproject.toml").write_text("[tool.memkit]\naliases = 3\n")
+    with pytest.raises(MemkitError, match=r"pyproject.toml, \[tool.memkit.aliases\]: it must be a table of old = new"):
+        project_aliases(tmp_path / "pyproject.toml")
