@@ -105,7 +105,8 @@ def source_digest(modules: Iterable[str], files: Iterable[str] = ()) -> str:
     for name, file in _closure(modules, files).items():
         # A file without a module's name counts by its own: where the project lies makes no difference.
         label, module = (file.name, "") if name == str(file) else (aliases_of(file).first(name), name)
-        parts.append(f"{label}\n{_code(file, module)}")
+        if code := _code(file, module):  # an empty file makes a package, wherever it lies
+            parts.append(f"{label}\n{code}")
     return _digest(sorted(parts))
 
 
