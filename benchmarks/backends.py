@@ -34,8 +34,9 @@ from memkit.mlx import trainer as mlx
 from memkit.mlx.bridge import to_mlx
 from memkit.mlx.losses import cross_entropy
 from memkit.recipes import backends
+from memkit.training.building import sampler
+from memkit.training.process import prepare_process
 from memkit.training.streams import generator
-from memkit.training.trainer import prepare_process, sampler
 
 SEEDS = 16
 PUBLISHED = 45e-3

@@ -28,7 +28,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fixtures.binding.recipes import EXECUTION_SLOTS, FACTORISED_SLOTS, LSTM, TRANSFORMER
 from memkit import Recipe
-from memkit.training.trainer import build, prepare_process, sampler, train
+from memkit.training.building import build, sampler
+from memkit.training.process import prepare_process
+from memkit.training.trainer import train
 
 COHORTS = (1, 4, 16, 32)
 SHOWN = 16

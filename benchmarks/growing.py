@@ -23,8 +23,10 @@ from torch.nn import functional as F
 from fixtures.growth.recipes import EPOCH, FIXED, SMALL_WIDTHS, WIDER, WIDTHS
 from memkit import Recipe
 from memkit.models.growth import Growth
+from memkit.training.building import sampler
+from memkit.training.process import prepare_process
 from memkit.training.streams import generator
-from memkit.training.trainer import prepare_process, sampler, train
+from memkit.training.trainer import train
 
 COHORT = 16
 

@@ -24,7 +24,10 @@ from fixtures.recall.recipes import NOVEL_SLOTS, SLOTS, unseen
 from memkit import Recipe
 from memkit.models.recalling import on
 from memkit.tasks.recall_scoring import exact_match
-from memkit.training.trainer import TrainedRun, prepare_process, restore, train
+from memkit.training.building import restore
+from memkit.training.process import prepare_process
+from memkit.training.trained_run import TrainedRun
+from memkit.training.trainer import train
 
 COHORT = 8
 GOAL = 10

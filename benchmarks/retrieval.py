@@ -46,8 +46,10 @@ from memkit.models.intervened_settings import Intervention
 from memkit.tasks.images import datasets
 from memkit.tasks.images.classification import CLASSES, Classification, Epochs
 from memkit.training import trainer
+from memkit.training.building import restore
+from memkit.training.process import prepare_process
 from memkit.training.streams import generator
-from memkit.training.trainer import prepare_process, restore, train
+from memkit.training.trainer import train
 
 WIDTH, K = 128, 8
 SIZES = (

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from memkit.evidence.derived.mutant import mutant
     from memkit.evidence.derived.replication import replicated
     from memkit.evidence.derived.sweep import sweep
+    from memkit.evidence.figures import Heatmap, Lines, Table
     from memkit.evidence.verdict import Verdict
     from memkit.recipes.recipe import Recipe
     from memkit.study.staged import staged
+    from memkit.training.streams import generator
 
 __version__ = "0.1.0"
 
@@ -27,12 +29,16 @@ __all__ = [
     "Arm",
     "Claim",
     "Contrast",
+    "Heatmap",
+    "Lines",
     "MemkitError",
     "MemkitWarning",
     "Recipe",
+    "Table",
     "Verdict",
     "__version__",
     "claim",
+    "generator",
     "multiverse",
     "mutant",
     "replicated",
@@ -46,11 +52,15 @@ _MODULES = {
     "Arm": "evidence.claim",
     "Claim": "evidence.claim",
     "Contrast": "evidence.contrast",
+    "Heatmap": "evidence.figures",
+    "Lines": "evidence.figures",
     "MemkitError": "errors",
     "MemkitWarning": "errors",
     "Recipe": "recipes.recipe",
+    "Table": "evidence.figures",
     "Verdict": "evidence.verdict",
     "claim": "evidence.claim",
+    "generator": "training.streams",
     "multiverse": "evidence.derived.multiverse",
     "mutant": "evidence.derived.mutant",
     "replicated": "evidence.derived.replication",

@@ -20,8 +20,8 @@ import re
 import sys
 import sysconfig
 import tokenize
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
@@ -221,6 +221,8 @@ def _closure(modules: Iterable[str], files: Iterable[str]) -> dict[str, Path]:
         if name in seen or name == "memkit" or _of_engine(name):
             continue
         file_of = _file(name, anywhere=name in named)
+        if file_of is not None and name.startswith("memkit.") and _module(file_of, file_of.stat().st_mtime_ns).lazy:
+            continue  # it hands on what it imports when it is asked for, and computes nothing
         if file_of is not None:
             seen[name] = file_of
             todo.extend(_imports(name, file_of, file_of.stat().st_mtime_ns))
@@ -298,11 +300,13 @@ class _Module:
     """What a file says: the names that it imports, and its claims' tests.
 
     An import is (level, module, names): the number of dots, what stands after ``from``, and what after ``import``.
-    Claims are (name, code) of their tests.
+    Claims are (name, code) of their tests. What a package imports when it is asked for, by ``__getattr__``, is
+    name → module in it, as its dicts say.
     """
 
     imports: tuple[tuple[int, str, tuple[str, ...]], ...]
     claims: tuple[tuple[str, str], ...] = ()
+    lazy: Mapping[str, str] = field(default_factory=dict)
 
 
 @functools.cache
@@ -320,7 +324,24 @@ def _module(file: Path, mtime: int) -> _Module:
     return _Module(
         tuple(imports),
         tuple((node.name, ast.unparse(ast.Module(list(node.body), []))) for node in tests),
+        _lazy(tree),
     )
+
+
+def _lazy(tree: ast.Module) -> dict[str, str]:
+    """What a package imports when it is asked for: the dicts of texts in a module that has ``__getattr__``."""
+    found: dict[Any, Any] = {}
+    if any(isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in tree.body):
+        for node in tree.body:
+            value = getattr(node, "value", None)
+            if isinstance(value, ast.Dict):
+                pairs = zip(value.keys, value.values, strict=True)
+                found |= {
+                    key.value: module.value
+                    for key, module in pairs
+                    if isinstance(key, ast.Constant) and isinstance(module, ast.Constant)
+                }
+    return {name: module for name, module in found.items() if isinstance(name, str) and isinstance(module, str)}
 
 
 def _code(file: Path, module: str = "") -> str:
@@ -425,4 +446,8 @@ def _imports(name: str, file: Path, mtime: int) -> list[str]:
         if base:
             found.append(base)
         found.extend(f"{base}.{name}" if base else name for name in names)
+        package_file = _file(base) if base else None
+        if package_file is not None and package_file.name == "__init__.py":
+            lazy = _module(package_file, package_file.stat().st_mtime_ns).lazy
+            found.extend(f"{base}.{lazy[name]}" for name in names if name in lazy)
     return found

@@ -15,8 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import memkit
 from memkit.errors import MemkitError
 from memkit.source import (
+    MODEL_CODE,
     callable_digest,
     file_digest,
     function_digest,
@@ -193,33 +195,48 @@ def test_installed_packages_and_the_engine_are_passed_over() -> None:
     assert project_modules(["sys", "no.such.module"]) == []
     # Named directly, a module counts wherever it lies; what it imports does not, if it is installed.
     assert project_modules(["json"]) == ["json"]
-    assert project_modules(["memkit.training.trainer"]) == [
-        "memkit.training.streams",
-        "memkit.training.trainer",
-        "memkit.training.validation",
-        "memkit.training.vmapped",
-    ]
-    engine = [
-        "memkit",
-        "memkit.evidence.decision_rule",
-        "memkit.statistics",
-        "memkit.source",
-        "memkit.pytest_plugin",
-    ]
-    engine += [
-        f"memkit.training.{name}"
-        for name in ("cohorts", "estimates", "executor", "measurements", "queue", "recipe", "store")
-    ]
+    engine = ["memkit", "memkit.evidence.decision_rule", "memkit.statistics", "memkit.source", "memkit.pytest_plugin"]
+    engine += ["memkit.recipes.recipe", "memkit.scheduling.cohorts", "memkit.store.store", "memkit.study.staged"]
     assert project_modules(engine) == []
 
 
 def test_the_trainer_counts_and_takes_nothing_of_the_engine_along() -> None:
     assert project_modules(["memkit.training.trainer"]) == [
+        "memkit.training.building",
+        "memkit.training.learner",
+        "memkit.training.protocols",
         "memkit.training.streams",
+        "memkit.training.trained_run",
         "memkit.training.trainer",
         "memkit.training.validation",
         "memkit.training.vmapped",
     ]
+
+
+ENGINE = ("cli", "evidence", "pytest_plugin", "recipes", "scheduling", "statistics", "store", "study")
+
+
+def test_every_folder_of_memkit_is_engine_or_model_code() -> None:
+    """Code of a folder of neither kind would be left out of digests without anybody's having said so."""
+    folders = {path.parent.name for path in Path(memkit.__file__).parent.glob("*/__init__.py")}
+    assert folders == {*ENGINE, *MODEL_CODE}
+
+
+def test_what_a_package_imports_when_it_is_asked_for_counts_alone(project: Project) -> None:
+    lazy = """
+        NAMES = {"one": "first", "two": "second"}
+        def __getattr__(name):
+            import importlib
+            return getattr(importlib.import_module(f"{__name__}.{NAMES[name]}"), name)
+    """
+    text = "\n".join(line.strip() if line.startswith("        NAMES") else line[8:] for line in lazy.split("\n"))
+    project.write(__init__=text, main="from PROJECT import one", first="one = 1", second="two = 2")
+    assert project.modules() == [project.name, "first", "main"]
+    assert project_modules(["memkit.models.doubt"]) == ["memkit.models.doubt"]
+    (project.folder / project.name / "uses_slots.py").write_text("from memkit.models import SlotNetwork")
+    found = project_modules([f"{project.name}.uses_slots"])
+    assert "memkit.models.slots" in found
+    assert not {"memkit.models", "memkit.models.gpt", "memkit.models.lstm"} & set(found)
 
 
 def test_a_module_that_is_not_python_is_named(project: Project) -> None:

@@ -15,8 +15,10 @@ from typing import Any
 from fixtures.binding.recipes import FACTORISED_SLOTS, LSTM, TRANSFORMER, UNFACTORISED_SLOTS
 from memkit import Recipe
 from memkit.tasks.scoring import accuracy
+from memkit.training.building import restore
+from memkit.training.process import prepare_process
 from memkit.training.streams import generator
-from memkit.training.trainer import prepare_process, restore, train
+from memkit.training.trainer import train
 
 SEEDS = range(8)
 FAMILIES = {

@@ -12,7 +12,8 @@ from itertools import product
 
 from fixtures.growth.recipes import DEEP, DEEPER, FIXED, LARGE, MEMORY, SMALL, WIDER, remembering
 from memkit import Recipe
-from memkit.training.trainer import prepare_process, train
+from memkit.training.process import prepare_process
+from memkit.training.trainer import train
 
 SEEDS = range(8)
 STEP_SIZES = (2.0, 5.0, 10.0, 20.0, 50.0)

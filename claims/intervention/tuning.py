@@ -25,8 +25,10 @@ from fixtures.intervention.recipes import (
     hybrid,
 )
 from memkit.tasks.images.scoring import accuracy, balanced_accuracy
+from memkit.training.building import restore
+from memkit.training.process import prepare_process
 from memkit.training.streams import generator
-from memkit.training.trainer import prepare_process, restore, train
+from memkit.training.trainer import train
 
 SEEDS = range(8)
 Trials = Iterator[tuple[str, Callable[..., Any]]]

@@ -22,7 +22,9 @@ from fixtures.recall.recipes import DOCUMENTED, LEARNT, SLOTS, TUNED_LINFORMER, 
 from memkit import Recipe
 from memkit.models.recalling import on, other_facts
 from memkit.tasks.recall_scoring import scores
-from memkit.training.trainer import prepare_process, restore, train
+from memkit.training.building import restore
+from memkit.training.process import prepare_process
+from memkit.training.trainer import train
 
 SEEDS = range(2)
 FAMILIES = {"slots": SLOTS, "linformer": TUNED_LINFORMER, "learnt": LEARNT, "documented": DOCUMENTED}

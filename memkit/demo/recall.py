@@ -25,8 +25,8 @@ from memkit.scheduling.cohorts import obtain, restored, train_missing
 from memkit.store.store import Store
 from memkit.tasks import needles
 from memkit.tasks.modern_facts import CUE, cue, ending
+from memkit.training.process import prepared_process
 from memkit.training.streams import generator
-from memkit.training.trainer import prepared_process
 
 SEED = 0
 """Of the model: a development seed, on which no claim is decided."""

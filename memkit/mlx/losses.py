@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mlx.core as mx
 
-from memkit.training.validation import IGNORED
+from memkit.training.protocols import IGNORED
 
 
 def cross_entropy(outputs: mx.array, targets: mx.array) -> mx.array:

@@ -29,8 +29,10 @@ from memkit.mlx.models.addressing import Noise
 from memkit.mlx.models.layers import Keys
 from memkit.recipes.recipe import MLX_NETWORKS
 from memkit.recipes.references import reference, resolve
+from memkit.training.building import sampler
+from memkit.training.protocols import AfterBatch, EndsEarly, sizes_of, state_size_of
 from memkit.training.streams import generator, stream_seed
-from memkit.training.trainer import TrainedRun, sampler
+from memkit.training.trained_run import TrainedRun
 
 if TYPE_CHECKING:
     from memkit.recipes.recipe import Recipe
@@ -50,7 +52,7 @@ def train(recipe: Recipe, seeds: Sequence[int], *, progress: Callable[[float], N
     """
     started = time.process_time()
     networks = [make(recipe, seed) for seed in seeds]
-    template, state_size = networks[0], getattr(networks[0], "state_size", None)
+    template, state_size = networks[0], state_size_of(networks[0])
     parameters = tree_map(lambda *parts: mx.stack(parts), *(network.trainable_parameters() for network in networks))
     if not tree_flatten(parameters):
         raise MemkitError(f"Recipe: {type(template).__name__} has no parameters to train")
@@ -58,7 +60,8 @@ def train(recipe: Recipe, seeds: Sequence[int], *, progress: Callable[[float], N
     state = step_of.optimizer_state(parameters)
     samplers = [sampler(recipe, seed) for seed in seeds]
     streams = [generator(seed, "data", recipe.stream) for seed in seeds]
-    told = [getattr(draw, "saw", None) for draw in samplers]
+    told = [draw if isinstance(draw, AfterBatch) else None for draw in samplers]
+    ends_early = [draw if isinstance(draw, EndsEarly) else None for draw in samplers]
     every = max(1, recipe.steps // _HISTORY_POINTS)
     histories: list[list[tuple[int, float]]] = [[] for _ in seeds]
     diverged = [""] * len(seeds)
@@ -73,9 +76,9 @@ def train(recipe: Recipe, seeds: Sequence[int], *, progress: Callable[[float], N
         mx.eval(parameters, state, losses)
         if any(told):
             seen = to_torch(outputs)
-            for row, tell in enumerate(told):
-                if tell is not None:
-                    tell(seen[row], targets[row])
+            for row, draw in enumerate(told):
+                if draw is not None:
+                    draw.saw(seen[row], targets[row])
         values: list[float] = losses.tolist()  # type: ignore[assignment]
         for i, value in enumerate(values):
             if not diverged[i] and not math.isfinite(value):
@@ -83,7 +86,8 @@ def train(recipe: Recipe, seeds: Sequence[int], *, progress: Callable[[float], N
         last = step == recipe.steps or all(diverged[i] or i in runs for i in range(len(seeds)))
         noted = step % every == 0 or step == 1
         for i, value in enumerate(values):
-            ends = i not in runs and (last or bool(getattr(samplers[i], "finished", False)))
+            teacher = ends_early[i]
+            ends = i not in runs and (last or (teacher is not None and bool(teacher.finished)))
             if (noted or ends) and i not in runs:
                 histories[i].append((step, value))
             if ends:
@@ -110,7 +114,7 @@ def train(recipe: Recipe, seeds: Sequence[int], *, progress: Callable[[float], N
 def make(recipe: Recipe, seed: int) -> nn.Module:
     """The untrained network of one seed."""
     made = resolve(MLX_NETWORKS.get(reference(recipe.model), reference(recipe.model)))
-    options = {**getattr(recipe.task, "sizes", {}), **recipe.options}
+    options = {**sizes_of(recipe.task), **recipe.options}
     start = stream_seed(seed, "initial values", recipe.stream)
     if "keys" in inspect.signature(made).parameters:
         network = made(keys=Keys(start), **options)

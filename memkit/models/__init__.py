@@ -1,24 +1,91 @@
 """The networks: those that hold a memory, and the parametric controls that do not.
 
-Every network trains a cohort of seeds at once. It is made from one generator a seed, every parameter carries
-the seeds as its leading axis, and ``forward`` maps tokens [S, B, L] to logits [S, B, P, answers]. With one
-seed it is an ordinary network. Nothing mixes seeds: a result does not depend on the cohort it is trained in.
+Every network trains a cohort of seeds at once. It is made from one generator for each seed, every parameter has the
+seeds as its leading axis, and ``forward`` maps inputs [S, B, ...] to outputs [S, B, ...]. With one seed it is an
+ordinary network. Nothing mixes seeds: a result does not depend on the cohort it is trained in.
+
+With a memory
+    ``SlotNetwork``, ``ManagedSlotNetwork``, ``MemoryNetwork`` (binding), ``GPT`` and ``Recalling`` (recall),
+    ``NextTokenMemory`` (a store of next tokens beside a GPT), ``IntervenedNetwork`` (neighbours of a hidden state),
+    ``GrowingIntervenedNetwork``
+Without
+    ``TransformerNetwork``, ``LSTMNetwork``, ``CrossAttentionNetwork``, ``TwoStageNetwork``, ``FeedForwardNetwork``,
+    ``GrowingNetwork``, ``EmbeddingKNN`` (a vote of neighbours), ``FineTuned``
 """
 
-from memkit.models.cross_attention import CrossAttentionNetwork
-from memkit.models.lstm import LSTMNetwork
-from memkit.models.memory_network import MemoryNetwork
-from memkit.models.parameters import parameters_per_seed
-from memkit.models.slots import SlotNetwork
-from memkit.models.transformer import TransformerNetwork
-from memkit.models.two_stage import TwoStageNetwork
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from memkit.models.cross_attention import CrossAttentionNetwork
+    from memkit.models.embedding_knn import EmbeddingKNN
+    from memkit.models.feedforward import FeedForwardNetwork
+    from memkit.models.fine_tuning import FineTuned
+    from memkit.models.gpt import GPT
+    from memkit.models.growing import GrowingNetwork
+    from memkit.models.growing_intervened import GrowingIntervenedNetwork
+    from memkit.models.intervened import IntervenedNetwork
+    from memkit.models.lstm import LSTMNetwork
+    from memkit.models.managed_slots import ManagedSlotNetwork
+    from memkit.models.memory_network import MemoryNetwork
+    from memkit.models.next_token_memory import NextTokenMemory
+    from memkit.models.parameters import parameters_per_seed
+    from memkit.models.recalling import Recalling
+    from memkit.models.slots import SlotNetwork
+    from memkit.models.transformer import TransformerNetwork
+    from memkit.models.two_stage import TwoStageNetwork
 
 __all__ = [
+    "GPT",
     "CrossAttentionNetwork",
+    "EmbeddingKNN",
+    "FeedForwardNetwork",
+    "FineTuned",
+    "GrowingIntervenedNetwork",
+    "GrowingNetwork",
+    "IntervenedNetwork",
     "LSTMNetwork",
+    "ManagedSlotNetwork",
     "MemoryNetwork",
+    "NextTokenMemory",
+    "Recalling",
     "SlotNetwork",
     "TransformerNetwork",
     "TwoStageNetwork",
     "parameters_per_seed",
 ]
+
+# A network is imported when it is asked for: code that uses one does not depend on the others.
+_MODULES = {
+    "CrossAttentionNetwork": "cross_attention",
+    "EmbeddingKNN": "embedding_knn",
+    "FeedForwardNetwork": "feedforward",
+    "FineTuned": "fine_tuning",
+    "GPT": "gpt",
+    "GrowingIntervenedNetwork": "growing_intervened",
+    "GrowingNetwork": "growing",
+    "IntervenedNetwork": "intervened",
+    "LSTMNetwork": "lstm",
+    "ManagedSlotNetwork": "managed_slots",
+    "MemoryNetwork": "memory_network",
+    "NextTokenMemory": "next_token_memory",
+    "Recalling": "recalling",
+    "SlotNetwork": "slots",
+    "TransformerNetwork": "transformer",
+    "TwoStageNetwork": "two_stage",
+    "parameters_per_seed": "parameters",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -13,7 +13,8 @@ Looking changes nothing in the memory.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,6 +60,10 @@ class Diagnosis:
     distance: Floats
     ages: Ints
     uses: Ints
+
+    def by_example(self) -> dict[str, NDArray[Any]]:
+        """Return name → values [N]; the ages and uses, one for each entry of the memory, are left out."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("ages", "uses")}
 
     def summary(self) -> dict[str, float]:
         """The means, by the names of the report; the shares are between 0 and 1, losses in nats."""

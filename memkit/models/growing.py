@@ -38,7 +38,7 @@ from memkit.models.layers import Generators, Linear
 from memkit.training.streams import stream_seed
 
 if TYPE_CHECKING:
-    from memkit.training.validation import Looked, Moments
+    from memkit.training.protocols import Looked, Moments
 
 NEVER = -1
 
@@ -128,8 +128,12 @@ class GrowingNetwork(FeedForwardNetwork):
         sizes = (self._linear(0).weight.shape[1], *self.sizes_after(events), self.output.weight.shape[2])
         return fixed + sum((n + 1) * m for n, m in pairwise(sizes))
 
+    def tables(self) -> dict[str, list[dict[str, int | str]]]:
+        """Return the growth of a network of one seed, as a table."""
+        return {"growth": self.timeline()}
+
     def timeline(self) -> list[dict[str, int | str]]:
-        """The growth of a network of one seed, a row an event: step, widths and parameters before and after."""
+        """Return a row for each event of growth: its step, and widths and parameters before and after."""
         rows: list[dict[str, int | str]] = []
         for event, step in enumerate(self.grown_at[0].tolist()):
             if step != NEVER:

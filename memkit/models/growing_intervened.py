@@ -20,7 +20,7 @@ from memkit.models.intervened_settings import Intervention
 from memkit.models.layers import Generators
 
 if TYPE_CHECKING:
-    from memkit.training.validation import Looked, Moments
+    from memkit.training.protocols import Looked, Moments
 
 
 class GrowingIntervenedNetwork(IntervenedNetwork):
@@ -90,6 +90,10 @@ class GrowingIntervenedNetwork(IntervenedNetwork):
             return used
         # A weight for every unit of the memory's layer, and a bias.
         return [n + self._width_after(events) + 1 for n, events in zip(used, self.network.events.tolist(), strict=True)]
+
+    def tables(self) -> dict[str, list[dict[str, int | str]]]:
+        """See :meth:`memkit.models.growing.GrowingNetwork.tables`."""
+        return self.network.tables()
 
     def timeline(self) -> list[dict[str, int | str]]:
         """See :meth:`memkit.models.growing.GrowingNetwork.timeline`."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from memkit.checks import is_real, is_whole
 from memkit.errors import MemkitError, nearest
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
@@ -58,17 +59,17 @@ class Growth:
             value = getattr(self, name)
             check(value in known, f"{name}={value!r} is unknown{nearest(str(value), known)}")
         check(
-            isinstance(self.start, (tuple, list)) and bool(self.start) and all(_whole(n) for n in self.start),
+            isinstance(self.start, (tuple, list)) and bool(self.start) and all(is_whole(n, 1) for n in self.start),
             f"start={self.start!r} must name the widths of the hidden layers at first, as in (64, 32)",
         )
         object.__setattr__(self, "start", tuple(self.start))
         for name in ("events", "patience"):
-            check(_whole(getattr(self, name)), f"{name}={getattr(self, name)!r} must be a positive whole number")
-        check(_real(self.every) and self.every > 0, f"every={self.every!r} must be a positive number")
+            check(is_whole(getattr(self, name), 1), f"{name}={getattr(self, name)!r} must be a positive whole number")
+        check(is_real(self.every) and self.every > 0, f"every={self.every!r} must be a positive number")
         for name in ("improvement", "noise"):
             value = getattr(self, name)
-            check(_real(value) and value >= 0, f"{name}={value!r} must be a number, 0 or more")
-        check(_real(self.target) and 0 <= self.target <= 1, f"target={self.target!r} must lie between 0 and 1")
+            check(is_real(value) and value >= 0, f"{name}={value!r} must be a number, 0 or more")
+        check(is_real(self.target) and 0 <= self.target <= 1, f"target={self.target!r} must lie between 0 and 1")
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], widths: Sequence[int]) -> Growth:
@@ -111,11 +112,3 @@ class Growth:
 def _nearest_whole(number: float) -> int:
     """Halves go up."""
     return math.floor(number + 0.5)
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
-def _real(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

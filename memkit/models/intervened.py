@@ -39,6 +39,7 @@ from memkit.models.doubt import doubt
 from memkit.models.feedforward import FeedForwardNetwork, layer_of
 from memkit.models.intervened_settings import Intervention
 from memkit.models.layers import Generators, constant, normal
+from memkit.training.protocols import ExampleRecords
 from memkit.training.streams import stream_seed
 
 NOBODYS = -1
@@ -168,8 +169,8 @@ class IntervenedNetwork(nn.Module):
         return logits
 
     @torch.no_grad()
-    def saw(self, targets: Tensor) -> None:
-        """The labels [S, B] of the batch that was last passed forward in training: it is remembered."""
+    def saw(self, outputs: Tensor, targets: Tensor) -> None:
+        """Remember the batch that was last passed forward in training, whose labels are the targets [S, B]."""
         assert self._state is not None, "in training, forward comes first"
         h, self._state = self._state, None
         # What the memory holds is credited before it changes.
@@ -178,6 +179,22 @@ class IntervenedNetwork(nn.Module):
             off = _losses(self.network.after(h, self.layer), targets)
             self.memory.credit(retrieved, off - _losses(on, targets))
         self._remember(h, targets)
+
+    def example_records(self, inputs: Tensor, targets: Tensor) -> ExampleRecords:
+        """Return what the memory did to each of some examples, of a network of one seed.
+
+        Args:
+            inputs: [N, ...], on the CPU, as the network is.
+            targets: classes [N].
+        """
+        from memkit.models.diagnostics import diagnose
+
+        found = diagnose(self, (inputs, targets))
+        columns = {name: values.tolist() for name, values in found.by_example().items()}
+        # By the names of other models' records: what the network says as it is used.
+        for name, used in (("prediction", "predicted_on"), ("confidence", "confidence_on"), ("loss", "loss_on")):
+            columns[name] = columns[used]
+        return ExampleRecords(columns={"example": list(range(len(targets))), **columns}, summary=found.summary())
 
     @torch.no_grad()
     def remember(self, inputs: Tensor, labels: Tensor) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from memkit.checks import is_real, is_whole
 from memkit.errors import MemkitError, nearest
 from memkit.memories.eviction import POLICIES
 from memkit.memories.neighbours import WHICH
@@ -87,22 +87,22 @@ class Intervention:
             check(value in known, f"{name}={value!r} is unknown{nearest(str(value), known)}")
         for name in ("projection", "k", "capacity", "steps"):
             value = getattr(self, name)
-            check(_whole(value) and value >= 1, f"{name}={value!r} must be a positive whole number")
+            check(is_whole(value, 1), f"{name}={value!r} must be a positive whole number")
         check(
-            self.affected is None or (_whole(self.affected) and self.affected >= 1),
+            self.affected is None or (is_whole(self.affected, 1)),
             f"affected={self.affected!r} must be a positive whole number, or None for all dimensions",
         )
         for name in ("warmup", "ttl"):
             value = getattr(self, name)
-            check(_whole(value) and value >= 0, f"{name}={value!r} must be a whole number of examples, 0 or more")
+            check(is_whole(value, 0), f"{name}={value!r} must be a whole number of examples, 0 or more")
         for name in ("alpha", "centroid_momentum", "age_weight", "refresh", "refresh_momentum"):
             value = getattr(self, name)
-            check(_real(value) and 0 <= value <= 1, f"{name}={value!r} must lie between 0 and 1")
+            check(is_real(value) and 0 <= value <= 1, f"{name}={value!r} must lie between 0 and 1")
         for name in ("step_size", "temperature"):
             value = getattr(self, name)
-            check(_real(value) and value > 0, f"{name}={value!r} must be a positive number")
+            check(is_real(value) and value > 0, f"{name}={value!r} must be a positive number")
         check(
-            _real(self.refresh_within) and self.refresh_within >= 0,
+            is_real(self.refresh_within) and self.refresh_within >= 0,
             f"refresh_within={self.refresh_within!r} must be a distance, 0 or more",
         )
         check(self.k <= self.capacity, f"k={self.k} neighbours cannot be found among capacity={self.capacity} entries")
@@ -142,11 +142,3 @@ class Intervention:
         """Plain types, for a recipe's options; settings at their default are left out."""
         defaults = {f.name: f.default for f in fields(self)}
         return {name: value for name, value in asdict(self).items() if value != defaults[name]}
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _real(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

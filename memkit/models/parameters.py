@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from torch import nn
+
+from memkit.training.protocols import WithActiveParameters
 
 
 def parameters_per_seed(model: nn.Module) -> int:
-    """The number of trained parameters of one seed; every parameter's first axis is the seeds.
+    """Return the number of trained parameters of one seed; every parameter's first axis is the seeds.
 
     Of a network that grows, those that it uses by now.
     """
-    active: Callable[[], list[int]] | None = getattr(model, "active_parameters", None)
-    if active is not None:
-        return active()[0]
+    if isinstance(model, WithActiveParameters):
+        return model.active_parameters()[0]
     return sum(parameter[0].numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -66,7 +66,7 @@ def arms(request: pytest.FixtureRequest, seed: int, trained: Mapping[str, Any]) 
     from memkit.pytest_plugin.measuring import RUNS
     from memkit.pytest_plugin.settings import settings_of
     from memkit.scheduling.cohorts import restored
-    from memkit.training.trainer import prepared_process
+    from memkit.training.process import prepared_process
 
     claim = claim_of(request.function)
     assert claim is not None  # `trained` has refused

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from memkit.recipes.recipe import Recipe
-    from memkit.training.trainer import TrainedRun
+    from memkit.training.trained_run import TrainedRun
 
 
 def train(
@@ -62,9 +62,9 @@ def restore(recipe: Recipe, seed: int, state: Mapping[str, Tensor], *, device: s
         from memkit.mlx import trainer as mlx
 
         return mlx.restore(recipe, seed, state)
-    from memkit.training import trainer
+    from memkit.training import building
 
-    return trainer.restore(recipe, seed, state, device=device)
+    return building.restore(recipe, seed, state, device=device)
 
 
 def build(recipe: Recipe, seed: int) -> Any:
@@ -73,9 +73,9 @@ def build(recipe: Recipe, seed: int) -> Any:
         from memkit.mlx import trainer as mlx
 
         return mlx.build(recipe, seed)
-    from memkit.training import trainer
+    from memkit.training import building
 
-    return trainer.build(recipe, [seed])
+    return building.build(recipe, [seed])
 
 
 def versions(recipe: Recipe) -> dict[str, str]:

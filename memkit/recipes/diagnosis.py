@@ -11,6 +11,7 @@ from torch.nn.parameter import is_lazy
 
 from memkit.errors import MemkitError
 from memkit.recipes.recipe import Recipe
+from memkit.training.protocols import has_seed_axis
 from memkit.training.streams import generator
 
 _SPARSE = ", which vmap cannot map; leave sparse=True out, or leave vmap out, and its seeds train one by one"
@@ -96,14 +97,14 @@ def unfit(recipe: Recipe, seed: int) -> str:
     Args:
         seed: of the run that could not be trained.
     """
-    from memkit.training.trainer import build, sampler
+    from memkit.training.building import build, sampler
 
     model = build(recipe, [seed])
     batch: Any = sampler(recipe, seed)(generator(seed, "data", recipe.stream), recipe.batch)
     if not isinstance(batch, (tuple, list)) or len(batch) != 2 or not all(isinstance(part, Tensor) for part in batch):
         drawn = ", ".join(_kind(part) for part in batch) if isinstance(batch, (tuple, list)) else _kind(batch)
         return f"{recipe.summary}: the task drew {drawn}; a batch is two tensors, (inputs, targets)"
-    inputs = batch[0][None] if getattr(recipe.model, "seed_axis", False) else batch[0]
+    inputs = batch[0][None] if has_seed_axis(recipe.model) else batch[0]
     with torch.no_grad():
         outputs = model(inputs)
     if isinstance(outputs, Tensor):

@@ -19,6 +19,7 @@ from memkit.errors import MemkitError, check_fields, nearest
 from memkit.plain import plain_fields, plain_task
 from memkit.recipes.references import known_aliases, module_of, reference, resolve
 from memkit.source import source_digest
+from memkit.training.protocols import Task, TaskWithChecksum, TaskWithData, TaskWithLoss, has_seed_axis
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 BACKENDS = ("torch", "mlx")
@@ -47,23 +48,13 @@ class Recipe:
     trained with the old one would pass for one with the new.
 
     Attributes:
-        task: draws training examples. Either a function ``task(generator, size) -> (inputs, targets)``, or a
-            frozen dataclass with ``for_seed(generator)`` that returns such a function (the generator draws
-            the split of the seed), a new one a call. What draws may have ``saw(outputs, targets)``, which is told
-            what the model made of each batch, without gradients, before it draws the next one: a curriculum moves on
-            by it; and ``finished``, true once its seed has learnt enough, which then trains no more. The task may have
-            ``sizes``, options that every model of the task takes;
-            ``loss(outputs, targets)`` (cross-entropy otherwise); ``checksum``, of the data it reads, which is part of
-            the digest and hence has to be known where the data are not; and ``missing``, "" where they are, else a
-            sentence on how to get them, with which claims on the task are skipped. Both are texts, or properties.
-        model: a ``torch.nn.Module`` class, or a function that makes one. With the class attribute
-            ``seed_axis = True`` it is given ``generators``, one a seed, and trains many seeds at once;
-            without, it is an ordinary module and trains seed by seed, or as ``vmap`` says. It may have
-            ``saw(targets)``, which is told the targets of each training batch after the backward pass (a memory that
-            fills in training fills there); ``validated(looked, moments)``, which is told of each look at the validation
-            examples and may change the parameters (a network that grows grows there, see
-            :mod:`memkit.training.validation`); ``active_parameters()``, how many of them each seed uses; and
-            ``state_size``, how many numbers it carries.
+        task: draws training examples: a function ``task(generator, size) -> (inputs, targets)``, or a frozen dataclass
+            with ``for_seed(generator)``, which returns such a function for each seed. What else it may offer, a loss of
+            its own, data, an early end, a curriculum, is in :mod:`memkit.training.protocols`.
+        model: a ``torch.nn.Module`` class, or a function that makes one. With the class attribute ``seed_axis = True``
+            it is given ``generators``, one for each seed, and trains many seeds at once; without, it is an ordinary
+            module and trains seed by seed, or as ``vmap`` says. What else it may offer, a memory that fills in
+            training, growth, the size of its state, is in :mod:`memkit.training.protocols`.
         options: keyword arguments of the model, JSON types; lists are handed over as tuples.
         optimizer: "adam", "adamw" or "sgd".
         lr: learning rate.
@@ -120,7 +111,7 @@ class Recipe:
             raise MemkitError("Recipe: options must be JSON types: one of them holds itself") from error
         object.__setattr__(self, "task", plain_task(self.task))
         check(
-            callable(self.task) or hasattr(self.task, "for_seed"),
+            callable(self.task) or isinstance(self.task, Task),
             f"task={self.task!r} must be a function (generator, size) -> (inputs, targets), or have "
             "for_seed(generator)",
         )
@@ -156,7 +147,7 @@ class Recipe:
         check(self.gpus <= 1 or self.gpus == int(self.gpus), f"gpus={self.gpus!r} must be a part of one, or whole ones")
         check(isinstance(self.vmap, bool), f"vmap={self.vmap!r} must be True or False")
         check(
-            not (self.vmap and _seed_axis(self.model)),
+            not (self.vmap and has_seed_axis(self.model)),
             f"vmap=True is for ordinary modules; {_name(self.model)} has a seed axis and trains its seeds together "
             "anyway: leave vmap out",
         )
@@ -191,7 +182,7 @@ class Recipe:
         for name in ("vmap", "validate_every"):
             check(not getattr(self, name), f"{name}={getattr(self, name)!r} is not for backend='mlx'; leave it out")
         check(
-            not hasattr(self.task, "loss"),
+            not isinstance(self.task, TaskWithLoss),
             "the task has a loss of its own, in torch; backend='mlx' trains with cross-entropy alone",
         )
 
@@ -238,7 +229,7 @@ class Recipe:
     @property
     def together(self) -> bool:
         """Whether the seeds of a cohort train in one program."""
-        return self.vmap or _seed_axis(self.model) or self.backend == "mlx"
+        return self.vmap or has_seed_axis(self.model) or self.backend == "mlx"
 
     @property
     def missing(self) -> str:
@@ -247,7 +238,7 @@ class Recipe:
         Raises:
             MemkitError: the task's ``missing`` is no text.
         """
-        data = getattr(self.task, "missing", "")
+        data = self.task.missing if isinstance(self.task, TaskWithData) else ""
         if not isinstance(data, str):
             raise MemkitError(f"a task's `missing` is {data!r}; make it a text, or a property of one")
         if data or self.backend == "torch" or importlib.util.find_spec("mlx") is not None:
@@ -269,7 +260,7 @@ class Recipe:
         content = {
             "recipe": self.to_json(),
             "source": source_digest(self.modules),
-            "data": getattr(self.task, "checksum", None),
+            "data": self.task.checksum if isinstance(self.task, TaskWithChecksum) else None,
         }
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -288,10 +279,6 @@ def _of_mlx(model: Callable[..., Any]) -> bool:
     return any(
         base.__module__.startswith("mlx.nn.") and base.__name__ == "Module" for base in getattr(model, "__mro__", ())
     )
-
-
-def _seed_axis(model: Callable[..., Any]) -> bool:
-    return bool(getattr(model, "seed_axis", False))
 
 
 def _real(value: Any) -> bool:

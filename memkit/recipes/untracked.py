@@ -38,6 +38,7 @@ from torch.func import vmap
 from memkit.errors import MemkitError
 from memkit.recipes.diagnosis import refuse_untrainable
 from memkit.scheduling.devices import lacks_memory
+from memkit.training.protocols import has_seed_axis
 from memkit.training.streams import generator, stream_seed
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Watched:
 
     @property
     def seed_axis(self) -> bool:
-        return bool(getattr(self.recipe.model, "seed_axis", False))
+        return has_seed_axis(self.recipe.model)
 
     def __call__(self, **options: Any) -> Any:
         streams = tuple(stream.initial_seed() for stream in options.get("generators", ()))
@@ -121,7 +122,7 @@ class _Restored:
 
     def model(self, device: str = "cpu") -> nn.Module:
         """Return one of them, in evaluation mode."""
-        from memkit.training.trainer import build
+        from memkit.training.building import build
 
         model = build(self.recipe, self.seeds)
         model.load_state_dict(self.trained.state_dict())
@@ -164,14 +165,14 @@ class _Restored:
 
     def _inputs(self) -> Tensor:
         """A training batch of each seed, as the model takes it."""
-        from memkit.training.trainer import sampler
+        from memkit.training.building import sampler
 
         streams = [generator(seed, "data", self.recipe.stream) for seed in self.seeds]
         batches = [
             sampler(self.recipe, seed)(stream, self.recipe.batch)[0]
             for seed, stream in zip(self.seeds, streams, strict=True)
         ]
-        return torch.stack(batches) if getattr(self.recipe.model, "seed_axis", False) else batches[0]
+        return torch.stack(batches) if has_seed_axis(self.recipe.model) else batches[0]
 
 
 @dataclass(frozen=True)

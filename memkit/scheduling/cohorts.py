@@ -18,7 +18,7 @@ from memkit.versions import versions_behind
 if TYPE_CHECKING:
     from memkit.recipes.recipe import Recipe
     from memkit.store.store import Store
-    from memkit.training.trainer import TrainedRun
+    from memkit.training.trained_run import TrainedRun
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def train_missing(
     progress: Callable[[float], None] | None = None,
 ) -> None:
     """Train those of the seeds that the store lacks, under their locks, and store them."""
-    from memkit.training.trainer import prepared_process
+    from memkit.training.process import prepared_process
 
     if not store.missing(digest, seeds):
         return

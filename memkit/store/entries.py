@@ -24,7 +24,7 @@ from memkit.store.checked import DAMAGED, curve, dump, number, parsed, part, sec
 from memkit.store.dependencies import depends_of
 
 if TYPE_CHECKING:
-    from memkit.training.trainer import TrainedRun
+    from memkit.training.trained_run import TrainedRun
 
 VERSION = 1
 WEIGHTS, RUN, RECIPE, MANIFEST = "weights.safetensors", "run.json", "recipe.json", "manifest.json"
@@ -73,7 +73,7 @@ def run_of(files: Mapping[str, bytes], seed: int) -> TrainedRun:
     """The run that :func:`files_of` was given; any exception where the files are of another form."""
     from safetensors.torch import load as load_tensors
 
-    from memkit.training.trainer import TrainedRun
+    from memkit.training.trained_run import TrainedRun
 
     return TrainedRun(seed=seed, state=load_tensors(files[WEIGHTS]), **_facts(files[RUN]))
 

@@ -51,7 +51,7 @@ from memkit.store.remote import Remote
 from memkit.versions import version_of
 
 if TYPE_CHECKING:
-    from memkit.training.trainer import TrainedRun
+    from memkit.training.trained_run import TrainedRun
 
 _ABANDONED_AFTER = 24 * 3600.0
 _LOCKLESS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}

@@ -6,7 +6,10 @@
                                    epochs.csv          losses while it was trained
                                    samples.csv         a row an example: stage A's validation, stage B's test examples
                                    memory.safetensors  the model's buffers, after the intervention
-                                   growth.csv          what a model says of its growth, where it has a ``timeline()``
+                                   growth.csv          a table that the model asks for, such as that of its growth
+
+What a model wants written down it says itself: :class:`memkit.training.protocols.WithExampleRecords` and
+:class:`~memkit.training.protocols.WithTables`.
 
 A control that is made of changes lies beside the configuration that it was made for: ``wide+half``. A folder that is as
 it would be written is left as it is.
@@ -19,6 +22,7 @@ import csv
 import io
 import json
 import math
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,12 +42,12 @@ from memkit.study.matrix import Matrix
 from memkit.study.promotion import Promotion
 from memkit.study.screening import seen, subject_key
 from memkit.study.subjects import Subject
+from memkit.training.protocols import IGNORED, WithExampleRecords, WithTables
 from memkit.training.scoring import classified, examples_of, on_device_of
-from memkit.training.trainer import TrainedRun
-from memkit.training.validation import IGNORED
+from memkit.training.trained_run import TrainedRun
 
 FORMAT = 1
-_FILES = ("epochs.csv", "samples.csv", "memory.safetensors", "growth.csv")
+_FILE = re.compile(r"[a-z][a-z0-9_]*\.(csv|safetensors)")
 _QUIET = 10.0  # seconds between two lines of progress
 
 
@@ -99,7 +103,7 @@ def write_runs(
         folder = output / "runs" / one.place / str(one.seed)
         if (one.place, one.part) not in keys:
             key = subject_key(one.subject, matrix, device=device, part=one.part)
-            keys[one.place, one.part] = f"{key}-{source_digest(['memkit.models.diagnostics'])[:8]}-{FORMAT}"
+            keys[one.place, one.part] = f"{key}-{source_digest([one.subject.recipe.model.__module__])[:8]}-{FORMAT}"
         content = _write(matrix, one, store, folder, key=keys[one.place, one.part], device=device)
         runs.append(Run(stage=one.stage, place=one.place, seed=one.seed, folder=folder, content=content))
     kept = {run.folder for run in runs}
@@ -178,9 +182,10 @@ def _write(matrix: Matrix, one: _Wanted, store: Store, folder: Path, *, key: str
         if buffers := {name: buffer.detach().cpu().contiguous().clone() for name, buffer in model.named_buffers()}:
             _write_tensors(folder / "memory.safetensors", buffers)
             files.append("memory.safetensors")
-        if callable(timeline := getattr(model, "timeline", None)) and (rows := list(timeline())):
-            _write_rows(folder / "growth.csv", rows)
-            files.append("growth.csv")
+        for name, table in model.tables().items() if isinstance(model, WithTables) else ():
+            if table:
+                _write_rows(folder / f"{name}.csv", table)
+                files.append(f"{name}.csv")
         diverged, training = run.diverged, dict(run.metrics)
     content: dict[str, Any] = {
         "study": matrix.study,
@@ -208,8 +213,10 @@ def _write(matrix: Matrix, one: _Wanted, store: Store, folder: Path, *, key: str
 
 
 def _whole_run(folder: Path, files: Any) -> bool:
-    """Whether a run's files are those that such a folder can have, and are there."""
-    return isinstance(files, list) and all(name in _FILES and (folder / name).is_file() for name in files)
+    """Whether a run's files are such as such a folder can have, and are there."""
+    return isinstance(files, list) and all(
+        isinstance(name, str) and _FILE.fullmatch(name) and (folder / name).is_file() for name in files
+    )
 
 
 def epochs(run: TrainedRun) -> list[dict[str, Any]]:
@@ -231,14 +238,13 @@ def samples(model: nn.Module, examples: tuple[Tensor, Tensor]) -> tuple[list[dic
     """A row for every target that counts, and what a memory did on the whole.
 
     Returns:
-        The rows: those of a :class:`memkit.models.diagnostics.Diagnosis` for an intervened network, label, prediction,
-        confidence and loss for other classifiers, none for models that do not classify; and the diagnosis's summary,
-        empty for models without such a memory.
+        The rows: what the model itself says of its examples; else label, prediction, confidence and loss for
+        classifiers, and none for models that do not classify. And the summary that the model itself gives, or nothing.
     """
-    from memkit.models.intervened import IntervenedNetwork
-
-    if isinstance(model, IntervenedNetwork):
-        return _diagnosed(model.cpu(), (examples[0].cpu(), examples[1].cpu()))
+    if isinstance(model, WithExampleRecords):
+        model.cpu()
+        records = model.example_records(examples[0].cpu(), examples[1].cpu())
+        return _rows(records.columns), dict(records.summary)
     try:
         found = classified(model, examples)
     except MemkitError:  # no classes: there is nothing to say of a single example that the score does not
@@ -255,22 +261,6 @@ def samples(model: nn.Module, examples: tuple[Tensor, Tensor]) -> tuple[list[dic
         places = torch.arange(targets[0].numel(), device=targets.device).expand(len(targets), -1)
         columns["place"] = places.reshape(-1)[targets.flatten() != IGNORED].tolist()
     return _rows(columns), {}
-
-
-def _diagnosed(model: Any, examples: tuple[Tensor, Tensor]) -> tuple[list[dict[str, Any]], dict[str, float]]:
-    from dataclasses import fields
-
-    from memkit.models.diagnostics import diagnose
-
-    found = diagnose(model, examples)
-    count = len(found.label)
-    # Of the others, the ages and uses, there is one for each entry of the memory.
-    names = [field.name for field in fields(found) if field.name not in ("ages", "uses")]
-    columns = {"example": list(range(count))} | {name: getattr(found, name).tolist() for name in names}
-    # As in other models' files, what the model says as it is used.
-    for name, used in (("prediction", "predicted_on"), ("confidence", "confidence_on"), ("loss", "loss_on")):
-        columns[name] = columns[used]
-    return _rows(columns), found.summary()
 
 
 def _rows(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from memkit.study.matrix import Matrix
 from memkit.study.promotion import Promotion, listed
 from memkit.study.results import Comparison, comparisons, confirmed_mean, entries, undecided
 from memkit.study.screened import markdown_table, number, screening_rows, text
+from memkit.training.protocols import Task
 
 _NEGATIVE = (Verdict.REFUTED.value, Verdict.EQUIVALENT.value, Verdict.INCONCLUSIVE.value, Verdict.INCOMPLETE.value)
 
@@ -64,8 +65,8 @@ def _about(matrix: Matrix, evidence: Evidence | None) -> str:
 def _what(matrix: Matrix) -> str:
     """What all configurations share, how they are scored, and by what stage B decides."""
     confirm = matrix.confirm
-    scored = f"Scored by `{matrix.score_reference}`, on validation examples in stage A and on test examples in stage B"
-    if any(not hasattr(c.recipe.task, "for_seed") for c in matrix.configurations.values()):
+    scored = f"Scored by `{matrix.score.__module__}:{matrix.score.__qualname__}`, on validation examples in stage A and on test examples in stage B"
+    if any(not isinstance(c.recipe.task, Task) for c in matrix.configurations.values()):
         scored += f", {matrix.examples} drawn for each"
     own = [name for name, given in matrix.controls.items() if not isinstance(given, str) and "task" in given]
     if own:

@@ -34,11 +34,12 @@ from memkit.store.store import Store
 from memkit.study.matrix import Configuration, Matrix
 from memkit.study.promotion import Entrant, Policy, Promotion, promote
 from memkit.study.subjects import Subject
+from memkit.training.protocols import Task
 from memkit.training.scoring import Scoring
 from memkit.versions import versions_behind
 
 if TYPE_CHECKING:
-    from memkit.training.trainer import TrainedRun
+    from memkit.training.trained_run import TrainedRun
 
 _QUIET = 10.0  # seconds between two lines of progress
 
@@ -54,7 +55,7 @@ def check_data(matrix: Matrix) -> None:
     """
     for name in matrix.configurations:
         for where, subject in _subjects(matrix, name):
-            if missing := getattr(subject.recipe.task, "missing", ""):
+            if missing := subject.recipe.missing:
                 raise MemkitError(f"{matrix.path.name}: {where}: {missing}")
 
 
@@ -64,7 +65,7 @@ def check_models(matrix: Matrix) -> None:
     Raises:
         MemkitError: one does not.
     """
-    from memkit.training.trainer import build
+    from memkit.training.building import build
 
     made: set[str] = set()
     for name in matrix.configurations:
@@ -88,8 +89,8 @@ def check_score(matrix: Matrix) -> None:
     Raises:
         MemkitError: a metric is not among what the score gives, or there are no validation or test examples.
     """
+    from memkit.training.building import build, sampler
     from memkit.training.scoring import examples_of, on_device_of
-    from memkit.training.trainer import build, sampler
 
     name, configuration = next(iter(matrix.configurations.items()))
     recipe, where = configuration.recipe, f"{matrix.path.name}: {name}"
@@ -97,7 +98,7 @@ def check_score(matrix: Matrix) -> None:
         examples = examples_of(recipe, 0, "validation", matrix.examples)
     except MemkitError as error:
         raise MemkitError(f"{where}: {error}") from None
-    if hasattr(recipe.task, "for_seed") and inspect.getattr_static(sampler(recipe, 0), "test", None) is None:
+    if isinstance(recipe.task, Task) and inspect.getattr_static(sampler(recipe, 0), "test", None) is None:
         kind = type(recipe.task).__name__
         raise MemkitError(
             f"{where}: what draws the examples of {kind} has no `test`; let {kind}.for_seed() return an object that "
@@ -135,7 +136,7 @@ def check_arms(matrix: Matrix, names: Iterable[str], *, device: str) -> None:
         MemkitError: one cannot; the sentence names it.
     """
     from memkit.recipes.backends import restore, train
-    from memkit.training.trainer import prepared_process
+    from memkit.training.process import prepared_process
 
     scoring = Scoring(score=matrix.score, metric=matrix.confirm.metric, examples=matrix.examples)
     for name in names:
@@ -303,7 +304,7 @@ def _scored(
 @contextmanager
 def seen(subject: Subject, seed: int, store: Store, *, device: str, where: str) -> Iterator[tuple[Any, TrainedRun]]:
     """Within it: a subject's trained model of a seed with its intervention, as tests see it; and its trained run."""
-    from memkit.training.trainer import prepared_process
+    from memkit.training.process import prepared_process
 
     recipe = subject.recipe
     run = obtain(recipe, recipe.digest, seed, store, device=device)

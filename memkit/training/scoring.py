@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from memkit.errors import MemkitError
+from memkit.training.building import sampler
+from memkit.training.protocols import IGNORED, Task, has_seed_axis
 from memkit.training.streams import generator
-from memkit.training.trainer import sampler
-from memkit.training.validation import IGNORED
 
 Examples = tuple[Tensor, Tensor]
 """Inputs [N, ...] and targets [N, ...]."""
@@ -70,7 +70,7 @@ def classified(model: nn.Module, examples: Examples) -> Classified:
             "the targets are no classes, so there is no accuracy of them; give the matrix a score of its own, "
             "score: 'module:name'"
         )
-    axis = bool(getattr(model, "seed_axis", False))
+    axis = has_seed_axis(model)
     with torch.no_grad():
         parts = [model(part.unsqueeze(0))[0] if axis else model(part) for part in torch.split(inputs, _CHUNK)]
     logits = torch.cat(parts)
@@ -104,7 +104,7 @@ def examples_of(recipe: Any, seed: int, part: str, count: int) -> Examples:
         MemkitError: what draws the examples has no such part, or it is empty.
     """
     task = recipe.task
-    if not hasattr(task, "for_seed"):
+    if not isinstance(task, Task):
         inputs, targets = task(generator(seed, part), count)
         return inputs, targets
     draws = sampler(recipe, seed)

@@ -1,52 +1,22 @@
 """Validation while a model trains: its loss and accuracy on examples that it is not trained on.
 
-A model may go by what is seen there. It then has ``validated(looked, moments)``, which is told of each look before
-training goes on, may change its parameters and the optimiser's moments in place, and says of each seed whether it did.
-A seed that was changed is looked at once more.
+A model may go by what is seen there: see :class:`memkit.training.protocols.AfterValidation`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from memkit.errors import MemkitError
+from memkit.training.protocols import IGNORED, CountedSampler, Looked, Sampler, SamplerWithValidation
 
 if TYPE_CHECKING:
     from memkit.recipes.recipe import Recipe
-
-IGNORED = -100
-"""A target that counts neither for the loss nor for the accuracy."""
-
-Moments = dict[nn.Parameter, tuple[Tensor, ...]]
-"""Parameter → the optimiser's running means of its gradient and of the gradient's square, in the parameter's shape;
-nothing for plain gradient descent. Views: what is written there is what the optimiser goes on with."""
-
-
-@dataclass(frozen=True)
-class Looked:
-    """One look at the validation examples of every seed of a cohort.
-
-    Attributes:
-        step: after how many steps.
-        epochs: how often each seed has seen its training examples by then; nan where what draws them has no length.
-        losses, accuracies: of each seed, losses in nats, accuracies between 0 and 1.
-    """
-
-    step: int
-    epochs: tuple[float, ...]
-    losses: tuple[float, ...]
-    accuracies: tuple[float, ...]
-
-    def note(self, rows: Sequence[list[tuple[int, float, float]]], which: Sequence[bool]) -> None:
-        """Add a row (step, loss, accuracy) to those of some of the seeds."""
-        for own, loss, accuracy, wanted in zip(rows, self.losses, self.accuracies, which, strict=True):
-            if wanted:
-                own.append((self.step, loss, accuracy))
 
 
 @dataclass(frozen=True)
@@ -71,7 +41,7 @@ class Validation:
     axis: bool
 
     def look(self, model: nn.Module, step: int) -> Looked:
-        """Each seed's loss and accuracy; the model is in training before and after."""
+        """Return each seed's loss and accuracy; the model is in training before and after."""
         model.eval()
         losses, rights = [], []
         with torch.no_grad():
@@ -88,22 +58,23 @@ class Validation:
 
 
 def validation_of(
-    recipe: Recipe, samplers: Sequence[Any], loss_of: Callable[[Tensor, Tensor], Tensor], device: str
+    recipe: Recipe, samplers: Sequence[Sampler], loss_of: Callable[[Tensor, Tensor], Tensor], device: str
 ) -> Validation | None:
-    """The validation examples of some seeds; None if the recipe asks for no looks.
+    """Return the validation examples of some seeds; None if the recipe asks for no looks.
 
     Raises:
         MemkitError: it does, and there are none.
     """
     if recipe.validate_every is None:
         return None
-    if not all(hasattr(draw, "validation") for draw in samplers):
+    held_out = [draw for draw in samplers if isinstance(draw, SamplerWithValidation)]
+    if len(held_out) < len(samplers):
         task = getattr(recipe.task, "__name__", type(recipe.task).__name__)
         raise MemkitError(
             f"Recipe: validate_every={recipe.validate_every}, but what draws the examples of {task} has no "
             "`validation`: (inputs, targets)"
         )
-    examples: list[tuple[Tensor, Tensor]] = [draw.validation for draw in samplers]
+    examples = [draw.validation for draw in held_out]
     counts = tuple(len(targets) for _, targets in examples)
     if not all(counts):
         raise MemkitError(f"Recipe: validate_every={recipe.validate_every}, but a seed has no validation examples")
@@ -112,5 +83,5 @@ def validation_of(
     places = torch.arange(max(counts))
     of_all = ([pair[part][places % n] for pair, n in zip(examples, counts, strict=True)] for part in (0, 1))
     inputs, targets = (torch.stack(part).to(device) for part in of_all)
-    lengths = tuple(float(len(draw)) if hasattr(draw, "__len__") else float("nan") for draw in samplers)
+    lengths = tuple(float(len(draw)) if isinstance(draw, CountedSampler) else float("nan") for draw in samplers)
     return Validation(inputs, targets, counts, lengths, recipe.batch, loss_of, recipe.together)

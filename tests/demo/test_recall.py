@@ -14,7 +14,8 @@ from memkit.demo import recall as demo
 from memkit.demo.characters import CHARACTERS, LANGUAGE
 from memkit.errors import MemkitError
 from memkit.store.store import Store
-from memkit.training.trainer import build, train
+from memkit.training.building import build
+from memkit.training.trainer import train
 from tests.machines.fixtures import one_thread
 
 __all__ = ["one_thread"]

@@ -406,7 +406,8 @@ def obtain_in_process(recipe: dict[str, Any], root: str, seed: int, session: str
 def loads_the_compiler(recipes: Iterable[Mapping[str, Any]]) -> bool:
     """Train recipes, given as their JSON; return whether the process has torch's compiler loaded then."""
     from memkit import Recipe
-    from memkit.training.trainer import prepared_process, train
+    from memkit.training.process import prepared_process
+    from memkit.training.trainer import train
 
     for recipe in recipes:
         with prepared_process():

@@ -16,8 +16,8 @@ from memkit.models.memory_network import memory_off
 from memkit.recipes import backends
 from memkit.tasks.binding import Retrieval
 from memkit.tasks.binding.vocabulary import IS
+from memkit.training.building import sampler
 from memkit.training.streams import generator
-from memkit.training.trainer import sampler
 
 pytest.importorskip("mlx.core")
 

@@ -22,8 +22,8 @@ from memkit.models.managed_slots import ManagedSlotNetwork
 from memkit.recipes.recipe import MLX_NETWORKS
 from memkit.tasks.binding import Retrieval
 from memkit.tasks.binding.vocabulary import IS, RECALL
+from memkit.training.building import build, sampler
 from memkit.training.streams import generator
-from memkit.training.trainer import build, sampler
 
 pytest.importorskip("mlx.core")
 from mlx.utils import tree_flatten

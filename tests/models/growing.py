@@ -10,8 +10,8 @@ from torch import Tensor
 from memkit import Recipe
 from memkit.models.growing import GrowingNetwork
 from memkit.tasks.images import Classification
+from memkit.training.protocols import Looked
 from memkit.training.streams import generator
-from memkit.training.validation import Looked
 
 TASK = Classification(train=300, validation=100, test=100)
 SIZES: dict[str, Any] = {"inputs": (4, 4), "classes": 3}

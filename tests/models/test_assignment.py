@@ -16,8 +16,9 @@ from memkit.models.gradients import diagnose, gradients
 from memkit.tasks.binding import Rebinding, Retrieval
 from memkit.tasks.binding.history import History
 from memkit.tasks.binding.vocabulary import DO, IS, MEANS, RECALL
+from memkit.training.process import prepared_process
 from memkit.training.streams import generator
-from memkit.training.trainer import prepared_process, train
+from memkit.training.trainer import train
 
 RULE = {"binders": (MEANS, IS), "queries": (DO, RECALL)}
 SCORES = torch.tensor([[[0.0, 3.0, 1.0]], [[2.0, 0.0, -1.0]]])  # [S, B, K]

@@ -17,8 +17,9 @@ from memkit.models import LSTMNetwork, SlotNetwork, TransformerNetwork, paramete
 from memkit.tasks.binding import Commands, Rebinding
 from memkit.tasks.binding.table import Sampler
 from memkit.tasks.binding.vocabulary import DO, MEANS
+from memkit.training.process import prepared_process
 from memkit.training.streams import generator, stream_seed
-from memkit.training.trainer import prepared_process, train
+from memkit.training.trainer import train
 
 TASK = Rebinding()
 RULE = {"addressing": "rule", "binders": (MEANS,), "queries": (DO,)}

@@ -10,8 +10,9 @@ from memkit import Recipe
 from memkit.models import CrossAttentionNetwork, MemoryNetwork, TwoStageNetwork
 from memkit.tasks.binding import Rebinding
 from memkit.tasks.binding.vocabulary import MEANS
+from memkit.training.process import prepared_process
 from memkit.training.streams import generator
-from memkit.training.trainer import prepared_process, train
+from memkit.training.trainer import train
 from tests.models.test_cohorts import TOLERANCE, TRAINED, losses
 
 TASK = Rebinding()

@@ -15,9 +15,11 @@ from memkit import MemkitError
 from memkit.models.feedforward import FeedForwardNetwork
 from memkit.models.growing import NEVER, GrowingNetwork, Widening
 from memkit.models.parameters import parameters_per_seed
+from memkit.training.building import build, restore
+from memkit.training.process import prepared_process
+from memkit.training.protocols import Looked
 from memkit.training.streams import generator
-from memkit.training.trainer import build, prepared_process, restore, train
-from memkit.training.validation import Looked
+from memkit.training.trainer import train
 from tests.models.growing import SIZES, TASK, images, looked, network, recipe
 
 EXACT = {"rtol": 0.0, "atol": 1e-5}

@@ -14,8 +14,9 @@ from torch import Tensor
 from memkit.models.growing import GrowingNetwork
 from memkit.models.growing_intervened import GrowingIntervenedNetwork
 from memkit.models.parameters import parameters_per_seed
+from memkit.training.building import restore
 from memkit.training.streams import generator
-from memkit.training.trainer import restore, train
+from memkit.training.trainer import train
 from tests.models.growing import SIZES, images, looked, recipe
 
 CLOSE = {"rtol": 0.0, "atol": 1e-5}

@@ -11,8 +11,9 @@ from fixtures.growth import interventions as study
 from fixtures.growth import recipes as recipes
 from memkit import Recipe
 from memkit.models.parameters import parameters_per_seed
+from memkit.training.building import restore
 from memkit.training.streams import generator
-from memkit.training.trainer import restore, train
+from memkit.training.trainer import train
 
 SEED = 3
 

@@ -9,7 +9,7 @@ import pytest
 
 from memkit import MemkitError, Recipe
 from memkit.models.intervened_settings import Intervention
-from memkit.training.trainer import build
+from memkit.training.building import build
 from tests.models.intervened import model, recipe
 
 

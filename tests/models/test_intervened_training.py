@@ -18,8 +18,10 @@ from memkit.memories.neighbours import NeighbourMemory
 from memkit.models.feedforward import FeedForwardNetwork
 from memkit.models.intervened import IntervenedNetwork
 from memkit.models.intervened_settings import CHOICES, Intervention
+from memkit.training.building import build
+from memkit.training.process import prepared_process
 from memkit.training.streams import generator
-from memkit.training.trainer import build, prepared_process, train
+from memkit.training.trainer import train
 from tests.models.intervened import CLOSE, SIZES, TASK, batch, filled, model, recipe, same, state
 
 # --- the plain network inside -------------------------------------------------------------------------------
@@ -114,7 +116,7 @@ def test_an_example_is_retrieved_for_before_it_is_remembered() -> None:
     before = state(made)
     assert torch.equal(made(x), made.network(x))
     assert same(state(made), before), "forward alone stores nothing"
-    made.saw(y)
+    made.saw(torch.empty(0), y)
     assert made.memory.count.tolist() == [6, 6]
     torch.testing.assert_close(made.memory.keys[:, :6], made.network.before(x, made.layer))
     assert not torch.equal(made(x), made.network(x))
@@ -153,7 +155,7 @@ def test_entries_are_credited_with_what_they_lowered_the_loss_by(use: str) -> No
     lost = [F.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none").view(2, 6) for logits in (off, on)]
     made.memory.insert = lambda *_: None  # type: ignore[assignment]
     made(x)
-    made.saw(y)
+    made.saw(torch.empty(0), y)
     help, uses = torch.zeros(2, 12), torch.zeros(2, 12, dtype=torch.int64)
     for s, b, i in itertools.product(range(2), range(6), range(3)):
         at = int(retrieved.indices[s, b, i])
@@ -170,7 +172,7 @@ def test_those_are_credited_that_were_retrieved_for_the_batch_also_at_random(mon
     )
     x, y = batch(2)
     made(x)
-    made.saw(y)
+    made.saw(torch.empty(0), y)
     (found,) = retrieve
     for s in range(2):
         assert torch.equal(made.memory.uses[s], torch.bincount(found.indices[s].flatten(), minlength=24))
@@ -189,7 +191,7 @@ def test_evaluation_changes_nothing_that_steers_eviction(policy: str, which: str
         looked.look(batch(2, 20)[0])
         assert same(state(looked), before)
         for made in (looked, still):
-            made.train().saw(y)
+            made.train().saw(torch.empty(0), y)
     assert same(state(looked), state(still))
 
 

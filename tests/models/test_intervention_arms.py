@@ -13,7 +13,9 @@ from fixtures.intervention import interventions as study
 from fixtures.intervention import recipes as recipes
 from memkit import Recipe
 from memkit.models.intervened import IntervenedNetwork
-from memkit.training.trainer import TrainedRun, restore, train
+from memkit.training.building import restore
+from memkit.training.trained_run import TrainedRun
+from memkit.training.trainer import train
 
 SEED = 3
 

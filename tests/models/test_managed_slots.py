@@ -14,8 +14,9 @@ from memkit import Recipe
 from memkit.models import SlotNetwork, parameters_per_seed
 from memkit.models.managed_slots import ManagedSlotNetwork, uncleared, unprotected
 from memkit.tasks.binding.management import Management
+from memkit.training.process import prepared_process
 from memkit.training.streams import generator
-from memkit.training.trainer import prepared_process, train
+from memkit.training.trainer import train
 from tests.models.test_cohorts import TOLERANCE, TRAINED
 
 TASK = Management(updates=1)

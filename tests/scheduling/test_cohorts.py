@@ -18,7 +18,7 @@ import torch
 from memkit import MemkitError, MemkitWarning, Recipe
 from memkit.scheduling.cohorts import Cohort, Training, lacks_memory, obtain, plan, restored, train_missing
 from memkit.store.store import Store
-from memkit.training.trainer import TrainedRun
+from memkit.training.trained_run import TrainedRun
 from tests.machines import toys
 from tests.machines.clocks import PATIENCE, until
 from tests.machines.elsewhere import Elsewhere

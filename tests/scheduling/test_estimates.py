@@ -15,7 +15,7 @@ from memkit.recipes import recipe as recipe_module
 from memkit.scheduling.cohorts import Training
 from memkit.scheduling.estimates import recipe_key, seconds_per_seed
 from memkit.store.store import Store
-from memkit.training.trainer import TrainedRun
+from memkit.training.trained_run import TrainedRun
 from tests.machines import toys
 
 RECIPE = Recipe(toys.Halves(), toys.Cohort, options={"width": 3}, steps=5, batch=4)

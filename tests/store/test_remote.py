@@ -35,7 +35,7 @@ from memkit.store.dependencies import ProjectFiles
 from memkit.store.measurements import load_measurement, save_measurement, stored_seeds
 from memkit.store.remote import Clock, Remote
 from memkit.store.store import Store, named_store
-from memkit.training.trainer import TrainedRun
+from memkit.training.trained_run import TrainedRun
 from tests.machines.clocks import PATIENCE, Skipping, until
 from tests.machines.elsewhere import Elsewhere
 from tests.machines.servers import Fault, Held, Server, answer_lost, cut_off, slow, unavailable

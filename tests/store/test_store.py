@@ -29,7 +29,7 @@ from memkit.store import store as store_module
 from memkit.store.checked import from_bytes, to_bytes
 from memkit.store.entries import check_entry, files_of
 from memkit.store.store import Store
-from memkit.training.trainer import TrainedRun
+from memkit.training.trained_run import TrainedRun
 from tests.machines.clocks import PATIENCE
 from tests.machines.killed import killed_in
 from tests.machines.mutated import mutated

@@ -19,6 +19,7 @@ from memkit.study.reading import read_yaml
 from memkit.study.screened import screening_block, screening_rows
 from memkit.study.screening import check_arms, check_bounds, check_data, check_models, check_score, promotion
 from memkit.study.staged import staged_claims
+from memkit.training import scoring
 from tests.study.lab import MATRIX, STAGED, documented, write_project
 
 Read = Callable[..., Matrix]
@@ -37,7 +38,7 @@ def test_a_matrix_is_read(read: Read) -> None:
     assert (brief.recipe.lr, brief.recipe.steps) == (0.001, 2)
     assert matrix.place_of("brief", "plain") == "plain+brief"
     assert matrix.place_of("linear", "plain") == "linear"
-    assert matrix.score_reference == "memkit.training.scoring:accuracy_and_loss"
+    assert matrix.score is scoring.accuracy_and_loss
 
 
 def test_what_the_source_says_stands_in_the_tables(read: Read, tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from memkit import Recipe
-from memkit.training.trainer import TrainedRun, sampler, train
+from memkit.training.building import sampler
+from memkit.training.trained_run import TrainedRun
+from memkit.training.trainer import train
 from tests.machines import toys
 
 COHORT = Recipe(toys.Enough(), toys.Cohort, steps=60, batch=16, lr=0.05)

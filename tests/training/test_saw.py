@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from memkit import MemkitError, Recipe
+from memkit.training.building import build, sampler
 from memkit.training.streams import generator
-from memkit.training.trainer import build, sampler, train
+from memkit.training.trainer import train
 from tests.machines import toys
 from tests.training.test_trainer import TOLERANCE, same
 
@@ -36,7 +37,7 @@ class Listening:
         outputs: Tensor = super().forward(x)  # type: ignore[misc]
         return outputs
 
-    def saw(self, targets: Tensor) -> None:
+    def saw(self, outputs: Tensor, targets: Tensor) -> None:
         self.note("saw", targets)
 
 

@@ -14,9 +14,10 @@ from memkit import MemkitError, MemkitWarning, Recipe, study
 from memkit.source import project_modules
 from memkit.study.artefacts import epochs, samples
 from memkit.study.screening import kept_scores
+from memkit.training.building import build
 from memkit.training.scoring import Scoring, accuracy_and_loss, examples_of
 from memkit.training.streams import generator
-from memkit.training.trainer import TrainedRun, build
+from memkit.training.trained_run import TrainedRun
 
 
 class Axis(torch.nn.Module):

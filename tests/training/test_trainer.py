@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from memkit import MemkitError, Recipe
+from memkit.training.building import build, restore, sampler
+from memkit.training.protocols import IGNORED
 from memkit.training.streams import generator, stream_seed
-from memkit.training.trainer import TrainedRun, _cross_entropy, build, restore, sampler, train
-from memkit.training.validation import IGNORED
+from memkit.training.trained_run import TrainedRun
+from memkit.training.trainer import _cross_entropy, train
 from tests.machines import toys
 from tests.machines.clocks import PATIENCE
 from tests.machines.elsewhere import Elsewhere

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from memkit import MemkitError, Recipe
+from memkit.training.protocols import Looked
 from memkit.training.trainer import train
-from memkit.training.validation import Looked
 from tests.machines import toys
 from tests.training.test_validation import Validated
 

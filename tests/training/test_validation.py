@@ -14,9 +14,10 @@ from torch.nn import functional as F
 
 from memkit import MemkitError, Recipe
 from memkit.store.store import Store
+from memkit.training.building import restore, sampler
+from memkit.training.protocols import IGNORED
 from memkit.training.streams import generator, stream_seed
-from memkit.training.trainer import restore, sampler, train
-from memkit.training.validation import IGNORED
+from memkit.training.trainer import train
 from tests.machines import toys
 from tests.training.test_trainer import same
 

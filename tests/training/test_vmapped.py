@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memkit import MemkitError, Recipe
-from memkit.training.trainer import TrainedRun, restore, train
+from memkit.training.building import restore
+from memkit.training.trained_run import TrainedRun
+from memkit.training.trainer import train
 from tests.machines import toys
 from tests.training.test_trainer import same
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from memkit.checks import is_whole
 from memkit.errors import MemkitError
 from memkit.tasks.images import datasets
 
@@ -79,7 +80,7 @@ class Classification:
     def __post_init__(self) -> None:
         for name in ("train", "validation", "test"):
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            if not is_whole(value, 1):
                 raise MemkitError(f"Classification: {name}={value!r} must be a positive whole number of images")
         size = datasets.size(self.dataset)
         if self.train + self.validation + self.test > size:
