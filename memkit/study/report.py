@@ -65,7 +65,8 @@ def _about(matrix: Matrix, evidence: Evidence | None) -> str:
 def _what(matrix: Matrix) -> str:
     """What all configurations share, how they are scored, and by what stage B decides."""
     confirm = matrix.confirm
-    scored = f"Scored by `{matrix.score.__module__}:{matrix.score.__qualname__}`, on validation examples in stage A and on test examples in stage B"
+    score = f"{matrix.score.__module__}:{matrix.score.__qualname__}"
+    scored = f"Scored by `{score}`, on validation examples in stage A and on test examples in stage B"
     if any(not isinstance(c.recipe.task, Task) for c in matrix.configurations.values()):
         scored += f", {matrix.examples} drawn for each"
     own = [name for name, given in matrix.controls.items() if not isinstance(given, str) and "task" in given]

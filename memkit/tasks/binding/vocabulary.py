@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from memkit.training.protocols import IGNORED
+
 PAD, MEANS, IS, DO, RECALL, WHAT, TWICE, THRICE, THEN, AND, OR, NOW, BEFORE = range(13)
 KEYWORDS = (
     "<pad>", "means", "is", "do", "recall", "what", "twice", "thrice", "then", "and", "or", "now", "before",
 )  # fmt: skip
 END = 0
-IGNORED = -100
-"""A target that neither the loss nor the score looks at."""
 
 VARIABLES = ("X", "Y", "Z", "U", "V", "W", "S", "T")
 ACTIONS = ("walk", "jump", "turn", "look", "run", "swim", "climb", "crawl", "dance", "skip", "roll", "fly")
