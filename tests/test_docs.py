@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import re
+import runpy
 from pathlib import Path
 
 import pytest
 
 from memkit.cli import main
 from memkit.evidence.accepted import load_accepted
+from memkit.training import protocols
 from tests.inner import command, run
 from tests.pytest_plugin.lab import INLINE, evidence
 
@@ -49,6 +51,16 @@ def test_the_code_on_extending_runs(pytester: pytest.Pytester) -> None:
     assert command(pytester, "register").ret == 0
     assert run(pytester, INLINE, "--seeds=8").ret == 0
     assert len(evidence(pytester)["parity/held-out-words"]["observations"]) == 2 * 8
+
+
+def test_the_contracts_on_extending_are_those_of_the_code() -> None:
+    written = runpy.run_path(str(ROOT / "docs" / "contracts.py"))
+    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    assert written["page"](text) == text
+    of_code = {
+        name for name, kind in vars(protocols).items() if getattr(kind, "_is_protocol", False) and name[0] != "_"
+    }
+    assert of_code - {"Protocol"} == {kind.__name__ for kind in (*written["TASKS"], *written["MODELS"])}
 
 
 @pytest.mark.parametrize("page", [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md"], ids=lambda page: page.stem)
