@@ -126,8 +126,8 @@ def _environment() -> Environment:
 def _apart(entries: Sequence[ClaimEvidence]) -> str:
     """What the counts by verdict leave out, and the gate's do not: mutants, replications and cells of sweeps."""
     claims = [entry.claim for entry in entries]
-    mutants, cells = sum(bool(claim.mutant_of) for claim in claims), sum(bool(claim.sweep) for claim in claims)
-    again = sum(bool(claim.replicates) for claim in claims)
+    mutants, cells = sum(claim.is_mutant for claim in claims), sum(bool(claim.sweep) for claim in claims)
+    again = sum(claim.is_replication for claim in claims)
     if mutants + again + cells == len(claims):
         return ""
     counted = (

@@ -12,8 +12,7 @@ import pytest
 from memkit.evidence import Arm, Claim, Contrast, Verdict
 from memkit.evidence.reports import forest_svg, strip_svg
 from memkit.evidence.reports.plots.forest import COLOURS
-
-from . import samples
+from tests.evidence.reports import samples
 
 SVG = "{http://www.w3.org/2000/svg}"
 

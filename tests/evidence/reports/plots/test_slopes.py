@@ -10,8 +10,7 @@ import pytest
 
 from memkit.evidence import Arm, Claim, Contrast
 from memkit.evidence.reports.plots.slopes import AGAINST, FOR, slopes_svg
-
-from . import samples
+from tests.evidence.reports import samples
 
 OVER = Contrast("a", over="b", metric="accuracy", bounds=(0, 1))
 CHANCE = Contrast("a", over=0.25, metric="accuracy", bounds=(0, 1))
