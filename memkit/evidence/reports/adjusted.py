@@ -9,7 +9,6 @@ from typing import NamedTuple
 from memkit.evidence.evidence_file import ClaimEvidence
 from memkit.evidence.origin import SweepCell
 from memkit.evidence.reports import words
-from memkit.evidence.reports.plots.forest import decided
 from memkit.statistics import benjamini_hochberg, holm
 
 
@@ -35,7 +34,7 @@ def adjusted(claims: Sequence[ClaimEvidence]) -> list[Adjusted]:
     found: dict[str, Adjusted] = {}
     for sweep, again in dict.fromkeys((entry.claim.sweep, entry.claim.is_replication) for entry in claims):
         family = [entry for entry in claims if (entry.claim.sweep, entry.claim.is_replication) == (sweep, again)]
-        ps = [_claim_p(entry) if decided(entry) else math.nan for entry in family]
+        ps = [_claim_p(entry) if entry.decided else math.nan for entry in family]
         origin = family[0].claim.origin
         size = max(len(ps), origin.cells) if isinstance(origin, SweepCell) else len(ps)
         filled = [1.0 if math.isnan(p) else p for p in ps] + [1.0] * (size - len(ps))
