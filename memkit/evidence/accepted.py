@@ -168,8 +168,8 @@ def accepted_claims(evidence: Evidence, recipe_key: Callable[[Any], str]) -> dic
             "expect": entry.claim.expect,
             "sweep": entry.claim.sweep,
             "cell": dict(entry.claim.cell),
-            "mutant_of": entry.claim.mutant_of,
-            **({"replicates": entry.claim.replicates} if entry.claim.replicates else {}),
+            "mutant_of": entry.claim.made_from if entry.claim.is_mutant else "",
+            **({"replicates": entry.claim.made_from} if entry.claim.is_replication else {}),
             "arms": {
                 name: {**arm, "recipe": recipe_key(entry.claim.arms[name].recipe)} for name, arm in entry.arms.items()
             },

@@ -19,6 +19,8 @@ from typing import Any, TypeVar
 from memkit.aliases import aliases_of_module
 from memkit.errors import MemkitError, nearest
 from memkit.evidence.contrast import Contrast
+from memkit.evidence.origin import KEYS as ORIGIN_KEYS
+from memkit.evidence.origin import Mutant, Origin, Replication, SweepCell, origin_from_json, origin_to_json
 from memkit.plain import plain_fields
 from memkit.source import function_digest
 from memkit.statistics import LOOKS
@@ -31,12 +33,20 @@ _ID = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)+")
 
 TESTED = (
     *("arms", "contrasts", "derived", "requires", "positive_control", "expect", "gate", "test", "data"),
-    *("sweep", "cell", "mutant_of", "replicates"),
+    *(key for key in ORIGIN_KEYS if key != "cells"),  # how many others there are is no matter of a cell
 )
-"""Fields of a claim that its digest covers."""
+"""Keys of a claim's JSON that its digest covers."""
 BESIDE = ("statement", "source", "seeds", "headline", "deterministic", "environment")
 """Fields that are registered beside the digest: to change one costs no attempt."""
-_LISTS = ("contrasts", "derived", "requires", "figures", "data", "environment")
+_LISTS = {
+    "contrasts": "contrasts",
+    "derived": "names",
+    "requires": "contrasts",
+    "figures": "functions",
+    "data": "names",
+    "environment": "names",
+}
+"""Options that are lists, and what of."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -123,69 +133,76 @@ class Claim:
         statement: the sentence that is tested.
         arms: name → :class:`Arm`.
         contrasts: all of them must hold for the claim to be SUPPORTED (intersection–union, no correction).
-        source: where the claim comes from, with its number.
-        expect: the verdict that was registered; anything else fails.
-        seeds: the most seeds the claim may use: 8, 16 or 32, the sizes of the looks; None: 32. It uses no more than the
-            look needs that decides it.
-        headline: part of the short run.
         derived: names of quantities that the test returns besides its arms (a slope, an interaction).
         requires: preconditions, such as "the memory changes predictions"; unmet, the claim is INCOMPLETE.
         positive_control: for ``expect="equivalent"``: what must be SUPPORTED on the same seeds, or the
             equivalence may only show that the measurement is blunt.
+        expect: the verdict that was registered; anything else fails.
         gate: whether the verdict can fail the run. By default every claim does, but for ``open`` ones and
             those that assume normality.
-        test: digest of the test function's syntax tree (set by :func:`claim`).
-        sweep: the id of the sweep that the claim is a cell of (set by :func:`memkit.sweep`), else "".
-        cell: its place in the sweep: factor → value.
-        cells: how many the sweep has, run or not.
-        mutant_of: the id of the claim that it breaks (set by :func:`memkit.mutant`), else "".
-        replicates: the id of the claim that it asks on another backend (set by :func:`memkit.replicated`), else "".
-        figures: functions ``figure(arms, seed)`` that make a figure of the first seed's trained models, or a list of
-            them (``trained``, the runs with their histories, is given where it is a parameter too):
-            :class:`memkit.evidence.figures.Heatmap`, :class:`~memkit.evidence.figures.Lines` or
-            :class:`~memkit.evidence.figures.Table`; shown beside the verdict, deciding nothing, and not registered.
+        seeds: the most seeds the claim may use: 8, 16 or 32, the sizes of the looks; None: 32. It uses no more than the
+            look needs that decides it.
+        headline: part of the short run.
         deterministic: whether every seed may give the same values. A claim whose arms each repeat one value is
             INCOMPLETE without it, since a random state that was fixed by mistake looks the same.
         data: files or folders that the measurement depends on and memkit cannot see it read, because native code or
             another process reads them; paths relative to the project's root.
         environment: names of environment variables that the measurement depends on.
+        source: where the claim comes from, with its number.
+        figures: functions ``figure(arms, seed)`` that make a figure of the first seed's trained models, or a list of
+            them (``trained``, the runs with their histories, is given where it is a parameter too):
+            :class:`memkit.evidence.figures.Heatmap`, :class:`~memkit.evidence.figures.Lines` or
+            :class:`~memkit.evidence.figures.Table`; shown beside the verdict, deciding nothing, and not registered.
+        test: digest of the test function's syntax tree (set by :func:`claim`).
+        origin: what the claim is derived from (set by :func:`memkit.sweep`, :func:`memkit.multiverse`,
+            :func:`memkit.mutant` and :func:`memkit.replicated`); None for a claim by itself.
     """
 
+    # What is tested.
     id: str
     statement: str
     arms: Mapping[str, Arm]
     contrasts: tuple[Contrast, ...]
-    source: str = ""
-    expect: str = "supported"
-    seeds: int | None = None
-    headline: bool = False
     derived: tuple[str, ...] = ()
     requires: tuple[Contrast, ...] = ()
     positive_control: Contrast | None = None
+    expect: str = "supported"
     gate: bool | None = None
-    test: str = field(default="", repr=False)
-    sweep: str = ""
-    cell: Mapping[str, str | int | float] = field(default_factory=dict)
-    cells: int = 0
-    mutant_of: str = ""
-    replicates: str = ""
-    figures: tuple[Callable[..., Any], ...] = field(default=(), repr=False, compare=False)
+    # How it is run.
+    seeds: int | None = None
+    headline: bool = False
     deterministic: bool = False
     data: tuple[str, ...] = ()
     environment: tuple[str, ...] = ()
+    # What is shown beside it.
+    source: str = ""
+    figures: tuple[Callable[..., Any], ...] = field(default=(), repr=False, compare=False)
+    # What memkit sets.
+    test: str = field(default="", repr=False)
+    origin: Origin | None = None
 
     def __post_init__(self) -> None:
-        plain_fields(self, "seeds", "headline", "gate", "cell", "deterministic")
+        plain_fields(self, "seeds", "headline", "gate", "deterministic")
         where = f"claim {self.id!r}"
         if not isinstance(self.id, str) or not _ID.fullmatch(self.id):
             raise MemkitError(f"{where}: an id reads study/name, in lower case, digits, '-', '_' and '.'")
         if not isinstance(self.statement, str) or not self.statement.strip():
             raise MemkitError(f"{where}: the statement is empty; write the sentence that is tested")
+        if not isinstance(self.arms, Mapping):
+            raise MemkitError(
+                f'{where}: arms={reprlib.repr(self.arms)} must be a dict, arms={{"name": Arm(recipe), ...}}'
+            )
+        for name, kind in _LISTS.items():
+            if not isinstance(value := getattr(self, name), tuple):
+                raise MemkitError(f"{where}: {name}={reprlib.repr(value)} must be a tuple of {kind}")
         for name in (*self.arms, *self.derived):
             if not isinstance(name, str) or not name:
                 raise MemkitError(f"{where}: {name!r} is no name for an arm; give a text")
         if not self.arms:
             raise MemkitError(f'{where}: no arms; give arms={{"name": recipe, ...}}, or names that the test measures')
+        for name, arm in self.arms.items():
+            if not isinstance(arm, Arm):
+                raise MemkitError(f"{where}: the arm {name!r} is {_described(arm)}; write Arm(recipe)")
         if not self.contrasts:
             raise MemkitError(
                 f'{where}: no contrast; say what is compared, contrasts=[Contrast("treatment", over="control", ...)]'
@@ -199,7 +216,7 @@ class Claim:
         sizes = [look.n for look in LOOKS]
         if self.seeds is not None and (not isinstance(self.seeds, int) or self.seeds not in sizes):
             raise MemkitError(f"{where}: seeds={self.seeds!r} must be one of {sizes}, the sizes of the looks")
-        if not isinstance(self.headline, bool) or self.gate not in (None, True, False):
+        if not isinstance(self.headline, bool) or not (self.gate is None or isinstance(self.gate, bool)):
             raise MemkitError(
                 f"{where}: headline={self.headline!r}, gate={self.gate!r}: headline is True or False, gate too or None"
             )
@@ -216,6 +233,10 @@ class Claim:
                     )
         if not isinstance(self.source, str):
             raise MemkitError(f"{where}: source={self.source!r} must be a text: where the claim was made")
+        if not isinstance(self.test, str):
+            raise MemkitError(f"{where}: test={self.test!r} must be a text: the digest of the test function")
+        if not (self.origin is None or isinstance(self.origin, Origin)):
+            raise MemkitError(f"{where}: origin={self.origin!r} must be a SweepCell, a Mutant, a Replication or None")
         for contrast in self.all_contrasts:
             if not isinstance(contrast, Contrast):
                 raise MemkitError(
@@ -260,12 +281,37 @@ class Claim:
     @property
     def of_its_own(self) -> bool:
         """Whether it is a claim by itself: no cell of a sweep, no mutant and no replication."""
-        return not (self.sweep or self.mutant_of or self.replicates)
+        return self.origin is None
+
+    @property
+    def sweep(self) -> str:
+        """The id of the sweep that it is a cell of, or ""."""
+        return self.origin.sweep if isinstance(self.origin, SweepCell) else ""
+
+    @property
+    def cell(self) -> Mapping[str, str | int | float]:
+        """Its place in its sweep: factor → value; empty where it is no cell."""
+        return self.origin.cell if isinstance(self.origin, SweepCell) else {}
+
+    @property
+    def is_mutant(self) -> bool:
+        """Whether it is a claim with an arm broken on purpose."""
+        return isinstance(self.origin, Mutant)
+
+    @property
+    def is_replication(self) -> bool:
+        """Whether it asks a claim again on another backend."""
+        return isinstance(self.origin, Replication)
+
+    @property
+    def made_from(self) -> str:
+        """The id of the claim that it is a mutant or a replication of, or ""."""
+        return self.origin.of if isinstance(self.origin, Mutant | Replication) else ""
 
     @property
     def aside(self) -> bool:
         """Whether it is left out unless a run asks for sweeps: a cell, or a replication that is no headline."""
-        return bool(self.sweep) or (bool(self.replicates) and not self.headline)
+        return bool(self.sweep) or (self.is_replication and not self.headline)
 
     @property
     def all_contrasts(self) -> tuple[Contrast, ...]:
@@ -314,7 +360,7 @@ class Claim:
             data[name] = [_said(contrast) for contrast in data[name]]
         if self.positive_control is not None:
             data["positive_control"] = _said(data["positive_control"])
-        undecided = self.expect == "not_supported" and not self.mutant_of
+        undecided = self.expect == "not_supported" and not self.is_mutant
         if undecided or any(contrast.assume == "normal" for contrast in self.all_contrasts):
             data["seeds"] = self.planned(None)
         return digest_of(data)
@@ -341,11 +387,7 @@ class Claim:
             "positive_control": self.positive_control.to_json() if self.positive_control else None,
             "gate": self.gate,
             "test": self.test,
-            "sweep": self.sweep,
-            "cell": dict(self.cell),
-            "cells": self.cells,
-            "mutant_of": self.mutant_of,
-            "replicates": self.replicates,
+            **origin_to_json(self.origin),
             "deterministic": self.deterministic,
             "data": list(self.data),
             "environment": list(self.environment),
@@ -354,7 +396,11 @@ class Claim:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Claim:
         """Return the claim that :meth:`to_json` wrote; its arms hold the recipes' JSON."""
-        fields = dict(data)
+        try:
+            origin = origin_from_json(data)
+        except MemkitError as error:
+            raise MemkitError(f"claim {data['id']!r}: {error}") from None
+        fields = {name: value for name, value in data.items() if name not in ORIGIN_KEYS}
         fields["arms"] = {name: Arm(**arm) for name, arm in data["arms"].items()}
         for name in ("contrasts", "requires"):
             fields[name] = tuple(Contrast.from_json(contrast) for contrast in data[name])
@@ -362,7 +408,7 @@ class Claim:
             fields[name] = tuple(data.get(name, ()))
         if data["positive_control"] is not None:
             fields["positive_control"] = Contrast.from_json(data["positive_control"])
-        return cls(**fields)
+        return cls(**fields, origin=origin)
 
 
 def claim(

@@ -98,6 +98,11 @@ class ClaimEvidence:
         return self.judgement.verdict
 
     @property
+    def decided(self) -> bool:
+        """Whether its seeds decide anything. Where they do not, no contrast is shown as if it were settled."""
+        return self.judgement.indication is None and self.verdict is not Verdict.INCOMPLETE
+
+    @property
     def seen(self) -> tuple[int, ...]:
         """The planned seeds that were observed, in the order of the looks."""
         observed = {observation.seed for observation in self.observations}

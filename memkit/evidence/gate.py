@@ -63,7 +63,7 @@ def gate(
         return Gate("failed" if claim.gates and enabled else "skipped", f"INCOMPLETE: {notes}")
     if claim.expect == "open":
         return Gate("skipped", f"{verdict}; an open question, gates nothing")
-    met = agrees(claim.expect, verdict) and (not claim.mutant_of or fell(judgement))
+    met = agrees(claim.expect, verdict) and (not claim.is_mutant or fell(judgement))
     words = f"expected {claim.expect.replace('_', ' ')}, found {verdict}"
     if not claim.gates:
         return Gate("skipped", f"{words}; gates nothing")
@@ -73,7 +73,7 @@ def gate(
         return Gate("skipped", f"{words}; gates nothing (--gate none)")
     if met and drift and mode == "drift":
         return Gate("failed", f"{words}; drift since the accepted run: {'; '.join(drift)}")
-    if claim.mutant_of and not met and verdict is not Verdict.SUPPORTED:
+    if claim.is_mutant and not met and verdict is not Verdict.SUPPORTED:
         words += ", not far enough from it: every t interval reaches effects that would matter"
     if met:
         return Gate("passed", words)
@@ -101,7 +101,7 @@ def _edited(registration: Registration) -> str:
 def _capped(claim: Claim, judgement: Judgement) -> bool:
     """Whether a claim that is not to be supported was undecided on fewer seeds than it declares."""
     undecided = claim.expect == "not_supported" and judgement.verdict is Verdict.INCONCLUSIVE
-    return undecided and not claim.mutant_of and judgement.n < claim.planned(None)
+    return undecided and not claim.is_mutant and judgement.n < claim.planned(None)
 
 
 def strictly(found: Gate, claim: Claim, judgement: Judgement, *, registration: Registration) -> Gate:

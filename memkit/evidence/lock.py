@@ -116,8 +116,8 @@ class Lock:
                 studies[claim.study] = max(studies.values(), default=0) + STUDY_STRIDE
             old, now = entries.get(claim.id), code.get(claim.id, "")
             if old is None:
-                joined = self.claims.get(claim.mutant_of or claim.replicates)
-                moves = joined is not None and (claim.mutant_of or claim.replicates) in moving
+                joined = self.claims.get(claim.made_from)
+                moves = joined is not None and claim.made_from in moving
                 block = 0 if joined is None else fresh[claim.study] if moves else joined.block
                 new = Entry(
                     digest=claim.digest, annotations=claim.annotations, code=now, attempts=(Attempt(block=block),)

@@ -108,7 +108,7 @@ def _excluded(claim: Claim, settings: Settings) -> tuple[str, str] | None:
         return "claims that are no headlines", "--memkit-headline leaves them out"
     if settings.sweeps == "none" and claim.aside:
         return "cells of sweeps and replications", "--memkit-sweeps runs them"
-    if settings.sweeps == "only" and not (claim.sweep or claim.replicates):
+    if settings.sweeps == "only" and not (claim.sweep or claim.is_replication):
         return "claims beside the sweeps", "--memkit-sweeps leaves them out"
     return None
 

@@ -292,7 +292,7 @@ def summarise(
 def fallen_sentence(claims: Sequence[ClaimEvidence], named: int = 3) -> str:
     """What failed, in one sentence: claims first, and their mutants, which fail with them, in numbers; or ""."""
     failed = [entry for entry in claims if entry.gate.outcome == "failed"]
-    own = [entry for entry in failed if not entry.claim.mutant_of]
+    own = [entry for entry in failed if not entry.claim.is_mutant]
     mutants = len(failed) - len(own)
     told = [f"{entry.claim.id} ({entry.gate.reason.partition(';')[0]})" for entry in own[:named]]
     if len(own) > named:

@@ -13,7 +13,6 @@ from typing import Any
 
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.reports import words
-from memkit.evidence.reports.plots.forest import decided
 from memkit.evidence.verdict import Finding, Verdict
 from memkit.files import write_whole
 from memkit.statistics import benjamini_hochberg
@@ -69,7 +68,7 @@ def entries(matrix: Matrix, evidence: Evidence | None) -> dict[str, ClaimEvidenc
 def comparisons(claims: Mapping[str, ClaimEvidence]) -> list[Comparison]:
     """Every contrast of every claim."""
     found = [(name, entry, finding) for name, entry in claims.items() for finding in words.own_findings(entry)]
-    valid = [decided(entry) for _, entry, _ in found]
+    valid = [entry.decided for _, entry, _ in found]
     ps = [row[2].p if fine and math.isfinite(row[2].p) else 1.0 for row, fine in zip(found, valid, strict=True)]
     adjusted = list(benjamini_hochberg(ps)) if ps else []
     return [

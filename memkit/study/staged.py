@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from memkit.errors import MemkitError
 from memkit.evidence.claim import Arm, Claim, make_claim, refuse_bare
 from memkit.evidence.derived.copies import add_claim
+from memkit.evidence.origin import SweepCell
 from memkit.source import function_digest
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def claim_of_configuration(matrix: Matrix, name: str, *, cells: int) -> Claim:
     )
     if confirm.expect != "open":
         return made
-    return replace(made, sweep=matrix.study, cell={"configuration": name}, cells=cells)
+    return replace(made, origin=SweepCell(matrix.study, {"configuration": name}, cells))
 
 
 def statement(matrix: Matrix, name: str) -> str:

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from memkit import Recipe, multiverse, mutant, replicated
 from memkit.errors import MemkitError
-from memkit.evidence import Arm, Claim, Contrast, claim, claim_of
+from memkit.evidence import Arm, Claim, Contrast, claim, claim_of, origin
 from memkit.evidence.claim import BESIDE, TESTED, _said
+from memkit.evidence.origin import Mutant
 from tests.inner import needs_torch
 
 OVER = Contrast("a", over="b", metric="accuracy", bounds=(0, 1))
@@ -76,6 +77,33 @@ def made(**changes: Any) -> Claim:
 def test_a_bad_claim_is_refused_with_the_remedy(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(MemkitError, match=message):
         made(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"arms": ("a", "b")}, r"arms=\('a', 'b'\) must be a dict, arms="),
+        ({"arms": {"a": Arm(), "b": None}}, "the arm 'b' is an object of the class NoneType; write Arm"),
+        ({"arms": {"a": Arm(), "b": "recipe"}}, "the arm 'b' is 'recipe'; write Arm"),
+        ({"contrasts": [OVER]}, r"contrasts=.* must be a tuple of contrasts"),
+        ({"requires": [OVER]}, r"requires=.* must be a tuple of contrasts"),
+        ({"derived": "slope"}, "derived='slope' must be a tuple of names"),
+        ({"derived": None}, "derived=None must be a tuple of names"),
+        ({"figures": [print]}, r"figures=.* must be a tuple of functions"),
+        ({"data": ["table.csv"]}, r"data=\['table.csv'\] must be a tuple of names"),
+        ({"environment": "MY_FLAG"}, "environment='MY_FLAG' must be a tuple of names"),
+        ({"derived": (3,)}, "3 is no name for an arm"),
+        ({"gate": 1}, "gate=1: headline is True or False, gate too or None"),
+        ({"test": 5}, "test=5 must be a text: the digest of the test function"),
+        ({"test": None}, "test=None must be a text"),
+        ({"origin": "study/grid"}, "origin='study/grid' must be a SweepCell, a Mutant, a Replication or None"),
+    ],
+    ids=str,
+)
+def test_a_claim_that_is_made_directly_is_checked_as_well(changes: dict[str, Any], message: str) -> None:
+    options: dict[str, Any] = {"arms": {"a": Arm(), "b": Arm()}, "contrasts": (OVER,), **changes}
+    with pytest.raises(MemkitError, match=f"^claim 'study/name': .*{message}"):
+        Claim(id="study/name", statement="A beats B.", **options)
 
 
 @pytest.mark.parametrize("left_out", ["arms", "contrasts"])
@@ -256,10 +284,6 @@ def test_json_is_lossless_and_keeps_the_digest() -> None:
         {"gate": False},
         {"test": "another"},
         {"data": ("table.csv",)},
-        {"sweep": "study/grid", "cell": {"width": 8}},
-        {"cell": {"width": 8}},
-        {"mutant_of": "study/other"},
-        {"replicates": "study/other"},
     ],
     ids=str,
 )
@@ -289,7 +313,7 @@ def test_what_stands_beside_the_digest(change: dict[str, Any], said: Any) -> Non
     assert set(change) <= set(BESIDE)
 
 
-@pytest.mark.parametrize("change", [{"id": "study/other"}, {"cells": 9}, {"figures": (print,)}], ids=str)
+@pytest.mark.parametrize("change", [{"id": "study/other"}, {"figures": (print,)}], ids=str)
 def test_what_is_not_registered(change: dict[str, Any]) -> None:
     changed = replace(made(), **change)
     assert (changed.digest, changed.annotations) == (made().digest, made().annotations)
@@ -298,7 +322,8 @@ def test_what_is_not_registered(change: dict[str, Any]) -> None:
 def test_every_field_of_a_claim_is_in_its_digest_or_beside_it() -> None:
     # The lock is by ids; how many cells a sweep has is no matter of a cell; and figures decide nothing.
     neither = {"id", "cells", "figures"}
-    assert sorted([*TESTED, *BESIDE, *neither]) == sorted(field.name for field in fields(Claim))
+    own = {*(field.name for field in fields(Claim) if field.name != "origin"), *origin.KEYS}
+    assert sorted([*TESTED, *BESIDE, *neither]) == sorted(own)
 
 
 @pytest.mark.parametrize(
@@ -308,7 +333,7 @@ def test_every_field_of_a_claim_is_in_its_digest_or_beside_it() -> None:
         ({"requires": (replace(OVER, assume="normal"),)}, True),
         ({"positive_control": replace(OVER, assume="normal")}, True),
         ({"expect": "not_supported"}, True),
-        ({"expect": "not_supported", "mutant_of": "study/other"}, False),
+        ({"expect": "not_supported", "origin": Mutant("study/other")}, False),
         ({"expect": "refuted"}, False),
         ({"expect": "open"}, False),
     ],

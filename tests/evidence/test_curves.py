@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from memkit.errors import MemkitError
 from memkit.evidence.curves import POINTS, Curves, gathered, thinned
-from memkit.evidence.reports.plots.curves import BROKEN, COLOUR, curves_svg
 
 
 @given(n=st.integers(1, 400))
@@ -67,16 +66,3 @@ def test_curves_are_read_as_they_were_written(seeds: dict[int, Any]) -> None:
 def test_curves_that_cannot_be_are_refused(points: Any, message: str) -> None:
     with pytest.raises(MemkitError, match=f"^{message}"):
         Curves.from_json({"arms": ["a/b: c"], "seeds": {"3": points}})
-
-
-def test_a_line_a_seed_and_another_look_where_it_broke() -> None:
-    curves = Curves(
-        arms=("a/b: <c>",),
-        seeds={1: ((1, 2.0), (9, 0.01)), 2: ((1, 2.0), (5, 1.0), (9, None)), 3: ((1, None),)},
-    )
-    svg = curves_svg(curves)
-    assert svg.count(f'stroke="{COLOUR}"') == 1
-    assert svg.count(f'stroke="{BROKEN}"') == 1
-    assert "log training loss" in svg
-    assert "&lt;c&gt;" in svg
-    assert curves_svg(Curves(arms=("a/b: c",), seeds={3: ((1, None),)})) == ""

@@ -327,5 +327,5 @@ def test_arms_that_repeat_their_values_are_incomplete_unless_that_is_declared(
 
 def test_what_only_a_precondition_compares_counts_as_well() -> None:
     values = {"a": [0.9] * 8, "b": [0.1] * 8, "c": around(0.8, 8)}
-    needs = make(requires=[Contrast("c", over=0.2, metric="accuracy", bounds=(0, 1))], deterministic=False)
+    needs = make(requires=(Contrast("c", over=0.2, metric="accuracy", bounds=(0, 1)),), deterministic=False)
     assert judge(needs, seen(values), planned=planned(8)).verdict is not Verdict.INCOMPLETE

@@ -10,6 +10,7 @@ import pytest
 
 from memkit.evidence import EXPECTATIONS, Arm, Claim, Contrast, Judgement, Registration, Verdict, gate
 from memkit.evidence.gate import fell
+from memkit.evidence.origin import Mutant
 from tests.evidence.entries import entry
 
 OVER = Contrast("a", over="b", metric="accuracy", bounds=(0, 1), sesoi=0.2)
@@ -179,9 +180,7 @@ def test_a_mutant_that_is_merely_undecided_has_not_fallen() -> None:
     still = replace(still, claim=replace(still.claim, seeds=8))
     assert still.verdict is Verdict.INCONCLUSIVE
     assert not fell(still.judgement)
-    mutant = replace(still.claim, expect="not_supported", mutant_of="study/other")
+    mutant = replace(still.claim, expect="not_supported", origin=Mutant("study/other"))
     found = gate(mutant, still.judgement, registration=REGISTERED, failures={})
     assert (found.outcome, "not far enough" in found.reason) == ("failed", True)
-    assert (
-        gate(replace(mutant, mutant_of=""), still.judgement, registration=REGISTERED, failures={}).outcome == "passed"
-    )
+    assert gate(replace(mutant, origin=None), still.judgement, registration=REGISTERED, failures={}).outcome == "passed"

@@ -22,6 +22,7 @@ from memkit.evidence.evidence_file import Evidence
 from memkit.evidence.gate import Gate
 from memkit.evidence.loading import claim_evidence
 from memkit.evidence.merging import merge
+from memkit.evidence.origin import SweepCell
 from memkit.evidence.reports import render_html
 from memkit.study.promotion import Entrant, Policy, Promotion, load_promotion, promote
 
@@ -217,7 +218,7 @@ def test_names_and_seeds_of_observations_are_kept_once() -> None:
 
 # --- whatever is put in --------------------------------------------------------------------------------------
 
-ENTRY = entry(n=8, expect="open", sweep="study/s", cell={"k": 1}, cells=2)
+ENTRY = entry(n=8, expect="open", origin=SweepCell("study/s", {"k": 1}, 2))
 POLICY = Policy(by="m", higher=True, best=1, always=("b",))
 ENTRANTS = tuple(Entrant(name=name, family="", scores={0: {"m": 0.5}}, reported="0.5") for name in "ab")
 PROMOTION = Promotion(

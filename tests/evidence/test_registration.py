@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from memkit.errors import MemkitError
 from memkit.evidence import DEVELOPMENT_SEEDS, Arm, Claim, Contrast, Lock, Verdict, lock_path
 from memkit.evidence.entry import Attempt, Entry
+from memkit.evidence.origin import Mutant, Replication
 
 OVER = Contrast("a", over="b", metric="accuracy", bounds=(0, 1))
 
@@ -55,7 +56,7 @@ def test_a_changed_claim_is_reported_until_it_is_registered_on_fresh_seeds() -> 
 def test_an_arm_that_is_edited_changes_its_claim() -> None:
     lock = Lock().register([make()])
     assert lock.registration(replace(make(), arms={"a": Arm({"steps": 9}), "b": Arm()})).status == "changed"
-    assert lock.registration(replace(make(), cells=9, figures=(print,))).status == "registered"
+    assert lock.registration(replace(make(), figures=(print,))).status == "registered"
 
 
 def test_seeds_run_out_with_a_sentence() -> None:
@@ -117,11 +118,11 @@ def test_claims_that_are_changed_at_once_move_to_one_block_of_seeds(tmp_path: Pa
     assert lock.register([other]).registration(other).first_seed == 10_400
 
 
-@pytest.mark.parametrize("kind", ["mutant_of", "replicates"])
-def test_what_is_new_beside_a_claim_joins_it_on_its_seeds(kind: str) -> None:
+@pytest.mark.parametrize("kind", [Mutant, Replication])
+def test_what_is_new_beside_a_claim_joins_it_on_its_seeds(kind: type[Mutant | Replication]) -> None:
     first = Lock().register([make("study/it")])
     moved = first.register([make("study/it", "another")])
-    beside: dict[str, Any] = {kind: "study/it"}
+    beside: dict[str, Any] = {"origin": kind("study/it")}
     late = moved.register([make("study/it", "another"), replace(make("study/it/beside"), **beside)])
     assert late.claims["study/it/beside"].attempt == 1
     assert late.claims["study/it/beside"].block == late.claims["study/it"].block == 1

@@ -18,6 +18,7 @@ from memkit.errors import MemkitError
 from memkit.evidence.claim import Arm, claim_of, refuse_bare, refuse_unknown
 from memkit.evidence.derived.copies import add_claim
 from memkit.evidence.derived.sweep import check_grid, grid_cells, slug
+from memkit.evidence.origin import SweepCell
 from memkit.plain import plain
 
 NAME = "multiverse"
@@ -78,9 +79,7 @@ def multiverse(
                 headline=False,
                 gate=None,
                 seeds=seeds or claim.seeds,
-                sweep=f"{claim.id}/{NAME}",
-                cell=cell,
-                cells=len(grid_cells(over)),
+                origin=SweepCell(f"{claim.id}/{NAME}", cell, len(grid_cells(over))),
                 figures=(),
             )
             add_claim(function, f"{NAME} {slug(cell)}", made)

@@ -23,6 +23,7 @@ from memkit.errors import MemkitError, nearest
 from memkit.evidence.claim import Arm, Claim, claim_of, intervene, refuse_bare, refuse_unknown
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.derived.copies import add_claim
+from memkit.evidence.origin import Mutant
 
 INTACT = "{}, intact"
 
@@ -94,7 +95,7 @@ def _broken(claim: Claim, name: str, arm: str, by: Callable[..., Any], where: st
         # What the claim presupposes is true of the arm as it was; the break may well undo it.
         requires=(*(_renamed(contrast, arm, intact) for contrast in claim.requires), *dict.fromkeys(changed)),
         gate=True,
-        mutant_of=claim.id,
+        origin=Mutant(claim.id),
         figures=(),
     )
 

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from memkit.errors import MemkitError
 from memkit.evidence.claim import Arm, claim_of, refuse_bare, refuse_unknown
 from memkit.evidence.derived.copies import add_claim
+from memkit.evidence.origin import Replication
 from memkit.evidence.verdict import Verdict
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -63,7 +64,7 @@ def replicated(
             expect=expect or claim.expect,
             seeds=seeds or claim.seeds,
             headline=headline,
-            replicates=claim.id,
+            origin=Replication(claim.id),
             figures=(),
         )
         add_claim(function, f"replicated {backend}", made)

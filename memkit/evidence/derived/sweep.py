@@ -27,6 +27,7 @@ from memkit.errors import MemkitError
 from memkit.evidence.claim import make_claim, refuse_bare, refuse_unknown
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.derived.copies import add_claim
+from memkit.evidence.origin import SweepCell
 from memkit.plain import plain
 
 MOST_CELLS = 1000
@@ -90,7 +91,7 @@ def sweep(
         own = _of_cell(where, "arms", arms, cell) if callable(arms) else arms
         compared = _of_cell(where, "contrasts", contrasts, cell) if callable(contrasts) else same
         made = make_claim(f"{id}/{slug(cell)}", said, own, contrasts=compared, **shared)
-        claims.append(replace(made, sweep=id, cell=cell, cells=len(grid_cells(over))))
+        claims.append(replace(made, origin=SweepCell(id, cell, len(grid_cells(over)))))
     if len({made.id for made in claims}) < len(claims):
         raise MemkitError(f"{where}: two cells have one id; give the factors values that differ in letters or digits")
 

@@ -137,8 +137,8 @@ def methods(evidence: Evidence) -> list[tuple[str, str]]:
 
 def _among(claims: Sequence[ClaimEvidence]) -> str:
     """What of the claims is none of its own, which the sections below leave out."""
-    mutants = sum(bool(entry.claim.mutant_of) for entry in claims)
-    again = sum(bool(entry.claim.replicates) for entry in claims)
+    mutants = sum(entry.claim.is_mutant for entry in claims)
+    again = sum(entry.claim.is_replication for entry in claims)
     cells = sum(bool(entry.claim.sweep) for entry in claims)
     counts = (many(mutants, "mutant"), many(again, "replication"), many(cells, "sweep cell"))
     said = [count for count in counts if not count.startswith("0 ")]
@@ -251,8 +251,8 @@ def _registered(claims: Sequence[ClaimEvidence]) -> str:
 
 
 def _controls(claims: Sequence[ClaimEvidence]) -> str:
-    mutants = [entry for entry in claims if entry.claim.mutant_of]
-    false = [entry for entry in claims if entry.claim.expect == "not_supported" and not entry.claim.mutant_of]
+    mutants = [entry for entry in claims if entry.claim.is_mutant]
+    false = [entry for entry in claims if entry.claim.expect == "not_supported" and not entry.claim.is_mutant]
     cells = [entry for entry in claims if "/multiverse" in entry.claim.sweep]
     parts = []
     if mutants:
@@ -276,7 +276,7 @@ def controls_again(claims: Sequence[ClaimEvidence]) -> str:
 
     Mutants follow the claims that they are made of, and are asked again with them.
     """
-    false = [e.claim for e in claims if e.claim.expect == "not_supported" and not e.claim.mutant_of]
+    false = [e.claim for e in claims if e.claim.expect == "not_supported" and not e.claim.is_mutant]
     attempts = {e.claim.id: e.registration.attempt for e in claims}
     named = [f"{claim.id} (attempt {attempts[claim.id]})" for claim in false if attempts[claim.id] > 1]
     return f"Not at the first attempt, of which the claim’s source may tell: {', '.join(named)}." if named else ""

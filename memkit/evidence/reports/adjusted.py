@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from memkit.evidence.evidence_file import ClaimEvidence
+from memkit.evidence.origin import SweepCell
 from memkit.evidence.reports import words
-from memkit.evidence.reports.plots.forest import decided
 from memkit.statistics import benjamini_hochberg, holm
 
 
@@ -32,10 +32,11 @@ def adjusted(claims: Sequence[ClaimEvidence]) -> list[Adjusted]:
     question has registered nothing, and has the p of its answer.
     """
     found: dict[str, Adjusted] = {}
-    for sweep, again in dict.fromkeys((entry.claim.sweep, bool(entry.claim.replicates)) for entry in claims):
-        family = [entry for entry in claims if (entry.claim.sweep, bool(entry.claim.replicates)) == (sweep, again)]
-        ps = [_claim_p(entry) if decided(entry) else math.nan for entry in family]
-        size = max(len(ps), family[0].claim.cells)
+    for sweep, again in dict.fromkeys((entry.claim.sweep, entry.claim.is_replication) for entry in claims):
+        family = [entry for entry in claims if (entry.claim.sweep, entry.claim.is_replication) == (sweep, again)]
+        ps = [_claim_p(entry) if entry.decided else math.nan for entry in family]
+        origin = family[0].claim.origin
+        size = max(len(ps), origin.cells) if isinstance(origin, SweepCell) else len(ps)
         filled = [1.0 if math.isnan(p) else p for p in ps] + [1.0] * (size - len(ps))
         qs = (benjamini_hochberg if sweep else holm)(filled)[: len(ps)]
         said = (

@@ -12,8 +12,7 @@ from memkit.errors import many
 from memkit.evidence.evidence_file import ClaimEvidence
 from memkit.evidence.figures import MOST_COLUMNS, MOST_ROWS, Table
 from memkit.evidence.reports import words
-from memkit.evidence.reports.plots import svg
-from memkit.evidence.reports.plots.axes import grouped, power
+from memkit.evidence.reports.numbers import grouped, minus, power
 
 _DIGITS = 4
 _NONE = "–"
@@ -67,11 +66,11 @@ def other_measurements(entry: ClaimEvidence) -> list[Table]:
 def significant(value: float) -> str:
     """``0.9500``, ``12.35``, ``1.235 × 10⁷``: four digits, but for whole numbers, which are written to their last."""
     if isinstance(value, int) or value == 0:
-        return svg.minus(grouped(value))
+        return minus(grouped(value))
     exponent = _exponent(value)
     if -_DIGITS <= exponent < 6:
-        return svg.minus(grouped(value, max(0, _DIGITS - 1 - exponent)))
-    return svg.minus(f"{value:.{_DIGITS - 1}e}".split("e")[0]) + f" × {power(exponent)}"
+        return minus(grouped(value, max(0, _DIGITS - 1 - exponent)))
+    return minus(f"{value:.{_DIGITS - 1}e}".split("e")[0]) + f" × {power(exponent)}"
 
 
 def _column(cells: Sequence[str | float | None]) -> list[str]:
@@ -84,7 +83,7 @@ def _column(cells: Sequence[str | float | None]) -> list[str]:
         elif isinstance(cell, str):
             texts.append(_shown(cell))
         elif isinstance(cell, float) and places is not None:
-            texts.append(svg.minus(grouped(cell, places)))
+            texts.append(minus(grouped(cell, places)))
         else:
             texts.append(significant(cell))
     return texts

@@ -22,11 +22,11 @@ from memkit.evidence.reports import words
 from memkit.evidence.reports.adjusted import Adjusted
 from memkit.evidence.reports.cells import Cells, other_measurements, table_cells
 from memkit.evidence.reports.gallery import Gallery
-from memkit.evidence.reports.plots import svg
-from memkit.evidence.reports.plots.forest import decided, strip_svg
+from memkit.evidence.reports.numbers import minus
 from memkit.evidence.reports.plots.heatmap import heatmap_svg
 from memkit.evidence.reports.plots.lines import lines_svg
 from memkit.evidence.reports.plots.slopes import slopes_svg
+from memkit.evidence.reports.plots.strip import strip_svg
 from memkit.evidence.reports.robustness import Row, others, path
 from memkit.evidence.reports.tables import VerdictRow, verdict_row
 from memkit.evidence.verdict import Finding, Judgement, Verdict
@@ -148,8 +148,8 @@ def claim_view(
         record=_record(entry, p),
         commands=_commands(entry, first),
         sweep=claim.sweep,
-        mutant_of=claim.mutant_of,
-        replicates=claim.replicates,
+        mutant_of=claim.made_from if claim.is_mutant else "",
+        replicates=claim.made_from if claim.is_replication else "",
         of_its_own=claim.of_its_own,
         headline=claim.headline,
         p=words.p_value(p.p),
@@ -169,7 +169,7 @@ def _here(entry: ClaimEvidence) -> str:
     compared = list(dict.fromkeys(contrast.metric for contrast in entry.claim.all_contrasts))
     said = []
     for metric in compared:
-        means = [f"{arm}: {svg.minus(f'{fmean(values):.3g}')}" for arm, values in found.get(metric, {}).items()]
+        means = [f"{arm}: {minus(f'{fmean(values):.3g}')}" for arm, values in found.get(metric, {}).items()]
         said += [f"{metric}: {'; '.join(means)}"] if means else []
     return ". ".join(said) + (f" (means of {many(len(used), 'seed')})" if said else "")
 
@@ -259,7 +259,7 @@ def _contrast(entry: ClaimEvidence, finding: Finding, looks: Sequence[Judgement]
     return ContrastView(
         label=words.label(contrast),
         role=finding.role,
-        verdict=finding.verdict if decided(entry) else None,
+        verdict=finding.verdict if entry.decided else None,
         facts=facts,
         notes=_contrast_notes(entry, finding),
         strip=Markup(strip_svg(entry, contrast, named=not brief)),

@@ -27,7 +27,7 @@ from memkit.evidence.reports.adjusted import adjusted
 from memkit.evidence.reports.claim_view import ClaimView, Facts, claim_view, flat
 from memkit.evidence.reports.gallery import Gallery
 from memkit.evidence.reports.grids import LEGEND, grids
-from memkit.evidence.reports.plots import svg
+from memkit.evidence.reports.numbers import minus
 from memkit.evidence.reports.plots.curves import curves_svg
 from memkit.evidence.reports.plots.forest import forest_svg
 from memkit.evidence.reports.replications import pairs, replicated
@@ -119,15 +119,15 @@ def _environment() -> Environment:
     )
     environment.globals.update(mark=words.MARKS.__getitem__, outcomes=words.OUTCOMES)
     environment.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
-    environment.filters["minus"] = lambda text: text.replace("-", "−")
+    environment.filters["minus"] = minus
     return environment
 
 
 def _apart(entries: Sequence[ClaimEvidence]) -> str:
     """What the counts by verdict leave out, and the gate's do not: mutants, replications and cells of sweeps."""
     claims = [entry.claim for entry in entries]
-    mutants, cells = sum(bool(claim.mutant_of) for claim in claims), sum(bool(claim.sweep) for claim in claims)
-    again = sum(bool(claim.replicates) for claim in claims)
+    mutants, cells = sum(claim.is_mutant for claim in claims), sum(bool(claim.sweep) for claim in claims)
+    again = sum(claim.is_replication for claim in claims)
     if mutants + again + cells == len(claims):
         return ""
     counted = (
@@ -223,7 +223,7 @@ def _effect(claim: ClaimView) -> str:
     weakest = claim.row.weakest
     if weakest is None:
         return "n/a"
-    numbers = svg.minus(f"{weakest.estimate} {weakest.t}")
+    numbers = minus(f"{weakest.estimate} {weakest.t}")
     return f"{weakest.label}: {numbers}" if len(claim.row.effects) > 1 else numbers
 
 

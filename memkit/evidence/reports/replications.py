@@ -26,10 +26,10 @@ def pairs(claims: Sequence[ClaimEvidence]) -> list[Pair]:
     by_id = {entry.claim.id: entry for entry in claims}
     found = []
     for entry in claims:
-        if not entry.claim.replicates:
+        if not entry.claim.is_replication:
             continue
         backend = entry.claim.id.rsplit("/", 1)[-1]
-        first, said = by_id.get(entry.claim.replicates), ""
+        first, said = by_id.get(entry.claim.made_from), ""
         if first is not None and first.observations and entry.observations:
             said = holds(first.verdict, entry.verdict, expect=first.claim.expect, backend=backend)
         found.append(Pair(backend=in_words(backend), claim=first, replication=entry, holds=said))

@@ -10,7 +10,7 @@ from memkit.evidence.contrast import Contrast
 from memkit.evidence.decision_rule import differences
 from memkit.evidence.evidence_file import ClaimEvidence
 from memkit.evidence.reports import words
-from memkit.evidence.reports.plots import svg
+from memkit.evidence.reports.numbers import minus
 from memkit.evidence.verdict import Judgement
 from memkit.statistics import Interval
 from memkit.statistics.sensitivity import sensitivity
@@ -74,14 +74,14 @@ def others(entry: ClaimEvidence, contrast: Contrast) -> list[Row]:
             f"{count} of {above.n}, [{words.percent(above.low)}, {words.percent(above.high)}]",
             "most seeds" if above.low > 0.5 else "few seeds" if above.high < 0.5 else "neither",
         ),
-        Row("mean without a tenth at each end", str(len(used)), svg.minus(words.fixed(found.trimmed, places)), ""),
+        Row("mean without a tenth at each end", str(len(used)), minus(words.fixed(found.trimmed, places)), ""),
         Row("Wilcoxon’s signed ranks", str(len(used)), f"p {words.p_value(found.wilcoxon)}", ""),
     ]
     return rows
 
 
 def _numbers(interval: Interval, places: int) -> str:
-    return svg.minus(f"{words.fixed(interval.estimate, places)} {words.span(interval.low, interval.high, places)}")
+    return minus(f"{words.fixed(interval.estimate, places)} {words.span(interval.low, interval.high, places)}")
 
 
 def _says(interval: Interval, contrast: Contrast) -> str:

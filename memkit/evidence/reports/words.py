@@ -111,13 +111,13 @@ def in_tables(claims: Iterable[ClaimEvidence]) -> list[ClaimEvidence]:
 
     Replications come last.
     """
-    rows = [e for e in claims if not e.claim.sweep and not (e.claim.mutant_of and e.gate.outcome == "passed")]
-    return sorted(rows, key=lambda e: bool(e.claim.replicates))
+    rows = [e for e in claims if not e.claim.sweep and not (e.claim.is_mutant and e.gate.outcome == "passed")]
+    return sorted(rows, key=lambda e: e.claim.is_replication)
 
 
 def fallen(claims: Iterable[ClaimEvidence]) -> str:
     """``3 mutants, claims with an arm broken on purpose, fell as they must.``; "" where there were none."""
-    count = sum(bool(entry.claim.mutant_of) and entry.gate.outcome == "passed" for entry in claims)
+    count = sum(entry.claim.is_mutant and entry.gate.outcome == "passed" for entry in claims)
     if not count:
         return ""
     if count == 1:
@@ -259,7 +259,7 @@ def margin(contrast: Contrast) -> str:
 
 def statement(claim: Claim) -> str:
     """As it is registered; a mutant's, which is registered as a formula, as a sentence."""
-    for arm in claim.arms if claim.mutant_of else ():
+    for arm in claim.arms if claim.is_mutant else ():
         formula = f"Broken on purpose, {arm} with its "
         if claim.statement.startswith(formula):
             change, _, broken = claim.statement.removeprefix(formula).partition(": ")

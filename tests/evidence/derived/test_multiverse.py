@@ -10,6 +10,7 @@ import pytest
 
 from memkit import Arm, Contrast, MemkitError, Recipe, claim, multiverse
 from memkit.evidence.claim import Claim, claim_of
+from memkit.evidence.origin import SweepCell
 from tests.machines import toys
 
 RECIPE = Recipe(toys.Halves(), toys.Ordinary, steps=3)
@@ -43,7 +44,7 @@ def test_each_cell_changes_the_recipe_of_every_arm() -> None:
     assert sorted(found) == ["test_it", "test_it__multiverse_lr_0_1_steps_7", "test_it__multiverse_lr_0_2_steps_7"]
     made = found["test_it__multiverse_lr_0_2_steps_7"]
     assert made.id == "study/name/multiverse/lr-0.2_steps-7"
-    assert (made.sweep, dict(made.cell)) == ("study/name/multiverse", {"lr": 0.2, "steps": 7})
+    assert made.origin == SweepCell("study/name/multiverse", {"lr": 0.2, "steps": 7}, 2)
     assert (made.expect, made.gates, made.headline, made.seeds) == ("open", False, False, 16)
     assert made.statement == "With lr 0.2, steps 7: A beats B."
     assert [(arm.recipe.lr, arm.recipe.steps) for arm in made.arms.values()] == [(0.2, 7), (0.2, 7)]

@@ -9,6 +9,7 @@ import pytest
 
 from memkit import Arm, Contrast, MemkitError, Recipe, claim, mutant
 from memkit.evidence.claim import claim_of
+from memkit.evidence.origin import Mutant
 from tests.machines import toys
 
 RECIPE = Recipe(toys.Halves(), toys.Ordinary, steps=3)
@@ -45,7 +46,7 @@ def test_the_broken_arm_and_the_intact_one() -> None:
     made = claim_of(module()["test_it__mutant_memory_off"])
     assert made is not None
     assert made.id == "study/name/mutant-memory-off"
-    assert (made.mutant_of, made.expect, made.headline, made.gates) == ("study/name", "not_supported", True, True)
+    assert (made.origin, made.expect, made.headline, made.gates) == (Mutant("study/name"), "not_supported", True, True)
     assert list(made.arms) == ["a", "b", "a, intact"]
     assert made.arms["a, intact"].intervention is away
     assert made.arms["a"].intervened("m", 3) == ("off", ("away", "m"))
@@ -66,7 +67,7 @@ def test_a_control_that_is_broken_gets_better() -> None:
 def test_the_claim_itself_is_left_as_it_was() -> None:
     own = claim_of(module()["test_it"])
     assert own is not None
-    assert (own.id, own.mutant_of, list(own.arms)) == ("study/name", "", ["a", "b"])
+    assert (own.id, own.origin, list(own.arms)) == ("study/name", None, ["a", "b"])
 
 
 @pytest.mark.parametrize(

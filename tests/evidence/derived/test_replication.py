@@ -10,6 +10,7 @@ import pytest
 from memkit import Arm, Contrast, MemkitError, Recipe, claim, replicated
 from memkit.evidence.claim import Claim, claim_of
 from memkit.evidence.derived.replication import counted, holds
+from memkit.evidence.origin import Replication
 from memkit.evidence.verdict import Verdict
 from memkit.models import LSTMNetwork, SlotNetwork
 from memkit.recipes.recipe import Recipe as TrainingRecipe
@@ -48,7 +49,7 @@ def made(**options: Any) -> Claim:
 
 def test_every_arm_is_trained_on_the_other_backend() -> None:
     found = made()
-    assert (found.id, found.replicates, found.statement) == ("study/name/mlx", "study/name", "A beats B.")
+    assert (found.id, found.origin, found.statement) == ("study/name/mlx", Replication("study/name"), "A beats B.")
     assert [arm.recipe.backend for arm in found.arms.values()] == ["mlx", "mlx"]
     assert found.arms["a"].intervention is off
     assert found.arms["a"].recipe.tuning == "not tuned; not tuned again in MLX"
@@ -70,7 +71,7 @@ def test_only_headlines_run_without_sweeps() -> None:
 def test_the_claim_itself_is_left_as_it_was() -> None:
     own = claim_of(module()["test_it"])
     assert own is not None
-    assert (own.replicates, own.of_its_own, own.aside) == ("", True, False)
+    assert (own.origin, own.of_its_own, own.aside) == (None, True, False)
     assert own.arms["a"].recipe.backend == "torch"
 
 

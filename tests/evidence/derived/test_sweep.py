@@ -10,6 +10,7 @@ import pytest
 from memkit import Contrast, MemkitError, sweep
 from memkit.evidence.claim import claim_of
 from memkit.evidence.derived.sweep import is_sweep
+from memkit.evidence.origin import SweepCell
 
 CONTRAST = Contrast("a", over=0.2, metric="accuracy", bounds=(0, 1))
 OPTIONS: dict[str, Any] = {
@@ -44,12 +45,8 @@ def test_each_cell_is_a_claim_with_a_function_of_its_own() -> None:
     made = claims["test_grid__width_8_kind_soft_"]
     assert made is not None
     assert (made.id, made.statement) == ("study/grid/width-8_kind-soft-", "Width 8, Soft!.")
-    assert (made.sweep, dict(made.cell), made.expect, made.gates) == (
-        "study/grid",
-        {"width": 8, "kind": "Soft!"},
-        "open",
-        False,
-    )
+    assert made.origin == SweepCell("study/grid", {"width": 8, "kind": "Soft!"}, 4)
+    assert (made.expect, made.gates) == ("open", False)
     assert not is_sweep(own["test_grid__width_8_kind_soft_"])
     assert own["test_grid__width_8_kind_soft_"](2) == {"a": 4.0}
     assert len({claim.digest for claim in claims.values() if claim}) == 4
@@ -70,7 +67,7 @@ def test_a_claim_that_is_no_cell_keeps_its_digest() -> None:
     data = made.to_json()
     assert made.from_json(data) == made
     old = {name: value for name, value in data.items() if name not in ("sweep", "cell")}
-    assert made.from_json(old).sweep == ""
+    assert made.from_json(old).origin is None
     assert made.from_json(old).digest != made.digest
 
 

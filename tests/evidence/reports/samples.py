@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -249,6 +249,18 @@ def hostile() -> ClaimEvidence:
     a, b = normal(16, 0.5, 0.2), normal(17, 0.5, 0.2)
     a[3] = math.nan
     return make(claim, {HOSTILE: a, "b|c\nd": b}, failures={10_031: HOSTILE}, reason=HOSTILE)
+
+
+def pair(a: Sequence[float], b: Sequence[float], bounds: tuple[float, float] = (0, 1)) -> ClaimEvidence:
+    """Two arms with the values that are given, one per seed."""
+    claim = Claim(
+        id="a/b",
+        statement="a over b.",
+        arms=dict.fromkeys("ab", Arm()),
+        contrasts=(Contrast("a", over="b", metric="m", bounds=bounds),),
+        seeds=8,
+    )
+    return make(claim, {"a": a, "b": b})
 
 
 def evidence(*claims: ClaimEvidence, **provenance: Any) -> Evidence:

@@ -15,6 +15,7 @@ import pytest
 
 from memkit.evidence import Arm, Claim, ClaimEvidence, Contrast, Evidence, Gate, Verdict
 from memkit.evidence.figures import Heatmap, Lines, Series, Table
+from memkit.evidence.origin import Replication
 from memkit.evidence.reports import markdown_table, render_html
 from memkit.evidence.reports.adjusted import adjusted
 
@@ -382,7 +383,7 @@ def test_a_page_shows_so_many_claims_and_counts_all_of_them() -> None:
 
 def test_a_replication_stands_beside_its_claim_and_is_no_claim_of_its_own() -> None:
     one = samples.supported()
-    again = renamed(one, f"{one.claim.id}/mlx", replicates=one.claim.id)
+    again = renamed(one, f"{one.claim.id}/mlx", origin=Replication(one.claim.id))
     page = render_html(samples.evidence(one, again))
     assert "1 claim was replicated in MLX: 1 holds in both." in page
     assert "By verdict: without 1 replication." in page
@@ -395,7 +396,7 @@ def test_a_replication_stands_beside_its_claim_and_is_no_claim_of_its_own() -> N
 
 def test_replications_cost_their_claims_nothing_where_p_is_adjusted() -> None:
     claims = [renamed(samples.supported(), f"binding/claim-{n}") for n in range(3)]
-    again = [renamed(one, f"{one.claim.id}/mlx", replicates=one.claim.id) for one in claims]
+    again = [renamed(one, f"{one.claim.id}/mlx", origin=Replication(one.claim.id)) for one in claims]
     without, both = adjusted(claims), adjusted([*claims, *again])
     assert both[:3] == without
     assert {p.family for p in both[3:]} == {"Holm over 3 replications"}

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from memkit.evidence import Arm, Claim, ClaimEvidence, Contrast
+from memkit.evidence.origin import Mutant
 from memkit.evidence.reports import words
 
 from . import samples
@@ -160,6 +161,8 @@ def test_differences_and_questions() -> None:
 def test_a_mutant_is_told_of_in_a_sentence() -> None:
     over = Contrast("a, b", over="b", metric="m", bounds=(0, 1))
     claim = Claim(id="s/a", statement="A beats b.", arms={"a, b": Arm(), "b": Arm()}, contrasts=(over,))
-    broken = replace(claim, mutant_of="s/a", statement="Broken on purpose, a, b with its never written: A beats b.")
+    broken = replace(
+        claim, origin=Mutant("s/a"), statement="Broken on purpose, a, b with its never written: A beats b."
+    )
     assert words.statement(claim) == "A beats b."
     assert words.statement(broken) == "Must fall, for a, b was broken on purpose (never written): A beats b."

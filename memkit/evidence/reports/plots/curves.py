@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from memkit.errors import many
 from memkit.evidence.curves import Curves
-from memkit.evidence.reports.plots import svg
-from memkit.evidence.reports.plots.axes import Axis
+from memkit.evidence.reports.plots import colours, svg
+from memkit.evidence.reports.plots.axis import Axis
 
-COLOUR, BROKEN = "#1f7ec2", "#d1591c"
-"""Of a seed, and of one whose loss was not finite in the end: Okabe and Ito's hues, as in the other plots."""
+COLOUR, BROKEN = colours.BLUE, colours.ORANGE
+"""Of a seed, and of one whose loss was not finite in the end."""
 _WIDTH, _HEIGHT, _LEFT, _TOP = 320.0, 130.0, 48.0, 8.0
 
 
 def curves_svg(curves: Curves) -> str:
-    """One line a seed, from its first recorded step to its last; on a logarithmic axis where losses span decades.
+    """Draw one line per seed, from its first step to its last; on a logarithmic axis where losses span decades.
 
     Returns:
         An ``<svg>`` element that depends on nothing outside it; "" where no loss is finite.
@@ -22,15 +22,11 @@ def curves_svg(curves: Curves) -> str:
     if not losses:
         return ""
     steps = [step for points in curves.seeds.values() for step, _ in points]
-    x = Axis.linear([0, *steps], _LEFT, _WIDTH - 12, most=4, counts=True)
+    x = Axis.linear([0, *steps], _LEFT, _WIDTH - 12, counts=True)
     log = min(losses) > 0 and max(losses) > 30 * min(losses)
     floor = _TOP + _HEIGHT
-    y = Axis.logarithmic(losses, floor, _TOP, most=4) if log else Axis.linear([0.0, *losses], floor, _TOP, most=4)
-    parts = []
-    for value, label in y.ticks:
-        parts.append(svg.horizontal(y.at(value), _LEFT, _WIDTH - 12, opacity=0.15))
-        parts.append(svg.text(_LEFT - 6, y.at(value) + 4, label, size=11, anchor="end", opacity=0.75))
-    parts.append(svg.labels([(x.at(value), floor + 16, label) for value, label in x.ticks], size=11, opacity=0.75))
+    y = Axis.logarithmic(losses, floor, _TOP) if log else Axis.linear([0.0, *losses], floor, _TOP)
+    parts = [*y.beside(_LEFT, x.end), *x.below(floor)]
     for seed, points in curves.seeds.items():
         finite = [(x.at(step), y.at(loss)) for step, loss in points if loss is not None]
         if not finite:

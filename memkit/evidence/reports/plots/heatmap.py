@@ -7,24 +7,24 @@ from collections.abc import Sequence
 
 from memkit.evidence.figures import Heatmap
 from memkit.evidence.reports import words
-from memkit.evidence.reports.plots import svg
+from memkit.evidence.reports.numbers import minus
+from memkit.evidence.reports.plots import colours, svg
+from memkit.evidence.reports.plots.axis import Axis
 
-_COLOUR = "#1f7ec2"
 _HEIGHT = 23.0
 _WIDTH = 44.0
-_LETTER = 6.6
 _LONGEST = 34
 
 
 def heatmap_svg(figure: Heatmap) -> str:
-    """One figure as an ``<svg>`` element; its title is left to the page."""
+    """Draw one figure as an ``<svg>`` element; its title is left to the page."""
     rows = [words.elide(name, _LONGEST) for name in figure.rows]
     columns = [words.elide(name, _LONGEST) for name in figure.columns]
-    left = 18 + _LETTER * max(map(len, rows))
-    longest = max(map(len, columns))
-    slanted = longest * _LETTER > _WIDTH - 6
-    top = 14 + (longest * _LETTER * math.sin(math.pi / 4) + 6 if slanted else 8)
-    beyond = longest * _LETTER * math.cos(math.pi / 4) if slanted else 0.0
+    left = 18 + max(map(svg.width_of, rows))
+    longest = max(map(svg.width_of, columns))
+    slanted = longest > _WIDTH - 6
+    top = 14 + (longest * math.sin(math.pi / 4) + 6 if slanted else 8)
+    beyond = longest * math.cos(math.pi / 4) if slanted else 0.0
     parts = []
     for number, name in enumerate(columns):
         x = left + (number + 0.5) * _WIDTH
@@ -33,18 +33,17 @@ def heatmap_svg(figure: Heatmap) -> str:
             parts.append(f'<g transform="translate({x:.1f} {top - 7:.1f}) rotate(-45)">{label}</g>')
         else:
             parts.append(svg.text(x, top - 7, name, size=12, anchor="middle"))
-    low, high = figure.span
+    fullness = Axis(*figure.span, 0.04, 0.6)
     for at, (name, values) in enumerate(zip(rows, figure.values, strict=True)):
         y = top + at * _HEIGHT
         parts.append(svg.text(left - 8, y + 15.5, name, size=12, anchor="end"))
         for number, value in enumerate(values):
-            share = min(max((value - low) / (high - low), 0.0), 1.0)
             x = left + number * _WIDTH
             parts.append(
                 f'<rect x="{x + 1:.1f}" y="{y + 1:.1f}" width="{_WIDTH - 2:.1f}" height="{_HEIGHT - 2:.1f}" rx="2" '
-                f'fill="{_COLOUR}" fill-opacity="{0.04 + 0.56 * share:.3f}"/>'
+                f'fill="{colours.BLUE}" fill-opacity="{fullness.at(value):.3f}"/>'
             )
-            if said := svg.minus(_short(value)):
+            if said := minus(_short(value)):
                 parts.append(svg.text(x + _WIDTH / 2, y + 15.5, said, size=11, anchor="middle"))
     width = left + len(columns) * _WIDTH + beyond + 6
     return svg.document(width, top + len(rows) * _HEIGHT + 6, figure.title, _said(figure), parts)

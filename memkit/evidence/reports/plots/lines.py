@@ -11,15 +11,13 @@ from itertools import pairwise
 
 from memkit.evidence.figures import Lines, Series
 from memkit.evidence.reports import words
-from memkit.evidence.reports.plots import svg
-from memkit.evidence.reports.plots.axes import Axis
+from memkit.evidence.reports.numbers import minus
+from memkit.evidence.reports.plots import colours, svg
+from memkit.evidence.reports.plots.axis import Axis
 
-# Okabe and Ito's hues, as in the other plots; 3:1 or more on white and on near-black.
-COLOURS = ("#1f7ec2", "#d1591c", "#0a9068", "#a765b5", "#a87b00", "#858585")
+COLOURS = (colours.BLUE, colours.ORANGE, colours.GREEN, colours.PURPLE, colours.YELLOW, colours.GREY)
 _SHAPES = ("circle", "square", "diamond", "triangle", "turned", "cross")
 _WIDTH, _HEIGHT, _SQUARE = 400.0, 230.0, 270.0
-_LETTER = 7.2
-"""Width of a character, at most or so, the reader's font not being known."""
 _LONGEST = 34
 _FEW = 24
 """Points that each get a marker; of more, some do."""
@@ -61,14 +59,14 @@ class _Plot:
         ys += [0.0] if figure.steps else []
         if figure.identity:
             both = [*xs, *ys]
-            across = Axis.linear(both, 0, _SQUARE, most=5, whole=True)
-            return cls(across, Axis.linear(both, _SQUARE, 0, most=5, whole=True))
+            across = Axis.linear(both, 0, _SQUARE, whole=True)
+            return cls(across, Axis.linear(both, _SQUARE, 0, whole=True))
         pad = 0.0 if figure.steps else 0.025
         if figure.log:
-            across = Axis.logarithmic(xs, 0, _WIDTH, most=7, pad=pad)
+            across = Axis.logarithmic(xs, 0, _WIDTH, pad=pad)
         else:
-            across = Axis.linear(xs, 0, _WIDTH, most=7, counts=True, pad=pad)
-        return cls(across, Axis.linear(ys, _HEIGHT, 0, most=5, whole=True))
+            across = Axis.linear(xs, 0, _WIDTH, counts=True, pad=pad)
+        return cls(across, Axis.linear(ys, _HEIGHT, 0, whole=True))
 
     @property
     def width(self) -> float:
@@ -80,12 +78,12 @@ class _Plot:
 
 
 def lines_svg(figure: Lines) -> str:
-    """One figure as an ``<svg>`` element; its title is left to the page."""
+    """Draw one figure as an ``<svg>`` element; its title is left to the page."""
     plot = _Plot.of(figure)
     beside = _places_beside(figure, plot)
-    left = 12 + _LETTER * max((len(label) for _, label in plot.y.ticks), default=0)
+    left = 12 + plot.y.label_width
     names = [words.elide(one.name, _LONGEST) for one in figure.series]
-    right = 14 + _LETTER * max(map(len, names)) if beside else 18.0
+    right = 14 + max(map(svg.width_of, names)) if beside else 18.0
     above = svg.wrap(figure.y, svg.fitting(plot.width + left))
     width = left + plot.width + right
     legend = [] if beside else _rows([*names, *([_IDENTITY] if figure.identity else [])], max(width, _LEGEND))
@@ -100,7 +98,7 @@ def lines_svg(figure: Lines) -> str:
         y += _APART
         parts.append(svg.text(0, y - 3, words.elide(line, svg.fitting(plot.width + left)), size=12, opacity=0.75))
     y += 10
-    drawn = [*_grid(plot, left), *_curves(figure, plot)]
+    drawn = [*plot.y.beside(0, plot.width), *plot.x.below(plot.height, edge=-left, grid=0), *_curves(figure, plot)]
     drawn += [svg.text(plot.width + 6, at + 4, name, size=12) for name, at in zip(names, beside, strict=False)]
     parts.append(f'<g transform="translate({left:.1f} {y:.1f})">{"".join(drawn)}</g>')
     y += plot.height + 20
@@ -139,7 +137,7 @@ def _rows(names: Sequence[str], room: float) -> list[list[tuple[int, str, float]
 
 
 def _entry(name: str) -> float:
-    return _KEY + 6 + _LETTER * len(name)
+    return _KEY + 6 + svg.width_of(name)
 
 
 def _legend_row(row: Sequence[tuple[int, str, float]], figure: Lines, y: float) -> list[str]:
@@ -158,24 +156,6 @@ def _legend_row(row: Sequence[tuple[int, str, float]], figure: Lines, y: float) 
 # The plot ----------------------------------------------------------------------------------------------------
 
 
-def _grid(plot: _Plot, left: float) -> list[str]:
-    parts = []
-    for value, label in plot.y.ticks:
-        y = plot.y.at(value)
-        parts.append(svg.horizontal(y, 0, plot.width, opacity=0.12))
-        parts.append(svg.text(-8, y + 4, label, size=11, anchor="end", opacity=0.75))
-    beyond = -left
-    for value, label in plot.x.ticks:
-        x = plot.x.at(value)
-        parts.append(svg.vertical(x, 0, plot.height, opacity=0.07))
-        parts.append(svg.vertical(x, plot.height, plot.height + 4, opacity=0.45))
-        half = 0.5 * _LETTER * len(label)
-        if x - half > beyond:  # labels of multiples of powers of ten are wide
-            parts.append(svg.text(x, plot.height + 17, label, size=11, anchor="middle", opacity=0.75))
-            beyond = x + half + 4
-    return [*parts, svg.horizontal(plot.height, 0, plot.width, opacity=0.45)]
-
-
 def _curves(figure: Lines, plot: _Plot) -> list[str]:
     parts = []
     if figure.identity:
@@ -189,7 +169,7 @@ def _curves(figure: Lines, plot: _Plot) -> list[str]:
             value, x = one.y[at], plot.x.at(one.x[at])
             if value is not None:
                 x = (x + plot.x.at(one.x[at + 1])) / 2 if figure.steps else x
-                title = f"{one.name}: {svg.minus(f'{one.x[at]:.4g}, {value:.4g}')}"
+                title = f"{one.name}: {minus(f'{one.x[at]:.4g}, {value:.4g}')}"
                 parts.append(_marker(x, plot.y.at(value), look, title))
     return parts
 
@@ -284,4 +264,4 @@ def _curve_said(one: Series) -> str:
 
 
 def _point(x: float, y: float) -> str:
-    return svg.minus(f"{y:.4g} at {x:.4g}")
+    return minus(f"{y:.4g} at {x:.4g}")

@@ -1,4 +1,4 @@
-"""Paired slopes as inline SVG: what control and treatment scored, a line a seed.
+"""Paired slopes as inline SVG: what control and treatment scored, one line per seed.
 
 A difference of means may come from every seed or from a few; here one sees which.
 """
@@ -11,16 +11,16 @@ from collections.abc import Mapping
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.evidence_file import ClaimEvidence
 from memkit.evidence.reports import words
-from memkit.evidence.reports.plots import svg
-from memkit.evidence.reports.plots.axes import Axis
+from memkit.evidence.reports.plots import colours, svg
+from memkit.evidence.reports.plots.axis import Axis
 
-FOR, AGAINST = "#1f7ec2", "#d1591c"
-"""In the treatment's favour, and not: Okabe and Ito's hues, as in the other plots. Lines against it are dashed."""
+FOR, AGAINST = colours.BLUE, colours.ORANGE
+"""In the treatment's favour, and not. Lines against it are dashed."""
 _HEIGHT, _LEFT, _TOP = 150.0, 46.0, 12.0
 
 
 def slopes_svg(entry: ClaimEvidence, contrast: Contrast, *, width: int = 440) -> str:
-    """Control at the left, treatment at the right, a line a seed; faint where the seed was seen and not used.
+    """Draw control at the left, treatment at the right, one line per seed; faint where the seed was seen and not used.
 
     Args:
         entry: the claim.
@@ -36,12 +36,9 @@ def slopes_svg(entry: ClaimEvidence, contrast: Contrast, *, width: int = 440) ->
         return ""
     used = set(words.used_seeds(entry))
     shown = [value for pair in pairs.values() for value in pair]
-    y = Axis.linear(shown, _TOP + _HEIGHT, _TOP, most=4, pad=0.04)
+    y = Axis.linear(shown, _TOP + _HEIGHT, _TOP, pad=0.04)
     left, right = _LEFT + 0.24 * (width - _LEFT), width - 0.24 * (width - _LEFT)
-    parts = []
-    for value, label in y.ticks:
-        parts.append(svg.horizontal(y.at(value), _LEFT, width - 4, opacity=0.15))
-        parts.append(svg.text(_LEFT - 6, y.at(value) + 4, label, size=11, anchor="end", opacity=0.75))
+    parts = y.beside(_LEFT, width - 4)
     favour, ties, lines, dots = 0, 0, dict[tuple[str, bool, bool], str](), dict[str, str]()
     for seed in sorted(pairs):
         control, treatment = pairs[seed]

@@ -11,7 +11,7 @@ _WHOLE = re.compile(r"(?<=\d)\.0(?=[\"a-zA-Z -])")  # in an attribute; what is s
 
 
 def document(width: float, height: float, title: str, described: str, parts: Sequence[str]) -> str:
-    """The ``<svg>`` element around ``parts``; it shrinks with the page, and says in words what it shows."""
+    """Return the ``<svg>`` element around ``parts``; it shrinks with the page, and says in words what it shows."""
     # A page may have a thousand pictures: coordinates that are whole numbers are written as such.
     drawn = re.sub(r"<[^>]*>", lambda tag: _WHOLE.sub("", tag[0]), "".join(parts))
     return (
@@ -31,7 +31,7 @@ def text(
     anchor: str = "start",
     opacity: float = 1.0,
 ) -> str:
-    """A line of text that begins, has its middle, or ends (``anchor``) at x, y."""
+    """Return a line of text that begins, has its middle, or ends (``anchor``) at x, y."""
     extra = f' font-weight="{weight}"' if weight != 400 else ""
     extra += f' text-anchor="{anchor}"' if anchor != "start" else ""
     extra += f' fill-opacity="{opacity:g}"' if opacity != 1 else ""
@@ -40,7 +40,7 @@ def text(
 
 
 def dot(x: float, y: float, colour: str, *, title: str, used: bool, broken: bool) -> str:
-    """A seed: filled where it was used, hollow where it was not, a cross where its value was not finite.
+    """Return the dot of a seed: filled where used, hollow where not, a cross where the value was not finite.
 
     ``title`` is its tooltip; "": none.
 
@@ -58,7 +58,7 @@ def dot(x: float, y: float, colour: str, *, title: str, used: bool, broken: bool
 
 
 def dots(parts: Iterable[str], colour: str) -> str:
-    """Filled dots in one colour; what they have in common is said once, since a page may have thousands.
+    """Return filled dots in one colour; what they have in common is said once, since a page may have thousands.
 
     Those without a tooltip are parts of one path.
     """
@@ -69,19 +69,19 @@ def dots(parts: Iterable[str], colour: str) -> str:
     return f'<g stroke="{colour}" stroke-width="7" stroke-linecap="round">{shown}</g>'
 
 
-def labels(places: Iterable[tuple[float, float, str]], *, size: float, opacity: float) -> str:
-    """Texts that have their middles at x, y."""
+def labels(places: Iterable[tuple[float, float, str]], *, size: float, opacity: float, anchor: str = "middle") -> str:
+    """Return texts that begin, have their middles, or end (``anchor``) at x, y."""
     shown = "".join(f'<text x="{x:.0f}" y="{y:.0f}">{escaped(said)}</text>' for x, y, said in places)
-    return f'<g font-size="{size:g}" fill="currentColor" fill-opacity="{opacity:g}" text-anchor="middle">{shown}</g>'
+    return f'<g font-size="{size:g}" fill="currentColor" fill-opacity="{opacity:g}" text-anchor="{anchor}">{shown}</g>'
 
 
 def vertical(x: float, top: float, bottom: float, *, opacity: float, dashed: bool = False) -> str:
-    """A vertical line."""
+    """Return a vertical line."""
     return _rule(x, top, x, bottom, opacity, dashed)
 
 
 def horizontal(y: float, left: float, right: float, *, opacity: float) -> str:
-    """A horizontal line."""
+    """Return a horizontal line."""
     return _rule(left, y, right, y, opacity, dashed=False)
 
 
@@ -94,7 +94,7 @@ def _rule(x1: float, y1: float, x2: float, y2: float, opacity: float, dashed: bo
 
 
 def tick(x: float, y: float, half: float, colour: str) -> str:
-    """The end of an interval: a vertical line, ``half`` above y and ``half`` below."""
+    """Return the end of an interval: a vertical line, ``half`` above y and ``half`` below."""
     return (
         f'<line x1="{x:.1f}" y1="{y - half:.1f}" x2="{x:.1f}" y2="{y + half:.1f}" stroke="{colour}" '
         'stroke-width="1.4"/>'
@@ -102,17 +102,22 @@ def tick(x: float, y: float, half: float, colour: str) -> str:
 
 
 def arrow(x: float, y: float, way: int, colour: str) -> str:
-    """An arrowhead to the left (``way`` −1) or to the right (1)."""
+    """Return an arrowhead to the left (``way`` −1) or to the right (1)."""
     return f'<path d="M{x + 6 * way:.1f} {y:.1f}l{-6 * way} -4.5v9z" fill="{colour}"/>'
 
 
+def width_of(text: str) -> float:
+    """Return the width of a text of 12 px, at most or so, the reader's font not being known."""
+    return 7.2 * len(text)
+
+
 def fitting(room: float, *, bold: bool = False) -> int:
-    """How many characters of about 12 px fit into ``room``; cautiously, the reader's font not being known."""
+    """Return how many characters of about 12 px fit into ``room``; cautiously, the reader's font not being known."""
     return int(room / (7.6 if bold else 6.6))
 
 
 def wrap(text: str, characters: int) -> list[str]:
-    """``text`` in lines of at most so many characters, but for words that are longer."""
+    """Return ``text`` in lines of at most so many characters, but for words that are longer."""
     lines = [""]
     for word in text.split():
         if lines[-1] and len(lines[-1]) + 1 + len(word) > characters:
@@ -121,12 +126,7 @@ def wrap(text: str, characters: int) -> list[str]:
     return [line for line in lines if line]
 
 
-def minus(text: str) -> str:
-    """Hyphens as minus signs."""
-    return text.replace("-", "−")
-
-
 def escaped(text: str) -> str:
-    """``text`` as XML shows it."""
+    """Return ``text`` as XML shows it."""
     # Control characters have no place in XML, whatever an arm is named.
     return html.escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))

@@ -1,40 +1,16 @@
-"""The plots: well-formed, self-contained, harmless, and true to what was found."""
+"""Forest plots: well-formed, self-contained, harmless, and true to what was found."""
 
 from __future__ import annotations
 
-import math
 import re
-from typing import Any
-from xml.etree import ElementTree
 
 import pytest
 
-from memkit.evidence import Arm, Claim, Contrast, Verdict
-from memkit.evidence.reports import forest_svg, strip_svg
-from memkit.evidence.reports.plots.forest import COLOURS
+from memkit.evidence import Verdict
+from memkit.evidence.reports import forest_svg
+from memkit.evidence.reports.plots.intervals import COLOURS
 from tests.evidence.reports import samples
-
-SVG = "{http://www.w3.org/2000/svg}"
-
-
-def parsed(svg: str) -> ElementTree.Element:
-    root = ElementTree.fromstring(svg)
-    assert root.tag == f"{SVG}svg"
-    assert root.get("role") == "img"
-    assert [child.tag for child in root][:2] == [f"{SVG}title", f"{SVG}desc"]
-    for element in root.iter():
-        assert element.tag.removeprefix(SVG) in {
-            "svg", "title", "desc", "line", "rect", "circle", "path", "text", "g",
-        }  # fmt: skip
-        for value in element.attrib.values():
-            assert "nan" not in value
-            assert "inf" not in value
-            assert "url(" not in value
-    return root
-
-
-def said(root: ElementTree.Element) -> str:
-    return "\n".join(element.text or "" for element in root.iter())
+from tests.evidence.reports.plots.parsing import SVG, parsed, said
 
 
 @pytest.mark.parametrize("compact", [False, True], ids=["whole", "compact"])
@@ -77,15 +53,6 @@ def test_a_compact_plot_has_a_row_a_claim_and_shares_of_any_kind_on_one_axis() -
     assert len(panels) == len({(e.claim.study, e.claim.contrasts[0].bounds) for e in claims})
 
 
-def test_dots_without_tooltips_are_one_path() -> None:
-    entry = samples.supported()
-    root = parsed(strip_svg(entry, entry.claim.contrasts[0], named=False))
-    dots = [path.get("d") or "" for path in root.iter(f"{SVG}path") if "h0" in (path.get("d") or "")]
-    assert len(dots) == 1
-    assert dots[0].count("h0") == entry.judgement.n
-    assert len(list(root.iter(f"{SVG}title"))) == 1
-
-
 def test_coordinates_are_no_longer_than_they_need_to_be() -> None:
     svg = forest_svg([samples.supported()])
     assert not re.search(r'="[^"]*\d\.0[" ]', svg)
@@ -94,7 +61,7 @@ def test_coordinates_are_no_longer_than_they_need_to_be() -> None:
 
 def test_hostile_names_are_text() -> None:
     entry = samples.hostile()
-    for svg in (forest_svg([entry]), forest_svg([entry], compact=True), strip_svg(entry, entry.claim.contrasts[0])):
+    for svg in (forest_svg([entry]), forest_svg([entry], compact=True)):
         assert "<script" not in svg
         assert "\x1b" not in svg
         parsed(svg)
@@ -131,47 +98,5 @@ def test_an_interval_without_ends_gets_arrows() -> None:
 
 @pytest.mark.parametrize("values", [[0.0] * 8, [1.0] * 8, [1e-9] * 8, [0.3] * 8])
 def test_differences_without_spread_are_drawn(values: list[float]) -> None:
-    entry = pair(values, [0.0] * 8)
+    entry = samples.pair(values, [0.0] * 8)
     parsed(forest_svg([entry]))
-    parsed(strip_svg(entry, entry.claim.contrasts[0]))
-
-
-@pytest.mark.parametrize("size", [1e-6, 1.0, 1e9])
-def test_axes_fit_any_unit(size: float) -> None:
-    entry = pair([size * (k + 1) for k in range(8)], [0.0] * 8, bounds=(0, 10 * size))
-    root = parsed(strip_svg(entry, entry.claim.contrasts[0]))
-    assert len(list(root.iter(f"{SVG}text"))) >= 3
-
-
-def test_the_strip_shows_every_seed_once() -> None:
-    entry = samples.supported()
-    root = parsed(strip_svg(entry, entry.claim.contrasts[0]))
-    titles = [e.findtext(f"{SVG}title") or "" for e in root.iter() if e.find(f"{SVG}title") is not None][1:]
-    assert len(titles) == 32
-    assert sum("not used" in title for title in titles) == 32 - entry.judgement.n
-    assert len({title.split(":")[0] for title in titles}) == 32
-
-
-def test_the_strip_marks_a_diverged_seed() -> None:
-    entry = samples.inconclusive()
-    svg = strip_svg(entry, entry.claim.contrasts[0])
-    assert svg.count("scored at the worst bound") == 1
-    crosses = [path for path in parsed(svg).iter(f"{SVG}path") if "m0-6.8" in (path.get("d") or "")]
-    assert len(crosses) == 1
-
-
-def test_the_strip_of_a_claim_that_never_ran() -> None:
-    entry = samples.unseen()
-    assert "0 seeds" in said(parsed(strip_svg(entry, entry.claim.contrasts[0])))
-
-
-def pair(a: Any, b: Any, bounds: tuple[float, float] = (0, 1)) -> Any:
-    claim = Claim(
-        id="a/b",
-        statement="a over b.",
-        arms=dict.fromkeys("ab", Arm()),
-        contrasts=(Contrast("a", over="b", metric="m", bounds=bounds),),
-        seeds=8,
-    )
-    assert all(math.isfinite(value) for value in (*a, *b))
-    return samples.make(claim, {"a": a, "b": b})

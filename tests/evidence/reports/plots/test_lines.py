@@ -11,28 +11,16 @@ from hypothesis import given
 
 from memkit.evidence.figures import MOST_POINTS, MOST_SERIES, Lines, Series
 from memkit.evidence.reports.plots.lines import COLOURS, lines_svg
+from tests.evidence.reports.plots import parsing
+from tests.evidence.reports.plots.parsing import SVG, texts
 from tests.evidence.test_figures import lines
 
-SVG = "{http://www.w3.org/2000/svg}"
 FALLING = Series("falling", (1, 2, 3), (0.9, 0.5, 0.1))
 RISING = Series("rising", (1, 2, 3), (0.1, 0.5, 0.9))
 
 
 def parsed(figure: Lines) -> ElementTree.Element:
-    root = ElementTree.fromstring(lines_svg(figure))
-    assert root.get("role") == "img"
-    assert [child.tag for child in root][:2] == [f"{SVG}title", f"{SVG}desc"]
-    for element in root.iter():
-        assert element.tag.removeprefix(SVG) in {"svg", "title", "desc", "line", "circle", "path", "text", "g"}
-        for value in element.attrib.values():
-            assert "nan" not in value
-            assert "inf" not in value
-            assert "url(" not in value
-    return root
-
-
-def texts(root: ElementTree.Element) -> list[str]:
-    return [element.text or "" for element in root.iter(f"{SVG}text")]
+    return parsing.parsed(lines_svg(figure))
 
 
 def curves(root: ElementTree.Element) -> list[ElementTree.Element]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from memkit.evidence.figures import LARGEST
-from memkit.evidence.reports.plots.axes import Axis, grouped, power
+from memkit.evidence.reports.plots.axis import Axis
 
 numbers = st.floats(-LARGEST, LARGEST, allow_nan=False)
 
@@ -20,10 +21,10 @@ def labels(axis: Axis) -> list[str]:
 
 def check(axis: Axis, shown: list[float]) -> None:
     for value in shown:
-        assert -1e-6 <= axis.at(value) <= 100 + 1e-6
+        assert axis.start <= axis.at(value) <= axis.end
     places = [axis.at(value) for value, _ in axis.ticks]
     assert places == sorted(places)
-    assert all(-0.1 <= place <= 100.1 for place in places)
+    assert all(axis.start <= place <= axis.end for place in places)
     assert len(places) <= 12
     assert len(set(labels(axis))) == len(places)
     assert all(math.isfinite(value) and label for value, label in axis.ticks)
@@ -31,12 +32,12 @@ def check(axis: Axis, shown: list[float]) -> None:
 
 @given(st.lists(numbers, min_size=1, max_size=6), st.booleans(), st.booleans(), st.sampled_from([0.0, 0.025]))
 def test_a_linear_axis_shows_all_numbers(shown: list[float], whole: bool, counts: bool, pad: float) -> None:
-    check(Axis.linear(shown, 0, 100, most=5, whole=whole, counts=counts, pad=pad), shown)
+    check(Axis.linear(shown, 0, 270, whole=whole, counts=counts, pad=pad), shown)
 
 
 @given(st.lists(st.floats(1 / LARGEST, LARGEST), min_size=1, max_size=12), st.sampled_from([0.0, 0.025]))
 def test_a_logarithmic_axis_shows_all_numbers(shown: list[float], pad: float) -> None:
-    check(Axis.logarithmic(shown, 0, 100, most=7, pad=pad), shown)
+    check(Axis.logarithmic(shown, 0, 400, pad=pad), shown)
 
 
 @pytest.mark.parametrize(
@@ -53,12 +54,12 @@ def test_a_logarithmic_axis_shows_all_numbers(shown: list[float], pad: float) ->
     ],
 )
 def test_ticks_are_round_numbers(shown: list[float], expected: list[str]) -> None:
-    assert labels(Axis.linear(shown, 0, 100, most=5, whole=True)) == expected
+    assert labels(Axis.linear(shown, 0, 270, whole=True)) == expected
 
 
 def test_whole_numbers_have_whole_ticks() -> None:
-    assert labels(Axis.linear([1, 2, 3], 0, 100, most=7, counts=True)) == ["1", "2", "3"]
-    assert labels(Axis.linear([1, 2.5, 3], 0, 100, most=7, counts=True))[:2] == ["1.0", "1.5"]
+    assert labels(Axis.linear([1, 2, 3], 0, 400, counts=True)) == ["1", "2", "3"]
+    assert labels(Axis.linear([1, 2.5, 3], 0, 400, counts=True))[:2] == ["1.0", "1.5"]
 
 
 @pytest.mark.parametrize(
@@ -74,9 +75,34 @@ def test_whole_numbers_have_whole_ticks() -> None:
 def test_ticks_of_a_logarithmic_axis_are_few_measured_numbers_or_round_ones(
     shown: list[float], expected: list[str]
 ) -> None:
-    assert labels(Axis.logarithmic(shown, 0, 100, most=7)) == expected
+    assert labels(Axis.logarithmic(shown, 0, 400)) == expected
 
 
-def test_numbers_are_grouped_from_five_digits_on() -> None:
-    assert (grouped(1234), grouped(-12345), grouped(12345.678, 1)) == ("1234", "-12 345", "12 345.7")
-    assert power(-12) == "10⁻¹²"
+@pytest.mark.parametrize(
+    ("start", "end", "count"), [(0, 400, 6), (0, 110, 3), (0, 10, 3), (230, 0, 6), (100, 0, 3), (10, 0, 3)]
+)
+def test_there_are_as_many_ticks_as_there_is_room_for(start: float, end: float, count: int) -> None:
+    assert len(Axis.linear([0, 1], start, end).ticks) == count
+
+
+@pytest.mark.parametrize("axis", [Axis(0, 1, 0, 100), Axis(-1, 1, 0, 100, log=True)])
+def test_what_lies_beyond_an_axis_is_put_at_its_end(axis: Axis) -> None:
+    assert axis.at(math.inf) == axis.at(1e9) == 100
+    assert Axis(0, 1, 100, 0).at(-math.inf) == 100
+
+
+def test_labels_that_would_touch_or_reach_beyond_the_edge_are_left_out() -> None:
+    axis = Axis(0, 3, 0, 90, ((0, "0.0000"), (1, "0.0001"), (2, "0.0002"), (3, "0.0003")))
+    assert re.findall(">([^<]+)</text>", "".join(axis.below(20))) == ["0.0001", "0.0003"]
+    drawn = "".join(axis.below(20, edge=-30, grid=0))
+    assert re.findall(">([^<]+)</text>", drawn) == ["0.0000", "0.0002"]
+    assert drawn.count("v4") == 4
+    assert drawn.count("<line") == 5
+
+
+def test_an_axis_that_runs_up_has_a_line_and_a_label_at_every_tick() -> None:
+    axis = Axis.linear([0, 1], 100, 0)
+    drawn = "".join(axis.beside(40, 140))
+    assert drawn.count("<line") == len(axis.ticks)
+    assert re.findall(">([^<]+)</text>", drawn) == labels(axis)
+    assert axis.label_width == 3 * Axis(0, 1, 0, 1, ((0, "0"),)).label_width

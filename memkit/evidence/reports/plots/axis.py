@@ -1,4 +1,4 @@
-"""Axes of plots: which numbers they show, where, and how these are written."""
+"""The axis of a plot: a scale from data to pixels, with its ticks, how these are written, and how all is drawn."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from memkit.evidence.reports.numbers import grouped, minus, power
 from memkit.evidence.reports.plots import svg
 
 _FLAT = 1e-6
@@ -15,15 +16,29 @@ _PLAIN = (1e-4, 1e6)
 """Sizes of numbers that are written out; others are multiples of powers of ten."""
 
 
+_ACROSS, _UPWARDS = 54.0, 32.0
+"""Room of a tick and its label on an axis that runs to the right, and on one that runs up."""
+
+
 @dataclass(frozen=True)
 class Axis:
-    """An axis from ``low``, drawn at ``start``, to ``high``, drawn at ``end``; its ``ticks`` are numbers and labels."""
+    """A scale from data to pixels: from ``low``, drawn at ``start``, to ``high``, drawn at ``end``.
+
+    An axis runs to the right (``start`` < ``end``) or up the page (``start`` > ``end``), and has as many ticks as there
+    is room for.
+
+    Attributes:
+        low, high: ends of the axis; of a logarithmic one, their logarithms to base 10.
+        start, end: where these are drawn, in pixels.
+        ticks: numbers and their labels; a scale that is not drawn has none.
+        log: whether the axis is logarithmic.
+    """
 
     low: float
     high: float
     start: float
     end: float
-    ticks: tuple[tuple[float, str], ...]
+    ticks: tuple[tuple[float, str], ...] = ()
     log: bool = False
 
     @classmethod
@@ -33,12 +48,11 @@ class Axis:
         start: float,
         end: float,
         *,
-        most: int,
         counts: bool = False,
         whole: bool = False,
         pad: float = 0.0,
     ) -> Axis:
-        """An axis that shows all numbers of ``shown``, with ``most`` ticks or so.
+        """Return an axis that shows all numbers of ``shown``, with round numbers for ticks.
 
         Args:
             counts: where all numbers are whole, so are the ticks.
@@ -46,65 +60,94 @@ class Axis:
             pad: room at either end, as a share of the axis.
         """
         low, high = _apart(*_ends(shown))
-        step = round_step(low, high, most)
+        step = _round_step(low, high, _most(start, end))
         if counts and all(float(value).is_integer() for value in shown):
             step = max(step, 1.0)
         if whole:
             low, high = _outward(low, -1, step, 0.03 * (high - low)), _outward(high, 1, step, 0.03 * (high - low))
         low, high = low - pad * (high - low), high + pad * (high - low)
-        ticks = multiples(low, high, step)
-        return cls(low, high, start, end, tuple(zip(ticks, written(ticks, step), strict=True)))
+        ticks = _multiples(low, high, step)
+        return cls(low, high, start, end, tuple(zip(ticks, _written(ticks, step), strict=True)))
 
     @classmethod
-    def logarithmic(cls, shown: Collection[float], start: float, end: float, *, most: int, pad: float = 0.0) -> Axis:
-        """A logarithmic axis that shows the positive numbers of ``shown``; few of them are its ticks themselves."""
+    def logarithmic(cls, shown: Collection[float], start: float, end: float, *, pad: float = 0.0) -> Axis:
+        """Return a logarithmic axis that shows the positive numbers of ``shown``; few of them are its ticks."""
         low, high = map(math.log10, _ends(shown))
         if high - low < 0.01:
             low, high = low - 0.3, high + 0.3
         low, high = low - pad * (high - low), high + pad * (high - low)
-        found = _log_ticks(sorted(set(shown)), low, high, most)
+        found = _log_ticks(sorted(set(shown)), low, high, _most(start, end))
         return cls(low, high, start, end, tuple(zip(found, _log_labels(found), strict=True)), log=True)
 
     def at(self, value: float) -> float:
-        """Where ``value`` is drawn."""
+        """Return where ``value`` is drawn; what lies beyond the axis is put at its end."""
         share = ((math.log10(value) if self.log else value) - self.low) / (self.high - self.low)
-        return self.start + share * (self.end - self.start)
+        return self.start + min(max(share, 0.0), 1.0) * (self.end - self.start)
+
+    @property
+    def label_width(self) -> float:
+        """Return the width of its longest label, at most or so."""
+        return max((svg.width_of(label) for _, label in self.ticks), default=0.0)
+
+    def below(self, y: float, *, edge: float = 0.0, grid: float | None = None) -> list[str]:
+        """Draw an axis that runs to the right: a line at ``y``, with the ticks and their labels below.
+
+        Args:
+            edge: where the drawing begins on the left; a label that would reach beyond is left out, and so is one that
+                would touch the label before it.
+            grid: up to which y a faint line goes from each tick; None: there is none.
+        """
+        parts = []
+        if grid is not None:
+            parts += [svg.vertical(self.at(value), grid, y, opacity=0.07) for value, _ in self.ticks]
+        marks = "".join(f"M{self.at(value):.1f} {y:.1f}v4" for value, _ in self.ticks)
+        parts.append(svg.horizontal(y, self.start, self.end, opacity=0.45))
+        parts.append(f'<path d="{marks}" stroke="currentColor" stroke-opacity="0.45"/>')
+        shown = []
+        for value, label in self.ticks:
+            x, half = self.at(value), 0.5 * svg.width_of(label)
+            if x - half > edge:  # labels of multiples of powers of ten are wide
+                shown.append((x, y + 16, label))
+                edge = x + half + 4
+        return [*parts, svg.labels(shown, size=11, opacity=0.75)]
+
+    def beside(self, left: float, right: float) -> list[str]:
+        """Draw an axis that runs up: a faint line from ``left`` to ``right`` at each tick, its label left of it."""
+        shown = [(left - 6, self.at(value) + 4, label) for value, label in self.ticks]
+        lines = [svg.horizontal(self.at(value), left, right, opacity=0.15) for value, _ in self.ticks]
+        return [*lines, svg.labels(shown, size=11, opacity=0.75, anchor="end")]
 
 
-def round_step(low: float, high: float, most: int) -> float:
+def _most(start: float, end: float) -> int:
+    """How many ticks an axis has room for."""
+    if end > start:
+        return max(2, min(7, int((end - start) / _ACROSS)))
+    return max(2, min(5, int((start - end) / _UPWARDS)))
+
+
+def _round_step(low: float, high: float, most: int) -> float:
     """1, 2 or 5 times a power of ten, ``most`` of which fill the axis."""
     rough = (high - low) / most
     unit = 10.0 ** math.floor(math.log10(rough))
     return next(unit * k for k in (1, 2, 5, 10) if unit * k >= rough * (1 - 1e-9))
 
 
-def multiples(low: float, high: float, step: float) -> list[float]:
+def _multiples(low: float, high: float, step: float) -> list[float]:
     """The multiples of ``step`` from ``low`` to ``high``."""
     return [k * step for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
-def written(ticks: Sequence[float], step: float) -> list[str]:
+def _written(ticks: Sequence[float], step: float) -> list[str]:
     """Labels of ticks that lie ``step`` apart, all with the decimals that this takes."""
     size = max(map(abs, ticks), default=0.0)
     if not _PLAIN[0] <= size < _PLAIN[1]:
         exponent = math.floor(math.log10(size)) if size else 0
         unit = float(f"1e{exponent}")
         places = _places(step / unit)
-        labels = [f"{svg.minus(f'{value / unit:.{places}f}')} × {power(exponent)}" for value in ticks]
+        labels = [f"{minus(f'{value / unit:.{places}f}')} × {power(exponent)}" for value in ticks]
     else:
-        labels = [svg.minus(grouped(value, _places(step))) for value in ticks]
+        labels = [minus(grouped(value, _places(step))) for value in ticks]
     return ["0" if abs(value) < step / 2 else label for value, label in zip(ticks, labels, strict=True)]
-
-
-def grouped(value: float, places: int = 0) -> str:
-    """``12 345``: thousands apart, from five digits on."""
-    text = f"{value:.{places}f}"
-    return f"{value:,.{places}f}".replace(",", " ") if abs(value) >= 10_000 else text
-
-
-def power(exponent: int) -> str:
-    """``10⁻³``."""
-    return "10" + str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def _places(step: float) -> int:
@@ -143,7 +186,7 @@ def _log_ticks(shown: Sequence[float], low: float, high: float, most: int) -> li
     fine = [float(f"{k}e{e}") for e in range(lowest, math.floor(high) + 1) for k in (1, 2, 5)]
     fine = [value for value in fine if value > 0 and low - 1e-9 <= math.log10(value) <= high + 1e-9]
     # Within a few percent of one another: round numbers, though they lie no round share apart.
-    return fine if len(fine) > 1 else multiples(10**low, 10**high, round_step(10**low, 10**high, most))
+    return fine if len(fine) > 1 else _multiples(10**low, 10**high, _round_step(10**low, 10**high, most))
 
 
 def _log_labels(ticks: Sequence[float]) -> list[str]:

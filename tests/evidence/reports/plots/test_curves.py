@@ -1,0 +1,23 @@
+"""Learning curves as drawn: one line per seed, another look where the loss broke."""
+
+from __future__ import annotations
+
+from memkit.evidence.curves import Curves
+from memkit.evidence.reports.plots.curves import BROKEN, COLOUR, curves_svg
+from tests.evidence.reports.plots.parsing import parsed, texts
+
+
+def test_a_line_a_seed_and_another_look_where_it_broke() -> None:
+    curves = Curves(
+        arms=("a/b: <c>",),
+        seeds={1: ((1, 2.0), (9, 0.01)), 2: ((1, 2.0), (5, 1.0), (9, None)), 3: ((1, None),)},
+    )
+    svg = curves_svg(curves)
+    assert svg.count(f'stroke="{COLOUR}"') == 1
+    assert svg.count(f'stroke="{BROKEN}"') == 1
+    assert "log training loss" in svg
+    assert "&lt;c&gt;" in svg
+    found = texts(parsed(svg))
+    assert {"0.01", "0.1", "1", "10"} >= set(found[: found.index("0")])
+    assert {"0", "5"} <= set(found), "the steps"
+    assert curves_svg(Curves(arms=("a/b: c",), seeds={3: ((1, None),)})) == ""

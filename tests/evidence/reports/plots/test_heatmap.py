@@ -1,0 +1,31 @@
+"""Heat maps as drawn: harmless, fuller where the number is larger."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from memkit.evidence.figures import Heatmap
+from memkit.evidence.reports.plots.heatmap import heatmap_svg
+from tests.evidence.reports.plots.parsing import parsed
+
+FINE: dict[str, Any] = {"title": "t", "rows": ("a", "b"), "columns": ("x",), "values": ((0.5,), (1.0,))}
+
+
+def test_names_are_shown_and_not_run() -> None:
+    picture = heatmap_svg(Heatmap(**{**FINE, "rows": ("<script>alert(1)</script>", "a&b"), "title": "<b>"}))
+    assert "<script" not in picture
+    assert "<b>" not in picture
+    assert "&lt;script&gt;" in picture
+
+
+def test_small_numbers_are_left_out_of_the_cells() -> None:
+    picture = heatmap_svg(Heatmap(**{**FINE, "values": ((0.004,), (-0.5,))}))
+    assert ">0.00<" not in picture
+    assert ">−0.50<" in picture
+
+
+def test_a_cell_is_as_full_as_its_number_is_large_within_the_span() -> None:
+    picture = heatmap_svg(Heatmap("t", ("a",), ("w", "x", "y", "z"), ((-9.0, 0.0, 0.5, 9.0),), (0.0, 1.0)))
+    parsed(picture)
+    assert re.findall(r'fill-opacity="([\d.]+)"/>', picture) == ["0.040", "0.040", "0.320", "0.600"]
