@@ -15,6 +15,7 @@ with its module needs no line of its own.
 
 from __future__ import annotations
 
+import ast
 import functools
 import os
 import re
@@ -194,6 +195,61 @@ def project_aliases(file: Path) -> Aliases:
     if not isinstance(found, dict):
         raise MemkitError(f'{where}: it must be a table of old = new, as in "lab.nets" = "lab.networks"')
     return Aliases(found, where)
+
+
+def check_project_aliases(root: Path) -> None:
+    """See that a project's aliases are about its own code, and that nothing is called by an old name any more.
+
+    Otherwise a line could make one function pass for another, with no new attempt at the claims that call it.
+
+    Raises:
+        MemkitError: an alias is about code elsewhere, about something that is not there, or its old name still stands
+            for something.
+    """
+    file = settings_file(root)
+    if file is None:
+        return
+    table = project_aliases(file)
+    for old, new in table.renamed.items():
+        module, _, name = new.partition(":")
+        name = name.partition("(")[0]
+        found = _file_of(module, file.parent)
+        if found is None:
+            raise MemkitError(f"{table.where}: {new} is not there; {module} is no module of this project")
+        if name and name not in _defined_in(found):
+            raise MemkitError(f"{table.where}: {new} is not there; {found} defines no {name}")
+        before, _, gone = old.partition(":")
+        if gone.endswith(")"):
+            continue
+        earlier = _file_of(before, file.parent)
+        if gone and earlier is None and table.now(before) != before:
+            earlier = _file_of(table.now(before), file.parent)
+        if earlier is not None and (gone in _defined_in(earlier) if gone else bool(_defined_in(earlier))):
+            raise MemkitError(f"{table.where}: {old} is still there, in {earlier}; an alias is for a name that is gone")
+
+
+def _file_of(module: str, root: Path) -> Path | None:
+    """The file of a module below a project's root, if there is one."""
+    below = (Path(path) for path in sys.path if path and Path(path).is_relative_to(root))
+    for folder in (root, root / "src", *below):
+        place = folder.joinpath(*module.split("."))
+        for file in (place.with_suffix(".py"), place / "__init__.py"):
+            if file.is_file():
+                return file
+    return None
+
+
+def _defined_in(file: Path) -> set[str]:
+    """The names that statements of a module bind."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.alias):
+            found.add(node.asname or node.name)
+    return found
 
 
 def _within(old: str, new: str, names: Iterable[str]) -> dict[str, str]:

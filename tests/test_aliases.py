@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +15,13 @@ from hypothesis import strategies as st
 
 import memkit
 from memkit import Arm, Contrast, Recipe, claim
-from memkit.aliases import MEMKIT, Aliases, aliases_here, aliases_of, project_aliases
+from memkit.aliases import MEMKIT, Aliases, aliases_here, aliases_of, check_project_aliases, project_aliases
 from memkit.errors import MemkitError
 from memkit.evidence.claim import claim_of
 from memkit.recipes.references import first_names, reference, resolve
 from memkit.source import callable_digest, function_digest, source_digest
+from tests.inner import run
+from tests.pytest_plugin.lab import INLINE, canned, write_suite
 
 ROOT = Path(memkit.__file__).parents[1]
 REPOSITORY = project_aliases(ROOT / "pyproject.toml")
@@ -244,6 +247,36 @@ def test_names_in_plain_data_are_those_that_objects_had_first() -> None:
     assert first_names(said) == first
     assert resolve("memkit.streams:generator") is memkit.training.streams.generator  # type: ignore[attr-defined]
     assert reference(resolve("memkit.streams:generator")) == "memkit.streams:generator"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('"lab.gone" = "lab.absent"', "lab.absent is not there; lab.absent is no module of this project"),
+        ('"json.gone" = "json.decoder"', "json.decoder is not there; json.decoder is no module of this project"),
+        ('"lab.tasks:gone" = "lab.tasks:absent"', "lab.tasks:absent is not there"),
+        ('"lab.tasks:Copy" = "lab.tasks:broken"', "lab.tasks:Copy is still there"),
+        ('"claims_of_lab" = "lab.tasks"', "claims_of_lab is still there"),
+        ('"lab.copying:Copy" = "lab.tasks:broken"\n"lab.copying" = "lab.tasks"', "lab.copying:Copy is still there"),
+    ],
+)
+def test_an_alias_that_makes_one_thing_pass_for_another_is_refused(tmp_path: Path, line: str, said: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        project(tmp_path, {**AFTER, "pyproject.toml": f"        [tool.memkit.aliases]\n        {line}"}, patch)
+        with pytest.raises(MemkitError, match=re.escape(said)):
+            check_project_aliases(tmp_path)
+
+
+def test_a_run_refuses_such_an_alias(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, canned("a"))
+    (pytester.path / "pyproject.toml").write_text('[tool.memkit.aliases]\n"lab.a" = "lab.b"\n')
+    result = run(pytester, INLINE)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*tool.memkit.aliases]: lab.b is not there; lab.b is no module of this project"])
+
+
+def test_what_was_moved_is_gone() -> None:
+    check_project_aliases(ROOT)
 
 
 def test_a_project_gives_its_own_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

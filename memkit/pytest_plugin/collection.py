@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from memkit.aliases import check_project_aliases
 from memkit.errors import MemkitError
 from memkit.evidence.claim import Claim, claim_of
 from memkit.evidence.derived.copies import marked_as_its_source
@@ -274,6 +275,7 @@ def hand_over_plan(session: pytest.Session) -> None:
     settings = settings_of(config)
     if settings.refused():  # pytest comes here all the same
         return
+    check_project_aliases(Path(settings.root))
     made = make_plan(config, session.items)
     if not made.claims and not made.absent:
         return
