@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import json
@@ -10,7 +9,6 @@ import math
 import os
 import re
 import reprlib
-import shutil
 import stat
 import sys
 from collections.abc import Callable, Mapping
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from memkit.errors import told
+from memkit.files import remove_all
 
 T = TypeVar("T")
 
@@ -205,15 +204,6 @@ def dump(data: Any) -> bytes:
     return json.dumps(data, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1).encode()
 
 
-def write(path: Path, content: bytes, *, sync: bool = True) -> None:
-    """Write a file, by default to the disk itself."""
-    with open(path, "wb") as file:
-        file.write(content)
-        if sync:
-            file.flush()
-            os.fsync(file.fileno())
-
-
 def make_folder(path: Path, below: Path) -> None:
     """Make a folder and those above it; a file that stands in the place of one is removed.
 
@@ -231,12 +221,3 @@ def make_folder(path: Path, below: Path) -> None:
                 told(f"{place} {DAMAGED}: it is no folder; what was in it is made again")
                 remove_all(place)
         path.mkdir(parents=True, exist_ok=True)
-
-
-def remove_all(path: Path) -> None:
-    """Remove a file, or a folder and all in it, as far as that can be done."""
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
