@@ -8,15 +8,14 @@ import json
 import math
 import os
 import re
-import reprlib
 import stat
-import sys
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
-from memkit.errors import told
+from memkit.checks import is_real, is_whole
+from memkit.errors import shown, told
 from memkit.files import remove_all
 
 T = TypeVar("T")
@@ -78,7 +77,7 @@ def whole(value: Any) -> int:
     Raises:
         ValueError: it is none.
     """
-    if type(value) is not int or not 0 <= value < 2**53:
+    if not is_whole(value, 0) or not value < 2**53:
         raise ValueError(f"{shown(value)} is no count")
     return value
 
@@ -89,10 +88,9 @@ def finite(value: Any) -> float:
     Raises:
         ValueError: it is none.
     """
-    if type(value) not in (int, float) or not abs(value) <= sys.float_info.max:
+    if not is_real(value):
         raise ValueError(f"{shown(value)} is no finite number")
-    found: float = value
-    return found
+    return value
 
 
 def seconds(value: Any) -> float:
@@ -129,11 +127,6 @@ def curve(rows: Any, value_of: Callable[[Any], T]) -> tuple[tuple[int, T], ...]:
     if any(after <= before for (before, _), (after, _) in pairwise(points)):
         raise ValueError("the steps of a learning curve do not rise")
     return points
-
-
-def shown(value: Any) -> str:
-    """Return what was found, in a few words, however much it is."""
-    return reprlib.repr(value)
 
 
 def to_bytes(content: Any) -> bytes:
