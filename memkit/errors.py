@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import reprlib
 import sys
 import warnings
 from collections.abc import Iterable
@@ -44,6 +45,14 @@ class MemkitWarning(UserWarning):
 def many(count: int, noun: str) -> str:
     """``1 seed``, ``8 seeds``, ``1 464 measurements``."""
     return f"{count:,} {noun}".replace(",", " ") + ("" if count == 1 else "s")
+
+
+def shown(value: Any) -> str:
+    """Return a value in a few words on one line, however large it is."""
+    try:
+        return " ".join(reprlib.repr(value).split())
+    except ValueError:  # a whole number of thousands of digits
+        return f"this {type(value).__name__}"
 
 
 def told(text: str) -> None:

@@ -248,6 +248,30 @@ def test_plan_says_what_a_run_would_measure(pytester: pytest.Pytester) -> None:
     assert found["lab/never"] == ["32 of 32", "verdict", *nothing]
 
 
+@pytest.mark.parametrize("arguments", ["register", "plan", "plan -v"])
+def test_where_claims_cannot_be_collected_the_reason_is_told_and_no_test(
+    pytester: pytest.Pytester, arguments: str
+) -> None:
+    pytester.makeini("[pytest]\nfilterwarnings = default\n")
+    write_suite(pytester, *(canned(name) for name in "abc"))
+    pytester.makepyfile(test_broken="import warnings\n\nwarnings.warn('old')\nimport no_such_module\n")
+    result = command(pytester, *arguments.split())
+    assert result.ret == 4
+    assert result.outlines == []
+    said = result.stderr.str()
+    result.stderr.fnmatch_lines(
+        [
+            "*ERROR collecting test_broken.py*",
+            "E   ModuleNotFoundError: No module named 'no_such_module'",
+            "ERROR test_broken.py*",
+            "memkit: the claims could not be collected; pytest's reason stands above",
+        ]
+    )
+    assert "test_lab.py" not in said
+    assert "test_a" not in said
+    assert "warnings summary" not in said
+
+
 @needs_torch
 def test_plan_says_what_a_run_would_train(pytester: pytest.Pytester) -> None:
     test_training.write_suite(pytester, steps=2, expect="open")

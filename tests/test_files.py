@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
+import multiprocessing
 import os
 import re
+import signal
 import stat
 from pathlib import Path
 from typing import Any
@@ -14,30 +16,40 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from memkit import files
 from memkit.cli import main
 from memkit.evidence import Evidence, load
 from memkit.evidence.accepted import save_accepted
 from memkit.evidence.lock import Lock
 from memkit.evidence.outputs import write_all
 from memkit.evidence.reports.gallery import Gallery, save
-from memkit.files import write_whole
+from memkit.files import replacing, write_whole
 from tests.evidence.entries import entry
+from tests.machines.killed import killed_at
 
 
 def evidence(statement: str = "study/name") -> Evidence:
     return Evidence(created="2025-07-29T12:00:00+00:00", provenance={}, claims=(entry(statement),))
 
 
-@pytest.fixture
-def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of what is written, three bytes find room."""
-    write = Path.write_bytes
+NO_SPACE = "No space left on device"
 
-    def fails(path: Path, data: bytes) -> int:
-        write(path, data[:3])
-        raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr(Path, "write_bytes", fails)
+@pytest.fixture(params=["write", "replace", "fsync"])
+def full_disk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Three bytes find room; or all, and the folder has none for another name; or not even the disk's own cache."""
+    written = files.write
+
+    def some(path: Path, content: bytes, *, sync: bool = False) -> None:
+        written(path, content[:3], sync=sync)
+        no_space(path)
+
+    def no_space(path: Any, *_: Any, **__: Any) -> Any:
+        raise OSError(errno.ENOSPC, NO_SPACE, str(path))
+
+    faults = {"write": (files, "write", some), "replace": (os, "replace", no_space), "fsync": (os, "fsync", no_space)}
+    monkeypatch.setattr(*faults[request.param])
+    return str(request.param)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -75,6 +87,7 @@ SAVES = {
 
 @pytest.mark.parametrize("what", SAVES)
 @pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("full_disk", ["write", "replace"], indirect=True)
 @pytest.mark.usefixtures("full_disk")
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path, what: str, there: bool) -> None:
     path = tmp_path / "file"
@@ -82,10 +95,77 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, what: str, there: boo
         path.touch()
         os.truncate(path, 5)
     before = contents(tmp_path)
-    with pytest.raises(OSError, match="No space left on device") as raised:
+    with pytest.raises(OSError, match=NO_SPACE) as raised:
         SAVES[what](path)
     assert raised.value.filename == str(path), "and not the one beside it"
     assert contents(tmp_path) == before
+
+
+def make_folder(target: Path, aside: Path, error: type[BaseException] | None = None) -> None:
+    """Make a folder of one file; with an error, raise it before the folder is whole."""
+    before = target.exists()
+    with replacing(target, aside) as made:
+        made.mkdir()
+        files.write(made / "first", b"content", sync=True)
+        assert target.exists() == before
+        if error:
+            raise error
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_full_disk_leaves_nothing_of_a_folder(tmp_path: Path, full_disk: str, there: bool) -> None:
+    target, aside = tmp_path / "target", tmp_path / "aside"
+    aside.mkdir()
+    if there:
+        target.mkdir()
+    with pytest.raises(OSError, match=NO_SPACE):
+        make_folder(target, aside)
+    assert (target.exists(), list(aside.iterdir())) == (there, [])
+
+
+@pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt])
+def test_an_error_leaves_nothing_of_a_folder(tmp_path: Path, error: type[BaseException]) -> None:
+    with pytest.raises(error):
+        make_folder(tmp_path / "target", tmp_path, error)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_there_once_it_is_whole(tmp_path: Path) -> None:
+    make_folder(tmp_path / "target", tmp_path)
+    assert contents(tmp_path) == {"target/first": b"content"}
+
+
+def test_a_link_is_replaced_where_it_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to("real")
+    with replacing(tmp_path / "link", tmp_path) as made:
+        files.write(made, b"new")
+    assert not (tmp_path / "link").is_symlink()
+    assert contents(tmp_path) == {"real": b"old", "link": b"new"}
+
+
+@pytest.mark.parametrize("sync", [False, True])
+def test_only_what_shall_outlast_a_loss_of_power_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sync: bool
+) -> None:
+    synced: list[bytes] = []
+    monkeypatch.setattr(os, "fsync", lambda number: synced.append((tmp_path / "file").read_bytes()))
+    files.write(tmp_path / "file", b"content", sync=sync)
+    assert synced == ([b"content"] if sync else []), "all of it was handed over before"
+
+
+@pytest.mark.parametrize("moment", ["write", "replace"])
+def test_a_process_that_is_killed_leaves_what_was_there(tmp_path: Path, moment: str) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"before")
+    victim = multiprocessing.get_context("spawn").Process(target=killed_at, args=(moment, path, b"after"))
+    victim.start()
+    victim.join(60)
+    assert victim.exitcode == -signal.SIGKILL
+    assert path.read_bytes() == b"before"
+    assert len(contents(tmp_path)) == 2, "what it left is in the way of nobody"
+    write_whole(path, "after")
+    assert path.read_bytes() == b"after"
 
 
 def test_a_view_that_cannot_be_rendered_leaves_the_earlier_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

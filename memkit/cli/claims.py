@@ -8,7 +8,7 @@ import importlib.util
 import io
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -193,21 +193,35 @@ def _carry_over(before: Lock, after: Lock, path: Path) -> tuple[Lock, bool]:
 
 
 def collect(arguments: Sequence[str]) -> tuple[pytest.Config, list[pytest.Item]]:
-    """Return pytest's configuration, and what it collects."""
+    """Return pytest's configuration, and what it collects.
+
+    Raises:
+        MemkitError: it cannot collect; its reason was printed.
+    """
     import pytest
+
+    said = io.StringIO()
 
     class Collected:
         config: pytest.Config
         items: list[pytest.Item]
 
-        def pytest_collection_finish(self, session: pytest.Session) -> None:
+        @pytest.hookimpl(wrapper=True, tryfirst=True)
+        def pytest_collection_finish(self, session: pytest.Session) -> Generator[None, object, object]:
             self.config, self.items = session.config, session.items
+            start = said.tell()
+            try:
+                return (yield)
+            finally:  # of thousands of tests, pytest lists every one
+                said.seek(start)
+                said.truncate()
 
     found = Collected()
-    said = io.StringIO()
     with contextlib.redirect_stdout(said):
-        code = pytest.main([*arguments, "--collect-only", "-q", "-n0", *QUIETLY], plugins=[found])
+        options = ("--collect-only", "-q", "-n0", "--disable-warnings", *QUIETLY)
+        code = pytest.main([*arguments, *options], plugins=[found])
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
-        print(said.getvalue(), file=sys.stderr)
+        if reason := said.getvalue().strip("\n"):
+            print(reason, file=sys.stderr)
         raise MemkitError("the claims could not be collected; pytest's reason stands above")
     return found.config, found.items

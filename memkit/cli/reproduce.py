@@ -24,6 +24,7 @@ from memkit.evidence.lock import Lock
 from memkit.evidence.locked import held_against
 from memkit.evidence.registration import BLOCK, DEVELOPMENT_SEEDS
 from memkit.evidence.reproduction import Reproduction, platforms, reproduction
+from memkit.evidence.seed_ranges import seed_ranges
 
 if TYPE_CHECKING:
     import pytest
@@ -38,7 +39,7 @@ def reproduce(options: argparse.Namespace) -> int:
     recorded = entry_of(evidence, options.claim, options.evidence)
     before = _values(recorded, options.seed)
     if not before:
-        seeds = ", ".join(map(str, recorded.seen))
+        seeds = seed_ranges(recorded.seen)
         raise MemkitError(
             f"{options.evidence} has no observation of {options.claim} for seed {options.seed}; it has {seeds}"
         )

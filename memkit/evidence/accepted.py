@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from memkit.errors import MemkitError
+from memkit.errors import MemkitError, shown
 from memkit.evidence import reading
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.gate import gate
@@ -50,7 +50,7 @@ def _finding(value: Any, what: str) -> None:
 
 def _verdict(value: Any, what: str) -> None:
     if reading.text(value, what) not in set(Verdict):
-        raise MemkitError(f"{what}: {reading.shown(value)} is no verdict")
+        raise MemkitError(f"{what}: {shown(value)} is no verdict")
 
 
 def _judgement(value: Any, what: str) -> None:
@@ -113,7 +113,7 @@ def accepted_of(value: Any) -> dict[str, Any]:
     """
     data = reading.fields(value, "the file", {}, "schema", "claims")
     if data["schema"] != SCHEMA:
-        raise MemkitError(f"schema {reading.shown(data['schema'])}, not {SCHEMA}")
+        raise MemkitError(f"schema {shown(data['schema'])}, not {SCHEMA}")
     return reading.each(data["claims"], "claims", _claim)
 
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, asdict, dataclass, fields
 from typing import Any, Literal
 
-from memkit.errors import MemkitError, check_fields
+from memkit.checks import is_real
+from memkit.errors import MemkitError, check_fields, shown
 from memkit.plain import plain_fields
 
 
@@ -44,7 +45,8 @@ class Contrast:
 
     def __post_init__(self) -> None:
         plain_fields(self, *(f.name for f in fields(self)))
-        where = f"Contrast({self.treatment!r}, over={self.over!r})"
+        over = repr(self.over) if isinstance(self.over, str) else shown(self.over)
+        where = f"Contrast({self.treatment!r}, over={over})"
 
         def check(ok: bool, message: str) -> None:
             if not ok:
@@ -56,23 +58,23 @@ class Contrast:
         )
         number = not isinstance(self.over, str)
         check(
-            _real(self.over) if number else bool(self.over),
+            is_real(self.over) if number else bool(self.over),
             "over= must be the name of an arm or a finite number, such as a chance level",
         )
         check(self.over != self.treatment, "treatment and control are the same arm; name two different ones")
         check(
-            isinstance(self.metric, str) and bool(self.metric),
+            isinstance(self.metric, str) and bool(self.metric.strip()),
             'metric= must name what is measured: "accuracy"',
         )
         check(self.direction in ("higher", "lower"), f'direction={self.direction!r} must be "higher" or "lower"')
         check(self.assume in ("bounded", "normal"), f'assume={self.assume!r} must be "bounded" or "normal"')
-        check(_real(self.margin), f"margin={self.margin!r} must be a finite number")
+        check(is_real(self.margin), f"margin={shown(self.margin)} must be a finite number")
         check(
-            self.sesoi is None or (_real(self.sesoi) and self.sesoi > 0),
-            f"sesoi={self.sesoi!r} must be a positive number, in units of the metric",
+            self.sesoi is None or (is_real(self.sesoi) and self.sesoi > 0),
+            f"sesoi={shown(self.sesoi)} must be a positive number, in units of the metric",
         )
         for name in ("over", "margin", "sesoi"):  # 0 and 0.0 are one claim, with one digest
-            if _real(value := getattr(self, name)):
+            if is_real(value := getattr(self, name)):
                 object.__setattr__(self, name, float(value))
         if self.bounds is None:
             check(
@@ -84,9 +86,9 @@ class Contrast:
         check(
             isinstance(self.bounds, (tuple, list))
             and len(self.bounds) == 2
-            and all(_real(b) for b in self.bounds)
+            and all(is_real(b) for b in self.bounds)
             and self.bounds[0] < self.bounds[1],
-            f"bounds={self.bounds!r} must be two finite numbers, the lower first",
+            f"bounds={shown(self.bounds)} must be two finite numbers, the lower first",
         )
         object.__setattr__(self, "bounds", (float(self.bounds[0]), float(self.bounds[1])))
         low, high = self.bounds
@@ -159,7 +161,3 @@ class Contrast:
         if options.get("bounds") is not None:
             options["bounds"] = tuple(options["bounds"])
         return cls(options.pop("treatment"), **options)
-
-
-def _real(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from memkit.errors import MemkitError
+from memkit.errors import MemkitError, shown
 from memkit.evidence import reading
 from memkit.evidence.claim import BESIDE, Claim
 from memkit.evidence.registration import BLOCK, STUDY_STRIDE
@@ -157,19 +157,19 @@ def known(value: Any, what: str, checks: Mapping[str, Check], *needed: str) -> d
     """
     found = reading.fields(value, what, checks, *needed)
     if more := [name for name in found if name not in checks]:
-        raise NewerError(f"{what} has {reading.shown(more[0])}")
+        raise NewerError(f"{what} has {shown(more[0])}")
     return found
 
 
 def _verdict(value: Any, what: str) -> str:
     if reading.text(value, what) not in set(Verdict):
-        raise MemkitError(f"{what}: {reading.shown(value)} is no verdict")
+        raise MemkitError(f"{what}: {shown(value)} is no verdict")
     return str(value)
 
 
 def _amount(value: Any, what: str) -> float:
     if (found := reading.number(value, what)) < 0:
-        raise MemkitError(f"{what} must be a number from 0, not {reading.shown(value)}")
+        raise MemkitError(f"{what} must be a number from 0, not {shown(value)}")
     return found
 
 
@@ -237,6 +237,6 @@ def _check_blocks(blocks: list[int | None], what: str) -> None:
     rising = rising and all(b - a >= j - i for (i, a), (j, b) in itertools.pairwise(passed))
     if not blocks or blocks[-1] is None or not rising:
         raise MemkitError(
-            f"{what} has attempts on the blocks of seeds {reading.shown(blocks)}, which must rise, up to {most}, and "
+            f"{what} has attempts on the blocks of seeds {shown(blocks)}, which must rise, up to {most}, and "
             "the last of which must be known"
         )

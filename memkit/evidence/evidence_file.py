@@ -217,7 +217,7 @@ class Evidence:
         return pd.DataFrame(self._rows(), columns=list(COLUMNS))
 
     def to_csv(self) -> str:
-        """Return the text of ``evidence.csv``: one row per observation; a value that is not finite is empty."""
+        """Return the text of ``evidence.csv``: one row per observation; a value that is nan is empty."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from memkit.evidence.claim import Claim
 from memkit.evidence.registration import Registration
+from memkit.evidence.seed_ranges import seed_ranges
 from memkit.evidence.verdict import Judgement, Verdict
 
 NEGLIGIBLE = 0.1
@@ -51,7 +52,7 @@ def gate(
         return Gate("failed", f"seed {seed}{more} failed: {reason}")
     notes = "; ".join(judgement.notes)
     if judgement.missing:
-        return Gate("skipped", f"INCOMPLETE: not run: seeds {_ranges(judgement.missing)}")
+        return Gate("skipped", f"INCOMPLETE: not run: seeds {seed_ranges(judgement.missing)}")
     if judgement.indication is not None:
         indicated = str(verdict)
         if verdict is not Verdict.INCOMPLETE:
@@ -135,14 +136,3 @@ def agrees(expect: str, verdict: Verdict) -> bool:
     if expect == "not_supported":
         return verdict in (Verdict.REFUTED, Verdict.EQUIVALENT, Verdict.INCONCLUSIVE)
     return verdict.value.lower() == expect
-
-
-def _ranges(seeds: tuple[int, ...]) -> str:
-    """``10003, 10005–10007`` for seeds in ascending order."""
-    runs: list[list[int]] = []
-    for seed in seeds:
-        if runs and seed == runs[-1][-1] + 1:
-            runs[-1].append(seed)
-        else:
-            runs.append([seed])
-    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
-from memkit.errors import MemkitError
+from memkit.errors import MemkitError, shown
 from memkit.evidence import reading
 from memkit.evidence.claim import Claim
 from memkit.evidence.curves import Curves
@@ -134,7 +134,7 @@ def checked(path: Path) -> tuple[Evidence, list[tuple[str, str, str]]]:
     if not isinstance(head, dict) or "schema" not in head:
         raise MemkitError(f"{path} is no evidence file: it has no schema")
     if head["schema"] != SCHEMA or type(head["schema"]) is not int:
-        raise MemkitError(f"{path} has schema {reading.shown(head['schema'])}; this memkit reads schema {SCHEMA}")
+        raise MemkitError(f"{path} has schema {shown(head['schema'])}; this memkit reads schema {SCHEMA}")
     try:
         whole = reading.fields(head, "the file", _HEAD, "claims", "created", "provenance")
         if count > MOST_DECISIONS:  # each takes one at least, and the answer comes before any is judged
@@ -233,7 +233,7 @@ def _close(a: Any, b: Any, tolerance: float = 1e-6) -> bool:
 
 def _claim(value: Any) -> Claim:
     data = reading.fields(value, "a claim", {**_CLAIM, **_CLAIM_LATER}, *_CLAIM)
-    where = f"claim {reading.shown(data['id'])}"
+    where = f"claim {shown(data['id'])}"
     for name, arm in data["arms"].items():
         reading.fields(arm, f"{where}: arm {name:.80}", _CLAIM_ARM)
     if data.get("sweep") and not data.get("cell"):
@@ -248,13 +248,13 @@ def _arm(value: Any, what: str) -> dict[str, Any]:
 def _registration(value: Any, where: str) -> Registration:
     data = reading.fields(value, f"{where}: registration", _REGISTRATION, "status", "attempt", "first_seed")
     if data["status"] not in get_args(Status):
-        raise MemkitError(f"{where}: the registration's status {reading.shown(data['status'])} is none")
+        raise MemkitError(f"{where}: the registration's status {shown(data['status'])} is none")
     reading.whole(data["attempt"], f"{where}: the attempt of a claim that is {data['status']}", _first(data["status"]))
     if data["status"] == "unregistered" and data["attempt"]:
         raise MemkitError(f"{where} is unregistered, and so has no attempt {data['attempt']}")
     found = Registration(**data)
     if bool(found.edited) != (found.status == "reworded"):
-        raise MemkitError(f"{where} is {found.status}, and says {reading.shown(found.edited)} of what was edited")
+        raise MemkitError(f"{where} is {found.status}, and says {shown(found.edited)} of what was edited")
     if found.withheld and not (found.status == "changed" and found.development):
         raise MemkitError(f"{where}: only a claim that was changed is on development seeds for that")
     return found
@@ -295,7 +295,7 @@ def claim_evidence(data: Any, decisions: int = MOST_DECISIONS) -> ClaimEvidence:
         raise _too_many()
     outcome = reading.fields(data["outcome"], f"{where}: outcome", _OUTCOME, *_OUTCOME)
     if outcome["outcome"] not in get_args(Outcome):
-        raise MemkitError(f"{where}: the outcome {reading.shown(outcome['outcome'])} is none")
+        raise MemkitError(f"{where}: the outcome {shown(outcome['outcome'])} is none")
     arms = reading.each(data["arms"], f"{where}: arms", _arm)
     if foreign := next((name for name in arms if name not in claim.arms), None):
         raise MemkitError(f"{where}: arms: {foreign:.80} is no arm of the claim")

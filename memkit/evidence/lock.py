@@ -30,7 +30,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from memkit.errors import MemkitError, nearest
+from memkit.errors import MemkitError, nearest, shown
 from memkit.evidence import reading, schema_1
 from memkit.evidence.claim import Claim
 from memkit.evidence.entry import Attempt, Entry, NewerError, entry_from, known
@@ -178,7 +178,7 @@ class Lock:
             data = reading.fields(reading.read_json(path), "the lock", {}, "schema")
             schema = reading.whole(data["schema"], "the schema", 1)
             if schema not in (1, SCHEMA):
-                raise NewerError(f"it has schema {reading.shown(schema)}; this memkit reads schema {SCHEMA} and 1")
+                raise NewerError(f"it has schema {shown(schema)}; this memkit reads schema {SCHEMA} and 1")
             found = cls._from(schema_1.rewritten(data) if schema == 1 else data)
         except FileNotFoundError:
             if path.is_symlink():

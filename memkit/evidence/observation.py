@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from memkit.errors import MemkitError, nearest
+from memkit.errors import MemkitError, nearest, shown
 from memkit.evidence.claim import Claim
-from memkit.evidence.reading import listed, number, shown
+from memkit.evidence.reading import listed, number
 
 _ROUNDING = 1e-6
 
@@ -197,9 +196,8 @@ def _number(value: Any, where: str, metric: str, name: str) -> float:
     if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
         value = value.item()  # a zero-dimensional array or tensor
     if isinstance(value, bool) or not isinstance(value, Real):
-        shown = " ".join(reprlib.repr(value).split())
         raise MemkitError(
-            f"{where}: {metric} of {name!r} is {shown}, a {type(value).__name__}; it should be one number"
+            f"{where}: {metric} of {name!r} is {shown(value)}, a {type(value).__name__}; it should be one number"
         )
     try:
         made = float(value)

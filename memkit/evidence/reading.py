@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import math
 import re
-import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from memkit.errors import MemkitError
+from memkit.checks import is_real, is_whole
+from memkit.errors import MemkitError, shown
 
 LARGEST = 100_000_000
 """Bytes of a file."""
@@ -197,14 +197,6 @@ def _check_depth(value: Any) -> None:
 # --- types --------------------------------------------------------------------------------------------------------
 
 
-def shown(value: Any) -> str:
-    """Return a value in a few words on one line, however large it is."""
-    try:
-        return " ".join(reprlib.repr(value).split())
-    except ValueError:  # a whole number of thousands of digits
-        return f"this {type(value).__name__}"
-
-
 def mapping(value: Any, what: str) -> dict[str, Any]:
     """Return the value if it is an object of JSON."""
     found: dict[str, Any] = _checked(value, dict, what, "an object")
@@ -233,7 +225,7 @@ def flag(value: Any, what: str) -> bool:
 
 def whole(value: Any, what: str, least: int | None = 0) -> int:
     """Return the value if it is a whole number, from ``least`` if there is one, of a size that numbers have."""
-    if type(value) is not int or not -(2**63) < value < 2**63 or (least is not None and value < least):
+    if not is_whole(value, least) or not -(2**63) < value < 2**63:
         beginning = "" if least is None else f" from {least}"
         raise MemkitError(f"{what} must be a whole number{beginning}, not {shown(value)}")
     return value
@@ -241,7 +233,7 @@ def whole(value: Any, what: str, least: int | None = 0) -> int:
 
 def number(value: Any, what: str) -> float:
     """Return the value if it is a number."""
-    if type(value) not in (int, float) or not abs(value) < 1e300:
+    if not is_real(value) or not abs(value) < 1e300:
         raise MemkitError(f"{what} must be a number, not {shown(value)}")
     return float(value)
 

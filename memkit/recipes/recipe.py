@@ -15,7 +15,8 @@ from types import MappingProxyType
 from typing import Any
 
 from memkit.aliases import aliases_of_module
-from memkit.errors import MemkitError, check_fields, nearest
+from memkit.checks import is_real, is_whole
+from memkit.errors import MemkitError, check_fields, nearest, shown
 from memkit.plain import plain_fields, plain_task
 from memkit.recipes.references import known_aliases, module_of, reference, resolve
 from memkit.source import source_digest
@@ -127,23 +128,23 @@ class Recipe:
             value = getattr(self, name)
             optional = name == "validate_every"
             check(
-                (optional and value is None) or (isinstance(value, int) and not isinstance(value, bool) and value > 0),
-                f"{name}={value!r} must be a positive whole number" + (", or None" if optional else ""),
+                (optional and value is None) or is_whole(value, 1),
+                f"{name}={shown(value)} must be a positive whole number" + (", or None" if optional else ""),
             )
-        check(_real(self.lr) and self.lr > 0, f"lr={self.lr!r} must be a positive number")
+        check(is_real(self.lr) and self.lr > 0, f"lr={shown(self.lr)} must be a positive number")
         check(
-            _real(self.weight_decay) and self.weight_decay >= 0,
-            f"weight_decay={self.weight_decay!r} must be 0 or more",
+            is_real(self.weight_decay) and self.weight_decay >= 0,
+            f"weight_decay={shown(self.weight_decay)} must be 0 or more",
         )
         check(
-            self.clip is None or (_real(self.clip) and self.clip > 0),
-            f"clip={self.clip!r} must be positive, or None",
+            self.clip is None or (is_real(self.clip) and self.clip > 0),
+            f"clip={shown(self.clip)} must be positive, or None",
         )
         check(isinstance(self.stream, str), f"stream={self.stream!r} must be a text")
         check(isinstance(self.tuning, str), f"tuning={self.tuning!r} must be a text")
         for name in ("cpus", "gpus"):
             value = getattr(self, name)
-            check(_real(value) and value > 0, f"{name}={value!r} must be a positive number, such as 1 or 0.25")
+            check(is_real(value) and value > 0, f"{name}={shown(value)} must be a positive number, such as 1 or 0.25")
         check(self.gpus <= 1 or self.gpus == int(self.gpus), f"gpus={self.gpus!r} must be a part of one, or whole ones")
         check(isinstance(self.vmap, bool), f"vmap={self.vmap!r} must be True or False")
         check(
@@ -156,7 +157,7 @@ class Recipe:
             self._check_mlx(check)
         check(isinstance(self.options, Mapping), f"options={self.options!r} must be a dict, name → value")
         for name in ("lr", "weight_decay", "clip", "cpus", "gpus"):  # 1 and 1.0 are one recipe, with one digest
-            if _real(value := getattr(self, name)):
+            if is_real(value := getattr(self, name)):
                 object.__setattr__(self, name, float(value))
         known = model_options(self.model)
         for name in self.options:
@@ -279,10 +280,6 @@ def _of_mlx(model: Callable[..., Any]) -> bool:
     return any(
         base.__module__.startswith("mlx.nn.") and base.__name__ == "Module" for base in getattr(model, "__mro__", ())
     )
-
-
-def _real(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _frozen(value: Any) -> Any:

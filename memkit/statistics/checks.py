@@ -1,20 +1,38 @@
-"""What arguments must be like: each check returns the clean value, or says in a sentence what is wrong."""
+"""What arguments must be like: each check returns the clean value, or says in a sentence what is wrong.
+
+Numbers may be Python's or NumPy's. Truth values and numbers in texts are refused where one number is asked for.
+"""
 
 from __future__ import annotations
 
-import math
+from contextlib import suppress
+from decimal import Decimal
+from numbers import Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from memkit.errors import MemkitError
+from memkit.checks import is_real
+from memkit.errors import MemkitError, shown
+from memkit.plain import plain
 
 Floats = NDArray[np.float64]
 
 
+def floats(x: ArrayLike, *, name: str = "x") -> Floats:
+    """Return ``x`` as floats, finite or not, of whatever shape."""
+    with suppress(TypeError, ValueError, OverflowError):
+        values = np.asarray(x)
+        mixed = values.dtype.kind == "O"
+        if values.dtype.kind in "biuf" or (mixed and all(map(_may_be_float, values.flat))):
+            return np.asarray(values, dtype=np.float64)
+    raise MemkitError(f"{name} must hold numbers; it is {shown(x)}")
+
+
 def sample(x: ArrayLike, *, name: str = "x") -> Floats:
-    """``x`` as finite floats, shape (..., n): n >= 1 seeds on the last axis, any experiments before it."""
-    values = np.asarray(x, dtype=np.float64)
+    """Return ``x`` as finite floats, shape (..., n): n >= 1 seeds on the last axis, any experiments before it."""
+    values = floats(x, name=name)
     if values.ndim == 0 or values.shape[-1] == 0:
         raise MemkitError(
             f"{name} must hold at least one value along its last axis, the seeds; its shape is {values.shape}"
@@ -27,7 +45,7 @@ def sample(x: ArrayLike, *, name: str = "x") -> Floats:
 
 
 def single(x: ArrayLike, *, name: str = "x") -> Floats:
-    """``x`` as finite floats, shape (n,): the seeds of one experiment."""
+    """Return ``x`` as finite floats, shape (n,): the seeds of one experiment."""
     values = sample(x, name=name)
     if values.ndim != 1:
         raise MemkitError(f"{name} must have one axis, the seeds; its shape is {values.shape}")
@@ -35,7 +53,7 @@ def single(x: ArrayLike, *, name: str = "x") -> Floats:
 
 
 def within_bounds(values: Floats, bounds: tuple[float, float], *, name: str = "x") -> Floats:
-    """``values`` clipped to ``bounds``, correcting rounding alone (1e-12 of the bounds' magnitude)."""
+    """Return ``values`` clipped to ``bounds``, correcting rounding alone (1e-12 of the bounds' magnitude)."""
     low, high = bounds
     tolerance = 1e-12 * max(abs(low), abs(high))
     outside = (values < low - tolerance) | (values > high + tolerance)
@@ -48,36 +66,76 @@ def within_bounds(values: Floats, bounds: tuple[float, float], *, name: str = "x
 
 
 def bounds_pair(bounds: tuple[float, float]) -> tuple[float, float]:
-    """``bounds`` as two finite floats, the lower first."""
-    low, high = map(float, bounds)
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise MemkitError(f"bounds must be two finite numbers, the lower first; they are ({low:g}, {high:g})")
-    return low, high
+    """Return ``bounds`` as two finite floats, the lower first."""
+    ends: tuple[Any, ...] = ()
+    with suppress(TypeError):
+        ends = tuple(map(_number, bounds))
+    if len(ends) == 2 and all(map(is_real, ends)) and ends[0] < ends[1]:
+        return float(ends[0]), float(ends[1])
+    numbers = len(ends) == 2 and all(is_real(end) or isinstance(end, float) for end in ends)
+    said = f"({ends[0]:g}, {ends[1]:g})" if numbers else shown(bounds)
+    raise MemkitError(f"bounds must be two finite numbers, the lower first; they are {said}")
 
 
 def finite(value: float, *, name: str) -> float:
-    """``value`` as a float that is neither infinite nor nan."""
-    if not math.isfinite(value):
-        raise MemkitError(f"{name} must be a finite number; it is {value!r}")
-    return float(value)
+    """Return ``value`` as a float that is neither infinite nor nan."""
+    number = _number(value)
+    if not is_real(number):
+        raise MemkitError(f"{name} must be a finite number; it is {shown(value)}")
+    return float(number)
+
+
+def not_negative(value: float, *, name: str) -> float:
+    """Return ``value`` as a finite float of at least zero."""
+    number = _number(value)
+    if not (is_real(number) and number >= 0):
+        raise MemkitError(f"{name} must be a finite number of at least 0; it is {shown(value)}")
+    return float(number)
 
 
 def positive(value: float, *, name: str) -> float:
-    """``value`` as a finite float above zero."""
-    if not (math.isfinite(value) and value > 0):
-        raise MemkitError(f"{name} must be a finite number above 0; it is {value!r}")
-    return float(value)
+    """Return ``value`` as a finite float above zero."""
+    number = _number(value)
+    if not (is_real(number) and number > 0):
+        raise MemkitError(f"{name} must be a finite number above 0; it is {shown(value)}")
+    return float(number)
+
+
+def magnitude(value: float, *, name: str) -> float:
+    """Return how large ``value`` is, a finite float above zero; its sign does not matter."""
+    number = _number(value)
+    return positive(abs(number) if is_real(number) else value, name=name)
 
 
 def probability(value: float, *, name: str) -> float:
-    """``value`` strictly between 0 and 1."""
-    if not 0 < value < 1:
-        raise MemkitError(f"{name} must lie strictly between 0 and 1; it is {value!r}")
-    return float(value)
+    """Return ``value`` as a float strictly between 0 and 1."""
+    number = _number(value)
+    if not (is_real(number) and 0 < number < 1):
+        raise MemkitError(f"{name} must lie strictly between 0 and 1; it is {shown(value)}")
+    return float(number)
 
 
 def count(value: int, *, name: str, least: int = 1) -> int:
-    """``value`` as a whole number of at least ``least``."""
-    if not math.isfinite(value) or value != int(value) or value < least:
-        raise MemkitError(f"{name} must be a whole number of at least {least}; it is {value!r}")
-    return int(value)
+    """Return ``value`` as a whole number of at least ``least``; it may be a float without a fraction."""
+    number = _number(value)
+    if not (is_real(number) and number == int(number) and number >= least):
+        raise MemkitError(f"{name} must be a whole number of at least {least}; it is {shown(value)}")
+    return int(number)
+
+
+def _number(value: Any) -> Any:
+    """Return a number as Python's; what is none stays what it is."""
+    if isinstance(value, (np.timedelta64, np.ndarray)) and value.dtype.kind == "m":
+        return value  # which NumPy may give as the whole number of its units
+    number = plain(value)
+    if isinstance(number, (int, float)) or not isinstance(number, Real):
+        return number
+    try:
+        return float(number)  # a fraction, or a longer float of NumPy's
+    except OverflowError:
+        return number
+
+
+def _may_be_float(value: Any) -> bool:
+    """Whether a part of an array of objects is a number, or None, which becomes nan; NumPy would take texts too."""
+    return value is None or isinstance(_number(value), (Real, Decimal))

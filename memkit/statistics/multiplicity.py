@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from memkit.errors import MemkitError
-from memkit.statistics.checks import Floats
+from memkit.statistics.checks import Floats, floats
 
 
 def holm(p: ArrayLike) -> Floats:
@@ -48,7 +48,7 @@ def benjamini_hochberg(p: ArrayLike) -> Floats:
 
 
 def _pvalues(p: ArrayLike) -> Floats:
-    values = np.asarray(p, dtype=np.float64)
+    values = floats(p, name="p")
     if values.ndim != 1:
         raise MemkitError(f"p must have one axis, the claims; its shape is {values.shape}")
     if not ((values >= 0) & (values <= 1)).all():  # nan fails this too

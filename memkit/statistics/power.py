@@ -14,7 +14,7 @@ import scipy  # which loads `scipy.special` when it is used
 from numpy.typing import ArrayLike
 
 from memkit.errors import MemkitError
-from memkit.statistics.checks import count, finite, positive, probability, single
+from memkit.statistics.checks import count, finite, magnitude, not_negative, probability, single
 from memkit.statistics.moments import moments
 
 _MOST_SEEDS = 2**50
@@ -51,7 +51,7 @@ def seeds_for_power(effect_size_d: float, *, power: float = 0.8, alpha: float = 
         MemkitError: the effect is zero or not finite, or would need more than 2^50 seeds; ``power`` or
             ``alpha`` is not between 0 and 1.
     """
-    effect = positive(abs(effect_size_d), name="effect_size_d")
+    effect = magnitude(effect_size_d, name="effect_size_d")
     power = probability(power, name="power")
 
     def power_with(n: int) -> float:
@@ -80,8 +80,7 @@ def minimum_detectable_effect(sd: float, n: int, *, alpha: float = 0.05, power: 
     Raises:
         MemkitError: an argument is out of its range.
     """
-    if not (math.isfinite(sd) and sd >= 0):
-        raise MemkitError(f"sd must be a finite number of at least 0; it is {sd!r}")
+    sd = not_negative(sd, name="sd")
     n = count(n, name="n")
     alpha = probability(alpha, name="alpha")
     if not probability(power, name="power") > alpha:
@@ -128,7 +127,7 @@ def seeds_needed(x: ArrayLike, *, effect: float, alpha: float = 0.05, power: flo
     values = single(x)
     if len(values) < 2:
         raise MemkitError("x must hold at least two values; one says nothing about spread")
-    effect = positive(abs(effect), name="effect")
+    effect = magnitude(effect, name="effect")
     spread = sd_upper_limit(values)
     if spread == 0:
         return 2

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import json
 import math
 import os
 import re
-import reprlib
-import shutil
 import stat
-import sys
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
-from memkit.errors import told
+from memkit.checks import is_real, is_whole
+from memkit.errors import shown, told
+from memkit.files import remove_all
 
 T = TypeVar("T")
 
@@ -79,7 +77,7 @@ def whole(value: Any) -> int:
     Raises:
         ValueError: it is none.
     """
-    if type(value) is not int or not 0 <= value < 2**53:
+    if not is_whole(value, 0) or not value < 2**53:
         raise ValueError(f"{shown(value)} is no count")
     return value
 
@@ -90,10 +88,9 @@ def finite(value: Any) -> float:
     Raises:
         ValueError: it is none.
     """
-    if type(value) not in (int, float) or not abs(value) <= sys.float_info.max:
+    if not is_real(value):
         raise ValueError(f"{shown(value)} is no finite number")
-    found: float = value
-    return found
+    return value
 
 
 def seconds(value: Any) -> float:
@@ -130,11 +127,6 @@ def curve(rows: Any, value_of: Callable[[Any], T]) -> tuple[tuple[int, T], ...]:
     if any(after <= before for (before, _), (after, _) in pairwise(points)):
         raise ValueError("the steps of a learning curve do not rise")
     return points
-
-
-def shown(value: Any) -> str:
-    """Return what was found, in a few words, however much it is."""
-    return reprlib.repr(value)
 
 
 def to_bytes(content: Any) -> bytes:
@@ -205,15 +197,6 @@ def dump(data: Any) -> bytes:
     return json.dumps(data, sort_keys=True, ensure_ascii=False, allow_nan=False, indent=1).encode()
 
 
-def write(path: Path, content: bytes, *, sync: bool = True) -> None:
-    """Write a file, by default to the disk itself."""
-    with open(path, "wb") as file:
-        file.write(content)
-        if sync:
-            file.flush()
-            os.fsync(file.fileno())
-
-
 def make_folder(path: Path, below: Path) -> None:
     """Make a folder and those above it; a file that stands in the place of one is removed.
 
@@ -231,12 +214,3 @@ def make_folder(path: Path, below: Path) -> None:
                 told(f"{place} {DAMAGED}: it is no folder; what was in it is made again")
                 remove_all(place)
         path.mkdir(parents=True, exist_ok=True)
-
-
-def remove_all(path: Path) -> None:
-    """Remove a file, or a folder and all in it, as far as that can be done."""
-    if os.path.isdir(path) and not os.path.islink(path):
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)

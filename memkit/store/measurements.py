@@ -26,18 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from memkit.errors import MemkitError, MemkitWarning, told
-from memkit.store.checked import (
-    DAMAGED,
-    UNFIT,
-    append,
-    from_bytes,
-    parsed,
-    part,
-    read_ordinary,
-    remove_all,
-    to_bytes,
-    why,
-)
+from memkit.files import remove_all
+from memkit.store.checked import DAMAGED, UNFIT, append, from_bytes, parsed, part, read_ordinary, to_bytes, why
 from memkit.store.dependencies import ProjectFiles, depends_of
 from memkit.store.remote import Remote
 from memkit.store.store import Store

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from memkit.errors import MemkitError, told
+from memkit.files import replacing, write
 
 T = TypeVar("T")
 
@@ -159,18 +160,19 @@ class Remote:
             told(f"the store {self}: {name} is larger than {LARGEST} bytes, and stays on this machine")
             return False
 
-        def write(fs: Any, root: str) -> bool:
+        def written(fs: Any, root: str) -> bool:
             self._put(fs, f"{root}/{name}", content)
             return True
 
-        return self._tried(write, False, always=always)
+        return self._tried(written, False, always=always)
 
     def _put(self, fs: Any, path: str, content: bytes) -> None:
         if self._local:  # a folder puts nothing at once, but renames at once
-            aside = f"{self._files[1]}/tmp/{uuid.uuid4().hex}"
-            fs.pipe_file(aside, content)
-            fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-            fs.mv(aside, path)
+            tmp = Path(self._files[1]) / "tmp"
+            with replacing(Path(path), tmp) as aside:
+                tmp.mkdir(parents=True, exist_ok=True)
+                write(aside, content)
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
         else:
             fs.pipe_file(path, content)
 

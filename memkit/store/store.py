@@ -31,8 +31,9 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from memkit.errors import MemkitError, MemkitWarning, told
+from memkit.files import remove_all, replacing, write
 from memkit.paths import named_path
-from memkit.store.checked import DAMAGED, make_folder, parsed, remove_all, why, write
+from memkit.store.checked import DAMAGED, make_folder, parsed, why
 from memkit.store.dependencies import ProjectFiles, depends_of
 from memkit.store.entries import (
     MANIFEST,
@@ -242,19 +243,17 @@ class Store:
 
     def _place(self, digest: str, seed: int, files: Mapping[str, bytes]) -> None:
         """Put an entry into the folder, whole or not at all; in the place of one that is there."""
-        aside = self._aside / uuid.uuid4().hex
         entry = self._entry(digest, seed)
         try:
-            make_folder(aside, self._runs)
-            for name, content in files.items():
-                write(aside / name, content)
-            make_folder(entry.parent, self._runs)
-            if os.path.lexists(entry) and not os.path.isfile(entry / MANIFEST):
-                told(f"the stored run {entry} {DAMAGED}: {MANIFEST} is missing; it is trained again")
-            self._discard(entry)
-            aside.rename(entry)
+            with replacing(entry, self._aside) as aside:
+                make_folder(aside, self._runs)
+                for name, content in files.items():
+                    write(aside / name, content, sync=True)
+                make_folder(entry.parent, self._runs)
+                if os.path.lexists(entry) and not os.path.isfile(entry / MANIFEST):
+                    told(f"the stored run {entry} {DAMAGED}: {MANIFEST} is missing; it is trained again")
+                self._discard(entry)
         except OSError as error:
-            remove_all(aside)
             raise MemkitError(
                 f"a trained run could not be written to the store {self.root} ({error.strerror}); free space "
                 "there, or choose another folder with --store"

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from memkit.checks import is_whole
 from memkit.errors import MemkitError, nearest
 from memkit.study.merging import Settings
 
@@ -41,7 +42,7 @@ def flag(given: Any, where: str) -> bool:
 
 
 def count(given: Any, where: str, *, least: int = 1, most: int | None = None) -> int:
-    if not isinstance(given, int) or isinstance(given, bool) or given < least or (most is not None and given > most):
+    if not is_whole(given, least) or (most is not None and given > most):
         limit = f"from {least} to {most}" if most is not None else f"of at least {least}"
         raise MemkitError(f"{where}: {given!r} must be a whole number {limit}")
     return given

@@ -8,6 +8,7 @@ from statistics import fmean
 
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.reports import words
+from memkit.evidence.seed_ranges import seed_ranges
 from memkit.evidence.verdict import Verdict
 from memkit.statistics import LOOKS
 from memkit.study.artefacts import Run
@@ -96,7 +97,7 @@ def _screening(matrix: Matrix, promotion: Promotion) -> list[str]:
     seeds = promotion.seeds
     rows = screening_rows(promotion)
     what = [differences(matrix.configurations[entrant.name].differs) or "–" for entrant in promotion.entrants]
-    on = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {words.ranges(seeds)}"
+    on = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seed_ranges(seeds)}"
     return [
         "### Stage A, screening",
         f"{_count(len(promotion.entrants), 'configuration')}, each trained on development {on} and scored on "
@@ -186,7 +187,7 @@ def _sentence(matrix: Matrix, name: str, entry: ClaimEvidence, rows: Sequence[Co
         verdict = f"**undecided** ({'; '.join(entry.judgement.notes)})"
     attempt = f", attempt {entry.registration.attempt}" if entry.registration.attempt > 1 else ""
     attempt += f", {said}" if (said := words.revisions(entry.registration)) else ""
-    failed = f" {_count(len(entry.failures), 'seed')} failed: {words.ranges(entry.failures)}." if entry.failures else ""
+    failed = f" {_count(len(entry.failures), 'seed')} failed: {seed_ranges(entry.failures)}." if entry.failures else ""
     n = f", n = {entry.judgement.n}"
     return f"{verdict}{expected}{n}{attempt}: {text(entry.claim.statement)} {text(weakest)}{failed}"
 

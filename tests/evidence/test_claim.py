@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import math
@@ -145,7 +146,13 @@ def test_an_empty_statement_is_refused(statement: Any) -> None:
         ({"over": None}, "name of an arm or a finite number"),
         ({"over": ["b"]}, "name of an arm or a finite number"),
         ({"over": 1.2}, "the control 1.2 lies outside bounds"),
+        ({"over": 10**5000}, "over=this int.: over= must be the name of an arm or a finite number"),
         ({"metric": ""}, "metric= must name what is measured"),
+        ({"metric": " \t"}, "metric= must name what is measured"),
+        ({"bounds": (0, 10**400)}, "two finite numbers"),
+        ({"margin": 10**400}, r"margin=10+\.\.\.0+ must be a finite number"),
+        ({"margin": -(10**5000)}, "margin=this int must be a finite number"),
+        ({"sesoi": 10**400}, r"sesoi=10+\.\.\.0+ must be a positive number"),
         ({"direction": "up"}, 'direction=\'up\' must be "higher" or "lower"'),
         ({"assume": "nothing"}, 'must be "bounded" or "normal"'),
         ({"margin": math.nan}, "margin=nan must be a finite number"),
@@ -168,6 +175,15 @@ def test_a_bad_contrast_is_refused_with_the_remedy(changes: dict[str, Any], mess
     with pytest.raises(MemkitError, match=message) as raised:
         Contrast(options.pop("treatment"), **options)
     assert str(raised.value).startswith("Contrast(")
+
+
+@pytest.mark.parametrize("name", ["over", "margin", "sesoi"])
+@given(value=st.integers(-(10**320), 10**320) | st.floats() | st.booleans() | st.text() | st.none() | st.fractions())
+def test_a_number_of_a_contrast_is_one_or_is_refused(name: str, value: Any) -> None:
+    with contextlib.suppress(MemkitError):
+        made = getattr(Contrast("a", **{"over": "b", "metric": "m", "assume": "normal", name: value}), name)
+        assert made == value
+        assert type(made) in (float, str, type(None))
 
 
 # --- bounds and differences ---------------------------------------------------------------------------------

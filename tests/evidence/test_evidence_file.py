@@ -5,6 +5,9 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,7 @@ from memkit.errors import MemkitError
 from memkit.evidence import Verdict, judge, load, recompute, seeds_saved
 from memkit.evidence.curves import Curves
 from memkit.evidence.figures import Heatmap, Lines, Series, Table
+from memkit.evidence.observation import Observation
 
 from .entries import MANY, OVER, entry, evidence
 
@@ -32,6 +36,63 @@ def test_a_file_is_read_as_it_was_written(file: Path) -> None:
         Verdict.SUPPORTED, Verdict.REFUTED, Verdict.INCONCLUSIVE, Verdict.INCOMPLETE,
     }  # fmt: skip
     assert [other.name for other in file.parent.iterdir()] == ["evidence.json"], "nothing is left beside it"
+
+
+ROWS = [
+    (10_000, "a", "accuracy", 0.1 + 0.2, ""),
+    (10_000, "b", "accuracy", 1.0, ""),
+    (10_001, "a", "accuracy", math.nan, "nan at step 3, not 4"),
+    (10_001, "b", "accuracy", math.inf, 'it said "inf" once'),
+    (10_002, 'the "dynamic" one', "first line\nsecond", -math.inf, " "),
+    (10_002, "größer, ∞", "a;b\tc", 5e-324, "1"),
+    (10_003, "'a'", "accuracy", -1e300, "nan"),
+    (10_003, "", "", -0.0, ""),
+]
+TABLE = """\
+study,claim,seed,arm,metric,value,reason,used,verdict
+study,study/odd,10000,a,accuracy,0.30000000000000004,,True,SUPPORTED
+study,study/odd,10000,b,accuracy,1.0,,True,SUPPORTED
+study,study/odd,10001,a,accuracy,,"nan at step 3, not 4",True,SUPPORTED
+study,study/odd,10001,b,accuracy,inf,"it said ""inf"" once",True,SUPPORTED
+study,study/odd,10002,"the ""dynamic"" one","first line
+second",-inf, ,True,SUPPORTED
+study,study/odd,10002,"größer, ∞",a;b\tc,5e-324,1,True,SUPPORTED
+study,study/odd,10003,'a',accuracy,-1e+300,nan,True,SUPPORTED
+study,study/odd,10003,,,-0.0,,True,SUPPORTED
+"""
+
+
+def test_the_table_is_what_pandas_would_write() -> None:
+    rows = tuple(
+        Observation(claim="study/odd", seed=seed, arm=arm, metric=metric, value=value, reason=reason)
+        for seed, arm, metric, value, reason in ROWS
+    )
+    odd = evidence(replace(entry("study/odd"), observations=rows))
+    assert odd.to_csv() == TABLE
+    assert odd.to_frame().to_csv(index=False, lineterminator="\n") == TABLE
+
+
+def test_the_table_of_nothing_has_its_columns() -> None:
+    assert evidence().to_csv() == TABLE.partition("\n")[0] + "\n"
+
+
+def test_pandas_is_loaded_where_a_frame_is_asked_for_and_only_there(file: Path) -> None:
+    program = f"""
+import sys
+from pathlib import Path
+from memkit.evidence import load
+from memkit.evidence.outputs import write_all
+
+path = Path({str(file)!r})
+evidence = load(path)
+assert write_all(evidence, path.with_name("again.json"))[1] == []
+assert "pandas" not in sys.modules
+evidence.to_frame()
+assert "pandas" in sys.modules
+"""
+    root = str(Path(__file__).parents[2])
+    subprocess.run([sys.executable, "-c", program], check=True, env={**os.environ, "PYTHONPATH": root})
+    assert len(file.with_name("again.csv").read_text(encoding="utf-8").splitlines()) > 1
 
 
 def test_figures_are_read_as_they_were_written(tmp_path: Path) -> None:

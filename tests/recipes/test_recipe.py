@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -216,6 +217,15 @@ def test_with_changes_fields_and_options() -> None:
     assert BASE.with_() == BASE
 
 
+@pytest.mark.parametrize("name", ["lr", "weight_decay", "clip", "cpus", "gpus", "batch", "steps"])
+@given(value=st.integers(-(10**320), 10**320) | st.floats() | st.booleans() | st.text() | st.fractions())
+def test_a_number_of_a_recipe_is_one_or_is_refused(name: str, value: Any) -> None:
+    with contextlib.suppress(MemkitError):
+        made = getattr(BASE.with_(**{name: value}), name)
+        assert made == value
+        assert type(made) is (int if name in ("batch", "steps") else float)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -232,6 +242,11 @@ def test_with_changes_fields_and_options() -> None:
         ({"lr": math.nan}, "lr=nan must be"),
         ({"lr": "1e-3"}, "lr='1e-3' must be"),
         ({"lr": True}, "lr=True must be"),
+        ({"lr": 10**400}, r"lr=10+\.\.\.0+ must be a positive number"),
+        ({"lr": 10**5000}, "lr=this int must be a positive number"),
+        ({"clip": 10**400}, "must be positive, or None"),
+        ({"cpus": 10**400}, "must be a positive number, such as 1 or 0.25"),
+        ({"batch": -(10**5000)}, "batch=this int must be a positive whole number"),
         ({"weight_decay": -0.1}, "weight_decay=-0.1 must be 0 or more"),
         ({"batch": 0}, "batch=0 must be a positive whole number"),
         ({"batch": 2.0}, "batch=2.0 must be"),

@@ -216,7 +216,7 @@ def test_seeds_that_train_one_after_another_are_kept_as_soon_as_they_are_finishe
 
 
 def test_a_store_that_cannot_be_written_ends_with_a_sentence(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(*_: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("memkit.store.store.write", fails)

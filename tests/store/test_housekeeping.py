@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from memkit import MemkitError
 from memkit.cli import main
-from memkit.store.checked import remove_all
+from memkit.files import remove_all
 from memkit.store.housekeeping import Kept, damaged, in_words, pinned_by, removable, runs, size_of
 from memkit.store.measurements import save_measurement
 from memkit.store.store import Store

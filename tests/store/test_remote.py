@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import io
 import json
+import os
 import pickle
 import threading
 import uuid
@@ -422,6 +423,25 @@ def test_a_server_that_creates_twice_is_told_of(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(files, "pipe_file", without_conditions)
     with pytest.warns(MemkitWarning, match="so two machines may train the same run"):
         remote.check()
+
+
+@pytest.mark.parametrize("fault", ["write", "replace"])
+def test_a_full_disk_under_a_shared_folder_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    remote = Remote(f"file://{tmp_path}/shared", clock=Skipping())
+    assert remote.put("runs/ab/1.zip", b"before")
+
+    def full(path: Path, *_: object) -> None:
+        if fault == "write":
+            path.write_bytes(b"aft")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(*((remote_module, "write", full) if fault == "write" else (os, "replace", full)))
+    with pytest.warns(MemkitWarning, match="No space left on device"):
+        assert not remote.put("runs/ab/1.zip", b"after", always=True)
+    found = {path.name: path.read_bytes() for path in (tmp_path / "shared").rglob("*") if path.is_file()}
+    assert found == {"1.zip": b"before"}
 
 
 # --- what was attacked ----------------------------------------------------------------------------------------

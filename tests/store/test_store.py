@@ -365,15 +365,18 @@ def test_an_entry_that_cannot_be_removed_counts_as_missing(store: Store, monkeyp
 @pytest.fixture
 def two_disks(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
     """``runs`` is a link to another disk."""
-    renamed = os.rename
 
-    def rename(path: Any, to: Any, **options: Any) -> None:
-        top = {Path(place).relative_to(store.root).parts[0] for place in (path, to)}
-        if len(top) > 1:
-            raise OSError(errno.EXDEV, "Invalid cross-device link", str(path))
-        renamed(path, to, **options)
+    def on_one_disk(renamed: Any) -> Any:
+        def rename(path: Any, to: Any, **options: Any) -> None:
+            top = {Path(place).relative_to(store.root).parts[0] for place in (path, to)}
+            if len(top) > 1:
+                raise OSError(errno.EXDEV, "Invalid cross-device link", str(path))
+            renamed(path, to, **options)
 
-    monkeypatch.setattr(os, "rename", rename)
+        return rename
+
+    for name in ("rename", "replace"):
+        monkeypatch.setattr(os, name, on_one_disk(getattr(os, name)))
 
 
 @pytest.mark.usefixtures("two_disks")
@@ -467,7 +470,8 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     at = [0]
     write = store_module.write
 
-    def fails(path: Path, content: bytes) -> None:
+    def fails(path: Path, content: bytes, *, sync: bool = False) -> None:
+        assert sync, "a run has cost its training, and outlasts a loss of power"
         at[0] -= 1
         if at[0] < 0:
             path.write_bytes(content[:3])

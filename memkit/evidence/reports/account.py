@@ -15,6 +15,7 @@ from memkit.errors import many
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.reports import words
 from memkit.evidence.reports.adjusted import Adjusted
+from memkit.evidence.seed_ranges import seed_ranges
 from memkit.evidence.verdict import Verdict
 from memkit.statistics import LOOKS, collapse_bound
 
@@ -46,20 +47,20 @@ def failures(claims: Iterable[ClaimEvidence]) -> list[Failure]:
         name = entry.claim.id
         for reason in dict.fromkeys(entry.failures.values()):
             crashed = [seed for seed, why in entry.failures.items() if why == reason]
-            found.append(Failure(claim=name, kind="crashed", seeds=words.ranges(crashed), what=reason))
+            found.append(Failure(claim=name, kind="crashed", seeds=seed_ranges(crashed), what=reason))
         broken: dict[tuple[str, str], list[int]] = {}
         for o in entry.observations:
             if not math.isfinite(o.value):
                 broken.setdefault((o.arm, o.reason or "no reason was recorded"), []).append(o.seed)
         for (arm, reason), seeds in broken.items():
             what = f"{arm}: {reason}"
-            found.append(Failure(claim=name, kind="not finite", seeds=words.ranges(set(seeds)), what=what))
+            found.append(Failure(claim=name, kind="not finite", seeds=seed_ranges(set(seeds)), what=what))
         for arm, facts in entry.arms.items():
             if diverged := facts.get("diverged"):
                 what = f"{arm}: the loss was no longer finite"
                 found.append(Failure(claim=name, kind="diverged in training", seeds=many(diverged, "seed"), what=what))
         if entry.judgement.missing:
-            missing = words.ranges(entry.judgement.missing)
+            missing = seed_ranges(entry.judgement.missing)
             found.append(Failure(claim=name, kind="missing", seeds=missing, what=entry.gate.reason))
     return found
 

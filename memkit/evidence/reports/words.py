@@ -11,6 +11,7 @@ from memkit.evidence.claim import Claim
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.evidence_file import ClaimEvidence, seeds_saved
 from memkit.evidence.registration import Registration
+from memkit.evidence.seed_ranges import seed_ranges
 from memkit.evidence.verdict import Finding, Verdict
 from memkit.statistics import LOOKS
 
@@ -93,17 +94,6 @@ def cpu_time(cost: Mapping[str, float]) -> str:
     """What training and measuring took, together; "" where neither was recorded."""
     parts = [cost[name] for name in ("trained", "measured") if name in cost]
     return duration(sum(parts)) if parts else ""
-
-
-def ranges(numbers: Iterable[int]) -> str:
-    """``10003, 10005–10007``."""
-    runs: list[list[int]] = []
-    for number in sorted(numbers):
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
 
 
 def in_tables(claims: Iterable[ClaimEvidence]) -> list[ClaimEvidence]:
@@ -203,13 +193,13 @@ def course(entry: ClaimEvidence) -> str:
 def seed_counts(entry: ClaimEvidence) -> str:
     """``8 used of at most 32 (10000–10007), 24 never needed.`` What is missing is named."""
     used = used_seeds(entry)
-    parts = [f"{len(used)} used of at most {len(entry.planned)}" + (f" ({ranges(used)})" if used else "")]
+    parts = [f"{len(used)} used of at most {len(entry.planned)}" + (f" ({seed_ranges(used)})" if used else "")]
     if beyond := len(entry.seen) - len(used):
         parts.append(f"{beyond} more seen and not used")
     if saved := len(entry.saved):
         parts.append(f"{saved} never needed")
     missing = entry.judgement.missing
-    return ", ".join(parts) + "." + (f" Missing: {ranges(missing)}." if missing else "")
+    return ", ".join(parts) + "." + (f" Missing: {seed_ranges(missing)}." if missing else "")
 
 
 def seeds_asked(asked: object) -> object:

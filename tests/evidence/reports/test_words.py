@@ -54,11 +54,6 @@ def test_p_value(p: float | None, text: str) -> None:
     assert words.p_value(p) == text
 
 
-def test_ranges() -> None:
-    assert words.ranges([7, 3, 5, 6]) == "3, 5–7"
-    assert words.ranges([]) == ""
-
-
 @pytest.mark.parametrize("width", range(12))
 def test_elided_text_fits_and_keeps_its_ends(width: int) -> None:
     text = words.elide("binding/x", width)
