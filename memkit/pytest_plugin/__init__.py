@@ -40,7 +40,7 @@ import pytest
 
 from memkit.errors import MemkitError
 from memkit.paths import LOCK
-from memkit.pytest_plugin import arguments, options, watching
+from memkit.pytest_plugin import arguments, file_watcher, options
 from memkit.pytest_plugin.controller import COLLECTED, SEEN, Controller
 from memkit.pytest_plugin.settings import publish_data, refusal, settings_of
 
@@ -54,7 +54,7 @@ def pytest_load_initial_conftests(
     early_config: pytest.Config, parser: pytest.Parser, args: list[str]
 ) -> Generator[None, object, object]:
     gc.unfreeze()  # what an earlier session in this process has left, see pytest_runtestloop
-    watching.begin(early_config)
+    file_watcher.begin(early_config)
     with arguments.short_names(early_config, parser, args):
         return (yield)
 
@@ -183,13 +183,13 @@ def pytest_runtestloop() -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     if _there_are_claims() and not item.config.option.setupplan:
-        from memkit.pytest_plugin import collection, measuring
+        from memkit.pytest_plugin import collection, item_turn
 
         pair = collection.claim_and_seed(item)
         if pair is not None:
             aggregator: Any = item.config.pluginmanager.get_plugin("memkit-aggregator")
             claim, seed = pair
-            measuring.await_turn(item, claim, seed, meanwhile=aggregator.meanwhile if aggregator else lambda: None)
+            item_turn.await_turn(item, claim, seed, meanwhile=aggregator.meanwhile if aggregator else lambda: None)
     return (yield)
 
 
@@ -198,11 +198,11 @@ def pytest_runtest_protocol_without_running(item: pytest.Item, nextitem: pytest.
     """Report what :func:`pytest_runtest_protocol` found for an item that need not run."""
     if not _there_are_claims():
         return None
-    from memkit.pytest_plugin import measuring
+    from memkit.pytest_plugin import item_turn
 
-    if measuring.REPORT not in item.stash:
+    if item_turn.REPORT not in item.stash:
         return None
-    measuring.report_only(item, nextitem)
+    item_turn.report_only(item, nextitem)
     return True
 
 
@@ -210,6 +210,6 @@ def pytest_runtest_protocol_without_running(item: pytest.Item, nextitem: pytest.
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if not _there_are_claims():
         return None
-    from memkit.pytest_plugin import measuring
+    from memkit.pytest_plugin import item_call
 
-    return measuring.call(pyfuncitem)
+    return item_call.call(pyfuncitem)

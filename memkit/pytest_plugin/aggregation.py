@@ -25,16 +25,15 @@ from memkit.evidence.registration import DEVELOPMENT_SEEDS
 from memkit.evidence.schema_1 import is_digest_of
 from memkit.pytest_plugin import terminal
 from memkit.pytest_plugin.arguments import check_foreign
-from memkit.pytest_plugin.board import Run
 from memkit.pytest_plugin.claim_run import ClaimRun, Try
-from memkit.pytest_plugin.exchange import remove_left
+from memkit.pytest_plugin.exchange_folder import remove_left
 from memkit.pytest_plugin.interruption import print_nowhere_if_unread
 from memkit.pytest_plugin.measurement import PROPERTY, Measurement
-from memkit.pytest_plugin.measuring import board_of
+from memkit.pytest_plugin.messages import Run, messages_of
 from memkit.pytest_plugin.plan import RunPlan
 from memkit.pytest_plugin.provenance import provenance
 from memkit.pytest_plugin.settings import Settings
-from memkit.pytest_plugin.training import TrainingThread
+from memkit.pytest_plugin.training_thread import TrainingThread
 from memkit.scheduling.cohorts import Cohort
 from memkit.scheduling.estimates import seconds_per_seed
 from memkit.scheduling.executor import Executor, LocalExecutor, Result
@@ -45,19 +44,19 @@ class Aggregator:
     """Carries out the plan of the run, and holds what came in.
 
     Args:
-        dealer: the xdist scheduler that deals items look by look, or None.
+        scheduler: the xdist scheduler that hands out items look by look, or None.
         adaptive: whether items come in the order of the looks, so that each claim may stop at its verdict.
     """
 
     def __init__(
-        self, config: pytest.Config, settings: Settings, plan: RunPlan, dealer: Any = None, *, adaptive: bool = True
+        self, config: pytest.Config, settings: Settings, plan: RunPlan, scheduler: Any = None, *, adaptive: bool = True
     ) -> None:
         self.config = config
         self.settings = settings
         self.plan = plan
-        self.dealer = dealer
+        self.scheduler = scheduler
         self.adaptive = adaptive and plan.ordered
-        self.board = board_of(config)
+        self.messages = messages_of(config)
         self.line = terminal.ProgressLine(config)
         self.thread: TrainingThread | None = None
         self.queued: set[Run] = set()
@@ -74,7 +73,7 @@ class Aggregator:
     def end(self) -> None:
         """Judge what came in, and write the evidence."""
         self._see_who_reads()
-        self.board.close("the run was stopped")
+        self.messages.close("the run was stopped")
         if self.thread is not None:
             self.thread.end()
         for run in list(self.running.values()):
@@ -119,13 +118,13 @@ class Aggregator:
         store = self.settings.store_of_run
         seconds = seconds_per_seed(plan.trainings.values(), store, self.settings.accepted)
         queue = TrainingQueue(executor, store, seconds=seconds, ended=self._trained)
-        self.thread = TrainingThread(queue, self.board, self._tick)
+        self.thread = TrainingThread(queue, self.messages, self._tick)
         first = [(run, run.next_seeds(adaptive=self.adaptive)) for run in self.running.values()]
         cohorts = self._cohorts(first)
         terminal.announce(self.config, plan, cohorts, seconds, self.settings, adaptive=self.adaptive)
         for planned in plan.claims:
             if planned.missing:  # its items need not wait
-                self.board.settle(planned.claim.id, planned.missing)
+                self.messages.settle(planned.claim.id, planned.missing)
         self.problems += terminal.skipped_for_data(plan)
         self._open(first, cohorts)
         self.thread.start()
@@ -162,14 +161,14 @@ class Aggregator:
         for run, seeds in openings:
             run.opened |= set(seeds)
             run.waiting |= set(seeds)
-            self.board.open(run.planned.claim.id, seeds, cohorts)
+            self.messages.open(run.planned.claim.id, seeds, cohorts)
             self.queued.update(*(cohort.runs for cohort in cohorts))
-            # On the board before it is begun with, or it might end there before it is known to be pending.
+            # Posted before it is begun with, or it might end there before it is known to be pending.
             self.thread.queue.add(cohorts)
             cohorts = ()
 
     def _trained(self, cohort: Cohort, result: Result) -> None:
-        self.board.trained(cohort, result)
+        self.messages.trained(cohort, result)
         if result.kind == "failed":
             self.problems.append(f"training failed: {cohort}: {result.reason}")
         elif result.kind == "unloadable":
@@ -182,11 +181,11 @@ class Aggregator:
         if session is not None:  # without workers the main thread prints, while it waits; tests' output is captured
             self.line.show(self.thread.queue)
             # Items are left, and the workers that died have not been replaced.
-            dealer = self.dealer
-            stranded = dealer is not None and dealer.left and (session.shuttingdown or dealer.differs)
-            if (session.shouldstop or stranded) and not self.board.closed:
-                self.board.closed = "the run was stopped"
-                self.board.close(self.board.closed)
+            scheduler = self.scheduler
+            stranded = scheduler is not None and scheduler.left and (session.shuttingdown or scheduler.differs)
+            if (session.shouldstop or stranded) and not self.messages.closed:
+                self.messages.closed = "the run was stopped"
+                self.messages.close(self.messages.closed)
 
     def meanwhile(self) -> None:
         """While an item waits for its turn in this process."""
@@ -208,7 +207,7 @@ class Aggregator:
             result = yield
             claim_id, seed = self._node(report.nodeid)
             run = self.running.get(claim_id)
-            stopped = bool(self.board.closed) and report.skipped  # it was sent home, which says nothing about it
+            stopped = bool(self.messages.closed) and report.skipped  # it was sent home, which says nothing about it
             if run is not None and seed in run.waiting and not stopped:
                 self._take(run, seed, report)
                 # What xdist reports for a test whose worker died, and nothing after it.
@@ -265,7 +264,7 @@ class Aggregator:
             seeds = run.next_seeds(adaptive=self.adaptive)
         except Exception:  # it cannot be judged, as the verdict will say
             seeds = []
-        if seeds and not self.board.closed:
+        if seeds and not self.messages.closed:
             openings = [(run, seeds)]
             self._open(openings, self._cohorts(openings))
         else:
@@ -283,7 +282,7 @@ class Aggregator:
             entry = run.evidence(mode=self.settings.gate)
         self.claims[claim_id] = entry
         if set(planned.selected) - run.opened:
-            self.board.settle(claim_id, run.settled(entry.judgement))
+            self.messages.settle(claim_id, run.settled(entry.judgement))
         self._report(terminal.verdict_reports(entry, planned.location))
 
     def _report(self, reports: Iterable[pytest.TestReport]) -> None:

@@ -37,14 +37,14 @@ class Controller:
 
     Attributes:
         aggregator: what carries the plan out, once there is one.
-        dealer: the xdist scheduler that deals the items of claims look by look, if there is one.
+        scheduler: the xdist scheduler that hands out the items of claims look by look, if there is one.
     """
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.aggregator: Aggregator | None = None
-        self.dealer: Any = None
-        self._deals = True
+        self.scheduler: Any = None
+        self._adaptive = True
         self._html: Any = None
         self._signals = ExitStack()
 
@@ -55,15 +55,17 @@ class Controller:
 
     @pytest.hookimpl(optionalhook=True, wrapper=True)
     def pytest_xdist_make_scheduler(self) -> Generator[None, Any, Any]:
-        """Deal the items of claims look by look, where xdist sends every item to one worker."""
-        from memkit.pytest_plugin.dealing import Dealer, can_deal_for
+        """Hand out the items of claims look by look, where xdist sends every item to one worker."""
+        from memkit.pytest_plugin.look_scheduler import LookScheduler, can_replace
 
         chosen = yield
-        if not can_deal_for(chosen):
-            self._deals = False
+        if not can_replace(chosen):
+            self._adaptive = False
             return chosen
-        self.dealer = Dealer(self.config, chosen, lambda: self.aggregator is not None and self.aggregator.plan.ordered)
-        return self.dealer
+        self.scheduler = LookScheduler(
+            self.config, chosen, lambda: self.aggregator is not None and self.aggregator.plan.ordered
+        )
+        return self.scheduler
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any) -> None:
@@ -124,10 +126,12 @@ class Controller:
         from memkit.pytest_plugin.interruption import ending_by_signals
 
         self._signals.enter_context(ending_by_signals())
-        self.aggregator = Aggregator(self.config, settings_of(self.config), plan, self.dealer, adaptive=self._deals)
+        self.aggregator = Aggregator(
+            self.config, settings_of(self.config), plan, self.scheduler, adaptive=self._adaptive
+        )
         self.config.pluginmanager.register(self.aggregator, "memkit-aggregator")
         if self._html is not None:
-            from memkit.pytest_plugin.page import Page
+            from memkit.pytest_plugin.html_page import HtmlPage
 
-            self.config.pluginmanager.register(Page(self.aggregator, self._html), "memkit-page")
+            self.config.pluginmanager.register(HtmlPage(self.aggregator, self._html), "memkit-html-page")
         self.aggregator.begin()

@@ -28,7 +28,7 @@ LIGHT = {
     "memkit.pytest_plugin.controller",
     "memkit.pytest_plugin.options",
     "memkit.pytest_plugin.settings",
-    "memkit.pytest_plugin.watching",
+    "memkit.pytest_plugin.file_watcher",
 }
 
 
@@ -42,7 +42,7 @@ def test_a_project_without_claims_loads_nothing_of_the_engine(
     loaded = {path.stem.removeprefix("loaded-"): json.loads(path.read_text()) for path in pytester.path.glob("*.json")}
     assert sorted(loaded) == processes
     for who, names in loaded.items():
-        with_workers = {"memkit.pytest_plugin.dealing", "memkit.pytest_plugin.exchange"}
+        with_workers = {"memkit.pytest_plugin.exchange_folder", "memkit.pytest_plugin.look_scheduler"}
         extra = with_workers if who == "controller" and how != "-n0" else set()
         assert set(names) == LIGHT | extra
 

@@ -17,7 +17,7 @@ from memkit.pytest_plugin.measurement import PROPERTY
 _INK = "color: #222"  # pytest-html prints its tables in a grey that is too light for a plot
 
 
-class Page:
+class HtmlPage:
     """Hooks of pytest-html, in a run with claims.
 
     Args:
