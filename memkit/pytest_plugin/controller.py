@@ -1,4 +1,4 @@
-"""The controller's side of a run: receives the plan, then hands the run to the aggregator.
+"""The controller's side of a run: receives the plan, then has the aggregator carry it out.
 
 Without xdist the controller is the process that runs the tests. With xdist it collects nothing: its workers do, and the
 first one that has collected leaves the plan in a file. In a run without claims there is no plan, and nothing of the
@@ -20,7 +20,7 @@ from memkit.errors import MemkitError
 from memkit.pytest_plugin.settings import SETTINGS, refusal, settings_of
 
 if TYPE_CHECKING:
-    from memkit.pytest_plugin.aggregation import Aggregator
+    from memkit.pytest_plugin.aggregator import Aggregator
     from memkit.pytest_plugin.plan import RunPlan
 
 PLAN = pytest.StashKey["RunPlan"]()
@@ -122,16 +122,16 @@ class Controller:
             self.config.stash[SETTINGS].close()
 
     def _begin(self, plan: RunPlan) -> None:
-        from memkit.pytest_plugin.aggregation import Aggregator
+        from memkit.pytest_plugin.aggregator import Aggregator
         from memkit.pytest_plugin.interruption import ending_by_signals
 
         self._signals.enter_context(ending_by_signals())
-        self.aggregator = Aggregator(
-            self.config, settings_of(self.config), plan, self.scheduler, adaptive=self._adaptive
-        )
+        settings = settings_of(self.config)
+        self.aggregator = Aggregator(self.config, settings, plan, self.scheduler, adaptive=self._adaptive)
         self.config.pluginmanager.register(self.aggregator, "memkit-aggregator")
         if self._html is not None:
             from memkit.pytest_plugin.html_page import HtmlPage
 
-            self.config.pluginmanager.register(HtmlPage(self.aggregator, self._html), "memkit-html-page")
+            page = HtmlPage(self.config, self.aggregator.verdicts, self._html)
+            self.config.pluginmanager.register(page, "memkit-html-page")
         self.aggregator.begin()

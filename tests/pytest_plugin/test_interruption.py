@@ -64,16 +64,16 @@ def test_a_signal_leaves_the_evidence_of_what_was_measured(
 
 DISTURBED = """
     import os, signal
-    from memkit.pytest_plugin import aggregation
+    from memkit.pytest_plugin import evidence_writer
 
-    made = aggregation.provenance
+    made = evidence_writer.provenance
 
     def disturbed(*given):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             os.kill(os.getpid(), number)
         return made(*given)
 
-    aggregation.provenance = disturbed
+    evidence_writer.provenance = disturbed
 """
 
 
