@@ -15,7 +15,7 @@ from memkit.pytest_plugin.settings import settings_of
 from memkit.store.measurements import forget_measurement, save_measurement
 
 
-class Keeper:
+class MeasurementKeeper:
     """Stores the measurement of an item when its protocol ends.
 
     A test may still fail after its function has returned: by a subtest, by the teardown of a fixture, by a plugin that
