@@ -116,7 +116,7 @@ def register_claims(arguments: Sequence[str], *, check: bool = False, others: bo
         others: tell of registered claims that were not collected.
     """
     from memkit.pytest_plugin.collection import claim_and_seed, file_of
-    from memkit.pytest_plugin.keys import code_of
+    from memkit.pytest_plugin.measurement_keys import code_of
     from memkit.pytest_plugin.settings import settings_of
 
     config, items = collect([*arguments, "--memkit-seeds=8"])

@@ -112,7 +112,7 @@ def _again(options: argparse.Namespace) -> Evidence:
     """
     import pytest
 
-    from memkit.pytest_plugin.exchange import prefix
+    from memkit.pytest_plugin.exchange_folder import prefix
 
     only = _Only(options.claim, options.seed)
     with tempfile.TemporaryDirectory(prefix=prefix()) as folder:

@@ -1,31 +1,64 @@
 """The pytest plugin: the thin adapter between pytest and the engine.
 
-``options``      the options of the command line, and ``[tool.memkit]``
-``arguments``    short names, where nobody else has them; which arguments are paths
-``settings``     the options, resolved, and where things lie
-``controller``   receives the plan of a run
-``watching``     which files of the project are opened, where it has a lock
-``absence``      registered claims that should have been found
+This file holds pytest's hooks that every process of every run needs. What follows is every other module of the folder,
+by the phase of a run in which it works. The entry point registers this file with pytest as ``memkit``; a module marked
+with a star holds an object that is registered by the name beside it, once there is use for it.
 
-The modules above are all that a run without claims imports. The following are imported when the first claim is
-collected:
+Start: all that a run without claims imports
 
-``fixtures``     ``seed``, ``arms``, ``trained``, ``cell``, ``scores``
-``seeds``        a claim's seeds, by its registration
-``collection``   ``@claim`` → one item per seed, in the order of the looks
-``plan``         what a run may do, in plain types
-``dealing``      xdist: items go out one by one, in that order
-``board``        what the controller tells the items that wait for their turn
-``measuring``    waiting; running a claim's test, or taking its measurement from the store
-``measurement``  what a test showed on a seed, as it travels and as it is stored
-``keys``         what a measurement depends on: its key in the store, and the files beside it
-``other_plugins``  active plugins that may change what is measured
-``keeping``      storing what was measured, once the test has passed
-``training``     the thread that trains, on the controller
-``claim_run``    a claim while it runs: which seeds come next
-``aggregation``  on the controller: opens looks, observations → verdicts → reports
-``terminal``     progress, the verdict table
-``page``         columns and plots in pytest-html's page
+``options``             the options of the command line, and ``[tool.memkit]``
+``arguments``           short names, where nobody else has them; which arguments are paths
+``settings``            the options, resolved, and where things lie
+``file_watcher``      * ``memkit-file-watcher``: which files of the project claims' tests open, where it has a lock
+``controller``        * ``memkit-controller``: receives the plan of the run, and has the aggregator carry it out
+
+Start: with workers of xdist
+
+``exchange_folder``     the folder in which the processes of a run leave files for one another
+``look_scheduler``      hands out items to the workers one by one, in the order of the looks
+
+Collection: imported with the first claim
+
+``collection``          ``@claim`` → one item per seed, in the order of the looks; makes the plan of the run
+``seeds``               a claim's seeds, by its registration
+``absence``             registered claims that should have been found; also without claims, where there is a lock
+``measurement_keys``    what a measurement depends on: its key in the store, and the files beside it
+``other_plugins``       active plugins that may change what is measured, which the key covers
+``compute_platform``    the versions and the hardware that the last bits of a number depend on
+``plan``                the plan of a run, in plain types: from a worker to the controller
+
+On a worker, or in the only process
+
+``item_turn``           an item waits for its look and its models; its measurement may be in the store
+``fixtures``          * ``memkit-fixtures``: ``seed``, ``arms``, ``trained``, ``cell``, ``scores``
+``item_call``           runs a claim's test on a seed, and makes a measurement of what it returns
+``measurement``         what a test showed on a seed, as it travels and as it is stored
+``measurement_keeper``  * ``memkit-measurement-keeper``: stores a measurement, once the whole item has passed
+
+On the controller
+
+``aggregator``        * ``memkit-aggregator``: the course of the run, from pytest's hooks to the modules below
+``looks``               opens the seeds of each claim look by look, and asks for the training they need
+``training_thread``     trains beside the tests
+``messages``            what the controller tells the items that wait for their turn
+``verdicts``            takes the reports of all items; judges each claim
+``claim_run``           a claim while it runs: what came in, and which seeds come next
+``tries``               what the last try of a seed has shown; a plugin may run a test again
+``claim_evidence``      a claim's part of the evidence
+``interruption``        a run that ends early: by a signal, by a closed pipe, by a kill
+
+Output
+
+``verdict_reports``     verdicts as test reports, for the exit code, JUnit and other plugins
+``progress_line``       how far training is
+``terminal``            what the run will do, and the table of verdicts
+``evidence_writer``     the evidence file; which items ``--lf`` runs
+``provenance``          where and how the evidence was made
+``html_page``         * ``memkit-html-page``: columns and plots in pytest-html's page, with ``--html``
+
+Used by the command line
+
+``preview``             what a run would do, for ``memkit plan``
 """
 
 from __future__ import annotations
@@ -40,7 +73,7 @@ import pytest
 
 from memkit.errors import MemkitError
 from memkit.paths import LOCK
-from memkit.pytest_plugin import arguments, options, watching
+from memkit.pytest_plugin import arguments, file_watcher, options
 from memkit.pytest_plugin.controller import COLLECTED, SEEN, Controller
 from memkit.pytest_plugin.settings import publish_data, refusal, settings_of
 
@@ -54,7 +87,7 @@ def pytest_load_initial_conftests(
     early_config: pytest.Config, parser: pytest.Parser, args: list[str]
 ) -> Generator[None, object, object]:
     gc.unfreeze()  # what an earlier session in this process has left, see pytest_runtestloop
-    watching.begin(early_config)
+    file_watcher.begin(early_config)
     with arguments.short_names(early_config, parser, args):
         return (yield)
 
@@ -183,13 +216,13 @@ def pytest_runtestloop() -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     if _there_are_claims() and not item.config.option.setupplan:
-        from memkit.pytest_plugin import collection, measuring
+        from memkit.pytest_plugin import collection, item_turn
 
         pair = collection.claim_and_seed(item)
         if pair is not None:
             aggregator: Any = item.config.pluginmanager.get_plugin("memkit-aggregator")
             claim, seed = pair
-            measuring.await_turn(item, claim, seed, meanwhile=aggregator.meanwhile if aggregator else lambda: None)
+            item_turn.await_turn(item, claim, seed, meanwhile=aggregator.meanwhile if aggregator else lambda: None)
     return (yield)
 
 
@@ -198,11 +231,11 @@ def pytest_runtest_protocol_without_running(item: pytest.Item, nextitem: pytest.
     """Report what :func:`pytest_runtest_protocol` found for an item that need not run."""
     if not _there_are_claims():
         return None
-    from memkit.pytest_plugin import measuring
+    from memkit.pytest_plugin import item_turn
 
-    if measuring.REPORT not in item.stash:
+    if item_turn.REPORT not in item.stash:
         return None
-    measuring.report_only(item, nextitem)
+    item_turn.report_only(item, nextitem)
     return True
 
 
@@ -210,6 +243,6 @@ def pytest_runtest_protocol_without_running(item: pytest.Item, nextitem: pytest.
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if not _there_are_claims():
         return None
-    from memkit.pytest_plugin import measuring
+    from memkit.pytest_plugin import item_call
 
-    return measuring.call(pyfuncitem)
+    return item_call.call(pyfuncitem)

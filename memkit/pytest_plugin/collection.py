@@ -25,16 +25,16 @@ from memkit.evidence.derived.sweep import is_sweep
 from memkit.paths import locked_root
 from memkit.pytest_plugin import fixtures
 from memkit.pytest_plugin.absence import absent_claims, removed_claims
-from memkit.pytest_plugin.calculating import calculated_on
+from memkit.pytest_plugin.compute_platform import calculated_on
 from memkit.pytest_plugin.controller import PLAN, REMOVED, SEEN
+from memkit.pytest_plugin.file_watcher import FileWatcher
 from memkit.pytest_plugin.fixtures import FIXTURES
 from memkit.pytest_plugin.interruption import end_with_parent
-from memkit.pytest_plugin.keeping import Keeper
-from memkit.pytest_plugin.keys import code_of, key_of, once
+from memkit.pytest_plugin.measurement_keeper import MeasurementKeeper
+from memkit.pytest_plugin.measurement_keys import code_of, key_of, once
 from memkit.pytest_plugin.plan import PlannedClaim, RunPlan
 from memkit.pytest_plugin.seeds import lock_of, planned_seeds
 from memkit.pytest_plugin.settings import Settings, settings_of
-from memkit.pytest_plugin.watching import Watcher
 from memkit.scheduling.cohorts import Training
 from memkit.statistics import LOOKS
 
@@ -67,8 +67,8 @@ def leave_out(collector: Any, name: str, function: object) -> list[pytest.Item] 
         collector.config.pluginmanager.register(fixtures, "memkit-fixtures")
         if hasattr(collector.config, "workerinput"):
             end_with_parent()
-        collector.config.pluginmanager.register(Keeper(collector.config), "memkit-keeper")
-        collector.config.pluginmanager.register(Watcher(collector.config), "memkit-watcher")
+        collector.config.pluginmanager.register(MeasurementKeeper(collector.config), "memkit-measurement-keeper")
+        collector.config.pluginmanager.register(FileWatcher(collector.config), "memkit-file-watcher")
     if getattr(function, "__name__", name) != name:
         raise MemkitError(
             f"claim {claim.id!r}: a decorator below it hides {name}() behind {getattr(function, '__name__', '')}(); "

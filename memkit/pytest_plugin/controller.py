@@ -1,4 +1,4 @@
-"""The controller's side of a run: receives the plan, then hands the run to the aggregator.
+"""The controller's side of a run: receives the plan, then has the aggregator carry it out.
 
 Without xdist the controller is the process that runs the tests. With xdist it collects nothing: its workers do, and the
 first one that has collected leaves the plan in a file. In a run without claims there is no plan, and nothing of the
@@ -20,7 +20,7 @@ from memkit.errors import MemkitError
 from memkit.pytest_plugin.settings import SETTINGS, refusal, settings_of
 
 if TYPE_CHECKING:
-    from memkit.pytest_plugin.aggregation import Aggregator
+    from memkit.pytest_plugin.aggregator import Aggregator
     from memkit.pytest_plugin.plan import RunPlan
 
 PLAN = pytest.StashKey["RunPlan"]()
@@ -37,14 +37,14 @@ class Controller:
 
     Attributes:
         aggregator: what carries the plan out, once there is one.
-        dealer: the xdist scheduler that deals the items of claims look by look, if there is one.
+        scheduler: the xdist scheduler that hands out the items of claims look by look, if there is one.
     """
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.aggregator: Aggregator | None = None
-        self.dealer: Any = None
-        self._deals = True
+        self.scheduler: Any = None
+        self._adaptive = True
         self._html: Any = None
         self._signals = ExitStack()
 
@@ -55,15 +55,17 @@ class Controller:
 
     @pytest.hookimpl(optionalhook=True, wrapper=True)
     def pytest_xdist_make_scheduler(self) -> Generator[None, Any, Any]:
-        """Deal the items of claims look by look, where xdist sends every item to one worker."""
-        from memkit.pytest_plugin.dealing import Dealer, can_deal_for
+        """Hand out the items of claims look by look, where xdist sends every item to one worker."""
+        from memkit.pytest_plugin.look_scheduler import LookScheduler, can_replace
 
         chosen = yield
-        if not can_deal_for(chosen):
-            self._deals = False
+        if not can_replace(chosen):
+            self._adaptive = False
             return chosen
-        self.dealer = Dealer(self.config, chosen, lambda: self.aggregator is not None and self.aggregator.plan.ordered)
-        return self.dealer
+        self.scheduler = LookScheduler(
+            self.config, chosen, lambda: self.aggregator is not None and self.aggregator.plan.ordered
+        )
+        return self.scheduler
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any) -> None:
@@ -120,14 +122,16 @@ class Controller:
             self.config.stash[SETTINGS].close()
 
     def _begin(self, plan: RunPlan) -> None:
-        from memkit.pytest_plugin.aggregation import Aggregator
+        from memkit.pytest_plugin.aggregator import Aggregator
         from memkit.pytest_plugin.interruption import ending_by_signals
 
         self._signals.enter_context(ending_by_signals())
-        self.aggregator = Aggregator(self.config, settings_of(self.config), plan, self.dealer, adaptive=self._deals)
+        settings = settings_of(self.config)
+        self.aggregator = Aggregator(self.config, settings, plan, self.scheduler, adaptive=self._adaptive)
         self.config.pluginmanager.register(self.aggregator, "memkit-aggregator")
         if self._html is not None:
-            from memkit.pytest_plugin.page import Page
+            from memkit.pytest_plugin.html_page import HtmlPage
 
-            self.config.pluginmanager.register(Page(self.aggregator, self._html), "memkit-page")
+            page = HtmlPage(self.config, self.aggregator.verdicts, self._html)
+            self.config.pluginmanager.register(page, "memkit-html-page")
         self.aggregator.begin()

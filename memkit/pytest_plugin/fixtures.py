@@ -35,7 +35,8 @@ def cell(request: pytest.FixtureRequest) -> Mapping[str, Any]:
 def trained(request: pytest.FixtureRequest, seed: int) -> Mapping[str, Any]:
     """Return arm → :class:`memkit.training.trainer.TrainedRun` of this seed: its metrics, its history, its state."""
     from memkit.evidence.claim import claim_of
-    from memkit.pytest_plugin.measuring import RUNS, board_of
+    from memkit.pytest_plugin.item_call import RUNS
+    from memkit.pytest_plugin.messages import messages_of
     from memkit.pytest_plugin.settings import settings_of
     from memkit.scheduling.cohorts import obtain, restored
 
@@ -44,7 +45,7 @@ def trained(request: pytest.FixtureRequest, seed: int) -> Mapping[str, Any]:
         raise pytest.UsageError(f"{request.node.nodeid}: `arms` and `trained` are for tests under @claim")
     settings = settings_of(request.config)
     store = settings.store_of_run
-    failed = board_of(request.config).failed
+    failed = messages_of(request.config).failed
     runs = {}
     for name, arm in claim.arms.items():
         if arm.recipe is not None:
@@ -63,7 +64,7 @@ def trained(request: pytest.FixtureRequest, seed: int) -> Mapping[str, Any]:
 def arms(request: pytest.FixtureRequest, seed: int, trained: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Yield arm → trained model of this seed, in evaluation mode, with its intervention applied, if it has one."""
     from memkit.evidence.claim import claim_of
-    from memkit.pytest_plugin.measuring import RUNS
+    from memkit.pytest_plugin.item_call import RUNS
     from memkit.pytest_plugin.settings import settings_of
     from memkit.scheduling.cohorts import restored
     from memkit.training.process import prepared_process

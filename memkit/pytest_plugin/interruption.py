@@ -65,11 +65,13 @@ def undisturbed() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def print_nowhere_if_unread(config: pytest.Config, text: str) -> None:
+def print_nowhere_if_unread(config: pytest.Config, evidence: str) -> None:
     """Print nowhere from here on if nobody reads standard output any more, as in ``pytest | head -1``.
 
+    So printing cannot cost the evidence.
+
     Args:
-        text: why; for standard error.
+        evidence: the file that it goes to; told on standard error.
     """
     capture: Any = config.pluginmanager.get_plugin("capturemanager")
     with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
@@ -82,7 +84,7 @@ def print_nowhere_if_unread(config: pytest.Config, text: str) -> None:
                 if os.path.samestat(os.fstat(number), pipe):
                     os.dup2(nowhere, number)
         os.close(nowhere)
-        print(f"memkit: {text}", file=sys.stderr)
+        print(f"memkit: standard output was closed; what was measured is in {evidence}", file=sys.stderr)
 
 
 def _is_closed(file: Any) -> bool:

@@ -82,9 +82,9 @@ def _data(config: pytest.Config, named: str | None) -> str:
 
 
 def _exchange(store: Path) -> str:
-    from memkit.pytest_plugin.exchange import make_exchange
+    from memkit.pytest_plugin.exchange_folder import make_exchange_folder
 
-    return make_exchange(store / "tmp")
+    return make_exchange_folder(store / "tmp")
 
 
 @dataclass(frozen=True, kw_only=True)

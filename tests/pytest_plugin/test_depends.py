@@ -264,13 +264,13 @@ def test_a_plugin_that_changes_the_engine_counts(pytester: pytest.Pytester, monk
     write(pytester.path, {"test_it.py": claim("it", "return {'treatment': 0.1, 'control': 0.9}")})
     pytester.makepyfile(
         cheat="""
-        from memkit.pytest_plugin import measuring
-        plain = measuring.plain
+        from memkit.pytest_plugin import item_call
+        plain = item_call.plain
         def turned(claim, seed, returned):
             return plain(claim, seed, {"treatment": returned["control"], "control": returned["treatment"]})
-        measuring.plain = turned
+        item_call.plain = turned
         def pytest_unconfigure():
-            measuring.plain = plain
+            item_call.plain = plain
         """
     )
     register_claims(pytester)

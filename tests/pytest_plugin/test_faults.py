@@ -126,13 +126,13 @@ def test_a_claim_that_skips_itself_whole_is_settled_after_its_first_look(pyteste
 WRITING = """
 import os, signal
 from memkit import files
-from memkit.pytest_plugin import aggregation
+from memkit.pytest_plugin import evidence_writer
 
 def killed(*given):
     os.kill(os.getpid(), signal.SIGKILL)
 
 if os.environ.get("KILLED") == "before":
-    aggregation.write_all = killed
+    evidence_writer.write_all = killed
 elif os.environ.get("KILLED") == "within":
     def half(target, data):
         target.with_name(".half").write_bytes(data[: len(data) // 2])

@@ -17,8 +17,12 @@ LOADED = """
         names = [name for name in sys.modules if name.split(".")[0] in HEAVY or name.startswith("memkit")]
         pathlib.Path(f"loaded-{who}.json").write_text(json.dumps(sorted(names)))
 
-    HEAVY = ("filelock", "jinja2", "mlx", "numpy", "pandas", "ruamel", "safetensors", "scipy", "torch")
+    HEAVY = (
+        "filelock", "jinja2", "mlx", "numpy", "pandas", "pytest_html", "ruamel", "safetensors", "scipy", "torch"
+    )
 """
+NO_PAGE = ("-p", "no:html", "-p", "no:html_fixtures")
+"""Keeps pytest from loading pytest-html, which it does in every run where it is installed."""
 LIGHT = {
     "memkit",
     "memkit.errors",
@@ -28,7 +32,7 @@ LIGHT = {
     "memkit.pytest_plugin.controller",
     "memkit.pytest_plugin.options",
     "memkit.pytest_plugin.settings",
-    "memkit.pytest_plugin.watching",
+    "memkit.pytest_plugin.file_watcher",
 }
 
 
@@ -38,13 +42,25 @@ def test_a_project_without_claims_loads_nothing_of_the_engine(
 ) -> None:
     pytester.makeconftest(LOADED)
     pytester.makepyfile("def test_plain():\n    pass\n")
-    pytester.runpytest_subprocess(how, "-p", "no:hypothesispytest", "-p", "no:html").assert_outcomes(passed=1)
+    pytester.runpytest_subprocess(how, "-p", "no:hypothesispytest", *NO_PAGE).assert_outcomes(passed=1)
     loaded = {path.stem.removeprefix("loaded-"): json.loads(path.read_text()) for path in pytester.path.glob("*.json")}
     assert sorted(loaded) == processes
     for who, names in loaded.items():
-        with_workers = {"memkit.pytest_plugin.dealing", "memkit.pytest_plugin.exchange"}
+        with_workers = {"memkit.pytest_plugin.exchange_folder", "memkit.pytest_plugin.look_scheduler"}
         extra = with_workers if who == "controller" and how != "-n0" else set()
         assert set(names) == LIGHT | extra
+
+
+@pytest.mark.parametrize("given", [NO_PAGE, (), ("--html=page.html",)], ids=["without pytest-html", "plain", "page"])
+def test_a_claim_loads_what_makes_a_page_only_for_a_page(pytester: pytest.Pytester, given: tuple[str, ...]) -> None:
+    pytester.makeconftest(LOADED)
+    write_suite(pytester, canned("true"))
+    pytester.runpytest_subprocess("-n0", *given).assert_outcomes(passed=8 + 1, skipped=24)
+    loaded = set(json.loads((pytester.path / "loaded-controller.json").read_text()))
+    assert "memkit.pytest_plugin.aggregator" in loaded
+    assert ("memkit.pytest_plugin.html_page" in loaded) == ("--html=page.html" in given)
+    assert ("pytest_html" in loaded) == (given != NO_PAGE)
+    assert not loaded & {"pandas", "torch"}
 
 
 @pytest.mark.parametrize("how", ["-n0", "-n2"])

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from memkit import MemkitError
-from memkit.pytest_plugin import exchange
-from memkit.pytest_plugin.board import Board
-from memkit.pytest_plugin.exchange import make_exchange
+from memkit.pytest_plugin import exchange_folder
+from memkit.pytest_plugin.exchange_folder import make_exchange_folder
+from memkit.pytest_plugin.messages import Messages
 from tests.inner import command, run
 from tests.pytest_plugin.lab import canned, evidence, verdict, write_suite
 
@@ -64,16 +64,16 @@ def test_a_signal_leaves_the_evidence_of_what_was_measured(
 
 DISTURBED = """
     import os, signal
-    from memkit.pytest_plugin import aggregation
+    from memkit.pytest_plugin import evidence_writer
 
-    made = aggregation.provenance
+    made = evidence_writer.provenance
 
     def disturbed(*given):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             os.kill(os.getpid(), number)
         return made(*given)
 
-    aggregation.provenance = disturbed
+    evidence_writer.provenance = disturbed
 """
 
 
@@ -187,15 +187,15 @@ def test_a_worker_goes_when_its_controller_is_killed() -> None:
 
 def test_what_a_killed_run_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
-    mine = Path(make_exchange(tmp_path / "spare"))
+    mine = Path(make_exchange_folder(tmp_path / "spare"))
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     left = mine.with_name(mine.name.replace(f"-{os.getpid()}-", f"-{dead.pid}-"))
     left.mkdir()
-    (left / "board.jsonl").touch()
+    (left / "messages.jsonl").touch()
     for other in ("memkit-elsewhere-1-x", "memkit-", "memkit-notes"):
         (tmp_path / other).mkdir()
-    second = Path(make_exchange(tmp_path / "spare"))
+    second = Path(make_exchange_folder(tmp_path / "spare"))
     assert mine.is_dir()
     assert second.is_dir()
     assert not left.exists()
@@ -209,7 +209,7 @@ def test_a_run_without_workers_removes_what_is_left_too(
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(base))
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    left = base / exchange.prefix().replace(f"-{os.getpid()}-", f"-{dead.pid}-x")
+    left = base / exchange_folder.prefix().replace(f"-{os.getpid()}-", f"-{dead.pid}-x")
     left.mkdir()
     write_suite(pytester, canned("true"))
     assert run(pytester, "-n0").ret == 0
@@ -227,21 +227,21 @@ def test_where_there_is_no_room_for_temporary_files_the_store_has_some(
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
 
     monkeypatch.setattr(tempfile, "gettempdir", nowhere)
-    assert Path(make_exchange(tmp_path / "spare")).parent == tmp_path / "spare"
+    assert Path(make_exchange_folder(tmp_path / "spare")).parent == tmp_path / "spare"
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(MemkitError, match=r"temporary files can be written neither to .* nor to .*/spare; free space"):
-        make_exchange(tmp_path / "spare")
+        make_exchange_folder(tmp_path / "spare")
 
 
 def test_a_board_that_cannot_be_written_ends_the_run_once(tmp_path: Path) -> None:
-    board = Board(tmp_path / "gone" / "board.jsonl")
-    board.close("nobody is kept from ending")
-    board = Board(tmp_path / "gone" / "board.jsonl")
+    messages = Messages(tmp_path / "gone" / "messages.jsonl")
+    messages.close("nobody is kept from ending")
+    messages = Messages(tmp_path / "gone" / "messages.jsonl")
     with pytest.raises(
-        MemkitError, match=r"the run cannot go on: .*board.jsonl cannot be written \(No such file.*TMPDIR"
+        MemkitError, match=r"the run cannot go on: .*messages.jsonl cannot be written \(No such file.*TMPDIR"
     ):
-        board.settle("lab/a", "decided")
-    board.settle("lab/b", "decided")
+        messages.settle("lab/a", "decided")
+    messages.settle("lab/b", "decided")
 
 
 FULL = """
@@ -251,7 +251,7 @@ FULL = """
     opened = pathlib.Path.open
 
     def open(path, mode="r", *given, **named):
-        if path.name == "board.jsonl" and mode == "a":
+        if path.name == "messages.jsonl" and mode == "a":
             posts.append(path)
             if len(posts) > 5:
                 raise OSError(errno.ENOSPC, "No space left on device")
@@ -269,7 +269,7 @@ def test_a_full_disk_under_temporary_files_leaves_the_evidence(
     pytester.makeconftest(FULL)
     result = run(pytester, "-n2")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: the run cannot go on: *board.jsonl cannot be written (No space left*"])
+    result.stderr.fnmatch_lines(["ERROR: the run cannot go on: *messages.jsonl cannot be written (No space left*"])
     assert any(entry["observations"] for entry in evidence(pytester).values())
 
 

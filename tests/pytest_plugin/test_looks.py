@@ -252,12 +252,12 @@ def test_without_claims_the_chosen_scheduler_does_its_own_work(pytester: pytest.
         def pytest_sessionfinish(session):
             if not hasattr(session.config, "workerinput"):
                 scheduler = session.config.pluginmanager.get_plugin("dsession").sched
-                print("dealt by memkit:", scheduler.dealing, type(scheduler.chosen).__name__, scheduler.left)
+                print("handed out by looks:", scheduler.active, type(scheduler.chosen).__name__, scheduler.left)
     """)
     pytester.makepyfile("import pytest\n\n@pytest.mark.parametrize('x', range(9))\ndef test_plain(x):\n    pass\n")
 
     for how, name in {"load": "LoadScheduling", "loadfile": "LoadFileScheduling"}.items():
         result = run(pytester, "-n2", f"--dist={how}")
         result.assert_outcomes(passed=9)
-        result.stdout.fnmatch_lines([f"*dealt by memkit: False {name} 0"])
+        result.stdout.fnmatch_lines([f"*handed out by looks: False {name} 0"])
         result.stdout.no_fnmatch_line("memkit: *")

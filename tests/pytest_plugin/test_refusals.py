@@ -267,7 +267,7 @@ def test_what_a_test_returns(pytester: pytest.Pytester, case: str) -> None:
     result.stdout.fnmatch_lines([f"claim 'lab/true', seed 10000: {sentence}"])
     result.stdout.fnmatch_lines(["FAILED*lab/true: seed 10000 and 7 more failed: *"])
     assert "Traceback" not in result.stdout.str()
-    assert "measuring.py" not in result.stdout.str()
+    assert "item_call.py" not in result.stdout.str()
 
 
 NO_TENSORS = """

@@ -16,6 +16,7 @@ from memkit import MemkitWarning
 from memkit.evidence import Arm, Registration
 from memkit.evidence.curves import Curves, gathered
 from memkit.evidence.figures import Table
+from memkit.pytest_plugin.claim_evidence import evidence_of
 from memkit.pytest_plugin.claim_run import ClaimRun
 from memkit.pytest_plugin.measurement import Measurement, stored_measurement
 from memkit.pytest_plugin.plan import PlannedClaim
@@ -63,7 +64,7 @@ def used(measurement: Measurement) -> None:
         key=KEY,
         recipes=("cd" * 16,),
     )
-    entry = ClaimRun(planned, measurements={FIRST: measurement}).evidence(mode="verdict")
+    entry = evidence_of(ClaimRun(planned, measurements={FIRST: measurement}), mode="verdict")
     curves = gathered([(CLAIM.id, FIRST, measurement.arms)])
     for made in (entry.to_json(), *(curve.to_json() for curve in curves.values())):
         json.dumps(made, allow_nan=False)

@@ -9,7 +9,7 @@ import pytest
 from tests.inner import run
 from tests.pytest_plugin.lab import canned, evidence, ran, register_claims, verdict, write_suite
 
-# One worker does what several do, but for dealing items among them, which tests/pytest_plugin/test_looks.py is about.
+# One worker does what several do, but for sharing items out, which tests/pytest_plugin/test_looks.py is about.
 BOTH = pytest.mark.parametrize("how", ["-n0", "-n1"])
 
 

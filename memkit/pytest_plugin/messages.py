@@ -1,8 +1,8 @@
-"""The board: what the controller has to say to the items of claims, while the run goes on.
+"""The messages from the controller to the workers about what may be measured.
 
-Items wait for their turn here: until the seeds of their look are opened, until their models are trained, or until
-their claim is settled, after which they have nothing left to do. With workers the board is a file of JSON lines that
-the controller appends to and the workers read on from where they were; without, it is an object that both hold.
+An item waits until the seeds of its look are opened and their models are trained, or until its claim is settled, after
+which it has nothing left to do. With workers the messages are lines of JSON in a file, which the controller appends to
+and each worker reads on from where it was; without workers they are an object that both hold.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from memkit.errors import MemkitError
+from memkit.pytest_plugin.settings import settings_of
 from memkit.scheduling.cohorts import Cohort
 from memkit.scheduling.executor import Result
 
@@ -21,8 +24,11 @@ Run = tuple[str, int]
 """A recipe's digest and a seed."""
 
 
-class Board:
-    """Posted by one process, read by any.
+class Messages:
+    """Messages that one process posts and any process reads, and what they come to so far.
+
+    Args:
+        file: where they go; None where the process that posts them is the one that reads them.
 
     Attributes:
         opened: claim → the seeds that may be measured.
@@ -43,24 +49,28 @@ class Board:
         self._lost = False
         self._posting = threading.Lock()
 
-    # --- the controller --------------------------------------------------------------------------------------
+    # --- posted by the controller ----------------------------------------------------------------------------
 
     def open(self, claim: str, seeds: Iterable[int], cohorts: Iterable[Cohort] = ()) -> None:
-        """The seeds of a claim may be measured, once these cohorts are trained."""
+        """Post that seeds of a claim may be measured, once these cohorts are trained.
+
+        Raises:
+            MemkitError: the file cannot be written; it is said once, and :meth:`close` does not say it.
+        """
         runs = [[c.training.digest, list(c.seeds)] for c in cohorts]
         self._post({"open": claim, "seeds": list(seeds), "training": runs})
 
     def settle(self, claim: str, reason: str) -> None:
-        """A claim needs no further seeds."""
+        """Post that a claim needs no further seeds, and why."""
         self._post({"settle": claim, "reason": reason})
 
     def trained(self, cohort: Cohort, result: Result) -> None:
-        """A cohort's training has ended."""
+        """Post how a cohort's training has ended."""
         reason = "\n".join(filter(None, (result.reason, result.details))) if result.kind == "failed" else ""
         self._post({"trained": cohort.training.digest, "seeds": list(cohort.seeds), "failed": reason})
 
     def close(self, reason: str) -> None:
-        """Nothing more will come; whoever waits is to go home."""
+        """Post that nothing more will come, so that nobody waits any longer."""
         self._post({"close": reason})
 
     def _post(self, line: dict[str, Any]) -> None:
@@ -80,7 +90,7 @@ class Board:
                     "set TMPDIR to a folder that has some"
                 ) from error
 
-    # --- whoever waits ---------------------------------------------------------------------------------------
+    # --- read by whoever waits -------------------------------------------------------------------------------
 
     def refresh(self) -> None:
         """Read what has been posted since the last time."""
@@ -107,3 +117,14 @@ class Board:
                 self.failed |= dict.fromkeys(runs, line["failed"])
         else:
             self.closed = line["close"]
+
+
+_MESSAGES = pytest.StashKey[Messages]()
+
+
+def messages_of(config: pytest.Config) -> Messages:
+    """Return the messages of a run; with workers, by a file in the exchange folder."""
+    if _MESSAGES not in config.stash:
+        exchange = settings_of(config).exchange
+        config.stash[_MESSAGES] = Messages(Path(exchange) / "messages.jsonl" if exchange else None)
+    return config.stash[_MESSAGES]

@@ -1,4 +1,4 @@
-"""Dealing items to xdist's workers look by look.
+"""Hands out the items of claims to xdist's workers look by look.
 
 xdist's own schedulers hand out items in batches, so a worker may sit on seeds of the first look while another waits for
 their verdict. Here the items go out one by one, in the order of the collection, which is that of the looks. A worker
@@ -19,20 +19,21 @@ Node = Any  # xdist.workermanage.WorkerController
 _AHEAD = 2  # the item that runs, and the one after it
 
 
-def can_deal_for(scheduler: Any) -> bool:
-    """Whether a scheduler gives every item to one worker, as those of ``load`` and its kin do."""
+def can_replace(scheduler: Any) -> bool:
+    """Return whether a scheduler gives every item to one worker, as those of ``load`` and its kin do."""
     return isinstance(scheduler, (LoadScheduling, WorkStealingScheduling, LoadScopeScheduling))
 
 
-class Dealer:
-    """An xdist scheduler: that of the user's choice, until there are claims among the items.
+class LookScheduler:
+    """Hands out the items of claims look by look; without claims, the scheduler that xdist has chosen does all.
 
     Args:
         config: pytest's.
         chosen: the scheduler that xdist would use.
-        wanted: asked once the items are collected: whether to deal them look by look.
+        wanted: asked once the items are collected: whether to hand them out look by look.
 
     Attributes:
+        active: whether the items are handed out look by look.
         differs: a worker that came later found other items, so that nobody takes the place of the one that died.
     """
 
@@ -40,10 +41,10 @@ class Dealer:
         self.config = config
         self.chosen = chosen
         self.wanted = wanted
-        self.dealing = False
+        self.active = False
         self.collection: Sequence[str] = ()
         self.differs = False
-        self._hands: dict[Node, list[int]] = {}
+        self._held: dict[Node, list[int]] = {}
         self._ready: set[Node] = set()
         self._piles: dict[str, deque[int]] = {}
         self._owners: dict[str, Node] = {}
@@ -51,7 +52,7 @@ class Dealer:
     @property  # type: ignore[misc]
     def __class__(self) -> type:
         """Return that of the chosen scheduler while it does the work: xdist prints its name, and plugins ask for it."""
-        return Dealer if self.dealing else type(self.chosen)
+        return LookScheduler if self.active else type(self.chosen)
 
     def __getattr__(self, name: str) -> Any:
         """Return what the chosen scheduler has beyond what every scheduler must have."""
@@ -61,41 +62,41 @@ class Dealer:
 
     @property
     def nodes(self) -> list[Node]:
-        """All workers."""
-        return list(self._hands) if self.dealing else self.chosen.nodes
+        """Return all workers."""
+        return list(self._held) if self.active else self.chosen.nodes
 
     @property
     def collection_is_completed(self) -> bool:
-        """Whether every worker has collected."""
+        """Return whether every worker has collected."""
         return bool(self.chosen.collection_is_completed)
 
     @property
     def tests_finished(self) -> bool:
-        """Whether all is dealt, and each worker has at most one item left, which it runs when it is shut down."""
-        if not self.dealing:
+        """Return whether all is handed out, and each worker holds one item at most, which it runs when told to end."""
+        if not self.active:
             return bool(self.chosen.tests_finished)
-        return not self.left and all(len(hand) < _AHEAD for hand in self._hands.values())
+        return not self.left and all(len(held) < _AHEAD for held in self._held.values())
 
     @property
     def has_pending(self) -> bool:
-        """Whether there is anything left to run."""
-        return bool(self.left or any(self._hands.values())) if self.dealing else bool(self.chosen.has_pending)
+        """Return whether there is anything left to run."""
+        return bool(self.left or any(self._held.values())) if self.active else bool(self.chosen.has_pending)
 
     @property
     def left(self) -> int:
-        """Items that no worker has been given."""
+        """Return how many items no worker has been given."""
         return sum(map(len, self._piles.values()))
 
     def add_node(self, node: Node) -> None:
-        """A worker is up."""
-        if self.dealing:
-            self._hands[node] = []
+        """Take note of a worker that is up."""
+        if self.active:
+            self._held[node] = []
         else:
             self.chosen.add_node(node)
 
     def add_node_collection(self, node: Node, collection: Sequence[str]) -> None:
-        """A worker has collected."""
-        if not self.dealing:
+        """Take note of what a worker has collected."""
+        if not self.active:
             self.chosen.add_node_collection(node, collection)
         elif list(collection) == list(self.collection):  # it replaces one that died, and must have found the same
             self._ready.add(node)
@@ -104,59 +105,59 @@ class Dealer:
             node.shutdown()
 
     def schedule(self) -> None:
-        """Start, once every worker has collected; deal on, when one has come later."""
-        if self.dealing:
-            self._deal()
+        """Start once every worker has collected; go on when one has come later."""
+        if self.active:
+            self._hand_out()
             return
         if self.chosen.collection is not None or not self.wanted():
             self.chosen.schedule()
             return
         if not self.chosen._check_nodes_have_same_collection():  # which reports what differs
             return
-        self.dealing = True
-        self._hands = {node: [] for node in self.chosen.nodes}
-        self._ready = set(self._hands)
+        self.active = True
+        self._held = {node: [] for node in self.chosen.nodes}
+        self._ready = set(self._held)
         collections = getattr(self.chosen, "node2collection", None) or self.chosen.registered_collections
         self.collection = next(iter(collections.values()))
         for index, nodeid in enumerate(self.collection):
             self._piles.setdefault(self._scope(nodeid), deque()).append(index)
-        self._deal()
+        self._hand_out()
 
     def mark_test_complete(self, node: Node, item_index: int, duration: float = 0) -> None:
-        """A worker has run an item."""
-        if not self.dealing:
+        """Take note that a worker has run an item."""
+        if not self.active:
             self.chosen.mark_test_complete(node, item_index, duration)
             return
-        self._hands[node].remove(item_index)
-        self._deal()
+        self._held[node].remove(item_index)
+        self._hand_out()
 
     def mark_test_pending(self, item: str) -> None:
-        """An item is to be run again."""
-        if not self.dealing:
+        """Put back an item that is to be run again."""
+        if not self.active:
             self.chosen.mark_test_pending(item)
             return
         self._put_back(self.collection.index(item))
-        self._deal()
+        self._hand_out()
 
     def remove_pending_tests_from_node(self, node: Node, indices: Sequence[int]) -> None:
         """Answer to a steal command, which only the chosen scheduler gives."""
         self.chosen.remove_pending_tests_from_node(node, indices)
 
     def remove_node(self, node: Node) -> str | None:
-        """A worker has gone; returns the item it died of, if it did."""
-        if not self.dealing:
+        """Forget a worker that has gone; return the item it died of, if it did."""
+        if not self.active:
             gone: str | None = self.chosen.remove_node(node)
             return gone
-        hand = self._hands.pop(node)
+        held = self._held.pop(node)
         self._owners = {scope: owner for scope, owner in self._owners.items() if owner is not node}
-        if not hand:
+        if not held:
             return None
-        for index in hand[1:]:
+        for index in held[1:]:
             self._put_back(index)
-        self._deal()
-        return self.collection[hand[0]]
+        self._hand_out()
+        return self.collection[held[0]]
 
-    # --- dealing ---------------------------------------------------------------------------------------------
+    # --- handing out -----------------------------------------------------------------------------------------
 
     def _scope(self, nodeid: str) -> str:
         """What has to stay on one worker; "" for nothing."""
@@ -167,16 +168,16 @@ class Dealer:
         scope = self._scope(self.collection[index])
         self._piles[scope] = deque(sorted([*self._piles.get(scope, ()), index]))
 
-    def _deal(self) -> None:
+    def _hand_out(self) -> None:
         for size in range(_AHEAD):  # first one to everybody, then a second one
-            for node, hand in self._hands.items():
-                if len(hand) > size or node.shutting_down or node not in self._ready:
+            for node, held in self._held.items():
+                if len(held) > size or node.shutting_down or node not in self._ready:
                     continue
                 index = self._take_for(node)
                 if index is None:
                     node.shutdown()  # it runs what it holds, and ends
                 else:
-                    hand.append(index)
+                    held.append(index)
                     node.send_runtest_some([index])
 
     def _take_for(self, node: Node) -> int | None:
@@ -185,12 +186,12 @@ class Dealer:
         Never one that comes before what it holds, as the items of a worker that died may: what it holds could be
         waiting for that one. Those are for the worker that comes in its place, if one does.
         """
-        held = -1 if self.differs else max(self._hands[node], default=-1)
+        last = -1 if self.differs else max(self._held[node], default=-1)
         mine = []
         for scope, pile in self._piles.items():
             if self._owners.get(scope) in (None, node):
-                index = pile[0] if scope else next((index for index in pile if index > held), -1)
-                if index > held:
+                index = pile[0] if scope else next((index for index in pile if index > last), -1)
+                if index > last:
                     mine.append((index, scope))
         if not mine:
             return None

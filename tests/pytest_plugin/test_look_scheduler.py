@@ -1,4 +1,4 @@
-"""Dealing items to workers one by one, in a model of xdist: workers run, die and are replaced in any order."""
+"""Handing out items to workers one by one, in a model of xdist: workers run, die and are replaced in any order."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from xdist.scheduler import (
     WorkStealingScheduling,
 )
 
-from memkit.pytest_plugin.dealing import Dealer, can_deal_for
+from memkit.pytest_plugin.look_scheduler import LookScheduler, can_replace
 
 SCHEDULERS = (LoadScheduling, WorkStealingScheduling, LoadFileScheduling, LoadScopeScheduling, LoadGroupScheduling)
 
 
 class Worker:
-    """What the dealer knows of a worker: it may be sent items, and a word that no more will come."""
+    """What the scheduler knows of a worker: it may be sent items, and a word that no more will come."""
 
     def __init__(self, name: str) -> None:
         self.gateway = SimpleNamespace(id=name)
@@ -69,7 +69,7 @@ class Run:
     def __init__(
         self, chosen: type, ids: Sequence[str], looks: Sequence[int], workers: int, restarts: float = math.inf
     ) -> None:
-        self.dealer = Dealer(config(workers), chosen(config(workers)), lambda: True)
+        self.scheduler = LookScheduler(config(workers), chosen(config(workers)), lambda: True)
         self.ids, self.looks, self.restarts = ids, looks, restarts
         self.workers: list[Worker] = []
         self.coming = 0
@@ -86,27 +86,27 @@ class Run:
     def arrive(self) -> None:
         worker = Worker(f"gw{len(self.workers)}")
         self.workers.append(worker)
-        self.dealer.add_node(worker)
+        self.scheduler.add_node(worker)
 
     def collect(self, worker: Worker, *, schedule: bool = True) -> None:
         worker.ready = True
-        self.dealer.add_node_collection(worker, list(self.ids))
+        self.scheduler.add_node_collection(worker, list(self.ids))
         if schedule:
-            assert self.dealer.collection_is_completed
-            self.dealer.schedule()
+            assert self.scheduler.collection_is_completed
+            self.scheduler.schedule()
 
     def finish(self, worker: Worker) -> None:
         index = worker.hand.pop(0)
         self.run.append(index)
-        self.dealer.mark_test_complete(worker, index)
+        self.scheduler.mark_test_complete(worker, index)
 
     def leave(self, worker: Worker) -> None:
         worker.gone = True
-        assert self.dealer.remove_node(worker) is None
+        assert self.scheduler.remove_node(worker) is None
 
     def die(self, worker: Worker) -> None:
         worker.gone = True
-        lost = self.dealer.remove_node(worker)
+        lost = self.scheduler.remove_node(worker)
         assert lost == (self.ids[worker.hand[0]] if worker.hand else None)
         self.crashed += worker.hand[:1]
         worker.hand.clear()
@@ -116,7 +116,7 @@ class Run:
             return
         self.stopped = True
         self.coming = 0
-        for other in self.dealer.nodes:
+        for other in self.scheduler.nodes:
             other.shutdown()
 
     # What may happen next ---------------------------------------------------------------------------
@@ -128,7 +128,7 @@ class Run:
     def may_run(self, worker: Worker) -> bool:
         if not worker.hand or not (worker.told or len(worker.hand) > 1):
             return False  # a worker starts an item when it knows the next one, or that there is none
-        if self.stopped and self.dealer.left:
+        if self.stopped and self.scheduler.left:
             return True  # the controller notices, and sends home whoever waits
         done = {*self.run, *self.crashed}
         look = self.looks[worker.hand[0]]
@@ -156,19 +156,19 @@ class Run:
     def check(self) -> None:
         out = [index for worker in self.living for index in worker.hand]
         done = self.run + self.crashed
-        assert len({*out, *done}) == len(out) + len(done), "an item was dealt twice"
-        assert self.dealer.left == len(self.ids) - len(out) - len(done), "an item was lost"
-        assert self.dealer.has_pending == (len(done) < len(self.ids))
+        assert len({*out, *done}) == len(out) + len(done), "an item was handed out twice"
+        assert self.scheduler.left == len(self.ids) - len(out) - len(done), "an item was lost"
+        assert self.scheduler.has_pending == (len(done) < len(self.ids))
         for worker in self.living:
             if worker.ready and not worker.told:
                 assert len(worker.hand) == 2, f"{worker} may wait for its next item for ever"
-        if self.dealer.tests_finished:
-            assert not self.dealer.left
+        if self.scheduler.tests_finished:
+            assert not self.scheduler.left
             assert all(len(worker.hand) < 2 for worker in self.living)
         owners: dict[str, Worker] = {}
         for worker in self.living:
             for index in worker.sent:
-                if scope := self.dealer._scope(self.ids[index]):
+                if scope := self.scheduler._scope(self.ids[index]):
                     assert owners.setdefault(scope, worker) is worker, f"{scope} is spread over workers that live"
 
 
@@ -202,12 +202,12 @@ def test_every_item_runs_once_whoever_dies(
             run.die(fate.choice(run.living))
         else:
             events = run.events()
-            assert events, f"everybody waits: {run.living}, {run.dealer.left} items left"
+            assert events, f"everybody waits: {run.living}, {run.scheduler.left} items left"
             fate.choice(events)()
         run.check()
     if not run.stopped:
         assert sorted(run.run + run.crashed) == list(range(len(ids)))
-        assert run.dealer.tests_finished
+        assert run.scheduler.tests_finished
 
 
 @given(suite=suites(), workers=st.integers(1, 30), fate=st.randoms(use_true_random=False))
@@ -220,7 +220,7 @@ def test_a_worker_gets_its_items_in_order(
         fate.choice(events)()
     assert all(worker.sent == sorted(worker.sent) for worker in run.workers)
     assert sum(bool(worker.sent) for worker in run.workers) == min(
-        workers, len({run.dealer._scope(i) or i for i in ids})
+        workers, len({run.scheduler._scope(i) or i for i in ids})
     )
 
 
@@ -271,18 +271,18 @@ def test_a_worker_that_found_other_items_is_sent_home() -> None:
     run.die(run.workers[0])
     run.replace()
     stranger = run.workers[-1]
-    run.dealer.add_node_collection(stranger, ["test_a.py::test_y"])
-    run.dealer.schedule()
+    run.scheduler.add_node_collection(stranger, ["test_a.py::test_y"])
+    run.scheduler.schedule()
     assert stranger.told
     assert not stranger.sent
-    assert run.dealer.differs
-    assert run.dealer.left == 3
+    assert run.scheduler.differs
+    assert run.scheduler.left == 3
 
 
-def test_an_item_that_a_plugin_wants_again_is_dealt_again() -> None:
+def test_an_item_that_a_plugin_wants_again_is_handed_out_again() -> None:
     run = Run(LoadScheduling, ids_of(*"aaa"), [0] * 3, workers=1)
     run.die(run.workers[0])
-    run.dealer.mark_test_pending(run.ids[0])  # it was what the worker died of
+    run.scheduler.mark_test_pending(run.ids[0])  # it was what the worker died of
     run.replace()
     run.collect(run.workers[-1])
     assert run.workers[-1].sent == [0, 1]
@@ -290,33 +290,33 @@ def test_an_item_that_a_plugin_wants_again_is_dealt_again() -> None:
 
 @pytest.mark.parametrize("chosen", SCHEDULERS)
 def test_without_claims_the_chosen_scheduler_does_it_all(chosen: type) -> None:
-    scheduler = chosen(config(2))
-    dealer = Dealer(config(2), scheduler, lambda: False)
+    replaced = chosen(config(2))
+    scheduler = LookScheduler(config(2), replaced, lambda: False)
     nodes = [Worker("gw0"), Worker("gw1")]
     for node in nodes:
-        dealer.add_node(node)
-    assert dealer.nodes == scheduler.nodes == nodes
-    assert not dealer.collection_is_completed
+        scheduler.add_node(node)
+    assert scheduler.nodes == replaced.nodes == nodes
+    assert not scheduler.collection_is_completed
     for node in nodes:
-        dealer.add_node_collection(node, ids_of(*"aabb"))
-    assert dealer.collection_is_completed
-    dealer.schedule()
-    assert not dealer.dealing
+        scheduler.add_node_collection(node, ids_of(*"aabb"))
+    assert scheduler.collection_is_completed
+    scheduler.schedule()
+    assert not scheduler.active
     assert sorted(nodes[0].sent + nodes[1].sent) == [0, 1, 2, 3]
-    assert dealer.has_pending
+    assert scheduler.has_pending
     while any(node.hand for node in nodes):
         for node in nodes:
             if node.hand:
-                dealer.mark_test_complete(node, node.hand.pop(0))
-    assert dealer.tests_finished
-    assert not dealer.has_pending
-    assert [dealer.remove_node(node) for node in nodes] == [None, None]
+                scheduler.mark_test_complete(node, node.hand.pop(0))
+    assert scheduler.tests_finished
+    assert not scheduler.has_pending
+    assert [scheduler.remove_node(node) for node in nodes] == [None, None]
 
 
-def test_only_schedulers_that_give_an_item_to_one_worker_are_dealt_for() -> None:
+def test_only_schedulers_that_give_an_item_to_one_worker_are_replaced() -> None:
     class Mine(LoadScopeScheduling):  # as the manual of xdist recommends
         pass
 
-    assert can_deal_for(Mine(config(2)))
-    assert can_deal_for(LoadScheduling(config(2)))
-    assert not can_deal_for(EachScheduling(config(2)))
+    assert can_replace(Mine(config(2)))
+    assert can_replace(LoadScheduling(config(2)))
+    assert not can_replace(EachScheduling(config(2)))

@@ -16,10 +16,10 @@ import pytest
 from memkit.errors import MemkitError
 from memkit.evidence.claim import Claim
 from memkit.evidence.derived.copies import scoring_of
+from memkit.pytest_plugin.file_watcher import files_opened, from_the_start, opened_of
 from memkit.pytest_plugin.other_plugins import plugin_files, unusual_plugins
 from memkit.pytest_plugin.seeds import planned_seeds
 from memkit.pytest_plugin.settings import Settings, settings_of
-from memkit.pytest_plugin.watching import files_opened, from_the_start, opened_of
 from memkit.source import (
     callable_digest,
     file_digest,

@@ -11,23 +11,23 @@ import pytest
 from memkit.errors import many
 from memkit.evidence.evidence_file import ClaimEvidence
 from memkit.evidence.reports.plots.forest import forest_svg
-from memkit.pytest_plugin.aggregation import Aggregator
 from memkit.pytest_plugin.measurement import PROPERTY
+from memkit.pytest_plugin.verdicts import Verdicts
 
 _INK = "color: #222"  # pytest-html prints its tables in a grey that is too light for a plot
 
 
-class Page:
+class HtmlPage:
     """Hooks of pytest-html, in a run with claims.
 
     Args:
-        aggregator: what knows the claims.
+        verdicts: what has come in, and what it comes to.
         report: pytest-html's report, whose title and header were made before the claims were collected.
     """
 
-    def __init__(self, aggregator: Aggregator, report: Any) -> None:
-        self.aggregator = aggregator
-        if report.title == Path(aggregator.config.option.htmlpath).name:  # no conftest has given it another
+    def __init__(self, config: pytest.Config, verdicts: Verdicts, report: Any) -> None:
+        self.verdicts = verdicts
+        if report.title == Path(config.option.htmlpath).name:  # no conftest has given it another
             report.title = "Claims and their verdicts"
         header = list(report.table_header)
         header[2:2] = ["<th>Claim</th>", "<th>Verdict</th>", "<th>Effect and t interval</th>"]
@@ -36,7 +36,7 @@ class Page:
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_summary(self, prefix: list[str], session: pytest.Session) -> None:
         """The plot of all claims, before the table."""
-        if claims := self.aggregator.in_order():
+        if claims := self.verdicts.in_order():
             prefix.append(f'<div style="max-width: 60rem; {_INK}">{forest_svg(claims)}</div>')
             prefix.append(
                 "<p>A row a verdict; its seeds are in its details. Seeds that failed have rows of their own.</p>"
@@ -51,7 +51,7 @@ class Page:
         entry: ClaimEvidence | None = getattr(report, "memkit", None)
         if entry is None:
             measured = any(name == PROPERTY for name, _ in report.user_properties)
-            if (measured and report.outcome == "passed") or self.aggregator.unneeded(report):
+            if (measured and report.outcome == "passed") or self.verdicts.unneeded(report):
                 cells.clear()
             else:
                 cells[2:2] = ["<td></td>"] * 3

@@ -67,7 +67,7 @@ _OF_PYTEST = ("_pytest.fixtures", "_pytest.python")
 """Modules whose fixtures open nothing."""
 
 
-class Watcher:
+class FileWatcher:
     """Says which test or fixture is running, for whom what is opened counts."""
 
     def __init__(self, config: pytest.Config) -> None:

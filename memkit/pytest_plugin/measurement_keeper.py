@@ -1,4 +1,4 @@
-"""Keeping what was measured, once all that came after it has passed, too."""
+"""Stores what an item measured, once all that came after it has passed, too."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from collections.abc import Generator
 import pytest
 
 from memkit.errors import MemkitError, told
-from memkit.pytest_plugin.measuring import MEASURED, keep
+from memkit.evidence.claim import claim_of
+from memkit.pytest_plugin.item_call import MEASURED
+from memkit.pytest_plugin.measurement import Measurement, differ, stored_measurement
+from memkit.pytest_plugin.measurement_keys import depends_on, key_of
 from memkit.pytest_plugin.settings import settings_of
-from memkit.store.measurements import forget_measurement
+from memkit.store.measurements import forget_measurement, save_measurement
 
 
-class Keeper:
+class MeasurementKeeper:
     """Stores the measurement of an item when its protocol ends.
 
     A test may still fail after its function has returned: by a subtest, by the teardown of a fixture, by a plugin that
@@ -51,9 +54,30 @@ class Keeper:
             del item.stash[MEASURED]  # there may be very many
             if item.nodeid not in self._unsound:
                 try:
-                    if key := keep(item, found):
+                    if key := _keep(item, found):
                         self._kept.append((key, found.seed))
                 except MemkitError as error:  # it counts all the same; it is made again the next time
                     told(str(error))
         self._unsound.discard(item.nodeid)
         return result
+
+
+def _keep(item: pytest.Item, measurement: Measurement) -> str:
+    """Store what an item measured; return the key if it is the first measurement under it, else "".
+
+    One that differs from the first is stored too, and told of whenever the first is read.
+
+    Raises:
+        MemkitError: the store cannot be written.
+    """
+    claim = claim_of(item.function)  # type: ignore[attr-defined]
+    assert claim is not None
+    settings, key, seed = settings_of(item.config), key_of(item, claim), measurement.seed
+    first = None
+    if settings.fresh or measurement.drawn_by:
+        first = stored_measurement(key, claim, seed, settings.store_of_run)
+    if first is None or first.drawn_by != measurement.drawn_by or differ(first.observations, measurement.observations):
+        depends = depends_on(item, claim, key, seed)
+        content = measurement.to_stored()
+        save_measurement(settings.store_of_run, key, seed, content, depends=depends, first=first is None)
+    return key if first is None else ""

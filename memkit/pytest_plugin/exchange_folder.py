@@ -15,7 +15,7 @@ from memkit.errors import MemkitError
 _PROBE = bytes(1 << 16)
 
 
-def make_exchange(spare: Path) -> str:
+def make_exchange_folder(spare: Path) -> str:
     """Make the folder where temporary files go, or in ``spare`` where these find no room; remove what killed runs left.
 
     Raises:

@@ -1,0 +1,97 @@
+"""What the controller posts is what every worker reads, however far it has come."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memkit.pytest_plugin.messages import Messages
+from memkit.scheduling.cohorts import Cohort, Training
+from memkit.scheduling.executor import Result
+
+NET, TREE = (Training(digest, {}, digest, 10) for digest in ("net", "tree"))
+
+
+def state(messages: Messages) -> dict[str, object]:
+    names = ("opened", "settled", "pending", "failed", "closed")
+    return {name: getattr(messages, name) for name in names}
+
+
+def post_all(messages: Messages) -> None:
+    messages.open("lab/one", [1, 2], [Cohort(NET, (1, 2)), Cohort(TREE, (2,))])
+    messages.open("lab/two", [1])
+    messages.open("lab/one", [3])
+    messages.trained(Cohort(NET, (1,)), Result("trained"))
+    messages.trained(Cohort(TREE, (2,)), Result("failed", "ValueError: größer als «1»", "Traceback:\n  …"))
+    messages.settle("lab/two", "decided at n = 8")
+
+
+POSTED = {
+    "opened": {"lab/one": {1, 2, 3}, "lab/two": {1}},
+    "settled": {"lab/two": "decided at n = 8"},
+    "pending": {("net", 2)},
+    "failed": {("tree", 2): "ValueError: größer als «1»\nTraceback:\n  …"},
+    "closed": "",
+}
+
+
+def test_without_workers_the_messages_are_the_object_itself() -> None:
+    messages = Messages()
+    post_all(messages)
+    messages.refresh()
+    assert state(messages) == POSTED
+    messages.close("the end")
+    assert messages.closed == "the end"
+
+
+def test_workers_read_what_the_controller_posts(tmp_path: Path) -> None:
+    controller, early, late = (Messages(tmp_path / "messages.jsonl") for _ in range(3))
+    early.refresh()  # before there is anything
+    assert state(early) == state(Messages())
+    post_all(controller)
+    early.refresh()
+    assert state(early) == POSTED
+
+    controller.close("the run was stopped")
+    for messages in (early, late):
+        messages.refresh()
+        messages.refresh()
+        assert state(messages) == {**POSTED, "closed": "the run was stopped"}
+
+
+@given(cuts=st.lists(st.integers(0, 2000), max_size=8))
+def test_a_line_that_is_still_being_written_is_read_later(
+    tmp_path_factory: pytest.TempPathFactory, cuts: list[int]
+) -> None:
+    folder = tmp_path_factory.mktemp("messages")
+    post_all(Messages(folder / "whole.jsonl"))
+    whole = (folder / "whole.jsonl").read_bytes()
+    reader = Messages(folder / "growing.jsonl")
+    written = 0
+    for cut in [*sorted(cuts), len(whole)]:
+        with reader._file.open("ab") as file:  # type: ignore[union-attr]
+            file.write(whole[written:cut])
+        written = max(written, min(cut, len(whole)))
+        reader.refresh()
+        assert set(reader.opened.get("lab/one", ())) <= {1, 2, 3}
+    assert state(reader) == POSTED
+
+
+def test_what_could_not_be_loaded_elsewhere_is_left_to_the_tests() -> None:
+    messages = Messages()
+    messages.open("lab/one", [1], [Cohort(NET, (1,))])
+    messages.trained(Cohort(NET, (1,)), Result("unloadable", "ModuleNotFoundError: nets"))
+    assert not messages.pending
+    assert not messages.failed
+
+
+def test_a_run_that_is_there_already_is_not_waited_for() -> None:
+    messages = Messages()
+    messages.open("lab/one", [1], [Cohort(NET, (1,))])
+    messages.trained(Cohort(NET, (1,)), Result("trained"))
+    messages.open("lab/two", [1])
+    assert not messages.pending
+    assert messages.opened == {"lab/one": {1}, "lab/two": {1}}
