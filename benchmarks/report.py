@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from simulation import table
 
 from memkit.evidence import Arm, Claim, ClaimEvidence, Contrast, Evidence, Observation, Registration, gate, judge
-from memkit.evidence.curves import Curves
 from memkit.evidence.figures import Lines, Series
+from memkit.evidence.learning_curves import Curves
 from memkit.evidence.reports import render_html
 from memkit.evidence.reports.gallery import Gallery
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from memkit.cli import main
-from memkit.evidence.accepted import load_accepted
+from memkit.evidence.accepted_verdicts import load_accepted
 from memkit.training import protocols
 from tests.inner import command, run
 from tests.pytest_plugin.lab import INLINE, evidence

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from memkit import files
 from memkit.cli import main
 from memkit.evidence import Evidence, load
-from memkit.evidence.accepted import save_accepted
-from memkit.evidence.lock import Lock
-from memkit.evidence.outputs import write_all
+from memkit.evidence.accepted_verdicts import save_accepted
+from memkit.evidence.lock_file import Lock
+from memkit.evidence.output_files import write_all
 from memkit.evidence.reports.gallery import Gallery, save
 from memkit.files import replacing, write_whole
 from tests.evidence.entries import entry
@@ -176,7 +176,7 @@ def test_a_view_that_cannot_be_rendered_leaves_the_earlier_one(tmp_path: Path, m
     def broken(*_: Any) -> str:
         raise RuntimeError("no page today")
 
-    monkeypatch.setattr("memkit.evidence.reports.html.render_html", broken)
+    monkeypatch.setattr("memkit.evidence.reports.evidence_page.render_html", broken)
     monkeypatch.setattr(Evidence, "to_csv", broken)
     written, problems = write_all(evidence("study/other"), path)
     assert written == [path]

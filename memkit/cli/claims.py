@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from memkit.cli import places
 from memkit.errors import MemkitError, many
-from memkit.evidence.lock import Lock
-from memkit.evidence.schema_1 import carried_over
+from memkit.evidence.lock_file import Lock
+from memkit.evidence.lock_schema_1 import carried_over
 from memkit.paths import root_of_lock
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def _carry_over(before: Lock, after: Lock, path: Path) -> tuple[Lock, bool]:
     Returns:
         The lock with what they say of its attempts, and whether their file was rewritten, too.
     """
-    from memkit.evidence.accepted import load_accepted, save_accepted
+    from memkit.evidence.accepted_verdicts import load_accepted, save_accepted
 
     accepted = load_accepted(path)
     lock, claims = carried_over(before, after, accepted)

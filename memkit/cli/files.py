@@ -11,10 +11,10 @@ from pathlib import Path
 from memkit.cli import places
 from memkit.errors import MemkitError, many
 from memkit.evidence.evidence_file import Evidence
-from memkit.evidence.loading import checked, load
-from memkit.evidence.lock import Lock
-from memkit.evidence.locked import held_against
-from memkit.evidence.merging import merge
+from memkit.evidence.evidence_loading import checked, load
+from memkit.evidence.evidence_merging import merge
+from memkit.evidence.lock_comparison import held_against
+from memkit.evidence.lock_file import Lock
 from memkit.files import write_whole
 
 
@@ -106,7 +106,7 @@ def _merged(files: Sequence[Path]) -> Evidence:
 
 def accept(options: argparse.Namespace) -> int:
     """``memkit accept``: keep a run's verdicts and effects in a file to commit."""
-    from memkit.evidence.accepted import accepted_claims, load_accepted, outdated, recorded, save_accepted
+    from memkit.evidence.accepted_verdicts import accepted_claims, load_accepted, outdated, recorded, save_accepted
     from memkit.scheduling.estimates import recipe_key
 
     evidence = load(options.file)
@@ -154,9 +154,9 @@ def compare(options: argparse.Namespace) -> int:
 
 def page(options: argparse.Namespace) -> int:
     """``memkit page``: write what was accepted between the marks of a study's page."""
-    from memkit.evidence.accepted import load_accepted, outdated
+    from memkit.evidence.accepted_verdicts import load_accepted, outdated
     from memkit.evidence.reports.pages import rewrite
-    from memkit.study.screened import screening_block
+    from memkit.study.screening_table import screening_block
 
     accepted = load_accepted(options.accepted)
     for name, why in outdated(accepted, Lock.load(places.lock())).items():

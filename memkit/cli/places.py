@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from memkit.evidence.lock import lock_path
+from memkit.evidence.lock_file import lock_path
 from memkit.paths import project_root
 from memkit.store.store import Store, named_store
 

@@ -19,9 +19,9 @@ from memkit.cli import places
 from memkit.cli.claims import QUIETLY
 from memkit.errors import MemkitError, nearest
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
-from memkit.evidence.loading import load
-from memkit.evidence.lock import Lock
-from memkit.evidence.locked import held_against
+from memkit.evidence.evidence_loading import load
+from memkit.evidence.lock_comparison import held_against
+from memkit.evidence.lock_file import Lock
 from memkit.evidence.registration import BLOCK, DEVELOPMENT_SEEDS
 from memkit.evidence.reproduction import Reproduction, platforms, reproduction
 from memkit.evidence.seed_ranges import seed_ranges

@@ -4,9 +4,9 @@ from memkit.evidence.claim import EXPECTATIONS, Arm, Claim, claim, claim_of
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.decision_rule import differences, judge, seeds_wanted
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence, seeds_saved
+from memkit.evidence.evidence_loading import load, recompute
 from memkit.evidence.gate import Gate, gate
-from memkit.evidence.loading import load, recompute
-from memkit.evidence.lock import Lock, lock_path
+from memkit.evidence.lock_file import Lock, lock_path
 from memkit.evidence.observation import Observation, observe
 from memkit.evidence.registration import DEVELOPMENT_SEEDS, Registration
 from memkit.evidence.verdict import Finding, Judgement, Verdict

@@ -21,7 +21,7 @@ from memkit.errors import MemkitError, nearest
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.origin import KEYS as ORIGIN_KEYS
 from memkit.evidence.origin import Mutant, Origin, Replication, SweepCell, origin_from_json, origin_to_json
-from memkit.plain import plain_fields
+from memkit.plain_values import plain_fields
 from memkit.source import function_digest
 from memkit.statistics import LOOKS
 

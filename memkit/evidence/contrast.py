@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from memkit.checks import is_real
 from memkit.errors import MemkitError, check_fields, shown
-from memkit.plain import plain_fields
+from memkit.plain_values import plain_fields
 
 
 @dataclass(frozen=True)

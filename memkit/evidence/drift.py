@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from memkit.errors import MemkitError
-from memkit.evidence import reading
-from memkit.evidence.accepted import load_accepted
-from memkit.evidence.loading import load
+from memkit.evidence import strict_json
+from memkit.evidence.accepted_verdicts import load_accepted
+from memkit.evidence.evidence_loading import load
 
 SLACK = 0.01
 """By so much an effect may leave its interval, relative to 1 or to itself: where all seeds agree the interval has no
@@ -86,7 +86,7 @@ def read(path: Path) -> dict[str, Told]:
     """
     try:
         # Of evidence only the beginning is read here: its claims may be many.
-        data, *_ = reading.parts(reading.read_bytes(path))
+        data, *_ = strict_json.parts(strict_json.read_bytes(path))
     except FileNotFoundError:
         raise MemkitError(f"{path} does not exist") from None
     except (OSError, MemkitError) as error:

@@ -1,8 +1,8 @@
 """The evidence of a run: every claim with its observations, intervals and verdict, as one JSON file.
 
-The file holds all that the verdicts were computed from, so they can be computed again from it alone
-(:mod:`memkit.evidence.loading`), without torch and without the models. What it cannot show is that the observations
-themselves are true: that takes training a seed again, ``memkit reproduce``.
+The file holds all that the verdicts were computed from, so they can be computed again from it alone, without torch and
+without the models (:mod:`memkit.evidence.evidence_loading`). What it cannot show is that the observations themselves
+are true: that takes training a seed again, ``memkit reproduce``.
 
 Schema 1::
 
@@ -56,9 +56,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memkit.evidence.claim import Claim
-from memkit.evidence.curves import Curves
 from memkit.evidence.figures import Figure
 from memkit.evidence.gate import Gate, Mode, gate, strictly
+from memkit.evidence.learning_curves import Curves
 from memkit.evidence.observation import Observation
 from memkit.evidence.registration import Registration
 from memkit.evidence.verdict import Judgement, Verdict

@@ -10,7 +10,7 @@ from typing import Any
 
 from memkit.errors import MemkitError, nearest, shown
 from memkit.evidence.claim import Claim
-from memkit.evidence.reading import listed, number
+from memkit.evidence.strict_json import listed, number
 
 _ROUNDING = 1e-6
 

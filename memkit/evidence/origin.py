@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from memkit.errors import MemkitError
-from memkit.plain import plain_fields
+from memkit.plain_values import plain_fields
 
 
 @dataclass(frozen=True)

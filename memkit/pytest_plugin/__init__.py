@@ -41,7 +41,7 @@ On the controller
 ``looks``               opens the seeds of each claim look by look, and asks for the training they need
 ``training_thread``     trains beside the tests
 ``messages``            what the controller tells the items that wait for their turn
-``verdicts``            takes the reports of all items; judges each claim
+``reports_to_verdicts`` takes the reports of all items; judges each claim
 ``claim_run``           a claim while it runs: what came in, and which seeds come next
 ``tries``               what the last try of a seed has shown; a plugin may run a test again
 ``claim_evidence``      a claim's part of the evidence

@@ -18,7 +18,7 @@ from memkit.pytest_plugin.controller import COLLECTED, REMOVED
 from memkit.pytest_plugin.options import asked, root_of
 
 if TYPE_CHECKING:
-    from memkit.evidence.lock import Lock
+    from memkit.evidence.lock_file import Lock
 
 
 @dataclass(frozen=True)

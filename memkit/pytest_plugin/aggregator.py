@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from memkit.evidence.outputs import check_writable
+from memkit.evidence.output_files import check_writable
 from memkit.pytest_plugin.arguments import check_foreign
 from memkit.pytest_plugin.claim_run import ClaimRun
 from memkit.pytest_plugin.evidence_writer import note_failed, write_evidence
@@ -20,11 +20,11 @@ from memkit.pytest_plugin.interruption import print_nowhere_if_unread
 from memkit.pytest_plugin.looks import Looks
 from memkit.pytest_plugin.plan import RunPlan
 from memkit.pytest_plugin.progress_line import ProgressLine
+from memkit.pytest_plugin.reports_to_verdicts import Verdicts, accepted_verdicts
 from memkit.pytest_plugin.settings import Settings
 from memkit.pytest_plugin.terminal import skipped_for_data, summarise
 from memkit.pytest_plugin.training_thread import executor_for
 from memkit.pytest_plugin.verdict_reports import absent_reports, emit, verdict_reports
-from memkit.pytest_plugin.verdicts import Verdicts, accepted_verdicts
 
 
 class Aggregator:

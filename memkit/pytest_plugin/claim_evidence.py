@@ -14,7 +14,7 @@ from memkit.evidence.decision_rule import judge
 from memkit.evidence.drift import Difference, difference
 from memkit.evidence.evidence_file import ClaimEvidence
 from memkit.evidence.gate import Gate, Mode, gate, strictly
-from memkit.evidence.schema_1 import is_digest_of
+from memkit.evidence.lock_schema_1 import is_digest_of
 from memkit.evidence.verdict import Judgement, Verdict
 from memkit.pytest_plugin.claim_run import ClaimRun
 from memkit.pytest_plugin.measurement import Measurement

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from memkit.evidence.curves import gathered
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
-from memkit.evidence.outputs import write_all
+from memkit.evidence.learning_curves import gathered
+from memkit.evidence.output_files import write_all
 from memkit.evidence.registration import DEVELOPMENT_SEEDS
 from memkit.pytest_plugin.plan import RunPlan
 from memkit.pytest_plugin.provenance import provenance
+from memkit.pytest_plugin.reports_to_verdicts import Verdicts
 from memkit.pytest_plugin.settings import Settings
-from memkit.pytest_plugin.verdicts import Verdicts
 
 
 def write_evidence(

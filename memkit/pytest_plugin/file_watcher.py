@@ -12,7 +12,7 @@ from memkit.paths import locked_root
 from memkit.pytest_plugin.settings import settings_of
 
 if TYPE_CHECKING:
-    from memkit.opened import Opened
+    from memkit.opened_files import Opened
 
 _OPENED = pytest.StashKey["Opened"]()
 _FROM_THE_START = pytest.StashKey[bool]()
@@ -37,7 +37,7 @@ def begin(config: pytest.Config) -> None:
 
 
 def _listen(config: pytest.Config, root: Path) -> Opened:
-    from memkit.opened import Opened
+    from memkit.opened_files import Opened
 
     opened = Opened(root).listen()
     config.add_cleanup(opened.close)
@@ -47,7 +47,7 @@ def _listen(config: pytest.Config, root: Path) -> Opened:
 def opened_of(config: pytest.Config) -> Opened:
     """Return who listens to what is opened below the project's root."""
     if _OPENED not in config.stash:
-        from memkit.opened import listener
+        from memkit.opened_files import listener
 
         settings = settings_of(config)
         opened = listener(Path(settings.root))

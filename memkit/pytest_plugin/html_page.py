@@ -12,7 +12,7 @@ from memkit.errors import many
 from memkit.evidence.evidence_file import ClaimEvidence
 from memkit.evidence.reports.plots.forest import forest_svg
 from memkit.pytest_plugin.measurement import PROPERTY
-from memkit.pytest_plugin.verdicts import Verdicts
+from memkit.pytest_plugin.reports_to_verdicts import Verdicts
 
 _INK = "color: #222"  # pytest-html prints its tables in a grey that is too light for a plot
 

@@ -11,8 +11,8 @@ import pytest
 
 from memkit.errors import MemkitError, MemkitWarning, told
 from memkit.evidence.claim import Claim, claim_of
-from memkit.evidence.curves import thinned
 from memkit.evidence.figures import Figure, drawn
+from memkit.evidence.learning_curves import thinned
 from memkit.evidence.observation import plain
 from memkit.pytest_plugin.item_turn import CHANGED, WARNINGS
 from memkit.pytest_plugin.measurement import PROPERTY, Measurement, differ, stored_measurement

@@ -12,9 +12,9 @@ from memkit.errors import MemkitError, MemkitWarning
 from memkit.evidence.claim import Claim
 from memkit.evidence.figures import Figure, figure_from_json
 from memkit.evidence.observation import Observation, observe
-from memkit.store.checked import curve, finite, number, part, seconds, whole, why
 from memkit.store.measurements import forget_measurement, load_measurements
 from memkit.store.store import Store
+from memkit.store.verified_files import curve, finite, number, part, seconds, whole, why
 
 PROPERTY = "memkit.measurement"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memkit.evidence.claim import Claim
-from memkit.evidence.lock import Lock
+from memkit.evidence.lock_file import Lock
 from memkit.pytest_plugin.settings import settings_of
 
 _LOCK = pytest.StashKey[Lock]()

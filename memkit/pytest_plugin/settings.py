@@ -180,7 +180,7 @@ class Settings:
         Raises:
             MemkitError: there are two.
         """
-        from memkit.evidence.lock import lock_path
+        from memkit.evidence.lock_file import lock_path
 
         return lock_path(Path(self.root))
 

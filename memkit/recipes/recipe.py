@@ -17,7 +17,7 @@ from typing import Any
 from memkit.aliases import aliases_of_module
 from memkit.checks import is_real, is_whole
 from memkit.errors import MemkitError, check_fields, nearest, shown
-from memkit.plain import plain_fields, plain_task
+from memkit.plain_values import plain_fields, plain_task
 from memkit.recipes.references import known_aliases, module_of, reference, resolve
 from memkit.source import source_digest
 from memkit.training.protocols import Task, TaskWithChecksum, TaskWithData, TaskWithLoss, has_seed_axis

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from memkit.errors import MemkitError
 from memkit.scheduling.devices import deterministic, free, lacks_memory
 from memkit.source import source_files
-from memkit.store.checked import DAMAGED
 from memkit.store.dependencies import noting
+from memkit.store.verified_files import DAMAGED
 from memkit.versions import versions_behind
 
 if TYPE_CHECKING:

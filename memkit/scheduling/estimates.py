@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from memkit.evidence import reading
+from memkit.evidence import strict_json
 from memkit.scheduling.cohorts import Training
 from memkit.store.store import Store
 
@@ -43,7 +43,7 @@ def _accepted(path: Path) -> dict[str, float]:
     """Recipe key → CPU seconds a seed, of the arms that say so."""
     known: dict[str, float] = {}
     try:
-        for claim in reading.read_json(path)["claims"].values():
+        for claim in strict_json.read_json(path)["claims"].values():
             for arm in claim.get("arms", {}).values():
                 if "recipe" in arm and _sane(seconds := float(arm.get("cpu_seconds", math.nan))):
                     known[str(arm["recipe"])] = seconds

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from memkit.errors import MemkitError
-from memkit.opened import Opened, listener
+from memkit.opened_files import Opened, listener
 from memkit.scheduling.cohorts import Cohort, train_missing
 from memkit.store.store import Store
 

@@ -8,7 +8,7 @@ items and paired by seed. :func:`decide` turns the paired differences at a :clas
 from __future__ import annotations
 
 from memkit.statistics.betting import LogCapital, betting, betting_limits, log_capital, smallest_constant
-from memkit.statistics.decision import Assumption, Decision, Outcome, decide, decide_many
+from memkit.statistics.contrast_verdict import Assumption, Decision, Outcome, decide, decide_many
 from memkit.statistics.equivalence import Tost, tost, tost_pvalues
 from memkit.statistics.intervals import Interval, TTest, student_t, t_limits, t_test, wilson
 from memkit.statistics.looks import LOOKS, Look, looks_within, replay

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from memkit.checks import is_real
 from memkit.errors import MemkitError, shown
-from memkit.plain import plain
+from memkit.plain_values import plain
 
 Floats = NDArray[np.float64]
 

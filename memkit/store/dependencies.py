@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from memkit.errors import MemkitError
-from memkit.opened import Opened, State, listener, state_of, unheard
+from memkit.opened_files import Opened, State, listener, state_of, unheard
 from memkit.source import file_digest, source_files
 
 ABSENT = "absent"
@@ -111,7 +111,7 @@ def noting(
 
     Args:
         files: of the project, or None where there is none.
-        name: for which it counts, see :meth:`memkit.opened.Opened.within`.
+        name: for which it counts, see :meth:`memkit.opened_files.Opened.within`.
         modules: whose source counts already, see :func:`memkit.source.source_files`.
     """
     opened = listener(files.root) if files is not None else None

@@ -20,8 +20,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memkit.store.checked import DAMAGED, curve, dump, number, parsed, part, seconds, whole, why
 from memkit.store.dependencies import depends_of
+from memkit.store.verified_files import DAMAGED, curve, dump, number, parsed, part, seconds, whole, why
 
 if TYPE_CHECKING:
     from memkit.training.trained_run import TrainedRun

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memkit.errors import MemkitError
-from memkit.evidence import reading
+from memkit.evidence import strict_json
 from memkit.store.entries import RECIPE, check_entry
 from memkit.store.measurements import damaged_measurements
 from memkit.store.store import Store
@@ -89,7 +89,7 @@ def pinned_by(accepted: Sequence[Path]) -> set[str]:
     found: set[str] = set()
     for path in accepted:
         try:
-            claims = reading.read_json(path)["claims"].values()
+            claims = strict_json.read_json(path)["claims"].values()
             found |= {str(arm["digest"]) for claim in claims for arm in claim["arms"].values() if "digest" in arm}
         except FileNotFoundError:
             continue

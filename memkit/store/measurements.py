@@ -27,10 +27,20 @@ from typing import Any
 
 from memkit.errors import MemkitError, MemkitWarning, told
 from memkit.files import remove_all
-from memkit.store.checked import DAMAGED, UNFIT, append, from_bytes, parsed, part, read_ordinary, to_bytes, why
 from memkit.store.dependencies import ProjectFiles, depends_of
 from memkit.store.remote import Remote
 from memkit.store.store import Store
+from memkit.store.verified_files import (
+    DAMAGED,
+    UNFIT,
+    append,
+    from_bytes,
+    parsed,
+    part,
+    read_ordinary,
+    to_bytes,
+    why,
+)
 
 _LINE = re.compile(
     rb'\{"seed": (?P<seed>\d{1,20}), "sha256": "(?P<sha256>[0-9a-f]{64})", '

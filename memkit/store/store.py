@@ -22,7 +22,6 @@ import errno
 import os
 import time
 import uuid
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -30,10 +29,10 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from memkit.errors import MemkitError, MemkitWarning, told
+from memkit.errors import MemkitError, told
 from memkit.files import remove_all, replacing, write
 from memkit.paths import named_path
-from memkit.store.checked import DAMAGED, make_folder, parsed, why
+from memkit.store.damaged_runs import discard, tell_of_damaged_run, unfinished
 from memkit.store.dependencies import ProjectFiles, depends_of
 from memkit.store.entries import (
     MANIFEST,
@@ -49,6 +48,7 @@ from memkit.store.entries import (
 )
 from memkit.store.leases import leased
 from memkit.store.remote import Remote
+from memkit.store.verified_files import DAMAGED, make_folder, parsed, why
 from memkit.versions import version_of
 
 if TYPE_CHECKING:
@@ -99,16 +99,19 @@ class Store:
         probe = f"probe-{uuid.uuid4().hex}"
         try:
             self._keep_out_of_git()
-            for folder in (self._runs, self.root / "measurements", self.root / "locks", self._aside):
+            for folder in (self._runs, self.root / "measurements", self.root / "locks", unfinished(self._runs)):
                 folder.mkdir(parents=True, exist_ok=True)
-            (self._aside / probe).write_bytes(b"")
-            (self._aside / probe).unlink()
+            (unfinished(self._runs) / probe).write_bytes(b"")
+            (unfinished(self._runs) / probe).unlink()
         except OSError as error:
             raise self._unwritable(error) from error
         with self._held(probe):
             pass
         remove_all(self.root / "locks" / probe)
-        for path in (*self._aside.glob("*"), *(self.root / "tmp").glob("*")):  # the latter is an earlier memkit's
+        for path in (
+            *unfinished(self._runs).glob("*"),
+            *(self.root / "tmp").glob("*"),
+        ):  # the latter is an earlier memkit's
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > _ABANDONED_AFTER:
                     remove_all(path)
@@ -210,9 +213,9 @@ class Store:
         if everywhere and self.remote is not None:
             self.remote.useless.add(_object(digest, seed))
         # First out of the way: where warnings are errors, the next line ends the run.
-        if not self._discard(entry):
+        if not discard(entry, self._runs):
             self._stuck.add((digest, seed))
-        warnings.warn(f"the stored run {entry} {wrong}; it is trained again", MemkitWarning, stacklevel=3)
+        tell_of_damaged_run(entry, wrong)
 
     def save(
         self,
@@ -245,14 +248,14 @@ class Store:
         """Put an entry into the folder, whole or not at all; in the place of one that is there."""
         entry = self._entry(digest, seed)
         try:
-            with replacing(entry, self._aside) as aside:
+            with replacing(entry, unfinished(self._runs)) as aside:
                 make_folder(aside, self._runs)
                 for name, content in files.items():
                     write(aside / name, content, sync=True)
                 make_folder(entry.parent, self._runs)
                 if os.path.lexists(entry) and not os.path.isfile(entry / MANIFEST):
                     told(f"the stored run {entry} {DAMAGED}: {MANIFEST} is missing; it is trained again")
-                self._discard(entry)
+                discard(entry, self._runs)
         except OSError as error:
             raise MemkitError(
                 f"a trained run could not be written to the store {self.root} ({error.strerror}); free space "
@@ -302,7 +305,7 @@ class Store:
     def remove(self, digest: str, seed: int) -> bool:
         """Throw a run away, in the folder alone; return whether none is left."""
         with self._held(f"{digest}-{seed}.lock"):
-            return self._discard(self._entry(digest, seed))
+            return discard(self._entry(digest, seed), self._runs)
 
     @contextmanager
     def lock(self, digest: str, seeds: Sequence[int]) -> Iterator[None]:
@@ -368,28 +371,6 @@ class Store:
     @property
     def _runs(self) -> Path:
         return self.root / "runs"
-
-    @property
-    def _aside(self) -> Path:
-        """Beside the runs: nothing can be renamed from one disk to another, and ``runs`` may be a link to one."""
-        return self._runs / "tmp"
-
-    def _discard(self, entry: Path) -> bool:
-        """Move an entry out of the way in one step, then delete it; return whether it is gone.
-
-        What cannot be moved is deleted where it is, as far as that can be done.
-        """
-        aside = self._aside / f"discarded-{uuid.uuid4().hex}"
-        try:
-            make_folder(aside.parent, self._runs)
-            entry.rename(aside)
-        except (FileNotFoundError, NotADirectoryError):  # there is none
-            return True
-        except OSError:
-            remove_all(entry)
-            return not os.path.lexists(entry)
-        remove_all(aside)
-        return True
 
 
 def named_store(named: str | None, here: Path, root: Path, *, session: str = "") -> Store:

@@ -9,7 +9,7 @@ from typing import Any
 
 from memkit.checks import is_whole
 from memkit.errors import MemkitError, nearest
-from memkit.study.merging import Settings
+from memkit.study.settings import Settings
 
 LONGEST = 120
 """Bytes of a name. Two of them make the name of a folder, which may have 255 on most disks."""

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from memkit.errors import MemkitError
 from memkit.evidence.evidence_file import Evidence
-from memkit.evidence.loading import load
+from memkit.evidence.evidence_loading import load
 from memkit.evidence.verdict import Verdict
 from memkit.files import write_whole
-from memkit.opened import Opened
+from memkit.opened_files import Opened
 from memkit.scheduling.executor import Executor, InlineExecutor, LocalExecutor
 from memkit.store.store import Store
 from memkit.study.loading import load_matrix

@@ -9,8 +9,8 @@ from typing import Any
 from memkit.store.store import Store
 from memkit.study.matrix import Matrix
 from memkit.study.promotion import Promotion, listed, load_promotion
-from memkit.study.screened import screening_rows, text_table
 from memkit.study.screening import development_seeds, in_store, lacking, policy_of
+from memkit.study.screening_table import screening_rows, text_table
 
 
 def listing(matrix: Matrix, store: Store) -> str:

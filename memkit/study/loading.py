@@ -17,9 +17,9 @@ from memkit.recipes.references import first_names, reference, resolve
 from memkit.statistics import LOOKS
 from memkit.study import checking
 from memkit.study.matrix import Configuration, Confirm, Matrix, Screen
-from memkit.study.merging import Settings, expanded, merged
 from memkit.study.objects import function, importable
 from memkit.study.reading import read_yaml
+from memkit.study.settings import Settings, expanded, merged
 from memkit.study.subjects import OWN, canonical, subject_of
 
 _TOP = (

@@ -14,7 +14,7 @@ from typing import Any
 from memkit.errors import MemkitError
 from memkit.evidence.contrast import Contrast
 from memkit.recipes.references import reference
-from memkit.study.merging import Settings, merged
+from memkit.study.settings import Settings, merged
 from memkit.study.subjects import Subject, subject_of
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from memkit.errors import MemkitError
-from memkit.evidence import reading
+from memkit.evidence import strict_json
 from memkit.files import write_whole
 
 SCHEMA = 1
@@ -206,10 +206,10 @@ def load_promotion(path: Path) -> Promotion | None:
         MemkitError: it is damaged, of another version, or what it promotes does not follow from its scores.
     """
     try:
-        data = reading.fields(reading.read_json(path), "the file", _FILE, *_FILE)
+        data = strict_json.fields(strict_json.read_json(path), "the file", _FILE, *_FILE)
         if data["schema"] != SCHEMA:
             raise MemkitError(f"schema {data['schema']}; this memkit reads schema {SCHEMA}")
-        rule = reading.fields(data["policy"], "policy", _POLICY, "by", "higher", "best")
+        rule = strict_json.fields(data["policy"], "policy", _POLICY, "by", "higher", "best")
         policy = Policy(
             **{name: rule[name] for name in _POLICY if name in rule and name != "always"},
             always=tuple(rule.get("always", ())),
@@ -239,32 +239,32 @@ def load_promotion(path: Path) -> Promotion | None:
 
 
 _FILE: Mapping[str, Callable[[Any, str], Any]] = {
-    "schema": reading.whole,
-    "study": reading.text,
-    "matrix": reading.text,
-    "seeds": lambda seeds, what: [reading.whole(seed, what) for seed in reading.listed(seeds, what)],
-    "policy": reading.mapping,
-    "promoted": reading.texts,
-    "configurations": reading.mapping,
+    "schema": strict_json.whole,
+    "study": strict_json.text,
+    "matrix": strict_json.text,
+    "seeds": lambda seeds, what: [strict_json.whole(seed, what) for seed in strict_json.listed(seeds, what)],
+    "policy": strict_json.mapping,
+    "promoted": strict_json.texts,
+    "configurations": strict_json.mapping,
 }
 _POLICY: Mapping[str, Callable[[Any, str], Any]] = {
-    "by": reading.text,
-    "higher": reading.flag,
-    "best": reading.whole,
-    "within": reading.text,
-    "always": reading.texts,
+    "by": strict_json.text,
+    "higher": strict_json.flag,
+    "best": strict_json.whole,
+    "within": strict_json.text,
+    "always": strict_json.texts,
 }
 
 
 def _entrant(name: str, value: Any, by: str) -> Entrant:
-    checks = {"family": reading.text, "competes": reading.flag, "reported": reading.text}
-    row = reading.fields(value, f"configuration {name:.80}", checks, "family", "competes", "scores")
+    checks = {"family": strict_json.text, "competes": strict_json.flag, "reported": strict_json.text}
+    row = strict_json.fields(value, f"configuration {name:.80}", checks, "family", "competes", "scores")
     scores: dict[int, dict[str, float]] = {}
-    for key, own in reading.mapping(row["scores"], f"the scores of {name:.80}").items():
+    for key, own in strict_json.mapping(row["scores"], f"the scores of {name:.80}").items():
         where = f"the scores of {name:.80}"
-        found = reading.fields(own, where, {}, by)
-        scores[reading.seed_of(key, where)] = {
-            metric: math.nan if one is None else reading.number(one, where) for metric, one in found.items()
+        found = strict_json.fields(own, where, {}, by)
+        scores[strict_json.seed_of(key, where)] = {
+            metric: math.nan if one is None else strict_json.number(one, where) for metric, one in found.items()
         }
     return Entrant(
         name=name, family=row["family"], competes=row["competes"], reported=row.get("reported", ""), scores=scores

@@ -16,7 +16,7 @@ from memkit.study.listing import differences
 from memkit.study.matrix import Matrix
 from memkit.study.promotion import Promotion, listed
 from memkit.study.results import Comparison, comparisons, confirmed_mean, entries, undecided
-from memkit.study.screened import markdown_table, number, screening_rows, text
+from memkit.study.screening_table import markdown_table, number, screening_rows, text
 from memkit.training.protocols import Task
 
 _NEGATIVE = (Verdict.REFUTED.value, Verdict.EQUIVALENT.value, Verdict.INCONCLUSIVE.value, Verdict.INCOMPLETE.value)

@@ -22,7 +22,6 @@ from memkit.scheduling.estimates import seconds_per_seed
 from memkit.scheduling.executor import Executor, Result
 from memkit.scheduling.queue import Progress, TrainingQueue
 from memkit.source import callable_digest, source_digest, source_files
-from memkit.store.checked import number
 from memkit.store.dependencies import noting
 from memkit.store.measurements import (
     forget_measurement,
@@ -31,6 +30,7 @@ from memkit.store.measurements import (
     save_measurement,
 )
 from memkit.store.store import Store
+from memkit.store.verified_files import number
 from memkit.study.matrix import Configuration, Matrix
 from memkit.study.promotion import Entrant, Policy, Promotion, promote
 from memkit.study.subjects import Subject

@@ -11,8 +11,8 @@ from typing import Any
 from memkit.errors import MemkitError
 from memkit.evidence.claim import Arm
 from memkit.recipes.recipe import Recipe, model_options
-from memkit.study.merging import Settings
 from memkit.study.objects import function, made_task, named
+from memkit.study.settings import Settings
 
 OWN = ("base", "over", "after", "family", "controls")
 """What a configuration has beside its recipe."""

@@ -11,9 +11,9 @@ import pytest
 from memkit import MemkitError
 from memkit.cli import main
 from memkit.evidence import Evidence
-from memkit.evidence.accepted import save_accepted
+from memkit.evidence.accepted_verdicts import save_accepted
 from memkit.evidence.drift import compare, difference
-from memkit.evidence.loading import claim_evidence
+from memkit.evidence.evidence_loading import claim_evidence
 from tests.evidence.entries import entry
 
 OLD = entry(a=0.9, b=0.1).told()

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from memkit.errors import MemkitError
 from memkit.evidence import Verdict, judge, load, recompute, seeds_saved
-from memkit.evidence.curves import Curves
 from memkit.evidence.figures import Heatmap, Lines, Series, Table
+from memkit.evidence.learning_curves import Curves
 from memkit.evidence.observation import Observation
 
 from .entries import MANY, OVER, entry, evidence
@@ -81,7 +81,7 @@ def test_pandas_is_loaded_where_a_frame_is_asked_for_and_only_there(file: Path) 
 import sys
 from pathlib import Path
 from memkit.evidence import load
-from memkit.evidence.outputs import write_all
+from memkit.evidence.output_files import write_all
 
 path = Path({str(file)!r})
 evidence = load(path)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from memkit.errors import MemkitError
 from memkit.evidence import DEVELOPMENT_SEEDS, Arm, Claim, Contrast, Lock, Verdict, lock_path
-from memkit.evidence.entry import Attempt, Entry
+from memkit.evidence.lock_entry import Attempt, Entry
 from memkit.evidence.origin import Mutant, Replication
 
 OVER = Contrast("a", over="b", metric="accuracy", bounds=(0, 1))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from memkit.evidence import Claim, Lock
-from memkit.evidence.schema_1 import digest_1
+from memkit.evidence.lock_schema_1 import digest_1
 from tests.inner import command, run
 from tests.pytest_plugin.lab import HEAD, canned, evidence, register_claims
 

@@ -10,15 +10,15 @@ import pytest
 
 from memkit import Contrast, claim
 from memkit.evidence.claim import claim_of
-from memkit.evidence.lock import Lock
+from memkit.evidence.lock_file import Lock
 from memkit.pytest_plugin.claim_run import ClaimRun
 from memkit.pytest_plugin.looks import Looks
 from memkit.pytest_plugin.measurement import Measurement
 from memkit.pytest_plugin.messages import Messages, messages_of
 from memkit.pytest_plugin.plan import PlannedClaim, RunPlan
 from memkit.pytest_plugin.progress_line import ProgressLine
+from memkit.pytest_plugin.reports_to_verdicts import Verdicts
 from memkit.pytest_plugin.settings import settings_of
-from memkit.pytest_plugin.verdicts import Verdicts
 from memkit.scheduling.cohorts import Cohort, Training
 from memkit.scheduling.executor import Result
 from memkit.store.store import Store

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from memkit import MemkitWarning
 from memkit.evidence import Arm, Registration
-from memkit.evidence.curves import Curves, gathered
 from memkit.evidence.figures import Table
+from memkit.evidence.learning_curves import Curves, gathered
 from memkit.pytest_plugin.claim_evidence import evidence_of
 from memkit.pytest_plugin.claim_run import ClaimRun
 from memkit.pytest_plugin.measurement import Measurement, stored_measurement

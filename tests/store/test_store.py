@@ -24,11 +24,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memkit import MemkitError, MemkitWarning
-from memkit.evidence.curves import thinned
+from memkit.evidence.learning_curves import thinned
 from memkit.store import store as store_module
-from memkit.store.checked import from_bytes, to_bytes
 from memkit.store.entries import check_entry, files_of
 from memkit.store.store import Store
+from memkit.store.verified_files import from_bytes, to_bytes
 from memkit.training.trained_run import TrainedRun
 from tests.machines.clocks import PATIENCE
 from tests.machines.killed import killed_in

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from memkit.evidence.loading import load
-from memkit.evidence.lock import Lock
+from memkit.evidence.evidence_loading import load
+from memkit.evidence.lock_file import Lock
 from memkit.study.loading import load_matrix
 from memkit.study.objects import importable
 from memkit.study.promotion import load_promotion

@@ -16,8 +16,8 @@ from memkit.study.loading import load_matrix
 from memkit.study.matrix import Matrix
 from memkit.study.promotion import load_promotion
 from memkit.study.reading import read_yaml
-from memkit.study.screened import screening_block, screening_rows
 from memkit.study.screening import check_arms, check_bounds, check_data, check_models, check_score, promotion
+from memkit.study.screening_table import screening_block, screening_rows
 from memkit.study.staged import staged_claims
 from memkit.training import scoring
 from tests.study.lab import MATRIX, STAGED, documented, write_project

@@ -19,7 +19,7 @@ from memkit.evidence.claim import Arm, claim_of, refuse_bare, refuse_unknown
 from memkit.evidence.derived.copies import add_claim
 from memkit.evidence.derived.sweep import check_grid, grid_cells, slug
 from memkit.evidence.origin import SweepCell
-from memkit.plain import plain
+from memkit.plain_values import plain
 
 NAME = "multiverse"
 

@@ -28,7 +28,7 @@ from memkit.evidence.claim import make_claim, refuse_bare, refuse_unknown
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.derived.copies import add_claim
 from memkit.evidence.origin import SweepCell
-from memkit.plain import plain
+from memkit.plain_values import plain
 
 MOST_CELLS = 1000
 _FACTOR = re.compile(r"[a-z][a-z0-9_]*")

@@ -1,6 +1,6 @@
 """What a reader sees of the evidence: tables for terminal and Markdown, forest plots, one HTML page."""
 
-from memkit.evidence.reports.html import render_html
+from memkit.evidence.reports.evidence_page import render_html
 from memkit.evidence.reports.plots.forest import forest_svg
 from memkit.evidence.reports.plots.strip import strip_svg
 from memkit.evidence.reports.tables import (

@@ -20,7 +20,6 @@ from memkit.evidence.evidence_file import ClaimEvidence
 from memkit.evidence.figures import Figure, Lines, Table
 from memkit.evidence.reports import words
 from memkit.evidence.reports.adjusted import Adjusted
-from memkit.evidence.reports.cells import Cells, other_measurements, table_cells
 from memkit.evidence.reports.gallery import Gallery
 from memkit.evidence.reports.numbers import minus
 from memkit.evidence.reports.plots.heatmap import heatmap_svg
@@ -28,6 +27,7 @@ from memkit.evidence.reports.plots.lines import lines_svg
 from memkit.evidence.reports.plots.slopes import slopes_svg
 from memkit.evidence.reports.plots.strip import strip_svg
 from memkit.evidence.reports.robustness import Row, others, path
+from memkit.evidence.reports.table_cells import Cells, other_measurements, table_cells
 from memkit.evidence.reports.tables import VerdictRow, verdict_row
 from memkit.evidence.verdict import Finding, Judgement, Verdict
 from memkit.statistics import collapse_bound

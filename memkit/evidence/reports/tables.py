@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.reports import words
-from memkit.evidence.reports.grids import LEGEND, grid_lines, grid_markdown, grids
 from memkit.evidence.reports.replications import replicated
+from memkit.evidence.reports.sweep_tables import LEGEND, grid_lines, grid_markdown, grids
 from memkit.evidence.verdict import Finding, Verdict
 from memkit.statistics import collapse_bound
 

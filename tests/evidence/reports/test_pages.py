@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from memkit import MemkitError
-from memkit.evidence.accepted import accepted_claims, load_accepted, save_accepted
+from memkit.evidence.accepted_verdicts import accepted_claims, load_accepted, save_accepted
 from memkit.evidence.reports import pages
 from memkit.evidence.reports.pages import rewrite
 from memkit.evidence.reports.words import fixed

@@ -26,11 +26,11 @@ from memkit.evidence.reports import account, words
 from memkit.evidence.reports.adjusted import adjusted
 from memkit.evidence.reports.claim_view import ClaimView, Facts, claim_view, flat
 from memkit.evidence.reports.gallery import Gallery
-from memkit.evidence.reports.grids import LEGEND, grids
 from memkit.evidence.reports.numbers import minus
-from memkit.evidence.reports.plots.curves import curves_svg
 from memkit.evidence.reports.plots.forest import forest_svg
+from memkit.evidence.reports.plots.learning_curves import curves_svg
 from memkit.evidence.reports.replications import pairs, replicated
+from memkit.evidence.reports.sweep_tables import LEGEND, grids
 from memkit.evidence.reports.tables import gate_sentence
 from memkit.evidence.verdict import Verdict
 

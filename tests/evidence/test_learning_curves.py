@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memkit.errors import MemkitError
-from memkit.evidence.curves import POINTS, Curves, gathered, thinned
+from memkit.evidence.learning_curves import POINTS, Curves, gathered, thinned
 
 
 @given(n=st.integers(1, 400))

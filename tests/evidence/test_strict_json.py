@@ -15,13 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memkit.errors import MemkitError
-from memkit.evidence import Lock, load, reading, recompute
-from memkit.evidence.accepted import accepted_claims, load_accepted, save_accepted
+from memkit.evidence import Lock, load, recompute, strict_json
+from memkit.evidence.accepted_verdicts import accepted_claims, load_accepted, save_accepted
 from memkit.evidence.drift import compare
 from memkit.evidence.evidence_file import Evidence
+from memkit.evidence.evidence_loading import claim_evidence
+from memkit.evidence.evidence_merging import merge
 from memkit.evidence.gate import Gate
-from memkit.evidence.loading import claim_evidence
-from memkit.evidence.merging import merge
 from memkit.evidence.origin import SweepCell
 from memkit.evidence.reports import render_html
 from memkit.study.promotion import Entrant, Policy, Promotion, load_promotion, promote
@@ -55,7 +55,7 @@ ROOT = Path(__file__).parents[2]
 )
 def test_what_is_no_plain_json_is_refused_in_one_sentence(raw: bytes, said: str) -> None:
     with pytest.raises(MemkitError) as raised:
-        reading.parse(raw)
+        strict_json.parse(raw)
     assert said in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -68,9 +68,9 @@ PLAIN = st.recursive(
 
 @given(PLAIN)
 def test_all_other_json_is_read(value: Any) -> None:
-    assert reading.parse(json.dumps(value).encode()) == value
-    assert reading.parse(json.dumps(value, ensure_ascii=False).encode()) == value
-    assert reading.parse(b"[" * 64 + b"]" * 64)
+    assert strict_json.parse(json.dumps(value).encode()) == value
+    assert strict_json.parse(json.dumps(value, ensure_ascii=False).encode()) == value
+    assert strict_json.parse(b"[" * 64 + b"]" * 64)
 
 
 UNITS = ["[]", "{}", '{"a":0}', '{"":0}', "1.5", "999", '"ab"', '"é"', '"—b"', '"😀"', '"\\u20ac"', "[[1,2],[]]"]
@@ -86,22 +86,22 @@ def test_no_text_takes_more_than_was_estimated(unit: str) -> None:
     raw = known.get(unit, "[" + ",".join([unit] * 30_000) + "]").encode()
     tracemalloc.start()
     try:
-        found = reading.parse(raw)
+        found = strict_json.parse(raw)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert found
-    assert peak <= reading.takes(raw) * 1.05 + 100_000
+    assert peak <= strict_json.takes(raw) * 1.05 + 100_000
 
 
 def test_what_is_too_large_is_refused_and_the_limit_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "large.json"
-    monkeypatch.setattr(reading, "LARGEST", 2_000_000)
+    monkeypatch.setattr(strict_json, "LARGEST", 2_000_000)
     path.write_bytes(b" " * 2_000_001)
     for read in (load, Lock.load, load_accepted, load_promotion):
         with pytest.raises(MemkitError, match="it is larger than 2 MB, which is the most that is read"):
             read(path)
-    monkeypatch.setattr(reading, "MEMORY", 50_000_000)
+    monkeypatch.setattr(strict_json, "MEMORY", 50_000_000)
     path.write_bytes(b"[" + b"{}," * 600_000 + b"{}]")
     for read in (load, Lock.load, load_accepted, load_promotion):
         with pytest.raises(MemkitError, match="MB of memory to read, and 50 MB is the most"):
@@ -189,21 +189,21 @@ def test_what_evidence_cannot_say_is_refused(
 
 
 def test_there_is_a_most_of_observations_and_of_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from memkit.evidence import loading
+    from memkit.evidence import evidence_loading
 
     path = written(tmp_path / "evidence.json", lambda data: None)
-    monkeypatch.setattr(loading, "MOST_OBSERVATIONS", 40)
+    monkeypatch.setattr(evidence_loading, "MOST_OBSERVATIONS", 40)
     with pytest.raises(MemkitError, match="it holds more than 40 observations"):
         load(path)
     monkeypatch.undo()
     for most in (3, len(MANY.claims)):  # fewer than claims; fewer than their looks
-        monkeypatch.setattr(loading, "MOST_DECISIONS", most)
+        monkeypatch.setattr(evidence_loading, "MOST_DECISIONS", most)
         with pytest.raises(MemkitError, match=f"take more than {most} looks at a contrast to judge"):
             load(path)
 
 
 def test_a_file_of_many_parts_may_not_fill_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "MEMORY", 250_000)
+    monkeypatch.setattr(strict_json, "MEMORY", 250_000)
     with pytest.raises(MemkitError, match="MB of memory to read"):
         load(written(tmp_path / "evidence.json", lambda data: None))
 

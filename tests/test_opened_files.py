@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from memkit.opened import Opened, listener, unheard
+from memkit.opened_files import Opened, listener, unheard
 from memkit.store.dependencies import ABSENT, ProjectFiles, noting
 
 NAME = "the test"

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from memkit.evidence import ClaimEvidence, Lock
-from memkit.evidence.locked import held_against
+from memkit.evidence.lock_comparison import held_against
 
 from .entries import entry
 

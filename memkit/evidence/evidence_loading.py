@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any, get_args
 
 from memkit.errors import MemkitError, shown
-from memkit.evidence import reading
+from memkit.evidence import strict_json
 from memkit.evidence.claim import Claim
-from memkit.evidence.curves import Curves
 from memkit.evidence.decision_rule import judge
 from memkit.evidence.evidence_file import SCHEMA, ClaimEvidence, Evidence
 from memkit.evidence.figures import figure_from_json
 from memkit.evidence.gate import Gate, Mode, Outcome
+from memkit.evidence.learning_curves import Curves
+from memkit.evidence.lock_schema_1 import is_digest_of
 from memkit.evidence.observation import observations_from
 from memkit.evidence.registration import BLOCK, Registration, Status
-from memkit.evidence.schema_1 import is_digest_of
 from memkit.evidence.verdict import Verdict
 from memkit.statistics import looks_within
 
@@ -28,19 +28,19 @@ Check = Callable[[Any, str], Any]
 
 
 def _count(value: Any, what: str) -> int | None:
-    return reading.optional(value, what, reading.whole)
+    return strict_json.optional(value, what, strict_json.whole)
 
 
 def _cells(value: Any, what: str) -> int:
     """How many cells a sweep has; all of them are judged together."""
-    if (found := reading.whole(value, what)) > MOST_OBSERVATIONS:
+    if (found := strict_json.whole(value, what)) > MOST_OBSERVATIONS:
         raise MemkitError(f"{what} are {found}, and {MOST_OBSERVATIONS} is the most")
     return found
 
 
 def _factor(value: Any, what: str) -> Any:
     """A factor's value in a cell: a text or a number."""
-    return value if isinstance(value, str) else reading.number(value, what)
+    return value if isinstance(value, str) else strict_json.number(value, what)
 
 
 MOST_OBSERVATIONS = 1_000_000
@@ -53,42 +53,46 @@ _FEW = 20
 """Contrasts of a claim that are judged before it is known whether that was too much."""
 # Bytes of memory that an observation takes, and a finding with the judgement around it.
 _OBSERVATION, _JUDGEMENT = 150, 6_000
-_HEAD: Mapping[str, Check] = {"claims": reading.listed, "created": reading.text, "provenance": reading.mapping}
-_PARTS: Mapping[str, Check] = {"nodeid": reading.text, "digest": reading.text}
+_HEAD: Mapping[str, Check] = {
+    "claims": strict_json.listed,
+    "created": strict_json.text,
+    "provenance": strict_json.mapping,
+}
+_PARTS: Mapping[str, Check] = {"nodeid": strict_json.text, "digest": strict_json.text}
 _NEEDED = (
     *("claim", "digest", "nodeid", "registration", "planned", "observations", "failures", "judgement", "outcome"),
     *("arms", "cost"),
 )
-_OUTCOME: Mapping[str, Check] = {"outcome": reading.text, "reason": reading.text}
+_OUTCOME: Mapping[str, Check] = {"outcome": strict_json.text, "reason": strict_json.text}
 _ARM: Mapping[str, Check] = {
     **dict.fromkeys(("parameters", "steps", "diverged", "state_size"), _count),
-    **dict.fromkeys(("digest", "tuning", "trained_on"), reading.text),
-    "cpu_seconds": reading.number,
+    **dict.fromkeys(("digest", "tuning", "trained_on"), strict_json.text),
+    "cpu_seconds": strict_json.number,
 }
 _CLAIM: Mapping[str, Check] = {
-    **dict.fromkeys(("id", "statement", "source", "expect", "test"), reading.text),
-    "arms": reading.mapping,
-    **dict.fromkeys(("contrasts", "requires"), reading.listed),
-    "derived": reading.texts,
+    **dict.fromkeys(("id", "statement", "source", "expect", "test"), strict_json.text),
+    "arms": strict_json.mapping,
+    **dict.fromkeys(("contrasts", "requires"), strict_json.listed),
+    "derived": strict_json.texts,
 }
 # Which came later, and are not in every file.
 _CLAIM_LATER: Mapping[str, Check] = {
-    **dict.fromkeys(("sweep", "mutant_of", "replicates"), reading.text),
+    **dict.fromkeys(("sweep", "mutant_of", "replicates"), strict_json.text),
     "cells": _cells,
-    "cell": lambda value, what: reading.each(value, what, _factor),
-    "deterministic": reading.flag,
-    **dict.fromkeys(("data", "environment"), reading.texts),
+    "cell": lambda value, what: strict_json.each(value, what, _factor),
+    "deterministic": strict_json.flag,
+    **dict.fromkeys(("data", "environment"), strict_json.texts),
 }
 _CLAIM_ARM: Mapping[str, Check] = {
-    "intervention": lambda value, what: reading.optional(value, what, reading.text),
-    "recipe": lambda value, what: reading.optional(value, what, reading.mapping),
+    "intervention": lambda value, what: strict_json.optional(value, what, strict_json.text),
+    "recipe": lambda value, what: strict_json.optional(value, what, strict_json.mapping),
 }
 _REGISTRATION: Mapping[str, Check] = {
-    "status": reading.text,
-    "first_seed": reading.whole,
-    "revision": reading.whole,
-    **dict.fromkeys(("recoded", "withheld"), reading.flag),
-    "edited": reading.text,
+    "status": strict_json.text,
+    "first_seed": strict_json.whole,
+    "revision": strict_json.whole,
+    **dict.fromkeys(("recoded", "withheld"), strict_json.flag),
+    "edited": strict_json.text,
 }
 # What reading JSON of another form than the schema's can raise.
 _DAMAGED = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError, RecursionError)
@@ -123,8 +127,8 @@ def checked(path: Path) -> tuple[Evidence, list[tuple[str, str, str]]]:
         MemkitError: as :func:`load`.
     """
     try:
-        raw = reading.read_bytes(path)
-        head, count, claims = reading.parts(raw)
+        raw = strict_json.read_bytes(path)
+        head, count, claims = strict_json.parts(raw)
     except FileNotFoundError as error:
         raise MemkitError(f"{path} does not exist; a run of claims writes it") from error
     except OSError as error:
@@ -136,7 +140,7 @@ def checked(path: Path) -> tuple[Evidence, list[tuple[str, str, str]]]:
     if head["schema"] != SCHEMA or type(head["schema"]) is not int:
         raise MemkitError(f"{path} has schema {shown(head['schema'])}; this memkit reads schema {SCHEMA}")
     try:
-        whole = reading.fields(head, "the file", _HEAD, "claims", "created", "provenance")
+        whole = strict_json.fields(head, "the file", _HEAD, "claims", "created", "provenance")
         if count > MOST_DECISIONS:  # each takes one at least, and the answer comes before any is judged
             raise _too_many()
         with _uncollected():
@@ -145,11 +149,11 @@ def checked(path: Path) -> tuple[Evidence, list[tuple[str, str, str]]]:
             created=whole["created"],
             provenance=whole["provenance"],
             claims=tuple(entries),
-            studies=reading.each(whole.get("studies", {}), "studies", reading.text),
-            metrics=reading.each(
-                whole.get("metrics", {}), "metrics", lambda said, what: reading.each(said, what, reading.text)
+            studies=strict_json.each(whole.get("studies", {}), "studies", strict_json.text),
+            metrics=strict_json.each(
+                whole.get("metrics", {}), "metrics", lambda said, what: strict_json.each(said, what, strict_json.text)
             ),
-            curves=reading.each(whole.get("curves", {}), "curves", lambda curves, _: Curves.from_json(curves)),
+            curves=strict_json.each(whole.get("curves", {}), "curves", lambda curves, _: Curves.from_json(curves)),
         )
     except _DAMAGED as error:
         raise MemkitError(f"{path} is no evidence file of schema {SCHEMA}: {_said(error)}") from error
@@ -189,7 +193,7 @@ def _entries(
     rows = []
     observations, decisions = 0, MOST_DECISIONS
     for takes, raw in claims:
-        reading.check_memory(size + takes)
+        strict_json.check_memory(size + takes)
         entry = claim_evidence(raw, decisions)
         if entry.claim.id in entries:
             raise MemkitError(f"the file holds one claim twice: {entry.claim.id}")
@@ -232,24 +236,26 @@ def _close(a: Any, b: Any, tolerance: float = 1e-6) -> bool:
 
 
 def _claim(value: Any) -> Claim:
-    data = reading.fields(value, "a claim", {**_CLAIM, **_CLAIM_LATER}, *_CLAIM)
+    data = strict_json.fields(value, "a claim", {**_CLAIM, **_CLAIM_LATER}, *_CLAIM)
     where = f"claim {shown(data['id'])}"
     for name, arm in data["arms"].items():
-        reading.fields(arm, f"{where}: arm {name:.80}", _CLAIM_ARM)
+        strict_json.fields(arm, f"{where}: arm {name:.80}", _CLAIM_ARM)
     if data.get("sweep") and not data.get("cell"):
         raise MemkitError(f"{where}: it is of a sweep, and has no cell in it")
     return Claim.from_json(data)
 
 
 def _arm(value: Any, what: str) -> dict[str, Any]:
-    return reading.fields(value, what, _ARM)
+    return strict_json.fields(value, what, _ARM)
 
 
 def _registration(value: Any, where: str) -> Registration:
-    data = reading.fields(value, f"{where}: registration", _REGISTRATION, "status", "attempt", "first_seed")
+    data = strict_json.fields(value, f"{where}: registration", _REGISTRATION, "status", "attempt", "first_seed")
     if data["status"] not in get_args(Status):
         raise MemkitError(f"{where}: the registration's status {shown(data['status'])} is none")
-    reading.whole(data["attempt"], f"{where}: the attempt of a claim that is {data['status']}", _first(data["status"]))
+    strict_json.whole(
+        data["attempt"], f"{where}: the attempt of a claim that is {data['status']}", _first(data["status"])
+    )
     if data["status"] == "unregistered" and data["attempt"]:
         raise MemkitError(f"{where} is unregistered, and so has no attempt {data['attempt']}")
     found = Registration(**data)
@@ -278,25 +284,25 @@ def claim_evidence(data: Any, decisions: int = MOST_DECISIONS) -> ClaimEvidence:
     Raises:
         MemkitError: a part is missing or is not what the schema says, or the judgement takes more.
     """
-    data = reading.fields(data, "a claim", _PARTS, *_NEEDED)
+    data = strict_json.fields(data, "a claim", _PARTS, *_NEEDED)
     claim = _claim(data["claim"])
     where = f"claim {claim.id!r}"
     registration = _registration(data["registration"], where)
-    planned = reading.listed(data["planned"], f"{where}: planned seeds", BLOCK)
+    planned = strict_json.listed(data["planned"], f"{where}: planned seeds", BLOCK)
     for seed in planned:
-        reading.whole(seed, f"{where}: a planned seed")
+        strict_json.whole(seed, f"{where}: a planned seed")
     if len(set(planned)) < len(planned):
         raise MemkitError(f"{where}: a seed is planned twice")
-    reading.fields(data["judgement"], f"{where}: judgement", {"verdict": reading.text}, "verdict")
+    strict_json.fields(data["judgement"], f"{where}: judgement", {"verdict": strict_json.text}, "verdict")
     observations = observations_from(claim, data["observations"], planned)
     contrasts = len(claim.all_contrasts)
     most = 2 * _decisions(claim, planned, len({o.seed for o in observations})) + _PLANNING * contrasts
     if contrasts > _FEW and most > decisions:
         raise _too_many()
-    outcome = reading.fields(data["outcome"], f"{where}: outcome", _OUTCOME, *_OUTCOME)
+    outcome = strict_json.fields(data["outcome"], f"{where}: outcome", _OUTCOME, *_OUTCOME)
     if outcome["outcome"] not in get_args(Outcome):
         raise MemkitError(f"{where}: the outcome {shown(outcome['outcome'])} is none")
-    arms = reading.each(data["arms"], f"{where}: arms", _arm)
+    arms = strict_json.each(data["arms"], f"{where}: arms", _arm)
     if foreign := next((name for name in arms if name not in claim.arms), None):
         raise MemkitError(f"{where}: arms: {foreign:.80} is no arm of the claim")
     return ClaimEvidence(
@@ -308,15 +314,15 @@ def claim_evidence(data: Any, decisions: int = MOST_DECISIONS) -> ClaimEvidence:
         judgement=judge(claim, observations, planned=planned, development=registration.development),
         gate=Gate(outcome["outcome"], outcome["reason"]),
         failures={
-            reading.seed_of(seed, f"{where}: failures"): reason
-            for seed, reason in reading.each(data["failures"], f"{where}: failures", reading.text).items()
+            strict_json.seed_of(seed, f"{where}: failures"): reason
+            for seed, reason in strict_json.each(data["failures"], f"{where}: failures", strict_json.text).items()
         },
         arms=arms,
-        figures=tuple(map(figure_from_json, reading.listed(data.get("figures", []), f"{where}: figures"))),
-        drift=reading.texts(data.get("drift", []), f"{where}: drift"),
-        changes=reading.texts(data.get("changes", []), f"{where}: changes"),
-        remeasured=reading.texts(data.get("remeasured", []), f"{where}: remeasured"),
-        cost=reading.each(data["cost"], f"{where}: cost", reading.number),
+        figures=tuple(map(figure_from_json, strict_json.listed(data.get("figures", []), f"{where}: figures"))),
+        drift=strict_json.texts(data.get("drift", []), f"{where}: drift"),
+        changes=strict_json.texts(data.get("changes", []), f"{where}: changes"),
+        remeasured=strict_json.texts(data.get("remeasured", []), f"{where}: remeasured"),
+        cost=strict_json.each(data["cost"], f"{where}: cost", strict_json.number),
     )
 
 
@@ -324,7 +330,7 @@ def _size(entry: ClaimEvidence) -> int:
     """Bytes of memory that it takes, at most."""
     kept = [entry.claim.to_json(), entry.arms, [figure.to_json() for figure in entry.figures]]
     kept += [list(entry.failures.values()), entry.drift, entry.changes, entry.remeasured]
-    size = reading.takes(json.dumps(kept, ensure_ascii=False).encode())
+    size = strict_json.takes(json.dumps(kept, ensure_ascii=False).encode())
     return size + _JUDGEMENT * max(1, len(entry.judgement.findings)) + _OBSERVATION * len(entry.observations)
 
 

@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import Any, get_args
 
 from memkit.errors import MemkitError
-from memkit.evidence.curves import Curves
 from memkit.evidence.decision_rule import judge
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.gate import Mode
+from memkit.evidence.learning_curves import Curves
 from memkit.evidence.observation import Observation
 
 SAME = 1e-6

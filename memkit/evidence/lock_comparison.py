@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from memkit.evidence.evidence_file import ClaimEvidence
-from memkit.evidence.lock import Lock
+from memkit.evidence.lock_file import Lock
 from memkit.evidence.registration import DEVELOPMENT_SEEDS, Registration
 
 

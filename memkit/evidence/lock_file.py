@@ -31,9 +31,9 @@ from pathlib import Path
 from typing import Any
 
 from memkit.errors import MemkitError, nearest, shown
-from memkit.evidence import reading, schema_1
+from memkit.evidence import lock_schema_1, strict_json
 from memkit.evidence.claim import Claim
-from memkit.evidence.entry import Attempt, Entry, NewerError, entry_from, known
+from memkit.evidence.lock_entry import Attempt, Entry, NewerError, entry_from, known
 from memkit.evidence.registration import BLOCK, DEVELOPMENT_SEEDS, STUDY_STRIDE, Registration, Status
 from memkit.files import write_whole
 from memkit.paths import LOCK
@@ -175,11 +175,11 @@ class Lock:
             MemkitError: the file is damaged or of another version.
         """
         try:
-            data = reading.fields(reading.read_json(path), "the lock", {}, "schema")
-            schema = reading.whole(data["schema"], "the schema", 1)
+            data = strict_json.fields(strict_json.read_json(path), "the lock", {}, "schema")
+            schema = strict_json.whole(data["schema"], "the schema", 1)
             if schema not in (1, SCHEMA):
                 raise NewerError(f"it has schema {shown(schema)}; this memkit reads schema {SCHEMA} and 1")
-            found = cls._from(schema_1.rewritten(data) if schema == 1 else data)
+            found = cls._from(lock_schema_1.rewritten(data) if schema == 1 else data)
         except FileNotFoundError:
             if path.is_symlink():
                 raise MemkitError(f"{path} is a link to a file that is gone; restore that, or the link") from None
@@ -201,19 +201,19 @@ class Lock:
         checks = dict.fromkeys(("schema", "studies", "claims", "removed", "laboratories", "alpha"), _anything)
         parts = known(data, "the lock", checks, "studies", "claims")
         studies = {
-            name: reading.whole(study.get("first_seed"), f"the first seed of {name!r}", None)
-            for name, study in reading.each(parts["studies"], "studies", _study).items()
+            name: strict_json.whole(study.get("first_seed"), f"the first seed of {name!r}", None)
+            for name, study in strict_json.each(parts["studies"], "studies", _study).items()
         }
-        if not 0 < (alpha := reading.number(parts.get("alpha", ALPHA), "alpha")) < 1:
+        if not 0 < (alpha := strict_json.number(parts.get("alpha", ALPHA), "alpha")) < 1:
             raise MemkitError(f"alpha must lie between 0 and 1, and is {alpha:g}")
         if alpha != ALPHA:
             raise NewerError(f"it sets alpha to {alpha:g}; this memkit decides with {ALPHA:g}")
-        if laboratories := reading.each(parts.get("laboratories", {}), "laboratories", reading.whole):
+        if laboratories := strict_json.each(parts.get("laboratories", {}), "laboratories", strict_json.whole):
             raise NewerError(f"it gives {min(laboratories)!r:.80} seeds of its own")
         return cls(
             studies,
-            reading.each(parts["claims"], "claims", entry_from),
-            reading.each(parts.get("removed", {}), "removed", entry_from),
+            strict_json.each(parts["claims"], "claims", entry_from),
+            strict_json.each(parts.get("removed", {}), "removed", entry_from),
             laboratories,
             alpha,
         )

@@ -11,12 +11,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from memkit.errors import MemkitError
-from memkit.evidence import reading
+from memkit.evidence import strict_json
 from memkit.evidence.claim import Claim, digest_of
 from memkit.evidence.registration import BLOCK, STUDY_STRIDE
 
 if TYPE_CHECKING:
-    from memkit.evidence.lock import Lock
+    from memkit.evidence.lock_file import Lock
 
 PREFIX = "1:"
 """Of a digest of schema 1, in an entry of schema 2."""
@@ -51,17 +51,17 @@ def rewritten(data: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         MemkitError: it is damaged.
     """
-    found = reading.fields(data, "the lock", {}, "studies", "claims")
-    parts = {name: reading.each(found.get(name, {}), name, _entry) for name in ("claims", "removed")}
+    found = strict_json.fields(data, "the lock", {}, "studies", "claims")
+    parts = {name: strict_json.each(found.get(name, {}), name, _entry) for name in ("claims", "removed")}
     return {"studies": found["studies"], **parts}
 
 
 def _entry(value: Any, what: str) -> dict[str, Any]:
-    found = reading.fields(value, what, {"revision": reading.whole}, "digest", "attempt")
+    found = strict_json.fields(value, what, {"revision": strict_json.whole}, "digest", "attempt")
     for name in {"digest", "code", "file"} & found.keys():
-        reading.text(found[name], f"{what}: {name}")
+        strict_json.text(found[name], f"{what}: {name}")
     for name in {"attempt", "skipped"} & found.keys():
-        reading.whole(found[name], f"{what}: {name}", None)
+        strict_json.whole(found[name], f"{what}: {name}", None)
     attempt, skipped = found["attempt"], found.get("skipped", 0)
     if attempt < 1 or skipped < 0 or (attempt + skipped) * BLOCK > STUDY_STRIDE:
         raise MemkitError(f"{what} has the attempt {attempt}, and {skipped} blocks of seeds passed over")

@@ -38,8 +38,8 @@ def write_all(evidence: Evidence, path: Path) -> tuple[list[Path], list[str]]:
         OSError: the JSON file cannot be written.
     """
     # Here, not at the top: the plugin is loaded into every pytest run, and few of them write evidence.
+    from memkit.evidence.reports.evidence_page import render_html
     from memkit.evidence.reports.gallery import beside, save
-    from memkit.evidence.reports.html import render_html
     from memkit.evidence.reports.tables import markdown_table
 
     evidence.save(path)

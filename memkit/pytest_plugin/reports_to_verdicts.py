@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from memkit.errors import MemkitError
-from memkit.evidence.accepted import load_accepted
+from memkit.evidence.accepted_verdicts import load_accepted
 from memkit.evidence.evidence_file import ClaimEvidence
-from memkit.evidence.schema_1 import is_digest_of
+from memkit.evidence.lock_schema_1 import is_digest_of
 from memkit.pytest_plugin.claim_evidence import evidence_of
 from memkit.pytest_plugin.claim_run import ClaimRun
 from memkit.pytest_plugin.plan import RunPlan

@@ -11,7 +11,7 @@ import pytest
 
 from memkit.errors import MemkitError
 from memkit.evidence import Arm, Claim, Contrast, Lock
-from memkit.evidence.schema_1 import carried_over, digest_1, is_digest_of
+from memkit.evidence.lock_schema_1 import carried_over, digest_1, is_digest_of
 
 OVER = Contrast("a", over="b", metric="accuracy", bounds=(0, 1))
 ARMS = {"a": Arm(), "b": Arm()}

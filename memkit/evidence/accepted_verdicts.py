@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from memkit.errors import MemkitError, shown
-from memkit.evidence import reading
+from memkit.evidence import strict_json
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.gate import gate
-from memkit.evidence.lock import Lock
+from memkit.evidence.lock_file import Lock
+from memkit.evidence.lock_schema_1 import PREFIX
 from memkit.evidence.reports import words
-from memkit.evidence.schema_1 import PREFIX
 from memkit.evidence.verdict import Verdict
 from memkit.files import write_whole
 
@@ -27,19 +27,21 @@ _NEEDED = (*_TEXTS, "attempt", "cell", "arms", "means", "cost", "judgement")
 
 
 def _number(value: Any, what: str) -> float | None:
-    return reading.optional(value, what, reading.number)
+    return strict_json.optional(value, what, strict_json.number)
 
 
 def _interval(value: Any, what: str) -> None:
-    reading.fields(value, what, {"method": reading.text, "low": _number, "high": _number}, "method", "low", "high")
+    strict_json.fields(
+        value, what, {"method": strict_json.text, "low": _number, "high": _number}, "method", "low", "high"
+    )
 
 
 def _finding(value: Any, what: str) -> None:
-    texts = dict.fromkeys(("contrast", "role", "metric", "direction", "assume"), reading.text)
-    found = reading.fields(
+    texts = dict.fromkeys(("contrast", "role", "metric", "direction", "assume"), strict_json.text)
+    found = strict_json.fields(
         value,
         what,
-        {**texts, "verdict": _verdict, "estimate": _number, "sesoi": _number, "intervals": reading.listed},
+        {**texts, "verdict": _verdict, "estimate": _number, "sesoi": _number, "intervals": strict_json.listed},
         *("contrast", "role", "verdict", "estimate", "intervals"),
     )
     for interval in found["intervals"]:
@@ -49,43 +51,43 @@ def _finding(value: Any, what: str) -> None:
 
 
 def _verdict(value: Any, what: str) -> None:
-    if reading.text(value, what) not in set(Verdict):
+    if strict_json.text(value, what) not in set(Verdict):
         raise MemkitError(f"{what}: {shown(value)} is no verdict")
 
 
 def _judgement(value: Any, what: str) -> None:
-    found = reading.fields(value, what, {"verdict": _verdict, "n": reading.whole}, "verdict", "findings")
-    for finding in reading.listed(found["findings"], f"{what}: findings"):
+    found = strict_json.fields(value, what, {"verdict": _verdict, "n": strict_json.whole}, "verdict", "findings")
+    for finding in strict_json.listed(found["findings"], f"{what}: findings"):
         _finding(finding, f"{what}: a finding")
 
 
 def _arm(value: Any, what: str) -> None:
     counts = dict.fromkeys(("parameters", "steps", "state_size", "cpu_seconds"), _number)
-    texts = dict.fromkeys(("digest", "recipe", "tuning", "trained_on"), reading.text)
-    reading.fields(value, what, {**counts, **texts}, "recipe")
+    texts = dict.fromkeys(("digest", "recipe", "tuning", "trained_on"), strict_json.text)
+    strict_json.fields(value, what, {**counts, **texts}, "recipe")
 
 
 def _three(value: Any, what: str) -> None:
     """Arm → metric → three numbers."""
-    for arm, metrics in reading.each(value, what, reading.mapping).items():
+    for arm, metrics in strict_json.each(value, what, strict_json.mapping).items():
         for metric, numbers in metrics.items():
             where = f"{what}: {metric:.80} of {arm:.80}"
-            if len([_number(one, where) for one in reading.listed(numbers, where)]) != 3:
+            if len([_number(one, where) for one in strict_json.listed(numbers, where)]) != 3:
                 raise MemkitError(f"{where} must be the mean, the least and the greatest value")
 
 
 def _claim(value: Any, what: str) -> dict[str, Any]:
     checks: dict[str, Callable[[Any, str], Any]] = {
-        **dict.fromkeys((*_TEXTS, "replicates"), reading.text),
-        "attempt": lambda attempt, where: reading.whole(attempt, where, 1),
-        "revision": reading.whole,
-        "cell": reading.mapping,
-        "arms": lambda arms, where: reading.each(arms, where, _arm),
+        **dict.fromkeys((*_TEXTS, "replicates"), strict_json.text),
+        "attempt": lambda attempt, where: strict_json.whole(attempt, where, 1),
+        "revision": strict_json.whole,
+        "cell": strict_json.mapping,
+        "arms": lambda arms, where: strict_json.each(arms, where, _arm),
         "means": _three,
-        "cost": lambda cost, where: reading.each(cost, where, reading.number),
+        "cost": lambda cost, where: strict_json.each(cost, where, strict_json.number),
         "judgement": _judgement,
     }
-    found = reading.fields(value, what, checks, *_NEEDED)
+    found = strict_json.fields(value, what, checks, *_NEEDED)
     if found["sweep"] and not found["cell"]:
         raise MemkitError(f"{what}: it is of a sweep, and has no cell in it")
     return found
@@ -98,7 +100,7 @@ def load_accepted(path: Path) -> dict[str, Any]:
         MemkitError: the file is damaged.
     """
     try:
-        return accepted_of(reading.read_json(path))
+        return accepted_of(strict_json.read_json(path))
     except FileNotFoundError:
         return {}
     except (OSError, MemkitError) as error:
@@ -111,10 +113,10 @@ def accepted_of(value: Any) -> dict[str, Any]:
     Raises:
         MemkitError: it holds something else.
     """
-    data = reading.fields(value, "the file", {}, "schema", "claims")
+    data = strict_json.fields(value, "the file", {}, "schema", "claims")
     if data["schema"] != SCHEMA:
         raise MemkitError(f"schema {shown(data['schema'])}, not {SCHEMA}")
-    return reading.each(data["claims"], "claims", _claim)
+    return strict_json.each(data["claims"], "claims", _claim)
 
 
 def outdated(claims: Mapping[str, Any], lock: Lock) -> dict[str, str]:

@@ -9,10 +9,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from memkit.errors import MemkitError, shown
-from memkit.evidence import reading
+from memkit.evidence import strict_json
 from memkit.evidence.claim import BESIDE, Claim
+from memkit.evidence.lock_schema_1 import PREFIX, is_digest_of
 from memkit.evidence.registration import BLOCK, STUDY_STRIDE
-from memkit.evidence.schema_1 import PREFIX, is_digest_of
 from memkit.evidence.verdict import Verdict
 
 
@@ -153,53 +153,53 @@ def known(value: Any, what: str, checks: Mapping[str, Check], *needed: str) -> d
 
     Raises:
         NewerError: it has; rewriting the lock would lose them.
-        MemkitError: as :func:`memkit.evidence.reading.fields`.
+        MemkitError: as :func:`memkit.evidence.strict_json.fields`.
     """
-    found = reading.fields(value, what, checks, *needed)
+    found = strict_json.fields(value, what, checks, *needed)
     if more := [name for name in found if name not in checks]:
         raise NewerError(f"{what} has {shown(more[0])}")
     return found
 
 
 def _verdict(value: Any, what: str) -> str:
-    if reading.text(value, what) not in set(Verdict):
+    if strict_json.text(value, what) not in set(Verdict):
         raise MemkitError(f"{what}: {shown(value)} is no verdict")
     return str(value)
 
 
 def _amount(value: Any, what: str) -> float:
-    if (found := reading.number(value, what)) < 0:
+    if (found := strict_json.number(value, what)) < 0:
         raise MemkitError(f"{what} must be a number from 0, not {shown(value)}")
     return found
 
 
 _ATTEMPT: Mapping[str, Check] = {
-    "block": lambda value, what: reading.optional(value, what, reading.whole),
+    "block": lambda value, what: strict_json.optional(value, what, strict_json.whole),
     "verdict": _verdict,
-    "n": reading.whole,
+    "n": strict_json.whole,
     "capital": _amount,
-    "date": reading.text,
-    "observations": reading.text,
+    "date": strict_json.text,
+    "observations": strict_json.text,
 }
 _BESIDE: Mapping[str, Check] = {
-    "statement": reading.text,
-    "source": reading.text,
-    "seeds": reading.whole,
-    "headline": reading.flag,
-    "deterministic": reading.flag,
-    "environment": reading.texts,
+    "statement": strict_json.text,
+    "source": strict_json.text,
+    "seeds": strict_json.whole,
+    "headline": strict_json.flag,
+    "deterministic": strict_json.flag,
+    "environment": strict_json.texts,
 }
 _EARLIER: Mapping[str, Check] = {
-    name: lambda value, what, check=check: reading.optional(value, what, check)  # type: ignore[misc]
+    name: lambda value, what, check=check: strict_json.optional(value, what, check)  # type: ignore[misc]
     for name, check in _BESIDE.items()
 }
 _ENTRY: Mapping[str, Check] = {
-    **dict.fromkeys(("digest", "code", "file"), reading.text),
-    "revision": reading.whole,
+    **dict.fromkeys(("digest", "code", "file"), strict_json.text),
+    "revision": strict_json.whole,
     "annotations": lambda value, what: known(value, what, _BESIDE, "statement"),
-    "earlier": lambda value, what: [known(one, what, _EARLIER) for one in reading.listed(value, what)],
-    "results": lambda value, what: reading.each(value, what, reading.text),
-    "attempts": reading.listed,
+    "earlier": lambda value, what: [known(one, what, _EARLIER) for one in strict_json.listed(value, what)],
+    "results": lambda value, what: strict_json.each(value, what, strict_json.text),
+    "attempts": strict_json.listed,
 }
 
 

@@ -8,7 +8,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memkit.study.merging import expanded, merged, nested
+from memkit.study.settings import expanded, merged, nested
 
 NAMES = st.sampled_from("abcd")
 SETTINGS = st.recursive(

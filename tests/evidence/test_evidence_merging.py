@@ -10,8 +10,8 @@ from memkit.errors import MemkitError
 from memkit.evidence import Evidence, Verdict
 from memkit.evidence.decision_rule import judge
 from memkit.evidence.evidence_file import ClaimEvidence
+from memkit.evidence.evidence_merging import merge
 from memkit.evidence.gate import gate
-from memkit.evidence.merging import merge
 
 from .entries import entry, evidence
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from memkit.evidence.curves import Curves
-from memkit.evidence.reports.plots.curves import BROKEN, COLOUR, curves_svg
+from memkit.evidence.learning_curves import Curves
+from memkit.evidence.reports.plots.learning_curves import BROKEN, COLOUR, curves_svg
 from tests.evidence.reports.plots.parsing import parsed, texts
 
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from memkit.errors import MemkitError
-from memkit.evidence import reading
+from memkit.evidence import strict_json
 
 POINTS = 24
 """The most points of a seed: enough to see where it falls, few enough for hundreds of seeds in a file."""
@@ -45,17 +45,17 @@ class Curves:
         Raises:
             MemkitError: a curve is too long, or its steps do not rise.
         """
-        data = reading.fields(data, "a recipe's curves", {}, "arms", "seeds")
-        if not (arms := reading.texts(data["arms"], "the arms of curves")):
+        data = strict_json.fields(data, "a recipe's curves", {}, "arms", "seeds")
+        if not (arms := strict_json.texts(data["arms"], "the arms of curves")):
             raise MemkitError("the arms of curves must be named")
         seeds = {}
-        for name, curve in reading.mapping(data["seeds"], "the curves of a recipe").items():
-            seed, where = reading.seed_of(name, "a key of curves"), f"the curve of seed {name:.20}"
-            steps, losses = (reading.listed(part, where) for part in reading.listed(curve, where))
+        for name, curve in strict_json.mapping(data["seeds"], "the curves of a recipe").items():
+            seed, where = strict_json.seed_of(name, "a key of curves"), f"the curve of seed {name:.20}"
+            steps, losses = (strict_json.listed(part, where) for part in strict_json.listed(curve, where))
             if len(steps) > MOST:
                 raise MemkitError(f"{where} has {len(steps)} points; {MOST} is the most")
             points = tuple(
-                (reading.whole(step, where), reading.optional(loss, where, reading.number))
+                (strict_json.whole(step, where), strict_json.optional(loss, where, strict_json.number))
                 for step, loss in zip(steps, losses, strict=True)
             )
             if any(after <= before for (before, _), (after, _) in pairwise(points)):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memkit.evidence.figures import LARGEST, Table
-from memkit.evidence.reports.cells import significant, table_cells
+from memkit.evidence.reports.table_cells import significant, table_cells
 
 
 def column(*cells: Any) -> list[str]:

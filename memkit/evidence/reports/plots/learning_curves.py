@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memkit.errors import many
-from memkit.evidence.curves import Curves
+from memkit.evidence.learning_curves import Curves
 from memkit.evidence.reports.plots import colours, svg
 from memkit.evidence.reports.plots.axis import Axis
 
