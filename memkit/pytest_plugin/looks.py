@@ -57,12 +57,11 @@ class Looks:
         self._messages = messages_of(config)
         self._thread: TrainingThread | None = None
         self._asked: set[Run] = set()
-        self._stopped = False
 
     @property
     def closed(self) -> bool:
         """Return whether the run is stopped: items that wait are skipped, which says nothing about their seeds."""
-        return self._stopped or bool(self._messages.closed)
+        return bool(self._messages.closed)
 
     @property
     def error(self) -> Exception | None:
@@ -152,5 +151,4 @@ class Looks:
         scheduler = self._scheduler
         stranded = scheduler is not None and scheduler.left and (session.shuttingdown or scheduler.differs)
         if (session.shouldstop or stranded) and not self.closed:
-            self._stopped = True  # before the items hear of it, and are skipped
             self._messages.close("the run was stopped")

@@ -71,6 +71,7 @@ class Messages:
 
     def close(self, reason: str) -> None:
         """Post that nothing more will come, so that nobody waits any longer."""
+        self.closed = reason  # before the items hear of it, and are skipped
         self._post({"close": reason})
 
     def _post(self, line: dict[str, Any]) -> None:

@@ -134,10 +134,10 @@ def killed(*given):
 if os.environ.get("KILLED") == "before":
     evidence_writer.write_all = killed
 elif os.environ.get("KILLED") == "within":
-    def half(target, data):
-        target.with_name(".half").write_bytes(data[: len(data) // 2])
+    def half(path, content, *, sync=False):
+        path.write_bytes(content[: len(content) // 2])
         killed()
-    files._replace = half
+    files.write = half
 """
 
 

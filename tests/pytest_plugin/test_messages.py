@@ -62,6 +62,16 @@ def test_workers_read_what_the_controller_posts(tmp_path: Path) -> None:
         assert state(messages) == {**POSTED, "closed": "the run was stopped"}
 
 
+def test_whoever_closes_a_run_knows_it_at_once(tmp_path: Path) -> None:
+    """The training thread may break down, and what the items of workers then report says nothing about their seeds."""
+    controller, worker = (Messages(tmp_path / "messages.jsonl") for _ in range(2))
+    controller.close("training broke down")
+    assert controller.closed == "training broke down"
+    assert worker.closed == ""
+    worker.refresh()
+    assert worker.closed == controller.closed
+
+
 @given(cuts=st.lists(st.integers(0, 2000), max_size=8))
 def test_a_line_that_is_still_being_written_is_read_later(
     tmp_path_factory: pytest.TempPathFactory, cuts: list[int]

@@ -22,7 +22,7 @@ SEEDS = range(8)  # of claims that are not registered
 HELD = 5  # the seed that waits while a test does its worst
 SUITE = """
 from memkit import Contrast, Recipe, claim
-from tests.training import toys
+from tests.machines import toys
 
 def lab(name):
     task = toys.Witnessed(folder=f"{FOLDER}/{name}", act="wait", at=HELD)

@@ -136,7 +136,9 @@ def test_what_cannot_be_removed_is_told_and_the_rest_goes(
         return rename(path, to)
 
     monkeypatch.setattr(Path, "rename", renamed)
-    monkeypatch.setattr("memkit.store.store.remove_all", lambda path: None if path == stays else remove_all(path))
+    monkeypatch.setattr(
+        "memkit.store.damaged_runs.remove_all", lambda path: None if path == stays else remove_all(path)
+    )
     assert main(["store", "gc", "--store", str(store.root), "--accepted", str(accepted), "--delete"]) == 0
     said = capsys.readouterr().out
     assert "1 of 4 runs removed" in said

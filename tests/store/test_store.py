@@ -337,7 +337,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch, *, all_of_it: bool) -> None:
     rename = Path.rename
     monkeypatch.setattr(Path, "rename", lambda path, to: refused() if path.name.isdecimal() else rename(path, to))
     if all_of_it:
-        monkeypatch.setattr(store_module, "remove_all", lambda path: None)
+        monkeypatch.setattr("memkit.store.damaged_runs.remove_all", lambda path: None)
 
 
 def test_an_entry_that_cannot_be_moved_is_removed_where_it_is(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

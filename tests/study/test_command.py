@@ -244,8 +244,8 @@ class Noisy(Net):
         super().__init__(hidden=hidden)
         self.register_buffer("seen", torch.zeros(1))
 
-    def timeline(self):
-        return [{"step": 0, "event": "made"}, {"step": 1, "event": "grew", "width": 3}]
+    def tables(self):
+        return {"growth": [{"step": 0, "event": "made"}, {"step": 1, "event": "grew", "width": 3}], "none": []}
 
 
 def shaken(net, seed):
