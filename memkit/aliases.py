@@ -262,6 +262,7 @@ MEMKIT = Aliases(
         "memkit.streams": "memkit.training.streams",
         "memkit.study.scoring": "memkit.training.scoring",
         **_within("training", "recipes", ("recipe", "references", "backends", "diagnosis", "untracked")),
+        "memkit.training.vmapped": "memkit.training.stacked_modules",
         "memkit.training.checked": "memkit.store.verified_files",
         **_within("training", "store", ("store", "entries", "remote", "leases", "housekeeping")),
         **_within("training", "store", ("measurements", "dependencies")),

@@ -205,11 +205,11 @@ def test_the_trainer_counts_and_takes_nothing_of_the_engine_along() -> None:
         "memkit.training.building",
         "memkit.training.learner",
         "memkit.training.protocols",
+        "memkit.training.stacked_modules",
         "memkit.training.streams",
         "memkit.training.trained_run",
         "memkit.training.trainer",
         "memkit.training.validation",
-        "memkit.training.vmapped",
     ]
 
 

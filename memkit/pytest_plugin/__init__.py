@@ -49,7 +49,7 @@ On the controller
 
 Output
 
-``verdict_reports``     verdicts as test reports, for the exit code, JUnit and other plugins
+``verdicts_as_reports`` verdicts as test reports, for the exit code, JUnit and other plugins
 ``progress_line``       how far training is
 ``terminal``            what the run will do, and the table of verdicts
 ``evidence_writer``     the evidence file; which items ``--lf`` runs

@@ -24,7 +24,7 @@ from memkit.pytest_plugin.reports_to_verdicts import Verdicts, accepted_verdicts
 from memkit.pytest_plugin.settings import Settings
 from memkit.pytest_plugin.terminal import skipped_for_data, summarise
 from memkit.pytest_plugin.training_thread import executor_for
-from memkit.pytest_plugin.verdict_reports import absent_reports, emit, verdict_reports
+from memkit.pytest_plugin.verdicts_as_reports import absent_reports, emit, verdict_reports
 
 
 class Aggregator:

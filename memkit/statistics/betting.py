@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from memkit.errors import MemkitError
-from memkit.statistics.checks import (
+from memkit.statistics.argument_checks import (
     Floats,
     bounds_pair,
     count,

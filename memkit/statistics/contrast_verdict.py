@@ -21,8 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from memkit.errors import MemkitError
-from memkit.statistics.betting import betting_limits, interval_of
-from memkit.statistics.checks import (
+from memkit.statistics.argument_checks import (
     Floats,
     bounds_pair,
     count,
@@ -32,6 +31,7 @@ from memkit.statistics.checks import (
     single,
     within_bounds,
 )
+from memkit.statistics.betting import betting_limits, interval_of
 from memkit.statistics.equivalence import tost_pvalues
 from memkit.statistics.intervals import Interval, student_t, t_limits
 from memkit.statistics.looks import LOOKS, Look

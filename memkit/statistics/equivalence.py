@@ -9,7 +9,7 @@ import scipy  # which loads `scipy.special` when it is used
 from numpy.typing import ArrayLike
 
 from memkit.errors import MemkitError
-from memkit.statistics.checks import Floats, finite, sample, single
+from memkit.statistics.argument_checks import Floats, finite, sample, single
 from memkit.statistics.moments import moments, t_statistic
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from memkit.errors import MemkitError
-from memkit.statistics.checks import count, probability
+from memkit.statistics.argument_checks import count, probability
 
 
 @dataclass(frozen=True)

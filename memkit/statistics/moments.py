@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from memkit.statistics.checks import Floats
+from memkit.statistics.argument_checks import Floats
 
 
 class Moments(NamedTuple):

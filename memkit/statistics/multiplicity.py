@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from memkit.errors import MemkitError
-from memkit.statistics.checks import Floats, floats
+from memkit.statistics.argument_checks import Floats, floats
 
 
 def holm(p: ArrayLike) -> Floats:

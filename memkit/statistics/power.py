@@ -14,7 +14,7 @@ import scipy  # which loads `scipy.special` when it is used
 from numpy.typing import ArrayLike
 
 from memkit.errors import MemkitError
-from memkit.statistics.checks import count, finite, magnitude, not_negative, probability, single
+from memkit.statistics.argument_checks import count, finite, magnitude, not_negative, probability, single
 from memkit.statistics.moments import moments
 
 _MOST_SEEDS = 2**50

@@ -16,7 +16,7 @@ import scipy  # which loads `scipy.special` and `scipy.stats` when they are used
 from numpy.typing import ArrayLike, NDArray
 
 from memkit.errors import MemkitError
-from memkit.statistics.checks import single
+from memkit.statistics.argument_checks import single
 from memkit.statistics.intervals import Interval, student_t, wilson
 
 RESAMPLES = 1000

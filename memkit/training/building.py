@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from memkit.errors import MemkitError
 from memkit.training.protocols import Sampler, Task, has_seed_axis, sizes_of
+from memkit.training.stacked_modules import Stacked
 from memkit.training.streams import generator, stream_seed
-from memkit.training.vmapped import Stacked
 
 if TYPE_CHECKING:
     from memkit.recipes.recipe import Recipe

@@ -32,10 +32,10 @@ from memkit.training.protocols import (
     WithActiveParameters,
     state_size_of,
 )
+from memkit.training.stacked_modules import Stacked
 from memkit.training.streams import generator
 from memkit.training.trained_run import TrainedRun
 from memkit.training.validation import validation_of
-from memkit.training.vmapped import Stacked
 
 if TYPE_CHECKING:
     from memkit.recipes.recipe import Recipe

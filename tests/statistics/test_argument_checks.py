@@ -16,7 +16,16 @@ from hypothesis.extra import numpy as hnp
 
 from memkit.errors import MemkitError
 from memkit.statistics import holm, minimum_detectable_effect, paired_power, seeds_for_power, student_t
-from memkit.statistics.checks import bounds_pair, count, finite, magnitude, not_negative, positive, probability, sample
+from memkit.statistics.argument_checks import (
+    bounds_pair,
+    count,
+    finite,
+    magnitude,
+    not_negative,
+    positive,
+    probability,
+    sample,
+)
 
 ANYTHING = st.recursive(
     st.none()
