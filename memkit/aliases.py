@@ -15,8 +15,8 @@ with its module needs no line of its own.
 
 from __future__ import annotations
 
-import ast
 import functools
+import keyword
 import os
 import re
 import sys
@@ -53,7 +53,7 @@ class Aliases:
     def __post_init__(self) -> None:
         for old, new in self.renamed.items():
             for name in (old, new):
-                if not isinstance(name, str) or not _NAME.fullmatch(name):
+                if not _is_name(name):
                     raise MemkitError(
                         f'{self.where}: {name!r} is no name; write "package.module", "package.module:Name" or '
                         '"package.module:Name(option)"'
@@ -85,7 +85,7 @@ class Aliases:
         Args:
             owner: whose options they are, ``module:Name`` as it is now.
         """
-        return {_option(self._first.get(f"{owner}({name})"), name): value for name, value in options.items()}
+        return _by_other_names({name: self._first.get(f"{owner}({name})") for name in options}, options)
 
     def options_now(self, owner: str, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return options by the names that they have now.
@@ -93,7 +93,7 @@ class Aliases:
         Args:
             owner: whose options they are, ``module:Name`` as it was first.
         """
-        return {_option(self.renamed.get(f"{owner}({name})"), name): value for name, value in options.items()}
+        return _by_other_names({name: self.renamed.get(f"{owner}({name})") for name in options}, options)
 
     def first_dotted(self, name: str) -> str:
         """Return a dotted name as it was first: a module's, or that of something in it."""
@@ -113,6 +113,12 @@ class Aliases:
         return frozenset(self._first)
 
 
+def _is_name(name: Any) -> bool:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        return False
+    return all(part.isidentifier() and not keyword.iskeyword(part) for part in re.split(r"[.:(]", name.rstrip(")")))
+
+
 def _kind(name: str) -> str:
     return "an option" if name.endswith(")") else "an object" if ":" in name else "a module"
 
@@ -125,8 +131,19 @@ def _mapped(name: str, table: Mapping[str, str]) -> str:
     return f"{table.get(module, module)}{colon}{qualified}"
 
 
-def _option(found: str | None, name: str) -> str:
-    return found[found.index("(") + 1 : -1] if found else name
+def _by_other_names(found: Mapping[str, str | None], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options by other names, ``module:Name(option)``, where there are such.
+
+    Raises:
+        MemkitError: two options would have one name, and nobody could tell them apart.
+    """
+    names = {name: other[other.index("(") + 1 : -1] if other else name for name, other in found.items()}
+    if len(set(names.values())) < len(names):
+        alike = sorted(name for name in names if list(names.values()).count(names[name]) > 1)
+        raise MemkitError(
+            f"aliases: the options {alike[0]!r} and {alike[1]!r} would both be called {names[alike[0]]!r}"
+        )
+    return {names[name]: value for name, value in options.items()}
 
 
 def aliases_of(file: Path | str | None) -> Aliases:
@@ -144,6 +161,14 @@ def aliases_of_module(name: str) -> Aliases:
     return aliases_of(getattr(sys.modules.get(name), "__file__", None))
 
 
+def settings_in_use(files: Iterable[Path]) -> list[Path]:
+    """Return the ``pyproject.toml`` files whose aliases count for files of code, or for what may be imported."""
+    folders = [os.path.dirname(os.path.abspath(file)) for file in files]
+    folders += [os.path.abspath(path) for path in sys.path if os.path.isdir(path or ".")]
+    found = (_find_settings(folder) for folder in dict.fromkeys(folders))
+    return list(map(Path, filter(None, dict.fromkeys(found))))
+
+
 def aliases_here() -> Aliases:
     """Return the names of all projects that modules are imported from."""
     return together(*(_of_project(file, os.stat(file).st_mtime_ns) for file in _settings_on(tuple(sys.path))))
@@ -157,6 +182,10 @@ def _settings_on(paths: tuple[str, ...]) -> list[str]:
 
 @functools.cache
 def _settings_of(folder: str) -> str | None:
+    return _find_settings(folder)
+
+
+def _find_settings(folder: str) -> str | None:
     """The file that holds the settings of the project that a folder lies in, if it is another's than memkit's."""
     place = Path(folder)
     if place.is_relative_to(_HOME) or {"site-packages", "dist-packages"} & set(place.parts):
@@ -195,61 +224,6 @@ def project_aliases(file: Path) -> Aliases:
     if not isinstance(found, dict):
         raise MemkitError(f'{where}: it must be a table of old = new, as in "lab.nets" = "lab.networks"')
     return Aliases(found, where)
-
-
-def check_project_aliases(root: Path) -> None:
-    """See that a project's aliases are about its own code, and that nothing is called by an old name any more.
-
-    Otherwise a line could make one function pass for another, with no new attempt at the claims that call it.
-
-    Raises:
-        MemkitError: an alias is about code elsewhere, about something that is not there, or its old name still stands
-            for something.
-    """
-    file = settings_file(root)
-    if file is None:
-        return
-    table = project_aliases(file)
-    for old, new in table.renamed.items():
-        module, _, name = new.partition(":")
-        name = name.partition("(")[0]
-        found = _file_of(module, file.parent)
-        if found is None:
-            raise MemkitError(f"{table.where}: {new} is not there; {module} is no module of this project")
-        if name and name not in _defined_in(found):
-            raise MemkitError(f"{table.where}: {new} is not there; {found} defines no {name}")
-        before, _, gone = old.partition(":")
-        if gone.endswith(")"):
-            continue
-        earlier = _file_of(before, file.parent)
-        if gone and earlier is None and table.now(before) != before:
-            earlier = _file_of(table.now(before), file.parent)
-        if earlier is not None and (gone in _defined_in(earlier) if gone else bool(_defined_in(earlier))):
-            raise MemkitError(f"{table.where}: {old} is still there, in {earlier}; an alias is for a name that is gone")
-
-
-def _file_of(module: str, root: Path) -> Path | None:
-    """The file of a module below a project's root, if there is one."""
-    below = (Path(path) for path in sys.path if path and Path(path).is_relative_to(root))
-    for folder in (root, root / "src", *below):
-        place = folder.joinpath(*module.split("."))
-        for file in (place.with_suffix(".py"), place / "__init__.py"):
-            if file.is_file():
-                return file
-    return None
-
-
-def _defined_in(file: Path) -> set[str]:
-    """The names that statements of a module bind."""
-    found = set()
-    for node in ast.walk(ast.parse(file.read_bytes())):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            found.add(node.name)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            found.add(node.id)
-        elif isinstance(node, ast.alias):
-            found.add(node.asname or node.name)
-    return found
 
 
 def _within(old: str, new: str, names: Iterable[str]) -> dict[str, str]:

@@ -108,6 +108,9 @@ class Names:
                 first = aliases.first(f"{module}:{name}").partition(":")[2]
                 if first != name:
                     self.renamed[name] = first
+            # Where the first name stands for something else, a swap of the two must show.
+            taken = _identifiers(tree) if self.renamed else set()
+            self.renamed = {name: first for name, first in self.renamed.items() if first not in taken}
 
     def add_imports(self, tree: ast.AST) -> None:
         """Take the names that import statements bind."""
@@ -134,6 +137,8 @@ class Names:
         found.modules = {name: module for name, module in self.modules.items() if name not in bound}
         found.roots = self.roots - bound
         found.add_imports(function)
+        taken = _identifiers(function) if found.renamed else set()
+        found.renamed = {name: first for name, first in found.renamed.items() if first not in taken}
         return found
 
     def from_first(self, module: str, name: str) -> tuple[str, str]:
@@ -236,16 +241,25 @@ class _Renamed(ast.NodeTransformer):
 
 def _ordered(body: list[ast.stmt], names: Names) -> Iterator[ast.stmt]:
     """Statements, of which imports that follow one another stand in order, one name each."""
-    run: list[str] = []
+    run: list[ast.Import | ast.ImportFrom] = []
     for node in [*body, None]:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
-            run += names.imports(node)
+            run.append(node)
             continue
-        for line in sorted(set(run)):
+        lines = [line for statement in run for line in names.imports(statement)]
+        bound = [name for statement in run for name in _bound(statement)]
+        # Of imports of one name, and of those of all names, the last one counts.
+        ordered = lines if "*" in bound or len(set(bound)) < len(bound) else sorted(lines)
+        for line in dict.fromkeys(ordered):
             yield from ast.parse(line).body
         run.clear()
         if node is not None:
             yield node
+
+
+def _bound(node: ast.Import | ast.ImportFrom) -> list[str]:
+    """The names that an import statement binds; of ``import a.b`` the whole name, which others may share a part of."""
+    return [alias.asname or alias.name for alias in node.names]
 
 
 def _dotted(node: ast.expr) -> str | None:
@@ -264,6 +278,23 @@ def _defined(tree: ast.Module) -> Iterator[str]:
         elif isinstance(node, (ast.Assign, ast.AnnAssign)):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             yield from (target.id for target in targets if isinstance(target, ast.Name))
+
+
+def _identifiers(tree: ast.AST) -> set[str]:
+    """Every name in a tree: of variables, arguments, attributes, definitions and imports."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            found.add(node.id)
+        elif isinstance(node, ast.arg):
+            found.add(node.arg)
+        elif isinstance(node, ast.Attribute):
+            found.add(node.attr)
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, ast.alias):
+            found.add(node.asname or node.name)
+    return found
 
 
 def _own_names(function: ast.AST) -> set[str]:

@@ -36,6 +36,10 @@ MODEL_CODE = ("demo", "memories", "mlx", "models", "tasks", "training")
 schedules."""
 
 
+WITHOUT_CODE = hashlib.sha256(b"").hexdigest()[:32]
+"""The digest of a file that computes nothing, such as one that only makes a package of a folder."""
+
+
 def function_digest(function: Callable[..., Any]) -> str:
     """Return the digest of a function, 16 hex digits, without its docstring, comments, layout and memkit's marks."""
     function = inspect.unwrap(function)
@@ -419,7 +423,7 @@ def _of_memkit(tree: ast.Module) -> set[str]:
     """What a module calls memkit's decorators: ``claim``, ``memkit.claim``, or what it imports them as."""
     names = set()
     for node in tree.body:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "memkit":
+        if isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").partition(".")[0] == "memkit":
             names |= {alias.asname or alias.name for alias in node.names if alias.name in _CLAIMING}
         elif isinstance(node, ast.Import):
             own = [alias.asname or alias.name for alias in node.names if alias.name == "memkit"]

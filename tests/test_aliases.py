@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 import memkit
 from memkit import Arm, Contrast, Recipe, claim
-from memkit.aliases import MEMKIT, Aliases, aliases_here, aliases_of, check_project_aliases, project_aliases
+from memkit.alias_check import check_project_aliases
+from memkit.aliases import MEMKIT, Aliases, aliases_here, aliases_of, project_aliases
 from memkit.errors import MemkitError
 from memkit.evidence.claim import claim_of
 from memkit.recipes.references import first_names, reference, resolve
@@ -63,6 +64,7 @@ def test_there_and_back_is_the_same_name(renamed: dict[str, str], name: str) -> 
         ({"a": "b", "b": "c"}, "aliases: b is an old name and a new one; write a = c alone"),
         ({"a": "b:X"}, "aliases: a is a module and b:X is an object; both must be of a kind"),
         ({"a/b.py": "c"}, "aliases: 'a/b.py' is no name; write \"package.module\""),
+        ({"a.class": "c"}, "aliases: 'a.class' is no name"),
         ({"a": 3}, "aliases: 3 is no name"),
     ],
 )
@@ -110,7 +112,8 @@ BEFORE = {
 
         def measure(seed):
             return {"a": helper(seed), "b": Net, "c": broken}
-
+    """,
+    "lab_shadowing.py": """
         def shadowing(seed, helper):
             return helper(seed)
     """,
@@ -156,7 +159,8 @@ AFTER = {
 
         def measure(seed):
             return {"a": described(seed), "b": SlotNetwork, "c": broken}
-
+    """,
+    "lab_shadowing.py": """
         def shadowing(seed, helper):
             return helper(seed)
     """,
@@ -177,7 +181,7 @@ def project(folder: Path, files: dict[str, str], patch: pytest.MonkeyPatch) -> N
         lines = text.strip("\n").split("\n")
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("\n".join(line.removeprefix(" " * 8) for line in lines) + "\n")
-    for name in [name for name in sys.modules if name.partition(".")[0] in ("lab", "claims_of_lab")]:
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("lab", "claims_of_lab", "lab_shadowing")]:
         patch.delitem(sys.modules, name)
     patch.setattr(sys, "path", [str(folder), *(path for path in sys.path if "lab_" not in path)])
     importlib.invalidate_caches()
@@ -200,7 +204,7 @@ def identities(folder: Path, files: dict[str, str], patch: pytest.MonkeyPatch, t
         "json": recipe.to_json(),
         "claim": made.digest,
         "test": function_digest(claims.measure),
-        "shadowing": function_digest(claims.shadowing),
+        "shadowing": function_digest(importlib.import_module("lab_shadowing").shadowing),
         "intervention": callable_digest(claims.broken),
         "source": source_digest(["claims_of_lab"]),
     }
@@ -241,6 +245,49 @@ def test_options_that_were_renamed_are_written_as_they_were(tmp_path: Path, monk
     assert Recipe.from_json(recipe.to_json()) == recipe
 
 
+SWAPPED = """
+        from lab.models.networks import described
+        from lab.tasks import broken as helper
+
+        def measure(seed):
+            return {}(seed)
+"""
+
+
+def test_a_swap_of_a_renamed_function_for_one_that_has_its_old_name_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for called in ("described", "helper"):
+        files = AFTER | {"claims_of_lab.py": SWAPPED.format(called)}
+        project(tmp_path / f"lab_{called}", files, monkeypatch)
+        measure = importlib.import_module("claims_of_lab").measure
+        found.append((function_digest(measure), source_digest(["claims_of_lab"])))
+    assert found[0][0] != found[1][0]
+    assert found[0][1] != found[1][1]
+
+
+@pytest.mark.parametrize(
+    "lines", [("from lab.a import *", "from lab.b import *"), ("from lab.a import x", "from lab.b import x")]
+)
+def test_the_order_of_imports_counts_where_the_last_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: tuple[str, str]
+) -> None:
+    found = []
+    for order in (lines, lines[::-1]):
+        files = {"lab/__init__.py": "", "lab/a.py": "x = 1", "lab/b.py": "x = 2", "claims_of_lab.py": "\n".join(order)}
+        project(tmp_path / f"lab_{len(found)}", files, monkeypatch)
+        found.append(source_digest(["claims_of_lab"]))
+    assert found[0] != found[1]
+
+
+def test_two_options_that_would_have_one_name_are_refused() -> None:
+    table = Aliases({"lab:Net(size)": "lab:Net(width)"})
+    assert table.first_options("lab:Net", {"width": 3}) == {"size": 3}
+    with pytest.raises(MemkitError, match="the options 'size' and 'width' would both be called 'size'"):
+        table.first_options("lab:Net", {"size": 1, "width": 3})
+
+
 def test_names_in_plain_data_are_those_that_objects_had_first() -> None:
     said = {"call": "memkit.training.streams:generator", "count": 3, "of": ["memkit.training.streams", "a: b"]}
     first = {"call": "memkit.streams:generator", "count": 3, "of": ["memkit.training.streams", "a: b"]}
@@ -257,14 +304,25 @@ def test_names_in_plain_data_are_those_that_objects_had_first() -> None:
         ('"lab.tasks:gone" = "lab.tasks:absent"', "lab.tasks:absent is not there"),
         ('"lab.tasks:Copy" = "lab.tasks:broken"', "lab.tasks:Copy is still there"),
         ('"claims_of_lab" = "lab.tasks"', "claims_of_lab is still there"),
-        ('"lab.copying:Copy" = "lab.tasks:broken"\n"lab.copying" = "lab.tasks"', "lab.copying:Copy is still there"),
+        ('"lab.tasks:Copy(size)" = "lab.tasks:Copy(width)"', "lab.tasks:Copy(width) is not there; Copy takes no width"),
+        ('"lab.copying:Copy(length)" = "lab.tasks:Copy(length)"', "lab.copying:Copy(length) is still there"),
+        ('"lab.lazy:x" = "lab.tasks:broken"', "lab.lazy:x is still there, or may be"),
+        ('"lab.old" = "lab.tasks"', "lab.old is still there"),
+        ('"lab.broken:x" = "lab.broken:y"', "which an alias is about, is not Python"),
     ],
 )
 def test_an_alias_that_makes_one_thing_pass_for_another_is_refused(tmp_path: Path, line: str, said: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        project(tmp_path, {**AFTER, "pyproject.toml": f"        [tool.memkit.aliases]\n        {line}"}, patch)
+        more = {
+            "lab/lazy.py": "        def __getattr__(name):\n            return 1",
+            "lab/old/__init__.py": "",
+            "lab/old/part.py": "        x = 1",
+            "lab/broken.py": "        x = (",
+            "pyproject.toml": f"        [tool.memkit.aliases]\n        {line}",
+        }
+        project(tmp_path, {**AFTER, **more}, patch)
         with pytest.raises(MemkitError, match=re.escape(said)):
-            check_project_aliases(tmp_path)
+            check_project_aliases(tmp_path / "pyproject.toml")
 
 
 def test_a_run_refuses_such_an_alias(pytester: pytest.Pytester) -> None:
@@ -276,7 +334,7 @@ def test_a_run_refuses_such_an_alias(pytester: pytest.Pytester) -> None:
 
 
 def test_what_was_moved_is_gone() -> None:
-    check_project_aliases(ROOT)
+    check_project_aliases(ROOT / "pyproject.toml")
 
 
 def test_a_project_gives_its_own_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from memkit.aliases import check_project_aliases
+from memkit.alias_check import check_project_aliases
+from memkit.aliases import settings_in_use
 from memkit.errors import MemkitError
 from memkit.evidence.claim import Claim, claim_of
 from memkit.evidence.derived.copies import marked_as_its_source
@@ -275,7 +276,8 @@ def hand_over_plan(session: pytest.Session) -> None:
     settings = settings_of(config)
     if settings.refused():  # pytest comes here all the same
         return
-    check_project_aliases(Path(settings.root))
+    for file in settings_in_use({item.path for item in session.items}):
+        check_project_aliases(file)
     made = make_plan(config, session.items)
     if not made.claims and not made.absent:
         return

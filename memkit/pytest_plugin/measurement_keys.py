@@ -21,6 +21,7 @@ from memkit.pytest_plugin.other_plugins import plugin_files, unusual_plugins
 from memkit.pytest_plugin.seeds import planned_seeds
 from memkit.pytest_plugin.settings import Settings, settings_of
 from memkit.source import (
+    WITHOUT_CODE,
     callable_digest,
     file_digest,
     imported_names,
@@ -102,11 +103,12 @@ def _hidden(value: str | None) -> str | None:
 
 def _packages_of(covered: tuple[Path, ...]) -> list[str]:
     """The code of the files that make packages of folders: it runs when a module in them is imported."""
-    return [file_digest(file) for file in covered if file.name == "__init__.py"]
+    files = (file for file in covered if file.name == "__init__.py")
+    return [digest for file in files if (digest := file_digest(file)) != WITHOUT_CODE]
 
 
 def code_of(item: Any, claim: Claim) -> str:
-    """Return 16 hex digits for the code behind a claim: the same on any machine."""
+    """Return 16 hex digits for the code behind a claim, the same on any machine with this minor version of Python."""
     recipes = {name: arm.recipe.digest for name, arm in claim.arms.items() if arm.recipe is not None}
     given = [arm.intervention for arm in claim.arms.values() if callable(arm.intervention)] + list(claim.figures)
     functions = _functions(item, claim) | set(given)
