@@ -234,7 +234,7 @@ def _means(entry: ClaimEvidence) -> dict[str, dict[str, list[float | None]]]:
 
 
 def _unacceptable(entry: ClaimEvidence) -> str:
-    """Why a claim's verdict cannot be accepted, or ""."""
+    """Say why a claim's verdict cannot be accepted; "" where it can."""
     if entry.registration.status != "registered":
         return f"is {entry.registration.status}"
     if entry.registration.recoded:

@@ -1,4 +1,4 @@
-"""What is claimed: contrasts between arms, registered before the seeds that decide are looked at.
+"""Claims: contrasts between arms, registered before the seeds that decide are looked at.
 
 A claim is data. The plugin reads from it which models to train on which seeds, the statistics read from it
 how the observations are judged, and its digest is what ``claims.lock`` registers.

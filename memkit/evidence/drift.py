@@ -13,8 +13,8 @@ from memkit.evidence.accepted_verdicts import load_accepted
 from memkit.evidence.evidence_loading import load
 
 SLACK = 0.01
-"""How far an effect may lie outside its earlier interval, relative to 1 or to the earlier effect, whichever is larger:
-where all seeds agree the interval has no width, and another machine rounds differently."""
+"""The distance by which an effect may leave its earlier interval, relative to 1 or to the earlier effect, whichever is
+larger: where all seeds agree the interval has no width, and another machine rounds differently."""
 COSTLIER = 2.0
 """A change in the CPU seconds of training by more than this factor is reported; less may be due to the machine."""
 

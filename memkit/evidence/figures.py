@@ -246,7 +246,7 @@ _KINDS: dict[str, type[Figure]] = {one.kind: one for one in (Heatmap, Lines, Tab
 
 
 def figure_from_json(data: Any) -> Figure:
-    """Return a figure of any kind, as its ``to_json`` wrote it; without a kind it is a heat map, as the first ones were.
+    """Return a figure of any kind that ``to_json`` wrote; one without a kind is a heat map, as the first ones were.
 
     Raises:
         MemkitError: a kind that is not known, a field that is missing, or what the kind itself refuses.

@@ -1,4 +1,4 @@
-"""What a verdict means for the run: passed, failed, or skipped where it gates nothing; and why."""
+"""The gate: turns a verdict into passed, failed, or skipped where it gates nothing; and says why."""
 
 from __future__ import annotations
 

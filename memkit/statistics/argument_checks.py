@@ -1,4 +1,4 @@
-"""What arguments must be like: each check returns the clean value, or says in a sentence what is wrong.
+"""Checks of arguments: each check returns the clean value, or says in a sentence what is wrong.
 
 Numbers may be Python's or NumPy's. Truth values and numbers in texts are refused where one number is asked for.
 """

@@ -1,4 +1,4 @@
-"""What so many seeds could have shown: power of the paired t test, minimum detectable effect, seeds needed.
+"""The reach of a number of seeds: power of the paired t test, minimum detectable effect, seeds needed.
 
 Standardised effects d are mean difference over standard deviation of the paired differences. Power is exact,
 by the noncentral t distribution (Cohen 1988, Statistical Power Analysis for the Behavioral Sciences, section
@@ -116,7 +116,7 @@ def sd_upper_limit(x: ArrayLike, *, confidence: float = 0.8) -> float:
 
 
 def seeds_needed(x: ArrayLike, *, effect: float, alpha: float = 0.05, power: float = 0.8) -> int:
-    """Seeds with which a t test would show a mean difference of ``effect``, by the spread of ``x``, (n,).
+    """Return with how many seeds a t test would show a mean difference of ``effect``, by the spread of ``x``, (n,).
 
     The spread is taken at its upper 80 % limit. Without any spread the answer is the least there is, 2; the
     betting interval then needs more (:func:`memkit.statistics.smallest_constant`).
@@ -135,7 +135,7 @@ def seeds_needed(x: ArrayLike, *, effect: float, alpha: float = 0.05, power: flo
 
 
 def collapse_bound(n: int, *, confidence: float = 0.95) -> float:
-    """The rate of collapse that ``n`` seeds without one cannot rule out: 1 − (1 − confidence)^(1/n).
+    """Return the rate of collapse that ``n`` seeds without one cannot rule out: 1 − (1 − confidence)^(1/n).
 
     The exact one-sided binomial limit at zero events (Clopper & Pearson 1934, Biometrika 26: 404–413).
 

@@ -1,4 +1,4 @@
-"""How sure one can be of a contrast: the path of the looks, and what other methods would have said."""
+"""The robustness of a contrast: the path of the looks, and what other methods would have said."""
 
 from __future__ import annotations
 

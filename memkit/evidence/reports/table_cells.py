@@ -43,7 +43,7 @@ def table_cells(figure: Table) -> Cells:
 
 
 def other_measurements(entry: ClaimEvidence) -> list[Table]:
-    """Return a table of metrics that no contrast compares: means over used seeds, a row per arm, a column per metric."""
+    """Return a table of metrics that no contrast compares: means over used seeds, arms as rows, metrics as columns."""
     compared = {contrast.metric for contrast in entry.claim.all_contrasts}
     used = set(words.used_seeds(entry))
     found: dict[str, dict[str, list[float]]] = {}
