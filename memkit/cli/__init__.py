@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options, unknown = parser.parse_known_args(given)
     if unknown and not options.passes_on:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    options.given = given[1:]  # whole, for the value of an option of pytest looks like a path
+    options.given = given[1:]  # all of them, since the value of a pytest option looks like a path
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # which may know no dash
             stream.reconfigure(errors="backslashreplace")

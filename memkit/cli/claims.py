@@ -212,7 +212,7 @@ def collect(arguments: Sequence[str]) -> tuple[pytest.Config, list[pytest.Item]]
             start = said.tell()
             try:
                 return (yield)
-            finally:  # of thousands of tests, pytest lists every one
+            finally:  # pytest lists every test, and there may be thousands
                 said.seek(start)
                 said.truncate()
 

@@ -61,7 +61,7 @@ def get(options: argparse.Namespace) -> int:
 
 
 def folder(text: str) -> Path:
-    """A folder that the command line names."""
+    """Return a folder that the command line names."""
     return Path(text).expanduser()
 
 

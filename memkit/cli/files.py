@@ -100,7 +100,7 @@ def merge_files(options: argparse.Namespace) -> int:
 
 
 def _merged(files: Sequence[Path]) -> Evidence:
-    """The evidence of the files, each named once."""
+    """Return the evidence of the files, each named once."""
     return merge({str(file): load(file) for file in dict.fromkeys(files)})
 
 

@@ -1,4 +1,4 @@
-"""Where a command finds the project's files, in whatever folder of the project it is given."""
+"""The places of the project's files, in whatever folder of the project a command is given."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pytest
 
 PLATFORM = "calculated_on"
-"""Where provenance says what arithmetic depends on."""
+"""The key of the provenance under which it says what the arithmetic depends on."""
 
 
 def reproduce(options: argparse.Namespace) -> int:
@@ -163,7 +163,7 @@ def _not_collected(options: argparse.Namespace, known: set[str]) -> str:
 
 
 def _parts(recorded: ClaimEvidence, found: ClaimEvidence) -> list[str]:
-    """The parts of a claim that its digest covers, and that differ."""
+    """Return the parts of a claim that its digest covers, and that differ."""
     if recorded.claim.digest == found.claim.digest:
         return []
     old, new = recorded.claim.to_json(), found.claim.to_json()

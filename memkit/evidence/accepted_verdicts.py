@@ -209,7 +209,7 @@ def recorded(lock: Lock, evidence: Evidence, names: Container[str]) -> tuple[Loc
 
 
 def _weakest(entry: ClaimEvidence) -> str:
-    """The contrast on which the claim stands or falls."""
+    """Return the contrast on which the claim stands or falls."""
     finding = words.weakest(words.own_findings(entry))
     return "" if finding is None else finding.contrast.label
 
@@ -234,7 +234,7 @@ def _means(entry: ClaimEvidence) -> dict[str, dict[str, list[float | None]]]:
 
 
 def _unacceptable(entry: ClaimEvidence) -> str:
-    """Why a claim's verdict cannot be accepted, or ""."""
+    """Say why a claim's verdict cannot be accepted; "" where it can."""
     if entry.registration.status != "registered":
         return f"is {entry.registration.status}"
     if entry.registration.recoded:
@@ -245,6 +245,6 @@ def _unacceptable(entry: ClaimEvidence) -> str:
         return f"decided nothing ({'; '.join(entry.judgement.notes)})"
     if entry.verdict is Verdict.INCOMPLETE:
         return "is INCOMPLETE"
-    # Not as it was recorded: the run may have gated nothing.
+    # The recorded outcome does not say: the run may have gated nothing.
     found = gate(entry.claim, entry.judgement, registration=entry.registration, failures=dict(entry.failures))
     return f"failed ({found.reason})" if found.outcome == "failed" else ""

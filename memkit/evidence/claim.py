@@ -1,4 +1,4 @@
-"""What is claimed: contrasts between arms, registered before the seeds that decide are looked at.
+"""Claims: contrasts between arms, registered before the seeds that decide are looked at.
 
 A claim is data. The plugin reads from it which models to train on which seeds, the statistics read from it
 how the observations are judged, and its digest is what ``claims.lock`` registers.
@@ -33,7 +33,7 @@ _ID = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)+")
 
 TESTED = (
     *("arms", "contrasts", "derived", "requires", "positive_control", "expect", "gate", "test", "data"),
-    *(key for key in ORIGIN_KEYS if key != "cells"),  # how many others there are is no matter of a cell
+    *(key for key in ORIGIN_KEYS if key != "cells"),  # a cell does not depend on how many others there are
 )
 """Keys of a claim's JSON that its digest covers."""
 BESIDE = ("statement", "source", "seeds", "headline", "deterministic", "environment")
@@ -46,14 +46,14 @@ _LISTS = {
     "data": "names",
     "environment": "names",
 }
-"""Options that are lists, and what of."""
+"""Options that are lists → what the lists hold."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
 class Arm:
-    """What a name in a claim stands for.
+    """An arm of a claim: what is trained, and what is done to the trained model before the test sees it.
 
     Attributes:
         recipe: what is trained (a :class:`memkit.Recipe`), or ``None`` where the test itself fits the model.
@@ -95,17 +95,17 @@ def digest_of(data: Mapping[str, Any]) -> str:
 
 
 def _said(contrast: Mapping[str, Any]) -> dict[str, Any]:
-    """A contrast without what says nothing. That its margin is 0 says something."""
+    """Return a contrast without its empty and false fields. A margin of 0 stays, since it says something."""
     return {name: value for name, value in contrast.items() if value is not None and value is not False and value != ""}
 
 
 def _is_recipe(value: Any) -> bool:
-    # Of its class, for the digest takes long to compute, and most claims are never run.
+    # Ask the class, not the instance: the digest takes long to compute, and most claims are never run.
     return hasattr(type(value), "digest") and hasattr(type(value), "to_json")
 
 
 def _described(value: Any) -> str:
-    """What was given for an arm, in a few words: a model may take pages to print."""
+    """Describe what was given for an arm in a few words; printing a model may take pages."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if inspect.ismodule(value):
@@ -280,7 +280,7 @@ class Claim:
 
     @property
     def of_its_own(self) -> bool:
-        """Whether it is a claim by itself: no cell of a sweep, no mutant and no replication."""
+        """Return whether it is a claim by itself: no cell of a sweep, no mutant and no replication."""
         return self.origin is None
 
     @property
@@ -295,12 +295,12 @@ class Claim:
 
     @property
     def is_mutant(self) -> bool:
-        """Whether it is a claim with an arm broken on purpose."""
+        """Return whether it is a claim with an arm broken on purpose."""
         return isinstance(self.origin, Mutant)
 
     @property
     def is_replication(self) -> bool:
-        """Whether it asks a claim again on another backend."""
+        """Return whether it asks a claim again on another backend."""
         return isinstance(self.origin, Replication)
 
     @property
@@ -310,7 +310,7 @@ class Claim:
 
     @property
     def aside(self) -> bool:
-        """Whether it is left out unless a run asks for sweeps: a cell, or a replication that is no headline."""
+        """Return whether only runs that ask for sweeps include it: a cell, or a replication that is no headline."""
         return bool(self.sweep) or (self.is_replication and not self.headline)
 
     @property
@@ -339,7 +339,7 @@ class Claim:
 
     @property
     def gates(self) -> bool:
-        """Whether the claim's verdict can fail a run."""
+        """Return whether the claim's verdict can fail a run."""
         if self.expect == "open":
             return False
         normal = any(contrast.assume == "normal" for contrast in self.contrasts)
@@ -347,14 +347,14 @@ class Claim:
 
     @cached_property
     def digest(self) -> str:
-        """What is tested, as registration fixes it: 32 hex digits.
+        """A hash of what is tested, as registration fixes it: 32 hex digits.
 
-        The number of seeds belongs to it where it is part of the test: Student's t alone holds for the looks that were
-        planned, and a claim that is not to be supported passes undecided, which fewer seeds would make it. (A mutant
-        has to fall.)
+        It covers the number of seeds where that is part of the test. Student's t alone holds only for the looks that
+        were planned. A claim that is expected not to be supported passes where it is undecided, as fewer seeds would
+        leave it; a mutant does not, since it has to fall.
         """
         fields = self.to_json()
-        # What says nothing is left out, so that claims which were registered before there was such a thing keep theirs.
+        # Empty fields are left out, so that claims that were registered before a field existed keep their digests.
         data = {name: fields[name] for name in TESTED if fields[name] not in (None, "", [], {})}
         for name in {"contrasts", "requires"} & data.keys():
             data[name] = [_said(contrast) for contrast in data[name]]
@@ -367,7 +367,7 @@ class Claim:
 
     @cached_property
     def annotations(self) -> Mapping[str, Any]:
-        """What is registered beside the digest, in plain types; what says nothing is left out."""
+        """The fields that are registered beside the digest, in plain types; empty and false ones are left out."""
         said = {name: getattr(self, name) for name in BESIDE}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in said.items() if value}
 

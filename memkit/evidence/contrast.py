@@ -133,8 +133,7 @@ class Contrast:
         return ends if self.direction == "higher" else (-ends[1], -ends[0])
 
     def difference(self, treatment: float, control: float) -> float:
-        """The signed difference of one seed. A value that is not finite counts as the worst that bounds
-        allow.
+        """Return the signed difference of one seed. A value that is not finite counts as the worst that bounds allow.
 
         Returns:
             The difference, positive in the treatment's favour; nan where a value is not finite and no bounds
@@ -151,12 +150,12 @@ class Contrast:
         return treatment - control if self.direction == "higher" else control - treatment
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types, every field."""
+        """Return plain types, every field."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Contrast:
-        """The contrast that :meth:`to_json` wrote."""
+        """Return the contrast that :meth:`to_json` wrote."""
         options = dict(data)
         if options.get("bounds") is not None:
             options["bounds"] = tuple(options["bounds"])

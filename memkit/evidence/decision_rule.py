@@ -68,7 +68,7 @@ def judge(
 
 
 def looked(claim: Claim, observations: Iterable[Observation], *, planned: Sequence[int]) -> tuple[Judgement, ...]:
-    """The judgement at every look that was taken, in their order; the last one stands.
+    """Return the judgement at every look that was taken, in their order; the last one stands.
 
     Args:
         claim, observations, planned: as for :func:`judge`.
@@ -81,7 +81,7 @@ def looked(claim: Claim, observations: Iterable[Observation], *, planned: Sequen
 
 
 def seeds_wanted(claim: Claim, observations: Iterable[Observation], *, planned: Sequence[int]) -> tuple[int, ...]:
-    """The seeds that the verdict needs next: those of the next look that were not observed yet.
+    """Return the seeds that the verdict needs next: those of the next look that were not observed yet.
 
     A run that observes these, asks again, and ends when there are none comes to the judgement of a run that
     observes all planned seeds. Development seeds are asked for alike: until they would have decided.
@@ -104,7 +104,7 @@ def seeds_wanted(claim: Claim, observations: Iterable[Observation], *, planned: 
 
 
 def differences(claim: Claim, contrast: Contrast, observations: Iterable[Observation]) -> dict[int, float]:
-    """Seed → signed difference, for every seed that was observed."""
+    """Return seed → signed difference, for every seed that was observed."""
     table = _table(o for o in observations if o.claim == claim.id)
     return {seed: float(_differences(contrast, table, [seed])[0]) for seed in sorted(table)}
 
@@ -120,17 +120,17 @@ class _Taken:
 
     @property
     def decisive(self) -> bool:
-        """Whether it stands whatever later seeds show; so does INCOMPLETE, for a seed that cannot be scored."""
+        """Return whether the looks end here: with every verdict but INCONCLUSIVE, and so with INCOMPLETE too."""
         return self.judgement.verdict is not Verdict.INCONCLUSIVE
 
 
 def _looks(planned: Sequence[int]) -> tuple[Look, ...]:
-    """The looks within the planned seeds; none where their number is no look."""
+    """Return the looks within the planned seeds; none where their number is no look."""
     return looks_within(len(planned)) if len(planned) in {look.n for look in LOOKS} else ()
 
 
 def _replayed(claim: Claim, table: _Table, planned: Sequence[int]) -> Judgement | Look:
-    """The judgement at which the looks end, or the look that comes next and lacks seeds."""
+    """Return the judgement at which the looks end, or the look that comes next and lacks seeds."""
     looks, taken = _looks(planned), _taken(claim, table, planned)
     if taken and (taken[-1].decisive or len(taken) == len(looks)):
         return taken[-1].judgement
@@ -138,7 +138,7 @@ def _replayed(claim: Claim, table: _Table, planned: Sequence[int]) -> Judgement 
 
 
 def _taken(claim: Claim, table: _Table, planned: Sequence[int]) -> tuple[_Taken, ...]:
-    """What every look that was taken came to."""
+    """Return the judgement at every look that was taken."""
     observed = tuple(takewhile(table.__contains__, planned))
     return replay(observed, lambda used, look: _Taken(_at(claim, table, used, look)), looks=_looks(planned))
 
@@ -148,7 +148,7 @@ def _unseen(table: _Table, seeds: Sequence[int]) -> tuple[int, ...]:
 
 
 def _incomplete(claim: Claim, table: _Table, planned: Sequence[int], look: Look) -> Judgement:
-    """Seeds of ``look`` are missing; the intervals of what was seen are shown."""
+    """Return the judgement where seeds of ``look`` are missing, with the intervals of the seeds that were seen."""
     seen = [seed for seed in planned if seed in table]
     findings = _findings(claim, table, seen, Look(len(seen), look.alpha)) if seen else ()
     missing = _unseen(table, planned[: look.n])
@@ -211,7 +211,7 @@ def _at(claim: Claim, table: _Table, used: Sequence[int], look: Look) -> Judgeme
 
 
 def _repeats(claim: Claim, table: _Table, used: Sequence[int]) -> bool:
-    """Whether all that is compared is the same on every seed, and not all of it is as low or high as it can be."""
+    """Return whether no compared value varies over the seeds, and at least one of them lies off the bounds."""
     inside = False
     for contrast in claim.all_contrasts:
         for name in contrast.names:
@@ -223,7 +223,7 @@ def _repeats(claim: Claim, table: _Table, used: Sequence[int]) -> bool:
 
 
 def _refuted(claim: Claim, table: _Table, used: Sequence[int], look: Look, contrast: Contrast) -> bool:
-    """One refuted contrast refutes the claim, so with k of them each is tested at alpha / k."""
+    """Return whether a contrast refutes the claim. One of k contrasts is enough, so each is tested at alpha / k."""
     decision = decide(
         _differences(contrast, table, used),
         look=look,
@@ -285,7 +285,7 @@ def _found(contrast: Contrast, role: str, differences: tuple[float, ...], look: 
 
 
 def _with_planning(claim: Claim, table: _Table, planned: Sequence[int], judgement: Judgement) -> Judgement:
-    """Say what a larger run would need: of the judgement that stands alone, for it takes longer than the verdict."""
+    """Add what a larger run would need to decide each open finding. This takes longer than the verdict itself."""
     seeds = [seed for seed in planned if seed in table][: judgement.n]
 
     def plan(finding: Finding) -> Finding:
@@ -298,7 +298,7 @@ def _with_planning(claim: Claim, table: _Table, planned: Sequence[int], judgemen
 
 
 def _planning(contrast: Contrast, x: NDArray[np.float64], look: Look) -> dict[str, float]:
-    """What a larger run would need, for a contrast that was not decided."""
+    """Compute what a larger run would need, for a contrast that was not decided."""
     plan: dict[str, float] = {}
     n = len(x)
     if n > 1 and float(np.ptp(x)) > 0:
@@ -315,7 +315,7 @@ def _planning(contrast: Contrast, x: NDArray[np.float64], look: Look) -> dict[st
 
 
 def _seeds_needed(contrast: Contrast, x: NDArray[np.float64], effect: float, look: Look) -> float:
-    """Seeds at which both intervals could show an effect, or inf; the betting interval at its best, without spread."""
+    """Return the seeds with which both intervals could show an effect, or inf; betting at its best, without spread."""
     try:
         needed = seeds_needed(x, effect=effect, alpha=look.alpha)
     except MemkitError:  # an effect of zero, or so near it that no number of seeds would do
@@ -336,7 +336,7 @@ def _check_requirements(result: Judgement) -> Judgement:
 
 
 def _describe(claim: Claim, table: _Table, planned: Sequence[int]) -> Judgement:
-    """A number of seeds that is no look: intervals at the usual 95 %, and no decision."""
+    """Judge a number of seeds that is no look: intervals at the usual 95 %, and no decision."""
     sizes = ", ".join(str(look.n) for look in LOOKS)
     count = "1 seed decides" if len(planned) == 1 else f"{len(planned)} seeds decide"
     note = f"{count} nothing, looks are at {sizes}"

@@ -13,22 +13,23 @@ from memkit.evidence.accepted_verdicts import load_accepted
 from memkit.evidence.evidence_loading import load
 
 SLACK = 0.01
-"""By so much an effect may leave its interval, relative to 1 or to itself: where all seeds agree the interval has no
-width, and another machine rounds otherwise."""
+"""The distance by which an effect may leave its earlier interval, relative to 1 or to the earlier effect, whichever is
+larger: where all seeds agree the interval has no width, and another machine rounds differently."""
 COSTLIER = 2.0
-"""Training that takes so many times the CPU seconds is told; less may be the machine."""
+"""A change in the CPU seconds of training by more than this factor is reported; less may be due to the machine."""
 
 Told = Mapping[str, Any]
-"""Of a claim: its ``judgement``, its ``arms`` and its ``digest``, in plain types, as accepted.json holds them."""
+"""A claim's ``judgement``, ``arms`` and ``digest``, in plain types, as accepted.json holds them."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What changed of one claim.
+    """The changes in one claim.
 
     Attributes:
-        verdict, effects: sentences; these are drift.
-        others: sentences on cost, and on what the claim is; they explain, and are no drift by themselves.
+        verdict, effects: sentences on changes that are drift.
+        others: sentences on the claim itself, the code behind it and the cost; they explain drift, and are none by
+            themselves.
     """
 
     claim: str
@@ -38,17 +39,17 @@ class Difference:
 
     @property
     def drift(self) -> tuple[str, ...]:
-        """What a gate on drift fails for."""
+        """The changes for which a gate on drift fails a run."""
         return self.verdict + self.effects
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """All of it."""
+        """All changes, those that are drift first."""
         return self.drift + self.others
 
 
 def difference(claim: str, before: Told, after: Told) -> Difference:
-    """What changed of one claim: the verdict, an effect that left its earlier t interval, the cost."""
+    """Return what changed in one claim: its verdict, effects that left their earlier t intervals, and the rest."""
     old, new = before["judgement"], after["judgement"]
     verdict = () if old["verdict"] == new["verdict"] else (f"was {old['verdict']}, is {new['verdict']}",)
     found = {(f["role"], f["contrast"], f.get("metric")): f for f in new["findings"]}
@@ -68,10 +69,10 @@ def difference(claim: str, before: Told, after: Told) -> Difference:
 
 
 def compare(one: Path, other: Path) -> tuple[list[Difference], list[str], list[str]]:
-    """Two files, of evidence or of accepted verdicts.
+    """Compare two files, of evidence or of accepted verdicts.
 
     Returns:
-        ``(differences, gone, new)``: one a claim that both have, and the claims that only one of them has.
+        ``(differences, gone, new)``: one difference for each claim that both have, and the claims that only one has.
     """
     before, after = read(one), read(other)
     differences = [difference(name, before[name], after[name]) for name in before if name in after]
@@ -79,13 +80,13 @@ def compare(one: Path, other: Path) -> tuple[list[Difference], list[str], list[s
 
 
 def read(path: Path) -> dict[str, Told]:
-    """The claims of an evidence file, or of accepted verdicts.
+    """Read the claims of an evidence file, or of accepted verdicts.
 
     Raises:
         MemkitError: the file is neither.
     """
     try:
-        # Of evidence only the beginning is read here: its claims may be many.
+        # Only the beginning of evidence is read here, since it may hold many claims.
         data, *_ = strict_json.parts(strict_json.read_bytes(path))
     except FileNotFoundError:
         raise MemkitError(f"{path} does not exist") from None
@@ -97,7 +98,7 @@ def read(path: Path) -> dict[str, Told]:
 
 
 def _t(finding: Mapping[str, Any]) -> tuple[float, float]:
-    """The t interval; an end that is not finite lies outside everything."""
+    """Return the t interval; an end that is None is infinite."""
     interval = next(i for i in finding["intervals"] if i["method"] != "betting")
     low, high = interval["low"], interval["high"]
     return (float("-inf") if low is None else low, float("inf") if high is None else high)

@@ -70,7 +70,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 COLUMNS = ("study", "claim", "seed", "arm", "metric", "value", "reason", "used", "verdict")
-"""Of ``evidence.csv``: ``used`` says whether the seed counted for the verdict."""
+"""The columns of ``evidence.csv``; ``used`` says whether the seed counted for the verdict."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,7 @@ class ClaimEvidence:
 
     @property
     def decided(self) -> bool:
-        """Whether its seeds decide anything. Where they do not, no contrast is shown as if it were settled."""
+        """Return whether its seeds decide anything. Where they do not, no contrast is shown as if it were settled."""
         return self.judgement.indication is None and self.verdict is not Verdict.INCOMPLETE
 
     @property
@@ -121,7 +121,7 @@ class ClaimEvidence:
         return strictly(found, self.claim, self.judgement, registration=self.registration) if strict else found
 
     def told(self) -> dict[str, Any]:
-        """What later runs are held against, in plain types."""
+        """Return what later runs are compared with, in plain types."""
         arms = {name: dict(arm) for name, arm in self.arms.items()}
         return {"judgement": self.judgement.to_json(), "arms": arms, "digest": self.claim.digest}
 
@@ -142,7 +142,7 @@ class ClaimEvidence:
         return tuple(seed for seed in self.planned if seed not in ran)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types, as the schema says."""
+        """Return plain types, as the schema says."""
         return {
             "claim": self.claim.to_json(),
             "digest": self.claim.digest,
@@ -175,7 +175,7 @@ class Evidence:
 
     @cached_property
     def digest(self) -> str:
-        """Of what verdicts rest on, claims and observations: a page and a file that say the same belong together."""
+        """A hash of what verdicts rest on, claims and observations; a page and a file that share it belong together."""
         rows = [
             [entry.claim.id, entry.claim.digest, entry.claim.annotations, [o.to_json() for o in entry.observations]]
             for entry in sorted(self.claims, key=lambda entry: entry.claim.id)
@@ -183,7 +183,7 @@ class Evidence:
         return hashlib.sha256(json.dumps(rows, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:32]
 
     def of_claims(self, claims: Iterable[ClaimEvidence]) -> Evidence:
-        """That of some of its claims, with the studies, metrics and learning curves that are theirs."""
+        """Return the evidence of some of its claims, with their studies, metrics and learning curves."""
         claims = tuple(claims)
         ids, studies = {entry.claim.id for entry in claims}, {entry.claim.study for entry in claims}
         return replace(
@@ -199,7 +199,7 @@ class Evidence:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types, as the schema says."""
+        """Return plain types, as the schema says."""
         return {
             "schema": SCHEMA,
             "created": self.created,
@@ -260,7 +260,7 @@ def _line(value: Any) -> str:
 
 
 def seeds_saved(claims: Iterable[ClaimEvidence]) -> tuple[int, int]:
-    """How many seeds the looks saved by ending early.
+    """Return how many seeds the looks saved by ending early.
 
     Returns:
         ``(saved, planned)`` over the claims whose looks ended, decided or not: seeds that were never run, and the

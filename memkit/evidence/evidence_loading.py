@@ -32,26 +32,26 @@ def _count(value: Any, what: str) -> int | None:
 
 
 def _cells(value: Any, what: str) -> int:
-    """How many cells a sweep has; all of them are judged together."""
+    """Return the number of cells of a sweep; all of them are judged together, so the number is bounded."""
     if (found := strict_json.whole(value, what)) > MOST_OBSERVATIONS:
         raise MemkitError(f"{what} are {found}, and {MOST_OBSERVATIONS} is the most")
     return found
 
 
 def _factor(value: Any, what: str) -> Any:
-    """A factor's value in a cell: a text or a number."""
+    """Return a factor's value in a cell, a text or a number."""
     return value if isinstance(value, str) else strict_json.number(value, what)
 
 
 MOST_OBSERVATIONS = 1_000_000
-"""Of a file."""
+"""The most observations of a file."""
 MOST_DECISIONS = 11_000
-"""Looks at contrasts of a file: to judge so many takes some seconds."""
+"""The most looks at contrasts of a file; judging so many takes some seconds."""
 _PLANNING = 3
-"""Looks that it takes as long as, to work out what a larger run would need of a contrast that is undecided."""
+"""The number of looks that take as long as working out what a larger run would need for an undecided contrast."""
 _FEW = 20
-"""Contrasts of a claim that are judged before it is known whether that was too much."""
-# Bytes of memory that an observation takes, and a finding with the judgement around it.
+"""A claim with at most so many contrasts is judged before it is known whether that takes too many looks."""
+# Bytes of memory that an observation takes, and that a finding takes with the judgement around it.
 _OBSERVATION, _JUDGEMENT = 150, 6_000
 _HEAD: Mapping[str, Check] = {
     "claims": strict_json.listed,
@@ -75,7 +75,7 @@ _CLAIM: Mapping[str, Check] = {
     **dict.fromkeys(("contrasts", "requires"), strict_json.listed),
     "derived": strict_json.texts,
 }
-# Which came later, and are not in every file.
+# Fields that were added later, and are not in every file.
 _CLAIM_LATER: Mapping[str, Check] = {
     **dict.fromkeys(("sweep", "mutant_of", "replicates"), strict_json.text),
     "cells": _cells,
@@ -94,7 +94,7 @@ _REGISTRATION: Mapping[str, Check] = {
     **dict.fromkeys(("recoded", "withheld"), strict_json.flag),
     "edited": strict_json.text,
 }
-# What reading JSON of another form than the schema's can raise.
+# The errors that reading JSON can raise where it does not follow the schema.
 _DAMAGED = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError, RecursionError)
 
 
@@ -141,7 +141,7 @@ def checked(path: Path) -> tuple[Evidence, list[tuple[str, str, str]]]:
         raise MemkitError(f"{path} has schema {shown(head['schema'])}; this memkit reads schema {SCHEMA}")
     try:
         whole = strict_json.fields(head, "the file", _HEAD, "claims", "created", "provenance")
-        if count > MOST_DECISIONS:  # each takes one at least, and the answer comes before any is judged
+        if count > MOST_DECISIONS:  # each takes one look at least, so this is known before any is judged
             raise _too_many()
         with _uncollected():
             entries, rows = _entries(claims, len(raw), _gates(whole["provenance"]))
@@ -173,7 +173,7 @@ def _uncollected() -> Iterator[None]:
 
 
 def _gates(provenance: Mapping[str, Any]) -> list[tuple[Mode, bool]]:
-    """By which gates the outcomes may have come about, and whether strictly: the one that the file names, or any."""
+    """Return the gates that may have led to the outcomes, each strict or not: what the file names, or every one."""
     mode, strict = provenance.get("gate"), provenance.get("strict")
     modes: list[Mode] = [known for known in get_args(Mode) if mode == known] or list(get_args(Mode))
     return list(itertools.product(modes, [strict] if isinstance(strict, bool) else [False, True]))
@@ -182,12 +182,12 @@ def _gates(provenance: Mapping[str, Any]) -> list[tuple[Mode, bool]]:
 def _entries(
     claims: Iterable[tuple[int, Any]], size: int, gates: Sequence[tuple[Mode, bool]]
 ) -> tuple[list[ClaimEvidence], list[tuple[str, str, str]]]:
-    """The claims of a file, and the rows of :func:`recompute`.
+    """Return the claims of a file, and the rows of :func:`recompute`.
 
     Args:
-        claims: each with the memory that it takes as it was read.
+        claims: the bytes of memory that each claim takes as it was read, and the claim.
         size: bytes of memory that the file takes.
-        gates: by which the outcomes may have come about.
+        gates: the gates that may have led to the outcomes, as :func:`_gates` returns them.
     """
     entries: dict[str, ClaimEvidence] = {}
     rows = []
@@ -213,11 +213,11 @@ def _entries(
 
 
 def _differing(raw: Mapping[str, Any], entry: ClaimEvidence, gates: Sequence[tuple[Mode, bool]]) -> str:
-    """What of a claim's record does not follow from its observations, but for the verdict; or ""."""
+    """Say what in a claim's record, apart from the verdict, does not follow from the rest of it; "" if all does."""
     if not is_digest_of(entry.claim, raw["digest"]):
         return "the claim's digest differs"
     if entry.planned != entry.registration.seeds(len(entry.planned)):
-        return "the seeds are not those of the registration"  # in another order other looks decide
+        return "the seeds are not those of the registration"  # in another order, other seeds would decide
     if not _close(raw["judgement"], entry.judgement.to_json()):
         return "intervals differ"
     possible = {entry.gate_by(mode, strict=strict).outcome for mode, strict in gates}
@@ -267,7 +267,7 @@ def _registration(value: Any, where: str) -> Registration:
 
 
 def _first(status: str) -> int:
-    """The least attempt: a claim that was registered has one."""
+    """Return the least attempt of a claim with this status: 1 if it was registered, else 0."""
     return 0 if status == "unregistered" else 1
 
 
@@ -327,7 +327,7 @@ def claim_evidence(data: Any, decisions: int = MOST_DECISIONS) -> ClaimEvidence:
 
 
 def _size(entry: ClaimEvidence) -> int:
-    """Bytes of memory that it takes, at most."""
+    """Return how many bytes of memory a claim takes at most."""
     kept = [entry.claim.to_json(), entry.arms, [figure.to_json() for figure in entry.figures]]
     kept += [list(entry.failures.values()), entry.drift, entry.changes, entry.remeasured]
     size = strict_json.takes(json.dumps(kept, ensure_ascii=False).encode())
@@ -342,15 +342,15 @@ def _too_many() -> MemkitError:
 
 
 def _taken(entry: ClaimEvidence) -> int:
-    """How many looks at a contrast the judgement took, or what else took as long."""
+    """Return how many looks at a contrast the judgement took; planning counts as the looks that take as long."""
     looks = _decisions(entry.claim, entry.planned, len(entry.seen))
-    # Of several contrasts each is tested again, at its share of the level, for whether it refutes the claim.
+    # With several contrasts, each is tested again at its share of the level, to see whether it refutes the claim.
     again = looks if len(entry.claim.contrasts) > 1 and entry.verdict is not Verdict.SUPPORTED else 0
     return looks + again + _PLANNING * sum(bool(finding.planning) for finding in entry.judgement.findings)
 
 
 def _decisions(claim: Claim, planned: Sequence[int], seen: int) -> int:
-    """How often a contrast is looked at, at most; seeds whose number is no look are described, once.
+    """Return the most looks at contrasts that a judgement takes; a number of seeds that is no look takes one each.
 
     Args:
         seen: how many of the seeds have observations.

@@ -19,18 +19,19 @@ from memkit.evidence.learning_curves import Curves
 from memkit.evidence.observation import Observation
 
 SAME = 1e-6
-"""Values of one seed that differ by less are one value, which two machines rounded."""
+"""Values of one seed that differ by no more than this, relative to 1 or to the larger, are one value: two machines
+rounded it."""
 
 
 def merge(files: Mapping[str, Evidence]) -> Evidence:
-    """One evidence of several.
+    """Merge several pieces of evidence into one.
 
     Args:
-        files: name, such as a path → evidence; at least one. Names are told where files contradict one another.
+        files: name, such as a path → evidence; at least one. The names appear where files contradict one another.
 
     Returns:
-        The claims of all files, in the order in which they come. Created when the latest of them was; where the
-        provenance differs, each of its values.
+        The claims of all files, in the order of the files, with the latest date of creation. Where the provenance
+        differs, it lists every value.
 
     Raises:
         MemkitError: two files contradict one another; the sentence names them, the claim and what differs.
@@ -58,7 +59,7 @@ def merge(files: Mapping[str, Evidence]) -> Evidence:
 
 
 def _merged(entries: Sequence[tuple[str, ClaimEvidence]], mode: Mode, *, strict: bool) -> ClaimEvidence:
-    """One claim of several files."""
+    """Merge the evidence that several files hold on one claim."""
     first_name, first = entries[0]
     if len(entries) == 1:
         return _gated(first, mode, strict=strict)
@@ -70,13 +71,13 @@ def _merged(entries: Sequence[tuple[str, ClaimEvidence]], mode: Mode, *, strict:
             names = {**entry.claim.annotations, **first.claim.annotations}
             differing = [n for n in names if entry.claim.annotations.get(n) != first.claim.annotations.get(n)]
             raise MemkitError(f"{of} was edited between them: {', '.join(differing)}")
-        # Whether the code differs from what was registered is a matter of the machine, such as its version of Python.
+        # Whether the code differs from what was registered depends on the machine, such as on its version of Python.
         if replace(entry.registration, recoded=False) != replace(first.registration, recoded=False):
             raise MemkitError(f"{of} is {_registered(first)} in one, and {_registered(entry)} in the other")
     observations = _observations(entries)
     planned = max((entry.planned for _, entry in entries), key=len)
     seen = {o.seed for o in observations}
-    # A seed that failed in one run and was measured in another has failed: which of them to believe, nobody knows.
+    # A seed that failed in one run and was measured in another has failed: nobody knows which run to believe.
     failures = {seed: reason for _, entry in entries for seed, reason in entry.failures.items()}
     recoded = any(entry.registration.recoded for _, entry in entries)
     registration = replace(first.registration, recoded=recoded)
@@ -99,13 +100,17 @@ def _merged(entries: Sequence[tuple[str, ClaimEvidence]], mode: Mode, *, strict:
 
 
 def _gated(entry: ClaimEvidence, mode: Mode, *, strict: bool) -> ClaimEvidence:
-    """A claim of one file alone; its reason stays, which may say more, where its outcome does."""
+    """Gate a claim of one file alone. Where the outcome stays, its recorded reason stays too, since it may say more."""
     found = entry.gate_by(mode, strict=strict)
     return entry if found.outcome == entry.gate.outcome else replace(entry, gate=found)
 
 
 def _observations(entries: Sequence[tuple[str, ClaimEvidence]]) -> list[Observation]:
-    """Of all files, each once."""
+    """Return the observations of all files, each one once.
+
+    Raises:
+        MemkitError: two files hold different values of one observation.
+    """
     kept: dict[tuple[int, str, str], tuple[str, Observation]] = {}
     for name, entry in entries:
         for o in entry.observations:
@@ -133,7 +138,7 @@ def _registered(entry: ClaimEvidence) -> str:
 
 
 def _cost(entries: Sequence[ClaimEvidence], seeds: int) -> dict[str, float]:
-    """CPU seconds together, as far as they are of different seeds; the share of seeds that were reused."""
+    """Add up the CPU seconds, as far as they are of different seeds; average the share of seeds that were reused."""
     cost: dict[str, float] = {}
     known = sum(len(entry.seen) for entry in entries) or 1
     for entry in entries:
@@ -144,7 +149,7 @@ def _cost(entries: Sequence[ClaimEvidence], seeds: int) -> dict[str, float]:
 
 
 def _provenance(all_of: Sequence[Evidence]) -> dict[str, Any]:
-    """What all runs have in common, and where they differ each value: ``cpu; cuda``."""
+    """Return the provenance that all runs share and, where they differ, every value: ``cpu; cuda``."""
     found: dict[str, Any] = {"merged": f"{len(all_of)} files"}
     for key in dict.fromkeys(key for evidence in all_of for key in evidence.provenance):
         values = [evidence.provenance.get(key) for evidence in all_of]
@@ -158,12 +163,12 @@ def _provenance(all_of: Sequence[Evidence]) -> dict[str, Any]:
 
 
 def _dirty(values: Sequence[Any]) -> bool | str:
-    """Whether there were uncommitted changes in a run; the reason why nobody knows, where none is known to have any."""
+    """Return True where a run had uncommitted changes, else the reason why this is not known, if any, else False."""
     return any(value is True for value in values) or next((value for value in values if isinstance(value, str)), False)
 
 
 def _curves(all_of: Sequence[Mapping[str, Curves]]) -> dict[str, Curves]:
-    """The curves of all, each recipe once; of a seed that several trained, those of the first."""
+    """Return the curves of all files, each recipe once; of a seed that is in several files, those of the first."""
     found: dict[str, Curves] = {}
     for digest, curves in (pair for of_file in all_of for pair in of_file.items()):
         before = found.get(digest, Curves(arms=(), seeds={}))
@@ -175,5 +180,5 @@ def _curves(all_of: Sequence[Mapping[str, Curves]]) -> dict[str, Curves]:
 
 
 def _common(values: Sequence[Any]) -> Any:
-    """The one value of all, or None."""
+    """Return the value that all have in common, or None."""
     return values[0] if all(value == values[0] for value in values) else None

@@ -67,7 +67,7 @@ class Heatmap:
         object.__setattr__(self, "span", _span(where, self.span))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types, values to four digits."""
+        """Return plain types, with values to four digits."""
         return {
             "kind": self.kind,
             "title": self.title,
@@ -79,7 +79,7 @@ class Heatmap:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Heatmap:
-        """What :meth:`to_json` wrote."""
+        """Return the heat map that :meth:`to_json` wrote."""
         return cls(str(data["title"]), data["rows"], data["columns"], data["values"], data["span"])
 
 
@@ -111,13 +111,13 @@ class Series:
         object.__setattr__(self, "y", tuple(None if v is None else _number(where, "y", v, " or None") for v in y))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types, numbers to six digits."""
+        """Return plain types, with numbers to six digits."""
         y = [None if value is None else _rounded(value, 6) for value in self.y]
         return {"name": self.name, "x": [_rounded(value, 6) for value in self.x], "y": y}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Series:
-        """What :meth:`to_json` wrote."""
+        """Return the series that :meth:`to_json` wrote."""
         return cls(data["name"], data["x"], data["y"])
 
 
@@ -168,7 +168,7 @@ class Lines:
         object.__setattr__(self, "span", None if self.span is None else _span(where, self.span))
 
     def _check(self, where: str, one: Series) -> None:
-        """What a series must be in this figure, besides what it must be in any."""
+        """Refuse a series that is valid by itself, and not in this figure."""
         if self.steps and (len(one.x) != len(one.y) + 1 or list(one.x) != sorted(one.x)):
             raise MemkitError(f"{where}: with steps, x of {one.name!r} must be ascending edges, one more than its y")
         if not self.steps and len(one.x) != len(one.y):
@@ -177,7 +177,7 @@ class Lines:
             raise MemkitError(f"{where}: with log, x of {one.name!r} must be positive, not {min(one.x):g}")
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types, numbers to six digits."""
+        """Return plain types, with numbers to six digits."""
         return {
             "kind": self.kind,
             "title": self.title,
@@ -192,7 +192,7 @@ class Lines:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Lines:
-        """What :meth:`to_json` wrote."""
+        """Return the figure that :meth:`to_json` wrote."""
         where = f"Lines {_said(data['title'])}"
         series = _listed(where, "series", data["series"], f"1 to {MOST_SERIES} Series", 1, MOST_SERIES)
         options = {name: data[name] for name in ("identity", "log", "steps", "span")}
@@ -231,13 +231,13 @@ class Table:
         object.__setattr__(self, "rows", tuple(rows))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types, numbers that are not whole to six digits."""
+        """Return plain types, with numbers that are not whole to six digits."""
         rows = [[_rounded(cell, 6) if isinstance(cell, float) else cell for cell in row] for row in self.rows]
         return {"kind": self.kind, "title": self.title, "columns": list(self.columns), "rows": rows}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Table:
-        """What :meth:`to_json` wrote."""
+        """Return the table that :meth:`to_json` wrote."""
         return cls(data["title"], data["columns"], data["rows"])
 
 
@@ -246,7 +246,7 @@ _KINDS: dict[str, type[Figure]] = {one.kind: one for one in (Heatmap, Lines, Tab
 
 
 def figure_from_json(data: Any) -> Figure:
-    """A figure of any kind, as its ``to_json`` wrote it; one that names no kind is a heat map, as the first ones were.
+    """Return a figure of any kind that ``to_json`` wrote; one without a kind is a heat map, as the first ones were.
 
     Raises:
         MemkitError: a kind that is not known, a field that is missing, or what the kind itself refuses.
@@ -264,10 +264,10 @@ def figure_from_json(data: Any) -> Figure:
 
 
 def drawn(figures: Sequence[Any], where: str, **given: Any) -> tuple[Figure, ...]:
-    """What a claim's figure functions make of a seed's models: each is given what it has parameters for.
+    """Draw a claim's figures of a seed's models; each function is given those arguments that it has parameters for.
 
     Raises:
-        MemkitError: one of them made something else than figures.
+        MemkitError: a function returned something other than figures.
     """
     found: list[Figure] = []
     for figure in figures:
@@ -285,7 +285,7 @@ def drawn(figures: Sequence[Any], where: str, **given: Any) -> tuple[Figure, ...
 
 
 def _said(given: Any) -> str:
-    """What was given, in a few words on one line, however much it is."""
+    """Describe what was given in a few words on one line, however large it is."""
     short = reprlib.Repr()
     short.maxstring = 60
     try:
@@ -304,7 +304,7 @@ def _text(where: str, name: str, given: Any) -> None:
 
 
 def _listed(where: str, name: str, given: Any, right: str, least: int, most: int | None = None) -> tuple[Any, ...]:
-    """``given`` as a tuple of ``least`` to ``most`` things; its length is looked at before anything in it is."""
+    """Return ``given`` as a tuple of ``least`` to ``most`` items; the length is checked before any item is."""
     try:
         count = -1 if isinstance(given, (str, bytes, Mapping, set, frozenset)) else len(given)
     except TypeError:  # no list at all, or an array without dimensions
@@ -315,7 +315,7 @@ def _listed(where: str, name: str, given: Any, right: str, least: int, most: int
 
 
 def _number(where: str, name: str, given: Any, also: str = "") -> float:
-    """``given`` as a float. A number in a text is refused: it might be any text, in a file from elsewhere."""
+    """Return ``given`` as a float. A number in a text is refused: in a file from elsewhere it might be any text."""
     try:
         value = math.nan if isinstance(given, (str, bytes, bool)) else float(given)
     except (TypeError, ValueError, OverflowError):
@@ -334,7 +334,7 @@ def _span(where: str, given: Any) -> tuple[float, float]:
 
 
 def _cell(where: str, given: Any) -> str | float | None:
-    """A cell as text, whole number, number or None; whole numbers stay whole, to be shown to the last digit."""
+    """Return a cell: a text, a number or None. Whole numbers stay whole, to be shown to the last digit."""
     if given is None:
         return None
     if isinstance(given, str):
@@ -342,7 +342,7 @@ def _cell(where: str, given: Any) -> str | float | None:
             raise MemkitError(f"{where}: a cell must be at most {LONGEST} characters, not {_said(given)}")
         return given
     value = _number(where, "cells", given, ", short texts or None")
-    # Beyond 2^53 not every whole number is what a reader of the file makes of it.
+    # Beyond 2^53, a reader of the file may not get the same whole number back.
     return int(given) if isinstance(given, numbers.Integral) and abs(value) < 2**53 else value
 
 

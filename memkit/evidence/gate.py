@@ -1,4 +1,4 @@
-"""What a verdict means for the run: passed, failed, or skipped where it gates nothing; and why."""
+"""The gate: turns a verdict into passed, failed, or skipped where it gates nothing; and says why."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from memkit.evidence.seed_ranges import seed_ranges
 from memkit.evidence.verdict import Judgement, Verdict
 
 NEGLIGIBLE = 0.1
-"""In units of the metric."""
+"""The smallest effect that matters where a contrast declares none, in units of the metric."""
 Mode = Literal["verdict", "drift", "none"]
 Outcome = Literal["passed", "failed", "skipped"]
 
@@ -43,7 +43,7 @@ def gate(
         drift: what changed.
     """
     verdict, enabled = judgement.verdict, mode != "none"
-    # First of all: a claim that was edited is another claim, also where the edit says that it gates nothing.
+    # This comes first: a claim that was edited is another claim, even where the edit says that it gates nothing.
     if edited := _edited(registration):
         return Gate("failed" if enabled else "skipped", f"{verdict}, but {edited}")
     if failures:
@@ -82,7 +82,7 @@ def gate(
 
 
 def _edited(registration: Registration) -> str:
-    """What was edited of a claim since it was registered, and what to do; or ""."""
+    """Say what was edited in a claim since it was registered, and what to do; "" where nothing has to be done."""
     if registration.explores:
         return ""
     if registration.status == "changed":
@@ -100,7 +100,7 @@ def _edited(registration: Registration) -> str:
 
 
 def _capped(claim: Claim, judgement: Judgement) -> bool:
-    """Whether a claim that is not to be supported was undecided on fewer seeds than it declares."""
+    """Return whether a claim that is expected not to be supported was undecided on fewer seeds than it declares."""
     undecided = claim.expect == "not_supported" and judgement.verdict is Verdict.INCONCLUSIVE
     return undecided and not claim.is_mutant and judgement.n < claim.planned(None)
 
@@ -118,10 +118,10 @@ def strictly(found: Gate, claim: Claim, judgement: Judgement, *, registration: R
 
 
 def fell(judgement: Judgement) -> bool:
-    """Whether a mutant fell: a contrast is refuted, equivalent, or its t interval ends below what would matter.
+    """Return whether a mutant fell: a contrast is refuted, equivalent, or its t interval ends below what would matter.
 
-    That is its smallest effect of interest, or ``NEGLIGIBLE`` where none is declared. To be undecided on too few seeds
-    is not to fall.
+    What would matter is the margin plus the smallest effect of interest, or plus ``NEGLIGIBLE`` where none is declared.
+    A mutant that is undecided because it has too few seeds has not fallen.
     """
     return any(
         f.verdict in (Verdict.REFUTED, Verdict.EQUIVALENT)
@@ -132,7 +132,7 @@ def fell(judgement: Judgement) -> bool:
 
 
 def agrees(expect: str, verdict: Verdict) -> bool:
-    """Whether a verdict is the one that was registered."""
+    """Return whether a verdict agrees with the registered one; any but SUPPORTED and INCOMPLETE is "not_supported"."""
     if expect == "not_supported":
         return verdict in (Verdict.REFUTED, Verdict.EQUIVALENT, Verdict.INCONCLUSIVE)
     return verdict.value.lower() == expect

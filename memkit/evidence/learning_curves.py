@@ -14,7 +14,7 @@ from memkit.evidence import strict_json
 POINTS = 24
 """The most points of a seed: enough to see where it falls, few enough for hundreds of seeds in a file."""
 MOST = 1000
-"""Points of a seed that a file from elsewhere may have."""
+"""The most points of a seed that a file from elsewhere may have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Curves:
     seeds: Mapping[int, tuple[tuple[int, float | None], ...]]
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types; the steps of a seed, then its losses."""
+        """Return plain types; for each seed its steps, then its losses."""
         return {
             "arms": list(self.arms),
             "seeds": {
@@ -40,7 +40,7 @@ class Curves:
 
     @classmethod
     def from_json(cls, data: Any) -> Curves:
-        """What :meth:`to_json` wrote.
+        """Return the curves that :meth:`to_json` wrote.
 
         Raises:
             MemkitError: a curve is too long, or its steps do not rise.
@@ -65,7 +65,7 @@ class Curves:
 
 
 def thinned(history: Sequence[tuple[int, float]], most: int = POINTS) -> list[list[float | None]]:
-    """A few points of (step, loss) pairs: the first, the last, and others evenly between, as ``[[step, loss], …]``.
+    """Return a few of the (step, loss) pairs, the first, the last and others evenly between: ``[[step, loss], …]``.
 
     Losses are rounded to four digits; one that is not finite is None.
     """
@@ -77,7 +77,7 @@ def thinned(history: Sequence[tuple[int, float]], most: int = POINTS) -> list[li
 def gathered(
     measured: Iterable[tuple[str, int, Mapping[str, Mapping[str, Any]]]],
 ) -> dict[str, Curves]:
-    """The curves of a run, each recipe once.
+    """Return the curves of a run, each recipe once.
 
     Args:
         measured: claim, seed, and of each arm its ``digest`` and its ``curve``, if that was recorded.

@@ -1,7 +1,7 @@
-"""An evidence file held against the project's lock: is it of what was registered, and on those seeds?
+"""Compare an evidence file with the project's lock: is it evidence for what was registered, and on those seeds?
 
-A file can say anything of its own registration. What was registered only the lock knows, which is under version
-control.
+A file can say anything about its own registration. Only the lock, which is under version control, knows what was
+registered.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from memkit.evidence.registration import DEVELOPMENT_SEEDS, Registration
 
 @dataclass(frozen=True)
 class Held:
-    """What the lock makes of a claim of a file.
+    """A claim of a file compared with the lock.
 
     Attributes:
-        differs: sentences: what the file says and the lock does not.
+        differs: sentences on what the file says and the lock does not.
         notes: sentences on what is no contradiction, but no registered result either.
     """
 
@@ -71,7 +71,7 @@ def held_against(lock: Lock | None, entry: ClaimEvidence) -> Held:
 
 
 def _seeds(registered: Registration, entry: ClaimEvidence) -> list[str]:
-    """What is wrong with the planned seeds."""
+    """Say what is wrong with the planned seeds, in sentences; none where nothing is."""
     count = len(entry.planned)
     if entry.planned != registered.seeds(count):
         kind = "development seeds" if registered.first_seed in DEVELOPMENT_SEEDS else "the seeds of the lock"

@@ -42,13 +42,13 @@ class Attempt:
 
     @property
     def outcome(self) -> str:
-        """What it came to, in words."""
+        """The result of the attempt, in words."""
         if not self.verdict:
             return "not recorded"
         return ", ".join(filter(None, (self.verdict, f"n = {self.n}", self.date.partition("T")[0])))
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain types; what says nothing is left out, but for the block."""
+        """Return plain types; empty fields are left out, except for the block."""
         fields = {**asdict(self), "n": self.n or None}
         return {"block": self.block, **{name: value for name, value in fields.items() if value not in (None, "")}}
 
@@ -80,7 +80,7 @@ class Entry:
 
     @property
     def attempt(self) -> int:
-        """How many times it was registered in a form of its own."""
+        """The number of forms in which the claim was registered, each of them an attempt."""
         return len(self.attempts)
 
     @property
@@ -92,7 +92,7 @@ class Entry:
 
     @property
     def of_schema_1(self) -> bool:
-        """Whether its digest is one of schema 1, and nothing is known of what stood beside it."""
+        """Return whether its digest is one of schema 1; what stood beside the digest is then not known."""
         return self.digest.startswith(PREFIX)
 
     @property
@@ -129,7 +129,7 @@ class Entry:
         return replace(self, attempts=(*self.attempts[:-1], attempt))
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain types; what says nothing is left out."""
+        """Return plain types; empty fields are left out."""
         data = {
             "digest": self.digest,
             "code": self.code,

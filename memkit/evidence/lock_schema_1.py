@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from memkit.evidence.lock_file import Lock
 
 PREFIX = "1:"
-"""Of a digest of schema 1, in an entry of schema 2."""
+"""The prefix of a digest of schema 1 in an entry of schema 2."""
 _COVERED = ("id", "statement", "arms", "expect", "seeds", "derived", "gate", "test")
 _COVERED_WHERE_SAID = ("sweep", "cell", "mutant_of", "replicates", "data")
 _OF_CONTRASTS = ("treatment", "over", "metric", "bounds", "direction", "margin", "sesoi", "assume")
@@ -65,7 +65,7 @@ def _entry(value: Any, what: str) -> dict[str, Any]:
     attempt, skipped = found["attempt"], found.get("skipped", 0)
     if attempt < 1 or skipped < 0 or (attempt + skipped) * BLOCK > STUDY_STRIDE:
         raise MemkitError(f"{what} has the attempt {attempt}, and {skipped} blocks of seeds passed over")
-    # Of earlier attempts nobody wrote down the block.
+    # Nobody wrote down the blocks of earlier attempts.
     blocks = [*[None] * (attempt - 1), attempt - 1 + skipped]
     kept: dict[str, Any] = {name: found[name] for name in ("code", "revision", "file") if name in found}
     return {"digest": PREFIX + found["digest"], **kept, "attempts": [{"block": block} for block in blocks]}

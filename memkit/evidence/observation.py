@@ -1,4 +1,4 @@
-"""What one seed showed: numbers measured by a test, or the reason why there is none."""
+"""Observations of a seed: numbers that a test measured, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def _metrics(claim: Claim, name: str, value: Any, where: str) -> Mapping[str, An
 
 
 def _is_masked(value: Any) -> bool:
-    """Whether a number is one of NumPy's that were masked: what it holds beneath the mask is nobody's measurement."""
+    """Return whether a number is a masked value of NumPy's; what it holds beneath the mask is no measurement."""
     return hasattr(value, "mask") and hasattr(value, "filled") and getattr(value, "ndim", 1) == 0 and bool(value.mask)
 
 
@@ -213,7 +213,7 @@ def _number(value: Any, where: str, metric: str, name: str) -> float:
 
 
 def _within_bounds(claim: Claim, name: str, metric: str, value: float, where: str) -> float:
-    """The value, with what single precision adds to a bound (a loss clipped to log V) taken off again."""
+    """Return the value without what single precision adds to a bound, as to a loss clipped to log V."""
     for contrast in claim.all_contrasts:
         if contrast.metric == metric and name in contrast.names and contrast.bounds is not None:
             low, high = contrast.bounds

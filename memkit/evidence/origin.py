@@ -1,4 +1,4 @@
-"""What a claim is derived from: it is a cell of a sweep, a mutant of a claim, or a replication of one."""
+"""The origin of a derived claim: it is a cell of a sweep, a mutant of a claim, or a replication of one."""
 
 from __future__ import annotations
 

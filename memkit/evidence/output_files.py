@@ -1,4 +1,4 @@
-"""What a run writes: evidence.json, and the same content as a table, as a page, and as Markdown for CI."""
+"""The files that a run writes: evidence.json, and the same content as a table, as a page, and as Markdown for CI."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ Status = Literal["registered", "reworded", "changed", "unregistered"]
 
 @dataclass(frozen=True, kw_only=True)
 class Registration:
-    """What the lock says of a claim.
+    """The registration of a claim according to the lock, and the seeds that it gives the claim.
 
     Attributes:
         status: "registered"; "reworded": what is tested is as it was registered, but not what is said of it; "changed",
@@ -37,12 +37,12 @@ class Registration:
 
     @property
     def development(self) -> bool:
-        """Whether the seeds are development seeds, which decide nothing."""
+        """Return whether the seeds are development seeds, which decide nothing."""
         return self.first_seed in DEVELOPMENT_SEEDS
 
     @property
     def explores(self) -> bool:
-        """Whether the run asked for development seeds, so that nothing of it is held against the registration."""
+        """Return whether the run asked for development seeds; it is then not held to what was registered."""
         return self.development and not self.withheld
 
     def seeds(self, n: int) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
-"""A seed that was measured again: is it what the evidence says?
+"""Compare a seed that was measured again with what the evidence says.
 
-On the platform that the evidence was made on, arithmetic is the same to the last bit. Elsewhere sums are rounded
-otherwise, and training makes more of it; how much may differ is derived from what was found.
+On the platform on which the evidence was made, arithmetic is the same to the last bit. On another one sums are rounded
+differently, and training amplifies that; how much may differ is derived from the effects that were found.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from memkit.evidence.contrast import Contrast
 from memkit.evidence.evidence_file import ClaimEvidence
 
 ROUNDING = 1e-6
-"""Relative to the values: what single precision leaves open, and so too little for a sign."""
+"""The relative error that single precision leaves open; a difference as small as that has no reliable sign."""
 SHARE = 0.1
-"""Of an effect, and of half its interval: so much of it may come from the platform."""
+"""The share of an effect, or of half its interval if that is smaller, that may come from the platform."""
 
 Values = Mapping[tuple[str, str], float]
-"""(arm, metric) → value, of one seed."""
+"""(arm, metric) → value, for one seed."""
 
 
 @dataclass(frozen=True)
 class Value:
-    """What an arm measured, recorded and reproduced; ``allowed`` is None where no contrast compares it."""
+    """A value of an arm, recorded and reproduced; ``allowed`` is the largest difference allowed, None: any."""
 
     arm: str
     metric: str

@@ -1,6 +1,6 @@
-"""What is found: the verdict of a claim, the findings it stands on, and how it came about.
+"""Results: the verdict of a claim, the findings that it rests on, and how it came about.
 
-How they follow from observations is :mod:`memkit.evidence.decision_rule`.
+:mod:`memkit.evidence.decision_rule` derives them from observations.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from memkit.statistics import Interval
 
 
 class Verdict(StrEnum):
-    """What the observations say about a claim, or about one of its contrasts."""
+    """A verdict of the observations on a claim, or on one of its contrasts."""
 
     SUPPORTED = "SUPPORTED"
     REFUTED = "REFUTED"
@@ -68,7 +68,7 @@ class Finding:
         return (self.t,) if self.betting is None else (self.t, self.betting)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types; infinite ends of an interval become None."""
+        """Return plain types; infinite ends of an interval become None."""
         return {
             "contrast": self.contrast.label,
             "role": self.role,
@@ -122,7 +122,7 @@ class Judgement:
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types."""
+        """Return plain types."""
         return {
             "verdict": self.verdict.value,
             "look": self.look,

@@ -1,4 +1,4 @@
-"""What arguments must be like: each check returns the clean value, or says in a sentence what is wrong.
+"""Checks of arguments: each check returns the clean value, or says in a sentence what is wrong.
 
 Numbers may be Python's or NumPy's. Truth values and numbers in texts are refused where one number is asked for.
 """
@@ -124,7 +124,7 @@ def count(value: int, *, name: str, least: int = 1) -> int:
 
 
 def _number(value: Any) -> Any:
-    """Return a number as Python's; what is none stays what it is."""
+    """Return a number as one of Python's; anything else stays what it is."""
     if isinstance(value, (np.timedelta64, np.ndarray)) and value.dtype.kind == "m":
         return value  # which NumPy may give as the whole number of its units
     number = plain(value)
@@ -137,5 +137,5 @@ def _number(value: Any) -> Any:
 
 
 def _may_be_float(value: Any) -> bool:
-    """Whether a part of an array of objects is a number, or None, which becomes nan; NumPy would take texts too."""
+    """Return whether an element of an object array is a number, or None, which becomes nan; NumPy takes texts too."""
     return value is None or isinstance(_number(value), (Real, Decimal))

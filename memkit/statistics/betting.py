@@ -69,7 +69,7 @@ class LogCapital(NamedTuple):
 
 
 def log_capital(x: ArrayLike, *, mean: ArrayLike, bounds: tuple[float, float]) -> LogCapital:
-    """Log capital on both sides against a candidate mean.
+    """Compute the log capital on both sides against a candidate mean.
 
     Args:
         x: seeds, (..., n), within ``bounds``.
@@ -88,7 +88,7 @@ def log_capital(x: ArrayLike, *, mean: ArrayLike, bounds: tuple[float, float]) -
 
 
 def betting_limits(x: ArrayLike, *, bounds: tuple[float, float], alpha: float = 0.05) -> tuple[Floats, Floats]:
-    """Limits of :func:`betting` for many experiments at once: ``x`` is (..., n), each limit is (...)."""
+    """Return the limits of :func:`betting` for many experiments at once: ``x`` is (..., n), each limit is (...)."""
     low, high = bounds_pair(bounds)
     values = within_bounds(sample(x), (low, high))
     log_threshold = float(np.log(2 / probability(alpha, name="alpha")))
@@ -97,7 +97,7 @@ def betting_limits(x: ArrayLike, *, bounds: tuple[float, float], alpha: float = 
 
 
 def betting(x: ArrayLike, *, bounds: tuple[float, float], alpha: float = 0.05) -> Interval:
-    """The betting interval for the mean of independent seeds, valid at every n and at every look.
+    """Return the betting interval for the mean of independent seeds, valid at every n and at every look.
 
     Args:
         x: seeds, (n,), within ``bounds``.
@@ -122,7 +122,7 @@ def interval_of(values: Floats, limits: tuple[Floats, Floats], *, alpha: float) 
 
 
 def smallest_constant(n: int, *, bounds: tuple[float, float], alpha: float = 0.05, null: float = 0.0) -> float:
-    """The smallest effect that ``n`` seeds can show to exceed ``null``, where every seed shows that effect.
+    """Return the smallest effect that ``n`` seeds can show to exceed ``null``, where every seed shows that effect.
 
     Args:
         n: the number of seeds.
@@ -145,24 +145,25 @@ def smallest_constant(n: int, *, bounds: tuple[float, float], alpha: float = 0.0
 
 @lru_cache(maxsize=1024)
 def _lowest_of_ones(n: int, alpha: float) -> float:
-    """Lower limit for n seeds of 1 in [0, 1]. Equal seeds' capital depends on y/m alone, so it serves every null."""
+    """Return the lower limit for n seeds of 1. Equal seeds' capital depends on y/m alone, so it serves every null."""
     lowest, _ = betting_limits(np.ones(n), bounds=(0.0, 1.0), alpha=alpha)
     return float(lowest)
 
 
 def _from_bounds(values: Floats, low: float, high: float) -> Floats:
-    """Distances from both bounds in units of their width: (...) gives (2, ...), all in [0, 1].
+    """Return the distances from both bounds in units of their width: (...) gives (2, ...), all in [0, 1].
 
     The two sides of the interval are one problem, the second on mirrored seeds; stacked, they are solved at
     once.
     """
     distances = np.stack([values - low, high - values]) / (high - low)
-    # Closer than this is at the bound; it keeps y/m from overflowing, and never adds to the capital.
+    # A value closer to a bound than this counts as at the bound; this keeps y/m from overflowing, and never adds to
+    # the capital.
     return np.where(distances < _AT_BOUND, 0.0, distances)
 
 
 def _log_capital_above(y: Floats, m: Floats) -> Floats:
-    """log K(m) for seeds ``y`` (..., n) and candidates ``m`` (...), all in [0, 1]."""
+    """Return log K(m) for seeds ``y`` (..., n) and candidates ``m`` (...), all in [0, 1]."""
     at_zero = m == 0
     value, _ = _log_capital_and_slope(y, np.where(at_zero, 1.0, m))
     # As m falls to 0, one seed above 0 makes every bet infinitely rich. Seeds at 0 cost each bet its stake,
@@ -171,7 +172,7 @@ def _log_capital_above(y: Floats, m: Floats) -> Floats:
 
 
 def _log_capital_and_slope(y: Floats, m: Floats) -> tuple[Floats, Floats]:
-    """log K(m) and its derivative by log m, (...) each; ``y`` (..., n) in [0, 1], ``m`` (...) in (0, 1]."""
+    """Return log K(m) and its derivative by log m, (...); ``y`` (..., n) in [0, 1], ``m`` (...) in (0, 1]."""
     n = y.shape[-1]
     gain = ((y - m[..., None]) / m[..., None])[..., None, :]  # (..., 1, n)
     stake = BETS[:, None] * gain  # (..., 24, n), above −1 because every node is below 1
@@ -188,7 +189,7 @@ def _log_capital_and_slope(y: Floats, m: Floats) -> tuple[Floats, Floats]:
 
 
 def _lowest_mean(y: Floats, log_threshold: float) -> Floats:
-    """The m at which log K(m) = ``log_threshold`` > 0, for ``y`` (..., n) in [0, 1]; 0 where all y are 0.
+    """Return the m at which log K(m) = ``log_threshold`` > 0, for ``y`` (..., n) in [0, 1]; 0 where all y are 0.
 
     log K is decreasing and convex in s = log m (a log-sum-exp of sums of log(1 − u + u y e^−s), each convex
     in s), so Newton's method started left of the root climbs to it and cannot pass it; no bracket is needed.

@@ -50,7 +50,7 @@ NO_SPREAD = "the differences do not vary, and normal theory cannot judge what it
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """What one contrast comes to at one look.
+    """The decision on one contrast at one look.
 
     Attributes:
         outcome: "supported", "refuted", "equivalent" or "inconclusive".
@@ -61,7 +61,7 @@ class Decision:
         provisional: what Student's t alone would have decided, where the betting interval withheld it.
         negligible: supported, and yet the t interval lies inside ±sesoi.
         assume: "bounded", or "normal" where the betting interval was waived beforehand.
-        notes: what a reader must be told beside the outcome, a sentence each.
+        notes: what a reader must be told beside the outcome, one sentence each.
     """
 
     outcome: Outcome
@@ -76,7 +76,7 @@ class Decision:
 
     @property
     def decisive(self) -> bool:
-        """Whether the outcome is anything but inconclusive; no later look is taken then."""
+        """Return whether the outcome is anything but inconclusive; no later look is taken then."""
         return self.outcome != "inconclusive"
 
 
@@ -91,10 +91,10 @@ def decide(
     share: int = 1,
     equivalence_from: int = LOOKS[1].n,
 ) -> Decision:
-    """The verdict on one contrast at one look.
+    """Decide on one contrast at one look.
 
     Args:
-        differences: treatment minus control, positive where the treatment is better; one a seed, (look.n,).
+        differences: treatment minus control, positive where the treatment is better; one per seed, (look.n,).
         look: the number of seeds and the level of Student's t.
         bounds: the least and the greatest difference that can occur; ``None`` only with ``assume="normal"``.
         margin: what the mean difference must exceed, inside ``bounds``.
@@ -141,7 +141,7 @@ def decide_many(
     share: int = 1,
     equivalence_from: int = LOOKS[1].n,
 ) -> NDArray[np.str_]:
-    """The outcomes of :func:`decide` for many experiments at once: (..., look.n) gives (...).
+    """Return the outcomes of :func:`decide` for many experiments at once: (..., look.n) gives (...).
 
     It is the same rule by the same code, for calibration by simulation; arguments and errors as there.
     """
@@ -150,7 +150,7 @@ def decide_many(
 
 
 class _Placed(NamedTuple):
-    """Where one method alone, or both together, place the mean; each entry of shape (...)."""
+    """The place of the mean by one method alone, or by both together; each entry of shape (...)."""
 
     above_margin: Bools
     below_margin: Bools
@@ -162,7 +162,7 @@ class _Placed(NamedTuple):
 
 
 class _Reading(NamedTuple):
-    """What the rule reads off, each entry of shape (...)."""
+    """The results of the rule, each entry of shape (...)."""
 
     outcome: NDArray[np.str_]
     by_t: NDArray[np.str_]
@@ -201,13 +201,13 @@ class _Rule:
             )
 
     def admit(self, x: Floats) -> Floats:
-        """``x``, (..., n), once it is what the look and the bounds promise."""
+        """Return ``x``, (..., n), if it has the look's seeds and keeps to the bounds; else refuse it."""
         if x.shape[-1] != self.look.n:
             raise MemkitError(f"differences must be the {self.look.n} seeds of the look; {x.shape[-1]} were given")
         return x if self.bounds is None else within_bounds(x, self.bounds, name="differences")
 
     def read(self, x: Floats) -> _Reading:
-        """The outcomes for ``x``, (..., n)."""
+        """Return the outcomes for ``x``, (..., n)."""
         t, tost_p = self._place_by_t(x)
         varies, limits = self._varies(x), None
         if self.assume == "normal":
@@ -231,7 +231,7 @@ class _Rule:
 
     def limits(self, x: Floats) -> tuple[Floats, Floats]:
         """Return the limits of the betting interval."""
-        assert self.bounds is not None  # __post_init__ has seen to it
+        assert self.bounds is not None  # __post_init__ has checked it
         return betting_limits(x, bounds=self.bounds, alpha=BETTING_ALPHA / self.share)
 
     def _place_by_betting(self, low: Floats, high: Floats) -> _Placed:
@@ -241,6 +241,6 @@ class _Rule:
         return _Placed(low > self.margin, high < self.margin, within)
 
     def _varies(self, x: Floats) -> Bools:
-        """Whether the seeds differ by more than rounding does: 0.9 − 0.8 is not quite 0.4 − 0.3."""
+        """Return whether the seeds differ by more than rounding does: 0.9 − 0.8 is not quite 0.4 − 0.3."""
         scale = np.abs(x).max(axis=-1) if self.bounds is None else self.bounds[1] - self.bounds[0]
         return np.asarray(np.ptp(x, axis=-1) > 1e-12 * scale)

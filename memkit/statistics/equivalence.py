@@ -29,7 +29,7 @@ class Tost:
 
 
 def tost_pvalues(x: ArrayLike, *, low: float, high: float) -> tuple[Floats, Floats]:
-    """Both p-values of :func:`tost` for many experiments at once: ``x`` is (..., n), each p is (...)."""
+    """Return both p-values of :func:`tost` for many experiments at once: ``x`` is (..., n), each p is (...)."""
     if not finite(low, name="low") < finite(high, name="high"):
         raise MemkitError(f"low must be below high; they are {low!r} and {high!r}")
     m = moments(sample(x))

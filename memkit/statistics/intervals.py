@@ -42,15 +42,15 @@ class Interval:
         count(self.n, name="n")
 
     def above(self, value: float) -> bool:
-        """Whether the whole interval lies above ``value``."""
+        """Return whether the whole interval lies above ``value``."""
         return self.low > value
 
     def below(self, value: float) -> bool:
-        """Whether the whole interval lies below ``value``."""
+        """Return whether the whole interval lies below ``value``."""
         return self.high < value
 
     def inside(self, low: float, high: float) -> bool:
-        """Whether the whole interval lies strictly between ``low`` and ``high``."""
+        """Return whether the whole interval lies strictly between ``low`` and ``high``."""
         return low < self.low and self.high < high
 
 
@@ -71,14 +71,14 @@ class TTest:
 
 
 def t_limits(x: ArrayLike, *, level: float = 0.95) -> tuple[Floats, Floats]:
-    """Limits of :func:`student_t` for many experiments at once: ``x`` is (..., n), each limit is (...)."""
+    """Return the limits of :func:`student_t` for many experiments at once: ``x`` is (..., n), each limit is (...)."""
     m = moments(sample(x))
     half = scipy.special.stdtrit(m.df, (1 + probability(level, name="level")) / 2) * m.standard_error
     return np.asarray(m.mean - half), np.asarray(m.mean + half)
 
 
 def student_t(x: ArrayLike, *, level: float = 0.95) -> Interval:
-    """Student's t interval for the mean of ``x``, shape (n,) (Student 1908, Biometrika 6: 1–25).
+    """Return Student's t interval for the mean of ``x``, shape (n,) (Student 1908, Biometrika 6: 1–25).
 
     One value gives (-inf, inf); equal values give the degenerate interval at their value.
 
@@ -92,7 +92,7 @@ def student_t(x: ArrayLike, *, level: float = 0.95) -> Interval:
 
 
 def t_test(x: ArrayLike, *, null: float = 0.0) -> TTest:
-    """Student's two-sided test that the mean of ``x``, (n,), is ``null``; the dual of :func:`student_t`.
+    """Test by Student's t, two-sided, that the mean of ``x``, (n,), is ``null``; the dual of :func:`student_t`.
 
     Raises:
         MemkitError: ``x`` is empty or not finite, or ``null`` is not finite.
@@ -103,7 +103,7 @@ def t_test(x: ArrayLike, *, null: float = 0.0) -> TTest:
 
 
 def wilson(successes: int, n: int, *, level: float = 0.95) -> Interval:
-    """Wilson's score interval for a proportion, uncorrected for continuity (Wilson 1927, JASA 22: 209–212).
+    """Return Wilson's score interval for a proportion, uncorrected for continuity (Wilson 1927, JASA 22: 209–212).
 
     Args:
         successes: how many of the trials succeeded, 0 to n.

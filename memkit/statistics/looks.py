@@ -33,7 +33,7 @@ LOOKS: tuple[Look, ...] = (Look(8, 0.0099), Look(16, 0.0198), Look(32, 0.0297))
 
 
 def looks_within(n: int) -> tuple[Look, ...]:
-    """The looks that ``n`` seeds reach, in order; none below the first."""
+    """Return the looks that ``n`` seeds reach, in order; none below the first."""
     return tuple(look for look in LOOKS if look.n <= n)
 
 
@@ -42,7 +42,7 @@ class Decisive(Protocol):
 
     @property
     def decisive(self) -> bool:
-        """Whether no further look is needed."""
+        """Return whether no further look is needed."""
         ...
 
 
@@ -62,12 +62,12 @@ def replay(rows: R, decide: Callable[[R, Look], D], *, looks: Iterable[Look] = L
     """Judge ``rows`` at each look in turn, and stop at the first decisive one.
 
     Args:
-        rows: one a seed, in seed order, whatever order the seeds ran in; up to the first seed that is missing.
+        rows: one per seed, in seed order, whatever order the seeds ran in; up to the first seed that is missing.
         decide: called with ``rows[: look.n]`` and the look; it never sees a later seed.
         looks: in rising order of n.
 
     Returns:
-        One decision a look that was taken. The last stands; the tuple is empty where ``rows`` reach no look.
+        One decision for each look that was taken. The last stands; the tuple is empty where ``rows`` reach no look.
 
     Raises:
         MemkitError: ``looks`` are not in rising order.

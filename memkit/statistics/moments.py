@@ -39,11 +39,11 @@ class Moments(NamedTuple):
 
 
 def moments(x: Floats) -> Moments:
-    """The moments of ``x``, shape (..., n), n >= 1."""
+    """Return the moments of ``x``, shape (..., n), n >= 1."""
     n = x.shape[-1]
     if n == 1:
         return Moments(x[..., 0], np.full(x.shape[:-1], np.inf), 1)
-    # The mean of n copies of 0.1 is not 0.1, and then their spread is not 0, and then t is 10^16 of nothing.
+    # The computed mean of n copies of 0.1 is not 0.1, so their spread is not 0, and t would be about 10^16.
     constant = np.ptp(x, axis=-1) <= 8 * np.finfo(np.float64).eps * np.abs(x).max(axis=-1)
     mean = np.where(constant, x[..., 0], x.mean(axis=-1))
     sd = np.where(constant, 0.0, x.std(axis=-1, ddof=1))

@@ -59,7 +59,7 @@ def _pvalues(p: ArrayLike) -> Floats:
 
 
 def _restored(ordered: Floats, order: np.ndarray) -> Floats:
-    """``ordered`` put back into the order that was given."""
+    """Return ``ordered`` put back into the order that was given."""
     restored = np.empty_like(ordered)
     restored[order] = ordered
     return restored

@@ -1,4 +1,4 @@
-"""What so many seeds could have shown: power of the paired t test, minimum detectable effect, seeds needed.
+"""The reach of a number of seeds: power of the paired t test, minimum detectable effect, seeds needed.
 
 Standardised effects d are mean difference over standard deviation of the paired differences. Power is exact,
 by the noncentral t distribution (Cohen 1988, Statistical Power Analysis for the Behavioral Sciences, section
@@ -22,7 +22,7 @@ _MOST_SEEDS = 2**50
 
 
 def paired_power(effect_size_d: float, n: int, *, alpha: float = 0.05) -> float:
-    """Probability that a two-sided paired t test at ``alpha`` shows a standardised effect with ``n`` seeds.
+    """Return the probability that a two-sided paired t test at ``alpha`` shows a standardised effect with ``n`` seeds.
 
     A single seed shows nothing, whatever the effect. The sign of ``effect_size_d`` does not matter.
 
@@ -37,7 +37,7 @@ def paired_power(effect_size_d: float, n: int, *, alpha: float = 0.05) -> float:
     critical = float(scipy.special.stdtrit(n - 1, 1 - alpha / 2))
     noncentrality = effect * math.sqrt(n)
     missed = float(scipy.special.nctdtr(n - 1, noncentrality, critical))
-    if math.isnan(missed):  # so SciPy answers far out in a tail
+    if math.isnan(missed):  # as SciPy answers far out in a tail
         missed = float(noncentrality < critical)
     # Beyond 7 the other tail holds less than 1e-11, and there, too, SciPy may answer nan.
     wrong_side = float(scipy.special.nctdtr(n - 1, noncentrality, -critical)) if noncentrality < 7 else 0.0
@@ -45,7 +45,7 @@ def paired_power(effect_size_d: float, n: int, *, alpha: float = 0.05) -> float:
 
 
 def seeds_for_power(effect_size_d: float, *, power: float = 0.8, alpha: float = 0.05) -> int:
-    """The least number of seeds, at least 2, with which a paired t test has at least ``power``.
+    """Return the least number of seeds, at least 2, with which a paired t test has at least ``power``.
 
     Raises:
         MemkitError: the effect is zero or not finite, or would need more than 2^50 seeds; ``power`` or
@@ -69,7 +69,7 @@ def seeds_for_power(effect_size_d: float, *, power: float = 0.8, alpha: float = 
 
 
 def minimum_detectable_effect(sd: float, n: int, *, alpha: float = 0.05, power: float = 0.8) -> float:
-    """The smallest mean difference that ``n`` seeds show with probability ``power``, in units of ``sd``.
+    """Return the smallest mean difference that ``n`` seeds show with probability ``power``, in units of ``sd``.
 
     Args:
         sd: standard deviation of the paired differences, at least 0.
@@ -116,7 +116,7 @@ def sd_upper_limit(x: ArrayLike, *, confidence: float = 0.8) -> float:
 
 
 def seeds_needed(x: ArrayLike, *, effect: float, alpha: float = 0.05, power: float = 0.8) -> int:
-    """Seeds with which a t test would show a mean difference of ``effect``, by the spread of ``x``, (n,).
+    """Return with how many seeds a t test would show a mean difference of ``effect``, by the spread of ``x``, (n,).
 
     The spread is taken at its upper 80 % limit. Without any spread the answer is the least there is, 2; the
     betting interval then needs more (:func:`memkit.statistics.smallest_constant`).
@@ -135,7 +135,7 @@ def seeds_needed(x: ArrayLike, *, effect: float, alpha: float = 0.05, power: flo
 
 
 def collapse_bound(n: int, *, confidence: float = 0.95) -> float:
-    """The rate of collapse that ``n`` seeds without one cannot rule out: 1 − (1 − confidence)^(1/n).
+    """Return the rate of collapse that ``n`` seeds without one cannot rule out: 1 − (1 − confidence)^(1/n).
 
     The exact one-sided binomial limit at zero events (Clopper & Pearson 1934, Biometrika 26: 404–413).
 

@@ -21,9 +21,9 @@ from memkit.statistics.intervals import Interval, student_t, wilson
 
 RESAMPLES = 1000
 SEED = 0
-"""Of the resamples, so that a report is the same whenever it is rendered."""
+"""The seed of the resamples, fixed so that a report is the same whenever it is rendered."""
 _EXACT = 200
-"""Seeds up to which the distribution of signed ranks is computed exactly."""
+"""The most seeds for which the distribution of signed ranks is computed exactly."""
 
 
 class Sensitivity(NamedTuple):
@@ -47,7 +47,7 @@ def sensitivity(x: ArrayLike, *, null: float = 0.0) -> Sensitivity:
     """Ask the other methods.
 
     Args:
-        x: paired differences, one a seed [n], n ≥ 2; finite.
+        x: paired differences, one per seed [n], n ≥ 2; finite.
         null: the difference that matters, the margin.
 
     Raises:
@@ -72,16 +72,16 @@ def _bootstrapped(x: NDArray[np.float64]) -> tuple[Interval, ...]:
     if float(np.ptp(x)) <= 1e-12 * float(np.abs(x).max()):
         return ()
     means = x[_resamples(n)].mean(axis=1)
-    with np.errstate(all="ignore"):  # of data whose cubes underflow the interval is not finite
+    with np.errstate(all="ignore"):  # where the cubes underflow, the interval is not finite
         bias = scipy.special.ndtri(((means < mean).mean() + (means <= mean).mean()) / 2)
-        influence = x - mean  # of each seed, but for a factor, which leaves the acceleration as it is
+        influence = x - mean  # of each seed, up to a factor that does not change the acceleration
         acceleration = (influence**3).sum() / (6 * (influence**2).sum() ** 1.5)
         z = bias + scipy.special.ndtri([0.025, 0.975])
         levels = scipy.special.ndtr(bias + z / (1 - acceleration * z))
     if not np.isfinite(levels).all():
         return ()
     low, high = np.quantile(means, levels)
-    # Of skewed data it can end short of the mean itself.
+    # With skewed data, the interval can end short of the mean itself.
     low, high = min(float(low), mean), max(float(high), mean)
     return (Interval(estimate=mean, low=low, high=high, level=0.95, method="bootstrap, BCa", n=n),)
 

@@ -92,7 +92,7 @@ def _broken(claim: Claim, name: str, arm: str, by: Callable[..., Any], where: st
         arms=arms,
         source=f"mutant of {claim.id}: false, if the claim stands for the reason that it gives",
         expect="not_supported",
-        # What the claim presupposes is true of the arm as it was; the break may well undo it.
+        # The claim's preconditions hold for the intact arm; breaking it may well violate them.
         requires=(*(_renamed(contrast, arm, intact) for contrast in claim.requires), *dict.fromkeys(changed)),
         gate=True,
         origin=Mutant(claim.id),
@@ -101,7 +101,7 @@ def _broken(claim: Claim, name: str, arm: str, by: Callable[..., Any], where: st
 
 
 def _change(contrast: Contrast, arm: str, intact: str) -> Contrast:
-    """The break makes a treatment worse, and a control better."""
+    """Return the contrast that shows the break to matter: it makes a treatment worse, and a control better."""
     pair = (intact, arm) if contrast.treatment == arm else (arm, intact)
     return replace(contrast, treatment=pair[0], over=pair[1], margin=0.0, sesoi=None)
 

@@ -74,19 +74,19 @@ def replicated(
 
 
 def _on(recipe: Any, backend: str) -> Any:
-    """A recipe on another backend; its choices were made on the first."""
+    """Return a recipe on another backend, with a note that it was tuned on the first."""
     tuning = f"{recipe.tuning}; not tuned again in {in_words(backend)}" if recipe.tuning else ""
     return recipe.with_(backend=backend, tuning=tuning)
 
 
 def holds(verdict: Verdict, there: Verdict, *, expect: str, backend: str) -> str:
-    """Where a finding holds, in words: ``in both``, ``in torch alone``, ``in neither``.
+    """Say where a finding holds: ``in both``, ``in torch alone``, ``in neither``.
 
     Args:
-        verdict, there: of the claim, and of its replication.
-        expect: what the claim was registered as. What holds is a refutation or an equivalence where that was expected,
-            and whatever was found where the claim is an open question.
-        backend: of the replication.
+        verdict, there: the verdicts of the claim and of its replication.
+        expect: the verdict that was registered for the claim. The finding is a refutation or an equivalence where that
+            was expected, whatever was found where the claim is an open question, and support otherwise.
+        backend: the backend of the replication.
     """
     open_ones = (Verdict.INCONCLUSIVE, Verdict.INCOMPLETE)
     wanted = {"refuted": Verdict.REFUTED, "equivalent": Verdict.EQUIVALENT}.get(expect, Verdict.SUPPORTED)
@@ -105,7 +105,7 @@ def holds(verdict: Verdict, there: Verdict, *, expect: str, backend: str) -> str
 
 
 def counted(counts: Mapping[str, int]) -> str:
-    """``56 hold in both, 4 are undecided``: how many findings hold where, by what :func:`holds` says."""
+    """Say how many findings hold where, as :func:`holds` puts it: ``56 hold in both, 4 are undecided``."""
     said = []
     for where, n in sorted(counts.items(), key=lambda item: -item[1]):
         verb = ("holds" if n == 1 else "hold") if where != "undecided" else ("is" if n == 1 else "are")
@@ -114,5 +114,5 @@ def counted(counts: Mapping[str, int]) -> str:
 
 
 def in_words(backend: str) -> str:
-    """A backend's name as it is written: ``MLX``."""
+    """Return a backend's name as it is written: ``MLX``."""
     return {"mlx": "MLX"}.get(backend, backend)

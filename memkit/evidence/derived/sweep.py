@@ -61,7 +61,7 @@ def sweep(
 
     Args:
         id: ``study/name``; a cell adds its values.
-        statement: of a cell, with the factors in braces.
+        statement: the statement of a cell, with the factors in braces.
         over: factor → its values, texts or numbers, in a list or an array. The last factor makes the columns
             of the sweep's table.
         arms: as of a claim; or a function of the factors, by name, that returns them.
@@ -113,12 +113,12 @@ def _of_cell(where: str, option: str, made: Callable[..., Any], cell: Mapping[st
 
 
 def is_sweep(function: Any) -> bool:
-    """Whether a function is that of a sweep, whose cells have functions of their own."""
+    """Return whether a function is the test of a sweep, whose cells have functions of their own."""
     return hasattr(function, "__memkit_sweep__")
 
 
 def check_grid(where: str, over: Any) -> None:
-    """Refuse what is no grid: factor → texts or numbers."""
+    """Refuse ``over`` unless it is a grid: factor → texts or numbers."""
     if not isinstance(over, Mapping) or not over:
         raise MemkitError(f'{where}: over={over!r} must be a dict of factors, over={{"width": (32, 64)}}')
     for factor, values in over.items():
@@ -132,10 +132,10 @@ def check_grid(where: str, over: Any) -> None:
 
 
 def grid_cells(over: Mapping[str, Sequence[str | int | float]]) -> list[dict[str, Any]]:
-    """Every cell of a grid: factor → value."""
+    """Return every cell of a grid: factor → value."""
     return [dict(zip(over, values, strict=True)) for values in product(*over.values())]
 
 
 def slug(cell: Mapping[str, Any]) -> str:
-    """A cell as a part of an id: ``level-1_network-slots``."""
+    """Return a cell as a part of an id: ``level-1_network-slots``."""
     return "_".join(f"{factor}-{re.sub('[^0-9a-z.]+', '-', str(value).lower())}" for factor, value in cell.items())

@@ -1,4 +1,4 @@
-"""What a reader sees of the evidence: tables for terminal and Markdown, forest plots, one HTML page."""
+"""Reports of the evidence: tables for terminal and Markdown, forest plots, one HTML page."""
 
 from memkit.evidence.reports.evidence_page import render_html
 from memkit.evidence.reports.plots.forest import forest_svg

@@ -1,6 +1,6 @@
-"""What a reader who looks for successes would miss: what failed, how it was done, and what may be wrong with it.
+"""The parts of a report that a reader who looks for successes would miss: failures, methods and threats to validity.
 
-All of it is generated from what was done; nothing is said that the evidence does not hold.
+All of it is generated from the evidence, and says nothing that the evidence does not hold.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from memkit.evidence.verdict import Verdict
 from memkit.statistics import LOOKS, collapse_bound
 
 UNEQUAL = 2.0
-"""Arms of one contrast that differ by more than this factor in size or time are told of."""
+"""Arms of one contrast that differ by more than this factor in size or time are reported."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """Seeds of a claim of which something went wrong.
+    """Seeds of a claim on which something went wrong.
 
     Attributes:
-        claim: its id.
+        claim: the claim's id.
         kind: "crashed", "not finite", "diverged in training" or "missing".
-        seeds: which, in words.
+        seeds: the seeds, or how many there are, in words.
         what: what happened, as far as it was recorded.
     """
 
@@ -41,7 +41,7 @@ class Failure:
 
 
 def failures(claims: Iterable[ClaimEvidence]) -> list[Failure]:
-    """Every crashed, diverged or missing seed, by claim."""
+    """Return every crashed, diverged or missing seed, by claim."""
     found = []
     for entry in claims:
         name = entry.claim.id
@@ -66,14 +66,14 @@ def failures(claims: Iterable[ClaimEvidence]) -> list[Failure]:
 
 
 def share_reused(claims: Sequence[ClaimEvidence]) -> tuple[int, float]:
-    """Measurements of a claim and seed of which it was recorded, and the share of them that came from the store."""
+    """Return for how many measurements it is recorded whether they came from the store, and the share that did."""
     known = [(len(entry.seen), entry.cost["reused"]) for entry in claims if "reused" in entry.cost]
     total = sum(seeds for seeds, _ in known)
     return total, sum(seeds * part for seeds, part in known) / total if total else 0.0
 
 
 def reused(claims: Sequence[ClaimEvidence]) -> str:
-    """How many measurements came from the store, in a sentence; "" where that was not recorded."""
+    """Say how many measurements came from the store, in a sentence; "" where that was not recorded."""
     total, share = share_reused(claims)
     if not total:
         return ""
@@ -84,7 +84,7 @@ def reused(claims: Sequence[ClaimEvidence]) -> str:
 
 
 def methods(evidence: Evidence) -> list[tuple[str, str]]:
-    """How it was done: names and sentences."""
+    """Describe how the evidence was obtained, as names and sentences."""
     claims = evidence.claims
     observed = {(entry.claim.id, seed) for entry in claims for seed in entry.seen}
     own = [entry for entry in claims if entry.claim.of_its_own]
@@ -137,7 +137,7 @@ def methods(evidence: Evidence) -> list[tuple[str, str]]:
 
 
 def _among(claims: Sequence[ClaimEvidence]) -> str:
-    """What of the claims is none of its own, which the sections below leave out."""
+    """Count the mutants, replications and sweep cells among the claims, which the sections below leave out."""
     mutants = sum(entry.claim.is_mutant for entry in claims)
     again = sum(entry.claim.is_replication for entry in claims)
     cells = sum(bool(entry.claim.sweep) for entry in claims)
@@ -147,7 +147,7 @@ def _among(claims: Sequence[ClaimEvidence]) -> str:
 
 
 def threats(evidence: Evidence, found: Sequence[Adjusted]) -> list[tuple[str, str]]:
-    """What may be wrong with it: names and sentences, only those that hold here."""
+    """Say what may be wrong with the evidence, as names and sentences; only what applies here."""
     claims = [entry for entry in evidence.claims if entry.claim.of_its_own]
     said = []
     again = [entry for entry in claims if entry.registration.attempt > 1]
@@ -242,7 +242,7 @@ def threats(evidence: Evidence, found: Sequence[Adjusted]) -> list[tuple[str, st
 
 
 def _by_normal_theory(claims: Sequence[ClaimEvidence]) -> list[ClaimEvidence]:
-    """Those with a contrast, a precondition or a control of which Student's t decides alone."""
+    """Return the claims with a contrast, a precondition or a control that Student's t decides alone."""
     return [entry for entry in claims if any(c.assume == "normal" for c in entry.claim.all_contrasts)]
 
 
@@ -273,9 +273,9 @@ def _controls(claims: Sequence[ClaimEvidence]) -> str:
 
 
 def controls_again(claims: Sequence[ClaimEvidence]) -> str:
-    """Controls that were asked more than once, of which a reader must not take the last time for the only one.
+    """Name the controls that were asked more than once, so that a reader does not take the last time for the only one.
 
-    Mutants follow the claims that they are made of, and are asked again with them.
+    Mutants are left out: they are asked again with the claims that they are made from.
     """
     false = [e.claim for e in claims if e.claim.expect == "not_supported" and not e.claim.is_mutant]
     attempts = {e.claim.id: e.registration.attempt for e in claims}
@@ -297,7 +297,7 @@ def _lost_to_holm(claims: Sequence[ClaimEvidence], all_of: Sequence[ClaimEvidenc
 
 
 def _unequal(claims: Sequence[ClaimEvidence]) -> str:
-    """Claims whose arms differ much in what they may use."""
+    """Say in how many claims treatment and control differ by much in size or training time."""
     labels = {"parameters": "parameters", "state_size": "state", "cpu_seconds": "training time"}
     found: dict[str, list[str]] = {}
     for entry in claims:

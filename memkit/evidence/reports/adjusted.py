@@ -18,18 +18,19 @@ class Adjusted(NamedTuple):
     p: float
     adjusted: float
     family: str
-    """How it was adjusted: ``Holm over 14 claims``."""
+    """The method and the family: ``Holm over 14 claims``."""
 
 
 def adjusted(claims: Sequence[ClaimEvidence]) -> list[Adjusted]:
-    """By Holm over all claims of a run but the cells of sweeps; by Benjamini-Hochberg over all cells of each sweep.
+    """Adjust p values: by Holm over the claims of a run but the cells of sweeps, by Benjamini-Hochberg over each sweep.
 
-    Replications are a family of their own: they ask nothing new, and to replicate costs a claim nothing.
+    Replications are a family of their own: they ask nothing new, and replicating a claim must not cost it anything.
 
-    Claims on seeds that decide nothing count, with p = 1, and so do cells that were not run: to choose one buys
-    nothing. Which p stands for a claim is fixed by what was registered, not by what was found: all contrasts have to
-    hold, so their largest; one refutes, so k times their smallest; for equivalence, the largest of its tests. An open
-    question has registered nothing, and has the p of its answer.
+    Claims whose seeds decide nothing count, with p = 1, and so do cells that were not run, so that choosing among cells
+    gains nothing. The p of a claim depends on what was registered, not on what was found. It is the largest p of its
+    contrasts, since all of them have to hold; k times the smallest where a refutation was expected, since one of k
+    contrasts refutes; and the largest p of its equivalence tests where equivalence was expected. An open question has
+    registered nothing, and has the p that fits its verdict.
     """
     found: dict[str, Adjusted] = {}
     for sweep, again in dict.fromkeys((entry.claim.sweep, entry.claim.is_replication) for entry in claims):

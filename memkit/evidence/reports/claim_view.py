@@ -100,7 +100,7 @@ class ClaimView:
 
     @property
     def some_unused(self) -> bool:
-        """Whether the verdict does not rest on every seed of the table."""
+        """Return whether the verdict does not rest on every seed of the table."""
         return any(status != "used" for _, status, _ in self.table)
 
 
@@ -161,7 +161,7 @@ def claim_view(
 
 
 def _here(entry: ClaimEvidence) -> str:
-    """The mean of every arm over the seeds that were used: ``accuracy: dynamic: 0.97; static: 0.18``."""
+    """Return the mean of every arm over the seeds that were used: ``accuracy: dynamic: 0.97; static: 0.18``."""
     used, found = set(words.used_seeds(entry)), dict[str, dict[str, list[float]]]()
     for o in entry.observations:
         if o.seed in used and math.isfinite(o.value):
@@ -175,7 +175,7 @@ def _here(entry: ClaimEvidence) -> str:
 
 
 def _trained(entry: ClaimEvidence, curves: Collection[str]) -> list[tuple[str, str]]:
-    """Arms and the recipes whose curves are shown, each recipe once, by the first of its arms."""
+    """Return the recipes whose curves are shown, as pairs of arm and digest: each recipe once, by its first arm."""
     digests: dict[str, str] = {}
     for name, facts in entry.arms.items():
         digests.setdefault(str(facts.get("digest", "")), name)
@@ -183,7 +183,7 @@ def _trained(entry: ClaimEvidence, curves: Collection[str]) -> list[tuple[str, s
 
 
 def _keys(entry: ClaimEvidence, p: Adjusted) -> Mapping[str, str]:
-    """What the table of verdicts is sorted and searched by, as the page's script reads it."""
+    """Return the keys by which the page's script sorts and searches the table of verdicts."""
     finding = words.weakest(words.own_findings(entry))
     order = list(Verdict).index(entry.verdict)
     return {
@@ -195,7 +195,7 @@ def _keys(entry: ClaimEvidence, p: Adjusted) -> Mapping[str, str]:
 
 
 def _commands(entry: ClaimEvidence, first: int) -> list[str]:
-    """What a reader copies to a shell, where the evidence may come from anybody.
+    """Return commands that a reader may copy to a shell, though the evidence may come from anybody.
 
     A node id that pytest would take for an option, or that leads out of the project, is not offered.
     """
@@ -208,7 +208,7 @@ def _commands(entry: ClaimEvidence, first: int) -> list[str]:
 
 
 def _figures(entry: ClaimEvidence, gallery: Gallery) -> list[FigureView]:
-    """What was measured beyond the contrasts, then what the claim shows of its first seed."""
+    """Return what was measured beyond the contrasts, then the figures that the claim shows of its first seed."""
     seed = entry.seen[0] if entry.seen else None
     name = entry.claim.id
     views = [_figure(figure, figure.title, name, gallery) for figure in other_measurements(entry)]
@@ -292,7 +292,7 @@ def _contrast_notes(entry: ClaimEvidence, finding: Finding) -> tuple[str, ...]:
 
 
 def _at_bounds(entry: ClaimEvidence, contrast: Contrast) -> list[str]:
-    """Arms all of whose values are a declared bound, at which they may have been cut off."""
+    """Name the arms all of whose values lie at a declared bound, where they may have been cut off."""
     notes, used = [], set(words.used_seeds(entry))
     for arm in contrast.names if contrast.bounds is not None else ():
         values = {
@@ -324,7 +324,7 @@ def _seeds(entry: ClaimEvidence) -> str:
 
 
 def _seed_table(entry: ClaimEvidence) -> tuple[list[str], list[tuple[int, str, list[str]]]]:
-    """Columns: arms and metrics, then differences. Rows: every seed that was seen, failed or is missing."""
+    """Return the columns, arms and metrics, then differences; and a row for each seed seen, failed or missing."""
     keys = list(dict.fromkeys((o.arm, o.metric) for o in entry.observations))
     cells = {(o.seed, o.arm, o.metric): o for o in entry.observations}
     gaps = [
@@ -357,7 +357,7 @@ def _seed_table(entry: ClaimEvidence) -> tuple[list[str], list[tuple[int, str, l
 
 
 def _arms(entry: ClaimEvidence) -> tuple[list[tuple[str, list[str]]], Facts]:
-    """What differs between the arms, one row a field, and what all of them share."""
+    """Return what differs between the arms or was trained, one row per field, and what all arms share."""
     described = []
     for name, arm in entry.claim.to_json()["arms"].items():
         fields = dict(flat(arm["recipe"])) if arm["recipe"] is not None else {"recipe": "fitted by the test itself"}
@@ -385,7 +385,7 @@ _TRAINED = {
     "steps": "steps taken (first seed)",
     "trained_on": "trained on",
 }
-"""What was trained, as the table of arms calls it."""
+"""The facts of a trained arm → what the table of arms calls them."""
 
 
 def _record(entry: ClaimEvidence, p: Adjusted) -> Facts:
@@ -424,7 +424,7 @@ def _both(p: Adjusted) -> str:
 
 
 def flat(data: Any, prefix: str = "") -> Iterable[tuple[str, str]]:
-    """The leaves of nested JSON, as ``optimiser.lr`` and a text."""
+    """Yield the leaves of nested JSON, as ``optimiser.lr`` and a text."""
     if isinstance(data, Mapping) and data:
         for key, value in data.items():
             yield from flat(value, f"{prefix}.{key}" if prefix else str(key))

@@ -43,11 +43,11 @@ MOST = 1000
 
 
 def render_html(evidence: Evidence, gallery: Gallery | None = None, *, most: int = MOST) -> str:
-    """The report of a run, as a whole HTML document.
+    """Render the report of a run as a whole HTML document.
 
     Args:
         gallery: takes the pictures of studies and of learning; None: all are in the page, however large it gets.
-        most: claims that are shown; what is counted, and adjusted for, are all of them.
+        most: the number of claims that are shown; counts and adjustments are over all of them.
     """
     gallery = gallery or Gallery()
     whole, every = evidence, evidence.claims
@@ -64,7 +64,7 @@ def render_html(evidence: Evidence, gallery: Gallery | None = None, *, most: int
         claim_view(entry, p, drawn, gallery, brief=crowded, metrics=evidence.metrics.get(entry.claim.study))
         for entry, p in views
     ]
-    # What a study found: neither mutants nor replications nor cells of sweeps, unless there is nothing else.
+    # The findings of a study: no mutants, replications or cells of sweeps, unless there is nothing else.
     counted = [entry for entry in every if entry.claim.of_its_own] or every
     counts = [(verdict, sum(entry.verdict is verdict for entry in counted)) for verdict in Verdict]
     page = (
@@ -124,7 +124,7 @@ def _environment() -> Environment:
 
 
 def _apart(entries: Sequence[ClaimEvidence]) -> str:
-    """What the counts by verdict leave out, and the gate's do not: mutants, replications and cells of sweeps."""
+    """Say what the counts by verdict leave out, and the gate's do not: mutants, replications and cells of sweeps."""
     claims = [entry.claim for entry in entries]
     mutants, cells = sum(claim.is_mutant for claim in claims), sum(bool(claim.sweep) for claim in claims)
     again = sum(claim.is_replication for claim in claims)
@@ -147,7 +147,7 @@ def _apart(entries: Sequence[ClaimEvidence]) -> str:
 
 
 def _controls(claims: Sequence[ClaimView]) -> list[tuple[ClaimView | None, list[ClaimView]]]:
-    """Each headline claim with its mutants, which must fall, also where it has none; then other controls."""
+    """Return claims with their mutants, which must fall, and headline claims without any; then the other controls."""
     rows: list[tuple[ClaimView | None, list[ClaimView]]] = []
     for claim in claims:
         mutants = [other for other in claims if other.mutant_of == claim.row.claim]
@@ -163,7 +163,7 @@ Listed = list[tuple[str, str, list[ClaimView]]]
 
 
 def _conclusions(claims: Sequence[ClaimView]) -> tuple[Listed, Listed]:
-    """What the evidence backs, the negative and null findings as fully as the others; and what it leaves open."""
+    """Return what the evidence backs, negative and null findings as fully as the others; and what it leaves open."""
     claims = [claim for claim in claims if claim.expect != "not_supported"]
     kinds = {
         "Supported": ("Shown, at the margin that was declared.", Verdict.SUPPORTED),
@@ -195,7 +195,7 @@ def _conclusions(claims: Sequence[ClaimView]) -> tuple[Listed, Listed]:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingView:
-    """How a recipe was learnt: the arms that use it, by claim, and the curves of its seeds."""
+    """The training of a recipe: the arms that use it, by claim, and the curves of its seeds."""
 
     digest: str
     arms: list[tuple[str, list[str]]]
@@ -204,7 +204,7 @@ class TrainingView:
 
 
 def _trainings(evidence: Evidence, drawn: Mapping[str, str], gallery: Gallery) -> list[TrainingView]:
-    """The recipes whose curves were drawn, with the claims of the page that their arms are of."""
+    """Return the recipes whose curves were drawn, with those claims of the page that use them."""
     here = {entry.claim.id for entry in evidence.claims}
     views = []
     for digest, picture in drawn.items():
@@ -219,7 +219,7 @@ def _trainings(evidence: Evidence, drawn: Mapping[str, str], gallery: Gallery) -
 
 
 def _effect(claim: ClaimView) -> str:
-    """The weakest effect and its t interval; of several, which one that is."""
+    """Return the weakest effect and its t interval, with its label where there are several effects."""
     weakest = claim.row.weakest
     if weakest is None:
         return "n/a"
@@ -264,7 +264,7 @@ def _provenance(evidence: Evidence) -> Facts:
 
 
 def _moment(created: str) -> str:
-    """``22 November 2026, 18:30 UTC``, or the text itself where it is no time."""
+    """Return ``22 November 2026, 18:30 UTC``, or the text itself where it is no time."""
     try:
         moment = datetime.fromisoformat(created)
     except ValueError:
@@ -273,7 +273,7 @@ def _moment(created: str) -> str:
     return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}, {moment:%H:%M}{zone}"
 
 
-# Not by strftime, which speaks the language of the machine.
+# strftime would use the language of the machine.
 _MONTHS = [
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",

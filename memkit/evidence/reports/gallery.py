@@ -11,7 +11,7 @@ from markupsafe import Markup
 from memkit.files import encoded, write_whole
 
 LIMIT = 4_800_000
-"""Bytes that a page may have with its pictures. What is not a picture is always in it."""
+"""The most bytes of a page with its pictures. Everything but pictures is always in the page."""
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Gallery:
     _hung: list[tuple[str, str]] = field(default_factory=list)
 
     def hang(self, name: str, svg: str) -> Markup:
-        """A place for a picture; a comment stands there until the page is filled.
+        """Return a place for a picture: a comment, until the page is filled.
 
         Args:
             name: of what it shows, for its file: a claim's id, say.
@@ -39,7 +39,7 @@ class Gallery:
         return Markup(f"<!--picture {len(self._hung) - 1}-->")
 
     def fill(self, page: str) -> str:
-        """The page with its pictures, the first ones in it, and links where there is no room."""
+        """Return the page with its pictures: in it while there is room, else links to files."""
         room = self.limit - len(encoded(page))
         for number, (name, svg) in enumerate(self._hung):
             size = len(encoded(svg))
@@ -49,7 +49,7 @@ class Gallery:
                 self._hung[number] = (name, f'<p><a href="{self.folder}/{file}">In a file of its own</a></p>')
             else:
                 room -= size
-        # What comes from a claim is escaped, so that no text of it can be such a comment.
+        # Texts from a claim are escaped, so none of them can be such a comment.
         return re.sub(r"<!--picture (\d+)-->", lambda found: self._hung[int(found[1])][1], page)
 
 
@@ -63,12 +63,12 @@ def save(text: str, gallery: Gallery, page: Path) -> None:
     for name, svg in gallery.beside.items():
         write_whole(folder / name, svg)
     write_whole(page, text)
-    # Last: until then the earlier page is there, which shows them.
+    # This comes last: until the new page is written, the earlier one shows them.
     for old in folder.glob("*.svg") if gallery.folder else ():
         if old.name not in gallery.beside:
             old.unlink()
 
 
 def beside(page: Path) -> Gallery:
-    """The gallery of a page that may have a folder of pictures: of ``evidence.html``, ``evidence-figures``."""
+    """Return the gallery of a page that may have a folder of pictures: ``evidence-figures`` for ``evidence.html``."""
     return Gallery(folder=f"{page.stem}-figures")

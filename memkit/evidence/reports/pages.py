@@ -30,10 +30,11 @@ Accepted = Mapping[str, Any]
 
 
 def rewrite(page: str, accepted: Mapping[str, Accepted], more: Mapping[str, Callable[[str], str]] | None = None) -> str:
-    """The page with every block written anew.
+    """Return the page with every block written anew.
 
     Args:
-        more: further kinds of blocks: what such a block's mark begins with → what its rest stands for.
+        more: further kinds of blocks: the word that begins a block's mark → a function that turns the rest of the
+            mark into the block's text.
 
     Raises:
         MemkitError: a block has no end, names no accepted claims, or claims of a study that the page summarises
@@ -76,7 +77,7 @@ def rewrite(page: str, accepted: Mapping[str, Accepted], more: Mapping[str, Call
 
 
 def _own(claim: Accepted) -> bool:
-    """Whether it is a claim by itself: neither a cell of a sweep nor a mutant nor a replication."""
+    """Return whether it is a claim by itself: neither a cell of a sweep nor a mutant nor a replication."""
     return not claim["sweep"] and not claim["mutant_of"] and not claim.get("replicates")
 
 
@@ -104,7 +105,7 @@ def _summary(study: str, claims: Mapping[str, Accepted]) -> str:
 
 
 def _replications(study: str, accepted: Mapping[str, Accepted]) -> str:
-    """A table: each claim and its replication, and where the finding holds."""
+    """Write a table of each claim and its replication, and where the finding holds."""
     again = {n: c for n, c in accepted.items() if c.get("replicates") and n.split("/", 1)[0] == study}
     if not again:
         raise MemkitError(f"no replication of a claim of the study {study!r} has been accepted")
@@ -125,14 +126,14 @@ def _replications(study: str, accepted: Mapping[str, Accepted]) -> str:
 
 
 def _weakest(claim: Accepted) -> Mapping[str, Any]:
-    """The finding on which a claim stands or falls."""
+    """Return the finding on which a claim stands or falls."""
     own: list[Mapping[str, Any]] = [f for f in claim["judgement"]["findings"] if f["role"] == "contrast"]
     (weakest, *_) = [f for f in own if f["contrast"] == claim["weakest"]] or own
     return weakest
 
 
 def _claims(claims: Mapping[str, Accepted]) -> str:
-    """Two tables: what the sources said beside what was found, and what the arms are."""
+    """Write two tables: what the sources said beside what was found, and what the arms are."""
     found = [["Claim", "Source", "Here", "Effect, t interval, betting interval", "Verdict"], ["---"] * 5]
     arms = [["Arm", "of claim", "Parameters", "State", "Steps", "CPU s a seed", "Tuning"], ["---"] * 7]
     listed: set[str] = set()
@@ -176,7 +177,7 @@ def _expected(claim: Accepted) -> str:
 
 
 def _verdict(judgement: Mapping[str, Any]) -> str:
-    """With what it rests on, where that is less than both intervals, or relative to what would matter."""
+    """Return the verdict, with a note where Student's t decides alone, and with ±sesoi where it is EQUIVALENT."""
     verdict = Verdict(judgement["verdict"])
     own = [finding for finding in judgement["findings"] if finding["role"] == "contrast"]
     said = ["normal theory: t alone decides"] if any(f["assume"] == "normal" for f in own) else []
@@ -186,7 +187,7 @@ def _verdict(judgement: Mapping[str, Any]) -> str:
 
 
 def _measured(means: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> str:
-    """Each arm's mean on what is compared."""
+    """Return each arm's mean on the metrics that are compared."""
     metrics = list(dict.fromkeys(metric for row in means.values() for metric in row))
     compared = [metric for metric in metrics if len(metrics) == 1 or any(f["metric"] == metric for f in findings)]
     lines = []
@@ -211,12 +212,12 @@ def _effect(finding: Mapping[str, Any]) -> str:
 
 
 def _places(finding: Mapping[str, Any]) -> int:
-    """Digits after the point: effects that are left to normal theory are small."""
+    """Return the digits after the point: more for normal theory, whose effects are small."""
     return 3 if finding["assume"] == "normal" else 2
 
 
 def _sweep(sweep: str, claims: Sequence[Accepted]) -> list[str]:
-    """A table, its rows and columns as :func:`words.place` says."""
+    """Write the table of a sweep, with the rows and columns of :func:`words.place`."""
     places: dict[tuple[str, str], str] = {}
     for claim in claims:
         judgement = claim["judgement"]
@@ -236,7 +237,7 @@ def _sweep(sweep: str, claims: Sequence[Accepted]) -> list[str]:
 
 
 def _comparisons(sweep: str, claims: Mapping[str, Accepted]) -> str:
-    """Cells × controls: the verdict of each contrast by itself, its effect and its t interval."""
+    """Write a table of cells × controls: the verdict of each contrast by itself, its effect and its t interval."""
     if not claims:
         raise MemkitError(f"no cell of a sweep {sweep!r} has been accepted")
     places: dict[tuple[str, str], str] = {}
@@ -268,7 +269,7 @@ def _all_lower(findings: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _by_number(name: str) -> list[tuple[float, str]]:
-    """Sorts texts by the numbers in them: k 8 before k 16."""
+    """Return a key that sorts texts by the numbers in them: k 8 before k 16."""
     parts = re.split(r"(\d+(?:\.\d+)?)", name)
     return [(float(part), "") if number % 2 else (0.0, part) for number, part in enumerate(parts)]
 
@@ -278,7 +279,7 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _text(text: str) -> str:
-    """As it is, in a cell of a table."""
+    """Escape a text, so that a cell of a Markdown table shows it as it is."""
     plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
     return re.sub(r"([\\|*_\[\]])", r"\\\1", plain)
 
@@ -288,7 +289,7 @@ def _number(value: float | None, places: int) -> str:
 
 
 def _limit(value: float | None, places: int) -> str:
-    """Of an interval, which is read for whether it holds 0."""
+    """Format a limit of an interval so that it does not read as 0 where it is not: readers look for that."""
     return "∞" if value is None else words.off_zero(value, places).replace("-", "−")
 
 

@@ -18,11 +18,11 @@ class Pair:
     claim: ClaimEvidence | None
     replication: ClaimEvidence
     holds: str
-    """In words; "" where there is nothing to compare with."""
+    """The text of :func:`holds`; "" where there is nothing to compare with."""
 
 
 def pairs(claims: Sequence[ClaimEvidence]) -> list[Pair]:
-    """The replications among the claims, in their order."""
+    """Return the replications among the claims, in their order."""
     by_id = {entry.claim.id: entry for entry in claims}
     found = []
     for entry in claims:

@@ -1,4 +1,4 @@
-"""How sure one can be of a contrast: the path of the looks, and what other methods would have said."""
+"""The robustness of a contrast: the path of the looks, and what other methods would have said."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Row:
 
 
 def path(looks: Sequence[Judgement], contrast: Contrast) -> list[Row]:
-    """Both intervals at every look that was taken, in their order."""
+    """Return both intervals at every look that was taken, in their order."""
     rows = []
     for judgement in looks:
         finding = next((f for f in judgement.findings if f.contrast == contrast), None)
@@ -49,7 +49,7 @@ def path(looks: Sequence[Judgement], contrast: Contrast) -> list[Row]:
 
 
 def others(entry: ClaimEvidence, contrast: Contrast) -> list[Row]:
-    """What other methods say of the same seeds; none where fewer than two of them are finite."""
+    """Return what other methods say of the same seeds; nothing where fewer than two differences are finite."""
     gaps = differences(entry.claim, contrast, entry.observations)
     used = [gaps[seed] for seed in words.used_seeds(entry) if math.isfinite(gaps.get(seed, math.nan))]
     if len(used) < 2:

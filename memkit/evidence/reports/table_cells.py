@@ -32,7 +32,7 @@ class Cells:
 
 
 def table_cells(figure: Table) -> Cells:
-    """A table's numbers as texts."""
+    """Return a table's numbers as texts."""
     columns = list(zip(*(row[1:] for row in figure.rows), strict=True))
     texts = zip(*(_column(column) for column in columns), strict=True)
     numeric = [not all(isinstance(cell, str) or cell is None for cell in column) for column in columns]
@@ -43,7 +43,7 @@ def table_cells(figure: Table) -> Cells:
 
 
 def other_measurements(entry: ClaimEvidence) -> list[Table]:
-    """What the test returned beyond its contrasts: means over the seeds that count, a row an arm, a column a metric."""
+    """Return a table of metrics that no contrast compares: means over used seeds, arms as rows, metrics as columns."""
     compared = {contrast.metric for contrast in entry.claim.all_contrasts}
     used = set(words.used_seeds(entry))
     found: dict[str, dict[str, list[float]]] = {}
@@ -98,7 +98,7 @@ def _shared_places(sizes: Sequence[float]) -> int | None:
 
 
 def _exponent(value: float) -> int:
-    """Of ten, once the number is rounded: 9.99996 has that of 10."""
+    """Return the exponent of ten once the number is rounded: 9.99996 has the exponent of 10."""
     return int(f"{value:.{_DIGITS - 1}e}".split("e")[1])
 
 

@@ -73,7 +73,7 @@ class VerdictRow:
 
 
 def verdict_row(entry: ClaimEvidence) -> VerdictRow:
-    """The table row of one claim."""
+    """Return the table row of one claim."""
     judgement = entry.judgement
     findings = words.own_findings(entry)
     effects = tuple(_effect(finding) for finding in findings)
@@ -110,7 +110,7 @@ def verdict_row(entry: ClaimEvidence) -> VerdictRow:
 
 
 def verdict_rows(evidence: Evidence) -> list[VerdictRow]:
-    """One row a claim, in the order of the evidence."""
+    """Return one row per claim, in the order of the evidence."""
     return [verdict_row(entry) for entry in evidence.claims]
 
 
@@ -144,13 +144,13 @@ _COLOURS: Mapping[Verdict, str] = {
 _ASCII = str.maketrans(
     {"✓": "+", "✗": "x", "≈": "=", "…": "~", "·": "|", "±": "~", "–": "-", "−": "-", "«": '"', "»": '"'}
 )
-"""One character for one, so that columns keep their widths."""
+"""Each character becomes one other, so that columns keep their widths."""
 
 
 def terminal_table(
     claims: Sequence[ClaimEvidence], *, width: int, colour: bool = False, ascii: bool = False
 ) -> list[str]:
-    """The verdicts as lines of text.
+    """Write the verdicts as lines of text.
 
     Two lines a claim: verdict, id and expectation; then the weakest contrast's estimate with both intervals.
     From 110 columns on, each contrast has a line. What qualifies the numbers follows in words.
@@ -313,7 +313,7 @@ def _seeds(n: int) -> str:
 
 
 def markdown_table(evidence: Evidence) -> str:
-    """The gate's result and the verdicts as GitHub Markdown, for ``$GITHUB_STEP_SUMMARY``."""
+    """Write the gate's result and the verdicts as GitHub Markdown, for ``$GITHUB_STEP_SUMMARY``."""
     rows = [verdict_row(entry) for entry in words.in_tables(evidence.claims)]
     sweeps = [text for grid in grids(evidence.claims) for text in ("", grid_markdown(grid))]
     sweeps += ["", _markdown(LEGEND)] if sweeps else []

@@ -23,12 +23,12 @@ MARKS = {
     Verdict.INCOMPLETE: "…",
 }
 UNKNOWN = "unknown: "
-"""How a fact of the provenance begins that could not be found out; the reason follows."""
+"""The beginning of a fact of the provenance that could not be found out; the reason follows."""
 OUTCOMES = {"passed": "passed", "failed": "FAILED", "skipped": "gates nothing"}
 
 
 def fixed(value: float, decimals: int, *, signed: bool = True) -> str:
-    """``+0.80``; ``-∞`` for an interval without an end, ``n/a`` for nan."""
+    """Format a number as ``+0.80``; ``-∞`` for an interval without an end, ``n/a`` for nan."""
     if math.isnan(value):
         return "n/a"
     if math.isinf(value):
@@ -40,7 +40,7 @@ def fixed(value: float, decimals: int, *, signed: bool = True) -> str:
 
 
 def decimals(finding: Finding) -> int:
-    """Decimals that show two digits of the narrowest interval's width, so that rounding leaves one."""
+    """Return the decimals that show two digits of the narrowest interval's width, so that rounding leaves one."""
     widths = [i.high - i.low for i in finding.intervals]
     widths = [width for width in widths if math.isfinite(width) and width > 0]
     if not widths:
@@ -49,36 +49,36 @@ def decimals(finding: Finding) -> int:
 
 
 def span(low: float, high: float, places: int) -> str:
-    """``[+0.74, +0.86]``; a limit that is not 0 never reads as 0, for that is what intervals are read for."""
+    """Format an interval, ``[+0.74, +0.86]``, its limits by :func:`off_zero`: readers look for whether it holds 0."""
     return f"[{off_zero(low, places)}, {off_zero(high, places)}]"
 
 
 def off_zero(value: float, places: int) -> str:
-    """As :func:`fixed`, with as many decimals as a limit takes that is not 0."""
+    """Format a number as :func:`fixed` does, with more decimals, up to six, where it would read as 0 and is not."""
     while value and places < 6 and math.isfinite(value) and abs(value) < 0.5 * 10.0**-places:
         places += 1
     return fixed(value, places)
 
 
 def compact(value: float) -> str:
-    """A number to three digits or so: ``0.083``, ``12``."""
+    """Format a number to three digits or so: ``0.083``, ``12``."""
     return fixed(value, 0, signed=False) if math.isinf(value) else f"{value:.3g}"
 
 
 def p_value(p: float | None) -> str:
-    """``0.013``, ``< 0.0001``, or ``n/a``."""
+    """Format a p value: ``0.013``, ``< 0.0001``, or ``n/a``."""
     if p is None or math.isnan(p):
         return "n/a"
     return "< 0.0001" if p < 1e-4 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
 
 
 def percent(share: float) -> str:
-    """``31 %``."""
+    """Format a share: ``31 %``."""
     return f"{100 * share:.0f} %"
 
 
 def duration(seconds: float) -> str:
-    """``0.4 s``, ``12 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    """Format a duration: ``0.4 s``, ``12 s``, ``3 min 20 s``, ``2 h 5 min``."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -91,13 +91,13 @@ def duration(seconds: float) -> str:
 
 
 def cpu_time(cost: Mapping[str, float]) -> str:
-    """What training and measuring took, together; "" where neither was recorded."""
+    """Return the CPU time that training and measuring took together; "" where neither was recorded."""
     parts = [cost[name] for name in ("trained", "measured") if name in cost]
     return duration(sum(parts)) if parts else ""
 
 
 def in_tables(claims: Iterable[ClaimEvidence]) -> list[ClaimEvidence]:
-    """The claims that have a row: neither cells of sweeps, which have a table of their own, nor mutants that fell.
+    """Return the claims that have a row: no cells of sweeps, which have a table of their own, and no mutants that fell.
 
     Replications come last.
     """
@@ -106,7 +106,7 @@ def in_tables(claims: Iterable[ClaimEvidence]) -> list[ClaimEvidence]:
 
 
 def fallen(claims: Iterable[ClaimEvidence]) -> str:
-    """``3 mutants, claims with an arm broken on purpose, fell as they must.``; "" where there were none."""
+    """Say ``3 mutants, claims with an arm broken on purpose, fell as they must.``; "" where there were none."""
     count = sum(entry.claim.is_mutant and entry.gate.outcome == "passed" for entry in claims)
     if not count:
         return ""
@@ -116,7 +116,7 @@ def fallen(claims: Iterable[ClaimEvidence]) -> str:
 
 
 def one_label(labels: Iterable[str]) -> str:
-    """What the cells of a sweep compare, ``slots over lstm``, where they differ: ``each over lstm``."""
+    """Say what the cells of a sweep compare: ``slots over lstm``, or ``each over lstm`` where treatments differ."""
     found = list(dict.fromkeys(labels))
     controls = {label.partition(" over ")[2] for label in found}
     if len(found) == 1:
@@ -125,7 +125,7 @@ def one_label(labels: Iterable[str]) -> str:
 
 
 def cells_label(cells: Iterable[Sequence[str]]) -> str:
-    """The same of cells with several contrasts each: ``slots over each of its controls``."""
+    """Say what cells with several contrasts each compare: ``slots over each of its controls``."""
     cells = list(cells)
     labels = [label for cell in cells for label in cell]
     if all(len(cell) == 1 for cell in cells) or len(set(labels)) == 1:
@@ -135,13 +135,13 @@ def cells_label(cells: Iterable[Sequence[str]]) -> str:
 
 
 def setting(factor: str, value: object) -> str:
-    """``level 3``; a text speaks for itself. On one line, without control characters."""
+    """Return ``level 3``, or a text by itself; on one line, without control characters."""
     said = value if isinstance(value, str) else f"{factor.replace('_', ' ')} {value}"
     return "".join(c if c.isprintable() else "?" for c in said)
 
 
 def place(cell: Mapping[str, Any]) -> tuple[str, str]:
-    """Row and column of a sweep's cell: the last factor makes the columns, but where there is no other one."""
+    """Return the row and column of a sweep's cell: the last factor makes the columns, unless it is the only one."""
     *others, last = cell.items()
     if not others:
         return setting(*last), "effect"
@@ -149,19 +149,19 @@ def place(cell: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def revisions(registration: Registration) -> str:
-    """``code changed since registration``, ``code revised twice``; "" where it is as it was registered first."""
+    """Say ``code changed since registration``, ``code revised twice``; "" where it is as it was registered first."""
     times = {0: "", 1: "code revised once", 2: "code revised twice"}
     said = times.get(registration.revision, f"code revised {registration.revision} times")
     return ", ".join(part for part in (said, "code changed since registration" if registration.recoded else "") if part)
 
 
 def expectation(claim: Claim) -> str:
-    """``not supported``, ``open``."""
+    """Return the expected verdict in words: ``not supported``, ``open``."""
     return claim.expect.replace("_", " ")
 
 
 def elide(text: str, width: int, ellipsis: str = "…") -> str:
-    """``text`` in at most ``width`` characters, its middle left out where it is longer."""
+    """Return ``text`` in at most ``width`` characters, without its middle where it is longer."""
     if len(text) <= width:
         return text
     keep = width - len(ellipsis)
@@ -171,12 +171,12 @@ def elide(text: str, width: int, ellipsis: str = "…") -> str:
 
 
 def used_seeds(entry: ClaimEvidence) -> tuple[int, ...]:
-    """The seeds that the findings rest on; what was seen beyond them is shown and never used."""
+    """Return the seeds that the findings rest on; seeds that were seen beyond them are shown and never used."""
     return entry.seen[: entry.judgement.n]
 
 
 def course(entry: ClaimEvidence) -> str:
-    """How the looks went, in a sentence: ``Decided at n = 8 of at most 32.``"""
+    """Say in a sentence how the looks went: ``Decided at n = 8 of at most 32.``"""
     judgement, most = entry.judgement, len(entry.planned)
     n = f"n = {judgement.n}" + (f" of at most {most}" if judgement.n < most else ", the most that was planned")
     if judgement.look is not None:
@@ -191,7 +191,7 @@ def course(entry: ClaimEvidence) -> str:
 
 
 def seed_counts(entry: ClaimEvidence) -> str:
-    """``8 used of at most 32 (10000–10007), 24 never needed.`` What is missing is named."""
+    """Say ``8 used of at most 32 (10000–10007), 24 never needed.``, and name the seeds that are missing."""
     used = used_seeds(entry)
     parts = [f"{len(used)} used of at most {len(entry.planned)}" + (f" ({seed_ranges(used)})" if used else "")]
     if beyond := len(entry.seen) - len(used):
@@ -203,7 +203,7 @@ def seed_counts(entry: ClaimEvidence) -> str:
 
 
 def seeds_asked(asked: object) -> object:
-    """What a run's ``--seeds`` means, as the provenance records it: a number, or a text where none was given."""
+    """Say what a run's ``--seeds`` means; the provenance records a number, or a text where none was given."""
     if not isinstance(asked, int):
         return asked
     return f"at most {asked} a claim" if asked in {look.n for look in LOOKS} else f"{asked} a claim, which is no look"
@@ -220,35 +220,35 @@ def commit(provenance: Mapping[str, Any], digits: int = 40) -> str:
         return str(found)
     if found == "":
         return "not known"
-    said = str(found)[:digits] if str(found).isalnum() else str(found)  # of several files there may be several
+    said = str(found)[:digits] if str(found).isalnum() else str(found)  # merged files may name several
     if isinstance(dirty, str):
         return f"{said}; whether there are uncommitted changes is {dirty}"
     return said if dirty is None else said + (", with uncommitted changes" if dirty else ", clean")
 
 
 def savings(claims: Iterable[ClaimEvidence]) -> str:
-    """``72 of at most 128 seeds (56 %) were never needed``; "" where none were saved."""
+    """Say ``72 of at most 128 seeds (56 %) were never needed``; "" where none were saved."""
     saved, planned = seeds_saved(claims)
     verb = "was" if saved == 1 else "were"
     return f"{saved} of at most {planned} seeds ({percent(saved / planned)}) {verb} never needed" if saved else ""
 
 
 def label(contrast: Contrast) -> str:
-    """What is compared, as a reader is to read its numbers: ``a over b``, ``a below b, margin 0.1``.
+    """Say what is compared, in the sense of its numbers: ``a over b``, ``a below b, margin 0.1``.
 
-    Effects are positive in the treatment's favour: where lower is better, they say by how much it is below.
+    Effects are positive in the treatment's favour: where lower is better, they say how far the treatment is below.
     """
     said = contrast.label if contrast.direction == "higher" else contrast.label.replace(" over ", " below ", 1)
     return said + (f", margin {margin(contrast)}" if contrast.margin else "")
 
 
 def margin(contrast: Contrast) -> str:
-    """``−0.02``."""
+    """Format a contrast's margin: ``−0.02``."""
     return f"{contrast.margin:g}".replace("-", "−")
 
 
 def statement(claim: Claim) -> str:
-    """As it is registered; a mutant's, which is registered as a formula, as a sentence."""
+    """Return a claim's statement as it is registered; a mutant's, which is registered as a formula, as a sentence."""
     for arm in claim.arms if claim.is_mutant else ():
         formula = f"Broken on purpose, {arm} with its "
         if claim.statement.startswith(formula):
@@ -258,19 +258,19 @@ def statement(claim: Claim) -> str:
 
 
 def difference(contrast: Contrast) -> str:
-    """What is positive where the label holds: ``dynamic − static``, ``0.95 − slots`` for «slots below 0.95»."""
+    """Write the difference that is positive where the label holds; for «slots below 0.95», ``0.95 − slots``."""
     control = contrast.over if isinstance(contrast.over, str) else f"{contrast.over:g}"
     pair = (contrast.treatment, control) if contrast.direction == "higher" else (control, contrast.treatment)
     return " − ".join(pair)
 
 
 def own_findings(entry: ClaimEvidence) -> list[Finding]:
-    """The findings on the claim's contrasts, without preconditions and the positive control."""
+    """Return the findings on the claim's contrasts, without preconditions and the positive control."""
     return [finding for finding in entry.judgement.findings if finding.role == "contrast"]
 
 
 def weakest(findings: Sequence[Finding]) -> Finding | None:
-    """The contrast on which the claim stands or falls: least supported, then nearest to its margin."""
+    """Return the finding on which the claim stands or falls: the least supported, then the nearest to its margin."""
     order = [Verdict.REFUTED, Verdict.INCOMPLETE, Verdict.INCONCLUSIVE, Verdict.EQUIVALENT, Verdict.SUPPORTED]
 
     def strength(finding: Finding) -> tuple[int, float, float]:
@@ -279,14 +279,14 @@ def weakest(findings: Sequence[Finding]) -> Finding | None:
             return (order.index(finding.verdict), 0.0, 0.0)
         if finding.verdict is Verdict.EQUIVALENT and finding.tost_p is not None:
             return (order.index(finding.verdict), -finding.tost_p, 0.0)
-        # Two-sided p, turned round where the estimate lies on the wrong side, falls as the support grows.
+        # The two-sided p, or 2 − p where the estimate lies on the wrong side, falls as the support grows.
         return (order.index(finding.verdict), -(finding.p if distance >= 0 else 2 - finding.p), distance)
 
     return min(findings, key=strength, default=None)
 
 
 def short_notes(finding: Finding) -> tuple[str, ...]:
-    """What must be said beside a contrast's numbers, in a few words each."""
+    """Return what must be said beside a contrast's numbers, in a few words each."""
     notes = []
     if finding.contrast.assume == "normal":
         notes.append("normal theory")
@@ -305,12 +305,12 @@ def short_notes(finding: Finding) -> tuple[str, ...]:
 
 
 def compact_count(value: float) -> str:
-    """A number of seeds: ``96``, or ``> 10000`` where it is beyond anybody's means."""
+    """Format a number of seeds: ``96``, or ``> 10000`` where it is beyond anybody's means."""
     return "> 10000" if value > 10_000 else str(math.ceil(value))
 
 
 def quantity(contrast: Contrast) -> tuple[str, str]:
-    """What is compared, as two noun phrases: ``accuracy of dynamic``, ``the constant 0.2``."""
+    """Name the two sides of a contrast: ``accuracy of dynamic``, ``the constant 0.2``."""
     control = (
         f"the constant {contrast.over:g}"
         if not isinstance(contrast.over, str)
@@ -321,7 +321,7 @@ def quantity(contrast: Contrast) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Falsifier:
-    """What would show a registered verdict to be wrong: a lead, one item a contrast, a closing sentence."""
+    """The observations that would show a registered verdict to be wrong: a lead, one item per contrast, a close."""
 
     lead: str
     items: tuple[str, ...]

@@ -11,7 +11,7 @@ from memkit.evidence.reports.numbers import grouped, minus, power
 from memkit.evidence.reports.plots import svg
 
 _FLAT = 1e-6
-"""What differs by less than this share of its size is drawn as constant: its ticks could not be told apart."""
+"""Numbers that differ by less than this share of their size are drawn as one: their ticks could not be told apart."""
 _PLAIN = (1e-4, 1e6)
 """Sizes of numbers that are written out; others are multiples of powers of ten."""
 
@@ -119,26 +119,26 @@ class Axis:
 
 
 def _most(start: float, end: float) -> int:
-    """How many ticks an axis has room for."""
+    """Return how many ticks an axis has room for."""
     if end > start:
         return max(2, min(7, int((end - start) / _ACROSS)))
     return max(2, min(5, int((start - end) / _UPWARDS)))
 
 
 def _round_step(low: float, high: float, most: int) -> float:
-    """1, 2 or 5 times a power of ten, ``most`` of which fill the axis."""
+    """Return 1, 2 or 5 times a power of ten, so that at most ``most`` such steps fill the axis."""
     rough = (high - low) / most
     unit = 10.0 ** math.floor(math.log10(rough))
     return next(unit * k for k in (1, 2, 5, 10) if unit * k >= rough * (1 - 1e-9))
 
 
 def _multiples(low: float, high: float, step: float) -> list[float]:
-    """The multiples of ``step`` from ``low`` to ``high``."""
+    """Return the multiples of ``step`` from ``low`` to ``high``."""
     return [k * step for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
 def _written(ticks: Sequence[float], step: float) -> list[str]:
-    """Labels of ticks that lie ``step`` apart, all with the decimals that this takes."""
+    """Return the labels of ticks that lie ``step`` apart, all with the decimals that this takes."""
     size = max(map(abs, ticks), default=0.0)
     if not _PLAIN[0] <= size < _PLAIN[1]:
         exponent = math.floor(math.log10(size)) if size else 0
@@ -155,7 +155,7 @@ def _places(step: float) -> int:
 
 
 def _outward(end: float, way: int, step: float, pad: float) -> float:
-    """``end``, moved to the next tick outside (``way`` −1: downwards), or a little where that is far."""
+    """Return ``end``, moved outwards to the next tick (``way`` −1: downwards), or a little where that is far."""
     tick = way * step * math.ceil(way * end / step - 1e-9)
     return tick if abs(tick - end) <= 0.6 * step else end + way * pad
 
@@ -166,7 +166,7 @@ def _ends(shown: Iterable[float]) -> tuple[float, float]:
 
 
 def _apart(low: float, high: float) -> tuple[float, float]:
-    """Ends of an axis, moved apart where all that it shows is one number."""
+    """Return the ends of an axis, moved apart where all that it shows is one number."""
     size = max(abs(low), abs(high))
     if size < 1e-290:
         return 0.0, 1.0

@@ -57,7 +57,7 @@ _Group = tuple[ClaimEvidence, list[Finding]]
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where things stand in a drawing of a given width, with ``numbers`` of it for the printed numbers."""
+    """The layout of a drawing that is ``width`` pixels wide, ``numbers`` of them for the printed numbers."""
 
     width: int
     numbers: float
@@ -74,7 +74,7 @@ class _Layout:
 
 
 def _panels(claims: Sequence[ClaimEvidence]) -> list[tuple[str, list[_Group]]]:
-    """Claims of a study, by metric: only contrasts of one metric share a unit."""
+    """Return the claims of each study by metric, since only contrasts of one metric share a unit."""
     panels: dict[tuple[str, str], list[_Group]] = {}
     for entry in claims:
         findings = words.own_findings(entry)
@@ -87,7 +87,7 @@ def _panels(claims: Sequence[ClaimEvidence]) -> list[tuple[str, list[_Group]]]:
 
 
 def _compact_panels(claims: Sequence[ClaimEvidence]) -> list[tuple[str, list[_Group]]]:
-    """Claims of a study, each with its weakest contrast, by the bounds of its metric: all shares are one panel."""
+    """Return each study's claims with their weakest contrasts, by the metric's bounds: all shares are one panel."""
     panels: dict[tuple[str, tuple[float, float] | str], list[_Group]] = {}
     for entry in claims:
         weakest = words.weakest(words.own_findings(entry))

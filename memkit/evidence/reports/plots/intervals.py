@@ -96,5 +96,5 @@ def _marker(x: float, y: float, verdict: Verdict) -> str:
         return f'<path d="M{x:.1f} {y - 6.5:.1f}l6.5 6.5-6.5 6.5-6.5-6.5z" fill="{colour}"/>'
     if verdict is Verdict.EQUIVALENT:
         return f'<rect x="{x - 4.5:.1f}" y="{y - 4.5:.1f}" width="9" height="9" fill="{colour}"/>'
-    # Undecided: hollow, and see-through, since the colour of the page is not known.
+    # Undecided: a hollow circle without a fill, since the colour of the page is not known.
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.2" fill="none" stroke="{colour}" stroke-width="2"/>'

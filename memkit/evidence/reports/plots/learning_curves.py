@@ -8,7 +8,7 @@ from memkit.evidence.reports.plots import colours, svg
 from memkit.evidence.reports.plots.axis import Axis
 
 COLOUR, BROKEN = colours.BLUE, colours.ORANGE
-"""Of a seed, and of one whose loss was not finite in the end."""
+"""The colours of a seed, and of one whose loss was not finite in the end."""
 _WIDTH, _HEIGHT, _LEFT, _TOP = 320.0, 130.0, 48.0, 8.0
 
 

@@ -20,7 +20,7 @@ _SHAPES = ("circle", "square", "diamond", "triangle", "turned", "cross")
 _WIDTH, _HEIGHT, _SQUARE = 400.0, 230.0, 270.0
 _LONGEST = 34
 _FEW = 24
-"""Points that each get a marker; of more, some do."""
+"""The most points of a series that each get a marker; of more, some do."""
 _SOME = 7
 _KEY = 26.0
 _LEGEND = 460.0
@@ -33,7 +33,7 @@ _IDENTITY = "y = x"
 
 @dataclass(frozen=True)
 class _Look:
-    """What tells a series from others: a marker and a colour, and, from the seventh on, dashes."""
+    """A marker and a colour that tell a series from others; from the seventh series on, dashes too."""
 
     colour: str
     shape: str
@@ -110,7 +110,7 @@ def lines_svg(figure: Lines) -> str:
 
 
 def _places_beside(figure: Lines, plot: _Plot) -> list[float]:
-    """Where the name of each curve stands, right of its end; [] where they would touch, or curves end elsewhere."""
+    """Return the y of each curve's name, right of its end; [] where names would touch, or curves end elsewhere."""
     if figure.steps or figure.identity:
         return []
     ends = [max((x, y) for x, y in zip(one.x, one.y, strict=True) if y is not None) for one in figure.series]
@@ -126,7 +126,7 @@ def _places_beside(figure: Lines, plot: _Plot) -> list[float]:
 
 
 def _rows(names: Sequence[str], room: float) -> list[list[tuple[int, str, float]]]:
-    """The legend's rows: number, name and place of each entry; in columns, where it takes several rows."""
+    """Return the legend's rows: number, name and x of each entry; in columns where there are several rows."""
     widths = [_entry(name) + _BETWEEN for name in names]
     if sum(widths) - _BETWEEN <= room:
         places = [sum(widths[:number]) for number in range(len(names))]
@@ -175,7 +175,7 @@ def _curves(figure: Lines, plot: _Plot) -> list[str]:
 
 
 def _runs(one: Series, plot: _Plot) -> Iterator[list[tuple[float, float]]]:
-    """The stretches of a curve between its gaps."""
+    """Yield the stretches of a curve between its gaps."""
     run: list[tuple[float, float]] = []
     for x, y in zip(one.x, one.y, strict=True):
         if y is not None:
@@ -188,7 +188,7 @@ def _runs(one: Series, plot: _Plot) -> Iterator[list[tuple[float, float]]]:
 
 
 def _steps(one: Series, plot: _Plot) -> Iterator[list[tuple[float, float]]]:
-    """The outline of a histogram: at both ends and at its gaps it goes down to zero."""
+    """Yield the outline of a histogram, which goes down to zero at both ends and at its gaps."""
     floor = plot.y.at(0.0)
     run: list[tuple[float, float]] = []
     for number, y in enumerate(one.y):
@@ -204,7 +204,7 @@ def _steps(one: Series, plot: _Plot) -> Iterator[list[tuple[float, float]]]:
 
 
 def _marked(one: Series, number: int, count: int) -> list[int]:
-    """The points of a series that get a marker: of many some, others in each series; and those between two gaps."""
+    """Return the points that get a marker: if there are many, some, not the same in each series; and lone points."""
     known = [at for at, value in enumerate(one.y) if value is not None]
     if len(known) <= _FEW:
         return known
@@ -246,13 +246,13 @@ def _marker(x: float, y: float, look: _Look, title: str = "") -> str:
 
 
 def _said(figure: Lines) -> str:
-    """The figure in words: every point where there are few, else a curve's ends, its lowest and its highest point."""
+    """Describe the figure: every point where there are few, else a curve's ends, lowest and highest point."""
     axes = f"{figure.y} against {figure.x}" + (", logarithmic" if figure.log else "")
     return "; ".join([axes, *(_curve_said(one) for one in figure.series)])
 
 
 def _curve_said(one: Series) -> str:
-    # Of a step, its left edge.
+    # A step is named by its left edge.
     points = [(x, y) for x, y in zip(one.x, one.y, strict=False) if y is not None]
     if len(points) <= _FEW:
         return f"{one.name}: " + ", ".join(_point(*point) for point in points)

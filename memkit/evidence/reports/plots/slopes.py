@@ -15,7 +15,7 @@ from memkit.evidence.reports.plots import colours, svg
 from memkit.evidence.reports.plots.axis import Axis
 
 FOR, AGAINST = colours.BLUE, colours.ORANGE
-"""In the treatment's favour, and not. Lines against it are dashed."""
+"""The colours of seeds for and against the treatment. Lines against it are dashed."""
 _HEIGHT, _LEFT, _TOP = 150.0, 46.0, 12.0
 
 
@@ -50,8 +50,8 @@ def slopes_svg(entry: ClaimEvidence, contrast: Contrast, *, width: int = 440) ->
         look = (colour, gap < 0, seed in used)
         lines[look] = lines.get(look, "") + f"M{start}L{end}"
         dots[colour] = dots.get(colour, "") + f"M{start}h0M{end}h0"
-    # All lines of a look are one path, and all dots of a colour: a report may have thousands of seeds. Which seed is
-    # which, the strip of differences says.
+    # All lines that look alike are one path, and so are all dots of a colour, since a report may have thousands of
+    # seeds. The strip of differences says which seed is which.
     for (colour, dashed, filled), path in sorted(lines.items(), key=lambda line: line[0][2]):
         dash = ' stroke-dasharray="4 3"' if dashed else ""
         faint = 0.75 if filled else 0.3
