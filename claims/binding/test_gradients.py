@@ -1,4 +1,4 @@
-"""Which addresses a gradient reaches, and what it costs where none does."""
+"""Gradients: which addresses they reach, and what it costs where they reach none."""
 
 from fixtures.binding.causality import ARGMAX_BY_RULE, ASSIGNED, share_with_a_gradient
 from memkit import Contrast, claim, replicated

@@ -1,4 +1,4 @@
-"""What a variable meant before: `X means jump X means walk recall X before`."""
+"""Earlier values of a variable: `X means jump X means walk recall X before`."""
 
 from fixtures.binding.causality import ONE_REBINDING_SLOTS, VERSIONED_SLOTS
 from memkit import Contrast, claim, replicated

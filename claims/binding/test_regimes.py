@@ -1,4 +1,4 @@
-"""What training is made of: stages in turn, or one alone; gates by rule, or learnt; and more than was trained."""
+"""Training regimes: stages in turn or one alone, gates by rule or learnt; and more repetitions than were trained."""
 
 from fixtures.binding.recipes import FACTORISED_SLOTS, RULE_SLOTS
 from fixtures.binding.regimes import (

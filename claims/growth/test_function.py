@@ -1,7 +1,8 @@
-"""What growth does to what a network computes: just after it, and in the end.
+"""The effect of growth on what a network computes: just after it, and at the end.
 
-The toolkit grew its networks such that they lost what they had learnt, from 0.85 to 0.20 of accuracy. Here units are
-split and layers are added such that nothing changes; beside it, its way: what is new is drawn as if training began.
+The toolkit's networks lost what they had learnt when they grew: accuracy fell from 0.85 to 0.20. Here units are split
+and layers are added so that nothing changes. For comparison, the toolkit's way draws new weights as at the start of
+training.
 """
 
 from fixtures.growth.figures import accuracy_while_growing

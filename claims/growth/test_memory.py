@@ -33,7 +33,7 @@ FLIPS = Contrast("active", over=0.0, metric="flipped", assume="normal", margin=0
 
 
 def voting(placement):
-    """As many stored images as the memory has places vote, in a growing network without a memory."""
+    """Return an arm without a memory: in a growing network, as many stored images vote as the memory has places."""
     return Arm(WIDER, voting_on_training_images(MEMORY.capacity, placement))
 
 

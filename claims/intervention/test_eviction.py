@@ -1,8 +1,8 @@
-"""Which entries a full memory should keep while the representation drifts.
+"""Eviction: which entries a full memory should keep while the representation drifts.
 
 1,000 training images pass three times through a memory of 500 places, at the penultimate layer of a network that is
 being trained; the memory is applied at inference alone, so that all arms have the same weights, bit for bit, and
-differ in what their memories hold. Conditional on this test set.
+differ in what their memories hold. The results are conditional on this test set.
 """
 
 from fixtures.intervention.figures import ages_by_policy

@@ -1,4 +1,4 @@
-"""What was published as recall is drift, we think. LinformerMemory's slots all move towards what is being read, and
+"""We think that what was published as recall is drift. LinformerMemory's slots all move towards what is being read, and
 are as similar to text that was never written; its similarity measures how long it has been reading. That it is
 equivalent to chance here says that it was not taught by as many trials and steps as we gave it, not that nothing
 could teach it.
@@ -48,4 +48,4 @@ METRICS = {
     ),
     "cues": "exp of the mutual information of cues and the slots that are read: how many can be told apart",
 }
-"""What is measured, for the report."""
+"""The meaning of each metric, for the report."""

@@ -1,4 +1,4 @@
-"""How much is recalled: facts against slots, other text, what came after a fact, and cues that facts share."""
+"""Capacity: recall by the number of facts and slots, of other text, after later contexts, and with shared cues."""
 
 from scipy.stats import linregress
 
@@ -99,7 +99,7 @@ def test_slopes_of_other_text_and_lag(arms, seed):
 
 
 def slope(by_contexts):
-    """Of exact match by a number of contexts: what 64 of them add, by least squares."""
+    """Return what 64 more contexts add to exact match, by least squares."""
     return 64 * linregress(list(by_contexts), list(by_contexts.values())).slope
 
 

@@ -1,4 +1,4 @@
-"""What a memory costs its network, and whether it can be left on."""
+"""The cost of a memory for its network, and whether it can be left on."""
 
 from fixtures.recall.costs import after_stream, shares
 from fixtures.recall.recipes import LINFORMER, SLOTS, unseen

@@ -1,4 +1,4 @@
-"""Which contexts a memory writes, on the same weights: all, as trained, only some, or all with resets between.
+"""Update strategies on the same weights: a memory writes all contexts, as trained, only some, or all with resets.
 
 Eight facts are read among 32 contexts of other text, with eight slots.
 """

@@ -29,7 +29,7 @@ from memkit.training.process import prepared_process
 from memkit.training.streams import generator
 
 SEED = 0
-"""Of the model: a development seed, on which no claim is decided."""
+"""The model's seed: a development seed, on which no claim is decided."""
 OTHER = 8
 """Contexts of other text that are read before and after the sentence."""
 ROOM = LANGUAGE.length - 2
@@ -38,12 +38,12 @@ ROOM = LANGUAGE.length - 2
 
 @dataclass(frozen=True)
 class Completed:
-    """How a cue is completed in a state of the memory.
+    """The completion of a cue in a state of the memory.
 
     Attributes:
         memory: "on", "off" or "shuffled".
         said: the greedy completion, as long as the true ending.
-        nats: a character, of the true ending.
+        nats: nats per character of the true ending.
     """
 
     memory: str
@@ -53,12 +53,12 @@ class Completed:
 
 @dataclass(frozen=True)
 class Recalled:
-    """What was asked, and the answers.
+    """A question and its answers.
 
     Attributes:
-        cue, ending: of the sentence.
-        context: the text that the cue stands at the end of.
-        answers: of the memory on, off, and shuffled.
+        cue, ending: the two parts of the sentence.
+        context: the text that ends with the cue.
+        answers: the completions with the memory on, off, and shuffled.
     """
 
     cue: str
@@ -68,7 +68,7 @@ class Recalled:
 
     @property
     def verdict(self) -> str:
-        """What it shows, in one sentence."""
+        """One sentence on what the answers show."""
         on, off, shuffled = self.answers
         if off.said == self.ending:
             return (

@@ -29,5 +29,5 @@ def write(state: Tensor, key: Tensor, value: Tensor, gate: Tensor) -> Tensor:
 
 
 def read(state: Tensor, query: Tensor) -> Tensor:
-    """What a query recalls: [..., n, m] and [..., n] → [..., m]."""
+    """Return what a query recalls: [..., n, m] and [..., n] → [..., m]."""
     return (query.unsqueeze(-2) @ state).squeeze(-2)

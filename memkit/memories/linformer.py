@@ -29,7 +29,7 @@ NORMS = ("l2", "layer")
 
 
 def shares(slots: Tensor, hidden: Tensor, *, temperature: float) -> Tensor:
-    """How much of each token each slot takes: [..., K, d] and [..., L, d] → [..., L, K]."""
+    """Return the share of each token that each slot takes: [..., K, d] and [..., L, d] → [..., L, K]."""
     return torch.softmax(cosines(slots, hidden) / (hidden.shape[-1] ** 0.5 * temperature), -1)
 
 
@@ -41,5 +41,5 @@ def write(slots: Tensor, hidden: Tensor, *, lr: float, norm: Norm, temperature: 
 
 
 def cosines(slots: Tensor, hidden: Tensor) -> Tensor:
-    """Of every token with every slot: [..., K, d] and [..., L, d] → [..., L, K]."""
+    """Return the cosine of every token with every slot: [..., K, d] and [..., L, d] → [..., L, K]."""
     return F.normalize(hidden, dim=-1) @ F.normalize(slots, dim=-1).mT

@@ -25,12 +25,12 @@ from torch import Tensor
 
 
 class Placed(NamedTuple):
-    """Where N contents went.
+    """The slots into which N contents were written.
 
     Attributes:
-        weights: how much of each stands in each slot at the end, [..., K, N].
-        kept: how much of what stood there before, [..., K].
-        ages: at the end, [..., K].
+        weights: how much of each content each slot holds at the end, [..., K, N].
+        kept: how much each slot still holds of what it held before, [..., K].
+        ages: the slots' ages at the end, [..., K].
     """
 
     weights: Tensor

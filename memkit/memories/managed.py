@@ -32,7 +32,7 @@ from memkit.memories import slots
 
 
 class State(NamedTuple):
-    """What the slots hold, and how far each is protected; shapes above."""
+    """The contents of the slots, and how far each is protected; shapes above."""
 
     contents: Tensor
     protection: Tensor
@@ -62,7 +62,7 @@ def protect(state: State, address: Tensor, gate: Tensor) -> State:
 
 
 def read(state: State, address: Tensor) -> Tensor:
-    """What stands at an address: [..., K] → [..., d]."""
+    """Return the contents at an address: [..., K] → [..., d]."""
     return slots.read(state.contents, address)
 
 
@@ -82,7 +82,7 @@ def recalled(
     unprotected = F.pad((1 - protecting).cumprod(-2)[..., :-1, :], (0, 0, 1, 0), value=1.0)
     weight = (gate.unsqueeze(-1) * write_address * unprotected).unsqueeze(-3)
     reads = when.unsqueeze(-1) * read_address.unsqueeze(-3)
-    # At a step, from the last one back: what is read from then on of that which stands in a slot.
+    # At each step, from the last one back: how much of a slot's contents is read from then on.
     *earlier, later = reads.unbind(-2)
     kept = ((1 - weight) * (1 - clearing.unsqueeze(-3))).unbind(-2)
     found = [later]

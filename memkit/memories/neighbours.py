@@ -33,7 +33,7 @@ _LOOKING = ("random retrieval", "shuffling")
 
 
 class Retrieved(NamedTuple):
-    """What queries [S, B, q] found.
+    """The result of queries [S, B, q].
 
     Attributes:
         value: [S, B, v], the weighted mean of the neighbours' values; 0 where there were none.
@@ -134,22 +134,22 @@ class NeighbourMemory(nn.Module):
 
     @property
     def present(self) -> Tensor:
-        """Which places hold an entry: bool [S, N]."""
+        """True for each place that holds an entry: bool [S, N]."""
         return self.born != NEVER
 
     @property
     def count(self) -> Tensor:
-        """How many entries there are: [S]."""
+        """The number of entries: [S]."""
         return self.present.sum(1)
 
     @property
     def ages(self) -> Tensor:
-        """How many examples have been offered since an entry came: [S, N]; meaningless where there is none."""
+        """The number of examples offered since each entry came: [S, N]; meaningless where there is no entry."""
         return self.offered.unsqueeze(1) - self.born
 
     @property
     def keeps_record(self) -> bool:
-        """Whether eviction goes by what entries have done, so that :meth:`credit` has to be told."""
+        """True where eviction judges entries by their record, so that :meth:`credit` has to be called."""
         return self.eviction in EARNED
 
     def clear(self) -> None:
@@ -159,7 +159,7 @@ class NeighbourMemory(nn.Module):
             buffer.zero_()
 
     def retrieve(self, queries: Tensor) -> Retrieved:
-        """What queries [S, B, q] find. In evaluation the same queries always find the same, also at random."""
+        """Return what queries [S, B, q] find; in evaluation the same queries find the same entries, also at random."""
         queries, keys = self._prepared(queries), self._prepared(self.keys)
         if self.which == "random":
             indices = self._drawn(queries.shape[1])
@@ -249,7 +249,7 @@ class NeighbourMemory(nn.Module):
         order, counts = self._present_first(), self.count.tolist()
         other = torch.arange(self.capacity, device=order.device).repeat(len(order), 1)
         for s, g in enumerate(self._of("shuffling")):
-            # One cycle through all of them: none is left where it was.
+            # One cycle through all entries: none stays in its place.
             cycle = order[s, torch.randperm(counts[s], generator=g)]
             other[s, cycle] = cycle.roll(1)
         return other

@@ -1,6 +1,6 @@
-"""What came next: a store of every token that was read, found again by the tokens before it.
+"""A store of next tokens: every token that was read, retrieved by the tokens before it.
 
-    entries   (key_i, y_i, s_i)                       one a token that was read, in the order of reading
+    entries   (key_i, y_i, s_i)                       one per token that was read, in the order of reading
     key       the n tokens before it, the last one first
     s_i       its surprise: nats of y_i under the language model that read it
 
@@ -9,14 +9,14 @@
     mix       p(y) = (1 − w)·p_LM(y) + w·p_kNN(y),    w = most · exp(−d_min / τ)
 
 These are equations 2 and 3 of Khandelwal et al. 2020, Generalization through memorization: nearest neighbour language
-models, with two changes. Keys are tokens and not hidden states; with decay up to 1/2, the key that ends like the query
-for longest is always the nearest. And w, a constant there, falls with the distance of the nearest: where nothing like
-this was read, the language model is left as it was.
+models, with two changes. Keys are tokens and not hidden states; with decay up to 1/2, the key that shares the longest
+ending with the query is always the nearest. And w, a constant there, falls with the distance of the nearest key: where
+nothing similar was read, the language model's prediction is unchanged.
 
-A store of limited capacity evicts: "none" takes nothing in once it is full, "fifo" lets go of what was read first,
-"surprise" of what surprised least, of equals of the older.
+A store of limited capacity evicts: "none" takes nothing in once the store is full, "fifo" evicts the entry that was
+read first, and "surprise" the entry of least surprise, among equals the older one.
 
-Functions of tensors: nothing is kept here, a caller threads the store through. State size: N·(n + 2) numbers.
+These are functions of tensors: they keep no state, and the caller passes the store on. State size: N·(n + 2) numbers.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ class Entries(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a store says to Q queries.
+    """A store's answer to Q queries.
 
     Attributes:
-        probabilities: p_kNN, [Q, V]; zeros where the store is empty.
-        weights: w, [Q]; 0 there.
+        probabilities: p_kNN, [Q, V]; 0 where the store is empty.
+        weights: w, [Q]; 0 where the store is empty.
     """
 
     probabilities: Tensor
@@ -116,7 +116,7 @@ def distances(queries: Tensor, keys: Tensor, *, decay: float) -> Tensor:
 
 
 def read(store: Entries, queries: Tensor, *, tokens: int, k: int, decay: float, tau: float, most: float) -> Found:
-    """What a store says to queries [Q, n] over a vocabulary of V = ``tokens``."""
+    """Return a store's answer to queries [Q, n] over a vocabulary of V = ``tokens``."""
     probabilities, weights = torch.zeros(len(queries), tokens), torch.zeros(len(queries))
     if not len(store.values):
         return Found(probabilities, weights)

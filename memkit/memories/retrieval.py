@@ -76,7 +76,7 @@ def nearest(queries: Tensor, keys: Tensor, k: int, *, present: Tensor | None = N
     room = norms.new_empty(min(len(keys) * count * queries.shape[1], max(_SCORES, _ENTRIES)))
     indices = _ranked(wanted, among, norms, k, room)[1].mT
     distances = distances_to(queries, keys, indices, present=present, metric=metric)
-    # By the distances without rounding in them the order may be another one.
+    # Without rounding in the distances, the order may differ.
     distances, order = distances.sort(dim=-1, stable=True)
     return Found(indices.gather(2, order), distances)
 
@@ -106,15 +106,15 @@ def rows(table: Tensor, indices: Tensor) -> Tensor:
 
 
 def weigh(distances: Tensor, weights: Weights, *, temperature: float = 1.0) -> Tensor:
-    """How much each neighbour counts: distances [..., k] → weights that sum to 1, or are all 0 where all are inf.
+    """Return the neighbours' weights: distances [..., k] → [..., k], sums to 1, or all 0 where all distances are inf.
 
-    A neighbour at distance 0 counts alone by ``inverse``, together with others at 0.
+    With ``inverse``, neighbours at distance 0 take all the weight in equal parts.
     """
     here = distances.isfinite()
     if weights == "uniform":
         raw = here.to(distances.dtype)
     elif weights == "inverse":
-        # Over the least of them, since 1/δ may be more than a number can hold.
+        # Relative to the least distance, since 1/δ may overflow.
         raw = torch.where(distances == 0, 1.0, distances.amin(-1, keepdim=True) / distances).nan_to_num(0.0)
     elif weights == "softmax":
         raw = torch.exp((distances.amin(-1, keepdim=True) - distances) / temperature).nan_to_num(0.0)

@@ -44,7 +44,7 @@ def write(state: Tensor, address: Tensor, value: Tensor, gate: Tensor, *, writin
 
 
 def read(state: Tensor, address: Tensor) -> Tensor:
-    """What stands at an address: [..., K, d] and [..., K] → [..., d]."""
+    """Return the contents at an address: [..., K, d] and [..., K] → [..., d]."""
     return (address.unsqueeze(-2) @ state).squeeze(-2)
 
 
@@ -79,7 +79,7 @@ def recalled(write_address: Tensor, gate: Tensor, read_address: Tensor, when: Te
     reads = when.unsqueeze(-1) * read_address.unsqueeze(-3)
     if writing not in ("additive", "overwriting"):
         raise ValueError(f"writing must be 'additive' or 'overwriting', not {writing!r}")
-    # At a step, from the last one back: what is read from then on of that which stands in a slot.
+    # At each step, from the last one back: how much of a slot's contents is read from then on.
     *earlier, later = reads.unbind(-2)
     kept = (1 - weight).unbind(-2)
     found = [later]

@@ -36,7 +36,7 @@ def push(state: Tensor, address: Tensor, value: Tensor, gate: Tensor) -> Tensor:
 
 
 def read(state: Tensor, address: Tensor, age: Tensor) -> Tensor:
-    """What stands at an address, of an age: [..., N, K, d], [..., K] and [..., N] → [..., d]."""
+    """Return the contents at an address, in the version of an age: [..., N, K, d], [..., K] and [..., N] → [..., d]."""
     return slots.read(slots.read(state, address.unsqueeze(-2)), age)
 
 
@@ -48,7 +48,7 @@ def recalled(write_address: Tensor, gate: Tensor, read_address: Tensor, when: Te
     weight = (gate.unsqueeze(-1) * write_address)[..., None, :, None, :]
     # [..., P, T, N, K]
     reads = when[..., None, None] * age[..., None, :, None] * read_address[..., None, :, None, :]
-    # At a step, from the last one back: what is read from then on of that which stands in a slot, as a version.
+    # At each step, from the last one back: how much of a slot's contents, version by version, is read from then on.
     *earlier, later = reads.unbind(-3)
     pushed = weight.unbind(-3)
     found = [later]

@@ -34,7 +34,7 @@ def to_torch(array: mx.array) -> Tensor:
 
 
 def _into(value: Any) -> Any:
-    """What torch hands over, without its seed axis of one; functions of tensors become functions of arrays."""
+    """Convert a value from torch to MLX, without its seed axis of one; functions of tensors become those of arrays."""
     if isinstance(value, Tensor):
         return to_mlx(value[0])
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -49,7 +49,7 @@ def _into(value: Any) -> Any:
 
 
 def _out_of(value: Any) -> Any:
-    """What MLX hands back, with a seed axis of one; methods of MLX become methods that torch can call."""
+    """Convert a value from MLX to torch, with a seed axis of one; methods of MLX become methods that torch can call."""
     if isinstance(value, mx.array):
         return to_torch(value).unsqueeze(0)
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -82,7 +82,7 @@ class FromMLX(torch.nn.Module):
         return super().train(mode)
 
     def forward(self, *arguments: Any, **named: Any) -> Any:
-        """As the network's own call; tensors [1, ...] in and out."""
+        """Call the network; tensors [1, ...] in and out."""
         return _out_of(self.network(*_into(arguments), **_into(named)))
 
     def loss_gradients(self, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:

@@ -140,7 +140,7 @@ def restore(recipe: Recipe, seed: int, state: Mapping[str, Tensor]) -> Any:
 
 
 def _seen(recipe: Recipe, network: nn.Module) -> Any:
-    """What a test is given: a network of memkit's as torch sees it, a module of one's own as it is."""
+    """Return what a test is given: a network of memkit's wrapped for torch, and any other module as it is."""
     network.eval()
     return FromMLX(network) if reference(recipe.model) in MLX_NETWORKS else network
 
@@ -158,7 +158,7 @@ class _Step:
         self.gradient = mx.value_and_grad(self._losses)
 
     def optimizer_state(self, parameters: Tree) -> Tree:
-        """Of an optimiser that has taken no step."""
+        """Initialise the optimiser for parameters, and return its state before the first step."""
         self.optimizer.init(parameters)
         return self.optimizer.state
 
@@ -186,7 +186,7 @@ class _Step:
             return loss, loss + self.template.charge(x) if self.charges else loss, outputs
 
         losses, charged, outputs = mx.vmap(of_one)(parameters, inputs, targets, keys)
-        # The sum keeps the seeds apart: each seed's parameters meet the gradient of its own loss alone.
+        # The sum keeps the seeds apart: each seed's parameters get the gradient of its own loss alone.
         return charged.sum(), losses, outputs
 
 

@@ -34,7 +34,7 @@ from torch.nn import functional as F
 from memkit.models.layers import Generators, Linear, constant, look_up, one_hot
 
 WINDOW = 3
-"""How many tokens back an addressing looks, the present one included."""
+"""The number of tokens that an addressing looks at, up to and including the present one."""
 HOT, COLD = 1.0, 0.1
 """Temperatures of Gumbel-softmax, at the start and when it is annealed."""
 
@@ -56,12 +56,12 @@ class Assign(nn.Module):
         if anneal < 1:
             raise ValueError(f"anneal must be at least 1, not {anneal}")
         self.kind, self.anneal, self.batches = kind, anneal, 0
-        # Without a draw from the seed's generator: what is drawn from it later must not depend on the kind.
+        # Nothing is drawn from the seed's generator here: later draws must not depend on the kind.
         self.noise = [torch.Generator().manual_seed(~generator.initial_seed()) for generator in generators]
 
     @property
     def temperature(self) -> float:
-        """Of the batch to come."""
+        """The temperature for the next batch; in evaluation always ``COLD``."""
         return float(HOT * (COLD / HOT) ** min(1.0, self.batches / self.anneal)) if self.training else COLD
 
     def forward(self, scores: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ class Assign(nn.Module):
 
 
 class Plan(NamedTuple):
-    """What to do with the memory at every token, for the whole command at once."""
+    """The memory operations at every token, computed for the whole command at once."""
 
     write_address: Tensor
     """[S, B, L, K], sums to 1 over the slots."""
@@ -92,17 +92,17 @@ class Plan(NamedTuple):
     read_address: Tensor
     """[S, B, L, K], sums to 1 over the slots."""
     when: Tensor
-    """[S, B, P, L], of which time's read an answer is made, sums to 1 over the times."""
+    """[S, B, P, L], the weights of the times whose reads make up an answer; sums to 1 over the times."""
     values: Tensor
     """[S, N, d], the vectors that values are made of."""
     bias: Tensor
     """[S, 1, d], added to every value."""
     marks: Tensor
-    """[S, B, L, O, N], which vectors: one-hot, or several at once."""
+    """[S, B, L, O, N], selects the vectors: one-hot, or several at once."""
     shares: Tensor
-    """[S, B, L, O], in which shares: v_t = bias + Σ_o shares_t[o] · Σ_n marks_t[o, n] · values[n]."""
+    """[S, B, L, O], the shares of the vectors: v_t = bias + Σ_o shares_t[o] · Σ_n marks_t[o, n] · values[n]."""
     age: Tensor | None = None
-    """[S, B, P, N], of which version an answer is made where a memory keeps several, sums to 1 over the versions."""
+    """[S, B, P, N], the weights of the versions that make up an answer, where a memory keeps several; sums to 1."""
 
     @property
     def value(self) -> Tensor:
@@ -198,7 +198,7 @@ class Factorised(nn.Module):
         self.sharpness, self.assign = sharpness, assign
         self.address = Linear(generators, width, slots)
         self.value = Linear(generators, width, width)
-        # Three choices among the last three tokens: whom to write to, what to write, whom to read.
+        # Three choices among the last three tokens: which slot to write to, what to write, which slot to read.
         self.choose = Linear(generators, width, 3)
         self.choose_offset = constant(generators, 1, 1, WINDOW, 3)
         self.gate = Linear(generators, WINDOW * width, 1)

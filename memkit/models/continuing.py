@@ -1,7 +1,7 @@
-"""How a language model goes on: its greedy continuation, and what a given one costs it.
+"""Continuations of a language model: its greedy continuation, and the cost of a given one.
 
-A reader is any function of contexts [B, L] and a number n that gives log p [B, n, V], of what comes after each of their
-last n tokens.
+A reader is any function that takes contexts [B, L] and a number n, and returns log p [B, n, V] of the token that
+follows each of their last n tokens.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ Reader: TypeAlias = Callable[[Tensor, int], Tensor]
 
 
 class Scored(NamedTuple):
-    """How a reader takes the endings it was given.
+    """A reader's scores for given endings.
 
     Attributes:
-        nats: of each token, after those before it; [B, E], nan behind an ending that is shorter.
-        exact: the reader's greedy continuation is this ending, bool [B].
+        nats: the cost of each token, given those before it; [B, E], nan after the end of a shorter ending.
+        exact: bool [B], True where the reader's greedy continuation is this ending.
     """
 
     nats: Tensor
@@ -28,7 +28,7 @@ class Scored(NamedTuple):
 
     @property
     def a_token(self) -> Tensor:
-        """Nats a token of each ending, [B]."""
+        """The mean nats per token of each ending, [B]."""
         return self.nats.nanmean(-1)
 
 

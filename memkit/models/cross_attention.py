@@ -52,7 +52,7 @@ class CrossAttentionNetwork(nn.Module):
         self.position = normal(generators, 1, length, width, scale=1.0)
         self.blocks = nn.ModuleList(Block(generators, width, heads, expansion) for _ in range(layers))
         self.query = Linear(generators, width, positions * width)
-        # The key and the score u in one map: one of a single output would round otherwise for a seed alone.
+        # The key and the score u share one map: a map with a single output would round differently for a single seed.
         self.key = Linear(generators, width, width + 1)
         self.offset = constant(generators, 1, 1, WINDOW, 1)
         self.key_position = normal(generators, 1, length, width, scale=1.0)
@@ -62,14 +62,14 @@ class CrossAttentionNetwork(nn.Module):
         self.decoder = Linear(generators, width, answers)
 
     def attention(self, tokens: Tensor) -> Tensor:
-        """Where each answer looks: tokens [S, B, L] → [S, B, H, P, 1 + L], no word first."""
+        """Return the attention of each answer: tokens [S, B, L] → [S, B, H, P, 1 + L], first the weight of no word."""
         words, visible = self.embedding.weight, tokens != 0
         marks = one_hot(tokens, words)
         x = look_up(marks, words) + self.position
         for number, block in enumerate(self.blocks, start=1):
             x = block(x, visible, last=number == len(self.blocks))
         query = by_position(self.query(x[:, :, -1]), self.positions)
-        # Keys and scores are made once a word, and looked up. [S, B, L, 3 offsets, d + 1]
+        # Keys and scores are computed once per word, and looked up. [S, B, L, 3 offsets, d + 1]
         names, scores = look_up(window(marks), self.key(words)).split_with_sizes([words.shape[-1], 1], -1)
         keys = (torch.softmax(scores + self.offset, 3) * names).sum(3) + self.key_position
         keys = torch.cat([self.no_key.expand(*keys.shape[:2], 1, -1), keys], 2)

@@ -1,13 +1,13 @@
-"""What a memory did to a whole set of examples: the same weights with it and without it, example by example.
+"""The effect of a memory on a whole set of examples: the same weights with it and without it, example by example.
 
     Δ = loss with memory − loss without it       helped: Δ < −neutral    harmed: Δ > neutral    strongly: |Δ| > 0.2
-    flip                                         the predicted class is another one with the memory than without
+    flip                                         the predicted class with the memory differs from that without
     purity                                       the share of a query's neighbours, by weight, that are of its class
     agreement                                    the nearest neighbour is of the query's class
     magnitude                                    ‖h' − h‖₂
     ECE = Σ_b n_b/N · |accuracy_b − confidence_b|        over 15 bins of equal width (Guo et al. 2017, equation 3)
 
-Looking changes nothing in the memory.
+Diagnosis leaves the memory unchanged.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Diagnosis:
         return found
 
     def confusion(self, classes: int, *, memory: bool = True) -> Ints:
-        """How many examples of each class (row) were taken for each class (column), [classes, classes]."""
+        """Return how many examples of each class (row) were predicted as each class (column), [classes, classes]."""
         from sklearn.metrics import confusion_matrix
 
         counted: Ints = confusion_matrix(

@@ -26,7 +26,7 @@ from memkit.models.gpt_memory import MemoryLayer, State, memory_layer
 from memkit.models.layers import Embedding, Generators, LayerNorm, Linear, constant, normal
 
 States: TypeAlias = Mapping[str, State]
-"""What each memory holds, by the name of the memory."""
+"""The state of each memory, by the name of the memory."""
 Updates: TypeAlias = Literal["every block", "later half"]
 
 
@@ -131,7 +131,7 @@ class GPT(nn.Module):
 
     @property
     def state_size(self) -> int:
-        """How many numbers the memories hold for an episode."""
+        """The size of the memories' states, in numbers per episode."""
         return sum(self.layer(name).state_size for name in self.memories)
 
     def layer(self, name: str) -> MemoryLayer:
@@ -156,12 +156,12 @@ class GPT(nn.Module):
         return {name: self.layer(name).empty(tokens.shape[1], tokens.device) for name in self.memories}
 
     def remember(self, tokens: Tensor, states: States | None = None) -> States:
-        """What the memories hold after the contexts [S, B, N, L], one after another."""
+        """Return the memories' states after they were written with the contexts [S, B, N, L], one after another."""
         states = self.empty(tokens) if states is None else states
         if not any(self.memory_of[at] in states for at in self.updated) or not tokens.shape[2]:
             return states
         if len(self.memory_of) == 1:
-            # What comes after the one memory is not written, so all contexts go up to it at once.
+            # Nothing after the only memory is written, so all contexts are run up to it at once.
             (name,) = self.memory_of.values()
             return {name: self.layer(name).written(states[name], self.hidden(tokens))}
         for context in torch.split(tokens, 1, 2):
@@ -169,7 +169,7 @@ class GPT(nn.Module):
         return states
 
     def hidden(self, tokens: Tensor) -> Tensor:
-        """What the first memory of a network sees of contexts [S, B, N, L]: [S, B, N, L, d]."""
+        """Return the hidden states of contexts [S, B, N, L] at the network's first memory: [S, B, N, L, d]."""
         at = min(self.memory_of)
         x = self.embed(tokens)
         for block in self.blocks[:at]:

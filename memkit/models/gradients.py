@@ -24,12 +24,12 @@ class HoldsMemory(Protocol):
 
 
 class Gradient(NamedTuple):
-    """What a loss sends back to one parameter tensor."""
+    """The gradient of a loss with respect to one parameter tensor."""
 
     norm: float
-    """Euclidean."""
+    """The Euclidean norm."""
     share: float
-    """Of its numbers, how many get a gradient other than 0."""
+    """The share of its numbers whose gradient is not 0."""
 
 
 class Slots(NamedTuple):
@@ -42,10 +42,10 @@ class Slots(NamedTuple):
 
 
 class Diagnosis(NamedTuple):
-    """What :func:`diagnose` found."""
+    """The result of :func:`diagnose`."""
 
     gradients: Mapping[str, Gradient]
-    """By the parameters' names."""
+    """The gradients, by the names of the parameters."""
     before: Slots
     """Before the commands were read."""
     after: Slots
@@ -68,7 +68,7 @@ def diagnose(model: nn.Module, commands: tuple[Tensor, Tensor]) -> Diagnosis:
 
 
 def gradients(model: nn.Module, commands: tuple[Tensor, Tensor]) -> dict[str, Gradient]:
-    """What the mean cross-entropy of commands sends back to each parameter; the model is left as it was."""
+    """Return the gradient of the commands' mean cross-entropy, parameter by parameter; the model is left unchanged."""
     inputs, targets = commands
     if (own := getattr(model, "loss_gradients", None)) is not None:  # a network that is not torch's
         return {name: _gradient(g) for name, g in own(inputs, targets).items()}

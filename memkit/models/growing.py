@@ -111,7 +111,7 @@ class GrowingNetwork(FeedForwardNetwork):
 
     @property
     def events(self) -> Tensor:
-        """How often each seed has grown: [S]."""
+        """The number of times that each seed has grown: [S]."""
         return (self.grown_at != NEVER).sum(1)
 
     def sizes_after(self, events: int) -> tuple[int, ...]:
@@ -119,11 +119,11 @@ class GrowingNetwork(FeedForwardNetwork):
         return self.growth.widths_after(events, self.widths)
 
     def active_parameters(self) -> list[int]:
-        """How many parameters each seed uses: those of the units and layers that have been grown."""
+        """Return the number of parameters that each seed uses: those of the units and layers that have been grown."""
         return [self.parameters_after(events) for events in self.events.tolist()]
 
     def parameters_after(self, events: int) -> int:
-        """How many parameters are used after so many events."""
+        """Return the number of parameters that are used after a number of events."""
         fixed = sum(parameter[0].numel() for parameter in self.convolutions.parameters())
         sizes = (self._linear(0).weight.shape[1], *self.sizes_after(events), self.output.weight.shape[2])
         return fixed + sum((n + 1) * m for n, m in pairwise(sizes))
@@ -175,7 +175,7 @@ class GrowingNetwork(FeedForwardNetwork):
             while now[layer] < width:
                 more = width - now[layer]
                 if self.growth.how == "preserving":
-                    more = min(more, now[layer])  # a unit is split once; if that is not enough, they all are again
+                    more = min(more, now[layer])  # each unit is split once; if that is not enough, all are split again
                     carried.append(self._split(seed, layer, more, now, moments))
                 else:
                     self._add(seed, layer, more, now, moments)
@@ -183,7 +183,7 @@ class GrowingNetwork(FeedForwardNetwork):
         return carried
 
     def _through(self, number: int, h: Tensor) -> Tensor:
-        """As in a network that does not grow, but a layer that has not been grown passes on what it is given."""
+        """Apply a layer as in a network that does not grow; a layer that has not been grown passes its input on."""
         there = [number < len(self.sizes_after(events)) for events in self.events.tolist()]
         if not any(there):
             return h
@@ -209,7 +209,7 @@ class GrowingNetwork(FeedForwardNetwork):
         into, _, out, leaving = self._sides(layer, now)
         device = into.weight.device
         parents = torch.randperm(width, generator=g)[:more].to(device)
-        # Between an eighth and three eighths of a half turn: neither half is much the smaller one.
+        # Between an eighth and three eighths of a half turn: neither half is much smaller than the other.
         angle = ((torch.rand(more, generator=g) + 0.5) * (math.pi / 4)).to(device)
         children = torch.arange(width, width + more, device=device)
         made = Widening(seed, layer, parents, children, angle.cos(), angle.sin())
@@ -270,7 +270,7 @@ class Clock:
     best: float = math.inf
 
     def due(self, growth: Growth, looked: Looked, seed: int) -> bool:
-        """Whether the next event is due, by one more look."""
+        """Count one more look, and return whether the next event is due."""
         epochs, loss, accuracy = (of[seed] for of in (looked.epochs, looked.losses, looked.accuracies))
         if growth.schedule == "epochs" and math.isnan(epochs):
             raise ValueError(
@@ -295,7 +295,7 @@ Part = tuple[slice, slice]
 
 
 def _draw(weights: Tensor, inputs: int, g: torch.Generator) -> None:
-    """As ``nn.Linear`` draws them, in place."""
+    """Draw weights in place, as ``nn.Linear`` draws them."""
     bound = inputs**-0.5
     weights.copy_(torch.rand(weights.shape, generator=g) * 2 * bound - bound)
 

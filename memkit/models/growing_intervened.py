@@ -84,11 +84,11 @@ class GrowingIntervenedNetwork(IntervenedNetwork):
         return widths[min(self._hidden, len(widths) - 1)]
 
     def active_parameters(self) -> list[int]:
-        """How many parameters each seed uses."""
+        """Return the number of parameters that each seed uses."""
         used = self.network.active_parameters()
         if self.settings.gate != "learnt":
             return used
-        # A weight for every unit of the memory's layer, and a bias.
+        # The gate has a weight for every unit of the memory's layer, and a bias.
         return [n + self._width_after(events) + 1 for n, events in zip(used, self.network.events.tolist(), strict=True)]
 
     def tables(self) -> dict[str, list[dict[str, int | str]]]:

@@ -1,4 +1,4 @@
-"""How a network grows: from which size, in how many events, when, and how. What events do: memkit/models/growing.py."""
+"""Settings of growth: the initial size, and the number, times and kind of events; see memkit/models/growing.py."""
 
 from __future__ import annotations
 

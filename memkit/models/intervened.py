@@ -46,7 +46,7 @@ NOBODYS = -1
 
 
 class Look(NamedTuple):
-    """What the memory does to some inputs; nothing of it changes the memory.
+    """The memory's effect on some inputs; taking it leaves the memory unchanged.
 
     Attributes:
         off, on: logits without and with it, [S, B, classes].
@@ -150,7 +150,7 @@ class IntervenedNetwork(nn.Module):
 
     @property
     def applied(self) -> bool:
-        """Whether the memory takes part now."""
+        """True where the memory is in use in the present mode, training or inference."""
         return self.settings.use in ("both", "training" if self.training else "inference")
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -173,7 +173,7 @@ class IntervenedNetwork(nn.Module):
         """Remember the batch that was last passed forward in training, whose labels are the targets [S, B]."""
         assert self._state is not None, "in training, forward comes first"
         h, self._state = self._state, None
-        # What the memory holds is credited before it changes.
+        # Entries are credited before the memory changes.
         if self.memory.keeps_record:
             retrieved, on = self._seen or (found := self._retrieve(h), self._with(h, found))
             off = _losses(self.network.after(h, self.layer), targets)
@@ -203,7 +203,7 @@ class IntervenedNetwork(nn.Module):
 
     @torch.no_grad()
     def look(self, inputs: Tensor) -> Look:
-        """What the memory does to images [S, B, H, W], whether it is in use or not."""
+        """Return the memory's effect on images [S, B, H, W], whether it is in use or not."""
         h = self.network.before(inputs, self.layer)
         retrieved = self._retrieve(h)
         after, gate = self._intervene(h, retrieved)
@@ -213,7 +213,7 @@ class IntervenedNetwork(nn.Module):
         return Look(off, on, gate, (after - h).norm(dim=-1), retrieved, labels)
 
     def targets(self, h: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """What the states [S, B, d] of examples should have been, [S, B, d], and the examples' losses [S, B]."""
+        """Return target states [S, B, d] for examples with states h [S, B, d], and the examples' losses [S, B]."""
         settings = self.settings
         losses = _losses(self.network.after(h, self.layer), labels)
         if settings.target == "current":
@@ -225,7 +225,7 @@ class IntervenedNetwork(nn.Module):
         for _ in range(settings.steps):
             with torch.enable_grad():
                 at = target.detach().requires_grad_()
-                # The sum leaves every example the gradient of its own loss.
+                # The gradient of the sum gives every example the gradient of its own loss.
                 loss = _losses(self.network.after(at, self.layer), labels).sum()
                 (gradient,) = torch.autograd.grad(loss, at)
             target = target - settings.step_size * moves * gradient

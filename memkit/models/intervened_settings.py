@@ -30,15 +30,15 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Intervention:
-    """How a memory intervenes: where, with what, how strongly, when; and what it keeps.
+    """The settings of a memory's intervention: where, with what, how strongly and when; and what the memory keeps.
 
     Attributes:
         placement: a hidden layer: "early", "middle", "late", "penultimate", or its name ("hidden1").
-        query, projection: what of the state entries are found by, and the width of a projection.
+        query, projection: the part of the state by which entries are found, and the width of a projection.
         affected, chosen: how many dimensions of the state change, None being all; the first ones, or random ones.
         target, value, mode, gate, use: see :mod:`memkit.models.intervened`.
         alpha: α. warmup: the examples over which it grows.
-        step_size, steps: η of one example's own loss, and how many such steps.
+        step_size, steps: η, the size of a step on one example's own loss, and the number of such steps.
         centroid_momentum: μ of the centroids.
         which, metric, normalise, k, weights, temperature: see :class:`memkit.memories.neighbours.NeighbourMemory`.
         capacity: places of the memory.

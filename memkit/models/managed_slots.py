@@ -27,7 +27,7 @@ from memkit.models.layers import Embedding, Generators, Linear, look_up, one_hot
 
 
 class Managing(NamedTuple):
-    """How much is cleared and protected at every token, gates times addresses: [S, B, L, K] each."""
+    """The clearing and the protection of slots at every token, gates times addresses: [S, B, L, K] each."""
 
     clearing: Tensor
     protecting: Tensor
@@ -79,7 +79,7 @@ class ManagedSlotNetwork(nn.Module):
             self.manage.bias.fill_(closed)
 
     def plan(self, tokens: Tensor) -> tuple[Plan, Managing]:
-        """What the network does with its memory at every token of the commands [S, B, L]."""
+        """Return the memory operations at every token of the commands [S, B, L]."""
         words = self.embedding.weight
         plan: Plan = self.addressing(tokens, words)
         gates = torch.sigmoid(of_three(window(one_hot(tokens, words)), words, self.manage))
@@ -91,7 +91,7 @@ class ManagedSlotNetwork(nn.Module):
         """Tokens [S, B, L] → logits [S, B, P, answers]."""
         plan, managing = self.plan(tokens)
         reached = managed.recalled(plan.write_address, plan.gate, *managing, plan.read_address, plan.when)
-        # How much of each word's vector reaches an answer, and of the bias: as much as of all writes.
+        # How much of each word's vector reaches an answer, and how much of the bias: as much as of all writes together.
         weights = (reached.unsqueeze(-1) * plan.shares.unsqueeze(2)).flatten(3) @ plan.marks.flatten(2, 3)
         shares = torch.cat([weights, reached.sum(-1, keepdim=True)], -1)
         logits: Tensor = self.decoder(look_up(shares, torch.cat([plan.values, plan.bias], 1)))

@@ -54,7 +54,7 @@ class MemoryNetwork(nn.Module):
         self.memory = memory
         self.embedding = Embedding(generators, tokens, width)
         self.encoder = LSTM(generators, width, width)
-        # The gate and the addresses in one map: one of a single output would round otherwise for a seed alone.
+        # The gate and the addresses share one map: one with a single output would round differently for a single seed.
         self.where = Linear(generators, width, slots + 1)
         self.value = Linear(generators, width, width)
         self.whence = Linear(generators, width, positions * slots)
@@ -62,7 +62,7 @@ class MemoryNetwork(nn.Module):
         self.recalled = Linear(generators, width, answers)
 
     def writes(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Where, what and how much is written: h [S, B, L, d] → [S, B, L, K], [S, B, L, d], [S, B, L]."""
+        """Return the writes' addresses, values and gates: h [S, B, L, d] → [S, B, L, K], [S, B, L, d], [S, B, L]."""
         where, gate = self.where(h).split_with_sizes([self.slots, 1], -1)
         return self.assign(where), self.value(h), torch.sigmoid(gate).squeeze(-1)
 
@@ -75,10 +75,10 @@ class MemoryNetwork(nn.Module):
         return state
 
     def read(self, h: Tensor) -> Tensor:
-        """What the answers read when the command is over: h [S, B, L, d] → [S, B, P, d]."""
+        """Return what the answers read at the end of the command: h [S, B, L, d] → [S, B, P, d]."""
         to, values, gate = self.writes(h)
         whom = self.assign(by_position(self.whence(h[:, :, -1]), self.positions))
-        # Each answer reads once, at the last of the L steps, and each by an address of its own.
+        # Each answer reads once, at the last of the L steps, with an address of its own.
         reads = F.pad(whom.unsqueeze(3), (0, 0, h.shape[2] - 1, 0))
         last = F.one_hot(torch.tensor([h.shape[2] - 1], device=h.device), h.shape[2]).to(h.dtype)
         reached = recalled(to.unsqueeze(2), gate.unsqueeze(2), reads, last, writing="overwriting").squeeze(3)

@@ -60,12 +60,12 @@ class NextTokenMemory(nn.Module):
         self.capacity, self.eviction = capacity, eviction
 
     def empty(self) -> Entries:
-        """A store in which nothing was written."""
+        """Return an empty store."""
         return next_tokens.empty(self.n)
 
     @torch.inference_mode()
     def remember(self, text: Tensor, store: Entries | None = None) -> Entries:
-        """The store after contexts [N, L], one after another: all their tokens but the first of each are written."""
+        """Return the store after contexts [N, L], one after another: all tokens but the first of each are written."""
         store = self.empty() if store is None else store
         if not len(text) or text.shape[1] < 2:
             return store
@@ -76,7 +76,7 @@ class NextTokenMemory(nn.Module):
 
     @torch.inference_mode()
     def forward(self, store: Entries, text: Tensor, last: int) -> Tensor:
-        """Contexts [B, L] → log p [B, last, V] of what comes after each of their last tokens; nothing is written."""
+        """Return log p [B, last, V] after each of the last tokens of contexts [B, L]; nothing is written."""
         alone = self.alone(text, last)
         keys = next_tokens.keys(text, self.n)[:, -last:].flatten(0, 1)
         queries, back = torch.unique(keys, dim=0, return_inverse=True)
@@ -87,21 +87,21 @@ class NextTokenMemory(nn.Module):
         return mixed.view(alone.shape)
 
     def alone(self, text: Tensor, last: int) -> Tensor:
-        """What the network says by itself."""
+        """Return log p [B, last, V] of the network by itself, without the store."""
         return said(self.model, self.states, text, last)
 
 
 @torch.inference_mode()
 def said(model: GPT, states: States | None, text: Tensor, last: int) -> Tensor:
-    """What a GPT of one seed says after the last tokens of contexts [B, L], each read for itself: log p [B, last, V].
+    """Return log p [B, last, V] of a GPT of one seed after the last tokens of contexts [B, L], each read independently.
 
     Args:
-        states: what its memories hold, for one episode; None: nothing was written; ``{}``: they are not read.
+        states: the states of its memories, for one episode; None: nothing was written; ``{}``: they are not read.
 
-    Of a context that is longer than the model's block, it reads the end.
+    If a context is longer than the model's block, the model reads its end.
 
     Raises:
-        MemkitError: it would have to say more than it reads.
+        MemkitError: ``last`` is less than 1, or more than the number of tokens that the model reads.
     """
     most = min(model.block, text.shape[1])
     if not 1 <= last <= most:

@@ -1,4 +1,4 @@
-"""How large a network is."""
+"""The size of a network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from memkit.training.protocols import WithActiveParameters
 def parameters_per_seed(model: nn.Module) -> int:
     """Return the number of trained parameters of one seed; every parameter's first axis is the seeds.
 
-    Of a network that grows, those that it uses by now.
+    For a network that grows, count those that it uses at present.
     """
     if isinstance(model, WithActiveParameters):
         return model.active_parameters()[0]

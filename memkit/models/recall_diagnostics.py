@@ -1,4 +1,4 @@
-"""Where memories of a GPT write, and where they are read: slots of facts and of cues, and what these tell apart."""
+"""The slots that memories of a GPT write and read: those of facts and of cues, and what these tell apart."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from memkit.tasks.recall import Episodes
 
 
 def slot_memory(model: GPT) -> SlotMemory:
-    """The one memory of a model with slots.
+    """Return the only memory of a model, one with slots.
 
     Raises:
-        MemkitError: it has another memory, none, or several.
+        MemkitError: the model has another memory, none, or several.
     """
     layers = [model.layer(name) for name in model.memories]
     if len(layers) != 1 or not isinstance(layers[0], SlotMemory):
@@ -28,7 +28,7 @@ def slot_memory(model: GPT) -> SlotMemory:
 
 
 def placed(model: GPT, contexts: Tensor) -> tuple[Entries, lru.Placed]:
-    """The entries of contexts [B, C, L], and the slots that they stand in at the end: tensors [1, B, ...]."""
+    """Return the entries of contexts [B, C, L], and the slots that hold them at the end: tensors [1, B, ...]."""
     layer = slot_memory(model)
     with torch.inference_mode():
         entries = layer.spans.entries(model.hidden(contexts[None]))
@@ -36,14 +36,14 @@ def placed(model: GPT, contexts: Tensor) -> tuple[Entries, lru.Placed]:
 
 
 def slot_of_each_fact(model: GPT, episodes: Episodes) -> Tensor:
-    """Which slot holds most of each fact: [B, K]."""
+    """Return the slot that holds most of each fact: [B, K]."""
     _, found = placed(model, episodes.written)
     where = episodes.where.unsqueeze(1).expand(-1, found.weights.shape[2], -1)
     return found.weights[0].gather(-1, where).argmax(1)
 
 
 def reads(model: GPT, episodes: Episodes) -> Tensor:
-    """How much of which slot's values reaches each token of the asked contexts: [B, Q, L, P, K]."""
+    """Return how much of each slot's values reaches each token of the asked contexts: [B, Q, L, P, K]."""
     layer = slot_memory(model)
     with torch.inference_mode():
         ((keys, _, amounts, _),) = model.remember(episodes.written[None]).values()
@@ -59,9 +59,9 @@ def address_right(model: GPT, episodes: Episodes) -> float:
 
 
 def shares_of_writes(model: GPT, contexts: Tensor) -> Tensor:
-    """Of what each context writes, the share of each slot: contexts [B, C, L] → [B, C, K], each 1 in all.
+    """Return the share of each slot in what each context writes: contexts [B, C, L] → [B, C, K], sums to 1 over slots.
 
-    Of a memory that is written after several blocks, after the first of them.
+    If a memory is written after several blocks, the shares are those after the first of them.
 
     Raises:
         TypeError: the memory has no slots that are addressed.
@@ -84,10 +84,10 @@ def shares_of_writes(model: GPT, contexts: Tensor) -> Tensor:
 
 
 def shares_of_reads(model: GPT, episodes: Episodes) -> Tensor:
-    """Of what is read at the second word of each cue, the share of each slot: [B, Q, K], each 1 in all.
+    """Return the share of each slot in what is read at the second word of each cue: [B, Q, K], sums to 1 over slots.
 
-    Of a LinformerMemory, a slot's share is by the length of what its cosine adds to the hidden state: |cos|·|W[k]|. Of
-    a memory that is read after several blocks, after the first of them.
+    In a LinformerMemory, a slot's share is by the length of what its cosine adds to the hidden state: |cos|·|W[k]|.
+    If a memory is read after several blocks, the shares are those after the first of them.
 
     Raises:
         TypeError: the memory has no slots that are addressed.

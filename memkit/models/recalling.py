@@ -1,4 +1,4 @@
-"""What a memory holds when its model is asked: conditions that share weights, contexts and facts.
+"""The contents of a memory when its model is asked: conditions that share weights, contexts and facts.
 
     on                  what the model wrote when it read the contexts
     off                 nothing is read
@@ -8,7 +8,7 @@
     in context          nothing is read, but the fact stands before its cue
     own, other emptied  one slot is empty: that of the fact asked for first, or the one after it
 
-Each is made of a trained model, and reads episodes in its place.
+Each condition wraps a trained model, and reads episodes in its place.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from memkit.tasks.recall import Episodes
 Written = Callable[[Episodes], Tensor]
 """The contexts of some episodes that are written, [B, C, L]."""
 Held = Callable[[GPT, States, Episodes], States]
-"""What is held in place of what was written."""
+"""The states that are held in place of those that were written."""
 
 
 def as_written(model: GPT, states: States, episodes: Episodes) -> States:
-    """What was written."""
+    """Return the states as they were written."""
     return states
 
 
@@ -72,12 +72,12 @@ class Recalling(nn.Module):
         return logits
 
     def states(self, episodes: Episodes) -> States:
-        """What the memory holds when the model is asked, by the name of the memory: tensors [1, B, ...]."""
+        """Return the memories' states when the model is asked, by the name of the memory: tensors [1, B, ...]."""
         return self.held(self.model, self.model.remember(self.written(episodes)[None]), episodes)
 
 
 def on(model: GPT) -> Recalling:
-    """As trained."""
+    """Return the condition ``on``: the model as trained."""
     return Recalling(model)
 
 

@@ -99,7 +99,7 @@ class SlotNetwork(nn.Module):
         self.age = Linear(generators, WINDOW * width, positions * versions) if memory == "versioned" else None
 
     def read(self, plan: Plan) -> Tensor:
-        """What the answers are made of: [S, B, P, d]."""
+        """Return the vectors that the answers are made of: [S, B, P, d]."""
         if self.memory == "static":
             # Broadcast over the batch: every command reads the same learnt table.
             constant: Tensor = (plan.when @ plan.read_address) @ self.constant
@@ -111,12 +111,12 @@ class SlotNetwork(nn.Module):
         else:
             reached = slots.recalled(*reads_and_writes, writing=self.memory)
         weights = (reached.unsqueeze(-1) * plan.shares.unsqueeze(2)).flatten(3)
-        # How much of each vector reaches an answer, and of the bias: as much as of all writes.
+        # How much of each vector reaches an answer, and how much of the bias: as much as of all writes together.
         parts = [weights @ plan.marks.flatten(2, 3), reached.sum(-1, keepdim=True)]
         return look_up(torch.cat(parts, -1), torch.cat([plan.values, plan.bias], 1))
 
     def plan(self, tokens: Tensor) -> Plan:
-        """What the network does with its memory at every token of the commands [S, B, L]."""
+        """Return the memory operations at every token of the commands [S, B, L]."""
         words = self.embedding.weight
         plan: Plan = self.addressing(tokens, words)
         if self.age is None:
@@ -176,7 +176,7 @@ class SlotNetwork(nn.Module):
             yield state
 
     def answer(self, read: Tensor, tokens: Tensor) -> Tensor:
-        """What was read [S, B, P, d], and the last token where it reaches the answer → logits [S, B, P, answers]."""
+        """Return logits [S, B, P, answers] from the reads [S, B, P, d] and, with ``direct``, the last token."""
         logits: Tensor = self.decoder(read)
         if self.direct is None:
             return logits
@@ -185,7 +185,7 @@ class SlotNetwork(nn.Module):
 
 
 def unevenness(plan: Plan) -> Tensor:
-    """How unevenly a batch reads its slots, a number a seed [S]: 0 when each as often, K − 1 when all read one."""
+    """Return how unevenly a batch reads its slots, per seed [S]: 0 if it reads all equally, K − 1 if only one."""
     read = (plan.when @ plan.read_address).mean((1, 2))
     return read.shape[-1] * read.square().sum(-1) - 1
 

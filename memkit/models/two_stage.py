@@ -44,16 +44,16 @@ from memkit.models.transformer import Block
 
 Extraction: TypeAlias = Literal["last-write", "positional", "learnt"]
 REACH = 2
-"""How many tokens the tagger looks back, and as many ahead."""
+"""The number of tokens that the tagger looks back, and also the number that it looks ahead."""
 
 
 class Compiled(NamedTuple):
-    """What an extractor makes of a command."""
+    """An extractor's result for a command."""
 
     source: Tensor
-    """[S, B, L, L], the token whose value stands at a token, sums to 1: itself, but for names."""
+    """[S, B, L, L], the token whose value a token takes, sums to 1; every token but a name takes its own."""
     keep: Tensor
-    """[S, B, L], 0 where a token is taken out, 1 where it is left in."""
+    """[S, B, L], 0 where a token is removed, 1 where it is kept."""
 
 
 def by_rule(tokens: Tensor, *, binders: tuple[int, ...], extraction: Extraction) -> Compiled:
@@ -70,7 +70,7 @@ def by_rule(tokens: Tensor, *, binders: tuple[int, ...], extraction: Extraction)
     stated = binds.unsqueeze(-2) & (names.unsqueeze(-2) == tokens.unsqueeze(-1))
     if extraction == "positional":
         stated = stated.tril(-1)
-    # Times count from 1, so that 0 says never.
+    # Times count from 1, so that 0 means never.
     times = torch.arange(1, length + 1, device=tokens.device)
     latest = (stated * times).amax(-1)
     source = F.one_hot(torch.where(latest > 0, latest, times) - 1, length)
@@ -85,9 +85,9 @@ class Tagger(nn.Module):
         self.look = Linear(generators, (2 * REACH + 1) * width, hidden)
         self.tag = Linear(generators, hidden, 2)
         with torch.no_grad():
-            # Everything is left in at first, or the executor has nothing to learn from.
+            # Everything is kept at first, or the executor has nothing to learn from.
             self.tag.bias[..., 1] += 3.0
-        # N and the score u in one map: one of a single output would round otherwise for a seed alone.
+        # N and the score u share one map: a map with a single output would round differently for a single seed.
         self.name = Linear(generators, width, width + 1)
         self.offset = constant(generators, 1, 1, WINDOW)
         self.bias = constant(generators, 1, 1, 1, value=-2.0)
@@ -108,7 +108,7 @@ class Tagger(nn.Module):
         names = (torch.softmax(offers, -1).unsqueeze(-1) * recent).sum(3)
         alike = look_up(marks, words @ wanted.transpose(1, 2)) @ names.transpose(2, 3)
         has = (binds.unsqueeze(2) * torch.sigmoid(alike + self.bias)).tril(-1)
-        # The latest one that binds the name: no later one does. In logarithms, as products have no gradient at 0.
+        # The latest token that binds the name: no later one does. In logarithms, as products have no gradient at 0.
         misses = torch.log1p(-has.clamp(max=1 - 1e-6))
         later = misses.flip(-1).cumsum(-1).flip(-1) - misses
         found = has * torch.exp(later)

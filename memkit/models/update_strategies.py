@@ -1,11 +1,11 @@
-"""Which of the contexts that it reads a memory writes: strategies for a model that was trained to write them all.
+"""Strategies that choose which contexts a memory writes, for a model that was trained to write all that it reads.
 
     every context     as trained                                        memkit/models/recalling.py
-    surprising        those that cost the model most nats a token, with its memory off
-    evenly spaced     as many, whatever is in them: the control
+    surprising        those that cost the model most nats per token, with its memory off
+    evenly spaced     the same number, whatever they contain: the control
     reset             all, but the memory is emptied before every n-th context
 
-All share weights, contexts and facts. Surprise is the mean of −log p over a context's tokens but the first.
+All share weights, contexts and facts. Surprise is the mean of −log p over all tokens of a context except the first.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What is learnt: a task turns a seed's generators into tensors, and enumerates what it is evaluated on."""
+"""Tasks: each turns a seed's generators into tensors, and enumerates the examples that it is evaluated on."""

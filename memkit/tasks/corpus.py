@@ -26,7 +26,7 @@ from memkit.tasks.images.datasets import data_root
 
 
 class Source(NamedTuple):
-    """Where a corpus comes from: a file in the data root and what is known of it, or nothing, for what Python has."""
+    """The source of a corpus: a file in the data root and its known properties, or nothing if it comes with Python."""
 
     file: str = ""
     address: str = ""
@@ -50,10 +50,10 @@ HELD_OUT = 0.1
 
 
 def source(name: str) -> Source:
-    """Where a corpus comes from.
+    """Return the source of a corpus.
 
     Raises:
-        MemkitError: there is none of that name.
+        MemkitError: there is no corpus of that name.
     """
     if name not in SOURCES:
         raise MemkitError(f"there is no corpus {name!r}{nearest(name, SOURCES)}")
@@ -61,7 +61,7 @@ def source(name: str) -> Source:
 
 
 def missing(name: str, root: Path | None = None) -> str:
-    """How to get a corpus that is not on this machine, in one sentence; "" where it is.
+    """Return one sentence on how to get a corpus that is not on this machine; "" where it is.
 
     Args:
         root: the data root, if not ``MEMKIT_DATA``.
@@ -119,7 +119,7 @@ def checksum(name: str) -> str:
 
 
 class Tokens(Protocol):
-    """What turns text into tokens and back."""
+    """A vocabulary, which turns text into tokens and back."""
 
     names: tuple[str, ...]
 
@@ -178,7 +178,7 @@ class Words:
         counts = Counter(_WORD.findall(text.lower()))
         if not counts:
             raise MemkitError("the corpus is empty: there must be a word in it")
-        # Frequent first, and by themselves where they are as frequent: the same on every machine.
+        # The most frequent first, and in their own order where they are equally frequent: the same on every machine.
         order = sorted(counts, key=lambda word: (-counts[word], word))
         signs = [word for word in order[most:] if not word.isalpha() or not word.isascii()]
         return cls([*order[:most], *signs, *also])

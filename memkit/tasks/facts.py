@@ -105,18 +105,18 @@ VOWELS, CONSONANTS = "aeiou", "bdfgklmnprstvz"
 
 
 class Pool(NamedTuple):
-    """What facts are drawn from: cues [N, 2] and endings [M, REST], in tokens."""
+    """The cues [N, 2] and endings [M, REST] from which facts are drawn, in tokens."""
 
     cues: Tensor
     endings: Tensor
 
     def draw(self, generator: torch.Generator, episodes: int, facts: int, *, shared: int = 1) -> Tensor:
-        """Facts [episodes, facts, CUE + REST]; no two of an episode have one cue, or ``shared`` have.
+        """Return facts [episodes, facts, CUE + REST]; in an episode, each cue belongs to ``shared`` facts.
 
-        Endings of an episode are different, too, so that a fact that is confused with another is not right by chance.
+        The endings of an episode all differ, so that a fact that is confused with another is not right by chance.
 
         Raises:
-            MemkitError: there are not so many cues.
+            MemkitError: there are too few cues or endings, or ``facts`` is no multiple of ``shared``.
         """
         if shared < 1 or facts % shared:
             raise MemkitError(f"{facts} facts cannot share their cues by {shared}; make it a multiple")
@@ -126,7 +126,7 @@ class Pool(NamedTuple):
 
 
 def _different(generator: torch.Generator, rows: int, count: int, among: int, what: str) -> Tensor:
-    """Numbers below ``among``, ``count`` different ones a row."""
+    """Draw numbers below ``among``, ``count`` different ones per row."""
     if count > among:
         raise MemkitError(f"an episode of {count} facts needs as many {what}, and there are {among}")
     return torch.rand(rows, among, generator=generator).topk(count, -1).indices
@@ -134,7 +134,7 @@ def _different(generator: torch.Generator, rows: int, count: int, among: int, wh
 
 @dataclass(frozen=True)
 class Pools:
-    """The facts of a seed: those that it is trained on, and those that it is looked at with."""
+    """The facts of a seed: those that it is trained on, and those that are held out."""
 
     train: Pool
     held_out: Pool
@@ -154,7 +154,7 @@ def pools(kind: Kind, words: Words, generator: torch.Generator) -> Pools:
 
 
 def _halves(rows: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Those to train on, and those held out."""
+    """Split rows at random into those to train on and those held out."""
     rows = rows[torch.randperm(len(rows), generator=generator)]
     border = round(len(rows) * (1 - HELD_OUT))
     return rows[:border], rows[border:]

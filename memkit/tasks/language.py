@@ -46,17 +46,17 @@ class Language:
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """What every model of the task is made with."""
+        """The options that every model of the task takes."""
         return {"tokens": len(self.characters.names), "block": self.length}
 
     @property
     def checksum(self) -> str:
-        """Of the corpus."""
+        """The checksum of the corpus."""
         return corpus.checksum(self.corpus)
 
     @property
     def missing(self) -> str:
-        """What to do about it, where the corpus is not on this machine; else ""."""
+        """One sentence on how to get the corpus, where it is not on this machine; else ""."""
         return corpus.missing(self.corpus)
 
     def stretch(self, part: Part) -> Stretch:
@@ -64,11 +64,11 @@ class Language:
         return corpus.stretch(self.corpus, part, self.characters)
 
     def for_seed(self, generator: torch.Generator) -> Callable[[torch.Generator, int], tuple[Tensor, Tensor]]:
-        """What draws the training examples of a seed; all seeds learn from the same part of the corpus."""
+        """Return a sampler of a seed's training examples; all seeds learn from the same part of the corpus."""
         stretch = self.stretch("train")
 
         def draw(generator: torch.Generator, size: int) -> tuple[Tensor, Tensor]:
-            """Inputs and targets, [size, contexts, length] each."""
+            """Return inputs and targets, [size, contexts, length] each."""
             read = stretch.windows(generator, self.contexts * self.length + 1, size)
             inputs, targets = (part.view(size, self.contexts, self.length) for part in (read[:, :-1], read[:, 1:]))
             return inputs, targets

@@ -67,7 +67,7 @@ def cue(sentence: str) -> str:
 
 
 def ending(sentence: str) -> str:
-    """What comes after the cue."""
+    """Return the part of a sentence after its cue."""
     return split(sentence)[1]
 
 

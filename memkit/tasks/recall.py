@@ -63,7 +63,7 @@ class Episodes(NamedTuple):
 
     @property
     def inputs(self) -> Tensor:
-        """What a model reads: [B, C + Q, L]."""
+        """The contexts that a model reads: [B, C + Q, L]."""
         return torch.cat([self.written, self.asked[..., :-1]], 1)
 
     @property
@@ -197,17 +197,17 @@ class Recall:
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """What every model of the task is made with."""
+        """The options that every model of the task takes."""
         return {"tokens": len(self.words.names), "block": self.length, "written": self.written}
 
     @property
     def checksum(self) -> str:
-        """Of the corpus."""
+        """The checksum of the corpus."""
         return corpus.checksum(self.corpus)
 
     @property
     def missing(self) -> str:
-        """What to do about it, where the corpus is not on this machine; else ""."""
+        """One sentence on how to get the corpus, where it is not on this machine; else ""."""
         return corpus.missing(self.corpus)
 
     def pools(self, generator: torch.Generator) -> Pools:
@@ -219,7 +219,7 @@ class Recall:
         return corpus.stretch(self.corpus, part, self.words)
 
     def for_seed(self, generator: torch.Generator) -> Lessons:
-        """What draws the training episodes of a seed."""
+        """Return the sampler of a seed's training episodes."""
         return Lessons(self, self.pools(generator).train, self.stretch("train"))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:

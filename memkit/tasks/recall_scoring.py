@@ -1,4 +1,4 @@
-"""How well episodes are recalled: scores of a model of one seed, one number each.
+"""Scores of how well a model of one seed recalls episodes, one number each.
 
 A model maps episodes to the logits of their asked contexts, [B, Q, L, V]: see memkit/models/recalling.py.
 """
@@ -74,7 +74,7 @@ def forced_choice(model: Model, episodes: Episodes) -> float:
 
 
 def influence(model: Model, without: Model, episodes: Episodes) -> Mapping[str, float]:
-    """How far a memory moves the next-token distribution: total variation, at endings and at the corpus' tokens."""
+    """Return how far a memory moves the next-token distribution: total variation, at the endings and elsewhere."""
     with_memory, without_memory = (torch.softmax(logits_of(one, episodes), -1) for one in (model, without))
     moved = (with_memory - without_memory).abs().sum(-1) / 2
     ending = episodes.answering

@@ -120,14 +120,14 @@ def _by_type(parameters: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:
 
 
 def _by_parameter(parameters: Sequence[nn.Parameter], running: Sequence[Tensor]) -> Moments:
-    """Of tensors that run along a :class:`Whole`, the parts of each parameter, as views of its shape."""
+    """Return each parameter's parts of tensors that run along a :class:`Whole`, as views of the parameter's shape."""
     sizes = [-(-p.numel() // _REGISTER) * _REGISTER for p in parameters]
     parts = [torch.split(tensor, sizes) for tensor in running]
     return {p: tuple(part[i][: p.numel()].view(p.shape) for part in parts) for i, p in enumerate(parameters)}
 
 
 class _Stepper(NamedTuple):
-    """What takes a step of an optimiser, its moments, and the count of its steps."""
+    """A function that takes an optimiser's step, the optimiser's moments, and the count of its steps."""
 
     update: Callable[[], None]
     running: Sequence[Tensor]

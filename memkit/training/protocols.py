@@ -1,8 +1,8 @@
-"""What the trainer asks of a task and of a model, as types.
+"""The protocols of tasks and models: what the trainer asks of them, as types.
 
 A recipe's task is a :class:`Task`, or a :class:`Sampler` by itself. Its model is a class of ``torch.nn.Module``, or a
-function that makes one; one that trains many seeds at once is a :class:`SeedAxisModel`. All else here is optional: what
-a task, a sampler or a model offers is used, and what it does not offer is done without.
+function that makes one; one that trains many seeds at once is a :class:`SeedAxisModel`. All else here is optional: the
+trainer uses what a task, a sampler or a model offers, and does without the rest.
 
 Shapes: S seeds, B examples of a batch, N examples, ... what the task and the model agree on.
 """
@@ -41,7 +41,7 @@ class Sampler(Protocol):
 
 @runtime_checkable
 class Task(Protocol):
-    """What is to be learnt: a frozen dataclass, whose fields are part of the recipe."""
+    """A task to be learnt: a frozen dataclass, whose fields are part of the recipe."""
 
     def for_seed(self, generator: torch.Generator, /) -> Sampler:
         """Return a new sampler for a seed; the generator draws what is held out of training."""
@@ -86,7 +86,7 @@ class TaskWithData(Protocol):
 
     @property
     def missing(self) -> str:
-        """How to get the data, in one sentence, with which claims are skipped; "" where they are there."""
+        """One sentence on how to get the data, with which claims are skipped; "" where the data are there."""
         ...
 
 
@@ -110,7 +110,7 @@ class EndsEarly(Protocol):
 
     @property
     def finished(self) -> bool:
-        """Whether the seed trains no more."""
+        """True once the seed trains no more."""
         ...
 
 
@@ -180,13 +180,13 @@ class WithStateSize(Protocol):
 
     @property
     def state_size(self) -> int:
-        """How many numbers it carries for a sequence."""
+        """The size of the state that the model carries for a sequence, in numbers."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExampleRecords:
-    """What a model has to say of examples.
+    """A model's records of examples.
 
     Attributes:
         columns: name → a value for each example; "label", "prediction", "confidence" and "loss" are among them.

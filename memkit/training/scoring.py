@@ -54,12 +54,12 @@ class Classified:
 
     @property
     def right(self) -> Tensor:
-        """Whether the label was predicted, [T]."""
+        """True where the label was predicted, [T]."""
         return self.label == self.prediction
 
 
 def classified(model: nn.Module, examples: Examples) -> Classified:
-    """What a model of one seed says of examples, target by target.
+    """Return the predictions of a model of one seed for examples, target by target.
 
     Raises:
         MemkitError: as :func:`accuracy_and_loss`.
@@ -122,12 +122,12 @@ def examples_of(recipe: Any, seed: int, part: str, count: int) -> Examples:
 
 @dataclass(frozen=True, kw_only=True)
 class Scoring:
-    """How the models of a study are scored.
+    """The way the models of a study are scored.
 
     Attributes:
         score: ``score(model, examples)`` → a number or ``{metric: number}``.
-        metric: what a number is, where the score gives no names.
-        examples: how many are drawn, where the task is a function.
+        metric: the name of the number, where the score gives no names.
+        examples: the number of examples that are drawn, where the task is a function.
     """
 
     score: Callable[..., Any]
@@ -135,7 +135,7 @@ class Scoring:
     examples: int
 
     def of(self, model: nn.Module, recipe: Any, seed: int, part: str) -> dict[str, float]:
-        """Metric → value of a trained model of one seed, in evaluation mode, on a part of its examples.
+        """Return metric → value of a trained model of one seed, in evaluation mode, on a part of its examples.
 
         Raises:
             MemkitError: the examples are not there, or the score returns no numbers.
@@ -143,7 +143,7 @@ class Scoring:
         return self.on(model, on_device_of(model, examples_of(recipe, seed, part, self.examples)))
 
     def on(self, model: nn.Module, examples: Examples) -> dict[str, float]:
-        """As :meth:`of`, of examples that were drawn before."""
+        """Score a model as :meth:`of` does, on examples that were drawn before."""
         with torch.no_grad():
             returned = self.score(model, examples)
         named = returned if isinstance(returned, Mapping) else {self.metric: returned}

@@ -104,7 +104,7 @@ def _mapped(module: nn.Module, function: Callable[..., Any]) -> Callable[..., An
         try:
             return over_seeds(*arguments)
         except RuntimeError as error:
-            function(*_first(arguments))  # what fails for one seed alone is an error of its own, not of vmap
+            function(*_first(arguments))  # a failure with a single seed is the module's own error, not one of vmap
             said = str(error)
             known = [reason for words, reason in _REASONS if words in said.lower()]
             reason = known[0] if known else f"cannot be mapped over seeds (torch: {said.splitlines()[0]})"
@@ -147,7 +147,7 @@ def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
 
 
 def _attributes(module: nn.Module) -> list[Any]:
-    """What the parts of a module keep beside parameters and buffers: plain values, and tensors as lists."""
+    """Return what a module's parts keep besides parameters and buffers: plain values, and tensors as lists."""
     kept = [value for part in module.modules() for value in vars(part).values()]
     plain = [value for value in kept if isinstance(value, (bool, int, float, str, tuple))]
     return plain + [value.tolist() for value in kept if isinstance(value, Tensor)]

@@ -1,4 +1,4 @@
-"""What training one seed leaves."""
+"""The result of training one seed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedRun:
-    """What training one seed left.
+    """The result of training one seed.
 
     Attributes:
         seed: the seed.
-        state: the model's state dict, on the CPU; of a model with a seed axis, that of a cohort of one.
+        state: the model's state dict, on the CPU; for a model with a seed axis, that of a cohort of one.
         metrics: ``loss`` at the end, ``steps`` taken, ``parameters``, ``cpu_seconds``; and ``state_size``, where the
             model says how many numbers it carries for a sequence.
         history: rows ``(step, loss)``, about a hundred.

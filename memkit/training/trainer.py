@@ -72,7 +72,7 @@ def train(
 
 @dataclass
 class _Log:
-    """What is written down of a seed while it trains; rows as in :class:`.trained_run.TrainedRun`."""
+    """The log of a seed while it trains; rows as in :class:`.trained_run.TrainedRun`."""
 
     history: list[tuple[int, float]] = field(default_factory=list)
     validation: list[tuple[int, float, float]] = field(default_factory=list)
@@ -154,7 +154,7 @@ class _Cohort:
                 f"it should be one loss a seed, ({len(present)},)"
             )
         self.learner.clear_gradients()
-        # The sum keeps the seeds apart: each parameter slice meets the gradient of its own seed's loss alone.
+        # The sum keeps the seeds apart: each parameter slice gets the gradient of its own seed's loss alone.
         losses.sum().backward()  # type: ignore[no-untyped-call]
         outputs = outputs.detach()
         if self.remembers is not None:
@@ -221,7 +221,7 @@ class _Cohort:
 
 
 def _sizes(learner: Learner, seeds: int) -> list[int]:
-    """How many parameters each seed uses."""
+    """Return the number of parameters that each seed uses."""
     if isinstance(learner.model, WithActiveParameters):
         return learner.model.active_parameters()
     return [sum(p.numel() for p in learner.parameters) // seeds] * seeds
@@ -264,7 +264,7 @@ def _cross_entropy(outputs: Tensor, targets: Tensor, *, seed_axis: bool) -> Tens
 
 
 def _non_finite(model: nn.Module, seeds: int) -> list[str]:
-    """Of each seed that a model holds, why it has diverged by its weights; else ""."""
+    """Return, for each seed that a model holds, why its weights show that it has diverged; else ""."""
     bad = [False] * seeds
     for p in model.parameters():
         for i, finite in enumerate(torch.isfinite(p.detach().reshape(seeds, -1)).all(1).tolist()):

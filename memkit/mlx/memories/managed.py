@@ -10,7 +10,7 @@ from memkit.mlx.memories import slots
 
 
 class State(NamedTuple):
-    """What the slots hold [..., K, d], and how far each is protected [..., K]."""
+    """The contents of the slots [..., K, d], and how far each is protected [..., K]."""
 
     contents: mx.array
     protection: mx.array
@@ -40,7 +40,7 @@ def protect(state: State, address: mx.array, gate: mx.array) -> State:
 
 
 def read(state: State, address: mx.array) -> mx.array:
-    """What stands at an address: [..., K] → [..., d]."""
+    """Return the contents at an address: [..., K] → [..., d]."""
     return slots.read(state.contents, address)
 
 
@@ -52,7 +52,7 @@ def recalled(
     read_address: mx.array,
     when: mx.array,
 ) -> mx.array:
-    """How much of each write reaches each of P answers, in closed form: as memkit/memories/managed.py has it."""
+    """Return how much of each write reaches each of P answers, in closed form, as in memkit/memories/managed.py."""
     before = mx.cumprod(1 - protecting, -2)[..., :-1, :]
     unprotected = mx.concatenate([mx.ones_like(before[..., :1, :]), before], -2)
     weight = (gate[..., None] * write_address * unprotected)[..., None, :, :]

@@ -25,14 +25,14 @@ def write(state: mx.array, address: mx.array, value: mx.array, gate: mx.array, *
 
 
 def read(state: mx.array, address: mx.array) -> mx.array:
-    """What stands at an address: [..., K, d] and [..., K] → [..., d]."""
+    """Return the contents at an address: [..., K, d] and [..., K] → [..., d]."""
     return (address[..., None, :] @ state).squeeze(-2)
 
 
 def recalled(
     write_address: mx.array, gate: mx.array, read_address: mx.array, when: mx.array, *, writing: Writing
 ) -> mx.array:
-    """How much of what was written at each of T steps reaches each of P answers, in closed form: [..., P, T].
+    """Return how much of the write at each of T steps reaches each of P answers, in closed form: [..., P, T].
 
     Addresses [..., T, K], gates [..., T], weights of the reads [..., P, T].
     """

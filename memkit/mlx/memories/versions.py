@@ -20,14 +20,14 @@ def push(state: mx.array, address: mx.array, value: mx.array, gate: mx.array) ->
 
 
 def read(state: mx.array, address: mx.array, age: mx.array) -> mx.array:
-    """What stands at an address, of an age: [..., N, K, d], [..., K] and [..., N] → [..., d]."""
+    """Return the contents at an address, in the version of an age: [..., N, K, d], [..., K] and [..., N] → [..., d]."""
     return slots.read(slots.read(state, address[..., None, :]), age)
 
 
 def recalled(
     write_address: mx.array, gate: mx.array, read_address: mx.array, when: mx.array, age: mx.array
 ) -> mx.array:
-    """As :func:`memkit.mlx.memories.slots.recalled`, with ages of the reads [..., P, N]."""
+    """Return the same as :func:`memkit.mlx.memories.slots.recalled`, with ages of the reads [..., P, N]."""
     # [..., 1, T, 1, K] and [..., P, T, N, K]
     weight = (gate[..., None] * write_address)[..., None, :, None, :]
     reads = when[..., None, None] * age[..., None, :, None] * read_address[..., None, :, None, :]

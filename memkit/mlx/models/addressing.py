@@ -1,4 +1,4 @@
-"""Where a slot network writes and reads, in MLX; equations in memkit/models/addressing.py.
+"""Addressing in MLX: where a slot network writes and reads; equations in memkit/models/addressing.py.
 
 Shapes are those of one seed: what is [S, B, L, K] there is [B, L, K] here.
 """
@@ -16,11 +16,11 @@ from memkit.models.addressing import ASSIGNMENTS, COLD, HOT, WINDOW, Assignment
 
 
 class Noise(NamedTuple):
-    """What a batch of training draws its noise from."""
+    """The source of a training batch's noise."""
 
     key: mx.array
     step: mx.array
-    """Batches before this one."""
+    """The number of batches before this one."""
 
 
 class Assign(nn.Module):
@@ -49,7 +49,7 @@ class Assign(nn.Module):
 
 
 class Plan(NamedTuple):
-    """What to do with the memory at every token, as :class:`memkit.models.addressing.Plan`."""
+    """The memory operations at every token, as in :class:`memkit.models.addressing.Plan`."""
 
     write_address: mx.array
     gate: mx.array
@@ -150,7 +150,7 @@ class Factorised(nn.Module):
         self.sharpness, self.assign = sharpness, assign
         self.address = Linear(keys, width, slots)
         self.value = Linear(keys, width, width)
-        # Three choices among the last three tokens: whom to write to, what to write, whom to read.
+        # Three choices among the last three tokens: which slot to write to, what to write, which slot to read.
         self.choose = Linear(keys, width, 3)
         self.choose_offset = mx.zeros((WINDOW, 3))
         self.gate = Linear(keys, WINDOW * width, 1)

@@ -45,14 +45,14 @@ class CrossAttentionNetwork(nn.Module):
         self.decoder = Linear(keys, width, answers)
 
     def attention(self, tokens: mx.array) -> mx.array:
-        """Where each answer looks: tokens [B, L] → [B, H, P, 1 + L], no word first."""
+        """Return the attention of each answer: tokens [B, L] → [B, H, P, 1 + L], first the weight of no word."""
         words, visible = self.embedding.weight, tokens != 0
         marks = one_hot(tokens, words)
         x = look_up(marks, words) + self.position
         for number, block in enumerate(self.blocks, start=1):
             x = block(x, visible, last=number == len(self.blocks))
         query = by_position(self.query(x[:, -1]), self.positions)
-        # Keys and scores are made once a word, and looked up: [B, L, 3 offsets, d + 1].
+        # Keys and scores are computed once per word, and looked up: [B, L, 3 offsets, d + 1].
         found = look_up(window(marks), self.key(words))
         names, scores = found[..., :-1], found[..., -1:]
         keys = (mx.softmax(scores + self.offset, 2) * names).sum(2) + self.key_position

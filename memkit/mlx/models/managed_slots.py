@@ -15,7 +15,7 @@ from memkit.models.addressing import WINDOW, Assignment
 
 
 class Managing(NamedTuple):
-    """How much is cleared and protected at every token, gates times addresses: [B, L, K] each."""
+    """The clearing and the protection of slots at every token, gates times addresses: [B, L, K] each."""
 
     clearing: mx.array
     protecting: mx.array
@@ -65,7 +65,7 @@ class ManagedSlotNetwork(nn.Module):
         self.manage.bias = mx.full((2,), closed)
 
     def plan(self, tokens: mx.array, noise: Noise | None = None) -> tuple[Plan, Managing]:
-        """What the network does with its memory at every token of the commands [B, L]."""
+        """Return the memory operations at every token of the commands [B, L]."""
         words = self.embedding.weight
         plan: Plan = self.addressing(tokens, words, noise)
         gates = mx.sigmoid(of_three(window(one_hot(tokens, words)), words, self.manage))

@@ -45,7 +45,7 @@ class MemoryNetwork(nn.Module):
         self.recalled = Linear(keys, width, answers)
 
     def writes(self, h: mx.array) -> tuple[mx.array, mx.array, mx.array]:
-        """Where, what and how much is written: h [B, L, d] → [B, L, K], [B, L, d], [B, L]."""
+        """Return the writes' addresses, values and gates: h [B, L, d] → [B, L, K], [B, L, d], [B, L]."""
         where = self.where(h)
         return self.assign(where[..., : self.slots]), self.value(h), mx.sigmoid(where[..., self.slots])
 
@@ -58,10 +58,10 @@ class MemoryNetwork(nn.Module):
         return state
 
     def read(self, h: mx.array) -> mx.array:
-        """What the answers read when the command is over: h [B, L, d] → [B, P, d]."""
+        """Return what the answers read at the end of the command: h [B, L, d] → [B, P, d]."""
         to, values, gate = self.writes(h)
         whom = self.assign(by_position(self.whence(h[:, -1]), self.positions))
-        # Each answer reads once, at the last of the L steps, and each by an address of its own.
+        # Each answer reads once, at the last of the L steps, with an address of its own.
         earlier = mx.zeros((*whom.shape[:2], h.shape[1] - 1, whom.shape[-1]))
         reads = mx.concatenate([earlier, whom[:, :, None]], 2)
         last = (mx.arange(h.shape[1]) == h.shape[1] - 1).astype(h.dtype)[None]

@@ -72,7 +72,7 @@ class SlotNetwork(nn.Module):
         self.age = Linear(keys, WINDOW * width, positions * versions) if memory == "versioned" else None
 
     def read(self, plan: Plan) -> mx.array:
-        """What the answers are made of: [B, P, d]."""
+        """Return the vectors that the answers are made of: [B, P, d]."""
         if self.memory == "static":
             return look_up(plan.when @ plan.read_address, self.constant)
         reads_and_writes = plan.write_address, plan.gate, plan.read_address, plan.when
@@ -86,7 +86,7 @@ class SlotNetwork(nn.Module):
         return look_up(weights @ marks, plan.values) + reached.sum(-1, keepdims=True) * plan.bias
 
     def plan(self, tokens: mx.array, noise: Noise | None = None) -> Plan:
-        """What the network does with its memory at every token of the commands [B, L]."""
+        """Return the memory operations at every token of the commands [B, L]."""
         words = self.embedding.weight
         plan: Plan = self.addressing(tokens, words, noise)
         if self.age is None:
@@ -100,7 +100,7 @@ class SlotNetwork(nn.Module):
         return self.answer(self.read(plan), tokens)
 
     def charge(self, tokens: mx.array) -> mx.array:
-        """What training is charged beside the loss: ``balance`` times how unevenly a batch reads its slots."""
+        """Return the charge that training adds to the loss: ``balance`` times how unevenly a batch reads its slots."""
         plan = self.plan(tokens)
         read = (plan.when @ plan.read_address).mean((0, 1))
         return self.balance * (read.shape[-1] * read.square().sum() - 1)
@@ -116,7 +116,7 @@ class SlotNetwork(nn.Module):
             address = plan.read_address[:, t]
             if self.memory == "versioned":
                 assert plan.age is not None
-                # One read an answer, each of its own version.
+                # One read per answer, each of its own version.
                 by_answer = [versions.read(found, address, plan.age[:, p]) for p in range(self.positions)]
                 reads.append(mx.stack(by_answer, 1))
             else:
@@ -148,7 +148,7 @@ class SlotNetwork(nn.Module):
             yield state
 
     def answer(self, read: mx.array, tokens: mx.array) -> mx.array:
-        """What was read [B, P, d], and the last token where it reaches the answer → logits [B, P, answers]."""
+        """Return logits [B, P, answers] from the reads [B, P, d] and, with ``direct``, the last token."""
         logits = self.decoder(read)
         if self.direct is None:
             return logits

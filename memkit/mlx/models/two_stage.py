@@ -16,7 +16,7 @@ from memkit.models.two_stage import REACH, Extraction
 
 
 class Compiled(NamedTuple):
-    """What an extractor makes of a command: whose value stands at a token [B, L, L], and what is left in [B, L]."""
+    """An extractor's result for a command: whose value a token takes [B, L, L], and which tokens are kept [B, L]."""
 
     source: mx.array
     keep: mx.array
@@ -33,7 +33,7 @@ def by_rule(tokens: mx.array, *, binders: Sequence[int], extraction: Extraction)
     stated = binds[:, None] & (names[:, None] == tokens[..., None])
     if extraction == "positional":
         stated = stated & mx.tril(mx.ones((length, length), mx.bool_), -1)
-    # Times count from 1, so that 0 says never.
+    # Times count from 1, so that 0 means never.
     times = mx.arange(1, length + 1)
     latest = mx.where(stated, times, 0).max(-1)
     source = mx.where(latest > 0, latest, times)[..., None] == times
@@ -47,7 +47,7 @@ class Tagger(nn.Module):
         super().__init__()
         self.look = Linear(keys, (2 * REACH + 1) * width, hidden)
         self.tag = Linear(keys, hidden, 2)
-        # Everything is left in at first, or the executor has nothing to learn from.
+        # Everything is kept at first, or the executor has nothing to learn from.
         self.tag.bias[1] += 3.0
         self.name = Linear(keys, width, width + 1)
         self.offset = mx.zeros(WINDOW)
@@ -72,7 +72,7 @@ class Tagger(nn.Module):
         alike = look_up(marks, words @ wanted.T) @ names.swapaxes(1, 2)
         has = tags[:, None, :, 0] * mx.sigmoid(alike + self.bias)
         has = has * mx.tril(mx.ones((length, length)), -1)
-        # The latest one that binds the name: no later one does. In logarithms, as products have no gradient at 0.
+        # The latest token that binds the name: no later one does. In logarithms, as products have no gradient at 0.
         misses = mx.log1p(-mx.minimum(has, 1 - 1e-6))
         later = mx.cumsum(misses, -1, reverse=True) - misses
         named = has * mx.exp(later)

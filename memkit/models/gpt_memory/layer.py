@@ -1,4 +1,4 @@
-"""What a memory is to a GPT: a layer that writes contexts into a state, and reads it."""
+"""The interface of a GPT's memory: a layer that writes contexts into a state, and reads it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from memkit.errors import MemkitError
 
 State: TypeAlias = tuple[Tensor, ...]
-"""What a memory holds: tensors [S, B, ...], each episode its own."""
+"""The state of a memory: tensors [S, B, ...], separate for each episode."""
 
 
 class MemoryLayer(nn.Module, ABC):
@@ -19,7 +19,7 @@ class MemoryLayer(nn.Module, ABC):
 
     @property
     def state_size(self) -> int:
-        """How many numbers the memory holds for an episode."""
+        """The size of the memory's state, in numbers per episode."""
         return sum(part[0, 0].numel() for part in self.empty(1, torch.device("cpu")))
 
     @abstractmethod
@@ -32,10 +32,10 @@ class MemoryLayer(nn.Module, ABC):
 
     @abstractmethod
     def read(self, state: State, x: Tensor) -> Tensor:
-        """What contexts with hidden states [S, B, Q, L, d] read, each for itself: to be added to x."""
+        """Return what contexts with hidden states [S, B, Q, L, d] read, each independently: it is to be added to x."""
 
     def slots_of(self, state: State) -> int:
-        """How many slots a state has: of most memories, its first tensor is [S, B, K, ...]."""
+        """Return the number of slots of a state; in most memories, its first tensor is [S, B, K, ...]."""
         return state[0].shape[2]
 
     def permuted(self, state: State, order: Tensor) -> State:

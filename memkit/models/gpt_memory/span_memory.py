@@ -1,17 +1,17 @@
-"""What memories of spans share: entries, and how they are read before it is decided where a fact begins.
+"""The base of memories of spans: entries, and how they are read while it is undecided where a fact begins.
 
     entries           of the contexts: keys k_n, values v_n[j], gates g_n      memkit/models/gpt_memory/spans.py
     a_t ∝ exp(β·q_{t−j}·k + m),  and exp(β₀) for reading nothing               over what was written and j = 0 … P−1
     read_t = W Σ a_t[·, j]·v[j]
 
-A token asks of all that was written whether its key is what was read j tokens ago: if so, value j is what comes next.
-So a cue is recognised wherever it stands, and nothing has to count.
+Each token compares every written key with the query of j tokens ago: where they match, value j is what comes next. So
+a cue is recognised wherever it stands, and the network need not count tokens.
 
-To find where a fact begins, and by which key it is asked for, is hard to learn at once: each is of use only with the
+It is hard to learn at the same time where a fact begins and by which key it is asked for: each is of use only with the
 other, and from random initial values it takes hundreds of steps in which nothing is recalled. In the first ``soft``
-steps of training an entry is therefore left undecided. Every token of a context is asked, and counts by its
-probability: m is log p_t' + log of how much of the context was written. What is asked for is found at once, and p
-learns from it where.
+steps of training an entry is therefore left undecided. Every token of a context is then a candidate, weighted by its
+probability: m is log p_t' + log of how much of the context was written. The fact that is asked for is found from the
+start, and p learns from it where facts begin.
 """
 
 from __future__ import annotations
@@ -92,11 +92,11 @@ class SpanMemory(MemoryLayer):
 
     @abstractmethod
     def recall(self, state: State, queries: Tensor) -> Tensor:
-        """What every token reads: queries [S, B, Q, L, k] → [S, B, Q, L, d]."""
+        """Return what every token reads: queries [S, B, Q, L, k] → [S, B, Q, L, d]."""
 
     @property
     def undecided(self) -> bool:
-        """Whether the entries of a training step are left undecided by now."""
+        """True in training up to step ``soft``, while the entries are left undecided."""
         return self.training and float(self.taken[0]) <= self.soft
 
     def written(self, state: State, x: Tensor) -> State:

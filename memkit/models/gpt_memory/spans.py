@@ -1,4 +1,4 @@
-"""Where in a context a fact begins, what it is found by, and what follows: keys and values of spans.
+"""Keys and values of spans: where in a context a fact begins, the key that finds it, and what follows.
 
     S seeds   B episodes   N contexts   L tokens   d width   P tokens ahead
 
@@ -74,7 +74,7 @@ class Spans(nn.Module):
         keys, log_places, gates = self.found(y)
         places = log_places.exp()
         chosen = places if self.training else F.one_hot(places.argmax(-1), places.shape[-1]).to(places.dtype)
-        # W_v of the mean is the mean of W_v, since the shares of a context's tokens are 1 together.
+        # W_v of the mean is the mean of W_v, since the shares of a context's tokens sum to 1.
         ahead = torch.stack([F.pad(chosen[..., : -1 - j], (1 + j, 0)) for j in range(self.ahead)], -2)
         return Entries((chosen.unsqueeze(-2) @ keys).squeeze(-2), self.value(ahead @ y), gates, places)
 

@@ -133,11 +133,11 @@ class Lessons:
         return torch.cat(inputs), torch.cat(targets)
 
     def saw(self, outputs: Tensor, targets: Tensor) -> None:
-        """What a model made of the batch drawn last, outputs [B, P, answers] for targets [B, P]: goes on if it may."""
+        """Take a model's outputs [B, P, answers] for the last batch's targets [B, P]; go to the next stage if due."""
         self._seen += 1
         if self.stage == len(self.samplers) - 1:
             return
-        # NaN is right nowhere, so a seed that has diverged leaves by its patience.
+        # NaN outputs are never right, so a seed that has diverged leaves the stage when its patience runs out.
         self._recent.append(float(exact_match(outputs, targets).double().mean()))
         if len(self._recent) < self.curriculum.window:
             return

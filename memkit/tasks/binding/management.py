@@ -72,7 +72,7 @@ class _Form(NamedTuple):
 
     @property
     def pattern(self) -> str:
-        """What is so of the variable asked for."""
+        """The name of the pattern: what happened to the variable that is asked for."""
         done = {word for word, variable in self.managed if variable == self.asked}
         updated = self.asked in self.updated
         if not self.managed:
@@ -92,7 +92,7 @@ class _Form(NamedTuple):
 
     @property
     def empty(self) -> bool:
-        """Whether the answer is that there is none."""
+        """True where the right answer is that the variable has no value."""
         return self.binding < 2 and ("clear", self.asked) in self.managed
 
 
@@ -114,7 +114,7 @@ class Management(BindingTask):
     def modifications(self, generator: torch.Generator, subset: Subset = "all") -> tuple[Commands, Commands]:
         """All pairs of the subset's commands that differ in the action of one binding, and in nothing else."""
         before, after = super().modifications(generator, subset)
-        # The words that stand behind the actions are none: `clear X` and `protect X` are no such pair.
+        # The words that come after the actions are not actions: `clear X` and `protect X` are no such pair.
         alike = ((before[0] == after[0]) | (before[0] < self.vocabulary.managing("clear"))).all(1)
         return (before[0][alike], before[1][alike]), (after[0][alike], after[1][alike])
 

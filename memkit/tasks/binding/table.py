@@ -70,10 +70,10 @@ class Table:
     patterns: tuple[str, ...]
 
     def of(self, pattern: str) -> Tensor:
-        """Which commands are of a pattern, or of any of a group (``past`` for ``past/1`` and ``past/2``): bool [N].
+        """Return which commands have a pattern, or one of a group (``past`` for ``past/1`` and ``past/2``): bool [N].
 
         Raises:
-            ValueError: no command is.
+            ValueError: no command has it.
         """
         chosen = torch.tensor([pattern in (name, group(name)) for name in self.patterns])
         if not chosen.any():
@@ -89,7 +89,7 @@ def group(pattern: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class BindingTask(ABC):
-    """What all binding tasks share; ``held_out`` is the share of combinations that training never states."""
+    """The base of all binding tasks; ``held_out`` is the share of combinations that training never states."""
 
     variables: int = 3
     actions: int = 5
@@ -99,7 +99,7 @@ class BindingTask(ABC):
         Vocabulary(self.variables, self.actions)
         if not 0 <= self.held_out < 1:
             raise ValueError(f"held_out must be a share in [0, 1), not {self.held_out}")
-        # So many can always be taken out without leaving a variable or an action with no combination.
+        # This many can always be held out without leaving a variable or an action with no combination.
         most = (self.variables - 1) * (self.actions - 1) - 1
         if self._held_out_count() > most:
             raise ValueError(
@@ -196,7 +196,7 @@ class BindingTask(ABC):
         return (inputs[before], targets[before]), (inputs[after], targets[after])
 
     def kept(self, generator: torch.Generator) -> Tensor:
-        """Which combinations training may state: bool [variables, actions], none empty in row or column."""
+        """Return which combinations training may state: bool [variables, actions], one or more per row and column."""
         kept = torch.ones(self.variables, self.actions, dtype=torch.bool)
         missing = self._held_out_count()
         for pair in torch.randperm(kept.numel(), generator=generator).tolist():

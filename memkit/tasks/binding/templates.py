@@ -31,7 +31,7 @@ class Template:
         return sorted({word for word in self.command.split() if word[0] == kind and word[1:].isdigit()})
 
     def count(self, words: Vocabulary) -> int:
-        """How many commands it makes."""
+        """Return the number of commands that the template makes."""
         chosen = math.perm(words.variables, len(self.letters("v")))
         return chosen * math.perm(words.actions, len(self.letters("a")))
 

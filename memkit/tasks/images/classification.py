@@ -96,17 +96,17 @@ class Classification:
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """What every model of the task is made with."""
+        """The options that every model of the task takes."""
         return {"inputs": datasets.shape(self.dataset), "classes": CLASSES}
 
     @property
     def checksum(self) -> str:
-        """Of the data set."""
+        """The checksum of the data set."""
         return datasets.checksum(self.dataset)
 
     @property
     def missing(self) -> str:
-        """What to do about it, where the data set is not on this machine; else ""."""
+        """One sentence on how to get the data set, where it is not on this machine; else ""."""
         return datasets.missing(self.dataset)
 
     def split(self, generator: torch.Generator) -> Split:
@@ -120,15 +120,15 @@ class Classification:
         return Split(train, validation, test)
 
     def for_seed(self, generator: torch.Generator) -> Callable[[torch.Generator, int], Examples]:
-        """What draws the training batches of a seed; its ``validation`` images are those of the trained classes.
+        """Return the sampler of a seed's training batches.
 
-        Its ``test`` images are those of all classes.
+        Its ``validation`` images are of the classes that are trained on, and its ``test`` images of all classes.
         """
         split = self.split(generator)
         return Epochs(self.of_classes(split.train), self.of_classes(split.validation), split.test)
 
     def of_classes(self, examples: Examples) -> Examples:
-        """Those of the classes that are trained on."""
+        """Return the examples of the classes that are trained on."""
         return examples if self.classes is None else among(examples, self.classes)
 
 
@@ -147,7 +147,7 @@ def few(examples: Examples, each: int, generator: torch.Generator) -> Examples:
     """
     pixels, labels = examples
     order = torch.randperm(len(labels), generator=generator)
-    # How many of its own class stand before an example.
+    # The number of examples of the same class before each example.
     same = labels[order].unsqueeze(1) == torch.tensor(sorted(set(labels.tolist())))
     if int(least := same.sum(0).min()) < each:
         raise MemkitError(f"a class has only {least} examples of the {each} that are asked for")

@@ -58,13 +58,13 @@ class Part(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Where a data set comes from.
+    """The source of a data set.
 
     Attributes:
         shape: height and width.
         scale: the pixel value that becomes 1.
-        folder: under the data root, as torchvision calls its class; "" for what scikit-learn brings along.
-        parts: in the order in which they are read.
+        folder: its folder under the data root, named after torchvision's class; "" if it comes with scikit-learn.
+        parts: its parts, in the order in which they are read.
     """
 
     shape: tuple[int, int]
@@ -119,10 +119,10 @@ SOURCES = {
 
 
 def source(name: str) -> Source:
-    """Where a data set comes from.
+    """Return the source of a data set.
 
     Raises:
-        MemkitError: there is none of that name.
+        MemkitError: there is no data set of that name.
     """
     if name not in SOURCES:
         raise MemkitError(f"there is no data set {name!r}{nearest(name, SOURCES)}")
@@ -130,7 +130,7 @@ def source(name: str) -> Source:
 
 
 def size(name: str) -> int:
-    """How many images a data set has."""
+    """Return the number of images of a data set."""
     return sum(part.size for part in source(name).parts)
 
 
@@ -152,7 +152,7 @@ def data_root() -> Path | None:
 
 
 def missing(name: str, root: Path | None = None) -> str:
-    """How to get a data set that is not on this machine, in one sentence; "" where it is.
+    """Return one sentence on how to get a data set that is not on this machine; "" where it is.
 
     Args:
         root: the data root, if not :func:`data_root`.

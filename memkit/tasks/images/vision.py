@@ -110,6 +110,6 @@ def download_file(address: str, path: Path) -> None:
 
 
 def _last(error: BaseException) -> str:
-    """What went wrong, in one line: torchvision lists what it tried first."""
+    """Return the last line of an error, which says what went wrong: torchvision first lists what it tried."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
