@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 # pytest imports this package in every environment in which it is installed, and most runs there have no claims. So a
-# name is imported when it is asked for first, and numpy, scipy and the engine with it.
+# name is imported on first use, and numpy, scipy and the engine with it.
 _MODULES = {
     "Arm": "evidence.claim",
     "Claim": "evidence.claim",

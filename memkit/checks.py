@@ -1,4 +1,4 @@
-"""What counts as a number where one is asked for. Each caller says in a sentence of its own what would be right."""
+"""Checks that a value is a number. Each caller says in its own error message what would be right."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import TypeGuard
 
 
 def is_real(value: object) -> TypeGuard[float]:
-    """Tell whether a value is a finite number of Python's, whole or not, that a float can hold.
+    """Return whether a value is a finite ``int`` or ``float`` within the range of a float.
 
-    Truth values are none, nor are numbers in texts.
+    Booleans do not count, nor do strings that hold numbers.
     """
-    # The comparison is exact: it makes no float of a whole number, which may be too large for one.
+    # The comparison is exact: it does not convert an int to a float, for which it may be too large.
     return isinstance(value, (int, float)) and not isinstance(value, bool) and bool(abs(value) <= sys.float_info.max)
 
 
 def is_whole(value: object, least: int | None = None) -> TypeGuard[int]:
-    """Tell whether a value is a whole number of Python's, of whatever size.
+    """Return whether a value is an ``int`` of any size, and not a boolean.
 
     Args:
         least: the smallest that counts; None for no limit.

@@ -1,4 +1,4 @@
-"""What a user of memkit is told: the one exception that one can cause, warnings, and the words that sentences need."""
+"""Messages to the user: the exception for bad input, the warning, and the words that messages need."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class MemkitError(ValueError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """``; did you mean 'x'?`` for the known name nearest to ``name``, else the list of known names."""
     names = sorted(known)
-    if name in names:  # the sentence is made before it is known whether it is needed, and a search takes long
+    if name in names:  # callers make the sentence before they know whether they need it, and a search takes long
         return ""
     match = difflib.get_close_matches(name, names, n=1)
     if match:
@@ -27,10 +27,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def check_fields(kind: type[Any], given: Iterable[str], hint: str = "") -> None:
-    """See that a dataclass has the fields that it is made with, before it says so less clearly itself.
+    """Check that a dataclass has the fields that it is made with; its own error would be less clear.
 
     Raises:
-        MemkitError: it names the field, and the nearest that there is.
+        MemkitError: there is no such field; the message names the nearest one, or the known ones.
     """
     known = {field.name for field in dataclasses.fields(kind) if field.init} - {"_"}
     for name in given:
@@ -39,7 +39,7 @@ def check_fields(kind: type[Any], given: Iterable[str], hint: str = "") -> None:
 
 
 class MemkitWarning(UserWarning):
-    """Something was mended or done differently, and the run goes on: a damaged run was trained again."""
+    """Something was repaired or done differently, and the run goes on: a damaged run was trained again, for example."""
 
 
 def many(count: int, noun: str) -> str:
@@ -56,7 +56,10 @@ def shown(value: Any) -> str:
 
 
 def told(text: str) -> None:
-    """Warn, also where warnings are errors, of what costs time alone and must not end a run: a server that is down."""
+    """Warn of a problem that costs only time and must not end a run, such as a server that is down.
+
+    Where warnings are errors, print the text on standard error instead.
+    """
     try:
         warnings.warn(text, MemkitWarning, stacklevel=3)
     except MemkitWarning:

@@ -31,7 +31,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
     target = Path(os.path.realpath(path))  # a link stays a link
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists() and not target.is_file():  # /dev/stdout, say, which nothing can be put in the place of
+        if target.exists() and not target.is_file():  # /dev/stdout, say, which nothing can replace
             target.write_bytes(data)
             return
         with replacing(target, target.parent) as aside:

@@ -1,4 +1,4 @@
-"""Which files below a project a process opens, and on whose behalf.
+"""The files below a project that a process opens, and on whose behalf.
 
 CPython tells its audit hooks of every file that Python code opens, modules that it imports among them (PEP 578), and of
 the commands that it starts. A hook cannot be taken away again, so there is one for the process, which does nothing
@@ -32,7 +32,7 @@ _COMMANDS = ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.spawn", "os.sy
 _EVENTS = frozenset({"open", "import", "os.rename", "sqlite3.connect", *_COMMANDS})
 
 State = tuple[int, int, int] | None
-"""Of a file when it was opened first: time of change in ns, size, inode; None where there was none."""
+"""A file's modification time in ns, its size and its inode; None where there is no file."""
 
 
 class Opened:
@@ -64,9 +64,9 @@ class Opened:
         self._callers: frozenset[CodeType] = frozenset()
 
     def listen(self) -> Opened:
-        """Begin to listen. Code that is being executed now has called what opens files, and they do not count for it.
+        """Start to listen. Files do not count for code of the project that is already on the stack.
 
-        A script of the project may run pytest.
+        A script of the project may run pytest, for example.
         """
         global _hooked
         frames = _frames(sys._getframe(1))
@@ -78,11 +78,11 @@ class Opened:
         return self
 
     def leave_out(self, folder: Path) -> None:
-        """Let what lies in a folder not count, such as the store."""
+        """Ignore the files in a folder, such as the store."""
         self._besides += (os.path.join(os.path.realpath(folder), ""),)
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         with contextlib.suppress(ValueError):
             _listeners.remove(self)
 
@@ -106,7 +106,7 @@ class Opened:
         return name in self._by_name
 
     def keeps(self, name: Hashable, modules: Iterable[str]) -> None:
-        """Let what was opened for a name count for modules, too, any of which may have kept it.
+        """Count the files that were opened for a name for modules, too: any of them may have kept what was read.
 
         Args:
             modules: files of code that a test uses and shares with others.
@@ -203,7 +203,7 @@ class Opened:
             self._modules.add(file)
             self.count += 1
         if importer and self._is_hidden(importer, file):
-            # A second import of it would not be heard of, whoever it is by.
+            # A second import would cause no event, whoever imports it.
             self._for_all.add(file)
             self.count += 1
 
@@ -214,15 +214,15 @@ class Opened:
             self.count += 1
 
     def _is_own_code(self, file: str) -> bool:
-        """Whether code is the project's, and not memkit's or an installed package's."""
+        """Return whether code is the project's, and not memkit's or an installed package's."""
         if file not in self._ours:
-            path = os.path.abspath(file)  # of a script it is what the command line says
+            path = os.path.abspath(file)  # for a script, it is what the command line says
             own = path.startswith((self.root, self._named)) and not path.startswith(_OWN)
             self._ours[file] = own and not file.startswith("<") and not is_installed(path)
         return self._ours[file]
 
     def _is_hidden(self, importer: str, file: str) -> bool:
-        """Whether code imports a module by a name that its text does not show."""
+        """Return whether the source of the importing code does not show the name of the module, or cannot be read."""
         with contextlib.suppress(Exception):
             return _module_name(file) not in imported_names(Path(importer))
         return True
@@ -248,16 +248,16 @@ def _source_of(path: str) -> str:
 
 
 def listener(root: Path) -> Opened | None:
-    """Return who listens in this process to what is opened below a project, if anybody does."""
+    """Return the listener to the files below a project in this process, or None."""
     name = os.path.join(os.path.realpath(root), "")
     return next((one for one in _listeners if one.root == name), None)
 
 
 def state_of(file: str) -> State:
-    """Return what tells whether a file has changed, without reading it."""
+    """Return a file's state, by which a change can be noticed without reading the file."""
     try:
         found = os.stat(file)
-    except (OSError, ValueError):  # the latter of a name that no file can have
+    except (OSError, ValueError):  # the latter for a name that no file can have
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
 
@@ -269,7 +269,7 @@ _quiet = threading.local()
 
 @contextmanager
 def unheard() -> Iterator[None]:
-    """Let nobody hear what this thread opens meanwhile."""
+    """Hide from all listeners what this thread opens meanwhile."""
     before = getattr(_quiet, "on", False)
     _quiet.on = True
     try:
@@ -279,7 +279,7 @@ def unheard() -> Iterator[None]:
 
 
 def _heard(event: str, args: tuple[Any, ...]) -> None:
-    """Tell the listeners; an exception would fail what the process is about to do."""
+    """Tell the listeners of an event; an exception here would make the audited call fail."""
     if not _listeners or event not in _EVENTS or getattr(_quiet, "on", False):
         return
     with contextlib.suppress(Exception), unheard():
@@ -300,7 +300,7 @@ def _file(event: str, args: tuple[Any, ...]) -> tuple[str, bool, bool] | None:
     if not path or not isinstance(path, (str, bytes, os.PathLike)):
         return None
     path = os.fsdecode(path)
-    if event == "os.rename":  # as files are written whole
+    if event == "os.rename":  # a file that is written whole is renamed into place
         return path, False, True
     if event == "sqlite3.connect":
         return None if path.startswith((":", "file:")) else (path, True, True)

@@ -45,5 +45,5 @@ def _distributions(package: str) -> list[str]:
 
 @cache
 def _by_package() -> Mapping[str, list[str]]:
-    # It takes long, and only packages that have other names than their modules need it.
+    # It takes long, and only packages whose names differ from their modules' need it.
     return packages_distributions()

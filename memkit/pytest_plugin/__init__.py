@@ -109,7 +109,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _there_are_claims() -> bool:
-    """Whether anybody can have made a claim: without its module there is none."""
+    """Return whether there can be any claims: there are none unless their module has been imported."""
     return "memkit.evidence.claim" in sys.modules
 
 
@@ -190,7 +190,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def _claims_are_missed(config: pytest.Config) -> bool:
-    """Whether registered claims may have gone, in a run in which no claim was found."""
+    """Return whether registered claims may be missing from a run in which no claim was found."""
     try:
         root = options.root_of(config)
     except MemkitError:  # the paths belong to two locks, and no claims were found there

@@ -62,7 +62,7 @@ def absent_claims(config: pytest.Config, lock: Lock, seen: Set[str], *, strict: 
 
 
 def removed_claims(config: pytest.Config, lock: Lock) -> tuple[AbsentClaim, ...]:
-    """Return the registered claims whose items somebody removed without a word; see :data:`REMOVED`."""
+    """Return the registered claims whose items a hook removed without reporting it; see :data:`REMOVED`."""
     return tuple(
         AbsentClaim(
             name,
@@ -90,7 +90,7 @@ def _missing_from(config: pytest.Config, file: Path, name: str, *, strict: bool)
 
 
 def _by_testpaths(config: pytest.Config) -> bool:
-    """Whether the project says what is collected; pytest passes over folders of ``testpaths`` that are gone."""
+    """Return whether pytest collects what ``testpaths`` says; it skips folders there that no longer exist."""
     return getattr(config, "args_source", None) is pytest.Config.ArgsSource.TESTPATHS
 
 

@@ -97,7 +97,7 @@ class Aggregator:
         with self._line.lock:
             self._line.clear()
             result = yield
-            if not (report.skipped and self._looks.closed):  # it was sent home, which says nothing about its seed
+            if not (report.skipped and self._looks.closed):  # the run was stopped, which says nothing about its seed
                 self._advance(self.verdicts.take(report))
             return result
 

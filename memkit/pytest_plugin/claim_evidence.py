@@ -1,4 +1,4 @@
-"""A claim's part of the evidence, built of what came in while it ran."""
+"""A claim's part of the evidence, built from what came in while it ran."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def evidence_of(
 def _since(
     claim: Claim, accepted: Mapping[str, Any] | None, judgement: Judgement, arms: Mapping[str, Any]
 ) -> Difference:
-    """What changed since it was accepted; nothing is told of a claim that was edited since, or is not decided."""
+    """Return what changed since the claim was accepted; nothing if it was edited since, or is not decided."""
     decided = judgement.indication is None and not judgement.missing and judgement.verdict is not Verdict.INCOMPLETE
     if accepted is None or not is_digest_of(claim, accepted["digest"]) or not decided:
         return Difference(claim.id)
@@ -93,11 +93,11 @@ def _arms(measurements: Sequence[Measurement]) -> dict[str, dict[str, Any]]:
 
 
 _TOLD = 20
-"""Values that are told of one by one."""
+"""The most values that are reported one by one."""
 
 
 def _remeasured(measurements: Sequence[Measurement]) -> tuple[str, ...]:
-    """Which values differed when they were measured a second time, and which files made seeds be measured again."""
+    """Return sentences on values that differed on a second measurement, and on files whose change required one."""
     told, more = list[str](), 0
     for measurement in measurements:
         first = {(o.arm, o.metric): o.value for o in measurement.observations}

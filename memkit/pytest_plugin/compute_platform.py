@@ -1,4 +1,4 @@
-"""What the last bits of a measurement depend on, besides the code: ``memkit reproduce`` compares it."""
+"""The platform, on which the last bits of a measurement depend besides the code; ``memkit reproduce`` compares it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def calculated_on(device: str, *, trains: bool) -> dict[str, Any]:
-    """Return the platform that a process calculates on; of packages that are not installed, None.
+    """Return the platform that a process calculates on, with None for packages that are not installed.
 
     Args:
         device: as torch names its type.

@@ -1,4 +1,4 @@
-"""What a run leaves behind: the evidence, and for ``--lf`` which claims failed."""
+"""The files that a run leaves behind: the evidence, and for ``--lf`` a note of the claims that failed."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def write_evidence(
 
 
 def note_failed(config: pytest.Config, claims: Iterable[ClaimEvidence]) -> None:
-    """Note the seeds of claims that failed, for ``--lf``: a verdict is no item that could run again."""
+    """Note the seeds of failed claims for ``--lf``: a verdict itself is not an item that can run again."""
     cache = getattr(config, "cache", None)
     if cache is None:
         return
     noted = dict(cache.get("cache/lastfailed", {}))
     before = dict(noted)
     for entry in claims:
-        # Also those that it would have once it is edited, or that edit would make --lf run everything.
+        # Also the seeds that the claim would have once it is edited; otherwise --lf would run everything after an edit.
         elsewhere = {f"{entry.nodeid}[{seed}]": True for seed in DEVELOPMENT_SEEDS[: len(entry.planned)]}
         if entry.gate.outcome == "failed":
             noted |= {**elsewhere, **{f"{entry.nodeid}[{seed}]": True for seed in entry.planned}}

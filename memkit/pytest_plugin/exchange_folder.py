@@ -1,4 +1,4 @@
-"""The folder in which the processes of one run leave word for one another."""
+"""The folder in which the processes of one run leave messages for one another."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PROBE = bytes(1 << 16)
 
 
 def make_exchange_folder(spare: Path) -> str:
-    """Make the folder where temporary files go, or in ``spare`` where these find no room; remove what killed runs left.
+    """Make the folder where temporary files go, or in ``spare`` if there is no room; remove what killed runs left.
 
     Raises:
         MemkitError: there is no room in either.
@@ -63,12 +63,12 @@ def _mark() -> str:
 def _temporary() -> Path | None:
     try:
         return Path(tempfile.gettempdir())
-    except OSError:  # none can be written
+    except OSError:  # no temporary folder can be written
         return None
 
 
 def _is_dead(process: str) -> bool:
-    """Whether a process of this machine has ended, by its number; one that cannot be asked about has not."""
+    """Return whether a process of this machine has ended, by its number; False where that cannot be found out."""
     if not process.isdecimal():
         return False
     try:

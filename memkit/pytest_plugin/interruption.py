@@ -1,4 +1,4 @@
-"""How a run ends early: by a signal, because nobody reads its output, or because its controller was killed.
+"""The early end of a run: by a signal, because nobody reads its output, or because its controller was killed.
 
 The evidence of what was measured is written all the same. Only a controller that is killed has no time for that; then
 its workers end, too.
@@ -29,7 +29,7 @@ class Ended(KeyboardInterrupt):
 @contextmanager
 def ending_by_signals() -> Iterator[None]:
     """Turn the first SIGTERM or SIGHUP into an exception, unless somebody handles them; ignore further ones."""
-    if threading.current_thread() is not threading.main_thread():  # which alone hears of signals
+    if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
         yield
         return
     ours = [number for number in _SIGNALS if signal.getsignal(number) is signal.SIG_DFL]
@@ -55,7 +55,7 @@ def undisturbed() -> Iterator[None]:
         yield
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_SIGNALS)}
-    before = {number: handler for number, handler in before.items() if handler is not None}  # None: not of Python
+    before = {number: handler for number, handler in before.items() if handler is not None}  # None: not from Python
     for number in before:
         signal.signal(number, signal.SIG_IGN)
     try:
@@ -71,7 +71,7 @@ def print_nowhere_if_unread(config: pytest.Config, evidence: str) -> None:
     So printing cannot cost the evidence.
 
     Args:
-        evidence: the file that it goes to; told on standard error.
+        evidence: the evidence file, which is named on standard error.
     """
     capture: Any = config.pluginmanager.get_plugin("capturemanager")
     with capture.global_and_fixture_disabled() if capture is not None else nullcontext():
@@ -88,7 +88,7 @@ def print_nowhere_if_unread(config: pytest.Config, evidence: str) -> None:
 
 
 def _is_closed(file: Any) -> bool:
-    """Whether nobody reads at the other end of a file, if it has one."""
+    """Return whether the other end of a file is closed, if it has one."""
     if not hasattr(select, "poll"):
         return False
     poll = select.poll()

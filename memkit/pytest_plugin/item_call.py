@@ -22,7 +22,7 @@ from memkit.pytest_plugin.settings import settings_of
 RUNS = pytest.StashKey[dict[str, Any]]()
 """The trained runs that an item was given: arm → run."""
 MEASURED = pytest.StashKey[Measurement]()
-"""What an item measured."""
+"""The measurement of an item."""
 
 
 def call(item: pytest.Function) -> bool | None:
@@ -33,7 +33,7 @@ def call(item: pytest.Function) -> bool | None:
     seed: int = item.callspec.params["seed"]  # type: ignore[assignment]
     for text in item.stash.get(WARNINGS, ()):
         told(text)
-    # A test that is run again counts as it ended at last.
+    # If a test is run again, the last try counts.
     if MEASURED in item.stash:
         del item.stash[MEASURED]
     item.user_properties[:] = [(name, value) for name, value in item.user_properties if name != PROPERTY]
@@ -69,7 +69,10 @@ def call(item: pytest.Function) -> bool | None:
 
 
 def _counted(item: pytest.Item, claim: Claim, measurement: Measurement) -> Measurement:
-    """What counts of a measurement: where there was an earlier one under its key, that one, and how they differ."""
+    """Return the measurement that counts.
+
+    An earlier one under the same key counts if it differs from this one, whose observations it then has as ``again``.
+    """
     settings = settings_of(item.config)
     if not settings.fresh and not measurement.drawn_by:
         return measurement
@@ -87,7 +90,7 @@ def _elsewhere(item: pytest.Item, digest: str, seed: int) -> str:
 
 
 def _figures(item: Any, claim: Claim, seed: int) -> tuple[Figure, ...]:
-    """What the claim shows beside its verdict: one that cannot be drawn is told of, and decides nothing either."""
+    """Draw the claim's figures; if one cannot be drawn, warn and return none. Figures decide nothing."""
     try:
         return drawn(
             claim.figures,

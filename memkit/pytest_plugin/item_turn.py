@@ -19,11 +19,11 @@ from memkit.pytest_plugin.settings import settings_of
 from memkit.store.measurements import changed_files, stored_seeds
 
 REPORT = pytest.StashKey[pytest.TestReport]()
-"""What an item reports without being run."""
+"""The report of an item that is not run."""
 CHANGED = pytest.StashKey[str]()
-"""The file for whose sake an earlier measurement of an item is of no use any more, or ""."""
+"""The file whose change made an earlier measurement of an item useless, or ""."""
 WARNINGS = pytest.StashKey[list[str]]()
-"""What is to be told when the item runs."""
+"""The warnings to issue when the item runs."""
 _PATIENCE = 0.05  # seconds between two looks at the messages
 
 
@@ -43,7 +43,7 @@ def await_turn(item: pytest.Item, claim: Claim, seed: int, *, meanwhile: Callabl
         messages.refresh()
         if reason := messages.settled.get(claim.id) or messages.closed:
             path, line, _ = item.location
-            # As pytest counts lines in the reasons for skipping.
+            # In reasons for skipping, pytest counts lines from 1.
             item.stash[REPORT] = _report(item, "setup", "skipped", (path, (line or 0) + 1, f"Skipped: {reason}"))
             return
         if seed in messages.opened.get(claim.id, ()):
@@ -74,7 +74,7 @@ def await_turn(item: pytest.Item, claim: Claim, seed: int, *, meanwhile: Callabl
 
 
 def report_only(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Report for an item what stands in its stash, and run nothing."""
+    """Issue the report in an item's stash, and run nothing."""
     hook, report, state = item.ihook, item.stash[REPORT], item.session._setupstate
     hook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     hook.pytest_runtest_logreport(report=report)
@@ -82,7 +82,7 @@ def report_only(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     if state.stack:  # what earlier items have set up, in their module, say, and the next item has no use for
         call = pytest.CallInfo.from_call(lambda: state.teardown_exact(nextitem), when="teardown")
         if call.excinfo is not None:
-            # Not by the hook: other plugins expect that the item was run.
+            # Not through the hook: other plugins expect there that the item was run.
             teardown = pytest.TestReport.from_item_and_call(item, call)
     if teardown is not None:
         hook.pytest_runtest_logreport(report=teardown)

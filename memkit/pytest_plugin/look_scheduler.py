@@ -51,7 +51,7 @@ class LookScheduler:
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
-        """Return that of the chosen scheduler while it does the work: xdist prints its name, and plugins ask for it."""
+        """Return the chosen scheduler's class while that is at work: xdist prints its name, and plugins ask for it."""
         return LookScheduler if self.active else type(self.chosen)
 
     def __getattr__(self, name: str) -> Any:
@@ -160,7 +160,7 @@ class LookScheduler:
     # --- handing out -----------------------------------------------------------------------------------------
 
     def _scope(self, nodeid: str) -> str:
-        """What has to stay on one worker; "" for nothing."""
+        """Return the scope of an item: items of one scope have to stay on one worker; "" for no scope."""
         split = getattr(self.chosen, "_split_scope", None)
         return split(nodeid) if split is not None else ""
 
@@ -181,10 +181,10 @@ class LookScheduler:
                     node.send_runtest_some([index])
 
     def _take_for(self, node: Node) -> int | None:
-        """The first item that a worker may run.
+        """Take the first item that a worker may run, or None.
 
-        Never one that comes before what it holds, as the items of a worker that died may: what it holds could be
-        waiting for that one. Those are for the worker that comes in its place, if one does.
+        It never comes before the items that the worker holds, since one of these could be waiting for it. The items of
+        a worker that died may come before them. They are for the worker that replaces it, if there is one.
         """
         last = -1 if self.differs else max(self._held[node], default=-1)
         mine = []

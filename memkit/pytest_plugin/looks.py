@@ -34,7 +34,7 @@ class Looks:
         adaptive: whether each claim may stop at its verdict.
 
     Attributes:
-        problems: what could not be trained, or only in the tests, a sentence each.
+        problems: a sentence for each cohort that could not be trained, or only in its tests.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Looks:
 
     @property
     def error(self) -> Exception | None:
-        """Return what training broke down with, or None."""
+        """Return the exception that training broke down with, or None."""
         return None if self._thread is None else self._thread.error
 
     def begin(self, runs: Sequence[ClaimRun], executor: Executor) -> None:
@@ -111,7 +111,7 @@ class Looks:
             self._line.show(self._thread.queue)
 
     def _to_train(self, openings: Iterable[Opening]) -> list[Cohort]:
-        """What these seeds need trained, and nobody has been asked to train yet."""
+        """Return the cohorts that these seeds need and that nobody has been asked to train yet."""
         wanted = [(run.planned, seeds) for run, seeds in openings]
         cohorts = self._plan.cohorts(wanted, self._settings.store_of_run, fresh=self._settings.fresh)
         new = (
@@ -128,7 +128,7 @@ class Looks:
             run.open(seeds)
             self._messages.open(run.planned.claim.id, seeds, cohorts)
             self._asked.update(*(cohort.runs for cohort in cohorts))
-            # Posted before it is begun with, or it might end before anybody knows that it is pending.
+            # It is posted before it is queued; otherwise it might end before anybody knows that it is pending.
             self._thread.queue.add(cohorts)
             cohorts = ()
 

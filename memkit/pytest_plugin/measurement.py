@@ -1,4 +1,4 @@
-"""What one item showed, as it travels to the controller and as the store keeps it."""
+"""The measurement of one item, as it travels to the controller and as the store keeps it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROPERTY = "memkit.measurement"
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """What one item showed; it travels to the controller as JSON in the report's user properties.
+    """The measurement of one item; it travels to the controller as JSON in the report's user properties.
 
     Attributes:
         returned: what the test returned, in plain numbers: all that is stored of it, since bounds, divergence and
@@ -31,7 +31,7 @@ class Measurement:
         drawn_by: digest of these functions; "" where there are none, or it is another seed.
         cpu_seconds: what the test itself took.
         reused: it came from the store.
-        changed: the file for whose sake an earlier measurement was of no use any more, or "".
+        changed: the file whose change made an earlier measurement useless, or "".
         again: observations of a second measurement under the same key, where it differs from this one, the first.
     """
 
@@ -152,7 +152,7 @@ class Measurement:
 
 
 def _number_or_numbers(value: Any) -> float | dict[str, float]:
-    """What a test returned under a name, as the store keeps it.
+    """Read what a test returned under a name from the form that the store keeps: a number, or one per metric.
 
     Raises:
         ValueError: it has another form.
@@ -161,7 +161,7 @@ def _number_or_numbers(value: Any) -> float | dict[str, float]:
 
 
 def _pairs(rows: list[Any]) -> list[tuple[str, Any]]:
-    """Names, each once, and what stands beside them.
+    """Return names, each once, with their values.
 
     Raises:
         ValueError: it has another form.
@@ -173,7 +173,7 @@ def _pairs(rows: list[Any]) -> list[tuple[str, Any]]:
 
 
 def _checked(arm: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What is stored of an arm, once it is what is computed with later; a store is data from elsewhere.
+    """Check the stored record of an arm, which may come from elsewhere, and return it.
 
     Raises:
         ValueError: it has another form.
@@ -205,7 +205,7 @@ def stored_measurement(
         first, *later = [Measurement.from_stored(data, claim, seed) for data in stored]
     except MemkitError:  # the claim needs other names or bounds by now, as the test will say
         return None
-    except Exception as error:  # whatever is made of what may come from elsewhere
+    except Exception as error:  # any exception: the data may come from elsewhere
         wrong = f"the stored measurement of seed {seed} of the claim {claim.id!r} {why(error)}"
         forget_measurement(store, key, seed)
         warnings.warn(f"{wrong}; it is measured again", MemkitWarning, stacklevel=2)

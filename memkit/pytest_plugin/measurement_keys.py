@@ -1,6 +1,6 @@
-"""What a measurement depends on: the key that the store finds it by, and the files beside it.
+"""The dependencies of a measurement: the key that the store finds it by, and the files beside it.
 
-``docs/dependencies.md`` says all of it in words.
+``docs/dependencies.md`` describes all of them.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def _versions(config: pytest.Config, claim: Claim, covered: tuple[Path, ...]) ->
 
 
 def _hidden(value: str | None) -> str | None:
-    """A variable may be a secret."""
+    """Return the SHA-256 of a variable's value, which may be a secret."""
     return None if value is None else hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -128,7 +128,7 @@ def drawn_by(item: Any, claim: Claim, seed: int) -> str:
 
 
 def _functions(item: Any, claim: Claim) -> set[Callable[..., Any]]:
-    """What a claim's test is measured by: fixtures of the project, interventions, and a staged study's score."""
+    """Return the functions behind a claim's test: the project's fixtures, interventions, a staged study's score."""
     functions = {definition.func for group in item._fixtureinfo.name2fixturedefs.values() for definition in group}
     functions = {function for function in functions if not is_installed(function.__code__.co_filename)}
     functions |= {arm.intervention for arm in claim.arms.values() if callable(arm.intervention)}

@@ -75,7 +75,7 @@ class Option:
 
     @property
     def takes_value(self) -> bool:
-        """Whether a value follows the name."""
+        """True where a value follows the name."""
         return "action" not in self.attributes
 
     @property
@@ -224,7 +224,7 @@ def asked(config: pytest.Config) -> list[tuple[Path, bool]]:
 
 
 def _of_package(name: str) -> Path | None:
-    """Where a package or module lies that is given by its name, as after ``--pyargs``."""
+    """Return the path of a package or module that is given by its name, as after ``--pyargs``."""
     try:
         spec = importlib.util.find_spec(name)
     except (ImportError, AttributeError, ValueError):
@@ -290,7 +290,7 @@ def project_values(root: Path) -> tuple[Path, dict[str, Any]]:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return file, {}
-    if "memkit" not in text:  # it is not parsed in every run of every project
+    if "memkit" not in text:  # so that it is not parsed in every run of every project
         return file, {}
     import tomllib
 

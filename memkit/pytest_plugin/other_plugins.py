@@ -1,4 +1,4 @@
-"""What of pytest a measurement depends on: plugins that may change what is measured."""
+"""The part of pytest that a measurement depends on: plugins that may change what is measured."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def unusual_plugins(config: pytest.Config) -> list[str]:
     found = set()
     for module, file in _unusual(config):
         name = module.partition(".")[0]
-        # An installed plugin may consist of several, of which a worker has not all.
+        # An installed plugin may consist of several, and a worker may lack some of them.
         own = version_of(name) if not file or is_installed(file) else ""
         found.add(f"{name} {own}" if own else f"{module} {source_digest([module], [file] if file else [])}")
     return sorted(found)
@@ -47,7 +47,7 @@ def plugin_files(config: pytest.Config) -> list[str]:
 
 
 def _unusual(config: pytest.Config) -> list[tuple[str, str]]:
-    """Module and file of the plugins; a conftest counts with the code behind the claims below it."""
+    """Return module and file of the unusual plugins; a conftest counts with the code behind the claims below it."""
     found = []
     for _, plugin in config.pluginmanager.list_name_plugin():
         if plugin is None:

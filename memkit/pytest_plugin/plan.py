@@ -40,7 +40,7 @@ class PlannedClaim:
     missing: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types."""
+        """Return plain types."""
         return {
             "claim": self.claim.to_json(),
             "nodeid": self.nodeid,
@@ -55,7 +55,7 @@ class PlannedClaim:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> PlannedClaim:
-        """What :meth:`to_json` wrote."""
+        """Read what :meth:`to_json` wrote."""
         path, line, name = data["location"]
         return cls(
             claim=Claim.from_json(data["claim"]),
@@ -70,7 +70,7 @@ class PlannedClaim:
 
 @dataclass(frozen=True, kw_only=True)
 class RunPlan:
-    """What a run may do.
+    """The plan of a run.
 
     Attributes:
         claims: in the order of their items.
@@ -96,13 +96,13 @@ class RunPlan:
 
     @property
     def skipped(self) -> dict[str, int]:
-        """What is missing → how many claims are skipped for it."""
+        """A text that says what is missing → the number of claims that are skipped for it."""
         return dict(Counter(planned.missing for planned in self.claims if planned.missing))
 
     def cohorts(
         self, wanted: Iterable[tuple[PlannedClaim, Iterable[int]]], store: Store, *, fresh: bool
     ) -> list[Cohort]:
-        """What has to be trained before these seeds of these claims can be measured.
+        """Return the cohorts that have to be trained before these seeds of these claims can be measured.
 
         Args:
             fresh: measure again what was measured before.
@@ -116,7 +116,7 @@ class RunPlan:
         return plan(needed, store)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types."""
+        """Return plain types."""
         return {
             "claims": [claim.to_json() for claim in self.claims],
             "trainings": [training.to_json() for training in self.trainings.values()],
@@ -131,7 +131,7 @@ class RunPlan:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> RunPlan:
-        """What :meth:`to_json` wrote."""
+        """Read what :meth:`to_json` wrote."""
         trainings = [Training(**training) for training in data["trainings"]]
         return cls(
             claims=tuple(PlannedClaim.from_json(claim) for claim in data["claims"]),

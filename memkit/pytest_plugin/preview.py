@@ -1,4 +1,4 @@
-"""What a run would do, without doing it: for ``memkit plan``."""
+"""A preview of what a run would do, for ``memkit plan``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from memkit.store.store import Store
 
 @dataclass(frozen=True)
 class ClaimPreview:
-    """What one claim would take, as if it ran alone.
+    """The work that one claim would take if it ran alone.
 
     Attributes:
         measured: seeds whose measurement is in the store.
@@ -37,14 +37,14 @@ class ClaimPreview:
 
 @dataclass(frozen=True)
 class Preview:
-    """What a run would take: claim by claim, and together, where claims share models."""
+    """The work that a run would take: claim by claim, and together, where claims share models."""
 
     plan: RunPlan
     claims: Sequence[ClaimPreview]
     next: Sequence[Cohort]
     most: Sequence[Cohort]
     seconds: Mapping[str, float]
-    """Recipe digest → CPU seconds a seed, where it was trained before."""
+    """Recipe digest → CPU seconds per seed, where it was trained before."""
     store: str
 
 
@@ -86,6 +86,6 @@ def preview(config: pytest.Config) -> Preview:
 
 
 def _measured(planned: PlannedClaim, store: Store) -> list[Measurement]:
-    """What the store has of a claim's planned seeds."""
+    """Return the measurements of a claim's planned seeds that are in the store."""
     found = (stored_measurement(planned.key, planned.claim, seed, store) for seed in planned.planned)
     return [measurement for measurement in found if measurement is not None]

@@ -1,7 +1,7 @@
-"""Where and how evidence was made.
+"""The provenance of evidence: where and how it was made.
 
-Nothing here decides anything, so nothing here may cost the evidence: what cannot be found out is unknown, and why is
-said in its place.
+Nothing here decides anything, so nothing here may cost the evidence: a fact that cannot be found out is unknown, and
+the reason stands in its place.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PACKAGES = ("numpy", "scipy", "torch", "pytest")
 
 
 def provenance(config: pytest.Config, settings: Settings, plan: RunPlan) -> dict[str, Any]:
-    """Where and how the evidence was made."""
+    """Return where and how the evidence was made."""
     import platform
     from importlib.metadata import version
 
@@ -50,17 +50,17 @@ def provenance(config: pytest.Config, settings: Settings, plan: RunPlan) -> dict
 
 
 def _fact(find: Callable[[], Any]) -> Any:
-    """What is found, or a text that says why it is unknown."""
+    """Return what ``find`` returns, or a text that says why it is unknown."""
     try:
         found = find()
     except Exception as error:  # whatever it is, the evidence matters more
         found = UNKNOWN + (" ".join(str(error).split())[:200] or type(error).__name__)
-    # An argument may hold bytes that are no text.
+    # An argument may hold bytes that are not text.
     return found.encode("utf-8", "backslashreplace").decode() if isinstance(found, str) else found
 
 
 def _versions() -> dict[str, Any]:
-    """Of those packages that are installed."""
+    """Return the versions of the packages that are installed: name → version."""
     from importlib.metadata import PackageNotFoundError, version
 
     def of(name: str) -> str | None:
@@ -74,20 +74,20 @@ def _versions() -> dict[str, Any]:
 
 
 def _digest(settings: Settings) -> str | None:
-    """Of the lock; None where there is none."""
+    """Return the digest of the lock; None where there is no lock."""
     import hashlib
 
     return hashlib.sha256(settings.lock.read_bytes()).hexdigest()[:32] if settings.lock.is_file() else None
 
 
 def _command(config: pytest.Config, settings: Settings) -> str:
-    """As it was given, but for what a password may stand in."""
+    """Return the command as it was given, without the parts of a URL that may hold a password."""
     command = " ".join(["pytest", *map(str, config.invocation_params.args)])
     return command.replace(settings.shared, str(Remote(settings.shared))) if settings.shared else command
 
 
 def _commit(root: Path) -> str | None:
-    """Of the project; None where it is in no repository."""
+    """Return the commit of the project; None where it is in no repository."""
     try:
         return _git(root, "rev-parse", "--verify", "HEAD").decode("ascii").strip()
     except _Refused as error:
@@ -99,17 +99,17 @@ def _commit(root: Path) -> str | None:
 
 
 def _dirty(root: Path) -> bool:
-    """Whether anything differs from the commit."""
+    """Return whether anything differs from the commit."""
     return bool(_git(root, "status", "--porcelain").strip())
 
 
 class _Refused(Exception):
-    """What git says where it refuses."""
+    """Git has refused, or could not be run; the message says why."""
 
 
 def _git(folder: Path, *arguments: str) -> bytes:
-    """What git prints: bytes, since the name of a file need not be text."""
-    # In English, whatever language the user speaks; and nothing is written or started for a question.
+    """Return what git prints, in bytes: the name of a file need not be text."""
+    # In English, whatever the user's language; and a query must not write or start anything.
     command = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", *arguments]
     environment = {**os.environ, "LC_ALL": "C"}
     try:

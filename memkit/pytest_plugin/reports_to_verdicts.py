@@ -80,7 +80,7 @@ class Verdicts:
         """Take note that an item has ended; return its claim if no other is waited for."""
         claim_id, seed = self._item(nodeid)
         run = self._running.get(claim_id)
-        if run is not None and run.planned.missing:  # the first of its items has gone home
+        if run is not None and run.planned.missing:  # its data are missing, so its items are skipped
             return run
         return self._end(run, seed) if run is not None and seed in run.tries else None
 

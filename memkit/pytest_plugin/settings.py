@@ -1,4 +1,4 @@
-"""What the command line asked for, resolved once on the controller and handed to the workers."""
+"""The settings of a run: the options, resolved once on the controller and handed to the workers."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ DATA = "MEMKIT_DATA"
 
 
 def refusal(message: str) -> pytest.UsageError:
-    """Return what stops a run for bad input to memkit; ``by_memkit`` tells it from pytest's own."""
+    """Return the exception that stops a run for bad input to memkit; ``by_memkit`` tells it from pytest's own."""
     error = pytest.UsageError(message)
     error.by_memkit = True  # type: ignore[attr-defined]
     return error
 
 
 def settings_of(config: pytest.Config) -> Settings:
-    """Return the settings of a run, resolved when they are asked for first: a run without claims never does.
+    """Return the settings of a run, resolved on first use: a run without claims never needs them.
 
     Raises:
         pytest.UsageError: bad input.
@@ -60,7 +60,7 @@ def publish_data(config: pytest.Config) -> None:
     if handed is None:
         try:
             root_of(config)
-        except MemkitError:  # the paths belong to two locks, which is told of where there are claims
+        except MemkitError:  # the paths belong to two locks, which is reported where there are claims
             return
     try:
         folder = handed["data"] if handed is not None else _data(config, data_named(config))
@@ -185,7 +185,7 @@ class Settings:
         return lock_path(Path(self.root))
 
     def to_worker(self) -> dict[str, Any]:
-        """Plain types, for ``workerinput``."""
+        """Return plain types, for ``workerinput``."""
         return asdict(self)
 
     @cached_property
@@ -230,7 +230,7 @@ class Settings:
             self.refuse(str(error))
 
     def refused(self) -> str:
-        """What a worker refused, or ""."""
+        """Return the message with which a worker refused, or ""."""
         file = Path(self.exchange) / "refused"
         return file.read_text(encoding="utf-8") if self.exchange and file.is_file() else ""
 

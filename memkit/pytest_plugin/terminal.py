@@ -1,4 +1,4 @@
-"""What a run prints: what it will do, and at its end the table of verdicts."""
+"""The terminal output of a run: what it will do, and at its end the table of verdicts."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def announce(
     *,
     adaptive: bool,
 ) -> None:
-    """Say what the run will do, before it takes its time.
+    """Print what the run will do, before it does it.
 
     Args:
         cohorts: what has to be trained before the first look.
-        seconds: recipe digest → CPU seconds a seed, where known.
+        seconds: recipe digest → CPU seconds per seed, where known.
         adaptive: the run stops at the verdict.
     """
     reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
@@ -70,7 +70,7 @@ def announce(
 
 
 def skipped_for_data(plan: RunPlan) -> list[str]:
-    """A line for each thing that is missing: for how many claims, and how to get it."""
+    """Return a line for each thing that is missing: how many claims are skipped, and how to get it."""
     return [f"{plural(claims, 'claim')} skipped: {missing}" for missing, claims in plan.skipped.items()]
 
 
@@ -125,7 +125,7 @@ def summarise(
 
 
 def fallen_sentence(claims: Sequence[ClaimEvidence], named: int = 3) -> str:
-    """What failed, in one sentence: claims first, and their mutants, which fail with them, in numbers; or ""."""
+    """Return one sentence on what failed: claims first, then the number of mutants, which fail with them; or ""."""
     failed = [entry for entry in claims if entry.gate.outcome == "failed"]
     own = [entry for entry in failed if not entry.claim.is_mutant]
     mutants = len(failed) - len(own)

@@ -23,7 +23,7 @@ def executor_for(config: pytest.Config, settings: Settings, plan: RunPlan) -> Ex
         MemkitError: Ray cannot be reached.
     """
     if settings.executor != "ray" or not plan.trainings:
-        # As many processes as test workers, or one a core without xdist.
+        # As many processes as test workers, or one per core without xdist.
         workers = len(getattr(config.option, "tx", None) or [])
         return LocalExecutor(workers, device=settings.device, files=plan.files)
     from memkit.scheduling.ray_executor import RayExecutor

@@ -1,4 +1,4 @@
-"""What the last try of a claim's seed has shown: its measurement, or why it has none."""
+"""The last try of a claim's seed: its measurement, or why it has none."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from memkit.pytest_plugin.measurement import PROPERTY, Measurement
 
 @dataclass
 class Try:
-    """What the last try of a seed has shown so far; a plugin may run a test again.
+    """The result so far of the last try of a seed; a plugin may run a test again.
 
     Attributes:
         sound: everything has passed so far.
@@ -40,11 +40,11 @@ class Try:
 
 
 def _reason(report: pytest.TestReport) -> str:
-    """Why a seed failed, in one line."""
+    """Return why a seed failed, in one line."""
     crash = getattr(report.longrepr, "reprcrash", None)
     text = _as_text(crash.message if crash is not None else str(report.longrepr))
     lines = [line for line in text.splitlines() if line.strip()]
-    # pytest.fail() is an exception called Failed, of which its sentence says enough.
+    # pytest.fail() raises an exception called Failed, whose message says enough.
     return lines[0].strip().removeprefix("Failed: ") if lines else "no reason was given"
 
 
@@ -56,5 +56,5 @@ def _skip_reason(report: pytest.TestReport) -> str:
 
 
 def _as_text(said: str) -> str:
-    """A name that is no text may stand in what was said."""
+    """Return a message that can be encoded: it may hold a name that is not valid text."""
     return said.encode("utf-8", "backslashreplace").decode("utf-8")

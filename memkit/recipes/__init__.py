@@ -1,1 +1,1 @@
-"""What is to be trained, as data: recipes, names for objects, and the backends that train them."""
+"""Recipes, which say as data what is to be trained; names for objects; and the backends that train recipes."""

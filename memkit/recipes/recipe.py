@@ -24,7 +24,7 @@ from memkit.training.protocols import Task, TaskWithChecksum, TaskWithData, Task
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 BACKENDS = ("torch", "mlx")
-# Networks of torch, and those of the same name in MLX: in words, since MLX need not be here.
+# Networks of torch, and those of the same name in MLX: as text, since MLX need not be installed.
 MLX_NETWORKS = {
     f"memkit.models.{module}:{name}": f"memkit.mlx.models.{module}:{name}"
     for module, name in (
@@ -60,12 +60,12 @@ class Recipe:
         optimizer: "adam", "adamw" or "sgd".
         lr: learning rate.
         weight_decay: of the optimiser.
-        batch: examples a step.
+        batch: examples per step.
         steps: optimiser steps, at most: see ``finished``.
         clip: greatest norm of a seed's gradient, or None.
         stream: names the random streams. Two recipes that differ in it alone draw other initial values and
             other data from the same seed, as A/A controls need.
-        validate_every: steps between two looks at the validation examples, which what draws then has as
+        validate_every: steps between two looks at the validation examples, which the sampler then has as
             ``validation``, (inputs, targets); None: no looks. The rows are kept with the run; training goes on
             unchanged.
         vmap: train the seeds of an ordinary module in one program, by ``torch.func.vmap``; not with dropout,
@@ -174,7 +174,7 @@ class Recipe:
         object.__setattr__(self, "options", MappingProxyType(options))
 
     def _check_mlx(self, check: Callable[[bool, str], None]) -> None:
-        """Refuse what memkit/mlx/trainer.py has not got."""
+        """Refuse what memkit/mlx/trainer.py does not support."""
         check(
             not isinstance(self.model, type) or _of_mlx(self.model) or reference(self.model) in MLX_NETWORKS,
             f"{_name(self.model)} has no network of its name in memkit.mlx, and is no mlx.nn.Module; those that do are "
@@ -207,7 +207,7 @@ class Recipe:
         return replace(self, **direct)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types. Fields with their default value are left out, so that new fields change no digest."""
+        """Return plain types. Fields with their default value are left out, so that new fields change no digest."""
         model = reference(self.model)
         data: dict[str, Any] = {"task": _task_to_json(self.task), "model": model}
         for f in fields(self)[2:]:
@@ -229,12 +229,12 @@ class Recipe:
 
     @property
     def together(self) -> bool:
-        """Whether the seeds of a cohort train in one program."""
+        """True where the seeds of a cohort train in one program."""
         return self.vmap or has_seed_axis(self.model) or self.backend == "mlx"
 
     @property
     def missing(self) -> str:
-        """What is not on this machine that training needs, and how to get it; "" where nothing is missing.
+        """Return what training needs and this machine lacks, and how to get it; "" where nothing is missing.
 
         Raises:
             MemkitError: the task's ``missing`` is no text.
@@ -276,14 +276,14 @@ class Recipe:
 
 
 def _of_mlx(model: Callable[..., Any]) -> bool:
-    """Whether a model is a class of MLX's modules; asked without MLX, which may not be here."""
+    """Return whether a model is a class of MLX's modules, without importing MLX, which may not be installed."""
     return any(
         base.__module__.startswith("mlx.nn.") and base.__name__ == "Module" for base in getattr(model, "__mro__", ())
     )
 
 
 def _frozen(value: Any) -> Any:
-    """As it comes back from JSON, but with tuples for lists."""
+    """Return a value as it comes back from JSON, but with tuples for lists."""
     if isinstance(value, (tuple, list)):
         return tuple(_frozen(item) for item in value)
     return {str(name): _frozen(item) for name, item in value.items()} if isinstance(value, dict) else value

@@ -96,5 +96,5 @@ def _import(name: str, files: Mapping[str, str]) -> ModuleType:
 
 
 def _leads_to(missing: str, name: str) -> bool:
-    """Whether a module is missing itself, or a package that it lies in, and not one that it imports."""
+    """Return whether what is missing is the module itself or a package that it lies in, not one that it imports."""
     return name == missing or name.startswith(missing + ".")

@@ -1,4 +1,4 @@
-"""What training changed in a model and the model's state does not hold, which a restored model would lack.
+"""Changes that training made to a model outside its state, which a restored model would lack.
 
 A claim's test sees a model that was built anew and given the stored state. A memory in a non-persistent buffer, or in
 an attribute that is a plain tensor, is not part of that state: such a model would answer as if it had learnt nothing.
@@ -12,12 +12,12 @@ training batch in evaluation mode. What the attribute held is refused where
 *   or afterwards the attribute still differs in a tensor at the same place and of the same shape, or in the length of a
     list: it remembers, and a claim's test may read it.
 
-What is looked at: tensors and NumPy arrays in non-persistent buffers and in attributes of every module, also within
-lists, tuples, dicts and objects of other classes there; and numbers and texts there, where outputs depend on them. What
-is not caught: an attribute that is None, or lacks a key, in a new model, and that evaluation neither makes nor reads (a
-claim's test that reads it finds nothing there); a number that no output shows; what lies outside the model's attributes
-(globals, closures, files, __slots__, sets); what only other inputs than one training batch would show; and models of
-MLX. By vmap the first seed's module is looked at: it computes for all.
+The comparison covers tensors and NumPy arrays in non-persistent buffers and in attributes of every module, also within
+lists, tuples, dicts and objects of other classes there; and numbers and texts there, where outputs depend on them. It
+does not catch: an attribute that is None, or lacks a key, in a new model, and that evaluation neither makes nor reads
+(a claim's test that reads it finds nothing there); a number that no output shows; anything outside the model's
+attributes (globals, closures, files, __slots__, sets); what only other inputs than one training batch would show; and
+models of MLX. With vmap, the comparison covers the first seed's module, which computes for all seeds.
 """
 
 from __future__ import annotations
@@ -90,18 +90,18 @@ def watched(recipe: Recipe) -> tuple[Recipe, Watched]:
 
 
 def refuse_untracked(recipe: Recipe, seeds: Sequence[int], model: Watched, device: str) -> None:
-    """Refuse models that training has changed in what their states do not hold.
+    """Refuse models in which training has changed something that their states do not hold.
 
     Args:
-        seeds: that were trained.
+        seeds: the seeds that were trained.
         model: what made the models.
-        device: that they were trained on.
+        device: the device that they were trained on.
 
     Raises:
         MemkitError: a sentence that names the attribute, and what would be right.
     """
     of_stream = {stream_seed(seed, "initial values", recipe.stream): seed for seed in seeds}
-    # By vmap the first seed's module computes for all, and holds what the others would.
+    # With vmap, the first seed's module computes for all seeds, and holds what the others would.
     made = model.made[:1] if recipe.vmap else model.made
     for i, (trained, streams) in enumerate(made):
         restored = _Restored(recipe, [of_stream[stream] for stream in streams] or [seeds[i]], device, trained)
@@ -177,7 +177,7 @@ class _Restored:
 
 @dataclass(frozen=True)
 class _Held:
-    """What an attribute holds.
+    """The contents of an attribute.
 
     Attributes:
         value: the attribute.
@@ -209,9 +209,9 @@ class _Held:
         )
 
     def remembers(self, other: _Held) -> bool:
-        """Whether it differs from another in a tensor at the same place and of the same shape, or a list's length.
+        """Return whether a tensor at the same place and of the same shape, or a list's length, differs from another's.
 
-        A number does not count: that of the batches seen, for one, is no memory of them.
+        A number does not count: the number of batches seen, for example, is no memory of them.
         """
         pairs = [(own, other.leaves[place]) for place, own in self.leaves.items() if place in other.leaves]
         if any(isinstance(one, Tensor) and _alike(one, two) and not _equal(one, two) for one, two in pairs):
@@ -224,7 +224,7 @@ _NOTHING = _Held(None, {}, {})
 
 @dataclass(frozen=True)
 class _Computed:
-    """What a model made of a batch, None where it could not, and what its attributes hold afterwards."""
+    """The outputs of a model for a batch, None where it raised, and what its attributes hold afterwards."""
 
     outputs: _Held | None
     held: Mapping[Place, _Held]
@@ -264,7 +264,7 @@ def _held(model: nn.Module, *, mapped: int = 0) -> dict[Place, _Held]:
 
 
 def _alike(one: Any, other: Any) -> bool:
-    """Whether both are tensors of one shape and type, or both none."""
+    """Return whether both are tensors of one shape and type, or neither is a tensor."""
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         return _shape(one) == _shape(other) and one.dtype == other.dtype
     return not isinstance(one, Tensor) and not isinstance(other, Tensor)
@@ -290,7 +290,7 @@ def _dense(tensor: Tensor) -> Tensor:
 
 
 def _walk(value: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """An attribute, and all that is in it, each with its place; an object that was seen is passed over."""
+    """Yield a value and everything in it, each with its place; skip objects that were seen before."""
     todo = [("", value)]
     while todo:
         at, part = todo.pop()
@@ -304,7 +304,7 @@ def _walk(value: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
 
 
 def _parts(value: Any) -> Iterable[tuple[Any, Any]]:
-    """What a list, a tuple, a dict or an object of a class of Python's holds."""
+    """Return the (name, value) pairs in a list, tuple, dict or object of the author's; none for anything else."""
     if isinstance(value, dict):
         return list(value.items())
     if isinstance(value, _LISTS):
@@ -313,7 +313,7 @@ def _parts(value: Any) -> Iterable[tuple[Any, Any]]:
 
 
 def _has_attributes(value: Any) -> bool:
-    """Whether it is an object of the author's, of whose attributes any may be a memory; no logger, lock or type."""
+    """Return whether it is an object of the author's, whose attributes may be memories; no logger, lock or type."""
     if isinstance(value, (nn.Module, SimpleNamespace)):
         return True
     package = type(value).__module__.partition(".")[0]
@@ -336,7 +336,7 @@ def _copied(value: Any, change: Callable[[Tensor], Tensor], memo: dict[int, Any]
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
     try:
         made = memo[id(value)] = copy.copy(value)
-    except Exception:  # it is not to be copied
+    except Exception:  # it cannot be copied
         return value
     if made is value:
         return value
@@ -351,14 +351,14 @@ def _copied(value: Any, change: Callable[[Tensor], Tensor], memo: dict[int, Any]
 
 
 def _first_seed(value: Any, seeds: int) -> Any:
-    """What the first seed has of an attribute of a module that vmap ran.
+    """Return the first seed's part of an attribute of a module that vmap ran.
 
     A tensor that the module kept is one of vmap's own, which stands for all seeds and is of use only within vmap.
     """
 
     def first(tensor: Tensor) -> Tensor:
         if tensor.layout is not torch.strided or tensor.is_nested:
-            return tensor  # vmap knows none of these
+            return tensor  # vmap supports none of these
         return vmap(lambda _: tensor.detach())(torch.arange(seeds))[0].clone()
 
     return _copied(value, first)

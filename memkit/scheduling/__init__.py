@@ -1,1 +1,1 @@
-"""What trains when and where: cohorts of seeds, a queue of them, devices and executors."""
+"""Scheduling: cohorts of seeds, a queue that says what trains when, devices and executors."""

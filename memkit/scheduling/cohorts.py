@@ -42,11 +42,11 @@ class Training:
 
     @classmethod
     def of(cls, recipe: Recipe) -> Training:
-        """What it takes to train a recipe."""
+        """Describe the training of a recipe in plain types."""
         return cls(recipe.digest, recipe.to_json(), recipe.summary, recipe.steps, recipe.cpus, recipe.gpus)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types."""
+        """Return plain types."""
         return {**vars(self), "recipe": dict(self.recipe)}
 
 
@@ -67,7 +67,7 @@ class Cohort:
 
 
 def plan(wanted: Iterable[tuple[Training, Iterable[int]]], store: Store) -> list[Cohort]:
-    """The cohorts that have to be trained, in the order in which they are wanted first.
+    """Return the cohorts that have to be trained, in the order in which they are first wanted.
 
     Each recipe comes once, with all its seeds that the store lacks.
     """
@@ -137,7 +137,7 @@ def _train(
         if not lacks_memory(error):
             raise
         told = str(error).splitlines()[0] if str(error) else type(error).__name__
-    # Outside of the except block, which holds on to what was being calculated, and its memory.
+    # Outside the except block, whose exception holds on to what was being calculated, and to its memory.
     if len(seeds) == 1:
         raise MemkitError(f"{recipe.summary}: there is no memory to train one seed on {device} ({told})")
     free(device)
@@ -152,9 +152,9 @@ def _part(progress: Callable[[float], None] | None, i: int, n: int) -> Callable[
 
 
 def obtain(recipe: Recipe, digest: str, seed: int, store: Store, *, device: str = "cpu") -> TrainedRun:
-    """The trained run of one seed: from the store, or trained now."""
-    # A damaged entry is found out by loading it: fetched or trained in the second round, and where what is fetched is
-    # damaged too, trained in the third.
+    """Return the trained run of one seed: from the store, or trained now."""
+    # Only loading shows that an entry is damaged. It is fetched or trained in the second round; if what is fetched is
+    # damaged too, it is trained in the third.
     for _ in range(3):
         train_missing(recipe, digest, [seed], store, device=device)
         run = store.load(digest, seed)
@@ -168,8 +168,8 @@ def restored(
 ) -> tuple[TrainedRun, Any]:
     """Return a run that was obtained, and its model in evaluation mode.
 
-    Weights that are another model's, though their checksum verifies, are damage: the run is trained again, and that one
-    is returned. Where its weights are no better, the mistake is in the model, and so is the exception.
+    Weights that do not fit the model, although their checksum verifies, count as damage: the run is trained again, and
+    the new one is returned. If its weights do not fit either, the mistake is in the model, whose exception is raised.
     """
     from memkit.recipes.backends import restore
 
@@ -188,18 +188,18 @@ def _misfit(run: TrainedRun, recipe: Recipe) -> str:
     """Why weights are not those of a model that can be made, or ""."""
     from memkit.recipes.backends import build, restore
 
-    build(recipe, run.seed)  # else it is the model itself that cannot be made, as its exception says
+    build(recipe, run.seed)  # raises the model's own exception if the model itself cannot be made
     try:
         restore(recipe, run.seed, run.state)  # on the CPU: a device may lack memory
     except MemoryError:
         raise
-    except Exception as error:  # whatever the model makes of what may come from elsewhere
+    except Exception as error:  # any exception: the weights may come from elsewhere
         return " ".join(str(error).split())[:200] or type(error).__name__
     return ""
 
 
 def provenance(recipe: Recipe, device: str, cohort: int) -> dict[str, Any]:
-    """How a run was made: versions, device, and the size of the cohort it was trained in."""
+    """Return how a run was made: versions, device, and the size of the cohort it was trained in."""
     from memkit.recipes.backends import versions
 
     return {

@@ -1,4 +1,4 @@
-"""Devices: what training asks of them beside arithmetic, that it comes out the same again and that memory suffices."""
+"""Devices: training chooses deterministic algorithms on them, notices that memory is short, and frees it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from contextlib import contextmanager
 
 @contextmanager
 def deterministic(device: str) -> Iterator[None]:
-    """Within it, torch chooses deterministic algorithms where a device has them, and warns where it has none.
+    """Let torch choose deterministic algorithms where a device has them, and warn where it has none.
 
-    On the CPU they are in any case.
+    On the CPU they are deterministic in any case.
     """
     import torch
 
     if not device.startswith("cuda"):
         yield
         return
-    # cuBLAS reads it when its first product is computed.
+    # cuBLAS reads it when it computes its first product.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -30,18 +30,18 @@ def deterministic(device: str) -> Iterator[None]:
 
 
 def lacks_memory(error: BaseException) -> bool:
-    """Whether an error says that memory could not be had, of a device or of the machine."""
+    """Return whether an error says that memory could not be allocated, on a device or on the machine."""
     import torch
 
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    # torch's allocator for the CPU, its others, and MLX's say so in words alone.
+    # torch's allocator for the CPU, its others, and MLX's say so only in their messages.
     said = str(error).lower()
     return any(words in said for words in ("can't allocate memory", "out of memory", "unable to allocate"))
 
 
 def free(device: str) -> None:
-    """Give back what torch keeps of a device's memory for later."""
+    """Free the memory of a device that torch keeps for later."""
     import torch
 
     gc.collect()

@@ -1,4 +1,4 @@
-"""What training costs: CPU seconds a seed, as measured before."""
+"""The cost of training: CPU seconds per seed, as measured before."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from memkit.store.store import Store
 
 
 def recipe_key(recipe: Mapping[str, Any]) -> str:
-    """16 hex digits for a recipe's JSON: unlike its digest, it stays the same while the code behind it changes."""
+    """Return 16 hex digits for a recipe's JSON: unlike its digest, they do not change with the code behind it."""
     text = json.dumps(recipe, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def seconds_per_seed(trainings: Iterable[Training], store: Store, accepted: Path) -> dict[str, float]:
-    """Recipe digest → CPU seconds a seed, for recipes that have been trained before.
+    """Return recipe digest → CPU seconds per seed, for recipes that have been trained before.
 
     Args:
         store: measured here, on other seeds.
@@ -40,7 +40,7 @@ def seconds_per_seed(trainings: Iterable[Training], store: Store, accepted: Path
 
 
 def _accepted(path: Path) -> dict[str, float]:
-    """Recipe key → CPU seconds a seed, of the arms that say so."""
+    """Return recipe key → CPU seconds per seed, of the arms that say so."""
     known: dict[str, float] = {}
     try:
         for claim in strict_json.read_json(path)["claims"].values():

@@ -1,4 +1,4 @@
-"""Executors: where cohorts are trained. The local one uses the cores of this machine, a process a core.
+"""Executors: where cohorts are trained. The local one uses the cores of this machine, one process per core.
 
 An executor trains what it is given, when it is given it; the order of work, fair shares and second attempts are the
 business of :class:`memkit.scheduling.queue.TrainingQueue`, whatever the executor.
@@ -28,11 +28,11 @@ _OTHER_CODE = "its code or data are not those of the process that asked for it; 
 
 @dataclass(frozen=True)
 class Result:
-    """How the training of a cohort ended.
+    """The outcome of the training of a cohort.
 
     Attributes:
         kind: "trained"; "failed", the model or its task raised; or "unloadable", the process could not import
-            what the recipe names, so that only who made the recipe can train it.
+            what the recipe names, so that only the process that made the recipe can train it.
         reason: one sentence, or "".
         details: the traceback, or "".
     """
@@ -47,11 +47,11 @@ class Job(Protocol):
 
     @property
     def result(self) -> Future[Result]:
-        """How it ended, once it has; raises ``BrokenExecutor`` where the process that trained it died."""
+        """The future outcome, which raises ``BrokenExecutor`` where the process that trained the cohort died."""
         ...
 
     def share(self) -> float:
-        """How much is done, 0 to 1."""
+        """Return the share that is done, 0 to 1."""
         ...
 
 
@@ -60,12 +60,12 @@ class Executor(Protocol):
 
     @property
     def slots(self) -> int:
-        """How many cohorts are trained at once."""
+        """The number of cohorts that are trained at once."""
         ...
 
     @property
     def attempts(self) -> int:
-        """How often a cohort is started, if the process that trains it dies each time."""
+        """The number of times that a cohort is started, if the process that trains it dies each time."""
         ...
 
     def submit(self, cohort: Cohort, store: Store) -> Job:
@@ -78,10 +78,10 @@ class Executor(Protocol):
 
 
 class LocalExecutor:
-    """Processes on this machine, one thread each. One that dies takes nothing with it but its cohort.
+    """Processes on this machine, one thread each. If a process dies, only its cohort is lost.
 
     Args:
-        workers: how many processes; 0 for one a core.
+        workers: the number of processes; 0 for one per core.
         device: where they train.
         files: module → file, for modules that only pytest's importer finds.
     """
@@ -94,12 +94,12 @@ class LocalExecutor:
 
     @property
     def slots(self) -> int:
-        """How many processes there are at most."""
+        """The largest number of processes."""
         return self._slots
 
     @property
     def attempts(self) -> int:
-        """A process dies for want of memory, most often, of which others may have taken less by the second time."""
+        """Two: a process mostly dies for want of memory, and at the second attempt others may take less of it."""
         return 2
 
     def submit(self, cohort: Cohort, store: Store) -> Job:
@@ -176,14 +176,18 @@ class _Process:
         return self.job is None or self.job.result.done()
 
     def train(self, task: tuple[Any, ...]) -> _LocalJob:
-        """Raises ``BrokenExecutor`` if the process has died."""
-        for _ in self.heard():  # what the last job said and nobody asked for
+        """Start to train a cohort.
+
+        Raises:
+            BrokenExecutor: the process has died.
+        """
+        for _ in self.heard():  # what the last job reported and nobody asked for
             pass
         self.job = _LocalJob(self, self.pool.submit(_train, *task))
         return self.job
 
     def heard(self) -> Iterator[float]:
-        """The shares that have come in on the line."""
+        """Yield the shares that have come in on the line."""
         try:
             while self.line.poll():
                 yield self.line.recv()
@@ -191,7 +195,7 @@ class _Process:
             pass
 
     def kill(self) -> None:
-        """End it, whatever it does; it may still be starting, or stand in code that listens to nothing."""
+        """Kill the process, whatever it does: it may still be starting, or run code that does not respond."""
         self.line.close()
         for process in list((self.pool._processes or {}).values()):  # Python 3.14 has `kill_workers` for this
             process.kill()
@@ -243,7 +247,7 @@ def train_cohort(
 
     Args:
         files: see :class:`LocalExecutor`.
-        tell: called with the share that is done, not often.
+        tell: called now and then with the share that is done.
     """
     from memkit.recipes.recipe import Recipe
 

@@ -1,4 +1,4 @@
-"""The training queue: in which order cohorts go to an executor, in how large pieces, and what becomes of them.
+"""The training queue: the order and the pieces in which cohorts go to an executor, and what becomes of them.
 
 Cohorts go out in the order they were added in. One that is larger than its fair share of the work left is split, so
 that no core idles at the end while another trains the last cohort. A cohort whose process died is tried again.
@@ -21,9 +21,9 @@ from memkit.scheduling.cohorts import Cohort
 from memkit.scheduling.executor import Executor, Job, Result
 from memkit.store.store import Store
 
-# A split cohort trains less efficiently, so a little more than the fair share is let pass.
+# A split cohort trains less efficiently, so a little more than the fair share is allowed.
 _TOLERANCE = 1.25
-# CPU seconds a step of one seed where nothing is known; only what cohorts cost relative to each other matters.
+# CPU seconds per step of one seed where nothing is known; only what cohorts cost relative to each other matters.
 _SECONDS_A_STEP = 1e-3
 _LEAST_SECONDS = 1e-3  # what took no time that could be measured is work too
 _DIED = "the process that trained it died, {}; perhaps for want of memory"
@@ -31,13 +31,13 @@ _DIED = "the process that trained it died, {}; perhaps for want of memory"
 
 @dataclass(frozen=True)
 class Progress:
-    """How far training is.
+    """The progress of training.
 
     Attributes:
-        done, total: runs, one a recipe and seed.
+        done, total: runs, one per recipe and seed.
         share: of the work, 0 to 1; it falls when a process dies, or more is added.
         remaining: seconds still to go at the present rate, or None while there is no rate yet.
-        current: what trains now.
+        current: the cohorts that are training now.
     """
 
     done: int
@@ -55,8 +55,8 @@ class TrainingQueue:
     Args:
         executor: where they are trained.
         store: where they go.
-        seconds: recipe digest → CPU seconds a seed, where known, to weigh cohorts by.
-        ended: called in :meth:`turn` with each cohort that has ended, or piece of one, and how.
+        seconds: recipe digest → CPU seconds per seed, where known, to weigh cohorts by.
+        ended: called in :meth:`turn` with each cohort that has ended, or piece of one, and its result.
     """
 
     def __init__(
@@ -94,11 +94,11 @@ class TrainingQueue:
 
     @property
     def idle(self) -> bool:
-        """Whether all that was added has ended, and ``progress`` says so; may be asked from any thread."""
+        """True once all that was added has ended and ``progress`` says so; may be read from any thread."""
         return self.progress.done == self._added
 
     def turn(self, timeout: float) -> bool:
-        """Send out what there is room for, and wait for something to end; at most ``timeout`` seconds.
+        """Start the cohorts that there is room for, and wait for one to end, at most ``timeout`` seconds.
 
         Returns:
             Whether anything ended.
@@ -109,7 +109,7 @@ class TrainingQueue:
             cohort = self._next()
             try:
                 self._running[self.executor.submit(cohort, self.store)] = (cohort, time.monotonic())
-            except Exception as error:  # it costs this cohort, and nobody else
+            except Exception as error:  # only this cohort fails
                 self._finish(cohort, _raised(error))
         if not self._running:
             with contextlib.suppress(queue.Empty):
@@ -155,7 +155,7 @@ class TrainingQueue:
         )
 
     def _next(self) -> Cohort:
-        """The first cohort that waits, or as much of it as is its share of the work left."""
+        """Take the first waiting cohort, or as much of it as is its fair share of the work left."""
         cohort = self._waiting.popleft()
         work = self._work(cohort)
         left = work + sum(self._work(other) for other in self._waiting)
@@ -163,7 +163,7 @@ class TrainingQueue:
         fair = left / self.executor.slots
         if work <= _TOLERANCE * fair or len(cohort.seeds) == 1:
             return cohort
-        pieces = math.ceil(work / fair - 1e-9)  # a rounding error above a whole number is no piece more
+        pieces = math.ceil(work / fair - 1e-9)  # a rounding error above a whole number must not add a piece
         size = math.ceil(len(cohort.seeds) / pieces)
         if rest := cohort.seeds[size:]:
             self._waiting.appendleft(replace(cohort, seeds=rest))
@@ -205,12 +205,12 @@ class TrainingQueue:
 
 
 def _outcome(future: Future[Result]) -> Result | None:
-    """How a job ended; None where its process died."""
+    """Return the result of a job; None where its process died."""
     try:
         return future.result()
     except BrokenExecutor:
         return None
-    except Exception as error:  # the executor's own; it costs this cohort, and nobody else
+    except Exception as error:  # the executor's own; only this cohort fails
         return _raised(error)
 
 

@@ -24,7 +24,7 @@ from memkit.scheduling.executor import Job, Result, train_cohort
 from memkit.store.store import Store
 
 _ENVIRONMENT = ("MEMKIT_DATA",)
-"""Variables that a task finds as they are here."""
+"""Environment variables that a task is given as they are here."""
 
 
 class RayExecutor:
@@ -75,12 +75,12 @@ class RayExecutor:
 
     @property
     def slots(self) -> int:
-        """How many tasks the cluster has room for now; nodes come and go."""
+        """The number of tasks that the cluster has room for now; nodes come and go."""
         room = self._available("GPU") / self._gpus if self.device == "cuda" else self._available("CPU")
         return max(1, math.floor(room))
 
     def _available(self, kind: str) -> float:
-        """How much the nodes have of it, all together."""
+        """Return how much of a resource the nodes have altogether."""
         resources: dict[str, float] = self._ray.cluster_resources()
         return resources.get(kind, 0.0)
 
@@ -104,7 +104,7 @@ class RayExecutor:
         return job
 
     def share(self, number: int) -> float:
-        """How much of a task is done, by what has been heard; asks on, and waits for nothing."""
+        """Return the share of a task that is done, as last heard; ask again without waiting for the answer."""
         if self._asked is None:
             self._asked = self._tally.shares.remote()
         ready, _ = self._ray.wait([self._asked], timeout=0)
@@ -135,7 +135,10 @@ class _RayJob:
         return 1.0 if self.result.done() else self.executor.share(self.number)
 
     def end(self, future: Future[Result], cohort: Cohort, store: Store) -> None:
-        """Called by Ray, in a thread of its own, where nobody would hear of an exception."""
+        """Take the outcome of the task.
+
+        Ray calls this in a thread of its own, where nobody would notice an exception.
+        """
         try:
             self.result.set_result(self._outcome(future, cohort, store))
         except BaseException as error:
@@ -162,7 +165,7 @@ class _RayJob:
 
 
 def _tally(ray: Any) -> Any:
-    """An actor that hears how far tasks are, on this node, which outlives the others for this run."""
+    """Start an actor that hears how far tasks are, on this node, which outlives the others for this run."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
@@ -170,7 +173,7 @@ def _tally(ray: Any) -> Any:
 
 
 class _Tally:
-    """How far tasks are."""
+    """The progress of tasks."""
 
     def __init__(self) -> None:
         self._shares: dict[int, float] = {}

@@ -1,1 +1,1 @@
-"""What is kept on disk or at a URL: trained runs, measurements, leases and what they depend on."""
+"""The store, on disk or at a URL: trained runs, measurements, leases and what they depend on."""

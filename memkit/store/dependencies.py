@@ -1,8 +1,8 @@
-"""What a stored result depends on beside its key: files below the project, with the checksums that they had.
+"""The dependencies of a stored result beside its key: files below the project, with the checksums that they had.
 
-Written as label → checksum. A label is a file's path relative to the project's root, with slashes. A checksum is
-``sha256:…`` of the file's bytes, ``code:…`` of what a Python file computes (without comments and layout), or ``absent``
-where there was no such file when it was asked for.
+They are written as label → checksum. A label is a file's path relative to the project's root, with slashes. A checksum
+is ``sha256:…`` of the file's bytes, ``code:…`` of what a Python file computes (without comments and layout), or
+``absent`` where there was no such file when it was asked for.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ ABSENT = "absent"
 _CHANGING = "changed while it was read"
 _UNREADABLE = "unreadable"
 MOST = 10_000
-"""Files of a record."""
-_LONGEST = 4096  # what systems allow of a path
+"""The most files in a record."""
+_LONGEST = 4096  # the longest path that systems allow
 
 
 class ProjectFiles:
@@ -96,7 +96,7 @@ class ProjectFiles:
                 found[label] = ABSENT
                 continue
             checksum = self.checksum(label, kind)
-            # What was read is not known any more, so it is not used again.
+            # It is not known any more what was read, so the result is not used again.
             found[label] = checksum if state_of(file) == before else _CHANGING
         return found
 
@@ -105,14 +105,14 @@ class ProjectFiles:
 def noting(
     files: ProjectFiles | None, name: Hashable, modules: Iterable[str]
 ) -> Iterator[Callable[[], dict[str, str]]]:
-    """Note what is opened meanwhile; yield what returns the record of it, beside the source of the modules.
+    """Note which files are opened meanwhile; yield a function that returns their record, without the modules' source.
 
     The record is empty where nobody listens in this process.
 
     Args:
         files: of the project, or None where there is none.
-        name: for which it counts, see :meth:`memkit.opened_files.Opened.within`.
-        modules: whose source counts already, see :func:`memkit.source.source_files`.
+        name: what the files count for, see :meth:`memkit.opened_files.Opened.within`.
+        modules: modules whose source counts already, see :func:`memkit.source.source_files`.
     """
     opened = listener(files.root) if files is not None else None
     if files is None or opened is None:
@@ -124,10 +124,10 @@ def noting(
 
 
 def depends_of(value: object) -> dict[str, str]:
-    """Return a record of files and checksums that was read.
+    """Check a record of files and checksums that was read, and return it.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is no such record.
     """
     if not isinstance(value, dict) or not all(isinstance(text, str) for pair in value.items() for text in pair):
         raise ValueError("what it depends on is no record of files and checksums")
@@ -145,7 +145,7 @@ def _checksum(file: Path, kind: str) -> str:
             return f"code:{file_digest(file)}"
         with file.open("rb") as opened:
             return f"sha256:{hashlib.file_digest(opened, 'sha256').hexdigest()}"
-    except (MemkitError, OSError, ValueError, RecursionError, MemoryError):  # the last two of Python that nests deeply
+    except (MemkitError, OSError, ValueError, RecursionError, MemoryError):  # the last two: deeply nested code
         return _UNREADABLE
 
 
@@ -154,13 +154,13 @@ def _joined(folder: str, files: Iterable[str]) -> list[str]:
 
 
 def _imported(files: Iterable[str]) -> set[str]:
-    """Those of the files that are modules of this process."""
+    """Return those of the files that are modules of this process."""
     sources = {file for file in files if file.endswith(".py")}
     return sources & _modules(len(sys.modules), next(reversed(sys.modules))) if sources else set()
 
 
 @functools.lru_cache(1)
 def _modules(count: int, last: str) -> frozenset[str]:
-    """The files of the modules of this process, which has so many by now, the last one of that name."""
+    """Return the files of this process's modules; their number and the last one's name tell a stale cache."""
     paths = (getattr(module, "__file__", None) for module in tuple(sys.modules.values()))
     return frozenset(os.path.realpath(path) for path in paths if isinstance(path, str))

@@ -30,11 +30,11 @@ VERSION = 1
 WEIGHTS, RUN, RECIPE, MANIFEST = "weights.safetensors", "run.json", "recipe.json", "manifest.json"
 _COUNTS = ("steps", "parameters")
 _METRICS = ("loss", *_COUNTS, "cpu_seconds")
-"""What every trainer says of a run."""
+"""The metrics that every trainer reports of a run."""
 
 
 class OtherVersion(ValueError):
-    """Not damaged: another memkit wrote it."""
+    """The run is not damaged: another version of memkit wrote it."""
 
 
 def files_of(
@@ -47,7 +47,7 @@ def files_of(
     depends: Mapping[str, str] | None = None,
     versions: Mapping[str, str] | None = None,
 ) -> dict[str, bytes]:
-    """The files of a run; arguments as for :meth:`memkit.store.store.Store.save`."""
+    """Return the files of a run; arguments as for :meth:`memkit.store.store.Store.save`."""
     from safetensors.torch import save as save_tensors
 
     files = {
@@ -70,7 +70,7 @@ def files_of(
 
 
 def run_of(files: Mapping[str, bytes], seed: int) -> TrainedRun:
-    """The run that :func:`files_of` was given; any exception where the files are of another form."""
+    """Return the run that :func:`files_of` was given; raise any exception where the files have another form."""
     from safetensors.torch import load as load_tensors
 
     from memkit.training.trained_run import TrainedRun
@@ -79,10 +79,10 @@ def run_of(files: Mapping[str, bytes], seed: int) -> TrainedRun:
 
 
 def _facts(content: bytes) -> dict[str, Any]:
-    """What ``run.json`` says of a run, in the types that are computed with.
+    """Return what ``run.json`` says of a run, in the types that are computed with.
 
     Raises:
-        ValueError: it has another form. Then a checksum does not help: it was written so.
+        ValueError: it has another form. A checksum does not show this: the file was written so.
     """
     run = parsed(content)
     metrics = {name: number(value) for name, value in part(run, "metrics", dict).items()}
@@ -101,20 +101,20 @@ def _facts(content: bytes) -> dict[str, Any]:
 
 
 def check_entry(entry: Path) -> str:
-    """What is wrong with the folder of a run, in words that follow its name; "" where all of it verifies.
+    """Return what is wrong with the folder of a run, in words that follow its name; "" where all of it verifies.
 
-    Weights are held against their checksum alone: to read them takes torch.
+    Weights are only compared with their checksum: to read them takes torch.
     """
     try:
         _facts(verified(entry, [entry.parent.name, int(entry.name)])[RUN])
-    except Exception as error:  # whatever is made of what may come from elsewhere
+    except Exception as error:  # any exception: the data may come from elsewhere
         return why(error)
     return ""
 
 
 def verified(entry: Path, run: list[str | int]) -> dict[str, bytes]:
-    """The contents of an entry's files, each held against its checksum."""
-    # The manifest first: of another version, the others may have other names.
+    """Return the contents of an entry's files, each verified by its checksum."""
+    # The manifest first: in another version, the other files may have other names.
     contents = {MANIFEST: (entry / MANIFEST).read_bytes()}
     _check_manifest(contents, run)
     contents |= {name: (entry / name).read_bytes() for name in (WEIGHTS, RUN, RECIPE)}
@@ -135,7 +135,7 @@ def _check_manifest(files: Mapping[str, bytes], run: list[str | int]) -> Any:
 
 
 def check(files: Mapping[str, bytes], run: list[str | int]) -> Any:
-    """Hold the files of an entry against its manifest, which is returned."""
+    """Check the files of an entry against its manifest, and return the manifest."""
     manifest = _check_manifest(files, run)
     for name in (WEIGHTS, RUN, RECIPE):
         if hashlib.sha256(files[name]).hexdigest() != manifest["sha256"][name]:
@@ -144,7 +144,7 @@ def check(files: Mapping[str, bytes], run: list[str | int]) -> Any:
 
 
 def packed(files: Mapping[str, bytes]) -> bytes:
-    """The files of an entry as one object, not compressed."""
+    """Return the files of an entry as one object, not compressed."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for name, content in files.items():
@@ -153,7 +153,11 @@ def packed(files: Mapping[str, bytes]) -> bytes:
 
 
 def unpacked(content: bytes) -> dict[str, bytes]:
-    """What :func:`packed` was given: those four names, and nothing that unfolds to more than it takes."""
+    """Return the files that :func:`packed` was given.
+
+    Raises:
+        ValueError: the names are not the four of a run, or a file is compressed or larger than the object.
+    """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = archive.infolist()
         if sorted(member.filename for member in members) != sorted((WEIGHTS, RUN, RECIPE, MANIFEST)):
@@ -164,5 +168,5 @@ def unpacked(content: bytes) -> dict[str, bytes]:
 
 
 def _plain(value: float) -> float | str:
-    """JSON has no nan and no infinity; their names are written instead."""
+    """Return a number, or its name where it is nan or infinite, which JSON cannot express."""
     return value if math.isfinite(value) else str(value)

@@ -1,7 +1,7 @@
 """Housekeeping of a store: what is in it, whether it is whole, and what can be thrown away.
 
-What is here costs its training again once it is gone, and nothing else: no verdict rests on it. So what accepted
-verdicts were computed from is kept, and of the rest what was used last.
+A run that is removed costs its training again, and nothing else: no verdict rests on it. So the runs that accepted
+verdicts were computed from are kept, and of the others those that were used last.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class Kept:
 
 
 def _entries(store: Store) -> Iterator[Path]:
-    """The folders of runs; what else lies there is passed over."""
+    """Yield the folders of runs; skip whatever else lies there."""
     for entry in sorted((store.root / "runs").glob("*/*/*")):
         if entry.name.isdecimal() and entry.is_dir():
             yield entry
 
 
 def runs(store: Store) -> Iterator[Kept]:
-    """The runs in a store, by their digests."""
+    """Yield the runs in a store, in the order of their digests."""
     for entry in _entries(store):
         with contextlib.suppress(OSError):  # another process may take it away meanwhile
             files = [file.stat() for file in entry.iterdir()]
@@ -55,7 +55,7 @@ def runs(store: Store) -> Iterator[Kept]:
 
 
 def damaged(store: Store) -> Iterator[tuple[Path, str]]:
-    """Every run and every file of measurements that does not verify; what is wrong, in words that follow its name."""
+    """Yield each run or file of measurements that does not verify; what is wrong, in words that follow its name."""
     for entry in _entries(store):
         if wrong := check_entry(entry):
             yield entry, wrong
@@ -63,7 +63,7 @@ def damaged(store: Store) -> Iterator[tuple[Path, str]]:
 
 
 def removable(kept: Iterable[Kept], pinned: set[str], keep: int) -> list[Kept]:
-    """What has to go until the runs take at most ``keep`` bytes: what is not pinned, the least recently used first.
+    """Return the runs to remove until the rest takes at most ``keep`` bytes: the least recently used, if not pinned.
 
     Args:
         pinned: digests of recipes, all of whose runs stay.
@@ -81,7 +81,7 @@ def removable(kept: Iterable[Kept], pinned: set[str], keep: int) -> list[Kept]:
 
 
 def pinned_by(accepted: Sequence[Path]) -> set[str]:
-    """Digests of the recipes that accepted verdicts were computed from.
+    """Return the digests of the recipes that accepted verdicts were computed from.
 
     Raises:
         MemkitError: a file is damaged. Without it, what it pins would be thrown away.

@@ -1,8 +1,9 @@
 """Leases on work that machines share, in the place of locks: objects at a URL.
 
 They save work and guard nothing: where one cannot be had, or its holder was taken for dead and lives, two machines
-write the same. A lease is an object that its holder writes anew from time to time. Who sees it unchanged for long, by a
-clock of its own, creates the next in number, which only one can; clocks of different machines are never compared.
+write the same. A lease is an object that its holder writes anew from time to time. A machine that sees it unchanged for
+long, by its own clock, creates the lease with the next number, which only one machine can do. Clocks of different
+machines are never compared.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ def leased(remote: Remote, names: Iterable[str], *, owner: str = "") -> Iterator
     """Hold leases, so that no other machine does the same work meanwhile; waits for those that others hold.
 
     Args:
-        owner: names who holds local locks for the same work: an owner's own lease was left by one that died.
+        owner: the name of the holder of local locks for the same work: a lease of this owner was left by a process
+            that died.
     """
     held: list[_Lease] = []
     ended = threading.Event()
@@ -37,7 +39,7 @@ def leased(remote: Remote, names: Iterable[str], *, owner: str = "") -> Iterator
     watched = [_Watched(remote, f"leases/{name}", owner) for name in sorted(set(names))]
     try:
         taken = remote.names("leases")
-        if taken is not None:  # else nobody can say what is held, and nothing is
+        if taken is not None:  # None: nobody can say what is held, so nothing is
             for watch in watched:
                 if watch.folder.rpartition("/")[2] in taken:
                     watch.look()  # so that the clocks of all run at once
@@ -52,7 +54,7 @@ def leased(remote: Remote, names: Iterable[str], *, owner: str = "") -> Iterator
 
 
 class _Watched:
-    """A lease that is wanted, and what was seen of it, since when."""
+    """A lease that is wanted: how it was last seen, and since when it has been so."""
 
     def __init__(self, remote: Remote, folder: str, owner: str) -> None:
         self.remote, self.folder, self.owner = remote, folder, owner
@@ -65,7 +67,7 @@ class _Watched:
         return max(self.numbers, default=0)
 
     def look(self) -> bool:
-        """Whether it could be seen how it stands."""
+        """Look at the state of the lease; return whether it could be seen."""
         names = self.remote.names(self.folder)
         if names is None:
             return False
@@ -86,7 +88,7 @@ class _Watched:
         return False
 
     def take(self) -> list[_Lease]:
-        """Wait for it; nothing where it cannot be had."""
+        """Wait for the lease, and return it in a list; the list is empty where the lease cannot be had."""
         while True:
             if self.free:
                 lease = _Lease(self.remote, f"{self.folder}/{self.last + 1}", self.owner)
@@ -114,7 +116,7 @@ class _Lease:
 
     @property
     def ours(self) -> bool:
-        """Whether it was not taken from us; then it is not taken back."""
+        """Return whether the lease is still ours; one that was taken from us is not taken back."""
         with suppress(ValueError, KeyError, TypeError):
             return bool(json.loads(self.remote.get(self.name, always=True) or b"")["holder"] == self._holder)
         return False

@@ -1,14 +1,15 @@
-"""What a test measured on a seed, kept so that a run in which nothing changed measures nothing again.
+"""Measurements of tests for each seed, kept so that a run in which nothing changed measures nothing again.
 
-The key covers what a measurement is known to depend on beforehand, but the seed. What turns out to be read while it is
-made stands beside it, with checksums (:mod:`memkit.store.dependencies`). One file a key holds one line a seed::
+The key covers what a measurement is known beforehand to depend on, except the seed. Files that turn out to be read
+while it is made stand beside it, with checksums (:mod:`memkit.store.dependencies`). There is one file per key, with one
+line per seed::
 
     {"seed": 3, "sha256": "…", "depends": {"table.csv": "sha256:…"}, "content": {…}}
 
 A line counts while every file that it names, and every file that another line of the key names, is as it was: a process
 imports a module once, on whatever seed comes first. Lines are only appended, each by one call of the operating system,
-so processes may share a file. Of several lines of one seed that count, the first does; a line without content takes
-those before it back. At a URL each measurement is an object of its own.
+so processes may share a file. Of several lines of one seed that count, the first is used; a line without content
+revokes those before it. At a URL each measurement is an object of its own.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def load_measurements(store: Store, key: str, seed: int) -> list[Any]:
     except FileNotFoundError:
         lines = []
     except OSError as error:
-        # No other will pass by itself.
+        # These errors do not pass by themselves.
         if isinstance(error, (IsADirectoryError, NotADirectoryError, PermissionError)) or error.errno in UNFIT:
             folder = Path(path).parent
             remove_all(Path(path) if os.path.isdir(folder) else folder)
@@ -109,7 +110,7 @@ def known_files(store: Store, key: str) -> dict[str, str]:
 
 
 def changed_files(store: Store, key: str) -> dict[int, str]:
-    """Return seed → the file for whose sake its measurement is of no use any more, of seeds of which this is so."""
+    """Return seed → the file whose change made the seed's measurement useless, for those seeds that have one."""
     lines = _lines(store, key)
     known = _known(store, lines)
     if not known.files:
@@ -123,11 +124,11 @@ def changed_files(store: Store, key: str) -> dict[int, str]:
 
 @dataclass(frozen=True)
 class _Known:
-    """What the lines of a key name.
+    """The files that the lines of a key name.
 
     Attributes:
         files: label → checksum now.
-        unsteady: those of which a line knows another checksum.
+        unsteady: those for which a line has another checksum.
         now: the project's files, or None where there is no project.
     """
 
@@ -176,7 +177,7 @@ def _warn(path: str, seed: int, wrong: str) -> None:
 
 
 def _read(line: bytes) -> tuple[int, Mapping[str, str], Any]:
-    """The seed of a line, what its measurement depends on, and its content.
+    """Return the seed of a line, what its measurement depends on, and its content.
 
     Raises:
         ValueError: it is damaged; the message continues a sentence that begins with its place.
@@ -238,7 +239,7 @@ def _files(store: Store) -> list[Path]:
 
 
 def _fetch(store: Store, remote: Remote, key: str, seed: int) -> Any:
-    """What another machine measured, taken over into the folder."""
+    """Fetch what another machine measured, and add it to the folder; None where there is nothing of use."""
     content = remote.get(_object(key, seed))
     if content is None:
         return None
@@ -322,13 +323,13 @@ def forget_measurement(store: Store, key: str, seed: int) -> None:
 
 
 def _text(content: Any) -> bytes:
-    """JSON without a line break in it."""
+    """Return JSON without a line break in it."""
     return json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
 
 
 def _line(seed: int, depends: Mapping[str, str], text: bytes) -> bytes:
     record = b""
-    if depends:  # a label may have braces, by which the form of a line goes
+    if depends:  # a label may have braces, which the pattern of a line excludes
         record = json.dumps(dict(depends), sort_keys=True).encode()
         record = b"{" + record[1:-1].replace(b"{", b"\\u007b").replace(b"}", b"\\u007d") + b"}"
     checksum = _checksum(seed, record, text)

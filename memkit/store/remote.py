@@ -1,8 +1,8 @@
 """Objects at a URL, which several machines share: the part of a store that lies behind its folder.
 
-Little is asked of whatever holds them, S3 or another that fsspec knows: that an object is put whole or not at all, and
-that ``create`` makes one only where there is none. An error is tried again; what stays wrong is warned of and costs
-time, for what cannot be had is trained here, but no verdict.
+Whatever holds them, S3 or another system that fsspec knows, must do two things: put an object whole or not at all, and
+with ``create`` make one only where there is none. A call that fails is tried again. If it keeps failing, memkit warns.
+That costs time, since what cannot be had is trained here, but no verdict.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from memkit.files import replacing, write
 T = TypeVar("T")
 
 LARGEST = 2 * 1024**3
-"""Bytes that are taken for an object; what is larger was not written by a store."""
+"""The most bytes of an object; a larger one was not written by a store."""
 
 _TRIES = 2  # of ours; the packages try again themselves
 _BREAK = 120.0  # seconds of rest once all tries have failed, or each call would wait for a server that is down
@@ -72,7 +72,7 @@ class Remote:
         return Remote, (self.url, self.lease)
 
     def __str__(self) -> str:
-        """The URL as it may be shown, without what a password may stand in."""
+        """Return the URL as it may be shown, without the parts that may hold a password."""
         parts = urlsplit(self.url)
         return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
@@ -123,7 +123,7 @@ class Remote:
         self.delete(probe)
 
     def names(self, folder: str) -> set[str] | None:
-        """What lies in a folder; empty where there is none, None where nobody can say."""
+        """Return the names in a folder; an empty set where there is no folder, None where nobody can say."""
 
         def listed(fs: Any, root: str) -> set[str]:
             try:
@@ -135,7 +135,7 @@ class Remote:
         return self._tried(listed, None)
 
     def get(self, name: str, *, always: bool = False) -> bytes | None:
-        """An object; None where there is none, or where it cannot be had. ``always`` as for :meth:`put`."""
+        """Return an object; None where there is none, or where it cannot be had. ``always`` as for :meth:`put`."""
 
         def read(fs: Any, root: str) -> bytes | None:
             try:
@@ -151,10 +151,10 @@ class Remote:
         return self._tried(read, None, always=always)
 
     def put(self, name: str, content: bytes, *, always: bool = False) -> bool:
-        """Write an object, whole or not at all, over one that is there; whether it was written.
+        """Write an object, whole or not at all, over one that is there; return whether it was written.
 
         Args:
-            always: also where all others rest after an error.
+            always: also while other calls rest after an error.
         """
         if len(content) > LARGEST:
             told(f"the store {self}: {name} is larger than {LARGEST} bytes, and stays on this machine")
@@ -167,7 +167,7 @@ class Remote:
         return self._tried(written, False, always=always)
 
     def _put(self, fs: Any, path: str, content: bytes) -> None:
-        if self._local:  # a folder puts nothing at once, but renames at once
+        if self._local:  # a folder cannot write atomically, but it can rename atomically
             tmp = Path(self._files[1]) / "tmp"
             with replacing(Path(path), tmp) as aside:
                 tmp.mkdir(parents=True, exist_ok=True)
@@ -177,10 +177,10 @@ class Remote:
             fs.pipe_file(path, content)
 
     def create(self, name: str, content: bytes) -> bool | None:
-        """Write an object where there is none; whether this call did, or None where nobody can say.
+        """Write an object where there is none; return whether this call did, or None where nobody can say.
 
-        ``content`` must be nobody else's: where an answer was lost, it shows whose the object is. A server that has no
-        such way of writing writes over what is there.
+        ``content`` must be unique to the caller: where an answer was lost, it shows whose the object is. A server that
+        cannot write in this way overwrites what is there.
         """
 
         def make(fs: Any, root: str) -> bool:
@@ -212,7 +212,7 @@ class Remote:
         self._tried(remove, None)
 
     def _tried(self, call: Callable[[Any, str], T], otherwise: T, *, always: bool = False) -> T:
-        """What a call returns, tried a few times; ``otherwise``, and a warning, where all of them fail."""
+        """Try a call a few times, and return its result; warn and return ``otherwise`` where all tries fail."""
         if not always and self.clock.now() < self._resting_until:
             return otherwise
         said = ""
@@ -235,7 +235,7 @@ class Remote:
 
 
 class _Refused(Exception):
-    """What no second try would change."""
+    """An error that no second try would change."""
 
 
 def _said(error: BaseException) -> str:

@@ -1,10 +1,10 @@
-"""The store of trained runs: one folder a (recipe, seed), found by content, safe against crashes and bit rot.
+"""The store of trained runs: one folder per (recipe, seed), found by content, safe against crashes and bit rot.
 
 ::
 
     runs/ab/abcdef…/10003/   the files of a run (memkit.store.entries)
     measurements/…           what tests measured on trained models (memkit.store.measurements)
-    locks/                   one lock file a run
+    locks/                   one lock file per run
     runs/tmp/                entries being written, renamed into place when they are whole; and damaged ones
 
 An entry is either whole or not there. Checksums and form are verified on reading; what does not verify is moved away
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 _ABANDONED_AFTER = 24 * 3600.0
 _LOCKLESS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
-"""What a disk says that knows no locks."""
+"""The error numbers of a disk that does not support locks."""
 
 
 class Store:
@@ -66,7 +66,7 @@ class Store:
         root: the folder; it is made where it is missing.
         session: names the run of the suite; written into every entry.
         retrain: only entries of this session count as present, so that everything is trained once more.
-        remote: what other machines see of it too, or None. A store can be sent to other processes, and with a remote to
+        remote: the part that other machines see, or None. A store can be sent to other processes, and with a remote to
             other machines.
         files: of the project, by which it is seen whether what an entry depends on has changed; or None.
     """
@@ -126,11 +126,11 @@ class Store:
                 file.write("# Written by memkit.\n*\n")
 
     def has(self, digest: str, seed: int) -> bool:
-        """Whether a run is there; its checksums are verified only when it is loaded."""
+        """Return whether a run is there; its checksums are verified only when it is loaded."""
         return not self.missing(digest, [seed])
 
     def missing(self, digest: str, seeds: Iterable[int]) -> list[int]:
-        """The seeds that have no entry."""
+        """Return the seeds that have no entry."""
         lacking = [seed for seed in seeds if not self._in_folder(digest, seed)]
         if lacking and self.remote is not None:
             there = self.remote.names(_folder(digest)) or set()
@@ -149,7 +149,7 @@ class Store:
         return not self.retrain  # a damaged one is told of when it is loaded
 
     def _changed(self, manifest: Mapping[str, Any]) -> str:
-        """A file or package that is not as it was when a run was trained, or ""."""
+        """Return a file or package that is not as it was when a run was trained, or ""."""
         if self.files is None:
             return ""
         versions = depends_of(manifest.get("versions", {}))
@@ -163,13 +163,13 @@ class Store:
         return {}
 
     def _of_use(self, digest: str, seed: int) -> bool:
-        """Whether an object that is there counts: any does, but what was of no use before, and what is retrained."""
+        """Return whether an object that is there counts: any does that was not useless before and is not retrained."""
         if self.remote is None or _object(digest, seed) in self.remote.useless:
             return False
         return not self.retrain or self._fetch(digest, seed) is not None
 
     def cpu_seconds(self, digest: str, *, at_most: int = 8) -> list[float]:
-        """What training some seeds of a recipe took, for estimates; unverified, and empty where there are none."""
+        """Return CPU seconds that some seeds of a recipe took, for estimates; unverified, empty if there are none."""
         found: list[float] = []
         folder = self._entry(digest, 0).parent
         with contextlib.suppress(OSError):
@@ -179,13 +179,13 @@ class Store:
         return found
 
     def made(self, digest: str, seed: int) -> dict[str, Any]:
-        """How a run was made, for readers: versions, device, cohort; unverified, and empty where there is none."""
+        """Return how a run was made, for readers: versions, device, cohort; unverified, empty where there is none."""
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             return dict(parsed((self._entry(digest, seed) / RUN).read_bytes())["made"])
         return {}
 
     def load(self, digest: str, seed: int) -> TrainedRun | None:
-        """A run, verified; None where there is none, or where it was damaged and has been moved away."""
+        """Return a run, verified; None where there is none, or where it was damaged and has been moved away."""
         here = self._in_folder(digest, seed)
         fetched = None if here else self._fetch(digest, seed)
         if not here and fetched is None:
@@ -198,7 +198,7 @@ class Store:
             return run_of(contents, seed)
         except MemoryError:
             raise
-        except Exception as error:  # whatever is made of what may come from elsewhere
+        except Exception as error:  # any exception: the data may come from elsewhere
             self.give_up(digest, seed, why(error), everywhere=fetched is not None)
             return None
 
@@ -207,7 +207,7 @@ class Store:
 
         Args:
             wrong: what is wrong with it, in words that follow its name.
-            everywhere: also what others see of it is of no use.
+            everywhere: the copy that others see is of no use, either.
         """
         entry = self._entry(digest, seed)
         if everywhere and self.remote is not None:
@@ -264,7 +264,7 @@ class Store:
         self._stuck.discard((digest, seed))
 
     def publish(self, digest: str, seeds: Iterable[int]) -> None:
-        """Let others see what is in the folder, where they do not: an earlier try may have failed."""
+        """Let others see the runs in the folder that they do not see yet: an earlier try may have failed."""
         if self.remote is None or (there := self.remote.names(_folder(digest))) is None:
             return
         for seed in seeds:
@@ -274,7 +274,7 @@ class Store:
                     self.remote.put(_object(digest, seed), packed(files))
 
     def _fetch(self, digest: str, seed: int) -> dict[str, bytes] | None:
-        """The files of an entry that others see, taken over into the folder; None where there is none of use."""
+        """Fetch the files of an entry that others see into the folder, and return them; None where none is of use."""
         name = _object(digest, seed)
         content = self.remote.get(name) if self.remote is not None else None
         if self.remote is None or content is None:
@@ -284,7 +284,7 @@ class Store:
             manifest = check(files, [digest, seed])
         except MemoryError:
             raise
-        except Exception as error:  # whatever is made of what comes from elsewhere
+        except Exception as error:  # any exception: the data come from elsewhere
             self.remote.useless.add(name)
             if not isinstance(error, OtherVersion):  # which the memkit that wrote it may still want
                 self.remote.delete(name)
@@ -328,7 +328,7 @@ class Store:
             MemkitError: the disk knows no locks, or the store cannot be written.
         """
         path = self.root / "locks" / name
-        if os.path.isdir(path):  # what stands in the place of a lock is nobody's
+        if os.path.isdir(path):  # a folder in the place of a lock is nobody's
             remove_all(path)
         lock = FileLock(path)
         try:
@@ -351,13 +351,17 @@ class Store:
         return MemkitError(f"{said}; choose another folder with --store or MEMKIT_STORE")
 
     def _placing(self, digest: str, seed: int) -> AbstractContextManager[Any]:
-        """Who puts an entry into the folder: several processes may fetch one, and whoever trains holds its lock."""
+        """Return a context in which one process at a time puts an entry into the folder.
+
+        With a remote, several processes may fetch an entry, and whoever trains already holds its lock. Without one, the
+        context does nothing.
+        """
         if self.remote is None:
             return contextlib.nullcontext()
         return self._held(f"{digest}-{seed}.placing")
 
     def _name(self) -> str:
-        """A name that no other folder has: whoever holds locks in it holds them for this one."""
+        """Return a name that no other folder has, as the owner of leases; "" where it cannot be read or written."""
         file = self.root / "name"
         with contextlib.suppress(OSError, UnicodeDecodeError):
             with contextlib.suppress(FileExistsError), file.open("x", encoding="utf-8") as made:

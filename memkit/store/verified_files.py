@@ -25,7 +25,7 @@ _FORM = re.compile(rb'\{"sha256": "(?P<sha256>[0-9a-f]{64})",\n"content": (?P<co
 
 
 def from_bytes(data: bytes) -> Any:
-    """What :func:`to_bytes` was given.
+    """Return what :func:`to_bytes` was given.
 
     Raises:
         ValueError: the bytes are damaged; the message continues a sentence that begins with the name of their file.
@@ -137,7 +137,7 @@ def to_bytes(content: Any) -> bytes:
 
 
 UNFIT = (errno.EFBIG, errno.EINVAL, errno.ENXIO)
-"""What the system, or :func:`read_ordinary`, says of what is no ordinary file, or too large to be one of a store."""
+"""The error numbers of the system, or of :func:`read_ordinary`, for no ordinary file, or one too large for a store."""
 _LARGEST = 1 << 30
 
 
@@ -183,7 +183,7 @@ def append(path: str, line: bytes, below: Path) -> None:
 
 
 def why(error: Exception) -> str:
-    """What is wrong with a file or folder, in words that follow its name."""
+    """Return what is wrong with a file or folder, in words that follow its name."""
     if isinstance(error, FileNotFoundError) and error.filename is not None:
         return f"{DAMAGED}: {Path(error.filename).name} is missing"
     if isinstance(error, KeyError):

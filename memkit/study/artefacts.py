@@ -4,11 +4,11 @@
 
     runs/<configuration>/<seed>/   metrics.json        the recipe, how it was trained, the scores; what a memory did
                                    epochs.csv          losses while it was trained
-                                   samples.csv         a row an example: stage A's validation, stage B's test examples
+                                   samples.csv         a row per example: stage A's validation, stage B's test examples
                                    memory.safetensors  the model's buffers, after the intervention
                                    growth.csv          a table that the model asks for, such as that of its growth
 
-What a model wants written down it says itself: :class:`memkit.training.protocols.WithExampleRecords` and
+A model itself says what it wants written down: :class:`memkit.training.protocols.WithExampleRecords` and
 :class:`~memkit.training.protocols.WithTables`.
 
 A control that is made of changes lies beside the configuration that it was made for: ``wide+half``. A folder that is as
@@ -91,7 +91,7 @@ def write_runs(
 ) -> list[Run]:
     """Write the folder of every run of both stages, or leave it where it is up to date; remove those of other runs.
 
-    What an earlier attempt left would otherwise lie among those of this one, for anybody to pool.
+    Otherwise the runs of an earlier attempt would lie among those of this one, and anybody might pool them.
     """
     wanted = [*_screened(matrix, promotion), *_confirmed(matrix, evidence)]
     runs, at = [], time.monotonic()
@@ -125,7 +125,7 @@ def _screened(matrix: Matrix, promotion: Promotion) -> Iterable[_Wanted]:
 
 
 def _confirmed(matrix: Matrix, evidence: Evidence | None) -> Iterable[_Wanted]:
-    """The runs of stage B that were measured, each once, although claims share controls."""
+    """Yield the runs of stage B that were measured, each once, although claims share controls."""
     told: set[tuple[str, int]] = set()
     for entry in evidence.claims if evidence else ():
         name = entry.claim.id.rpartition("/")[2]
@@ -213,14 +213,17 @@ def _write(matrix: Matrix, one: _Wanted, store: Store, folder: Path, *, key: str
 
 
 def _whole_run(folder: Path, files: Any) -> bool:
-    """Whether a run's files are such as such a folder can have, and are there."""
+    """Return whether a run's files have names that such a folder can hold, and are there."""
     return isinstance(files, list) and all(
         isinstance(name, str) and _FILE.fullmatch(name) and (folder / name).is_file() for name in files
     )
 
 
 def epochs(run: TrainedRun) -> list[dict[str, Any]]:
-    """Step, training loss, validation loss and accuracy. A step can have two rows: before and after a model grew."""
+    """Return rows of step, training loss, validation loss and accuracy.
+
+    A step can have two rows: before and after a model grew.
+    """
     history = dict(run.history)
     looks: dict[int, list[tuple[float, float]]] = {}
     for step, loss, right in run.validation:
@@ -235,7 +238,7 @@ def epochs(run: TrainedRun) -> list[dict[str, Any]]:
 
 
 def samples(model: nn.Module, examples: tuple[Tensor, Tensor]) -> tuple[list[dict[str, Any]], dict[str, float]]:
-    """A row for every target that counts, and what a memory did on the whole.
+    """Return a row for every target that counts, and what a memory did on the whole.
 
     Returns:
         The rows: what the model itself says of its examples; else label, prediction, confidence and loss for
@@ -268,7 +271,7 @@ def _rows(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 
 
 def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Rows as CSV, with a column for every key that one of them has."""
+    """Write rows as CSV, with a column for every key that one of them has."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
@@ -278,7 +281,7 @@ def _write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _cell(value: Any) -> Any:
-    """A float by its first seven digits, which is what single precision has."""
+    """Return a float with seven significant digits, which is what single precision has."""
     return f"{value:.7g}" if isinstance(value, float) else value
 
 

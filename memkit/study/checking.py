@@ -1,4 +1,4 @@
-"""What is checked of every part of a matrix; refusals name the place, and what would be right."""
+"""Checks of every part of a matrix; refusals name the place, and what would be right."""
 
 from __future__ import annotations
 

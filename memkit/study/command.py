@@ -37,7 +37,7 @@ def test_{name}(scores):
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What the command line asked for.
+    """The options of the command line.
 
     Attributes:
         matrix: the file.
@@ -149,10 +149,10 @@ def _confirm(
     output: Path,
     register: Callable[[list[str]], object],
 ) -> tuple[Evidence, int]:
-    """Stage B: register the claims and decide them; their evidence, and the exit code."""
+    """Run stage B: register the claims and decide them; return their evidence and the exit code."""
     test = write_test(matrix)
     shared = [str(test), "--memkit-with-sweeps", f"--memkit-device={options.device}"]
-    # A URL may hold what is not for command lines, and goes by the environment.
+    # A URL may hold what does not belong on a command line, so it goes by the environment.
     shared += [f"--memkit-store={store.root}"] if store.remote is None else []
     shared += [f"--memkit-data={options.data.resolve()}"] if options.data else []
     register(shared)
@@ -176,7 +176,7 @@ def _confirm(
 
 
 def _confirmed_before(matrix: Matrix, promoted: Promotion, output: Path) -> Evidence | None:
-    """The evidence that an earlier run left, where it is of the claims that would be made now."""
+    """Return the evidence that an earlier run left, where it is of the claims that would be made now."""
     from memkit.study.staged import claim_of_configuration
 
     file = output / "evidence.json"
@@ -193,7 +193,7 @@ def _confirmed_before(matrix: Matrix, promoted: Promotion, output: Path) -> Evid
 
 
 def write_test(matrix: Matrix) -> Path:
-    """The test file of stage B's claims: one beside the matrix that names it, or a new one."""
+    """Return the test file of stage B's claims: one beside the matrix that names it, or a new one."""
     folder, name = matrix.path.parent, matrix.path.name
     names_it = re.compile(rf"\bstaged\(\s*[\"']{re.escape(name)}[\"']\s*\)")
     for file in sorted(folder.glob("test_*.py")):
@@ -211,13 +211,13 @@ def write_test(matrix: Matrix) -> Path:
 
 
 def _python_path() -> str:
-    """For pytest's processes: what this one finds, the current directory among it, as ``python -m pytest`` has it."""
+    """Return PYTHONPATH for pytest's processes: this one's and the current directory, as in ``python -m pytest``."""
     return os.pathsep.join(path for path in [os.environ.get("PYTHONPATH", ""), os.getcwd()] if path)
 
 
 @contextmanager
 def _data(folder: Path | None) -> Iterator[None]:
-    """Within it, tasks find their data in a folder, in this process and those that it starts."""
+    """Let tasks find their data in a folder meanwhile, in this process and those that it starts."""
     before = os.environ.get("MEMKIT_DATA")
     if folder is not None:
         if not folder.is_dir():

@@ -14,7 +14,7 @@ from memkit.study.screening_table import screening_rows, text_table
 
 
 def listing(matrix: Matrix, store: Store) -> str:
-    """What is screened, held against what, and what of it would have to be trained."""
+    """Return what is screened, what it is held against, and how much of it would have to be trained."""
     stored, seeds = in_store(matrix, store), development_seeds(matrix)
     rows = [("configuration", "family", "role", "controls", "in store", "what differs")]
     for name, configuration in matrix.configurations.items():
@@ -48,7 +48,7 @@ def listing(matrix: Matrix, store: Store) -> str:
 
 
 def screening_table(promotion: Promotion) -> str:
-    """Stage A: every configuration with its scores, and what became of it."""
+    """Return stage A as a table: every configuration with its scores, and what became of it."""
     rows = screening_rows(promotion)
     count = listed(promotion.promoted)
     return "\n".join([*text_table(rows), f"promoted: {count}"])

@@ -164,7 +164,7 @@ def _configurations(top: Settings, controls: Mapping[str, str | Settings]) -> di
 
 
 def _names(top: Settings, controls: Mapping[str, str | Settings]) -> frozenset[str]:
-    """Of all settings that have a value somewhere in the matrix."""
+    """Return the names of all settings that have a value somewhere in the matrix."""
     parts = [top["recipe"], *(own or {} for own in top["configurations"].values())]
     parts += [given for given in controls.values() if not isinstance(given, str)]
     return frozenset(name for part in parts for name, value in part.items() if value is not None)
@@ -271,7 +271,7 @@ def _notes(given: Settings) -> dict[str, tuple[str, ...]]:
 
 
 def _check_promotion(matrix: Matrix) -> None:
-    """Whatever is promoted has something to be held against, and there are as many as are to be promoted."""
+    """Check that whatever is promoted has controls to be held against, and that enough configurations compete."""
     screen = matrix.screen
     free = [name for name in matrix.candidates if name not in screen.always]
     families: dict[str, int] = {}
@@ -301,7 +301,7 @@ def _check_promotion(matrix: Matrix) -> None:
 
 
 def _flat(changed: Settings, shared: Settings, prefix: str = "") -> dict[str, Any]:
-    """Dotted name → value, of what differs from the shared settings."""
+    """Return dotted name → value, for the settings that differ from the shared ones."""
     found: dict[str, Any] = {}
     for name, value in changed.items():
         old = shared.get(name)

@@ -61,7 +61,7 @@ class Confirm:
     expect: str
 
     def contrast(self, treatment: str, over: str) -> Contrast:
-        """The contrast of a configuration over a control."""
+        """Return the contrast of a configuration over a control."""
         return Contrast(
             treatment,
             over=over,
@@ -112,7 +112,7 @@ class Matrix:
 
     @property
     def promoted_path(self) -> Path:
-        """Where it is written which configurations were promoted."""
+        """The file that says which configurations were promoted."""
         return self.path.with_name(f"{self.path.stem}.promoted.json")
 
     @property
@@ -127,7 +127,7 @@ class Matrix:
         return tuple(name for name in self.configurations if name not in named)
 
     def control(self, name: str, configuration: str) -> Subject:
-        """What a control is for a configuration.
+        """Return what a control is for a configuration.
 
         Raises:
             MemkitError: its changes do not fit the configuration, or change nothing.
@@ -149,6 +149,6 @@ class Matrix:
         return made
 
     def place_of(self, arm: str, configuration: str) -> str:
-        """What the runs of an arm of a configuration's claim are filed under: ``wide``, ``linear``, ``wide+half``."""
+        """Return the name that the runs of an arm of a claim are filed under: ``wide``, ``linear``, ``wide+half``."""
         given = self.controls.get(arm) if arm != configuration else configuration
         return given if isinstance(given, str) else f"{configuration}+{arm}"

@@ -1,4 +1,4 @@
-"""Which configurations go on from screening to confirmation, by a rule that was written down before; and its file.
+"""The promotion of configurations from screening to confirmation, by a rule written down before; and its file.
 
 ``xor.promoted.json``, beside ``xor.yaml`` and under version control, holds every configuration's screening scores and
 the names of the promoted ones. Stage B's claims are made from it.
@@ -78,7 +78,7 @@ class Policy:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of a configuration.
+    """The outcome for a configuration.
 
     Attributes:
         mean: of the policy's metric over the development seeds; nan where one is.
@@ -111,7 +111,7 @@ def promote(entrants: Iterable[Entrant], policy: Policy) -> list[Outcome]:
 
 
 def _outcome(entrant: Entrant, value: float, rank: tuple[int, int, int] | None, policy: Policy) -> Outcome:
-    """What becomes of an entrant; ``rank``: its place, among how many, and how many have its very mean."""
+    """Return the outcome for an entrant; ``rank``: its place, among how many, and how many have its very mean."""
     name, place = entrant.name, rank[0] if rank else None
     if name in policy.always:
         return Outcome(name=name, mean=value, rank=None, promoted=True, why="always")
@@ -130,14 +130,14 @@ def _outcome(entrant: Entrant, value: float, rank: tuple[int, int, int] | None, 
 
 
 def mean(scores: Mapping[int, Mapping[str, float]], metric: str) -> float:
-    """The mean of a metric over seeds; nan where one is, or there are none."""
+    """Return the mean of a metric over seeds; nan where one is, or there are none."""
     values = [row[metric] for row in scores.values()]
     return math.fsum(values) / len(values) if values and all(map(math.isfinite, values)) else math.nan
 
 
 @dataclass(frozen=True, kw_only=True)
 class Promotion:
-    """What the file holds; see :func:`promote`."""
+    """The content of the file; see :func:`promote`."""
 
     study: str
     matrix: str
@@ -152,7 +152,7 @@ class Promotion:
         return tuple(outcome.name for outcome in self.outcomes if outcome.promoted)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types; a number that is not finite becomes None."""
+        """Return plain types; a number that is not finite becomes None."""
         policy = self.policy
         return {
             "schema": SCHEMA,

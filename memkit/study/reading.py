@@ -19,7 +19,7 @@ _TAG = "tag:yaml.org,2002:"
 
 
 def read_yaml(path: Path) -> Any:
-    """What a YAML file holds, in plain types.
+    """Return what a YAML file holds, in plain types.
 
     Raises:
         MemkitError: there is no such file; it is not YAML; a key stands twice in one mapping, of which YAML readers
@@ -62,7 +62,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def _check(node: Any, file: str, above: tuple[Any, ...]) -> None:
-    """Refuse, by its line, what would be read in silence as what its author may not mean."""
+    """Refuse, with its line, a value that would silently be read as something that its author may not mean."""
     where = f"{file}, line {node.start_mark.line + 1}"
     if any(node is other for other in above):
         raise MemkitError(f"{where}: an alias refers to what it is part of; write out what it stands for")
@@ -92,7 +92,10 @@ def _check_keys(mapping: Any, file: str) -> None:
 
 
 def _better(node: Any) -> str:
-    """What to write for a word without quotes that readers of YAML, or its author, may take for something else."""
+    """Return what to write for a word without quotes that may be taken for something else, or "".
+
+    Other readers of YAML, or the author, may take it so.
+    """
     word, text = node.value.lower(), f"'{node.value}' with quotes for the text"
     kind = str(node.tag).removeprefix(_TAG)
     if kind == "str" and word in _TRUTHS:

@@ -23,7 +23,7 @@ _NEGATIVE = (Verdict.REFUTED.value, Verdict.EQUIVALENT.value, Verdict.INCONCLUSI
 
 
 def report(matrix: Matrix, promotion: Promotion, evidence: Evidence | None, runs: Sequence[Run]) -> str:
-    """The page, in Markdown."""
+    """Return the page, in Markdown."""
     claims = entries(matrix, evidence)
     rows = comparisons(claims)
     parts = [
@@ -64,7 +64,7 @@ def _about(matrix: Matrix, evidence: Evidence | None) -> str:
 
 
 def _what(matrix: Matrix) -> str:
-    """What all configurations share, how they are scored, and by what stage B decides."""
+    """Describe what all configurations share, how they are scored, and by what stage B decides."""
     confirm = matrix.confirm
     score = f"{matrix.score.__module__}:{matrix.score.__qualname__}"
     scored = f"Scored by `{score}`, on validation examples in stage A and on test examples in stage B"
@@ -154,7 +154,7 @@ def _attempts(claims: Mapping[str, ClaimEvidence]) -> str:
 
 
 def _controls(matrix: Matrix) -> str:
-    """What the names of controls stand for."""
+    """Say what the names of controls stand for."""
     said = []
     for name, given in matrix.controls.items():
         what = f"the promoted one with {differences(given)}" if not isinstance(given, str) else "as screened"
@@ -193,7 +193,7 @@ def _sentence(matrix: Matrix, name: str, entry: ClaimEvidence, rows: Sequence[Co
 
 
 def _strength(row: Comparison) -> float:
-    """How large an effect is; one that could not be computed is the weakest."""
+    """Return how large an effect is; one that could not be computed is the weakest."""
     return -math.inf if row.effect is None or math.isnan(row.effect) else row.effect
 
 
@@ -235,7 +235,7 @@ def _interpretation(
 
 
 def _means(promotion: Promotion, claims: Mapping[str, ClaimEvidence], runs: Sequence[Run]) -> str:
-    """Screened and confirmed means, side by side, with what the models cost."""
+    """Return screened and confirmed means, side by side, with what the models cost."""
     if not claims:
         return ""
     by = promotion.policy.by
@@ -262,7 +262,7 @@ def _means(promotion: Promotion, claims: Mapping[str, ClaimEvidence], runs: Sequ
 
 
 def _regression(promotion: Promotion, claims: Mapping[str, ClaimEvidence]) -> list[str]:
-    """How the scores that chose compare with those that nothing was chosen by."""
+    """Compare the screening scores, which chose the configurations, with the confirmed ones, which chose nothing."""
     by, higher = promotion.policy.by, promotion.policy.higher
     changes = {}
     for outcome in promotion.outcomes:
@@ -311,7 +311,7 @@ def _separated(rows: Sequence[Comparison]) -> list[str]:
 
 
 def _memories(runs: Sequence[Run]) -> list[str]:
-    """What a memory does to the same weights, where there is one."""
+    """Say what a memory does to the same weights, where there is one."""
     confirmed = [run for run in runs if run.stage == "confirm" and run.content.get("memory", {}).get("magnitude")]
     places = dict.fromkeys(run.place for run in confirmed)
     said = []

@@ -1,4 +1,4 @@
-"""What both stages of a study found, as tables: ``consolidated.csv``, ``comparisons.csv`` and ``policy.json``."""
+"""The results of both stages of a study, as tables: ``consolidated.csv``, ``comparisons.csv`` and ``policy.json``."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ class Comparison:
 
 
 def entries(matrix: Matrix, evidence: Evidence | None) -> dict[str, ClaimEvidence]:
-    """Promoted configuration → the evidence of its claim, in the order of the matrix."""
+    """Return promoted configuration → the evidence of its claim, in the order of the matrix."""
     found = {entry.claim.id: entry for entry in evidence.claims} if evidence else {}
     ids = {name: f"{matrix.study}/{name}" for name in matrix.configurations}
     return {name: found[claim] for name, claim in ids.items() if claim in found}
 
 
 def comparisons(claims: Mapping[str, ClaimEvidence]) -> list[Comparison]:
-    """Every contrast of every claim."""
+    """Return every contrast of every claim."""
     found = [(name, entry, finding) for name, entry in claims.items() for finding in words.own_findings(entry)]
     valid = [entry.decided for _, entry, _ in found]
     ps = [row[2].p if fine and math.isfinite(row[2].p) else 1.0 for row, fine in zip(found, valid, strict=True)]
@@ -102,7 +102,7 @@ def _comparison(name: str, entry: ClaimEvidence, finding: Finding, adjusted: flo
 
 
 def confirmed_mean(entry: ClaimEvidence, arm: str, metric: str) -> float:
-    """The mean of an arm's metric over the seeds that the verdict rests on; nan where it was not measured."""
+    """Return the mean of an arm's metric over the seeds that the verdict rests on; nan where it was not measured."""
     used = set(words.used_seeds(entry))
     values = [o.value for o in entry.observations if (o.arm, o.metric) == (arm, metric) and o.seed in used]
     return math.fsum(values) / len(values) if values else math.nan
@@ -122,7 +122,7 @@ def write_tables(
 
 
 def policy_of_study(matrix: Matrix, promotion: Promotion) -> dict[str, Any]:
-    """How configurations were promoted, and what each of them is held against."""
+    """Return how configurations were promoted, and what each promoted one is held against."""
     held = {
         name: {"controls": {control: matrix.controls[control] for control in matrix.configurations[name].controls}}
         for name in promotion.promoted
@@ -148,10 +148,10 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]
 
 
 def finite(value: float) -> float | None:
-    """None for what is not finite."""
+    """Return a number, or None if it is not finite."""
     return value if math.isfinite(value) else None
 
 
 def undecided(rows: Iterable[Comparison]) -> list[Comparison]:
-    """The comparisons that their seeds do not decide."""
+    """Return the comparisons that their seeds do not decide."""
     return [row for row in rows if row.verdict in (Verdict.INCONCLUSIVE.value, Verdict.INCOMPLETE.value)]

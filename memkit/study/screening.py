@@ -1,6 +1,6 @@
 """Stage A: every configuration is trained on development seeds, and scored on validation examples alone.
 
-Test examples are never asked for here, so that nothing that is chosen by them is confirmed on them.
+Test examples are never asked for here, so that nothing is confirmed on the examples that it was chosen by.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def check_bounds(matrix: Matrix, scores: Scores) -> None:
 
 
 def _subjects(matrix: Matrix, name: str) -> list[tuple[str, Subject]]:
-    """A configuration, and what its controls make of it where it may be promoted."""
+    """Return a configuration, and what its controls make of it where it may be promoted."""
     found: list[tuple[str, Subject]] = [(f"configurations: {name}", matrix.configurations[name])]
     if name in matrix.candidates or name in matrix.screen.always:
         changed = [c for c in matrix.configurations[name].controls if not isinstance(matrix.controls[c], str)]
@@ -186,12 +186,12 @@ def _subjects(matrix: Matrix, name: str) -> list[tuple[str, Subject]]:
 
 
 def development_seeds(matrix: Matrix) -> tuple[int, ...]:
-    """The seeds of stage A: 0, 1, …"""
+    """Return the seeds of stage A: 0, 1, …"""
     return tuple(range(matrix.screen.seeds))
 
 
 def lacking(matrix: Matrix, store: Store) -> list[Cohort]:
-    """What has to be trained for stage A: each recipe once, with all its seeds that the store lacks."""
+    """Return the cohorts to train for stage A: each recipe once, with all its seeds that the store lacks."""
     seeds = development_seeds(matrix)
     return plan([(Training.of(c.recipe), seeds) for c in matrix.configurations.values()], store)
 
@@ -206,7 +206,7 @@ def train_lacking(
         say: is told now and then how far it is.
 
     Returns:
-        What failed, and how.
+        The cohorts that failed, with their results.
     """
     cohorts = lacking(matrix, store)
     if not cohorts:
@@ -303,7 +303,7 @@ def _scored(
 
 @contextmanager
 def seen(subject: Subject, seed: int, store: Store, *, device: str, where: str) -> Iterator[tuple[Any, TrainedRun]]:
-    """Within it: a subject's trained model of a seed with its intervention, as tests see it; and its trained run."""
+    """Yield a subject's trained model of a seed with its intervention, as tests see it, and its trained run."""
     from memkit.training.process import prepared_process
 
     recipe = subject.recipe
@@ -314,7 +314,7 @@ def seen(subject: Subject, seed: int, store: Store, *, device: str, where: str) 
 
 
 def intervened(subject: Subject, model: Any, seed: int, where: str) -> Any:
-    """A trained model as tests see it.
+    """Return a trained model as tests see it.
 
     Raises:
         MemkitError: its intervention returns no model.
@@ -332,7 +332,7 @@ def intervened(subject: Subject, model: Any, seed: int, where: str) -> Any:
 
 
 def subject_key(subject: Subject, matrix: Matrix, *, device: str, part: str) -> str:
-    """The key under which the store keeps what was measured of a subject's models, of one seed."""
+    """Return the key under which the store keeps what was measured of a subject's models."""
     functions, modules = _functions(subject, matrix), _modules(subject, matrix)
     return measurement_key(
         {
@@ -354,19 +354,19 @@ def _functions(subject: Subject, matrix: Matrix) -> list[Callable[..., Any]]:
 
 
 def _modules(subject: Subject, matrix: Matrix) -> list[str]:
-    """The modules that a subject is scored by."""
+    """Return the modules that a subject is scored by."""
     functions = _functions(subject, matrix)
     return sorted({"memkit.training.scoring", *(inspect.unwrap(function).__module__ for function in functions)})
 
 
 def policy_of(matrix: Matrix) -> Policy:
-    """The rule of promotion that the matrix states."""
+    """Return the rule of promotion that the matrix states."""
     s = matrix.screen
     return Policy(by=s.by, higher=s.higher, best=s.best, within=s.within, always=s.always)
 
 
 def promotion(matrix: Matrix, scores: Scores) -> Promotion:
-    """What the rule makes of the scores.
+    """Apply the rule of promotion to the scores.
 
     Raises:
         MemkitError: nothing is promoted.
@@ -396,7 +396,7 @@ def promotion(matrix: Matrix, scores: Scores) -> Promotion:
 
 
 def in_store(matrix: Matrix, store: Store) -> dict[str, int]:
-    """Configuration → how many of its development seeds are in the store."""
+    """Return configuration → how many of its development seeds are in the store."""
     seeds: Sequence[int] = development_seeds(matrix)
     missing: Iterable[tuple[str, int]] = (
         (name, len(store.missing(c.recipe.digest, seeds))) for name, c in matrix.configurations.items()

@@ -14,7 +14,7 @@ _SHOWN_SEEDS = 8
 
 
 def screening_rows(promotion: Promotion) -> list[tuple[str, ...]]:
-    """Rows of texts, the names of the columns first; with a column for every seed where there are few."""
+    """Return rows of texts, the names of the columns first; with a column for every seed where there are few."""
     by, seeds = promotion.policy.by, promotion.seeds
     single = seeds if 1 < len(seeds) <= _SHOWN_SEEDS else ()
     families = any(entrant.family for entrant in promotion.entrants)
@@ -31,7 +31,7 @@ def screening_rows(promotion: Promotion) -> list[tuple[str, ...]]:
 
 
 def screening_block(path: str) -> str:
-    """What a page shows of stage A: the rule and the table, from the file ``*.promoted.json``.
+    """Return what a page shows of stage A: the rule and the table, from the file ``*.promoted.json``.
 
     Raises:
         MemkitError: it is no such file of this project, it is not there, or it is damaged.
@@ -52,17 +52,17 @@ def number(value: float) -> str:
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines of text, in columns."""
+    """Return rows as lines of text, in columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as a table of Markdown."""
+    """Return rows as a table of Markdown."""
     head, *rest = [[text(cell) for cell in row] for row in rows]
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rest])
 
 
 def text(plain: str) -> str:
-    """A text as it is, on one line of Markdown."""
+    """Return a text as it is, on one line of Markdown."""
     return re.sub(r"([\\|*_])", r"\\\1", " ".join(plain.split()).replace("&", "&amp;").replace("<", "&lt;"))

@@ -84,7 +84,7 @@ def _cells(name: str, over: Any) -> dict[str, dict[str, Any]]:
     made: dict[str, dict[str, Any]] = {}
     for values in product(*over.values()):
         cell = dict(zip(over, values, strict=True))
-        # Of a factor that the configuration is named after the value is enough: k-8.
+        # For a factor that the configuration is named after, the value is enough: k-8.
         said = ([] if unique[key] == name else [_slug(unique[key], where)] for key in cell)
         suffix = "-".join(
             "-".join([*words, _slug(value, where)]) for words, value in zip(said, cell.values(), strict=True)

@@ -91,7 +91,7 @@ def staged_claims(path: Path) -> list[tuple[Claim, Any, tuple[str, ...]]]:
     made: list[tuple[Claim, Any, tuple[str, ...]]] = []
     for name in promotion.promoted:
         claim = claim_of_configuration(matrix, name, cells=len(promotion.promoted))
-        # Of an intervention a claim's JSON has the name alone, and not what a factory was called with.
+        # A claim's JSON has only the name of an intervention, and not what a factory was called with.
         after = first_names({arm: _settings(matrix, arm, name).get("after") for arm in claim.arms})
         more = (matrix.score_reference, str(matrix.examples), json.dumps(after, sort_keys=True), *own)
         made.append((claim, scoring, more))

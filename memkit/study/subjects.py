@@ -1,4 +1,4 @@
-"""What is trained and scored: a recipe, and what is done to the trained model; made of a matrix's settings."""
+"""The subjects of a study: recipes and what is done to the trained models; made of a matrix's settings."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from memkit.study.objects import function, made_task, named
 from memkit.study.settings import Settings
 
 OWN = ("base", "over", "after", "family", "controls")
-"""What a configuration has beside its recipe."""
+"""The keys that a configuration has beside those of its recipe."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What is trained, and seen by the score: a recipe, and an intervention on the trained model.
+    """A recipe that is trained, and an intervention on the trained model, which the score then sees.
 
     Attributes:
         settings: as the matrix has them, in plain types: the recipe's, and ``after``.
@@ -34,17 +34,17 @@ class Subject:
 
     @property
     def arm(self) -> Arm:
-        """As an arm of a claim."""
+        """The subject as an arm of a claim."""
         return Arm(self.recipe, self.after)
 
     @property
     def same_as(self) -> str:
-        """Equal for two that come to the same recipe and intervention."""
+        """A text that is equal for two subjects that come to the same recipe and intervention."""
         return canonical({"recipe": self.recipe.to_json(), "after": self.settings.get("after")})
 
 
 def subject_of(settings: Settings, where: str, names: frozenset[str]) -> Subject:
-    """The recipe and the intervention of whole settings; null takes away an option that the model does not have.
+    """Return the recipe and the intervention of whole settings; null takes away an option that the model does not have.
 
     Args:
         names: of all settings that have a value somewhere: any other one is misspelt.
