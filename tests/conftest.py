@@ -15,10 +15,10 @@ collect_ignore = (
     []
     if importlib.util.find_spec("torch")
     else [
-        *("memories", "mlx", "models", "study", "tasks", "training"),
-        *(f"evidence/test_{name}.py" for name in ("multiverse", "mutant", "observation", "replication")),
-        *(f"plugin/test_{name}.py" for name in ("beyond_one_machine", "replications", "two_suites")),
-        *(f"test_{name}.py" for name in ("demo", "docs", "examples", "package", "readme", "streams")),
+        *("demo", "fixtures", "machines", "memories", "mlx", "models", "recipes", "scheduling", "store", "study"),
+        *("tasks", "training", "evidence/derived", "evidence/test_observation.py"),
+        *(f"pytest_plugin/test_{name}.py" for name in ("beyond_one_machine", "replications", "two_suites")),
+        *(f"test_{name}.py" for name in ("docs", "examples", "package", "readme")),
     ]
 )
 

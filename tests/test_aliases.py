@@ -77,14 +77,11 @@ def test_a_table_that_cannot_be_followed_is_refused(renamed: Any, said: str) -> 
 BEFORE = {
     "lab/__init__.py": "",
     "lab/nets.py": """
-        import torch
-
         LIMIT = 3
 
-        class Net(torch.nn.Module):
+        class Net:
             def __init__(self, size=4):
-                super().__init__()
-                self.layer = torch.nn.Linear(size, LIMIT)
+                self.layer = size * LIMIT
 
         def helper(x):
             return Net, x
@@ -122,14 +119,11 @@ AFTER = {
     "lab/__init__.py": "",
     "lab/models/__init__.py": "",
     "lab/models/networks.py": """
-        import torch
-
         MOST = 3
 
-        class SlotNetwork(torch.nn.Module):
+        class SlotNetwork:
             def __init__(self, size=4):
-                super().__init__()
-                self.layer = torch.nn.Linear(size, MOST)
+                self.layer = size * MOST
 
         def described(x):
             return SlotNetwork, x
