@@ -53,4 +53,4 @@ METRICS = {
     ),
     "share that ends after one action": "sequences of two actions whose answer ends after the first",
 }
-"""The meaning of each metric, for the report."""
+"""What is measured, for the report."""

@@ -20,4 +20,4 @@ METRICS = {
         "of all events of growth, the greatest rise of the validation loss at the event itself, in nats"
     ),
 }
-"""The meaning of each metric, for the report."""
+"""What is measured, for the report."""

@@ -22,4 +22,4 @@ METRICS = {
     "microseconds an image": "CPU time of classifying a test image",
     "ECE": "expected calibration error, over 15 bins of confidence",
 }
-"""The meaning of each metric, for the report."""
+"""What is measured, for the report."""

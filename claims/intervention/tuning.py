@@ -49,7 +49,7 @@ def memories(old: int) -> Trials:
     """Corrections of a hidden state."""
     gates: tuple[dict[str, Any], ...] = ({}, {"mode": "gated", "gate": "uncertainty", "alpha": 1.0})
     for placement, k, metric in product(("early", "penultimate"), (3, 8), ("l2", "cosine")):
-        # A gate takes longer steps: it lets through the more of them the less sure the network is.
+        # With a gate, steps are longer: the less sure the network is, the more of a step the gate lets through.
         for eta in (2.0, 5.0, 15.0) if old else (30.0, 60.0, 120.0):
             settings = ADDING.with_(placement=placement, k=k, metric=metric, step_size=eta, **gates[0 if old else 1])
             yield f"{placement}, k {k}, {metric}, step size {eta:g}", remembering(settings, old=old)

@@ -48,4 +48,4 @@ METRICS = {
     ),
     "cues": "exp of the mutual information of cues and the slots that are read: how many can be told apart",
 }
-"""The meaning of each metric, for the report."""
+"""What is measured, for the report."""

@@ -32,7 +32,7 @@ import torch
 from torch import Tensor
 
 NEVER = -1
-"""The time of arrival that marks an empty place."""
+"""The time at which nothing came to an empty place."""
 
 
 class Record(NamedTuple):
@@ -106,7 +106,7 @@ POLICIES: Mapping[str, Policy] = {
     policy.__name__: policy for policy in (none, ttl, fifo, reservoir, usage, helpfulness, helpfulness_age)
 }
 EARNED = ("usage", "helpfulness", "helpfulness_age")
-"""The policies that judge an entry by its record, and put new entries on probation."""
+"""The policies that go by what an entry has done, and put newcomers on probation."""
 
 
 def staying(policy: str, record: Record, terms: Terms, places: int) -> Tensor:

@@ -203,7 +203,7 @@ class NeighbourMemory(nn.Module):
         self.evicted += (self.present & ~old).sum(1)
         self.inserted += new.sum(1)
         self.born.masked_fill_(~old, NEVER)
-        # The places of those that left and the empty ones, seed after seed, are filled from the first one on.
+        # Empty places and those of entries that left are filled seed by seed, from the first place on.
         free, left = (~old).nonzero()[:, 1], (~old).sum(1)
         seed, entry = new.nonzero().unbind(1)
         place = free[(left.cumsum(0) - left)[seed] + (new.cumsum(1) - 1)[seed, entry]]
@@ -225,7 +225,7 @@ class NeighbourMemory(nn.Module):
         at, which, counts = torch.unique(
             seed * self.capacity + place[seed, entry], return_inverse=True, return_counts=True
         )
-        # Newcomers that refresh the same entry count by their mean, and the youngest of them is the last.
+        # New examples that refresh the same entry count by their mean, and the youngest of them is the last.
         last = which.argsort(stable=True)[counts.cumsum(0) - 1]
         self.born.view(-1)[at] = born[seed[last], entry[last]]
         for table, new in ((self.keys, keys), (self.values, values)):

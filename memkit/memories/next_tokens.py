@@ -64,7 +64,7 @@ class Found(NamedTuple):
 
 
 def empty(n: int) -> Entries:
-    """A store in which nothing was written, for keys of n tokens."""
+    """Return an empty store, for keys of n tokens."""
     return Entries(torch.zeros(0, n, dtype=torch.int64), torch.zeros(0, dtype=torch.int64), torch.zeros(0))
 
 

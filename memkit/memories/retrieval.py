@@ -59,10 +59,10 @@ def nearest(queries: Tensor, keys: Tensor, k: int, *, present: Tensor | None = N
         raise ValueError(f"k must be 1 to {keys.shape[1]}, the number of places, not {k}")
     count = keys.shape[1]
     if present is not None:
-        # A memory that fills up has its entries in front: what lies behind the last one is not looked at.
+        # A memory that is not full yet has its entries in front: places after the last one are not searched.
         ends = (present * torch.arange(1, count + 1, device=keys.device)).amax(1).clamp(min=k).tolist()
         if len(set(ends)) > 1:
-            # Which of equally near entries are found depends on the end, and must not depend on another seed's.
+            # Which of equally near entries are found depends on the end, so it must not be another seed's.
             seeds = zip(*(torch.split(whole, 1) for whole in (queries, keys, present)), strict=True)
             each = [nearest(q, x, k, present=here, metric=metric) for q, x, here in seeds]
             return Found(torch.cat([found.indices for found in each]), torch.cat([found.distances for found in each]))
@@ -151,7 +151,7 @@ def _ranked(queries: Tensor, keys: Tensor, norms: Tensor, k: int, room: Tensor) 
             found = [_ranked(q, x, n, k, room) for q, x, n in parts]
         else:
             dim, at_once = 2, len(room) // count
-            at_once -= at_once % 32 if at_once > 32 else 0  # a register that is not full takes as long
+            at_once -= at_once % 32 if at_once > 32 else 0  # a register that is partly filled takes as long
             found = [_ranked(some, keys, norms, k, room) for some in torch.split(queries, at_once, 1)]
         return torch.cat([scores for scores, _ in found], dim), torch.cat([places for _, places in found], dim)
     # [S, N, B]: with the entries first the product is faster, and so is the search for the nearest of every block.

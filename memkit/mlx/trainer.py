@@ -170,7 +170,7 @@ class _Step:
         (_, losses, outputs), gradients = self.gradient(parameters, inputs, targets, pairs[:, 1], step)
         if self.recipe.clip is not None:
             gradients = _clipped(gradients, self.recipe.clip)
-        if self.recipe.optimizer == "adam" and self.recipe.weight_decay:  # as torch has it: part of the gradient
+        if self.recipe.optimizer == "adam" and self.recipe.weight_decay:  # as in torch: part of the gradient
             decay = self.recipe.weight_decay
             gradients = tree_map(lambda gradient, own: gradient + decay * own, gradients, parameters)
         self.optimizer.state = state

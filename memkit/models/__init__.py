@@ -57,7 +57,7 @@ __all__ = [
     "parameters_per_seed",
 ]
 
-# A network is imported when it is asked for: code that uses one does not depend on the others.
+# A network is imported on first use: code that uses one does not depend on the others.
 _MODULES = {
     "CrossAttentionNetwork": "cross_attention",
     "EmbeddingKNN": "embedding_knn",

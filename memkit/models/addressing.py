@@ -34,7 +34,7 @@ from torch.nn import functional as F
 from memkit.models.layers import Generators, Linear, constant, look_up, one_hot
 
 WINDOW = 3
-"""The number of tokens that an addressing looks at, up to and including the present one."""
+"""How many tokens back an addressing looks, the present one included."""
 HOT, COLD = 1.0, 0.1
 """Temperatures of Gumbel-softmax, at the start and when it is annealed."""
 
@@ -92,17 +92,17 @@ class Plan(NamedTuple):
     read_address: Tensor
     """[S, B, L, K], sums to 1 over the slots."""
     when: Tensor
-    """[S, B, P, L], the weights of the times whose reads make up an answer; sums to 1 over the times."""
+    """[S, B, P, L], of which time's read an answer is made, sums to 1 over the times."""
     values: Tensor
     """[S, N, d], the vectors that values are made of."""
     bias: Tensor
     """[S, 1, d], added to every value."""
     marks: Tensor
-    """[S, B, L, O, N], selects the vectors: one-hot, or several at once."""
+    """[S, B, L, O, N], which vectors: one-hot, or several at once."""
     shares: Tensor
-    """[S, B, L, O], the shares of the vectors: v_t = bias + Σ_o shares_t[o] · Σ_n marks_t[o, n] · values[n]."""
+    """[S, B, L, O], in which shares: v_t = bias + Σ_o shares_t[o] · Σ_n marks_t[o, n] · values[n]."""
     age: Tensor | None = None
-    """[S, B, P, N], the weights of the versions that make up an answer, where a memory keeps several; sums to 1."""
+    """[S, B, P, N], of which version an answer is made where a memory keeps several, sums to 1 over the versions."""
 
     @property
     def value(self) -> Tensor:

@@ -46,7 +46,7 @@ def score(reader: Reader, prompts: Tensor, endings: Tensor) -> Scored:
     asked = endings.clamp(min=0)
     said = reader(torch.cat([prompts, asked[:, :-1]], 1), endings.shape[1])
     nats = -said.gather(-1, asked.unsqueeze(-1)).squeeze(-1)
-    # Greedy continuation goes on from its own tokens; as long as they are right they are the ending's.
+    # Greedy continuation goes on from its own tokens; as long as these are right, they equal the ending's.
     exact = ((said.argmax(-1) == asked) | ~here).all(-1)
     return Scored(nats.masked_fill(~here, torch.nan), exact)
 

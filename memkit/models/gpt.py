@@ -26,7 +26,7 @@ from memkit.models.gpt_memory import MemoryLayer, State, memory_layer
 from memkit.models.layers import Embedding, Generators, LayerNorm, Linear, constant, normal
 
 States: TypeAlias = Mapping[str, State]
-"""The state of each memory, by the name of the memory."""
+"""What each memory holds, by the name of the memory."""
 Updates: TypeAlias = Literal["every block", "later half"]
 
 

@@ -27,9 +27,9 @@ class Gradient(NamedTuple):
     """The gradient of a loss with respect to one parameter tensor."""
 
     norm: float
-    """The Euclidean norm."""
+    """Euclidean."""
     share: float
-    """The share of its numbers whose gradient is not 0."""
+    """Of its numbers, how many get a gradient other than 0."""
 
 
 class Slots(NamedTuple):
@@ -45,7 +45,7 @@ class Diagnosis(NamedTuple):
     """The result of :func:`diagnose`."""
 
     gradients: Mapping[str, Gradient]
-    """The gradients, by the names of the parameters."""
+    """By the parameters' names."""
     before: Slots
     """Before the commands were read."""
     after: Slots

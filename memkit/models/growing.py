@@ -95,7 +95,7 @@ class GrowingNetwork(FeedForwardNetwork):
         small = FeedForwardNetwork(
             generators=generators, inputs=inputs, classes=classes, widths=planned.start, channels=channels
         )
-        # What these draw is overwritten.
+        # The values that these draw are overwritten.
         idle = [torch.Generator() for _ in generators]
         super().__init__(generators=idle, inputs=inputs, classes=classes, widths=widths, channels=channels)
         self.growth, self.widths = planned, tuple(widths)

@@ -113,7 +113,7 @@ class GrowingIntervenedNetwork(IntervenedNetwork):
         if not self.carry:
             return
         layers = len(self.network.sizes_after(int(self.network.events[seed])))
-        # Layers that have not been grown pass on what the last one says.
+        # Layers that have not been grown pass on the output of the last layer that has.
         layer = min(self._hidden, layers - 1)
         for widening in carried:
             if widening.layer == layer:

@@ -191,7 +191,7 @@ class IntervenedNetwork(nn.Module):
 
         found = diagnose(self, (inputs, targets))
         columns = {name: values.tolist() for name, values in found.by_example().items()}
-        # By the names of other models' records: what the network says as it is used.
+        # The names that other models' records use, here for the network with its memory.
         for name, used in (("prediction", "predicted_on"), ("confidence", "confidence_on"), ("loss", "loss_on")):
             columns[name] = columns[used]
         return ExampleRecords(columns={"example": list(range(len(targets))), **columns}, summary=found.summary())
@@ -275,7 +275,7 @@ class IntervenedNetwork(nn.Module):
             move = retrieved.value if settings.value == "delta" else retrieved.value - own
             if settings.mode == "gated":
                 move = gate.unsqueeze(-1) * move
-        found = retrieved.weights.sum(-1, keepdim=True) > 0  # an empty memory says nothing
+        found = retrieved.weights.sum(-1, keepdim=True) > 0  # an empty memory has no effect
         return h.scatter_add(2, at, torch.where(found, move, 0.0)), gate
 
     def _with(self, h: Tensor, retrieved: Retrieved) -> Tensor:

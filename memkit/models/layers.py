@@ -64,7 +64,7 @@ class Embedding(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         seeds, count, _ = self.weight.shape
-        # One table of S·tokens rows: seed s looks in its own stretch.
+        # One table of S·tokens rows: seed s looks in its own part.
         first = torch.arange(seeds, device=tokens.device).view(-1, *[1] * (tokens.dim() - 1)) * count
         return F.embedding(tokens + first, self.weight.flatten(0, 1))
 

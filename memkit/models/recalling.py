@@ -30,7 +30,7 @@ from memkit.tasks.recall import Episodes
 Written = Callable[[Episodes], Tensor]
 """The contexts of some episodes that are written, [B, C, L]."""
 Held = Callable[[GPT, States, Episodes], States]
-"""The states that are held in place of those that were written."""
+"""What is held in place of what was written."""
 
 
 def as_written(model: GPT, states: States, episodes: Episodes) -> States:

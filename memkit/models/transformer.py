@@ -69,6 +69,6 @@ class TransformerNetwork(nn.Module):
         visible = tokens != 0
         x = self.embedding(tokens) + self.position
         for number, block in enumerate(self.blocks, start=1):
-            # Only the last token answers, so no other is followed through the last block.
+            # Only the last token answers, so no other passes through the last block.
             x = block(x, visible, last=number == len(self.blocks))
         return by_position(self.decoder(self.last(x[:, :, -1])), self.positions)

@@ -44,16 +44,16 @@ from memkit.models.transformer import Block
 
 Extraction: TypeAlias = Literal["last-write", "positional", "learnt"]
 REACH = 2
-"""The number of tokens that the tagger looks back, and also the number that it looks ahead."""
+"""How many tokens the tagger looks back, and as many ahead."""
 
 
 class Compiled(NamedTuple):
     """An extractor's result for a command."""
 
     source: Tensor
-    """[S, B, L, L], the token whose value a token takes, sums to 1; every token but a name takes its own."""
+    """[S, B, L, L], the token whose value stands at a token, sums to 1: itself, but for names."""
     keep: Tensor
-    """[S, B, L], 0 where a token is removed, 1 where it is kept."""
+    """[S, B, L], 0 where a token is taken out, 1 where it is left in."""
 
 
 def by_rule(tokens: Tensor, *, binders: tuple[int, ...], extraction: Extraction) -> Compiled:

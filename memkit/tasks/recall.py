@@ -118,7 +118,7 @@ def episodes(
     order = torch.rand(count, contexts, generator=generator).argsort(-1)
     if lag is not None:
         place = contexts - 1 - lag
-        # Who has that place changes with the first.
+        # The first one swaps with whichever has that place.
         order = order.scatter(1, (order == place).long().argmax(1, keepdim=True), order[:, :1])
         order[:, 0] = place
     where = order[:, :facts]
@@ -134,7 +134,7 @@ def episodes(
     for part in range(FACT):
         written[rows, where, begins + part] = known[:, :facts, part]
     questions = stretch.windows(generator, length + 1, count, asked + unwritten)
-    # Before a cue there is room for its fact, where that is to stand in the same context.
+    # Before a cue there is room for its fact, if the fact is to stand in the same context.
     cues = torch.randint(FACT, length + 1 - FACT + 1, which.shape, generator=generator)
     heads = (torch.rand(which.shape, generator=generator) * (cues - FACT + 1)).long()
     facts_asked = known[rows, which]

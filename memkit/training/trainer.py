@@ -89,7 +89,7 @@ class _Cohort:
         self.learner = Learner.of(recipe, build_cohort(recipe, seeds).to(device).train())
         model = self.model = self.learner.model
         self.samplers = [sampler(recipe, seed) for seed in seeds]
-        # Asked once: to ask whether an object is of a protocol takes as long as a part of a small model's step.
+        # Asked once: a check against a protocol takes an appreciable part of the time of a small model's step.
         self.told = [draw if isinstance(draw, AfterBatch) else None for draw in self.samplers]
         self.ends_early = [draw if isinstance(draw, EndsEarly) else None for draw in self.samplers]
         self.streams = [generator(seed, "data", recipe.stream) for seed in seeds]
@@ -181,10 +181,10 @@ class _Cohort:
             return
         looked = self.validation.look(self.model, step)
         rows = [log.validation for log in self.logs]
-        # One that finished between two looks is looked at by itself: what it scores is its own affair.
+        # A seed that finishes between two looks gets a look of its own.
         wanted = [i not in self.runs and (looking or ends) for i, ends in zip(self.present, ending, strict=True)]
         looked.note(rows, wanted)
-        # After the last step nothing would be left to train what it grew.
+        # After the last step no training is left for what would be grown.
         if self.grows is not None and looking and not last:
             changed = self.grows.validated(looked, self.learner.moments)
             if any(changed):

@@ -78,8 +78,8 @@ def validation_of(
     counts = tuple(len(targets) for _, targets in examples)
     if not all(counts):
         raise MemkitError(f"Recipe: validate_every={recipe.validate_every}, but a seed has no validation examples")
-    # Seeds may have different numbers of examples. A shorter list begins again, and what is more than its own counts
-    # nothing: what a seed scores does not depend on its cohort.
+    # Seeds may have different numbers of examples. A shorter list begins again, and its repeated examples do not count:
+    # a seed's score does not depend on its cohort.
     places = torch.arange(max(counts))
     of_all = ([pair[part][places % n] for pair, n in zip(examples, counts, strict=True)] for part in (0, 1))
     inputs, targets = (torch.stack(part).to(device) for part in of_all)

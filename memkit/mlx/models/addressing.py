@@ -20,7 +20,7 @@ class Noise(NamedTuple):
 
     key: mx.array
     step: mx.array
-    """The number of batches before this one."""
+    """Batches before this one."""
 
 
 class Assign(nn.Module):

@@ -26,7 +26,7 @@ def by_rule(tokens: mx.array, *, binders: Sequence[int], extraction: Extraction)
     """Extraction by the rule that `V binder A` binds A to V: tokens [B, L]."""
     length = tokens.shape[-1]
     follows = (tokens[..., None] == mx.array(list(binders))).any(-1)
-    follows = follows & (mx.arange(length) < length - 1)  # what the last token would bind is not there
+    follows = follows & (mx.arange(length) < length - 1)  # the last token has no token after it to bind
     binds = before(follows, 1)
     names = before(tokens, REACH)
     taken_out = binds | follows | _ahead(follows)

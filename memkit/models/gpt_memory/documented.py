@@ -48,7 +48,7 @@ class DocumentedMemory(MemoryLayer):
         slots, uses = state
         means = x.mean(-2)
         for mean, summary in zip(means.unbind(2), self.summary(means).unbind(2), strict=True):
-            # Of slots that were used as often, the first ones.
+            # Among slots that were used equally often, the first ones.
             order = uses + torch.arange(self.slots, device=x.device) / self.slots
             least = order.topk(self.updated, -1, largest=False).indices
             chosen = torch.zeros_like(uses).scatter(-1, least, 1.0)

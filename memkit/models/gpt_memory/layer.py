@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from memkit.errors import MemkitError
 
 State: TypeAlias = tuple[Tensor, ...]
-"""The state of a memory: tensors [S, B, ...], separate for each episode."""
+"""What a memory holds: tensors [S, B, ...], each episode its own."""
 
 
 class MemoryLayer(nn.Module, ABC):

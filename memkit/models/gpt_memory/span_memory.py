@@ -142,7 +142,7 @@ class SpanMemory(MemoryLayer):
 
     def shares(self, scores: Tensor) -> Tensor:
         """Scores [S, B, Q, L, P, M] → shares of 1; what is left of it reads nothing."""
-        # Before the first token nothing was read, by which one could ask.
+        # Before the first token nothing was read that could serve as a query.
         places, ago = (torch.arange(n, device=scores.device) for n in scores.shape[3:5])
         asked = scores.masked_fill((places.unsqueeze(1) < ago).unsqueeze(-1), -torch.inf)
         nothing = self.nothing.view(-1, 1, 1, 1, 1).expand(*asked.shape[:4], 1)

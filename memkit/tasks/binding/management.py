@@ -122,7 +122,7 @@ class Management(BindingTask):
         forms = list(self._forms())
         groups = [group(form.pattern) for form in forms]
         for form in forms:
-            # So many commands share the form's part in its group's draws.
+            # This many commands share the form's part of its group's draws.
             count = math.perm(self.variables, 2) * math.perm(self.actions, 2 + len(form.updated))
             weight = 1 / (count * groups.count(group(form.pattern)))
             for variables in permutations(range(self.variables), 2):

@@ -81,7 +81,7 @@ def download(name: str, root: Path | None) -> None:
         made = getattr(torchvision_datasets(), folder)
         root.mkdir(parents=True, exist_ok=True)
         try:
-            with contextlib.redirect_stdout(sys.stderr):  # what it downloads, and how far it is
+            with contextlib.redirect_stdout(sys.stderr):  # torchvision prints what it downloads, and its progress
                 made(str(root), download=True)
         except (RuntimeError, OSError, http.client.HTTPException) as error:
             raise MemkitError(
