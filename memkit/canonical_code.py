@@ -88,7 +88,7 @@ def imported_from(node: ast.ImportFrom, package: str) -> str:
 
 
 class Names:
-    """What the names in a module stand for, and what they were first.
+    """The names in a module: the modules that they stand for, and the names that they had first.
 
     Attributes:
         renamed: name as it is written → as it was first.

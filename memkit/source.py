@@ -182,7 +182,7 @@ def reused_claims(files: Iterable[Path]) -> str:
 
 @functools.cache
 def _named(file: Path, mtime: int, names: tuple[str, ...]) -> frozenset[str]:
-    """Those of some names that stand in the code of a file, but where they are defined, or in a claim's decorators."""
+    """Return those of some names that a file's code uses; definitions and a claim's decorators do not count."""
     text = file.read_text(encoding="utf-8", errors="replace")
     if not any(text.count(name) > text.count(f"def {name}(") for name in names):
         return frozenset()  # which is what nearly all files come to, and walking through them takes long
@@ -246,7 +246,7 @@ def _installed() -> tuple[Path, ...]:
 
 
 def is_installed(file: Path | str) -> bool:
-    """Whether a file belongs to Python or to an installed package, and not to the project."""
+    """Return whether a file belongs to Python or to an installed package, and not to the project."""
     file = Path(file)
     # Beside this interpreter's own folders there are those of the user and of the distribution.
     packaged = {"site-packages", "dist-packages"} & set(file.parts)
@@ -274,7 +274,7 @@ def _project_file(name: str, origin: str | None, anywhere: bool) -> Path | None:
 
 
 def _spec(name: str) -> ModuleSpec | None:
-    """Where a module would be imported from; unlike ``find_spec`` of a dotted name, it imports nothing."""
+    """Return where a module would be imported from; unlike ``find_spec`` of a dotted name, it imports nothing."""
     parent = name.rpartition(".")[0]
     if not parent:
         return _found(name, tuple(sys.path))
@@ -301,7 +301,7 @@ def _parse(file: Path) -> ast.Module:
 
 @dataclass(frozen=True)
 class _Module:
-    """What a file says: the names that it imports, and its claims' tests.
+    """The names that a file imports, and its claims' tests.
 
     An import is (level, module, names): the number of dots, what stands after ``from``, and what after ``import``.
     Claims are (name, code) of their tests. What a package imports when it is asked for, by ``__getattr__``, is
@@ -333,7 +333,7 @@ def _module(file: Path, mtime: int) -> _Module:
 
 
 def _lazy(tree: ast.Module) -> dict[str, str]:
-    """What a package imports when it is asked for: the dicts of texts in a module that has ``__getattr__``."""
+    """Return what a package imports on demand: the dicts of texts in a module that has ``__getattr__``."""
     found: dict[Any, Any] = {}
     if any(isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in tree.body):
         for node in tree.body:
@@ -402,7 +402,7 @@ def callable_digest(function: Any) -> str:
 
 
 def _held(value: Any) -> str:
-    """What a closure holds, in words that are the same in every process: no address of an object is among them."""
+    """Describe what a closure holds in words that are the same in every process, without addresses of objects."""
     if isinstance(value, (str, int, float, bool, tuple, list, dict, type(None))):
         return repr(value)
     if is_dataclass(value) and not isinstance(value, type):
@@ -420,7 +420,7 @@ def _makes_claims(decorator: ast.expr) -> bool:
 
 
 def _of_memkit(tree: ast.Module) -> set[str]:
-    """What a module calls memkit's decorators: ``claim``, ``memkit.claim``, or what it imports them as."""
+    """Return the names by which a module calls memkit's decorators: ``claim``, ``memkit.claim``, or others."""
     names = set()
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").partition(".")[0] == "memkit":
@@ -432,7 +432,7 @@ def _of_memkit(tree: ast.Module) -> set[str]:
 
 
 def _is_claim(node: ast.stmt, names: set[str]) -> bool:
-    """Whether a function is decorated with nothing but memkit's ``@claim(...)`` and its kin, whose digest covers it.
+    """Return whether a function is decorated with nothing but memkit's ``@claim(...)`` and its kin, whose digest covers it.
 
     A test that another decorator changes is code like any other.
     """
