@@ -432,7 +432,7 @@ def _of_memkit(tree: ast.Module) -> set[str]:
 
 
 def _is_claim(node: ast.stmt, names: set[str]) -> bool:
-    """Return whether a function is decorated with nothing but memkit's ``@claim(...)`` and its kin, whose digest covers it.
+    """Return whether a function has no decorators but memkit's ``@claim(...)`` and its kin, whose digest covers it.
 
     A test that another decorator changes is code like any other.
     """
