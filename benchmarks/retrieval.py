@@ -45,7 +45,7 @@ from memkit.models.intervened import IntervenedNetwork
 from memkit.models.intervened_settings import Intervention
 from memkit.tasks.images import datasets
 from memkit.tasks.images.classification import CLASSES, Classification, Epochs
-from memkit.training import trainer
+from memkit.training import learner
 from memkit.training.building import restore
 from memkit.training.process import prepare_process
 from memkit.training.streams import generator
@@ -66,7 +66,7 @@ PARTS = (
     ("forward", FeedForwardNetwork, "forward"),
     ("forward", IntervenedNetwork, "forward"),
     ("backward", torch.Tensor, "backward"),
-    ("optimiser", trainer, "adam"),
+    ("optimiser", learner, "adam"),
     ("retrieval", NeighbourMemory, "retrieve"),
     ("targets", IntervenedNetwork, "targets"),
     ("insertion and eviction", NeighbourMemory, "insert"),
