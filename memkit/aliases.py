@@ -107,6 +107,12 @@ class Aliases:
             module = module.rpartition(".")[0]
         return name
 
+    @functools.cached_property
+    def moved(self) -> frozenset[str]:
+        """The modules that any new name is about, and the packages that they lie in."""
+        modules = (name.partition(":")[0].split(".") for name in self._first)
+        return frozenset(".".join(parts[:count]) for parts in modules for count in range(1, len(parts) + 1))
+
     @property
     def new_names(self) -> frozenset[str]:
         """The names that there are now."""

@@ -42,10 +42,8 @@ def code_of_function(node: ast.stmt, names: Names | None) -> str:
         names: those of the module that defines it; None where it is not known.
     """
     function = without_docstrings(ast.Module([node], []))
-    if names is not None and names.aliases.new_names:
-        own = names.within(function)
-        if own.renamed or own.modules or own.roots:
-            function = _Renamed(own, defines=False).visit(function)
+    if names is not None and names.may_be_in(function):
+        function = _Renamed(names.within(function), defines=False).visit(function)
     return ast.unparse(function)
 
 
@@ -128,6 +126,18 @@ class Names:
                     first = self.from_first(base, alias.name)[1]
                     if alias.asname is None and first != alias.name:
                         self.renamed[alias.name] = first
+
+    def may_be_in(self, function: ast.AST) -> bool:
+        """Return whether anything in a function may have had another name; there may be very many functions."""
+        return any(map(self._may_be, ast.walk(function)))
+
+    def _may_be(self, node: ast.AST) -> bool:
+        if isinstance(node, ast.Name):
+            module = self.modules.get(node.id, "")
+            return node.id in self.renamed or node.id in self.roots or module in self.aliases.moved
+        if isinstance(node, ast.Constant):
+            return str(node.value).partition(":")[0] in self.aliases.moved
+        return isinstance(node, (ast.Import, ast.ImportFrom))
 
     def within(self, function: ast.AST) -> Names:
         """Return the names in a function, which may bind some of them itself."""

@@ -61,7 +61,8 @@ def function_digest(function: Callable[..., Any]) -> str:
 
 def _code_of(function: Callable[..., Any], node: ast.stmt) -> str:
     """The code of a function by the names that it had first."""
-    file = inspect.getsourcefile(function) or ""
+    code = getattr(function, "__code__", None)
+    file = code.co_filename if code is not None else inspect.getsourcefile(function) or ""
     if not os.path.isfile(file):
         return code_of_function(node, None)
     return code_of_function(node, _names_in(Path(file), os.stat(file).st_mtime_ns, str(function.__module__)))
