@@ -112,7 +112,7 @@ class Names:
 
     def add_imports(self, tree: ast.AST) -> None:
         """Take the names that import statements bind."""
-        for node in ast.walk(tree):
+        for node in statements(tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     if alias.asname:

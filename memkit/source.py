@@ -78,7 +78,7 @@ def _text_of(function: Callable[..., Any]) -> str:
     file = inspect.getsourcefile(function) if code is not None else None
     if code is not None and file is not None and os.path.isfile(file):
         # Where thousands of claims stand in one file, it is better read once than once for each.
-        with contextlib.suppress(SyntaxError):  # it may have changed since
+        with contextlib.suppress(MemkitError):  # it may have changed since, and be no Python now
             lines, places = _definitions(Path(file), os.stat(file).st_mtime_ns)
             if found := places.get((code.co_name, code.co_firstlineno)):
                 return "".join(lines[found])
@@ -91,7 +91,7 @@ def _definitions(file: Path, mtime: int) -> tuple[list[str], dict[tuple[str, int
     with tokenize.open(file) as opened:
         lines = opened.readlines()
     places = {}
-    for node in ast.walk(ast.parse("".join(lines))):
+    for node in statements(_parsed(file, mtime)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
             places[node.name, first] = slice(first - 1, node.end_lineno)
