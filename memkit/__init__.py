@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from memkit.errors import MemkitError, MemkitWarning
-    from memkit.evidence.claim import Arm, Claim, claim
+    from memkit.evidence.arm import Arm
+    from memkit.evidence.claim import Claim
+    from memkit.evidence.claim_decorator import claim
     from memkit.evidence.contrast import Contrast
     from memkit.evidence.derived.multiverse import multiverse
     from memkit.evidence.derived.mutant import mutant
@@ -49,7 +51,7 @@ __all__ = [
 # pytest imports this package in every environment in which it is installed, and most runs there have no claims. So a
 # name is imported on first use, and numpy, scipy and the engine with it.
 _MODULES = {
-    "Arm": "evidence.claim",
+    "Arm": "evidence.arm",
     "Claim": "evidence.claim",
     "Contrast": "evidence.contrast",
     "Heatmap": "evidence.figures",
@@ -59,7 +61,7 @@ _MODULES = {
     "Recipe": "recipes.recipe",
     "Table": "evidence.figures",
     "Verdict": "evidence.verdict",
-    "claim": "evidence.claim",
+    "claim": "evidence.claim_decorator",
     "generator": "training.streams",
     "multiverse": "evidence.derived.multiverse",
     "mutant": "evidence.derived.mutant",

@@ -239,6 +239,7 @@ def _within(old: str, new: str, names: Iterable[str]) -> dict[str, str]:
 MEMKIT = Aliases(
     {
         "memkit.characters": "memkit.demo.characters",
+        "memkit.evidence.claim:claim_of": "memkit.evidence.claim_decorator:claim_of",
         "memkit.streams": "memkit.training.streams",
         "memkit.study.scoring": "memkit.training.scoring",
         **_within("training", "recipes", ("recipe", "references", "backends", "diagnosis", "untracked")),

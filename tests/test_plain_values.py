@@ -11,7 +11,7 @@ import pytest
 
 from memkit import Contrast, MemkitError, claim, mutant, sweep
 from memkit.evidence import Arm, Claim
-from memkit.evidence.claim import claim_of
+from memkit.evidence.claim_decorator import claim_of
 from memkit.plain_values import plain
 
 CONTRAST: dict[str, Any] = {"over": 0.5, "metric": "accuracy", "bounds": (0, 1), "margin": 0.125, "sesoi": 0.25}

@@ -1,6 +1,8 @@
 """Claims and what was found: contrasts, observations, verdicts, registration, the evidence file, reports."""
 
-from memkit.evidence.claim import EXPECTATIONS, Arm, Claim, claim, claim_of
+from memkit.evidence.arm import Arm
+from memkit.evidence.claim import EXPECTATIONS, Claim
+from memkit.evidence.claim_decorator import claim, claim_of
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.decision_rule import differences, judge, seeds_wanted
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence, seeds_saved

@@ -7,22 +7,20 @@ how the observations are judged, and its digest is what ``claims.lock`` register
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import re
 import reprlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
-from memkit.aliases import aliases_of_module
 from memkit.errors import MemkitError, nearest
+from memkit.evidence.arm import Arm, described
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.origin import KEYS as ORIGIN_KEYS
 from memkit.evidence.origin import Mutant, Origin, Replication, SweepCell, origin_from_json, origin_to_json
 from memkit.plain_values import plain_fields
-from memkit.source import function_digest
 from memkit.statistics import LOOKS
 
 EXPECTATIONS = ("supported", "refuted", "equivalent", "not_supported", "open")
@@ -38,7 +36,7 @@ TESTED = (
 """Keys of a claim's JSON that its digest covers."""
 BESIDE = ("statement", "source", "seeds", "headline", "deterministic", "environment")
 """Fields that are registered beside the digest: to change one costs no attempt."""
-_LISTS = {
+LISTS = {
     "contrasts": "contrasts",
     "derived": "names",
     "requires": "contrasts",
@@ -47,45 +45,6 @@ _LISTS = {
     "environment": "names",
 }
 """Options that are lists → what the lists hold."""
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True)
-class Arm:
-    """An arm of a claim: what is trained, and what is done to the trained model before the test sees it.
-
-    Attributes:
-        recipe: what is trained (a :class:`memkit.Recipe`), or ``None`` where the test itself fits the model.
-            In evidence that was read from a file: the recipe's JSON.
-        intervention: a function of the trained model, applied before the test sees it (memory off, slots
-            shuffled): ``intervention(model) -> model``, or ``intervention(model, seed) -> model`` where it needs the
-            seed, for data or random numbers of its own. In evidence from a file: its name.
-    """
-
-    recipe: Any = None
-    intervention: Callable[..., Any] | str | None = None
-
-    def __post_init__(self) -> None:
-        if not (self.recipe is None or isinstance(self.recipe, Mapping) or _is_recipe(self.recipe)):
-            raise MemkitError(
-                f"Arm: {_described(self.recipe)} is no recipe; write Recipe(task, model, ...), or give only the names "
-                "of the arms, arms=(...), where the test fits its models itself"
-            )
-        if callable(self.intervention) and not hasattr(self.intervention, "__qualname__"):
-            raise MemkitError(f"Arm: the intervention {self.intervention!r} has no name; write a function for it")
-
-    def intervened(self, model: Any, seed: int) -> Any:
-        """Return the trained model of a seed as the claim's test sees it."""
-        return intervene(self.intervention, model, seed) if callable(self.intervention) else model
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the recipe's JSON and the intervention's name."""
-        recipe = self.recipe.to_json() if hasattr(self.recipe, "to_json") else self.recipe
-        name = self.intervention
-        if callable(name):
-            name = aliases_of_module(name.__module__).first(f"{name.__module__}:{name.__qualname__}")
-        return {"recipe": recipe, "intervention": name}
 
 
 def digest_of(data: Mapping[str, Any]) -> str:
@@ -97,31 +56,6 @@ def digest_of(data: Mapping[str, Any]) -> str:
 def _said(contrast: Mapping[str, Any]) -> dict[str, Any]:
     """Return a contrast without its empty and false fields. A margin of 0 stays, since it says something."""
     return {name: value for name, value in contrast.items() if value is not None and value is not False and value != ""}
-
-
-def _is_recipe(value: Any) -> bool:
-    # Ask the class, not the instance: the digest takes long to compute, and most claims are never run.
-    return hasattr(type(value), "digest") and hasattr(type(value), "to_json")
-
-
-def _described(value: Any) -> str:
-    """Describe what was given for an arm in a few words; printing a model may take pages."""
-    if isinstance(value, type):
-        return f"the class {value.__name__}"
-    if inspect.ismodule(value):
-        return f"the module {value.__name__}"
-    if inspect.isroutine(value):
-        return f"the function {value.__name__}()"
-    if isinstance(value, (str, int, float)):
-        return reprlib.repr(value)
-    return f"an object of the class {type(value).__name__}"
-
-
-def intervene(intervention: Callable[..., Any], model: Any, seed: int) -> Any:
-    """Return what an intervention makes of a model; it is given the seed where it has a parameter of that name."""
-    if "seed" in inspect.signature(intervention).parameters:
-        return intervention(model, seed=seed)
-    return intervention(model)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,7 +126,7 @@ class Claim:
             raise MemkitError(
                 f'{where}: arms={reprlib.repr(self.arms)} must be a dict, arms={{"name": Arm(recipe), ...}}'
             )
-        for name, kind in _LISTS.items():
+        for name, kind in LISTS.items():
             if not isinstance(value := getattr(self, name), tuple):
                 raise MemkitError(f"{where}: {name}={reprlib.repr(value)} must be a tuple of {kind}")
         for name in (*self.arms, *self.derived):
@@ -202,7 +136,7 @@ class Claim:
             raise MemkitError(f'{where}: no arms; give arms={{"name": recipe, ...}}, or names that the test measures')
         for name, arm in self.arms.items():
             if not isinstance(arm, Arm):
-                raise MemkitError(f"{where}: the arm {name!r} is {_described(arm)}; write Arm(recipe)")
+                raise MemkitError(f"{where}: the arm {name!r} is {described(arm)}; write Arm(recipe)")
         if not self.contrasts:
             raise MemkitError(
                 f'{where}: no contrast; say what is compared, contrasts=[Contrast("treatment", over="control", ...)]'
@@ -409,121 +343,3 @@ class Claim:
         if data["positive_control"] is not None:
             fields["positive_control"] = Contrast.from_json(data["positive_control"])
         return cls(**fields, origin=origin)
-
-
-def claim(
-    id: str = "",
-    statement: str = "",
-    /,
-    *,
-    arms: Mapping[str, Any] | Iterable[str] = (),
-    contrasts: Iterable[Contrast] = (),
-    source: str = "",
-    expect: str = "supported",
-    seeds: int | None = None,
-    headline: bool = False,
-    derived: Iterable[str] = (),
-    requires: Iterable[Contrast] = (),
-    positive_control: Contrast | None = None,
-    gate: bool | None = None,
-    figures: Iterable[Callable[..., Any]] = (),
-    deterministic: bool = False,
-    data: Iterable[str] = (),
-    environment: Iterable[str] = (),
-    **unknown: Any,
-) -> Callable[[F], F]:
-    """Make a test function the measurement of a claim.
-
-    The function runs once a seed, with the fixtures it asks for (``seed``, ``arms``, ``trained``, and any of
-    the project's own), and returns one number an arm, ``{name: value}``, or, with several metrics,
-    ``{name: {metric: value}}``.
-
-    Args:
-        id: ``study/name``.
-        statement: the sentence that is tested.
-        arms: name → recipe, or name → :class:`Arm`; or only names, where the test fits its models itself.
-        contrasts: see :class:`Contrast`.
-
-    The other options are described at :class:`Claim`.
-
-    Raises:
-        MemkitError: a sentence that names the field and what would be right.
-    """
-    refuse_bare(claim, id, '"study/name", "The statement.", arms=..., contrasts=[...]')
-    refuse_unknown(f"claim {id!r}", claim, unknown)
-    made = make_claim(
-        id,
-        statement,
-        arms,
-        contrasts=contrasts,
-        source=source,
-        expect=expect,
-        seeds=seeds,
-        headline=headline,
-        derived=derived,
-        requires=requires,
-        positive_control=positive_control,
-        gate=gate,
-        figures=figures,
-        deterministic=deterministic,
-        data=data,
-        environment=environment,
-    )
-
-    def attach(function: F) -> F:
-        if (other := claim_of(function)) is not None:
-            raise MemkitError(f"claim {id!r}: the function measures claim {other.id!r} already; write one of its own")
-        set_claim(function, made)
-        return function
-
-    return attach
-
-
-def make_claim(id: str, statement: str, arms: Any, **options: Any) -> Claim:
-    """Return a claim of what a decorator was given: recipes for arms, lists for tuples."""
-    for option, value in {"arms": arms, **options}.items():
-        listed = option in ("arms", *_LISTS)
-        if listed and (isinstance(value, (str, Contrast)) or not isinstance(value, Iterable)):
-            raise MemkitError(f"claim {id!r}: {option}={value!r} must be a list, also of one")
-    for option in _LISTS:
-        options[option] = tuple(options.get(option, ()))
-    pairs = arms.items() if isinstance(arms, Mapping) else ((name, None) for name in arms)
-    own = {name: _arm(f"claim {id!r}, arm {name!r}", value) for name, value in pairs}
-    return Claim(id=id, statement=statement, arms=own, **options)
-
-
-def _arm(where: str, value: Any) -> Arm:
-    try:
-        return value if isinstance(value, Arm) else Arm(value)
-    except MemkitError as error:
-        raise MemkitError(f"{where}: {str(error).removeprefix('Arm: ')}") from None
-
-
-def refuse_unknown(where: str, decorator: Callable[..., Any], unknown: Mapping[str, Any]) -> None:
-    """Name the nearest option of a decorator where one was misspelt."""
-    if unknown:
-        options = [name for name, p in inspect.signature(decorator).parameters.items() if p.kind is p.KEYWORD_ONLY]
-        name = next(iter(unknown))
-        raise MemkitError(f"{where}: unknown option {name!r}{nearest(name, options)}")
-
-
-def refuse_bare(decorator: Callable[..., Any], given: Any, arguments: str) -> None:
-    """Say what a decorator is called with, where it stands above a function without being called."""
-    if inspect.isfunction(given):
-        name = decorator.__name__
-        raise MemkitError(f"@{name} stands above {given.__name__}() without arguments; write @{name}({arguments})")
-
-
-def set_claim(function: Callable[..., Any], made: Claim, more: Iterable[str] = ()) -> None:
-    """Make a function the measurement of a claim; ``more`` is what it depends on beside its source, in words."""
-    if inspect.iscoroutinefunction(function):
-        raise MemkitError(f"claim {made.id!r}: {function.__name__}() is async; write an ordinary function")
-    test = function_digest(function)
-    if parts := list(more):
-        test = hashlib.sha256("\0".join([test, *parts]).encode()).hexdigest()[:16]
-    function.__memkit_claim__ = replace(made, test=test)  # type: ignore[attr-defined]
-
-
-def claim_of(function: Any) -> Claim | None:
-    """Return the claim that :func:`claim` attached to a test function, if it did."""
-    return getattr(function, "__memkit_claim__", None)

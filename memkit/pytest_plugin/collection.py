@@ -20,7 +20,8 @@ import pytest
 from memkit.alias_check import check_project_aliases
 from memkit.aliases import settings_in_use
 from memkit.errors import MemkitError
-from memkit.evidence.claim import Claim, claim_of
+from memkit.evidence.claim import Claim
+from memkit.evidence.claim_decorator import claim_of
 from memkit.evidence.derived.copies import marked_as_its_source
 from memkit.evidence.derived.sweep import is_sweep
 from memkit.paths import locked_root

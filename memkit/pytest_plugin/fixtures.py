@@ -23,7 +23,7 @@ def seed(request: pytest.FixtureRequest) -> int:
 @pytest.fixture
 def cell(request: pytest.FixtureRequest) -> Mapping[str, Any]:
     """Return the cell of a sweep that is measured: factor → value."""
-    from memkit.evidence.claim import claim_of
+    from memkit.evidence.claim_decorator import claim_of
 
     claim = claim_of(request.function)
     if claim is None or not claim.sweep:
@@ -34,7 +34,7 @@ def cell(request: pytest.FixtureRequest) -> Mapping[str, Any]:
 @pytest.fixture
 def trained(request: pytest.FixtureRequest, seed: int) -> Mapping[str, Any]:
     """Return arm → :class:`memkit.training.trainer.TrainedRun` of this seed: its metrics, its history, its state."""
-    from memkit.evidence.claim import claim_of
+    from memkit.evidence.claim_decorator import claim_of
     from memkit.pytest_plugin.item_call import RUNS
     from memkit.pytest_plugin.messages import messages_of
     from memkit.pytest_plugin.settings import settings_of
@@ -63,7 +63,7 @@ def trained(request: pytest.FixtureRequest, seed: int) -> Mapping[str, Any]:
 @pytest.fixture
 def arms(request: pytest.FixtureRequest, seed: int, trained: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Yield arm → trained model of this seed, in evaluation mode, with its intervention applied, if it has one."""
-    from memkit.evidence.claim import claim_of
+    from memkit.evidence.claim_decorator import claim_of
     from memkit.pytest_plugin.item_call import RUNS
     from memkit.pytest_plugin.settings import settings_of
     from memkit.scheduling.cohorts import restored
@@ -92,7 +92,7 @@ def arms(request: pytest.FixtureRequest, seed: int, trained: Mapping[str, Any]) 
 def scores(request: pytest.FixtureRequest, seed: int, arms: Mapping[str, Any]) -> Mapping[str, Mapping[str, float]]:
     """Return arm → metric → value by the score of a staged study's matrix, on the test examples of this seed."""
     from memkit.errors import MemkitError
-    from memkit.evidence.claim import claim_of
+    from memkit.evidence.claim_decorator import claim_of
     from memkit.evidence.derived.copies import scoring_of
 
     claim, scoring = claim_of(request.function), scoring_of(request.function)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from memkit.errors import MemkitError, MemkitWarning, told
-from memkit.evidence.claim import Claim, claim_of
+from memkit.evidence.claim import Claim
+from memkit.evidence.claim_decorator import claim_of
 from memkit.evidence.figures import Figure, drawn
 from memkit.evidence.learning_curves import thinned
 from memkit.evidence.observation import plain

@@ -7,7 +7,7 @@ from collections.abc import Generator
 import pytest
 
 from memkit.errors import MemkitError, told
-from memkit.evidence.claim import claim_of
+from memkit.evidence.claim_decorator import claim_of
 from memkit.pytest_plugin.item_call import MEASURED
 from memkit.pytest_plugin.measurement import Measurement, differ, stored_measurement
 from memkit.pytest_plugin.measurement_keys import depends_on, key_of

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from memkit.errors import MemkitError
-from memkit.evidence.claim import Arm, Claim, make_claim, refuse_bare
+from memkit.evidence.arm import Arm
+from memkit.evidence.claim import Claim
+from memkit.evidence.claim_decorator import make_claim, refuse_bare
 from memkit.evidence.derived.copies import add_claim
 from memkit.evidence.origin import SweepCell
 from memkit.source import function_digest

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from memkit.errors import MemkitError
-from memkit.evidence.claim import Arm
+from memkit.evidence.arm import Arm
 from memkit.recipes.recipe import Recipe, model_options
 from memkit.study.objects import function, made_task, named
 from memkit.study.settings import Settings

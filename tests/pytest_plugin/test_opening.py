@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from memkit import Contrast, claim
-from memkit.evidence.claim import claim_of
+from memkit.evidence.claim_decorator import claim_of
 from memkit.evidence.lock_file import Lock
 from memkit.pytest_plugin.claim_run import ClaimRun
 from memkit.pytest_plugin.looks import Looks

@@ -7,7 +7,8 @@ from types import FunctionType
 from typing import Any
 
 from memkit.errors import MemkitError
-from memkit.evidence.claim import Claim, set_claim
+from memkit.evidence.claim import Claim
+from memkit.evidence.claim_decorator import set_claim
 
 
 def add_claim(function: Any, suffix: str, made: Claim, *, more: tuple[str, ...] = (), counted: Any = None) -> None:

@@ -15,7 +15,8 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from memkit.errors import MemkitError
-from memkit.evidence.claim import Arm, claim_of, refuse_bare, refuse_unknown
+from memkit.evidence.arm import Arm
+from memkit.evidence.claim_decorator import claim_of, refuse_bare, refuse_unknown
 from memkit.evidence.derived.copies import add_claim
 from memkit.evidence.derived.sweep import check_grid, grid_cells, slug
 from memkit.evidence.origin import SweepCell

@@ -20,7 +20,9 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from memkit.errors import MemkitError, nearest
-from memkit.evidence.claim import Arm, Claim, claim_of, intervene, refuse_bare, refuse_unknown
+from memkit.evidence.arm import Arm, intervene
+from memkit.evidence.claim import Claim
+from memkit.evidence.claim_decorator import claim_of, refuse_bare, refuse_unknown
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.derived.copies import add_claim
 from memkit.evidence.origin import Mutant

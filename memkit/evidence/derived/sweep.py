@@ -24,7 +24,7 @@ from itertools import product
 from typing import Any, TypeVar
 
 from memkit.errors import MemkitError
-from memkit.evidence.claim import make_claim, refuse_bare, refuse_unknown
+from memkit.evidence.claim_decorator import make_claim, refuse_bare, refuse_unknown
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.derived.copies import add_claim
 from memkit.evidence.origin import SweepCell

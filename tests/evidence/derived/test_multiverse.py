@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from memkit import Arm, Contrast, MemkitError, Recipe, claim, multiverse
-from memkit.evidence.claim import Claim, claim_of
+from memkit.evidence.claim import Claim
+from memkit.evidence.claim_decorator import claim_of
 from memkit.evidence.origin import SweepCell
 from tests.machines import toys
 

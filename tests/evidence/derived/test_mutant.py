@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from memkit import Arm, Contrast, MemkitError, Recipe, claim, mutant
-from memkit.evidence.claim import claim_of
+from memkit.evidence.claim_decorator import claim_of
 from memkit.evidence.origin import Mutant
 from tests.machines import toys
 

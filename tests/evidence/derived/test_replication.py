@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from memkit import Arm, Contrast, MemkitError, Recipe, claim, replicated
-from memkit.evidence.claim import Claim, claim_of
+from memkit.evidence.claim import Claim
+from memkit.evidence.claim_decorator import claim_of
 from memkit.evidence.derived.replication import counted, holds
 from memkit.evidence.origin import Replication
 from memkit.evidence.verdict import Verdict

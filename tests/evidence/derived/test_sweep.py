@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from memkit import Contrast, MemkitError, sweep
-from memkit.evidence.claim import claim_of
+from memkit.evidence.claim_decorator import claim_of
 from memkit.evidence.derived.sweep import is_sweep
 from memkit.evidence.origin import SweepCell
 

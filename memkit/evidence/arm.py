@@ -1,0 +1,74 @@
+"""Arms: what a claim compares, and what is done to a trained model before the claim's test sees it."""
+
+from __future__ import annotations
+
+import inspect
+import reprlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from memkit.aliases import aliases_of_module
+from memkit.errors import MemkitError
+
+
+@dataclass(frozen=True)
+class Arm:
+    """An arm of a claim: what is trained, and what is done to the trained model before the test sees it.
+
+    Attributes:
+        recipe: what is trained (a :class:`memkit.Recipe`), or ``None`` where the test itself fits the model.
+            In evidence that was read from a file: the recipe's JSON.
+        intervention: a function of the trained model, applied before the test sees it (memory off, slots
+            shuffled): ``intervention(model) -> model``, or ``intervention(model, seed) -> model`` where it needs the
+            seed, for data or random numbers of its own. In evidence from a file: its name.
+    """
+
+    recipe: Any = None
+    intervention: Callable[..., Any] | str | None = None
+
+    def __post_init__(self) -> None:
+        if not (self.recipe is None or isinstance(self.recipe, Mapping) or _is_recipe(self.recipe)):
+            raise MemkitError(
+                f"Arm: {described(self.recipe)} is no recipe; write Recipe(task, model, ...), or give only the names "
+                "of the arms, arms=(...), where the test fits its models itself"
+            )
+        if callable(self.intervention) and not hasattr(self.intervention, "__qualname__"):
+            raise MemkitError(f"Arm: the intervention {self.intervention!r} has no name; write a function for it")
+
+    def intervened(self, model: Any, seed: int) -> Any:
+        """Return the trained model of a seed as the claim's test sees it."""
+        return intervene(self.intervention, model, seed) if callable(self.intervention) else model
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recipe's JSON and the intervention's name."""
+        recipe = self.recipe.to_json() if hasattr(self.recipe, "to_json") else self.recipe
+        name = self.intervention
+        if callable(name):
+            name = aliases_of_module(name.__module__).first(f"{name.__module__}:{name.__qualname__}")
+        return {"recipe": recipe, "intervention": name}
+
+
+def _is_recipe(value: Any) -> bool:
+    # Ask the class, not the instance: the digest takes long to compute, and most claims are never run.
+    return hasattr(type(value), "digest") and hasattr(type(value), "to_json")
+
+
+def described(value: Any) -> str:
+    """Describe what was given for an arm in a few words; printing a model may take pages."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if inspect.ismodule(value):
+        return f"the module {value.__name__}"
+    if inspect.isroutine(value):
+        return f"the function {value.__name__}()"
+    if isinstance(value, (str, int, float)):
+        return reprlib.repr(value)
+    return f"an object of the class {type(value).__name__}"
+
+
+def intervene(intervention: Callable[..., Any], model: Any, seed: int) -> Any:
+    """Return what an intervention makes of a model; it is given the seed where it has a parameter of that name."""
+    if "seed" in inspect.signature(intervention).parameters:
+        return intervention(model, seed=seed)
+    return intervention(model)
