@@ -1,5 +1,10 @@
 """What tests of training, storing and scheduling share."""
 
+from pathlib import Path
+
+import pytest
+
+from memkit.store.store import Store
 from tests.machines.fixtures import (  # noqa: F401
     _server,
     anywhere,
@@ -9,3 +14,10 @@ from tests.machines.fixtures import (  # noqa: F401
     server,
     url,
 )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    made = Store(tmp_path / "store", session="first")
+    made.prepare()
+    return made
