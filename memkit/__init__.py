@@ -6,8 +6,9 @@ models that are cached, and its verdict is computed from confidence intervals.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from memkit.on_demand import on_demand
 
 if TYPE_CHECKING:
     from memkit.errors import MemkitError, MemkitWarning
@@ -70,14 +71,4 @@ _MODULES = {
     "sweep": "evidence.derived.sweep",
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = on_demand(__name__, _MODULES)

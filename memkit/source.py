@@ -333,10 +333,16 @@ def _module(file: Path, mtime: int) -> _Module:
     )
 
 
+def _bound_by(node: ast.stmt) -> set[str]:
+    """Return the names that a definition or an assignment binds."""
+    parts = (part for target in getattr(node, "targets", ()) for part in ast.walk(target))
+    return {getattr(node, "name", ""), *(part.id for part in parts if isinstance(part, ast.Name))}
+
+
 def _lazy(tree: ast.Module) -> dict[str, str]:
     """Return what a package imports on demand: the dicts of texts in a module that has ``__getattr__``."""
     found: dict[Any, Any] = {}
-    if any(isinstance(node, ast.FunctionDef) and node.name == "__getattr__" for node in tree.body):
+    if any("__getattr__" in _bound_by(node) for node in tree.body):
         for node in tree.body:
             value = getattr(node, "value", None)
             if isinstance(value, ast.Dict):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from memkit.checks import is_whole
 from memkit.errors import MemkitError
 from memkit.plain_values import plain_fields
 
@@ -29,7 +30,7 @@ class SweepCell:
         _check_id(self, self.sweep)
         if not isinstance(self.cell, Mapping) or not self.cell:
             raise MemkitError(f'SweepCell: cell={self.cell!r} must be a dict of factors, cell={{"width": 32}}')
-        if type(self.cells) is not int or self.cells < 0:
+        if not is_whole(self.cells, 0):
             raise MemkitError(f"SweepCell: cells={self.cells!r} must be the number of cells in the sweep")
 
 

@@ -26,6 +26,7 @@ NO_PAGE = ("-p", "no:html", "-p", "no:html_fixtures")
 LIGHT = {
     "memkit",
     "memkit.errors",
+    "memkit.on_demand",
     "memkit.paths",
     "memkit.pytest_plugin",
     "memkit.pytest_plugin.arguments",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -22,6 +21,7 @@ from memkit.pytest_plugin.settings import settings_of
 from memkit.scheduling.cohorts import Cohort, Training
 from memkit.scheduling.executor import Result
 from memkit.store.store import Store
+from tests.machines.clocks import until
 
 NET = Training("net", {}, "net", 10)
 FIRST = tuple(range(10000, 10008))
@@ -96,8 +96,7 @@ class Course:
 
     def end(self) -> None:
         """End once all that was asked for is trained."""
-        while self.messages.pending and self.looks.error is None:
-            time.sleep(0.01)
+        until(lambda: not self.messages.pending or self.looks.error is not None)
         self.looks.end()
 
     def report(self, claim: PlannedClaim, seed: int, treatment: float) -> ClaimRun | None:

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from memkit.study.loading import load_matrix
 from memkit.study.objects import importable
 from memkit.study.promotion import load_promotion
 from memkit.study.report import report
+from tests.machines.clocks import until
 from tests.study.lab import MATRIX, documented, memkit, run_pytest, study, trained, write_project
 
 
@@ -310,9 +310,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 60
-    while len(trained(tmp_path)) < 2 and time.monotonic() < deadline:
-        time.sleep(0.05)
+    until(lambda: len(trained(tmp_path)) >= 2 or process.poll() is not None)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     kept = {path: path.stat().st_mtime_ns for path in trained(tmp_path)}
