@@ -1,4 +1,4 @@
-"""torch against MLX: CPU time a seed and step, of the same recipes, side by side in one run.
+"""Compare torch with MLX: CPU time per seed and step, of the same recipes, side by side in one run.
 
     python benchmarks/backends.py [--repetitions 5] [--smoke]
 
@@ -49,7 +49,7 @@ CASES = {
 
 
 def seed_step(recipe: Recipe, seeds: int, steps: int) -> float:
-    """CPU seconds a seed and step in a cohort."""
+    """Return the CPU seconds per seed and step in a cohort."""
     times: list[float] = []
     backends.train(recipe.with_(steps=steps), range(seeds), progress=lambda share: times.append(time.process_time()))
     return (times[steps - 1] - times[0]) / (steps - 1) / seeds
@@ -82,7 +82,7 @@ def with_a_seed_axis(own: dict[str, mx.array], tokens: mx.array, hidden: int) ->
 
 
 def gradients(mapped: bool, steps: int) -> float:
-    """CPU seconds a seed for the LSTM's loss and gradients: mapped over seeds, or with a seed axis."""
+    """Return the CPU seconds per seed for the LSTM's loss and gradients: mapped over seeds, or with a seed axis."""
     recipe = CASES["LSTM"].with_(backend="mlx")
     networks = [mlx.make(recipe, seed) for seed in range(SEEDS)]
     template = networks[0]
@@ -140,7 +140,8 @@ def made_of() -> list[tuple[str, str, str, str]]:
     a = torch.randn(2**18)
     x = to_mlx(a)
     ours, theirs = rate(lambda: a.exp(), len(a)), rate(lambda: mx.eval(mx.exp(x)), len(a))
-    rows.append(("exponentials, millions a second", f"{ours / 1e6:.0f}", f"{theirs / 1e6:.0f}", f"{ours / theirs:.1f}"))
+    in_millions = (f"{ours / 1e6:.0f}", f"{theirs / 1e6:.0f}")
+    rows.append(("exponentials, millions per second", *in_millions, f"{ours / theirs:.1f}"))
     return rows
 
 
@@ -159,7 +160,7 @@ def main() -> None:
         times = [milliseconds(seconds) for seconds in (one, many, one_there, many_there)]
         published = f"{PUBLISHED / many_there:.0f}" if name == "slots by rule" else ""
         rows.append((name, *times, f"{1 / many_there:.0f}", f"{many_there / many:.1f}", published))
-    head = ("ms of CPU a seed-step", "torch, 1", "torch, 16", "MLX, 1", "MLX, 16", "a second", "MLX over torch")
+    head = ("ms of CPU per seed-step", "torch, 1", "torch, 16", "MLX, 1", "MLX, 16", "a second", "MLX over torch")
     print(table((*head, "source over MLX"), rows))
     mapped, axis = least(repetitions, partial(gradients, True, steps), partial(gradients, False, steps))
     found = (milliseconds(mapped), milliseconds(axis), f"{axis / mapped:.2f}", f"{same_gradients():.0e}")
@@ -167,7 +168,7 @@ def main() -> None:
     print(
         table(
             ("LSTM in MLX, loss and gradient of 16 seeds", "vmap", "seed axis", "ratio", "they differ by"),
-            [("ms of CPU a seed", *found)],
+            [("ms of CPU per seed", *found)],
         )
     )
     print()

@@ -1,4 +1,4 @@
-"""How often the verdicts are wrong, by simulation through memkit's own code.
+"""Measure how often the verdicts are wrong, by simulation through memkit's own code.
 
     python benchmarks/calibration.py [--repetitions 4000] [--seed 0] [--smoke] [--quote]
 
@@ -78,7 +78,7 @@ def both_intervals(x: Floats, look: Look, sesoi: float | None = None) -> Strings
 
 
 def t_alone(x: Floats, look: Look, sesoi: float | None = None) -> Strings:
-    """What a claim with ``assume="normal"`` would have instead."""
+    """Return what a claim with ``assume="normal"`` would have instead."""
     return decide_many(x, look=look, bounds=None, sesoi=sesoi, assume="normal")
 
 
@@ -163,7 +163,7 @@ def main() -> None:
     began = time.perf_counter()
     rng = np.random.default_rng(seed)
     tables = [make(rng, repetitions) for make in (false_supported, power, false_equivalent)]
-    said = f"{repetitions} repetitions a cell, up to {SEEDS} seeds on [−1, 1], sesoi {SESOI:g}, seed {seed}."
+    said = f"{repetitions} repetitions per cell, up to {SEEDS} seeds on [−1, 1], sesoi {SESOI:g}, seed {seed}."
     print(said, end="\n\n")
     for one in tables:
         print(table(*one), end="\n\n")

@@ -1,4 +1,4 @@
-"""What a seed axis saves: CPU time a seed and step, in cohorts and against a loop that anybody would write.
+"""Measure what a seed axis saves: CPU time per seed and step, in cohorts and beside a loop that anybody would write.
 
     python benchmarks/cohort.py [--repetitions 7] [--smoke]
 
@@ -51,7 +51,7 @@ class Case:
 
 
 CASES = (
-    # The source's sizes: 3 variables x 5 actions, five or six tokens a command, batch 32, 4 slots of width 128.
+    # The source's sizes: 3 variables x 5 actions, five or six tokens per command, batch 32, 4 slots of width 128.
     Case("slots by rule", EXECUTION_SLOTS.with_(width=128), ordinary.RuleSlots, ordinary.Stepwise),
     Case("factorised slots", FACTORISED_SLOTS, ordinary.FactorisedSlots, ordinary.StepwiseFactorised),
     Case("Transformer", TRANSFORMER, ordinary.Transformer, ordinary.Encoder),
@@ -61,7 +61,7 @@ USERS = (ordinary.MLP, ordinary.SlotsOfVectors, ordinary.EncoderOfVectors)
 
 
 def seed_step(recipe: Recipe, seeds: int, steps: int) -> float:
-    """CPU seconds a seed and step in a cohort."""
+    """Return the CPU seconds per seed and step in a cohort."""
     times: list[float] = []
     train(recipe.with_(steps=steps), range(seeds), progress=lambda share: times.append(time.process_time()))
     return (times[-1] - times[0]) / (steps - 1) / (seeds if recipe.together else 1)
@@ -127,7 +127,7 @@ def difference(case: Case, kind: Callable[..., nn.Module]) -> float:
 
 
 def to_the_bit(recipe: Recipe, steps: int) -> bool:
-    """Whether a seed alone ends with the very weights that it ends with in a cohort."""
+    """Return whether a seed alone ends with the very weights that it ends with in a cohort."""
     recipe = recipe.with_(steps=steps)
     (alone,), runs = train(recipe, [5]), train(recipe, range(SHOWN))
     return all(torch.equal(tensor, runs[5].state[name]) for name, tensor in alone.state.items())
@@ -171,7 +171,7 @@ def networks(repetitions: int, steps: int) -> str:
         few = max(2, steps // 4)
         same = "the same" if to_the_bit(case.recipe, few) else "NOT the same"
         notes.append(f"{case.name}: {where_time_goes(case.recipe, few)}; alone and in a cohort {same} to the bit")
-    head = ["ms of CPU a seed-step", "1 seed", *(f"{n} seeds" for n in COHORTS[1:]), f"a second at {SHOWN}"]
+    head = ["ms of CPU per seed-step", "1 seed", *(f"{n} seeds" for n in COHORTS[1:]), f"a second at {SHOWN}"]
     head += ["plain loop", "ratio", "first way", "ratio", "of matrix rate"]
     return table(head, rows) + f"\n\nwhere the CPU time of {SHOWN} seeds goes\n" + "\n".join(notes)
 

@@ -1,12 +1,12 @@
-"""What it costs to grow with tensors of the final size: CPU time of training a network that grows.
+"""Measure what it costs to grow with tensors of the final size: CPU time of training a network that grows.
 
     python benchmarks/growing.py [--repetitions 7] [--smoke]
 
 The growing network of the study (64 and 32 hidden units, 256 and 128 in the end, three events an epoch apart, four
 epochs of digits) trains in memkit's trainer, alone and in a cohort of 16, and side by side the way one would write it:
 a plain loop over seeds, ``torch.nn`` layers of the size that the network has, replaced by larger ones at each event,
-and Adam made anew. Beside them the network of the final size. One thread, no denormal numbers; CPU seconds a seed, the
-least of the repetitions, which take turns.
+and Adam made anew. Beside them is the network of the final size. One thread, no denormal numbers; CPU seconds per seed,
+the least of the repetitions, which take turns.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def plain_loop(growth: Growth | None, steps: int) -> float:
 
 
 def trained(recipe: Recipe, seeds: int) -> float:
-    """CPU seconds a seed in memkit's trainer."""
+    """Return the CPU seconds per seed in memkit's trainer."""
     began = time.process_time()
     train(recipe, range(seeds))
     return (time.process_time() - began) / seeds
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name, (alone, cohort, loop) in zip(("growing", "final size"), (least[:3], least[3:]), strict=True):
         rows.append([name, *(f"{1e3 * s:.0f}" for s in (alone, cohort, loop)), f"{loop / cohort:.1f}"])
     print(f"least of {repetitions} repetitions, {steps} steps\n")
-    print(table(["ms of CPU a seed", "alone", f"cohort of {COHORT}", "plain loop", "ratio"], rows))
+    print(table(["ms of CPU per seed", "alone", f"cohort of {COHORT}", "plain loop", "ratio"], rows))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What memkit costs a project that merely has it installed.
+"""Measure what memkit costs a project that merely has it installed.
 
     python benchmarks/guest.py [--repetitions 7] [--smoke]
 

@@ -1,4 +1,4 @@
-"""What a user writes without memkit: ordinary ``torch.nn`` modules, and one loop a seed. Used by cohort.py.
+"""The code that a user writes without memkit: ordinary ``torch.nn`` modules, and one loop per seed; for cohort.py.
 
 The slot networks and the Transformer here take the same short ways as memkit's (maps of words made once a word,
 reads in closed form, only the last token followed through the last block) and give the same logits from the same
@@ -245,7 +245,7 @@ OPTIMIZERS: dict[str, Any] = {"adam": torch.optim.Adam, "adamw": torch.optim.Ada
 
 
 def plain_loop(model: nn.Module, recipe: Any, draw: Callable[..., tuple[Tensor, Tensor]]) -> float:
-    """Train one seed as anybody would; CPU seconds a step, the first step left out."""
+    """Train one seed as anybody would; return the CPU seconds per step, without the first step."""
     data = generator(0, "data", "")
     optimizer = OPTIMIZERS[recipe.optimizer](model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
     history = []

@@ -1,4 +1,4 @@
-"""Whether claims come out of the plugin as the simulations say: the same experiments through both.
+"""Compare the plugin with the simulations: the same experiments go through both.
 
     python benchmarks/pipeline.py [--repetitions 100] [--seed 0] [--smoke]
 

@@ -1,4 +1,4 @@
-"""What it costs to learn to recall: CPU time until eight facts are recalled from their first two words.
+"""Measure what it costs to learn to recall: CPU time until eight facts are recalled from their first two words.
 
     python benchmarks/recall.py [--repetitions 3] [--smoke]
 
@@ -6,7 +6,7 @@ The slots of the study of recall learn facts of known words and of novel ones, i
 until 97 of 100 completions of training facts are right with eight facts an episode. Exact match is measured afterwards
 on facts and text that were not trained on, eight facts among eight other contexts. Beside them the same network
 without a memory, which reads only the contexts in which a fact is asked for, for as many steps: what the memory costs,
-and reading for it. One thread, no denormal numbers; CPU seconds a seed, the least of the repetitions, which take
+and reading for it. One thread, no denormal numbers; CPU seconds per seed, the least of the repetitions, which take
 turns.
 """
 
@@ -31,11 +31,11 @@ from memkit.training.trainer import train
 
 COHORT = 8
 GOAL = 10
-"""CPU seconds a seed that this is to take; a prototype took 27."""
+"""CPU seconds per seed that this is to take; a prototype took 27."""
 
 
 def timed(run: Callable[[], list[TrainedRun]]) -> tuple[float, list[TrainedRun]]:
-    """CPU seconds a seed, and what was trained."""
+    """Return the CPU seconds per seed, and what was trained."""
     began = time.process_time()
     runs = run()
     return (time.process_time() - began) / len(runs), runs
@@ -76,8 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         share = f"{100 * (1 - without / cohort):.0f} %"
         cells = (cohort, alone, without)
         rows.append([name, *(f"{s:.1f}" for s in cells), share, f"{steps}", f"{fmean(right):.3f}", f"{min(right):.3f}"])
-    head = ["CPU s a seed", f"cohort of {COHORT}", "alone", "no memory", "its share", "steps", "exact match", "least"]
-    print(f"least of {repetitions} repetitions; the goal is {GOAL} s a seed in a cohort of {COHORT}\n")
+    head = ["CPU s per seed", f"cohort of {COHORT}", "alone", "no memory", "its share", "steps", "exact match", "least"]
+    print(f"least of {repetitions} repetitions; the goal is {GOAL} s per seed in a cohort of {COHORT}\n")
     print(table(head, rows))
 
 

@@ -1,4 +1,4 @@
-"""How large a report is, and how long it takes to render: 200 claims of 32 seeds, with curves and figures.
+"""Measure how large a report is, and how long it takes to render: 200 claims of 32 seeds, with curves and figures.
 
     python benchmarks/report.py [--claims 200] [--seeds 32] [--smoke]
 

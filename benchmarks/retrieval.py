@@ -59,7 +59,7 @@ SIZES = (
 """Entries and queries."""
 COHORT = 8
 PUBLISHED = {"hybrid": 74, "nn": 8}
-"""CPU seconds a seed in the toolkit of the publication, measured elsewhere."""
+"""CPU seconds per seed in the toolkit of the publication, measured elsewhere."""
 TASK = Classification("mnist-10k", 6000, 1000, 3000)
 PARTS = (
     ("drawing batches", Epochs, "__call__"),
@@ -76,7 +76,7 @@ PARTS = (
 
 @functools.cache
 def random_images(name: str) -> datasets.Images:
-    """What takes the place of a missing data set, of the same shape: a random image a class, and noise on it."""
+    """Return a stand-in for a missing data set, of the same shape: a random image for each class, and noise on it."""
     drawn = torch.Generator().manual_seed(0)
     labels = torch.randint(CLASSES, (datasets.size(name),), generator=drawn)
     of_class, noise = (torch.rand(n, *datasets.shape(name), generator=drawn) for n in (CLASSES, len(labels)))
@@ -123,7 +123,7 @@ def flat_index() -> Any:
 
 
 def others(queries: Tensor, keys: Tensor, ours: Tensor, theirs: Tensor) -> int:
-    """How many neighbours, [B, k], they found that we did not.
+    """Count the neighbours, [B, k], that they found and we did not.
 
     Raises:
         SystemExit: some of them are not as near as ours, by more than rounding.
@@ -174,7 +174,7 @@ def compare(faiss: Any, entries: int, count: int, repetitions: int) -> list[str]
 def retrieval(repetitions: int, sizes: Sequence[tuple[int, int]]) -> str:
     """The table of retrieval."""
     faiss = flat_index()
-    head = ["µs of CPU a query", "memkit", f"{COHORT} seeds", "of matrix rate"]
+    head = ["µs of CPU per query", "memkit", f"{COHORT} seeds", "of matrix rate"]
     if faiss is not None:
         head += ["faiss", "ratio", "median", "by products", "ratio", "median", "others"]
     rows = [compare(faiss, *size, repetitions) for size in sizes]
@@ -207,14 +207,14 @@ def cases(steps: int) -> list[Case]:
 
 
 def training(recipe: Recipe, seeds: int) -> float:
-    """CPU seconds a seed."""
+    """Return the CPU seconds per seed."""
     began = time.process_time()
     train(recipe, range(seeds))
     return (time.process_time() - began) / seeds
 
 
 def evaluation(recipe: Recipe) -> tuple[Callable[[], Any], Callable[[], Any]]:
-    """What classifies the test images by a trained network, and what diagnoses its memory on them."""
+    """Return what classifies the test images by a trained network, and what diagnoses its memory on them."""
     (run,) = train(recipe, [0])
     model, test = restore(recipe, 0, run.state), recipe.task.split(generator(0, "split")).test
 
@@ -253,7 +253,7 @@ def timed() -> Iterator[Counter[str]]:
 
 
 def where_time_goes(case: Case, repetitions: int) -> str:
-    """Milliseconds a seed by part, in a cohort, in the quickest of the repetitions."""
+    """Return the milliseconds per seed by part, in a cohort, in the quickest of the repetitions."""
     runs = []
     for _ in range(repetitions):
         with timed() as spent:
@@ -279,10 +279,10 @@ def hybrid(repetitions: int, steps: int) -> str:
         published = PUBLISHED[case.published]
         cells = [f"{time:.2f}" for time in (together, alone, *looks, *whole)]
         rows.append([case.name, *cells, str(published), *(f"{published / time:.0f}" for time in whole)])
-    head = ["s of CPU a seed", f"{COHORT} seeds", "1 seed", "test", "diagnosis", f"whole, {COHORT}", "whole, 1"]
+    head = ["s of CPU per seed", f"{COHORT} seeds", "1 seed", "test", "diagnosis", f"whole, {COHORT}", "whole, 1"]
     head += ["published", f"ratio, {COHORT}", "ratio, 1"]
     parts = "\n".join(where_time_goes(case, max(1, repetitions // 2)) for case in every)
-    return f"{table(head, rows)}\n\nwhere the time goes in a cohort of {COHORT}, ms of CPU a seed\n{parts}"
+    return f"{table(head, rows)}\n\nwhere the time goes in a cohort of {COHORT}, ms of CPU per seed\n{parts}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Many claims: what the plugin and the evidence cost beside bare pytest on the same items.
+"""Measure the cost of many claims: what the plugin and the evidence cost beside bare pytest on the same items.
 
     python benchmarks/scale.py [--claims 10000] [--repetitions 1] [--smoke]
 
@@ -39,7 +39,7 @@ HEADS = {
 
 @dataclass(frozen=True)
 class Cost:
-    """What a process and its children took."""
+    """The cost of a process and its children."""
 
     cpu: float
     wall: float

@@ -1,4 +1,4 @@
-"""How many seeds a decision takes, by simulation through memkit's own code.
+"""Measure how many seeds a decision takes, by simulation through memkit's own code.
 
     python benchmarks/seeds.py [--repetitions 4000] [--seed 0] [--smoke]
 

@@ -1,4 +1,4 @@
-"""What the simulations share: their arguments, the looks replayed over many experiments at once, and tables."""
+"""The parts that simulations share: their arguments, the looks replayed over many experiments at once, and tables."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def arguments(
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What became of the repetitions of one experiment.
+    """The outcomes of the repetitions of one experiment.
 
     Attributes:
         outcome: the verdict that stood, (repetitions,).

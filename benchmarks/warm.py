@@ -1,4 +1,4 @@
-"""What a run costs in which nothing has changed, against collection alone.
+"""Measure what a run costs in which nothing has changed, beside collection alone.
 
     python benchmarks/warm.py [--claims 300] [--repetitions 5] [--studies] [--smoke]
 

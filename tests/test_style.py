@@ -12,19 +12,18 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FILES = sorted(
     path.relative_to(ROOT).as_posix()
-    for folder in ("memkit", "fixtures", "claims")
+    for folder in ("memkit", "fixtures", "claims", "benchmarks", "examples")
     for path in (ROOT / folder).rglob("*.py")
 )
 NO_VERB = ("What", "How", "Whether", "Of", "As", "Where", "Which", "Those", "By")
 
 
 def docstrings(file: str) -> Iterator[tuple[int, str]]:
-    """Yield line and text of the docstrings of a file's functions and classes."""
+    """Yield the line and the text of each docstring of a file, its functions and its classes."""
     for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and (
-            text := ast.get_docstring(node)
-        ):
-            yield node.lineno, text
+        documented = isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        if documented and (text := ast.get_docstring(node)):
+            yield getattr(node, "lineno", 1), text
 
 
 @pytest.mark.parametrize("file", FILES)

@@ -17,7 +17,7 @@ def split(seed):
 
 
 def accuracy(model, split):
-    """Of a model that learns from one half, on the other."""
+    """Return the accuracy on one half of the data of a model that learns from the other."""
     learnt, tested, labels, answers = split
     return model.fit(learnt, labels).score(tested, answers)
 

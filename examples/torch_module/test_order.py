@@ -11,7 +11,7 @@ ACCURACY = {"metric": "accuracy", "bounds": (0, 1)}
 
 
 def accuracy(models, seed):
-    """Of every model, on sequences that it was not trained on."""
+    """Return the accuracy of every model on sequences that it was not trained on."""
     x, y = marks(torch.Generator().manual_seed(10**6 + seed), 1000)
     return {name: (model(x).argmax(-1) == y).double().mean() for name, model in models.items()}
 

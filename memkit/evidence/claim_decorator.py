@@ -40,8 +40,8 @@ def claim(
 ) -> Callable[[F], F]:
     """Make a test function the measurement of a claim.
 
-    The function runs once a seed, with the fixtures it asks for (``seed``, ``arms``, ``trained``, and any of
-    the project's own), and returns one number an arm, ``{name: value}``, or, with several metrics,
+    The function runs once per seed, with the fixtures it asks for (``seed``, ``arms``, ``trained``, and any of
+    the project's own), and returns one number per arm, ``{name: value}``, or, with several metrics,
     ``{name: {metric: value}}``.
 
     Args:

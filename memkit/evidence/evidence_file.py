@@ -26,7 +26,7 @@ Schema 1::
                     need not have been observed
       observations  rows [seed, arm, metric, value or null, reason]
       failures      seed → why the test raised, or its worker died
-      judgement     verdict, look, n, indication, missing, notes, findings (one a contrast: verdict, estimate,
+      judgement     verdict, look, n, indication, missing, notes, findings (one per contrast: verdict, estimate,
                     n, intervals with method, level, low, high; p, tost_p, provisional, negligible,
                     planning, notes)
       outcome       passed, failed or skipped, and reason

@@ -90,7 +90,7 @@ class Series:
     Attributes:
         name: shown beside the curve.
         x: numbers.
-        y: one number a number of ``x``, or None: a gap. In a figure with ``steps``, ``x`` are the edges of the steps,
+        y: a number for each of ``x``, or None: a gap. In a figure with ``steps``, ``x`` are the edges of the steps,
             one more than ``y``, ascending, as ``numpy.histogram`` gives them.
     """
 

@@ -1,4 +1,4 @@
-"""What schema 1 of the lock left: digests that covered a claim's id, its statement and its number of seeds, too.
+"""Digests of schema 1 of the lock, which covered a claim's id, its statement and its number of seeds, too.
 
 A run knows claims by such a digest; ``memkit register`` rewrites the entries that it collects, and the digests among
 the accepted verdicts, and that costs no attempt. This module is to be deleted once there is no lock of schema 1.

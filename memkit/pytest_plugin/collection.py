@@ -1,4 +1,4 @@
-"""Collection: one item a claim and seed, in the order of the looks; and the plan of a run."""
+"""Collection: one item per claim and seed, in the order of the looks; and the plan of a run."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def key_of(item: Any, claim: Claim) -> str:
 
 
 def once(config: pytest.Config, name: tuple[Hashable, ...], make: Callable[[], T]) -> T:
-    """Return what ``make`` returns, computed once a run for each name."""
+    """Return what ``make`` returns, computed once per run for each name."""
     known = config.stash.setdefault(_KNOWN, {})
     if name not in known:
         known[name] = make()

@@ -13,7 +13,7 @@ _PLANNED = pytest.StashKey[dict[str, tuple[int, ...]]]()
 
 
 def lock_of(config: pytest.Config) -> Lock:
-    """The project's lock, read once a process."""
+    """The project's lock, read once per process."""
     if _LOCK not in config.stash:
         config.stash[_LOCK] = Lock.load(settings_of(config).lock)
     return config.stash[_LOCK]

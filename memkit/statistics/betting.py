@@ -74,7 +74,7 @@ def log_capital(x: ArrayLike, *, mean: ArrayLike, bounds: tuple[float, float]) -
     Args:
         x: seeds, (..., n), within ``bounds``.
         mean: the candidate, a number within ``bounds`` or an array that broadcasts to (...).
-        bounds: the least and the greatest value a seed can take.
+        bounds: the least and the greatest value that a seed can take.
 
     Raises:
         MemkitError: a value is not finite or outside ``bounds``, or ``bounds`` are not in order.
@@ -101,7 +101,7 @@ def betting(x: ArrayLike, *, bounds: tuple[float, float], alpha: float = 0.05) -
 
     Args:
         x: seeds, (n,), within ``bounds``.
-        bounds: the least and the greatest value a seed can take; the interval never leaves them. Tighter
+        bounds: the least and the greatest value that a seed can take; the interval never leaves them. Tighter
             ones, where they are true, sharpen it.
         alpha: two-sided error probability over all looks together.
 
@@ -126,7 +126,7 @@ def smallest_constant(n: int, *, bounds: tuple[float, float], alpha: float = 0.0
 
     Args:
         n: the number of seeds.
-        bounds: the least and the greatest value a seed can take, with ``null`` strictly between them.
+        bounds: the least and the greatest value that a seed can take, with ``null`` strictly between them.
         alpha: as for :func:`betting`.
         null: what is to be excluded.
 

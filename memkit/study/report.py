@@ -241,7 +241,7 @@ def _means(promotion: Promotion, claims: Mapping[str, ClaimEvidence], runs: Sequ
     by = promotion.policy.by
     others = dict.fromkeys(m for entry in claims.values() for m in entry.claim.metrics if m != by)
     confirmed = [by, *others]
-    head = ("configuration", f"{by}, screened", *(f"{m}, confirmed" for m in confirmed), "parameters", "CPU s a seed")
+    head = ("configuration", f"{by}, screened", *(f"{m}, confirmed" for m in confirmed), "parameters", "CPU s per seed")
     rows: list[tuple[str, ...]] = [head]
     for outcome in promotion.outcomes:
         if outcome.name in claims:

@@ -68,7 +68,7 @@ def _inherited(name: str, configurations: Mapping[str, Settings], path: tuple[st
 
 
 def _cells(name: str, over: Any) -> dict[str, dict[str, Any]]:
-    """Suffix of a name → changes, one a cell of the grid."""
+    """Suffix of a name → changes, one per cell of the grid."""
     where = f"{name}: over"
     if not isinstance(over, Mapping) or not over:
         raise MemkitError(f"{where}: {over!r} must be a mapping of settings to lists of values, {{lr: [0.01, 0.02]}}")

@@ -40,7 +40,7 @@ def multiverse(
     Args:
         over: choice → its values, the last one in the columns of the table.
         vary: ``vary(recipe, **cell)``, the recipe of an arm in a cell; None: ``recipe.with_(**cell)``.
-        seeds: the most seeds a cell, 8, 16 or 32; None: as many as the claim may use.
+        seeds: the most seeds per cell, 8, 16 or 32; None: as many as the claim may use.
 
     Raises:
         MemkitError: there is no claim below, one of its arms has no recipe, or the grid is none.

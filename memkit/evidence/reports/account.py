@@ -78,7 +78,7 @@ def reused(claims: Sequence[ClaimEvidence]) -> str:
     if not total:
         return ""
     return (
-        f"Of {many(total, 'measurement')}, one a claim and seed, {words.percent(share)} were made in an earlier run "
+        f"Of {many(total, 'measurement')}, one per claim and seed, {words.percent(share)} were made in an earlier run "
         "of the same code on the same models, and read from the store."
     )
 

@@ -65,7 +65,7 @@ class FigureView:
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimView:
-    """A claim as the page shows it; ``table`` has one row a seed, a cell a measured value."""
+    """A claim as the page shows it; ``table`` has one row per seed, and one cell per measured value."""
 
     row: VerdictRow
     statement: str
@@ -365,7 +365,7 @@ def _arms(entry: ClaimEvidence) -> tuple[list[tuple[str, list[str]]], Facts]:
             fields["intervention"] = str(arm["intervention"])
         trained = dict(entry.arms.get(name, {}))
         if isinstance(seconds := trained.pop("cpu_seconds", None), (int, float)):
-            trained["CPU time a seed"] = words.duration(seconds)
+            trained["CPU time per seed"] = words.duration(seconds)
         fields |= {f"trained {_TRAINED.get(key, key)}": value for key, value in flat(trained)}
         described.append(fields)
     names = list(dict.fromkeys(key for fields in described for key in fields))

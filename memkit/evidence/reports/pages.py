@@ -135,7 +135,7 @@ def _weakest(claim: Accepted) -> Mapping[str, Any]:
 def _claims(claims: Mapping[str, Accepted]) -> str:
     """Write two tables: what the sources said beside what was found, and what the arms are."""
     found = [["Claim", "Source", "Here", "Effect, t interval, betting interval", "Verdict"], ["---"] * 5]
-    arms = [["Arm", "of claim", "Parameters", "State", "Steps", "CPU s a seed", "Tuning"], ["---"] * 7]
+    arms = [["Arm", "of claim", "Parameters", "State", "Steps", "CPU s per seed", "Tuning"], ["---"] * 7]
     listed: set[str] = set()
     for name, claim in claims.items():
         judgement = claim["judgement"]

@@ -43,7 +43,7 @@ class VerdictRow:
         claim: its id.
         verdict: what counts.
         indication: what the looks would have said on seeds that decide nothing.
-        effects: one a contrast, in the claim's order; empty where nothing was observed.
+        effects: one per contrast, in the claim's order; empty where nothing was observed.
         weakest: the effect on which the claim stands or falls.
         used, planned: how many seeds the numbers stand on, and how many there might have been at most.
         saved: how many were never run, since the looks had ended before.

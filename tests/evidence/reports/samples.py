@@ -61,7 +61,7 @@ def make(
     skip: tuple[int, ...] = (),
     reason: str = "loss became nan at step 412",
 ) -> ClaimEvidence:
-    """Evidence whose arms measured ``values``: name → one number a seed, all of one length."""
+    """Evidence whose arms measured ``values``: name → one number per seed, all of one length."""
     planned = (claim.seeds or 32) if planned is None else planned
     registration = Registration(status=status, attempt=attempt, first_seed=first)
     seeds = registration.seeds(planned)

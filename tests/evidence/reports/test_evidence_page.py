@@ -171,7 +171,7 @@ def test_seeds_that_were_never_needed_are_said_to_be_saved_and_not_missing() -> 
     assert "Every seed’s values (8)" in text
     assert "Missing" not in text
     assert "not run" not in text
-    assert "CPU time a seed" in text
+    assert "CPU time per seed" in text
     assert "1 min 2 s" in text
 
 
@@ -196,7 +196,7 @@ def test_conclusions_have_three_parts() -> None:
 def test_failures_are_listed_by_seed(html: str) -> None:
     text = " ".join(Page(html).text.split())
     start = text.index("Every crashed, diverged or missing seed.")
-    failures = text[start : text.index(" measurements, one a claim and seed,", start)]
+    failures = text[start : text.index(" measurements, one per claim and seed,", start)]
     assert "growth/growing-preserves-the-functioncrashed10003RuntimeError: worker gw1 crashed" in failures
     assert "growth/growing-preserves-the-functionmissing10003, 10006–10007" in failures
     assert "not finite10020single: loss became nan at step 412" in failures
@@ -363,8 +363,8 @@ def renamed(entry: ClaimEvidence, name: str, **changes: Any) -> ClaimEvidence:
 def test_of_many_claims_the_page_is_brief() -> None:
     many = tuple(renamed(samples.supported(), f"binding/claim-{n}") for n in range(31))
     brief, whole = render_html(samples.evidence(*many)), render_html(samples.evidence(*many[:30]))
-    assert "One row a claim: the contrast on which it stands or falls" in brief
-    assert "One row a claim" not in whole
+    assert "One row per claim: the contrast on which it stands or falls" in brief
+    assert "One row per claim" not in whole
     assert "<title>10000: " in whole
     assert "<title>10000: " not in brief
 

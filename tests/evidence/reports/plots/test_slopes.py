@@ -1,4 +1,4 @@
-"""Paired slopes: one line a seed, in favour or against, used or not."""
+"""Paired slopes: one line per seed, in favour or against, used or not."""
 
 from __future__ import annotations
 
