@@ -26,7 +26,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
-from memkit.aliases import aliases_of, aliases_of_module
+from memkit.aliases import Aliases, aliases_of, aliases_of_module
 from memkit.canonical_code import Names, code_of_function, code_of_module, imported_from, statements
 from memkit.errors import MemkitError
 
@@ -50,22 +50,23 @@ def function_digest(function: Callable[..., Any]) -> str:
         source = _text_of(function)
     except (OSError, TypeError) as error:
         raise MemkitError(f"the source of {function!r} cannot be read; define claims in a file") from error
+    code = getattr(function, "__code__", None)
+    file = code.co_filename if code is not None else inspect.getsourcefile(function) or ""
+    mtime = os.stat(file).st_mtime_ns if os.path.isfile(file) else None
+    return _text_digest(source, Path(file), mtime, str(function.__module__), aliases_of(file))
+
+
+@functools.lru_cache(4096)
+def _text_digest(source: str, file: Path, mtime: int | None, module: str, aliases: Aliases) -> str:
+    """Return the digest of the lines that define a function in a module."""
     if source[0].isspace():  # a method; dedenting it would change its multi-line strings
         source = f"if True:\n{source}"
     tree = ast.parse(source)
     node = tree.body[0].body[0] if isinstance(tree.body[0], ast.If) else tree.body[0]
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         node.decorator_list = [decorator for decorator in node.decorator_list if not _makes_claims(decorator)]
-    return _digest([_code_of(function, node)])[:16]
-
-
-def _code_of(function: Callable[..., Any], node: ast.stmt) -> str:
-    """The code of a function by the names that it had first."""
-    code = getattr(function, "__code__", None)
-    file = code.co_filename if code is not None else inspect.getsourcefile(function) or ""
-    if not os.path.isfile(file):
-        return code_of_function(node, None)
-    return code_of_function(node, _names_in(Path(file), os.stat(file).st_mtime_ns, str(function.__module__)))
+    names = None if mtime is None else _names_in(file, mtime, module, aliases)
+    return _digest([code_of_function(node, names)])[:16]
 
 
 def _text_of(function: Callable[..., Any]) -> str:
@@ -361,27 +362,26 @@ def _code(file: Path, module: str = "") -> str:
     Args:
         module: its name; "" where it has none, or another file has it too.
     """
-    aliases = aliases_of(file)
-    return _code_by(file, file.stat().st_mtime_ns, module, tuple(aliases.renamed.items()))
+    return _code_by(file, file.stat().st_mtime_ns, module, aliases_of(file))
 
 
 @functools.cache
-def _code_by(file: Path, mtime: int, module: str, renamed: tuple[tuple[str, str], ...]) -> str:
+def _code_by(file: Path, mtime: int, module: str, aliases: Aliases) -> str:
     tree = _parse(file)
     names = _of_memkit(tree)
     tree.body = [node for node in tree.body if not _is_claim(node, names)]
-    return code_of_module(tree, aliases_of(file), module=module, package=_package(module, file))
+    return code_of_module(tree, aliases, module=module, package=_package(module, file))
 
 
-@functools.lru_cache(64)
+@functools.lru_cache(256)
 def _parsed(file: Path, mtime: int) -> ast.Module:
     """The tree of a file, which is not to be changed."""
     return _parse(file)
 
 
 @functools.lru_cache(256)
-def _names_in(file: Path, mtime: int, module: str) -> Names:
-    return Names(_parsed(file, mtime), aliases_of(file), module=module, package=_package(module, file))
+def _names_in(file: Path, mtime: int, module: str, aliases: Aliases) -> Names:
+    return Names(_parsed(file, mtime), aliases, module=module, package=_package(module, file))
 
 
 def _package(module: str, file: Path) -> str:
@@ -450,15 +450,23 @@ def _is_claim(node: ast.stmt, names: set[str]) -> bool:
 
 def _imports(name: str, file: Path, mtime: int) -> list[str]:
     """The modules that a module imports, and what it imports from them, which may be modules too."""
-    package = _package(name, file)
     found: list[str] = []
-    for level, module, names in _module(file, mtime).imports:
-        base = imported_from(ast.ImportFrom(module, [], level), package).lstrip(".")
+    for base, names in _bases(name, file, mtime):
         if base:
             found.append(base)
         found.extend(f"{base}.{name}" if base else name for name in names)
-        package_file = _file(base) if base else None
-        if package_file is not None and package_file.name == "__init__.py":
-            lazy = _module(package_file, package_file.stat().st_mtime_ns).lazy
+        package = _file(base) if base else None
+        if package is not None and package.name == "__init__.py":
+            lazy = _module(package, package.stat().st_mtime_ns).lazy
             found.extend(f"{base}.{lazy[name]}" for name in names if name in lazy)
     return found
+
+
+@functools.cache
+def _bases(name: str, file: Path, mtime: int) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The modules that a module imports from, and the names that it imports."""
+    package = _package(name, file)
+    return tuple(
+        (imported_from(ast.ImportFrom(module, [], level), package).lstrip("."), names)
+        for level, module, names in _module(file, mtime).imports
+    )
