@@ -60,7 +60,7 @@ class Aliases:
                     )
             if _kind(old) != _kind(new):
                 raise MemkitError(
-                    f"{self.where}: {old} is {_kind(old)} and {new} is {_kind(new)}; both must be of a kind"
+                    f"{self.where}: {old} is {_kind(old)} and {new} is {_kind(new)}; both must be of one kind"
                 )
         olds = {new: old for old, new in self.renamed.items()}
         if len(olds) < len(self.renamed):
@@ -192,7 +192,7 @@ def _settings_of(folder: str) -> str | None:
 
 
 def _find_settings(folder: str) -> str | None:
-    """The file that holds the settings of the project that a folder lies in, if it is another's than memkit's."""
+    """Return the settings file of the project that a folder lies in; None for memkit itself and installed packages."""
     place = Path(folder)
     if place.is_relative_to(_HOME) or {"site-packages", "dist-packages"} & set(place.parts):
         return None

@@ -64,7 +64,7 @@ def test_there_and_back_is_the_same_name(renamed: dict[str, str], name: str) -> 
     [
         ({"a": "c", "b": "c"}, "aliases: c stands for two old names; give each a name of its own"),
         ({"a": "b", "b": "c"}, "aliases: b is an old name and a new one; write a = c alone"),
-        ({"a": "b:X"}, "aliases: a is a module and b:X is an object; both must be of a kind"),
+        ({"a": "b:X"}, "aliases: a is a module and b:X is an object; both must be of one kind"),
         ({"a/b.py": "c"}, "aliases: 'a/b.py' is no name; write \"package.module\""),
         ({"a.class": "c"}, "aliases: 'a.class' is no name"),
         ({"a": 3}, "aliases: 3 is no name"),

@@ -103,7 +103,7 @@ class _Cohort:
                 f"Recipe: {type(model).__name__} goes by its validation examples; say with validate_every after how "
                 "many steps they are looked at"
             )
-        # What else knows the seeds by their places keeps the cohort together.
+        # A memory that fills and the validation examples know the seeds by their places, so these cohorts stay whole.
         self.parts = self.axis and not recipe.vmap and self.remembers is None and self.validation is None
         self.logs = [_Log() for _ in seeds]
         self.runs: dict[int, TrainedRun] = {}
