@@ -1,7 +1,8 @@
-"""Code as it is digested: without what computes nothing, and by the names that code had first.
+"""The canonical text of code, of which digests are taken: the same for the same calculation on every Python.
 
-Docstrings, comments and layout are left out, and so is the order of import statements that follow one another. Modules,
-classes and functions that were moved or renamed stand under their first names (:mod:`memkit.aliases`).
+Docstrings, other bare strings, comments and layout are left out, and so is the order of consecutive import statements.
+Modules, classes and functions that were moved or renamed stand under their first names (:mod:`memkit.aliases`). The
+text lists the nodes of the syntax tree: Python's own ``ast.unparse`` and ``ast.dump`` differ between versions.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ def code_of_module(tree: ast.Module, aliases: Aliases, *, module: str = "", pack
         package: that its relative imports start from.
     """
     names = Names(tree, aliases, module=module, package=package)
-    tree = _Renamed(names).visit(without_docstrings(tree))
+    tree = _Renamed(names).visit(without_strings(tree))
     for node in statements(tree):
         for part in _PARTS:
             below = getattr(node, part, None)
             if isinstance(below, list):
                 setattr(node, part, list(_ordered(below, names)))
-    return ast.unparse(tree)
+    return text_of(tree) if tree.body else ""
 
 
 def code_of_function(node: ast.stmt, names: Names | None) -> str:
@@ -41,10 +42,53 @@ def code_of_function(node: ast.stmt, names: Names | None) -> str:
     Args:
         names: those of the module that defines it; None where it is not known.
     """
-    function = without_docstrings(ast.Module([node], []))
+    function = without_strings(ast.Module([node], []))
     if names is not None and names.may_be_in(function):
         function = _Renamed(names.within(function), defines=False).visit(function)
-    return ast.unparse(function)
+    return text_of(function)
+
+
+def text_of(tree: ast.AST) -> str:
+    """Return a syntax tree as text: each node's type, and those of its fields that are not empty."""
+    parts: list[str] = []
+    _write(tree, parts)
+    return "".join(parts)
+
+
+# Whether a name is read or written follows from its place; the others are comments or prefixes of strings.
+_SKIPPED = ("ctx", "kind", "type_comment", "type_ignores")
+
+
+def _write(value: Any, parts: list[str]) -> None:
+    if isinstance(value, ast.AST):
+        parts.append(f"{type(value).__name__}(")
+        for name in value._fields:
+            part = getattr(value, name, None)
+            if part is None or part == [] or name in _SKIPPED:
+                continue
+            parts.append(f"{name}=")
+            _write(_joined(part) if isinstance(value, ast.JoinedStr) else part, parts)
+            parts.append(",")
+        parts.append(")")
+    elif isinstance(value, list):
+        parts.append("[")
+        for item in value:
+            _write(item, parts)
+            parts.append(",")
+        parts.append("]")
+    else:
+        parts.append(repr(value))
+
+
+def _joined(values: list[ast.expr]) -> list[ast.expr]:
+    """Return the parts of an f-string with adjacent constants joined; Python's versions split them differently."""
+    joined: list[ast.expr] = []
+    for value in values:
+        if isinstance(value, ast.Constant) and joined and isinstance(before := joined[-1], ast.Constant):
+            joined[-1] = ast.Constant(str(before.value) + str(value.value))
+        elif not (isinstance(value, ast.Constant) and value.value == ""):
+            joined.append(value)
+    return joined
 
 
 def statements(tree: ast.AST, *, typing: bool = True) -> Iterator[ast.AST]:
@@ -54,25 +98,30 @@ def statements(tree: ast.AST, *, typing: bool = True) -> Iterator[ast.AST]:
         node = todo.pop()
         yield node
         # The body of `if TYPE_CHECKING:` never runs.
-        unused = not typing and isinstance(node, ast.If) and ast.unparse(node.test) in _TYPING
+        unused = not typing and isinstance(node, ast.If) and ast.unparse(node.test) in TYPE_CHECKING
         for part in ("orelse",) if unused else _PARTS:
             below = getattr(node, part, ())
             if isinstance(below, list):  # a lambda's body is none
                 todo.extend(below)
 
 
-_TYPING = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+TYPE_CHECKING = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
 
 
-def without_docstrings(tree: ast.Module) -> ast.Module:
-    """Return a tree whose docstrings were taken away."""
+def without_strings(tree: ast.Module) -> ast.Module:
+    """Return a tree without docstrings, strings below an attribute, and other statements that are only a string."""
     for node in statements(tree):
-        if (
-            isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
-            and ast.get_docstring(node, clean=False) is not None
-        ):
-            node.body = node.body[1:] or ([] if isinstance(node, ast.Module) else [ast.Pass()])
+        for part in _PARTS:
+            below = getattr(node, part, None)
+            if isinstance(below, list) and any(map(_is_string, below)):
+                left = [statement for statement in below if not _is_string(statement)]
+                needed = part == "body" and not isinstance(node, ast.Module)
+                setattr(node, part, left or ([ast.Pass()] if needed else []))
     return tree
+
+
+def _is_string(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def imported_from(node: ast.ImportFrom, package: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import enum
 import functools
 import hashlib
 import importlib.util
@@ -20,15 +21,25 @@ import re
 import sys
 import sysconfig
 import tokenize
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
 from memkit.aliases import Aliases, aliases_of, aliases_of_module
-from memkit.canonical_code import Names, code_of_function, code_of_module, imported_from, statements
+from memkit.canonical_code import (
+    TYPE_CHECKING,
+    Names,
+    code_of_function,
+    code_of_module,
+    imported_from,
+    statements,
+    text_of,
+    without_strings,
+)
 from memkit.errors import MemkitError
+from memkit.paths import project_root
 
 _HOME = Path(__file__).parent
 MODEL_CODE = ("demo", "memories", "mlx", "models", "tasks", "training")
@@ -64,7 +75,8 @@ def _text_digest(source: str, file: Path, mtime: int | None, module: str, aliase
     tree = ast.parse(source)
     node = tree.body[0].body[0] if isinstance(tree.body[0], ast.If) else tree.body[0]
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        node.decorator_list = [decorator for decorator in node.decorator_list if not _makes_claims(decorator)]
+        ours = _CLAIMING if mtime is None else _decorators_in(file, mtime)
+        node.decorator_list = [decorator for decorator in node.decorator_list if not _is_one_of(decorator, ours)]
     names = None if mtime is None else _names_in(file, mtime, module, aliases)
     return _digest([code_of_function(node, names)])[:16]
 
@@ -109,8 +121,7 @@ def source_digest(modules: Iterable[str], files: Iterable[str] = ()) -> str:
     """
     parts = []
     for name, file in _closure(modules, files).items():
-        # A file without a module's name counts by its own: where the project lies makes no difference.
-        label, module = (file.name, "") if name == str(file) else (aliases_of(file).first(name), name)
+        label, module = (_place(file), "") if name == str(file) else (aliases_of(file).first(name), name)
         if code := _code(file, module):  # an empty file makes a package, wherever it lies
             parts.append(f"{label}\n{code}")
     return _digest(sorted(parts))
@@ -126,6 +137,12 @@ def source_files(modules: Iterable[str], files: Iterable[str] = ()) -> list[Path
             if (package := folder / "__init__.py").is_file() and package.parent != _HOME:
                 found.add(package)
     return sorted(found)
+
+
+@functools.cache
+def _place(file: Path) -> str:
+    """Return a file's path in its project: where the project lies makes no difference, which conftest.py it is does."""
+    return file.relative_to(project_root([file])).as_posix()
 
 
 def file_digest(file: Path) -> str:
@@ -189,7 +206,7 @@ def _named(file: Path, mtime: int, names: tuple[str, ...]) -> frozenset[str]:
     if not any(text.count(name) > text.count(f"def {name}(") for name in names):
         return frozenset()  # which is what nearly all files come to, and walking through them takes long
     tree = _parse(file)
-    own = _of_memkit(tree)
+    own = _decorators_in(file, mtime)
     found = set[str]()
     for node in tree.body:
         parts: list[ast.stmt] = [node]
@@ -232,7 +249,20 @@ def _closure(modules: Iterable[str], files: Iterable[str]) -> dict[str, Path]:
         if file_of is not None:
             seen[name] = file_of
             todo.extend(_imports(name, file_of, file_of.stat().st_mtime_ns))
+            todo.extend(_packages_that_run(name))
     return seen
+
+
+def _packages_that_run(name: str) -> list[str]:
+    """Return those packages above a module whose ``__init__`` does something that every import of the module repeats.
+
+    One that only imports and assigns literals changes nothing in the module below it. Code that uses such names imports
+    the package itself.
+    """
+    parts = name.split(".")
+    packages = (".".join(parts[:count]) for count in range(1, len(parts)))
+    files = ((package, _file(package)) for package in packages)
+    return [package for package, file in files if file is not None and _module(file, file.stat().st_mtime_ns).acts]
 
 
 @functools.cache
@@ -307,12 +337,14 @@ class _Module:
 
     An import is (level, module, names): the number of dots, what stands after ``from``, and what after ``import``.
     Claims are (name, code) of their tests. What a package imports when it is asked for, by ``__getattr__``, is
-    name → module in it, as its dicts say.
+    name → module in it, as its dicts say. A module acts if its import does more than import, define functions and
+    assign literals.
     """
 
     imports: tuple[tuple[int, str, tuple[str, ...]], ...]
     claims: tuple[tuple[str, str], ...] = ()
     lazy: Mapping[str, str] = field(default_factory=dict)
+    acts: bool = False
 
 
 @functools.cache
@@ -324,14 +356,33 @@ def _module(file: Path, mtime: int) -> _Module:
             imports.append((0, "", tuple(alias.name for alias in node.names)))
         elif isinstance(node, ast.ImportFrom):
             imports.append((node.level, node.module or "", tuple(alias.name for alias in node.names)))
-    names = _of_memkit(tree)
+    names = _decorators_in(file, mtime)
     claims = [node for node in tree.body if _is_claim(node, names)]
     tests = [node for node in claims if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
     return _Module(
         tuple(imports),
-        tuple((node.name, ast.unparse(ast.Module(list(node.body), []))) for node in tests),
+        tuple((node.name, text_of(without_strings(ast.Module(list(node.body), [])))) for node in tests),
         _lazy(tree),
+        any(map(_acts, tree.body)),
     )
+
+
+def _acts(node: ast.stmt) -> bool:
+    """Return whether a statement does more than import, define a function, assign a literal or be a string."""
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return False
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return bool(node.decorator_list)
+    if isinstance(node, ast.If):
+        return ast.unparse(node.test) not in TYPE_CHECKING or any(map(_acts, node.orelse))
+    if isinstance(node, (ast.Assign, ast.AnnAssign, ast.Expr)):
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        try:
+            ast.literal_eval(node.value or ast.Constant(None))
+        except (ValueError, TypeError):
+            return True
+        return not all(target is None or isinstance(target, ast.Name) for target in targets)
+    return not isinstance(node, ast.Pass)
 
 
 def _bound_by(node: ast.stmt) -> set[str]:
@@ -368,7 +419,7 @@ def _code(file: Path, module: str = "") -> str:
 @functools.cache
 def _code_by(file: Path, mtime: int, module: str, aliases: Aliases) -> str:
     tree = _parse(file)
-    names = _of_memkit(tree)
+    names = _decorators_in(file, mtime)
     tree.body = [node for node in tree.body if not _is_claim(node, names)]
     return code_of_module(tree, aliases, module=module, package=_package(module, file))
 
@@ -390,7 +441,16 @@ def _package(module: str, file: Path) -> str:
 
 
 def callable_digest(function: Any) -> str:
-    """Return 16 hex digits for an intervention or a figure: its source, and what a closure or its defaults hold."""
+    """Return 16 hex digits for an intervention or a figure: its source, and the values that it was made with.
+
+    These are what its closure and its defaults hold, what a partial function was given, and what an object that can be
+    called has for attributes.
+    """
+    function = inspect.unwrap(function)
+    if isinstance(function, functools.partial):
+        return _digest(["partial", *map(_described, (function.func, function.args, function.keywords))])[:16]
+    if inspect.ismethod(function):
+        return _digest(["method", callable_digest(function.__func__), _described(function.__self__)])[:16]
     module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", type(function).__qualname__)
     parts = [aliases_of_module(module).first(f"{module}:{name}")]
     try:
@@ -399,53 +459,87 @@ def callable_digest(function: Any) -> str:
         try:
             parts.append(inspect.getsource(function))
         except (OSError, TypeError):
-            parts.append(type(function).__qualname__)
-    held = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
-    held += [
+            if not inspect.isroutine(function):
+                parts.append(_described(function))
+    values = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    values += [
         *(getattr(function, "__defaults__", None) or ()),
         *(getattr(function, "__kwdefaults__", None) or {}).items(),
     ]
-    return _digest(parts + [_held(value) for value in held])[:16]
+    return _digest(parts + [_described(value) for value in values])[:16]
 
 
-def _held(value: Any) -> str:
-    """Describe what a closure holds in words that are the same in every process, without addresses of objects."""
-    if isinstance(value, (str, int, float, bool, tuple, list, dict, type(None))):
+def _described(value: Any, depth: int = 8) -> str:
+    """Describe a value in words that are the same in every process, without addresses of objects.
+
+    An object that is neither plain, nor an array, nor a container, nor callable is described by its class and its
+    attributes, to a depth that an object which holds itself does not exceed.
+    """
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    if depth == 0 or inspect.ismodule(value):
+        return getattr(value, "__name__", kind)
+    below = functools.partial(_described, depth=depth - 1)
+    if isinstance(value, enum.Enum):
+        return f"{kind}.{value.name}"
+    if isinstance(value, (str, int, float, complex, bytes, type(None))):
         return repr(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return type(value).__qualname__ + "".join(f"{f.name}={_held(getattr(value, f.name))}" for f in fields(value))
-    return callable_digest(value) if inspect.isfunction(value) else type(value).__qualname__
+    if isinstance(value, dict):
+        return f"{kind}{{{','.join(f'{below(key)}:{below(held)}' for key, held in value.items())}}}"
+    if isinstance(value, (set, frozenset)):
+        return f"{kind}{sorted(map(below, value))}"
+    if isinstance(value, (tuple, list)):
+        return f"{kind}[{','.join(map(below, value))}]"
+    if isinstance(value, type):
+        return f"{value.__module__}.{value.__qualname__}"
+    if (array := _as_array(value)) is not None:
+        return f"{kind} {array.dtype} {array.shape} {hashlib.sha256(array.tobytes()).hexdigest()}"
+    if inspect.isroutine(value) or isinstance(value, functools.partial):
+        return callable_digest(value)
+    attributes = getattr(value, "__dict__", {})
+    names = [field.name for field in fields(value)] if is_dataclass(value) else sorted(attributes)
+    return kind + "".join(f" {name}={below(getattr(value, name))}" for name in names)
+
+
+def _as_array(value: Any) -> Any:
+    """Return the numbers of an array or a tensor; None for what is neither, and for an array of objects."""
+    if hasattr(value, "__array__"):
+        import numpy as np  # only here: a run without claims loads this module, and not NumPy
+
+        with contextlib.suppress(Exception):  # a type that NumPy does not have
+            array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+            return array if array.dtype != object else None
+    return None
 
 
 _CALL = re.compile(r"""(?:import_module|importorskip|__import__)\(\s*["']([\w.]+)["']""")
 _CLAIMING = ("claim", "multiverse", "mutant", "replicated", "staged", "sweep")
 
 
-def _makes_claims(decorator: ast.expr) -> bool:
-    called = decorator.func if isinstance(decorator, ast.Call) else decorator
-    return getattr(called, "id", getattr(called, "attr", "")) in _CLAIMING
+def _is_one_of(decorator: ast.expr, names: Collection[str]) -> bool:
+    return ast.unparse(decorator.func if isinstance(decorator, ast.Call) else decorator) in names
 
 
-def _of_memkit(tree: ast.Module) -> set[str]:
-    """Return the names by which a module calls memkit's decorators: ``claim``, ``memkit.claim``, or others."""
-    names = set()
-    for node in tree.body:
+@functools.lru_cache(256)
+def _decorators_in(file: Path, mtime: int) -> frozenset[str]:
+    """Return the names by which a file calls memkit's decorators: ``claim``, ``memkit.claim``, or others."""
+    names = set[str]()
+    for node in statements(_parsed(file, mtime)):
         if isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").partition(".")[0] == "memkit":
             names |= {alias.asname or alias.name for alias in node.names if alias.name in _CLAIMING}
         elif isinstance(node, ast.Import):
             own = [alias.asname or alias.name for alias in node.names if alias.name == "memkit"]
             names |= {f"{name}.{decorator}" for name in own for decorator in _CLAIMING}
-    return names
+    return frozenset(names)
 
 
-def _is_claim(node: ast.stmt, names: set[str]) -> bool:
+def _is_claim(node: ast.stmt, names: Collection[str]) -> bool:
     """Return whether a function has no decorators but memkit's ``@claim(...)`` and its kin, whose digest covers it.
 
     A test that another decorator changes is code like any other.
     """
     if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or not node.decorator_list:
         return False
-    return all(isinstance(d, ast.Call) and ast.unparse(d.func) in names for d in node.decorator_list)
+    return all(isinstance(d, ast.Call) and _is_one_of(d, names) for d in node.decorator_list)
 
 
 def _imports(name: str, file: Path, mtime: int) -> list[str]:
@@ -454,12 +548,25 @@ def _imports(name: str, file: Path, mtime: int) -> list[str]:
     for base, names in _bases(name, file, mtime):
         if base:
             found.append(base)
-        found.extend(f"{base}.{name}" if base else name for name in names)
-        package = _file(base) if base else None
-        if package is not None and package.name == "__init__.py":
-            lazy = _module(package, package.stat().st_mtime_ns).lazy
+            lazy = _lazy_in(base)
             found.extend(f"{base}.{lazy[name]}" for name in names if name in lazy)
+        for module in (f"{base}.{name}" if base else name for name in names):
+            found.append(module)
+            if lazy := _lazy_in(module):
+                found.extend(f"{module}.{lazy[name]}" for name in lazy.keys() & _attributes(file, mtime))
     return found
+
+
+def _lazy_in(module: str) -> Mapping[str, str]:
+    """Return what a package imports on demand; nothing for what is no package."""
+    file = _file(module)
+    return _module(file, file.stat().st_mtime_ns).lazy if file is not None and file.name == "__init__.py" else {}
+
+
+@functools.cache
+def _attributes(file: Path, mtime: int) -> frozenset[str]:
+    """Return every name that stands behind a dot in a file."""
+    return frozenset(re.findall(r"\.\s*(\w+)", file.read_text(encoding="utf-8", errors="replace")))
 
 
 @functools.cache

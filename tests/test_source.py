@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+import functools
 import importlib
 import itertools
 import os
@@ -11,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -104,6 +108,98 @@ def test_a_decorator_that_is_not_memkits_hides_nothing(project: Project, other: 
     before = project.digest()
     project.write(main=other.replace("return 1\n", "return 9\n").replace("== 2", "== 9"))
     assert project.digest() != before
+
+
+ATTRIBUTE = "class Net:\n    width = 3\n    {}\n    depth = 1\n\nSCALE = 2\n{}\n"
+
+
+def test_a_string_below_an_attribute_does_not_count(project: Project) -> None:
+    project.write(main=ATTRIBUTE.format("", ""))
+    before = project.digest()
+    project.write(main=ATTRIBUTE.format("'''Units per layer.'''", "'''A factor.'''"))
+    assert project.digest() == before
+    project.write(main=ATTRIBUTE.format("text = 'Units'", ""))
+    assert project.digest() != before
+
+
+EVERY_KIND = r"""
+@decorated
+async def f(a, /, b: int = -1, *args, c=0.5, **more):
+    async for x in b"a" if a else ...:
+        yield f"{x!r:>{c}} and {a + 'quoted'} and \"both'\" {a=}" "implicitly" f"{b:%H:%M}"
+    return lambda *_: (y := 3, [*args], {**more, 1: 2}, a[1:2, ::3], not a and b or 1e300, {z for z in a})
+
+match x:
+    case {"a": [1, *rest], **more} | Point(x=0):
+        import a.b, c as d
+    case _:
+        raise E from None
+try:
+    with a() as b, c():
+        del x[0], y.z
+except* (A, B) as error:
+    assert a < b <= c, "message"
+finally:
+    total += 1j
+"""
+
+
+def test_the_digest_of_code_is_the_same_on_every_python(project: Project) -> None:
+    """The engine's tests run on several versions, and each has to find this digest, which 3.11, 3.12 and 3.13 gave."""
+    project.write(main=EVERY_KIND)
+    assert file_digest(project.folder / project.name / "main.py") == "2006ff5dcaacb207fcd1e65a00bc3b60"
+
+
+class Scaling:
+    """An object that can be called, with a method of the same effect."""
+
+    def __init__(self, scale: float) -> None:
+        self.scale = scale
+
+    def __call__(self, model: Any) -> float:
+        return self.scale
+
+    def apply(self, model: Any) -> float:
+        return self.scale
+
+
+class Kind(enum.Enum):
+    HARD = 1
+    SOFT = 2
+
+
+def scaled(model: Any, scale: float) -> float:
+    return scale
+
+
+def constant(value: Any) -> Callable[[Any], Any]:
+    return lambda model: value
+
+
+@pytest.mark.parametrize(
+    "intervention",
+    [
+        pytest.param(lambda n: constant(np.full(3, n)), id="array"),
+        pytest.param(lambda n: constant({"weights": [np.full(3, n)]}), id="array in containers"),
+        pytest.param(lambda n: constant(torch.full((2,), n)), id="tensor"),
+        pytest.param(lambda n: constant((Kind.HARD, Kind.SOFT)[n]), id="enum"),
+        pytest.param(lambda n: constant({1, n + 5}), id="set"),
+        pytest.param(lambda n: constant([Scaling(n)]), id="object"),
+        pytest.param(lambda n: constant(constant(n)), id="function"),
+        pytest.param(lambda n: functools.partial(scaled, scale=n), id="partial"),
+        pytest.param(Scaling, id="callable object"),
+        pytest.param(lambda n: Scaling(n).apply, id="bound method"),
+    ],
+)
+def test_an_intervention_counts_by_the_values_it_was_made_with(intervention: Callable[[int], Any]) -> None:
+    assert callable_digest(intervention(0)) == callable_digest(intervention(0))
+    assert callable_digest(intervention(0)) != callable_digest(intervention(1))
+
+
+def test_a_value_that_holds_itself_is_described() -> None:
+    loop: list[Any] = []
+    loop.append(loop)
+    assert callable_digest(constant(loop)) == callable_digest(constant(loop))
 
 
 def test_an_intervention_counts_with_what_its_closure_holds() -> None:
@@ -239,6 +335,61 @@ def test_what_a_package_imports_when_it_is_asked_for_counts_alone(project: Proje
     assert not {"memkit.models", "memkit.models.gpt", "memkit.models.lstm"} & set(found)
 
 
+def test_what_a_package_imports_on_demand_counts_as_an_attribute_too(project: Project) -> None:
+    lazy = "NAMES = {'one': 'first', 'two': 'second'}\n\ndef __getattr__(name):\n    ...\n"
+    project.write(__init__=lazy, main="import PROJECT\nPROJECT.one\n", first="one = 1", second="two = 2")
+    assert project.modules() == [project.name, "first", "main"]
+    project.write(user="import memkit\nmemkit.generator(3)\nimport memkit.models as m\nm.LSTMNetwork\n")
+    found = project_modules([f"{project.name}.user"])
+    assert {"memkit.training.streams", "memkit.models.lstm"} <= set(found)
+    assert "memkit.models.gpt" not in found
+
+
+@pytest.mark.parametrize(
+    ("package", "edited"),
+    [
+        ("import torch\ntorch.set_default_dtype(torch.float64)\n", ("float64", "float32")),
+        ("import numpy as np\nnp.pi = 3\n", ("3", "4")),
+        ("SCALE = float('2')\n", ("2", "3")),
+        ("class Base:\n    scale = 2\n", ("2", "3")),
+        ("if True:\n    import json\n", ("json", "csv")),
+    ],
+)
+def test_a_package_that_does_something_on_import_counts_for_its_modules(
+    project: Project, package: str, edited: tuple[str, str]
+) -> None:
+    project.write(__init__=package, main="x = 1")
+    before = project.digest()
+    assert project.modules() == [project.name, "main"]
+    project.write(__init__=package.replace(*edited))
+    assert project.digest() != before
+
+
+def test_what_such_a_package_imports_counts_too(project: Project) -> None:
+    project.write(__init__="from . import patches\npatches.apply()\n", main="x = 1", patches="def apply(): ...")
+    assert project.modules() == [project.name, "main", "patches"]
+
+
+def test_a_package_that_only_gathers_names_does_not_count_for_its_modules(project: Project) -> None:
+    gathers = "'''A package.'''\nfrom .other import scale\n__all__ = ['scale']\nSCALE: int = 2\ndef f():\n    g()\n"
+    project.write(__init__=gathers, main="x = 1", other="scale = 1")
+    assert project.modules() == ["main"]
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(project: Project) -> None:
+    (project.folder / "pyproject.toml").write_text("")
+    files = [project.folder / name / "conftest.py" for name in ("a", "b")]
+
+    def digest(*texts: str) -> str:
+        for file, text in zip(files, texts, strict=True):
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(text)
+            os.utime(file, ns=(next(_COUNT) * 10**9,) * 2)
+        return source_digest([], map(str, files))
+
+    assert digest("x = 1", "x = 2") != digest("x = 2", "x = 1")
+
+
 def test_a_module_that_is_not_python_is_named(project: Project) -> None:
     project.write(main="from . import other", other="def broken(:\n")
     with pytest.raises(MemkitError, match=r"other\.py, line 1, is not Python"):
@@ -273,6 +424,7 @@ def make(project: Project, text: str) -> Callable[..., object]:
             "import memkit as m\n@m.claim('a/b', 's', arms=['a'], contrasts=[])\ndef measure(x):\n    return x + 1\n",
             True,
         ),
+        ("def sweep(f):\n    return f\n@sweep\ndef measure(x):\n    return x + 1\n", False),
         ("import functools\n@functools.cache\ndef measure(x):\n    return x + 1\n", False),
         ("def measure(x):\n    return x + 2\n", False),
         ("def measure(x, y=0):\n    return x + 1\n", False),
