@@ -27,29 +27,32 @@ def code_of_module(tree: ast.Module, aliases: Aliases, *, module: str = "", pack
         package: that its relative imports start from.
     """
     names = Names(tree, aliases, module=module, package=package)
-    tree = _Renamed(names).visit(without_strings(tree))
+    tree = _Renamed(names).visit(tree)
     for node in statements(tree):
         for part in _PARTS:
             below = getattr(node, part, None)
             if isinstance(below, list):
                 setattr(node, part, list(_ordered(below, names)))
-    return text_of(tree) if tree.body else ""
+    return text_of(tree) if any(not _is_string(node) for node in tree.body) else ""
 
 
 def code_of_function(node: ast.stmt, names: Names | None) -> str:
-    """Return the code of a function; its node is changed.
+    """Return the code of a function.
 
     Args:
         names: those of the module that defines it; None where it is not known.
     """
-    function = without_strings(ast.Module([node], []))
-    if names is not None and names.may_be_in(function):
-        function = _Renamed(names.within(function), defines=False).visit(function)
-    return text_of(function)
+    if names is not None and names.may_be_in(node):
+        function = ast.Module([copy.deepcopy(node)], [])
+        return text_of(_Renamed(names.within(function), defines=False).visit(function))
+    return text_of(ast.Module([node], []))
 
 
 def text_of(tree: ast.AST) -> str:
-    """Return a syntax tree as text: each node's type, and those of its fields that are not empty."""
+    """Return a syntax tree as text: each node's type, and those of its fields that are not empty.
+
+    Statements that are only a string are left out: docstrings, and what describes an attribute.
+    """
     parts: list[str] = []
     _write(tree, parts)
     return "".join(parts)
@@ -57,6 +60,9 @@ def text_of(tree: ast.AST) -> str:
 
 # Whether a name is read or written follows from its place; the others are comments or prefixes of strings.
 _SKIPPED = ("ctx", "kind", "type_comment", "type_ignores")
+
+
+_PASS = ast.Pass()
 
 
 def _write(value: Any, parts: list[str]) -> None:
@@ -67,7 +73,11 @@ def _write(value: Any, parts: list[str]) -> None:
             if part is None or part == [] or name in _SKIPPED:
                 continue
             parts.append(f"{name}=")
-            _write(_joined(part) if isinstance(value, ast.JoinedStr) else part, parts)
+            if name in _PARTS and isinstance(part, list):
+                part = [statement for statement in part if not _is_string(statement)] or [_PASS]
+            elif isinstance(value, ast.JoinedStr):
+                part = _joined(part)
+            _write(part, parts)
             parts.append(",")
         parts.append(")")
     elif isinstance(value, list):
@@ -106,18 +116,6 @@ def statements(tree: ast.AST, *, typing: bool = True) -> Iterator[ast.AST]:
 
 
 TYPE_CHECKING = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
-
-
-def without_strings(tree: ast.Module) -> ast.Module:
-    """Return a tree without docstrings, strings below an attribute, and other statements that are only a string."""
-    for node in statements(tree):
-        for part in _PARTS:
-            below = getattr(node, part, None)
-            if isinstance(below, list) and any(map(_is_string, below)):
-                left = [statement for statement in below if not _is_string(statement)]
-                needed = part == "body" and not isinstance(node, ast.Module)
-                setattr(node, part, left or ([ast.Pass()] if needed else []))
-    return tree
 
 
 def _is_string(node: ast.AST) -> bool:

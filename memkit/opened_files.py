@@ -81,6 +81,10 @@ class Opened:
         """Ignore the files in a folder, such as the store."""
         self._besides += (os.path.join(os.path.realpath(folder), ""),)
 
+    def leaves_out(self, path: Any) -> bool:
+        """Return whether a path, as it was written, lies in a folder that is ignored."""
+        return isinstance(path, str) and path.startswith(self._besides) and ".." not in path
+
     def close(self) -> None:
         """Stop listening."""
         with contextlib.suppress(ValueError):
@@ -281,6 +285,8 @@ def unheard() -> Iterator[None]:
 def _heard(event: str, args: tuple[Any, ...]) -> None:
     """Tell the listeners of an event; an exception here would make the audited call fail."""
     if not _listeners or event not in _EVENTS or getattr(_quiet, "on", False):
+        return
+    if event == "open" and all(listener.leaves_out(args[0]) for listener in _listeners):  # the store, very often
         return
     with contextlib.suppress(Exception), unheard():
         frame = sys._getframe(1)

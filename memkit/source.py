@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import copy
 import enum
 import functools
 import hashlib
 import importlib.util
 import inspect
-import os
 import re
 import sys
 import sysconfig
-import tokenize
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from importlib.machinery import ModuleSpec, PathFinder
@@ -36,7 +35,6 @@ from memkit.canonical_code import (
     imported_from,
     statements,
     text_of,
-    without_strings,
 )
 from memkit.errors import MemkitError
 from memkit.paths import project_root
@@ -54,61 +52,55 @@ WITHOUT_CODE = hashlib.sha256(b"").hexdigest()[:32]
 def function_digest(function: Callable[..., Any]) -> str:
     """Return the digest of a function, 16 hex digits, without its docstring, comments, layout and memkit's marks."""
     function = inspect.unwrap(function)
+    code = getattr(function, "__code__", None)
+    file = Path(code.co_filename) if code is not None else None
+    if code is not None and file is not None and file.is_file():
+        mtime, module = file.stat().st_mtime_ns, str(function.__module__)
+        with contextlib.suppress(MemkitError):  # it may have changed since, and be no Python now
+            if digest := _definition_digest(file, mtime, module, code.co_name, code.co_firstlineno, aliases_of(file)):
+                return digest
     try:
         # Of all code that was made from a text, Python 3.13 gives the text of `python -c`.
-        if getattr(getattr(function, "__code__", None), "co_filename", "") == "<string>":
+        if str(file) == "<string>":
             raise OSError("it was made from a text")
-        source = _text_of(function)
+        source = inspect.getsource(function)
     except (OSError, TypeError) as error:
         raise MemkitError(f"the source of {function!r} cannot be read; define claims in a file") from error
-    code = getattr(function, "__code__", None)
-    file = code.co_filename if code is not None else inspect.getsourcefile(function) or ""
-    mtime = os.stat(file).st_mtime_ns if os.path.isfile(file) else None
-    return _text_digest(source, Path(file), mtime, str(function.__module__), aliases_of(file))
-
-
-@functools.lru_cache(4096)
-def _text_digest(source: str, file: Path, mtime: int | None, module: str, aliases: Aliases) -> str:
-    """Return the digest of the lines that define a function in a module."""
     if source[0].isspace():  # a method; dedenting it would change its multi-line strings
         source = f"if True:\n{source}"
     tree = ast.parse(source)
     node = tree.body[0].body[0] if isinstance(tree.body[0], ast.If) else tree.body[0]
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        ours = _CLAIMING if mtime is None else _decorators_in(file, mtime)
-        node.decorator_list = [decorator for decorator in node.decorator_list if not _is_one_of(decorator, ours)]
-    names = None if mtime is None else _names_in(file, mtime, module, aliases)
-    return _digest([code_of_function(node, names)])[:16]
+    return _digest([code_of_function(_without_marks(node, _CLAIMING), None)])[:16]
 
 
-def _text_of(function: Callable[..., Any]) -> str:
-    """The lines that define a function, with its decorators.
+@functools.lru_cache(4096)
+def _definition_digest(file: Path, mtime: int, module: str, name: str, line: int, aliases: Aliases) -> str:
+    """Return the digest of the function that begins on a line of a file; "" where none of that name does."""
+    found = _definitions(file, mtime).get((name, line))
+    if found is None:
+        return ""
+    node = _without_marks(found, _decorators_in(file, mtime))
+    return _digest([code_of_function(node, _names_in(file, mtime, module, aliases))])[:16]
 
-    Raises:
-        OSError, TypeError: they cannot be read.
-    """
-    code = getattr(function, "__code__", None)
-    file = inspect.getsourcefile(function) if code is not None else None
-    if code is not None and file is not None and os.path.isfile(file):
-        # Where thousands of claims stand in one file, it is better read once than once for each.
-        with contextlib.suppress(MemkitError):  # it may have changed since, and be no Python now
-            lines, places = _definitions(Path(file), os.stat(file).st_mtime_ns)
-            if found := places.get((code.co_name, code.co_firstlineno)):
-                return "".join(lines[found])
-    return inspect.getsource(function)
+
+def _without_marks(node: ast.stmt, marks: Collection[str]) -> ast.stmt:
+    """Return the definition of a function without those of its decorators that make claims."""
+    if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        return node
+    node = copy.copy(node)
+    node.decorator_list = [decorator for decorator in node.decorator_list if not _is_one_of(decorator, marks)]
+    return node
 
 
 @functools.lru_cache(8)
-def _definitions(file: Path, mtime: int) -> tuple[list[str], dict[tuple[str, int], slice]]:
-    """The lines of a file, and where in them each function stands, by its name and its first line from 1."""
-    with tokenize.open(file) as opened:
-        lines = opened.readlines()
-    places = {}
+def _definitions(file: Path, mtime: int) -> dict[tuple[str, int], ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Return the functions of a file by their names and first lines, from 1; there may be thousands of claims."""
+    found = {}
     for node in statements(_parsed(file, mtime)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-            places[node.name, first] = slice(first - 1, node.end_lineno)
-    return lines, places
+            found[node.name, first] = node
+    return found
 
 
 def source_digest(modules: Iterable[str], files: Iterable[str] = ()) -> str:
@@ -361,7 +353,7 @@ def _module(file: Path, mtime: int) -> _Module:
     tests = [node for node in claims if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
     return _Module(
         tuple(imports),
-        tuple((node.name, text_of(without_strings(ast.Module(list(node.body), [])))) for node in tests),
+        tuple((node.name, text_of(ast.Module(list(node.body), []))) for node in tests),
         _lazy(tree),
         any(map(_acts, tree.body)),
     )

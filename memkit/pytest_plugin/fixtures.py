@@ -15,9 +15,10 @@ FIXTURES = ("seed", "arms", "trained", "cell", "scores")
 
 
 @pytest.fixture
-def seed(request: pytest.FixtureRequest) -> int:
+def seed() -> int:
     """Return the seed of a claim's test; ``@claim`` gives it its values."""
-    raise pytest.UsageError(f"{request.node.nodeid}: `seed` has a value in tests under @claim only")
+    # It does without `request`, which pytest would make for every item.
+    raise pytest.UsageError("`seed` has a value in tests under @claim only")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable, Iterator
 from types import ModuleType
 
 import pytest
@@ -28,6 +29,7 @@ USUAL = frozenset(
     }
 )
 """Plugins that report or schedule: top-level names of their modules."""
+_KNOWN = pytest.StashKey[dict[tuple[str, ...], list[tuple[str, str]]]]()
 
 
 def unusual_plugins(config: pytest.Config) -> list[str]:
@@ -48,12 +50,18 @@ def plugin_files(config: pytest.Config) -> list[str]:
 
 def _unusual(config: pytest.Config) -> list[tuple[str, str]]:
     """Return module and file of the unusual plugins; a conftest counts with the code behind the claims below it."""
-    found = []
-    for _, plugin in config.pluginmanager.list_name_plugin():
-        if plugin is None:
-            continue
+    plugins = config.pluginmanager.list_name_plugin()
+    # It is asked for each of many claims, and a plugin seldom comes or goes during a run.
+    known = config.stash.setdefault(_KNOWN, {})
+    names = tuple(name for name, _ in plugins)
+    if names not in known:
+        known[names] = list(_find_unusual(plugin for _, plugin in plugins if plugin is not None))
+    return known[names]
+
+
+def _find_unusual(plugins: Iterable[object]) -> Iterator[tuple[str, str]]:
+    for plugin in plugins:
         module = plugin.__name__ if isinstance(plugin, ModuleType) else type(plugin).__module__
         file = getattr(plugin if isinstance(plugin, ModuleType) else sys.modules.get(module), "__file__", None) or ""
         if module.partition(".")[0] not in USUAL and os.path.basename(file) != "conftest.py":
-            found.append((module, file))
-    return found
+            yield module, file

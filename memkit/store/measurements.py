@@ -48,6 +48,7 @@ _LINE = re.compile(
     rb'(?P<text>(?:"depends": (?P<depends>\{[^{}]*\}), )?"content": (?P<content>.*))\}'
 )
 _SEED = re.compile(rb'^\{"seed": (\d{1,20}), ', re.MULTILINE)
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, allow_nan=False)
 _DEPENDS = b'", "depends": {'
 
 
@@ -324,7 +325,7 @@ def forget_measurement(store: Store, key: str, seed: int) -> None:
 
 def _text(content: Any) -> bytes:
     """Return JSON without a line break in it."""
-    return json.dumps(content, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
+    return _ENCODER.encode(content).encode()
 
 
 def _line(seed: int, depends: Mapping[str, str], text: bytes) -> bytes:
