@@ -1,4 +1,4 @@
-"""A project's aliases held against its code: they are about what is there, and nothing is called by an old name."""
+"""Checks of a project's aliases against its code: each new name exists, and each old name is gone."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from memkit.errors import MemkitError
 
 
 def check_project_aliases(file: Path) -> None:
-    """See that the aliases of a ``pyproject.toml`` are about its project's code, and that their old names are gone.
+    """Check that the aliases in a ``pyproject.toml`` name code of its project, and that their old names are gone.
 
-    Otherwise a line could make one function pass for another, with no new attempt at the claims that call it.
+    Without this check, a line could pass one function off as another, with no new attempt for the claims that call it.
 
     Raises:
-        MemkitError: an alias is about code elsewhere, about something that is not there, or its old name still stands
-            for something.
+        MemkitError: an alias names code outside the project, a new name does not exist, or an old name still exists.
     """
     table = project_aliases(file)
     for old, new in table.renamed.items():
@@ -28,25 +27,25 @@ def check_project_aliases(file: Path) -> None:
 
 def _check_new(table: Aliases, new: str, root: Path) -> None:
     module, _, name = new.partition(":")
-    found = _file_of(module, root)
-    if found is None:
-        raise MemkitError(f"{table.where}: {new} is not there; {module} is no module of this project")
+    file = _file_of(module, root)
+    if file is None:
+        raise MemkitError(f"{table.where}: {new} does not exist; {module} is no module of this project")
     name, _, option = name.rstrip(")").partition("(")
-    if name and name not in _bound_in(found):
-        raise MemkitError(f"{table.where}: {new} is not there; {found} defines no {name}")
-    if option and option not in _options_in(found, name):
-        raise MemkitError(f"{table.where}: {new} is not there; {name} takes no {option}")
+    if name and name not in _bound_in(file):
+        raise MemkitError(f"{table.where}: {new} does not exist; {file} defines no {name}")
+    if option and option not in _options_in(file, name):
+        raise MemkitError(f"{table.where}: {new} does not exist; {name} takes no {option}")
 
 
 def _check_old(table: Aliases, old: str, new: str, root: Path) -> None:
     module, _, name = old.partition(":")
     name, _, option = name.rstrip(")").partition("(")
-    still = f"{table.where}: {old} is still there, {{}}; an alias is for a name that is gone"
+    message = f"{table.where}: {old} still exists, {{}}; an alias is for a name that is gone"
     if option:
-        owner, _, found = new.partition(":")
-        place = _file_of(owner, root)
-        if place is not None and option in _options_in(place, found.partition("(")[0]):
-            raise MemkitError(still.format(f"in {place}"))
+        new_module, _, new_name = new.partition(":")
+        file = _file_of(new_module, root)
+        if file is not None and option in _options_in(file, new_name.partition("(")[0]):
+            raise MemkitError(message.format(f"in {file}"))
         return
     earlier = _file_of(module, root)
     if name and earlier is None and table.now(module) != module:
@@ -55,16 +54,16 @@ def _check_old(table: Aliases, old: str, new: str, root: Path) -> None:
         return
     bound = _bound_in(earlier)
     if name in bound if name else bool(bound):
-        raise MemkitError(still.format(f"in {earlier}"))
+        raise MemkitError(message.format(f"in {earlier}"))
     if name and {"*", "__getattr__"} & bound:
-        raise MemkitError(still.format(f"or may be: {earlier} has names that its text does not show"))
+        raise MemkitError(message.format(f"or may be: {earlier} has names that its text does not show"))
     package = earlier.parent if earlier.name == "__init__.py" and not name and not new.startswith(f"{old}.") else None
     if package is not None and any(other != earlier for other in package.rglob("*.py")):
-        raise MemkitError(still.format(f"in {package}"))
+        raise MemkitError(message.format(f"in {package}"))
 
 
 def _file_of(module: str, root: Path) -> Path | None:
-    """The file of a module below a project's root, if there is one."""
+    """Return the file of a module below a project's root, or None."""
     below = (Path(path) for path in sys.path if path and Path(path).is_relative_to(root))
     for folder in (root, root / "src", *below):
         place = folder.joinpath(*module.split("."))
@@ -78,41 +77,42 @@ def _tree(file: Path) -> ast.Module:
     try:
         return ast.parse(file.read_bytes(), filename=str(file))
     except (SyntaxError, ValueError, RecursionError) as error:
-        raise MemkitError(f"{file}, which an alias is about, is not Python: {error}") from error
+        raise MemkitError(f"{file}, which an alias names, is not Python: {error}") from error
 
 
 def _bound_in(file: Path) -> set[str]:
-    """The names that a module binds outside of functions and classes; "*" where it imports all names of another."""
-    found = set()
-    for node in _of_module(_tree(file)):
+    """Return the names that a module binds outside functions and classes; "*" where it imports all names of another."""
+    names = set()
+    for node in _module_level(_tree(file)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            found.add(node.name)
+            names.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            found.add(node.id)
+            names.add(node.id)
         elif isinstance(node, ast.alias):
-            found.add(node.asname or node.name)
-    return found
+            names.add(node.asname or node.name)
+    return names
 
 
-def _of_module(tree: ast.AST) -> Iterator[ast.AST]:
-    """Every node of a module but those within its functions and classes."""
+def _module_level(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield each node of a module except those within its functions and classes."""
     for node in ast.iter_child_nodes(tree):
         yield node
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
-            yield from _of_module(node)
+            yield from _module_level(node)
 
 
 def _options_in(file: Path, name: str) -> set[str]:
-    """The arguments that a function of a module takes, or a class: those of ``__init__``, and its fields."""
-    found = set()
-    for node in _of_module(_tree(file)):
+    """Return the arguments of a function in a module; of a class, those of ``__init__`` and its fields."""
+    names = set()
+    for node in _module_level(_tree(file)):
         if getattr(node, "name", "") != name:
             continue
         body = node.body if isinstance(node, ast.ClassDef) else [node]
         for part in body:
             if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name):
-                found.add(part.target.id)
+                names.add(part.target.id)
             elif isinstance(part, ast.FunctionDef) and part.name in (name, "__init__"):
-                taken = part.args
-                found |= {argument.arg for argument in (*taken.posonlyargs, *taken.args, *taken.kwonlyargs)}
-    return found - {"self"}
+                arguments = part.args
+                named = (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)
+                names |= {argument.arg for argument in named}
+    return names - {"self"}

@@ -1,16 +1,16 @@
-"""Names that code once had: an identity does not change when the code moves, or is called something else.
+"""Aliases: code that moves or is renamed keeps its identity.
 
-What is registered and what is stored names modules, classes and functions, and digests of source cover such names. All
-of them are written by the name that the code had first. memkit's own table is below; a project's stands in its
-``pyproject.toml``, old name = new name::
+The lock and the store name modules, classes and functions, and digests of source cover such names. All of these use the
+first name that the code had. memkit's own table is below. A project's table is in its ``pyproject.toml``, with one line
+for each old name = new name::
 
     [tool.memkit.aliases]
     "lab.nets" = "lab.models.networks"
     "lab.nets:Net" = "lab.models.networks:SlotNetwork"
     "lab.tasks:Copy(length)" = "lab.tasks:Copy(steps)"
 
-A name is that of a module; of a class or function, after a colon; or of one of its options, in brackets. What moves
-with its module needs no line of its own.
+A name is a module's; or, after a colon, that of a class or function; or, in brackets, that of one of its options. What
+moves with its module needs no line of its own.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _NAME = re.compile(rf"{_PART}(\.{_PART})*(:{_PART}(\({_PART}\))?)?")
 
 @dataclass(frozen=True)
 class Aliases:
-    """A table of names.
+    """A table of old names and new names.
 
     Attributes:
         renamed: old name → new name.
-        where: where it stands, for messages.
+        where: the place of the table, for messages.
 
     Raises:
-        MemkitError: a name is none, stands for two, or stands on both sides.
+        MemkitError: a name is not valid, stands for two others, or is both an old name and a new one.
     """
 
     renamed: Mapping[str, str] = field(hash=False)
@@ -55,7 +55,7 @@ class Aliases:
             for name in (old, new):
                 if not _is_name(name):
                     raise MemkitError(
-                        f'{self.where}: {name!r} is no name; write "package.module", "package.module:Name" or '
+                        f'{self.where}: {name!r} is not a valid name; write "package.module", "package.module:Name" or '
                         '"package.module:Name(option)"'
                     )
             if _kind(old) != _kind(new):
@@ -72,31 +72,31 @@ class Aliases:
         object.__setattr__(self, "_first", olds)
 
     def first(self, name: str) -> str:
-        """Return the name that a module, or an object ``module:Name``, had first."""
+        """Return the first name of a module, or of an object ``module:Name``."""
         return _mapped(name, self._first)
 
     def now(self, name: str) -> str:
-        """Return the name that a module, or an object ``module:Name``, has now."""
+        """Return the present name of a module, or of an object ``module:Name``."""
         return _mapped(name, self.renamed)
 
     def first_options(self, owner: str, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return options by the names that they had first.
+        """Return options under their first names.
 
         Args:
-            owner: whose options they are, ``module:Name`` as it is now.
+            owner: the class or function that takes them, by its present name ``module:Name``.
         """
         return _by_other_names({name: self._first.get(f"{owner}({name})") for name in options}, options)
 
     def options_now(self, owner: str, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return options by the names that they have now.
+        """Return options under their present names.
 
         Args:
-            owner: whose options they are, ``module:Name`` as it was first.
+            owner: the class or function that takes them, by its first name ``module:Name``.
         """
         return _by_other_names({name: self.renamed.get(f"{owner}({name})") for name in options}, options)
 
     def first_dotted(self, name: str) -> str:
-        """Return a dotted name as it was first: a module's, or that of something in it."""
+        """Return the first form of a dotted name: a module, or something in a module."""
         module = name
         while module:
             rest = name[len(module) + 1 :]
@@ -109,13 +109,13 @@ class Aliases:
 
     @functools.cached_property
     def moved(self) -> frozenset[str]:
-        """The modules that any new name is about, and the packages that they lie in."""
+        """The modules in the new names, and the packages that contain them."""
         modules = (name.partition(":")[0].split(".") for name in self._first)
         return frozenset(".".join(parts[:count]) for parts in modules for count in range(1, len(parts) + 1))
 
     @property
     def new_names(self) -> frozenset[str]:
-        """The names that there are now."""
+        """The present names in the table."""
         return frozenset(self._first)
 
 
@@ -138,37 +138,37 @@ def _mapped(name: str, table: Mapping[str, str]) -> str:
 
 
 def _by_other_names(found: Mapping[str, str | None], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options by other names, ``module:Name(option)``, where there are such.
+    """Return options under other names, ``module:Name(option)``, where the table has them.
 
     Raises:
-        MemkitError: two options would have one name, and nobody could tell them apart.
+        MemkitError: two options would share a name.
     """
     names = {name: other[other.index("(") + 1 : -1] if other else name for name, other in found.items()}
     if len(set(names.values())) < len(names):
-        alike = sorted(name for name in names if list(names.values()).count(names[name]) > 1)
+        clashing = sorted(name for name in names if list(names.values()).count(names[name]) > 1)
         raise MemkitError(
-            f"aliases: the options {alike[0]!r} and {alike[1]!r} would both be called {names[alike[0]]!r}"
+            f"aliases: the options {clashing[0]!r} and {clashing[1]!r} would both be called {names[clashing[0]]!r}"
         )
     return {names[name]: value for name, value in options.items()}
 
 
 def aliases_of(file: Path | str | None) -> Aliases:
-    """Return the names that count for a file of code: memkit's, and its project's.
+    """Return the aliases that apply to a file of code: memkit's and its project's.
 
     Raises:
-        MemkitError: the project's table is no table of names.
+        MemkitError: the project's table is not a table of names.
     """
     found = _settings_of(os.path.dirname(os.path.abspath(file))) if file else None
     return _of_project(found, os.stat(found).st_mtime_ns) if found else MEMKIT
 
 
 def aliases_of_module(name: str) -> Aliases:
-    """Return the names that count for a module of this process."""
+    """Return the aliases that apply to a module of this process."""
     return aliases_of(getattr(sys.modules.get(name), "__file__", None))
 
 
 def settings_in_use(files: Iterable[Path]) -> list[Path]:
-    """Return the ``pyproject.toml`` files whose aliases count for files of code, or for what may be imported."""
+    """Return the ``pyproject.toml`` files whose aliases apply to files of code, or to anything on ``sys.path``."""
     folders = [os.path.dirname(os.path.abspath(file)) for file in files]
     folders += [os.path.abspath(path) for path in sys.path if os.path.isdir(path or ".")]
     found = (_find_settings(folder) for folder in dict.fromkeys(folders))
@@ -176,7 +176,7 @@ def settings_in_use(files: Iterable[Path]) -> list[Path]:
 
 
 def aliases_here() -> Aliases:
-    """Return the names of all projects that modules are imported from."""
+    """Return the aliases of all projects on ``sys.path``."""
     return together(*(_of_project(file, os.stat(file).st_mtime_ns) for file in _settings_on(tuple(sys.path))))
 
 
@@ -192,7 +192,7 @@ def _settings_of(folder: str) -> str | None:
 
 
 def _find_settings(folder: str) -> str | None:
-    """Return the settings file of the project that a folder lies in; None for memkit itself and installed packages."""
+    """Return the settings file of the project that contains a folder; None for memkit itself and installed packages."""
     place = Path(folder)
     if place.is_relative_to(_HOME) or {"site-packages", "dist-packages"} & set(place.parts):
         return None
@@ -201,7 +201,7 @@ def _find_settings(folder: str) -> str | None:
 
 
 def together(*tables: Aliases) -> Aliases:
-    """Return one table with the lines of memkit's own and of others."""
+    """Return one table with the lines of memkit's own table and of others."""
     return _merged(tuple(dict.fromkeys((MEMKIT, *tables))))
 
 
@@ -220,12 +220,12 @@ def project_aliases(file: Path) -> Aliases:
     """Return the table ``[tool.memkit.aliases]`` of a ``pyproject.toml``.
 
     Raises:
-        MemkitError: it is no table of names.
+        MemkitError: it is not a table of names.
     """
     try:
         found = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("memkit", {}).get("aliases", {})
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, AttributeError):
-        return Aliases({})  # which whoever reads the settings says
+        return Aliases({})  # the code that reads the settings reports the error
     where = f"{file}, [tool.memkit.aliases]"
     if not isinstance(found, dict):
         raise MemkitError(f'{where}: it must be a table of old = new, as in "lab.nets" = "lab.networks"')

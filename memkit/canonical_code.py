@@ -23,8 +23,8 @@ def code_of_module(tree: ast.Module, aliases: Aliases, *, module: str = "", pack
     """Return the code of a module; its tree is changed.
 
     Args:
-        module: its name, by which what it defines is known; "" where it has none.
-        package: that its relative imports start from.
+        module: the name of the module, of which the aliases of its definitions are made; "" where it has none.
+        package: the package that relative imports start from.
     """
     names = Names(tree, aliases, module=module, package=package)
     tree = _Renamed(names).visit(tree)
@@ -40,7 +40,7 @@ def code_of_function(node: ast.stmt, names: Names | None) -> str:
     """Return the code of a function.
 
     Args:
-        names: those of the module that defines it; None where it is not known.
+        names: the names in the module that defines it; None where it is not known.
     """
     if names is not None and names.may_be_in(node):
         function = ast.Module([copy.deepcopy(node)], [])
@@ -102,7 +102,7 @@ def _joined(values: list[ast.expr]) -> list[ast.expr]:
 
 
 def statements(tree: ast.AST, *, typing: bool = True) -> Iterator[ast.AST]:
-    """Yield a tree and every statement in it; without ``typing``, not those under ``if TYPE_CHECKING:``."""
+    """Yield a tree and every statement in it; without ``typing``, skip those under ``if TYPE_CHECKING:``."""
     todo: list[ast.AST] = [tree]
     while todo:
         node = todo.pop()
@@ -123,7 +123,7 @@ def _is_string(node: ast.AST) -> bool:
 
 
 def imported_from(node: ast.ImportFrom, package: str) -> str:
-    """Return the module that an import statement imports from, absolute where that is known."""
+    """Return the module that an import statement imports from, as an absolute name where it is known."""
     if not node.level:
         return node.module or ""
     parts = package.split(".") if package else []
@@ -133,12 +133,12 @@ def imported_from(node: ast.ImportFrom, package: str) -> str:
 
 
 class Names:
-    """The names in a module: the modules that they stand for, and the names that they had first.
+    """The names in a module: the modules that they stand for, and their first names.
 
     Attributes:
-        renamed: name as it is written → as it was first.
+        renamed: name as it is written → first name.
         modules: name → the module that it stands for.
-        roots: first parts of dotted names that ``import`` statements bind.
+        roots: the first parts of the dotted names that ``import`` statements bind.
     """
 
     def __init__(self, tree: ast.Module, aliases: Aliases, *, module: str, package: str) -> None:
@@ -153,12 +153,12 @@ class Names:
                 first = aliases.first(f"{module}:{name}").partition(":")[2]
                 if first != name:
                     self.renamed[name] = first
-            # Where the first name stands for something else, a swap of the two must show.
+            # Where the first name is in use for something else, a swap of the two must show.
             taken = _identifiers(tree) if self.renamed else set()
             self.renamed = {name: first for name, first in self.renamed.items() if first not in taken}
 
     def add_imports(self, tree: ast.AST) -> None:
-        """Take the names that import statements bind."""
+        """Add the names that import statements bind."""
         for node in statements(tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:
@@ -175,7 +175,7 @@ class Names:
                         self.renamed[alias.name] = first
 
     def may_be_in(self, function: ast.AST) -> bool:
-        """Return whether anything in a function may have had another name; there may be very many functions."""
+        """Return whether anything in a function may have had another name; a quick test."""
         return any(map(self._may_be, ast.walk(function)))
 
     def _may_be(self, node: ast.AST) -> bool:
@@ -187,7 +187,7 @@ class Names:
         return isinstance(node, (ast.Import, ast.ImportFrom))
 
     def within(self, function: ast.AST) -> Names:
-        """Return the names in a function, which may bind some of them itself."""
+        """Return the names that stand for the same in a function, which may bind some of them itself."""
         found = copy.copy(self)
         bound = _own_names(function)
         found.renamed = {name: first for name, first in self.renamed.items() if name not in bound}
@@ -199,14 +199,14 @@ class Names:
         return found
 
     def from_first(self, module: str, name: str) -> tuple[str, str]:
-        """Return the module and the name that something is imported from, as they were first."""
+        """Return the first names of a module and of something that is imported from it."""
         if module.startswith(".") or name == "*":
             return self.aliases.first_dotted(module), name
         found, _, last = self.aliases.first_dotted(f"{module}.{name}").rpartition(".")
         return found, last
 
     def imports(self, node: ast.stmt) -> list[str]:
-        """Return what an import statement imports, each by a statement of its own."""
+        """Return one import statement for each name that a statement imports."""
         found = []
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -222,10 +222,10 @@ class Names:
 
 
 class _Renamed(ast.NodeTransformer):
-    """Puts first names in the place of those that code has now.
+    """Replaces present names by first names.
 
     Args:
-        defines: whether the names of definitions are changed, too.
+        defines: whether the names of definitions are replaced, too.
     """
 
     def __init__(self, names: Names, *, defines: bool = True) -> None:
@@ -297,7 +297,7 @@ class _Renamed(ast.NodeTransformer):
 
 
 def _ordered(body: list[ast.stmt], names: Names) -> Iterator[ast.stmt]:
-    """Statements, of which imports that follow one another stand in order, one name each."""
+    """Yield statements, with consecutive imports sorted and split into one for each name."""
     run: list[ast.Import | ast.ImportFrom] = []
     for node in [*body, None]:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
@@ -315,7 +315,7 @@ def _ordered(body: list[ast.stmt], names: Names) -> Iterator[ast.stmt]:
 
 
 def _bound(node: ast.Import | ast.ImportFrom) -> list[str]:
-    """The names that an import statement binds; of ``import a.b`` the whole name, which others may share a part of."""
+    """Return the names that an import statement binds; for ``import a.b`` the whole dotted name."""
     return [alias.asname or alias.name for alias in node.names]
 
 
@@ -328,7 +328,7 @@ def _dotted(node: ast.expr) -> str | None:
 
 
 def _defined(tree: ast.Module) -> Iterator[str]:
-    """The names that a module's own statements define."""
+    """Yield the names that a module's top-level statements define."""
     for node in tree.body:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             yield node.name
@@ -338,7 +338,7 @@ def _defined(tree: ast.Module) -> Iterator[str]:
 
 
 def _identifiers(tree: ast.AST) -> set[str]:
-    """Every name in a tree: of variables, arguments, attributes, definitions and imports."""
+    """Return every name in a tree: of variables, arguments, attributes, definitions and imports."""
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
@@ -355,7 +355,7 @@ def _identifiers(tree: ast.AST) -> set[str]:
 
 
 def _own_names(function: ast.AST) -> set[str]:
-    """The names that are bound within a function, but by imports."""
+    """Return the names that are bound within a function, except by imports."""
     found = set()
     for node in ast.walk(function):
         if isinstance(node, ast.arg):

@@ -1,12 +1,11 @@
-"""The files below a project that a process opens, and on whose behalf.
+"""A record of the files below a project that a process opens, and of the code that opened them.
 
-CPython tells its audit hooks of every file that Python code opens, modules that it imports among them (PEP 578), and of
-the commands that it starts. A hook cannot be taken away again, so there is one for the process, which does nothing
-while nobody listens.
+CPython calls audit hooks for every file that Python code opens, including imported modules, and for every command that it
+starts (PEP 578). A hook cannot be removed, so the process has one, which does nothing while nobody listens.
 
-A file counts for what was running when it was opened: the test or the fixture (:meth:`Opened.within`), the files whose
-code was being executed, and the modules that the test uses, since what has been read or imported once may be kept for
-the next caller. What native code opens, and what another process opens, cannot be seen.
+A file is attributed to what was running when it was opened: the test or the fixture (:meth:`Opened.within`), the files
+whose code was being executed, and the modules that the test uses, since code may keep what it has read or imported for
+the next caller. Files that native code or another process opens are not seen.
 """
 
 from __future__ import annotations
@@ -36,15 +35,15 @@ State = tuple[int, int, int] | None
 
 
 class Opened:
-    """Listens to what this process opens below a project.
+    """The files that this process opens below a project's root.
 
     Args:
-        root: of the project.
+        root: the root of the project.
 
     Attributes:
-        count: how much has been heard; as long as it stays the same, so does :meth:`files`.
-        states: file → as it was when it was opened first.
-        started: files that commands were given.
+        count: the number of events recorded; while it is unchanged, so is the result of :meth:`files`.
+        states: file → its state when it was first opened.
+        started: the files that commands were given.
     """
 
     def __init__(self, root: Path) -> None:
@@ -52,21 +51,21 @@ class Opened:
         self.count = 0
         self.states: dict[str, State] = {}
         self.started: set[str] = set()
-        self._named = os.path.join(os.path.abspath(root), "")  # by links, perhaps
-        self._besides: tuple[str, ...] = ()
+        self._named = os.path.join(os.path.abspath(root), "")  # the root may be reached by symbolic links
+        self._ignored: tuple[str, ...] = ()
         self._by_code: dict[str, set[str]] = {}
         self._by_name: dict[Hashable, set[str]] = {}
         self._written: dict[Hashable, set[str]] = {}
         self._modules: set[str] = set()
-        self._for_all: set[str] = set()
-        self._within: list[tuple[Hashable, CodeType | None]] = []
-        self._ours: dict[str, bool] = {}
+        self._for_every_test: set[str] = set()
+        self._contexts: list[tuple[Hashable, CodeType | None]] = []
+        self._own_code: dict[str, bool] = {}
         self._callers: frozenset[CodeType] = frozenset()
 
     def listen(self) -> Opened:
-        """Start to listen. Files do not count for code of the project that is already on the stack.
+        """Start listening. No file is attributed to the project's code that is already on the stack.
 
-        A script of the project may run pytest, for example.
+        That may be a script of the project that runs pytest, for example.
         """
         global _hooked
         frames = _frames(sys._getframe(1))
@@ -79,11 +78,11 @@ class Opened:
 
     def leave_out(self, folder: Path) -> None:
         """Ignore the files in a folder, such as the store."""
-        self._besides += (os.path.join(os.path.realpath(folder), ""),)
+        self._ignored += (os.path.join(os.path.realpath(folder), ""),)
 
     def leaves_out(self, path: Any) -> bool:
         """Return whether a path, as it was written, lies in a folder that is ignored."""
-        return isinstance(path, str) and path.startswith(self._besides) and ".." not in path
+        return isinstance(path, str) and path.startswith(self._ignored) and ".." not in path
 
     def close(self) -> None:
         """Stop listening."""
@@ -92,42 +91,42 @@ class Opened:
 
     @contextmanager
     def within(self, name: Hashable, code: CodeType | None = None) -> Iterator[None]:
-        """Count what is opened meanwhile for a name.
+        """Attribute the files that are opened in this context to a name.
 
         Args:
-            code: of the function that the name stands for. What it opens does not count for its file, and so not for
-                other functions there.
+            code: the code of the function that the name stands for. What it opens is not attributed to its file, and so
+                not to other functions there.
         """
         entry = (name, code)
-        self._within.append(entry)
+        self._contexts.append(entry)
         try:
             yield
         finally:
-            self._within.remove(entry)
+            self._contexts.remove(entry)
 
     def heard(self, name: Hashable) -> bool:
-        """Return whether anything was opened for a name."""
+        """Return whether any file was attributed to a name."""
         return name in self._by_name
 
     def keeps(self, name: Hashable, modules: Iterable[str]) -> None:
-        """Count the files that were opened for a name for modules, too: any of them may have kept what was read.
+        """Attribute the files of a name to modules as well, any of which may have kept what was read.
 
         Args:
-            modules: files of code that a test uses and shares with others.
+            modules: the files of code that a test uses and shares with other tests.
         """
         for file in self._by_name.get(name, set()) - self._written.get(name, set()):
             for module in modules:
                 self._add(self._by_code, module, file)
 
     def files(self, names: Iterable[Hashable], covered: Iterable[str], imported: Collection[str] = ()) -> set[str]:
-        """Return the files that were opened for these names, or by code in the files ``covered``, without these.
+        """Return the files that are attributed to names, or to code in the files ``covered``, without these.
 
         Args:
-            imported: names that the import statements of the covered files show.
+            imported: the names in the import statements of the covered files.
         """
         names, known = list(names), set(covered)
-        found = set(self._for_all)
-        # A module that was imported for another test, from a folder that was not searched before, is not covered.
+        found = set(self._for_every_test)
+        # A module that another test imported, from a folder that was not on the path before, is not covered.
         found |= {file for file in self._modules if _module_name(file) in imported}
         for name in names:
             found |= self._by_name.get(name, set())
@@ -141,19 +140,19 @@ class Opened:
         return found - known - written
 
     def opened(self, path: str, frame: FrameType | None, *, reads: bool = True, writes: bool = False) -> None:
-        """Note that a file is about to be opened."""
+        """Record that a file is about to be opened."""
         file = self._own(path)
         if file is None:
             return
         if writes and not reads:
-            for name in [name for name, _ in self._within] or [None]:
+            for name in [name for name, _ in self._contexts] or [None]:
                 if file not in self._by_name.get(name, ()):
                     self._written.setdefault(name, set()).add(file)
             return
         self._note(file, frame)
 
     def commanded(self, words: Iterable[str], folder: str | None, frame: FrameType | None) -> None:
-        """Note the files that a command is given."""
+        """Record the files among the words of a command."""
         for word in words:
             file = self._own(os.path.join(folder, word) if folder else word)
             if file is not None and os.path.isfile(file):
@@ -161,24 +160,24 @@ class Opened:
                 self._note(file, frame)
 
     def _own(self, path: str) -> str | None:
-        """A file by its name below the project, if it is one that counts; a file of code by its true name."""
+        """Return a file's path below the project, resolved if it is code; None if it is not recorded."""
         path = os.path.abspath(path)
         if path.startswith(self._named):
             path = self.root + path[len(self._named) :]
         if sys.pycache_prefix and path.startswith(os.path.abspath(sys.pycache_prefix)):
             path = importlib.util.source_from_cache(path)
-        if not path.startswith(self.root) or path.startswith(self._besides):
+        if not path.startswith(self.root) or path.startswith(self._ignored):
             return None
         if path[len(self.root) :].partition(os.sep)[0] in _CACHES:
             return None
         if path.endswith(".pyc"):
             path = _source_of(path)
         file = os.path.realpath(path)
-        if file.startswith(self._besides) or is_installed(file):
+        if file.startswith(self._ignored) or is_installed(file):
             return None
-        if not file.endswith(".py") or not file.startswith(self.root):  # a link may lead elsewhere the next time
+        if not file.endswith(".py") or not file.startswith(self.root):  # a link may point elsewhere the next time
             file = path
-        elif file.startswith(_OWN):  # it counts by its source
+        elif file.startswith(_OWN):  # digests cover its source
             return None
         return None if os.path.isdir(file) else file
 
@@ -186,7 +185,7 @@ class Opened:
         if file not in self.states:
             self.states[file] = state_of(file)
             self.count += 1
-        within = self._within.copy()
+        within = self._contexts.copy()
         boundaries = {code for _, code in within if code is not None}
         importer, imports = "", False
         while frame is not None and frame.f_code not in self._callers:
@@ -201,14 +200,14 @@ class Opened:
             frame = frame.f_back
         for name, _ in within:
             self._add(self._by_name, name, file)
-        if not imports or file in self._for_all:
+        if not imports or file in self._for_every_test:
             return
         if within and file not in self._modules:
             self._modules.add(file)
             self.count += 1
         if importer and self._is_hidden(importer, file):
-            # A second import would cause no event, whoever imports it.
-            self._for_all.add(file)
+            # A second import causes no event, whatever code it comes from.
+            self._for_every_test.add(file)
             self.count += 1
 
     def _add(self, table: dict[Any, set[str]], name: Hashable, file: str) -> None:
@@ -218,15 +217,15 @@ class Opened:
             self.count += 1
 
     def _is_own_code(self, file: str) -> bool:
-        """Return whether code is the project's, and not memkit's or an installed package's."""
-        if file not in self._ours:
-            path = os.path.abspath(file)  # for a script, it is what the command line says
+        """Return whether a file of code belongs to the project, and not to memkit or an installed package."""
+        if file not in self._own_code:
+            path = os.path.abspath(file)  # a script has the path on the command line
             own = path.startswith((self.root, self._named)) and not path.startswith(_OWN)
-            self._ours[file] = own and not file.startswith("<") and not is_installed(path)
-        return self._ours[file]
+            self._own_code[file] = own and not file.startswith("<") and not is_installed(path)
+        return self._own_code[file]
 
     def _is_hidden(self, importer: str, file: str) -> bool:
-        """Return whether the source of the importing code does not show the name of the module, or cannot be read."""
+        """Return whether the importing code does not show the name of the module in its text, or cannot be read."""
         with contextlib.suppress(Exception):
             return _module_name(file) not in imported_names(Path(importer))
         return True
@@ -239,29 +238,29 @@ def _frames(frame: FrameType | None) -> Iterator[CodeType]:
 
 
 def _module_name(file: str) -> str:
-    """The last part of a module's name."""
+    """Return the last part of the name of a file's module."""
     path = Path(file)
     return path.parent.name if path.name == "__init__.py" else path.name.partition(".")[0]
 
 
 def _source_of(path: str) -> str:
-    """The file that a compiled one in ``__pycache__`` was made from; the compiled one itself where that is all."""
+    """Return the source of a compiled file in ``__pycache__``; the compiled file itself if there is no source."""
     folder, name = os.path.split(path)
     source = os.path.join(os.path.dirname(folder), name.partition(".")[0] + ".py")
     return source if os.path.basename(folder) == "__pycache__" and os.path.isfile(source) else path
 
 
 def listener(root: Path) -> Opened | None:
-    """Return the listener to the files below a project in this process, or None."""
+    """Return the active record of the files below a project in this process, or None."""
     name = os.path.join(os.path.realpath(root), "")
     return next((one for one in _listeners if one.root == name), None)
 
 
 def state_of(file: str) -> State:
-    """Return a file's state, by which a change can be noticed without reading the file."""
+    """Return a file's state, which shows a change without reading the file."""
     try:
         found = os.stat(file)
-    except (OSError, ValueError):  # the latter for a name that no file can have
+    except (OSError, ValueError):  # ValueError: no file can have that name
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
 
@@ -273,7 +272,7 @@ _quiet = threading.local()
 
 @contextmanager
 def unheard() -> Iterator[None]:
-    """Hide from all listeners what this thread opens meanwhile."""
+    """Hide from all listeners what this thread opens in this context."""
     before = getattr(_quiet, "on", False)
     _quiet.on = True
     try:
@@ -283,7 +282,7 @@ def unheard() -> Iterator[None]:
 
 
 def _heard(event: str, args: tuple[Any, ...]) -> None:
-    """Tell the listeners of an event; an exception here would make the audited call fail."""
+    """Pass an event on to the listeners; an exception here would make the audited call fail."""
     if not _listeners or event not in _EVENTS or getattr(_quiet, "on", False):
         return
     if event == "open" and all(listener.leaves_out(args[0]) for listener in _listeners):  # the store, very often
@@ -301,16 +300,16 @@ def _heard(event: str, args: tuple[Any, ...]) -> None:
 
 
 def _file(event: str, args: tuple[Any, ...]) -> tuple[str, bool, bool] | None:
-    """The file that an event is about, and whether it is read and written."""
+    """Return the file of an event, and whether it is read and written; None if there is no file."""
     path = args[1] if event in ("import", "os.rename") else args[0]
     if not path or not isinstance(path, (str, bytes, os.PathLike)):
         return None
     path = os.fsdecode(path)
-    if event == "os.rename":  # a file that is written whole is renamed into place
+    if event == "os.rename":  # an atomic write ends with a rename into place
         return path, False, True
     if event == "sqlite3.connect":
         return None if path.startswith((":", "file:")) else (path, True, True)
-    if event == "import":  # a compiled module, which is opened without Python
+    if event == "import":  # an extension module, which Python code does not open
         return path, True, False
     _, mode, flags = args
     if mode:
@@ -321,11 +320,11 @@ def _file(event: str, args: tuple[Any, ...]) -> tuple[str, bool, bool] | None:
 
 
 def _command(event: str, args: tuple[Any, ...]) -> tuple[list[str], str | None]:
-    """The words of a command, and the folder that it runs in where that is another than this one."""
+    """Return the words of a command, and the folder that it runs in, or None for the present one."""
     if event == "os.system":
         return os.fsdecode(args[0]).split(), None
     program, given = (args[1], args[2]) if event == "os.spawn" else (args[0], args[1])
     several = [given] if isinstance(given, (str, bytes, os.PathLike)) else list(given or ())
     words = [os.fsdecode(word) for word in [program, *several] if isinstance(word, (str, bytes, os.PathLike))]
     folder = os.fsdecode(args[2]) if event == "subprocess.Popen" and args[2] else None
-    return [part for word in words for part in (word, *word.split())], folder  # a word may be a line for the shell
+    return [part for word in words for part in (word, *word.split())], folder  # a word may be a shell command

@@ -1,6 +1,6 @@
-"""NumPy's numbers as Python's, in what authors declare: recipes, contrasts, claims, grids.
+"""Conversion of NumPy's numbers to Python's in what authors declare: recipes, contrasts, claims, grids.
 
-A declaration has one digest and one JSON, whether its numbers came from Python or from NumPy.
+A declaration has the same digest and the same JSON whether its numbers came from Python or from NumPy.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 
 
 def plain(value: Any) -> Any:
-    """Return NumPy's scalars as the numbers, truth values or texts that they are, and its arrays as lists.
+    """Return a value with NumPy's scalars as Python numbers, Booleans or strings, and NumPy's arrays as lists.
 
-    Also within lists, tuples and mappings. What is none of these stays what it is, and so do masked arrays, which have
-    no number where they are masked, and numbers of NumPy's that no float holds exactly.
+    Lists, tuples and mappings are converted recursively. All else is returned unchanged, including masked arrays, which
+    have no number where they are masked, and NumPy numbers that no float represents exactly.
     """
     if isinstance(value, np.ma.MaskedArray):
         return value
@@ -25,24 +25,24 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return _number(value)
     if isinstance(value, Mapping):
-        return {plain(name): plain(held) for name, held in value.items()}
+        return {plain(name): plain(item) for name, item in value.items()}
     if type(value) in (list, tuple):
         return type(value)(plain(item) for item in value)
     return value
 
 
-def plain_fields(made: Any, *names: str) -> None:
-    """Set fields of a frozen dataclass to what :func:`plain` makes of them; for its ``__post_init__``."""
+def plain_fields(instance: Any, *names: str) -> None:
+    """Convert fields of a frozen dataclass by :func:`plain`; for its ``__post_init__``."""
     for name in names:
-        given = getattr(made, name)
-        if (own := plain(given)) is not given:
-            object.__setattr__(made, name, own)
+        value = getattr(instance, name)
+        if (converted := plain(value)) is not value:
+            object.__setattr__(instance, name, converted)
 
 
 def plain_task(task: Any) -> Any:
-    """Return a task with Python's numbers in the place of NumPy's scalars; arrays stay, for it may calculate with them.
+    """Return a task with Python's numbers in place of NumPy's scalars; arrays stay, since it may calculate with them.
 
-    It is the same task if there are none.
+    A task without such scalars is returned itself.
     """
     if isinstance(task, np.generic):
         return _number(task)
@@ -51,13 +51,13 @@ def plain_task(task: Any) -> Any:
         return task if all(a is b for a, b in zip(items, task, strict=True)) else type(task)(items)
     if not is_dataclass(task) or isinstance(task, type):
         return task
-    own = {f.name: getattr(task, f.name) for f in fields(task) if f.init}
-    changed = {name: made for name, held in own.items() if (made := plain_task(held)) is not held}
+    values = {field.name: getattr(task, field.name) for field in fields(task) if field.init}
+    changed = {name: new for name, value in values.items() if (new := plain_task(value)) is not value}
     return replace(task, **changed) if changed else task
 
 
 def _number(value: np.generic) -> Any:
-    made = value.item()
-    if isinstance(made, np.floating):  # longer than a float
-        return float(made) if float(made) == made else made
-    return made
+    number = value.item()
+    if isinstance(number, np.floating):  # a long double
+        return float(number) if float(number) == number else number
+    return number

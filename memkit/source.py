@@ -1,10 +1,10 @@
-"""Digests of source code: what a trained model or a measurement was made by, without its comments and layout.
+"""Digests of the source code that a trained model or a measurement depends on.
 
-A cached result may be used again only while the code behind it is the same. What counts as the code behind an
-object is its module, and every module of the project (or of memkit's own tasks, memories, models and trainer)
-that it imports, directly or not. Docstrings, comments, formatting and claims' tests do not count: they
-compute nothing that is stored. A claim's own test function is covered by the claim's digest. Where code lies, and what
-it is called, does not count either, as far as an alias says what it was first (:mod:`memkit.aliases`).
+A stored result may be used again only while the code behind it is the same. The code behind an object is its module and
+every module of the project (or of memkit's own tasks, memories, models and trainer) that it imports, directly or not.
+Docstrings, comments, formatting and the tests of claims do not count, since they compute nothing that is stored; the
+digest of a claim covers its own test. The place and the names of code do not count either, as far as aliases give its
+first names (:mod:`memkit.aliases`).
 """
 
 from __future__ import annotations
@@ -41,16 +41,19 @@ from memkit.paths import project_root
 
 _HOME = Path(__file__).parent
 MODEL_CODE = ("demo", "memories", "mlx", "models", "tasks", "training")
-"""Folders of memkit whose code weights and measured numbers depend on. All other code of memkit decides, prints and
-schedules."""
+"""The folders of memkit that weights and measured numbers depend on. All other code decides, reports and schedules."""
 
 
 WITHOUT_CODE = hashlib.sha256(b"").hexdigest()[:32]
-"""The digest of a file that computes nothing, such as one that only makes a package of a folder."""
+"""The digest of a file that computes nothing, such as an empty ``__init__.py``."""
 
 
 def function_digest(function: Callable[..., Any]) -> str:
-    """Return the digest of a function, 16 hex digits, without its docstring, comments, layout and memkit's marks."""
+    """Return the digest of a function, 16 hex digits, without its docstring, comments, layout and memkit's decorators.
+
+    Raises:
+        MemkitError: its source cannot be read.
+    """
     function = inspect.unwrap(function)
     code = getattr(function, "__code__", None)
     file = Path(code.co_filename) if code is not None else None
@@ -107,9 +110,9 @@ def source_digest(modules: Iterable[str], files: Iterable[str] = ()) -> str:
     """Return the digest of modules and of every project module that they import, 32 hex digits.
 
     Args:
-        modules: dotted names. These count wherever they lie; of what they import, the standard library and
-            installed packages are passed over.
-        files: paths of further source files, for those whose module name stands for another file too (conftest.py).
+        modules: dotted names. These count wherever they are; of their imports, the standard library and installed
+            packages are skipped.
+        files: paths of further source files, for those that share a module name (conftest.py).
     """
     parts = []
     for name, file in _closure(modules, files).items():
@@ -120,7 +123,7 @@ def source_digest(modules: Iterable[str], files: Iterable[str] = ()) -> str:
 
 
 def source_files(modules: Iterable[str], files: Iterable[str] = ()) -> list[Path]:
-    """Return the files that :func:`source_digest` reads, and those that make the packages they lie in, in order."""
+    """Return the files that :func:`source_digest` reads, and the ``__init__.py`` of their packages, sorted."""
     found: set[Path] = set()
     for name, file in _closure(modules, files).items():
         found.add(file)
@@ -133,7 +136,7 @@ def source_files(modules: Iterable[str], files: Iterable[str] = ()) -> list[Path
 
 @functools.cache
 def _place(file: Path) -> str:
-    """Return a file's path in its project: where the project lies makes no difference, which conftest.py it is does."""
+    """Return a file's path within its project, which tells several conftest.py apart, wherever the project is."""
     return file.relative_to(project_root([file])).as_posix()
 
 
@@ -141,14 +144,14 @@ def file_digest(file: Path) -> str:
     """Return the digest of one file of code, without its comments, docstrings, layout and claims, 32 hex digits.
 
     Raises:
-        MemkitError: it is no Python.
+        MemkitError: it is not Python.
         OSError: it cannot be read.
     """
     return _digest([_code(file)])
 
 
 def imported_names(file: Path) -> frozenset[str]:
-    """Return the names that the import statements of a file show, each part of a dotted one by itself."""
+    """Return the names in the import statements of a file; each part of a dotted name is a name of its own."""
     return _names(file, file.stat().st_mtime_ns)
 
 
@@ -158,7 +161,7 @@ def _names(file: Path, mtime: int) -> frozenset[str]:
 
 
 def imported_packages(files: Iterable[Path]) -> list[str]:
-    """Return the top-level names that files of code import, without Python's, memkit and the project's."""
+    """Return the top-level names of the packages that files import, except Python's, memkit and the project's."""
     found = set()
     for file in files:
         mtime = file.stat().st_mtime_ns
@@ -171,14 +174,14 @@ def imported_packages(files: Iterable[Path]) -> list[str]:
 
 @functools.cache
 def _by_call(file: Path, mtime: int) -> frozenset[str]:
-    """The names of modules that are imported by a call, where they stand in it."""
+    """Return the modules that a file imports by a call with a literal name, such as ``import_module("name")``."""
     return frozenset(_CALL.findall(file.read_text(encoding="utf-8", errors="replace")))
 
 
 def reused_claims(files: Iterable[Path]) -> str:
-    """Return the digest of the claims' tests that other code in these files names; "" where there are none.
+    """Return the digest of the claims' tests that other code in these files uses; "" where there are none.
 
-    :func:`source_digest` leaves claims' tests out. Such a test is a function like any other.
+    :func:`source_digest` leaves out the tests of claims. A test that other code uses is a function like any other.
     """
     files = list(files)
     tests: dict[str, list[str]] = {}
@@ -193,7 +196,7 @@ def reused_claims(files: Iterable[Path]) -> str:
 
 @functools.cache
 def _named(file: Path, mtime: int, names: tuple[str, ...]) -> frozenset[str]:
-    """Return those of some names that a file's code uses; definitions and a claim's decorators do not count."""
+    """Return which of some names the code of a file uses; definitions and a claim's decorators do not count."""
     text = file.read_text(encoding="utf-8", errors="replace")
     if not any(text.count(name) > text.count(f"def {name}(") for name in names):
         return frozenset()  # which is what nearly all files come to, and walking through them takes long
@@ -270,7 +273,7 @@ def _installed() -> tuple[Path, ...]:
 
 
 def is_installed(file: Path | str) -> bool:
-    """Return whether a file belongs to Python or to an installed package, and not to the project."""
+    """Return whether a file belongs to Python or an installed package, and not to the project."""
     file = Path(file)
     # Beside this interpreter's own folders there are those of the user and of the distribution.
     packaged = {"site-packages", "dist-packages"} & set(file.parts)
@@ -278,7 +281,10 @@ def is_installed(file: Path | str) -> bool:
 
 
 def _file(name: str, *, anywhere: bool = False) -> Path | None:
-    """The source file of a project module, or None for what is installed (but ``anywhere``), built in or no module."""
+    """Return the source file of a project's module.
+
+    None for a built-in module, for a name that is no module, and, without ``anywhere``, for installed packages.
+    """
     module = sys.modules.get(name)
     origin = getattr(module, "__file__", None)
     if module is None:  # imported only later, inside a function
@@ -309,7 +315,7 @@ def _spec(name: str) -> ModuleSpec | None:
 
 @functools.cache
 def _found(name: str, folders: tuple[str, ...]) -> ModuleSpec | None:
-    """The spec of a module in the folders of its package, or of ``sys.path``."""
+    """Return the spec of a module in the folders of its package, or on ``sys.path``."""
     try:
         return PathFinder.find_spec(name, list(folders)) if "." in name else importlib.util.find_spec(name)
     except (ImportError, AttributeError, ValueError):
@@ -325,12 +331,14 @@ def _parse(file: Path) -> ast.Module:
 
 @dataclass(frozen=True)
 class _Module:
-    """The names that a file imports, and its claims' tests.
+    """The imports of a file, and the tests of its claims.
 
-    An import is (level, module, names): the number of dots, what stands after ``from``, and what after ``import``.
-    Claims are (name, code) of their tests. What a package imports when it is asked for, by ``__getattr__``, is
-    name → module in it, as its dicts say. A module acts if its import does more than import, define functions and
-    assign literals.
+    Attributes:
+        imports: (level, module, names) of each statement: the number of dots, the text after ``from``, and the names
+            after ``import``.
+        claims: (name, code) of the tests.
+        lazy: name → module in the package, for a package that imports on demand by ``__getattr__``.
+        acts: importing it does more than import, define functions and assign literals.
     """
 
     imports: tuple[tuple[int, str, tuple[str, ...]], ...]
@@ -400,10 +408,10 @@ def _lazy(tree: ast.Module) -> dict[str, str]:
 
 
 def _code(file: Path, module: str = "") -> str:
-    """The code of a file, without claims' tests.
+    """Return the canonical code of a file, without the tests of claims.
 
     Args:
-        module: its name; "" where it has none, or another file has it too.
+        module: the name of the module; "" where it has none, or shares it with another file.
     """
     return _code_by(file, file.stat().st_mtime_ns, module, aliases_of(file))
 
@@ -418,7 +426,7 @@ def _code_by(file: Path, mtime: int, module: str, aliases: Aliases) -> str:
 
 @functools.lru_cache(256)
 def _parsed(file: Path, mtime: int) -> ast.Module:
-    """The tree of a file, which is not to be changed."""
+    """Return the syntax tree of a file; callers must not change it."""
     return _parse(file)
 
 
@@ -428,7 +436,7 @@ def _names_in(file: Path, mtime: int, module: str, aliases: Aliases) -> Names:
 
 
 def _package(module: str, file: Path) -> str:
-    """The package that a module's relative imports start from."""
+    """Return the package that a module's relative imports start from."""
     return module if file.name == "__init__.py" else module.rpartition(".")[0]
 
 
@@ -525,9 +533,9 @@ def _decorators_in(file: Path, mtime: int) -> frozenset[str]:
 
 
 def _is_claim(node: ast.stmt, names: Collection[str]) -> bool:
-    """Return whether a function has no decorators but memkit's ``@claim(...)`` and its kin, whose digest covers it.
+    """Return whether a function is a claim's test with no decorators other than memkit's, which its digest covers.
 
-    A test that another decorator changes is code like any other.
+    A test with another decorator is code like any other.
     """
     if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or not node.decorator_list:
         return False
@@ -535,7 +543,7 @@ def _is_claim(node: ast.stmt, names: Collection[str]) -> bool:
 
 
 def _imports(name: str, file: Path, mtime: int) -> list[str]:
-    """The modules that a module imports, and what it imports from them, which may be modules too."""
+    """Return the modules that a module imports, and the names that it imports from them, which may be modules too."""
     found: list[str] = []
     for base, names in _bases(name, file, mtime):
         if base:
@@ -563,7 +571,7 @@ def _attributes(file: Path, mtime: int) -> frozenset[str]:
 
 @functools.cache
 def _bases(name: str, file: Path, mtime: int) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """The modules that a module imports from, and the names that it imports."""
+    """Return the modules that a module imports from, each with the names that it imports."""
     package = _package(name, file)
     return tuple(
         (imported_from(ast.ImportFrom(module, [], level), package).lstrip("."), names)

@@ -65,9 +65,9 @@ def test_there_and_back_is_the_same_name(renamed: dict[str, str], name: str) -> 
         ({"a": "c", "b": "c"}, "aliases: c stands for two old names; give each a name of its own"),
         ({"a": "b", "b": "c"}, "aliases: b is an old name and a new one; write a = c alone"),
         ({"a": "b:X"}, "aliases: a is a module and b:X is an object; both must be of one kind"),
-        ({"a/b.py": "c"}, "aliases: 'a/b.py' is no name; write \"package.module\""),
-        ({"a.class": "c"}, "aliases: 'a.class' is no name"),
-        ({"a": 3}, "aliases: 3 is no name"),
+        ({"a/b.py": "c"}, "aliases: 'a/b.py' is not a valid name; write \"package.module\""),
+        ({"a.class": "c"}, "aliases: 'a.class' is not a valid name"),
+        ({"a": 3}, "aliases: 3 is not a valid name"),
     ],
 )
 def test_a_table_that_cannot_be_followed_is_refused(renamed: Any, said: str) -> None:
@@ -295,16 +295,19 @@ def test_names_in_plain_data_are_those_that_objects_had_first() -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ('"lab.gone" = "lab.absent"', "lab.absent is not there; lab.absent is no module of this project"),
-        ('"json.gone" = "json.decoder"', "json.decoder is not there; json.decoder is no module of this project"),
-        ('"lab.tasks:gone" = "lab.tasks:absent"', "lab.tasks:absent is not there"),
-        ('"lab.tasks:Copy" = "lab.tasks:broken"', "lab.tasks:Copy is still there"),
-        ('"claims_of_lab" = "lab.tasks"', "claims_of_lab is still there"),
-        ('"lab.tasks:Copy(size)" = "lab.tasks:Copy(width)"', "lab.tasks:Copy(width) is not there; Copy takes no width"),
-        ('"lab.copying:Copy(length)" = "lab.tasks:Copy(length)"', "lab.copying:Copy(length) is still there"),
-        ('"lab.lazy:x" = "lab.tasks:broken"', "lab.lazy:x is still there, or may be"),
-        ('"lab.old" = "lab.tasks"', "lab.old is still there"),
-        ('"lab.broken:x" = "lab.broken:y"', "which an alias is about, is not Python"),
+        ('"lab.gone" = "lab.absent"', "lab.absent does not exist; lab.absent is no module of this project"),
+        ('"json.gone" = "json.decoder"', "json.decoder does not exist; json.decoder is no module of this project"),
+        ('"lab.tasks:gone" = "lab.tasks:absent"', "lab.tasks:absent does not exist"),
+        ('"lab.tasks:Copy" = "lab.tasks:broken"', "lab.tasks:Copy still exists"),
+        ('"claims_of_lab" = "lab.tasks"', "claims_of_lab still exists"),
+        (
+            '"lab.tasks:Copy(size)" = "lab.tasks:Copy(width)"',
+            "lab.tasks:Copy(width) does not exist; Copy takes no width",
+        ),
+        ('"lab.copying:Copy(length)" = "lab.tasks:Copy(length)"', "lab.copying:Copy(length) still exists"),
+        ('"lab.lazy:x" = "lab.tasks:broken"', "lab.lazy:x still exists, or may be"),
+        ('"lab.old" = "lab.tasks"', "lab.old still exists"),
+        ('"lab.broken:x" = "lab.broken:y"', "which an alias names, is not Python"),
     ],
 )
 def test_an_alias_that_makes_one_thing_pass_for_another_is_refused(tmp_path: Path, line: str, said: str) -> None:
@@ -326,7 +329,7 @@ def test_a_run_refuses_such_an_alias(pytester: pytest.Pytester) -> None:
     (pytester.path / "pyproject.toml").write_text('[tool.memkit.aliases]\n"lab.a" = "lab.b"\n')
     result = run(pytester, INLINE)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*tool.memkit.aliases]: lab.b is not there; lab.b is no module of this project"])
+    result.stderr.fnmatch_lines(["*tool.memkit.aliases]: lab.b does not exist; lab.b is no module of this project"])
 
 
 def test_what_was_moved_is_gone() -> None:
