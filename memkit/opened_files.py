@@ -1,7 +1,7 @@
 """A record of the files below a project that a process opens, and of the code that opened them.
 
-CPython calls audit hooks for every file that Python code opens, including imported modules, and for every command that it
-starts (PEP 578). A hook cannot be removed, so the process has one, which does nothing while nobody listens.
+CPython calls audit hooks for every file that Python code opens, including imported modules, and for every command
+that it starts (PEP 578). A hook cannot be removed, so the process has one, which does nothing while nobody listens.
 
 A file is attributed to what was running when it was opened: the test or the fixture (:meth:`Opened.within`), the files
 whose code was being executed, and the modules that the test uses, since code may keep what it has read or imported for
