@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from memkit.memories.eviction import EARNED, POLICIES, Record, Terms, staying
+from memkit.memories.eviction import POLICIES, RECORD_POLICIES, PolicySettings, Record, entries_to_keep
 from memkit.memories.neighbours import NeighbourMemory, Retrieved
 from memkit.training.streams import generator
 
 Entry = dict[str, Any]
 EACH = pytest.mark.parametrize("policy", POLICIES)
-JUDGED = pytest.mark.parametrize("policy", EARNED)
+JUDGED = pytest.mark.parametrize("policy", RECORD_POLICIES)
 
 
 def memory(policy: str, capacity: int, *, seeds: int = 1, **options: Any) -> NeighbourMemory:
@@ -49,7 +49,7 @@ def worth(policy: str, entry: Entry, all_here: list[Entry], now: int, ttl: int, 
     """As the docstring of memkit/memories/eviction.py has it."""
     age = now - entry["born"]
     rate = entry["help"] / max(entry["uses"], 1)
-    if policy in EARNED and age < probation:
+    if policy in RECORD_POLICIES and age < probation:
         return 1e15 + entry["born"]
     if policy == "none":
         return -entry["born"]
@@ -79,8 +79,8 @@ class Slow:
 
     def offer(self, lots: list[float], wanted: list[bool]) -> None:
         newcomers = [
-            {"born": self.now + i, "uses": 0, "help": 0.0, "lot": lot}
-            for i, (lot, is_wanted) in enumerate(zip(lots, wanted, strict=True))
+            {"born": self.now + i, "uses": 0, "help": 0.0, "lot": random_number}
+            for i, (random_number, is_wanted) in enumerate(zip(lots, wanted, strict=True))
             if is_wanted
         ]
         self.now += len(lots)
@@ -104,7 +104,7 @@ def test_a_policy_keeps_what_its_definition_keeps(policy: str, seed: int, capaci
     fast, slow = memory(policy, capacity), Slow(policy, capacity)
     for m in sizes:
         lots, wanted = torch.rand(1, m, generator=g).round(decimals=1), torch.rand(1, m, generator=g) < 0.9
-        fast._lots = lambda m, lots=lots: lots  # type: ignore[method-assign, misc]
+        fast._draw_random_numbers = lambda m, lots=lots: lots  # type: ignore[method-assign, misc]
         offer(fast, m, wanted)
         slow.offer(lots[0].tolist(), wanted[0].tolist())
         places = [int(b) if b >= 0 else None for b in fast.born[0]]
@@ -201,18 +201,20 @@ def test_what_has_lived_its_time_leaves_a_memory_that_is_not_full() -> None:
 def test_of_equals_those_that_stand_stay(policy: str) -> None:
     # Old enough to be judged, young enough to live, and alike in everything.
     record = Record(torch.full((1, 6), 5), torch.ones(1, 6), torch.ones(1, 6), torch.full((1, 6), 0.5))
-    stay = staying(policy, record, Terms(now=8, ttl=7, probation=2), 4)
+    stay = entries_to_keep(policy, record, PolicySettings(now=8, ttl=7, probation=2), 4)
     assert stay.tolist() == [[True, True, True, True, False, False]]
 
 
 @JUDGED
 def test_of_more_on_probation_than_there_are_places_the_youngest_stay(policy: str) -> None:
     record = Record(torch.tensor([[4, 6, 5, 7]]), torch.ones(1, 4), torch.ones(1, 4), torch.zeros(1, 4))
-    assert staying(policy, record, Terms(now=8, probation=5), 2).tolist() == [[False, True, False, True]]
+    assert entries_to_keep(policy, record, PolicySettings(now=8, probation=5), 2).tolist() == [
+        [False, True, False, True]
+    ]
 
 
 @EACH
 def test_empty_places_never_stay(policy: str) -> None:
     record = Record(torch.tensor([[-1, 3, -1, 4]]), torch.zeros(1, 4), torch.zeros(1, 4), torch.zeros(1, 4))
-    stay = staying(policy, record, Terms(now=6, ttl=7, probation=2), 3)
+    stay = entries_to_keep(policy, record, PolicySettings(now=6, ttl=7, probation=2), 3)
     assert stay.tolist() == [[False, True, False, True]]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 from torch import Tensor
 
-from memkit.memories.eviction import EARNED, POLICIES
+from memkit.memories.eviction import POLICIES, RECORD_POLICIES
 from memkit.memories.neighbours import WHICH, NeighbourMemory
 from memkit.memories.retrieval import mixture, nearest, weigh
 from memkit.training.streams import generator
@@ -125,7 +125,7 @@ def test_neighbours_share_the_credit_by_their_weights_and_what_was_not_there_get
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_only_what_goes_by_a_record_has_to_be_told(policy: str) -> None:
-    assert memory(eviction=policy).keeps_record is (policy in EARNED)
+    assert memory(eviction=policy).keeps_record is (policy in RECORD_POLICIES)
 
 
 # --- refreshing ---------------------------------------------------------------------------------------------

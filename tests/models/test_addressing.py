@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fixtures.binding.recipes import SEVERAL_VARIABLES
 from memkit import Recipe
 from memkit.models import LSTMNetwork, SlotNetwork
-from memkit.models.addressing import ASSIGNMENTS, COLD, HOT, Assign
+from memkit.models.addressing import ASSIGNMENTS, COLD, HOT, SlotAssignment
 from memkit.models.gradients import diagnose, gradients
 from memkit.tasks.binding import Rebinding, Retrieval
 from memkit.tasks.binding.history import History
@@ -29,8 +29,8 @@ def network(seeds: int = 1, task: Any = SEVERAL_VARIABLES, **options: Any) -> Sl
     return SlotNetwork(generators=[generator(seed, "init") for seed in range(seeds)], **options, **task.sizes)
 
 
-def assign(kind: Any, seeds: int = 2, anneal: int = 10) -> Assign:
-    return Assign([generator(seed, "init") for seed in range(seeds)], kind=kind, anneal=anneal)
+def assign(kind: Any, seeds: int = 2, anneal: int = 10) -> SlotAssignment:
+    return SlotAssignment([generator(seed, "init") for seed in range(seeds)], kind=kind, anneal=anneal)
 
 
 def commands(task: Any, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -78,7 +78,7 @@ def test_the_temperature_falls_from_hot_to_cold_over_the_batches_of_training_alo
 
 def test_a_seed_meets_the_same_noise_in_any_cohort_and_other_noise_than_others() -> None:
     scores = torch.zeros(3, 5, 4)
-    together, alone = assign("gumbel", 3), Assign([generator(1, "init")], kind="gumbel", anneal=10)
+    together, alone = assign("gumbel", 3), SlotAssignment([generator(1, "init")], kind="gumbel", anneal=10)
     for _ in range(3):
         many, one = together(scores), alone(scores[1:2])
         assert torch.equal(many[1], one[0])

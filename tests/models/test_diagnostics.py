@@ -65,7 +65,7 @@ def test_it_is_what_the_model_says(diagnosis: Diagnosis) -> None:
     assert diagnosis.predicted_on.tolist() == logits.argmax(-1).tolist()
     assert diagnosis.predicted_off.tolist() == made.network(pixels.unsqueeze(0))[0].argmax(-1).tolist()
     assert np.allclose(diagnosis.loss_on, torch.nn.functional.cross_entropy(logits, labels, reduction="none").detach())
-    found = made.look(pixels.unsqueeze(0))
+    found = made.measure_effect(pixels.unsqueeze(0))
     own = found.labels[0] == labels.unsqueeze(1)
     assert np.allclose(diagnosis.purity, (found.retrieved.weights[0] * own).sum(1))
     assert np.allclose(diagnosis.agreement, own[:, 0].double())

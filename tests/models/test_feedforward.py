@@ -122,8 +122,8 @@ def test_a_layer_is_found_by_its_place_or_refused_where_two_places_would_be_one(
 @pytest.mark.parametrize(
     ("placement", "message"),
     [
-        ("erly", "placement='erly' is no layer; did you mean 'early'"),
-        ("hidden3", "placement='hidden3' is no layer; did you mean 'hidden"),
+        ("erly", "placement='erly' is not a hidden layer; did you mean 'early'"),
+        ("hidden3", "placement='hidden3' is not a hidden layer; did you mean 'hidden"),
     ],
 )
 def test_a_layer_that_is_none_is_named(placement: str, message: str) -> None:

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from memkit.errors import MemkitError
 from memkit.models import parameters_per_seed
 from memkit.models.gpt import GPT, States
-from memkit.models.gpt_memory.span_memory import Undecided
+from memkit.models.gpt_memory.span_memory import CandidateState
 from memkit.training.streams import generator
 
 TOKENS, BLOCK = 23, 6
@@ -305,7 +305,7 @@ def test_a_stream_can_be_trained_past_the_undecided_steps(kind: str, after: tupl
         logits, states = model.stream(contexts(3, (step,)))
         logits.logsumexp(-1).sum().backward()
         assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
-        assert {isinstance(state, Undecided) for state in states.values()} == {step <= 2}
+        assert {isinstance(state, CandidateState) for state in states.values()} == {step <= 2}
 
 
 @pytest.mark.parametrize(
@@ -328,11 +328,11 @@ def test_a_wrong_option_is_named(options: dict[str, Any], message: str) -> None:
 
 def test_an_input_without_a_context_to_predict_is_refused() -> None:
     model = gpt("slots", written=2)
-    with pytest.raises(MemkitError, match=r"^an input of 2 contexts has none to predict: the first 2 are written$"):
+    with pytest.raises(MemkitError, match=r"^an input of 2 contexts leaves none to predict: the first 2 are written$"):
         model(contexts(2))
 
 
 def test_a_context_that_is_longer_than_the_block_is_refused() -> None:
     model = gpt("slots", written=1)
-    with pytest.raises(MemkitError, match=r"^a context of 7 tokens is longer than the block, which has 6$"):
+    with pytest.raises(MemkitError, match=r"^a context of 7 tokens is too long: the block has 6 tokens$"):
         model(contexts(2, length=BLOCK + 1))

@@ -127,9 +127,9 @@ def test_seeds_and_episodes_are_apart(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["delta", "learnt", "documented"])
 def test_a_memory_without_keys_has_no_values_to_permute(kind: str) -> None:
     memory = layer(kind)
-    message = f"{type(memory).__name__} has no values apart from its keys, to be permuted"
+    message = f"{type(memory).__name__} has no separate keys and values, so its values cannot be permuted"
     with pytest.raises(MemkitError, match=f"^{message}$"):
-        memory.permuted(after(memory, hidden(4)), torch.tensor([1, 2, 0]))
+        memory.permute_values(after(memory, hidden(4)), torch.tensor([1, 2, 0]))
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_memory_without_keys_has_no_values_to_permute(kind: str) -> None:
         ({"kind": "learnt", "heads": 5}, "^LearntSlots: .* width=12 a multiple of heads=5$"),
         ({"kind": "learnt", "slots": 0}, "^LearntSlots: slots=0 must be at least 1"),
         ({"kind": "linformer", "norm": "layr"}, r"^LinformerMemory: norm='layr' is unknown; did you mean 'layer'\?$"),
-        ({"kind": "linformer", "temperature": 0}, "^LinformerMemory: .* temperature=0 more than 0$"),
+        ({"kind": "linformer", "temperature": 0}, "^LinformerMemory: .* temperature=0 greater than 0$"),
         ({"kind": "linformer", "lr": -1}, "^LinformerMemory: .* lr=-1 0 or more"),
         ({"kind": "documented", "updated": 17}, "^DocumentedMemory: updated=17 must be from 1 to slots=16$"),
     ],

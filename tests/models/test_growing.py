@@ -282,7 +282,7 @@ def test_by_performance() -> None:
 
 
 def test_growth_by_epochs_needs_to_know_how_long_one_is() -> None:
-    with pytest.raises(ValueError, match="give what draws the examples a length, or take schedule='steps'"):
+    with pytest.raises(ValueError, match=r"give the sampler a length \(__len__\), or use schedule='steps'"):
         network().validated(looked(1, epochs=math.nan), {})
 
 

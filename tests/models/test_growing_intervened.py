@@ -60,11 +60,11 @@ def test_growth_changes_nothing_of_what_is_computed_with_the_memory(events: int,
         intervention["gate"] = "constant"
     made = network(2, growth={"events": events}, **intervention)
     x = queries(2)
-    before = made.look(x)
+    before = made.measure_effect(x)
     assert (before.on - before.off).abs().max() > 1e-3, "it does something"
     for step in range(1, events + 1):
         assert made.validated(looked(step, seeds=2), {}) == [True, True]
-        after = made.look(x)
+        after = made.measure_effect(x)
         torch.testing.assert_close(after.on, before.on, **CLOSE)
         torch.testing.assert_close(after.off, before.off, **CLOSE)
         torch.testing.assert_close(after.magnitude, before.magnitude, **CLOSE)
@@ -97,10 +97,10 @@ def test_growth_of_another_layer_leaves_the_memory_alone() -> None:
 def test_a_memory_that_is_left_as_it_was_misleads(carry: bool, how: str) -> None:
     made = network(carry=carry, growth={"how": how, "events": 1})
     keys, x = made.memory.keys.clone(), queries()
-    before = made.look(x)
+    before = made.measure_effect(x)
     made.validated(looked(1), {})
     assert torch.equal(made.memory.keys, keys)
-    assert (made.look(x).retrieved.distances - before.retrieved.distances).abs().max() > 1e-2
+    assert (made.measure_effect(x).retrieved.distances - before.retrieved.distances).abs().max() > 1e-2
 
 
 def test_the_gates_moments_are_carried_over_too() -> None:

@@ -165,7 +165,7 @@ def test_the_state_is_changed_as_the_equations_say(
     x, _ = batch(2)
     h = made.network.before(x, made.layer)
     expected = torch.stack([torch.stack([by_hand(made, state, s, 0.4) for state in h[s]]) for s in range(2)])
-    look = made.look(x)
+    look = made.measure_effect(x)
     torch.testing.assert_close(made(x), made.network.after(expected, made.layer), **CLOSE)
     assert torch.equal(look.on, made(x))
     assert torch.equal(look.off, made.network(x))
@@ -192,7 +192,7 @@ def test_an_empty_memory_changes_nothing(mode: str, value: str) -> None:
     for training in (True, False):
         made = model((0, 1), mode=mode, value=value).train(training)
         assert torch.equal(made(x), made.network(x))
-    look = made.look(x)
+    look = made.measure_effect(x)
     assert torch.equal(look.on, look.off)
     assert not look.magnitude.any()
 
@@ -201,7 +201,7 @@ def test_a_gate_that_warms_up_opens_with_the_examples_seen() -> None:
     made, x = model(gate="warmup", warmup=8, alpha=0.5, capacity=40).eval(), batch(1)[0]
     for offered, share in ((0, 0.0), (4, 0.25), (8, 0.5), (12, 0.5)):
         assert int(made.memory.offered) == offered
-        assert made.look(x).gate.unique().tolist() == [share]
+        assert made.measure_effect(x).gate.unique().tolist() == [share]
         made.remember(*batch(1, 4, str(offered)))
 
 
@@ -210,21 +210,23 @@ def test_an_uncertain_network_opens_its_gate() -> None:
     with torch.no_grad():
         made.network.output.weight[1] *= 50  # one seed is sure of itself
     entropy = torch.distributions.Categorical(logits=made.network(x)).entropy()
-    gate = made.look(x).gate
+    gate = made.measure_effect(x).gate
     torch.testing.assert_close(gate, 0.5 * entropy / math.log(3), **CLOSE)
     assert gate[0].mean() > gate[1].mean()
 
 
 def test_a_learnt_gate_starts_at_alpha_and_learns() -> None:
     made, (x, y) = filled(gate="learnt", alpha=0.3), batch(2)
-    torch.testing.assert_close(made.look(x).gate, torch.full((2, 6), 0.3))
+    torch.testing.assert_close(made.measure_effect(x).gate, torch.full((2, 6), 0.3))
     F.cross_entropy(made.train()(x).flatten(0, 1), y.flatten()).backward()
     assert made.gate_weight.grad.any()
     assert made.gate_bias.grad.all()
     with torch.no_grad():
         made.gate_weight[0, 0, 0] = 2.0
     h = made.network.before(x, made.layer)
-    torch.testing.assert_close(made.look(x).gate[0], torch.sigmoid(2 * h[0, :, 0] + math.log(0.3 / 0.7)).detach())
+    torch.testing.assert_close(
+        made.measure_effect(x).gate[0], torch.sigmoid(2 * h[0, :, 0] + math.log(0.3 / 0.7)).detach()
+    )
     (run,) = train(recipe(gate="learnt", step_size=5.0), [1])
     assert run.state["gate_weight"].any()
     assert run.diverged == ""

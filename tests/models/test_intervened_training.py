@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from memkit import Recipe
-from memkit.memories.eviction import EARNED, POLICIES
+from memkit.memories.eviction import POLICIES, RECORD_POLICIES
 from memkit.memories.neighbours import NeighbourMemory
 from memkit.models.feedforward import FeedForwardNetwork
 from memkit.models.intervened import IntervenedNetwork
@@ -151,7 +151,7 @@ def test_a_full_memory_of_each_policy_keeps_other_entries() -> None:
 def test_entries_are_credited_with_what_they_lowered_the_loss_by(use: str) -> None:
     made = filled(use=use, eviction="helpfulness").train()
     x, y = batch(2)
-    retrieved, (off, on) = made.look(x).retrieved, (made.look(x).off, made.look(x).on)
+    retrieved, (off, on) = made.measure_effect(x).retrieved, (made.measure_effect(x).off, made.measure_effect(x).on)
     lost = [F.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none").view(2, 6) for logits in (off, on)]
     made.memory.insert = lambda *_: None  # type: ignore[assignment]
     made(x)
@@ -178,7 +178,7 @@ def test_those_are_credited_that_were_retrieved_for_the_batch_also_at_random(mon
         assert torch.equal(made.memory.uses[s], torch.bincount(found.indices[s].flatten(), minlength=24))
 
 
-@pytest.mark.parametrize("policy", EARNED)
+@pytest.mark.parametrize("policy", RECORD_POLICIES)
 @pytest.mark.parametrize("which", CHOICES["which"])
 def test_evaluation_changes_nothing_that_steers_eviction(policy: str, which: str) -> None:
     looked, still = (filled(eviction=policy, which=which) for _ in range(2))
@@ -188,7 +188,7 @@ def test_evaluation_changes_nothing_that_steers_eviction(policy: str, which: str
             made.train()(x)
         before = state(looked.eval())
         looked(batch(2, 20)[0])
-        looked.look(batch(2, 20)[0])
+        looked.measure_effect(batch(2, 20)[0])
         assert same(state(looked), before)
         for made in (looked, still):
             made.train().saw(torch.empty(0), y)

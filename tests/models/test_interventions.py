@@ -27,7 +27,7 @@ from fixtures.binding.recipes import SEVERAL_VARIABLES
 from memkit.memories import slots
 from memkit.models import SlotNetwork
 from memkit.models.interventions import Edited, Readdressed, address_read, slot_read
-from memkit.models.slots import charged, unevenness
+from memkit.models.slots import add_penalty_gradient, read_imbalance
 from memkit.tasks.binding import Rebinding, Retrieval
 from memkit.tasks.binding.vocabulary import DO, IS, MEANS, RECALL
 from memkit.training.streams import generator
@@ -176,7 +176,7 @@ def test_unevenness_by_known_values() -> None:
 
     def reading(*slot: int) -> Tensor:
         address = F.one_hot(torch.tensor(slot), 4).float().view(1, 4, 1, 4).expand(2, -1, tokens.shape[2], -1)
-        return unevenness(plan._replace(read_address=address))
+        return read_imbalance(plan._replace(read_address=address))
 
     torch.testing.assert_close(reading(0, 1, 2, 3), torch.zeros(2), atol=1e-6, rtol=0)
     torch.testing.assert_close(reading(2, 2, 2, 2), torch.full((2,), 3.0))
@@ -186,7 +186,7 @@ def test_unevenness_by_known_values() -> None:
 def test_a_charge_leaves_the_logits_and_adds_its_gradient() -> None:
     x = torch.randn(2, 3, 1, 5, generator=generator(0, "x")).requires_grad_()
     y = torch.tensor([1.0, 2.0], requires_grad=True)
-    found = charged(x, 3 * y)
+    found = add_penalty_gradient(x, 3 * y)
     assert torch.equal(found, x)
     found.square().sum().backward()
     assert torch.equal(x.grad, 2 * x.detach())  # type: ignore[arg-type]
@@ -204,7 +204,7 @@ def test_balance_is_charged_in_training_alone() -> None:
         loss.backward()
         gradients.append([p.grad for p in model.parameters()])
     assert torch.equal(plain(tokens), balanced(tokens))
-    penalty = 0.5 * unevenness(plain.plan(tokens)).sum()
+    penalty = 0.5 * read_imbalance(plain.plan(tokens)).sum()
     for p, got, without in zip(plain.parameters(), gradients[1], gradients[0], strict=True):
         (extra,) = torch.autograd.grad(penalty, p, retain_graph=True, allow_unused=True)
         torch.testing.assert_close(got, without if extra is None else without + extra, rtol=1e-4, atol=1e-5)

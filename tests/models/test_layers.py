@@ -44,7 +44,7 @@ def test_embedding() -> None:
 
 def test_a_look_up_by_one_hot_marks_is_an_embedding() -> None:
     table, tokens = drawn(11, 6), torch.randint(11, (SEEDS, 4, 3), generator=generator(0, "data"))
-    got = layers.look_up(layers.one_hot(tokens, table), table)
+    got = layers.weighted_rows(layers.one_hot(tokens, table), table)
     for s in range(SEEDS):
         assert torch.equal(got[s], table[s][tokens[s]])
 

@@ -9,8 +9,8 @@ import torch
 
 from memkit.memories import slots
 from memkit.models import LSTMNetwork, SlotNetwork, TransformerNetwork
-from memkit.models.addressing import Factorised, Rule, Unfactorised
-from memkit.models.layers import by_position
+from memkit.models.addressing import FactorisedAddressing, RuleAddressing, UnfactorisedAddressing
+from memkit.models.layers import split_positions
 from memkit.tasks.binding import Execution, Rebinding, Retrieval
 from memkit.tasks.binding.vocabulary import DO, IS, MEANS, RECALL
 from memkit.training.streams import generator
@@ -101,25 +101,25 @@ def step_by_step(model: SlotNetwork, tokens: torch.Tensor) -> torch.Tensor:
     e = torch.cat([nothing, nothing, model.embedding(tokens)], 2)
     # [S, B, L, 3, d], the present token first.
     recent = torch.stack([e[:, :, 2 - o : e.shape[2] - o] for o in range(3)], 3)
-    if isinstance(addressing, Rule):
+    if isinstance(addressing, RuleAddressing):
         keys = values = recent[:, :, :, 0]
         address = torch.softmax(addressing.sharpness * addressing.address(keys), -1)
         torch.testing.assert_close(plan.read_address, address)
-    elif isinstance(addressing, Factorised):
+    elif isinstance(addressing, FactorisedAddressing):
         scores = torch.stack([addressing.choose(x) for x in recent.unbind(3)], 3)
         scores = torch.where(recent.any(-1, keepdim=True), scores, 0.0) + addressing.choose_offset
         to, values, whom = (torch.softmax(scores, 3).transpose(3, 4) @ recent).unbind(3)
         for keys, found in ((to, plan.write_address), (whom, plan.read_address)):
             torch.testing.assert_close(found, torch.softmax(addressing.sharpness * addressing.address(keys), -1))
     else:
-        assert isinstance(addressing, Unfactorised)
+        assert isinstance(addressing, UnfactorisedAddressing)
         values = recent.flatten(3)
         for linear, found in (
             (addressing.write_address, plan.write_address),
             (addressing.read_address, plan.read_address),
         ):
             torch.testing.assert_close(found, torch.softmax(addressing.sharpness * linear(values), -1))
-    if not isinstance(addressing, Rule):
+    if not isinstance(addressing, RuleAddressing):
         flat = recent.flatten(3)
         torch.testing.assert_close(plan.gate, torch.sigmoid(addressing.gate(flat)).squeeze(-1))
         when = addressing.when(flat).transpose(2, 3) + addressing.when_time
@@ -136,7 +136,7 @@ def step_by_step(model: SlotNetwork, tokens: torch.Tensor) -> torch.Tensor:
     logits: torch.Tensor = model.decoder(plan.when @ torch.stack(reads, 2))
     if model.direct is None:
         return logits
-    return logits + by_position(model.direct(model.embedding(tokens[:, :, -1])), model.positions)
+    return logits + split_positions(model.direct(model.embedding(tokens[:, :, -1])), model.positions)
 
 
 @pytest.mark.parametrize("memory", ["static", "additive", "overwriting"])
@@ -162,7 +162,7 @@ def test_the_last_block_follows_the_last_token_only_and_misses_nothing() -> None
     x, visible = model.embedding(tokens) + model.position, tokens != 0
     for block in model.blocks:
         x = block(x, visible, last=False)
-    logits = by_position(model.decoder(model.last(x[:, :, -1])), 1)
+    logits = split_positions(model.decoder(model.last(x[:, :, -1])), 1)
     torch.testing.assert_close(model(tokens), logits)
 
 

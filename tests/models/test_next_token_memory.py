@@ -101,11 +101,11 @@ def test_endings_of_different_lengths_are_scored_as_each_by_itself() -> None:
     together = score(reader, prompts, padded(rows))
     each = costs(reader, prompts, padded(rows))
     for at, row in enumerate(rows):
-        alone = score(reader, prompts[at : at + 1], torch.tensor([row]))
-        torch.testing.assert_close(together.a_token[at : at + 1], alone.a_token)
-        torch.testing.assert_close(together.nats[at, : len(row)], alone.nats[0])
+        without_store = score(reader, prompts[at : at + 1], torch.tensor([row]))
+        torch.testing.assert_close(together.a_token[at : at + 1], without_store.a_token)
+        torch.testing.assert_close(together.nats[at, : len(row)], without_store.nats[0])
         assert bool(together.nats[at, len(row) :].isnan().all())
-        torch.testing.assert_close(each[at, at], alone.a_token[0])
+        torch.testing.assert_close(each[at, at], without_store.a_token[0])
 
 
 def test_of_a_long_context_the_end_is_read() -> None:
@@ -116,18 +116,18 @@ def test_of_a_long_context_the_end_is_read() -> None:
 def test_its_own_memories_are_read_as_they_are_given() -> None:
     asked, read = text(3, 2, 8), text(4, 5, 8)
     held = MODEL.remember(read[None, None])
-    alone, with_states = NextTokenMemory(MODEL, states={}), NextTokenMemory(MODEL, states=held)
+    without_store, with_states = NextTokenMemory(MODEL, states={}), NextTokenMemory(MODEL, states=held)
     expected = torch.log_softmax(MODEL.complete(held, asked[None, None])[0, 0], -1)
     torch.testing.assert_close(with_states(with_states.empty(), asked, 8), expected.detach())
-    assert not torch.allclose(alone(alone.empty(), asked, 8), expected)
+    assert not torch.allclose(without_store(without_store.empty(), asked, 8), expected)
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         ({"n": 0}, "n=0 and k=8 must be at least 1"),
-        ({"most": 1.0}, "0 ≤ most=1.0 < 1"),
-        ({"tau": 0.0}, "tau=0.0 more than 0"),
+        ({"most": 1.0}, "most=1.0 at least 0 and less than 1"),
+        ({"tau": 0.0}, "tau=0.0 greater than 0"),
         ({"capacity": 0}, "capacity=0 must be at least 1, or None"),
         ({"eviction": "lru"}, "eviction='lru' is unknown"),
     ],
@@ -138,7 +138,7 @@ def test_settings_that_make_no_sense_are_refused(options: dict[str, Any], senten
 
 
 def test_a_model_of_several_seeds_is_refused() -> None:
-    with pytest.raises(MemkitError, match="the model has 2 seeds, and must have one"):
+    with pytest.raises(MemkitError, match="the model must have one seed, and has 2"):
         NextTokenMemory(network(2))
 
 
@@ -150,7 +150,5 @@ def test_a_context_of_one_token_writes_nothing() -> None:
 def test_a_context_longer_than_the_block_cannot_be_written() -> None:
     memory = NextTokenMemory(network())
     longer = memory.model.block + 2
-    with pytest.raises(
-        MemkitError, match=rf"^of contexts of {longer - 1} tokens a model with a block of {longer - 2} "
-    ):
+    with pytest.raises(MemkitError, match=rf"^last={longer - 1} must be from 1 to {longer - 2}: "):
         memory.remember(torch.zeros(1, longer, dtype=torch.int64))

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from memkit.errors import MemkitError
 from memkit.models.gpt_memory import State
-from memkit.models.gpt_memory.span_memory import NEVER, SpanMemory, Undecided
-from memkit.models.gpt_memory.spans import later
+from memkit.models.gpt_memory.span_memory import EPSILON, CandidateState, SpanMemory
+from memkit.models.gpt_memory.spans import shift_right
 from tests.models.gpt_memories import (
     BY_SPANS,
     EPISODES,
@@ -35,7 +35,7 @@ def test_later_moves_tokens_and_leaves_zeros(seed: int, length: int, by: int) ->
     x = torch.randn(2, length, 3, generator=torch.Generator().manual_seed(seed))
     nothing = torch.zeros(2, 3)
     for t in range(length):
-        assert torch.equal(later(x, by)[:, t], x[:, t - by] if t >= by else nothing)
+        assert torch.equal(shift_right(x, by)[:, t], x[:, t - by] if t >= by else nothing)
 
 
 @BY_SPANS
@@ -54,7 +54,7 @@ def test_entries_follow_the_equations(kind: str, training: bool) -> None:
                 place, gate = linear(maps.point, s, pairs).unbind(-1)
                 # P tokens have to follow.
                 p = torch.cat([place[: LENGTH - ahead].softmax(-1), torch.zeros(ahead)])
-                torch.testing.assert_close(entries.places[s, b, n], p)
+                torch.testing.assert_close(entries.position_probabilities[s, b, n], p)
                 torch.testing.assert_close(entries.gates[s, b, n], torch.sigmoid((p * gate).sum()))
                 values = torch.zeros(LENGTH, ahead, WIDTH)
                 for t in range(LENGTH - ahead):
@@ -104,7 +104,7 @@ def test_a_value_is_recalled_at_its_offset_from_its_cue() -> None:
         # A key has to be met almost exactly.
         memory.sharpness.fill_(300.0)
         memory.nothing.fill_(285.0)
-    keys, values, amounts, ages = hand_made(memory, torch.tensor([0.0, 0.0, NEVER]))
+    keys, values, amounts, ages = hand_made(memory, torch.tensor([0.0, 0.0, EPSILON]))
     for at in range(9):
         keys = keys.clone()
         keys[:, :, 1] = memory.spans.queries(x)[:, :, 0, at]
@@ -117,7 +117,7 @@ def test_a_value_is_recalled_at_its_offset_from_its_cue() -> None:
 
 def test_what_was_never_written_is_not_read_even_by_its_key() -> None:
     memory, x = spans("slots", key=64), hidden(1, "asked")
-    keys, values, amounts, ages = hand_made(memory, torch.full((3,), NEVER).log())
+    keys, values, amounts, ages = hand_made(memory, torch.full((3,), EPSILON).log())
     keys = keys.clone()
     keys[:, :, 0] = memory.spans.queries(x)[:, :, 0, 2]
     read = memory.read((keys, values, amounts, ages), x)
@@ -147,16 +147,16 @@ def test_slots_are_written_as_their_gates_say() -> None:
                 value[to] = (1 - gate) * value[to] + gate * entries.values[s, b, n]
                 amount[to] = (1 - gate) * amount[to] + gate
             close((keys[s, b], values[s, b], ages[s, b]), (key, value, torch.tensor(age)))
-            torch.testing.assert_close(amounts[s, b].exp(), amount + NEVER, rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(amounts[s, b].exp(), amount + EPSILON, rtol=1e-4, atol=1e-6)
 
 
 def test_a_permuted_memory_has_its_values_in_another_order_and_the_rest_as_it_was() -> None:
     memory, order = spans("slots"), torch.tensor([2, 0, 1])
     state = after(memory, hidden(4))
-    permuted = memory.permuted(state, order)
+    permuted = memory.permute_values(state, order)
     for at, (part, before) in enumerate(zip(permuted, state, strict=True)):
         assert torch.equal(part, before[:, :, order] if at == 1 else before)
-    close(memory.permuted(permuted, order.argsort()), state)
+    close(memory.permute_values(permuted, order.argsort()), state)
     x = hidden(2, "asked")
     assert not torch.isclose(memory.read(permuted, x), memory.read(state, x)).all()
 
@@ -164,7 +164,7 @@ def test_a_permuted_memory_has_its_values_in_another_order_and_the_rest_as_it_wa
 def test_a_permuted_linformer_memory_has_its_slots_in_another_order() -> None:
     memory, order = layer("linformer"), torch.tensor([2, 0, 1])
     (slots,) = state = after(memory, hidden(4))
-    (permuted,) = memory.permuted(state, order)
+    (permuted,) = memory.permute_values(state, order)
     assert torch.equal(permuted, slots[:, :, order])
 
 
@@ -197,7 +197,7 @@ def test_entries_are_left_undecided_for_as_many_training_steps_as_is_said(kind: 
     for step in range(1, soft + 3):
         memory.train()
         state = after(memory, x)
-        assert isinstance(state, Undecided) == (step <= soft)
+        assert isinstance(state, CandidateState) == (step <= soft)
         assert memory.read(state, asked).isfinite().all()
         # To be looked at is no step of training, and leaves nothing undecided.
         memory.eval()
@@ -211,7 +211,7 @@ def test_a_memory_knows_after_it_was_kept_how_long_it_was_trained(kind: str) -> 
     for _ in range(2):
         after(memory, x)
     other.load_state_dict(memory.state_dict())
-    assert not isinstance(after(other, x), Undecided)
+    assert not isinstance(after(other, x), CandidateState)
 
 
 @BY_SPANS
@@ -223,8 +223,8 @@ def test_what_is_undecided_is_the_same_context_by_context(kind: str) -> None:
     state = memory.empty(EPISODES, x.device)
     for n in range(6):
         state = memory.written(state, x[:, :, n : n + 1])
-    assert isinstance(once, Undecided)
-    assert isinstance(state, Undecided)
+    assert isinstance(once, CandidateState)
+    assert isinstance(state, CandidateState)
     close(state, once)
     assert memory.taken.tolist() == [2, 2], "a step is one, however many calls it takes"
     torch.testing.assert_close(memory.read(state, asked), memory.read(once, asked), rtol=1e-4, atol=1e-5)
@@ -237,19 +237,19 @@ def test_undecided_every_token_is_asked_by_its_probability() -> None:
     for s in range(len(SEEDS)):
         for b in range(EPISODES):
             # How much of each context stands at the end, in one of three slots.
-            age, held = [3.0, 2.0, 1.0], torch.zeros(5, 3)
+            age, stored = [3.0, 2.0, 1.0], torch.zeros(5, 3)
             for n, gate in enumerate(found.gates[s, b]):
                 to = age.index(max(age))
                 age = [a + 1 for a in age]
                 age[to] *= 1 - float(gate.detach())
-                held[:, to] *= 1 - gate
-                held[n, to] += gate
-            of = held.sum(-1) + NEVER
+                stored[:, to] *= 1 - gate
+                stored[n, to] += gate
+            of = stored.sum(-1) + EPSILON
             for t in range(LENGTH):
                 weighed, total = torch.zeros(WIDTH), torch.tensor(1.0)
                 for j in range(min(3, t + 1)):
                     cosines = found.keys[s, b] @ queries[s, b, 0, t - j]
-                    weights = (8 * cosines).exp() * found.log_places[s, b].exp() * of.unsqueeze(-1)
+                    weights = (8 * cosines).exp() * found.log_positions[s, b].exp() * of.unsqueeze(-1)
                     # What comes j + 1 tokens after a key; an entry has as many tokens after it as that.
                     after_key = found.values[s, b, :, 1 + j :]
                     weighed = weighed + (weights[:, : -1 - j].unsqueeze(-1) * after_key).sum((0, 1))
@@ -261,7 +261,7 @@ def test_undecided_every_token_is_asked_by_its_probability() -> None:
 @BY_SPANS
 def test_a_context_that_has_no_place_for_an_entry_is_refused(kind: str) -> None:
     memory = layer(kind)
-    with pytest.raises(MemkitError, match=r"^a context of 3 tokens has no place for an entry of 3 tokens ahead$"):
+    with pytest.raises(MemkitError, match=r"^a context of 3 tokens must be longer than ahead=3 tokens$"):
         after(memory, hidden(2, length=3))
     assert all(part.isfinite().all() for part in after(memory, hidden(2, length=4)))
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from memkit.models import TwoStageNetwork
-from memkit.models.two_stage import Compiled, Tagger, by_rule
+from memkit.models.two_stage import ExtractedCommand, LearntExtractor, extract_by_rule
 from memkit.tasks.binding import Rebinding, Retrieval, Vocabulary
 from memkit.tasks.binding.vocabulary import IS, MEANS
 from memkit.training.streams import generator
@@ -22,7 +22,7 @@ def said(*commands: str) -> Tensor:
     return torch.tensor([[[0] * (length - len(row)) + row for row in rows]])
 
 
-def shown(tokens: Tensor, compiled: Compiled) -> list[str]:
+def shown(tokens: Tensor, compiled: ExtractedCommand) -> list[str]:
     """What the executor sees: a dot where a token is taken out."""
     resolved = (compiled.source @ tokens.unsqueeze(-1).float()).squeeze(-1).round().long()
     return [
@@ -51,20 +51,20 @@ def shown(tokens: Tensor, compiled: Compiled) -> list[str]:
 )
 def test_the_rules_compile_a_command(command: str, last_write: str, positional: str) -> None:
     tokens = said(command)
-    assert shown(tokens, by_rule(tokens, binders=BINDERS, extraction="last-write")) == [last_write]
-    assert shown(tokens, by_rule(tokens, binders=BINDERS, extraction="positional")) == [positional]
+    assert shown(tokens, extract_by_rule(tokens, binders=BINDERS, extraction="last-write")) == [last_write]
+    assert shown(tokens, extract_by_rule(tokens, binders=BINDERS, extraction="positional")) == [positional]
 
 
 def test_padding_and_other_commands_of_the_batch_do_not_matter() -> None:
     tokens = said("X is jump recall X", "Y means look do Y then Y means run do Y")
-    seen = shown(tokens, by_rule(tokens, binders=BINDERS, extraction="positional"))
+    seen = shown(tokens, extract_by_rule(tokens, binders=BINDERS, extraction="positional"))
     assert seen == [" ".join(["<pad>"] * 6 + [". . . recall jump"]), ". . . do look then . . . do run"]
 
 
 def test_a_tagger_can_hold_the_positional_rule() -> None:
     """Weights set by hand: a binder one token back binds, a binder within one token is taken out."""
     size = len(WORDS.words)
-    tagger = Tagger([generator(0, "init")], width=size, hidden=2)
+    tagger = LearntExtractor([generator(0, "init")], width=size, hidden=2)
     with torch.no_grad():
         for parameter in tagger.parameters():
             parameter.zero_()
@@ -80,7 +80,7 @@ def test_a_tagger_can_hold_the_positional_rule() -> None:
     tokens = said("X means jump do X then X means walk do X", "X is jump Y is walk recall X")
     learnt, rule = (
         tagger(tokens, torch.eye(size).unsqueeze(0)),
-        by_rule(tokens, binders=BINDERS, extraction="positional"),
+        extract_by_rule(tokens, binders=BINDERS, extraction="positional"),
     )
     left_in = rule.keep.bool()
     torch.testing.assert_close(learnt.keep, rule.keep, rtol=0, atol=1e-4)
@@ -88,7 +88,7 @@ def test_a_tagger_can_hold_the_positional_rule() -> None:
 
 
 def test_learnt_sources_are_distributions_over_tokens_up_to_the_present_one() -> None:
-    tagger = Tagger([generator(seed, "init") for seed in (0, 1)], width=8, hidden=4)
+    tagger = LearntExtractor([generator(seed, "init") for seed in (0, 1)], width=8, hidden=4)
     tokens = said("X means jump do X then X means walk do X").expand(2, -1, -1)
     compiled = tagger(tokens, torch.randn(2, len(WORDS.words), 8, generator=generator(0, "words")))
     assert (compiled.source >= 0).all()
