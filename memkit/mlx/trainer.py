@@ -2,8 +2,9 @@
 
 A network is written for one seed (memkit/mlx/models/, or any ``mlx.nn.Module``). The parameters of all seeds are
 stacked along a leading axis, and ``mx.vmap`` turns the loss of one seed into the losses of all. The gradient of the sum
-of the losses contains the gradient of each seed. The data come from the same streams as in torch's trainer, so that a recipe
-is trained on the same examples in both backends. Initial values and noise are drawn by MLX, from streams of each seed.
+of the losses contains the gradient of each seed. The data come from the same streams as in torch's trainer, so that a
+recipe is trained on the same examples in both backends. Initial values and noise are drawn by MLX, from streams of each
+seed.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ class Slow:
 
 @EACH
 @given(seed=st.integers(0, 2**31), capacity=st.integers(1, 9), sizes=st.lists(st.integers(1, 6), max_size=9))
-def test_a_policy_keeps_what_its_definition_keeps(policy: str, seed: int, capacity: int, sizes: list[int]) -> None:
+def test_policies_follow_their_definitions(policy: str, seed: int, capacity: int, sizes: list[int]) -> None:
     g = torch.Generator().manual_seed(seed)
     fast, slow = memory(policy, capacity), Slow(policy, capacity)
     for m in sizes:
@@ -135,14 +135,14 @@ def streamed(policy: str) -> NeighbourMemory:
     return kept
 
 
-def test_policies_keep_different_entries_of_the_same_stream() -> None:
+def test_policies_keep_different_entries_of_a_stream() -> None:
     of_policy = {policy: held(streamed(policy)) for policy in POLICIES}
     for one, other in itertools.combinations(POLICIES, 2):
         assert of_policy[one] != of_policy[other], (one, other)
 
 
 @EACH
-def test_a_memory_that_is_full_evicts_unless_it_takes_nothing_in(policy: str) -> None:
+def test_a_full_memory_evicts_unless_the_policy_is_none(policy: str) -> None:
     kept = streamed(policy)
     assert int(kept.count) == 8
     assert int(kept.inserted - kept.evicted) == 8
@@ -151,7 +151,7 @@ def test_a_memory_that_is_full_evicts_unless_it_takes_nothing_in(policy: str) ->
 
 @JUDGED
 @pytest.mark.parametrize("capacity", [1, 2, 4, 16])
-def test_newcomers_have_time_to_make_a_record(policy: str, capacity: int) -> None:
+def test_new_entries_are_on_probation(policy: str, capacity: int) -> None:
     kept = memory(policy, capacity)
     for _ in range(10):
         offer(kept, 5)
@@ -163,7 +163,7 @@ def test_newcomers_have_time_to_make_a_record(policy: str, capacity: int) -> Non
 
 
 @JUDGED
-def test_what_has_earned_its_place_outlives_many_newcomers(policy: str) -> None:
+def test_an_entry_with_a_good_record_survives_many_new_entries(policy: str) -> None:
     kept = memory(policy, 8, age_weight=0.0)
     offer(kept, 8)
     for _ in range(20):
@@ -173,7 +173,7 @@ def test_what_has_earned_its_place_outlives_many_newcomers(policy: str) -> None:
     assert held(kept) - {3} != {0, 1, 2, 4, 5, 6, 7}
 
 
-def test_a_reservoir_is_a_uniform_sample_of_all_that_came() -> None:
+def test_a_reservoir_is_a_uniform_sample_of_all_offered_entries() -> None:
     seeds, capacity, sizes = 600, 5, (1, 7, 12, 3, 9, 8)
     kept = memory("reservoir", capacity, seeds=seeds)
     for m in sizes:
@@ -185,7 +185,7 @@ def test_a_reservoir_is_a_uniform_sample_of_all_that_came() -> None:
     assert 1e-3 < chi2.sf(statistic, offered - 1) < 1 - 1e-3
 
 
-def test_what_has_lived_its_time_leaves_a_memory_that_is_not_full() -> None:
+def test_expired_entries_leave_a_memory_that_is_not_full() -> None:
     kept = memory("ttl", 10, ttl=5)
     offer(kept, 3)
     nothing = torch.zeros(1, 1, dtype=torch.bool)
@@ -198,7 +198,7 @@ def test_what_has_lived_its_time_leaves_a_memory_that_is_not_full() -> None:
 
 
 @EACH
-def test_of_equals_those_that_stand_stay(policy: str) -> None:
+def test_existing_entries_win_ties(policy: str) -> None:
     # Old enough to be judged, young enough to live, and alike in everything.
     record = Record(torch.full((1, 6), 5), torch.ones(1, 6), torch.ones(1, 6), torch.full((1, 6), 0.5))
     stay = entries_to_keep(policy, record, PolicySettings(now=8, ttl=7, probation=2), 4)
@@ -206,7 +206,7 @@ def test_of_equals_those_that_stand_stay(policy: str) -> None:
 
 
 @JUDGED
-def test_of_more_on_probation_than_there_are_places_the_youngest_stay(policy: str) -> None:
+def test_the_youngest_stay_if_too_many_entries_are_on_probation(policy: str) -> None:
     record = Record(torch.tensor([[4, 6, 5, 7]]), torch.ones(1, 4), torch.ones(1, 4), torch.zeros(1, 4))
     assert entries_to_keep(policy, record, PolicySettings(now=8, probation=5), 2).tolist() == [
         [False, True, False, True]
@@ -214,7 +214,7 @@ def test_of_more_on_probation_than_there_are_places_the_youngest_stay(policy: st
 
 
 @EACH
-def test_empty_places_never_stay(policy: str) -> None:
+def test_empty_places_are_never_kept(policy: str) -> None:
     record = Record(torch.tensor([[-1, 3, -1, 4]]), torch.zeros(1, 4), torch.zeros(1, 4), torch.zeros(1, 4))
     stay = entries_to_keep(policy, record, PolicySettings(now=6, ttl=7, probation=2), 3)
     assert stay.tolist() == [[False, True, False, True]]

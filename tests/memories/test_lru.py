@@ -29,7 +29,7 @@ def stepped(ages: Tensor, contents: Tensor, gates: Tensor, held: Tensor) -> tupl
     # Of ages that differ by their rounding, one way may take the first and one the second: quarters are exact.
     gates=st.lists(st.integers(0, 4).map(lambda quarters: quarters / 4), min_size=1, max_size=9),
 )
-def test_the_closed_form_is_what_writing_one_by_one_gives(seed: int, slots: int, gates: list[float]) -> None:
+def test_the_closed_form_equals_writing_one_by_one(seed: int, slots: int, gates: list[float]) -> None:
     g = torch.Generator().manual_seed(seed)
     contents, held = torch.randn(2, 3, len(gates), 4, generator=g), torch.randn(2, 3, slots, 4, generator=g)
     ages, every = lru.reset(slots, 2, 3), torch.tensor(gates)
@@ -43,7 +43,7 @@ def test_the_closed_form_is_what_writing_one_by_one_gives(seed: int, slots: int,
 
 
 @given(seed=st.integers(0, 2**31), slots=st.integers(1, 5), first=st.integers(1, 5), then=st.integers(1, 5))
-def test_writing_on_is_writing_at_once(seed: int, slots: int, first: int, then: int) -> None:
+def test_writing_in_parts_equals_writing_at_once(seed: int, slots: int, first: int, then: int) -> None:
     gates = torch.randint(5, (2, first + then), generator=torch.Generator().manual_seed(seed)) / 4
     once = lru.place(lru.reset(slots, 2), gates)
     before = lru.place(lru.reset(slots, 2), gates[:, :first])
@@ -54,15 +54,15 @@ def test_writing_on_is_writing_at_once(seed: int, slots: int, first: int, then: 
 
 
 @given(seed=st.integers(0, 2**31), slots=st.integers(1, 5), writes=st.integers(1, 9))
-def test_nothing_gets_lost_or_is_made_up(seed: int, slots: int, writes: int) -> None:
-    """What stands in a slot is a mean of what stood there before and of what was written."""
+def test_kept_shares_and_weights_sum_to_one(seed: int, slots: int, writes: int) -> None:
+    """The content of a slot is a weighted mean of its initial content and of what was written."""
     placed = lru.place(lru.reset(slots), torch.rand(writes, generator=torch.Generator().manual_seed(seed)))
     assert placed.weights.shape == (slots, writes)
     assert (placed.weights >= 0).all()
     torch.testing.assert_close(placed.kept + placed.weights.sum(-1), torch.ones(slots))
 
 
-def test_a_closed_gate_changes_nothing_but_ages() -> None:
+def test_a_closed_gate_changes_ages_only() -> None:
     ages = torch.tensor([2.0, 5.0, 1.0])
     placed = lru.place(ages, torch.zeros(4))
     assert torch.equal(placed.kept, torch.ones(3))
@@ -81,7 +81,7 @@ def test_open_gates_fill_the_slots_in_order_and_then_overwrite_the_oldest() -> N
     assert places == [0, 1, 2, 0, 1, 2, 0]
 
 
-def test_what_is_not_written_costs_nothing() -> None:
+def test_a_closed_gate_takes_no_slot() -> None:
     gates = torch.tensor([1.0, 0, 0, 1, 0, 1, 0, 0])
     placed = lru.place(lru.reset(3), gates)
     assert placed.weights.argmax(-1).tolist() == [0, 3, 5]
@@ -90,7 +90,7 @@ def test_what_is_not_written_costs_nothing() -> None:
 
 @pytest.mark.parametrize("slots", [1, 4, 8])
 @pytest.mark.parametrize("contents", [1, 4, 5, 16])
-def test_the_last_contents_survive_as_many_as_there_are_slots(slots: int, contents: int) -> None:
+def test_the_last_contents_survive_one_per_slot(slots: int, contents: int) -> None:
     placed = lru.place(lru.reset(slots, 2), torch.ones(2, contents))
     survive = min(slots, contents)
     expected = torch.tensor([0.0] * (contents - survive) + [1.0] * survive)
@@ -98,16 +98,16 @@ def test_the_last_contents_survive_as_many_as_there_are_slots(slots: int, conten
     assert float(placed.weights.sum() / 2 / contents) == pytest.approx(min(1, slots / contents))
 
 
-def test_of_slots_as_old_the_first_is_written() -> None:
+def test_the_first_of_equally_old_slots_is_written() -> None:
     assert lru.oldest(torch.tensor([[3.0, 4.0, 4.0], [7.0, 7.0, 7.0]])).tolist() == [[0, 1, 0], [1, 0, 0]]
 
 
-def test_reset_has_shapes_of_its_own() -> None:
+def test_reset_shapes() -> None:
     assert lru.reset(3).tolist() == [3, 2, 1]
     assert lru.reset(3, 2, 4).shape == (2, 4, 3)
 
 
-def test_gates_learn_by_what_becomes_of_contents() -> None:
+def test_gates_get_a_gradient_from_contents() -> None:
     gates = torch.tensor([0.5, 0.5, 0.5], requires_grad=True)
     placed = lru.place(lru.reset(2), gates)
     placed.weights.sum(-2)[0].backward()

@@ -36,7 +36,7 @@ def test_a_protected_slot_keeps_its_value_and_another_does_not() -> None:
     assert [managed.read(protected, address).item() for address in (ONE, OTHER)] == [1, 7]
 
 
-def test_a_clear_empties_its_slot_alone_protected_or_not() -> None:
+def test_a_clear_empties_its_slot_only_protected_or_not() -> None:
     state = managed.State(torch.tensor([[1.0], [2.0]]), torch.tensor([1.0, 0.0]))
     cleared = managed.clear(state, ONE, OPEN)
     assert cleared.contents.tolist() == [[0], [2]]
@@ -47,7 +47,7 @@ def test_a_clear_empties_its_slot_alone_protected_or_not() -> None:
 
 @settings(deadline=None)  # the first call warms torch up
 @given(seed=st.integers(0, 2**31))
-def test_protection_grows_towards_one_and_never_falls(seed: int) -> None:
+def test_protection_grows_towards_one_and_never_decreases(seed: int) -> None:
     writes, _, values, _, _, protecting = drawn(seed, 6)
     state = managed.reset(values[:, :, 0], 3)
     for t in range(6):
@@ -62,7 +62,7 @@ def test_protection_grows_towards_one_and_never_falls(seed: int) -> None:
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 2**31), steps=st.integers(1, 6))
-def test_the_closed_form_is_what_stepping_gives(seed: int, steps: int) -> None:
+def test_the_closed_form_equals_stepping(seed: int, steps: int) -> None:
     writes, reads, values, gate, clear, protect = drawn(seed, steps)
     when = torch.softmax(torch.randn(2, 3, 2, steps, generator=torch.Generator().manual_seed(seed)), -1)
     state, seen = managed.reset(values[:, :, 0], 3), []
@@ -78,7 +78,7 @@ def test_the_closed_form_is_what_stepping_gives(seed: int, steps: int) -> None:
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 2**31), steps=st.integers(1, 6))
-def test_unmanaged_these_are_overwriting_slots(seed: int, steps: int) -> None:
+def test_without_management_these_are_overwriting_slots(seed: int, steps: int) -> None:
     writes, reads, _, gate, _, _ = drawn(seed, steps)
     nothing, when = torch.zeros_like(reads), torch.eye(steps)
     got = managed.recalled(writes, gate, nothing, nothing, reads, when)
@@ -87,7 +87,7 @@ def test_unmanaged_these_are_overwriting_slots(seed: int, steps: int) -> None:
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 2**31), steps=st.integers(1, 5))
-def test_a_clear_is_a_write_of_nothing(seed: int, steps: int) -> None:
+def test_a_clear_equals_a_write_of_zeros(seed: int, steps: int) -> None:
     """Overwriting slots with a step more before each, which writes zeros where a clear empties."""
     writes, reads, values, gate, clear, _ = drawn(seed, steps)
     clearing = clear.unsqueeze(-1) * reads

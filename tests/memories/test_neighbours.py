@@ -88,7 +88,7 @@ def test_entries_are_kept_whole_and_counted(policy: str, capacity: int, sizes: l
     assert not any(int(n) for n in (*kept.count, *kept.offered, *kept.inserted, *kept.evicted))
 
 
-def test_those_that_stay_do_not_move_and_the_places_of_the_others_are_filled() -> None:
+def test_kept_entries_do_not_move_and_freed_places_are_filled() -> None:
     kept = memory(eviction="fifo", capacity=4)
     put(kept, [0, 1, 2])
     assert kept.born[0].tolist() == [0, 1, 2, -1]
@@ -99,7 +99,7 @@ def test_those_that_stay_do_not_move_and_the_places_of_the_others_are_filled() -
     assert (int(kept.inserted), int(kept.evicted)) == (9, 5), "what never came in does not leave"
 
 
-def test_the_record_stays_with_its_entry_and_does_not_pass_to_the_next_in_its_place() -> None:
+def test_a_record_belongs_to_its_entry_not_to_its_place() -> None:
     kept = memory(eviction="usage", capacity=4, k=1)
     put(kept, [0, 1, 2, 3])
     found = kept.retrieve(torch.tensor([[[1.0, 0.0], [1.0, 0.0], [3.0, 0.0]]]))
@@ -112,7 +112,7 @@ def test_the_record_stays_with_its_entry_and_does_not_pass_to_the_next_in_its_pl
     assert kept.uses[0, kept.born[0] == 1].tolist() == [2]
 
 
-def test_neighbours_share_the_credit_by_their_weights_and_what_was_not_there_gets_none() -> None:
+def test_credit_is_divided_by_weight_among_existing_neighbours() -> None:
     kept = memory(eviction="usage", k=3, weights="softmax")
     put(kept, [0, 1])
     found = kept.retrieve(torch.zeros(1, 1, 2))
@@ -124,7 +124,7 @@ def test_neighbours_share_the_credit_by_their_weights_and_what_was_not_there_get
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_only_what_goes_by_a_record_has_to_be_told(policy: str) -> None:
+def test_only_policies_with_a_record_need_credit(policy: str) -> None:
     assert memory(eviction=policy).keeps_record is (policy in RECORD_POLICIES)
 
 
@@ -133,7 +133,7 @@ def test_only_what_goes_by_a_record_has_to_be_told(policy: str) -> None:
 REFRESHING = {"refresh": 1.0, "refresh_within": 0.5, "refresh_momentum": 0.75}
 
 
-def test_a_newcomer_moves_the_nearest_entry_of_its_class_that_is_near_enough() -> None:
+def test_a_new_entry_refreshes_the_nearest_entry_of_its_class_within_range() -> None:
     kept = memory(**REFRESHING)
     put(kept, [0.0, 1.0, 4.0], [0.0, 8.0, 0.0], labels=[0, 1, 0])
     put(kept, [0.5], [4.0], labels=[1])  # as far from an entry of another class
@@ -147,7 +147,7 @@ def test_a_newcomer_moves_the_nearest_entry_of_its_class_that_is_near_enough() -
     assert (int(kept.inserted), int(kept.offered)) == (5, 6)
 
 
-def test_newcomers_that_refresh_one_entry_count_by_their_mean() -> None:
+def test_several_refreshes_of_one_entry_use_their_mean() -> None:
     kept = memory(**REFRESHING)
     put(kept, [0.0, 3.0], labels=[0, 1])
     put(kept, [0.25, -0.5, 0.5, 3.0], [1.0, 2.0, 3.0, 3.0], labels=[0, 0, 0, 1])
@@ -157,7 +157,7 @@ def test_newcomers_that_refresh_one_entry_count_by_their_mean() -> None:
     assert int(kept.count) == 2
 
 
-def test_what_is_not_wanted_refreshes_nothing() -> None:
+def test_entries_that_are_not_accepted_refresh_nothing() -> None:
     kept = memory(**REFRESHING)
     put(kept, [0.0])
     kept.insert(torch.tensor([[[0.5, 0.0]]]), torch.ones(1, 1, 1), torch.zeros(1, 1).long(), torch.tensor([[False]]))
@@ -192,7 +192,7 @@ def test_nearest_is_the_mixture_of_the_neighbours_values(normalise: bool) -> Non
     assert torch.allclose(lengths, torch.ones(())) is normalise
 
 
-def test_normalised_queries_find_by_their_direction() -> None:
+def test_normalised_queries_match_by_direction() -> None:
     kept = memory(normalise=True, k=1)
     kept.insert(torch.tensor([[[3.0, 0.0], [0.0, 0.1]]]), torch.tensor([[[1.0], [2.0]]]), torch.zeros(1, 2).long())
     assert kept.retrieve(torch.tensor([[[0.2, 0.1], [5.0, 9.0]]])).value.flatten().tolist() == [1.0, 2.0]
@@ -200,7 +200,7 @@ def test_normalised_queries_find_by_their_direction() -> None:
 
 @EVERY
 @pytest.mark.parametrize("training", [True, False])
-def test_an_empty_memory_says_nothing(which: str, training: bool) -> None:
+def test_an_empty_memory_returns_zeros(which: str, training: bool) -> None:
     found = memory(which=which).train(training).retrieve(torch.ones(1, 3, 2))
     assert not found.value.any()
     assert not found.weights.any()
@@ -208,7 +208,7 @@ def test_an_empty_memory_says_nothing(which: str, training: bool) -> None:
 
 
 @EVERY
-def test_where_there_are_fewer_entries_than_neighbours_the_others_weigh_nothing(which: str) -> None:
+def test_missing_neighbours_have_weight_zero(which: str) -> None:
     kept = memory(which=which, k=4, weights="uniform")
     put(kept, [1.0, 2.0])
     found = kept.retrieve(torch.zeros(1, 5, 2))
@@ -219,7 +219,7 @@ def test_where_there_are_fewer_entries_than_neighbours_the_others_weigh_nothing(
 
 @EVERY
 @pytest.mark.parametrize("training", [True, False])
-def test_looking_changes_nothing(which: str, training: bool) -> None:
+def test_retrieval_does_not_change_the_memory(which: str, training: bool) -> None:
     kept = memory([3, 4], which=which, eviction="usage").train(training)
     for step in range(3):
         kept.insert(*drawn([3, 4], 4, step))
@@ -229,7 +229,7 @@ def test_looking_changes_nothing(which: str, training: bool) -> None:
 
 
 @EVERY
-def test_in_evaluation_the_same_queries_find_the_same_again_however_often_training_looked(which: str) -> None:
+def test_retrieval_in_evaluation_is_repeatable(which: str) -> None:
     kept, queries = memory(which=which), drawn([0], 5, 9)[0]
     kept.insert(*drawn([0], 6, 0))
     first = kept.eval().retrieve(queries)
@@ -241,7 +241,7 @@ def test_in_evaluation_the_same_queries_find_the_same_again_however_often_traini
 
 
 @pytest.mark.parametrize("which", ["random", "shuffled"])
-def test_in_training_chance_is_new_each_time_and_no_other_stream_moves(which: str) -> None:
+def test_retrieval_in_training_draws_anew_from_its_own_stream(which: str) -> None:
     queries = drawn([5], 5, 99)[0]
     given = generator(5, "memory")
     looked, still = (memory([5], which=which, eviction="reservoir", refresh=0.5, refresh_within=0.5) for _ in range(2))
@@ -255,7 +255,7 @@ def test_in_training_chance_is_new_each_time_and_no_other_stream_moves(which: st
     assert torch.equal(given.get_state(), generator(5, "memory").get_state())
 
 
-def test_random_entries_are_drawn_uniformly_from_those_present() -> None:
+def test_random_entries_are_drawn_uniformly_from_existing_entries() -> None:
     kept = memory(which="random", eviction="ttl", capacity=10, k=4)
     put(kept, list(range(6)))
     kept.insert(torch.zeros(1, 6, 2), torch.zeros(1, 6, 1), torch.zeros(1, 6).long(), torch.zeros(1, 6).bool())
@@ -283,7 +283,7 @@ def test_shuffled_gives_each_entry_the_value_of_another(seed: int, count: int, t
     assert not any(value == own for own, value in enumerate(said))
 
 
-def test_where_there_is_no_other_entry_shuffling_leaves_the_value() -> None:
+def test_shuffling_a_single_entry_keeps_its_value() -> None:
     kept = memory(which="shuffled", k=1)
     put(kept, [3.0])
     assert float(kept.retrieve(torch.zeros(1, 1, 2)).value) == 3.0
@@ -299,7 +299,7 @@ def test_where_there_is_no_other_entry_shuffling_leaves_the_value() -> None:
     refresh=st.sampled_from([0.0, 0.5]),
     training=st.booleans(),
 )
-def test_a_cohort_is_as_many_memories_of_one_seed(
+def test_a_cohort_equals_separate_memories_of_one_seed(
     which: str, policy: str, seeds: list[int], refresh: float, training: bool
 ) -> None:
     options: dict[str, Any] = {"which": which, "eviction": policy, "refresh": refresh, "refresh_within": 1.0}
@@ -323,7 +323,7 @@ def test_a_cohort_is_as_many_memories_of_one_seed(
 
 
 @EVERY
-def test_the_state_dict_is_all_there_is_in_evaluation(which: str) -> None:
+def test_the_state_dict_determines_evaluation(which: str) -> None:
     kept, other = (memory([7, 8], which=which, eviction="helpfulness").eval() for _ in range(2))
     queries = drawn([7, 8], 5, 9)[0]
     for step in range(3):
@@ -337,7 +337,7 @@ def test_the_state_dict_is_all_there_is_in_evaluation(which: str) -> None:
     assert unchanged(kept, state(other))
 
 
-def test_a_memory_that_was_cleared_is_as_a_new_one() -> None:
+def test_a_cleared_memory_equals_a_new_one() -> None:
     kept, new = memory(eviction="usage"), memory(eviction="usage")
     for step in range(3):
         kept.insert(*drawn([0], 4, step))

@@ -51,14 +51,12 @@ def found(store: Entries, query: Tensor, *, k: int = 8, tau: float = 0.1, most: 
     return next_tokens.read(store, query, tokens=TOKENS, k=k, decay=0.5, tau=tau, most=most)
 
 
-def test_a_key_is_what_was_read_up_to_a_token_the_last_one_first() -> None:
+def test_a_key_is_the_tokens_up_to_a_token_most_recent_first() -> None:
     assert next_tokens.keys(torch.tensor([[5, 6, 7]]), 2).tolist() == [[[5, -1], [6, 5], [7, 6]]]
 
 
 @given(query=TEXT, texts=st.lists(TEXT, min_size=1, max_size=4), decay=DECAY)
-def test_distance_is_the_weighted_number_of_tokens_that_differ(
-    query: list[int], texts: list[list[int]], decay: float
-) -> None:
+def test_distance_is_the_weighted_number_of_mismatches(query: list[int], texts: list[list[int]], decay: float) -> None:
     asked = next_tokens.keys(torch.tensor(query), 3)
     keys = torch.cat([next_tokens.keys(torch.tensor(text), 3) for text in texts])
     expected = [[apart(q, k, decay) for k in keys.tolist()] for q in asked.tolist()]
@@ -66,7 +64,7 @@ def test_distance_is_the_weighted_number_of_tokens_that_differ(
 
 
 @given(query=TEXT, text=TEXT, decay=st.sampled_from([0.2, 0.4, 0.5]))
-def test_with_decay_up_to_a_half_the_longest_common_ending_is_the_nearest(
+def test_with_decay_up_to_a_half_the_longest_common_suffix_is_nearest(
     query: list[int], text: list[int], decay: float
 ) -> None:
     asked, keys = (next_tokens.keys(torch.tensor(tokens), 6) for tokens in (query, text))
@@ -77,7 +75,7 @@ def test_with_decay_up_to_a_half_the_longest_common_ending_is_the_nearest(
 
 
 @given(texts=st.lists(TEXT, min_size=1, max_size=4), query=TEXT, k=st.integers(1, 9), tau=st.sampled_from([0.05, 1.0]))
-def test_a_read_is_its_equation(texts: list[list[int]], query: list[int], k: int, tau: float) -> None:
+def test_a_read_follows_its_equation(texts: list[list[int]], query: list[int], k: int, tau: float) -> None:
     store, asked = entries(texts), next_tokens.keys(torch.tensor(query), 3)
     read = found(store, asked, k=k, tau=tau)
     for row, one in enumerate(asked.tolist()):
@@ -95,7 +93,7 @@ def test_a_read_is_its_equation(texts: list[list[int]], query: list[int], k: int
             torch.testing.assert_close(read.probabilities[row], shares / shares.sum(), rtol=1e-4, atol=1e-6)
 
 
-def test_queries_are_answered_alike_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_do_not_depend_on_the_number_of_queries(monkeypatch: pytest.MonkeyPatch) -> None:
     store, asked = entries([[0, 1, 2, 3, 1, 2, 0]]), next_tokens.keys(torch.tensor([0, 1, 2, 0, 3, 1]), 3)
     whole = found(store, asked)
     monkeypatch.setattr(next_tokens, "_PAIRS", 1)
@@ -111,14 +109,14 @@ def test_a_mixture_is_a_distribution_and_an_empty_store_changes_nothing(seed: in
     torch.testing.assert_close(next_tokens.mix(alone, found(next_tokens.empty(3), asked)), alone)
 
 
-def test_where_nothing_matches_the_language_model_is_left_alone() -> None:
+def test_without_a_match_the_language_model_is_unchanged() -> None:
     alone = torch.log_softmax(torch.tensor([[2.0, 1.0, 0.0, -1.0]]), -1)
     read = found(entries([[0, 0, 0, 1]]), torch.tensor([[3, 3, 3]]), tau=0.01)
     torch.testing.assert_close(next_tokens.mix(alone, read), alone)
 
 
 @given(texts=st.lists(TEXT, min_size=1, max_size=5), capacity=st.integers(1, 12), eviction=st.sampled_from(EVICTIONS))
-def test_what_stays_does_not_depend_on_how_it_was_appended(
+def test_eviction_does_not_depend_on_how_entries_were_appended(
     texts: list[list[int]], capacity: int, eviction: next_tokens.Eviction
 ) -> None:
     whole = entries(texts)
@@ -132,7 +130,7 @@ def test_what_stays_does_not_depend_on_how_it_was_appended(
     assert len(once.values) == min(capacity, len(whole.values))
 
 
-def test_each_eviction_lets_go_of_what_it_says() -> None:
+def test_each_policy_evicts_the_right_entries() -> None:
     keys = torch.arange(4).unsqueeze(1)
     whole = Entries(keys, torch.arange(4), torch.tensor([3.0, 1.0, 1.0, 2.0]))
     kept = {
@@ -147,7 +145,7 @@ def test_an_unknown_eviction_is_refused_in_one_sentence() -> None:
         next_tokens.append(next_tokens.empty(1), next_tokens.empty(1), eviction="surprize")  # type: ignore[arg-type]
 
 
-def test_permuting_moves_values_alone_and_leaves_the_store_as_it_was() -> None:
+def test_permuting_moves_values_only_and_does_not_change_the_given_store() -> None:
     store = entries([[0, 1, 2, 3, 0, 2, 1]])
     before = [part.clone() for part in store]
     other = next_tokens.permuted(store, torch.Generator().manual_seed(1))

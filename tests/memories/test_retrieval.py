@@ -77,12 +77,12 @@ def test_the_nearest_entries_are_found(
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_entries_that_are_all_the_same_are_found_once_each(metric: Metric) -> None:
+def test_identical_entries_are_found_once_each(metric: Metric) -> None:
     for entries in (5, 4 * BLOCK * 3 + 7):
         check(torch.ones(2, 3, 4), torch.ones(2, entries, 4), 3, metric)
 
 
-def test_the_nearest_ones_may_all_lie_in_one_block_or_in_the_rest_that_fills_none() -> None:
+def test_the_nearest_may_lie_in_one_block_or_in_the_incomplete_last_block() -> None:
     k, count = 4, 4 * BLOCK * 4 + 5
     for nearest_ones in (range(BLOCK, BLOCK + k), range(count - k, count), range(0, count, count // k)):
         keys = torch.full((1, count, 1), 10.0)
@@ -98,7 +98,7 @@ def test_distances_are_exact_where_the_ranking_by_products_cancels() -> None:
     assert found.distances[0, 0].tolist() == [0.0, 0.25, 0.5, 1.0]
 
 
-def test_scores_are_held_in_parts_that_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_splitting_the_scores_into_parts_does_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     g = torch.Generator().manual_seed(0)
     q, x = torch.randn(2, 9, 3, generator=g), torch.randn(2, 40, 3, generator=g)
     whole = nearest(q, x, 2)
@@ -169,12 +169,12 @@ def test_weights_sum_to_one_at_any_distance(weights: retrieval.Weights, scale: f
     torch.testing.assert_close(found[0, 2], torch.full((4,), 0.25))
 
 
-def test_a_tiny_temperature_leaves_the_nearest_alone() -> None:
+def test_with_a_small_temperature_the_nearest_has_all_the_weight() -> None:
     found = weigh(torch.tensor([[[0.1, 0.2, 0.3], [0.1, 0.1, 0.3]]]), "softmax", temperature=1e-38)
     assert found.tolist() == [[[1.0, 0.0, 0.0], [0.5, 0.5, 0.0]]]
 
 
-def test_a_mixture_is_the_weighted_sum_of_each_seeds_own_values() -> None:
+def test_a_mixture_is_the_weighted_sum_of_the_values_of_each_seed() -> None:
     g = torch.Generator().manual_seed(0)
     values, indices = torch.randn(2, 5, 3, generator=g), torch.randint(5, (2, 4, 2), generator=g)
     weights = torch.rand(2, 4, 2, generator=g)

@@ -106,7 +106,7 @@ def test_gradients(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, (model, _) in CASES.items() if hasattr(model, "stepwise")])
-def test_stepping_through_a_command_gives_the_same(name: str) -> None:
+def test_stepwise_equals_the_closed_form(name: str) -> None:
     inputs, _ = commands()
     _, network = both(name)
     torch.testing.assert_close(
@@ -115,7 +115,7 @@ def test_stepping_through_a_command_gives_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, (model, _) in CASES.items() if hasattr(model, "contents")])
-def test_what_the_memory_holds(name: str) -> None:
+def test_contents(name: str) -> None:
     inputs, _ = commands()
     ours, network = both(name)
     with torch.no_grad():
@@ -143,7 +143,7 @@ def test_state_size_and_parameters_are_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_initial_values_have_the_same_distribution_and_are_others(name: str) -> None:
+def test_initial_values_differ_but_have_the_same_distribution(name: str) -> None:
     ours = build(recipe(name), [3])
     network = mlx.make(recipe(name).with_(backend="mlx"), 3)
     theirs = {key: to_torch(array) for key, array in tree_flatten(network.parameters())}
@@ -185,7 +185,7 @@ def test_initial_values_have_the_same_distribution_and_are_others(name: str) -> 
         ("two-stage", {"extractor": "oracle"}),
     ],
 )
-def test_what_torch_refuses_is_refused_in_the_same_words(name: str, options: dict[str, Any]) -> None:
+def test_invalid_options_raise_the_same_errors_as_in_torch(name: str, options: dict[str, Any]) -> None:
     wrong = recipe(name).with_(**options)
     with pytest.raises(ValueError) as ours:
         build(wrong, [3])

@@ -57,13 +57,13 @@ def test_the_gradient_is_that_of_softmax_and_argmax_has_none(kind: Any) -> None:
     assert not assign("argmax")(scores).requires_grad
 
 
-def test_gumbel_noise_chooses_as_often_as_softmax_says() -> None:
+def test_gumbel_noise_samples_with_softmax_frequencies() -> None:
     chosen = assign("gumbel", 1)(torch.tensor([0.0, 1.0, 2.0]).expand(1, 20_000, 3)).argmax(-1)
     shares = torch.bincount(chosen.flatten(), minlength=3) / 20_000
     torch.testing.assert_close(shares, torch.softmax(torch.tensor([0.0, 1.0, 2.0]), -1), atol=0.015, rtol=0)
 
 
-def test_the_temperature_falls_from_hot_to_cold_over_the_batches_of_training_alone() -> None:
+def test_the_temperature_falls_from_hot_to_cold_with_training_batches_only() -> None:
     module = assign("gumbel", anneal=4)
     seen = []
     for _ in range(6):
@@ -76,7 +76,7 @@ def test_the_temperature_falls_from_hot_to_cold_over_the_batches_of_training_alo
     assert module.temperature == COLD
 
 
-def test_a_seed_meets_the_same_noise_in_any_cohort_and_other_noise_than_others() -> None:
+def test_the_noise_of_a_seed_does_not_depend_on_its_cohort() -> None:
     scores = torch.zeros(3, 5, 4)
     together, alone = assign("gumbel", 3), SlotAssignment([generator(1, "init")], kind="gumbel", anneal=10)
     for _ in range(3):
@@ -85,7 +85,7 @@ def test_a_seed_meets_the_same_noise_in_any_cohort_and_other_noise_than_others()
         assert not torch.equal(many[0], many[1])
 
 
-def test_the_kind_changes_no_initial_value() -> None:
+def test_initial_values_do_not_depend_on_the_kind() -> None:
     reference = network(2).state_dict()
     for kind in ASSIGNMENTS:
         assert all(torch.equal(reference[name], p) for name, p in network(2, assign=kind).state_dict().items())
@@ -148,7 +148,7 @@ def test_gradients_by_known_values() -> None:
     assert all(parameter.grad is None for parameter in soft.parameters())
 
 
-def test_a_diagnosis_sees_the_memory_that_a_forward_pass_left() -> None:
+def test_a_diagnosis_describes_the_memory_after_a_forward_pass() -> None:
     model = network(width=2, slots=3)
     inputs, targets = commands(Retrieval(variables=5, actions=8, stored=2))
     found = diagnose(model, (inputs[:4], targets[:4]))

@@ -90,7 +90,7 @@ def test_a_seed_alone_is_the_seed_in_any_cohort(name: str, seeds: list[int], dat
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_seed_that_diverged_leaves_the_others_as_they_were(name: str) -> None:
+def test_a_diverged_seed_does_not_change_the_others(name: str) -> None:
     seeds = [0, 1, 2]
     healthy, broken = network(name, seeds), network(name, seeds)
     with torch.no_grad():
@@ -164,7 +164,7 @@ class Spoilt(Rebinding):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_seed_that_diverges_in_training_is_recorded_and_leaves_the_others_exactly_untouched(name: str) -> None:
+def test_a_seed_that_diverges_in_training_is_recorded_and_does_not_change_the_others(name: str) -> None:
     kind, options = NETWORKS[name]
     recipe = Recipe(Spoilt(seed=2), kind, options={**options, "width": 12}, lr=1e-2, steps=6, batch=8, clip=1.0)
     spoilt, healthy = train(recipe, [1, 2, 3]), train(recipe.with_(task=Spoilt(seed=-1)), [1, 2, 3])

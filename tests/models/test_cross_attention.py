@@ -22,7 +22,7 @@ def network(**options: int) -> CrossAttentionNetwork:
     return CrossAttentionNetwork(generators=[generator(0, "init")], **options, **TASK.sizes)
 
 
-def test_by_weights_set_by_hand_it_finds_the_binding_and_copies_its_value() -> None:
+def test_with_weights_set_by_hand_it_finds_a_binding_and_copies_its_value() -> None:
     """The name is the token two back, the query is the last token: nothing else is needed for retrieval."""
     size = len(WORDS.words)
     model = network(width=size, heads=1)
@@ -43,7 +43,7 @@ def test_by_weights_set_by_hand_it_finds_the_binding_and_copies_its_value() -> N
     assert [WORDS.decode_answer(answer) for answer in answered] == ["JUMP", "WALK", "RUN"]
 
 
-def test_attention_is_a_distribution_and_leaves_padding_out() -> None:
+def test_attention_is_a_distribution_that_ignores_padding() -> None:
     model = network(width=8)
     tokens = torch.cat([torch.zeros(1, 1, 4, dtype=torch.long), said("X is jump recall")], -1)
     weights = model.attention(tokens)
@@ -52,7 +52,7 @@ def test_attention_is_a_distribution_and_leaves_padding_out() -> None:
     assert (weights[..., 5:] > 0).all()
 
 
-def test_an_answer_is_made_of_single_words_values_only() -> None:
+def test_an_answer_depends_on_values_of_single_words_only() -> None:
     model = network(width=8)
     with torch.no_grad():
         model.value.weight.zero_()

@@ -59,7 +59,7 @@ def test_shares_add_up(diagnosis: Diagnosis) -> None:
     assert found["flipped"] > 0
 
 
-def test_it_is_what_the_model_says(diagnosis: Diagnosis) -> None:
+def test_a_diagnosis_agrees_with_the_model(diagnosis: Diagnosis) -> None:
     made, (pixels, labels) = model(), images(50, "asked")
     logits = made(pixels.unsqueeze(0))[0]
     assert diagnosis.predicted_on.tolist() == logits.argmax(-1).tolist()
@@ -72,7 +72,7 @@ def test_it_is_what_the_model_says(diagnosis: Diagnosis) -> None:
     assert np.allclose(diagnosis.distance, found.retrieved.distances[0].mean(1))
 
 
-def test_a_memory_that_is_not_in_use_finds_and_changes_nothing(diagnosis: Diagnosis) -> None:
+def test_an_unused_memory_is_diagnosed_without_effect(diagnosis: Diagnosis) -> None:
     idle = diagnose(model(use="never"), images(50, "asked"))
     found = idle.summary()
     assert (found["magnitude"], found["gate"], found["flipped"]) == (0, 0, 0)
@@ -80,7 +80,7 @@ def test_a_memory_that_is_not_in_use_finds_and_changes_nothing(diagnosis: Diagno
     assert found["purity"] == diagnosis.summary()["purity"] > 0
 
 
-def test_an_empty_memory_does_nothing() -> None:
+def test_an_empty_memory_has_no_effect() -> None:
     made = model()
     made.memory.clear()
     diagnosis = diagnose(made, images(50, "asked"))
@@ -90,7 +90,7 @@ def test_an_empty_memory_does_nothing() -> None:
     assert len(diagnosis.ages) == 0
 
 
-def test_looking_changes_nothing() -> None:
+def test_diagnosis_does_not_change_the_model() -> None:
     made = model(eviction="helpfulness")
     before = {name: tensor.clone() for name, tensor in made.state_dict().items()}
     diagnose(made, images(50, "asked"))
@@ -131,20 +131,20 @@ def test_calibration_error_is_the_sum_over_bins(pairs: list[tuple[float, bool]])
     assert 0 <= calibration_error(confidence, right.astype(bool)) <= 1
 
 
-def test_the_error_of_a_model_is_that_of_its_diagnosis(diagnosis: Diagnosis) -> None:
+def test_the_calibration_error_of_a_model_is_that_of_its_diagnosis(diagnosis: Diagnosis) -> None:
     made, examples = model(), images(50, "asked")
     found = diagnosis.summary()
     assert expected_calibration_error(made, examples) == pytest.approx(found["ECE on"], abs=1e-6)
     assert expected_calibration_error(made.network, examples) == pytest.approx(found["ECE off"], abs=1e-6)
 
 
-def test_reliability_lies_in_the_bins(diagnosis: Diagnosis) -> None:
+def test_reliability_values_lie_in_their_bins(diagnosis: Diagnosis) -> None:
     points = diagnosis.reliability()
     assert all(0 <= x <= 1 and 0 <= y <= 1 for x, y in points)
     assert [x for x, _ in points] == sorted(x for x, _ in points)
 
 
-def test_seconds_are_those_of_the_second_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seconds_an_image_times_the_second_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([3.0, 8.0])
     monkeypatch.setattr("memkit.models.diagnostics.time.process_time", lambda: next(clock))
     passes = []

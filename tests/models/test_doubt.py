@@ -12,7 +12,7 @@ LOGITS = torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(0), dtype=
 OTHER = torch.softmax(torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64), -1)
 
 
-def test_doubt_is_the_entropy_in_units_of_the_most_it_can_be() -> None:
+def test_normalised_entropy_is_the_entropy_divided_by_its_maximum() -> None:
     expected = entropy(torch.softmax(LOGITS, -1).numpy(), base=4, axis=-1)
     assert torch.allclose(normalised_entropy(LOGITS), torch.from_numpy(expected))
     assert normalised_entropy(torch.zeros(7)) == pytest.approx(1)
@@ -20,7 +20,7 @@ def test_doubt_is_the_entropy_in_units_of_the_most_it_can_be() -> None:
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.7, 100.0])
-def test_a_mixture_lies_between_the_two(strength: float) -> None:
+def test_a_mixture_lies_between_both_distributions(strength: float) -> None:
     mixed = mix_by_uncertainty(LOGITS, OTHER, strength)
     assert torch.allclose(mixed.sum(-1), torch.ones(2, 5, dtype=torch.float64))
     share = (strength * normalised_entropy(LOGITS)).clamp(max=1).unsqueeze(-1)

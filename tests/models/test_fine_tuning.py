@@ -24,7 +24,7 @@ def images(count: int = 20) -> tuple[Tensor, Tensor]:
     return torch.rand(1, count, 4, 4, generator=g), torch.randint(3, (1, count), generator=g)
 
 
-def test_it_is_adam_on_the_mean_loss_and_the_network_stays_as_it_was() -> None:
+def test_fine_tuning_is_adam_on_the_mean_loss_of_a_copy() -> None:
     plain = network()
     before, other = copy.deepcopy(plain.state_dict()), copy.deepcopy(plain)
     made = FineTuned(plain, lr=0.01, steps=7)
@@ -41,7 +41,7 @@ def test_it_is_adam_on_the_mean_loss_and_the_network_stays_as_it_was() -> None:
 
 
 @pytest.mark.parametrize("last", [False, True])
-def test_only_the_last_layer_learns_if_so_asked(last: bool) -> None:
+def test_with_last_only_the_last_layer_is_trained(last: bool) -> None:
     plain = network()
     made = FineTuned(plain, lr=0.01, steps=3, last=last)
     made.remember(*images())
@@ -51,7 +51,7 @@ def test_only_the_last_layer_learns_if_so_asked(last: bool) -> None:
     assert any(name.startswith("hidden") for name in changed) is not last
 
 
-def test_it_learns_where_gradients_are_off() -> None:
+def test_it_trains_where_gradients_are_switched_off() -> None:
     made = FineTuned(network(), lr=0.05, steps=60)
     pixels, labels = images()
     with torch.no_grad():
@@ -59,7 +59,7 @@ def test_it_learns_where_gradients_are_off() -> None:
         assert (made(pixels).argmax(-1) == labels).float().mean() > 0.9
 
 
-def test_seeds_learn_by_themselves() -> None:
+def test_seeds_are_trained_independently() -> None:
     pixels, labels = images()
     several, one = FineTuned(network(2), lr=0.01, steps=5), FineTuned(network(), lr=0.01, steps=5)
     several.remember(pixels.expand(2, -1, -1, -1), labels.expand(2, -1))

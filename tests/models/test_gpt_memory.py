@@ -33,12 +33,12 @@ from tests.models.gpt_memories import (
 )
 
 
-def test_all_kinds_are_looked_at() -> None:
+def test_all_kinds_are_tested() -> None:
     assert KINDS.keys() == SETTINGS.keys() == SIZES.keys()
 
 
 @EVERY
-def test_a_state_holds_as_many_numbers_as_is_said(kind: str) -> None:
+def test_state_size_is_the_size_of_a_state(kind: str) -> None:
     memory, x = layer(kind), hidden(4)
     for state in (memory.empty(EPISODES, x.device), after(memory, x)):
         assert all(part.shape[:2] == (len(SEEDS), EPISODES) for part in state)
@@ -52,7 +52,7 @@ def test_parameters_and_buffers_have_a_seed_axis(kind: str) -> None:
 
 
 @EVERY
-def test_writing_changes_the_state_that_comes_of_it_and_not_the_one_before(kind: str) -> None:
+def test_writing_does_not_change_the_given_state(kind: str) -> None:
     memory, x = layer(kind), hidden(3)
     empty = memory.empty(EPISODES, x.device)
     copies = [part.clone() for part in empty]
@@ -73,7 +73,7 @@ def test_contexts_are_written_one_after_another(kind: str, training: bool) -> No
 
 
 @EVERY
-def test_contexts_are_read_each_for_itself(kind: str) -> None:
+def test_contexts_are_read_independently(kind: str) -> None:
     memory, x = layer(kind), hidden(3, "asked")
     state = after(memory, hidden(4))
     read = memory.read(state, x)
@@ -83,7 +83,7 @@ def test_contexts_are_read_each_for_itself(kind: str) -> None:
 
 
 @EVERY
-def test_what_is_read_depends_on_what_was_written(kind: str) -> None:
+def test_reads_depend_on_what_was_written(kind: str) -> None:
     memory, x = layer(kind), hidden(2, "asked")
     one, other = (memory.read(after(memory, hidden(4, name)), x) for name in ("one", "other"))
     assert not torch.isclose(one, other, rtol=1e-5, atol=1e-6).all()
@@ -113,7 +113,7 @@ def test_a_gradient_reaches_every_parameter(kind: str, phase: str) -> None:
 
 
 @EVERY
-def test_seeds_and_episodes_are_apart(kind: str) -> None:
+def test_seeds_and_episodes_are_independent(kind: str) -> None:
     memory, x, asked = layer(kind), hidden(4), hidden(2, "asked")
     other = x.clone()
     other[1, 2] += 1
@@ -125,7 +125,7 @@ def test_seeds_and_episodes_are_apart(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["delta", "learnt", "documented"])
-def test_a_memory_without_keys_has_no_values_to_permute(kind: str) -> None:
+def test_values_without_keys_cannot_be_permuted(kind: str) -> None:
     memory = layer(kind)
     message = f"{type(memory).__name__} has no separate keys and values, so its values cannot be permuted"
     with pytest.raises(MemkitError, match=f"^{message}$"):
@@ -176,7 +176,7 @@ def test_a_linformer_memory_is_written_and_read_as_published() -> None:
                 torch.testing.assert_close(read[s, b, 0, t], said, rtol=1e-4, atol=1e-5)
 
 
-def test_a_documented_memory_writes_those_slots_that_were_written_least() -> None:
+def test_a_documented_memory_writes_the_least_written_slots() -> None:
     memory, x, asked = layer("documented"), hidden(3), hidden(1, "asked")
     assert isinstance(memory, DocumentedMemory)
     slots, uses = state = after(memory, x)

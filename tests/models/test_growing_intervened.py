@@ -55,7 +55,7 @@ def queries(seeds: int = 1) -> Tensor:
     normalise=st.booleans(),
     events=st.integers(1, 5),
 )
-def test_growth_changes_nothing_of_what_is_computed_with_the_memory(events: int, **intervention: Any) -> None:
+def test_growth_preserves_the_function_of_network_and_memory(events: int, **intervention: Any) -> None:
     if intervention["mode"] != "gated":
         intervention["gate"] = "constant"
     made = network(2, growth={"events": events}, **intervention)
@@ -71,7 +71,7 @@ def test_growth_changes_nothing_of_what_is_computed_with_the_memory(events: int,
         torch.testing.assert_close(after.retrieved.distances, before.retrieved.distances, **CLOSE)
 
 
-def test_only_the_memory_of_the_seed_that_grows_is_carried_over() -> None:
+def test_only_the_memory_of_the_growing_seed_changes() -> None:
     made = network(2)
     before = made.memory.keys.clone()
     made._grow(1, 1, {})
@@ -79,7 +79,7 @@ def test_only_the_memory_of_the_seed_that_grows_is_carried_over() -> None:
     assert not torch.equal(made.memory.keys[1], before[1])
 
 
-def test_growth_of_another_layer_leaves_the_memory_alone() -> None:
+def test_growth_of_another_layer_does_not_change_the_memory() -> None:
     made = GrowingIntervenedNetwork(
         generators=[generator(0, "init")],
         widths=(4, 8),
@@ -94,7 +94,7 @@ def test_growth_of_another_layer_leaves_the_memory_alone() -> None:
 
 
 @pytest.mark.parametrize(("carry", "how"), [(False, "preserving"), (True, "fresh")])
-def test_a_memory_that_is_left_as_it_was_misleads(carry: bool, how: str) -> None:
+def test_without_carrying_the_memory_over_growth_changes_the_function(carry: bool, how: str) -> None:
     made = network(carry=carry, growth={"how": how, "events": 1})
     keys, x = made.memory.keys.clone(), queries()
     before = made.measure_effect(x)
@@ -103,7 +103,7 @@ def test_a_memory_that_is_left_as_it_was_misleads(carry: bool, how: str) -> None
     assert (made.measure_effect(x).retrieved.distances - before.retrieved.distances).abs().max() > 1e-2
 
 
-def test_the_gates_moments_are_carried_over_too() -> None:
+def test_moments_of_the_gate_are_carried_over() -> None:
     made = network(gate="learnt", growth={"events": 1})
     moments = {made.gate_weight: (torch.ones_like(made.gate_weight), torch.ones_like(made.gate_weight))}
     made.validated(looked(1), moments)
@@ -112,7 +112,7 @@ def test_the_gates_moments_are_carried_over_too() -> None:
     torch.testing.assert_close(second.sum(), torch.tensor(10.0))  # of 10 units, shared by 16
 
 
-def test_an_inactive_memory_leaves_growing_as_it_is_to_the_bit() -> None:
+def test_an_inactive_memory_does_not_change_growth_bit_for_bit() -> None:
     plain = train(recipe(), [1, 2])
     inactive = recipe(GrowingIntervenedNetwork, intervention={"use": "never", "k": 3, "capacity": 50})
     for run, other in zip(train(inactive, [1, 2]), plain, strict=True):
@@ -123,7 +123,7 @@ def test_an_inactive_memory_leaves_growing_as_it_is_to_the_bit() -> None:
         assert int(run.state["memory.inserted"]) == 24 * 16, "it fills nevertheless"
 
 
-def test_in_training_growth_leaves_the_loss_with_the_memory_as_it_is() -> None:
+def test_growth_in_training_preserves_the_loss_with_the_memory() -> None:
     active = recipe(GrowingIntervenedNetwork, intervention={"k": 3, "capacity": 50, "step_size": 5.0, "gate": "learnt"})
     (run,) = train(active, [0])
     pairs = [(before[1], after[1]) for before, after in pairwise(run.validation) if before[0] == after[0]]
@@ -138,12 +138,12 @@ def test_in_training_growth_leaves_the_loss_with_the_memory_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("placement", ["hidden2", "late"])
-def test_a_layer_that_another_one_is_added_upon_is_no_place_for_a_memory(placement: str) -> None:
+def test_a_memory_below_an_added_layer_is_refused(placement: str) -> None:
     with pytest.raises(ValueError, match=f"placement='{placement}': a layer will be added just above, .*'penultimate'"):
         network(placement=placement)
 
 
-def test_the_learnt_gate_counts_as_large_as_it_is() -> None:
+def test_parameters_of_the_learnt_gate_are_counted() -> None:
     made = network(gate="learnt")
     assert parameters_per_seed(made) == made.network.active_parameters()[0] + 10 + 1
     made.validated(looked(1), {})
@@ -153,6 +153,6 @@ def test_the_learnt_gate_counts_as_large_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("intervention", [{"affected": 3}, {"query": "untouched"}, {"chosen": "random"}])
-def test_what_would_not_be_preserved_is_refused(intervention: dict[str, Any]) -> None:
+def test_settings_that_growth_cannot_preserve_are_refused(intervention: dict[str, Any]) -> None:
     with pytest.raises(Exception, match="affected"):
         network(**intervention)

@@ -54,7 +54,7 @@ def test_the_gradient_is_that_of_each_examples_own_loss(
     assert all(parameter.grad is None for parameter in made.parameters())
 
 
-def test_a_step_lowers_the_loss_it_was_made_of() -> None:
+def test_a_gradient_step_lowers_the_loss() -> None:
     made, (x, y) = model(step_size=0.5, affected=None), batch()
     h = made.network.before(x, made.layer).detach()
     target, losses = made.targets(h, y)
@@ -64,7 +64,7 @@ def test_a_step_lowers_the_loss_it_was_made_of() -> None:
 @pytest.mark.parametrize("value", CHOICES["value"])
 @pytest.mark.parametrize("query", CHOICES["query"])
 @pytest.mark.parametrize("chosen", CHOICES["chosen"])
-def test_an_entry_is_what_it_is_found_by_and_the_affected_part_of_the_target(
+def test_an_entry_consists_of_its_query_and_the_affected_part_of_its_target(
     value: str, query: str, chosen: str
 ) -> None:
     made, (x, y) = model((0, 1), value=value, query=query, chosen=chosen, projection=4), batch(2)
@@ -91,13 +91,13 @@ def test_a_projection_does_not_depend_on_which_dimensions_are_affected() -> None
     assert torch.equal(one, other)
 
 
-def test_the_current_state_is_stored_as_it_is() -> None:
+def test_the_target_current_stores_the_state() -> None:
     made, (x, y) = model(target="current", value="absolute", affected=None), batch()
     made.remember(x, y)
     assert torch.equal(made.memory.values[:, :6], made.network.before(x, made.layer))
 
 
-def test_centroids_follow_their_classes_means() -> None:
+def test_centroids_follow_the_means_of_their_classes() -> None:
     made = model((0, 1), target="centroid", value="absolute", affected=None, centroid_momentum=0.75, capacity=40)
     centroids: dict[tuple[int, int], Tensor] = {}
     for number in range(4):
@@ -118,7 +118,7 @@ def test_centroids_follow_their_classes_means() -> None:
             torch.testing.assert_close(made.centroids[s, label], centroids[s, label], **CLOSE)
 
 
-def test_hard_insertion_keeps_what_the_network_finds_harder_than_its_batch() -> None:
+def test_hard_insertion_keeps_examples_with_a_loss_above_the_mean() -> None:
     made, (x, y) = model((0, 1), insertion="hard", capacity=20), batch(2, 10)
     with torch.no_grad():
         made.network.output.weight[1] *= 20  # another range of losses in another seed
@@ -156,7 +156,7 @@ def by_hand(made: IntervenedNetwork, h: Tensor, s: int, gate: float) -> Tensor:
     ],
 )
 @pytest.mark.parametrize("affected", [5, None])
-def test_the_state_is_changed_as_the_equations_say(
+def test_the_intervention_follows_the_equations(
     mode: str, value: str, query: str, placement: str, affected: int | None
 ) -> None:
     if query == "untouched" and affected is None:
@@ -176,7 +176,7 @@ def test_the_state_is_changed_as_the_equations_say(
 
 
 @pytest.mark.parametrize("weights", CHOICES["weights"])
-def test_neighbours_are_weighted_as_the_settings_say(weights: str) -> None:
+def test_neighbours_are_weighted_according_to_the_settings(weights: str) -> None:
     made = filled(weights=weights, temperature=0.5)
     x, _ = batch(2)
     h = made.network.before(x, made.layer)
@@ -187,7 +187,7 @@ def test_neighbours_are_weighted_as_the_settings_say(weights: str) -> None:
 
 @pytest.mark.parametrize("mode", CHOICES["mode"])
 @pytest.mark.parametrize("value", CHOICES["value"])
-def test_an_empty_memory_changes_nothing(mode: str, value: str) -> None:
+def test_an_empty_memory_has_no_effect(mode: str, value: str) -> None:
     x, _ = batch(2)
     for training in (True, False):
         made = model((0, 1), mode=mode, value=value).train(training)
@@ -197,7 +197,7 @@ def test_an_empty_memory_changes_nothing(mode: str, value: str) -> None:
     assert not look.magnitude.any()
 
 
-def test_a_gate_that_warms_up_opens_with_the_examples_seen() -> None:
+def test_the_warmup_gate_opens_with_the_number_of_examples() -> None:
     made, x = model(gate="warmup", warmup=8, alpha=0.5, capacity=40).eval(), batch(1)[0]
     for offered, share in ((0, 0.0), (4, 0.25), (8, 0.5), (12, 0.5)):
         assert int(made.memory.offered) == offered
@@ -205,7 +205,7 @@ def test_a_gate_that_warms_up_opens_with_the_examples_seen() -> None:
         made.remember(*batch(1, 4, str(offered)))
 
 
-def test_an_uncertain_network_opens_its_gate() -> None:
+def test_the_uncertainty_gate_opens_with_the_entropy() -> None:
     made, x = filled(gate="uncertainty", alpha=0.5), batch(2)[0]
     with torch.no_grad():
         made.network.output.weight[1] *= 50  # one seed is sure of itself
@@ -232,7 +232,7 @@ def test_a_learnt_gate_starts_at_alpha_and_learns() -> None:
     assert run.diverged == ""
 
 
-def test_what_was_retrieved_gets_no_gradient_and_the_state_does() -> None:
+def test_the_state_gets_a_gradient_but_retrieved_values_do_not() -> None:
     made, (x, y) = filled(mode="overwrite", value="absolute", affected=None), batch(2)
     F.cross_entropy(made.train()(x).flatten(0, 1), y.flatten()).backward()
     gradients = {

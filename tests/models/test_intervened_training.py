@@ -28,7 +28,7 @@ from tests.models.intervened import CLOSE, SIZES, TASK, batch, filled, model, re
 
 
 @pytest.mark.parametrize("gate", CHOICES["gate"])
-def test_its_network_is_the_plain_one_of_the_same_generators(gate: str) -> None:
+def test_its_network_equals_the_plain_network_of_the_same_generators(gate: str) -> None:
     made = model((3, 8), gate=gate, warmup=5, query="projection", chosen="random")
     given = [generator(seed, "init") for seed in (3, 8)]
     plain = FeedForwardNetwork(generators=given, **SIZES)
@@ -50,7 +50,7 @@ def test_its_network_is_the_plain_one_of_the_same_generators(gate: str) -> None:
         {"use": "inference", "placement": "early", "chosen": "random", "query": "projection"},
     ],
 )
-def test_a_memory_that_is_not_applied_leaves_training_as_it_is_to_the_bit(intervention: dict[str, Any]) -> None:
+def test_an_unapplied_memory_does_not_change_training_bit_for_bit(intervention: dict[str, Any]) -> None:
     plain = train(recipe(FeedForwardNetwork), [1, 2])
     for with_memory, run in zip(train(recipe(**intervention), [1, 2]), plain, strict=True):
         assert with_memory.history == run.history
@@ -62,13 +62,13 @@ def test_a_memory_that_is_not_applied_leaves_training_as_it_is_to_the_bit(interv
 
 @pytest.mark.parametrize("use", ["training", "both"])
 @pytest.mark.parametrize("which", CHOICES["which"])
-def test_a_memory_that_is_applied_in_training_changes_it(use: str, which: str) -> None:
+def test_an_applied_memory_changes_training(use: str, which: str) -> None:
     (plain,), (run,) = train(recipe(FeedForwardNetwork), [1]), train(recipe(use=use, which=which, step_size=5.0), [1])
     assert run.history[0] == plain.history[0], "the first batch meets an empty memory"
     assert not torch.equal(run.state["network.output.weight"], plain.state["output.weight"])
 
 
-def test_arms_that_differ_in_what_is_retrieved_start_alike_and_see_the_same_data() -> None:
+def test_arms_that_differ_in_retrieval_share_initial_values_and_data() -> None:
     arms = [recipe(which=which, use="inference") for which in CHOICES["which"]]
     untrained = [state(build(arm, [4])) for arm in arms]
     trained = [train(arm, [4])[0].state for arm in arms]
@@ -76,7 +76,7 @@ def test_arms_that_differ_in_what_is_retrieved_start_alike_and_see_the_same_data
         assert same(one, other), "the memory included"
 
 
-def test_when_the_memory_is_applied() -> None:
+def test_the_memory_is_applied_in_the_configured_modes() -> None:
     x, _ = batch(2)
     for use, in_training, in_evaluation in (
         ("training", True, False),
@@ -122,7 +122,7 @@ def test_an_example_is_retrieved_for_before_it_is_remembered() -> None:
     assert not torch.equal(made(x), made.network(x))
 
 
-def test_no_example_is_its_own_neighbour_while_it_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_example_is_not_its_own_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
     closest, retrieve = [], NeighbourMemory.retrieve
 
     def noting(self: NeighbourMemory, queries: Tensor) -> Any:
@@ -138,7 +138,7 @@ def test_no_example_is_its_own_neighbour_while_it_is_new(monkeypatch: pytest.Mon
     assert min(closest[one_epoch + 1 :]) < 1e-4, "in the second pass it would be, so this test can fail"
 
 
-def test_a_full_memory_of_each_policy_keeps_other_entries() -> None:
+def test_each_policy_keeps_different_entries() -> None:
     kept = {}
     for policy in POLICIES:
         (run,) = train(recipe(eviction=policy, ttl=50, step_size=5.0), [0])
@@ -148,7 +148,7 @@ def test_a_full_memory_of_each_policy_keeps_other_entries() -> None:
 
 
 @pytest.mark.parametrize("use", CHOICES["use"])
-def test_entries_are_credited_with_what_they_lowered_the_loss_by(use: str) -> None:
+def test_entries_are_credited_with_the_reduction_of_the_loss(use: str) -> None:
     made = filled(use=use, eviction="helpfulness").train()
     x, y = batch(2)
     retrieved, (off, on) = made.measure_effect(x).retrieved, (made.measure_effect(x).off, made.measure_effect(x).on)
@@ -165,7 +165,7 @@ def test_entries_are_credited_with_what_they_lowered_the_loss_by(use: str) -> No
     assert torch.equal(made.memory.uses, uses)
 
 
-def test_those_are_credited_that_were_retrieved_for_the_batch_also_at_random(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_retrieval_credits_the_entries_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     made, retrieve = filled(which="random", weights="uniform", eviction="usage", capacity=24).train(), []
     monkeypatch.setattr(
         made.memory, "retrieve", lambda q: retrieve.append(NeighbourMemory.retrieve(made.memory, q)) or retrieve[-1]
@@ -180,7 +180,7 @@ def test_those_are_credited_that_were_retrieved_for_the_batch_also_at_random(mon
 
 @pytest.mark.parametrize("policy", RECORD_POLICIES)
 @pytest.mark.parametrize("which", CHOICES["which"])
-def test_evaluation_changes_nothing_that_steers_eviction(policy: str, which: str) -> None:
+def test_evaluation_does_not_change_the_eviction_record(policy: str, which: str) -> None:
     looked, still = (filled(eviction=policy, which=which) for _ in range(2))
     for number in range(3):
         x, y = batch(2, name=str(number))
@@ -223,7 +223,7 @@ def test_a_seed_trained_alone_is_the_seed_in_any_cohort(intervention: dict[str, 
             )
 
 
-def test_looking_at_validation_examples_leaves_training_and_memory_as_they_are_to_the_bit() -> None:
+def test_validation_does_not_change_training_or_memory_bit_for_bit() -> None:
     for which in CHOICES["which"]:
         plan = recipe(which=which, eviction="usage", step_size=5.0)
         for plain, looked in zip(train(plan, [1, 2]), train(plan.with_(validate_every=1), [1, 2]), strict=True):
@@ -233,7 +233,7 @@ def test_looking_at_validation_examples_leaves_training_and_memory_as_they_are_t
 
 
 @pytest.mark.parametrize("placement", ["conv1", "conv2", "hidden1", "penultimate"])
-def test_convolutions_can_be_intervened_in(placement: str) -> None:
+def test_the_memory_can_be_placed_at_a_convolution(placement: str) -> None:
     options = {"widths": (8, 6), "channels": (2, 3), "intervention": {"placement": placement, "affected": 3, "k": 2}}
     (run,) = train(Recipe(TASK, IntervenedNetwork, options=options, steps=3, batch=8), [0])
     assert int(run.state["memory.inserted"]) == 24

@@ -58,7 +58,7 @@ def said(*commands: str) -> Tensor:
 @pytest.mark.parametrize("memory", ["static", "additive", "overwriting"])
 @pytest.mark.parametrize("addressing", ["rule", "factorised", "unfactorised"])
 @pytest.mark.parametrize("task", [Rebinding(), Retrieval(stored=2)], ids=["rebinding", "retrieval"])
-def test_stepping_gives_what_the_closed_form_gives(task: Any, addressing: str, memory: str) -> None:
+def test_stepwise_equals_the_closed_form(task: Any, addressing: str, memory: str) -> None:
     rule = RULE if addressing == "rule" else {}
     model = network(task, addressing=addressing, memory=memory, sharpness=3.0, **rule)
     tokens = drawn(task)
@@ -85,7 +85,7 @@ def said_by(model: torch.nn.Module, *commands: str) -> list[str]:
     return [WORDS.decode_answer([answer]) for answer in model(said(*commands)).argmax(-1)[0, :, 0].tolist()]
 
 
-def test_what_every_edit_does_to_a_network_made_by_hand() -> None:
+def test_effects_of_edits_on_a_network_with_weights_set_by_hand() -> None:
     model = by_hand(SEVERAL_VARIABLES)
     commands = "X is jump Y is walk recall X", "X is jump Y is walk recall Y", "V is run Z is look recall Z"
     tokens = said(*commands)
@@ -109,14 +109,14 @@ def test_what_every_edit_does_to_a_network_made_by_hand() -> None:
     assert share_apart(model, (tokens[0], torch.empty(0))) == 1.0
 
 
-def test_two_variables_at_one_address_leave_the_value_that_was_written_last() -> None:
+def test_the_last_write_wins_if_two_variables_share_an_address() -> None:
     model = by_hand(SEVERAL_VARIABLES)
     commands = "X is jump Y is walk recall X", "U is jump Z is walk recall Z", "V is run Z is look recall V"
     assert said_by(addressed_apart(model), *commands) == ["JUMP", "WALK", "RUN"]
     assert said_by(addressed_together(model), *commands) == ["WALK", "WALK", "LOOK"]
 
 
-def test_addresses_far_apart_are_found_where_others_collide() -> None:
+def test_distant_addresses_are_found_where_others_collide() -> None:
     model = by_hand(SEVERAL_VARIABLES)
     with torch.no_grad():  # all but V have one slot between them
         model.addressing.address.weight[0, :, 0] = model.addressing.address.weight[0, :, :4].sum(-1)
@@ -127,14 +127,14 @@ def test_addresses_far_apart_are_found_where_others_collide() -> None:
     assert said_by(addressed_apart(model), *commands) == ["JUMP", "WALK"]
 
 
-def test_an_edit_that_changes_nothing_changes_nothing() -> None:
+def test_an_identity_edit_changes_no_logits() -> None:
     model, tokens = network(SEVERAL_VARIABLES), drawn(SEVERAL_VARIABLES)
     unchanged = Edited(model, lambda memory, own, other: memory, own_and_other)
     torch.testing.assert_close(unchanged(tokens), model(tokens), rtol=1e-5, atol=1e-5)
     assert torch.equal(Readdressed(model, lambda model, tokens: tokens)(tokens), model(tokens))
 
 
-def test_an_edit_is_read_and_not_written_on() -> None:
+def test_an_edit_affects_reads_but_not_later_writes() -> None:
     """Every read is of the edited memory, but the writes go on in the memory as it was."""
     model, tokens = network(Rebinding()), drawn(Rebinding())
     plan = model.plan(tokens)
@@ -145,7 +145,7 @@ def test_an_edit_is_read_and_not_written_on() -> None:
     torch.testing.assert_close(doubled(tokens), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_a_seed_is_edited_alone_as_in_a_cohort() -> None:
+def test_edits_of_a_seed_do_not_depend_on_its_cohort() -> None:
     model, tokens = network(SEVERAL_VARIABLES, 3), drawn(SEVERAL_VARIABLES, 3)
     alone = network(SEVERAL_VARIABLES, 1)
     alone.load_state_dict({name: tensor[1:2] for name, tensor in model.state_dict().items()})
@@ -163,14 +163,14 @@ def test_the_other_variable_and_its_value() -> None:
     assert [WORDS.decode_answer(target) for target in targets.tolist()] == ["WALK", "RUN"]
 
 
-def test_slot_read_is_the_greatest_weight_of_the_address_read() -> None:
+def test_slot_read_is_the_argmax_of_address_read() -> None:
     model, tokens = network(SEVERAL_VARIABLES), drawn(SEVERAL_VARIABLES)
     address = address_read(model, tokens)
     assert torch.equal(address, model.plan(tokens).read_address[:, :, -1])
     assert torch.equal(slot_read(model, tokens), address.argmax(-1))
 
 
-def test_unevenness_by_known_values() -> None:
+def test_read_imbalance_by_known_values() -> None:
     model, tokens = network(SEVERAL_VARIABLES, slots=4), drawn(SEVERAL_VARIABLES, size=4)
     plan = model.plan(tokens)
 
@@ -183,7 +183,7 @@ def test_unevenness_by_known_values() -> None:
     torch.testing.assert_close(reading(0, 0, 1, 1), torch.ones(2))
 
 
-def test_a_charge_leaves_the_logits_and_adds_its_gradient() -> None:
+def test_add_penalty_gradient_keeps_the_logits() -> None:
     x = torch.randn(2, 3, 1, 5, generator=generator(0, "x")).requires_grad_()
     y = torch.tensor([1.0, 2.0], requires_grad=True)
     found = add_penalty_gradient(x, 3 * y)
@@ -194,7 +194,7 @@ def test_a_charge_leaves_the_logits_and_adds_its_gradient() -> None:
     assert y.grad.tolist() == [3, 3]
 
 
-def test_balance_is_charged_in_training_alone() -> None:
+def test_balance_affects_training_only() -> None:
     plain, balanced = network(SEVERAL_VARIABLES), network(SEVERAL_VARIABLES, balance=0.5)
     tokens = drawn(SEVERAL_VARIABLES)
     gradients = []

@@ -45,13 +45,13 @@ def said(*commands: str) -> Tensor:
 
 @pytest.mark.parametrize("switches", [{}, {"clears": False}, {"protects": False}], ids=str)
 @pytest.mark.parametrize("assign", ["soft", "straight-through"])
-def test_stepping_gives_what_the_closed_form_gives(assign: str, switches: dict[str, bool]) -> None:
+def test_stepwise_equals_the_closed_form(assign: str, switches: dict[str, bool]) -> None:
     model = network([0, 1, 2], assign=assign, closed=0.0, sharpness=3.0, **switches)
     tokens = drawn([0, 1, 2])
     torch.testing.assert_close(model.stepwise(tokens), model(tokens), rtol=1e-4, atol=1e-5)
 
 
-def test_without_both_gates_it_is_the_overwriting_slot_network() -> None:
+def test_without_both_gates_it_equals_the_overwriting_slot_network() -> None:
     model = network([0, 1], moved=False, clears=False, protects=False)
     plain = SlotNetwork(
         generators=[generator(s, "init") for s in (0, 1)],
@@ -90,7 +90,7 @@ def test_a_seed_trained_alone_is_the_seed_trained_in_a_cohort() -> None:
         torch.testing.assert_close(together.state[part], tensor, **TRAINED, msg=part)
 
 
-def test_a_seed_that_diverged_leaves_the_others_as_they_were() -> None:
+def test_a_diverged_seed_does_not_change_the_others() -> None:
     healthy, broken = network([0, 1, 2]), network([0, 1, 2])
     with torch.no_grad():
         for parameter in broken.parameters():
@@ -131,7 +131,7 @@ def by_hand() -> ManagedSlotNetwork:
     return model
 
 
-def test_what_a_network_made_by_hand_answers_and_what_each_switch_costs() -> None:
+def test_effects_of_both_switches_on_a_network_with_weights_set_by_hand() -> None:
     commands = (
         "X means jump Y means walk clear X recall X",
         "X means jump Y means walk clear X recall Y",

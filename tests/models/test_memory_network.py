@@ -28,7 +28,7 @@ def commands() -> Tensor:
     return torch.stack([TASK.for_seed(generator(s, "split"))(generator(s, "data"), 6)[0] for s in (0, 1)])
 
 
-def test_what_is_written_by_weights_set_by_hand() -> None:
+def test_contents_with_weights_set_by_hand() -> None:
     """States are the tokens themselves: token 1 goes to slot 0, tokens 2 and 3 to slot 1, token 4 is not written."""
     model = MemoryNetwork(
         generators=[generator(0, "init")], tokens=5, answers=5, positions=1, length=5, width=5, slots=2
@@ -64,7 +64,7 @@ def test_the_answers_read_the_contents(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_argmax_addresses_get_no_gradient_and_the_others_do(kind: str) -> None:
+def test_only_argmax_addresses_get_no_gradient(kind: str) -> None:
     model = network(assign=kind)
     model(commands()).square().sum().backward()
     slots = model.slots
@@ -76,12 +76,12 @@ def test_argmax_addresses_get_no_gradient_and_the_others_do(kind: str) -> None:
     assert reaches == [kind != "argmax"] * 2
 
 
-def test_straight_through_answers_as_argmax_does() -> None:
+def test_straight_through_answers_like_argmax() -> None:
     tokens = commands()
     torch.testing.assert_close(network(assign="straight-through")(tokens), network(assign="argmax")(tokens))
 
 
-def test_trained_without_memory_it_is_an_lstm() -> None:
+def test_without_memory_it_equals_an_lstm() -> None:
     model = network(memory=False)
     model(commands()).square().sum().backward()
     unused = {name.partition(".")[0] for name, p in model.named_parameters() if p.grad is None}

@@ -37,7 +37,7 @@ def test_a_static_memory_addressed_by_rule_cannot_see_the_value() -> None:
     assert not torch.equal(first, second)
 
 
-def test_the_rule_writes_and_reads_where_the_published_model_did() -> None:
+def test_the_rule_uses_the_positions_of_the_published_model() -> None:
     task = Rebinding()
     model = one(task, memory="overwriting", **RULE)
     command = said(task, "X means jump do X then X means walk do X")
@@ -81,7 +81,7 @@ def test_a_factorised_address_does_not_depend_on_the_value() -> None:
     assert torch.equal(plan.write_address[0, 0, 2], plan.write_address[0, 1, 2])
 
 
-def test_the_future_is_not_seen() -> None:
+def test_later_tokens_do_not_change_earlier_operations() -> None:
     """Reads up to a token do not change with what comes after it."""
     task = Retrieval(stored=2)
     for options in ({"addressing": "factorised"}, {"addressing": "unfactorised"}, RULE):
@@ -142,9 +142,7 @@ def step_by_step(model: SlotNetwork, tokens: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("memory", ["static", "additive", "overwriting"])
 @pytest.mark.parametrize("addressing", ["rule", "factorised", "unfactorised"])
 @pytest.mark.parametrize("task", [Rebinding(), Retrieval(stored=2)], ids=["rebinding", "retrieval"])
-def test_the_short_way_round_gives_what_the_equations_give(
-    task: Rebinding | Retrieval, addressing: str, memory: str
-) -> None:
+def test_the_closed_form_equals_the_equations(task: Rebinding | Retrieval, addressing: str, memory: str) -> None:
     kind: dict[str, Any] = {"addressing": addressing, "memory": memory, "sharpness": 3.0, **RULE}
     generators = [generator(seed, "init") for seed in range(3)]
     model = SlotNetwork(generators=generators, width=8, slots=3, direct=memory != "static", **kind, **task.sizes)
@@ -155,7 +153,7 @@ def test_the_short_way_round_gives_what_the_equations_give(
     torch.testing.assert_close(model(tokens), step_by_step(model, tokens), rtol=1e-4, atol=1e-5)
 
 
-def test_the_last_block_follows_the_last_token_only_and_misses_nothing() -> None:
+def test_computing_the_last_block_for_the_last_token_only_changes_nothing() -> None:
     task = Retrieval(stored=2)
     model = TransformerNetwork(generators=[generator(0, "init")], width=16, heads=2, **task.sizes)
     tokens = said(task, "X is jump Y is run recall X", "Y is walk X is run recall Y")
@@ -166,7 +164,7 @@ def test_the_last_block_follows_the_last_token_only_and_misses_nothing() -> None
     torch.testing.assert_close(model(tokens), logits)
 
 
-def test_the_transformer_does_not_look_at_padding() -> None:
+def test_the_transformer_ignores_padding() -> None:
     task = Execution()
     model = TransformerNetwork(generators=[generator(0, "init")], width=16, heads=2, **task.sizes)
     command = said(task, "X means jump do X")

@@ -34,7 +34,7 @@ MODEL = network(memory={"kind": "linformer"}, after=None, shared=True)
 MEMORY = NextTokenMemory(MODEL, n=4)
 
 
-def test_all_tokens_but_the_first_are_written_with_their_surprise() -> None:
+def test_all_tokens_except_the_first_are_written_with_their_surprise() -> None:
     read = text(0, 3, 9)
     store = MEMORY.remember(read)
     assert store.values.tolist() == read[:, 1:].flatten().tolist()
@@ -45,7 +45,7 @@ def test_all_tokens_but_the_first_are_written_with_their_surprise() -> None:
     torch.testing.assert_close(store.surprises, nats)
 
 
-def test_reading_on_is_reading_at_once() -> None:
+def test_reading_in_parts_equals_reading_at_once() -> None:
     read = text(1, 5, 9)
     memory = NextTokenMemory(MODEL, capacity=17, eviction="surprise")
     store = memory.empty()
@@ -56,7 +56,7 @@ def test_reading_on_is_reading_at_once() -> None:
 
 @settings(max_examples=20)
 @given(seed=st.integers(0, 2**31), length=st.integers(1, BLOCK), last=st.integers(1, BLOCK))
-def test_an_empty_store_leaves_the_network_as_it_is(seed: int, length: int, last: int) -> None:
+def test_an_empty_store_does_not_change_predictions(seed: int, length: int, last: int) -> None:
     asked, last = text(seed, 2, length), min(last, length)
     mixed = MEMORY(MEMORY.empty(), asked, last)
     assert mixed.shape == (2, last, TOKENS)
@@ -65,7 +65,7 @@ def test_an_empty_store_leaves_the_network_as_it_is(seed: int, length: int, last
 
 @settings(max_examples=20)
 @given(seed=st.integers(0, 2**31), last=st.integers(1, 12))
-def test_what_is_said_of_the_last_tokens_is_what_is_said_of_all(seed: int, last: int) -> None:
+def test_predictions_do_not_depend_on_the_number_of_tokens_requested(seed: int, last: int) -> None:
     store, asked = MEMORY.remember(text(seed, 4, 12)), text(seed + 1, 3, 12)
     mixed = MEMORY(store, asked, last)
     torch.testing.assert_close(mixed, MEMORY(store, asked, 12)[:, -last:])
@@ -74,7 +74,7 @@ def test_what_is_said_of_the_last_tokens_is_what_is_said_of_all(seed: int, last:
 
 @settings(max_examples=20)
 @given(seed=st.integers(0, 2**31))
-def test_what_was_read_once_is_completed_from_its_beginning_and_not_without_it(seed: int) -> None:
+def test_a_text_read_once_is_completed_from_its_beginning(seed: int) -> None:
     read = torch.randperm(TOKENS, generator=generator(seed)).unsqueeze(0)
     prompt, ending = read[:, :5], read[:, 5:]
     reader = partial(MEMORY, MEMORY.remember(read))
@@ -86,7 +86,7 @@ def test_what_was_read_once_is_completed_from_its_beginning_and_not_without_it(s
 
 @settings(max_examples=20)
 @given(seed=st.integers(0, 2**31), count=st.integers(1, 6))
-def test_a_score_is_exact_where_the_ending_is_what_greedy_decoding_says(seed: int, count: int) -> None:
+def test_exact_means_that_greedy_decoding_gives_the_ending(seed: int, count: int) -> None:
     reader = partial(MEMORY, MEMORY.remember(text(seed, 3, 12)))
     prompts = text(seed + 1, 4, 6)
     endings = greedy(reader, prompts, count)
@@ -95,7 +95,7 @@ def test_a_score_is_exact_where_the_ending_is_what_greedy_decoding_says(seed: in
     assert score(reader, prompts, endings).exact.tolist() == [False, True, True, True]
 
 
-def test_endings_of_different_lengths_are_scored_as_each_by_itself() -> None:
+def test_padding_does_not_change_the_scores_of_endings() -> None:
     reader, prompts = partial(MEMORY, MEMORY.remember(text(0, 3, 12))), text(1, 3, 6)
     rows = [[1, 2, 3], [4], [5, 6]]
     together = score(reader, prompts, padded(rows))
@@ -108,12 +108,12 @@ def test_endings_of_different_lengths_are_scored_as_each_by_itself() -> None:
         torch.testing.assert_close(each[at, at], without_store.a_token[0])
 
 
-def test_of_a_long_context_the_end_is_read() -> None:
+def test_only_the_end_of_a_long_context_is_read() -> None:
     long = text(2, 2, BLOCK + 9)
     torch.testing.assert_close(said(MODEL, None, long, 3), said(MODEL, None, long[:, -BLOCK:], 3))
 
 
-def test_its_own_memories_are_read_as_they_are_given() -> None:
+def test_given_memory_states_are_read() -> None:
     asked, read = text(3, 2, 8), text(4, 5, 8)
     held = MODEL.remember(read[None, None])
     without_store, with_states = NextTokenMemory(MODEL, states={}), NextTokenMemory(MODEL, states=held)
@@ -132,7 +132,7 @@ def test_its_own_memories_are_read_as_they_are_given() -> None:
         ({"eviction": "lru"}, "eviction='lru' is unknown"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(options: dict[str, Any], sentence: str) -> None:
+def test_invalid_settings_are_refused(options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(MemkitError, match=sentence):
         NextTokenMemory(MODEL, **options)
 

@@ -31,7 +31,7 @@ from tests.models.gpt_memories import (
 
 @settings(max_examples=30)
 @given(seed=st.integers(0, 2**31), length=st.integers(1, 5), by=st.integers(0, 7))
-def test_later_moves_tokens_and_leaves_zeros(seed: int, length: int, by: int) -> None:
+def test_shift_right_fills_with_zeros(seed: int, length: int, by: int) -> None:
     x = torch.randn(2, length, 3, generator=torch.Generator().manual_seed(seed))
     nothing = torch.zeros(2, 3)
     for t in range(length):
@@ -115,7 +115,7 @@ def test_a_value_is_recalled_at_its_offset_from_its_cue() -> None:
             torch.testing.assert_close(read[:, :, t], expected, rtol=1e-3, atol=1e-3)
 
 
-def test_what_was_never_written_is_not_read_even_by_its_key() -> None:
+def test_an_empty_slot_is_not_read_even_by_its_key() -> None:
     memory, x = spans("slots", key=64), hidden(1, "asked")
     keys, values, amounts, ages = hand_made(memory, torch.full((3,), EPSILON).log())
     keys = keys.clone()
@@ -126,12 +126,12 @@ def test_what_was_never_written_is_not_read_even_by_its_key() -> None:
 
 @BY_SPANS
 @pytest.mark.parametrize("training", [False, True])
-def test_of_an_empty_memory_nothing_is_read(kind: str, training: bool) -> None:
+def test_an_empty_memory_reads_as_zero(kind: str, training: bool) -> None:
     memory, x = spans(kind).train(training), hidden(2, "asked")
     torch.testing.assert_close(memory.read(memory.empty(EPISODES, x.device), x), torch.zeros_like(x))
 
 
-def test_slots_are_written_as_their_gates_say() -> None:
+def test_gates_scale_writes_to_slots() -> None:
     memory, x = spans("slots"), hidden(5)
     entries = memory.spans.entries(x)
     keys, values, amounts, ages = after(memory, x)
@@ -150,7 +150,7 @@ def test_slots_are_written_as_their_gates_say() -> None:
             torch.testing.assert_close(amounts[s, b].exp(), amount + EPSILON, rtol=1e-4, atol=1e-6)
 
 
-def test_a_permuted_memory_has_its_values_in_another_order_and_the_rest_as_it_was() -> None:
+def test_permute_values_reorders_values_only() -> None:
     memory, order = spans("slots"), torch.tensor([2, 0, 1])
     state = after(memory, hidden(4))
     permuted = memory.permute_values(state, order)
@@ -161,14 +161,14 @@ def test_a_permuted_memory_has_its_values_in_another_order_and_the_rest_as_it_wa
     assert not torch.isclose(memory.read(permuted, x), memory.read(state, x)).all()
 
 
-def test_a_permuted_linformer_memory_has_its_slots_in_another_order() -> None:
+def test_permute_values_reorders_the_slots_of_a_linformer_memory() -> None:
     memory, order = layer("linformer"), torch.tensor([2, 0, 1])
     (slots,) = state = after(memory, hidden(4))
     (permuted,) = memory.permute_values(state, order)
     assert torch.equal(permuted, slots[:, :, order])
 
 
-def test_the_matrix_recalls_what_was_written_by_the_delta_rule() -> None:
+def test_the_matrix_follows_the_delta_rule() -> None:
     memory, x, asked = spans("delta"), hidden(4), hidden(1, "asked")
     with torch.no_grad():
         memory.nothing.add_(0.4)
@@ -191,7 +191,7 @@ def test_the_matrix_recalls_what_was_written_by_the_delta_rule() -> None:
 
 @BY_SPANS
 @pytest.mark.parametrize("soft", [0, 3])
-def test_entries_are_left_undecided_for_as_many_training_steps_as_is_said(kind: str, soft: int) -> None:
+def test_candidates_are_stored_for_the_given_number_of_training_steps(kind: str, soft: int) -> None:
     memory, x, asked = spans(kind, soft=soft), hidden(4), hidden(2, "asked")
     plain = memory.empty(EPISODES, x.device)
     for step in range(1, soft + 3):
@@ -206,7 +206,7 @@ def test_entries_are_left_undecided_for_as_many_training_steps_as_is_said(kind: 
 
 
 @BY_SPANS
-def test_a_memory_knows_after_it_was_kept_how_long_it_was_trained(kind: str) -> None:
+def test_the_number_of_training_steps_is_saved(kind: str) -> None:
     memory, other, x = spans(kind, soft=2).train(), spans(kind, soft=2).train(), hidden(2)
     for _ in range(2):
         after(memory, x)
@@ -215,7 +215,7 @@ def test_a_memory_knows_after_it_was_kept_how_long_it_was_trained(kind: str) -> 
 
 
 @BY_SPANS
-def test_what_is_undecided_is_the_same_context_by_context(kind: str) -> None:
+def test_candidates_can_be_written_context_by_context(kind: str) -> None:
     """Also when more contexts come than there are slots."""
     memory, x, asked = spans(kind, soft=9).train(), hidden(6), hidden(2, "asked")
     memory.slots = 3
@@ -230,7 +230,7 @@ def test_what_is_undecided_is_the_same_context_by_context(kind: str) -> None:
     torch.testing.assert_close(memory.read(state, asked), memory.read(once, asked), rtol=1e-4, atol=1e-5)
 
 
-def test_undecided_every_token_is_asked_by_its_probability() -> None:
+def test_candidates_are_weighted_by_their_probability() -> None:
     memory, x, asked = spans("slots", soft=9).train(), hidden(5), hidden(1, "asked")
     found, queries = memory.spans.candidates(x), memory.spans.queries(asked)
     read = memory.read(after(memory, x), asked)
@@ -259,7 +259,7 @@ def test_undecided_every_token_is_asked_by_its_probability() -> None:
 
 
 @BY_SPANS
-def test_a_context_that_has_no_place_for_an_entry_is_refused(kind: str) -> None:
+def test_a_context_too_short_for_an_entry_is_refused(kind: str) -> None:
     memory = layer(kind)
     with pytest.raises(MemkitError, match=r"^a context of 3 tokens must be longer than ahead=3 tokens$"):
         after(memory, hidden(2, length=3))
@@ -267,7 +267,7 @@ def test_a_context_that_has_no_place_for_an_entry_is_refused(kind: str) -> None:
 
 
 @BY_SPANS
-def test_a_context_is_read_however_short_it_is(kind: str) -> None:
+def test_short_contexts_can_be_read(kind: str) -> None:
     memory, x = layer(kind), hidden(2, "asked")
     state = after(memory, hidden(4))
     for length in range(1, LENGTH):

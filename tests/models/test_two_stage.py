@@ -61,7 +61,7 @@ def test_padding_and_other_commands_of_the_batch_do_not_matter() -> None:
     assert seen == [" ".join(["<pad>"] * 6 + [". . . recall jump"]), ". . . do look then . . . do run"]
 
 
-def test_a_tagger_can_hold_the_positional_rule() -> None:
+def test_the_learnt_extractor_can_implement_the_positional_rule() -> None:
     """Weights set by hand: a binder one token back binds, a binder within one token is taken out."""
     size = len(WORDS.words)
     tagger = LearntExtractor([generator(0, "init")], width=size, hidden=2)
@@ -87,7 +87,7 @@ def test_a_tagger_can_hold_the_positional_rule() -> None:
     torch.testing.assert_close(learnt.source[left_in], rule.source[left_in], rtol=0, atol=1e-4)
 
 
-def test_learnt_sources_are_distributions_over_tokens_up_to_the_present_one() -> None:
+def test_learnt_sources_are_distributions_over_tokens_up_to_the_current_one() -> None:
     tagger = LearntExtractor([generator(seed, "init") for seed in (0, 1)], width=8, hidden=4)
     tokens = said("X means jump do X then X means walk do X").expand(2, -1, -1)
     compiled = tagger(tokens, torch.randn(2, len(WORDS.words), 8, generator=generator(0, "words")))
@@ -101,7 +101,7 @@ def network(**options: object) -> TwoStageNetwork:
     return TwoStageNetwork(generators=[generator(0, "init")], width=8, **options, **sizes)  # type: ignore[arg-type]
 
 
-def test_the_executor_sees_bindings_through_the_table_only() -> None:
+def test_the_executor_gets_bindings_through_the_table_only() -> None:
     """With a last-write table nothing is left of what was overwritten, and nothing of the name."""
     model = network(extractor="last-write", binders=BINDERS)
     first, second, third = model(
