@@ -1,4 +1,4 @@
-"""The delta rule against its equation, and what it promises of keys that are orthogonal."""
+"""The delta rule against its equation, and its guarantees for orthogonal keys."""
 
 from __future__ import annotations
 

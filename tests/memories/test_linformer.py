@@ -1,4 +1,4 @@
-"""LinformerMemory against the published equations, written out token by token in numpy."""
+"""LinformerMemory against the published equations, written out token by token in NumPy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 def published(slots: Array, hidden: Array, *, lr: float, norm: str, temperature: float) -> Array:
-    """The slots [K, d] after one context [L, d]."""
+    """Return the slots [K, d] after one context [L, d]."""
 
     def cosine(a: Array, b: Array) -> float:
         return float(sum(a * b) / (sum(a * a) ** 0.5 * sum(b * b) ** 0.5))

@@ -1,4 +1,4 @@
-"""The slot memory against its equations, written out one slot at a time."""
+"""The slot memory against its equations, one slot at a time."""
 
 from __future__ import annotations
 
@@ -77,11 +77,11 @@ def test_the_closed_form_equals_stepping(seed: int, steps: int, writing: slots.W
         torch.randn(2, 3, steps, 4, generator=g),
         torch.rand(2, 3, steps, generator=g).round(decimals=1),
     )
-    state, seen = slots.reset(values[:, :, 0], 5), []
+    state, all_reads = slots.reset(values[:, :, 0], 5), []
     for t in range(steps):
         state = slots.write(state, writes[:, :, t], values[:, :, t], gates[:, :, t], writing=writing)
-        seen.append(slots.read(state, reads[:, :, t]))
-    stepped = torch.stack(seen, 2)
+        all_reads.append(slots.read(state, reads[:, :, t]))
+    stepped = torch.stack(all_reads, 2)
     weights = slots.recalled(writes, gates, reads, torch.eye(steps), writing=writing)
     assert torch.equal(weights, weights.tril())
     torch.testing.assert_close(weights @ values, stepped, rtol=1e-4, atol=1e-5)

@@ -1,4 +1,4 @@
-"""A network of MLX is looked at, edited and broken by code that was written for torch."""
+"""An MLX network can be inspected, edited and intervened on by code for torch."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ def test_an_edited_memory_is_read(tokens: Tensor) -> None:
 
 
 def test_edits_receive_torch_tensors(tokens: Tensor) -> None:
-    seen: list[Tensor] = []
+    memories: list[Tensor] = []
 
     def edit(memory: Tensor) -> Tensor:
-        seen.append(memory)
+        memories.append(memory)
         return memory
 
     Edited(untrained(), edit, lambda model, tokens: ())(tokens)
-    assert len(seen) == tokens.shape[-1]
-    assert seen[0].shape == (1, 16, 4, 64)
-    assert not seen[0].allclose(seen[-1])
+    assert len(memories) == tokens.shape[-1]
+    assert memories[0].shape == (1, 16, 4, 64)
+    assert not memories[0].allclose(memories[-1])
 
 
 def test_a_plan_can_be_passed_in(tokens: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""With the same weights, a network in MLX gives the logits and gradients of its namesake in torch."""
+"""With the same weights, a network in MLX has the logits and gradients of the torch network of the same name."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def recipe(name: str) -> Recipe:
 
 def commands() -> tuple[Tensor, Tensor]:
     inputs, targets = sampler(recipe("lstm"), 3)(generator(3, "data"), 64)
-    inputs[0, 0] = 0  # padding, where no word of these commands is
+    inputs[0, 0] = 0  # padding, which these commands do not contain
     return inputs, targets
 
 
 def both(name: str) -> tuple[nn.Module, Any]:
-    """A network of torch, and one of MLX that was given its weights."""
+    """Return a torch network, and an MLX network with the same weights."""
     ours = build(recipe(name), [3]).eval()
     network = mlx.make(recipe(name).with_(backend="mlx"), 3)
     weights = {key: tensor[0] for key, tensor in ours.state_dict().items()}
@@ -96,12 +96,12 @@ def test_gradients(name: str) -> None:
     inputs, targets = commands()
     ours, network = both(name)
     F.cross_entropy(ours(inputs[None]).flatten(0, -2), targets.flatten()).backward()
-    found = FromMLX(network).loss_gradients(inputs, targets)
+    actual = FromMLX(network).loss_gradients(inputs, targets)
     reached = 0
     for key, parameter in ours.named_parameters():
-        wanted = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-        torch.testing.assert_close(found[key].reshape(wanted.shape), wanted, **CLOSE)
-        reached += bool(wanted.abs().sum() > 0)
+        expected = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        torch.testing.assert_close(actual[key].reshape(expected.shape), expected, **CLOSE)
+        reached += bool(expected.abs().sum() > 0)
     assert reached > 2
 
 
@@ -127,11 +127,11 @@ def test_plans(name: str) -> None:
     inputs, _ = commands()
     ours, network = both(name)
     with torch.no_grad():
-        for found, wanted in zip(FromMLX(network).plan(inputs[None]), ours.plan(inputs[None]), strict=True):
-            if wanted is None:
-                assert found is None
+        for actual, expected in zip(FromMLX(network).plan(inputs[None]), ours.plan(inputs[None]), strict=True):
+            if expected is None:
+                assert actual is None
             else:
-                torch.testing.assert_close(found.reshape(wanted.shape), wanted, **CLOSE)
+                torch.testing.assert_close(actual.reshape(expected.shape), expected, **CLOSE)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -149,16 +149,16 @@ def test_initial_values_differ_but_have_the_same_distribution(name: str) -> None
     theirs = {key: to_torch(array) for key, array in tree_flatten(network.parameters())}
     drawn = 0
     for key, parameter in ours.named_parameters():
-        wanted, found = parameter[0].detach().flatten(), theirs[key].flatten()
-        if len(wanted) < 3:
+        expected, actual = parameter[0].detach().flatten(), theirs[key].flatten()
+        if len(expected) < 3:
             continue
-        if wanted.unique().numel() <= 2:  # a constant, or two of them
-            torch.testing.assert_close(found, wanted)
+        if expected.unique().numel() <= 2:  # constant values
+            torch.testing.assert_close(actual, expected)
             continue
         drawn += 1
-        assert not torch.allclose(found, wanted)
-        if wanted.numel() >= 200:
-            assert 0.8 < float(found.std() / wanted.std()) < 1.25
+        assert not torch.allclose(actual, expected)
+        if expected.numel() >= 200:
+            assert 0.8 < float(actual.std() / expected.std()) < 1.25
     assert drawn > 2
 
 

@@ -1,4 +1,4 @@
-"""The networks of the composition claims: a seed is the same alone and in a cohort, and cannot disturb another."""
+"""The networks of the composition claims: a seed is the same alone and in a cohort, and cannot affect another."""
 
 from __future__ import annotations
 

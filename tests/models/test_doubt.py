@@ -1,4 +1,4 @@
-"""Doubt, and what speaks through it."""
+"""The normalised entropy, and mixtures weighted by it."""
 
 from __future__ import annotations
 

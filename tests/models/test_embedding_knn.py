@@ -1,4 +1,4 @@
-"""The vote of nearest neighbours, against scikit-learn's."""
+"""The vote of nearest neighbours against that of scikit-learn."""
 
 from __future__ import annotations
 

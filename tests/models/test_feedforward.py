@@ -26,7 +26,7 @@ def images(seeds: int, size: int = 3, inputs: tuple[int, int] = (8, 6)) -> Tenso
 
 
 def of_torch(model: FeedForwardNetwork, seed: int) -> nn.Sequential:
-    """One seed of it in torch's layers, with the same weights."""
+    """Return one seed of the model as a network of torch's layers with the same weights."""
     layers: list[nn.Module] = [nn.Unflatten(1, (1, 8))] if len(model.convolutions) else []
     for convolution in model.convolutions:
         out, channels = convolution.weight.shape[1:3]

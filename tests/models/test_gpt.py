@@ -1,4 +1,4 @@
-"""The GPT: what its tokens see, what its contexts know of each other, and that a memory is all that lies between."""
+"""The GPT: what each token can depend on, and that contexts influence each other through a memory only."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ MEMORIES: dict[str, dict[str, Any]] = {
     "documented": {"kind": "documented", "slots": 4, "updated": 2, "low_rank": 5},
 }
 EVERY = pytest.mark.parametrize("kind", MEMORIES)
-# Cohorts of other sizes, and contexts by themselves, may take another matrix kernel.
+# Cohorts of other sizes and single contexts may use another matrix kernel.
 TOLERANCE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-5}
 
 
 def gpt(kind: str | None = None, seeds: Sequence[int] = (0, 5), **options: Any) -> GPT:
-    """A network with initial values that are large enough for every part to matter; not in training."""
+    """Return a network in evaluation mode, with initial values that are large enough for every part to matter."""
     memory = None if kind is None else MEMORIES[kind]
     shape = {"tokens": TOKENS, "block": BLOCK, "width": 16, "layers": 3, "heads": 2, "initial": 0.4, **options}
     return GPT(generators=[generator(s, "init") for s in seeds], memory=memory, **shape).eval()
 
 
 def contexts(count: int, seeds: Sequence[int] = (0, 5), episodes: int = 2, length: int = BLOCK) -> Tensor:
-    """[S, B, N, L], each seed its own."""
+    """Return random contexts [S, B, N, L], different for each seed."""
     return torch.stack(
         [torch.randint(TOKENS, (episodes, count, length), generator=generator(s, "data")) for s in seeds]
     )
@@ -61,7 +61,7 @@ def close(one: States, other: States) -> None:
 
 
 def one_by_one(model: GPT, tokens: Tensor) -> States:
-    """What the memories hold, if contexts pass the whole network one after another."""
+    """Return the memory states after running contexts through the whole network one by one."""
     states = model.empty(tokens)
     for at in range(tokens.shape[2]):
         _, states = model.passed(tokens[:, :, at : at + 1], states, writing=True)
@@ -69,7 +69,7 @@ def one_by_one(model: GPT, tokens: Tensor) -> States:
 
 
 def test_logits_follow_the_equations() -> None:
-    """Seed by seed and context by context, with attention written out."""
+    """Compare seed by seed and context by context, with attention written out."""
     model, tokens = gpt(expansion=3), contexts(3)
     logits = model(tokens)
     p = dict(model.named_parameters())
@@ -156,14 +156,14 @@ def test_a_seed_alone_is_the_seed_in_any_cohort(
     kind: str | None, seeds: list[int], training: bool, data: st.DataObject
 ) -> None:
     at = data.draw(st.integers(0, len(seeds) - 1))
-    found = []
+    results = []
     for cohort in (seeds, seeds[at : at + 1]):
         model, tokens = gpt(kind, cohort, written=4).train(training), contexts(6, cohort)
         logits = model(tokens)
         loss = F.cross_entropy(logits.movedim(-1, 1), tokens[:, :, 4:].roll(-1, -1), reduction="none")
         loss.sum().backward()
-        found.append((model, logits.detach()))
-    (together, logits), (alone, expected) = found
+        results.append((model, logits.detach()))
+    (together, logits), (alone, expected) = results
     torch.testing.assert_close(logits[at], expected[0], **TOLERANCE)
     for (name, one), many in zip(alone.named_parameters(), together.parameters(), strict=True):
         assert torch.equal(one[0], many[at]), "initialisation depends on the cohort"
@@ -172,7 +172,7 @@ def test_a_seed_alone_is_the_seed_in_any_cohort(
 
 
 def parameters(*, tokens: int, block: int, width: int, layers: int, expansion: int = 4) -> int:
-    """Of a GPT-2 without biases in its last layer, whose weights are those of the embedding."""
+    """Return the number of parameters of a GPT-2 without biases in its last layer, whose weights are the embedding."""
 
     def linear(inputs: int, outputs: int) -> int:
         return (inputs + 1) * outputs

@@ -1,4 +1,4 @@
-"""The memories of a GPT: what each holds and says, against its equations, and what its maps can learn from."""
+"""The memories of a GPT: their states and reads against the equations, and gradients of their parameters."""
 
 from __future__ import annotations
 
@@ -91,15 +91,15 @@ def test_reads_depend_on_what_was_written(kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "phase"),
-    [*((kind, phase) for kind in KINDS for phase in ("decided", "looked at")), ("slots", "soft"), ("delta", "soft")],
+    [*((kind, phase) for kind in KINDS for phase in ("entries", "evaluation")), ("slots", "soft"), ("delta", "soft")],
 )
 def test_a_gradient_reaches_every_parameter(kind: str, phase: str) -> None:
     memory = layer(kind, **({"soft": 9 * (phase == "soft")} if kind in ("slots", "delta") else {}))
-    memory.train(phase != "looked at")
-    # As many contexts as it takes for a documented memory to write a slot that holds something.
+    memory.train(phase != "evaluation")
+    # Enough contexts for a documented memory to write to a slot that is not empty.
     x, asked = hidden(5).requires_grad_(), hidden(2, "asked")
     F.mse_loss(memory.read(after(memory, x), asked), hidden(2, "target")).backward()
-    # What is added to the scores of all slots alike changes no softmax.
+    # A constant added to the scores of all slots does not change the softmax.
     dead = {"project.bias"} if kind == "documented" else set()
     for name, parameter in memory.named_parameters():
         assert parameter.grad is not None, name
@@ -172,8 +172,8 @@ def test_a_linformer_memory_is_written_and_read_as_published() -> None:
             torch.testing.assert_close(slots[s, b], expected, rtol=1e-4, atol=1e-5)
             for t in range(LENGTH):
                 cosines = F.cosine_similarity(asked[s, b, 0, t], expected, dim=-1)
-                said = linear(memory.outward, s, cosines)
-                torch.testing.assert_close(read[s, b, 0, t], said, rtol=1e-4, atol=1e-5)
+                expected_read = linear(memory.outward, s, cosines)
+                torch.testing.assert_close(read[s, b, 0, t], expected_read, rtol=1e-4, atol=1e-5)
 
 
 def test_a_documented_memory_writes_the_least_written_slots() -> None:
@@ -188,15 +188,15 @@ def test_a_documented_memory_writes_the_least_written_slots() -> None:
             for n, chosen in enumerate(([0, 1], [2, 3], [0, 1])):
                 mean = x[s, b, n].mean(0)
                 for k in chosen:
-                    seen = torch.cat([linear(memory.old, s, expected[k]), mean])
-                    gate = torch.sigmoid(linear(memory.gate, s, seen))
+                    gate_inputs = torch.cat([linear(memory.old, s, expected[k]), mean])
+                    gate = torch.sigmoid(linear(memory.gate, s, gate_inputs))
                     expected[k] = gate * linear(memory.summary, s, mean) + (1 - gate) * expected[k]
             torch.testing.assert_close(slots[s, b], expected, rtol=1e-4, atol=1e-5)
             for t in range(LENGTH):
                 query, keys = linear(memory.query, s, asked[s, b, 0, t]), linear(memory.project, s, expected)
                 weights = (keys @ query / WIDTH**0.5).softmax(0)
-                said = weights @ linear(memory.value, s, expected)
-                torch.testing.assert_close(read[s, b, 0, t], said, rtol=1e-4, atol=1e-5)
+                expected_read = weights @ linear(memory.value, s, expected)
+                torch.testing.assert_close(read[s, b, 0, t], expected_read, rtol=1e-4, atol=1e-5)
 
 
 def test_learnt_slots_are_written_and_read_by_attention() -> None:
@@ -205,20 +205,20 @@ def test_learnt_slots_are_written_and_read_by_attention() -> None:
     (slots,) = state = after(memory, x)
     read = memory.read(state, asked)
 
-    def looked(looking: Any, s: int, one: Tensor, seen: Tensor) -> Tensor:
-        key, value = linear(looking.key_value, s, seen).chunk(2, -1)
-        weights = (linear(looking.query, s, one) @ key.T / WIDTH**0.5).softmax(-1)
-        return linear(looking.outward, s, weights @ value)
+    def attend(module: Any, s: int, one: Tensor, gate_inputs: Tensor) -> Tensor:
+        key, value = linear(module.key_value, s, gate_inputs).chunk(2, -1)
+        weights = (linear(module.query, s, one) @ key.T / WIDTH**0.5).softmax(-1)
+        return linear(module.outward, s, weights @ value)
 
     for s in range(len(SEEDS)):
         for b in range(EPISODES):
             expected = memory.first[s]
             for n in range(2):
-                held, y = normed(memory.before_slots, s, expected), normed(memory.before_tokens, s, x[s, b, n])
-                seen = looked(memory.writing, s, held, torch.cat([held, y]))
-                gate = torch.sigmoid(linear(memory.gate, s, torch.cat([held, seen], -1)))
-                expected = (1 - gate) * expected + gate * seen
+                normalised, y = normed(memory.before_slots, s, expected), normed(memory.before_tokens, s, x[s, b, n])
+                gate_inputs = attend(memory.writing, s, normalised, torch.cat([normalised, y]))
+                gate = torch.sigmoid(linear(memory.gate, s, torch.cat([normalised, gate_inputs], -1)))
+                expected = (1 - gate) * expected + gate * gate_inputs
             torch.testing.assert_close(slots[s, b], expected, rtol=1e-4, atol=1e-5)
             y = normed(memory.before_tokens, s, asked[s, b, 0])
-            said = looked(memory.reading, s, y, normed(memory.before_slots, s, expected))
-            torch.testing.assert_close(read[s, b, 0], said, rtol=1e-4, atol=1e-5)
+            expected_read = attend(memory.reading, s, y, normed(memory.before_slots, s, expected))
+            torch.testing.assert_close(read[s, b, 0], expected_read, rtol=1e-4, atol=1e-5)

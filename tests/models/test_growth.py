@@ -1,4 +1,4 @@
-"""How a network grows: settings are checked, and every event takes its share of the way."""
+"""Settings of growth are checked, and events take equal shares of it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_events_take_equal_shares() -> None:
         (192, 96, 96),
         (256, 128, 128),
     ]
-    assert Growth(start=(5,), events=4).widths_after(9, (6,)) == (6,), "there is no more than the end"
+    assert Growth(start=(5,), events=4).widths_after(9, (6,)) == (6,), "growth stops at the final size"
 
 
 @given(
@@ -83,4 +83,4 @@ def test_widths_go_from_start_to_end_and_never_decrease(
     for before, after in pairwise(sizes):
         assert len(before) <= len(after)
         assert all(n <= m for n, m in zip(before, after, strict=False))
-        assert len(set(after[len(start) - 1 :])) == 1, "layers that are added are as wide as the one they copy"
+        assert len(set(after[len(start) - 1 :])) == 1, "added layers are as wide as the one they copy"

@@ -1,4 +1,4 @@
-"""Settings that contradict themselves are refused in one sentence."""
+"""Contradictory settings are refused in one sentence."""
 
 from __future__ import annotations
 

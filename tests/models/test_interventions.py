@@ -1,4 +1,4 @@
-"""The memory in hand: what stepping gives is the closed form, and an edit does what it says and nothing else."""
+"""Interventions on slot networks: stepping equals the closed form, and an edit has exactly its own effect."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WORDS = SEVERAL_VARIABLES.vocabulary
 
 
 def network(task: Any, seeds: int = 2, **options: Any) -> SlotNetwork:
-    """Untrained, with every parameter moved away from where it starts."""
+    """Return an untrained network with every parameter moved away from its initial value."""
     options = {"width": 8, "slots": 4, "addressing": "factorised", "memory": "overwriting", **options}
     generators = [generator(seed, "init") for seed in range(seeds)]
     model = SlotNetwork(generators=generators, **options, **task.sizes)
@@ -51,7 +51,7 @@ def drawn(task: Any, seeds: int = 2, size: int = 6) -> Tensor:
     return torch.stack([task.for_seed(generator(s, "split"))(generator(s, "data"), size)[0] for s in range(seeds)])
 
 
-def said(*commands: str) -> Tensor:
+def encode(*commands: str) -> Tensor:
     return torch.tensor([[WORDS.encode(command) for command in commands]])
 
 
@@ -66,7 +66,7 @@ def test_stepwise_equals_the_closed_form(task: Any, addressing: str, memory: str
 
 
 def by_hand(task: Retrieval) -> SlotNetwork:
-    """One slot a variable, by the rule, with hard addresses (e^-200 is 0); an action's value is its own direction."""
+    """Return a network with one slot per variable, hard addresses (e^-200 is 0) and orthogonal values of actions."""
     tokens = task.sizes["tokens"]
     model = network(task, 1, addressing="rule", width=tokens, slots=task.variables, direct=False, **RULE)
     with torch.no_grad():
@@ -81,50 +81,50 @@ def by_hand(task: Retrieval) -> SlotNetwork:
     return model
 
 
-def said_by(model: torch.nn.Module, *commands: str) -> list[str]:
-    return [WORDS.decode_answer([answer]) for answer in model(said(*commands)).argmax(-1)[0, :, 0].tolist()]
+def answers_of(model: torch.nn.Module, *commands: str) -> list[str]:
+    return [WORDS.decode_answer([answer]) for answer in model(encode(*commands)).argmax(-1)[0, :, 0].tolist()]
 
 
 def test_effects_of_edits_on_a_network_with_weights_set_by_hand() -> None:
     model = by_hand(SEVERAL_VARIABLES)
     commands = "X is jump Y is walk recall X", "X is jump Y is walk recall Y", "V is run Z is look recall Z"
-    tokens = said(*commands)
-    assert said_by(model, *commands) == ["JUMP", "WALK", "LOOK"]
+    tokens = encode(*commands)
+    assert answers_of(model, *commands) == ["JUMP", "WALK", "LOOK"]
     assert [slot.tolist() for slot in own_and_other(model, tokens)] == [[[0, 1, 2]], [[1, 0, 4]]]
-    assert said_by(swapped(model), *commands) == ["WALK", "JUMP", "RUN"]
+    assert answers_of(swapped(model), *commands) == ["WALK", "JUMP", "RUN"]
     unread = torch.stack(two_unread(model, tokens), -1)[0].tolist()
     assert all(not {own, other} & set(free) for free, own, other in zip(unread, (0, 1, 2), (1, 0, 4), strict=True))
     assert (
-        said_by(unread_swapped(model), *commands)
-        == said_by(other_emptied(model), *commands)
-        == said_by(model, *commands)
+        answers_of(unread_swapped(model), *commands)
+        == answers_of(other_emptied(model), *commands)
+        == answers_of(model, *commands)
     )
     emptied = own_emptied(model)(tokens)
     torch.testing.assert_close(emptied, torch.zeros_like(emptied), atol=1e-6, rtol=0)
-    # Another command's memory: a slot that nobody wrote to is empty, and the other two know each other's values.
+    # With another command's memory: a slot that it did not write is empty, the other two contain its values.
     order = torch.randperm(3, generator=torch.Generator().manual_seed(0)).tolist()
     memories = [{"X": "JUMP", "Y": "WALK"}] * 2 + [{"V": "RUN", "Z": "LOOK"}]
     expected = [memories[order[i]].get("XYZ"[i], "END") for i in range(3)]
-    assert said_by(shuffled(model), *commands) == expected
+    assert answers_of(shuffled(model), *commands) == expected
     assert share_apart(model, (tokens[0], torch.empty(0))) == 1.0
 
 
 def test_the_last_write_wins_if_two_variables_share_an_address() -> None:
     model = by_hand(SEVERAL_VARIABLES)
     commands = "X is jump Y is walk recall X", "U is jump Z is walk recall Z", "V is run Z is look recall V"
-    assert said_by(addressed_apart(model), *commands) == ["JUMP", "WALK", "RUN"]
-    assert said_by(addressed_together(model), *commands) == ["WALK", "WALK", "LOOK"]
+    assert answers_of(addressed_apart(model), *commands) == ["JUMP", "WALK", "RUN"]
+    assert answers_of(addressed_together(model), *commands) == ["WALK", "WALK", "LOOK"]
 
 
 def test_distant_addresses_are_found_where_others_collide() -> None:
     model = by_hand(SEVERAL_VARIABLES)
-    with torch.no_grad():  # all but V have one slot between them
+    with torch.no_grad():  # all variables except V share one slot
         model.addressing.address.weight[0, :, 0] = model.addressing.address.weight[0, :, :4].sum(-1)
         model.addressing.address.weight[0, :, 1:4] = 0.0
     commands = "X is jump Y is walk recall X", "X is jump Y is walk recall Y"
-    assert said_by(model, *commands) == ["WALK", "WALK"]
-    assert share_apart(model, (said(*commands)[0], torch.empty(0))) == 0.0
-    assert said_by(addressed_apart(model), *commands) == ["JUMP", "WALK"]
+    assert answers_of(model, *commands) == ["WALK", "WALK"]
+    assert share_apart(model, (encode(*commands)[0], torch.empty(0))) == 0.0
+    assert answers_of(addressed_apart(model), *commands) == ["JUMP", "WALK"]
 
 
 def test_an_identity_edit_changes_no_logits() -> None:
@@ -135,7 +135,7 @@ def test_an_identity_edit_changes_no_logits() -> None:
 
 
 def test_an_edit_affects_reads_but_not_later_writes() -> None:
-    """Every read is of the edited memory, but the writes go on in the memory as it was."""
+    """Every read is from the edited memory, but writes continue on the original."""
     model, tokens = network(Rebinding()), drawn(Rebinding())
     plan = model.plan(tokens)
     addresses = plan.read_address.unbind(2)
@@ -155,9 +155,9 @@ def test_edits_of_a_seed_do_not_depend_on_its_cohort() -> None:
 
 
 def test_the_other_variable_and_its_value() -> None:
-    tokens = said("X is jump Y is walk recall X", "V is run Z is look recall Z")
+    tokens = encode("X is jump Y is walk recall X", "V is run Z is look recall Z")
     assert torch.equal(
-        asking_for_the_other(tokens), said("X is jump Y is walk recall Y", "V is run Z is look recall V")
+        asking_for_the_other(tokens), encode("X is jump Y is walk recall Y", "V is run Z is look recall V")
     )
     _, targets = answers_of_the_other(SEVERAL_VARIABLES, (tokens[0], torch.empty(0)))
     assert [WORDS.decode_answer(target) for target in targets.tolist()] == ["WALK", "RUN"]
@@ -186,9 +186,9 @@ def test_read_imbalance_by_known_values() -> None:
 def test_add_penalty_gradient_keeps_the_logits() -> None:
     x = torch.randn(2, 3, 1, 5, generator=generator(0, "x")).requires_grad_()
     y = torch.tensor([1.0, 2.0], requires_grad=True)
-    found = add_penalty_gradient(x, 3 * y)
-    assert torch.equal(found, x)
-    found.square().sum().backward()
+    output = add_penalty_gradient(x, 3 * y)
+    assert torch.equal(output, x)
+    output.square().sum().backward()
     assert torch.equal(x.grad, 2 * x.detach())  # type: ignore[arg-type]
     assert y.grad is not None
     assert y.grad.tolist() == [3, 3]

@@ -1,4 +1,4 @@
-"""The memory network: what is written and read, what is left without it, and where gradients go."""
+"""The memory network: its writes and reads, its answers without the memory, and its gradients."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def commands() -> Tensor:
 
 
 def test_contents_with_weights_set_by_hand() -> None:
-    """States are the tokens themselves: token 1 goes to slot 0, tokens 2 and 3 to slot 1, token 4 is not written."""
+    """States are the tokens: token 1 goes to slot 0, tokens 2 and 3 to slot 1, and token 4 is not written."""
     model = MemoryNetwork(
         generators=[generator(0, "init")], tokens=5, answers=5, positions=1, length=5, width=5, slots=2
     )
@@ -43,7 +43,7 @@ def test_contents_with_weights_set_by_hand() -> None:
         model.where.weight[0, 1, 0] = model.where.weight[0, 2, 1] = model.where.weight[0, 3, 1] = 1.0
         model.where.bias[..., 2] = 100.0
         model.where.weight[0, 4, 2] = -300.0
-        model.whence.weight[0, 4, 1] = 1.0  # whoever ends with 4 reads slot 1
+        model.whence.weight[0, 4, 1] = 1.0  # commands that end with token 4 read slot 1
     tokens = torch.tensor([[[1, 2, 3, 4], [3, 2, 1, 4]]])
     one, two, three = (torch.eye(5)[n] for n in (1, 2, 3))
     torch.testing.assert_close(
@@ -71,7 +71,7 @@ def test_only_argmax_addresses_get_no_gradient(kind: str) -> None:
     assert model.where.weight.grad is not None
     assert model.where.weight.grad[..., slots].any(), "the gate has a gradient"
     assert model.value.weight.grad is not None
-    assert model.value.weight.grad.any(), "so have the values: the memory is written and read"
+    assert model.value.weight.grad.any(), "the values have a gradient: the memory is written and read"
     reaches = [bool(model.where.weight.grad[..., :slots].any()), model.whence.weight.grad is not None]
     assert reaches == [kind != "argmax"] * 2
 

@@ -1,4 +1,4 @@
-"""A GPT with a store of next tokens beside it, and how language models go on."""
+"""A GPT with a store of next tokens, and scores of continuations."""
 
 from __future__ import annotations
 
@@ -101,11 +101,11 @@ def test_padding_does_not_change_the_scores_of_endings() -> None:
     together = score(reader, prompts, padded(rows))
     each = costs(reader, prompts, padded(rows))
     for at, row in enumerate(rows):
-        without_store = score(reader, prompts[at : at + 1], torch.tensor([row]))
-        torch.testing.assert_close(together.a_token[at : at + 1], without_store.a_token)
-        torch.testing.assert_close(together.nats[at, : len(row)], without_store.nats[0])
+        no_states = score(reader, prompts[at : at + 1], torch.tensor([row]))
+        torch.testing.assert_close(together.a_token[at : at + 1], no_states.a_token)
+        torch.testing.assert_close(together.nats[at, : len(row)], no_states.nats[0])
         assert bool(together.nats[at, len(row) :].isnan().all())
-        torch.testing.assert_close(each[at, at], without_store.a_token[0])
+        torch.testing.assert_close(each[at, at], no_states.a_token[0])
 
 
 def test_only_the_end_of_a_long_context_is_read() -> None:
@@ -116,10 +116,10 @@ def test_only_the_end_of_a_long_context_is_read() -> None:
 def test_given_memory_states_are_read() -> None:
     asked, read = text(3, 2, 8), text(4, 5, 8)
     held = MODEL.remember(read[None, None])
-    without_store, with_states = NextTokenMemory(MODEL, states={}), NextTokenMemory(MODEL, states=held)
+    no_states, with_states = NextTokenMemory(MODEL, states={}), NextTokenMemory(MODEL, states=held)
     expected = torch.log_softmax(MODEL.complete(held, asked[None, None])[0, 0], -1)
     torch.testing.assert_close(with_states(with_states.empty(), asked, 8), expected.detach())
-    assert not torch.allclose(without_store(without_store.empty(), asked, 8), expected)
+    assert not torch.allclose(no_states(no_states.empty(), asked, 8), expected)
 
 
 @pytest.mark.parametrize(

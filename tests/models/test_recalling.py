@@ -1,4 +1,4 @@
-"""Conditions of a memory, and the scores of what is recalled under them."""
+"""Conditions of a memory, and scores of recall under them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TOKENS = len(TASK.words.names)
 
 
 def network(kind: str = "slots") -> GPT:
-    """An untrained one, with weights large enough for its parts to matter."""
+    """Return an untrained network, with weights large enough for every part to matter."""
     model = GPT(
         generators=[generator(0, kind)], **TASK.sizes, width=16, heads=2, initial=0.4, memory={"kind": kind, "slots": 4}
     )
@@ -62,9 +62,9 @@ def test_on_equals_the_model(drawn: Episodes) -> None:
 def test_conditions_differ_in_their_states(drawn: Episodes, kind: str) -> None:
     model = network(kind)
     conditions = (recalling.on, recalling.off, recalling.filler_only, recalling.other_facts, recalling.permuted_values)
-    found = [logits_of(condition(model), drawn) for condition in conditions]
-    for at, one in enumerate(found):
-        assert not any(same(one, other) for other in found[at + 1 :])
+    result = [logits_of(condition(model), drawn) for condition in conditions]
+    for at, one in enumerate(result):
+        assert not any(same(one, other) for other in result[at + 1 :])
 
 
 def test_off_does_not_depend_on_the_memory(drawn: Episodes) -> None:
@@ -120,12 +120,12 @@ def test_the_slot_of_the_fact_asked_for_first_is_emptied(drawn: Episodes) -> Non
 def test_slots_that_hold_facts(drawn: Episodes) -> None:
     model = network()
     slot_memory(model).spans.point.bias.data[..., 1] = 50.0  # every gate is open
-    entries, found = placed(model, drawn.written)
+    entries, result = placed(model, drawn.written)
     assert same(entries.gates, torch.ones_like(entries.gates))
-    # Seven contexts in four slots, in turn: context n stands in slot n mod 4.
+    # Seven contexts in four slots: context n is in slot n mod 4.
     last = drawn.where >= 3
     assert torch.equal(slot_of_each_fact(model, drawn)[last], (drawn.where % 4)[last])
-    assert found.weights.sum() == pytest.approx(4 * len(drawn.written))
+    assert result.weights.sum() == pytest.approx(4 * len(drawn.written))
     assert reads(model, drawn).shape == (6, 3, TASK.length, 4, 4)
     assert 0 <= address_right(model, drawn) <= 1
 
@@ -175,12 +175,12 @@ def network_of_a_matrix() -> GPT:
 
 
 def knowing(drawn: Episodes) -> Tensor:
-    """Logits of one who knows every next token."""
+    """Return logits of perfect predictions."""
     return 20.0 * F.one_hot(drawn.asked[..., 1:], TOKENS).float()
 
 
 def guessing(drawn: Episodes) -> Tensor:
-    """Logits of one who knows nothing."""
+    """Return uniform logits."""
     return torch.zeros(*drawn.asked[..., 1:].shape, TOKENS)
 
 
@@ -214,7 +214,7 @@ def test_errors_outside_of_endings_do_not_count(drawn: Episodes) -> None:
 
 def test_forced_choice_takes_the_most_probable_ending(drawn: Episodes) -> None:
     def right(tried: Episodes) -> Tensor:
-        """Knows what is asked, not what is tried."""
+        """Logits that are right for the asked contexts, not for those that are tried."""
         facts = tried.facts.shape[1]
         true = drawn.asked.repeat_interleave(facts, 1)[..., 1:]
         return 20.0 * F.one_hot(true, TOKENS).float()

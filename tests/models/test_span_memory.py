@@ -1,4 +1,4 @@
-"""Memories of spans: entries, reads by key and offset, and entries that are left undecided at first."""
+"""Memories of spans: entries, reads by key and offset, and candidates in the first training steps."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_entries_follow_the_equations(kind: str, training: bool) -> None:
 
 
 def hand_made(memory: SpanMemory, amounts: Tensor) -> State:
-    """Random keys and values, with log amounts [K]."""
+    """Return a state with random keys and values, and log amounts [K]."""
     g, outer = torch.Generator().manual_seed(1), (len(SEEDS), EPISODES, memory.slots)
     return (
         F.normalize(torch.randn(*outer, memory.key, generator=g), dim=-1),
@@ -101,7 +101,7 @@ def test_a_read_of_slots_follows_the_equations() -> None:
 def test_a_value_is_recalled_at_its_offset_from_its_cue() -> None:
     memory, x = spans("slots", key=64), hidden(1, "asked", length=9)
     with torch.no_grad():
-        # A key has to be met almost exactly.
+        # A query has to match a key almost exactly.
         memory.sharpness.fill_(300.0)
         memory.nothing.fill_(285.0)
     keys, values, amounts, ages = hand_made(memory, torch.tensor([0.0, 0.0, EPSILON]))
@@ -110,8 +110,8 @@ def test_a_value_is_recalled_at_its_offset_from_its_cue() -> None:
         keys[:, :, 1] = memory.spans.queries(x)[:, :, 0, at]
         read = memory.read((keys, values, amounts, ages), x)[:, :, 0]
         for t in range(9):
-            said = 0 <= t - at < memory.ahead
-            expected = values[:, :, 1, t - at] if said else torch.zeros_like(read[:, :, t])
+            expected_read = 0 <= t - at < memory.ahead
+            expected = values[:, :, 1, t - at] if expected_read else torch.zeros_like(read[:, :, t])
             torch.testing.assert_close(read[:, :, t], expected, rtol=1e-3, atol=1e-3)
 
 
@@ -183,10 +183,10 @@ def test_the_matrix_follows_the_delta_rule() -> None:
                 expected = expected + entries.gates[s, b, n] * torch.outer(key, value - key @ expected)
             torch.testing.assert_close(matrix[s, b], expected, rtol=1e-4, atol=1e-5)
             for t in range(LENGTH):
-                found = [(queries[s, b, 0, t - j] @ expected).view(3, WIDTH)[j] for j in range(min(3, t + 1))]
-                weights = torch.stack([torch.tensor(0.4), *(8 * r.norm() / WIDTH**0.5 for r in found)]).softmax(0)
-                said = linear(memory.outward, s, weights[1:] @ torch.stack(found))
-                torch.testing.assert_close(read[s, b, 0, t], said, rtol=1e-4, atol=1e-5)
+                candidates = [(queries[s, b, 0, t - j] @ expected).view(3, WIDTH)[j] for j in range(min(3, t + 1))]
+                weights = torch.stack([torch.tensor(0.4), *(8 * r.norm() / WIDTH**0.5 for r in candidates)]).softmax(0)
+                expected_read = linear(memory.outward, s, weights[1:] @ torch.stack(candidates))
+                torch.testing.assert_close(read[s, b, 0, t], expected_read, rtol=1e-4, atol=1e-5)
 
 
 @BY_SPANS
@@ -199,7 +199,7 @@ def test_candidates_are_stored_for_the_given_number_of_training_steps(kind: str,
         state = after(memory, x)
         assert isinstance(state, CandidateState) == (step <= soft)
         assert memory.read(state, asked).isfinite().all()
-        # To be looked at is no step of training, and leaves nothing undecided.
+        # Evaluation is not a training step, and stores no candidates.
         memory.eval()
         assert [part.shape for part in after(memory, x)] == [part.shape for part in plain]
     assert memory.taken.tolist() == [soft + 2] * len(SEEDS)
@@ -216,7 +216,7 @@ def test_the_number_of_training_steps_is_saved(kind: str) -> None:
 
 @BY_SPANS
 def test_candidates_can_be_written_context_by_context(kind: str) -> None:
-    """Also when more contexts come than there are slots."""
+    """This holds for more contexts than slots too."""
     memory, x, asked = spans(kind, soft=9).train(), hidden(6), hidden(2, "asked")
     memory.slots = 3
     once = after(memory, x)
@@ -226,19 +226,19 @@ def test_candidates_can_be_written_context_by_context(kind: str) -> None:
     assert isinstance(once, CandidateState)
     assert isinstance(state, CandidateState)
     close(state, once)
-    assert memory.taken.tolist() == [2, 2], "a step is one, however many calls it takes"
+    assert memory.taken.tolist() == [2, 2], "a training step counts once, however many calls it takes"
     torch.testing.assert_close(memory.read(state, asked), memory.read(once, asked), rtol=1e-4, atol=1e-5)
 
 
 def test_candidates_are_weighted_by_their_probability() -> None:
     memory, x, asked = spans("slots", soft=9).train(), hidden(5), hidden(1, "asked")
-    found, queries = memory.spans.candidates(x), memory.spans.queries(asked)
+    candidates, queries = memory.spans.candidates(x), memory.spans.queries(asked)
     read = memory.read(after(memory, x), asked)
     for s in range(len(SEEDS)):
         for b in range(EPISODES):
-            # How much of each context stands at the end, in one of three slots.
+            # How much of each context is stored in the three slots at the end.
             age, stored = [3.0, 2.0, 1.0], torch.zeros(5, 3)
-            for n, gate in enumerate(found.gates[s, b]):
+            for n, gate in enumerate(candidates.gates[s, b]):
                 to = age.index(max(age))
                 age = [a + 1 for a in age]
                 age[to] *= 1 - float(gate.detach())
@@ -248,14 +248,14 @@ def test_candidates_are_weighted_by_their_probability() -> None:
             for t in range(LENGTH):
                 weighed, total = torch.zeros(WIDTH), torch.tensor(1.0)
                 for j in range(min(3, t + 1)):
-                    cosines = found.keys[s, b] @ queries[s, b, 0, t - j]
-                    weights = (8 * cosines).exp() * found.log_positions[s, b].exp() * of.unsqueeze(-1)
-                    # What comes j + 1 tokens after a key; an entry has as many tokens after it as that.
-                    after_key = found.values[s, b, :, 1 + j :]
+                    cosines = candidates.keys[s, b] @ queries[s, b, 0, t - j]
+                    weights = (8 * cosines).exp() * candidates.log_positions[s, b].exp() * of.unsqueeze(-1)
+                    # The value j + 1 tokens after a key, if the context is long enough.
+                    after_key = candidates.values[s, b, :, 1 + j :]
                     weighed = weighed + (weights[:, : -1 - j].unsqueeze(-1) * after_key).sum((0, 1))
                     total = total + weights.sum()
-                said = linear(memory.outward, s, weighed / total)
-                torch.testing.assert_close(read[s, b, 0, t], said, rtol=1e-4, atol=1e-5)
+                expected_read = linear(memory.outward, s, weighed / total)
+                torch.testing.assert_close(read[s, b, 0, t], expected_read, rtol=1e-4, atol=1e-5)
 
 
 @BY_SPANS

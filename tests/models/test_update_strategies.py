@@ -1,4 +1,4 @@
-"""Strategies of writing: which contexts are written, and nothing else differs."""
+"""Update strategies differ in the contexts that are written, and in nothing else."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def drawn() -> Episodes:
 
 
 def with_written(model: GPT, drawn: Episodes, chosen: torch.Tensor) -> torch.Tensor:
-    """Logits after contexts [B, n] were written in that order."""
+    """Return logits after contexts [B, n] were written in this order."""
     rows = torch.arange(len(chosen)).unsqueeze(1)
     return logits_of(recalling.on(model), drawn._replace(written=drawn.written[rows, chosen]))
 
 
 def test_surprise_is_nats_per_token_without_the_memory(model: GPT, drawn: Episodes) -> None:
-    found = surprise(model, drawn.written)
-    assert found.shape == drawn.written.shape[:2]
+    nats_per_context = surprise(model, drawn.written)
+    assert nats_per_context.shape == drawn.written.shape[:2]
     context = drawn.written[2, 5]
     with torch.no_grad():
         shares = model.complete({}, context[None, None, None])[0, 0, 0].softmax(-1)
     nats = [-math.log(float(shares[at, token])) for at, token in enumerate(context[1:].tolist())]
-    assert float(found[2, 5]) == pytest.approx(sum(nats) / len(nats), abs=1e-4)
+    assert float(nats_per_context[2, 5]) == pytest.approx(sum(nats) / len(nats), abs=1e-4)
 
 
 def test_the_most_surprising_contexts_are_written_in_their_original_order(model: GPT, drawn: Episodes) -> None:
