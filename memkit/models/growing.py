@@ -271,7 +271,7 @@ class GrowingNetwork(FeedForwardNetwork):
 
 @dataclass
 class Clock:
-    """What a seed's schedule has counted since its last growth event, or since the start.
+    """The counters of a seed's growth schedule, since its last growth event or since the start.
 
     Attributes:
         epochs, step: the time of the last event.

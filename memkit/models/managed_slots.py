@@ -35,7 +35,7 @@ from memkit.models.layers import Embedding, Generators, Linear, one_hot, weighte
 
 
 class SlotManagement(NamedTuple):
-    """How much each token clears and protects each slot, gates times addresses: [S, B, L, K] each."""
+    """Clearing and protection of each slot at each token, gates times addresses: [S, B, L, K] each."""
 
     clearing: Tensor
     protecting: Tensor

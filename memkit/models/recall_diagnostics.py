@@ -1,4 +1,4 @@
-"""Which slots a GPT's memory writes and reads, and how well slots tell contexts and cues apart."""
+"""Diagnostics of a GPT's memory: the slots that it writes and reads, and how well they tell contexts and cues apart."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from memkit.models.addressing import WINDOW, Assignment
 
 
 class SlotManagement(NamedTuple):
-    """How much each token clears and protects each slot, gates times addresses: [B, L, K] each."""
+    """Clearing and protection of each slot at each token, gates times addresses: [B, L, K] each."""
 
     clearing: mx.array
     protecting: mx.array
