@@ -169,9 +169,9 @@ def helpfulness_age(record: Record, settings: PolicySettings) -> Tensor:
     >>> eviction.helpfulness_age(record, eviction.PolicySettings(now=4))
     tensor([-0.4167,  0.1250, -0.1667], dtype=torch.float64)
     """
-    here = record.born != NEVER
-    age = torch.where(here, _age(record, settings), 0.0)
-    mean_help = torch.where(here, _mean_help(record), 0.0)
+    is_entry = record.born != NEVER
+    age = torch.where(is_entry, _age(record, settings), 0.0)
+    mean_help = torch.where(is_entry, _mean_help(record), 0.0)
     score = (1 - settings.weight) * _normalised(mean_help) - settings.weight * _normalised(age)
     return _with_probation(score, record, settings)
 

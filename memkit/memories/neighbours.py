@@ -3,7 +3,7 @@
     keys     [S, N, q]    by which entries are retrieved       S seeds, N places
     values   [S, N, v]    what is retrieved
     labels   [S, N]       the class of the example that the entry was made from
-    born, uses, help, lot [S, N]: the record of an entry, see memkit/memories/eviction.py
+    born, uses, help, lot [S, N]: the record of an entry, see memkit/memories/eviction.py; lot is its random number
 
     retrieve    the k nearest entries, or k random ones                       → r = Σ_i w_i · value_i
     insert      m entries in the given order; existing and new entries compete for the places
@@ -197,7 +197,7 @@ class NeighbourMemory(nn.Module):
         born = self.offered.unsqueeze(1) + torch.arange(m, device=labels.device)
         now = int(self.offered.amax()) + m
         if self.refresh > 0:
-            accepted = accepted & ~self._refreshed(keys, values, labels, born, accepted)
+            accepted = accepted & ~self._refresh_entries(keys, values, labels, born, accepted)
         self.offered += m
         record = Record(
             torch.cat([self.born, torch.where(accepted, born, NEVER)], 1),
@@ -207,19 +207,19 @@ class NeighbourMemory(nn.Module):
         )
         settings = PolicySettings(now, self.ttl, self.age_weight, max(2, self.capacity // 4))
         kept = entries_to_keep(self.eviction, record, settings, self.capacity)
-        kept_old, kept_new = kept[:, : self.capacity], kept[:, self.capacity :]
-        self.evicted += (self.present & ~kept_old).sum(1)
+        kept_existing, kept_new = kept[:, : self.capacity], kept[:, self.capacity :]
+        self.evicted += (self.present & ~kept_existing).sum(1)
         self.inserted += kept_new.sum(1)
-        self.born.masked_fill_(~kept_old, NEVER)
+        self.born.masked_fill_(~kept_existing, NEVER)
         # Free places are filled seed by seed, from the first place on.
-        free_places, free_counts = (~kept_old).nonzero()[:, 1], (~kept_old).sum(1)
+        free_places, free_counts = (~kept_existing).nonzero()[:, 1], (~kept_existing).sum(1)
         seed, entry = kept_new.nonzero().unbind(1)
         place = free_places[(free_counts.cumsum(0) - free_counts)[seed] + (kept_new.cumsum(1) - 1)[seed, entry]]
         self.keys[seed, place], self.values[seed, place] = keys[seed, entry], values[seed, entry]
         self.labels[seed, place], self.born[seed, place] = labels[seed, entry], born[seed, entry]
         self.uses[seed, place], self.help[seed, place], self.lot[seed, place] = 0, 0.0, random_numbers[seed, entry]
 
-    def _refreshed(self, keys: Tensor, values: Tensor, labels: Tensor, born: Tensor, accepted: Tensor) -> Tensor:
+    def _refresh_entries(self, keys: Tensor, values: Tensor, labels: Tensor, born: Tensor, accepted: Tensor) -> Tensor:
         """Move entries towards the new entries that refresh them, and return which new entries do: bool [S, m]."""
         random_numbers = torch.stack([torch.rand(labels.shape[1], generator=g) for g in self._generators("refresh")])
         refreshes = accepted & (random_numbers < self.refresh).to(accepted.device)

@@ -78,8 +78,8 @@ class Recalling(nn.Module):
     def forward(self, episodes: Episodes) -> Tensor:
         """Return logits of the asked contexts, [B, Q, L, V]."""
         states = self.states(episodes)
-        asked = episodes.in_context if self.inside else episodes.asked
-        logits: Tensor = self.model.complete(states, asked[None, ..., :-1])[0]
+        contexts = episodes.in_context if self.inside else episodes.asked
+        logits: Tensor = self.model.complete(states, contexts[None, ..., :-1])[0]
         return logits
 
     def states(self, episodes: Episodes) -> States:
