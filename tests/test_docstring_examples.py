@@ -31,7 +31,11 @@ def public_names() -> Iterator[str]:
         yield from (f"{package}:{name}" for name in module.__all__ if inspect.isclass(getattr(module, name)))
     for found in pkgutil.iter_modules(memkit.memories.__path__, "memkit.memories."):
         own = vars(importlib.import_module(found.name)).items()
-        yield from (f"{found.name}:{name}" for name, value in own if inspect.isfunction(value) and name[0] != "_")
+        yield from (
+            f"{found.name}:{name}"
+            for name, value in own
+            if inspect.isfunction(value) and value.__module__ == found.name and name[0] != "_"
+        )
 
 
 @pytest.mark.parametrize("name", sorted(public_names()))

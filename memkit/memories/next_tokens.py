@@ -1,22 +1,23 @@
-"""A store of next tokens: every token that was read, retrieved by the tokens before it.
+"""A store of next tokens: each token that was read, retrieved by the tokens before it.
 
-    entries   (key_i, y_i, s_i)                       one per token that was read, in the order of reading
-    key       the n tokens before it, the last one first
+    entries   (key_i, y_i, s_i)                       one per token, in the order of reading
+    key       the n tokens before it, the most recent first
     s_i       its surprise: nats of y_i under the language model that read it
 
-    distance  d(q, key) = Σ_j c_j · 1[q_j ≠ key_j],   c_j ∝ decay^j, Σ_j c_j = 1      of one-hot tokens, weighted
+    distance  d(q, key) = Σ_j c_j · 1[q_j ≠ key_j],   c_j ∝ decay^j, Σ_j c_j = 1      a weighted count of mismatches
     read      p_kNN(y) ∝ Σ_{i among the k nearest} exp(−d_i / τ) · 1[y_i = y]
     mix       p(y) = (1 − w)·p_LM(y) + w·p_kNN(y),    w = most · exp(−d_min / τ)
 
 These are equations 2 and 3 of Khandelwal et al. 2020, Generalization through memorization: nearest neighbour language
-models, with two changes. Keys are tokens and not hidden states; with decay up to 1/2, the key that shares the longest
-ending with the query is always the nearest. And w, a constant there, falls with the distance of the nearest key: where
-nothing similar was read, the language model's prediction is unchanged.
+models, with two changes. Keys are tokens, not hidden states; with decay up to 1/2, the key with the longest common
+suffix is always the nearest. And w, constant in the paper, decreases with the distance of the nearest key: where
+nothing similar was read, the prediction of the language model is unchanged.
 
-A store of limited capacity evicts: "none" takes nothing in once the store is full, "fifo" evicts the entry that was
-read first, and "surprise" the entry of least surprise, among equals the older one.
+A full store evicts: "none" adds nothing more, "fifo" evicts the entry that was read first, and "surprise" the entry
+with the lowest surprise, or the older one of equals.
 
-These are functions of tensors: they keep no state, and the caller passes the store on. State size: N·(n + 2) numbers.
+These are functions of tensors without state of their own: the caller passes the store on. State size: N·(n + 2)
+numbers.
 """
 
 from __future__ import annotations
@@ -32,16 +33,16 @@ Eviction: TypeAlias = Literal["none", "fifo", "surprise"]
 EVICTIONS: tuple[str, ...] = get_args(Eviction)
 
 _NOTHING = -1
-"""In a key, the place of a token that was not there. It is like no token, and not like itself."""
+"""In a key, the position of a token that does not exist. It matches no token, and not even itself."""
 _PAIRS = 1 << 22
-"""Keys times queries that are compared at once."""
+"""The maximum number of pairs of a key and a query that are compared at once."""
 
 
 class Entries(NamedTuple):
-    """A store, or what is to be added to one; in the order of reading.
+    """A store, or entries to be added to one, in the order of reading.
 
     Attributes:
-        keys: tokens [N, n], −1 where there was none.
+        keys: tokens [N, n], −1 where there is none.
         values: tokens [N].
         surprises: nats [N].
     """
@@ -52,11 +53,11 @@ class Entries(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A store's answer to Q queries.
+    """The result of reading a store with Q queries.
 
     Attributes:
-        probabilities: p_kNN, [Q, V]; 0 where the store is empty.
-        weights: w, [Q]; 0 where the store is empty.
+        probabilities: p_kNN, [Q, V]; 0 if the store is empty.
+        weights: w, [Q]; 0 if the store is empty.
     """
 
     probabilities: Tensor
@@ -64,74 +65,129 @@ class Found(NamedTuple):
 
 
 def empty(n: int) -> Entries:
-    """Return an empty store, for keys of n tokens."""
+    """Return an empty store for keys of n tokens.
+
+    >>> import torch
+    >>> from memkit.memories import next_tokens
+    >>> next_tokens.empty(4).keys.shape
+    torch.Size([0, 4])
+    """
     return Entries(torch.zeros(0, n, dtype=torch.int64), torch.zeros(0, dtype=torch.int64), torch.zeros(0))
 
 
 def keys(tokens: Tensor, n: int) -> Tensor:
-    """The n tokens up to and with each of a context, the last one first: [..., L] → [..., L, n]."""
+    """Return the key at each token: the n tokens up to and including it, the most recent first: [..., L] → [..., L, n].
+
+    >>> import torch
+    >>> from memkit.memories import next_tokens
+    >>> next_tokens.keys(torch.tensor([3, 1, 4]), 2)
+    tensor([[ 3, -1],
+            [ 1,  3],
+            [ 4,  1]])
+    """
     before = torch.nn.functional.pad(tokens, (n, 0), value=_NOTHING)
     return before.unfold(-1, n, 1)[..., 1:, :].flip(-1)
 
 
 def append(store: Entries, new: Entries, *, capacity: int | None = None, eviction: Eviction = "fifo") -> Entries:
-    """The store with more entries, and without those that had to go.
+    """Return the store with new entries, and without those that are evicted.
 
     Args:
-        capacity: most entries; None: all of them stay.
+        capacity: the maximum number of entries; None for no limit.
 
     Raises:
-        MemkitError: there is no such eviction.
+        MemkitError: the eviction policy is unknown.
+
+    >>> import torch
+    >>> from memkit.memories import next_tokens
+    >>> text = torch.tensor([3, 1, 4, 1])
+    >>> store = next_tokens.Entries(next_tokens.keys(text[:-1], 2), text[1:], torch.tensor([2.0, 5.0, 1.0]))
+    >>> next_tokens.append(next_tokens.empty(2), store, capacity=2, eviction="surprise").values  # tokens 1, 4 and 1
+    tensor([1, 4])
     """
     if eviction not in EVICTIONS:
         raise MemkitError(f"eviction={eviction!r} is unknown{nearest(str(eviction), EVICTIONS)}")
-    together = Entries(*(torch.cat(parts) for parts in zip(store, new, strict=True)))
-    count = len(together.values)
+    combined = Entries(*(torch.cat(parts) for parts in zip(store, new, strict=True)))
+    count = len(combined.values)
     if capacity is None or count <= capacity:
-        return together
+        return combined
     if eviction == "none":
-        return Entries(*(part[:capacity] for part in together))
+        return Entries(*(part[:capacity] for part in combined))
     if eviction == "fifo":
-        return Entries(*(part[count - capacity :] for part in together))
-    stay = together.surprises.argsort(stable=True)[count - capacity :].sort().values
-    return Entries(*(part[stay] for part in together))
+        return Entries(*(part[count - capacity :] for part in combined))
+    kept = combined.surprises.argsort(stable=True)[count - capacity :].sort().values
+    return Entries(*(part[kept] for part in combined))
 
 
 def permuted(store: Entries, generator: torch.Generator) -> Entries:
-    """The store with its values in another order, its keys as they were."""
+    """Return the store with its values in a random order; the keys stay where they are.
+
+    >>> import torch
+    >>> from memkit.memories import next_tokens
+    >>> text = torch.tensor([3, 1, 4, 1])
+    >>> store = next_tokens.Entries(next_tokens.keys(text[:-1], 2), text[1:], torch.tensor([2.0, 5.0, 1.0]))
+    >>> shuffled = next_tokens.permuted(store, torch.Generator().manual_seed(0))
+    >>> sorted(shuffled.values.tolist()), torch.equal(shuffled.keys, store.keys)
+    ([1, 1, 4], True)
+    """
     order = torch.randperm(len(store.values), generator=generator)
     return store._replace(values=store.values[order])
 
 
 def distances(queries: Tensor, keys: Tensor, *, decay: float) -> Tensor:
-    """Queries [Q, n] and keys [N, n] → [Q, N], 0 to 1."""
+    """Return the distances, 0 to 1, between queries [Q, n] and keys [N, n]: [Q, N].
+
+    >>> import torch
+    >>> from memkit.memories import next_tokens
+    >>> queries, keys = torch.tensor([[1, 3]]), torch.tensor([[1, 3], [1, 2], [4, 3]])
+    >>> next_tokens.distances(queries, keys, decay=0.5)
+    tensor([[0.0000, 0.3333, 0.6667]])
+    """
     n = keys.shape[1]
     costs = decay ** torch.arange(n, dtype=torch.float64)
     costs = (costs / costs.sum()).float()
-    alike = torch.zeros(len(queries), len(keys))
-    for place in range(n):
-        asked = queries[:, place].unsqueeze(1)
-        alike.add_((asked == keys[:, place]) & (asked != _NOTHING), alpha=float(costs[place]))
-    return (1 - alike).clamp_(min=0)
+    matches = torch.zeros(len(queries), len(keys))
+    for position in range(n):
+        query_tokens = queries[:, position].unsqueeze(1)
+        matches.add_((query_tokens == keys[:, position]) & (query_tokens != _NOTHING), alpha=float(costs[position]))
+    return (1 - matches).clamp_(min=0)
 
 
 def read(store: Entries, queries: Tensor, *, tokens: int, k: int, decay: float, tau: float, most: float) -> Found:
-    """Return a store's answer to queries [Q, n] over a vocabulary of V = ``tokens``."""
+    """Return the result of reading a store with queries [Q, n], over a vocabulary of V = ``tokens``.
+
+    >>> import torch
+    >>> from memkit.memories import next_tokens
+    >>> text = torch.tensor([3, 1, 4, 1])
+    >>> store = next_tokens.Entries(next_tokens.keys(text[:-1], 2), text[1:], torch.tensor([2.0, 5.0, 1.0]))
+    >>> found = next_tokens.read(store, torch.tensor([[1, 3]]), tokens=5, k=1, decay=0.5, tau=0.1, most=0.9)
+    >>> found.probabilities, found.weights  # 4 came after 3, 1
+    (tensor([[0., 0., 0., 0., 1.]]), tensor([0.9000]))
+    """
     probabilities, weights = torch.zeros(len(queries), tokens), torch.zeros(len(queries))
     if not len(store.values):
         return Found(probabilities, weights)
     at_once = max(1, _PAIRS // len(store.values))
     for first in range(0, len(queries), at_once):
         part = slice(first, first + at_once)
-        near, places = distances(queries[part], store.keys, decay=decay).topk(min(k, len(store.values)), largest=False)
-        shares = torch.softmax(-near / tau, -1)
-        probabilities[part].scatter_add_(1, store.values[places], shares)
-        weights[part] = most * torch.exp(-near[:, 0] / tau)
+        nearest_distances, nearest_indices = distances(queries[part], store.keys, decay=decay).topk(
+            min(k, len(store.values)), largest=False
+        )
+        shares = torch.softmax(-nearest_distances / tau, -1)
+        probabilities[part].scatter_add_(1, store.values[nearest_indices], shares)
+        weights[part] = most * torch.exp(-nearest_distances[:, 0] / tau)
     return Found(probabilities, weights)
 
 
 def mix(log_probabilities: Tensor, found: Found) -> Tensor:
-    """log p of log p_LM and what was found, [Q, V] both."""
+    """Return log p of the mixture, [Q, V], from log p_LM [Q, V] and the result of a read.
+
+    >>> import torch
+    >>> from memkit.memories import next_tokens
+    >>> found = next_tokens.Found(torch.tensor([[0.0, 1.0]]), torch.tensor([0.5]))
+    >>> next_tokens.mix(torch.tensor([[0.5, 0.5]]).log(), found).exp()
+    tensor([[0.2500, 0.7500]])
+    """
     weights = found.weights.unsqueeze(-1)
-    # In logarithms, so that a language model's smallest probabilities are not lost.
+    # In logarithms, so that the smallest probabilities of the language model are not lost.
     return torch.logaddexp(log_probabilities + torch.log1p(-weights), (weights * found.probabilities).log())

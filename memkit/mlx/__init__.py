@@ -1,15 +1,15 @@
-"""The second backend: the networks of the binding study and their trainer in MLX.
+"""The MLX backend: the networks of the binding study, and a trainer for them.
 
-A finding that holds in one framework may be a finding about that framework. ``recipe.with_(backend="mlx")`` is the same
-recipe trained here: the same task, data and budget, another implementation, and initial values of its own, which MLX
-draws. What a claim's test gets is a network that is called like one of torch (:mod:`memkit.mlx.bridge`), so a
-replication is measured by the claim's own test.
+A result that holds in one framework may depend on that framework. ``recipe.with_(backend="mlx")`` is the same recipe
+trained here: the same task, data and budget, but another implementation, and initial values drawn by MLX. The test of a
+claim gets a network that it can call like one of torch (:mod:`memkit.mlx.bridge`), so a replication is measured by the
+test of the original claim.
 
-``memories``   slots, versioned and managed: functions of arrays, as in memkit/memories/
-``models``     the networks, one seed each
-``trainer``    many seeds of a network in one program, by ``mx.vmap``
-``bridge``     arrays and networks, as torch sees them
+``memories``   slots, versioned slots and managed slots: functions of arrays, as in memkit/memories/
+``models``     the networks, for one seed each
+``trainer``    trains many seeds of a network in one program, by ``mx.vmap``
+``bridge``     converts arrays and networks between torch and MLX
 ``losses``     cross-entropy
 
-Needs the extra ``mlx``; nothing here is imported where no recipe asks for it.
+It needs the extra ``mlx``. Nothing here is imported unless a recipe uses this backend.
 """

@@ -8,8 +8,11 @@ from memkit.training.protocols import IGNORED
 
 
 def cross_entropy(outputs: mx.array, targets: mx.array) -> mx.array:
-    """Mean cross-entropy of one seed: [..., C] and targets [...] → a number; ignored targets do not count."""
-    counted = targets != IGNORED
-    marks = mx.where(counted, targets, 0)[..., None] == mx.arange(outputs.shape[-1])
-    losses = mx.logsumexp(outputs, -1) - mx.where(marks, outputs, 0.0).sum(-1)
-    return (losses * counted).sum() / mx.maximum(counted.sum(), 1)
+    """Return the mean cross-entropy of one seed, in nats: outputs [..., C], targets [...].
+
+    Targets that equal ``IGNORED`` do not count.
+    """
+    is_counted = targets != IGNORED
+    is_target = mx.where(is_counted, targets, 0)[..., None] == mx.arange(outputs.shape[-1])
+    losses = mx.logsumexp(outputs, -1) - mx.where(is_target, outputs, 0.0).sum(-1)
+    return (losses * is_counted).sum() / mx.maximum(is_counted.sum(), 1)

@@ -1,9 +1,10 @@
-"""Training in MLX: all seeds of a cohort in one program, by mapping one seed's loss over their parameters.
+"""Training in MLX: all seeds of a cohort in one program, by mapping the loss of one seed over their parameters.
 
-A network is written for one seed (memkit/mlx/models/, or any ``mlx.nn.Module``). Its parameters are stacked along a
-leading axis, and ``mx.vmap`` makes of one seed's loss that of all; the gradient of the sum of the losses holds each
-seed's own. Data come from the streams that torch's trainer draws from, so a recipe meets the same examples on both
-backends; initial values and noise are MLX's own draws, from a stream of the seed.
+A network is written for one seed (memkit/mlx/models/, or any ``mlx.nn.Module``). The parameters of all seeds are
+stacked along a leading axis, and ``mx.vmap`` turns the loss of one seed into the losses of all. The gradient of the sum
+of the losses contains the gradient of each seed. The data come from the same streams as in torch's trainer, so that a
+recipe is trained on the same examples in both backends. Initial values and noise are drawn by MLX, from streams of each
+seed.
 """
 
 from __future__ import annotations
@@ -40,15 +41,18 @@ if TYPE_CHECKING:
 _HISTORY_POINTS = 100
 
 Tree = Any
-"""Parameters as ``mlx.nn.Module.parameters`` nests them."""
+"""Parameters, nested like ``mlx.nn.Module.parameters()``."""
 
 
 def train(recipe: Recipe, seeds: Sequence[int], *, progress: Callable[[float], None] | None = None) -> list[TrainedRun]:
-    """Train a recipe on some seeds, together.
+    """Train a recipe on some seeds together.
 
     Args:
         seeds: distinct seeds.
-        progress: called now and then with the share that is done, 0 to 1.
+        progress: called from time to time with the share that is done, 0 to 1.
+
+    Raises:
+        MemkitError: the network has no parameters to train.
     """
     started = time.process_time()
     networks = [make(recipe, seed) for seed in seeds]
@@ -60,13 +64,13 @@ def train(recipe: Recipe, seeds: Sequence[int], *, progress: Callable[[float], N
     state = step_of.optimizer_state(parameters)
     samplers = [sampler(recipe, seed) for seed in seeds]
     streams = [generator(seed, "data", recipe.stream) for seed in seeds]
-    told = [draw if isinstance(draw, AfterBatch) else None for draw in samplers]
+    listeners = [draw if isinstance(draw, AfterBatch) else None for draw in samplers]
     ends_early = [draw if isinstance(draw, EndsEarly) else None for draw in samplers]
-    every = max(1, recipe.steps // _HISTORY_POINTS)
+    record_interval = max(1, recipe.steps // _HISTORY_POINTS)
     histories: list[list[tuple[int, float]]] = [[] for _ in seeds]
     diverged = [""] * len(seeds)
     runs: dict[int, TrainedRun] = {}
-    sizes = sum(array[0].size for _, array in tree_flatten(parameters))
+    parameter_count = sum(array[0].size for _, array in tree_flatten(parameters))
     for step in range(1, recipe.steps + 1):
         batches = [draw(stream, recipe.batch) for draw, stream in zip(samplers, streams, strict=True)]
         inputs, targets = (torch.stack(part) for part in zip(*batches, strict=True))
@@ -74,35 +78,40 @@ def train(recipe: Recipe, seeds: Sequence[int], *, progress: Callable[[float], N
             parameters, state, to_mlx(inputs), to_mlx(targets), mx.array(step - 1.0)
         )
         mx.eval(parameters, state, losses)
-        if any(told):
-            seen = to_torch(outputs)
-            for row, draw in enumerate(told):
+        if any(listeners):
+            outputs_of_batch = to_torch(outputs)
+            for row, draw in enumerate(listeners):
                 if draw is not None:
-                    draw.saw(seen[row], targets[row])
+                    draw.saw(outputs_of_batch[row], targets[row])
         values: list[float] = losses.tolist()  # type: ignore[assignment]
         for i, value in enumerate(values):
             if not diverged[i] and not math.isfinite(value):
                 diverged[i] = f"the loss was {value} at step {step}"
         last = step == recipe.steps or all(diverged[i] or i in runs for i in range(len(seeds)))
-        noted = step % every == 0 or step == 1
+        is_recorded = step % record_interval == 0 or step == 1
         for i, value in enumerate(values):
-            teacher = ends_early[i]
-            ends = i not in runs and (last or (teacher is not None and bool(teacher.finished)))
-            if (noted or ends) and i not in runs:
+            ending_sampler = ends_early[i]
+            has_ended = i not in runs and (last or (ending_sampler is not None and bool(ending_sampler.finished)))
+            if (is_recorded or has_ended) and i not in runs:
                 histories[i].append((step, value))
-            if ends:
-                found = {name: to_torch(array[i]) for name, array in tree_flatten(parameters)}
-                broken = not all(bool(torch.isfinite(tensor).all()) for tensor in found.values())
-                share = (time.process_time() - started) / len(seeds)
-                metrics = {"loss": value, "steps": step, "parameters": sizes, "cpu_seconds": round(share, 3)}
+            if has_ended:
+                state_of_seed = {name: to_torch(array[i]) for name, array in tree_flatten(parameters)}
+                is_broken = not all(bool(torch.isfinite(tensor).all()) for tensor in state_of_seed.values())
+                cpu_seconds_per_seed = (time.process_time() - started) / len(seeds)
+                metrics = {
+                    "loss": value,
+                    "steps": step,
+                    "parameters": parameter_count,
+                    "cpu_seconds": round(cpu_seconds_per_seed, 3),
+                }
                 runs[i] = TrainedRun(
                     seed=seeds[i],
-                    state=found,
+                    state=state_of_seed,
                     metrics=metrics if state_size is None else {**metrics, "state_size": state_size},
                     history=tuple(histories[i]),
-                    diverged=diverged[i] or ("a weight was not finite at the end" if broken else ""),
+                    diverged=diverged[i] or ("a weight was not finite at the end" if is_broken else ""),
                 )
-        if noted and progress is not None:
+        if is_recorded and progress is not None:
             progress(step / recipe.steps)
         if len(runs) == len(seeds):
             break
@@ -112,15 +121,19 @@ def train(recipe: Recipe, seeds: Sequence[int], *, progress: Callable[[float], N
 
 
 def make(recipe: Recipe, seed: int) -> nn.Module:
-    """The untrained network of one seed."""
-    made = resolve(MLX_NETWORKS.get(reference(recipe.model), reference(recipe.model)))
+    """Return the untrained network of one seed.
+
+    Raises:
+        MemkitError: the model of the recipe does not make an ``mlx.nn.Module``.
+    """
+    factory = resolve(MLX_NETWORKS.get(reference(recipe.model), reference(recipe.model)))
     options = {**sizes_of(recipe.task), **recipe.options}
-    start = stream_seed(seed, "initial values", recipe.stream)
-    if "keys" in inspect.signature(made).parameters:
-        network = made(keys=Keys(start), **options)
+    initial_seed = stream_seed(seed, "initial values", recipe.stream)
+    if "keys" in inspect.signature(factory).parameters:
+        network = factory(keys=Keys(initial_seed), **options)
     else:
-        with _drawing_from(start):
-            network = made(**options)
+        with _mlx_seed(initial_seed):
+            network = factory(**options)
     if not isinstance(network, nn.Module):
         raise MemkitError(f"Recipe: {recipe.model!r} made a {type(network).__name__}; it should make an mlx.nn.Module")
     mx.eval(network.parameters())
@@ -128,37 +141,37 @@ def make(recipe: Recipe, seed: int) -> nn.Module:
 
 
 def build(recipe: Recipe, seed: int) -> Any:
-    """The untrained network of one seed, as a claim's test sees it."""
-    return _seen(recipe, make(recipe, seed))
+    """Return the untrained network of one seed, as the test of a claim gets it."""
+    return _for_test(recipe, make(recipe, seed))
 
 
 def restore(recipe: Recipe, seed: int, state: Mapping[str, Tensor]) -> Any:
-    """The trained network of one seed, in evaluation mode, as a claim's test sees it."""
+    """Return the trained network of one seed in evaluation mode, as the test of a claim gets it."""
     network = make(recipe, seed)
     network.load_weights([(name, to_mlx(tensor)) for name, tensor in state.items()], strict=True)
-    return _seen(recipe, network)
+    return _for_test(recipe, network)
 
 
-def _seen(recipe: Recipe, network: nn.Module) -> Any:
-    """Return what a test is given: a network of memkit's wrapped for torch, and any other module as it is."""
+def _for_test(recipe: Recipe, network: nn.Module) -> Any:
+    """Return memkit's own networks wrapped for torch, and any other module as it is; in evaluation mode."""
     network.eval()
     return FromMLX(network) if reference(recipe.model) in MLX_NETWORKS else network
 
 
 class _Step:
-    """A step of a cohort: parameters, optimiser state and batches → new ones, the losses [S] and what came out."""
+    """A training step of a cohort: maps parameters, optimiser state and batches to new ones, losses [S] and outputs."""
 
     def __init__(self, recipe: Recipe, template: nn.Module, seeds: Sequence[int]) -> None:
         self.recipe, self.template = recipe, template
         self.optimizer = _optimizer(recipe)
         self.noisy = bool(getattr(template, "noisy", False))
-        self.charges = bool(getattr(template, "balance", 0.0))
+        self.has_penalty = bool(getattr(template, "balance", 0.0))
         self.keys = mx.stack([mx.random.key(stream_seed(seed, "noise", recipe.stream)) for seed in seeds])
         template.train()
         self.gradient = mx.value_and_grad(self._losses)
 
     def optimizer_state(self, parameters: Tree) -> Tree:
-        """Initialise the optimiser for parameters, and return its state before the first step."""
+        """Initialise the optimiser for the parameters, and return its initial state."""
         self.optimizer.init(parameters)
         return self.optimizer.state
 
@@ -183,15 +196,15 @@ class _Step:
             self.template.update(own)
             outputs = self.template(x, noise=Noise(key, step)) if self.noisy else self.template(x)
             loss = cross_entropy(outputs, y)
-            return loss, loss + self.template.charge(x) if self.charges else loss, outputs
+            return loss, loss + self.template.balance_penalty(x) if self.has_penalty else loss, outputs
 
-        losses, charged, outputs = mx.vmap(of_one)(parameters, inputs, targets, keys)
-        # The sum keeps the seeds apart: each seed's parameters get the gradient of its own loss alone.
-        return charged.sum(), losses, outputs
+        losses, add_penalty_gradient, outputs = mx.vmap(of_one)(parameters, inputs, targets, keys)
+        # In the gradient of the sum, the parameters of each seed get the gradient of their own loss only.
+        return add_penalty_gradient.sum(), losses, outputs
 
 
 def _optimizer(recipe: Recipe) -> Optimizer:
-    """The recipe's optimiser, with torch's defaults."""
+    """Return the optimiser of the recipe, with the default settings of torch."""
     if recipe.optimizer == "sgd":
         return SGD(recipe.lr, weight_decay=recipe.weight_decay)
     common: dict[str, Any] = {"betas": [0.9, 0.999], "eps": 1e-8, "bias_correction": True}
@@ -201,7 +214,7 @@ def _optimizer(recipe: Recipe) -> Optimizer:
 
 
 def _clipped(gradients: Tree, limit: float) -> Tree:
-    """Each seed's gradient scaled to a norm of at most ``limit``."""
+    """Return gradients with that of each seed scaled to a norm of at most ``limit``."""
     squares = sum(array.square().reshape(len(array), -1).sum(1) for _, array in tree_flatten(gradients))
     scale = mx.minimum(1.0, limit / mx.maximum(mx.sqrt(squares), 1e-12))
     scaled = [(name, array * scale.reshape(-1, *[1] * (array.ndim - 1))) for name, array in tree_flatten(gradients)]
@@ -209,8 +222,8 @@ def _clipped(gradients: Tree, limit: float) -> Tree:
 
 
 @contextmanager
-def _drawing_from(seed: int) -> Iterator[None]:
-    """Within it MLX's own generator stands at a seed; after it, where it stood before."""
+def _mlx_seed(seed: int) -> Iterator[None]:
+    """Seed MLX's global generator within the context; restore its state afterwards."""
     state: Any = mx.random.state
     high, low = state[0].tolist()
     mx.random.seed(seed)

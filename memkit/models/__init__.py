@@ -1,16 +1,16 @@
-"""The networks: those that hold a memory, and the parametric controls that do not.
+"""Networks with a memory, and networks without one to compare them with.
 
-Every network trains a cohort of seeds at once. It is made from one generator for each seed, every parameter has the
-seeds as its leading axis, and ``forward`` maps inputs [S, B, ...] to outputs [S, B, ...]. With one seed it is an
-ordinary network. Nothing mixes seeds: a result does not depend on the cohort it is trained in.
+Every network trains a cohort of S seeds at once. It is built from one random generator per seed, every parameter has
+the seeds as its leading axis, and ``forward`` maps inputs [S, B, ...] to outputs [S, B, ...]. With one seed it is an
+ordinary network. Seeds never interact: the result of a seed does not depend on the other seeds of its cohort.
 
 With a memory
-    ``SlotNetwork``, ``ManagedSlotNetwork``, ``MemoryNetwork`` (binding), ``GPT`` and ``Recalling`` (recall),
-    ``NextTokenMemory`` (a store of next tokens beside a GPT), ``IntervenedNetwork`` (neighbours of a hidden state),
-    ``GrowingIntervenedNetwork``
-Without
+    ``SlotNetwork``, ``ManagedSlotNetwork``, ``MemoryNetwork`` (binding); ``GPT`` and ``Recalling`` (recall);
+    ``NextTokenMemory`` (a GPT with a store of next tokens); ``IntervenedNetwork`` and ``GrowingIntervenedNetwork`` (a
+    memory of nearest neighbours that changes a hidden state)
+Without a memory
     ``TransformerNetwork``, ``LSTMNetwork``, ``CrossAttentionNetwork``, ``TwoStageNetwork``, ``FeedForwardNetwork``,
-    ``GrowingNetwork``, ``EmbeddingKNN`` (a vote of neighbours), ``FineTuned``
+    ``GrowingNetwork``, ``EmbeddingKNN`` (nearest neighbours vote for a class), ``FineTuned``
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ __all__ = [
     "parameters_per_seed",
 ]
 
-# A network is imported on first use: code that uses one does not depend on the others.
+# Networks are imported on first use, so that code that uses one of them does not depend on the others.
 _MODULES = {
     "CrossAttentionNetwork": "cross_attention",
     "EmbeddingKNN": "embedding_knn",

@@ -1,11 +1,11 @@
-"""The nearest-neighbour baseline: the entries nearest in a hidden layer vote for their classes.
+"""The nearest-neighbour baseline: the nearest entries in a hidden layer vote for their classes.
 
-    v(c | x) = Σ_i w_i · 1[label_i = c]       over the k entries nearest to before(x), or in the pixels themselves
-    p        = v,   or mixed into what the network says itself by its doubt, see doubt.py
+    v(c | x) = Σ_i w_i · 1[label_i = c]       over the k entries nearest to before(x), or nearest in pixel space
+    p        = v,   or v mixed with the network's own prediction by its uncertainty, see doubt.py
     logits   = log(p + ε)
 
-A trained :class:`FeedForwardNetwork`, and a memory whose values are labels. The layer is the penultimate one, if no
-other is named. Nothing is trained.
+It consists of a trained :class:`FeedForwardNetwork` and a memory whose values are labels. Nothing is trained. The
+default layer is the penultimate one.
 """
 
 from __future__ import annotations
@@ -16,17 +16,28 @@ from torch.nn import functional as F
 
 from memkit.memories.neighbours import NeighbourMemory
 from memkit.memories.retrieval import Metric, Weights
-from memkit.models.doubt import mixed_by_doubt
+from memkit.models.doubt import mix_by_uncertainty
 from memkit.models.feedforward import FeedForwardNetwork, layer_of
 from memkit.models.layers import Generators
 
 PIXELS = "pixels"
 _FLOOR = 1e-3
-"""ε: the probability, but for a constant factor, of a class that no neighbour has."""
+"""ε: up to normalisation, the probability of a class that no neighbour has."""
 
 
 class EmbeddingKNN(nn.Module):
-    """A vote of the k nearest of ``capacity`` remembered examples, in a hidden layer of a trained network."""
+    """A vote of the k nearest of ``capacity`` stored examples, in a hidden layer of a trained network.
+
+    >>> import torch
+    >>> from memkit.models import EmbeddingKNN, FeedForwardNetwork
+    >>> generators = [torch.Generator().manual_seed(0)]
+    >>> network = FeedForwardNetwork(generators=generators, inputs=(8, 8), classes=3, widths=(16,))
+    >>> knn = EmbeddingKNN(network, generators, capacity=100, k=1)
+    >>> images, labels = torch.rand(1, 20, 8, 8), torch.randint(3, (1, 20))
+    >>> knn.remember(images, labels)
+    >>> bool((knn(images).argmax(-1) == labels).all())  # the nearest neighbour of a stored image is the image itself
+    True
+    """
 
     seed_axis = True
 
@@ -63,15 +74,16 @@ class EmbeddingKNN(nn.Module):
 
     @torch.no_grad()
     def remember(self, inputs: Tensor, labels: Tensor) -> None:
-        """Insert examples: images [S, B, H, W], labels [S, B]."""
-        self.memory.insert(self._seen(inputs), F.one_hot(labels, self.classes).float(), labels)
+        """Store examples: images [S, B, H, W], labels [S, B]."""
+        self.memory.insert(self._features(inputs), F.one_hot(labels, self.classes).float(), labels)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Images [S, B, H, W] → logits [S, B, classes]."""
-        votes = self.memory.retrieve(self._seen(inputs)).value
+        """Return logits [S, B, classes] for images [S, B, H, W]."""
+        votes = self.memory.retrieve(self._features(inputs)).value
         if self.mixed is not None:
-            votes = mixed_by_doubt(self.network(inputs), votes, self.mixed)
+            votes = mix_by_uncertainty(self.network(inputs), votes, self.mixed)
         return (votes + _FLOOR).log()
 
-    def _seen(self, inputs: Tensor) -> Tensor:
+    def _features(self, inputs: Tensor) -> Tensor:
+        """Return the hidden states of images, or their pixels: [S, B, d]."""
         return inputs.flatten(2) if self.layer is None else self.network.before(inputs, self.layer)

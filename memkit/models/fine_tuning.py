@@ -1,8 +1,9 @@
-"""Fine-tuning: what a memory competes with when a trained network is to learn from a few more examples.
+"""Fine-tuning: the alternative to a memory when a trained network has to learn from a few more examples.
 
     θ ← Adam(θ, ∂/∂θ mean loss over all the examples), `steps` times: all weights, or those of the last layer
 
-What it then says is the answer; or that is mixed into what the network said before, by its doubt, see doubt.py.
+The prediction is that of the fine-tuned network, or its mixture with that of the original network by the original
+network's uncertainty, see doubt.py.
 """
 
 from __future__ import annotations
@@ -13,18 +14,28 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from memkit.models.doubt import mixed_by_doubt
+from memkit.models.doubt import mix_by_uncertainty
 from memkit.models.feedforward import FeedForwardNetwork
 
 
 class FineTuned(nn.Module):
-    """A copy of a trained network that learns examples by gradient descent where a memory would store them.
+    """A copy of a trained network that learns examples by gradient descent, where a memory would store them.
 
     Args:
-        network: left as it is.
-        lr, steps: Adam's, on all the examples at once.
-        last: only the last layer learns.
-        mixed: how strongly the network's doubt lets through what was learnt; None: nothing is mixed.
+        network: the trained network; it is not changed.
+        lr, steps: Adam's learning rate and number of steps, each on all the examples.
+        last: True to train the last layer only.
+        mixed: weight of the fine-tuned prediction per unit of the original network's uncertainty; None for no mixture.
+
+    >>> import torch
+    >>> from memkit.models import FeedForwardNetwork, FineTuned
+    >>> generators = [torch.Generator().manual_seed(0)]
+    >>> network = FeedForwardNetwork(generators=generators, inputs=(8, 8), classes=3, widths=(16,))
+    >>> tuned = FineTuned(network, lr=0.01, steps=100)
+    >>> images, labels = torch.rand(1, 6, 8, 8), torch.tensor([[0, 1, 2, 0, 1, 2]])
+    >>> tuned.remember(images, labels)
+    >>> tuned(images).argmax(-1)
+    tensor([[0, 1, 2, 0, 1, 2]])
     """
 
     seed_axis = True
@@ -37,20 +48,20 @@ class FineTuned(nn.Module):
         self.lr, self.steps, self.last = lr, steps, last
 
     def remember(self, inputs: Tensor, labels: Tensor) -> None:
-        """Learn images [S, B, H, W] and labels [S, B]."""
-        learnt = list((self.network.output if self.last else self.network).parameters())
-        optimiser = torch.optim.Adam(learnt, lr=self.lr)
+        """Train on images [S, B, H, W] and labels [S, B]."""
+        parameters = list((self.network.output if self.last else self.network).parameters())
+        optimiser = torch.optim.Adam(parameters, lr=self.lr)
         with torch.enable_grad():
             for _ in range(self.steps):
                 optimiser.zero_grad()
                 losses = F.cross_entropy(self.network(inputs).flatten(0, 1), labels.flatten(), reduction="none")
-                # The mean over a seed's examples, the sum over seeds: each weight belongs to one seed.
+                # Mean over the examples of a seed, sum over seeds: each weight belongs to one seed only.
                 losses.view_as(labels).mean(1).sum().backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Images [S, B, H, W] → logits [S, B, classes]."""
+        """Return logits [S, B, classes] for images [S, B, H, W]."""
         logits: Tensor = self.network(inputs)
         if self.mixed is None:
             return logits
-        return mixed_by_doubt(self.before(inputs), torch.softmax(logits, -1), self.mixed).log()
+        return mix_by_uncertainty(self.before(inputs), torch.softmax(logits, -1), self.mixed).log()

@@ -1,24 +1,24 @@
-"""A feed-forward classifier that grows while it is trained, in width, in depth, or both.
+"""A feed-forward classifier that grows while it is trained, in width, in depth or both.
 
-Its tensors have the size of the end from the beginning. A unit that has not been grown has no weights, neither in
-nor out; so it says nothing, gets no gradient, and stays so. A layer that has not been grown passes on what it is
-given. So the network is, and learns as, the smaller one that is drawn from the same generators.
+All tensors have their final size from the start. A unit that does not exist yet has zero weights, incoming and
+outgoing; so it contributes nothing, gets no gradient, and stays zero. A layer that does not exist yet passes its input
+on. So the network computes and learns the same as a small network built from the same generators.
 
-    E [n + m, n]    two units from each of m of the n:  c_j at (j, j), s_j at (j', j), c_j² + s_j² = 1; 1 at the others
-    widen  l        W_l ← W_l Eᵀ,  b_l ← b_l Eᵀ,  V ← E V + N     V the weights that leave the layer, Nᵀ E = 0
-    deepen l        W_l = 1, b_l = 0: relu(h) = h of what was rectified before
+    E [n + m, n]    splits m of n units in two:  c_j at (j, j), s_j at (j', j), c_j² + s_j² = 1; 1 for the other units
+    widen  l        W_l ← W_l Eᵀ,  b_l ← b_l Eᵀ,  V ← E V + N     V: outgoing weights of the layer; N: noise, Nᵀ E = 0
+    deepen l        W_l = 1, b_l = 0: relu(h) = h, as h is the output of a relu
 
     (rows are inputs, as in layers.py: z = h W + b)
 
-E has one entry a row, and none below 0, so relu(z Eᵀ) = relu(z) Eᵀ, and Eᵀ E = 1: what follows finds h Eᵀ E V = h V.
-The network computes the same, and the distances and angles between hidden states are the same: a memory of hidden
-states is carried over by k ← k Eᵀ, and finds what it found. That is Net2Net (Chen, Goodfellow and Shlens 2016), but the
-two halves of a unit are scaled to keep lengths, where there they are copies. N, noise that the two halves have with
-opposite signs, tells them apart.
+E has one non-negative entry per row, so relu(z Eᵀ) = relu(z) Eᵀ. Since Eᵀ E = 1, the next layer gets h Eᵀ E V = h V. So
+growth changes neither the function of the network nor the distances and angles between hidden states: a memory of
+hidden states is carried over by k ← k Eᵀ, and retrieves the same entries. This is Net2Net (Chen, Goodfellow and Shlens
+2016), except that the two halves of a unit are scaled to preserve lengths, where Net2Net copies them. The noise N has
+opposite signs for the two halves, so that they can learn different things.
 
-The optimiser's moments are carried over: they are those of the same gradients, seen through E. What has no past (a
-layer that is added, with "fresh" growth a unit) is given the mean square of the gradients in the layer that it copies,
-or in its own: with none, its first steps would be several times too long.
+The optimiser's moments are carried over: those of the same gradients, transformed by E. New parameters without a past
+(an added layer, or with "fresh" growth a unit) start with the mean square of the gradients in the layer that they copy
+or belong to; with 0 instead, their first steps would be several times too large.
 """
 
 from __future__ import annotations
@@ -41,16 +41,17 @@ if TYPE_CHECKING:
     from memkit.training.protocols import Looked, Moments
 
 NEVER = -1
+"""The step of a growth event that has not happened yet."""
 
 
 class Widening(NamedTuple):
     """E for one layer of one seed.
 
     Attributes:
-        seed: its place in the cohort.
-        layer: of the hidden layers, those of convolutions not counted.
-        parents, children: the units that are split, and the new ones, [m].
-        cosines, sines: what each parent and each child has of the unit, [m].
+        seed: the index of the seed in the cohort.
+        layer: the number of the hidden layer, not counting convolutions.
+        parents, children: the units that are split, and the new units, [m].
+        cosines, sines: the factors c of the parents and s of the children, [m].
     """
 
     seed: int
@@ -61,22 +62,35 @@ class Widening(NamedTuple):
     sines: Tensor
 
     def apply(self, states: Tensor, dim: int = -1, *, power: int = 1) -> None:
-        """x ← x Eᵀ along an axis, in place: of states, or of weights; with power 2, of their squares."""
-        along = states.movedim(dim, -1)
-        split = along[..., self.parents]
-        along[..., self.children] = split * self.sines**power
-        along[..., self.parents] = split * self.cosines**power
+        """Replace states or weights x by x Eᵀ along an axis, in place; with power 2, for their squares."""
+        units_last = states.movedim(dim, -1)
+        original = units_last[..., self.parents]
+        units_last[..., self.children] = original * self.sines**power
+        units_last[..., self.parents] = original * self.cosines**power
 
 
 class GrowingNetwork(FeedForwardNetwork):
-    """A feed-forward network that grows by its validation examples; equations above.
+    """A feed-forward network that grows according to its validation examples; see the equations above.
 
-    How it has grown is in its state, when it grows next is not: a network that was restored grows on as if it had just
-    begun to wait.
+    The number of events so far is part of its state; the progress towards the next event is not. A restored network
+    continues as if its last event had just happened.
 
     Args:
-        widths: of the hidden layers in the end.
+        widths: the final widths of the hidden layers.
         growth: the settings of a :class:`memkit.models.growth.Growth`.
+
+    >>> import torch
+    >>> from memkit.models import GrowingNetwork
+    >>> growth = {"start": (4, 4), "events": 2, "schedule": "steps", "every": 100}
+    >>> generators = [torch.Generator().manual_seed(0)]
+    >>> network = GrowingNetwork(generators=generators, inputs=(8, 8), classes=3, widths=(16, 16), growth=growth)
+    >>> [network.sizes_after(events) for events in (0, 1, 2)]
+    [(4, 4), (10, 10), (16, 16)]
+    >>> images = torch.rand(1, 5, 8, 8)
+    >>> before = network(images)
+    >>> splits = network.grow(seed=0, step=100, moments={})
+    >>> torch.allclose(before, network(images), atol=1e-5)  # growth preserves the function
+    True
     """
 
     grown_at: Tensor
@@ -91,49 +105,49 @@ class GrowingNetwork(FeedForwardNetwork):
         widths: tuple[int, ...] = (256, 128),
         channels: tuple[int, ...] = (),
     ) -> None:
-        planned = Growth.of(growth, widths)
+        plan = Growth.of(growth, widths)
         small = FeedForwardNetwork(
-            generators=generators, inputs=inputs, classes=classes, widths=planned.start, channels=channels
+            generators=generators, inputs=inputs, classes=classes, widths=plan.start, channels=channels
         )
-        # The values that these draw are overwritten.
-        idle = [torch.Generator() for _ in generators]
-        super().__init__(generators=idle, inputs=inputs, classes=classes, widths=widths, channels=channels)
-        self.growth, self.widths = planned, tuple(widths)
-        # When each event happened, in steps; NEVER: not yet.
-        self.register_buffer("grown_at", torch.full((len(generators), planned.events), NEVER))
+        # The initial values drawn from these generators are overwritten.
+        unused = [torch.Generator() for _ in generators]
+        super().__init__(generators=unused, inputs=inputs, classes=classes, widths=widths, channels=channels)
+        self.growth, self.widths = plan, tuple(widths)
+        # The step of each event; NEVER if it has not happened yet.
+        self.register_buffer("grown_at", torch.full((len(generators), plan.events), NEVER))
         with torch.no_grad():
             for parameter in self.parameters():
                 parameter.zero_()
-            for name, its in small.named_parameters():
-                self.get_parameter(name)[tuple(slice(n) for n in its.shape)] = its
+            for name, values in small.named_parameters():
+                self.get_parameter(name)[tuple(slice(n) for n in values.shape)] = values
         self._streams = [torch.Generator().manual_seed(stream_seed(g.initial_seed(), "growth")) for g in generators]
         self._clocks = [Clock() for _ in generators]
 
     @property
     def events(self) -> Tensor:
-        """The number of times that each seed has grown: [S]."""
+        """The number of growth events so far, per seed: [S]."""
         return (self.grown_at != NEVER).sum(1)
 
     def sizes_after(self, events: int) -> tuple[int, ...]:
-        """The widths of the hidden layers after so many events."""
+        """Return the widths of the hidden layers after a number of events."""
         return self.growth.widths_after(events, self.widths)
 
     def active_parameters(self) -> list[int]:
-        """Return the number of parameters that each seed uses: those of the units and layers that have been grown."""
+        """Return the number of parameters that each seed uses: those of existing units and layers."""
         return [self.parameters_after(events) for events in self.events.tolist()]
 
     def parameters_after(self, events: int) -> int:
-        """Return the number of parameters that are used after a number of events."""
-        fixed = sum(parameter[0].numel() for parameter in self.convolutions.parameters())
+        """Return the number of parameters in use after a number of events."""
+        convolutional = sum(parameter[0].numel() for parameter in self.convolutions.parameters())
         sizes = (self._linear(0).weight.shape[1], *self.sizes_after(events), self.output.weight.shape[2])
-        return fixed + sum((n + 1) * m for n, m in pairwise(sizes))
+        return convolutional + sum((n + 1) * m for n, m in pairwise(sizes))
 
     def tables(self) -> dict[str, list[dict[str, int | str]]]:
-        """Return the growth of a network of one seed, as a table."""
+        """Return the growth of a network of one seed as a table."""
         return {"growth": self.timeline()}
 
     def timeline(self) -> list[dict[str, int | str]]:
-        """Return a row for each event of growth: its step, and widths and parameters before and after."""
+        """Return one row per growth event: its step, and the widths and parameters before and after."""
         rows: list[dict[str, int | str]] = []
         for event, step in enumerate(self.grown_at[0].tolist()):
             if step != NEVER:
@@ -144,166 +158,178 @@ class GrowingNetwork(FeedForwardNetwork):
                 rows.append(row)
         return rows
 
-    def validated(self, looked: Looked, moments: Moments) -> list[bool]:
-        """Grow the seeds for which an event is due; which those were."""
-        grown = self.due(looked)
-        for seed, now in enumerate(grown):
-            if now:
-                self.grow(seed, looked.step, moments)
-        return grown
+    def validated(self, evaluation: Looked, moments: Moments) -> list[bool]:
+        """Grow the seeds for which an event is due, and return which seeds have grown."""
+        due = self.due_seeds(evaluation)
+        for seed, is_due in enumerate(due):
+            if is_due:
+                self.grow(seed, evaluation.step, moments)
+        return due
 
-    def due(self, looked: Looked) -> list[bool]:
-        """For which seeds an event is due, by a look at the validation examples; each is to be told of once."""
-        waiting = (self.events < self.growth.events).tolist()
-        due = [clock.due(self.growth, looked, seed) for seed, clock in enumerate(self._clocks)]
-        return [now and left for now, left in zip(due, waiting, strict=True)]
+    def due_seeds(self, evaluation: Looked) -> list[bool]:
+        """Return for which seeds an event is due; to be called exactly once per evaluation."""
+        has_events_left = (self.events < self.growth.events).tolist()
+        clocks_due = [clock.is_due(self.growth, evaluation, seed) for seed, clock in enumerate(self._clocks)]
+        return [due and more for due, more in zip(clocks_due, has_events_left, strict=True)]
 
     @torch.no_grad()
     def grow(self, seed: int, step: int, moments: Moments) -> list[Widening]:
-        """The next event of a seed: parameters and moments are changed in place; what became of which layer's states.
+        """Apply the next growth event of a seed, changing parameters and moments in place.
 
-        With "fresh" growth no state is carried over, and nothing is returned.
+        Returns:
+            the widenings that were applied, by which states are carried over; none with "fresh" growth
         """
         event = int(self.events[seed])
         before, after = self.sizes_after(event), self.sizes_after(event + 1)
         self.grown_at[seed, event] = step
-        now = [*before, *[before[-1]] * (len(after) - len(before))]
+        widths = [*before, *[before[-1]] * (len(after) - len(before))]
         for layer in range(len(before), len(after)):
-            self._deepen(seed, layer, now, moments)
-        carried: list[Widening] = []
-        for layer, width in enumerate(after):
-            while now[layer] < width:
-                more = width - now[layer]
+            self._deepen(seed, layer, widths, moments)
+        widenings: list[Widening] = []
+        for layer, target in enumerate(after):
+            while widths[layer] < target:
+                added = target - widths[layer]
                 if self.growth.how == "preserving":
-                    more = min(more, now[layer])  # each unit is split once; if that is not enough, all are split again
-                    carried.append(self._split(seed, layer, more, now, moments))
+                    added = min(added, widths[layer])  # a unit is split once at a time
+                    widenings.append(self._split(seed, layer, added, widths, moments))
                 else:
-                    self._add(seed, layer, more, now, moments)
-                now[layer] += more
-        return carried
+                    self._add(seed, layer, added, widths, moments)
+                widths[layer] += added
+        return widenings
 
-    def _through(self, number: int, h: Tensor) -> Tensor:
-        """Apply a layer as in a network that does not grow; a layer that has not been grown passes its input on."""
-        there = [number < len(self.sizes_after(events)) for events in self.events.tolist()]
-        if not any(there):
+    def _apply_hidden(self, number: int, h: Tensor) -> Tensor:
+        """Apply a hidden layer; a layer that does not exist yet in a seed passes its input on."""
+        exists = [number < len(self.sizes_after(events)) for events in self.events.tolist()]
+        if not any(exists):
             return h
-        after = super()._through(number, h)
-        return after if all(there) else torch.where(torch.tensor(there, device=h.device).view(-1, 1, 1), after, h)
+        output = super()._apply_hidden(number, h)
+        return output if all(exists) else torch.where(torch.tensor(exists, device=h.device).view(-1, 1, 1), output, h)
 
     def _linear(self, layer: int) -> Linear:
-        found = self.hidden[layer]
-        assert isinstance(found, Linear)
-        return found
+        linear = self.hidden[layer]
+        assert isinstance(linear, Linear)
+        return linear
 
-    def _sides(self, layer: int, now: list[int]) -> tuple[Linear, int, Linear, int]:
-        """The weights that enter a layer and how many units they come from, those that leave it and to how many."""
-        own = self._linear(layer)
-        entering = now[layer - 1] if layer else own.weight.shape[1]
-        if layer == len(now) - 1:
-            return own, entering, self.output, self.output.weight.shape[2]
-        return own, entering, self._linear(layer + 1), now[layer + 1]
+    def _incoming_and_outgoing(self, layer: int, widths: list[int]) -> tuple[Linear, int, Linear, int]:
+        """Return the weights into a layer and out of it, each with the number of units at its other end."""
+        incoming = self._linear(layer)
+        inputs = widths[layer - 1] if layer else incoming.weight.shape[1]
+        if layer == len(widths) - 1:
+            return incoming, inputs, self.output, self.output.weight.shape[2]
+        return incoming, inputs, self._linear(layer + 1), widths[layer + 1]
 
-    def _split(self, seed: int, layer: int, more: int, now: list[int], moments: Moments) -> Widening:
-        """Make two of some units."""
-        g, width = self._streams[seed], now[layer]
-        into, _, out, leaving = self._sides(layer, now)
-        device = into.weight.device
-        parents = torch.randperm(width, generator=g)[:more].to(device)
-        # Between an eighth and three eighths of a half turn: neither half is much smaller than the other.
-        angle = ((torch.rand(more, generator=g) + 0.5) * (math.pi / 4)).to(device)
-        children = torch.arange(width, width + more, device=device)
-        made = Widening(seed, layer, parents, children, angle.cos(), angle.sin())
-        for tensor, dim in ((into.weight, 1), (into.bias, 1), (out.weight, 0)):
-            made.apply(tensor[seed], dim)
+    def _split(self, seed: int, layer: int, added: int, widths: list[int], moments: Moments) -> Widening:
+        """Split ``added`` units of a layer in two."""
+        generator, width = self._streams[seed], widths[layer]
+        incoming, _, outgoing, outputs = self._incoming_and_outgoing(layer, widths)
+        device = incoming.weight.device
+        parents = torch.randperm(width, generator=generator)[:added].to(device)
+        # Angles from π/8 to 3π/8, so that neither half is much smaller than the other.
+        angle = ((torch.rand(added, generator=generator) + 0.5) * (math.pi / 4)).to(device)
+        children = torch.arange(width, width + added, device=device)
+        widening = Widening(seed, layer, parents, children, angle.cos(), angle.sin())
+        for tensor, dim in ((incoming.weight, 1), (incoming.bias, 1), (outgoing.weight, 0)):
+            widening.apply(tensor[seed], dim)
             for power, moment in enumerate(moments.get(tensor, ()), 1):
-                made.apply(moment[seed], dim, power=power)
-        weights = out.weight[seed, :, :leaving]
-        spread = self.growth.noise * weights[: width + more].square().mean().sqrt()
-        noise = spread * torch.randn(more, leaving, generator=g).to(device)
-        weights[made.parents] += made.sines.unsqueeze(1) * noise
-        weights[made.children] -= made.cosines.unsqueeze(1) * noise
-        return made
+                widening.apply(moment[seed], dim, power=power)
+        weights = outgoing.weight[seed, :, :outputs]
+        spread = self.growth.noise * weights[: width + added].square().mean().sqrt()
+        noise = spread * torch.randn(added, outputs, generator=generator).to(device)
+        weights[widening.parents] += widening.sines.unsqueeze(1) * noise
+        weights[widening.children] -= widening.cosines.unsqueeze(1) * noise
+        return widening
 
-    def _add(self, seed: int, layer: int, more: int, now: list[int], moments: Moments) -> None:
-        """Add units as if the network began: they change what it computes."""
-        g, width = self._streams[seed], now[layer]
-        new = slice(width, width + more)
-        into, entering, out, leaving = self._sides(layer, now)
-        for tensor, part, whole, fan in (
-            (into.weight, (slice(entering), new), (slice(entering), slice(width)), entering),
-            (into.bias, (slice(1), new), (slice(1), slice(width)), entering),
-            (out.weight, (new, slice(leaving)), (slice(width), slice(leaving)), width + more),
+    def _add(self, seed: int, layer: int, added: int, widths: list[int], moments: Moments) -> None:
+        """Add new units, drawn as for a new network; they change the function of the network."""
+        generator, width = self._streams[seed], widths[layer]
+        new = slice(width, width + added)
+        incoming, inputs, outgoing, outputs = self._incoming_and_outgoing(layer, widths)
+        for tensor, region, reference, fan_in in (
+            (incoming.weight, (slice(inputs), new), (slice(inputs), slice(width)), inputs),
+            (incoming.bias, (slice(1), new), (slice(1), slice(width)), inputs),
+            (outgoing.weight, (new, slice(outputs)), (slice(width), slice(outputs)), width + added),
         ):
-            _draw(tensor[seed][part], fan, g)
-            _begin(tensor, tensor, seed, part, whole, moments)
+            _draw_uniform(tensor[seed][region], fan_in, generator)
+            _initialise_moments(tensor, tensor, seed, region, reference, moments)
 
-    def _deepen(self, seed: int, layer: int, now: list[int], moments: Moments) -> None:
-        """Open a layer as wide as the one below it."""
-        g, width = self._streams[seed], now[layer]
-        own, _, _, _ = self._sides(layer, now)
-        below, entering, _, _ = self._sides(layer - 1, now)
+    def _deepen(self, seed: int, layer: int, widths: list[int], moments: Moments) -> None:
+        """Add a layer that is as wide as the one below it."""
+        generator, width = self._streams[seed], widths[layer]
+        incoming, _, _, _ = self._incoming_and_outgoing(layer, widths)
+        incoming_below, inputs, _, _ = self._incoming_and_outgoing(layer - 1, widths)
         square, row = (slice(width), slice(width)), (slice(1), slice(width))
-        for tensor, old, part, whole in (
-            (own.weight, below.weight, square, (slice(entering), slice(width))),
-            (own.bias, below.bias, row, row),
+        for tensor, copied, region, reference in (
+            (incoming.weight, incoming_below.weight, square, (slice(inputs), slice(width))),
+            (incoming.bias, incoming_below.bias, row, row),
         ):
             if self.growth.how == "fresh":
-                _draw(tensor[seed][part], width, g)
-            _begin(tensor, old, seed, part, whole, moments)
+                _draw_uniform(tensor[seed][region], width, generator)
+            _initialise_moments(tensor, copied, seed, region, reference, moments)
         if self.growth.how == "preserving":
-            own.weight[seed][square] = torch.eye(width, device=own.weight.device)
+            incoming.weight[seed][square] = torch.eye(width, device=incoming.weight.device)
 
 
 @dataclass
 class Clock:
-    """When a seed grows next: what it has seen since it last did.
+    """The counters of a seed's growth schedule, since its last growth event or since the start.
 
     Attributes:
-        epochs, step: when that was.
-        looks: how many looks ago; on a plateau, how many since the loss last fell.
+        epochs, step: the time of the last event.
+        evaluations: the number of evaluations since then; for "plateau", since the loss last fell.
         best: the lowest validation loss since then, in nats.
     """
 
     epochs: float = 0.0
     step: int = 0
-    looks: int = 0
+    evaluations: int = 0
     best: float = math.inf
 
-    def due(self, growth: Growth, looked: Looked, seed: int) -> bool:
-        """Count one more look, and return whether the next event is due."""
-        epochs, loss, accuracy = (of[seed] for of in (looked.epochs, looked.losses, looked.accuracies))
+    def is_due(self, growth: Growth, evaluation: Looked, seed: int) -> bool:
+        """Count one more evaluation, and return whether the next event is due.
+
+        Raises:
+            ValueError: the schedule counts epochs, and their length is unknown.
+        """
+        epochs, loss, accuracy = (
+            values[seed] for values in (evaluation.epochs, evaluation.losses, evaluation.accuracies)
+        )
         if growth.schedule == "epochs" and math.isnan(epochs):
             raise ValueError(
-                "growth by epochs has to know how long an epoch is: give what draws the examples a length, or take "
+                "schedule='epochs' needs the length of an epoch: give the sampler a length (__len__), or use "
                 "schedule='steps'"
             )
-        fell = loss < self.best - growth.improvement
-        self.looks = 0 if growth.schedule == "plateau" and fell else self.looks + 1
+        has_improved = loss < self.best - growth.improvement
+        self.evaluations = 0 if growth.schedule == "plateau" and has_improved else self.evaluations + 1
         self.best = min(self.best, loss)
         due = {
             "epochs": epochs - self.epochs >= growth.every - 1e-9,
-            "steps": looked.step - self.step >= growth.every,
-            "plateau": self.looks >= growth.patience,
-            "performance": self.looks >= growth.patience and accuracy < growth.target,
+            "steps": evaluation.step - self.step >= growth.every,
+            "plateau": self.evaluations >= growth.patience,
+            "performance": self.evaluations >= growth.patience and accuracy < growth.target,
         }[growth.schedule]
         if due:
-            self.epochs, self.step, self.looks, self.best = epochs, looked.step, 0, math.inf
+            self.epochs, self.step, self.evaluations, self.best = epochs, evaluation.step, 0, math.inf
         return due
 
 
-Part = tuple[slice, slice]
+Region = tuple[slice, slice]
 
 
-def _draw(weights: Tensor, inputs: int, g: torch.Generator) -> None:
-    """Draw weights in place, as ``nn.Linear`` draws them."""
-    bound = inputs**-0.5
-    weights.copy_(torch.rand(weights.shape, generator=g) * 2 * bound - bound)
+def _draw_uniform(weights: Tensor, fan_in: int, generator: torch.Generator) -> None:
+    """Draw weights in place, like ``nn.Linear``."""
+    bound = fan_in**-0.5
+    weights.copy_(torch.rand(weights.shape, generator=generator) * 2 * bound - bound)
 
 
-def _begin(new: nn.Parameter, old: nn.Parameter, seed: int, part: Part, whole: Part, moments: Moments) -> None:
-    """Give new weights, which have no past, moments: no mean, and the mean square of what stands for them."""
-    if of_new := moments.get(new):
-        first, second = of_new
-        mean_square = moments[old][1][seed][whole].mean()
-        first[seed][part] = 0.0
-        second[seed][part] = mean_square
+def _initialise_moments(
+    new: nn.Parameter, old: nn.Parameter, seed: int, region: Region, reference: Region, moments: Moments
+) -> None:
+    """Initialise the optimiser's moments of new weights.
+
+    The mean is 0; the mean square is that of a reference region, whose gradients are expected to be similar.
+    """
+    if new_moments := moments.get(new):
+        first, second = new_moments
+        mean_square = moments[old][1][seed][reference].mean()
+        first[seed][region] = 0.0
+        second[seed][region] = mean_square

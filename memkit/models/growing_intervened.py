@@ -1,9 +1,9 @@
-"""A classifier that grows while it is trained, with a memory that intervenes in a hidden state.
+"""A classifier that grows while it is trained, with a memory that changes a hidden state.
 
-A network of growing.py in the place of that of intervened.py. What the memory holds of a hidden layer is carried over
-when that layer is widened, k ← k Eᵀ: keys, values, the centroids of the classes; so are the weights of a learnt gate
-and of a projection. As lengths and angles stay the same, the memory finds what it found, and says what it said: with
-its memory, too, the network computes the same just after growth as just before.
+It is the network of intervened.py with a network of growing.py inside. When the memory's layer is widened, what the
+memory stores of it is carried over, k ← k Eᵀ: keys, values and class centroids, and also the weights of a learnt gate
+and of a projection. As lengths and angles are preserved, the memory retrieves the same entries with the same effect. So
+the network with its memory computes the same function just after growth as just before.
 """
 
 from __future__ import annotations
@@ -27,10 +27,21 @@ class GrowingIntervenedNetwork(IntervenedNetwork):
     """A growing network with a neighbour memory at one of its hidden layers.
 
     Args:
-        widths: of the hidden layers in the end.
+        widths: the final widths of the hidden layers.
         growth: the settings of a :class:`memkit.models.growth.Growth`.
-        intervention: those of an :class:`Intervention`; all dimensions of the state are affected.
-        carry: whether the memory is carried over; if not, it is left as it was, and says of new units that they are 0.
+        intervention: the settings of an :class:`Intervention`; all dimensions of the state are affected.
+        carry: True if the memory is carried over on growth. False leaves it as it is, with zeros for new units.
+
+    >>> import torch
+    >>> from memkit.models import GrowingIntervenedNetwork
+    >>> network = GrowingIntervenedNetwork(
+    ...     generators=[torch.Generator().manual_seed(0)], inputs=(8, 8), classes=3, widths=(16, 16),
+    ...     growth={"start": (4, 4), "events": 2}, intervention={"capacity": 100},
+    ... )
+    >>> network(torch.rand(1, 5, 8, 8)).shape
+    torch.Size([1, 5, 3])
+    >>> network.active_parameters()  # of the small network: 64 · 4 + 4 + 4 · 4 + 4 + 4 · 3 + 3
+    [295]
     """
 
     network: GrowingNetwork
@@ -51,33 +62,33 @@ class GrowingIntervenedNetwork(IntervenedNetwork):
         settings = Intervention(**{"affected": None, **(intervention or {})})
         if settings.affected is not None or settings.query == "untouched":
             raise ValueError(
-                f"affected={settings.affected}: of a layer that grows all dimensions are affected, or the memory would "
-                "say less after its units are split; leave affected out"
+                f"affected={settings.affected} must be left out: all dimensions of a growing layer are affected, or "
+                "the memory would have less effect after units are split"
             )
         if settings.chosen != "first":
             raise ValueError(
-                f"chosen={settings.chosen!r} says which dimensions are affected, and of a layer that grows all are; "
-                "leave it out"
+                f"chosen={settings.chosen!r} must be left out: it selects affected dimensions, and all dimensions of a "
+                "growing layer are affected"
             )
         network = GrowingNetwork(
             generators=generators, inputs=inputs, classes=classes, growth=growth, widths=widths, channels=channels
         )
-        self._make(network, settings, generators)
+        self._initialise(network, settings, generators)
         self.carry = carry
         if len(network.growth.start) - 1 <= self._hidden < len(widths) - 1:
             raise ValueError(
-                f"placement={settings.placement!r}: a layer will be added just above, and would cut off what the "
-                "memory moves below 0; take placement='penultimate', which stays above all layers, or a layer further "
-                "down"
+                f"placement={settings.placement!r}: a layer will be added just above, whose relu would cut off "
+                "negative values from the memory; use placement='penultimate', which stays the last layer, or a lower "
+                "layer"
             )
 
     @property
     def _hidden(self) -> int:
-        """The memory's layer, those of convolutions not counted."""
+        """The number of the memory's layer, not counting convolutions."""
         return self.layer - len(self.network.convolutions)
 
     def _width_after(self, events: int) -> int:
-        """The units of the memory's layer, after so many events."""
+        """Return the width of the memory's layer after a number of events."""
         if self._hidden < 0:
             return self.network.width(self.layer)
         widths = self.network.sizes_after(events)
@@ -85,11 +96,13 @@ class GrowingIntervenedNetwork(IntervenedNetwork):
 
     def active_parameters(self) -> list[int]:
         """Return the number of parameters that each seed uses."""
-        used = self.network.active_parameters()
+        counts = self.network.active_parameters()
         if self.settings.gate != "learnt":
-            return used
-        # The gate has a weight for every unit of the memory's layer, and a bias.
-        return [n + self._width_after(events) + 1 for n, events in zip(used, self.network.events.tolist(), strict=True)]
+            return counts
+        # The gate has a weight for each unit of the memory's layer, and a bias.
+        return [
+            n + self._width_after(events) + 1 for n, events in zip(counts, self.network.events.tolist(), strict=True)
+        ]
 
     def tables(self) -> dict[str, list[dict[str, int | str]]]:
         """See :meth:`memkit.models.growing.GrowingNetwork.tables`."""
@@ -100,26 +113,27 @@ class GrowingIntervenedNetwork(IntervenedNetwork):
         return self.network.timeline()
 
     @torch.no_grad()
-    def validated(self, looked: Looked, moments: Moments) -> list[bool]:
-        """Grow the seeds for which an event is due, and their memories with them; which those were."""
-        grown = self.network.due(looked)
-        for seed, now in enumerate(grown):
-            if now:
-                self._grow(seed, looked.step, moments)
-        return grown
+    def validated(self, evaluation: Looked, moments: Moments) -> list[bool]:
+        """Grow the seeds for which an event is due, with their memories, and return which seeds have grown."""
+        due = self.network.due_seeds(evaluation)
+        for seed, is_due in enumerate(due):
+            if is_due:
+                self._grow(seed, evaluation.step, moments)
+        return due
 
     def _grow(self, seed: int, step: int, moments: Moments) -> None:
-        carried = self.network.grow(seed, step, moments)
+        widenings = self.network.grow(seed, step, moments)
         if not self.carry:
             return
-        layers = len(self.network.sizes_after(int(self.network.events[seed])))
-        # Layers that have not been grown pass on the output of the last layer that has.
-        layer = min(self._hidden, layers - 1)
-        for widening in carried:
+        layer_count = len(self.network.sizes_after(int(self.network.events[seed])))
+        # Layers that do not exist yet pass on the output of the last layer that does.
+        layer = min(self._hidden, layer_count - 1)
+        for widening in widenings:
             if widening.layer == layer:
                 self._carry(widening, moments)
 
     def _carry(self, widening: Widening, moments: Moments) -> None:
+        """Carry the memory of a seed over to its widened layer."""
         seed = widening.seed
         states = [self.memory.values, self.centroids]
         if self.settings.query == "full":

@@ -18,26 +18,27 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Growth:
-    """From some widths to those of the network, in events.
+    """Growth from some initial widths to the widths of the network, in a number of events.
 
-    Every event takes an equal share of the way, rounded to whole units. Events happen at looks at the validation
-    examples, at most one a look, and never after the last step.
+    Every event takes an equal share of the growth, rounded to whole units. Events happen when the validation examples
+    are evaluated: at most one event per evaluation, and none after the last step.
 
     Attributes:
-        start: the widths of the hidden layers at first; fewer than the network has in the end, for growth in depth.
-        events: in how many events it grows.
+        start: the initial widths of the hidden layers; fewer layers than the final network has, for growth in depth.
+        events: the number of growth events.
         schedule: when an event is due:
-            "epochs"       ``every`` epochs after the last one, or after the beginning
-            "steps"        likewise, in steps
-            "plateau"      the validation loss has not fallen by ``improvement`` for ``patience`` looks
-            "performance"  the validation accuracy is below ``target``, ``patience`` looks after the last event
-        every: for "epochs" and "steps".
-        patience, improvement: looks, and nats.
-        target: accuracy that is enough, 0 to 1.
-        how: "preserving", the network computes the same just after as just before; or "fresh", what is new is drawn as
-            if the network began, which is what growth without care does.
-        noise: standard deviation of what tells the two halves of a unit apart in the next layer, in units of that
-            layer's root mean square weight; it cancels in what they say together.
+            "epochs"       ``every`` epochs after the last event, or after the start
+            "steps"        ``every`` steps after the last event, or after the start
+            "plateau"      when the validation loss has not fallen by ``improvement`` for ``patience`` evaluations
+            "performance"  when the validation accuracy is below ``target``, ``patience`` evaluations or more after
+                           the last event
+        every: epochs or steps between events, for "epochs" and "steps".
+        patience, improvement: a number of evaluations, and nats.
+        target: the accuracy that is sufficient, 0 to 1.
+        how: "preserving": the network computes the same function just after growth as just before; or "fresh": new
+            weights are drawn as for a new network, which is growth without care.
+        noise: the standard deviation of the noise that tells the two halves of a unit apart in the next layer, in units
+            of that layer's root mean square weight; it cancels in the sum of the two halves.
     """
 
     start: tuple[int, ...]
@@ -51,8 +52,8 @@ class Growth:
     noise: float = 0.1
 
     def __post_init__(self) -> None:
-        def check(ok: bool, message: str) -> None:
-            if not ok:
+        def check(condition: bool, message: str) -> None:
+            if not condition:
                 raise MemkitError(f"Growth: {message}")
 
         for name, known in CHOICES.items():
@@ -60,7 +61,7 @@ class Growth:
             check(value in known, f"{name}={value!r} is unknown{nearest(str(value), known)}")
         check(
             isinstance(self.start, (tuple, list)) and bool(self.start) and all(is_whole(n, 1) for n in self.start),
-            f"start={self.start!r} must name the widths of the hidden layers at first, as in (64, 32)",
+            f"start={self.start!r} must name the initial widths of the hidden layers, as in (64, 32)",
         )
         object.__setattr__(self, "start", tuple(self.start))
         for name in ("events", "patience"):
@@ -73,42 +74,42 @@ class Growth:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any], widths: Sequence[int]) -> Growth:
-        """The growth that some settings describe, of a network that has these widths in the end.
+        """Return the growth that some settings describe, for a network with these final widths.
 
         Raises:
-            MemkitError: a setting is misspelt, or there is no way from the one size to the other.
+            MemkitError: a setting is misspelt, or the final widths cannot be reached by growth.
         """
         known = {f.name for f in fields(cls)}
         for name in settings:
             if name not in known:
                 raise MemkitError(f"Growth has no setting {name!r}{nearest(name, known)}")
         if "start" not in settings:
-            raise MemkitError("Growth: start is missing: the widths of the hidden layers at first, as in (64, 32)")
-        made = cls(**settings)
-        start, last = made.start, len(made.start) - 1
-        said = f"Growth: from start={tuple(start)} to widths={tuple(widths)}"
+            raise MemkitError("Growth: start is missing: the initial widths of the hidden layers, as in (64, 32)")
+        growth = cls(**settings)
+        start, last_start = growth.start, len(growth.start) - 1
+        prefix = f"Growth: from start={tuple(start)} to widths={tuple(widths)}"
         if len(start) > len(widths) or any(n > m for n, m in zip(start, widths, strict=False)):
-            raise MemkitError(f"{said} something would shrink")
+            raise MemkitError(f"{prefix} the network would shrink; start must be no deeper and no wider")
         if tuple(start) == tuple(widths):
-            raise MemkitError(f"{said} nothing grows; begin smaller")
-        if any(width != widths[last] for width in widths[last:]):
-            raise MemkitError(f"{said}: a layer that is added copies the one below it, so it must end as wide as that")
-        return made
+            raise MemkitError(f"{prefix} nothing grows; start must be smaller")
+        if any(width != widths[last_start] for width in widths[last_start:]):
+            raise MemkitError(f"{prefix}: a new layer copies the one below it, so both must have the same final width")
+        return growth
 
     def widths_after(self, events: int, widths: Sequence[int]) -> tuple[int, ...]:
-        """The widths after so many events, on the way to those of the end."""
-        share = min(1.0, events / self.events)
-        layers = len(self.start) + _nearest_whole(share * (len(widths) - len(self.start)))
+        """Return the widths after a number of events, given the final widths."""
+        progress = min(1.0, events / self.events)
+        layers = len(self.start) + _nearest_whole(progress * (len(widths) - len(self.start)))
         starts = (*self.start, *[self.start[-1]] * (layers - len(self.start)))
-        return tuple(n + _nearest_whole(share * (m - n)) for n, m in zip(starts, widths, strict=False))
+        return tuple(n + _nearest_whole(progress * (m - n)) for n, m in zip(starts, widths, strict=False))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types, for a recipe's options; settings at their default are left out."""
+        """Return the settings as plain types, for the options of a recipe; default values are left out."""
         defaults = {f.name: f.default for f in fields(self)}
-        found = {name: value for name, value in asdict(self).items() if value != defaults[name]}
-        return {**found, "start": list(self.start)}
+        settings = {name: value for name, value in asdict(self).items() if value != defaults[name]}
+        return {**settings, "start": list(self.start)}
 
 
 def _nearest_whole(number: float) -> int:
-    """Halves go up."""
+    """Round to the nearest whole number; halves are rounded up."""
     return math.floor(number + 0.5)

@@ -1,27 +1,27 @@
-"""A classifier with a memory that intervenes in a hidden state.
+"""A classifier with a memory that changes a hidden state.
 
     h = before(x)                                   state of one hidden layer, memkit/models/feedforward.py
-    r = Σ_i w_i · value_i                           of the neighbours of the query, memkit/memories/neighbours.py
+    r = Σ_i w_i · value_i                           over the nearest entries, memkit/memories/neighbours.py
     h' = intervene(h, r),   logits = after(h')      only the affected dimensions of h change
 
-    target     what an entry says h should have been, made from the example's own loss L, label y and state h
+    target     the state t that an example should have had, from its own loss L, its label y and its state h
                current    t = h
-               gradient   t = h − η ∂L/∂h, or several such steps one after another
+               gradient   t = h − η ∂L/∂h, or several such steps in sequence
                centroid   t = c_y, the mean state of the class, c_y ← μ c_y + (1 − μ)·(its mean in the batch)
-    value      delta      t − h is stored, and t̂ = h + r is proposed
-               absolute   t is stored, and t̂ = r is proposed
+    value      delta      stores t − h, and proposes t̂ = h + r
+               absolute   stores t, and proposes t̂ = r
     mode       gated      h' = h + α (t̂ − h)
-               residual   h' = h + r          (of deltas, the same as overwrite)
+               residual   h' = h + r          (with deltas, the same as overwrite)
                overwrite  h' = t̂
-    gate α     constant; warmup: it grows from 0 over so many examples; uncertainty: α·H(p)/log C, p what the network
-               says without the memory; learnt: σ(w·h + b), from b such that it starts at α
-    query      full: h;   untouched: the dimensions that are not affected;   projection: h P, P random and fixed
-    use        training, inference, both: when the memory is applied; never: it fills, and is never applied
+    gate α     constant; warmup: grows from 0 over a number of examples; uncertainty: α·H(p)/log C, with p the
+               prediction without the memory; learnt: σ(w·h + b), where b starts such that the gate is α
+    query      full: h;   untouched: the dimensions that are not affected;   projection: h P, with P random and fixed
+    use        training, inference or both: when the memory is applied; never: it is filled, but never applied
 
-The gradient is that of each example's own loss, not of the batch mean: a batch mean makes it as many times too small
-as there are examples in the batch. In training an example is retrieved for before it is inserted; but from the second
-epoch on it may find the entry that it left itself, made with its own label, if that is still there. Test examples have
-no such entry: how much a network leans on its memory in training says nothing about how much the memory is worth.
+The gradient is that of each example's own loss, not of the batch mean, which would be smaller by a factor of the batch
+size. In training, a batch is retrieved for before it is inserted. But from the second epoch on, an example may retrieve
+its own earlier entry, which was made with its label. Test examples have no such entry. So how much a network relies on
+its memory in training does not show how useful the memory is.
 """
 
 from __future__ import annotations
@@ -35,24 +35,25 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from memkit.memories.neighbours import NeighbourMemory, Retrieved
-from memkit.models.doubt import doubt
+from memkit.models.doubt import normalised_entropy
 from memkit.models.feedforward import FeedForwardNetwork, layer_of
 from memkit.models.intervened_settings import Intervention
 from memkit.models.layers import Generators, constant, normal
 from memkit.training.protocols import ExampleRecords
 from memkit.training.streams import stream_seed
 
-NOBODYS = -1
+NO_LABEL = -1
+"""The label in place of a neighbour that does not exist."""
 
 
-class Look(NamedTuple):
-    """The memory's effect on some inputs; taking it leaves the memory unchanged.
+class MemoryEffect(NamedTuple):
+    """The effect of the memory on some inputs.
 
     Attributes:
-        off, on: logits without and with it, [S, B, classes].
+        off, on: logits without and with the memory, [S, B, classes].
         gate: α, [S, B].
         magnitude: ‖h' − h‖₂, [S, B].
-        retrieved: what was found.
+        retrieved: the neighbours.
         labels: the classes of the neighbours, [S, B, k]; −1 where there were fewer than k.
     """
 
@@ -65,13 +66,25 @@ class Look(NamedTuple):
 
 
 class IntervenedNetwork(nn.Module):
-    """A feed-forward classifier with a neighbour memory at one of its hidden layers; equations above.
+    """A feed-forward classifier with a neighbour memory at one of its hidden layers; see the equations above.
 
-    Its trained parameters are drawn first, and are those of the :class:`FeedForwardNetwork` of the same generators.
-    In training it is told the labels by :meth:`saw`, after the backward pass, and remembers the batch.
+    Its trained parameters are drawn first, and equal those of a :class:`FeedForwardNetwork` from the same generators.
+    In training, :meth:`saw` passes it the labels after the backward pass, and the batch is stored.
 
     Args:
         intervention: the settings of an :class:`Intervention` that differ from the defaults.
+
+    >>> import torch
+    >>> from memkit.models import IntervenedNetwork
+    >>> settings = {"capacity": 100, "k": 4, "affected": None}
+    >>> network = IntervenedNetwork(
+    ...     generators=[torch.Generator().manual_seed(0)], inputs=(8, 8), classes=3, widths=(16,), intervention=settings
+    ... ).eval()
+    >>> images, labels = torch.rand(1, 20, 8, 8), torch.randint(3, (1, 20))
+    >>> network.remember(images, labels)
+    >>> effect = network.measure_effect(images)
+    >>> effect.off.shape, effect.on.shape, torch.equal(effect.on, network(images))
+    (torch.Size([1, 20, 3]), torch.Size([1, 20, 3]), True)
     """
 
     seed_axis = True
@@ -94,19 +107,19 @@ class IntervenedNetwork(nn.Module):
         network = FeedForwardNetwork(
             generators=generators, inputs=inputs, classes=classes, widths=widths, channels=channels
         )
-        self._make(network, Intervention(**(intervention or {})), generators)
+        self._initialise(network, Intervention(**(intervention or {})), generators)
 
     @classmethod
     def around(
         cls, network: FeedForwardNetwork, intervention: Intervention, generators: Generators
     ) -> IntervenedNetwork:
-        """A trained network, its weights shared, with an empty memory."""
-        made = cls.__new__(cls)
-        nn.Module.__init__(made)
-        made._make(network, intervention, generators)
-        return made.train(network.training)
+        """Return a trained network with an empty memory; the weights are shared."""
+        wrapped = cls.__new__(cls)
+        nn.Module.__init__(wrapped)
+        wrapped._initialise(network, intervention, generators)
+        return wrapped.train(network.training)
 
-    def _make(self, network: FeedForwardNetwork, intervention: Intervention, generators: Generators) -> None:
+    def _initialise(self, network: FeedForwardNetwork, intervention: Intervention, generators: Generators) -> None:
         self.network, self.settings = network, intervention
         self.layer = layer_of(network, intervention.placement)
         width, classes = network.width(self.layer), network.output.weight.shape[-1]
@@ -121,7 +134,7 @@ class IntervenedNetwork(nn.Module):
             torch.randperm(width, generator=g) if intervention.chosen == "random" else torch.arange(width)
             for g in _streams(generators, "affected dimensions")
         ]
-        # [S, d]: the affected dimensions first, then the others.
+        # [S, d]: the affected dimensions, then the others.
         self.register_buffer("dimensions", torch.stack(orders))
         self.affected = affected
         key_width = {"full": width, "untouched": width - affected, "projection": intervention.projection}
@@ -146,89 +159,95 @@ class IntervenedNetwork(nn.Module):
             self.gate_weight = constant(generators, 1, width)
             self.gate_bias = constant(generators, 1, value=math.log(intervention.alpha / (1 - intervention.alpha)))
         self.state_size = self.memory.state_size
-        self._state: Tensor | None = None
+        self._last_states: Tensor | None = None
 
     @property
     def applied(self) -> bool:
-        """True where the memory is in use in the present mode, training or inference."""
+        """True if the memory is used in the current mode, training or inference."""
         return self.settings.use in ("both", "training" if self.training else "inference")
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Images [S, B, H, W] → logits [S, B, classes]."""
+        """Return logits [S, B, classes] for images [S, B, H, W]."""
         h = self.network.before(inputs, self.layer)
         if self.training:
-            self._state = h.detach()
-            self._seen: tuple[Retrieved, Tensor] | None = None
+            self._last_states = h.detach()
+            self._last_retrieval: tuple[Retrieved, Tensor] | None = None
         if not self.applied:
             return self.network.after(h, self.layer)
         retrieved = self._retrieve(h)
         after, _ = self._intervene(h, retrieved)
         logits = self.network.after(after, self.layer)
         if self.training:
-            self._seen = retrieved, logits.detach()
+            self._last_retrieval = retrieved, logits.detach()
         return logits
 
     @torch.no_grad()
     def saw(self, outputs: Tensor, targets: Tensor) -> None:
-        """Remember the batch that was last passed forward in training, whose labels are the targets [S, B]."""
-        assert self._state is not None, "in training, forward comes first"
-        h, self._state = self._state, None
+        """Store the last training batch of :meth:`forward`, whose labels are the targets [S, B]."""
+        assert self._last_states is not None, "saw() must follow forward() in training mode"
+        h, self._last_states = self._last_states, None
         # Entries are credited before the memory changes.
         if self.memory.keeps_record:
-            retrieved, on = self._seen or (found := self._retrieve(h), self._with(h, found))
-            off = _losses(self.network.after(h, self.layer), targets)
-            self.memory.credit(retrieved, off - _losses(on, targets))
+            retrieved, logits_on = self._last_retrieval or (
+                retrieved_now := self._retrieve(h),
+                self._logits_with_memory(h, retrieved_now),
+            )
+            losses_off = _losses(self.network.after(h, self.layer), targets)
+            self.memory.credit(retrieved, losses_off - _losses(logits_on, targets))
         self._remember(h, targets)
 
     def example_records(self, inputs: Tensor, targets: Tensor) -> ExampleRecords:
-        """Return what the memory did to each of some examples, of a network of one seed.
+        """Return the effect of the memory on each of some examples, for a network of one seed.
 
         Args:
-            inputs: [N, ...], on the CPU, as the network is.
+            inputs: [N, ...], on the CPU like the network.
             targets: classes [N].
         """
         from memkit.models.diagnostics import diagnose
 
-        found = diagnose(self, (inputs, targets))
-        columns = {name: values.tolist() for name, values in found.by_example().items()}
-        # The names that other models' records use, here for the network with its memory.
-        for name, used in (("prediction", "predicted_on"), ("confidence", "confidence_on"), ("loss", "loss_on")):
-            columns[name] = columns[used]
-        return ExampleRecords(columns={"example": list(range(len(targets))), **columns}, summary=found.summary())
+        diagnosis = diagnose(self, (inputs, targets))
+        columns = {name: values.tolist() for name, values in diagnosis.by_example().items()}
+        # Under the names that the records of other models use: the network with its memory.
+        for name, source in (("prediction", "predicted_on"), ("confidence", "confidence_on"), ("loss", "loss_on")):
+            columns[name] = columns[source]
+        return ExampleRecords(columns={"example": list(range(len(targets))), **columns}, summary=diagnosis.summary())
 
     @torch.no_grad()
     def remember(self, inputs: Tensor, labels: Tensor) -> None:
-        """Insert examples without training on them: images [S, B, H, W], labels [S, B]."""
+        """Store examples without training on them: images [S, B, H, W], labels [S, B]."""
         self._remember(self.network.before(inputs, self.layer), labels)
 
     @torch.no_grad()
-    def look(self, inputs: Tensor) -> Look:
-        """Return the memory's effect on images [S, B, H, W], whether it is in use or not."""
+    def measure_effect(self, inputs: Tensor) -> MemoryEffect:
+        """Return the memory's effect on images [S, B, H, W], whether the memory is in use or not.
+
+        The memory is not changed.
+        """
         h = self.network.before(inputs, self.layer)
         retrieved = self._retrieve(h)
         after, gate = self._intervene(h, retrieved)
         labels = self.memory.labels.gather(1, retrieved.indices.flatten(1)).view_as(retrieved.indices)
-        labels = torch.where(retrieved.distances.isfinite(), labels, NOBODYS)
+        labels = torch.where(retrieved.distances.isfinite(), labels, NO_LABEL)
         off, on = (self.network.after(state, self.layer) for state in (h, after))
-        return Look(off, on, gate, (after - h).norm(dim=-1), retrieved, labels)
+        return MemoryEffect(off, on, gate, (after - h).norm(dim=-1), retrieved, labels)
 
     def targets(self, h: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return target states [S, B, d] for examples with states h [S, B, d], and the examples' losses [S, B]."""
+        """Return the target states [S, B, d] and losses [S, B] of examples with states h [S, B, d]."""
         settings = self.settings
         losses = _losses(self.network.after(h, self.layer), labels)
         if settings.target == "current":
             return h, losses
         if settings.target == "centroid":
             return self.centroids.gather(1, labels.unsqueeze(-1).expand(*labels.shape, h.shape[-1])), losses
-        moves = torch.zeros_like(h).scatter_(2, self._affected(h), 1.0)
+        affected = torch.zeros_like(h).scatter_(2, self._affected(h), 1.0)
         target = h
         for _ in range(settings.steps):
             with torch.enable_grad():
-                at = target.detach().requires_grad_()
+                state = target.detach().requires_grad_()
                 # The gradient of the sum gives every example the gradient of its own loss.
-                loss = _losses(self.network.after(at, self.layer), labels).sum()
-                (gradient,) = torch.autograd.grad(loss, at)
-            target = target - settings.step_size * moves * gradient
+                loss = _losses(self.network.after(state, self.layer), labels).sum()
+                (gradient,) = torch.autograd.grad(loss, state)
+            target = target - settings.step_size * affected * gradient
         return target, losses
 
     def _remember(self, h: Tensor, labels: Tensor) -> None:
@@ -236,24 +255,26 @@ class IntervenedNetwork(nn.Module):
             self._move_centroids(h, labels)
         target, losses = self.targets(h, labels)
         value = target - h if self.settings.value == "delta" else target
-        wanted = losses > losses.mean(1, keepdim=True) if self.settings.insertion == "hard" else None
-        self.memory.insert(self._query(h), value.gather(2, self._affected(h)), labels, wanted)
+        accepted = losses > losses.mean(1, keepdim=True) if self.settings.insertion == "hard" else None
+        self.memory.insert(self._query(h), value.gather(2, self._affected(h)), labels, accepted)
 
     def _move_centroids(self, h: Tensor, labels: Tensor) -> None:
-        of_class = F.one_hot(labels, self.centroids.shape[1]).to(h.dtype)  # [S, B, C]
-        counts = of_class.sum(1)
-        here = counts > 0
-        means = (of_class.transpose(1, 2) @ h) / counts.clamp(min=1).unsqueeze(-1)
-        kept = self.settings.centroid_momentum * self.known.to(h.dtype)
-        moved = kept.unsqueeze(-1) * self.centroids + (1 - kept).unsqueeze(-1) * means
-        self.centroids.copy_(torch.where(here.unsqueeze(-1), moved, self.centroids))
-        self.known |= here
+        """Move the class centroids towards the mean states of the classes in the batch."""
+        one_hot_labels = F.one_hot(labels, self.centroids.shape[1]).to(h.dtype)  # [S, B, C]
+        counts = one_hot_labels.sum(1)
+        has_examples = counts > 0
+        means = (one_hot_labels.transpose(1, 2) @ h) / counts.clamp(min=1).unsqueeze(-1)
+        momentum = self.settings.centroid_momentum * self.known.to(h.dtype)
+        updated = momentum.unsqueeze(-1) * self.centroids + (1 - momentum).unsqueeze(-1) * means
+        self.centroids.copy_(torch.where(has_examples.unsqueeze(-1), updated, self.centroids))
+        self.known |= has_examples
 
     def _affected(self, h: Tensor) -> Tensor:
-        """The affected dimensions, one row for every state: [S, B, a]."""
+        """Return the indices of the affected dimensions, one row per state: [S, B, a]."""
         return self.dimensions[:, None, : self.affected].expand(*h.shape[:2], -1)
 
     def _query(self, h: Tensor) -> Tensor:
+        """Return the query of states h [S, B, d]: [S, B, q]."""
         if self.settings.query == "full":
             return h
         if self.settings.query == "projection":
@@ -265,41 +286,42 @@ class IntervenedNetwork(nn.Module):
             return self.memory.retrieve(self._query(h.detach()))
 
     def _intervene(self, h: Tensor, retrieved: Retrieved) -> tuple[Tensor, Tensor]:
-        """h', and α [S, B]."""
-        settings, at = self.settings, self._affected(h)
-        own = h.gather(2, at)
-        gate = self._gate(h)
+        """Return h' [S, B, d] and α [S, B]."""
+        settings, affected = self.settings, self._affected(h)
+        current = h.gather(2, affected)
+        gate = self._gate_values(h)
         if settings.mode == "residual" or (settings.mode == "overwrite" and settings.value == "delta"):
-            move = retrieved.value
+            change = retrieved.value
         else:
-            move = retrieved.value if settings.value == "delta" else retrieved.value - own
+            change = retrieved.value if settings.value == "delta" else retrieved.value - current
             if settings.mode == "gated":
-                move = gate.unsqueeze(-1) * move
-        found = retrieved.weights.sum(-1, keepdim=True) > 0  # an empty memory has no effect
-        return h.scatter_add(2, at, torch.where(found, move, 0.0)), gate
+                change = gate.unsqueeze(-1) * change
+        has_neighbours = retrieved.weights.sum(-1, keepdim=True) > 0  # an empty memory has no effect
+        return h.scatter_add(2, affected, torch.where(has_neighbours, change, 0.0)), gate
 
-    def _with(self, h: Tensor, retrieved: Retrieved) -> Tensor:
+    def _logits_with_memory(self, h: Tensor, retrieved: Retrieved) -> Tensor:
+        """Return the logits with the memory applied: [S, B, classes]."""
         return self.network.after(self._intervene(h, retrieved)[0], self.layer)
 
-    def _gate(self, h: Tensor) -> Tensor:
-        """α of every state: [S, B]."""
+    def _gate_values(self, h: Tensor) -> Tensor:
+        """Return α for each state: [S, B]."""
         settings = self.settings
-        whole = h.new_full(h.shape[:2], settings.alpha if settings.mode == "gated" else 1.0)
+        full = h.new_full(h.shape[:2], settings.alpha if settings.mode == "gated" else 1.0)
         if settings.mode != "gated" or settings.gate == "constant":
-            return whole
+            return full
         if settings.gate == "warmup":
-            share = (self.memory.offered / settings.warmup).clamp(max=1.0)
-            return whole * share.unsqueeze(-1)
+            progress = (self.memory.offered / settings.warmup).clamp(max=1.0)
+            return full * progress.unsqueeze(-1)
         if settings.gate == "learnt":
             return torch.sigmoid((h * self.gate_weight).sum(-1) + self.gate_bias)
-        return whole * doubt(self.network.after(h, self.layer))
+        return full * normalised_entropy(self.network.after(h, self.layer))
 
 
 def _streams(generators: Generators, purpose: str) -> list[torch.Generator]:
-    """Generators of their own, derived from others, from which nothing is drawn."""
+    """Return generators that are derived from the seeds of others; nothing is drawn from the originals."""
     return [torch.Generator().manual_seed(stream_seed(g.initial_seed(), purpose)) for g in generators]
 
 
 def _losses(logits: Tensor, labels: Tensor) -> Tensor:
-    """Each example's own cross-entropy: [S, B, classes] and [S, B] → [S, B]."""
+    """Return the cross-entropy of each example: logits [S, B, classes], labels [S, B] → [S, B]."""
     return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view_as(labels)

@@ -1,4 +1,4 @@
-"""The settings of a memory that intervenes in a hidden state; what they mean: memkit/models/intervened.py."""
+"""The settings of a memory that changes a hidden state; for their meaning see memkit/models/intervened.py."""
 
 from __future__ import annotations
 
@@ -30,19 +30,21 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Intervention:
-    """The settings of a memory's intervention: where, with what, how strongly and when; and what the memory keeps.
+    """The settings of an intervention: where, with which values, how strongly and when; and what the memory stores.
 
     Attributes:
         placement: a hidden layer: "early", "middle", "late", "penultimate", or its name ("hidden1").
-        query, projection: the part of the state by which entries are found, and the width of a projection.
-        affected, chosen: how many dimensions of the state change, None being all; the first ones, or random ones.
+        query, projection: which part of the state is the key of an entry, and the width of a projection.
+        affected, chosen: how many dimensions of the state change (None for all), and whether these are the first or
+            random ones.
         target, value, mode, gate, use: see :mod:`memkit.models.intervened`.
-        alpha: α. warmup: the examples over which it grows.
-        step_size, steps: η, the size of a step on one example's own loss, and the number of such steps.
+        alpha: α.
+        warmup: the number of examples over which the gate grows.
+        step_size, steps: η, the size of a gradient step on an example's own loss, and the number of steps.
         centroid_momentum: μ of the centroids.
         which, metric, normalise, k, weights, temperature: see :class:`memkit.memories.neighbours.NeighbourMemory`.
-        capacity: places of the memory.
-        insertion: "always", or "hard": only examples whose loss is above their batch's mean.
+        capacity: the maximum number of entries.
+        insertion: "always"; or "hard" for only those examples whose loss is above the mean of their batch.
         eviction, ttl, age_weight: see :mod:`memkit.memories.eviction`.
         refresh, refresh_within, refresh_momentum: see :mod:`memkit.memories.neighbours`.
     """
@@ -78,8 +80,8 @@ class Intervention:
     refresh_momentum: float = 0.9
 
     def __post_init__(self) -> None:
-        def check(ok: bool, message: str) -> None:
-            if not ok:
+        def check(condition: bool, message: str) -> None:
+            if not condition:
                 raise MemkitError(f"Intervention: {message}")
 
         for name, known in CHOICES.items():
@@ -105,14 +107,23 @@ class Intervention:
             is_real(self.refresh_within) and self.refresh_within >= 0,
             f"refresh_within={self.refresh_within!r} must be a distance, 0 or more",
         )
-        check(self.k <= self.capacity, f"k={self.k} neighbours cannot be found among capacity={self.capacity} entries")
+        check(self.k <= self.capacity, f"k={self.k} neighbours must not be more than capacity={self.capacity} entries")
         check(
             not (self.target == "current" and self.value == "delta"),
-            "the delta of a state to itself is nothing; with target='current' take value='absolute'",
+            "the delta of a state to itself is 0; with target='current' use value='absolute'",
         )
-        check(self.gate == "constant" or self.mode == "gated", f"mode={self.mode!r} has no gate to be {self.gate!r}")
-        check(self.gate != "warmup" or self.warmup > 0, "gate='warmup' needs warmup, the examples it takes")
-        check(self.eviction != "ttl" or self.ttl > 0, "eviction='ttl' needs ttl, the age in examples")
+        check(
+            self.gate == "constant" or self.mode == "gated",
+            f"mode={self.mode!r} has no gate; with gate={self.gate!r} use mode='gated'",
+        )
+        check(
+            self.gate != "warmup" or self.warmup > 0,
+            "gate='warmup' needs warmup, the number of examples until the gate is open",
+        )
+        check(
+            self.eviction != "ttl" or self.ttl > 0,
+            "eviction='ttl' needs ttl, the age in examples at which entries leave",
+        )
         check(
             self.query != "untouched" or self.affected is not None,
             "query='untouched' needs dimensions that are not affected; set affected below the width of the layer",
@@ -123,14 +134,14 @@ class Intervention:
         )
         check(
             self.gate != "learnt" or self.use in ("training", "both"),
-            f"gate='learnt' learns only where the memory is applied in training, not with use={self.use!r}",
+            f"gate='learnt' needs a memory that is applied in training, which it is not with use={self.use!r}",
         )
 
     def with_(self, **changes: Any) -> Intervention:
-        """A copy with other settings.
+        """Return a copy with other settings.
 
         Raises:
-            MemkitError: a name is none of them.
+            MemkitError: there is no such setting.
         """
         known = {f.name for f in fields(self)}
         for name in changes:
@@ -139,6 +150,6 @@ class Intervention:
         return replace(self, **changes)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain types, for a recipe's options; settings at their default are left out."""
+        """Return the settings as plain types, for the options of a recipe; default values are left out."""
         defaults = {f.name: f.default for f in fields(self)}
         return {name: value for name, value in asdict(self).items() if value != defaults[name]}

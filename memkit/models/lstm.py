@@ -1,23 +1,31 @@
-"""The recurrent control: everything it is told has to fit in its state.
+"""The recurrent control: an LSTM, which has to keep everything that it reads in its state.
 
     e_t = E[token_t]                                tokens [S, B, L] → [S, B, L, d]
     h_t, c_t = LSTM(e_t, h_{t−1}, c_{t−1})          `layers` times   → [S, B, L, d]
     logits_p = W_p h_L + b_p                                         → [S, B, P, answers]
 
-State size: 2·layers·width numbers a sequence.
+State size: 2·layers·width numbers per sequence.
 """
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
-from memkit.models.layers import LSTM, Embedding, Generators, Linear, by_position
+from memkit.models.layers import LSTM, Embedding, Generators, Linear, split_positions
 
 
 class LSTMNetwork(nn.Module):
     """An LSTM that reads the command and answers from its last state.
 
-    ``length`` is taken because every network takes its task's sizes; a recurrent one does not need it.
+    ``length`` is accepted because every network is given the sizes of its task; a recurrent network does not need it.
+
+    >>> import torch
+    >>> from memkit.models import LSTMNetwork
+    >>> task = {"tokens": 12, "answers": 5, "positions": 2, "length": 6}
+    >>> generators = [torch.Generator().manual_seed(seed) for seed in (0, 1)]
+    >>> network = LSTMNetwork(generators=generators, **task, width=16)
+    >>> network(torch.randint(1, 12, (2, 8, 6))).shape  # 2 seeds, 8 commands of 6 tokens, 2 answers each
+    torch.Size([2, 8, 2, 5])
     """
 
     seed_axis = True
@@ -44,8 +52,8 @@ class LSTMNetwork(nn.Module):
         self.decoder = Linear(generators, width, positions * answers)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens [S, B, L] → logits [S, B, P, answers]."""
+        """Return logits [S, B, P, answers] for tokens [S, B, L]."""
         x = self.embedding(tokens)
         for layer in self.layers:
             x = layer(x)
-        return by_position(self.decoder(x[:, :, -1]), self.positions)
+        return split_positions(self.decoder(x[:, :, -1]), self.positions)

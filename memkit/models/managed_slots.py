@@ -1,16 +1,16 @@
-"""The managed slot network: a slot network that learns to clear and to protect what it has written.
+"""The managed slot network: a slot network that learns to clear slots and to protect what it has written.
 
     e_t = E[token_t]                                        tokens [S, B, L] → [S, B, L, d]
     plan = factorised(tokens, E)                            w_t, v_t, g_t, a_t, when: memkit/models/addressing.py
-    c_t, q_t = σ(C [e_t, e_{t−1}, e_{t−2}] + b)             gates of clearing and protecting, each [S, B, L]
+    c_t, q_t = σ(C [e_t, e_{t−1}, e_{t−2}] + b)             gates of clearing and protecting, [S, B, L] each
     M_t, p_t = clear(c_t a_t), write(w_t, v_t, g_t), protect(q_t a_t)       memory [S, B, K, d], protection [S, B, K]
-    r_t = Σ_k a_t[k] M_t[k]                                 what is read at t, after the rest
+    r_t = Σ_k a_t[k] M_t[k]                                 the read at t, after all of these
     logits_p = W Σ_t when_p[t] r_t + b                      → [S, B, P, answers]
 
-What is cleared or protected is what would be read: `clear X` and `recall X` have the same address. Without ``clears``
-or ``protects`` that gate stays at 0, whatever the weights: :func:`unprotected` and :func:`uncleared` switch it off in a
-trained network. Without both this is the slot network with memory="overwriting" and direct=False, which has
-2·(3·width + 1) parameters less. State size: slots·(width + 1) numbers a sequence.
+Clearing and protecting use the read address: `clear X` and `recall X` have the same address. Without ``clears`` or
+``protects``, that gate is 0 whatever the weights are; :func:`unprotected` and :func:`uncleared` switch a gate off in a
+trained network. Without both, this is the slot network with memory="overwriting" and direct=False, which has
+2·(3·width + 1) parameters fewer. State size: slots·(width + 1) numbers per sequence.
 """
 
 from __future__ import annotations
@@ -22,21 +22,38 @@ import torch
 from torch import Tensor, nn
 
 from memkit.memories import managed
-from memkit.models.addressing import WINDOW, Assign, Assignment, Factorised, Plan, of_three, window
-from memkit.models.layers import Embedding, Generators, Linear, look_up, one_hot
+from memkit.models.addressing import (
+    WINDOW,
+    Assignment,
+    FactorisedAddressing,
+    MemoryPlan,
+    SlotAssignment,
+    window,
+    window_linear,
+)
+from memkit.models.layers import Embedding, Generators, Linear, one_hot, weighted_rows
 
 
-class Managing(NamedTuple):
-    """The clearing and the protection of slots at every token, gates times addresses: [S, B, L, K] each."""
+class SlotManagement(NamedTuple):
+    """Clearing and protection of each slot at each token, gates times addresses: [S, B, L, K] each."""
 
     clearing: Tensor
     protecting: Tensor
 
 
 class ManagedSlotNetwork(nn.Module):
-    """A slot network with learnt gates of clearing and protecting; equations above.
+    """A slot network with learnt gates for clearing and protecting; see the equations above.
 
-    Both gates start at σ(``closed``): a network that protected what it meets by chance would learn nothing after.
+    Both gates start at σ(``closed``), almost closed: a network that protected slots by chance could not learn any more.
+
+    >>> import torch
+    >>> from memkit.models import ManagedSlotNetwork
+    >>> task = {"tokens": 12, "answers": 5, "positions": 1, "length": 6}
+    >>> network = ManagedSlotNetwork(generators=[torch.Generator().manual_seed(0)], **task, width=16, slots=4)
+    >>> network(torch.randint(1, 12, (1, 8, 6))).shape  # 1 seed, 8 commands of 6 tokens
+    torch.Size([1, 8, 1, 5])
+    >>> network.state_size  # 4 slots of width 16, and the protection of each
+    68
     """
 
     seed_axis = True
@@ -64,41 +81,42 @@ class ManagedSlotNetwork(nn.Module):
         self.clears, self.protects = clears, protects
         self.state_size = slots * (width + 1)
         self.embedding = Embedding(generators, tokens, width, scale=0.3)
-        self.addressing = Factorised(
+        self.addressing = FactorisedAddressing(
             generators,
             width=width,
             slots=slots,
             positions=positions,
             length=length,
             sharpness=sharpness,
-            assign=Assign(generators, kind=assign, anneal=anneal),
+            assign=SlotAssignment(generators, kind=assign, anneal=anneal),
         )
         self.decoder = Linear(generators, width, answers)
         self.manage = Linear(generators, WINDOW * width, 2)
         with torch.no_grad():
             self.manage.bias.fill_(closed)
 
-    def plan(self, tokens: Tensor) -> tuple[Plan, Managing]:
-        """Return the memory operations at every token of the commands [S, B, L]."""
+    def plan(self, tokens: Tensor) -> tuple[MemoryPlan, SlotManagement]:
+        """Return the memory operations at each token of the commands [S, B, L]."""
         words = self.embedding.weight
-        plan: Plan = self.addressing(tokens, words)
-        gates = torch.sigmoid(of_three(window(one_hot(tokens, words)), words, self.manage))
+        plan: MemoryPlan = self.addressing(tokens, words)
+        gates = torch.sigmoid(window_linear(window(one_hot(tokens, words)), words, self.manage))
         gates = gates * gates.new_tensor([self.clears, self.protects])
         clearing, protecting = (gate.unsqueeze(-1) * plan.read_address for gate in gates.unbind(-1))
-        return plan, Managing(clearing, protecting)
+        return plan, SlotManagement(clearing, protecting)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens [S, B, L] → logits [S, B, P, answers]."""
+        """Return logits [S, B, P, answers] for tokens [S, B, L]."""
         plan, managing = self.plan(tokens)
-        reached = managed.recalled(plan.write_address, plan.gate, *managing, plan.read_address, plan.when)
-        # How much of each word's vector reaches an answer, and how much of the bias: as much as of all writes together.
-        weights = (reached.unsqueeze(-1) * plan.shares.unsqueeze(2)).flatten(3) @ plan.marks.flatten(2, 3)
-        shares = torch.cat([weights, reached.sum(-1, keepdim=True)], -1)
-        logits: Tensor = self.decoder(look_up(shares, torch.cat([plan.values, plan.bias], 1)))
+        write_weights = managed.recalled(plan.write_address, plan.gate, *managing, plan.read_address, plan.when)
+        # How much of each vector reaches an answer. Each write contains the bias, so its weight is that of all writes.
+        weights = (write_weights.unsqueeze(-1) * plan.value_weights.unsqueeze(2)).flatten(3)
+        weights = weights @ plan.value_selection.flatten(2, 3)
+        totals = torch.cat([weights, write_weights.sum(-1, keepdim=True)], -1)
+        logits: Tensor = self.decoder(weighted_rows(totals, torch.cat([plan.values, plan.bias], 1)))
         return logits
 
     def stepwise(self, tokens: Tensor) -> Tensor:
-        """The same logits by the equations as they stand, with the memory in hand at every token."""
+        """Return the same logits, computed token by token from the equations."""
         plan, managing = self.plan(tokens)
         addresses = plan.read_address.unbind(2)
         states = self.states(plan, managing)
@@ -106,24 +124,24 @@ class ManagedSlotNetwork(nn.Module):
         logits: Tensor = self.decoder(plan.when @ torch.stack(reads, 2))
         return logits
 
-    def states(self, plan: Plan, managing: Managing) -> Iterator[managed.State]:
-        """The memory after each token: contents [S, B, K, d] and protection [S, B, K], L times over."""
+    def states(self, plan: MemoryPlan, managing: SlotManagement) -> Iterator[managed.State]:
+        """Yield the memory after each token: contents [S, B, K, d] and protection [S, B, K]."""
         state = managed.reset(plan.value[:, :, 0], plan.write_address.shape[-1])
-        whole = torch.ones_like(plan.gate[:, :, 0])
+        open_gate = torch.ones_like(plan.gate[:, :, 0])
         for t, value in enumerate(plan.value.unbind(2)):
-            state = managed.clear(state, managing.clearing[:, :, t], whole)
+            state = managed.clear(state, managing.clearing[:, :, t], open_gate)
             state = managed.write(state, plan.write_address[:, :, t], value, plan.gate[:, :, t])
-            state = managed.protect(state, managing.protecting[:, :, t], whole)
+            state = managed.protect(state, managing.protecting[:, :, t], open_gate)
             yield state
 
 
 def unprotected(model: ManagedSlotNetwork) -> ManagedSlotNetwork:
-    """An intervention: the same weights, with protection switched off."""
+    """Return the model with protection switched off and the same weights; an intervention."""
     model.protects = False
     return model
 
 
 def uncleared(model: ManagedSlotNetwork) -> ManagedSlotNetwork:
-    """An intervention: the same weights, with clearing switched off."""
+    """Return the model with clearing switched off and the same weights; an intervention."""
     model.clears = False
     return model

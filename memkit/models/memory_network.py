@@ -1,4 +1,4 @@
-"""The memory network: an LSTM that writes what it has read into slots, and answers from its state and the slots.
+"""The memory network: an LSTM that writes its states to slots, and answers from its last state and the slots.
 
     h_t = LSTM(E[token_t], h_{t−1})                              tokens [S, B, L] → [S, B, L, d]
     w_t = assign(A h_t), g_t = σ(G h_t), v_t = V h_t             [S, B, L, K], [S, B, L], [S, B, L, d]
@@ -6,12 +6,12 @@
     r_p = Σ_k a_p[k] M_L[k],  a_p = assign(R_p h_L)              what answer p reads → [S, B, P, d]
     logits_p = W_p h_L + U r_p + b_p                             → [S, B, P, answers]
 
-    assign = "soft", "argmax" or "straight-through": memkit/models/addressing.py. With "argmax" A and R get no gradient
-    and stay as they were drawn.
+    assign = "soft", "argmax" or "straight-through": memkit/models/addressing.py. With "argmax", A and R get no gradient
+    and keep their initial values.
 
-The state reaches the answer past the memory, as in the published network, which was said to make its answers
-without it. Whether it does can be measured on the same weights: without ``memory`` U r_p is left out, in training or at
-evaluation alone (:func:`memory_off`). State size: 2·width + slots·width numbers a sequence.
+As in the published network, the LSTM's state also reaches the answer directly, without the memory; it was reported that
+the network answers without its memory. This can be measured with the same weights: without ``memory``, U r_p is left
+out, in training or only in evaluation (:func:`memory_off`). State size: 2·width + slots·width numbers per sequence.
 """
 
 from __future__ import annotations
@@ -21,12 +21,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from memkit.memories.slots import recalled, reset, write
-from memkit.models.addressing import Assign, Assignment
-from memkit.models.layers import LSTM, Embedding, Generators, Linear, by_position
+from memkit.models.addressing import Assignment, SlotAssignment
+from memkit.models.layers import LSTM, Embedding, Generators, Linear, split_positions
 
 
 class MemoryNetwork(nn.Module):
-    """An LSTM with slots beside it; equations above. ``length`` is the task's, and not needed."""
+    """An LSTM with slots; see the equations above. ``length`` is accepted, but not used.
+
+    >>> import torch
+    >>> from memkit.models import MemoryNetwork
+    >>> task = {"tokens": 12, "answers": 5, "positions": 2, "length": 6}
+    >>> generators = [torch.Generator().manual_seed(seed) for seed in (0, 1)]
+    >>> network = MemoryNetwork(generators=generators, **task, width=16, slots=4)
+    >>> network(torch.randint(1, 12, (2, 8, 6))).shape  # 2 seeds, 8 commands of 6 tokens, 2 answers each
+    torch.Size([2, 8, 2, 5])
+    """
 
     seed_axis = True
 
@@ -45,16 +54,16 @@ class MemoryNetwork(nn.Module):
     ) -> None:
         super().__init__()
         if assign == "gumbel":
-            raise ValueError("assign='gumbel' is annealed by batches with one address each; here there are two")
+            raise ValueError("assign='gumbel' is not supported: it is annealed by batches with one address, not two")
         if slots < 1:
             raise ValueError(f"slots must be at least 1, not {slots}")
         self.positions, self.length, self.slots = positions, length, slots
         self.state_size = (2 + slots * memory) * width
-        self.assign = Assign(generators, kind=assign, anneal=1)
+        self.assign = SlotAssignment(generators, kind=assign, anneal=1)
         self.memory = memory
         self.embedding = Embedding(generators, tokens, width)
         self.encoder = LSTM(generators, width, width)
-        # The gate and the addresses share one map: one with a single output would round differently for a single seed.
+        # The gate and the addresses share one map: a map with one output would round differently for a single seed.
         self.where = Linear(generators, width, slots + 1)
         self.value = Linear(generators, width, width)
         self.whence = Linear(generators, width, positions * slots)
@@ -62,39 +71,41 @@ class MemoryNetwork(nn.Module):
         self.recalled = Linear(generators, width, answers)
 
     def writes(self, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the writes' addresses, values and gates: h [S, B, L, d] → [S, B, L, K], [S, B, L, d], [S, B, L]."""
-        where, gate = self.where(h).split_with_sizes([self.slots, 1], -1)
-        return self.assign(where), self.value(h), torch.sigmoid(gate).squeeze(-1)
+        """Return addresses [S, B, L, K], values [S, B, L, d] and gates [S, B, L] of the writes from h [S, B, L, d]."""
+        scores, gate = self.where(h).split_with_sizes([self.slots, 1], -1)
+        return self.assign(scores), self.value(h), torch.sigmoid(gate).squeeze(-1)
 
     def contents(self, tokens: Tensor) -> Tensor:
-        """The memory after a command, step by step: tokens [S, B, L] → [S, B, K, d]."""
-        to, values, gate = self.writes(self.encoder(self.embedding(tokens)))
+        """Return the memory after a command, computed step by step: tokens [S, B, L] → [S, B, K, d]."""
+        addresses, values, gates = self.writes(self.encoder(self.embedding(tokens)))
         state = reset(values[:, :, 0], self.slots)
         for t in range(tokens.shape[-1]):
-            state = write(state, to[:, :, t], values[:, :, t], gate[:, :, t], writing="overwriting")
+            state = write(state, addresses[:, :, t], values[:, :, t], gates[:, :, t], writing="overwriting")
         return state
 
     def read(self, h: Tensor) -> Tensor:
         """Return what the answers read at the end of the command: h [S, B, L, d] → [S, B, P, d]."""
-        to, values, gate = self.writes(h)
-        whom = self.assign(by_position(self.whence(h[:, :, -1]), self.positions))
-        # Each answer reads once, at the last of the L steps, with an address of its own.
-        reads = F.pad(whom.unsqueeze(3), (0, 0, h.shape[2] - 1, 0))
-        last = F.one_hot(torch.tensor([h.shape[2] - 1], device=h.device), h.shape[2]).to(h.dtype)
-        reached = recalled(to.unsqueeze(2), gate.unsqueeze(2), reads, last, writing="overwriting").squeeze(3)
-        return reached @ values
+        write_addresses, values, gates = self.writes(h)
+        read_addresses = self.assign(split_positions(self.whence(h[:, :, -1]), self.positions))
+        # Each answer reads once, at the last of the L steps, from its own address.
+        reads = F.pad(read_addresses.unsqueeze(3), (0, 0, h.shape[2] - 1, 0))
+        read_weights = F.one_hot(torch.tensor([h.shape[2] - 1], device=h.device), h.shape[2]).to(h.dtype)
+        write_weights = recalled(
+            write_addresses.unsqueeze(2), gates.unsqueeze(2), reads, read_weights, writing="overwriting"
+        )
+        return write_weights.squeeze(3) @ values
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens [S, B, L] → logits [S, B, P, answers]."""
+        """Return logits [S, B, P, answers] for tokens [S, B, L]."""
         h = self.encoder(self.embedding(tokens))
-        logits = by_position(self.direct(h[:, :, -1]), self.positions)
+        logits = split_positions(self.direct(h[:, :, -1]), self.positions)
         if not self.memory:
             return logits
-        found: Tensor = self.recalled(self.read(h))
-        return logits + found
+        from_memory: Tensor = self.recalled(self.read(h))
+        return logits + from_memory
 
 
 def memory_off(model: MemoryNetwork) -> MemoryNetwork:
-    """An intervention: the same weights, answering without the slots."""
+    """Return the model with its slots switched off and the same weights; an intervention."""
     model.memory = False
     return model

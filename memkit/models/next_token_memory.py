@@ -1,10 +1,10 @@
-"""A language model with a store of next tokens beside it: nothing in the model changes, its predictions are mixed.
+"""A language model with a store of next tokens: the model is unchanged, and its predictions are mixed with the store's.
 
-    log p_LM = log softmax(GPT(tokens))                 the network, which reads no memory of its own
+    log p_LM = log softmax(GPT(tokens))
     p = (1 − w)·p_LM + w·p_kNN                          memkit/memories/next_tokens.py
 
-What is read is written token by token: the n tokens before it, the token, and how much the network was surprised by
-it. The store is handed in and out, so that the same weights can be asked with this store, another one, or none.
+The store records every token that is read: the n tokens before it, the token itself, and its surprise under the model.
+The store is passed in and returned, so that the same weights can be used with this store, with another one or without.
 """
 
 from __future__ import annotations
@@ -19,14 +19,25 @@ from memkit.models.gpt import GPT, States
 
 
 class NextTokenMemory(nn.Module):
-    """A GPT of one seed, and how a store of next tokens is written and read.
+    """A GPT of one seed, and settings of how a store of next tokens is written and read.
 
     Attributes:
-        model: the network.
-        states: what its own memories hold meanwhile; None: nothing was written in them.
-        n: tokens of a key.
+        model: the GPT.
+        states: the states of the GPT's own memories; None if nothing was written to them.
+        n: the number of tokens in a key.
         k, decay, tau, most: see :mod:`memkit.memories.next_tokens`.
-        capacity, eviction: most entries, None for any number, and which of them leave.
+        capacity: the maximum number of entries; None for no limit.
+        eviction: which entries leave a full store.
+
+    >>> import torch
+    >>> from memkit.models import GPT, NextTokenMemory
+    >>> model = GPT(generators=[torch.Generator().manual_seed(0)], tokens=20, block=16, width=32)
+    >>> memory = NextTokenMemory(model, n=4)
+    >>> text = torch.arange(12).unsqueeze(0)
+    >>> store = memory.remember(text)
+    >>> log_probabilities = memory(store, text[:, :6], last=1)  # after tokens 0 to 5
+    >>> log_probabilities.shape, int(log_probabilities.argmax())
+    (torch.Size([1, 1, 20]), 6)
     """
 
     def __init__(
@@ -44,11 +55,11 @@ class NextTokenMemory(nn.Module):
     ) -> None:
         super().__init__()
         if len(model.last.weight) != 1:
-            raise MemkitError(f"NextTokenMemory: the model has {len(model.last.weight)} seeds, and must have one")
+            raise MemkitError(f"NextTokenMemory: the model must have one seed, and has {len(model.last.weight)}")
         if n < 1 or k < 1 or not 0 < decay <= 1 or tau <= 0 or not 0 <= most < 1:
             raise MemkitError(
-                f"NextTokenMemory: n={n} and k={k} must be at least 1, 0 < decay={decay} ≤ 1, tau={tau} more than 0, "
-                f"0 ≤ most={most} < 1"
+                f"NextTokenMemory: n={n} and k={k} must be at least 1, decay={decay} greater than 0 and at most 1, "
+                f"tau={tau} greater than 0, and most={most} at least 0 and less than 1"
             )
         if capacity is not None and capacity < 1:
             raise MemkitError(f"NextTokenMemory: capacity={capacity} must be at least 1, or None")
@@ -65,40 +76,50 @@ class NextTokenMemory(nn.Module):
 
     @torch.inference_mode()
     def remember(self, text: Tensor, store: Entries | None = None) -> Entries:
-        """Return the store after contexts [N, L], one after another: all tokens but the first of each are written."""
+        """Return the store after reading contexts [N, L], one after another.
+
+        Every token except the first of each context becomes an entry.
+
+        Args:
+            store: the store before; None for an empty one. It is not changed.
+        """
         store = self.empty() if store is None else store
         if not len(text) or text.shape[1] < 2:
             return store
-        said = self.alone(text[:, :-1], text.shape[1] - 1).gather(-1, text[:, 1:, None]).squeeze(-1)
+        log_probabilities = (
+            self.without_store(text[:, :-1], text.shape[1] - 1).gather(-1, text[:, 1:, None]).squeeze(-1)
+        )
         keys = next_tokens.keys(text[:, :-1], self.n)
-        new = Entries(keys.flatten(0, 1), text[:, 1:].flatten(), -said.flatten())
+        new = Entries(keys.flatten(0, 1), text[:, 1:].flatten(), -log_probabilities.flatten())
         return next_tokens.append(store, new, capacity=self.capacity, eviction=self.eviction)
 
     @torch.inference_mode()
     def forward(self, store: Entries, text: Tensor, last: int) -> Tensor:
-        """Return log p [B, last, V] after each of the last tokens of contexts [B, L]; nothing is written."""
-        alone = self.alone(text, last)
+        """Return log p [B, last, V] after each of the last tokens of contexts [B, L]; the store is not written."""
+        model_log_probabilities = self.without_store(text, last)
         keys = next_tokens.keys(text, self.n)[:, -last:].flatten(0, 1)
-        queries, back = torch.unique(keys, dim=0, return_inverse=True)
-        found = next_tokens.read(
+        queries, inverse = torch.unique(keys, dim=0, return_inverse=True)
+        matches = next_tokens.read(
             store, queries, tokens=self.tokens, k=self.k, decay=self.decay, tau=self.tau, most=self.most
         )
-        mixed = next_tokens.mix(alone.flatten(0, 1), next_tokens.Found(*(part[back] for part in found)))
-        return mixed.view(alone.shape)
+        mixed = next_tokens.mix(
+            model_log_probabilities.flatten(0, 1), next_tokens.Found(*(part[inverse] for part in matches))
+        )
+        return mixed.view(model_log_probabilities.shape)
 
-    def alone(self, text: Tensor, last: int) -> Tensor:
-        """Return log p [B, last, V] of the network by itself, without the store."""
+    def without_store(self, text: Tensor, last: int) -> Tensor:
+        """Return log p [B, last, V] of the model without the store."""
         return said(self.model, self.states, text, last)
 
 
 @torch.inference_mode()
 def said(model: GPT, states: States | None, text: Tensor, last: int) -> Tensor:
-    """Return log p [B, last, V] of a GPT of one seed after the last tokens of contexts [B, L], each read independently.
+    """Return log p [B, last, V] of a GPT of one seed after each of the last tokens of contexts [B, L].
+
+    The contexts are read independently. Of a context that is longer than the model's block, only the end is read.
 
     Args:
-        states: the states of its memories, for one episode; None: nothing was written; ``{}``: they are not read.
-
-    If a context is longer than the model's block, the model reads its end.
+        states: the memory states for one episode; None if nothing was written; ``{}`` to read no memory.
 
     Raises:
         MemkitError: ``last`` is less than 1, or more than the number of tokens that the model reads.
@@ -106,8 +127,8 @@ def said(model: GPT, states: States | None, text: Tensor, last: int) -> Tensor:
     most = min(model.block, text.shape[1])
     if not 1 <= last <= most:
         raise MemkitError(
-            f"of contexts of {text.shape[1]} tokens a model with a block of {model.block} says what comes after each "
-            f"of the last 1 to {most}, not {last}"
+            f"last={last} must be from 1 to {most}: the contexts have {text.shape[1]} tokens, and the model's block "
+            f"has {model.block}"
         )
     contexts = text[None, None, :, -model.block :]
     states = model.empty(contexts) if states is None else states

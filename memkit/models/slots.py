@@ -1,24 +1,25 @@
-"""The slot network: what a command says is written into slots, and the answer is made of what is read there.
+"""The slot network: what a command states is written to slots, and answers are computed from what is read there.
 
     e_t = E[token_t]                                        tokens [S, B, L] → [S, B, L, d]
     plan = addressing(tokens, E)                            where and what to write, where and when to read
     M_t = write(M_{t−1}, w_t, v_t, g_t)                     memory [S, B, K, d]: see memkit/memories/slots.py
-    r_t = Σ_k a_t[k] M_t[k]                                 what is read at t, after writing
-    h_p = Σ_t when_p[t] r_t                                 the reads that answer p is made of → [S, B, P, d]
+    r_t = Σ_k a_t[k] M_t[k]                                 the read at t, after writing
+    h_p = Σ_t when_p[t] r_t                                 the reads that answer p uses → [S, B, P, d]
     logits_p = W h_p [+ U_p e_L] + b                        → [S, B, P, answers]
 
-    memory="static"        M is a learnt constant, and nothing is ever written
-    memory="additive"      M_0 = 0, writes add up
-    memory="overwriting"   M_0 = 0, a write replaces what stood there
-    memory="versioned"     M_0 = 0, what is replaced becomes the slot's previous version: memkit/memories/versions.py;
-                           answer p is made of version n by softmax(linear in the command's last three tokens)
+    memory="static"        M is a learnt constant; nothing is written
+    memory="additive"      M_0 = 0, and writes are added
+    memory="overwriting"   M_0 = 0, and a write replaces the content of its slot
+    memory="versioned"     M_0 = 0, and the replaced content becomes the previous version of its slot, see
+                           memkit/memories/versions.py; answer p reads version n with weight softmax(linear in the last
+                           three tokens of the command)
 
-With ``direct`` the last token reaches the answer too (it may be `twice`); no other does. What the command
-stated comes through the slots or not at all. State size: slots·width numbers a sequence, times versions where there
-are such.
+With ``direct``, the last token (it may be `twice`) reaches the answer as well, but no other token does. Whatever the
+command stated reaches the answer through the slots only. State size: slots·width numbers per sequence, times the number
+of versions in a versioned memory.
 
-Everything between the memory and the embeddings is linear, so it is computed the short way round: the vectors
-that can be written are made once a word, and only how much of each reaches an answer is made command by command.
+All maps between the embeddings, the memory and the answers are linear. So the network computes one table of the vectors
+that can be written, one per word, and for each command only how much of each vector reaches an answer.
 """
 
 from __future__ import annotations
@@ -30,20 +31,41 @@ import torch
 from torch import Tensor, nn
 
 from memkit.memories import slots, versions
-from memkit.models.addressing import WINDOW, Assign, Assignment, Factorised, Plan, Rule, Unfactorised, of_three, window
-from memkit.models.layers import Embedding, Generators, Linear, by_position, look_up, normal, one_hot
+from memkit.models.addressing import (
+    WINDOW,
+    Assignment,
+    FactorisedAddressing,
+    MemoryPlan,
+    RuleAddressing,
+    SlotAssignment,
+    UnfactorisedAddressing,
+    window,
+    window_linear,
+)
+from memkit.models.layers import Embedding, Generators, Linear, normal, one_hot, split_positions, weighted_rows
 
 Memory: TypeAlias = Literal["static", "additive", "overwriting", "versioned"]
 Addressing: TypeAlias = Literal["rule", "factorised", "unfactorised"]
 
 
 class SlotNetwork(nn.Module):
-    """A network whose only way from the command to the answer is a memory of slots; equations above.
+    """A network in which information passes from the command to the answer through slots; see the equations above.
 
-    ``binders`` and ``queries`` are the tokens that the rule of ``addressing="rule"`` goes by; the learnt
-    addressings are not told them. ``assign`` and ``anneal`` turn scores into addresses: memkit/models/addressing.py.
-    ``versions`` are kept by a versioned memory alone. ``balance`` is how much training is charged for reading some
-    slots more than others (:func:`unevenness`), as a mixture of experts is for its load.
+    ``binders`` and ``queries`` are the tokens that ``addressing="rule"`` uses; learnt addressings do not get them.
+    ``assign`` and ``anneal`` define how scores become addresses, see memkit/models/addressing.py. ``versions`` is for a
+    versioned memory only. ``balance`` is the weight of a penalty on reading some slots more often than others
+    (:func:`read_imbalance`), like the load-balancing loss of a mixture of experts.
+
+    >>> import torch
+    >>> from memkit.models import SlotNetwork
+    >>> task = {"tokens": 12, "answers": 5, "positions": 1, "length": 6}
+    >>> options = {"width": 16, "slots": 4, "memory": "overwriting", "addressing": "factorised"}
+    >>> network = SlotNetwork(generators=[torch.Generator().manual_seed(0)], **task, **options)
+    >>> commands = torch.randint(1, 12, (1, 8, 6))  # 1 seed, 8 commands of 6 tokens
+    >>> network(commands).shape
+    torch.Size([1, 8, 1, 5])
+    >>> network.contents(commands).shape  # the memory after each command: 4 slots of width 16
+    torch.Size([1, 8, 4, 16])
     """
 
     seed_axis = True
@@ -80,14 +102,14 @@ class SlotNetwork(nn.Module):
             raise ValueError(f"balance must be 0 or more, not {balance}")
         self.memory, self.positions, self.balance = memory, positions, balance
         self.embedding = Embedding(generators, tokens, width, scale=0.3)
-        shape: dict[str, Any] = {"width": width, "slots": slots, "positions": positions, "sharpness": sharpness}
-        shape["assign"] = Assign(generators, kind=assign, anneal=anneal)
+        shared: dict[str, Any] = {"width": width, "slots": slots, "positions": positions, "sharpness": sharpness}
+        shared["assign"] = SlotAssignment(generators, kind=assign, anneal=anneal)
         self.addressing: nn.Module
         if addressing == "rule":
-            self.addressing = Rule(generators, **shape, binders=tuple(binders), queries=tuple(queries))
+            self.addressing = RuleAddressing(generators, **shared, binders=tuple(binders), queries=tuple(queries))
         elif addressing in ("factorised", "unfactorised"):
-            learnt = Factorised if addressing == "factorised" else Unfactorised
-            self.addressing = learnt(generators, **shape, length=length)
+            addressing_class = FactorisedAddressing if addressing == "factorised" else UnfactorisedAddressing
+            self.addressing = addressing_class(generators, **shared, length=length)
         else:
             raise ValueError(f"addressing must be 'rule', 'factorised' or 'unfactorised', not {addressing!r}")
         if memory == "static":
@@ -98,67 +120,75 @@ class SlotNetwork(nn.Module):
         self.state_size = slots * width * (versions if memory == "versioned" else 1)
         self.age = Linear(generators, WINDOW * width, positions * versions) if memory == "versioned" else None
 
-    def read(self, plan: Plan) -> Tensor:
-        """Return the vectors that the answers are made of: [S, B, P, d]."""
+    def read(self, plan: MemoryPlan) -> Tensor:
+        """Return the reads that the answers use: [S, B, P, d]."""
         if self.memory == "static":
-            # Broadcast over the batch: every command reads the same learnt table.
+            # All commands of the batch read the same learnt table.
             constant: Tensor = (plan.when @ plan.read_address) @ self.constant
             return constant
-        reads_and_writes = plan.write_address, plan.gate, plan.read_address, plan.when
+        operations = plan.write_address, plan.gate, plan.read_address, plan.when
         if self.memory == "versioned":
             assert plan.age is not None
-            reached = versions.recalled(*reads_and_writes, plan.age)
+            write_weights = versions.recalled(*operations, plan.age)
         else:
-            reached = slots.recalled(*reads_and_writes, writing=self.memory)
-        weights = (reached.unsqueeze(-1) * plan.shares.unsqueeze(2)).flatten(3)
-        # How much of each vector reaches an answer, and how much of the bias: as much as of all writes together.
-        parts = [weights @ plan.marks.flatten(2, 3), reached.sum(-1, keepdim=True)]
-        return look_up(torch.cat(parts, -1), torch.cat([plan.values, plan.bias], 1))
+            write_weights = slots.recalled(*operations, writing=self.memory)
+        weights = (write_weights.unsqueeze(-1) * plan.value_weights.unsqueeze(2)).flatten(3)
+        # How much of each vector reaches an answer. Each write contains the bias, so its weight is that of all writes.
+        totals = [weights @ plan.value_selection.flatten(2, 3), write_weights.sum(-1, keepdim=True)]
+        return weighted_rows(torch.cat(totals, -1), torch.cat([plan.values, plan.bias], 1))
 
-    def plan(self, tokens: Tensor) -> Plan:
-        """Return the memory operations at every token of the commands [S, B, L]."""
+    def plan(self, tokens: Tensor) -> MemoryPlan:
+        """Return the memory operations at each token of the commands [S, B, L]."""
         words = self.embedding.weight
-        plan: Plan = self.addressing(tokens, words)
+        plan: MemoryPlan = self.addressing(tokens, words)
         if self.age is None:
             return plan
-        last = window(one_hot(tokens, words))[:, :, -1:]
-        age = by_position(of_three(last, words, self.age), self.positions)
+        last_window = window(one_hot(tokens, words))[:, :, -1:]
+        age = split_positions(window_linear(last_window, words, self.age), self.positions)
         return plan._replace(age=torch.softmax(age.squeeze(2), -1))
 
-    def forward(self, tokens: Tensor, plan: Plan | None = None) -> Tensor:
-        """Tokens [S, B, L] → logits [S, B, P, answers]; by another plan than its own, if one is given."""
+    def forward(self, tokens: Tensor, plan: MemoryPlan | None = None) -> Tensor:
+        """Return logits [S, B, P, answers] for tokens [S, B, L].
+
+        Args:
+            plan: memory operations to use instead of those of the tokens.
+        """
         plan = self.plan(tokens) if plan is None else plan
         logits = self.answer(self.read(plan), tokens)
         if self.balance and self.training:
-            logits = charged(logits, self.balance * unevenness(plan))
+            logits = add_penalty_gradient(logits, self.balance * read_imbalance(plan))
         return logits
 
     def stepwise(
-        self, tokens: Tensor, plan: Plan | None = None, *, edit: Callable[[Tensor], Tensor] | None = None
+        self, tokens: Tensor, plan: MemoryPlan | None = None, *, edit: Callable[[Tensor], Tensor] | None = None
     ) -> Tensor:
-        """The same logits by the equations as they stand, with the memory in hand at every token.
+        """Return the same logits, computed token by token from the equations.
 
         Args:
-            edit: what is done to the memory [S, B, K, d] before each read; the writes go on in the memory as it was.
+            plan: memory operations to use instead of those of the tokens.
+            edit: maps the memory [S, B, K, d] to the memory that is read; writes continue on the original.
         """
         plan = self.plan(tokens) if plan is None else plan
         reads = []
         for t, memory in enumerate(self.states(plan)):
-            found = memory if edit is None else edit(memory)
+            edited = memory if edit is None else edit(memory)
             address = plan.read_address[:, :, t]
-            reads.append(slots.read(found, address if plan.age is None else address.unsqueeze(2)))
+            reads.append(slots.read(edited, address if plan.age is None else address.unsqueeze(2)))
         if plan.age is None:
             return self.answer(plan.when @ torch.stack(reads, 2), tokens)
         read = torch.einsum("sbpt,sbpn,sbtnd->sbpd", plan.when, plan.age, torch.stack(reads, 2))
         return self.answer(read, tokens)
 
     def contents(self, tokens: Tensor) -> Tensor:
-        """The memory after the commands [S, B, L]: [S, B, K, d], of a versioned memory [S, B, N, K, d]."""
+        """Return the memory after commands [S, B, L]: [S, B, K, d], or [S, B, N, K, d] of a versioned memory."""
         *_, last = self.states(self.plan(tokens))
         return last
 
-    def states(self, plan: Plan) -> Iterator[Tensor]:
-        """The memory after each token's write, [S, B, K, d] L times over; [S, B, N, K, d] of a versioned memory."""
+    def states(self, plan: MemoryPlan) -> Iterator[Tensor]:
+        """Yield the memory after the write of each of the L tokens.
+
+        Each is [S, B, K, d], or [S, B, N, K, d] of a versioned memory.
+        """
         values = plan.value
         if self.memory == "static":
             for _ in range(values.shape[2]):
@@ -168,29 +198,34 @@ class SlotNetwork(nn.Module):
         versioned = self.memory == "versioned"
         state = versions.reset(empty, count, self.versions) if versioned else slots.reset(empty, count)
         for t, value in enumerate(values.unbind(2)):
-            written = plan.write_address[:, :, t], value, plan.gate[:, :, t]
+            operation = plan.write_address[:, :, t], value, plan.gate[:, :, t]
             if self.memory == "versioned":
-                state = versions.push(state, *written)
+                state = versions.push(state, *operation)
             else:
-                state = slots.write(state, *written, writing=self.memory)
+                state = slots.write(state, *operation, writing=self.memory)
             yield state
 
     def answer(self, read: Tensor, tokens: Tensor) -> Tensor:
-        """Return logits [S, B, P, answers] from the reads [S, B, P, d] and, with ``direct``, the last token."""
+        """Return logits [S, B, P, answers] from the reads [S, B, P, d] and, with ``direct``, from the last token."""
         logits: Tensor = self.decoder(read)
         if self.direct is None:
             return logits
         words = self.embedding.weight
-        return logits + by_position(look_up(one_hot(tokens[:, :, -1], words), self.direct(words)), self.positions)
+        return logits + split_positions(
+            weighted_rows(one_hot(tokens[:, :, -1], words), self.direct(words)), self.positions
+        )
 
 
-def unevenness(plan: Plan) -> Tensor:
-    """Return how unevenly a batch reads its slots, per seed [S]: 0 if it reads all equally, K − 1 if only one."""
+def read_imbalance(plan: MemoryPlan) -> Tensor:
+    """Return how unevenly a batch reads its slots, per seed [S].
+
+    It is 0 if all K slots are read equally, and K − 1 if only one is read.
+    """
     read = (plan.when @ plan.read_address).mean((1, 2))
     return read.shape[-1] * read.square().sum(-1) - 1
 
 
-class _Charge(torch.autograd.Function):
+class _PenaltyGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, penalty: Tensor) -> Tensor:
         ctx.penalty = penalty.shape
@@ -201,7 +236,14 @@ class _Charge(torch.autograd.Function):
         return gradient, gradient.new_ones(ctx.penalty)
 
 
-def charged(logits: Tensor, penalty: Tensor) -> Tensor:
-    """The logits as they are; but the gradient of a loss a seed that is made of them is that of loss + penalty [S]."""
-    found: Tensor = _Charge.apply(logits, penalty)  # type: ignore[no-untyped-call]
-    return found
+def add_penalty_gradient(logits: Tensor, penalty: Tensor) -> Tensor:
+    """Return the logits unchanged, but add the gradient of a penalty in the backward pass.
+
+    If a loss per seed [S] is computed from the returned logits, its gradient is that of loss + penalty.
+
+    Args:
+        logits: [S, ...].
+        penalty: [S].
+    """
+    unchanged: Tensor = _PenaltyGradient.apply(logits, penalty)  # type: ignore[no-untyped-call]
+    return unchanged

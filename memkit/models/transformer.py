@@ -1,11 +1,11 @@
-"""The control with attention over the whole command: nothing has to be stored, everything stays in sight.
+"""The control with attention over the whole command: it does not have to store anything.
 
     x = E[token] + position                       tokens [S, B, L] → [S, B, L, d]
-    x ← x + Attention(LayerNorm(x))               every token sees every token but padding
+    x ← x + Attention(LayerNorm(x))               no causal mask; padding is masked
     x ← x + W₂ GELU(W₁ LayerNorm(x))              hidden width `expansion`·d; both `layers` times
     logits_p = W_p LayerNorm(x_L) + b_p           read at the last token → [S, B, P, answers]
 
-State size: the command itself, 2·layers·L·width numbers a sequence.
+State size: the command itself, 2·layers·L·width numbers per sequence.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from memkit.models.layers import Attention, Embedding, Generators, LayerNorm, Linear, by_position, normal
+from memkit.models.layers import Attention, Embedding, Generators, LayerNorm, Linear, normal, split_positions
 
 
 class Block(nn.Module):
-    """One pre-norm layer."""
+    """A pre-norm Transformer block."""
 
     def __init__(self, generators: Generators, width: int, heads: int, expansion: int) -> None:
         super().__init__()
@@ -28,15 +28,24 @@ class Block(nn.Module):
         self.narrow = Linear(generators, expansion * width, width)
 
     def forward(self, x: Tensor, visible: Tensor, *, last: bool) -> Tensor:
-        """x [S, B, L, d] → [S, B, L, d]; with ``last``, of the last token alone, [S, B, 1, d]."""
-        change: Tensor = self.attention(self.before_attention(x), visible, last=last)
-        x = (x[:, :, -1:] if last else x) + change
-        change = self.narrow(F.gelu(self.widen(self.before_feedforward(x))))
-        return x + change
+        """Return the output of the block, x [S, B, L, d] → [S, B, L, d], or of the last token only, [S, B, 1, d]."""
+        update: Tensor = self.attention(self.before_attention(x), visible, last=last)
+        x = (x[:, :, -1:] if last else x) + update
+        update = self.narrow(F.gelu(self.widen(self.before_feedforward(x))))
+        return x + update
 
 
 class TransformerNetwork(nn.Module):
-    """A Transformer encoder with learnt positions that answers from the last token."""
+    """A Transformer encoder with learnt positions that answers from the last token.
+
+    >>> import torch
+    >>> from memkit.models import TransformerNetwork
+    >>> task = {"tokens": 12, "answers": 5, "positions": 2, "length": 6}
+    >>> generators = [torch.Generator().manual_seed(seed) for seed in (0, 1)]
+    >>> network = TransformerNetwork(generators=generators, **task, width=16)
+    >>> network(torch.randint(1, 12, (2, 8, 6))).shape  # 2 seeds, 8 commands of 6 tokens, 2 answers each
+    torch.Size([2, 8, 2, 5])
+    """
 
     seed_axis = True
 
@@ -65,10 +74,10 @@ class TransformerNetwork(nn.Module):
         self.decoder = Linear(generators, width, positions * answers)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Tokens [S, B, L], 0 being padding, → logits [S, B, P, answers]."""
+        """Return logits [S, B, P, answers] for tokens [S, B, L], where 0 is padding."""
         visible = tokens != 0
         x = self.embedding(tokens) + self.position
         for number, block in enumerate(self.blocks, start=1):
-            # Only the last token answers, so no other passes through the last block.
+            # Only the last token is needed for the answers, so the last block computes no other.
             x = block(x, visible, last=number == len(self.blocks))
-        return by_position(self.decoder(self.last(x[:, :, -1])), self.positions)
+        return split_positions(self.decoder(self.last(x[:, :, -1])), self.positions)

@@ -1,11 +1,12 @@
-"""Strategies that choose which contexts a memory writes, for a model that was trained to write all that it reads.
+"""Strategies that choose which contexts are written, for a model that was trained to write all of them.
 
     every context     as trained                                        memkit/models/recalling.py
-    surprising        those that cost the model most nats per token, with its memory off
-    evenly spaced     the same number, whatever they contain: the control
-    reset             all, but the memory is emptied before every n-th context
+    surprising        the contexts with the most nats per token, measured with the memory off
+    evenly spaced     the same number of contexts, whatever they contain: the control
+    reset             all contexts, but the memory is emptied before every n-th one
 
-All share weights, contexts and facts. Surprise is the mean of −log p over all tokens of a context except the first.
+All strategies share weights, contexts and facts. The surprise of a context is the mean of −log p over all its tokens
+except the first.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from memkit.models.recalling import Recalling
 
 
 def surprise(model: GPT, contexts: Tensor) -> Tensor:
-    """Nats a token of contexts [B, C, L], each read alone with the memory off: [B, C]."""
+    """Return the nats per token of contexts [B, C, L], each read on its own with the memory off: [B, C]."""
     with torch.inference_mode():
         logits = model.complete({}, contexts[None, ..., :-1])[0]
     nats = F.cross_entropy(logits.flatten(0, -2), contexts[..., 1:].flatten(), reduction="none")
@@ -28,38 +29,38 @@ def surprise(model: GPT, contexts: Tensor) -> Tensor:
 
 
 def surprising(model: GPT, keep: int) -> Recalling:
-    """Only the ``keep`` most surprising contexts are written, in the order in which they were read.
+    """Return the model with only the ``keep`` most surprising contexts written, in their original order.
 
     Raises:
-        MemkitError: there are fewer contexts than that, when it reads.
+        MemkitError: on reading, if there are fewer contexts than that.
     """
 
     def written(contexts: Tensor) -> Tensor:
-        chosen = surprise(model, contexts).topk(_at_most(keep, contexts), dim=-1).indices.sort(-1).values
-        return contexts.gather(1, chosen.unsqueeze(-1).expand(-1, -1, contexts.shape[-1]))
+        selected = surprise(model, contexts).topk(_checked_count(keep, contexts), dim=-1).indices.sort(-1).values
+        return contexts.gather(1, selected.unsqueeze(-1).expand(-1, -1, contexts.shape[-1]))
 
     return Recalling(model, written=lambda episodes: written(episodes.written))
 
 
 def evenly_spaced(model: GPT, keep: int) -> Recalling:
-    """Only ``keep`` contexts are written, chosen by their number: the last one, and others evenly spaced before it.
+    """Return the model with only ``keep`` evenly spaced contexts written, including the last one.
 
     Raises:
-        MemkitError: there are fewer contexts than that, when it reads.
+        MemkitError: on reading, if there are fewer contexts than that.
     """
 
     def written(contexts: Tensor) -> Tensor:
         count = contexts.shape[1]
-        return contexts[:, torch.arange(1, _at_most(keep, contexts) + 1) * count // keep - 1]
+        return contexts[:, torch.arange(1, _checked_count(keep, contexts) + 1) * count // keep - 1]
 
     return Recalling(model, written=lambda episodes: written(episodes.written))
 
 
 def reset(model: GPT, every: int) -> Recalling:
-    """The memory is emptied before every context whose number, from 0, is a multiple of ``every``.
+    """Return the model with its memory emptied before each context whose index (from 0) is a multiple of ``every``.
 
     Raises:
-        MemkitError: ``every`` is not positive.
+        MemkitError: ``every`` is less than 1.
     """
     if every < 1:
         raise MemkitError(f"reset: every={every} must be at least 1")
@@ -71,7 +72,8 @@ def reset(model: GPT, every: int) -> Recalling:
     return Recalling(model, written=lambda episodes: written(episodes.written))
 
 
-def _at_most(keep: int, contexts: Tensor) -> int:
+def _checked_count(keep: int, contexts: Tensor) -> int:
+    """Return ``keep`` if it is from 1 to the number of contexts [B, C, L]; otherwise raise MemkitError."""
     count = contexts.shape[1]
     if not 1 <= keep <= count:
         raise MemkitError(f"keep={keep} must be from 1 to the {count} contexts that are read")

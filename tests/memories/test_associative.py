@@ -1,4 +1,4 @@
-"""The delta rule against its equation, and what it promises of keys that are orthogonal."""
+"""The delta rule against its equation, and its guarantees for orthogonal keys."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ def test_the_same_key_replaces_its_value_and_no_other(seed: int) -> None:
     torch.testing.assert_close(associative.read(state, keys[1]), values[1])
 
 
-def test_half_a_gate_goes_half_the_way_and_none_nowhere() -> None:
+def test_a_half_open_gate_writes_half() -> None:
     key, value = torch.tensor([0.6, 0.8]), torch.tensor([2.0])
     state = associative.write(torch.zeros(2, 1), key, value, torch.tensor(0.5))
     torch.testing.assert_close(associative.read(state, key), torch.tensor([1.0]))
     assert torch.equal(associative.write(state, key, value, torch.tensor(0.0)), state)
 
 
-def test_keys_that_are_alike_disturb_each_other() -> None:
+def test_similar_keys_interfere() -> None:
     keys = F.normalize(torch.tensor([[1.0, 0.2, 0.0], [1.0, 0.0, 0.2]]), dim=-1)
     state, gate = associative.reset(torch.zeros(()), 3, 1), torch.tensor(1.0)
     for key, value in zip(keys, torch.tensor([[1.0], [-1.0]]), strict=True):
@@ -79,7 +79,7 @@ def test_keys_that_are_alike_disturb_each_other() -> None:
     assert float(associative.read(state, keys[0])) < 0.5
 
 
-def test_reset_recalls_nothing_and_is_shaped_like_what_it_is_given() -> None:
+def test_reset_recalls_zeros_with_the_given_shape() -> None:
     state = associative.reset(torch.zeros(2, 3, dtype=torch.float64), 5, 4)
     assert (state.shape, state.dtype) == ((2, 3, 5, 4), torch.float64)
     assert not associative.read(state, torch.ones(2, 3, 5, dtype=torch.float64)).any()

@@ -1,4 +1,4 @@
-"""LinformerMemory against the published equations, written out token by token in numpy."""
+"""LinformerMemory against the published equations, written out token by token in NumPy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 def published(slots: Array, hidden: Array, *, lr: float, norm: str, temperature: float) -> Array:
-    """The slots [K, d] after one context [L, d]."""
+    """Return the slots [K, d] after one context [L, d]."""
 
     def cosine(a: Array, b: Array) -> float:
         return float(sum(a * b) / (sum(a * a) ** 0.5 * sum(b * b) ** 0.5))
@@ -91,14 +91,14 @@ def test_slots_keep_their_length_and_stay_finite_over_a_long_stream(norm: Norm) 
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_zeros_are_no_direction_and_do_no_harm(norm: Norm) -> None:
+def test_zero_vectors_cause_no_nan(norm: Norm) -> None:
     state, _ = drawn(0, 3, 1)
     after = linformer.write(state, torch.zeros(2, 4, 6, dtype=torch.float64), lr=0.5, norm=norm, temperature=1.0)
     expected = linformer.write(state, torch.ones(2, 4, 6, dtype=torch.float64), lr=0.0, norm=norm, temperature=1.0)
     torch.testing.assert_close(after, expected)
 
 
-def test_a_hot_memory_shares_evenly_and_a_cold_one_gives_all_to_the_nearest_slot() -> None:
+def test_temperature_limits_are_uniform_and_one_hot() -> None:
     state, hidden = drawn(1, 4, 5)
     torch.testing.assert_close(
         linformer.shares(state, hidden, temperature=1e9), torch.full((2, 5, 4), 0.25, dtype=torch.float64)
@@ -111,14 +111,14 @@ def test_a_hot_memory_shares_evenly_and_a_cold_one_gives_all_to_the_nearest_slot
         torch.testing.assert_close(after.norm(dim=-1), torch.ones(2, 4))
 
 
-def test_a_slot_to_which_nothing_is_near_stays_where_it_is_when_it_is_cold() -> None:
+def test_at_low_temperature_a_distant_slot_does_not_move() -> None:
     state = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
     after = linformer.write(state, torch.tensor([[1.0, 1.0]]), lr=1.0, norm="l2", temperature=1e-9)
     assert torch.equal(after[1], state[1])
     assert float(after[0] @ torch.tensor([1.0, 1.0])) > 1
 
 
-def test_at_the_published_temperature_all_slots_move_alike() -> None:
+def test_at_the_published_temperature_all_slots_move_in_the_same_direction() -> None:
     g = torch.Generator().manual_seed(2)
     state, hidden = torch.randn(8, 64, generator=g), torch.randn(16, 64, generator=g)
     shares = linformer.shares(state, hidden, temperature=1.0)

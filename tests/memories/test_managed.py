@@ -13,10 +13,10 @@ OPEN = torch.tensor(1.0)
 
 
 def drawn(seed: int, steps: int, count: int = 3) -> tuple[torch.Tensor, ...]:
-    """Write and read addresses [2, 3, T, K], values [2, 3, T, 4], gates of writing, clearing, protecting [2, 3, T]."""
+    """Return random addresses [2, 3, T, K], values [2, 3, T, 4], and gates of writes, clears, protections [2, 3, T]."""
     g = torch.Generator().manual_seed(seed)
     writes, reads = (torch.softmax(4 * torch.randn(2, 3, steps, count, generator=g), -1) for _ in range(2))
-    # Some gates are shut or wide open.
+    # Some gates are fully closed or fully open.
     gates = [(1.6 * torch.rand(2, 3, steps, generator=g) - 0.3).clamp(0, 1) for _ in range(3)]
     return writes, reads, torch.randn(2, 3, steps, 4, generator=g), *gates
 
@@ -36,7 +36,7 @@ def test_a_protected_slot_keeps_its_value_and_another_does_not() -> None:
     assert [managed.read(protected, address).item() for address in (ONE, OTHER)] == [1, 7]
 
 
-def test_a_clear_empties_its_slot_alone_protected_or_not() -> None:
+def test_a_clear_empties_its_slot_only_protected_or_not() -> None:
     state = managed.State(torch.tensor([[1.0], [2.0]]), torch.tensor([1.0, 0.0]))
     cleared = managed.clear(state, ONE, OPEN)
     assert cleared.contents.tolist() == [[0], [2]]
@@ -47,7 +47,7 @@ def test_a_clear_empties_its_slot_alone_protected_or_not() -> None:
 
 @settings(deadline=None)  # the first call warms torch up
 @given(seed=st.integers(0, 2**31))
-def test_protection_grows_towards_one_and_never_falls(seed: int) -> None:
+def test_protection_grows_towards_one_and_never_decreases(seed: int) -> None:
     writes, _, values, _, _, protecting = drawn(seed, 6)
     state = managed.reset(values[:, :, 0], 3)
     for t in range(6):
@@ -62,23 +62,23 @@ def test_protection_grows_towards_one_and_never_falls(seed: int) -> None:
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 2**31), steps=st.integers(1, 6))
-def test_the_closed_form_is_what_stepping_gives(seed: int, steps: int) -> None:
+def test_the_closed_form_equals_stepping(seed: int, steps: int) -> None:
     writes, reads, values, gate, clear, protect = drawn(seed, steps)
     when = torch.softmax(torch.randn(2, 3, 2, steps, generator=torch.Generator().manual_seed(seed)), -1)
-    state, seen = managed.reset(values[:, :, 0], 3), []
+    state, all_reads = managed.reset(values[:, :, 0], 3), []
     for t in range(steps):
         state = managed.clear(state, reads[:, :, t], clear[:, :, t])
         state = managed.write(state, writes[:, :, t], values[:, :, t], gate[:, :, t])
         state = managed.protect(state, reads[:, :, t], protect[:, :, t])
-        seen.append(managed.read(state, reads[:, :, t]))
+        all_reads.append(managed.read(state, reads[:, :, t]))
     clearing, protecting = (strength.unsqueeze(-1) * reads for strength in (clear, protect))
     got = managed.recalled(writes, gate, clearing, protecting, reads, when)
-    torch.testing.assert_close(got @ values, when @ torch.stack(seen, 2), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(got @ values, when @ torch.stack(all_reads, 2), rtol=1e-4, atol=1e-5)
 
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 2**31), steps=st.integers(1, 6))
-def test_unmanaged_these_are_overwriting_slots(seed: int, steps: int) -> None:
+def test_without_management_these_are_overwriting_slots(seed: int, steps: int) -> None:
     writes, reads, _, gate, _, _ = drawn(seed, steps)
     nothing, when = torch.zeros_like(reads), torch.eye(steps)
     got = managed.recalled(writes, gate, nothing, nothing, reads, when)
@@ -87,8 +87,8 @@ def test_unmanaged_these_are_overwriting_slots(seed: int, steps: int) -> None:
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 2**31), steps=st.integers(1, 5))
-def test_a_clear_is_a_write_of_nothing(seed: int, steps: int) -> None:
-    """Overwriting slots with a step more before each, which writes zeros where a clear empties."""
+def test_a_clear_equals_a_write_of_zeros(seed: int, steps: int) -> None:
+    """Compare with overwriting slots that have one more step before each, which writes zeros."""
     writes, reads, values, gate, clear, _ = drawn(seed, steps)
     clearing = clear.unsqueeze(-1) * reads
     got = managed.recalled(writes, gate, clearing, torch.zeros_like(reads), reads, torch.eye(steps)) @ values

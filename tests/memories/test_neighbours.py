@@ -1,4 +1,4 @@
-"""The neighbour memory's book-keeping, its refreshing, its controls, and what looking leaves as it was."""
+"""The neighbour memory: insertion, refreshing, retrieval and its controls, and independence of seeds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 from torch import Tensor
 
-from memkit.memories.eviction import EARNED, POLICIES
+from memkit.memories.eviction import POLICIES, RECORD_POLICIES
 from memkit.memories.neighbours import WHICH, NeighbourMemory
 from memkit.memories.retrieval import mixture, nearest, weigh
 from memkit.training.streams import generator
@@ -24,33 +24,37 @@ def memory(seeds: list[int] | None = None, **options: Any) -> NeighbourMemory:
     return NeighbourMemory(generators=[generator(seed, "memory") for seed in seeds or [0]], **options)
 
 
-def put(kept: NeighbourMemory, keys: list[float], values: list[float] | None = None, labels: Any = 0) -> None:
-    """Offer entries to a memory of one seed, at points (key, 0)."""
+def put(store: NeighbourMemory, keys: list[float], values: list[float] | None = None, labels: Any = 0) -> None:
+    """Offer entries with keys (key, 0) to a memory of one seed."""
     points = torch.tensor([[[float(key), 0.0] for key in keys]])
     said = torch.tensor(keys if values is None else values).float().view(1, -1, 1)
-    kept.insert(points, said, torch.as_tensor(labels).expand(1, len(keys)).long())
+    store.insert(points, said, torch.as_tensor(labels).expand(1, len(keys)).long())
 
 
 def drawn(seeds: list[int], m: int, step: int, width: int = 2) -> tuple[Tensor, Tensor, Tensor]:
-    """Keys, values and labels, a seed's the same in any cohort."""
+    """Return random keys, values and labels, which are the same for a seed in any cohort."""
     each = [generator(seed, "entries", str(step)) for seed in seeds]
     keys, values = (torch.stack([torch.randn(m, n, generator=g) for g in each]) for n in (width, 1))
     return keys, values, torch.stack([torch.randint(3, (m,), generator=g) for g in each])
 
 
-def state(kept: NeighbourMemory) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in kept.state_dict().items()}
+def state(store: NeighbourMemory) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in store.state_dict().items()}
 
 
-def unchanged(kept: NeighbourMemory, before: dict[str, Tensor]) -> bool:
-    return all(torch.equal(tensor, before[name]) for name, tensor in kept.state_dict().items())
+def unchanged(store: NeighbourMemory, before: dict[str, Tensor]) -> bool:
+    return all(torch.equal(tensor, before[name]) for name, tensor in store.state_dict().items())
 
 
-def stored(kept: NeighbourMemory, seed: int = 0) -> dict[int, tuple[list[float], list[float], int]]:
-    """Key, value and label by the time an entry came."""
-    here = kept.present[seed].nonzero().flatten().tolist()
+def stored(store: NeighbourMemory, seed: int = 0) -> dict[int, tuple[list[float], list[float], int]]:
+    """Return key, value and label of each entry, by the time at which it was added."""
+    here = store.present[seed].nonzero().flatten().tolist()
     return {
-        int(kept.born[seed, i]): (kept.keys[seed, i].tolist(), kept.values[seed, i].tolist(), int(kept.labels[seed, i]))
+        int(store.born[seed, i]): (
+            store.keys[seed, i].tolist(),
+            store.values[seed, i].tolist(),
+            int(store.labels[seed, i]),
+        )
         for i in here
     }
 
@@ -65,67 +69,67 @@ def stored(kept: NeighbourMemory, seed: int = 0) -> dict[int, tuple[list[float],
     seed=st.integers(0, 999),
 )
 def test_entries_are_kept_whole_and_counted(policy: str, capacity: int, sizes: list[int], seed: int) -> None:
-    kept, offered = memory([seed, seed + 1], eviction=policy, capacity=capacity), 0
+    store, offered = memory([seed, seed + 1], eviction=policy, capacity=capacity), 0
     everything: list[dict[int, Any]] = [{}, {}]
     for step, m in enumerate(sizes):
         keys, values, labels = drawn([seed, seed + 1], m, step)
-        wanted = torch.rand(2, m, generator=generator(seed, "wanted", str(step))) < 0.8
-        places = kept.born.clone()
-        kept.insert(keys, values, labels, wanted)
+        accepted = torch.rand(2, m, generator=generator(seed, "wanted", str(step))) < 0.8
+        places = store.born.clone()
+        store.insert(keys, values, labels, accepted)
         for s in range(2):
             for i in range(m):
-                if wanted[s, i]:
+                if accepted[s, i]:
                     everything[s][offered + i] = (keys[s, i].tolist(), values[s, i].tolist(), int(labels[s, i]))
-            assert stored(kept, s).items() <= everything[s].items()
+            assert stored(store, s).items() <= everything[s].items()
         offered += m
-        new = (kept.born != places) & kept.present
-        assert (kept.uses[new] == 0).all()
-        assert (kept.help[new] == 0).all()
-        assert kept.offered.tolist() == [offered, offered]
-        assert torch.equal(kept.inserted - kept.evicted, kept.count)
-        assert (kept.count <= capacity).all()
-    kept.clear()
-    assert not any(int(n) for n in (*kept.count, *kept.offered, *kept.inserted, *kept.evicted))
+        new = (store.born != places) & store.present
+        assert (store.uses[new] == 0).all()
+        assert (store.help[new] == 0).all()
+        assert store.offered.tolist() == [offered, offered]
+        assert torch.equal(store.inserted - store.evicted, store.count)
+        assert (store.count <= capacity).all()
+    store.clear()
+    assert not any(int(n) for n in (*store.count, *store.offered, *store.inserted, *store.evicted))
 
 
-def test_those_that_stay_do_not_move_and_the_places_of_the_others_are_filled() -> None:
-    kept = memory(eviction="fifo", capacity=4)
-    put(kept, [0, 1, 2])
-    assert kept.born[0].tolist() == [0, 1, 2, -1]
-    put(kept, [3, 4])
-    assert kept.born[0].tolist() == [3, 1, 2, 4]
-    put(kept, [5, 6, 7, 8, 9, 10])
-    assert sorted(kept.born[0].tolist()) == [7, 8, 9, 10]
-    assert (int(kept.inserted), int(kept.evicted)) == (9, 5), "what never came in does not leave"
+def test_kept_entries_do_not_move_and_freed_places_are_filled() -> None:
+    store = memory(eviction="fifo", capacity=4)
+    put(store, [0, 1, 2])
+    assert store.born[0].tolist() == [0, 1, 2, -1]
+    put(store, [3, 4])
+    assert store.born[0].tolist() == [3, 1, 2, 4]
+    put(store, [5, 6, 7, 8, 9, 10])
+    assert sorted(store.born[0].tolist()) == [7, 8, 9, 10]
+    assert (int(store.inserted), int(store.evicted)) == (9, 5), "only inserted entries are counted as evicted"
 
 
-def test_the_record_stays_with_its_entry_and_does_not_pass_to_the_next_in_its_place() -> None:
-    kept = memory(eviction="usage", capacity=4, k=1)
-    put(kept, [0, 1, 2, 3])
-    found = kept.retrieve(torch.tensor([[[1.0, 0.0], [1.0, 0.0], [3.0, 0.0]]]))
-    kept.credit(found, torch.tensor([[0.5, 0.25, -1.0]]))
-    assert kept.uses[0].tolist() == [0, 2, 0, 1]
-    assert kept.help[0].tolist() == [0.0, 0.75, 0.0, -1.0]
-    put(kept, [4, 5])
-    assert stored(kept).keys() == {0, 1, 3, 5}
-    assert int(kept.uses.sum()) == 3
-    assert kept.uses[0, kept.born[0] == 1].tolist() == [2]
+def test_a_record_belongs_to_its_entry_not_to_its_place() -> None:
+    store = memory(eviction="usage", capacity=4, k=1)
+    put(store, [0, 1, 2, 3])
+    result = store.retrieve(torch.tensor([[[1.0, 0.0], [1.0, 0.0], [3.0, 0.0]]]))
+    store.credit(result, torch.tensor([[0.5, 0.25, -1.0]]))
+    assert store.uses[0].tolist() == [0, 2, 0, 1]
+    assert store.help[0].tolist() == [0.0, 0.75, 0.0, -1.0]
+    put(store, [4, 5])
+    assert stored(store).keys() == {0, 1, 3, 5}
+    assert int(store.uses.sum()) == 3
+    assert store.uses[0, store.born[0] == 1].tolist() == [2]
 
 
-def test_neighbours_share_the_credit_by_their_weights_and_what_was_not_there_gets_none() -> None:
-    kept = memory(eviction="usage", k=3, weights="softmax")
-    put(kept, [0, 1])
-    found = kept.retrieve(torch.zeros(1, 1, 2))
-    kept.credit(found, torch.tensor([[2.0]]))
+def test_credit_is_divided_by_weight_among_existing_neighbours() -> None:
+    store = memory(eviction="usage", k=3, weights="softmax")
+    put(store, [0, 1])
+    result = store.retrieve(torch.zeros(1, 1, 2))
+    store.credit(result, torch.tensor([[2.0]]))
     weights = torch.softmax(torch.tensor([0.0, -1.0]), 0)
-    torch.testing.assert_close(kept.help[0, :2], 2 * weights)
-    assert kept.uses[0].tolist() == [1, 1, 0, 0, 0, 0]
-    assert not kept.help[0, 2:].any()
+    torch.testing.assert_close(store.help[0, :2], 2 * weights)
+    assert store.uses[0].tolist() == [1, 1, 0, 0, 0, 0]
+    assert not store.help[0, 2:].any()
 
 
 @pytest.mark.parametrize("policy", POLICIES)
-def test_only_what_goes_by_a_record_has_to_be_told(policy: str) -> None:
-    assert memory(eviction=policy).keeps_record is (policy in EARNED)
+def test_only_policies_with_a_record_need_credit(policy: str) -> None:
+    assert memory(eviction=policy).keeps_record is (policy in RECORD_POLICIES)
 
 
 # --- refreshing ---------------------------------------------------------------------------------------------
@@ -133,45 +137,45 @@ def test_only_what_goes_by_a_record_has_to_be_told(policy: str) -> None:
 REFRESHING = {"refresh": 1.0, "refresh_within": 0.5, "refresh_momentum": 0.75}
 
 
-def test_a_newcomer_moves_the_nearest_entry_of_its_class_that_is_near_enough() -> None:
-    kept = memory(**REFRESHING)
-    put(kept, [0.0, 1.0, 4.0], [0.0, 8.0, 0.0], labels=[0, 1, 0])
-    put(kept, [0.5], [4.0], labels=[1])  # as far from an entry of another class
-    assert int(kept.inserted) == 3
-    assert kept.keys[0, :3, 0].tolist() == [0.0, 0.875, 4.0]
-    assert kept.values[0, :3, 0].tolist() == [0.0, 7.0, 0.0]
-    assert kept.born[0, :3].tolist() == [0, 3, 2]
-    put(kept, [0.25], labels=[1])  # 0.625 away
-    assert int(kept.inserted) == 4
-    put(kept, [0.0], labels=[2])  # the first of its class
-    assert (int(kept.inserted), int(kept.offered)) == (5, 6)
+def test_a_new_entry_refreshes_the_nearest_entry_of_its_class_within_range() -> None:
+    store = memory(**REFRESHING)
+    put(store, [0.0, 1.0, 4.0], [0.0, 8.0, 0.0], labels=[0, 1, 0])
+    put(store, [0.5], [4.0], labels=[1])  # at the same distance from an entry of another class
+    assert int(store.inserted) == 3
+    assert store.keys[0, :3, 0].tolist() == [0.0, 0.875, 4.0]
+    assert store.values[0, :3, 0].tolist() == [0.0, 7.0, 0.0]
+    assert store.born[0, :3].tolist() == [0, 3, 2]
+    put(store, [0.25], labels=[1])  # 0.625 away
+    assert int(store.inserted) == 4
+    put(store, [0.0], labels=[2])  # the first of its class
+    assert (int(store.inserted), int(store.offered)) == (5, 6)
 
 
-def test_newcomers_that_refresh_one_entry_count_by_their_mean() -> None:
-    kept = memory(**REFRESHING)
-    put(kept, [0.0, 3.0], labels=[0, 1])
-    put(kept, [0.25, -0.5, 0.5, 3.0], [1.0, 2.0, 3.0, 3.0], labels=[0, 0, 0, 1])
-    torch.testing.assert_close(kept.keys[0, :2, 0], torch.tensor([0.25 * 0.25 / 3, 3.0]))
-    torch.testing.assert_close(kept.values[0, :2, 0], torch.tensor([0.25 * 2.0, 3.0]))
-    assert kept.born[0, :2].tolist() == [4, 5]
-    assert int(kept.count) == 2
+def test_several_refreshes_of_one_entry_use_their_mean() -> None:
+    store = memory(**REFRESHING)
+    put(store, [0.0, 3.0], labels=[0, 1])
+    put(store, [0.25, -0.5, 0.5, 3.0], [1.0, 2.0, 3.0, 3.0], labels=[0, 0, 0, 1])
+    torch.testing.assert_close(store.keys[0, :2, 0], torch.tensor([0.25 * 0.25 / 3, 3.0]))
+    torch.testing.assert_close(store.values[0, :2, 0], torch.tensor([0.25 * 2.0, 3.0]))
+    assert store.born[0, :2].tolist() == [4, 5]
+    assert int(store.count) == 2
 
 
-def test_what_is_not_wanted_refreshes_nothing() -> None:
-    kept = memory(**REFRESHING)
-    put(kept, [0.0])
-    kept.insert(torch.tensor([[[0.5, 0.0]]]), torch.ones(1, 1, 1), torch.zeros(1, 1).long(), torch.tensor([[False]]))
-    assert stored(kept) == {0: ([0.0, 0.0], [0.0], 0)}
+def test_entries_that_are_not_accepted_refresh_nothing() -> None:
+    store = memory(**REFRESHING)
+    put(store, [0.0])
+    store.insert(torch.tensor([[[0.5, 0.0]]]), torch.ones(1, 1, 1), torch.zeros(1, 1).long(), torch.tensor([[False]]))
+    assert stored(store) == {0: ([0.0, 0.0], [0.0], 0)}
 
 
 @given(probability=st.sampled_from([0.0, 0.3, 1.0]), seed=st.integers(0, 999))
 def test_refreshing_happens_with_its_probability(probability: float, seed: int) -> None:
-    kept = memory([seed], capacity=401, **{**REFRESHING, "refresh": probability, "refresh_momentum": 1.0})
-    put(kept, [0.0])
-    put(kept, [0.25] * 400)
-    refreshed = 401 - int(kept.count)
+    store = memory([seed], capacity=401, **{**REFRESHING, "refresh": probability, "refresh_momentum": 1.0})
+    put(store, [0.0])
+    put(store, [0.25] * 400)
+    refreshed = 401 - int(store.count)
     assert abs(refreshed - 400 * probability) <= 5 * (400 * probability * (1 - probability)) ** 0.5
-    assert float(kept.keys[0, 0, 0]) == 0.0
+    assert float(store.keys[0, 0, 0]) == 0.0
 
 
 # --- retrieving ---------------------------------------------------------------------------------------------
@@ -179,114 +183,116 @@ def test_refreshing_happens_with_its_probability(probability: float, seed: int) 
 
 @pytest.mark.parametrize("normalise", [False, True])
 def test_nearest_is_the_mixture_of_the_neighbours_values(normalise: bool) -> None:
-    kept = memory([1, 2], k=3, metric="cosine", weights="softmax", temperature=0.5, normalise=normalise)
-    kept.insert(*drawn([1, 2], 5, 0))
+    store = memory([1, 2], k=3, metric="cosine", weights="softmax", temperature=0.5, normalise=normalise)
+    store.insert(*drawn([1, 2], 5, 0))
     queries = drawn([1, 2], 4, 1)[0]
-    found = kept.retrieve(queries)
-    indices, distances = nearest(queries, kept.keys, 3, present=kept.present, metric="cosine")
+    result = store.retrieve(queries)
+    indices, distances = nearest(queries, store.keys, 3, present=store.present, metric="cosine")
     weights = weigh(distances, "softmax", temperature=0.5)
-    assert torch.equal(found.indices, indices)
-    torch.testing.assert_close(found.distances, distances)
-    torch.testing.assert_close(found.value, mixture(kept.values, indices, weights))
-    lengths = kept.keys.norm(dim=-1)[kept.present]
+    assert torch.equal(result.indices, indices)
+    torch.testing.assert_close(result.distances, distances)
+    torch.testing.assert_close(result.value, mixture(store.values, indices, weights))
+    lengths = store.keys.norm(dim=-1)[store.present]
     assert torch.allclose(lengths, torch.ones(())) is normalise
 
 
-def test_normalised_queries_find_by_their_direction() -> None:
-    kept = memory(normalise=True, k=1)
-    kept.insert(torch.tensor([[[3.0, 0.0], [0.0, 0.1]]]), torch.tensor([[[1.0], [2.0]]]), torch.zeros(1, 2).long())
-    assert kept.retrieve(torch.tensor([[[0.2, 0.1], [5.0, 9.0]]])).value.flatten().tolist() == [1.0, 2.0]
+def test_normalised_queries_match_by_direction() -> None:
+    store = memory(normalise=True, k=1)
+    store.insert(torch.tensor([[[3.0, 0.0], [0.0, 0.1]]]), torch.tensor([[[1.0], [2.0]]]), torch.zeros(1, 2).long())
+    assert store.retrieve(torch.tensor([[[0.2, 0.1], [5.0, 9.0]]])).value.flatten().tolist() == [1.0, 2.0]
 
 
 @EVERY
 @pytest.mark.parametrize("training", [True, False])
-def test_an_empty_memory_says_nothing(which: str, training: bool) -> None:
-    found = memory(which=which).train(training).retrieve(torch.ones(1, 3, 2))
-    assert not found.value.any()
-    assert not found.weights.any()
-    assert found.distances.isinf().all()
+def test_an_empty_memory_returns_zeros(which: str, training: bool) -> None:
+    result = memory(which=which).train(training).retrieve(torch.ones(1, 3, 2))
+    assert not result.value.any()
+    assert not result.weights.any()
+    assert result.distances.isinf().all()
 
 
 @EVERY
-def test_where_there_are_fewer_entries_than_neighbours_the_others_weigh_nothing(which: str) -> None:
-    kept = memory(which=which, k=4, weights="uniform")
-    put(kept, [1.0, 2.0])
-    found = kept.retrieve(torch.zeros(1, 5, 2))
-    torch.testing.assert_close(found.weights.sum(-1), torch.ones(1, 5))
-    assert (found.indices[found.weights > 0] < 2).all()
-    assert torch.equal(found.weights > 0, found.distances.isfinite())
+def test_missing_neighbours_have_weight_zero(which: str) -> None:
+    store = memory(which=which, k=4, weights="uniform")
+    put(store, [1.0, 2.0])
+    result = store.retrieve(torch.zeros(1, 5, 2))
+    torch.testing.assert_close(result.weights.sum(-1), torch.ones(1, 5))
+    assert (result.indices[result.weights > 0] < 2).all()
+    assert torch.equal(result.weights > 0, result.distances.isfinite())
 
 
 @EVERY
 @pytest.mark.parametrize("training", [True, False])
-def test_looking_changes_nothing(which: str, training: bool) -> None:
-    kept = memory([3, 4], which=which, eviction="usage").train(training)
+def test_retrieval_does_not_change_the_memory(which: str, training: bool) -> None:
+    store = memory([3, 4], which=which, eviction="usage").train(training)
     for step in range(3):
-        kept.insert(*drawn([3, 4], 4, step))
-    before = state(kept)
-    kept.retrieve(drawn([3, 4], 5, 9)[0])
-    assert unchanged(kept, before)
+        store.insert(*drawn([3, 4], 4, step))
+    before = state(store)
+    store.retrieve(drawn([3, 4], 5, 9)[0])
+    assert unchanged(store, before)
 
 
 @EVERY
-def test_in_evaluation_the_same_queries_find_the_same_again_however_often_training_looked(which: str) -> None:
-    kept, queries = memory(which=which), drawn([0], 5, 9)[0]
-    kept.insert(*drawn([0], 6, 0))
-    first = kept.eval().retrieve(queries)
-    kept.train().retrieve(queries)
-    second = kept.eval().retrieve(queries)
+def test_retrieval_in_evaluation_is_repeatable(which: str) -> None:
+    store, queries = memory(which=which), drawn([0], 5, 9)[0]
+    store.insert(*drawn([0], 6, 0))
+    first = store.eval().retrieve(queries)
+    store.train().retrieve(queries)
+    second = store.eval().retrieve(queries)
     assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
-    part = kept.retrieve(queries[:, :2])
+    part = store.retrieve(queries[:, :2])
     assert torch.equal(part.indices, first.indices[:, :2])
 
 
 @pytest.mark.parametrize("which", ["random", "shuffled"])
-def test_in_training_chance_is_new_each_time_and_no_other_stream_moves(which: str) -> None:
+def test_retrieval_in_training_draws_anew_from_its_own_stream(which: str) -> None:
     queries = drawn([5], 5, 99)[0]
     given = generator(5, "memory")
-    looked, still = (memory([5], which=which, eviction="reservoir", refresh=0.5, refresh_within=0.5) for _ in range(2))
+    evaluated, reference = (
+        memory([5], which=which, eviction="reservoir", refresh=0.5, refresh_within=0.5) for _ in range(2)
+    )
     seen = []
     for step in range(20):
-        for kept in (looked, still):
-            kept.insert(*drawn([5], 4, step))
-        seen.append(looked.retrieve(queries).value)
+        for store in (evaluated, reference):
+            store.insert(*drawn([5], 4, step))
+        seen.append(evaluated.retrieve(queries).value)
     assert len({tuple(value.flatten().tolist()) for value in seen[5:]}) > 10
-    assert unchanged(looked, state(still))
+    assert unchanged(evaluated, state(reference))
     assert torch.equal(given.get_state(), generator(5, "memory").get_state())
 
 
-def test_random_entries_are_drawn_uniformly_from_those_present() -> None:
-    kept = memory(which="random", eviction="ttl", capacity=10, k=4)
-    put(kept, list(range(6)))
-    kept.insert(torch.zeros(1, 6, 2), torch.zeros(1, 6, 1), torch.zeros(1, 6).long(), torch.zeros(1, 6).bool())
-    put(kept, [6.0, 7.0])
-    present = kept.present[0].nonzero().flatten().tolist()
+def test_random_entries_are_drawn_uniformly_from_existing_entries() -> None:
+    store = memory(which="random", eviction="ttl", capacity=10, k=4)
+    put(store, list(range(6)))
+    store.insert(torch.zeros(1, 6, 2), torch.zeros(1, 6, 1), torch.zeros(1, 6).long(), torch.zeros(1, 6).bool())
+    put(store, [6.0, 7.0])
+    present = store.present[0].nonzero().flatten().tolist()
     assert 2 <= len(present) < 10
     for training in (True, False):
-        found = kept.train(training).retrieve(torch.zeros(1, 1000, 2))
-        times = torch.bincount(found.indices.flatten(), minlength=10)
+        result = store.train(training).retrieve(torch.zeros(1, 1000, 2))
+        times = torch.bincount(result.indices.flatten(), minlength=10)
         assert times.nonzero().flatten().tolist() == present
         expected = 4000 / len(present)
         statistic = float(((times[present] - expected) ** 2).sum()) / expected
         assert chi2.sf(statistic, len(present) - 1) > 1e-3
-    torch.testing.assert_close(found.distances[0, 0], kept.keys[0, found.indices[0, 0]].norm(dim=-1))
+    torch.testing.assert_close(result.distances[0, 0], store.keys[0, result.indices[0, 0]].norm(dim=-1))
 
 
 @given(seed=st.integers(0, 999), count=st.integers(2, 6), training=st.booleans())
 def test_shuffled_gives_each_entry_the_value_of_another(seed: int, count: int, training: bool) -> None:
-    kept = memory([seed], which="shuffled", k=1).train(training)
-    put(kept, list(range(count)))
-    found = kept.retrieve(kept.keys[:, :count])
-    assert found.indices.flatten().tolist() == list(range(count)), "the neighbours are the right ones"
-    said = found.value.flatten().tolist()
+    store = memory([seed], which="shuffled", k=1).train(training)
+    put(store, list(range(count)))
+    result = store.retrieve(store.keys[:, :count])
+    assert result.indices.flatten().tolist() == list(range(count)), "the neighbours are correct"
+    said = result.value.flatten().tolist()
     assert sorted(said) == list(range(count))
     assert not any(value == own for own, value in enumerate(said))
 
 
-def test_where_there_is_no_other_entry_shuffling_leaves_the_value() -> None:
-    kept = memory(which="shuffled", k=1)
-    put(kept, [3.0])
-    assert float(kept.retrieve(torch.zeros(1, 1, 2)).value) == 3.0
+def test_shuffling_a_single_entry_keeps_its_value() -> None:
+    store = memory(which="shuffled", k=1)
+    put(store, [3.0])
+    assert float(store.retrieve(torch.zeros(1, 1, 2)).value) == 3.0
 
 
 # --- seeds --------------------------------------------------------------------------------------------------
@@ -299,55 +305,57 @@ def test_where_there_is_no_other_entry_shuffling_leaves_the_value() -> None:
     refresh=st.sampled_from([0.0, 0.5]),
     training=st.booleans(),
 )
-def test_a_cohort_is_as_many_memories_of_one_seed(
+def test_a_cohort_equals_separate_memories_of_one_seed(
     which: str, policy: str, seeds: list[int], refresh: float, training: bool
 ) -> None:
     options: dict[str, Any] = {"which": which, "eviction": policy, "refresh": refresh, "refresh_within": 1.0}
     together, alone = memory(seeds, **options), [memory([seed], **options) for seed in seeds]
-    for kept in (together, *alone):
-        kept.train(training)
+    for store in (together, *alone):
+        store.train(training)
     for step in range(4):
         queries = drawn(seeds, 5, 100 + step)[0]
         help = torch.arange(5.0).expand(len(seeds), -1) - 2
-        found = together.retrieve(queries)
-        together.credit(found, help)
+        result = together.retrieve(queries)
+        together.credit(result, help)
         together.insert(*drawn(seeds, 4, step))
-        for i, (seed, kept) in enumerate(zip(seeds, alone, strict=True)):
-            own = kept.retrieve(queries[i : i + 1])
-            kept.credit(own, help[:1])
-            kept.insert(*drawn([seed], 4, step))
-            for one, many in zip(own, found, strict=True):
+        for i, (seed, store) in enumerate(zip(seeds, alone, strict=True)):
+            own = store.retrieve(queries[i : i + 1])
+            store.credit(own, help[:1])
+            store.insert(*drawn([seed], 4, step))
+            for one, many in zip(own, result, strict=True):
                 assert torch.equal(one[0], many[i])
-    for i, kept in enumerate(alone):
-        assert all(torch.equal(tensor[0], together.state_dict()[name][i]) for name, tensor in kept.state_dict().items())
+    for i, store in enumerate(alone):
+        assert all(
+            torch.equal(tensor[0], together.state_dict()[name][i]) for name, tensor in store.state_dict().items()
+        )
 
 
 @EVERY
-def test_the_state_dict_is_all_there_is_in_evaluation(which: str) -> None:
-    kept, other = (memory([7, 8], which=which, eviction="helpfulness").eval() for _ in range(2))
+def test_the_state_dict_determines_evaluation(which: str) -> None:
+    store, other = (memory([7, 8], which=which, eviction="helpfulness").eval() for _ in range(2))
     queries = drawn([7, 8], 5, 9)[0]
     for step in range(3):
-        kept.insert(*drawn([7, 8], 4, step))
-        kept.credit(kept.retrieve(queries), torch.ones(2, 5))
-    other.load_state_dict(kept.state_dict())
-    for one, again in zip(kept.retrieve(queries), other.retrieve(queries), strict=True):
+        store.insert(*drawn([7, 8], 4, step))
+        store.credit(store.retrieve(queries), torch.ones(2, 5))
+    other.load_state_dict(store.state_dict())
+    for one, again in zip(store.retrieve(queries), other.retrieve(queries), strict=True):
         assert torch.equal(one, again)
-    for memory_ in (kept, other):
+    for memory_ in (store, other):
         memory_.insert(*drawn([7, 8], 4, 3))
-    assert unchanged(kept, state(other))
+    assert unchanged(store, state(other))
 
 
-def test_a_memory_that_was_cleared_is_as_a_new_one() -> None:
-    kept, new = memory(eviction="usage"), memory(eviction="usage")
+def test_a_cleared_memory_equals_a_new_one() -> None:
+    store, new = memory(eviction="usage"), memory(eviction="usage")
     for step in range(3):
-        kept.insert(*drawn([0], 4, step))
-        kept.credit(kept.retrieve(drawn([0], 3, 9)[0]), torch.ones(1, 3))
-    kept.clear()
-    assert not kept.retrieve(torch.zeros(1, 1, 2)).value.any()
-    for each in (kept, new):
+        store.insert(*drawn([0], 4, step))
+        store.credit(store.retrieve(drawn([0], 3, 9)[0]), torch.ones(1, 3))
+    store.clear()
+    assert not store.retrieve(torch.zeros(1, 1, 2)).value.any()
+    for each in (store, new):
         each.insert(*drawn([0], 4, 5))
-    assert stored(kept) == stored(new)
-    assert all(torch.equal(getattr(kept, name), getattr(new, name)) for name in ("born", "uses", "help", "offered"))
+    assert stored(store) == stored(new)
+    assert all(torch.equal(getattr(store, name), getattr(new, name)) for name in ("born", "uses", "help", "offered"))
 
 
 def test_state_size() -> None:

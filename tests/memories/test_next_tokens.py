@@ -1,4 +1,4 @@
-"""A store of next tokens, against its equations one entry at a time."""
+"""A store of next tokens against its equations, one entry at a time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DECAY = st.sampled_from([0.3, 0.5, 0.8, 1.0])
 
 
 def entries(texts: list[list[int]], n: int = 3, seed: int = 0) -> Entries:
-    """All tokens of some texts but the first of each, with surprises drawn at random."""
+    """Return an entry for each token of some texts except the first of each, with random surprises."""
     generator = torch.Generator().manual_seed(seed)
     store = next_tokens.empty(n)
     for text in texts:
@@ -31,14 +31,14 @@ def entries(texts: list[list[int]], n: int = 3, seed: int = 0) -> Entries:
 
 
 def apart(query: list[int], key: list[int], decay: float) -> float:
-    """The distance by its equation."""
+    """Return the distance, by its equation."""
     costs = [decay**j for j in range(len(key))]
     unlike = [q != k or q < 0 for q, k in zip(query, key, strict=True)]
     return sum(cost for cost, here in zip(costs, unlike, strict=True) if here) / sum(costs)
 
 
 def suffix(one: list[int], other: list[int]) -> int:
-    """Tokens from the last one back that are the same."""
+    """Return the length of the common suffix."""
     same = 0
     for a, b in zip(one, other, strict=True):
         if a != b or a < 0:
@@ -47,18 +47,16 @@ def suffix(one: list[int], other: list[int]) -> int:
     return same
 
 
-def found(store: Entries, query: Tensor, *, k: int = 8, tau: float = 0.1, most: float = 0.9) -> next_tokens.Found:
+def result(store: Entries, query: Tensor, *, k: int = 8, tau: float = 0.1, most: float = 0.9) -> next_tokens.Found:
     return next_tokens.read(store, query, tokens=TOKENS, k=k, decay=0.5, tau=tau, most=most)
 
 
-def test_a_key_is_what_was_read_up_to_a_token_the_last_one_first() -> None:
+def test_a_key_is_the_tokens_up_to_a_token_most_recent_first() -> None:
     assert next_tokens.keys(torch.tensor([[5, 6, 7]]), 2).tolist() == [[[5, -1], [6, 5], [7, 6]]]
 
 
 @given(query=TEXT, texts=st.lists(TEXT, min_size=1, max_size=4), decay=DECAY)
-def test_distance_is_the_weighted_number_of_tokens_that_differ(
-    query: list[int], texts: list[list[int]], decay: float
-) -> None:
+def test_distance_is_the_weighted_number_of_mismatches(query: list[int], texts: list[list[int]], decay: float) -> None:
     asked = next_tokens.keys(torch.tensor(query), 3)
     keys = torch.cat([next_tokens.keys(torch.tensor(text), 3) for text in texts])
     expected = [[apart(q, k, decay) for k in keys.tolist()] for q in asked.tolist()]
@@ -66,7 +64,7 @@ def test_distance_is_the_weighted_number_of_tokens_that_differ(
 
 
 @given(query=TEXT, text=TEXT, decay=st.sampled_from([0.2, 0.4, 0.5]))
-def test_with_decay_up_to_a_half_the_longest_common_ending_is_the_nearest(
+def test_with_decay_up_to_a_half_the_longest_common_suffix_is_nearest(
     query: list[int], text: list[int], decay: float
 ) -> None:
     asked, keys = (next_tokens.keys(torch.tensor(tokens), 6) for tokens in (query, text))
@@ -77,9 +75,9 @@ def test_with_decay_up_to_a_half_the_longest_common_ending_is_the_nearest(
 
 
 @given(texts=st.lists(TEXT, min_size=1, max_size=4), query=TEXT, k=st.integers(1, 9), tau=st.sampled_from([0.05, 1.0]))
-def test_a_read_is_its_equation(texts: list[list[int]], query: list[int], k: int, tau: float) -> None:
+def test_a_read_follows_its_equation(texts: list[list[int]], query: list[int], k: int, tau: float) -> None:
     store, asked = entries(texts), next_tokens.keys(torch.tensor(query), 3)
-    read = found(store, asked, k=k, tau=tau)
+    read = result(store, asked, k=k, tau=tau)
     for row, one in enumerate(asked.tolist()):
         near = sorted(apart(one, key, 0.5) for key in store.keys.tolist())[:k]
         if not near:
@@ -95,30 +93,30 @@ def test_a_read_is_its_equation(texts: list[list[int]], query: list[int], k: int
             torch.testing.assert_close(read.probabilities[row], shares / shares.sum(), rtol=1e-4, atol=1e-6)
 
 
-def test_queries_are_answered_alike_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_do_not_depend_on_the_number_of_queries(monkeypatch: pytest.MonkeyPatch) -> None:
     store, asked = entries([[0, 1, 2, 3, 1, 2, 0]]), next_tokens.keys(torch.tensor([0, 1, 2, 0, 3, 1]), 3)
-    whole = found(store, asked)
+    whole = result(store, asked)
     monkeypatch.setattr(next_tokens, "_PAIRS", 1)
-    torch.testing.assert_close(found(store, asked), whole)
+    torch.testing.assert_close(result(store, asked), whole)
 
 
 @given(seed=st.integers(0, 2**31), query=TEXT)
 def test_a_mixture_is_a_distribution_and_an_empty_store_changes_nothing(seed: int, query: list[int]) -> None:
     asked = next_tokens.keys(torch.tensor(query), 3)
     alone = torch.log_softmax(torch.randn(len(query), TOKENS, generator=torch.Generator().manual_seed(seed)), -1)
-    mixed = next_tokens.mix(alone, found(entries([[0, 1, 2, 3, 0, 2]]), asked))
+    mixed = next_tokens.mix(alone, result(entries([[0, 1, 2, 3, 0, 2]]), asked))
     torch.testing.assert_close(mixed.exp().sum(-1), torch.ones(len(query)))
-    torch.testing.assert_close(next_tokens.mix(alone, found(next_tokens.empty(3), asked)), alone)
+    torch.testing.assert_close(next_tokens.mix(alone, result(next_tokens.empty(3), asked)), alone)
 
 
-def test_where_nothing_matches_the_language_model_is_left_alone() -> None:
+def test_without_a_match_the_language_model_is_unchanged() -> None:
     alone = torch.log_softmax(torch.tensor([[2.0, 1.0, 0.0, -1.0]]), -1)
-    read = found(entries([[0, 0, 0, 1]]), torch.tensor([[3, 3, 3]]), tau=0.01)
+    read = result(entries([[0, 0, 0, 1]]), torch.tensor([[3, 3, 3]]), tau=0.01)
     torch.testing.assert_close(next_tokens.mix(alone, read), alone)
 
 
 @given(texts=st.lists(TEXT, min_size=1, max_size=5), capacity=st.integers(1, 12), eviction=st.sampled_from(EVICTIONS))
-def test_what_stays_does_not_depend_on_how_it_was_appended(
+def test_eviction_does_not_depend_on_how_entries_were_appended(
     texts: list[list[int]], capacity: int, eviction: next_tokens.Eviction
 ) -> None:
     whole = entries(texts)
@@ -132,7 +130,7 @@ def test_what_stays_does_not_depend_on_how_it_was_appended(
     assert len(once.values) == min(capacity, len(whole.values))
 
 
-def test_each_eviction_lets_go_of_what_it_says() -> None:
+def test_each_policy_evicts_the_right_entries() -> None:
     keys = torch.arange(4).unsqueeze(1)
     whole = Entries(keys, torch.arange(4), torch.tensor([3.0, 1.0, 1.0, 2.0]))
     kept = {
@@ -147,7 +145,7 @@ def test_an_unknown_eviction_is_refused_in_one_sentence() -> None:
         next_tokens.append(next_tokens.empty(1), next_tokens.empty(1), eviction="surprize")  # type: ignore[arg-type]
 
 
-def test_permuting_moves_values_alone_and_leaves_the_store_as_it_was() -> None:
+def test_permuting_moves_values_only_and_does_not_change_the_given_store() -> None:
     store = entries([[0, 1, 2, 3, 0, 2, 1]])
     before = [part.clone() for part in store]
     other = next_tokens.permuted(store, torch.Generator().manual_seed(1))

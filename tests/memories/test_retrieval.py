@@ -1,4 +1,4 @@
-"""Retrieval against all distances, one by one and in double precision."""
+"""Retrieval against all distances, computed one by one in double precision."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ INF = math.inf
 
 
 def all_distances(queries: Tensor, keys: Tensor, metric: Metric, present: Tensor) -> Tensor:
-    """[S, B, N]; inf where there is no entry."""
+    """Return all distances [S, B, N]; inf where there is no entry."""
     name = {"l2": "euclidean", "cosine": "cosine"}[metric]
     each = [torch.tensor(cdist(q.double(), x.double(), name)) for q, x in zip(queries, keys, strict=True)]
     return torch.stack(each).masked_fill(~present.unsqueeze(1), INF)
 
 
 def check(queries: Tensor, keys: Tensor, k: int, metric: Metric, present: Tensor | None = None) -> None:
-    """What is found are k different entries, at the k smallest distances, in their order."""
-    found = nearest(queries, keys, k, present=present, metric=metric)
+    """Assert that the result is k different entries at the k smallest distances, in order."""
+    result = nearest(queries, keys, k, present=present, metric=metric)
     here = torch.ones(keys.shape[:2], dtype=torch.bool) if present is None else present
     every = all_distances(queries, keys, metric, here)
     close = {"rtol": 1e-5, "atol": 2e-6, "check_dtype": False}
-    torch.testing.assert_close(found.distances, every.sort(-1).values[..., :k], **close)
-    torch.testing.assert_close(found.distances, every.gather(2, found.indices), **close)
-    assert (found.distances[..., 1:] >= found.distances[..., :-1]).all()
-    assert (found.indices.sort(-1).values.diff() > 0).all()
-    again = distances_to(queries, keys, found.indices, present=present, metric=metric)
-    torch.testing.assert_close(again, found.distances, rtol=1e-5, atol=2e-6)
+    torch.testing.assert_close(result.distances, every.sort(-1).values[..., :k], **close)
+    torch.testing.assert_close(result.distances, every.gather(2, result.indices), **close)
+    assert (result.distances[..., 1:] >= result.distances[..., :-1]).all()
+    assert (result.indices.sort(-1).values.diff() > 0).all()
+    again = distances_to(queries, keys, result.indices, present=present, metric=metric)
+    torch.testing.assert_close(again, result.distances, rtol=1e-5, atol=2e-6)
 
 
 @st.composite
 def sizes(draw: st.DrawFn) -> tuple[int, int]:
-    """k, and a number of entries: few, or about where they are looked through block by block."""
+    """Draw k and a number of entries: few, or about as many as are searched block by block."""
     k = draw(st.integers(1, 3))
     thresholds = st.sampled_from([BLOCK, 2 * BLOCK, 4 * BLOCK * k, 4 * BLOCK * k + BLOCK])
     around = st.builds(int.__add__, thresholds, st.integers(-2, 2))
@@ -77,28 +77,28 @@ def test_the_nearest_entries_are_found(
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_entries_that_are_all_the_same_are_found_once_each(metric: Metric) -> None:
+def test_identical_entries_are_found_once_each(metric: Metric) -> None:
     for entries in (5, 4 * BLOCK * 3 + 7):
         check(torch.ones(2, 3, 4), torch.ones(2, entries, 4), 3, metric)
 
 
-def test_the_nearest_ones_may_all_lie_in_one_block_or_in_the_rest_that_fills_none() -> None:
+def test_the_nearest_may_lie_in_one_block_or_in_the_incomplete_last_block() -> None:
     k, count = 4, 4 * BLOCK * 4 + 5
     for nearest_ones in (range(BLOCK, BLOCK + k), range(count - k, count), range(0, count, count // k)):
         keys = torch.full((1, count, 1), 10.0)
         for distance, place in enumerate(list(nearest_ones)[:k]):
             keys[0, place] = distance / 8
-        found = nearest(torch.zeros(1, 1, 1), keys, k)
-        assert found.indices[0, 0].tolist() == list(nearest_ones)[:k]
+        result = nearest(torch.zeros(1, 1, 1), keys, k)
+        assert result.indices[0, 0].tolist() == list(nearest_ones)[:k]
 
 
 def test_distances_are_exact_where_the_ranking_by_products_cancels() -> None:
     keys = torch.tensor([1000.0, 1000.25, 1000.5, 1001.0]).view(1, 4, 1)
-    found = nearest(torch.tensor(1000.0).view(1, 1, 1), keys, 4)
-    assert found.distances[0, 0].tolist() == [0.0, 0.25, 0.5, 1.0]
+    result = nearest(torch.tensor(1000.0).view(1, 1, 1), keys, 4)
+    assert result.distances[0, 0].tolist() == [0.0, 0.25, 0.5, 1.0]
 
 
-def test_scores_are_held_in_parts_that_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_splitting_the_scores_into_parts_does_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     g = torch.Generator().manual_seed(0)
     q, x = torch.randn(2, 9, 3, generator=g), torch.randn(2, 40, 3, generator=g)
     whole = nearest(q, x, 2)
@@ -129,7 +129,7 @@ def test_unknown_names_are_refused() -> None:
 
 
 def expected(distances: list[float], weights: str, temperature: float) -> list[float]:
-    """One query's weights, by the equations."""
+    """Return the weights of one query, by the equations."""
     if all(d == INF for d in distances):
         return [0.0] * len(distances)
     if weights == "inverse" and 0.0 in distances:
@@ -152,8 +152,8 @@ DISTANCES = st.one_of(st.floats(1e-6, 1e6), st.sampled_from([0.0, 1.0, INF]))
     temperature=st.sampled_from([1e-3, 0.5, 1.0, 100.0]),
 )
 def test_weights_follow_the_equations(rows: list[list[float]], weights: retrieval.Weights, temperature: float) -> None:
-    found = weigh(torch.tensor([rows], dtype=torch.float64), weights, temperature=temperature)
-    for row, distances in zip(found[0].tolist(), rows, strict=True):
+    result = weigh(torch.tensor([rows], dtype=torch.float64), weights, temperature=temperature)
+    for row, distances in zip(result[0].tolist(), rows, strict=True):
         assert row == pytest.approx(expected(distances, weights, temperature), rel=1e-9, abs=1e-12)
 
 
@@ -162,25 +162,25 @@ def test_weights_follow_the_equations(rows: list[list[float]], weights: retrieva
 @pytest.mark.parametrize("temperature", [1e-30, 1.0, 1e30])
 def test_weights_sum_to_one_at_any_distance(weights: retrieval.Weights, scale: float, temperature: float) -> None:
     distances = torch.tensor([[[1.0, 1.0, 0.5, INF], [0.25, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]]]) * scale
-    found = weigh(distances, weights, temperature=temperature)
-    torch.testing.assert_close(found.sum(-1), torch.ones(1, 3))
-    assert (found >= 0).all()
-    assert found[0, 0, 3] == 0
-    torch.testing.assert_close(found[0, 2], torch.full((4,), 0.25))
+    result = weigh(distances, weights, temperature=temperature)
+    torch.testing.assert_close(result.sum(-1), torch.ones(1, 3))
+    assert (result >= 0).all()
+    assert result[0, 0, 3] == 0
+    torch.testing.assert_close(result[0, 2], torch.full((4,), 0.25))
 
 
-def test_a_tiny_temperature_leaves_the_nearest_alone() -> None:
-    found = weigh(torch.tensor([[[0.1, 0.2, 0.3], [0.1, 0.1, 0.3]]]), "softmax", temperature=1e-38)
-    assert found.tolist() == [[[1.0, 0.0, 0.0], [0.5, 0.5, 0.0]]]
+def test_with_a_small_temperature_the_nearest_has_all_the_weight() -> None:
+    result = weigh(torch.tensor([[[0.1, 0.2, 0.3], [0.1, 0.1, 0.3]]]), "softmax", temperature=1e-38)
+    assert result.tolist() == [[[1.0, 0.0, 0.0], [0.5, 0.5, 0.0]]]
 
 
-def test_a_mixture_is_the_weighted_sum_of_each_seeds_own_values() -> None:
+def test_a_mixture_is_the_weighted_sum_of_the_values_of_each_seed() -> None:
     g = torch.Generator().manual_seed(0)
     values, indices = torch.randn(2, 5, 3, generator=g), torch.randint(5, (2, 4, 2), generator=g)
     weights = torch.rand(2, 4, 2, generator=g)
-    found = mixture(values, indices, weights)
-    assert found.shape == (2, 4, 3)
+    result = mixture(values, indices, weights)
+    assert result.shape == (2, 4, 3)
     for s in range(2):
         for b in range(4):
             total = sum(weights[s, b, i] * values[s, indices[s, b, i]] for i in range(2))
-            torch.testing.assert_close(found[s, b], total)
+            torch.testing.assert_close(result[s, b], total)

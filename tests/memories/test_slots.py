@@ -1,4 +1,4 @@
-"""The slot memory against its equations, written out one slot at a time."""
+"""The slot memory against its equations, one slot at a time."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_sharp_overwriting_write_is_read_back_exactly_and_touches_nothing_else
     assert torch.equal(slots.write(state, address, value, 0 * gate, writing="overwriting"), state)
 
 
-def test_additive_writes_add_up_and_overwriting_ones_replace() -> None:
+def test_additive_writes_add_and_overwriting_writes_replace() -> None:
     address, gate = torch.tensor([1.0, 0.0]), torch.tensor(1.0)
     first, second = torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 2.0, 0.0])
     for writing, expected in (("additive", first + second), ("overwriting", second)):
@@ -62,7 +62,7 @@ def test_reset_is_empty_and_shaped_like_the_values() -> None:
     assert not state.any()
 
 
-def test_an_unknown_way_of_writing_is_refused() -> None:
+def test_an_unknown_kind_of_writing_is_refused() -> None:
     state = slots.reset(torch.zeros(3), 2)
     with pytest.raises(ValueError, match="writing must be 'additive' or 'overwriting', not 'append'"):
         slots.write(state, torch.ones(2), torch.zeros(3), torch.tensor(1.0), writing="append")  # type: ignore[arg-type]
@@ -70,18 +70,18 @@ def test_an_unknown_way_of_writing_is_refused() -> None:
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 2**31), steps=st.integers(1, 6), writing=st.sampled_from(["additive", "overwriting"]))
-def test_the_closed_form_is_what_stepping_gives(seed: int, steps: int, writing: slots.Writing) -> None:
+def test_the_closed_form_equals_stepping(seed: int, steps: int, writing: slots.Writing) -> None:
     g = torch.Generator().manual_seed(seed)
     writes, reads = (torch.softmax(4 * torch.randn(2, 3, steps, 5, generator=g), -1) for _ in range(2))
     values, gates = (
         torch.randn(2, 3, steps, 4, generator=g),
         torch.rand(2, 3, steps, generator=g).round(decimals=1),
     )
-    state, seen = slots.reset(values[:, :, 0], 5), []
+    state, all_reads = slots.reset(values[:, :, 0], 5), []
     for t in range(steps):
         state = slots.write(state, writes[:, :, t], values[:, :, t], gates[:, :, t], writing=writing)
-        seen.append(slots.read(state, reads[:, :, t]))
-    stepped = torch.stack(seen, 2)
+        all_reads.append(slots.read(state, reads[:, :, t]))
+    stepped = torch.stack(all_reads, 2)
     weights = slots.recalled(writes, gates, reads, torch.eye(steps), writing=writing)
     assert torch.equal(weights, weights.tril())
     torch.testing.assert_close(weights @ values, stepped, rtol=1e-4, atol=1e-5)
@@ -102,7 +102,7 @@ def test_edits_by_known_values() -> None:
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 2**31), count=st.integers(1, 5))
-def test_swapping_twice_changes_nothing_and_once_moves_what_is_read(seed: int, count: int) -> None:
+def test_swapping_twice_is_the_identity_and_once_moves_the_reads(seed: int, count: int) -> None:
     g = torch.Generator().manual_seed(seed)
     state = torch.randn(2, 3, count, 4, generator=g)
     one, other = (torch.randint(count, (2, 3), generator=g) for _ in range(2))

@@ -1,4 +1,4 @@
-"""The versioned memory against its equations, and against stacks that are pushed by hand."""
+"""Versioned slots against their equations, and against stacks that are pushed by hand."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from memkit.memories import slots, versions
 
 
 def drawn(seed: int, steps: int, count: int = 3) -> tuple[torch.Tensor, ...]:
-    """Write and read addresses [2, 3, T, K], values [2, 3, T, 4], gates [2, 3, T]."""
+    """Return random addresses [2, 3, T, K], values [2, 3, T, 4] and gates [2, 3, T]."""
     g = torch.Generator().manual_seed(seed)
     writes, reads = (torch.softmax(4 * torch.randn(2, 3, steps, count, generator=g), -1) for _ in range(2))
     return writes, reads, torch.randn(2, 3, steps, 4, generator=g), torch.rand(2, 3, steps, generator=g)
 
 
-def test_sharp_writes_push_a_stack_in_the_slot_written_to_alone() -> None:
+def test_sharp_writes_push_versions_in_their_slot_only() -> None:
     one, other = torch.eye(2)
     state = versions.reset(torch.zeros(1), 2, 3)
     assert state.shape == (3, 2, 1)
@@ -33,7 +33,7 @@ def test_sharp_writes_push_a_stack_in_the_slot_written_to_alone() -> None:
     assert versions.read(state, (one + other) / 2, (latest + previous) / 2).item() == (4 + 3 + 5 + 0) / 4
 
 
-def test_a_closed_gate_leaves_everything_as_it_is() -> None:
+def test_a_closed_gate_changes_nothing() -> None:
     state = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))
     after = versions.push(state, torch.tensor([0.3, 0.7, 0.0]), torch.ones(4), torch.tensor(0.0))
     assert torch.equal(after, state)
@@ -41,7 +41,7 @@ def test_a_closed_gate_leaves_everything_as_it_is() -> None:
 
 @settings(deadline=None)  # the first call warms torch up
 @given(seed=st.integers(0, 2**31), steps=st.integers(1, 5))
-def test_one_version_is_the_overwriting_memory(seed: int, steps: int) -> None:
+def test_one_version_equals_the_overwriting_memory(seed: int, steps: int) -> None:
     writes, reads, values, gates = drawn(seed, steps)
     stack, plain = versions.reset(values[:, :, 0], 3, 1), slots.reset(values[:, :, 0], 3)
     for t in range(steps):
@@ -54,13 +54,13 @@ def test_one_version_is_the_overwriting_memory(seed: int, steps: int) -> None:
 
 
 @settings(deadline=None)
-@given(seed=st.integers(0, 2**31), steps=st.integers(1, 6), kept=st.integers(1, 4))
-def test_the_closed_form_is_what_stepping_gives(seed: int, steps: int, kept: int) -> None:
+@given(seed=st.integers(0, 2**31), steps=st.integers(1, 6), version_count=st.integers(1, 4))
+def test_the_closed_form_equals_stepping(seed: int, steps: int, version_count: int) -> None:
     writes, reads, values, gates = drawn(seed, steps)
     g = torch.Generator().manual_seed(seed)
     when = torch.softmax(torch.randn(2, 3, 2, steps, generator=g), -1)
-    age = torch.softmax(torch.randn(2, 3, 2, kept, generator=g), -1)
-    state, expected = versions.reset(values[:, :, 0], 3, kept), torch.zeros(2, 3, 2, 4)
+    age = torch.softmax(torch.randn(2, 3, 2, version_count, generator=g), -1)
+    state, expected = versions.reset(values[:, :, 0], 3, version_count), torch.zeros(2, 3, 2, 4)
     for t in range(steps):
         state = versions.push(state, writes[:, :, t], values[:, :, t], gates[:, :, t])
         for p in range(2):
@@ -70,8 +70,8 @@ def test_the_closed_form_is_what_stepping_gives(seed: int, steps: int, kept: int
 
 
 @pytest.mark.parametrize("back", [0, 1, 2])
-def test_a_version_is_the_mean_over_coin_flips(back: int) -> None:
-    """u = 1/2 at each of three writes: version n is what n coins fell on heads after."""
+def test_a_version_is_the_expected_value_over_random_writes(back: int) -> None:
+    """With u = 1/2 at each of three writes, a version is the mean over all 8 outcomes of hard writes."""
     values = torch.tensor([[1.0], [10.0], [100.0]])
     state = versions.reset(values[0], 1, 3)
     for value in values:

@@ -1,4 +1,4 @@
-"""Modules of MLX for tests, as a user would write them."""
+"""MLX modules for tests, as a user would write them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from mlx import nn
 
 
 class Perceptron(nn.Module):
-    """Two layers of MLX's own, drawn from MLX's one generator."""
+    """Two layers of ``mlx.nn``, drawn from MLX's global generator."""
 
     def __init__(self, *, width: int = 8) -> None:
         super().__init__()
@@ -18,7 +18,7 @@ class Perceptron(nn.Module):
 
 
 class Nothing(nn.Module):
-    """No parameters."""
+    """A module without parameters."""
 
     def __call__(self, x: mx.array) -> mx.array:
         return x
@@ -29,7 +29,7 @@ def not_a_module(*, width: int = 8) -> object:
 
 
 class Fixed(nn.Module):
-    """Starts at given values, as :class:`tests.mlx.twins.Fixed` of torch does."""
+    """A module with given initial values, those of :class:`tests.mlx.twins.Fixed` in torch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Fixed(nn.Module):
 
 
 class Exploding(nn.Module):
-    """Overflows from the second step on."""
+    """A module that overflows from the second step on."""
 
     def __init__(self) -> None:
         super().__init__()

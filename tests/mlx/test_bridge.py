@@ -1,4 +1,4 @@
-"""A network of MLX is looked at, edited and broken by code that was written for torch."""
+"""An MLX network can be inspected, edited and intervened on by code for torch."""
 
 from __future__ import annotations
 
@@ -45,20 +45,20 @@ def test_an_edited_memory_is_read(tokens: Tensor) -> None:
     assert not torch.allclose(one(tokens), model(tokens), atol=1e-5)
 
 
-def test_what_is_handed_to_an_edit_is_of_torch(tokens: Tensor) -> None:
-    seen: list[Tensor] = []
+def test_edits_receive_torch_tensors(tokens: Tensor) -> None:
+    memories: list[Tensor] = []
 
     def edit(memory: Tensor) -> Tensor:
-        seen.append(memory)
+        memories.append(memory)
         return memory
 
     Edited(untrained(), edit, lambda model, tokens: ())(tokens)
-    assert len(seen) == tokens.shape[-1]
-    assert seen[0].shape == (1, 16, 4, 64)
-    assert not seen[0].allclose(seen[-1])
+    assert len(memories) == tokens.shape[-1]
+    assert memories[0].shape == (1, 16, 4, 64)
+    assert not memories[0].allclose(memories[-1])
 
 
-def test_another_plan_than_its_own(tokens: Tensor) -> None:
+def test_a_plan_can_be_passed_in(tokens: Tensor) -> None:
     model = untrained()
     torch.testing.assert_close(Readdressed(model, lambda model, tokens: tokens)(tokens), model(tokens))
     other = Readdressed(model, lambda model, tokens: tokens.flip(1))(tokens)
@@ -77,7 +77,7 @@ def test_attributes_are_read_and_set(tokens: Tensor) -> None:
         _ = model.nothing_of_this_name
 
 
-def test_interventions_that_switch_something_off(tokens: Tensor) -> None:
+def test_interventions_switch_parts_off(tokens: Tensor) -> None:
     model = untrained(SLOTS.with_(model=MemoryNetwork, options={}))
     before = model(tokens)
     assert not torch.allclose(memory_off(model)(tokens), before, atol=1e-6)
@@ -86,7 +86,7 @@ def test_interventions_that_switch_something_off(tokens: Tensor) -> None:
     assert compiler.extract(tokens).source.shape == (1, 16, tokens.shape[-1], tokens.shape[-1])
 
 
-def test_modes_are_those_of_torch(tokens: Tensor) -> None:
+def test_training_and_evaluation_modes(tokens: Tensor) -> None:
     model = untrained()
     assert not model.training
     assert model.train().training

@@ -1,4 +1,4 @@
-"""With the same weights, a network in MLX gives the logits and gradients of its namesake in torch."""
+"""With the same weights, a network in MLX has the logits and gradients of the torch network of the same name."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def recipe(name: str) -> Recipe:
 
 def commands() -> tuple[Tensor, Tensor]:
     inputs, targets = sampler(recipe("lstm"), 3)(generator(3, "data"), 64)
-    inputs[0, 0] = 0  # padding, where no word of these commands is
+    inputs[0, 0] = 0  # padding, which these commands do not contain
     return inputs, targets
 
 
 def both(name: str) -> tuple[nn.Module, Any]:
-    """A network of torch, and one of MLX that was given its weights."""
+    """Return a torch network, and an MLX network with the same weights."""
     ours = build(recipe(name), [3]).eval()
     network = mlx.make(recipe(name).with_(backend="mlx"), 3)
     weights = {key: tensor[0] for key, tensor in ours.state_dict().items()}
@@ -96,17 +96,17 @@ def test_gradients(name: str) -> None:
     inputs, targets = commands()
     ours, network = both(name)
     F.cross_entropy(ours(inputs[None]).flatten(0, -2), targets.flatten()).backward()
-    found = FromMLX(network).loss_gradients(inputs, targets)
+    actual = FromMLX(network).loss_gradients(inputs, targets)
     reached = 0
     for key, parameter in ours.named_parameters():
-        wanted = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-        torch.testing.assert_close(found[key].reshape(wanted.shape), wanted, **CLOSE)
-        reached += bool(wanted.abs().sum() > 0)
+        expected = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+        torch.testing.assert_close(actual[key].reshape(expected.shape), expected, **CLOSE)
+        reached += bool(expected.abs().sum() > 0)
     assert reached > 2
 
 
 @pytest.mark.parametrize("name", [name for name, (model, _) in CASES.items() if hasattr(model, "stepwise")])
-def test_stepping_through_a_command_gives_the_same(name: str) -> None:
+def test_stepwise_equals_the_closed_form(name: str) -> None:
     inputs, _ = commands()
     _, network = both(name)
     torch.testing.assert_close(
@@ -115,7 +115,7 @@ def test_stepping_through_a_command_gives_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, (model, _) in CASES.items() if hasattr(model, "contents")])
-def test_what_the_memory_holds(name: str) -> None:
+def test_contents(name: str) -> None:
     inputs, _ = commands()
     ours, network = both(name)
     with torch.no_grad():
@@ -127,11 +127,11 @@ def test_plans(name: str) -> None:
     inputs, _ = commands()
     ours, network = both(name)
     with torch.no_grad():
-        for found, wanted in zip(FromMLX(network).plan(inputs[None]), ours.plan(inputs[None]), strict=True):
-            if wanted is None:
-                assert found is None
+        for actual, expected in zip(FromMLX(network).plan(inputs[None]), ours.plan(inputs[None]), strict=True):
+            if expected is None:
+                assert actual is None
             else:
-                torch.testing.assert_close(found.reshape(wanted.shape), wanted, **CLOSE)
+                torch.testing.assert_close(actual.reshape(expected.shape), expected, **CLOSE)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -143,22 +143,22 @@ def test_state_size_and_parameters_are_the_same(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_initial_values_have_the_same_distribution_and_are_others(name: str) -> None:
+def test_initial_values_differ_but_have_the_same_distribution(name: str) -> None:
     ours = build(recipe(name), [3])
     network = mlx.make(recipe(name).with_(backend="mlx"), 3)
     theirs = {key: to_torch(array) for key, array in tree_flatten(network.parameters())}
     drawn = 0
     for key, parameter in ours.named_parameters():
-        wanted, found = parameter[0].detach().flatten(), theirs[key].flatten()
-        if len(wanted) < 3:
+        expected, actual = parameter[0].detach().flatten(), theirs[key].flatten()
+        if len(expected) < 3:
             continue
-        if wanted.unique().numel() <= 2:  # a constant, or two of them
-            torch.testing.assert_close(found, wanted)
+        if expected.unique().numel() <= 2:  # constant values
+            torch.testing.assert_close(actual, expected)
             continue
         drawn += 1
-        assert not torch.allclose(found, wanted)
-        if wanted.numel() >= 200:
-            assert 0.8 < float(found.std() / wanted.std()) < 1.25
+        assert not torch.allclose(actual, expected)
+        if expected.numel() >= 200:
+            assert 0.8 < float(actual.std() / expected.std()) < 1.25
     assert drawn > 2
 
 
@@ -185,7 +185,7 @@ def test_initial_values_have_the_same_distribution_and_are_others(name: str) -> 
         ("two-stage", {"extractor": "oracle"}),
     ],
 )
-def test_what_torch_refuses_is_refused_in_the_same_words(name: str, options: dict[str, Any]) -> None:
+def test_invalid_options_raise_the_same_errors_as_in_torch(name: str, options: dict[str, Any]) -> None:
     wrong = recipe(name).with_(**options)
     with pytest.raises(ValueError) as ours:
         build(wrong, [3])

@@ -1,4 +1,4 @@
-"""Training in MLX: as torch's trainer does it, from initial values of its own, each seed for itself."""
+"""Training in MLX: the steps of torch's trainer, separate initial values, and independence of seeds."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def close(one: Any, other: Any, **tolerance: float) -> None:
     ],
     ids=str,
 )
-def test_a_step_is_that_of_torch(changes: dict[str, Any]) -> None:
-    """From the same values, on the same data, with the same optimiser: the same weights, and the same losses."""
+def test_a_step_equals_that_of_torch(changes: dict[str, Any]) -> None:
+    """From the same values on the same data with the same optimiser, weights and losses are the same."""
     theirs = train_in_torch(Recipe(toys.Halves(), twins.Fixed, lr=0.1, steps=7, batch=16).with_(**changes), [1, 2, 5])
     for ours, other in zip(mlx.train(FIXED.with_(**changes), [1, 2, 5]), theirs, strict=True):
         close(ours, other, rtol=1e-4, atol=1e-5)
@@ -81,7 +81,7 @@ def test_a_seed_alone_is_the_seed_in_a_cohort(recipe: Recipe) -> None:
     assert [loss for _, loss in alone.history] == pytest.approx([loss for _, loss in together[1].history], rel=1e-2)
 
 
-def test_a_run_can_be_repeated_and_starts_at_its_own_initial_values() -> None:
+def test_runs_are_repeatable_and_have_their_own_initial_values() -> None:
     one, again = mlx.train(SLOTS, [3]), mlx.train(SLOTS, [3])
     close(one[0], again[0], rtol=0, atol=0)
     (other,) = mlx.train(SLOTS.with_(stream="b"), [3])
@@ -90,7 +90,7 @@ def test_a_run_can_be_repeated_and_starts_at_its_own_initial_values() -> None:
     assert not torch.allclose(ours.state["decoder.weight"][0], one[0].state["decoder.weight"], atol=1e-2)
 
 
-def test_slots_learn_and_the_trained_network_is_called_like_one_of_torch() -> None:
+def test_slots_learn_and_the_trained_network_is_called_like_a_torch_network() -> None:
     recipe = SLOTS.with_(steps=150)
     (run,) = mlx.train(recipe, [3])
     model = backends.restore(recipe, 3, run.state)
@@ -100,16 +100,16 @@ def test_slots_learn_and_the_trained_network_is_called_like_one_of_torch() -> No
     assert accuracy(backends.build(recipe, 3), Rebinding().commands(torch.Generator().manual_seed(1), "all")) < 0.6
 
 
-def test_a_module_of_ones_own_is_handed_over_as_it_is() -> None:
+def test_a_custom_module_is_returned_unwrapped() -> None:
     before = mx.random.state[0].tolist()
     (run,) = backends.train(OWN, [3])
     model = backends.restore(OWN, 3, run.state)
-    assert mx.random.state[0].tolist() == before, "MLX's own generator was moved"
+    assert mx.random.state[0].tolist() == before, "the state of MLX's generator has changed"
     assert isinstance(model, nets.Perceptron)
     assert run.history[-1][1] < run.history[0][1] / 2
 
 
-def test_a_curriculum_goes_on_by_what_the_network_makes_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_curriculum_advances_by_the_network_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
     shape = {"variables": 3, "actions": 4, "held_out": 0.25}
     stages = (Recognition(most=2, **shape), Retrieval(stored=2, **shape))
     recipe = Recipe(
@@ -124,17 +124,17 @@ def test_a_curriculum_goes_on_by_what_the_network_makes_of_it(monkeypatch: pytes
     monkeypatch.setattr(mlx, "sampler", lambda recipe, seed: lessons)
     mlx.train(recipe, [1])
     assert lessons.stage == 1
-    assert 10 <= lessons.left[0] < 60, "the first stage was left by what was right in it, or by patience"
+    assert 10 <= lessons.left[0] < 60, "the first stage ends by accuracy or by patience"
 
 
 @dataclass(frozen=True)
-class Listening(toys.Halves):
-    """Collects what it is told, in a list that the test looks at."""
+class Recording(toys.Halves):
+    """A task that records the batches that its samplers receive."""
 
-    heard = []  # type: ignore[var-annotated]  # noqa: RUF012
+    received = []  # type: ignore[var-annotated]  # noqa: RUF012
 
     def for_seed(self, generator: torch.Generator) -> Any:
-        draw, heard = super().for_seed(generator), self.heard
+        draw, received = super().for_seed(generator), self.received
 
         class Draws:
             finished = False
@@ -144,21 +144,21 @@ class Listening(toys.Halves):
                 return drawn
 
             def saw(self, outputs: Tensor, targets: Tensor) -> None:
-                heard.append((outputs, targets))
-                self.finished = len(heard) >= 6
+                received.append((outputs, targets))
+                self.finished = len(received) >= 6
 
         return Draws()
 
 
-def test_draws_hear_each_batch_and_may_finish() -> None:
-    Listening.heard.clear()
-    one, two = mlx.train(FIXED.with_(task=Listening()), [1, 2])
-    assert [run.metrics["steps"] for run in (one, two)] == [4, 3]  # of what both have heard, six batches are enough
-    outputs, targets = Listening.heard[0]
+def test_samplers_receive_each_batch_and_may_finish() -> None:
+    Recording.received.clear()
+    one, two = mlx.train(FIXED.with_(task=Recording()), [1, 2])
+    assert [run.metrics["steps"] for run in (one, two)] == [4, 3]  # six batches in total, counted over both seeds
+    outputs, targets = Recording.received[0]
     assert (outputs.shape, targets.shape) == ((16, 2), (16,))
 
 
-def test_what_diverges_is_a_result() -> None:
+def test_divergence_is_recorded() -> None:
     one, two = mlx.train(FIXED.with_(model=nets.Exploding), [1, 2])
     assert one.diverged == two.diverged == "the loss was nan at step 2"
     assert one.metrics["steps"] == 2
@@ -171,18 +171,18 @@ def test_targets_that_are_ignored_do_not_count() -> None:
     assert cross_entropy(outputs, mx.array([[-100, -100]])).item() == 0
 
 
-def test_progress_is_told() -> None:
-    told: list[float] = []
-    mlx.train(FIXED, [1], progress=told.append)
-    assert told == sorted(told)
-    assert told[-1] == 1.0
+def test_progress_is_reported() -> None:
+    reported: list[float] = []
+    mlx.train(FIXED, [1], progress=reported.append)
+    assert reported == sorted(reported)
+    assert reported[-1] == 1.0
 
 
 @pytest.mark.parametrize(
-    ("model", "said"),
+    ("model", "message"),
     [(nets.Nothing, "Nothing has no parameters to train"), (nets.not_a_module, "it should make an mlx.nn.Module")],
     ids=["nothing", "no module"],
 )
-def test_models_that_cannot_be_trained(model: Any, said: str) -> None:
-    with pytest.raises(MemkitError, match=said):
+def test_models_that_cannot_be_trained_are_refused(model: Any, message: str) -> None:
+    with pytest.raises(MemkitError, match=message):
         mlx.train(FIXED.with_(model=model), [1])

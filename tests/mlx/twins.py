@@ -1,4 +1,4 @@
-"""What tests/mlx/nets.py has, in torch."""
+"""The modules of tests/mlx/nets.py in torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Fixed(nn.Module):
-    """Starts at given values."""
+    """A module with given initial values."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""One thread, as in a training process."""
+"""Run the tests with one thread, like a training process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small memories of a GPT with several seeds, and hidden states for them; importable by the tests of each."""
+"""Small memories of a GPT with several seeds, and hidden states for them; shared by the tests of each."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BY_SPANS = pytest.mark.parametrize("kind", ["slots", "delta"])
 
 
 def layer(kind: str, **options: Any) -> MemoryLayer:
-    """Not in training."""
+    """Return a memory layer in evaluation mode."""
     settings = {"kind": kind, **SETTINGS[kind], **options}
     return memory_layer([generator(s, "init") for s in SEEDS], WIDTH, settings).eval()
 
@@ -46,7 +46,7 @@ def spans(kind: str, **options: Any) -> SpanMemory:
 
 
 def hidden(count: int, *names: str, length: int = LENGTH) -> Tensor:
-    """[S, B, N, L, d]."""
+    """Return random hidden states [S, B, N, L, d]."""
     return torch.randn(len(SEEDS), EPISODES, count, length, WIDTH, generator=generator(count, *names))
 
 

@@ -1,4 +1,4 @@
-"""Small growing networks, and what a look at validation examples might say."""
+"""Small growing networks, and evaluations of validation examples as the trainer would report them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def images(seeds: int = 1, size: int = 20) -> Tensor:
     return torch.rand(seeds, size, 4, 4, generator=generator(seeds, "images"))
 
 
-def looked(step: int, loss: float = 1.0, accuracy: float = 0.5, *, epochs: float = 0.0, seeds: int = 1) -> Looked:
+def evaluation_of(
+    step: int, loss: float = 1.0, accuracy: float = 0.5, *, epochs: float = 0.0, seeds: int = 1
+) -> Looked:
     return Looked(step, (epochs,) * seeds, (loss,) * seeds, (accuracy,) * seeds)
 
 

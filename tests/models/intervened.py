@@ -29,11 +29,11 @@ def batch(seeds: int = 1, size: int = 6, name: str = "") -> tuple[Tensor, Tensor
 
 
 def filled(*, batches: int = 1, **intervention: Any) -> IntervenedNetwork:
-    """In evaluation mode, with a memory of two batches or more."""
-    made = model((0, 1), **intervention).eval()
+    """Return a network in evaluation mode, with two batches or more in its memory."""
+    net = model((0, 1), **intervention).eval()
     for number in range(1 + batches):
-        made.remember(*batch(2, name=f"stored {number}"))
-    return made
+        net.remember(*batch(2, name=f"stored {number}"))
+    return net
 
 
 def recipe(kind: type[nn.Module] = IntervenedNetwork, **intervention: Any) -> Recipe:
@@ -43,8 +43,8 @@ def recipe(kind: type[nn.Module] = IntervenedNetwork, **intervention: Any) -> Re
     return Recipe(TASK, kind, options=options, steps=12, batch=16, lr=0.01)
 
 
-def state(made: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in made.state_dict().items()}
+def state(net: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in net.state_dict().items()}
 
 
 def same(one: Any, other: Any, only: str = "") -> bool:

@@ -1,4 +1,4 @@
-"""What turns scores into addresses, versions and gradients inside the slot network."""
+"""How scores become addresses, and versions and gradients inside the slot network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fixtures.binding.recipes import SEVERAL_VARIABLES
 from memkit import Recipe
 from memkit.models import LSTMNetwork, SlotNetwork
-from memkit.models.addressing import ASSIGNMENTS, COLD, HOT, Assign
+from memkit.models.addressing import ASSIGNMENTS, COLD, HOT, SlotAssignment
 from memkit.models.gradients import diagnose, gradients
 from memkit.tasks.binding import Rebinding, Retrieval
 from memkit.tasks.binding.history import History
@@ -29,13 +29,13 @@ def network(seeds: int = 1, task: Any = SEVERAL_VARIABLES, **options: Any) -> Sl
     return SlotNetwork(generators=[generator(seed, "init") for seed in range(seeds)], **options, **task.sizes)
 
 
-def assign(kind: Any, seeds: int = 2, anneal: int = 10) -> Assign:
-    return Assign([generator(seed, "init") for seed in range(seeds)], kind=kind, anneal=anneal)
+def assign(kind: Any, seeds: int = 2, anneal: int = 10) -> SlotAssignment:
+    return SlotAssignment([generator(seed, "init") for seed in range(seeds)], kind=kind, anneal=anneal)
 
 
 def commands(task: Any, seed: int = 0) -> tuple[Tensor, Tensor]:
-    found: tuple[Tensor, Tensor] = task.commands(generator(seed, "split"), "train")
-    return found
+    result: tuple[Tensor, Tensor] = task.commands(generator(seed, "split"), "train")
+    return result
 
 
 def test_addresses_by_known_values() -> None:
@@ -57,35 +57,35 @@ def test_the_gradient_is_that_of_softmax_and_argmax_has_none(kind: Any) -> None:
     assert not assign("argmax")(scores).requires_grad
 
 
-def test_gumbel_noise_chooses_as_often_as_softmax_says() -> None:
+def test_gumbel_noise_samples_with_softmax_frequencies() -> None:
     chosen = assign("gumbel", 1)(torch.tensor([0.0, 1.0, 2.0]).expand(1, 20_000, 3)).argmax(-1)
     shares = torch.bincount(chosen.flatten(), minlength=3) / 20_000
     torch.testing.assert_close(shares, torch.softmax(torch.tensor([0.0, 1.0, 2.0]), -1), atol=0.015, rtol=0)
 
 
-def test_the_temperature_falls_from_hot_to_cold_over_the_batches_of_training_alone() -> None:
+def test_the_temperature_falls_from_hot_to_cold_with_training_batches_only() -> None:
     module = assign("gumbel", anneal=4)
-    seen = []
+    temperatures = []
     for _ in range(6):
-        seen.append(module.temperature)
+        temperatures.append(module.temperature)
         module(SCORES)
-    assert seen == pytest.approx([HOT * (COLD / HOT) ** share for share in (0, 0.25, 0.5, 0.75, 1, 1)])
+    assert temperatures == pytest.approx([HOT * (COLD / HOT) ** share for share in (0, 0.25, 0.5, 0.75, 1, 1)])
     module.eval()
     module(SCORES)
     assert module.batches == 6
     assert module.temperature == COLD
 
 
-def test_a_seed_meets_the_same_noise_in_any_cohort_and_other_noise_than_others() -> None:
+def test_the_noise_of_a_seed_does_not_depend_on_its_cohort() -> None:
     scores = torch.zeros(3, 5, 4)
-    together, alone = assign("gumbel", 3), Assign([generator(1, "init")], kind="gumbel", anneal=10)
+    together, alone = assign("gumbel", 3), SlotAssignment([generator(1, "init")], kind="gumbel", anneal=10)
     for _ in range(3):
         many, one = together(scores), alone(scores[1:2])
         assert torch.equal(many[1], one[0])
         assert not torch.equal(many[0], many[1])
 
 
-def test_the_kind_changes_no_initial_value() -> None:
+def test_initial_values_do_not_depend_on_the_kind() -> None:
     reference = network(2).state_dict()
     for kind in ASSIGNMENTS:
         assert all(torch.equal(reference[name], p) for name, p in network(2, assign=kind).state_dict().items())
@@ -133,32 +133,32 @@ def test_a_versioned_memory_stepwise_and_in_closed_form(task: Any, addressing: s
 
 
 def test_gradients_by_known_values() -> None:
-    found = gradients(network(assign="argmax"), commands(SEVERAL_VARIABLES))
-    assert found["addressing.address.weight"] == (0.0, 0.0)
-    assert found["decoder.bias"].share == 1.0
+    result = gradients(network(assign="argmax"), commands(SEVERAL_VARIABLES))
+    assert result["addressing.address.weight"] == (0.0, 0.0)
+    assert result["decoder.bias"].share == 1.0
     soft = network()
-    found = gradients(soft, commands(SEVERAL_VARIABLES))
-    assert all(gradient.norm > 0 for gradient in found.values())
+    result = gradients(soft, commands(SEVERAL_VARIABLES))
+    assert all(gradient.norm > 0 for gradient in result.values())
     inputs, targets = commands(SEVERAL_VARIABLES)
     # d/db of the mean cross-entropy is the mean of softmax minus the one-hot answer.
     error = torch.softmax(soft(inputs[None])[0, :, 0], -1) - nn.functional.one_hot(
         targets[:, 0], soft.decoder.bias.shape[-1]
     )
-    assert found["decoder.bias"].norm == pytest.approx(error.mean(0).norm().item(), rel=1e-4)
+    assert result["decoder.bias"].norm == pytest.approx(error.mean(0).norm().item(), rel=1e-4)
     assert all(parameter.grad is None for parameter in soft.parameters())
 
 
-def test_a_diagnosis_sees_the_memory_that_a_forward_pass_left() -> None:
+def test_a_diagnosis_describes_the_memory_after_a_forward_pass() -> None:
     model = network(width=2, slots=3)
     inputs, targets = commands(Retrieval(variables=5, actions=8, stored=2))
-    found = diagnose(model, (inputs[:4], targets[:4]))
-    assert not found.before.mean.any()
-    assert not found.before.deviation.any()
+    result = diagnose(model, (inputs[:4], targets[:4]))
+    assert not result.before.mean.any()
+    assert not result.before.deviation.any()
     memory = model.contents(inputs[:4][None])[0]
     for k in range(3):
-        assert found.after.mean[k].item() == pytest.approx(memory[:, k].mean().item(), abs=1e-6)
-        assert found.after.deviation[k].item() == pytest.approx(memory[:, k].std(correction=0).item(), rel=1e-5)
-    assert (found.after.deviation > 0).all()
+        assert result.after.mean[k].item() == pytest.approx(memory[:, k].mean().item(), abs=1e-6)
+        assert result.after.deviation[k].item() == pytest.approx(memory[:, k].std(correction=0).item(), rel=1e-5)
+    assert (result.after.deviation > 0).all()
 
 
 def test_a_network_without_a_memory_is_refused() -> None:

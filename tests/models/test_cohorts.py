@@ -1,4 +1,4 @@
-"""What the seed axis promises: a seed is the same alone and in any cohort, and cannot disturb another."""
+"""The guarantees of the seed axis: a seed is the same alone and in any cohort, and cannot affect another seed."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ NETWORKS: dict[str, tuple[type[nn.Module], dict[str, object]]] = {
     "lstm": (LSTMNetwork, {"layers": 2}),
     "transformer": (TransformerNetwork, {"layers": 2, "heads": 2}),
 }
-# Cohorts of other sizes may take another matrix kernel, which leaves the rounding of single precision. Where
-# this was written (torch 2.13, x86, one thread as in training) alone and cohort agreed to the bit, at the recipes'
-# sizes after 25 steps of training too; benchmarks/cohort.py says whether they do on the machine it runs on.
+# Cohorts of other sizes may use another matrix kernel, so results may differ by rounding in single precision. With
+# torch 2.13 on x86 with one thread, a seed alone and in a cohort agreed bit for bit, also after 25 training steps at
+# the sizes of the recipes; benchmarks/cohort.py tests whether they do on another machine.
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-6}
 TRAINED = {"rtol": 1e-3, "atol": 1e-4}
 
@@ -50,7 +50,7 @@ def batch(seeds: Sequence[int], size: int = 8) -> tuple[Tensor, Tensor]:
 
 
 def losses(model: nn.Module, seeds: Sequence[int]) -> Tensor:
-    """A loss a seed [S], gradients filled by their sum."""
+    """Return one loss per seed [S], and fill the gradients of their sum."""
     inputs, targets = batch(seeds)
     logits = model(inputs)
     each = F.cross_entropy(logits.movedim(-1, 1), targets, reduction="none").flatten(1).mean(1)
@@ -90,7 +90,7 @@ def test_a_seed_alone_is_the_seed_in_any_cohort(name: str, seeds: list[int], dat
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_seed_that_diverged_leaves_the_others_as_they_were(name: str) -> None:
+def test_a_diverged_seed_does_not_change_the_others(name: str) -> None:
     seeds = [0, 1, 2]
     healthy, broken = network(name, seeds), network(name, seeds)
     with torch.no_grad():
@@ -121,7 +121,7 @@ def test_a_seed_trained_alone_is_the_seed_in_any_cohort_in_any_order(
     name: str, seeds: list[int], data: st.DataObject
 ) -> None:
     kind, options = NETWORKS[name]
-    # Not Adam: it makes whole steps of gradients that are 0 but for rounding, and a key's bias has such.
+    # Not Adam: it would make full steps from gradients that are 0 up to rounding, like those of a key's bias.
     options = {**options, "width": 12}
     recipe = Recipe(TASK, kind, options=options, optimizer="sgd", lr=0.5, steps=6, batch=8, clip=1.0)
     seed = data.draw(st.sampled_from(seeds))
@@ -140,7 +140,7 @@ def test_a_seed_trained_alone_is_the_seed_in_any_cohort_in_any_order(
 
 @dataclass(frozen=True, kw_only=True)
 class Spoilt(Rebinding):
-    """The loss of one seed is infinite from its third batch on."""
+    """A task where the loss of one seed is infinite from its third batch on."""
 
     seed: int
 
@@ -158,13 +158,13 @@ class Spoilt(Rebinding):
         return sample
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy [S]; infinite where a target is too large."""
+        """Return the cross-entropy [S], infinite where a target is too large."""
         each = F.cross_entropy(outputs.movedim(-1, 1), targets % 1000, reduction="none").flatten(1).mean(1)
         return each * torch.where(targets.flatten(1).amax(1) < 1000, 1.0, torch.inf)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_seed_that_diverges_in_training_is_recorded_and_leaves_the_others_exactly_untouched(name: str) -> None:
+def test_a_seed_that_diverges_in_training_is_recorded_and_does_not_change_the_others(name: str) -> None:
     kind, options = NETWORKS[name]
     recipe = Recipe(Spoilt(seed=2), kind, options={**options, "width": 12}, lr=1e-2, steps=6, batch=8, clip=1.0)
     spoilt, healthy = train(recipe, [1, 2, 3]), train(recipe.with_(task=Spoilt(seed=-1)), [1, 2, 3])

@@ -1,4 +1,4 @@
-"""The networks of the composition claims: a seed is the same alone and in a cohort, and cannot disturb another."""
+"""The networks of the composition claims: a seed is the same alone and in a cohort, and cannot affect another."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_seed_alone_is_the_seed_in_a_cohort(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_seed_that_diverged_leaves_the_others_as_they_were(name: str) -> None:
+def test_a_diverged_seed_does_not_change_the_others(name: str) -> None:
     healthy, broken = network(name, SEEDS), network(name, SEEDS)
     with torch.no_grad():
         for parameter in broken.parameters():

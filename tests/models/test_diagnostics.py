@@ -1,4 +1,4 @@
-"""Diagnoses, against hand counts, scikit-learn's tables and published definitions."""
+"""Diagnoses against counts by hand, tables of scikit-learn and published definitions."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ def model(**settings: object) -> IntervenedNetwork:
     options = Intervention(
         **{"capacity": 30, "k": 4, "affected": None, "mode": "residual", "step_size": 9.0, **settings}
     )  # type: ignore[arg-type]
-    made = IntervenedNetwork(
+    net = IntervenedNetwork(
         generators=[generator(0, "initial values")],
         inputs=(4, 4),
         classes=3,
         widths=(12, 6),
         intervention=options.to_json(),
     ).eval()
-    made.remember(*(part.unsqueeze(0) for part in images(40, "stored")))
-    return made
+    net.remember(*(part.unsqueeze(0) for part in images(40, "stored")))
+    return net
 
 
 def images(count: int, name: str) -> tuple[Tensor, Tensor]:
@@ -49,52 +49,52 @@ def diagnosis() -> Diagnosis:
 
 
 def test_shares_add_up(diagnosis: Diagnosis) -> None:
-    found = diagnosis.summary()
-    assert found["helped"] + found["harmed"] + found["neutral"] == pytest.approx(1)
-    assert found["strongly helped"] <= found["helped"]
-    assert found["strongly harmed"] <= found["harmed"]
-    moved = found["flipped to right"] - found["flipped to wrong"]
-    assert found["accuracy on"] - found["accuracy off"] == pytest.approx(moved)
-    assert found["flipped"] >= found["flipped to right"] + found["flipped to wrong"]
-    assert found["flipped"] > 0
+    summary = diagnosis.summary()
+    assert summary["helped"] + summary["harmed"] + summary["neutral"] == pytest.approx(1)
+    assert summary["strongly helped"] <= summary["helped"]
+    assert summary["strongly harmed"] <= summary["harmed"]
+    moved = summary["flipped to right"] - summary["flipped to wrong"]
+    assert summary["accuracy on"] - summary["accuracy off"] == pytest.approx(moved)
+    assert summary["flipped"] >= summary["flipped to right"] + summary["flipped to wrong"]
+    assert summary["flipped"] > 0
 
 
-def test_it_is_what_the_model_says(diagnosis: Diagnosis) -> None:
-    made, (pixels, labels) = model(), images(50, "asked")
-    logits = made(pixels.unsqueeze(0))[0]
+def test_a_diagnosis_agrees_with_the_model(diagnosis: Diagnosis) -> None:
+    net, (pixels, labels) = model(), images(50, "asked")
+    logits = net(pixels.unsqueeze(0))[0]
     assert diagnosis.predicted_on.tolist() == logits.argmax(-1).tolist()
-    assert diagnosis.predicted_off.tolist() == made.network(pixels.unsqueeze(0))[0].argmax(-1).tolist()
+    assert diagnosis.predicted_off.tolist() == net.network(pixels.unsqueeze(0))[0].argmax(-1).tolist()
     assert np.allclose(diagnosis.loss_on, torch.nn.functional.cross_entropy(logits, labels, reduction="none").detach())
-    found = made.look(pixels.unsqueeze(0))
-    own = found.labels[0] == labels.unsqueeze(1)
-    assert np.allclose(diagnosis.purity, (found.retrieved.weights[0] * own).sum(1))
+    summary = net.measure_effect(pixels.unsqueeze(0))
+    own = summary.labels[0] == labels.unsqueeze(1)
+    assert np.allclose(diagnosis.purity, (summary.retrieved.weights[0] * own).sum(1))
     assert np.allclose(diagnosis.agreement, own[:, 0].double())
-    assert np.allclose(diagnosis.distance, found.retrieved.distances[0].mean(1))
+    assert np.allclose(diagnosis.distance, summary.retrieved.distances[0].mean(1))
 
 
-def test_a_memory_that_is_not_in_use_finds_and_changes_nothing(diagnosis: Diagnosis) -> None:
+def test_an_unused_memory_is_diagnosed_without_effect(diagnosis: Diagnosis) -> None:
     idle = diagnose(model(use="never"), images(50, "asked"))
-    found = idle.summary()
-    assert (found["magnitude"], found["gate"], found["flipped"]) == (0, 0, 0)
-    assert found["accuracy on"] == found["accuracy off"] == diagnosis.summary()["accuracy off"]
-    assert found["purity"] == diagnosis.summary()["purity"] > 0
+    summary = idle.summary()
+    assert (summary["magnitude"], summary["gate"], summary["flipped"]) == (0, 0, 0)
+    assert summary["accuracy on"] == summary["accuracy off"] == diagnosis.summary()["accuracy off"]
+    assert summary["purity"] == diagnosis.summary()["purity"] > 0
 
 
-def test_an_empty_memory_does_nothing() -> None:
-    made = model()
-    made.memory.clear()
-    diagnosis = diagnose(made, images(50, "asked"))
-    found = diagnosis.summary()
-    assert (found["flipped"], found["neutral"], found["magnitude"]) == (0, 1, 0)
-    assert (found["purity"], found["agreement"], found["distance"]) == (0, 0, 0)
+def test_an_empty_memory_has_no_effect() -> None:
+    net = model()
+    net.memory.clear()
+    diagnosis = diagnose(net, images(50, "asked"))
+    summary = diagnosis.summary()
+    assert (summary["flipped"], summary["neutral"], summary["magnitude"]) == (0, 1, 0)
+    assert (summary["purity"], summary["agreement"], summary["distance"]) == (0, 0, 0)
     assert len(diagnosis.ages) == 0
 
 
-def test_looking_changes_nothing() -> None:
-    made = model(eviction="helpfulness")
-    before = {name: tensor.clone() for name, tensor in made.state_dict().items()}
-    diagnose(made, images(50, "asked"))
-    assert all(torch.equal(before[name], tensor) for name, tensor in made.state_dict().items())
+def test_diagnosis_does_not_change_the_model() -> None:
+    net = model(eviction="helpfulness")
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    diagnose(net, images(50, "asked"))
+    assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
 
 
 def test_tables_by_class(diagnosis: Diagnosis) -> None:
@@ -125,26 +125,26 @@ def test_calibration_error_is_the_sum_over_bins(pairs: list[tuple[float, bool]])
         if inside:
             gap = sum(r for _, r in inside) - sum(c for c, _ in inside)
             expected += abs(gap) / len(pairs)
-    # A confidence on the edge of two bins may fall into either by rounding; such examples are left out.
+    # Rounding may put a confidence at the edge of two bins into either; such examples are left out.
     if not any(abs(c * BINS - round(c * BINS)) < 1e-9 for c, _ in pairs):
         assert calibration_error(confidence, right.astype(bool)) == pytest.approx(expected)
     assert 0 <= calibration_error(confidence, right.astype(bool)) <= 1
 
 
-def test_the_error_of_a_model_is_that_of_its_diagnosis(diagnosis: Diagnosis) -> None:
-    made, examples = model(), images(50, "asked")
-    found = diagnosis.summary()
-    assert expected_calibration_error(made, examples) == pytest.approx(found["ECE on"], abs=1e-6)
-    assert expected_calibration_error(made.network, examples) == pytest.approx(found["ECE off"], abs=1e-6)
+def test_the_calibration_error_of_a_model_is_that_of_its_diagnosis(diagnosis: Diagnosis) -> None:
+    net, examples = model(), images(50, "asked")
+    summary = diagnosis.summary()
+    assert expected_calibration_error(net, examples) == pytest.approx(summary["ECE on"], abs=1e-6)
+    assert expected_calibration_error(net.network, examples) == pytest.approx(summary["ECE off"], abs=1e-6)
 
 
-def test_reliability_lies_in_the_bins(diagnosis: Diagnosis) -> None:
+def test_reliability_values_lie_in_their_bins(diagnosis: Diagnosis) -> None:
     points = diagnosis.reliability()
     assert all(0 <= x <= 1 and 0 <= y <= 1 for x, y in points)
     assert [x for x, _ in points] == sorted(x for x, _ in points)
 
 
-def test_seconds_are_those_of_the_second_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seconds_an_image_times_the_second_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([3.0, 8.0])
     monkeypatch.setattr("memkit.models.diagnostics.time.process_time", lambda: next(clock))
     passes = []

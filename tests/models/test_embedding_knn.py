@@ -1,4 +1,4 @@
-"""The vote of nearest neighbours, against scikit-learn's."""
+"""The vote of nearest neighbours against that of scikit-learn."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_votes_are_those_of_scikit_learn(placement: str, weights: str, reference
     assert torch.allclose(votes.double(), torch.from_numpy(other.predict_proba(query)), atol=2e-4)
 
 
-def test_a_mixed_vote_leaves_a_sure_network_its_answer() -> None:
+def test_a_certain_network_outweighs_the_vote() -> None:
     plain = network().eval()
     with torch.no_grad():
         plain.output.bias += torch.tensor([50.0, 0.0, 0.0])
@@ -59,7 +59,7 @@ def test_a_mixture_follows_its_equation() -> None:
     assert torch.allclose(mixture(asked[0]).exp() - 1e-3, expected, atol=1e-6)
 
 
-def test_seeds_vote_by_themselves() -> None:
+def test_seeds_vote_independently() -> None:
     several = EmbeddingKNN(network(2), [generator(s, "m") for s in range(2)], capacity=40).eval()
     stored, asked = images(40, "stored"), images(30, "asked")
     several.remember(*(x.expand(2, *x.shape[1:]) for x in stored))

@@ -26,7 +26,7 @@ def images(seeds: int, size: int = 3, inputs: tuple[int, int] = (8, 6)) -> Tenso
 
 
 def of_torch(model: FeedForwardNetwork, seed: int) -> nn.Sequential:
-    """One seed of it in torch's layers, with the same weights."""
+    """Return one seed of the model as a network of torch's layers with the same weights."""
     layers: list[nn.Module] = [nn.Unflatten(1, (1, 8))] if len(model.convolutions) else []
     for convolution in model.convolutions:
         out, channels = convolution.weight.shape[1:3]
@@ -47,7 +47,7 @@ def of_torch(model: FeedForwardNetwork, seed: int) -> nn.Sequential:
     channels=st.lists(st.integers(1, 4), max_size=2).map(tuple),
     seeds=st.integers(1, 3),
 )
-def test_every_seed_is_the_network_of_torchs_layers(
+def test_each_seed_equals_a_network_of_torch_layers(
     widths: tuple[int, ...], channels: tuple[int, ...], seeds: int
 ) -> None:
     model, x = network(tuple(range(seeds)), widths=widths, channels=channels), images(seeds)
@@ -59,7 +59,7 @@ def test_every_seed_is_the_network_of_torchs_layers(
 
 @pytest.mark.parametrize("channels", [(), (3,), (3, 2)])
 @pytest.mark.parametrize("widths", [(7,), (7, 4), (7, 6, 4)])
-def test_what_follows_from_a_hidden_layers_state_is_the_output(widths: Any, channels: Any) -> None:
+def test_after_of_before_equals_the_output(widths: Any, channels: Any) -> None:
     model, x = network((0, 1), widths=widths, channels=channels), images(2)
     logits = model(x)
     assert len(model.names) == len(widths) + len(channels)
@@ -70,7 +70,7 @@ def test_what_follows_from_a_hidden_layers_state_is_the_output(widths: Any, chan
         assert torch.equal(model.after(state, layer), logits)
 
 
-def test_the_state_of_a_layer_is_what_torchs_layers_have_there() -> None:
+def test_before_equals_the_state_in_torch_layers() -> None:
     model, x = network(channels=(3,)), images(1)
     layers = of_torch(model, 0)
     for layer, modules in enumerate((4, 7, 9)):
@@ -79,7 +79,7 @@ def test_the_state_of_a_layer_is_what_torchs_layers_have_there() -> None:
     assert [model.width(layer) for layer in range(3)] == [3 * 4 * 3, 7, 4]
 
 
-def test_initial_values_have_the_range_of_torchs_and_are_a_seeds_own() -> None:
+def test_initial_values_have_the_range_of_torch_and_are_separate_per_seed() -> None:
     model, alone = network((3, 4), channels=(2, 3)), network((4,), channels=(2, 3))
     for parameter, own in zip(model.parameters(), alone.parameters(), strict=True):
         assert torch.equal(parameter[1], own[0])
@@ -89,7 +89,7 @@ def test_initial_values_have_the_range_of_torchs_and_are_a_seeds_own() -> None:
         assert 0.5 < float(parameter.detach().abs().max()) * bounds[name.rpartition(".")[0]] ** 0.5 <= 1, name
 
 
-def test_odd_sizes_are_halved_downwards() -> None:
+def test_odd_sizes_are_halved_and_rounded_down() -> None:
     model = network(inputs=(7, 5), channels=(2, 3))
     assert model.shapes[:2] == [(2, 3, 2), (3, 1, 1)]
     assert model(images(1, inputs=(7, 5))).shape == (1, 3, 5)
@@ -106,7 +106,7 @@ PLACES: dict[int, dict[str, int | None]] = {
 
 @pytest.mark.parametrize("convolutions", [0, 1])
 @pytest.mark.parametrize("layers", PLACES)
-def test_a_layer_is_found_by_its_place_or_refused_where_two_places_would_be_one(layers: int, convolutions: int) -> None:
+def test_layer_of_finds_a_place_or_refuses_it_if_two_places_coincide(layers: int, convolutions: int) -> None:
     convolutions = min(convolutions, layers - 1)
     model = network(widths=(3,) * (layers - convolutions), channels=(2,) * convolutions)
     for placement, place in PLACES[layers].items():
@@ -122,16 +122,16 @@ def test_a_layer_is_found_by_its_place_or_refused_where_two_places_would_be_one(
 @pytest.mark.parametrize(
     ("placement", "message"),
     [
-        ("erly", "placement='erly' is no layer; did you mean 'early'"),
-        ("hidden3", "placement='hidden3' is no layer; did you mean 'hidden"),
+        ("erly", "placement='erly' is not a hidden layer; did you mean 'early'"),
+        ("hidden3", "placement='hidden3' is not a hidden layer; did you mean 'hidden"),
     ],
 )
-def test_a_layer_that_is_none_is_named(placement: str, message: str) -> None:
+def test_an_unknown_layer_is_refused_by_name(placement: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         layer_of(network(), placement)
 
 
-def test_a_network_needs_a_hidden_layer_and_images_that_can_be_halved() -> None:
+def test_networks_without_hidden_layers_or_with_too_small_images_are_refused() -> None:
     with pytest.raises(ValueError, match="widths must name at least one hidden layer"):
         network(widths=())
     network(inputs=(4, 4), channels=(2, 2))

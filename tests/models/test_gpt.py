@@ -1,4 +1,4 @@
-"""The GPT: what its tokens see, what its contexts know of each other, and that a memory is all that lies between."""
+"""The GPT: what each token can depend on, and that contexts influence each other through a memory only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from memkit.errors import MemkitError
 from memkit.models import parameters_per_seed
 from memkit.models.gpt import GPT, States
-from memkit.models.gpt_memory.span_memory import Undecided
+from memkit.models.gpt_memory.span_memory import CandidateState
 from memkit.training.streams import generator
 
 TOKENS, BLOCK = 23, 6
@@ -29,19 +29,19 @@ MEMORIES: dict[str, dict[str, Any]] = {
     "documented": {"kind": "documented", "slots": 4, "updated": 2, "low_rank": 5},
 }
 EVERY = pytest.mark.parametrize("kind", MEMORIES)
-# Cohorts of other sizes, and contexts by themselves, may take another matrix kernel.
+# Cohorts of other sizes and single contexts may use another matrix kernel.
 TOLERANCE: dict[str, Any] = {"rtol": 1e-4, "atol": 1e-5}
 
 
 def gpt(kind: str | None = None, seeds: Sequence[int] = (0, 5), **options: Any) -> GPT:
-    """A network with initial values that are large enough for every part to matter; not in training."""
+    """Return a network in evaluation mode, with initial values that are large enough for every part to matter."""
     memory = None if kind is None else MEMORIES[kind]
     shape = {"tokens": TOKENS, "block": BLOCK, "width": 16, "layers": 3, "heads": 2, "initial": 0.4, **options}
     return GPT(generators=[generator(s, "init") for s in seeds], memory=memory, **shape).eval()
 
 
 def contexts(count: int, seeds: Sequence[int] = (0, 5), episodes: int = 2, length: int = BLOCK) -> Tensor:
-    """[S, B, N, L], each seed its own."""
+    """Return random contexts [S, B, N, L], different for each seed."""
     return torch.stack(
         [torch.randint(TOKENS, (episodes, count, length), generator=generator(s, "data")) for s in seeds]
     )
@@ -61,15 +61,15 @@ def close(one: States, other: States) -> None:
 
 
 def one_by_one(model: GPT, tokens: Tensor) -> States:
-    """What the memories hold, if contexts pass the whole network one after another."""
+    """Return the memory states after running contexts through the whole network one by one."""
     states = model.empty(tokens)
     for at in range(tokens.shape[2]):
         _, states = model.passed(tokens[:, :, at : at + 1], states, writing=True)
     return states
 
 
-def test_the_logits_are_those_of_the_equations() -> None:
-    """Seed by seed and context by context, with attention written out."""
+def test_logits_follow_the_equations() -> None:
+    """Compare seed by seed and context by context, with attention written out."""
     model, tokens = gpt(expansion=3), contexts(3)
     logits = model(tokens)
     p = dict(model.named_parameters())
@@ -110,7 +110,7 @@ def test_a_later_token_changes_no_earlier_logit(kind: str | None, at: int) -> No
 
 
 @pytest.mark.parametrize("kind", [None, *MEMORIES])
-def test_contexts_that_only_read_know_nothing_of_each_other(kind: str | None) -> None:
+def test_contexts_that_only_read_are_independent(kind: str | None) -> None:
     model, tokens = gpt(kind, after=None), contexts(3)
     states = model.remember(contexts(4, (1, 2)))
     together = model.complete(states, tokens)
@@ -118,7 +118,7 @@ def test_contexts_that_only_read_know_nothing_of_each_other(kind: str | None) ->
     torch.testing.assert_close(together, alone, **TOLERANCE)
 
 
-def test_without_a_memory_a_context_is_all_that_is_known() -> None:
+def test_without_a_memory_contexts_are_independent() -> None:
     model, tokens = gpt(), contexts(3)
     before, after = model(tokens), model(changed(tokens, 1, 0))
     assert torch.equal(after[:, :, [0, 2]], before[:, :, [0, 2]])
@@ -127,7 +127,7 @@ def test_without_a_memory_a_context_is_all_that_is_known() -> None:
 
 
 @EVERY
-def test_a_memory_tells_later_contexts_of_earlier_ones_and_no_earlier_ones(kind: str) -> None:
+def test_a_memory_passes_information_to_later_contexts_only(kind: str) -> None:
     model, tokens = gpt(kind), contexts(3)
     before, after = model(tokens), model(changed(tokens, 1, 1))
     torch.testing.assert_close(after[:, :, 0], before[:, :, 0], **TOLERANCE)
@@ -135,7 +135,7 @@ def test_a_memory_tells_later_contexts_of_earlier_ones_and_no_earlier_ones(kind:
 
 
 @EVERY
-def test_episodes_and_seeds_know_nothing_of_each_other(kind: str) -> None:
+def test_episodes_and_seeds_are_independent(kind: str) -> None:
     model, tokens = gpt(kind, written=3), contexts(4, episodes=3)
     other = tokens.clone()
     other[1, 2] = (other[1, 2] + 1) % TOKENS
@@ -156,14 +156,14 @@ def test_a_seed_alone_is_the_seed_in_any_cohort(
     kind: str | None, seeds: list[int], training: bool, data: st.DataObject
 ) -> None:
     at = data.draw(st.integers(0, len(seeds) - 1))
-    found = []
+    results = []
     for cohort in (seeds, seeds[at : at + 1]):
         model, tokens = gpt(kind, cohort, written=4).train(training), contexts(6, cohort)
         logits = model(tokens)
         loss = F.cross_entropy(logits.movedim(-1, 1), tokens[:, :, 4:].roll(-1, -1), reduction="none")
         loss.sum().backward()
-        found.append((model, logits.detach()))
-    (together, logits), (alone, expected) = found
+        results.append((model, logits.detach()))
+    (together, logits), (alone, expected) = results
     torch.testing.assert_close(logits[at], expected[0], **TOLERANCE)
     for (name, one), many in zip(alone.named_parameters(), together.parameters(), strict=True):
         assert torch.equal(one[0], many[at]), "initialisation depends on the cohort"
@@ -172,7 +172,7 @@ def test_a_seed_alone_is_the_seed_in_any_cohort(
 
 
 def parameters(*, tokens: int, block: int, width: int, layers: int, expansion: int = 4) -> int:
-    """Of a GPT-2 without biases in its last layer, whose weights are those of the embedding."""
+    """Return the number of parameters of a GPT-2 without biases in its last layer, whose weights are the embedding."""
 
     def linear(inputs: int, outputs: int) -> int:
         return (inputs + 1) * outputs
@@ -183,7 +183,7 @@ def parameters(*, tokens: int, block: int, width: int, layers: int, expansion: i
     return (tokens + block) * width + layers * (2 * norm + attention + feedforward) + norm
 
 
-def test_it_has_as_many_parameters_as_gpt_2() -> None:
+def test_the_number_of_parameters_is_that_of_gpt_2() -> None:
     shapes: list[dict[str, int]] = [
         {"tokens": 11, "block": 7, "width": 8, "layers": 1},
         {"tokens": 23, "block": 5, "width": 16, "layers": 3},
@@ -194,7 +194,7 @@ def test_it_has_as_many_parameters_as_gpt_2() -> None:
     assert parameters(tokens=50_304, block=1024, width=768, layers=12) == 124_475_904
 
 
-def test_it_begins_with_the_initial_values_of_gpt_2() -> None:
+def test_initial_values_are_those_of_gpt_2() -> None:
     model = gpt(width=64, layers=2, tokens=200, block=100, initial=0.02)
     for name, parameter in model.named_parameters():
         if name.endswith("bias"):
@@ -209,7 +209,7 @@ def test_it_begins_with_the_initial_values_of_gpt_2() -> None:
 
 
 @EVERY
-def test_with_its_memory_off_it_is_the_network_without_one(kind: str) -> None:
+def test_with_its_memory_off_it_equals_the_network_without_memory(kind: str) -> None:
     model, plain, tokens = gpt(kind, after=None), gpt(), contexts(3)
     around = {name: p for name, p in model.named_parameters() if not name.startswith("memories.")}
     for name, parameter in plain.named_parameters():
@@ -225,7 +225,7 @@ def test_with_its_memory_off_it_is_the_network_without_one(kind: str) -> None:
 
 @EVERY
 @pytest.mark.parametrize("after", [(1,), (3,)])
-def test_all_contexts_at_once_are_remembered_as_one_by_one(kind: str, after: tuple[int, ...]) -> None:
+def test_remembering_contexts_at_once_equals_one_by_one(kind: str, after: tuple[int, ...]) -> None:
     model, tokens = gpt(kind, after=after), contexts(5)
     once = model.remember(tokens)
     close(once, one_by_one(model, tokens))
@@ -249,7 +249,7 @@ def test_a_stream_completes_and_then_remembers(kind: str, shared: bool, updates:
 
 
 @EVERY
-def test_what_is_written_is_read_by_what_is_asked(kind: str) -> None:
+def test_asked_contexts_read_what_was_written(kind: str) -> None:
     model, tokens = gpt(kind, written=4), contexts(7)
     assert model(tokens).shape == (2, 2, 3, BLOCK, TOKENS)
     expected = model.complete(model.remember(tokens[:, :, :4]), tokens[:, :, 4:])
@@ -273,14 +273,14 @@ def test_a_memory_is_written_after_the_blocks_that_update_it(layers: int, half: 
         assert {int(name) for name in states if not torch.equal(states[name][0], empty[name][0])} == written
 
 
-def test_a_memory_after_a_block_that_does_not_update_is_not_written() -> None:
+def test_a_memory_after_a_block_without_updates_is_not_written() -> None:
     model, tokens = gpt("slots", after=(1,), updates="later half"), contexts(2)
     close(model.remember(tokens), model.empty(tokens))
     close(one_by_one(model, tokens), model.empty(tokens))
 
 
 @EVERY
-def test_a_memory_for_all_blocks_is_one(kind: str) -> None:
+def test_a_shared_memory_is_a_single_memory(kind: str) -> None:
     one, own, single = (gpt(kind, after=after, shared=s) for after, s in ((None, True), (None, False), ((2,), False)))
     assert list(one.memories) == ["all"] == list(one.remember(contexts(1)))
     assert list(own.memories) == ["1", "2", "3"]
@@ -289,7 +289,7 @@ def test_a_memory_for_all_blocks_is_one(kind: str) -> None:
     assert parameters_per_seed(own) - plain == 3 * (parameters_per_seed(one) - plain) > 0
 
 
-def test_nothing_to_remember_leaves_the_memory_as_it_was() -> None:
+def test_remembering_no_contexts_leaves_the_memory_unchanged() -> None:
     model, tokens = gpt("slots"), contexts(2)
     states = model.remember(tokens)
     close(model.remember(tokens[:, :, :0], states), states)
@@ -297,7 +297,7 @@ def test_nothing_to_remember_leaves_the_memory_as_it_was() -> None:
 
 @pytest.mark.parametrize("kind", ["slots", "delta"])
 @pytest.mark.parametrize("after", [(1,), None])
-def test_a_stream_can_be_trained_past_the_undecided_steps(kind: str, after: tuple[int, ...] | None) -> None:
+def test_a_stream_can_be_trained_past_the_soft_steps(kind: str, after: tuple[int, ...] | None) -> None:
     memory = {**MEMORIES[kind], "soft": 2}
     shape: dict[str, Any] = {"tokens": TOKENS, "block": BLOCK, "width": 16, "heads": 2, "after": after}
     model = GPT(generators=[generator(0, "init")], memory=memory, **shape)
@@ -305,7 +305,7 @@ def test_a_stream_can_be_trained_past_the_undecided_steps(kind: str, after: tupl
         logits, states = model.stream(contexts(3, (step,)))
         logits.logsumexp(-1).sum().backward()
         assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
-        assert {isinstance(state, Undecided) for state in states.values()} == {step <= 2}
+        assert {isinstance(state, CandidateState) for state in states.values()} == {step <= 2}
 
 
 @pytest.mark.parametrize(
@@ -328,11 +328,11 @@ def test_a_wrong_option_is_named(options: dict[str, Any], message: str) -> None:
 
 def test_an_input_without_a_context_to_predict_is_refused() -> None:
     model = gpt("slots", written=2)
-    with pytest.raises(MemkitError, match=r"^an input of 2 contexts has none to predict: the first 2 are written$"):
+    with pytest.raises(MemkitError, match=r"^an input of 2 contexts leaves none to predict: the first 2 are written$"):
         model(contexts(2))
 
 
 def test_a_context_that_is_longer_than_the_block_is_refused() -> None:
     model = gpt("slots", written=1)
-    with pytest.raises(MemkitError, match=r"^a context of 7 tokens is longer than the block, which has 6$"):
+    with pytest.raises(MemkitError, match=r"^a context of 7 tokens is too long: the block has 6 tokens$"):
         model(contexts(2, length=BLOCK + 1))

@@ -1,4 +1,4 @@
-"""The memories of a GPT: what each holds and says, against its equations, and what its maps can learn from."""
+"""The memories of a GPT: their states and reads against the equations, and gradients of their parameters."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from tests.models.gpt_memories import (
 )
 
 
-def test_all_kinds_are_looked_at() -> None:
+def test_all_kinds_are_tested() -> None:
     assert KINDS.keys() == SETTINGS.keys() == SIZES.keys()
 
 
 @EVERY
-def test_a_state_holds_as_many_numbers_as_is_said(kind: str) -> None:
+def test_state_size_is_the_size_of_a_state(kind: str) -> None:
     memory, x = layer(kind), hidden(4)
     for state in (memory.empty(EPISODES, x.device), after(memory, x)):
         assert all(part.shape[:2] == (len(SEEDS), EPISODES) for part in state)
@@ -52,7 +52,7 @@ def test_parameters_and_buffers_have_a_seed_axis(kind: str) -> None:
 
 
 @EVERY
-def test_writing_changes_the_state_that_comes_of_it_and_not_the_one_before(kind: str) -> None:
+def test_writing_does_not_change_the_given_state(kind: str) -> None:
     memory, x = layer(kind), hidden(3)
     empty = memory.empty(EPISODES, x.device)
     copies = [part.clone() for part in empty]
@@ -73,7 +73,7 @@ def test_contexts_are_written_one_after_another(kind: str, training: bool) -> No
 
 
 @EVERY
-def test_contexts_are_read_each_for_itself(kind: str) -> None:
+def test_contexts_are_read_independently(kind: str) -> None:
     memory, x = layer(kind), hidden(3, "asked")
     state = after(memory, hidden(4))
     read = memory.read(state, x)
@@ -83,7 +83,7 @@ def test_contexts_are_read_each_for_itself(kind: str) -> None:
 
 
 @EVERY
-def test_what_is_read_depends_on_what_was_written(kind: str) -> None:
+def test_reads_depend_on_what_was_written(kind: str) -> None:
     memory, x = layer(kind), hidden(2, "asked")
     one, other = (memory.read(after(memory, hidden(4, name)), x) for name in ("one", "other"))
     assert not torch.isclose(one, other, rtol=1e-5, atol=1e-6).all()
@@ -91,15 +91,15 @@ def test_what_is_read_depends_on_what_was_written(kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "phase"),
-    [*((kind, phase) for kind in KINDS for phase in ("decided", "looked at")), ("slots", "soft"), ("delta", "soft")],
+    [*((kind, phase) for kind in KINDS for phase in ("entries", "evaluation")), ("slots", "soft"), ("delta", "soft")],
 )
 def test_a_gradient_reaches_every_parameter(kind: str, phase: str) -> None:
     memory = layer(kind, **({"soft": 9 * (phase == "soft")} if kind in ("slots", "delta") else {}))
-    memory.train(phase != "looked at")
-    # As many contexts as it takes for a documented memory to write a slot that holds something.
+    memory.train(phase != "evaluation")
+    # Enough contexts for a documented memory to write to a slot that is not empty.
     x, asked = hidden(5).requires_grad_(), hidden(2, "asked")
     F.mse_loss(memory.read(after(memory, x), asked), hidden(2, "target")).backward()
-    # What is added to the scores of all slots alike changes no softmax.
+    # A constant added to the scores of all slots does not change the softmax.
     dead = {"project.bias"} if kind == "documented" else set()
     for name, parameter in memory.named_parameters():
         assert parameter.grad is not None, name
@@ -113,7 +113,7 @@ def test_a_gradient_reaches_every_parameter(kind: str, phase: str) -> None:
 
 
 @EVERY
-def test_seeds_and_episodes_are_apart(kind: str) -> None:
+def test_seeds_and_episodes_are_independent(kind: str) -> None:
     memory, x, asked = layer(kind), hidden(4), hidden(2, "asked")
     other = x.clone()
     other[1, 2] += 1
@@ -125,11 +125,11 @@ def test_seeds_and_episodes_are_apart(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["delta", "learnt", "documented"])
-def test_a_memory_without_keys_has_no_values_to_permute(kind: str) -> None:
+def test_values_without_keys_cannot_be_permuted(kind: str) -> None:
     memory = layer(kind)
-    message = f"{type(memory).__name__} has no values apart from its keys, to be permuted"
+    message = f"{type(memory).__name__} has no separate keys and values, so its values cannot be permuted"
     with pytest.raises(MemkitError, match=f"^{message}$"):
-        memory.permuted(after(memory, hidden(4)), torch.tensor([1, 2, 0]))
+        memory.permute_values(after(memory, hidden(4)), torch.tensor([1, 2, 0]))
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_memory_without_keys_has_no_values_to_permute(kind: str) -> None:
         ({"kind": "learnt", "heads": 5}, "^LearntSlots: .* width=12 a multiple of heads=5$"),
         ({"kind": "learnt", "slots": 0}, "^LearntSlots: slots=0 must be at least 1"),
         ({"kind": "linformer", "norm": "layr"}, r"^LinformerMemory: norm='layr' is unknown; did you mean 'layer'\?$"),
-        ({"kind": "linformer", "temperature": 0}, "^LinformerMemory: .* temperature=0 more than 0$"),
+        ({"kind": "linformer", "temperature": 0}, "^LinformerMemory: .* temperature=0 greater than 0$"),
         ({"kind": "linformer", "lr": -1}, "^LinformerMemory: .* lr=-1 0 or more"),
         ({"kind": "documented", "updated": 17}, "^DocumentedMemory: updated=17 must be from 1 to slots=16$"),
     ],
@@ -172,11 +172,11 @@ def test_a_linformer_memory_is_written_and_read_as_published() -> None:
             torch.testing.assert_close(slots[s, b], expected, rtol=1e-4, atol=1e-5)
             for t in range(LENGTH):
                 cosines = F.cosine_similarity(asked[s, b, 0, t], expected, dim=-1)
-                said = linear(memory.outward, s, cosines)
-                torch.testing.assert_close(read[s, b, 0, t], said, rtol=1e-4, atol=1e-5)
+                expected_read = linear(memory.outward, s, cosines)
+                torch.testing.assert_close(read[s, b, 0, t], expected_read, rtol=1e-4, atol=1e-5)
 
 
-def test_a_documented_memory_writes_those_slots_that_were_written_least() -> None:
+def test_a_documented_memory_writes_the_least_written_slots() -> None:
     memory, x, asked = layer("documented"), hidden(3), hidden(1, "asked")
     assert isinstance(memory, DocumentedMemory)
     slots, uses = state = after(memory, x)
@@ -188,15 +188,15 @@ def test_a_documented_memory_writes_those_slots_that_were_written_least() -> Non
             for n, chosen in enumerate(([0, 1], [2, 3], [0, 1])):
                 mean = x[s, b, n].mean(0)
                 for k in chosen:
-                    seen = torch.cat([linear(memory.old, s, expected[k]), mean])
-                    gate = torch.sigmoid(linear(memory.gate, s, seen))
+                    gate_inputs = torch.cat([linear(memory.old, s, expected[k]), mean])
+                    gate = torch.sigmoid(linear(memory.gate, s, gate_inputs))
                     expected[k] = gate * linear(memory.summary, s, mean) + (1 - gate) * expected[k]
             torch.testing.assert_close(slots[s, b], expected, rtol=1e-4, atol=1e-5)
             for t in range(LENGTH):
                 query, keys = linear(memory.query, s, asked[s, b, 0, t]), linear(memory.project, s, expected)
                 weights = (keys @ query / WIDTH**0.5).softmax(0)
-                said = weights @ linear(memory.value, s, expected)
-                torch.testing.assert_close(read[s, b, 0, t], said, rtol=1e-4, atol=1e-5)
+                expected_read = weights @ linear(memory.value, s, expected)
+                torch.testing.assert_close(read[s, b, 0, t], expected_read, rtol=1e-4, atol=1e-5)
 
 
 def test_learnt_slots_are_written_and_read_by_attention() -> None:
@@ -205,20 +205,20 @@ def test_learnt_slots_are_written_and_read_by_attention() -> None:
     (slots,) = state = after(memory, x)
     read = memory.read(state, asked)
 
-    def looked(looking: Any, s: int, one: Tensor, seen: Tensor) -> Tensor:
-        key, value = linear(looking.key_value, s, seen).chunk(2, -1)
-        weights = (linear(looking.query, s, one) @ key.T / WIDTH**0.5).softmax(-1)
-        return linear(looking.outward, s, weights @ value)
+    def attend(module: Any, s: int, one: Tensor, gate_inputs: Tensor) -> Tensor:
+        key, value = linear(module.key_value, s, gate_inputs).chunk(2, -1)
+        weights = (linear(module.query, s, one) @ key.T / WIDTH**0.5).softmax(-1)
+        return linear(module.outward, s, weights @ value)
 
     for s in range(len(SEEDS)):
         for b in range(EPISODES):
             expected = memory.first[s]
             for n in range(2):
-                held, y = normed(memory.before_slots, s, expected), normed(memory.before_tokens, s, x[s, b, n])
-                seen = looked(memory.writing, s, held, torch.cat([held, y]))
-                gate = torch.sigmoid(linear(memory.gate, s, torch.cat([held, seen], -1)))
-                expected = (1 - gate) * expected + gate * seen
+                normalised, y = normed(memory.before_slots, s, expected), normed(memory.before_tokens, s, x[s, b, n])
+                gate_inputs = attend(memory.writing, s, normalised, torch.cat([normalised, y]))
+                gate = torch.sigmoid(linear(memory.gate, s, torch.cat([normalised, gate_inputs], -1)))
+                expected = (1 - gate) * expected + gate * gate_inputs
             torch.testing.assert_close(slots[s, b], expected, rtol=1e-4, atol=1e-5)
             y = normed(memory.before_tokens, s, asked[s, b, 0])
-            said = looked(memory.reading, s, y, normed(memory.before_slots, s, expected))
-            torch.testing.assert_close(read[s, b, 0], said, rtol=1e-4, atol=1e-5)
+            expected_read = attend(memory.reading, s, y, normed(memory.before_slots, s, expected))
+            torch.testing.assert_close(read[s, b, 0], expected_read, rtol=1e-4, atol=1e-5)

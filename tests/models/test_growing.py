@@ -1,4 +1,4 @@
-"""A growing network is the small one until it grows, computes the same just after, and is the large one in the end."""
+"""A growing network: before growth, at each event, the optimiser's moments, schedules and training."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from memkit.training.process import prepared_process
 from memkit.training.protocols import Looked
 from memkit.training.streams import generator
 from memkit.training.trainer import train
-from tests.models.growing import SIZES, TASK, images, looked, network, recipe
+from tests.models.growing import SIZES, TASK, evaluation_of, images, network, recipe
 
 EXACT = {"rtol": 0.0, "atol": 1e-5}
 
@@ -30,17 +30,17 @@ def grow(model: GrowingNetwork, seed: int = 0, step: int = 7, moments: Any = Non
 
 
 def shaken(model: nn.Module) -> None:
-    """Weights as training might leave them: larger, and biases that are not 0. What is 0 stays 0."""
+    """Return the network with larger weights and non-zero biases, as after training; zeros stay 0."""
     with torch.no_grad():
         for number, p in enumerate(model.parameters()):
             noise = torch.randn(p.shape, generator=generator(number, "shaking"))
             p.copy_(torch.where(p == 0, p, 3 * p + 0.1 * noise))
 
 
-# --- before it grows ----------------------------------------------------------------------------------------
+# --- before growth ------------------------------------------------------------------------------------------
 
 
-def test_it_begins_as_the_small_network_of_the_same_generators() -> None:
+def test_it_starts_equal_to_the_small_network_of_the_same_generators() -> None:
     model = network((3, 8))
     small = FeedForwardNetwork(generators=[generator(s, "init") for s in (3, 8)], widths=(4, 3), **SIZES)
     torch.testing.assert_close(model(images(2)), small(images(2)), **EXACT)
@@ -49,8 +49,8 @@ def test_it_begins_as_the_small_network_of_the_same_generators() -> None:
     assert parameters_per_seed(model) == parameters_per_seed(small)
 
 
-def test_until_it_grows_it_learns_as_the_small_network_does() -> None:
-    """Also with weight decay and clipping: what has not been grown is not there for the optimiser either."""
+def test_until_it_grows_it_trains_like_the_small_network() -> None:
+    """This holds with weight decay and clipping too: the optimiser does not affect missing units."""
     never = recipe(growth={"every": 1000}).with_(optimizer="adamw", weight_decay=0.1, clip=1.0)
     small = never.with_(model=FeedForwardNetwork, options={"widths": (6, 5)})
     for run, other in zip(train(never, [1, 2]), train(small, [1, 2]), strict=True):
@@ -65,7 +65,7 @@ def test_until_it_grows_it_learns_as_the_small_network_does() -> None:
             assert not outside.any(), f"{name}: what has not been grown has stayed 0"
 
 
-# --- when it grows ------------------------------------------------------------------------------------------
+# --- growth --------------------------------------------------------------------------------------------------
 
 
 @settings(max_examples=60)
@@ -78,7 +78,7 @@ def test_until_it_grows_it_learns_as_the_small_network_does() -> None:
     channels=st.sampled_from([(), (2,)]),
     seed=st.integers(0, 1000),
 )
-def test_growth_changes_nothing_of_what_is_computed(
+def test_growth_preserves_the_function(
     start: list[int],
     more: list[int],
     layers: int,
@@ -105,7 +105,7 @@ def test_growth_changes_nothing_of_what_is_computed(
     for event in range(events):
         grow(model, 1, step=event)
         torch.testing.assert_close(model(x), logits, **EXACT)
-        # The hidden states lie as they lay, for a memory that finds by distance or by angle.
+        # Distances and angles between hidden states are preserved, for a memory that retrieves by either.
         now = model.before(x, last)
         torch.testing.assert_close(torch.cdist(now, now), torch.cdist(state, state), rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(now @ now.mT, state @ state.mT, rtol=1e-4, atol=1e-4)
@@ -113,7 +113,7 @@ def test_growth_changes_nothing_of_what_is_computed(
     assert model.sizes_after(events) == tuple(end)
 
 
-def test_in_the_end_it_is_as_large_as_the_network_of_the_end() -> None:
+def test_after_all_events_it_has_its_final_size() -> None:
     model = network()
     end = FeedForwardNetwork(generators=[generator(0, "init")], widths=(9, 8, 8), **SIZES)
     counts = [parameters_per_seed(model)]
@@ -124,7 +124,7 @@ def test_in_the_end_it_is_as_large_as_the_network_of_the_end() -> None:
     assert all(p.any(dim=-1).all() for name, p in model.named_parameters() if name.endswith("weight")), "in use"
 
 
-def test_fresh_growth_does_change_it() -> None:
+def test_fresh_growth_changes_the_function() -> None:
     for widths in ((4, 3, 3), (9, 8)):
         model = network(widths=widths, events=1, how="fresh")
         shaken(model)
@@ -133,7 +133,7 @@ def test_fresh_growth_does_change_it() -> None:
         assert (model(images()) - before).abs().max() > 0.1
 
 
-def test_what_is_fresh_is_drawn_as_a_network_that_begins() -> None:
+def test_fresh_weights_have_the_distribution_of_a_new_network() -> None:
     model = network(widths=(400, 300), start=(200, 100), events=1, how="fresh")
     old = {name: p.detach().clone() for name, p in model.named_parameters()}
     grow(model)
@@ -141,10 +141,10 @@ def test_what_is_fresh_is_drawn_as_a_network_that_begins() -> None:
     for weights, fan in ((new_in, 16), (new_out, 400)):
         assert weights.abs().max() <= fan**-0.5
         torch.testing.assert_close(weights.std(), torch.tensor((3 * fan) ** -0.5), rtol=0.05, atol=0.0)
-    assert torch.equal(model.hidden[0].weight[:, :, :200], old["hidden.0.weight"][:, :, :200]), "what was there stays"
+    assert torch.equal(model.hidden[0].weight[:, :, :200], old["hidden.0.weight"][:, :, :200]), "existing weights stay"
 
 
-def test_many_fresh_units_are_drawn_alike() -> None:
+def test_many_fresh_units_have_the_same_distribution() -> None:
     model = network(widths=(40, 3), start=(4, 3), events=1, how="fresh")
     grow(model)
     leaving = model.hidden[1].weight[0, 4:40]
@@ -152,32 +152,32 @@ def test_many_fresh_units_are_drawn_alike() -> None:
     assert leaving.abs().max() <= 40**-0.5
 
 
-def test_halves_do_not_stay_alike() -> None:
-    """Without noise, and plain gradient descent, the two halves of a unit would remain multiples of one another."""
+def test_the_halves_of_a_unit_diverge() -> None:
+    """Without noise and with plain gradient descent, the two halves of a unit would stay multiples of each other."""
 
     def directions(noise: float) -> Tensor:
         model = network(widths=(8, 3), start=(4, 3), events=1, noise=noise)
-        (made,) = grow(model)
+        (net,) = grow(model)
         optimiser = torch.optim.SGD(model.parameters(), lr=0.5)
         for _ in range(20):
             optimiser.zero_grad()
             model(images())[0, :, 0].square().mean().backward()
             optimiser.step()
         weight = model.hidden[0].weight[0]
-        return torch.cosine_similarity(weight[:, made.parents], weight[:, made.children], dim=0)
+        return torch.cosine_similarity(weight[:, net.parents], weight[:, net.children], dim=0)
 
     torch.testing.assert_close(directions(0.0), torch.ones(4), **EXACT)
     assert directions(0.5).min() < 0.999
 
 
-def test_seeds_draw_growth_of_their_own() -> None:
+def test_growth_is_random_per_seed() -> None:
     model = network((0, 1, 0))
     first, second, third = (grow(model, seed)[0] for seed in range(3))
     assert not torch.equal(first.cosines, second.cosines)
     assert torch.equal(first.cosines, third.cosines)
 
 
-def test_an_ungrown_layer_learns_nothing_in_a_cohort_where_another_seed_has_it() -> None:
+def test_a_layer_that_does_not_exist_in_a_seed_is_not_trained() -> None:
     model = network((0, 1), events=1)
     grow(model, 1)
     model(images(2)).square().sum().backward()
@@ -191,14 +191,14 @@ def test_an_ungrown_layer_learns_nothing_in_a_cohort_where_another_seed_has_it()
 
 
 def moments_of(model: GrowingNetwork) -> dict[nn.Parameter, tuple[Tensor, Tensor]]:
-    """As after one step: the gradient, and its square."""
+    """Return the moments as after one step: the gradient and its square."""
     own = list(model.parameters())
     gradients = torch.autograd.grad(model(images()).square().sum(), own, allow_unused=True, materialize_grads=True)
     return {p: (g.clone(), g.square()) for p, g in zip(own, gradients, strict=True)}
 
 
-def test_moments_are_carried_over_as_those_of_the_same_gradients() -> None:
-    """Without noise the gradient just after growth is the one just before, seen through E: so are its moments."""
+def test_moments_are_carried_over() -> None:
+    """Without noise, the gradient just after growth is that of just before, transformed by E; so are its moments."""
     model = network(widths=(8, 6), start=(4, 3), events=1, noise=0.0)
     shaken(model)
     moments = moments_of(model)
@@ -209,7 +209,7 @@ def test_moments_are_carried_over_as_those_of_the_same_gradients() -> None:
 
 
 @pytest.mark.parametrize("how", ["preserving", "fresh"])
-def test_a_layer_without_a_past_has_the_mean_square_of_the_one_it_copies(how: str) -> None:
+def test_a_new_layer_starts_with_the_mean_square_of_the_layer_it_copies(how: str) -> None:
     model = network(widths=(4, 3, 3), events=1, how=how)
     shaken(model)
     moments = {p: (torch.ones_like(first), second) for p, (first, second) in moments_of(model).items()}
@@ -221,7 +221,7 @@ def test_a_layer_without_a_past_has_the_mean_square_of_the_one_it_copies(how: st
         torch.testing.assert_close(second, moments[old][1].mean().expand(second.shape))
 
 
-def test_fresh_units_have_the_mean_square_of_their_layer() -> None:
+def test_fresh_units_start_with_the_mean_square_of_their_layer() -> None:
     model = network(widths=(8, 3), start=(4, 3), events=1, how="fresh")
     shaken(model)
     moments = {p: (torch.ones_like(first), second) for p, (first, second) in moments_of(model).items()}
@@ -239,8 +239,8 @@ def test_fresh_units_have_the_mean_square_of_their_layer() -> None:
         assert (first[there] == 1).all()
 
 
-def test_growth_happens_where_the_network_is() -> None:
-    """On a device that holds no numbers, where tensors from elsewhere would be refused."""
+def test_growth_keeps_tensors_on_their_device() -> None:
+    """The meta device refuses tensors from other devices."""
     for how in ("preserving", "fresh"):
         model = network(how=how).to("meta")
         with torch.no_grad():
@@ -251,42 +251,44 @@ def test_growth_happens_where_the_network_is() -> None:
 # --- schedules ----------------------------------------------------------------------------------------------
 
 
-def steps_of(model: GrowingNetwork, looks: list[Looked]) -> list[int]:
-    return [look.step for look in looks if model.validated(look, {})[0]]
+def steps_of(model: GrowingNetwork, evaluations: list[Looked]) -> list[int]:
+    return [evaluation.step for evaluation in evaluations if model.validated(evaluation, {})[0]]
 
 
-def test_by_steps_and_by_epochs() -> None:
-    looks = [looked(step, epochs=step / 10) for step in range(5, 100, 5)]
-    assert steps_of(network(schedule="steps", every=12), looks) == [15, 30], "at the first look after it is due"
-    assert steps_of(network(schedule="epochs", every=2), looks) == [20, 40]
-    assert steps_of(network(schedule="epochs", every=2, events=9), looks) == [20, 40, 60, 80]
+def test_the_schedules_steps_and_epochs() -> None:
+    evaluations = [evaluation_of(step, epochs=step / 10) for step in range(5, 100, 5)]
+    assert steps_of(network(schedule="steps", every=12), evaluations) == [15, 30], (
+        "at the first evaluation after it is due"
+    )
+    assert steps_of(network(schedule="epochs", every=2), evaluations) == [20, 40]
+    assert steps_of(network(schedule="epochs", every=2, events=9), evaluations) == [20, 40, 60, 80]
 
 
-def test_on_a_plateau() -> None:
+def test_the_schedule_plateau() -> None:
     losses = [1.0, 0.8, 0.79, 0.79, 0.5, 0.49, 0.48, 0.47, 0.1]
-    looks = [looked(step, loss) for step, loss in enumerate(losses)]
-    assert steps_of(network(schedule="plateau", patience=2, improvement=0.05, events=5), looks) == [3, 6]
-    assert steps_of(network(schedule="plateau", patience=2, events=5), looks) == []
+    evaluations = [evaluation_of(step, loss) for step, loss in enumerate(losses)]
+    assert steps_of(network(schedule="plateau", patience=2, improvement=0.05, events=5), evaluations) == [3, 6]
+    assert steps_of(network(schedule="plateau", patience=2, events=5), evaluations) == []
 
 
-def test_what_fresh_growth_destroyed_has_to_be_learnt_again_before_there_is_a_plateau() -> None:
+def test_after_fresh_growth_a_plateau_needs_a_new_minimum() -> None:
     losses = [1.0, 0.9, 0.9, 0.9, 2.5, 2.0, 1.6, 1.3, 1.3, 1.3]
-    looks = [looked(step, loss) for step, loss in enumerate(losses)]
-    assert steps_of(network(schedule="plateau", patience=2, events=5), looks) == [3, 9]
+    evaluations = [evaluation_of(step, loss) for step, loss in enumerate(losses)]
+    assert steps_of(network(schedule="plateau", patience=2, events=5), evaluations) == [3, 9]
 
 
-def test_by_performance() -> None:
+def test_the_schedule_performance() -> None:
     accuracies = [0.1, 0.2, 0.3, 0.4, 0.9, 0.8, 0.8]
-    looks = [looked(step, accuracy=accuracy) for step, accuracy in enumerate(accuracies)]
-    assert steps_of(network(schedule="performance", target=0.5, patience=2, events=5), looks) == [1, 3]
+    evaluations = [evaluation_of(step, accuracy=accuracy) for step, accuracy in enumerate(accuracies)]
+    assert steps_of(network(schedule="performance", target=0.5, patience=2, events=5), evaluations) == [1, 3]
 
 
-def test_growth_by_epochs_needs_to_know_how_long_one_is() -> None:
-    with pytest.raises(ValueError, match="give what draws the examples a length, or take schedule='steps'"):
-        network().validated(looked(1, epochs=math.nan), {})
+def test_growth_by_epochs_needs_the_length_of_an_epoch() -> None:
+    with pytest.raises(ValueError, match=r"give the sampler a length \(__len__\), or use schedule='steps'"):
+        network().validated(evaluation_of(1, epochs=math.nan), {})
 
 
-def test_growth_needs_looks_at_validation_examples() -> None:
+def test_growth_needs_validation_examples() -> None:
     with pytest.raises(MemkitError, match="GrowingNetwork goes by its validation examples; say with validate_every"):
         train(recipe().with_(validate_every=None), [0])
 
@@ -295,7 +297,7 @@ def test_growth_needs_looks_at_validation_examples() -> None:
 
 
 @pytest.mark.parametrize("how", ["preserving", "fresh"])
-def test_training_tells_when_it_grew_and_what_that_did(how: str) -> None:
+def test_training_records_growth_events(how: str) -> None:
     (run,) = train(recipe(growth={"how": how}), [0])
     rows = [row for row in run.validation if row[0] in (8, 16)]
     assert [row[0] for row in rows] == [8, 8, 16, 16], "before and after"
@@ -341,7 +343,7 @@ def test_it_does_not_grow_after_the_last_step() -> None:
     seeds=st.lists(st.integers(0, 99), min_size=2, max_size=4, unique=True),
 )
 def test_a_seed_trained_alone_is_the_seed_in_any_cohort(growth: dict[str, Any], seeds: list[int]) -> None:
-    """Though seeds grow at times of their own."""
+    """This holds although seeds grow at different times."""
     plan = recipe(growth=growth)
     with prepared_process():
         for run in train(plan, seeds):
@@ -351,13 +353,13 @@ def test_a_seed_trained_alone_is_the_seed_in_any_cohort(growth: dict[str, Any], 
                 torch.testing.assert_close(run.state[name], tensor, rtol=1e-3, atol=1e-4, msg=name)
 
 
-def test_seeds_of_a_cohort_grow_at_times_of_their_own() -> None:
+def test_seeds_of_a_cohort_grow_independently() -> None:
     plan = recipe(growth={"schedule": "plateau", "patience": 1, "improvement": 0.05}).with_(steps=80)
     times = {tuple(run.state["grown_at"].flatten().tolist()) for run in train(plan, range(8))}
     assert len(times) > 1
 
 
-def test_a_trained_run_is_restored_as_large_as_it_is() -> None:
+def test_a_trained_run_is_restored_at_its_size() -> None:
     for every in (8, 1000):
         (run,) = train(recipe(growth={"every": every}), [5])
         model = restore(recipe(growth={"every": every}), 5, run.state)
@@ -365,5 +367,5 @@ def test_a_trained_run_is_restored_as_large_as_it_is() -> None:
     assert parameters_per_seed(build(recipe(), [5])) == 64 * 6 + 6 + 6 * 5 + 5 + 5 * 10 + 10
 
 
-def test_the_task_is_the_one_that_it_claims_to_be() -> None:
+def test_the_task_matches_its_description() -> None:
     assert TASK.sizes == {"inputs": (8, 8), "classes": 10}

@@ -1,4 +1,4 @@
-"""How a network grows: settings are checked, and every event takes its share of the way."""
+"""Settings of growth are checked, and events take equal shares of it."""
 
 from __future__ import annotations
 
@@ -20,19 +20,22 @@ WIDTHS = (8, 6, 6)
     [
         ({"schedule": "epoch"}, "schedule='epoch' is unknown; did you mean 'epochs'"),
         ({"how": "random"}, "how='random' is unknown; known: fresh, preserving"),
-        ({"start": ()}, r"start=\(\) must name the widths of the hidden layers at first, as in \(64, 32\)"),
-        ({"start": 4}, "start=4 must name the widths"),
-        ({"start": (4, 0)}, "must name the widths"),
+        ({"start": ()}, r"start=\(\) must name the initial widths of the hidden layers, as in \(64, 32\)"),
+        ({"start": 4}, "start=4 must name the initial widths"),
+        ({"start": (4, 0)}, "must name the initial widths"),
         ({"events": 0}, "events=0 must be a positive whole number"),
         ({"patience": 1.5}, "patience=1.5 must be a positive whole number"),
         ({"every": 0}, "every=0 must be a positive number"),
         ({"noise": -1}, "noise=-1 must be a number, 0 or more"),
         ({"target": 90}, "target=90 must lie between 0 and 1"),
         ({"evry": 2}, "Growth has no setting 'evry'; did you mean 'every'"),
-        ({"start": (9, 6)}, r"from start=\(9, 6\) to widths=\(8, 6, 6\) something would shrink"),
-        ({"start": (4, 4, 4, 4)}, "something would shrink"),
-        ({"start": WIDTHS}, "nothing grows; begin smaller"),
-        ({"start": (4,)}, "a layer that is added copies the one below it, so it must end as wide as that"),
+        (
+            {"start": (9, 6)},
+            r"from start=\(9, 6\) to widths=\(8, 6, 6\) the network would shrink; start must be",
+        ),
+        ({"start": (4, 4, 4, 4)}, "the network would shrink"),
+        ({"start": WIDTHS}, "nothing grows; start must be smaller"),
+        ({"start": (4,)}, "a new layer copies the one below it, so both must have the same final width"),
     ],
 )
 def test_a_wrong_setting_is_named(changes: dict[str, Any], message: str) -> None:
@@ -40,7 +43,7 @@ def test_a_wrong_setting_is_named(changes: dict[str, Any], message: str) -> None
         Growth.of({"start": (4, 3), **changes}, WIDTHS)
 
 
-def test_where_it_starts_must_be_said() -> None:
+def test_start_is_required() -> None:
     with pytest.raises(MemkitError, match="start is missing"):
         Growth.of({}, WIDTHS)
 
@@ -51,7 +54,7 @@ def test_settings_survive_json() -> None:
     assert Growth.of(made.to_json(), WIDTHS) == made
 
 
-def test_every_event_takes_its_share() -> None:
+def test_events_take_equal_shares() -> None:
     growth = Growth(start=(64, 32), events=3)
     assert [growth.widths_after(n, (256, 128, 128)) for n in range(4)] == [
         (64, 32),
@@ -59,7 +62,7 @@ def test_every_event_takes_its_share() -> None:
         (192, 96, 96),
         (256, 128, 128),
     ]
-    assert Growth(start=(5,), events=4).widths_after(9, (6,)) == (6,), "there is no more than the end"
+    assert Growth(start=(5,), events=4).widths_after(9, (6,)) == (6,), "growth stops at the final size"
 
 
 @given(
@@ -68,7 +71,7 @@ def test_every_event_takes_its_share() -> None:
     layers=st.integers(0, 3),
     events=st.integers(1, 6),
 )
-def test_it_goes_from_the_start_to_the_end_and_never_back(
+def test_widths_go_from_start_to_end_and_never_decrease(
     start: list[int], more: list[int], layers: int, events: int
 ) -> None:
     end = [n + m for n, m in zip(start, more, strict=False)]
@@ -80,4 +83,4 @@ def test_it_goes_from_the_start_to_the_end_and_never_back(
     for before, after in pairwise(sizes):
         assert len(before) <= len(after)
         assert all(n <= m for n, m in zip(before, after, strict=False))
-        assert len(set(after[len(start) - 1 :])) == 1, "layers that are added are as wide as the one they copy"
+        assert len(set(after[len(start) - 1 :])) == 1, "added layers are as wide as the one they copy"

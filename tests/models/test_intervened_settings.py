@@ -1,4 +1,4 @@
-"""Settings that contradict themselves are refused in one sentence."""
+"""Contradictory settings are refused in one sentence."""
 
 from __future__ import annotations
 
@@ -27,14 +27,17 @@ from tests.models.intervened import model, recipe
         ({"step_size": 0}, "step_size=0 must be a positive number"),
         ({"temperature": math.nan}, "temperature=nan must be a positive number"),
         ({"refresh_within": math.inf}, "refresh_within=inf must be a distance, 0 or more"),
-        ({"k": 9, "capacity": 8}, "k=9 neighbours cannot be found among capacity=8 entries"),
-        ({"target": "current"}, "with target='current' take value='absolute'"),
-        ({"gate": "warmup"}, "gate='warmup' needs warmup, the examples it takes"),
-        ({"gate": "uncertainty", "mode": "residual"}, "mode='residual' has no gate to be 'uncertainty'"),
+        ({"k": 9, "capacity": 8}, "k=9 neighbours must not be more than capacity=8 entries"),
+        ({"target": "current"}, "with target='current' use value='absolute'"),
+        ({"gate": "warmup"}, "gate='warmup' needs warmup, the number of examples"),
+        (
+            {"gate": "uncertainty", "mode": "residual"},
+            "mode='residual' has no gate; with gate='uncertainty' use mode='gated'",
+        ),
         ({"eviction": "ttl"}, "eviction='ttl' needs ttl, the age in examples"),
         ({"query": "untouched", "affected": None}, "query='untouched' needs dimensions that are not affected"),
         ({"gate": "learnt", "alpha": 1.0}, "gate='learnt' starts at alpha, which must lie between 0 and 1, not be 1.0"),
-        ({"gate": "learnt", "use": "inference"}, "learns only where the memory is applied in training, .*'inference'"),
+        ({"gate": "learnt", "use": "inference"}, "needs a memory that is applied in training, .*'inference'"),
     ],
 )
 def test_a_wrong_setting_is_named(changes: dict[str, Any], message: str) -> None:

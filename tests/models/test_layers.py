@@ -42,9 +42,9 @@ def test_embedding() -> None:
         assert torch.equal(layer(tokens)[s], layer.weight[s][tokens[s]])
 
 
-def test_a_look_up_by_one_hot_marks_is_an_embedding() -> None:
+def test_weighted_rows_with_one_hot_weights_equals_an_embedding() -> None:
     table, tokens = drawn(11, 6), torch.randint(11, (SEEDS, 4, 3), generator=generator(0, "data"))
-    got = layers.look_up(layers.one_hot(tokens, table), table)
+    got = layers.weighted_rows(layers.one_hot(tokens, table), table)
     for s in range(SEEDS):
         assert torch.equal(got[s], table[s][tokens[s]])
 
@@ -90,6 +90,6 @@ def test_attention() -> None:
         torch.testing.assert_close(layer(x, visible, last=True)[s], expected[:, -1:])
 
 
-def test_attention_refuses_a_width_that_heads_do_not_divide() -> None:
+def test_attention_refuses_a_width_that_is_no_multiple_of_heads() -> None:
     with pytest.raises(ValueError, match="width must be a multiple of heads"):
         layers.Attention(generators(), 9, 2)

@@ -1,4 +1,4 @@
-"""The managed slot network: closed form and steps, alone and in a cohort, and what its two switches do."""
+"""The managed slot network: closed form and steps, alone and in a cohort, and the effects of its two switches."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ def drawn(seeds: list[int]) -> Tensor:
     return torch.stack([TASK.for_seed(generator(s, "split"))(generator(s, "data"), 6)[0] for s in seeds])
 
 
-def said(*commands: str) -> Tensor:
+def encode(*commands: str) -> Tensor:
     rows = [WORDS.encode(command) for command in commands]
     return torch.tensor([[[0] * (TASK.sizes["length"] - len(row)) + row for row in rows]])
 
 
 @pytest.mark.parametrize("switches", [{}, {"clears": False}, {"protects": False}], ids=str)
 @pytest.mark.parametrize("assign", ["soft", "straight-through"])
-def test_stepping_gives_what_the_closed_form_gives(assign: str, switches: dict[str, bool]) -> None:
+def test_stepwise_equals_the_closed_form(assign: str, switches: dict[str, bool]) -> None:
     model = network([0, 1, 2], assign=assign, closed=0.0, sharpness=3.0, **switches)
     tokens = drawn([0, 1, 2])
     torch.testing.assert_close(model.stepwise(tokens), model(tokens), rtol=1e-4, atol=1e-5)
 
 
-def test_without_both_gates_it_is_the_overwriting_slot_network() -> None:
+def test_without_both_gates_it_equals_the_overwriting_slot_network() -> None:
     model = network([0, 1], moved=False, clears=False, protects=False)
     plain = SlotNetwork(
         generators=[generator(s, "init") for s in (0, 1)],
@@ -90,7 +90,7 @@ def test_a_seed_trained_alone_is_the_seed_trained_in_a_cohort() -> None:
         torch.testing.assert_close(together.state[part], tensor, **TRAINED, msg=part)
 
 
-def test_a_seed_that_diverged_leaves_the_others_as_they_were() -> None:
+def test_a_diverged_seed_does_not_change_the_others() -> None:
     healthy, broken = network([0, 1, 2]), network([0, 1, 2])
     with torch.no_grad():
         for parameter in broken.parameters():
@@ -102,7 +102,7 @@ def test_a_seed_that_diverged_leaves_the_others_as_they_were() -> None:
 
 
 def by_hand() -> ManagedSlotNetwork:
-    """One slot a variable, with hard addresses (e^-200 is 0) and gates; an action's value is its own direction."""
+    """Return a network with one slot per variable, hard addresses and gates, and orthogonal values of actions."""
     tokens = TASK.sizes["tokens"]
     model = network([0], moved=False, width=tokens, slots=TASK.variables)
     addressing = model.addressing
@@ -113,15 +113,15 @@ def by_hand() -> ManagedSlotNetwork:
             parameter.zero_()
         model.embedding.weight += torch.eye(tokens)
         addressing.value.weight += torch.eye(tokens)
-        addressing.choose_offset[..., 2, 0] = 500.0  # to the variable two back
-        addressing.choose_offset[..., 0, 1:] = 500.0  # the value, and whom to read, is the present token
+        addressing.choose_offset[..., 2, 0] = 500.0  # write to the variable two tokens back
+        addressing.choose_offset[..., 0, 1:] = 500.0  # the value and the variable to read are the current token
         addressing.when_time[..., -1] = 500.0
         model.decoder.bias[..., 0] = 0.5
         model.manage.bias -= 100.0
         addressing.gate.bias -= 100.0
         for i, variable in enumerate(variables):
             addressing.address.weight[0, variable, i] = 200.0
-            # `clear X`: X is the present token, `clear` the one before.
+            # `clear X`: X is the current token, `clear` the one before.
             model.manage.weight[0, variable] = 50.0
         model.manage.weight[0, tokens + clear, 0] = 100.0
         model.manage.weight[0, tokens + protect, 1] = 100.0
@@ -131,7 +131,7 @@ def by_hand() -> ManagedSlotNetwork:
     return model
 
 
-def test_what_a_network_made_by_hand_answers_and_what_each_switch_costs() -> None:
+def test_effects_of_both_switches_on_a_network_with_weights_set_by_hand() -> None:
     commands = (
         "X means jump Y means walk clear X recall X",
         "X means jump Y means walk clear X recall Y",
@@ -142,7 +142,7 @@ def test_what_a_network_made_by_hand_answers_and_what_each_switch_costs() -> Non
     )
 
     def answered(model: torch.nn.Module) -> list[str]:
-        return WORDS.decode_answer(model(said(*commands)).argmax(-1).flatten().tolist()).split()
+        return WORDS.decode_answer(model(encode(*commands)).argmax(-1).flatten().tolist()).split()
 
     right = ["END", "WALK", "JUMP", "TURN", "END", "TURN"]
     assert answered(by_hand()) == right

@@ -1,4 +1,4 @@
-"""The memory network: what is written and read, what is left without it, and where gradients go."""
+"""The memory network: its writes and reads, its answers without the memory, and its gradients."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def commands() -> Tensor:
     return torch.stack([TASK.for_seed(generator(s, "split"))(generator(s, "data"), 6)[0] for s in (0, 1)])
 
 
-def test_what_is_written_by_weights_set_by_hand() -> None:
-    """States are the tokens themselves: token 1 goes to slot 0, tokens 2 and 3 to slot 1, token 4 is not written."""
+def test_contents_with_weights_set_by_hand() -> None:
+    """States are the tokens: token 1 goes to slot 0, tokens 2 and 3 to slot 1, and token 4 is not written."""
     model = MemoryNetwork(
         generators=[generator(0, "init")], tokens=5, answers=5, positions=1, length=5, width=5, slots=2
     )
@@ -43,7 +43,7 @@ def test_what_is_written_by_weights_set_by_hand() -> None:
         model.where.weight[0, 1, 0] = model.where.weight[0, 2, 1] = model.where.weight[0, 3, 1] = 1.0
         model.where.bias[..., 2] = 100.0
         model.where.weight[0, 4, 2] = -300.0
-        model.whence.weight[0, 4, 1] = 1.0  # whoever ends with 4 reads slot 1
+        model.whence.weight[0, 4, 1] = 1.0  # commands that end with token 4 read slot 1
     tokens = torch.tensor([[[1, 2, 3, 4], [3, 2, 1, 4]]])
     one, two, three = (torch.eye(5)[n] for n in (1, 2, 3))
     torch.testing.assert_close(
@@ -64,24 +64,24 @@ def test_the_answers_read_the_contents(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_argmax_addresses_get_no_gradient_and_the_others_do(kind: str) -> None:
+def test_only_argmax_addresses_get_no_gradient(kind: str) -> None:
     model = network(assign=kind)
     model(commands()).square().sum().backward()
     slots = model.slots
     assert model.where.weight.grad is not None
     assert model.where.weight.grad[..., slots].any(), "the gate has a gradient"
     assert model.value.weight.grad is not None
-    assert model.value.weight.grad.any(), "so have the values: the memory is written and read"
+    assert model.value.weight.grad.any(), "the values have a gradient: the memory is written and read"
     reaches = [bool(model.where.weight.grad[..., :slots].any()), model.whence.weight.grad is not None]
     assert reaches == [kind != "argmax"] * 2
 
 
-def test_straight_through_answers_as_argmax_does() -> None:
+def test_straight_through_answers_like_argmax() -> None:
     tokens = commands()
     torch.testing.assert_close(network(assign="straight-through")(tokens), network(assign="argmax")(tokens))
 
 
-def test_trained_without_memory_it_is_an_lstm() -> None:
+def test_without_memory_it_equals_an_lstm() -> None:
     model = network(memory=False)
     model(commands()).square().sum().backward()
     unused = {name.partition(".")[0] for name, p in model.named_parameters() if p.grad is None}

@@ -1,4 +1,4 @@
-"""A GPT with a store of next tokens beside it, and how language models go on."""
+"""A GPT with a store of next tokens, and scores of continuations."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MODEL = network(memory={"kind": "linformer"}, after=None, shared=True)
 MEMORY = NextTokenMemory(MODEL, n=4)
 
 
-def test_all_tokens_but_the_first_are_written_with_their_surprise() -> None:
+def test_all_tokens_except_the_first_are_written_with_their_surprise() -> None:
     read = text(0, 3, 9)
     store = MEMORY.remember(read)
     assert store.values.tolist() == read[:, 1:].flatten().tolist()
@@ -45,7 +45,7 @@ def test_all_tokens_but_the_first_are_written_with_their_surprise() -> None:
     torch.testing.assert_close(store.surprises, nats)
 
 
-def test_reading_on_is_reading_at_once() -> None:
+def test_reading_in_parts_equals_reading_at_once() -> None:
     read = text(1, 5, 9)
     memory = NextTokenMemory(MODEL, capacity=17, eviction="surprise")
     store = memory.empty()
@@ -56,7 +56,7 @@ def test_reading_on_is_reading_at_once() -> None:
 
 @settings(max_examples=20)
 @given(seed=st.integers(0, 2**31), length=st.integers(1, BLOCK), last=st.integers(1, BLOCK))
-def test_an_empty_store_leaves_the_network_as_it_is(seed: int, length: int, last: int) -> None:
+def test_an_empty_store_does_not_change_predictions(seed: int, length: int, last: int) -> None:
     asked, last = text(seed, 2, length), min(last, length)
     mixed = MEMORY(MEMORY.empty(), asked, last)
     assert mixed.shape == (2, last, TOKENS)
@@ -65,7 +65,7 @@ def test_an_empty_store_leaves_the_network_as_it_is(seed: int, length: int, last
 
 @settings(max_examples=20)
 @given(seed=st.integers(0, 2**31), last=st.integers(1, 12))
-def test_what_is_said_of_the_last_tokens_is_what_is_said_of_all(seed: int, last: int) -> None:
+def test_predictions_do_not_depend_on_the_number_of_tokens_requested(seed: int, last: int) -> None:
     store, asked = MEMORY.remember(text(seed, 4, 12)), text(seed + 1, 3, 12)
     mixed = MEMORY(store, asked, last)
     torch.testing.assert_close(mixed, MEMORY(store, asked, 12)[:, -last:])
@@ -74,7 +74,7 @@ def test_what_is_said_of_the_last_tokens_is_what_is_said_of_all(seed: int, last:
 
 @settings(max_examples=20)
 @given(seed=st.integers(0, 2**31))
-def test_what_was_read_once_is_completed_from_its_beginning_and_not_without_it(seed: int) -> None:
+def test_a_text_read_once_is_completed_from_its_beginning(seed: int) -> None:
     read = torch.randperm(TOKENS, generator=generator(seed)).unsqueeze(0)
     prompt, ending = read[:, :5], read[:, 5:]
     reader = partial(MEMORY, MEMORY.remember(read))
@@ -86,7 +86,7 @@ def test_what_was_read_once_is_completed_from_its_beginning_and_not_without_it(s
 
 @settings(max_examples=20)
 @given(seed=st.integers(0, 2**31), count=st.integers(1, 6))
-def test_a_score_is_exact_where_the_ending_is_what_greedy_decoding_says(seed: int, count: int) -> None:
+def test_exact_means_that_greedy_decoding_gives_the_ending(seed: int, count: int) -> None:
     reader = partial(MEMORY, MEMORY.remember(text(seed, 3, 12)))
     prompts = text(seed + 1, 4, 6)
     endings = greedy(reader, prompts, count)
@@ -95,50 +95,50 @@ def test_a_score_is_exact_where_the_ending_is_what_greedy_decoding_says(seed: in
     assert score(reader, prompts, endings).exact.tolist() == [False, True, True, True]
 
 
-def test_endings_of_different_lengths_are_scored_as_each_by_itself() -> None:
+def test_padding_does_not_change_the_scores_of_endings() -> None:
     reader, prompts = partial(MEMORY, MEMORY.remember(text(0, 3, 12))), text(1, 3, 6)
     rows = [[1, 2, 3], [4], [5, 6]]
     together = score(reader, prompts, padded(rows))
     each = costs(reader, prompts, padded(rows))
     for at, row in enumerate(rows):
-        alone = score(reader, prompts[at : at + 1], torch.tensor([row]))
-        torch.testing.assert_close(together.a_token[at : at + 1], alone.a_token)
-        torch.testing.assert_close(together.nats[at, : len(row)], alone.nats[0])
+        no_states = score(reader, prompts[at : at + 1], torch.tensor([row]))
+        torch.testing.assert_close(together.a_token[at : at + 1], no_states.a_token)
+        torch.testing.assert_close(together.nats[at, : len(row)], no_states.nats[0])
         assert bool(together.nats[at, len(row) :].isnan().all())
-        torch.testing.assert_close(each[at, at], alone.a_token[0])
+        torch.testing.assert_close(each[at, at], no_states.a_token[0])
 
 
-def test_of_a_long_context_the_end_is_read() -> None:
+def test_only_the_end_of_a_long_context_is_read() -> None:
     long = text(2, 2, BLOCK + 9)
     torch.testing.assert_close(said(MODEL, None, long, 3), said(MODEL, None, long[:, -BLOCK:], 3))
 
 
-def test_its_own_memories_are_read_as_they_are_given() -> None:
+def test_given_memory_states_are_read() -> None:
     asked, read = text(3, 2, 8), text(4, 5, 8)
     held = MODEL.remember(read[None, None])
-    alone, with_states = NextTokenMemory(MODEL, states={}), NextTokenMemory(MODEL, states=held)
+    no_states, with_states = NextTokenMemory(MODEL, states={}), NextTokenMemory(MODEL, states=held)
     expected = torch.log_softmax(MODEL.complete(held, asked[None, None])[0, 0], -1)
     torch.testing.assert_close(with_states(with_states.empty(), asked, 8), expected.detach())
-    assert not torch.allclose(alone(alone.empty(), asked, 8), expected)
+    assert not torch.allclose(no_states(no_states.empty(), asked, 8), expected)
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         ({"n": 0}, "n=0 and k=8 must be at least 1"),
-        ({"most": 1.0}, "0 ≤ most=1.0 < 1"),
-        ({"tau": 0.0}, "tau=0.0 more than 0"),
+        ({"most": 1.0}, "most=1.0 at least 0 and less than 1"),
+        ({"tau": 0.0}, "tau=0.0 greater than 0"),
         ({"capacity": 0}, "capacity=0 must be at least 1, or None"),
         ({"eviction": "lru"}, "eviction='lru' is unknown"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(options: dict[str, Any], sentence: str) -> None:
+def test_invalid_settings_are_refused(options: dict[str, Any], sentence: str) -> None:
     with pytest.raises(MemkitError, match=sentence):
         NextTokenMemory(MODEL, **options)
 
 
 def test_a_model_of_several_seeds_is_refused() -> None:
-    with pytest.raises(MemkitError, match="the model has 2 seeds, and must have one"):
+    with pytest.raises(MemkitError, match="the model must have one seed, and has 2"):
         NextTokenMemory(network(2))
 
 
@@ -150,7 +150,5 @@ def test_a_context_of_one_token_writes_nothing() -> None:
 def test_a_context_longer_than_the_block_cannot_be_written() -> None:
     memory = NextTokenMemory(network())
     longer = memory.model.block + 2
-    with pytest.raises(
-        MemkitError, match=rf"^of contexts of {longer - 1} tokens a model with a block of {longer - 2} "
-    ):
+    with pytest.raises(MemkitError, match=rf"^last={longer - 1} must be from 1 to {longer - 2}: "):
         memory.remember(torch.zeros(1, longer, dtype=torch.int64))

@@ -1,4 +1,4 @@
-"""Conditions of a memory, and the scores of what is recalled under them."""
+"""Conditions of a memory, and scores of recall under them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TOKENS = len(TASK.words.names)
 
 
 def network(kind: str = "slots") -> GPT:
-    """An untrained one, with weights large enough for its parts to matter."""
+    """Return an untrained network, with weights large enough for every part to matter."""
     model = GPT(
         generators=[generator(0, kind)], **TASK.sizes, width=16, heads=2, initial=0.4, memory={"kind": kind, "slots": 4}
     )
@@ -51,7 +51,7 @@ def same(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one, other, atol=1e-5)
 
 
-def test_on_is_what_the_model_does(drawn: Episodes) -> None:
+def test_on_equals_the_model(drawn: Episodes) -> None:
     model = network()
     with torch.no_grad():
         expected = model.complete(model.remember(drawn.written[None]), drawn.asked[None, ..., :-1])[0]
@@ -59,21 +59,21 @@ def test_on_is_what_the_model_does(drawn: Episodes) -> None:
 
 
 @pytest.mark.parametrize("kind", ["slots", "linformer"])
-def test_conditions_differ_in_what_is_held(drawn: Episodes, kind: str) -> None:
+def test_conditions_differ_in_their_states(drawn: Episodes, kind: str) -> None:
     model = network(kind)
     conditions = (recalling.on, recalling.off, recalling.filler_only, recalling.other_facts, recalling.permuted_values)
-    found = [logits_of(condition(model), drawn) for condition in conditions]
-    for at, one in enumerate(found):
-        assert not any(same(one, other) for other in found[at + 1 :])
+    result = [logits_of(condition(model), drawn) for condition in conditions]
+    for at, one in enumerate(result):
+        assert not any(same(one, other) for other in result[at + 1 :])
 
 
-def test_off_reads_nothing_whatever_was_written(drawn: Episodes) -> None:
+def test_off_does_not_depend_on_the_memory(drawn: Episodes) -> None:
     model = network()
     other = drawn._replace(written=drawn.filler)
     assert same(logits_of(recalling.off(model), drawn), logits_of(recalling.off(model), other))
 
 
-def test_filler_only_knows_no_fact(drawn: Episodes) -> None:
+def test_filler_only_does_not_depend_on_the_facts(drawn: Episodes) -> None:
     model = network()
     without = drawn._replace(written=drawn.filler)
     assert same(logits_of(recalling.filler_only(model), drawn), logits_of(recalling.on(model), without))
@@ -87,7 +87,7 @@ def test_other_facts_are_those_of_another_episode(drawn: Episodes) -> None:
 
 def test_one_episode_has_no_other_facts(drawn: Episodes) -> None:
     alone = Episodes(*(part[:1] for part in drawn))
-    with pytest.raises(MemkitError, match=r"^other_facts takes the memory of another episode, and there is only one"):
+    with pytest.raises(MemkitError, match=r"^other_facts uses the memory of another episode, and there is only one"):
         logits_of(recalling.other_facts(network()), alone)
 
 
@@ -117,32 +117,30 @@ def test_the_slot_of_the_fact_asked_for_first_is_emptied(drawn: Episodes) -> Non
         assert same(after[2][0][~emptied], before[2][0][~emptied])
 
 
-def test_where_facts_stand(drawn: Episodes) -> None:
+def test_slots_that_hold_facts(drawn: Episodes) -> None:
     model = network()
     slot_memory(model).spans.point.bias.data[..., 1] = 50.0  # every gate is open
-    entries, found = placed(model, drawn.written)
+    entries, result = placed(model, drawn.written)
     assert same(entries.gates, torch.ones_like(entries.gates))
-    # Seven contexts in four slots, in turn: context n stands in slot n mod 4.
+    # Seven contexts in four slots: context n is in slot n mod 4.
     last = drawn.where >= 3
     assert torch.equal(slot_of_each_fact(model, drawn)[last], (drawn.where % 4)[last])
-    assert found.weights.sum() == pytest.approx(4 * len(drawn.written))
+    assert result.weights.sum() == pytest.approx(4 * len(drawn.written))
     assert reads(model, drawn).shape == (6, 3, TASK.length, 4, 4)
     assert 0 <= address_right(model, drawn) <= 1
 
 
-def test_another_number_of_slots() -> None:
+def test_with_slots_changes_the_number_of_slots() -> None:
     model, tokens = network(), torch.zeros(1, 2, 1, 1)
     assert with_slots(model, 9).empty(tokens)["1"][0].shape[2] == 9
     assert model.empty(tokens)["1"][0].shape[2] == 4
-    with pytest.raises(
-        MemkitError, match=r"^the model must have one memory of slots, SlotMemory, and it has Linformer"
-    ):
+    with pytest.raises(MemkitError, match=r"^the model must have exactly one memory, a SlotMemory; it has Linformer"):
         slot_memory(network("linformer"))
     with pytest.raises(MemkitError, match=r"^with_slots: count=0 must be at least 1$"):
         with_slots(model, 0)
 
 
-def test_how_many_contexts_writes_tell_apart(drawn: Episodes) -> None:
+def test_contexts_told_apart_by_known_values(drawn: Episodes) -> None:
     slots, linformer = network(), network("linformer")
     slot_memory(slots).spans.point.bias.data[..., 1] = 50.0
     contexts = drawn.written[:, :4]
@@ -150,20 +148,20 @@ def test_how_many_contexts_writes_tell_apart(drawn: Episodes) -> None:
     assert 1 <= contexts_told_apart(linformer, contexts) < 1.1
     for model in (slots, linformer):
         assert same(shares_of_writes(model, contexts).sum(-1), torch.ones(6, 4))
-    with pytest.raises(TypeError, match="DeltaMemory addresses no slots"):
+    with pytest.raises(TypeError, match="DeltaMemory has no slots with addresses"):
         shares_of_writes(network_of_a_matrix(), contexts)
 
 
-def test_cues_are_told_apart_by_the_slots_that_they_read(drawn: Episodes) -> None:
+def test_cues_told_apart_by_known_values(drawn: Episodes) -> None:
     slots, linformer = network(), network("linformer")
     for model in (slots, linformer):
         assert same(shares_of_reads(model, drawn).sum(-1), torch.ones(6, 3))
         assert 1 <= cues_told_apart(model, drawn) <= 3
-    with pytest.raises(TypeError, match="DeltaMemory addresses no slots"):
+    with pytest.raises(TypeError, match="DeltaMemory has no slots with addresses"):
         shares_of_reads(network_of_a_matrix(), drawn)
 
 
-def test_what_a_cosine_adds_is_the_share_of_its_slot(drawn: Episodes) -> None:
+def test_shares_of_reads_of_a_linformer_memory(drawn: Episodes) -> None:
     model = network("linformer")
     weight = model.layer("1").outward.weight.data  # type: ignore[union-attr]
     weight.zero_()
@@ -177,16 +175,16 @@ def network_of_a_matrix() -> GPT:
 
 
 def knowing(drawn: Episodes) -> Tensor:
-    """Logits of one who knows every next token."""
+    """Return logits of perfect predictions."""
     return 20.0 * F.one_hot(drawn.asked[..., 1:], TOKENS).float()
 
 
 def guessing(drawn: Episodes) -> Tensor:
-    """Logits of one who knows nothing."""
+    """Return uniform logits."""
     return torch.zeros(*drawn.asked[..., 1:].shape, TOKENS)
 
 
-def test_scores_of_one_who_knows_all_and_of_one_who_knows_nothing(drawn: Episodes) -> None:
+def test_scores_of_perfect_and_of_uniform_predictions(drawn: Episodes) -> None:
     assert scores(knowing, drawn) == {"exact match": 1.0, "nats a token": pytest.approx(0, abs=1e-4)}
     nothing = scores(guessing, drawn)
     assert nothing["exact match"] == 0.0
@@ -207,7 +205,7 @@ def test_one_wrong_token_makes_a_completion_wrong(drawn: Episodes) -> None:
     assert exact_match(nearly, drawn) <= 2 / 3
 
 
-def test_what_is_wrong_elsewhere_does_not_count(drawn: Episodes) -> None:
+def test_errors_outside_of_endings_do_not_count(drawn: Episodes) -> None:
     def elsewhere(drawn: Episodes) -> Tensor:
         return knowing(drawn) * drawn.answering.unsqueeze(-1)
 
@@ -216,7 +214,7 @@ def test_what_is_wrong_elsewhere_does_not_count(drawn: Episodes) -> None:
 
 def test_forced_choice_takes_the_most_probable_ending(drawn: Episodes) -> None:
     def right(tried: Episodes) -> Tensor:
-        """Knows what is asked, not what is tried."""
+        """Logits that are right for the asked contexts, not for those that are tried."""
         facts = tried.facts.shape[1]
         true = drawn.asked.repeat_interleave(facts, 1)[..., 1:]
         return 20.0 * F.one_hot(true, TOKENS).float()
@@ -225,7 +223,7 @@ def test_forced_choice_takes_the_most_probable_ending(drawn: Episodes) -> None:
     assert forced_choice(lambda tried: -right(tried), drawn) == 0.0
 
 
-def test_influence_is_told_by_place(drawn: Episodes) -> None:
+def test_influence_by_position(drawn: Episodes) -> None:
     assert influence(knowing, knowing, drawn) == {"at the ending": 0.0, "elsewhere": 0.0}
 
     def at_endings(drawn: Episodes) -> Tensor:
@@ -242,7 +240,7 @@ def test_a_condition_is_a_module_that_reads_episodes(drawn: Episodes) -> None:
     assert logits_of(recalling.on(model), drawn).shape == (6, 3, TASK.length, TOKENS)
 
 
-def test_episodes_that_ask_for_nothing_have_no_score(drawn: Episodes) -> None:
+def test_episodes_without_questions_have_no_score(drawn: Episodes) -> None:
     nothing = drawn._replace(asked=drawn.asked[:, :0], cue=drawn.cue[:, :0], which=drawn.which[:, :0])
     with pytest.raises(MemkitError, match=r"^these episodes ask for no fact: draw them with asked=1 or more$"):
         exact_match(recalling.on(network()), nothing)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from memkit.models import TwoStageNetwork
-from memkit.models.two_stage import Compiled, Tagger, by_rule
+from memkit.models.two_stage import ExtractedCommand, LearntExtractor, extract_by_rule
 from memkit.tasks.binding import Rebinding, Retrieval, Vocabulary
 from memkit.tasks.binding.vocabulary import IS, MEANS
 from memkit.training.streams import generator
@@ -16,14 +16,14 @@ WORDS = Vocabulary(3, 5)
 BINDERS = (MEANS, IS)
 
 
-def said(*commands: str) -> Tensor:
+def encode(*commands: str) -> Tensor:
     rows = [WORDS.encode(command) for command in commands]
     length = max(map(len, rows))
     return torch.tensor([[[0] * (length - len(row)) + row for row in rows]])
 
 
-def shown(tokens: Tensor, compiled: Compiled) -> list[str]:
-    """What the executor sees: a dot where a token is taken out."""
+def shown(tokens: Tensor, compiled: ExtractedCommand) -> list[str]:
+    """Return what the executor gets as text, with a dot for each removed token."""
     resolved = (compiled.source @ tokens.unsqueeze(-1).float()).squeeze(-1).round().long()
     return [
         " ".join(WORDS.words[token] if kept > 0.5 else "." for token, kept in zip(row, keep, strict=True))
@@ -50,21 +50,21 @@ def shown(tokens: Tensor, compiled: Compiled) -> list[str]:
     ],
 )
 def test_the_rules_compile_a_command(command: str, last_write: str, positional: str) -> None:
-    tokens = said(command)
-    assert shown(tokens, by_rule(tokens, binders=BINDERS, extraction="last-write")) == [last_write]
-    assert shown(tokens, by_rule(tokens, binders=BINDERS, extraction="positional")) == [positional]
+    tokens = encode(command)
+    assert shown(tokens, extract_by_rule(tokens, binders=BINDERS, extraction="last-write")) == [last_write]
+    assert shown(tokens, extract_by_rule(tokens, binders=BINDERS, extraction="positional")) == [positional]
 
 
 def test_padding_and_other_commands_of_the_batch_do_not_matter() -> None:
-    tokens = said("X is jump recall X", "Y means look do Y then Y means run do Y")
-    seen = shown(tokens, by_rule(tokens, binders=BINDERS, extraction="positional"))
+    tokens = encode("X is jump recall X", "Y means look do Y then Y means run do Y")
+    seen = shown(tokens, extract_by_rule(tokens, binders=BINDERS, extraction="positional"))
     assert seen == [" ".join(["<pad>"] * 6 + [". . . recall jump"]), ". . . do look then . . . do run"]
 
 
-def test_a_tagger_can_hold_the_positional_rule() -> None:
-    """Weights set by hand: a binder one token back binds, a binder within one token is taken out."""
+def test_the_learnt_extractor_can_implement_the_positional_rule() -> None:
+    """With weights set by hand: a value follows a binder, and tokens next to a binder are removed."""
     size = len(WORDS.words)
-    tagger = Tagger([generator(0, "init")], width=size, hidden=2)
+    tagger = LearntExtractor([generator(0, "init")], width=size, hidden=2)
     with torch.no_grad():
         for parameter in tagger.parameters():
             parameter.zero_()
@@ -77,19 +77,19 @@ def test_a_tagger_can_hold_the_positional_rule() -> None:
         tagger.offset[0, 0, 0, 2] = 100.0
         tagger.name.weight[0, :, :size] = 40.0 * torch.eye(size)
         tagger.bias.fill_(-20.0)
-    tokens = said("X means jump do X then X means walk do X", "X is jump Y is walk recall X")
+    tokens = encode("X means jump do X then X means walk do X", "X is jump Y is walk recall X")
     learnt, rule = (
         tagger(tokens, torch.eye(size).unsqueeze(0)),
-        by_rule(tokens, binders=BINDERS, extraction="positional"),
+        extract_by_rule(tokens, binders=BINDERS, extraction="positional"),
     )
     left_in = rule.keep.bool()
     torch.testing.assert_close(learnt.keep, rule.keep, rtol=0, atol=1e-4)
     torch.testing.assert_close(learnt.source[left_in], rule.source[left_in], rtol=0, atol=1e-4)
 
 
-def test_learnt_sources_are_distributions_over_tokens_up_to_the_present_one() -> None:
-    tagger = Tagger([generator(seed, "init") for seed in (0, 1)], width=8, hidden=4)
-    tokens = said("X means jump do X then X means walk do X").expand(2, -1, -1)
+def test_learnt_sources_are_distributions_over_tokens_up_to_the_current_one() -> None:
+    tagger = LearntExtractor([generator(seed, "init") for seed in (0, 1)], width=8, hidden=4)
+    tokens = encode("X means jump do X then X means walk do X").expand(2, -1, -1)
     compiled = tagger(tokens, torch.randn(2, len(WORDS.words), 8, generator=generator(0, "words")))
     assert (compiled.source >= 0).all()
     torch.testing.assert_close(compiled.source.sum(-1), torch.ones(2, 1, 11))
@@ -101,23 +101,23 @@ def network(**options: object) -> TwoStageNetwork:
     return TwoStageNetwork(generators=[generator(0, "init")], width=8, **options, **sizes)  # type: ignore[arg-type]
 
 
-def test_the_executor_sees_bindings_through_the_table_only() -> None:
-    """With a last-write table nothing is left of what was overwritten, and nothing of the name."""
+def test_the_executor_gets_bindings_through_the_table_only() -> None:
+    """With a last-write table, neither overwritten values nor names reach the executor."""
     model = network(extractor="last-write", binders=BINDERS)
     first, second, third = model(
-        said(
+        encode(
             "X means jump do X then X means walk do X",
             "X means run do X then X means walk do X",
             "Y means run do Y then Y means walk do Y",
         )
     )[0]
-    # Rows of one product may be rounded differently by their place in it, on some processors.
+    # On some processors, the rounding of a row of a product depends on its position.
     torch.testing.assert_close(first, second)
     torch.testing.assert_close(second, third)
     model.extractor = "positional"
-    first, second = model(said("X means jump do X then X means walk do X", "X means run do X then X means walk do X"))[
-        0
-    ]
+    first, second = model(
+        encode("X means jump do X then X means walk do X", "X means run do X then X means walk do X")
+    )[0]
     assert not torch.allclose(first, second, atol=1e-3)
 
 

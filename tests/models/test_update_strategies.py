@@ -1,4 +1,4 @@
-"""Strategies of writing: which contexts are written, and nothing else differs."""
+"""Update strategies differ in the contexts that are written, and in nothing else."""
 
 from __future__ import annotations
 
@@ -32,34 +32,34 @@ def drawn() -> Episodes:
 
 
 def with_written(model: GPT, drawn: Episodes, chosen: torch.Tensor) -> torch.Tensor:
-    """Logits after contexts [B, n] were written in that order."""
+    """Return logits after contexts [B, n] were written in this order."""
     rows = torch.arange(len(chosen)).unsqueeze(1)
     return logits_of(recalling.on(model), drawn._replace(written=drawn.written[rows, chosen]))
 
 
-def test_surprise_is_nats_a_token_without_the_memory(model: GPT, drawn: Episodes) -> None:
-    found = surprise(model, drawn.written)
-    assert found.shape == drawn.written.shape[:2]
+def test_surprise_is_nats_per_token_without_the_memory(model: GPT, drawn: Episodes) -> None:
+    nats_per_context = surprise(model, drawn.written)
+    assert nats_per_context.shape == drawn.written.shape[:2]
     context = drawn.written[2, 5]
     with torch.no_grad():
         shares = model.complete({}, context[None, None, None])[0, 0, 0].softmax(-1)
     nats = [-math.log(float(shares[at, token])) for at, token in enumerate(context[1:].tolist())]
-    assert float(found[2, 5]) == pytest.approx(sum(nats) / len(nats), abs=1e-4)
+    assert float(nats_per_context[2, 5]) == pytest.approx(sum(nats) / len(nats), abs=1e-4)
 
 
-def test_the_most_surprising_contexts_are_written_in_their_order(model: GPT, drawn: Episodes) -> None:
+def test_the_most_surprising_contexts_are_written_in_their_original_order(model: GPT, drawn: Episodes) -> None:
     ranked = surprise(model, drawn.written).tolist()
     chosen = [sorted(sorted(range(len(row)), key=lambda at, row=row: -row[at])[:3]) for row in ranked]  # type: ignore[misc]
     assert torch.equal(logits_of(surprising(model, 3), drawn), with_written(model, drawn, torch.tensor(chosen)))
 
 
-def test_evenly_spaced_contexts_end_with_the_last(model: GPT, drawn: Episodes) -> None:
+def test_evenly_spaced_contexts_include_the_last(model: GPT, drawn: Episodes) -> None:
     chosen = torch.tensor([1, 3, 5, 7, 9]).expand(6, -1)
     assert torch.equal(logits_of(evenly_spaced(model, 5), drawn), with_written(model, drawn, chosen))
 
 
 @pytest.mark.parametrize("strategy", [surprising, evenly_spaced])
-def test_all_contexts_are_as_trained(model: GPT, drawn: Episodes, strategy: object) -> None:
+def test_keeping_all_contexts_equals_the_trained_model(model: GPT, drawn: Episodes, strategy: object) -> None:
     assert callable(strategy)
     assert torch.equal(logits_of(strategy(model, 10), drawn), logits_of(recalling.on(model), drawn))
 
@@ -67,19 +67,21 @@ def test_all_contexts_are_as_trained(model: GPT, drawn: Episodes, strategy: obje
 @pytest.mark.parametrize(
     ("every", "left"), [(1, [9]), (4, [8, 9]), (5, [5, 6, 7, 8, 9]), (10, range(10)), (11, range(10))]
 )
-def test_a_reset_leaves_what_was_read_since(model: GPT, drawn: Episodes, every: int, left: list[int]) -> None:
+def test_a_reset_keeps_the_contexts_after_it(model: GPT, drawn: Episodes, every: int, left: list[int]) -> None:
     chosen = torch.tensor(list(left)).expand(6, -1)
     assert torch.equal(logits_of(reset(model, every), drawn), with_written(model, drawn, chosen))
 
 
 @pytest.mark.parametrize("strategy", [surprising, evenly_spaced])
 @pytest.mark.parametrize("keep", [0, 11])
-def test_more_contexts_than_are_read_are_refused(model: GPT, drawn: Episodes, strategy: object, keep: int) -> None:
+def test_keeping_more_contexts_than_are_read_is_refused(
+    model: GPT, drawn: Episodes, strategy: object, keep: int
+) -> None:
     assert callable(strategy)
     with pytest.raises(MemkitError, match=rf"^keep={keep} must be from 1 to the 10 contexts that are read$"):
         logits_of(strategy(model, keep), drawn)
 
 
-def test_a_reset_before_no_context_is_refused(model: GPT) -> None:
+def test_a_reset_interval_of_zero_is_refused(model: GPT) -> None:
     with pytest.raises(MemkitError, match=r"^reset: every=0 must be at least 1$"):
         reset(model, 0)

@@ -1,1 +1,1 @@
-"""The slot memories in MLX: functions of arrays, as in memkit/memories/."""
+"""The slot memories in MLX: functions of arrays, with the names of those in memkit/memories/."""

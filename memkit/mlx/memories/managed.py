@@ -1,4 +1,4 @@
-"""Managed slots in MLX; equations, shapes and state size in memkit/memories/managed.py."""
+"""Managed slots in MLX; for equations, shapes and state size see memkit/memories/managed.py."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from memkit.mlx.memories import slots
 
 
 class State(NamedTuple):
-    """The contents of the slots [..., K, d], and how far each is protected [..., K]."""
+    """The contents of the slots [..., K, d], and the protection of each [..., K]."""
 
     contents: mx.array
     protection: mx.array
 
 
 def reset(like: mx.array, count: int) -> State:
-    """An empty, unprotected memory of ``count`` slots for values like ``like`` [..., d]."""
+    """Return an empty, unprotected memory of ``count`` slots for values shaped like ``like`` [..., d]."""
     contents = slots.reset(like, count)
     return State(contents, contents[..., 0])
 
 
 def clear(state: State, address: mx.array, gate: mx.array) -> State:
-    """The state after what stands at an address was emptied, as far as the gate is open."""
+    """Return the state with the content at an address cleared, as far as the gate is open."""
     return state._replace(contents=state.contents * (1 - gate[..., None] * address)[..., None])
 
 
 def write(state: State, address: mx.array, value: mx.array, gate: mx.array) -> State:
-    """The state after a write, which protected slots keep out."""
+    """Return the state after a write, which has less effect on protected slots."""
     unprotected = address * (1 - state.protection)
     return state._replace(contents=slots.write(state.contents, unprotected, value, gate, writing="overwriting"))
 
 
 def protect(state: State, address: mx.array, gate: mx.array) -> State:
-    """The state after what stands at an address was protected, as far as the gate is open."""
+    """Return the state with the content at an address protected, as far as the gate is open."""
     more = gate[..., None] * address * (1 - state.protection)
     return state._replace(protection=state.protection + more)
 
 
 def read(state: State, address: mx.array) -> mx.array:
-    """Return the contents at an address: [..., K] → [..., d]."""
+    """Return the content at an address [..., K]: [..., d]."""
     return slots.read(state.contents, address)
 
 
@@ -50,12 +50,12 @@ def recalled(
     clearing: mx.array,
     protecting: mx.array,
     read_address: mx.array,
-    when: mx.array,
+    read_weights: mx.array,
 ) -> mx.array:
-    """Return how much of each write reaches each of P answers, in closed form, as in memkit/memories/managed.py."""
+    """Return the weight of each write in each of P answers, in closed form, as in memkit/memories/managed.py."""
     before = mx.cumprod(1 - protecting, -2)[..., :-1, :]
     unprotected = mx.concatenate([mx.ones_like(before[..., :1, :]), before], -2)
     weight = (gate[..., None] * write_address * unprotected)[..., None, :, :]
-    reads = when[..., None] * read_address[..., None, :, :]
+    weighted_reads = read_weights[..., None] * read_address[..., None, :, :]
     kept = (1 - weight) * (1 - clearing[..., None, :, :])
-    return (slots.ahead(reads, kept) * weight).sum(-1)
+    return (slots.later_weights(weighted_reads, kept) * weight).sum(-1)

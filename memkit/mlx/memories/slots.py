@@ -1,4 +1,4 @@
-"""Slots in MLX; equations, shapes and state size in memkit/memories/slots.py."""
+"""Slots in MLX; for equations, shapes and state size see memkit/memories/slots.py."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ Writing: TypeAlias = Literal["additive", "overwriting"]
 
 
 def reset(like: mx.array, slots: int) -> mx.array:
-    """An empty memory for values like ``like`` [..., d]: zeros [..., slots, d]."""
+    """Return an empty memory, zeros [..., slots, d], for values shaped like ``like`` [..., d]."""
     return mx.zeros((*like.shape[:-1], slots, like.shape[-1]), like.dtype)
 
 
 def write(state: mx.array, address: mx.array, value: mx.array, gate: mx.array, *, writing: Writing) -> mx.array:
-    """The state [..., K, d] after one write of [..., d] at an address [..., K], as far as a gate [...] is open."""
+    """Return the state [..., K, d] after writing a value [..., d] at an address [..., K], with a gate [...]."""
     weight, value = (gate[..., None] * address)[..., None], value[..., None, :]
     if writing == "additive":
         return state + weight * value
@@ -25,30 +25,33 @@ def write(state: mx.array, address: mx.array, value: mx.array, gate: mx.array, *
 
 
 def read(state: mx.array, address: mx.array) -> mx.array:
-    """Return the contents at an address: [..., K, d] and [..., K] → [..., d]."""
+    """Return the content at an address: state [..., K, d], address [..., K] → [..., d]."""
     return (address[..., None, :] @ state).squeeze(-2)
 
 
 def recalled(
-    write_address: mx.array, gate: mx.array, read_address: mx.array, when: mx.array, *, writing: Writing
+    write_address: mx.array, gate: mx.array, read_address: mx.array, read_weights: mx.array, *, writing: Writing
 ) -> mx.array:
-    """Return how much of the write at each of T steps reaches each of P answers, in closed form: [..., P, T].
+    """Return the weight of each write in each of P answers after T steps, in closed form: [..., P, T].
 
-    Addresses [..., T, K], gates [..., T], weights of the reads [..., P, T].
+    Addresses are [..., T, K], gates [..., T], and the weights of the reads [..., P, T].
     """
     if writing not in ("additive", "overwriting"):
         raise ValueError(f"writing must be 'additive' or 'overwriting', not {writing!r}")
     weight = (gate[..., None] * write_address)[..., None, :, :]
-    reads = when[..., None] * read_address[..., None, :, :]
-    return (ahead(reads, 1 - weight if writing == "overwriting" else None) * weight).sum(-1)
+    weighted_reads = read_weights[..., None] * read_address[..., None, :, :]
+    return (later_weights(weighted_reads, 1 - weight if writing == "overwriting" else None) * weight).sum(-1)
 
 
-def ahead(reads: mx.array, kept: mx.array | None) -> mx.array:
-    """At every step, what is read from then on of that which stands in a slot: [..., P, T, K].
+def later_weights(weighted_reads: mx.array, kept: mx.array | None) -> mx.array:
+    """Return the weight of a slot's content in the reads of each step and all later steps: [..., P, T, K].
 
-    ``kept`` [..., 1, T, K] is the share of a slot's content that a step leaves there; None: all of it.
+    ``kept`` [..., 1, T, K] is the share of its content that a slot keeps in a step; None if it keeps all.
     """
-    found = [reads[..., -1, :]]
-    for step in reversed(range(reads.shape[-2] - 1)):
-        found.append(reads[..., step, :] + (found[-1] if kept is None else kept[..., step + 1, :] * found[-1]))
-    return mx.stack(found[::-1], -2)
+    reversed_weights = [weighted_reads[..., -1, :]]
+    for step in reversed(range(weighted_reads.shape[-2] - 1)):
+        reversed_weights.append(
+            weighted_reads[..., step, :]
+            + (reversed_weights[-1] if kept is None else kept[..., step + 1, :] * reversed_weights[-1])
+        )
+    return mx.stack(reversed_weights[::-1], -2)

@@ -1,4 +1,4 @@
-"""Versioned slots in MLX; equations, shapes and state size in memkit/memories/versions.py."""
+"""Versioned slots in MLX; for equations, shapes and state size see memkit/memories/versions.py."""
 
 from __future__ import annotations
 
@@ -8,32 +8,36 @@ from memkit.mlx.memories import slots
 
 
 def reset(like: mx.array, count: int, versions: int) -> mx.array:
-    """An empty memory for values like ``like`` [..., d]: zeros [..., versions, count, d]."""
+    """Return an empty memory, zeros [..., versions, count, d], for values shaped like ``like`` [..., d]."""
     return mx.zeros((*like.shape[:-1], versions, count, like.shape[-1]), like.dtype)
 
 
 def push(state: mx.array, address: mx.array, value: mx.array, gate: mx.array) -> mx.array:
-    """The state [..., N, K, d] after one write, which makes what it replaces the slot's previous version."""
+    """Return the state [..., N, K, d] after one write; replaced content becomes the previous version."""
     weight = (gate[..., None] * address)[..., None, :, None]
     first = mx.broadcast_to(value[..., None, None, :], state[..., :1, :, :].shape)
     return state + weight * (mx.concatenate([first, state[..., :-1, :, :]], -3) - state)
 
 
 def read(state: mx.array, address: mx.array, age: mx.array) -> mx.array:
-    """Return the contents at an address, in the version of an age: [..., N, K, d], [..., K] and [..., N] → [..., d]."""
+    """Return the content at an address [..., K], in versions weighted by age [..., N]: [..., N, K, d] → [..., d]."""
     return slots.read(slots.read(state, address[..., None, :]), age)
 
 
 def recalled(
-    write_address: mx.array, gate: mx.array, read_address: mx.array, when: mx.array, age: mx.array
+    write_address: mx.array, gate: mx.array, read_address: mx.array, read_weights: mx.array, age: mx.array
 ) -> mx.array:
-    """Return the same as :func:`memkit.mlx.memories.slots.recalled`, with ages of the reads [..., P, N]."""
+    """Return the same as :func:`memkit.mlx.memories.slots.recalled`, with version weights ``age`` [..., P, N]."""
     # [..., 1, T, 1, K] and [..., P, T, N, K]
     weight = (gate[..., None] * write_address)[..., None, :, None, :]
-    reads = when[..., None, None] * age[..., None, :, None] * read_address[..., None, :, None, :]
-    found = [reads[..., -1, :, :]]
-    for step in reversed(range(reads.shape[-3] - 1)):
-        older = mx.concatenate([found[-1][..., 1:, :], mx.zeros_like(found[-1][..., :1, :])], -2)
-        found.append(reads[..., step, :, :] + found[-1] + weight[..., step + 1, :, :] * (older - found[-1]))
-    later = mx.stack([step[..., 0, :] for step in found[::-1]], -2)
-    return (later * weight.squeeze(-2)).sum(-1)
+    weighted_reads = read_weights[..., None, None] * age[..., None, :, None] * read_address[..., None, :, None, :]
+    reversed_weights = [weighted_reads[..., -1, :, :]]
+    for step in reversed(range(weighted_reads.shape[-3] - 1)):
+        older = mx.concatenate([reversed_weights[-1][..., 1:, :], mx.zeros_like(reversed_weights[-1][..., :1, :])], -2)
+        reversed_weights.append(
+            weighted_reads[..., step, :, :]
+            + reversed_weights[-1]
+            + weight[..., step + 1, :, :] * (older - reversed_weights[-1])
+        )
+    later_weights = mx.stack([step[..., 0, :] for step in reversed_weights[::-1]], -2)
+    return (later_weights * weight.squeeze(-2)).sum(-1)

@@ -1,6 +1,6 @@
-"""Addressing in MLX: where a slot network writes and reads; equations in memkit/models/addressing.py.
+"""Addressing in MLX: where a slot network writes and reads; for the equations see memkit/models/addressing.py.
 
-Shapes are those of one seed: what is [S, B, L, K] there is [B, L, K] here.
+Shapes are those of a single seed: what is [S, B, L, K] there is [B, L, K] here.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from typing import NamedTuple
 import mlx.core as mx
 from mlx import nn
 
-from memkit.mlx.models.layers import Keys, Linear, look_up, one_hot
+from memkit.mlx.models.layers import Keys, Linear, one_hot, weighted_rows
 from memkit.models.addressing import ASSIGNMENTS, COLD, HOT, WINDOW, Assignment
 
 
 class Noise(NamedTuple):
-    """The source of a training batch's noise."""
+    """The source of the noise of a training batch."""
 
     key: mx.array
     step: mx.array
-    """Batches before this one."""
+    """The number of batches before this one."""
 
 
-class Assign(nn.Module):
-    """Scores over the slots [..., K] → an address, non-negative and of sum 1."""
+class SlotAssignment(nn.Module):
+    """Maps scores over the slots [..., K] to an address: non-negative weights that sum to 1."""
 
     def __init__(self, *, kind: Assignment, anneal: int) -> None:
         super().__init__()
@@ -39,8 +39,8 @@ class Assign(nn.Module):
             if noise is None:
                 return mx.softmax(scores / COLD, -1)
             temperature = HOT * (COLD / HOT) ** mx.minimum(1.0, noise.step / self.anneal)
-            drawn = mx.random.uniform(1e-7, 1 - 1e-7, scores.shape, key=noise.key)
-            return mx.softmax((scores - mx.log(-mx.log(drawn))) / temperature, -1)
+            uniform_noise = mx.random.uniform(1e-7, 1 - 1e-7, scores.shape, key=noise.key)
+            return mx.softmax((scores - mx.log(-mx.log(uniform_noise))) / temperature, -1)
         soft = mx.softmax(scores, -1)
         if self.kind == "soft":
             return soft
@@ -48,8 +48,8 @@ class Assign(nn.Module):
         return hard if self.kind == "argmax" else hard + (soft - mx.stop_gradient(soft))
 
 
-class Plan(NamedTuple):
-    """The memory operations at every token, as in :class:`memkit.models.addressing.Plan`."""
+class MemoryPlan(NamedTuple):
+    """The memory operations at each token, as in :class:`memkit.models.addressing.MemoryPlan`."""
 
     write_address: mx.array
     gate: mx.array
@@ -57,41 +57,42 @@ class Plan(NamedTuple):
     when: mx.array
     values: mx.array
     bias: mx.array
-    marks: mx.array
-    shares: mx.array
+    value_selection: mx.array
+    value_weights: mx.array
     age: mx.array | None = None
 
     @property
     def value(self) -> mx.array:
-        """[B, L, d], what is written at every token."""
-        return look_up((self.shares[..., None] * self.marks).sum(2), self.values) + self.bias
+        """The value that each token writes, [B, L, d]."""
+        weights = (self.value_weights[..., None] * self.value_selection).sum(2)
+        return weighted_rows(weights, self.values) + self.bias
 
 
-def before(x: mx.array, count: int) -> mx.array:
-    """Later by some tokens, zeros before: [B, L, ...] → [B, L, ...]."""
+def shift_right(x: mx.array, count: int) -> mx.array:
+    """Shift x [B, L, ...] by some tokens to the right; the first tokens are filled with zeros."""
     return mx.concatenate([mx.zeros_like(x[:, :count]), x[:, : x.shape[1] - count]], 1)
 
 
 def window(x: mx.array) -> mx.array:
-    """The last three tokens' vectors at every token: [B, L, d] → [B, L, 3, d], zeros before them."""
-    return mx.stack([before(x, o) for o in range(WINDOW)], 2)
+    """Return the last three vectors at each token, newest first, padded with zeros: [B, L, d] → [B, L, 3, d]."""
+    return mx.stack([shift_right(x, o) for o in range(WINDOW)], 2)
 
 
-def by_place(words: mx.array, weight: mx.array) -> mx.array:
-    """A linear map of the last three tokens together as a table: [W, d], [3·d, n] → [3·W, n]."""
+def window_table(words: mx.array, weight: mx.array) -> mx.array:
+    """Return a linear map of the last three tokens as a table: words [W, d], weight [3·d, n] → [3·W, n]."""
     maps = weight.reshape(WINDOW, words.shape[-1], -1)
     return (words[None] @ maps).reshape(WINDOW * words.shape[0], -1)
 
 
-def of_three(seen: mx.array, words: mx.array, *maps: Linear) -> mx.array:
-    """Linear maps of the last three tokens, side by side: one-hot [B, L, 3, W] → [B, L, all their outputs]."""
+def window_linear(recent: mx.array, words: mx.array, *maps: Linear) -> mx.array:
+    """Return several linear maps of the last three tokens, concatenated: one-hot tokens [B, L, 3, W] → [B, L, n]."""
     weight = mx.concatenate([linear.weight for linear in maps], -1)
     bias = mx.concatenate([linear.bias for linear in maps], -1)
-    return look_up(seen.reshape(*seen.shape[:2], -1), by_place(words, weight)) + bias
+    return weighted_rows(recent.reshape(*recent.shape[:2], -1), window_table(words, weight)) + bias
 
 
-class Rule(nn.Module):
-    """Positions by rule; ``binders`` and ``queries`` are tokens."""
+class RuleAddressing(nn.Module):
+    """Addressing by a fixed rule; ``binders`` and ``queries`` are tokens."""
 
     def __init__(
         self,
@@ -101,39 +102,39 @@ class Rule(nn.Module):
         slots: int,
         positions: int,
         sharpness: float,
-        assign: Assign,
+        assign: SlotAssignment,
         binders: Sequence[int],
         queries: Sequence[int],
     ) -> None:
         super().__init__()
         if not binders or not queries:
-            raise ValueError("addressing='rule' needs the tokens `binders` and `queries` that the rule goes by")
+            raise ValueError("addressing='rule' needs the tokens `binders` and `queries` that its rule uses")
         self.positions, self.sharpness, self.assign = positions, sharpness, assign
         self.binders, self.queries = tuple(binders), tuple(queries)
         self.address = Linear(keys, width, slots)
         self.value = Linear(keys, width, width)
 
-    def __call__(self, tokens: mx.array, words: mx.array, noise: Noise | None = None) -> Plan:
-        marks = one_hot(tokens, words)
-        address = look_up(marks, self.assign(self.sharpness * self.address(words), noise))
-        asked = before(_one_of(tokens, self.queries), 1)
-        # The p-th answer is made of the p-th read; where there are fewer reads, the last one serves the rest.
-        nth = mx.cumsum(asked.astype(mx.int32), -1)
-        turn = mx.minimum(mx.arange(1, self.positions + 1)[None, :, None], nth[:, -1:, None])
-        return Plan(
-            write_address=before(address, 2),
-            gate=before(_one_of(tokens, self.binders), 1).astype(words.dtype),
+    def __call__(self, tokens: mx.array, words: mx.array, noise: Noise | None = None) -> MemoryPlan:
+        one_hot_tokens = one_hot(tokens, words)
+        address = weighted_rows(one_hot_tokens, self.assign(self.sharpness * self.address(words), noise))
+        is_read = shift_right(_is_one_of(tokens, self.queries), 1)
+        # Answer p uses the p-th read; if there are fewer reads, the remaining answers use the last one.
+        read_count = mx.cumsum(is_read.astype(mx.int32), -1)
+        read_number = mx.minimum(mx.arange(1, self.positions + 1)[None, :, None], read_count[:, -1:, None])
+        return MemoryPlan(
+            write_address=shift_right(address, 2),
+            gate=shift_right(_is_one_of(tokens, self.binders), 1).astype(words.dtype),
             read_address=address,
-            when=(asked[:, None] & (nth[:, None] == turn)).astype(words.dtype),
+            when=(is_read[:, None] & (read_count[:, None] == read_number)).astype(words.dtype),
             values=words @ self.value.weight,
             bias=self.value.bias,
-            marks=marks[:, :, None],
-            shares=mx.ones((*tokens.shape, 1), words.dtype),
+            value_selection=one_hot_tokens[:, :, None],
+            value_weights=mx.ones((*tokens.shape, 1), words.dtype),
         )
 
 
-class Factorised(nn.Module):
-    """Everything learnt; the address comes from one token, and so does the value."""
+class FactorisedAddressing(nn.Module):
+    """Learnt addressing; the address comes from one token, and so does the value."""
 
     def __init__(
         self,
@@ -144,42 +145,43 @@ class Factorised(nn.Module):
         positions: int,
         length: int,
         sharpness: float,
-        assign: Assign,
+        assign: SlotAssignment,
     ) -> None:
         super().__init__()
         self.sharpness, self.assign = sharpness, assign
         self.address = Linear(keys, width, slots)
         self.value = Linear(keys, width, width)
-        # Three choices among the last three tokens: which slot to write to, what to write, which slot to read.
+        # Three choices among the last three tokens: the key to write at, the value to write, the key to read at.
         self.choose = Linear(keys, width, 3)
         self.choose_offset = mx.zeros((WINDOW, 3))
         self.gate = Linear(keys, WINDOW * width, 1)
         self.when = Linear(keys, WINDOW * width, positions)
-        self.when_time = _last_first(positions, length)
+        self.when_time = _initial_read_times(positions, length)
 
-    def __call__(self, tokens: mx.array, words: mx.array, noise: Noise | None = None) -> Plan:
-        seen = window(one_hot(tokens, words))
+    def __call__(self, tokens: mx.array, words: mx.array, noise: Noise | None = None) -> MemoryPlan:
+        recent = window(one_hot(tokens, words))
         # [B, L, 3 offsets, 3 choices]
-        chosen = mx.softmax(look_up(seen, self.choose(words)) + self.choose_offset, 2)
-        to, what, whom = (chosen[..., i] for i in range(3))
-        offers = look_up(seen, words @ self.address.weight)
-        keys = mx.stack([(choice[..., None] * offers).sum(2) for choice in (to, whom)], 2) + self.address.bias
+        choices = mx.softmax(weighted_rows(recent, self.choose(words)) + self.choose_offset, 2)
+        write_choice, value_choice, read_choice = (choices[..., i] for i in range(3))
+        candidates = weighted_rows(recent, words @ self.address.weight)
+        keys = mx.stack([(choice[..., None] * candidates).sum(2) for choice in (write_choice, read_choice)], 2)
+        keys = keys + self.address.bias
         addresses = self.assign(self.sharpness * keys, noise)
-        found = of_three(seen, words, self.gate, self.when)
-        return Plan(
+        projected = window_linear(recent, words, self.gate, self.when)
+        return MemoryPlan(
             write_address=addresses[:, :, 0],
-            gate=mx.sigmoid(found[..., 0]),
+            gate=mx.sigmoid(projected[..., 0]),
             read_address=addresses[:, :, 1],
-            when=mx.softmax(found[..., 1:].swapaxes(1, 2) + self.when_time, -1),
+            when=mx.softmax(projected[..., 1:].swapaxes(1, 2) + self.when_time, -1),
             values=words @ self.value.weight,
             bias=self.value.bias,
-            marks=seen,
-            shares=what,
+            value_selection=recent,
+            value_weights=value_choice,
         )
 
 
-class Unfactorised(nn.Module):
-    """Everything learnt; address, value and gate are linear in the last three tokens together."""
+class UnfactorisedAddressing(nn.Module):
+    """Learnt addressing; address, value and gate are linear in the last three tokens together."""
 
     def __init__(
         self,
@@ -190,7 +192,7 @@ class Unfactorised(nn.Module):
         positions: int,
         length: int,
         sharpness: float,
-        assign: Assign,
+        assign: SlotAssignment,
     ) -> None:
         super().__init__()
         self.sharpness, self.assign = sharpness, assign
@@ -199,32 +201,33 @@ class Unfactorised(nn.Module):
         self.value = Linear(keys, WINDOW * width, width)
         self.gate = Linear(keys, WINDOW * width, 1)
         self.when = Linear(keys, WINDOW * width, positions)
-        self.when_time = _last_first(positions, length)
+        self.when_time = _initial_read_times(positions, length)
 
-    def __call__(self, tokens: mx.array, words: mx.array, noise: Noise | None = None) -> Plan:
-        seen = window(one_hot(tokens, words))
+    def __call__(self, tokens: mx.array, words: mx.array, noise: Noise | None = None) -> MemoryPlan:
+        recent = window(one_hot(tokens, words))
         slots = self.write_address.weight.shape[-1]
-        found = of_three(seen, words, self.write_address, self.read_address, self.gate, self.when)
-        keys = found[..., : 2 * slots].reshape(*tokens.shape, 2, slots)
+        projected = window_linear(recent, words, self.write_address, self.read_address, self.gate, self.when)
+        keys = projected[..., : 2 * slots].reshape(*tokens.shape, 2, slots)
         addresses = self.assign(self.sharpness * keys, noise)
-        return Plan(
+        return MemoryPlan(
             write_address=addresses[:, :, 0],
-            gate=mx.sigmoid(found[..., 2 * slots]),
+            gate=mx.sigmoid(projected[..., 2 * slots]),
             read_address=addresses[:, :, 1],
-            when=mx.softmax(found[..., 2 * slots + 1 :].swapaxes(1, 2) + self.when_time, -1),
-            values=by_place(words, self.value.weight),
+            when=mx.softmax(projected[..., 2 * slots + 1 :].swapaxes(1, 2) + self.when_time, -1),
+            values=window_table(words, self.value.weight),
             bias=self.value.bias,
-            marks=seen.reshape(*tokens.shape, 1, -1),
-            shares=mx.ones((*tokens.shape, 1), words.dtype),
+            value_selection=recent.reshape(*tokens.shape, 1, -1),
+            value_weights=mx.ones((*tokens.shape, 1), words.dtype),
         )
 
 
-def _last_first(positions: int, length: int) -> mx.array:
-    """The time of reading, [P, L]: it starts at the last token, where the controls read too."""
-    times = mx.zeros((positions, length))
-    times[..., -1] = 4.0
-    return times
+def _initial_read_times(positions: int, length: int) -> mx.array:
+    """Return the initial logits of the time of reading, [P, L]; highest at the last token, where controls read too."""
+    logits = mx.zeros((positions, length))
+    logits[..., -1] = 4.0
+    return logits
 
 
-def _one_of(tokens: mx.array, wanted: Sequence[int]) -> mx.array:
-    return (tokens[..., None] == mx.array(list(wanted))).any(-1)
+def _is_one_of(tokens: mx.array, allowed: Sequence[int]) -> mx.array:
+    """Return whether each token is one of some tokens: [B, L] → bool [B, L]."""
+    return (tokens[..., None] == mx.array(list(allowed))).any(-1)

@@ -1,4 +1,4 @@
-"""The cross-attention binder in MLX; equations in memkit/models/cross_attention.py."""
+"""The cross-attention binder in MLX; for the equations see memkit/models/cross_attention.py."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import mlx.core as mx
 from mlx import nn
 
 from memkit.mlx.models.addressing import window
-from memkit.mlx.models.layers import Embedding, Keys, Linear, by_position, look_up, normal, one_hot
+from memkit.mlx.models.layers import Embedding, Keys, Linear, normal, one_hot, split_positions, weighted_rows
 from memkit.mlx.models.transformer import Block
 from memkit.models.addressing import WINDOW
 
 
 class CrossAttentionNetwork(nn.Module):
-    """Each answer looks for its binding among those the command states, and copies its value."""
+    """Each answer attends to the bindings that the command states, and copies a value."""
 
     def __init__(
         self,
@@ -45,31 +45,31 @@ class CrossAttentionNetwork(nn.Module):
         self.decoder = Linear(keys, width, answers)
 
     def attention(self, tokens: mx.array) -> mx.array:
-        """Return the attention of each answer: tokens [B, L] → [B, H, P, 1 + L], first the weight of no word."""
+        """Return the attention weights, tokens [B, L] → [B, H, P, 1 + L]; the first is that of "no word"."""
         words, visible = self.embedding.weight, tokens != 0
-        marks = one_hot(tokens, words)
-        x = look_up(marks, words) + self.position
+        one_hot_tokens = one_hot(tokens, words)
+        x = weighted_rows(one_hot_tokens, words) + self.position
         for number, block in enumerate(self.blocks, start=1):
             x = block(x, visible, last=number == len(self.blocks))
-        query = by_position(self.query(x[:, -1]), self.positions)
+        queries = split_positions(self.query(x[:, -1]), self.positions)
         # Keys and scores are computed once per word, and looked up: [B, L, 3 offsets, d + 1].
-        found = look_up(window(marks), self.key(words))
-        names, scores = found[..., :-1], found[..., -1:]
-        keys = (mx.softmax(scores + self.offset, 2) * names).sum(2) + self.key_position
-        nobody = mx.broadcast_to(self.no_key, (len(keys), *self.no_key.shape))
-        keys = mx.concatenate([nobody, keys], 1)
-        query, keys = (x.reshape(*x.shape[:2], self.heads, -1).swapaxes(1, 2) for x in (query, keys))
-        alike = query @ keys.swapaxes(2, 3) * query.shape[-1] ** -0.5
-        seen = mx.concatenate([mx.ones_like(visible[:, :1]), visible], -1)
-        return mx.softmax(mx.where(seen[:, None, None], alike, -mx.inf), -1)
+        projected = weighted_rows(window(one_hot_tokens), self.key(words))
+        names, offset_scores = projected[..., :-1], projected[..., -1:]
+        keys = (mx.softmax(offset_scores + self.offset, 2) * names).sum(2) + self.key_position
+        no_key = mx.broadcast_to(self.no_key, (len(keys), *self.no_key.shape))
+        keys = mx.concatenate([no_key, keys], 1)
+        queries, keys = (x.reshape(*x.shape[:2], self.heads, -1).swapaxes(1, 2) for x in (queries, keys))
+        scores = queries @ keys.swapaxes(2, 3) * queries.shape[-1] ** -0.5
+        allowed = mx.concatenate([mx.ones_like(visible[:, :1]), visible], -1)
+        return mx.softmax(mx.where(allowed[:, None, None], scores, -mx.inf), -1)
 
     def __call__(self, tokens: mx.array) -> mx.array:
-        """Tokens [B, L], 0 being padding, → logits [B, P, answers]."""
+        """Return logits [B, P, answers] for tokens [B, L], where 0 is padding."""
         weights, words = self.attention(tokens), self.embedding.weight
         values = self.value(words).reshape(len(words), self.heads, -1).swapaxes(0, 1)  # [H, W, d/H]
-        nothing = self.no_value.reshape(self.heads, 1, -1)
-        marks = one_hot(tokens, words)[:, None]
-        looked = weights[..., 1:] @ marks  # [B, H, P, W]
-        found = looked @ values[None] + weights[..., :1] * nothing[None]
-        batch, _, positions, _ = found.shape
-        return self.decoder(found.swapaxes(1, 2).reshape(batch, positions, -1))
+        no_value = self.no_value.reshape(self.heads, 1, -1)
+        one_hot_tokens = one_hot(tokens, words)[:, None]
+        word_weights = weights[..., 1:] @ one_hot_tokens  # [B, H, P, W]
+        mixed = word_weights @ values[None] + weights[..., :1] * no_value[None]
+        batch, _, positions, _ = mixed.shape
+        return self.decoder(mixed.swapaxes(1, 2).reshape(batch, positions, -1))

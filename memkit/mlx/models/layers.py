@@ -1,4 +1,4 @@
-"""Layers for one seed, whose initial values are drawn from keys that are passed in.
+"""Layers for a single seed, whose initial values are drawn from keys that are passed in.
 
     B batch   L length   d width   H heads
 
@@ -8,9 +8,9 @@
     LSTM        x [B, L, d]         → [B, L, hidden]
     Attention   x [B, L, d]         → [B, L, d]
 
-``mlx.nn`` has such layers, but draws their initial values from one generator for the whole process. Initial values have
-the distributions of memkit/models/layers.py, and parameters have its names; there they carry a seed axis, here many
-seeds are trained by mapping one network over its parameters (memkit/mlx/trainer.py).
+``mlx.nn`` has such layers too, but draws their initial values from one generator for the whole process. Initial values
+have the distributions of memkit/models/layers.py, and parameters have the same names. There, parameters have a seed
+axis; here, a cohort is trained by mapping one network over its parameters (memkit/mlx/trainer.py).
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ from mlx import nn
 
 
 class Keys:
-    """Hands out a key for each draw, in the order of the draws."""
+    """Provides one random key per draw, in the order of the draws."""
 
     def __init__(self, seed: int) -> None:
         self._key = mx.random.key(seed)
 
     def __call__(self) -> mx.array:
-        self._key, drawn = mx.random.split(self._key)
-        return drawn
+        self._key, key = mx.random.split(self._key)
+        return key
 
 
 def normal(keys: Keys, *shape: int, scale: float) -> mx.array:
-    """Normal numbers with standard deviation ``scale``."""
+    """Return normal random numbers with standard deviation ``scale``."""
     return mx.random.normal(shape, key=keys()) * scale
 
 
 def uniform(keys: Keys, *shape: int, bound: float) -> mx.array:
-    """Uniform numbers in ±``bound``."""
+    """Return uniform random numbers in ±``bound``."""
     return mx.random.uniform(-bound, bound, shape, key=keys())
 
 
-def by_position(logits: mx.array, positions: int) -> mx.array:
-    """[B, positions·answers] → [B, positions, answers]."""
+def split_positions(logits: mx.array, positions: int) -> mx.array:
+    """Reshape logits [B, positions·answers] to [B, positions, answers]."""
     return logits.reshape(*logits.shape[:-1], positions, -1)
 
 
 class Linear(nn.Module):
-    """y = x W + b, uniform in ±1/√inputs at the start."""
+    """Linear layer y = x W + b, initialised uniformly in ±1/√inputs."""
 
     def __init__(self, keys: Keys, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -54,35 +54,35 @@ class Linear(nn.Module):
         self.bias = uniform(keys, outputs, bound=inputs**-0.5)
 
     def __call__(self, x: mx.array) -> mx.array:
-        return look_up(x, self.weight) + self.bias
+        return weighted_rows(x, self.weight) + self.bias
 
 
 class Embedding(nn.Module):
-    """A vector a token, standard normal times ``scale``."""
+    """Embedding table: one vector per token, standard normal times ``scale``."""
 
     def __init__(self, keys: Keys, tokens: int, width: int, *, scale: float = 1.0) -> None:
         super().__init__()
         self.weight = normal(keys, tokens, width, scale=scale)
 
     def __call__(self, tokens: mx.array) -> mx.array:
-        return look_up(one_hot(tokens, self.weight), self.weight)
+        return weighted_rows(one_hot(tokens, self.weight), self.weight)
 
 
-def one_hot(tokens: mx.array, like: mx.array) -> mx.array:
-    """Tokens [...] and a table like [W, d] → [..., W]: 1 at the token, 0 elsewhere."""
-    return (tokens[..., None] == mx.arange(like.shape[0])).astype(like.dtype)
+def one_hot(tokens: mx.array, table: mx.array) -> mx.array:
+    """Return one-hot vectors [..., W] of tokens [...], for a table [W, d] and in its data type."""
+    return (tokens[..., None] == mx.arange(table.shape[0])).astype(table.dtype)
 
 
-def look_up(marks: mx.array, table: mx.array) -> mx.array:
-    """Rows or mixtures of rows, [..., N] and a table [N, n] → [..., n], as one product of two matrices.
+def weighted_rows(weights: mx.array, table: mx.array) -> mx.array:
+    """Return weighted sums of a table's rows, as one matrix product: weights [..., N], table [N, n] → [..., n].
 
-    Mapped over seeds, a product with more axes would become as many small ones as there are commands.
+    A product with more axes would, when mapped over seeds, become as many small products as there are commands.
     """
-    return (marks.reshape(-1, marks.shape[-1]) @ table).reshape(*marks.shape[:-1], -1)
+    return (weights.reshape(-1, weights.shape[-1]) @ table).reshape(*weights.shape[:-1], -1)
 
 
 class LayerNorm(nn.Module):
-    """Mean 0 and variance 1 over the last axis, then a learnt scale and shift."""
+    """Layer normalisation over the last axis, with a learnt scale and shift."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class LayerNorm(nn.Module):
 
 
 class LSTM(nn.Module):
-    """Hochreiter & Schmidhuber's cell, with a forget gate that starts open (bias 1)."""
+    """Hochreiter and Schmidhuber's LSTM; the bias of the forget gate starts at 1, so that the gate starts open."""
 
     def __init__(self, keys: Keys, inputs: int, hidden: int) -> None:
         super().__init__()
@@ -104,20 +104,21 @@ class LSTM(nn.Module):
         self.inward.bias[hidden : 2 * hidden] = 1.0
 
     def __call__(self, x: mx.array) -> mx.array:
-        # The inputs of all steps at once; only what depends on the state stays in the loop.
-        inward = self.inward(x)
+        # The input part of the gates is computed for all steps at once, outside the loop.
+        input_gates = self.inward(x)
         hidden = cell = mx.zeros((x.shape[0], self.recurrent.shape[0]))
-        seen = []
+        states = []
         for t in range(x.shape[1]):
-            into, forget, out, candidate = mx.split(inward[:, t] + hidden @ self.recurrent, 4, -1)
-            cell = mx.sigmoid(forget) * cell + mx.sigmoid(into) * mx.tanh(candidate)
-            hidden = mx.sigmoid(out) * mx.tanh(cell)
-            seen.append(hidden)
-        return mx.stack(seen, 1)
+            gates = input_gates[:, t] + hidden @ self.recurrent
+            input_gate, forget_gate, output_gate, candidate = mx.split(gates, 4, -1)
+            cell = mx.sigmoid(forget_gate) * cell + mx.sigmoid(input_gate) * mx.tanh(candidate)
+            hidden = mx.sigmoid(output_gate) * mx.tanh(cell)
+            states.append(hidden)
+        return mx.stack(states, 1)
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention; every token sees every token that ``visible`` lets it see."""
+    """Multi-head self-attention without a causal mask."""
 
     def __init__(self, keys: Keys, width: int, heads: int) -> None:
         super().__init__()
@@ -128,16 +129,18 @@ class Attention(nn.Module):
         self.outward = Linear(keys, width, width)
 
     def __call__(self, x: mx.array, visible: mx.array, *, last: bool = False) -> mx.array:
-        """x [B, L, d]; visible bool [B, L], which tokens may be looked at.
+        """Return the attention output: x [B, L, d] → [B, L, d].
 
-        With ``last`` only the last token looks, and what it sees is returned: [B, 1, d].
+        Args:
+            visible: bool [B, L], False for tokens that must not be attended to, such as padding.
+            last: compute the output of the last token only, [B, 1, d].
         """
         batch, length, width = x.shape
         # [B, H, L, d/H]
-        query, key, value = (
+        queries, keys, values = (
             part.reshape(batch, length, self.heads, -1).swapaxes(1, 2) for part in mx.split(self.inward(x), 3, -1)
         )
-        query = query[:, :, -1:] if last else query
-        alike = query @ key.swapaxes(2, 3) * (width // self.heads) ** -0.5
-        weights = mx.softmax(mx.where(visible[:, None, None], alike, -mx.inf), -1)
-        return self.outward((weights @ value).swapaxes(1, 2).reshape(batch, -1, width))
+        queries = queries[:, :, -1:] if last else queries
+        scores = queries @ keys.swapaxes(2, 3) * (width // self.heads) ** -0.5
+        weights = mx.softmax(mx.where(visible[:, None, None], scores, -mx.inf), -1)
+        return self.outward((weights @ values).swapaxes(1, 2).reshape(batch, -1, width))

@@ -1,15 +1,15 @@
-"""The recurrent control in MLX; equations in memkit/models/lstm.py."""
+"""The recurrent control in MLX; for the equations see memkit/models/lstm.py."""
 
 from __future__ import annotations
 
 import mlx.core as mx
 from mlx import nn
 
-from memkit.mlx.models.layers import LSTM, Embedding, Keys, Linear, by_position
+from memkit.mlx.models.layers import LSTM, Embedding, Keys, Linear, split_positions
 
 
 class LSTMNetwork(nn.Module):
-    """An LSTM that reads the command and answers from its last state. ``length`` is the task's, and not needed."""
+    """An LSTM that reads the command and answers from its last state. ``length`` is not used."""
 
     def __init__(
         self,
@@ -32,8 +32,8 @@ class LSTMNetwork(nn.Module):
         self.decoder = Linear(keys, width, positions * answers)
 
     def __call__(self, tokens: mx.array) -> mx.array:
-        """Tokens [B, L] → logits [B, P, answers]."""
+        """Return logits [B, P, answers] for tokens [B, L]."""
         x = self.embedding(tokens)
         for layer in self.layers:
             x = layer(x)
-        return by_position(self.decoder(x[:, -1]), self.positions)
+        return split_positions(self.decoder(x[:, -1]), self.positions)

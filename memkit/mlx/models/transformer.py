@@ -1,15 +1,15 @@
-"""The control with attention over the whole command in MLX; equations in memkit/models/transformer.py."""
+"""The control with attention over the whole command in MLX; for the equations see memkit/models/transformer.py."""
 
 from __future__ import annotations
 
 import mlx.core as mx
 from mlx import nn
 
-from memkit.mlx.models.layers import Attention, Embedding, Keys, LayerNorm, Linear, by_position, normal
+from memkit.mlx.models.layers import Attention, Embedding, Keys, LayerNorm, Linear, normal, split_positions
 
 
 class Block(nn.Module):
-    """One pre-norm layer."""
+    """A pre-norm Transformer block."""
 
     def __init__(self, keys: Keys, width: int, heads: int, expansion: int) -> None:
         super().__init__()
@@ -20,9 +20,9 @@ class Block(nn.Module):
         self.narrow = Linear(keys, expansion * width, width)
 
     def __call__(self, x: mx.array, visible: mx.array, *, last: bool) -> mx.array:
-        """x [B, L, d] → [B, L, d]; with ``last``, of the last token alone, [B, 1, d]."""
-        change = self.attention(self.before_attention(x), visible, last=last)
-        x = (x[:, -1:] if last else x) + change
+        """Return the output of the block, x [B, L, d] → [B, L, d], or of the last token only, [B, 1, d]."""
+        update = self.attention(self.before_attention(x), visible, last=last)
+        x = (x[:, -1:] if last else x) + update
         return x + self.narrow(nn.gelu(self.widen(self.before_feedforward(x))))
 
 
@@ -54,10 +54,10 @@ class TransformerNetwork(nn.Module):
         self.decoder = Linear(keys, width, positions * answers)
 
     def __call__(self, tokens: mx.array) -> mx.array:
-        """Tokens [B, L], 0 being padding, → logits [B, P, answers]."""
+        """Return logits [B, P, answers] for tokens [B, L], where 0 is padding."""
         visible = tokens != 0
         x = self.embedding(tokens) + self.position
         for number, block in enumerate(self.blocks, start=1):
-            # Only the last token answers, so no other passes through the last block.
+            # Only the last token is needed for the answers, so the last block computes no other.
             x = block(x, visible, last=number == len(self.blocks))
-        return by_position(self.decoder(self.last(x[:, -1])), self.positions)
+        return split_positions(self.decoder(self.last(x[:, -1])), self.positions)

@@ -1,10 +1,10 @@
-"""The memories of a GPT, by kind: how each writes contexts, and how it is read.
+"""Memories of a GPT, by kind: each defines how contexts are written and how the memory is read.
 
-slots        gated slots with values, the oldest written first: what recalls
-delta        an associative matrix, corrected by the delta rule
-learnt       slots that are written and read by learnt attention, recurrent-memory style
-linformer    LinformerMemory as published, with its settings made real
-documented   the module as its documentation describes it
+slots        gated slots with keys and values; the slot that was written longest ago is overwritten
+delta        an associative matrix, updated by the delta rule
+learnt       slots that are written and read by learnt attention, similar to the recurrent memory transformer
+linformer    the published LinformerMemory, with settings that take effect
+documented   the memory as the documentation of the published model describes it
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ KINDS: dict[str, type[MemoryLayer]] = {
 
 
 def memory_layer(generators: Generators, width: int, settings: Mapping[str, Any]) -> MemoryLayer:
-    """The memory that some settings describe: ``{"kind": "slots", "slots": 8}``.
+    """Return the memory layer that some settings describe, such as ``{"kind": "slots", "slots": 8}``.
 
     Raises:
-        MemkitError: the kind, or a setting of it, is not known.
+        MemkitError: the kind, or one of its settings, is unknown.
     """
     options = dict(settings)
     kind = options.pop("kind", None)
@@ -47,6 +47,6 @@ def memory_layer(generators: Generators, width: int, settings: Mapping[str, Any]
     for name in options:
         if name not in known:
             raise MemkitError(f"a memory of kind {kind!r} has no setting {name!r}{nearest(name, known)}")
-    layer: Any = KINDS[kind]
-    made: MemoryLayer = layer(generators, width, **options)
-    return made
+    layer_class: Any = KINDS[kind]
+    built: MemoryLayer = layer_class(generators, width, **options)
+    return built

@@ -1,10 +1,10 @@
-"""The module as the source's documentation has it, not as its code does: the least used slots, through a learnt gate.
+"""The memory as the documentation of the published model describes it, which is not what its code does.
 
-    h = mean_t x_t                                             of a context
-    U = the ``updated`` slots that were written least often    the first of those written as often
-    g = σ(w_g [W_m M[k], h] + b_g)                             a number a slot
-    M[k] ← g·W_s h + (1 − g)·M[k] for k in U                   W_s is its "write layer"
-    read_t = softmax_k(W_q x_t · W_p M[k] / √d) W_v M[k]       W_p projects to ``low_rank`` numbers, W_q too
+    h = mean_t x_t                                             mean hidden state of a context
+    U = the ``updated`` slots that were written least often    the first ones, where several were written equally often
+    g = σ(w_g [W_m M[k], h] + b_g)                             one gate per slot
+    M[k] ← g·W_s h + (1 − g)·M[k] for k in U                   W_s is called the "write layer"
+    read_t = softmax_k(W_q x_t · W_p M[k] / √d) W_v M[k]       W_p and W_q project to ``low_rank`` dimensions
 
 Source: documentation of the implicit memory module, with 16 slots of which 4 are updated. State size: K·(d + 1).
 """
@@ -20,7 +20,7 @@ from memkit.models.layers import Generators, Linear
 
 
 class DocumentedMemory(MemoryLayer):
-    """The memory; equations above. A state is the slots [S, B, K, d] and how often each was written [S, B, K]."""
+    """The documented memory. A state is the slots [S, B, K, d] and their write counts [S, B, K]."""
 
     def __init__(
         self, generators: Generators, width: int, *, slots: int = 16, updated: int = 4, low_rank: int = 32
@@ -45,18 +45,18 @@ class DocumentedMemory(MemoryLayer):
         )
 
     def written(self, state: State, x: Tensor) -> State:
-        slots, uses = state
+        slots, counts = state
         means = x.mean(-2)
         for mean, summary in zip(means.unbind(2), self.summary(means).unbind(2), strict=True):
-            # Among slots that were used equally often, the first ones.
-            order = uses + torch.arange(self.slots, device=x.device) / self.slots
-            least = order.topk(self.updated, -1, largest=False).indices
-            chosen = torch.zeros_like(uses).scatter(-1, least, 1.0)
-            seen = torch.cat([self.old(slots), mean.unsqueeze(-2).expand_as(slots)], -1)
-            gate = torch.sigmoid(self.gate(seen)) * chosen.unsqueeze(-1)
+            # The index breaks ties: the first of the slots that were written equally often.
+            priority = counts + torch.arange(self.slots, device=x.device) / self.slots
+            least_used = priority.topk(self.updated, -1, largest=False).indices
+            selected = torch.zeros_like(counts).scatter(-1, least_used, 1.0)
+            gate_inputs = torch.cat([self.old(slots), mean.unsqueeze(-2).expand_as(slots)], -1)
+            gate = torch.sigmoid(self.gate(gate_inputs)) * selected.unsqueeze(-1)
             slots = slots + gate * (summary.unsqueeze(-2) - slots)
-            uses = uses + chosen
-        return slots, uses
+            counts = counts + selected
+        return slots, counts
 
     def read(self, state: State, x: Tensor) -> Tensor:
         slots, _ = state

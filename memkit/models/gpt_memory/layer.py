@@ -1,4 +1,4 @@
-"""The interface of a GPT's memory: a layer that writes contexts into a state, and reads it."""
+"""The interface of a GPT's memory: a layer that writes contexts into a state, and reads the state."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from memkit.errors import MemkitError
 
 State: TypeAlias = tuple[Tensor, ...]
-"""What a memory holds: tensors [S, B, ...], each episode its own."""
+"""The state of a memory: tensors [S, B, ...], separate for each episode."""
 
 
 class MemoryLayer(nn.Module, ABC):
-    """Learnt maps around a memory, with a seed axis."""
+    """A memory with learnt parameters and a seed axis."""
 
     @property
     def state_size(self) -> int:
@@ -24,24 +24,27 @@ class MemoryLayer(nn.Module, ABC):
 
     @abstractmethod
     def empty(self, episodes: int, device: torch.device) -> State:
-        """The state before anything was written, of so many episodes."""
+        """Return the state of an empty memory for a number of episodes."""
 
     @abstractmethod
     def written(self, state: State, x: Tensor) -> State:
-        """The state after contexts with hidden states [S, B, N, L, d], one after another."""
+        """Return the state after writing contexts with hidden states x [S, B, N, L, d], in order."""
 
     @abstractmethod
     def read(self, state: State, x: Tensor) -> Tensor:
-        """Return what contexts with hidden states [S, B, Q, L, d] read, each independently: it is to be added to x."""
+        """Return what each token reads, to be added to its hidden state: x [S, B, Q, L, d] → [S, B, Q, L, d].
 
-    def slots_of(self, state: State) -> int:
-        """Return the number of slots of a state; in most memories, its first tensor is [S, B, K, ...]."""
+        The Q contexts are read independently of each other.
+        """
+
+    def slot_count(self, state: State) -> int:
+        """Return the number of slots in a state; in most memories, the first tensor is [S, B, K, ...]."""
         return state[0].shape[2]
 
-    def permuted(self, state: State, order: Tensor) -> State:
-        """The state with its values in another order [K], its keys as they were.
+    def permute_values(self, state: State, order: Tensor) -> State:
+        """Return the state with its values reordered by a permutation [K]; the keys stay where they are.
 
         Raises:
-            MemkitError: the memory has no values apart from its keys.
+            MemkitError: this kind of memory has no separate keys and values.
         """
-        raise MemkitError(f"{type(self).__name__} has no values apart from its keys, to be permuted")
+        raise MemkitError(f"{type(self).__name__} has no separate keys and values, so its values cannot be permuted")

@@ -1,12 +1,12 @@
-"""Slots whose writing and reading are learnt as attention, with no structure given: recurrent-memory style.
+"""Slots that are written and read by learnt attention, as in a recurrent memory transformer.
 
     h = LayerNorm(M), y = LayerNorm'(x)                     slots [K, d], and hidden states of a context [L, d]
-    write    s = Attention(h → [h, y])                      slots look at slots and tokens
+    write    s = Attention(h → [h, y])                      slots attend to slots and tokens
              g = sigmoid(W_g [h, s]),  M ← (1 − g) ∘ M + g ∘ s
-    read     read_t = Attention'(y_t → h)                   tokens look at slots
+    read     read_t = Attention'(y_t → h)                   tokens attend to slots
 
-Attention has ``heads`` heads. After Bulatov, Kuratov & Burtsev 2022, Recurrent memory transformer, where slots are
-tokens of the network itself. State size: K·d.
+Both attentions have ``heads`` heads. After Bulatov, Kuratov & Burtsev 2022, Recurrent memory transformer, where the
+slots are tokens of the network itself. State size: K·d.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from memkit.models.gpt_memory.layer import MemoryLayer, State
 from memkit.models.layers import Generators, LayerNorm, Linear, normal
 
 
-class Looking(nn.Module):
-    """Attention of some vectors to others."""
+class CrossAttention(nn.Module):
+    """Multi-head attention of some vectors to others."""
 
     def __init__(self, generators: Generators, width: int, heads: int) -> None:
         super().__init__()
@@ -30,21 +30,21 @@ class Looking(nn.Module):
         self.key_value = Linear(generators, width, 2 * width)
         self.outward = Linear(generators, width, width)
 
-    def forward(self, x: Tensor, seen: Tensor) -> Tensor:
-        """[S, ..., n, d] look at [S, ..., m, d] → [S, ..., n, d]."""
-        key, value = (self.by_head(part) for part in self.key_value(seen).chunk(2, -1))
-        mixed = F.scaled_dot_product_attention(self.by_head(self.query(x)), key, value)
-        looked: Tensor = self.outward(mixed.transpose(1, 2).reshape_as(x))
-        return looked
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """Return x [S, ..., n, d] attending to a context [S, ..., m, d]: [S, ..., n, d]."""
+        keys, values = (self.split_heads(part) for part in self.key_value(context).chunk(2, -1))
+        attended = F.scaled_dot_product_attention(self.split_heads(self.query(x)), keys, values)
+        output: Tensor = self.outward(attended.transpose(1, 2).reshape_as(x))
+        return output
 
-    def by_head(self, x: Tensor) -> Tensor:
-        """[S, ..., n, d] → [·, H, n, d/H]."""
+    def split_heads(self, x: Tensor) -> Tensor:
+        """Reshape x [S, ..., n, d] to [·, H, n, d/H]."""
         *_, length, width = x.shape
         return x.reshape(-1, length, self.heads, width // self.heads).transpose(1, 2)
 
 
 class LearntSlots(MemoryLayer):
-    """The memory; equations above. A state is the slots [S, B, K, d]; they begin at learnt values."""
+    """Slots with learnt attention. A state is the slots [S, B, K, d], which start at learnt values."""
 
     def __init__(self, generators: Generators, width: int, *, slots: int = 8, heads: int = 4) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class LearntSlots(MemoryLayer):
             )
         self.first = normal(generators, slots, width, scale=1.0)
         self.before_slots, self.before_tokens = LayerNorm(generators, width), LayerNorm(generators, width)
-        self.writing, self.reading = Looking(generators, width, heads), Looking(generators, width, heads)
+        self.writing, self.reading = CrossAttention(generators, width, heads), CrossAttention(generators, width, heads)
         self.gate = Linear(generators, 2 * width, width)
 
     def empty(self, episodes: int, device: torch.device) -> State:
@@ -64,14 +64,14 @@ class LearntSlots(MemoryLayer):
         (slots,) = state
         tokens = self.before_tokens(x)
         for context in tokens.unbind(2):
-            held = self.before_slots(slots)
-            seen = self.writing(held, torch.cat([held, context], -2))
-            gate = torch.sigmoid(self.gate(torch.cat([held, seen], -1)))
-            slots = slots + gate * (seen - slots)
+            normalised = self.before_slots(slots)
+            proposed = self.writing(normalised, torch.cat([normalised, context], -2))
+            gate = torch.sigmoid(self.gate(torch.cat([normalised, proposed], -1)))
+            slots = slots + gate * (proposed - slots)
         return (slots,)
 
     def read(self, state: State, x: Tensor) -> Tensor:
         (slots,) = state
-        seen = self.before_slots(slots).unsqueeze(2).expand(-1, -1, x.shape[2], -1, -1)
-        read: Tensor = self.reading(self.before_tokens(x), seen)
+        normalised = self.before_slots(slots).unsqueeze(2).expand(-1, -1, x.shape[2], -1, -1)
+        read: Tensor = self.reading(self.before_tokens(x), normalised)
         return read

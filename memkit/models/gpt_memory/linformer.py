@@ -1,10 +1,11 @@
-"""LinformerMemory in a GPT, as published: a linear map of the cosines with its slots is added to the hidden state.
+"""The published LinformerMemory in a GPT: adds a linear map of each token's cosines with the slots to its hidden state.
 
     M ← write(M, x)                                            memkit/memories/linformer.py
     read_t = W [cos(x_t, M[1]) … cos(x_t, M[K])] + b
 
-The published module also holds a projection d × d, one number a slot and a temperature that nothing uses: they are
-98 % of its parameters, and are left out here. Slots begin at random, normal with deviation 0.01. State size: K·d.
+The published module also holds a d × d projection, one number per slot and a temperature, none of which is used. They
+are 98 % of its parameters, and are left out here. Slots start at random values, normal with standard deviation 0.01.
+State size: K·d.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from memkit.models.layers import Generators, Linear, constant, normal
 
 
 class LinformerMemory(MemoryLayer):
-    """The memory; equations above. A state is the slots [S, B, K, d].
+    """The published memory. A state is the slots [S, B, K, d].
 
     Attributes:
         slots: K.
-        lr, norm, temperature: of the writes; the published ones, which are the defaults, could not be changed.
+        lr, norm, temperature: settings of the writes; the defaults are the published values.
     """
 
     def __init__(
@@ -43,8 +44,8 @@ class LinformerMemory(MemoryLayer):
             raise MemkitError(f"LinformerMemory: norm={norm!r} is unknown{nearest(str(norm), NORMS)}")
         if slots < 1 or lr < 0 or temperature <= 0:
             raise MemkitError(
-                f"LinformerMemory: slots={slots} must be at least 1, lr={lr} 0 or more, temperature={temperature} more "
-                "than 0"
+                f"LinformerMemory: slots={slots} must be at least 1, lr={lr} 0 or more, and temperature={temperature} "
+                "greater than 0"
             )
         self.lr, self.norm, self.temperature = lr, norm, temperature
         self.register_buffer("first", normal(generators, slots, width, scale=0.01).data)
@@ -68,6 +69,6 @@ class LinformerMemory(MemoryLayer):
         read: Tensor = self.outward(linformer.cosines(slots.unsqueeze(2), x))
         return read
 
-    def permuted(self, state: State, order: Tensor) -> State:
+    def permute_values(self, state: State, order: Tensor) -> State:
         (slots,) = state
         return (slots[:, :, order],)
