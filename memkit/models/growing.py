@@ -38,7 +38,7 @@ from memkit.models.layers import Generators, Linear
 from memkit.training.streams import stream_seed
 
 if TYPE_CHECKING:
-    from memkit.training.protocols import Looked, Moments
+    from memkit.training.protocols import Moments, ValidationResult
 
 NEVER = -1
 
@@ -144,18 +144,18 @@ class GrowingNetwork(FeedForwardNetwork):
                 rows.append(row)
         return rows
 
-    def validated(self, looked: Looked, moments: Moments) -> list[bool]:
+    def validated(self, result: ValidationResult, moments: Moments) -> list[bool]:
         """Grow the seeds for which an event is due; which those were."""
-        grown = self.due(looked)
+        grown = self.due(result)
         for seed, now in enumerate(grown):
             if now:
-                self.grow(seed, looked.step, moments)
+                self.grow(seed, result.step, moments)
         return grown
 
-    def due(self, looked: Looked) -> list[bool]:
+    def due(self, result: ValidationResult) -> list[bool]:
         """For which seeds an event is due, by a look at the validation examples; each is to be told of once."""
         waiting = (self.events < self.growth.events).tolist()
-        due = [clock.due(self.growth, looked, seed) for seed, clock in enumerate(self._clocks)]
+        due = [clock.due(self.growth, result, seed) for seed, clock in enumerate(self._clocks)]
         return [now and left for now, left in zip(due, waiting, strict=True)]
 
     @torch.no_grad()
@@ -269,9 +269,9 @@ class Clock:
     looks: int = 0
     best: float = math.inf
 
-    def due(self, growth: Growth, looked: Looked, seed: int) -> bool:
+    def due(self, growth: Growth, result: ValidationResult, seed: int) -> bool:
         """Count one more look, and return whether the next event is due."""
-        epochs, loss, accuracy = (of[seed] for of in (looked.epochs, looked.losses, looked.accuracies))
+        epochs, loss, accuracy = (of[seed] for of in (result.epochs, result.losses, result.accuracies))
         if growth.schedule == "epochs" and math.isnan(epochs):
             raise ValueError(
                 "growth by epochs has to know how long an epoch is: give what draws the examples a length, or take "
@@ -282,12 +282,12 @@ class Clock:
         self.best = min(self.best, loss)
         due = {
             "epochs": epochs - self.epochs >= growth.every - 1e-9,
-            "steps": looked.step - self.step >= growth.every,
+            "steps": result.step - self.step >= growth.every,
             "plateau": self.looks >= growth.patience,
             "performance": self.looks >= growth.patience and accuracy < growth.target,
         }[growth.schedule]
         if due:
-            self.epochs, self.step, self.looks, self.best = epochs, looked.step, 0, math.inf
+            self.epochs, self.step, self.looks, self.best = epochs, result.step, 0, math.inf
         return due
 
 

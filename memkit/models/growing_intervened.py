@@ -20,7 +20,7 @@ from memkit.models.intervened_settings import Intervention
 from memkit.models.layers import Generators
 
 if TYPE_CHECKING:
-    from memkit.training.protocols import Looked, Moments
+    from memkit.training.protocols import Moments, ValidationResult
 
 
 class GrowingIntervenedNetwork(IntervenedNetwork):
@@ -100,12 +100,12 @@ class GrowingIntervenedNetwork(IntervenedNetwork):
         return self.network.timeline()
 
     @torch.no_grad()
-    def validated(self, looked: Looked, moments: Moments) -> list[bool]:
+    def validated(self, result: ValidationResult, moments: Moments) -> list[bool]:
         """Grow the seeds for which an event is due, and their memories with them; which those were."""
-        grown = self.network.due(looked)
+        grown = self.network.due(result)
         for seed, now in enumerate(grown):
             if now:
-                self._grow(seed, looked.step, moments)
+                self._grow(seed, result.step, moments)
         return grown
 
     def _grow(self, seed: int, step: int, moments: Moments) -> None:

@@ -154,13 +154,13 @@ class SeedAxisModel(Protocol):
 
 @runtime_checkable
 class AfterValidation(Protocol):
-    """A model that goes by its validation examples, such as one that grows."""
+    """A model that changes itself depending on its validation results, such as one that grows."""
 
-    def validated(self, looked: Looked, moments: Moments, /) -> Sequence[bool]:
-        """Take a look at the validation examples, and return of each seed whether it was changed.
+    def validated(self, result: ValidationResult, moments: Moments, /) -> Sequence[bool]:
+        """Receive the results on the validation examples, and return for each seed whether the model changed it.
 
-        The parameters and the optimiser's moments may be changed in place. A seed that was changed is looked at once
-        more.
+        The model may change its parameters and the optimiser's moments in place. The seeds that it changed are
+        validated once more.
         """
         ...
 
@@ -216,13 +216,13 @@ class WithTables(Protocol):
 
 
 @dataclass(frozen=True)
-class Looked:
-    """One look at the validation examples of every seed of a cohort.
+class ValidationResult:
+    """The loss and accuracy of every seed of a cohort on its validation examples.
 
     Attributes:
-        step: after how many steps.
-        epochs: how often each seed has seen its training examples by then; nan where their number is not known.
-        losses, accuracies: of each seed, losses in nats, accuracies between 0 and 1.
+        step: the number of training steps taken so far.
+        epochs: for each seed, how many times it has seen its training examples; nan where their number is unknown.
+        losses, accuracies: one value per seed; losses in nats, accuracies between 0 and 1.
     """
 
     step: int

@@ -179,16 +179,16 @@ class _Cohort:
         looking = step % (self.recipe.validate_every or 1) == 0
         if not looking and not any(ending):
             return
-        looked = self.validation.look(self.model, step)
+        result = self.validation.measure(self.model, step)
         rows = [log.validation for log in self.logs]
         # A seed that finishes between two looks gets a look of its own.
         wanted = [i not in self.runs and (looking or ends) for i, ends in zip(self.present, ending, strict=True)]
-        looked.note(rows, wanted)
+        result.note(rows, wanted)
         # After the last step no training is left for what would be grown.
         if self.grows is not None and looking and not last:
-            changed = self.grows.validated(looked, self.learner.moments)
+            changed = self.grows.validated(result, self.learner.moments)
             if any(changed):
-                self.validation.look(self.model, step).note(rows, changed)
+                self.validation.measure(self.model, step).note(rows, changed)
 
     def _end(self, step: int, losses: Sequence[float], ending: Sequence[bool]) -> None:
         """Take down what the seeds that end have learnt."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from memkit.errors import MemkitError
-from memkit.training.protocols import IGNORED, CountedSampler, Looked, Sampler, SamplerWithValidation
+from memkit.training.protocols import IGNORED, CountedSampler, Sampler, SamplerWithValidation, ValidationResult
 
 if TYPE_CHECKING:
     from memkit.recipes.recipe import Recipe
@@ -40,7 +40,7 @@ class Validation:
     loss_of: Callable[[Tensor, Tensor], Tensor]
     axis: bool
 
-    def look(self, model: nn.Module, step: int) -> Looked:
+    def measure(self, model: nn.Module, step: int) -> ValidationResult:
         """Return each seed's loss and accuracy; the model is in training before and after."""
         model.eval()
         losses, rights = [], []
@@ -54,7 +54,7 @@ class Validation:
                 rights.append(float((counted & (said.argmax(-1) == true)).sum() / counted.sum()))
         model.train()
         epochs = tuple(step * self.batch / length for length in self.lengths)
-        return Looked(step, epochs, tuple(losses), tuple(rights))
+        return ValidationResult(step, epochs, tuple(losses), tuple(rights))
 
 
 def validation_of(

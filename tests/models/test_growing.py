@@ -17,7 +17,7 @@ from memkit.models.growing import NEVER, GrowingNetwork, Widening
 from memkit.models.parameters import parameters_per_seed
 from memkit.training.building import build, restore
 from memkit.training.process import prepared_process
-from memkit.training.protocols import Looked
+from memkit.training.protocols import ValidationResult
 from memkit.training.streams import generator
 from memkit.training.trainer import train
 from tests.models.growing import SIZES, TASK, images, looked, network, recipe
@@ -251,7 +251,7 @@ def test_growth_happens_where_the_network_is() -> None:
 # --- schedules ----------------------------------------------------------------------------------------------
 
 
-def steps_of(model: GrowingNetwork, looks: list[Looked]) -> list[int]:
+def steps_of(model: GrowingNetwork, looks: list[ValidationResult]) -> list[int]:
     return [look.step for look in looks if model.validated(look, {})[0]]
 
 

@@ -1,4 +1,4 @@
-"""A model that has ``validated`` is told each look, may change itself, and is then looked at once more."""
+"""A model that has ``validated`` is told each look, may change itself, and is then result at once more."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from memkit import MemkitError, Recipe
-from memkit.training.protocols import Looked
+from memkit.training.protocols import ValidationResult
 from memkit.training.trainer import train
 from tests.machines import toys
 from tests.training.test_validation import Validated
 
-told: list[tuple[Looked, dict[str, list[Tensor]], dict[str, Tensor]]] = []
+told: list[tuple[ValidationResult, dict[str, list[Tensor]], dict[str, Tensor]]] = []
 
 
 class Zeroing:
@@ -23,18 +23,18 @@ class Zeroing:
 
     turns: tuple[tuple[int, ...], ...] = ()
 
-    def validated(self, looked: Looked, moments: Any) -> list[bool]:
+    def validated(self, result: ValidationResult, moments: Any) -> list[bool]:
         assert isinstance(self, nn.Module)
         names = {p: name for name, p in self.named_parameters()}
         held = {names[p]: list(of) for p, of in moments.items()}
-        told.append((looked, held, {name: p.detach().clone() for name, p in self.named_parameters()}))
+        told.append((result, held, {name: p.detach().clone() for name, p in self.named_parameters()}))
         now = self.turns[len(told) - 1] if len(told) <= len(self.turns) else ()
         with torch.no_grad():
             for seed in now:
                 for p in self.parameters():
                     for tensor in (p, *moments.get(p, ())):
                         tensor[seed] = 0
-        return [seed in now for seed in range(len(looked.losses))]
+        return [seed in now for seed in range(len(result.losses))]
 
 
 class ZeroingCohort(Zeroing, toys.Cohort):
@@ -64,11 +64,11 @@ COHORT = Recipe(Validated(), ZeroingCohort, steps=9, batch=4, validate_every=3)
 
 def test_it_is_told_every_look_but_the_last() -> None:
     runs = train(COHORT, [4, 5])
-    assert [looked.step for looked, _, _ in told] == [3, 6], "after the last step there is nothing to go by"
-    for looked, _, _ in told:
+    assert [result.step for result, _, _ in told] == [3, 6], "after the last step there is nothing to go by"
+    for result, _, _ in told:
         for i, run in enumerate(runs):
-            assert (looked.step, looked.losses[i], looked.accuracies[i]) in run.validation
-        assert all(e != e for e in looked.epochs), "what draws these has no length"
+            assert (result.step, result.losses[i], result.accuracies[i]) in run.validation
+        assert all(e != e for e in result.epochs), "what draws these has no length"
     assert [[row[0] for row in run.validation] for run in runs] == [[3, 6, 9]] * 2
 
 
@@ -117,4 +117,4 @@ def test_vmap_is_refused() -> None:
 
 def test_an_ordinary_module_is_told_too() -> None:
     train(COHORT.with_(model=ZeroingPlain), [1, 2])
-    assert [looked.step for looked, _, _ in told] == [3, 6, 3, 6]
+    assert [result.step for result, _, _ in told] == [3, 6, 3, 6]
