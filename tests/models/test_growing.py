@@ -287,7 +287,7 @@ def test_growth_by_epochs_needs_to_know_how_long_one_is() -> None:
 
 
 def test_growth_needs_looks_at_validation_examples() -> None:
-    with pytest.raises(MemkitError, match="GrowingNetwork goes by its validation examples; say with validate_every"):
+    with pytest.raises(MemkitError, match="GrowingNetwork depends on validation results; set validate_every"):
         train(recipe().with_(validate_every=None), [0])
 
 

@@ -98,7 +98,7 @@ def test_to_be_told_changes_nothing_by_itself(recipe: Recipe) -> None:
 
 def test_vmap_is_refused_for_a_model_that_is_told() -> None:
     message = (
-        r"vmap=True, but ListeningPlain is told by saw\(\) how training goes, which vmap cannot map; leave vmap "
+        r"vmap=True, but ListeningPlain has the method saw\(\), which vmap cannot map; leave vmap "
         "out, and its seeds train one by one"
     )
     with pytest.raises(MemkitError, match=message):

@@ -60,7 +60,7 @@ def test_several_targets_an_example() -> None:
 
 
 def test_targets_that_are_no_classes_need_a_score_of_their_own() -> None:
-    with pytest.raises(MemkitError, match="the targets are no classes"):
+    with pytest.raises(MemkitError, match="the targets are not classes"):
         accuracy_and_loss(torch.nn.Identity(), (torch.zeros(2, 2), torch.zeros(2)))
     with pytest.raises(MemkitError, match="the default score needs logits for each target"):
         accuracy_and_loss(torch.nn.Identity(), (torch.zeros(2, 3, 2), torch.zeros(2, dtype=torch.int64)))
@@ -106,7 +106,7 @@ def test_other_tasks_have_their_examples() -> None:
     recipe = Recipe(Task(), make)
     inputs, _ = examples_of(recipe, 3, "validation", 7)
     assert torch.equal(inputs, draw(generator(3, "split"), 5)[0])
-    with pytest.raises(MemkitError, match=r"draws the examples of Task has no `test`; let Task.for_seed\(\) return"):
+    with pytest.raises(MemkitError, match=r"the sampler of Task has no attribute `test`; let Task.for_seed\(\) return"):
         examples_of(recipe, 3, "test", 7)
 
 
@@ -122,8 +122,8 @@ def test_a_score_returns_a_number_or_named_ones() -> None:
     assert scored(0.5) == scored(torch.tensor(0.5)) == scored({"m": 0.5}) == {"m": 0.5}
     assert scored({"m": 1, "other": 2}) == {"m": 1.0, "other": 2.0}
     for returned, sentence in (
-        ({"n": 1}, "the score has no 'm'; it gives n"),
-        ("much", "m of the score is str; it should be one number"),
+        ({"n": 1}, "the score has no 'm'; it returns n"),
+        ("much", "m of the score is str; it must be one number"),
         (torch.zeros(2), "m of the score is Tensor"),
         (True, "m of the score is bool"),
     ):

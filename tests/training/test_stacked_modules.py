@@ -108,15 +108,15 @@ def test_the_global_generator_is_left_where_it_stood() -> None:
 @pytest.mark.parametrize(
     ("model", "options", "reason"),
     [
-        (toys.Ordinary, {"dropout": 0.5}, r"draws random numbers while it trains \(dropout\?\)"),
-        (toys.Gated, {}, r"uses a layer that torch\.func\.vmap does not know \(nn\.LSTM"),
-        (toys.Awry, {"act": "branch"}, "takes decisions in Python by what its tensors hold"),
-        (toys.Awry, {"act": "item"}, r"turns a tensor into a number, by \.item\(\)"),
-        (toys.Awry, {"act": "noise"}, "draws random numbers while it trains"),
-        (toys.Awry, {"act": "numpy"}, r"leaves torch on its way, by \.numpy\(\)"),
+        (toys.Ordinary, {"dropout": 0.5}, r"draws random numbers in training \(dropout\?\)"),
+        (toys.Gated, {}, r"uses a layer that torch\.func\.vmap does not support, such as nn\.LSTM"),
+        (toys.Awry, {"act": "branch"}, "branches in Python on the values of tensors"),
+        (toys.Awry, {"act": "item"}, r"converts a tensor to a number, by \.item\(\)"),
+        (toys.Awry, {"act": "noise"}, "draws random numbers in training"),
+        (toys.Awry, {"act": "numpy"}, r"computes outside torch, for example by \.numpy\(\)"),
         (toys.Awry, {"act": "fill"}, r"cannot be mapped over seeds \(torch: .*shape"),
-        (toys.Awry, {"act": "keep a number"}, "keeps values that differ between seeds"),
-        (toys.Awry, {"act": "keep a tensor"}, "keeps values that differ between seeds"),
+        (toys.Awry, {"act": "keep a number"}, "has attributes that differ between seeds"),
+        (toys.Awry, {"act": "keep a tensor"}, "has attributes that differ between seeds"),
         (toys.Awry, {"act": "vary"}, "has parameters or buffers whose shapes differ between seeds"),
     ],
     ids=lambda value: value.get("act", "-") if isinstance(value, dict) else None,
@@ -130,7 +130,7 @@ def test_what_cannot_be_mapped_is_refused_in_a_sentence(model: Any, options: dic
 
 
 def test_a_loss_that_cannot_be_mapped_is_refused_too() -> None:
-    with pytest.raises(MemkitError, match=r"vmap=True, but Plain turns a tensor into a number.*leave vmap out"):
+    with pytest.raises(MemkitError, match=r"vmap=True, but Plain converts a tensor to a number.*leave vmap out"):
         train(PLAIN.with_(task=toys.Numbered()), [1, 2])
 
 

@@ -311,12 +311,12 @@ def test_a_loss_of_the_tasks_own() -> None:
 
 
 def test_a_loss_that_is_not_one_a_seed_is_refused() -> None:
-    with pytest.raises(MemkitError, match=r"loss has the shape \(2, 16\); .* one loss a seed, \(2,\)"):
+    with pytest.raises(MemkitError, match=r"loss has the shape \(2, 16\); .* one loss per seed, \(2,\)"):
         train(COHORT.with_(task=toys.Unreduced()), [1, 2])
 
 
 def test_a_model_that_is_none_is_refused() -> None:
-    with pytest.raises(MemkitError, match=r"made a int; it should make a torch\.nn\.Module"):
+    with pytest.raises(MemkitError, match=r"returned a value of type int; it must return a torch\.nn\.Module"):
         train(Recipe(toys.signs, toys.nothing, steps=1), [1])
 
 

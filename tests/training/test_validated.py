@@ -1,4 +1,4 @@
-"""A model that has ``validated`` is told each look, may change itself, and is then result at once more."""
+"""A model that has ``validated`` is told each look, may change itself, and is then validated once more."""
 
 from __future__ import annotations
 
@@ -106,12 +106,12 @@ def test_what_is_written_to_moments_is_what_training_goes_on_with() -> None:
 
 
 def test_looks_are_needed() -> None:
-    with pytest.raises(MemkitError, match="ZeroingCohort goes by its validation examples; say with validate_every"):
+    with pytest.raises(MemkitError, match="ZeroingCohort depends on validation results; set validate_every"):
         train(COHORT.with_(validate_every=None), [1])
 
 
 def test_vmap_is_refused() -> None:
-    with pytest.raises(MemkitError, match=r"vmap=True, but ZeroingPlain is told by validated\(\)"):
+    with pytest.raises(MemkitError, match=r"vmap=True, but ZeroingPlain has the method validated\(\)"):
         train(COHORT.with_(model=ZeroingPlain, vmap=True), [1])
 
 

@@ -142,7 +142,9 @@ def test_rows_survive_the_store(tmp_path: Path) -> None:
 
 
 def test_a_task_without_validation_examples_is_refused() -> None:
-    with pytest.raises(MemkitError, match=r"but what draws the examples of Halves has no `validation`: \(inputs"):
+    with pytest.raises(
+        MemkitError, match=r"but the sampler of Halves has no attribute `validation`; give it one, \(inputs"
+    ):
         train(COHORT.with_(task=toys.Halves()), [1])
     with pytest.raises(MemkitError, match="validate_every=4, but a seed has no validation examples"):
         train(COHORT.with_(task=Validated(least=0, most=1)), [1])
