@@ -127,7 +127,7 @@ def test_held_out_combinations_are_never_trained_on(
     share = min(share, ((variables - 1) * (actions - 1) - 1) / (variables * actions))
     task = Retrieval(variables=variables, actions=actions, held_out=share, stored=stored)
     words = task.vocabulary
-    kept = task.kept(generator(seed, "split"))
+    kept = task.trained_combinations(generator(seed, "split"))
     assert (~kept).sum() == round(share * variables * actions)
     assert kept.any(0).all()
     assert kept.any(1).all()
@@ -151,9 +151,9 @@ def test_held_out_combinations_are_never_trained_on(
 
 def test_the_split_follows_its_generator_and_the_batch_follows_its_own() -> None:
     task = Retrieval(held_out=0.3)
-    same = [task.kept(generator(3, "split")) for _ in range(2)]
+    same = [task.trained_combinations(generator(3, "split")) for _ in range(2)]
     assert torch.equal(*same)
-    assert any(not torch.equal(same[0], task.kept(generator(seed, "split"))) for seed in range(4, 8))
+    assert any(not torch.equal(same[0], task.trained_combinations(generator(seed, "split"))) for seed in range(4, 8))
     sampler = task.for_seed(generator(3, "split"))
     first, again, other = (sampler(generator(seed, "data"), 32)[0] for seed in (1, 1, 2))
     assert torch.equal(first, again)

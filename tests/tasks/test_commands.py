@@ -20,7 +20,7 @@ from memkit.tasks.binding import (
     Retrieval,
     Sequencing,
 )
-from memkit.tasks.binding.table import whole
+from memkit.tasks.binding.table import table_of
 from memkit.tasks.binding.vocabulary import END, PAD
 from memkit.training.streams import generator
 from tests.tasks.interpreter import interpret
@@ -95,7 +95,7 @@ KNOWN = [
 def find(task: BindingTask, command: str) -> int:
     """The row of a command, which the table must hold once."""
     tokens = task.vocabulary.encode(command)
-    table = whole(task)
+    table = table_of(task)
     padded = torch.tensor([PAD] * (table.inputs.shape[1] - len(tokens)) + tokens)
     (row,) = (table.inputs == padded).all(1).nonzero().flatten().tolist()
     return int(row)
@@ -103,7 +103,7 @@ def find(task: BindingTask, command: str) -> int:
 
 def answer_of(task: BindingTask, row: int) -> list[str]:
     """The answer's words; END fills what is left of it, and nothing else follows an END."""
-    words = task.vocabulary.decode_answer(whole(task).targets[row].tolist()).split()
+    words = task.vocabulary.decode_answer(table_of(task).targets[row].tolist()).split()
     length = words.index("END") if "END" in words else len(words)
     assert set(words[length:]) <= {"END"}
     return words[:length]
@@ -112,9 +112,9 @@ def answer_of(task: BindingTask, row: int) -> list[str]:
 @pytest.mark.parametrize(("task", "command", "answer", "pattern"), KNOWN)
 def test_known_commands(task: BindingTask, command: str, answer: str, pattern: str) -> None:
     row = find(task, command)
-    assert task.vocabulary.decode(whole(task).inputs[row].tolist()) == command
+    assert task.vocabulary.decode(table_of(task).inputs[row].tolist()) == command
     assert answer_of(task, row) == answer.split()
-    assert whole(task).patterns[row] == pattern
+    assert table_of(task).patterns[row] == pattern
     assert interpret(command)[0] == answer.split(), "the reference itself"
 
 
@@ -160,7 +160,7 @@ def test_the_whole_input_space_is_counted_by_group(task: BindingTask, counts: di
 
 
 def test_the_levels_patterns_are_counted() -> None:
-    assert Counter(whole(Levels()).patterns) == {
+    assert Counter(table_of(Levels()).patterns) == {
         "L1/single": 8,
         "L2/and": 24,
         "L2/then": 24,
@@ -214,12 +214,12 @@ def tasks(draw: st.DrawFn) -> BindingTask:
 @settings(max_examples=60, deadline=None)
 @given(task=tasks(), seed=st.integers(0, 2**31))
 def test_answers_are_the_interpreters_and_subsets_keep_their_promise(task: BindingTask, seed: int) -> None:
-    words, table = task.vocabulary, whole(task)
+    words, table = task.vocabulary, table_of(task)
     if len(table.inputs) > 4000:
         checked = torch.randperm(len(table.inputs), generator=generator(seed))[:1000].tolist()
     else:
         checked = list(range(len(table.inputs)))
-    kept = task.kept(generator(seed, "split"))
+    kept = task.trained_combinations(generator(seed, "split"))
     missing = {(words.words[words.variable(v)], words.words[words.action(a)]) for v, a in (~kept).nonzero().tolist()}
     within: dict[str, set[int]] = {}
     for subset in ("train", "held_out", "beyond", "held_out_beyond"):
@@ -241,15 +241,15 @@ def test_answers_are_the_interpreters_and_subsets_keep_their_promise(task: Bindi
 
 
 @pytest.mark.parametrize(
-    "task", [task for task in dict.fromkeys(case[0] for case in KNOWN) if len(whole(task).inputs) <= 3500], ids=repr
+    "task", [task for task in dict.fromkeys(case[0] for case in KNOWN) if len(table_of(task).inputs) <= 3500], ids=repr
 )
 def test_every_answer_is_the_interpreters(task: BindingTask) -> None:
-    words, table = task.vocabulary, whole(task)
+    words, table = task.vocabulary, table_of(task)
     for row, (inputs, targets) in enumerate(zip(table.inputs.tolist(), table.targets.tolist(), strict=True)):
         answer, stated, asked = interpret(words.decode(inputs))
         assert answer_of(task, row) == answer
         assert all(target > END for target in targets[: len(answer)])
-        for pairs, marks in ((stated, table.binds), (asked, table.asks)):
+        for pairs, marks in ((stated, table.stated), (asked, table.asked)):
             marked = marks[row].reshape(task.variables, task.actions).nonzero().tolist()
             assert {(words.words[words.variable(v)], words.words[words.action(a)]) for v, a in marked} == pairs
 
@@ -292,7 +292,7 @@ def test_commands_of_one_pattern_or_group() -> None:
 
 def test_training_draws_levels_and_their_patterns_equally() -> None:
     task = Levels()
-    names = dict(zip(map(tuple, whole(task).inputs.tolist()), whole(task).patterns, strict=True))
+    names = dict(zip(map(tuple, table_of(task).inputs.tolist()), table_of(task).patterns, strict=True))
     inputs, _ = task.for_seed(generator(0, "split"))(generator(0, "data"), 24_000)
     drawn = Counter(names[tuple(row)] for row in inputs.tolist())
     for name, count in drawn.items():
@@ -305,7 +305,7 @@ def test_training_draws_levels_and_their_patterns_equally() -> None:
     [
         (lambda: Sequencing(connectives=("then", "xor")), "connectives must be some of then, and, or"),
         (lambda: Sequencing(connectives=("or", "or")), "connectives must be some of then, and, or, each once"),
-        (lambda: Sequencing(connectives=(), segments=False), "connectives must not be empty without segments"),
+        (lambda: Sequencing(connectives=(), segments=False), "connectives must not be empty if segments is False"),
         (lambda: Nesting(depth=0), "depth must be 1 to 4, not 0"),
         (lambda: Nesting(most=1), "most must be 2 or more"),
         (lambda: Nesting(trained=9), "trained must be between 1 and most=8, or None"),
@@ -316,8 +316,14 @@ def test_training_draws_levels_and_their_patterns_equally() -> None:
         (lambda: History(asked=()), "asked must be present or past or both"),
         (lambda: Levels(levels=(5,)), "levels must be some of 1, 2, 3, 4"),
         (lambda: Levels(actions=2), "actions must be 3 or more for level 3"),
-        (lambda: Levels().commands(generator(0), pattern="L5"), "no command has pattern 'L5'; there are: L1/single"),
-        (lambda: Retrieval().commands(generator(0), pattern="past"), "no command has pattern 'past'; there are: none"),
+        (
+            lambda: Levels().commands(generator(0), pattern="L5"),
+            "no command has pattern 'L5'; the patterns are: L1/single",
+        ),
+        (
+            lambda: Retrieval().commands(generator(0), pattern="past"),
+            "no command has pattern 'past'; the patterns are: none",
+        ),
         (lambda: Nesting(trained=4).commands(generator(0), "train", pattern="8"), "'8' is in subset 'train'"),
         (lambda: Nesting().commands(generator(0), "beyond"), "no command is in subset 'beyond'"),
     ],

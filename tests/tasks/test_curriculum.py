@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from memkit import Recipe
 from memkit.models import SlotNetwork
 from memkit.tasks.binding import BindingTask, Curriculum, Execution, Recognition, Retrieval
-from memkit.tasks.binding.curriculum import Lessons
+from memkit.tasks.binding.curriculum import CurriculumSampler
 from memkit.tasks.binding.vocabulary import END, PAD
 from memkit.training.streams import generator
 from memkit.training.trainer import train
@@ -32,7 +32,7 @@ def stages(**fields: Any) -> tuple[BindingTask, ...]:
 STAGED = Curriculum(stages=stages(held_out=0.2), window=3, leave_at=0.75, patience=4)
 
 
-def lessons(curriculum: Curriculum, seed: int = 0) -> Lessons:
+def lessons(curriculum: Curriculum, seed: int = 0) -> CurriculumSampler:
     return curriculum.for_seed(generator(seed, "split"))
 
 
@@ -44,7 +44,7 @@ def right(targets: Tensor, share: float) -> Tensor:
     return outputs
 
 
-def stages_after(lessons: Lessons, shares: list[float]) -> list[int]:
+def stages_after(lessons: CurriculumSampler, shares: list[float]) -> list[int]:
     """The stage after each batch, if a model answers such shares of them."""
     found = []
     for share in shares:
@@ -139,7 +139,7 @@ def test_a_single_stage_is_the_last_one_as_the_task_itself_draws_it() -> None:
     way = lessons(single)
     drawn = way(generator(0, "data"), 64)
     own = STAGED.stages[-1].for_seed(generator(0, "split"))(generator(0, "data"), 64)
-    assert all(torch.equal(*pair) for pair in zip(drawn, single.padded(*own), strict=True))
+    assert all(torch.equal(*pair) for pair in zip(drawn, single.pad(*own), strict=True))
     assert stages_after(way, [1] * 5) == [2] * 5
     assert way.left == []
 
@@ -231,9 +231,9 @@ def test_a_seed_alone_takes_the_same_way_as_in_a_cohort() -> None:
 
 
 def test_training_goes_through_the_stages(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[Lessons] = []
-    start = Lessons.__init__
-    monkeypatch.setattr(Lessons, "__init__", lambda self, *given: made.append(self) or start(self, *given))
+    made: list[CurriculumSampler] = []
+    start = CurriculumSampler.__init__
+    monkeypatch.setattr(CurriculumSampler, "__init__", lambda self, *given: made.append(self) or start(self, *given))
     train(RECIPE, [1, 2, 3])
     assert len(made) == 3
     assert all(way.stage == len(way.left) > 0 for way in made), "every seed has gone on"
@@ -255,13 +255,16 @@ def test_a_recipe_of_a_curriculum_is_made_again_from_its_json() -> None:
     ("changes", "message"),
     [
         ({"stages": ()}, "stages must be one task or more"),
-        ({"stages": (Retrieval(held_out=0.2), Execution())}, r"stages must agree .* not \(3, 5, 0.0\), \(3, 5, 0.2\)"),
+        (
+            {"stages": (Retrieval(held_out=0.2), Execution())},
+            r"stages must agree .* they have \(3, 5, 0.0\), \(3, 5, 0.2\)",
+        ),
         ({"stages": (Retrieval(actions=6), Execution())}, "stages must agree"),
         ({"regime": "blocked"}, "regime must be 'staged', 'mixed' or 'single', not 'blocked'"),
         ({"shares": (1, 1, 1)}, "shares are for regime='mixed'"),
-        ({"regime": "mixed", "shares": (1, 1)}, "shares must be a number a stage"),
-        ({"regime": "mixed", "shares": (1, 1, -1)}, "shares must be a number a stage"),
-        ({"regime": "mixed", "shares": (0, 0, 0)}, "shares must be a number a stage"),
+        ({"regime": "mixed", "shares": (1, 1)}, "shares must be one number per stage"),
+        ({"regime": "mixed", "shares": (1, 1, -1)}, "shares must be one number per stage"),
+        ({"regime": "mixed", "shares": (0, 0, 0)}, "shares must be one number per stage"),
         ({"leave_at": 80}, "leave_at must be an accuracy"),
         ({"window": 0}, "window must be 1 batch or more"),
         ({"patience": 0}, "patience must be 1 batch or more"),

@@ -113,21 +113,21 @@ def test_parts_follow_one_another(tmp_path: Path, toy: Path, monkeypatch: pytest
 DAMAGE: dict[str, tuple[dict[str, Any], str]] = {
     "another pixel": (
         {"images": IMAGES_FILE[:-1] + b"!"},
-        "images-idx3-ubyte is not the file that was published, by its SHA-256; delete it, and download it with "
+        "images-idx3-ubyte is not the published file, as its SHA-256 differs; delete it, and download it with "
         "`memkit data get mnist-10k --to ",
     ),
-    "other labels": ({"labels": LABELS_FILE[:-1] + b"!"}, "labels-idx1-ubyte is not the file that was published"),
-    "a half": ({"images": IMAGES_FILE[:-1]}, "images-idx3-ubyte is no idx file of 5 × 2 × 3 bytes"),
-    "more": ({"labels": LABELS_FILE + b"!"}, "labels-idx1-ubyte is no idx file of 5 bytes"),
+    "other labels": ({"labels": LABELS_FILE[:-1] + b"!"}, "labels-idx1-ubyte is not the published file"),
+    "a half": ({"images": IMAGES_FILE[:-1]}, "images-idx3-ubyte is not an idx file of 5 × 2 × 3 bytes"),
+    "more": ({"labels": LABELS_FILE + b"!"}, "labels-idx1-ubyte is not an idx file of 5 bytes"),
     "another shape": (
         {"images": IMAGES_FILE[:7] + bytes([6]) + IMAGES_FILE[8:]},
-        "images-idx3-ubyte is no idx file of 5 × 2 × 3 bytes",
+        "images-idx3-ubyte is not an idx file of 5 × 2 × 3 bytes",
     ),
-    "a web page": ({"labels": b"<html>"}, "labels-idx1-ubyte is no idx file of 5 bytes"),
-    "nothing": ({"labels": b""}, "labels-idx1-ubyte is no idx file of 5 bytes"),
+    "a web page": ({"labels": b"<html>"}, "labels-idx1-ubyte is not an idx file of 5 bytes"),
+    "nothing": ({"labels": b""}, "labels-idx1-ubyte is not an idx file of 5 bytes"),
     "another pixel, packed": (
         {"images": IMAGES_FILE[:-1] + b"!", "pack": True},
-        "images-idx3-ubyte.gz is not the file that was published",
+        "images-idx3-ubyte.gz is not the published file",
     ),
 }
 
@@ -148,7 +148,7 @@ def test_a_damaged_archive(toy: Path, tmp_path: Path, damage: Any) -> None:
     write(tmp_path / toy, pack=True)
     file = tmp_path / toy / "t10k-images-idx3-ubyte.gz"
     file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(MemkitError, match=r"images-idx3-ubyte\.gz is no whole \.gz file; delete it"):
+    with pytest.raises(MemkitError, match=r"images-idx3-ubyte\.gz is not a complete \.gz file; delete it"):
         datasets.load("mnist-10k", tmp_path)
 
 
@@ -166,7 +166,9 @@ def test_a_file_that_cannot_be_read(toy: Path, tmp_path: Path, monkeypatch: pyte
 def test_how_to_get_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert datasets.data_root() is None
     sentence = datasets.missing("fashion-mnist")
-    assert sentence.startswith("the data set fashion-mnist is not at hand: name the folder that holds FashionMNIST/raw")
+    assert sentence.startswith(
+        "the data set fashion-mnist was not found: give the folder that contains FashionMNIST/raw"
+    )
     assert "`memkit data get fashion-mnist --to DIR`" in sentence
 
     monkeypatch.setenv("MEMKIT_DATA", str(tmp_path))
@@ -193,7 +195,7 @@ def test_digits_without_scikit_learn_or_of_another_kind(tmp_path: Path, monkeypa
     known = datasets.SOURCES["digits"]
     other = known._replace(parts=(known.parts[0]._replace(labels="0" * 64),))
     monkeypatch.setitem(datasets.SOURCES, "digits", other)
-    with pytest.raises(MemkitError, match="scikit-learn's digits are not those that memkit knows"):
+    with pytest.raises(MemkitError, match="scikit-learn's digits differ from those that memkit expects"):
         datasets.load("digits", tmp_path)  # a root of its own, or it has been read before
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert datasets.missing("digits").startswith("the data set digits comes with scikit-learn; install memkit with")
@@ -213,7 +215,7 @@ def test_a_download_goes_through_torchvision(toy: Path, tmp_path: Path, monkeypa
 
     write(tmp_path / "new" / toy, images=IMAGES_FILE[:-1] + b"!")
     datasets._load.cache_clear()
-    with pytest.raises(MemkitError, match="is not the file that was published"):
+    with pytest.raises(MemkitError, match="is not the published file"):
         vision.download("mnist-10k", tmp_path / "new")
 
 

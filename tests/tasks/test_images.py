@@ -149,7 +149,7 @@ def test_few_are_drawn_evenly_and_in_random_order() -> None:
 def test_few_of_some_classes() -> None:
     _, labels = few(among(numbered(30), (1, 2)), 4, generator(0, "few"))
     assert sorted(labels.tolist()) == [1] * 4 + [2] * 4
-    with pytest.raises(MemkitError, match="a class has only 3 examples of the 4 that are asked for"):
+    with pytest.raises(MemkitError, match="a class has only 3 examples, but 4 are needed"):
         few(numbered(11), 4, generator(0, "few"))
 
 

@@ -9,7 +9,7 @@ import torch
 
 from memkit.tasks.binding import Execution, Levels, Rebinding, Retrieval, Sequencing, Vocabulary
 from memkit.tasks.binding.management import Management, ManagementVocabulary
-from memkit.tasks.binding.table import BindingTask, whole
+from memkit.tasks.binding.table import BindingTask, table_of
 from memkit.tasks.binding.vocabulary import ACTIONS, END, KEYWORDS, VARIABLES
 from memkit.training.streams import generator
 
@@ -65,7 +65,7 @@ def reading(command: str) -> tuple[str, set[tuple[str, str]], tuple[str, str]]:
 def test_known_commands(command: str, answer: str, pattern: str) -> None:
     tokens = TASK.vocabulary.encode(command)
     padded = torch.tensor([0] * (TASK.sizes["length"] - len(tokens)) + tokens)
-    table = whole(TASK)
+    table = table_of(TASK)
     (row,) = (table.inputs == padded).all(1).nonzero().flatten().tolist()
     assert TASK.vocabulary.decode_answer(table.targets[row].tolist()) == (answer or "END")
     assert table.patterns[row] == pattern
@@ -78,24 +78,24 @@ def test_every_pattern_has_a_known_command() -> None:
 
 @pytest.mark.parametrize("task", [TASK, SMALL], ids=["default", "small"])
 def test_every_answer_is_what_a_slow_reading_gives(task: Management) -> None:
-    words, table = task.vocabulary, whole(task)
+    words, table = task.vocabulary, table_of(task)
     names = [(v, a) for v in VARIABLES[: task.variables] for a in ACTIONS[: task.actions]]
     for row, tokens in enumerate(table.inputs.tolist()):
         answer, stated, needed = reading(words.decode(tokens))
         assert words.decode_answer(table.targets[row].tolist()) == (answer or "END")
-        for marks, pairs in ((table.binds[row], stated), (table.asks[row], {needed})):
+        for marks, pairs in ((table.stated[row], stated), (table.asked[row], {needed})):
             assert {names[at] for at in marks.nonzero().flatten().tolist()} == pairs
 
 
 def test_counts_are_as_stated() -> None:
-    assert len(whole(TASK).inputs) == len(whole(TASK).inputs.unique(dim=0)) == 23_760
-    assert len(whole(Management(updates=1)).inputs) == 9_360
+    assert len(table_of(TASK).inputs) == len(table_of(TASK).inputs.unique(dim=0)) == 23_760
+    assert len(table_of(Management(updates=1)).inputs) == 9_360
 
 
 def test_training_draws_the_three_groups_equally() -> None:
-    table = whole(TASK)
+    table = table_of(TASK)
     for name in ("update", "clear", "protect"):
-        assert float(table.weights[table.of(name)].sum()) == pytest.approx(1, abs=1e-3)
+        assert float(table.weights[table.has_pattern(name)].sum()) == pytest.approx(1, abs=1e-3)
 
 
 def test_whoever_ignores_protection_or_takes_it_for_everything_is_right_at_half() -> None:
@@ -106,7 +106,7 @@ def test_whoever_ignores_protection_or_takes_it_for_everything_is_right_at_half(
 
 def test_held_out_commands_ask_for_what_training_never_states() -> None:
     names = [(v, a) for v in VARIABLES[:3] for a in ACTIONS[:4]]
-    kept = SMALL.kept(generator(3, "split")).flatten().tolist()
+    kept = SMALL.trained_combinations(generator(3, "split")).flatten().tolist()
     known = {name for name, keeps in zip(names, kept, strict=True) if keeps}
     for subset in ("train", "held_out"):
         for tokens in SMALL.commands(generator(3, "split"), subset)[0].tolist():  # type: ignore[arg-type]
