@@ -54,7 +54,7 @@ class Classified:
 
     @property
     def right(self) -> Tensor:
-        """Whether the label was predicted: bool [T]."""
+        """True where the label was predicted: bool [T]."""
         return self.label == self.prediction
 
 

@@ -78,11 +78,11 @@ def test_a_sentence_is_asked_for_where_none_is_given(
         (["--fact", "  "], "the fact is empty; give a sentence"),
         (["--fact", "Two words"], "the fact 'Two words' has 2 words; give three or more"),
         (["--fact", "Word"], "the fact 'Word' has 1 word; give three or more"),
-        (["--fact", "The fact 日 is"], "the fact has the character '日', which the model has never seen"),
-        (["--fact", "a " * 100], "the fact has 199 characters, and the block has room for 110; shorten it by 89"),
+        (["--fact", "The fact 日 is"], "the fact has the character '日', which the model does not know"),
+        (["--fact", "a " * 100], "the fact has 199 characters, but only 110 fit into a context; shorten it by 89"),
         (
             ["--fact", FACT, "--cue", "Gandalf the"],
-            "the cue 'Gandalf the' does not occur in the fact; give whole words",
+            "the cue 'Gandalf the' does not occur in the fact; give consecutive whole words",
         ),
         (["--fact", FACT, "--cue", "og the"], "the cue 'og the' does not occur in the fact"),
         (["--fact", FACT, "--cue", "purple jackdaws."], "nothing comes after the cue 'purple jackdaws.' in the fact"),
@@ -111,16 +111,16 @@ def test_any_sentence_of_the_characters_of_the_corpus_will_do(model: Any, words:
     assert found.context.endswith(f" {found.cue} ")
     on, off, shuffled = found.answers
     assert (on.memory, off.memory, shuffled.memory) == ("on", "off", "shuffled")
-    assert all(len(answer.said) == len(found.ending) for answer in found.answers)
+    assert all(len(answer.text) == len(found.ending) for answer in found.answers)
     assert found.verdict.endswith(".")
 
 
 @pytest.mark.parametrize(
     ("answers", "words"),
     [
-        (("x", 0.1, "y", 3.0, "z", 4.0), "comes from the store"),
+        (("x", 0.1, "y", 3.0, "z", 4.0), "comes from the memory"),
         (("x", 0.1, "x", 0.2, "z", 4.0), "shows nothing about the memory"),
-        (("w", 0.1, "y", 3.0, "z", 4.0), "does not bring it back"),
+        (("w", 0.1, "y", 3.0, "z", 4.0), "does not recall it"),
         (("w", 3.1, "y", 3.0, "z", 4.0), "does not help here"),
     ],
 )

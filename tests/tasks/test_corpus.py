@@ -99,7 +99,7 @@ def test_what_is_not_known_is_named() -> None:
 
 @pytest.mark.parametrize("text", ["", " \n\t "])
 def test_an_empty_corpus_is_refused(text: str) -> None:
-    with pytest.raises(MemkitError, match=r"^the corpus is empty: there must be a word in it$"):
+    with pytest.raises(MemkitError, match=r"^the corpus is empty; it must contain a word$"):
         Words.of(text, most=3)
 
 
@@ -182,9 +182,11 @@ def test_a_file_is_read_from_the_data_root(play: bytes, tmp_path: Path, monkeypa
 
 def test_a_file_that_is_not_here_is_a_sentence(play: bytes, tmp_path: Path) -> None:
     sentence = corpus.missing("shakespeare")
-    assert sentence.startswith(f"the corpus shakespeare is not at hand: name the folder that holds {FILE} with --data")
+    assert sentence.startswith(
+        f"the corpus shakespeare was not found: give the folder that contains {FILE} with --data"
+    )
     assert sentence.endswith("download it with `memkit data get shakespeare --to DIR`")
-    with pytest.raises(MemkitError, match=r"^the corpus shakespeare is not at hand"):
+    with pytest.raises(MemkitError, match=r"^the corpus shakespeare was not found"):
         corpus.text("shakespeare")
     assert corpus.missing("shakespeare", tmp_path).startswith(
         f"the corpus shakespeare is not in {tmp_path}: there is no {FILE}; give another folder with --data DIR"
@@ -196,7 +198,7 @@ def test_a_file_that_is_not_here_is_a_sentence(play: bytes, tmp_path: Path) -> N
 def test_another_file_of_that_name_is_an_error(play: bytes, tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(play + b"\n")
     assert corpus.missing("shakespeare", tmp_path) == ""
-    with pytest.raises(MemkitError, match=f"{FILE} is not the file that was published, by its SHA-256; download it"):
+    with pytest.raises(MemkitError, match=f"{FILE} is not the published file, as its SHA-256 differs; download it"):
         corpus.text("shakespeare", tmp_path)
     # It is not remembered as wrong, once it is right.
     (tmp_path / FILE).write_bytes(play)

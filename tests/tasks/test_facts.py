@@ -105,16 +105,19 @@ def test_every_cue_is_drawn_and_by_the_generator_alone() -> None:
 def test_all_cues_can_be_in_one_episode_and_no_more() -> None:
     pool = ALL["closed"].held_out
     assert rows(pool.draw(generator(0, "data"), 1, 64)[0, :, :CUE]) == rows(pool.cues)
-    with pytest.raises(MemkitError, match=r"^an episode of 65 facts needs as many cues, and there are 64$"):
+    with pytest.raises(MemkitError, match=r"^an episode of 65 facts needs as many cues, but there are only 64$"):
         pool.draw(generator(0, "data"), 1, 65)
     few = pool._replace(endings=pool.endings[:5])
-    with pytest.raises(MemkitError, match=r"^an episode of 6 facts needs as many endings, and there are 5$"):
+    with pytest.raises(MemkitError, match=r"^an episode of 6 facts needs as many endings, but there are only 5$"):
         few.draw(generator(0, "data"), 1, 6, shared=2)
 
 
 @pytest.mark.parametrize("shared", [0, -1, 3])
 def test_facts_that_cannot_share_their_cues_are_refused(shared: int) -> None:
-    with pytest.raises(MemkitError, match=rf"^8 facts cannot share their cues by {shared}; make it a multiple$"):
+    with pytest.raises(
+        MemkitError,
+        match=rf"^8 facts cannot share cues in groups of {shared}; the number of facts must be a multiple of it$",
+    ):
         ALL["closed"].train.draw(generator(0, "data"), 2, 8, shared=shared)
 
 
@@ -125,5 +128,5 @@ def test_an_unknown_kind_is_named_with_the_nearest() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_tokens_that_do_not_know_the_words_are_refused(kind: Kind) -> None:
-    with pytest.raises(MemkitError, match="facts need tokens for their words: give WORDS to the tokens"):
+    with pytest.raises(MemkitError, match="the words of the facts need tokens; pass WORDS as known words"):
         pools(kind, Words.of("the dog .", most=2), generator(0, "split"))

@@ -112,5 +112,5 @@ def test_a_cue_stands_at_the_end_and_a_fact_before_it(seed: int) -> None:
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(MemkitError, match="has more than the 38 characters"):
         needles.shown(generator(0), HELD_OUT, CHARACTERS, FACTS[:1], 40)
-    with pytest.raises(MemkitError, match="does not fit in a context of 10 characters"):
+    with pytest.raises(MemkitError, match="does not fit into a context of 10 characters"):
         needles.asked(torch.zeros(1, 10, dtype=torch.int64), CHARACTERS, [cue(FACTS[0])])

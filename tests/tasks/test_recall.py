@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from memkit.errors import MemkitError
 from memkit.tasks.corpus import Stretch
 from memkit.tasks.facts import CUE, FACT, REST, Pool
-from memkit.tasks.recall import WINDOW, Episodes, Lessons, Recall, episodes
+from memkit.tasks.recall import WINDOW, Episodes, EpisodeSampler, Recall, episodes
 from memkit.training.streams import generator
 
 TASK = Recall()
@@ -152,13 +152,13 @@ def test_episodes_are_drawn_by_the_generator_alone() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"length": 2 * FACT - 1}, "a context of 11 tokens is too short: a fact of 6 and its cue .* must fit in 12"),
-        ({"facts": 0}, "there must be a fact to ask for, not 0"),
+        ({"length": 2 * FACT - 1}, "a context of 11 tokens is too short; it must have at least 12"),
+        ({"facts": 0}, "facts=0 must be at least 1"),
         ({"lag": 7}, "lag=7 must be less than the 7 contexts of an episode"),
         ({"lag": -1}, "lag=-1 must be less than the 7 contexts"),
-        ({"distractors": -1}, "4 facts need as many written contexts, and there are 3"),
-        ({"facts": 41}, "an episode of 41 facts needs as many cues, and there are 40"),
-        ({"shared": 3}, "4 facts cannot share their cues by 3; make it a multiple"),
+        ({"distractors": -1}, "distractors=-1 must be 0 or more"),
+        ({"facts": 41}, "an episode of 41 facts needs as many cues, but there are only 40"),
+        ({"shared": 3}, "4 facts cannot share cues in groups of 3; the number of facts must be a multiple of it"),
         ({"length": 1001}, "a context of 1001 tokens is longer than the corpus, which has 1000"),
     ],
 )
@@ -173,8 +173,8 @@ def test_episodes_that_cannot_be_are_refused(options: dict[str, int], message: s
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"facts": 0}, "facts=0 must be from 1 to written=12"),
-        ({"facts": 13}, "facts=13 must be from 1 to written=12"),
+        ({"facts": 0}, "facts=0 must be between 1 and written=12"),
+        ({"facts": 13}, "facts=13 must be between 1 and written=12"),
         ({"asked": 0}, "asked=0 and unwritten=0 must be 0 or more, and not both 0"),
         ({"unwritten": -1}, "asked=4 and unwritten=-1 must be 0 or more"),
         ({"length": 11}, "length=11 must be at least 12"),
@@ -242,8 +242,8 @@ def test_a_loss_without_endings_is_that_of_the_corpus_alone() -> None:
 SMALL = Recall(facts=3, written=4, asked=2, enough=0.8, last=0.9, least=1)
 
 
-def lessons(task: Recall = SMALL) -> Lessons:
-    return Lessons(task, POOL, TEXT)
+def lessons(task: Recall = SMALL) -> EpisodeSampler:
+    return EpisodeSampler(task, POOL, TEXT)
 
 
 def said(targets: Tensor, right: Tensor, tokens: int = 7) -> Tensor:
@@ -263,7 +263,7 @@ def answered(count: int, asked: int = 2) -> Tensor:
     return targets
 
 
-def taught(to: Lessons, share: float, count: int = WINDOW) -> None:
+def taught(to: EpisodeSampler, share: float, count: int = WINDOW) -> None:
     targets = answered(count, to.task.asked)
     right = torch.arange(targets.shape[0] * targets.shape[1]).view(targets.shape[:2]) < share * targets[..., 0].numel()
     to.saw(said(targets, right), targets)
@@ -293,8 +293,8 @@ def test_a_share_counts_once_half_of_the_window_was_seen_and_then_as_a_mean_of_w
         taught(to, 1.0, count=25)  # a fifth of the window
         expected += 0.2 * (1 - expected)
         assert to.facts == 1 + (count == 4), "1 - 0.8^3 is less than a half"
-        assert count == 4 or to.right == to.seen == pytest.approx(expected)
-    assert to.right == to.seen == 0
+        assert count == 4 or to.running_sum == to.running_weight == pytest.approx(expected)
+    assert to.running_sum == to.running_weight == 0
 
 
 def test_with_one_fact_it_ends_at_the_last_share() -> None:
@@ -319,7 +319,7 @@ def test_one_wrong_token_makes_a_completion_wrong_and_no_other_text_does() -> No
     for right, share in ((torch.ones(WINDOW, 2).bool(), 1.0), (torch.zeros(WINDOW, 2).bool(), 0.0)):
         to = lessons(Recall(facts=3, written=4, asked=2, enough=2.0))
         to.saw(said(targets, right), targets)
-        assert to.right == share
+        assert to.running_sum == share
 
 
 def test_the_share_is_about_the_last_completions() -> None:
@@ -328,17 +328,17 @@ def test_the_share_is_about_the_last_completions() -> None:
     for share in (1.0, 0.5, 0.0):
         taught(to, share, count=25)
         expected += 50 / WINDOW * (share - expected)
-        assert to.right == pytest.approx(expected)
+        assert to.running_sum == pytest.approx(expected)
 
 
 def test_facts_that_stand_in_their_own_context_move_nothing_on() -> None:
     to = lessons(Recall(facts=3, written=4, asked=1, unwritten=1, enough=2.0))
     targets = answered(50)
     to.saw(said(targets, torch.tensor([True, False]).expand(50, 2)), targets)
-    assert to.right == pytest.approx(50 / WINDOW)
+    assert to.running_sum == pytest.approx(50 / WINDOW)
     alone = lessons(Recall(facts=3, written=4, asked=0, unwritten=2, enough=2.0))
     alone.saw(said(targets, torch.tensor([True, False]).expand(50, 2)), targets)
-    assert alone.right == pytest.approx(100 / WINDOW / 2)
+    assert alone.running_sum == pytest.approx(100 / WINDOW / 2)
 
 
 def test_an_episode_has_as_many_facts_as_a_seed_can_take() -> None:

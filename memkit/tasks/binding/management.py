@@ -100,7 +100,7 @@ class _Form(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether the right answer is that the variable has no value."""
+        """True if the right answer is that the variable has no value."""
         return self.binding < 2 and ("clear", self.asked) in self.managed
 
 
