@@ -30,19 +30,19 @@ def public_names() -> Iterator[str]:
         yield from (f"{package}:{name}" for name in module.__all__ if inspect.isroutine(getattr(module, name)))
         yield from (f"{package}:{name}" for name in module.__all__ if inspect.isclass(getattr(module, name)))
     for found in pkgutil.iter_modules(memkit.memories.__path__, "memkit.memories."):
-        own = vars(importlib.import_module(found.name)).items()
-        yield from (f"{found.name}:{name}" for name, value in own if inspect.isfunction(value) and name[0] != "_")
+        members = vars(importlib.import_module(found.name)).items()
+        yield from (f"{found.name}:{name}" for name, value in members if inspect.isfunction(value) and name[0] != "_")
 
 
 @pytest.mark.parametrize("name", sorted(public_names()))
 def test_a_public_name_has_an_example(name: str) -> None:
-    package, _, own = name.partition(":")
-    value = getattr(importlib.import_module(package), own)
+    package, _, attribute = name.partition(":")
+    value = getattr(importlib.import_module(package), attribute)
     finder = doctest.DocTestFinder(exclude_empty=True)
-    assert any(test.examples for test in finder.find(value, own)), f"the docstring of {name} has no example"
+    assert any(test.examples for test in finder.find(value, attribute)), f"the docstring of {name} has no example"
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_the_examples_of_a_module_run(module: str) -> None:
     failed, _ = doctest.testmod(importlib.import_module(module), optionflags=FLAGS)
-    assert not failed, "the examples failed; what they printed is above"
+    assert not failed, "the examples failed; see their output above"
