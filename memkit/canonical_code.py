@@ -37,15 +37,53 @@ def code_of_module(tree: ast.Module, aliases: Aliases, *, module: str = "", pack
 
 
 def code_of_function(node: ast.stmt, names: Names | None) -> str:
-    """Return the code of a function.
+    """Return the code of a function, as Python 3.11 writes it out; the lock has digests of this form.
 
     Args:
+        node: the definition, which :func:`without_docstrings` has been applied to.
         names: the names in the module that defines it; None where it is not known.
     """
     if names is not None and names.may_be_in(node):
         function = ast.Module([copy.deepcopy(node)], [])
-        return text_of(_Renamed(names.within(function), defines=False).visit(function))
-    return text_of(ast.Module([node], []))
+        node = _Renamed(names.within(function), defines=False).visit(function)
+    if any(isinstance(part, ast.JoinedStr) for part in ast.walk(node)):
+        node = _FStringsAsNames().visit(copy.deepcopy(node))
+    return ast.unparse(node)
+
+
+def without_docstrings(tree: ast.Module) -> ast.Module:
+    """Remove the docstrings from a tree, and return it."""
+    for node in statements(tree):
+        if (
+            isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+            and ast.get_docstring(node, clean=False) is not None
+        ):
+            node.body = node.body[1:] or ([] if isinstance(node, ast.Module) else [ast.Pass()])
+    return tree
+
+
+class _FStringsAsNames(ast.NodeTransformer):
+    """Replaces each f-string by a name that is its text, since Python 3.12 chooses other quotes than 3.11."""
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        parts = [self._part(value) for value in node.values]
+        quote = next((quote for quote in ("'", '"', '"""', "'''") if not any(quote in part for part in parts)), "'")
+        return ast.Name(f"f{quote}{''.join(parts)}{quote}")
+
+    def _part(self, value: ast.expr) -> str:
+        if isinstance(value, ast.Constant):
+            text = str(value.value).replace("{", "{{").replace("}", "}}")
+            return "".join(c if c.isprintable() and c != "\\" else c.encode("unicode_escape").decode() for c in text)
+        if isinstance(value, ast.FormattedValue):
+            expression = ast.unparse(self.visit(value.value))
+            space = " " if expression.startswith("{") else ""
+            conversion = f"!{chr(value.conversion)}" if value.conversion != -1 else ""
+            spec = value.format_spec
+            return f"{{{space}{expression}{conversion}{':' + self._spec(spec) if spec is not None else ''}}}"
+        return ast.unparse(self.visit(value))
+
+    def _spec(self, spec: ast.expr) -> str:
+        return "".join(map(self._part, spec.values)) if isinstance(spec, ast.JoinedStr) else self._part(spec)
 
 
 def text_of(tree: ast.AST) -> str:

@@ -35,6 +35,7 @@ from memkit.canonical_code import (
     imported_from,
     statements,
     text_of,
+    without_docstrings,
 )
 from memkit.errors import MemkitError
 from memkit.paths import project_root
@@ -71,7 +72,7 @@ def function_digest(function: Callable[..., Any]) -> str:
         raise MemkitError(f"the source of {function!r} cannot be read; define claims in a file") from error
     if source[0].isspace():  # a method; dedenting it would change its multi-line strings
         source = f"if True:\n{source}"
-    tree = ast.parse(source)
+    tree = without_docstrings(ast.parse(source))
     node = tree.body[0].body[0] if isinstance(tree.body[0], ast.If) else tree.body[0]
     return _digest([code_of_function(_without_marks(node, _CLAIMING), None)])[:16]
 
@@ -99,7 +100,7 @@ def _without_marks(node: ast.stmt, marks: Collection[str]) -> ast.stmt:
 def _definitions(file: Path, mtime: int) -> dict[tuple[str, int], ast.FunctionDef | ast.AsyncFunctionDef]:
     """Return the functions of a file by their names and first lines, from 1; there may be thousands of claims."""
     found = {}
-    for node in statements(_parsed(file, mtime)):
+    for node in statements(without_docstrings(_parse(file))):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
             found[node.name, first] = node

@@ -1,7 +1,6 @@
-"""Runs of pytest and of the memkit command in this process, as users start them in their own.
+"""Runs of pytest and of the memkit command within this process, instead of in processes of their own.
 
-A process of its own takes seconds to start. Tests that are about processes, kills, signals and what is imported, start
-one; all others run here.
+A separate process takes seconds to start. Only tests about processes, kills, signals and imports start one.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ from memkit.cli import main
 
 
 def import_all() -> None:
-    """Import all of memkit but MLX's part: what an inner run imports first is forgotten when the run ends.
+    """Import all of memkit except memkit.mlx, since modules that an inner run imports are removed when it ends.
 
-    Modules that cannot be imported twice in a process, as some of torch's, are imported here too.
+    Modules that cannot be imported twice in a process, such as some of torch's, are imported here as well.
     """
-    found = pkgutil.walk_packages(memkit.__path__, "memkit.", onerror=lambda name: None)
-    own = [m.name for m in found if not m.name.startswith("memkit.mlx") and not m.name.endswith("__main__")]
-    for name in ("pandas", "scipy.special", "scipy.stats", "safetensors.torch", "torch.distributed.tensor", *own):
+    modules = pkgutil.walk_packages(memkit.__path__, "memkit.", onerror=lambda name: None)
+    names = [m.name for m in modules if not m.name.startswith("memkit.mlx") and not m.name.endswith("__main__")]
+    for name in ("pandas", "scipy.special", "scipy.stats", "safetensors.torch", "torch.distributed.tensor", *names):
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as error:
@@ -45,23 +44,23 @@ needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reas
 
 @contextmanager
 def own_modules() -> Iterator[None]:
-    """Forget, on leaving, what was imported within; read no module from a cache that is a second old."""
+    """Remove, at the end of the block, the modules that were imported within it; read no module from a cache."""
     modules, path, finders = dict(sys.modules), list(sys.path), list(sys.meta_path)
-    written = sys.dont_write_bytecode
-    # A module that was rewritten within a second, with as many characters as before, is taken for the same.
+    dont_write_bytecode = sys.dont_write_bytecode
+    # Python takes a module for unchanged if it was rewritten within a second and has the same length.
     sys.dont_write_bytecode = True
     importlib.invalidate_caches()
     try:
         yield
     finally:
-        sys.dont_write_bytecode = written
+        sys.dont_write_bytecode = dont_write_bytecode
         sys.path[:], sys.meta_path[:] = path, finders
         sys.modules.clear()
         sys.modules.update(modules)
 
 
 def run(pytester: pytest.Pytester, *arguments: str, plugins: Any = ()) -> pytest.RunResult:
-    """Run pytest in this process, in the current directory, which modules are found in, too."""
+    """Run pytest in this process, in the current directory, from which modules can be imported."""
     with own_modules():
         sys.path.insert(0, str(pytester.path))
         return pytester.runpytest_inprocess(*arguments, plugins=plugins, no_reraise_ctrlc=True)

@@ -1,4 +1,4 @@
-"""The studies' pages say what was accepted; the code of other pages runs, and links lead somewhere."""
+"""The pages of the studies show the accepted results, the code on other pages runs, and links lead to files."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def test_the_code_on_extending_runs(pytester: pytest.Pytester) -> None:
 
 
 def test_the_contracts_on_extending_are_those_of_the_code() -> None:
-    written = runpy.run_path(str(ROOT / "docs" / "contracts.py"))
+    contracts = runpy.run_path(str(ROOT / "docs" / "contracts.py"))
     text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
-    assert written["page"](text) == text
+    assert contracts["page"](text) == text
     of_code = {
         name for name, kind in vars(protocols).items() if getattr(kind, "_is_protocol", False) and name[0] != "_"
     }
-    assert of_code - {"Protocol"} == {kind.__name__ for kind in (*written["TASKS"], *written["MODELS"])}
+    assert of_code - {"Protocol"} == {kind.__name__ for kind in (*contracts["TASKS"], *contracts["MODELS"])}
 
 
 @pytest.mark.parametrize("page", [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md"], ids=lambda page: page.stem)

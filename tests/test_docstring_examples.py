@@ -40,13 +40,13 @@ def public_names() -> Iterator[str]:
 
 @pytest.mark.parametrize("name", sorted(public_names()))
 def test_a_public_name_has_an_example(name: str) -> None:
-    package, _, own = name.partition(":")
-    value = getattr(importlib.import_module(package), own)
+    package, _, attribute = name.partition(":")
+    value = getattr(importlib.import_module(package), attribute)
     finder = doctest.DocTestFinder(exclude_empty=True)
-    assert any(test.examples for test in finder.find(value, own)), f"the docstring of {name} has no example"
+    assert any(test.examples for test in finder.find(value, attribute)), f"the docstring of {name} has no example"
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_the_examples_of_a_module_run(module: str) -> None:
     failed, _ = doctest.testmod(importlib.import_module(module), optionflags=FLAGS)
-    assert not failed, "the examples failed; what they printed is above"
+    assert not failed, "the examples failed; see their output above"

@@ -1,4 +1,4 @@
-"""The examples, each as a project of its own: registered as they stand, and every verdict as registered."""
+"""The examples, each as its own project: they are registered, and every verdict is the registered one."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ VERDICTS = {
 }
 
 
-def test_there_are_no_others() -> None:
+def test_every_example_is_tested_and_listed_in_the_readme() -> None:
     assert {path.name for path in EXAMPLES.iterdir() if path.is_dir()} == set(VERDICTS)
     text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     assert all(f"pytest examples/{name}" in text for name in VERDICTS)
 
 
 @pytest.mark.parametrize("name", VERDICTS)
-def test_an_example_comes_out_as_it_is_registered(pytester: pytest.Pytester, name: str) -> None:
+def test_an_example_gives_its_verdicts(pytester: pytest.Pytester, name: str) -> None:
     shutil.copytree(EXAMPLES / name, pytester.path, dirs_exist_ok=True)
     assert command(pytester, "register", "--check").ret == 0
     assert run(pytester, "-n0").ret == 0

@@ -1,4 +1,4 @@
-"""What the built wheel holds."""
+"""The content of the built wheel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_wheel_holds_the_library_and_registers_the_plugin(tmp_path: Path) -> None:
+def test_the_wheel_contains_the_library_and_registers_the_plugin(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)],
         cwd=ROOT,

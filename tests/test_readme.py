@@ -1,4 +1,4 @@
-"""The example of README and quick start, word for word, in a project outside this repository."""
+"""The examples of the README and the quick start run, word for word, in a project outside this repository."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_claim_of_your_own(pytester: pytest.Pytester) -> None:
     assert evidence(pytester)["xor/needs-a-hidden-layer"]["judgement"]["verdict"] == "SUPPORTED"
 
 
-def test_the_quick_start_shows_the_same() -> None:
+def test_the_quick_start_shows_the_same_code() -> None:
     shown = re.findall(r"```(?:python|sh|text)\n.*?```", README[README.index("## The two commands") :], flags=re.DOTALL)
     quick_start = (ROOT / "docs" / "quick-start.md").read_text(encoding="utf-8")
     assert len(shown) == 6
@@ -42,7 +42,7 @@ def test_the_quick_start_shows_the_same() -> None:
     assert claim in (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
 
 
-def test_a_mutant_of_it(pytester: pytest.Pytester) -> None:
+def test_a_mutant_of_the_claim(pytester: pytest.Pytester) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     own = next(block for block in blocks if block.startswith("import torch\nfrom memkit"))
     page = (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
@@ -66,11 +66,11 @@ def test_every_option_is_one_of_pytest_memkit() -> None:
         for row in re.findall(r"^\| (`--.*?) \|", page, flags=re.MULTILINE)
         for name in re.findall(r"--[a-z-]+", row)
     }
-    # One is explained beside another.
+    # This option is explained in the row of another.
     assert shown == {option.long for option in OPTIONS} - {"--memkit-ray-address"}
     assert "--memkit-ray-address" in page
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *(ROOT / "docs").glob("*.md")], ids=lambda page: page.stem)
-def test_nobody_is_told_to_install_what_is_not_ours(page: Path) -> None:
+def test_no_page_recommends_another_projects_package(page: Path) -> None:
     assert "pip install memkit" not in page.read_text(encoding="utf-8")

@@ -1,1 +1,1 @@
-"""``memkit demo``: a memory, asked for a sentence of one's own."""
+"""``memkit demo``: a memory that recalls a sentence of the user's."""

@@ -38,7 +38,7 @@ from memkit.models.layers import Generators, Linear
 from memkit.training.streams import stream_seed
 
 if TYPE_CHECKING:
-    from memkit.training.protocols import Looked, Moments
+    from memkit.training.protocols import Moments, ValidationResult
 
 NEVER = -1
 """The step of a growth event that has not happened yet."""
@@ -158,18 +158,18 @@ class GrowingNetwork(FeedForwardNetwork):
                 rows.append(row)
         return rows
 
-    def validated(self, evaluation: Looked, moments: Moments) -> list[bool]:
+    def validated(self, result: ValidationResult, moments: Moments) -> list[bool]:
         """Grow the seeds for which an event is due, and return which seeds have grown."""
-        due = self.due_seeds(evaluation)
+        due = self.due_seeds(result)
         for seed, is_due in enumerate(due):
             if is_due:
-                self.grow(seed, evaluation.step, moments)
+                self.grow(seed, result.step, moments)
         return due
 
-    def due_seeds(self, evaluation: Looked) -> list[bool]:
-        """Return for which seeds an event is due; to be called exactly once per evaluation."""
+    def due_seeds(self, result: ValidationResult) -> list[bool]:
+        """Return for which seeds an event is due; to be called exactly once per result."""
         has_events_left = (self.events < self.growth.events).tolist()
-        clocks_due = [clock.is_due(self.growth, evaluation, seed) for seed, clock in enumerate(self._clocks)]
+        clocks_due = [clock.is_due(self.growth, result, seed) for seed, clock in enumerate(self._clocks)]
         return [due and more for due, more in zip(clocks_due, has_events_left, strict=True)]
 
     @torch.no_grad()
@@ -284,15 +284,13 @@ class Clock:
     evaluations: int = 0
     best: float = math.inf
 
-    def is_due(self, growth: Growth, evaluation: Looked, seed: int) -> bool:
-        """Count one more evaluation, and return whether the next event is due.
+    def is_due(self, growth: Growth, result: ValidationResult, seed: int) -> bool:
+        """Count one more result, and return whether the next event is due.
 
         Raises:
             ValueError: the schedule counts epochs, and their length is unknown.
         """
-        epochs, loss, accuracy = (
-            values[seed] for values in (evaluation.epochs, evaluation.losses, evaluation.accuracies)
-        )
+        epochs, loss, accuracy = (values[seed] for values in (result.epochs, result.losses, result.accuracies))
         if growth.schedule == "epochs" and math.isnan(epochs):
             raise ValueError(
                 "schedule='epochs' needs the length of an epoch: give the sampler a length (__len__), or use "
@@ -303,12 +301,12 @@ class Clock:
         self.best = min(self.best, loss)
         due = {
             "epochs": epochs - self.epochs >= growth.every - 1e-9,
-            "steps": evaluation.step - self.step >= growth.every,
+            "steps": result.step - self.step >= growth.every,
             "plateau": self.evaluations >= growth.patience,
             "performance": self.evaluations >= growth.patience and accuracy < growth.target,
         }[growth.schedule]
         if due:
-            self.epochs, self.step, self.evaluations, self.best = epochs, evaluation.step, 0, math.inf
+            self.epochs, self.step, self.evaluations, self.best = epochs, result.step, 0, math.inf
         return due
 
 

@@ -20,7 +20,7 @@ from memkit.models.intervened_settings import Intervention
 from memkit.models.layers import Generators
 
 if TYPE_CHECKING:
-    from memkit.training.protocols import Looked, Moments
+    from memkit.training.protocols import Moments, ValidationResult
 
 
 class GrowingIntervenedNetwork(IntervenedNetwork):
@@ -113,12 +113,12 @@ class GrowingIntervenedNetwork(IntervenedNetwork):
         return self.network.timeline()
 
     @torch.no_grad()
-    def validated(self, evaluation: Looked, moments: Moments) -> list[bool]:
+    def validated(self, result: ValidationResult, moments: Moments) -> list[bool]:
         """Grow the seeds for which an event is due, with their memories, and return which seeds have grown."""
-        due = self.network.due_seeds(evaluation)
+        due = self.network.due_seeds(result)
         for seed, is_due in enumerate(due):
             if is_due:
-                self._grow(seed, evaluation.step, moments)
+                self._grow(seed, result.step, moments)
         return due
 
     def _grow(self, seed: int, step: int, moments: Moments) -> None:

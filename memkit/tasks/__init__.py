@@ -1,1 +1,1 @@
-"""Tasks: each turns a seed's generators into tensors, and enumerates the examples that it is evaluated on."""
+"""Tasks: each draws training examples from a seed's generators, and enumerates the examples for evaluation."""

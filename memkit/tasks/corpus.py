@@ -1,10 +1,10 @@
-"""Text to learn a language from, and its tokens.
+"""Corpora: texts for language models, and their tokenisation.
 
-    topics        what Python's own help has to say, some 450,000 characters: every Python brings it along, each its own
+    topics        Python's built-in help, some 450,000 characters; it comes with Python and differs between versions
     shakespeare   tiny Shakespeare, 1,115,394 characters: `tinyshakespeare.txt` in the data root (``MEMKIT_DATA``)
 
-A corpus is split in two: models learn from its beginning, and are looked at on its end. Its text becomes tokens by
-characters, or by words: frequent words are a token each, and others are spelt, so that any text can be told.
+A corpus is split in two: models are trained on its beginning and evaluated on its end. The tokens are characters, or
+words: frequent words have a token each, and other words are spelt letter by letter, so that any text can be encoded.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from memkit.tasks.images.datasets import data_root
 
 
 class Source(NamedTuple):
-    """The source of a corpus: a file in the data root and its known properties, or nothing if it comes with Python."""
+    """The source of a corpus: a file in the data root and its properties; empty if the corpus comes with Python."""
 
     file: str = ""
     address: str = ""
@@ -46,7 +46,7 @@ SOURCES = {
 
 Part: TypeAlias = Literal["train", "held out"]
 HELD_OUT = 0.1
-"""The share of a corpus, at its end, that no model learns from."""
+"""The share of a corpus, at its end, that no model is trained on."""
 
 
 def source(name: str) -> Source:
@@ -61,17 +61,17 @@ def source(name: str) -> Source:
 
 
 def missing(name: str, root: Path | None = None) -> str:
-    """Return one sentence on how to get a corpus that is not on this machine; "" where it is.
+    """Return one sentence on how to get a corpus that is not on this machine; "" if it is present.
 
     Args:
-        root: the data root, if not ``MEMKIT_DATA``.
+        root: the data root; None: ``MEMKIT_DATA``.
     """
     file, root = source(name).file, root or data_root()
     if not file:
         return ""
     if root is None:
         return (
-            f"the corpus {name} is not at hand: name the folder that holds {file} with --data DIR or MEMKIT_DATA, or "
+            f"the corpus {name} was not found: give the folder that contains {file} with --data DIR or MEMKIT_DATA, or "
             f"download it with `memkit data get {name} --to DIR`"
         )
     if not (root / file).is_file():
@@ -83,25 +83,25 @@ def missing(name: str, root: Path | None = None) -> str:
 
 
 def text(name: str, root: Path | None = None) -> str:
-    """The text of a corpus, which is read once a process.
+    """Return the text of a corpus, which is read once per process.
 
     Raises:
-        MemkitError: there is none of that name, it is missing, or the file is not what was published.
+        MemkitError: there is no corpus of this name, it is missing, or the file differs from the published one.
     """
-    if sentence := missing(name, root):
-        raise MemkitError(sentence)
+    if message := missing(name, root):
+        raise MemkitError(message)
     return _text(name, root or data_root())
 
 
 @functools.cache
 def _text(name: str, root: Path | None) -> str:
-    found = source(name)
-    if not found.file or root is None:
+    origin = source(name)
+    if not origin.file or root is None:
         return _topics()
-    content = (root / found.file).read_bytes()
-    if hashlib.sha256(content).hexdigest() != found.sha256:
+    content = (root / origin.file).read_bytes()
+    if hashlib.sha256(content).hexdigest() != origin.sha256:
         raise MemkitError(
-            f"{root / found.file} is not the file that was published, by its SHA-256; download it again with `memkit "
+            f"{root / origin.file} is not the published file, as its SHA-256 differs; download it again with `memkit "
             f"data get {name} --to {root}`"
         )
     return content.decode()
@@ -114,12 +114,12 @@ def _topics() -> str:
 
 
 def checksum(name: str) -> str:
-    """SHA-256 of the text, 64 hex digits; known without the data, or, of Python's own, with the Python at hand."""
+    """Return the SHA-256 of a corpus, 64 hex digits; it is known without the file, or computed from Python's help."""
     return source(name).sha256 or hashlib.sha256(text(name).encode()).hexdigest()
 
 
 class Tokens(Protocol):
-    """A vocabulary, which turns text into tokens and back."""
+    """A vocabulary, which converts text to tokens and back."""
 
     names: tuple[str, ...]
 
@@ -129,25 +129,25 @@ class Tokens(Protocol):
 
 
 class Characters:
-    """A token a character."""
+    """A vocabulary with one token per character."""
 
     def __init__(self, alphabet: Iterable[str]) -> None:
         self.names = tuple(sorted(set(alphabet)))
-        self._numbers = {name: number for number, name in enumerate(self.names)}
+        self._tokens = {name: token for token, name in enumerate(self.names)}
 
     def encode(self, text: str) -> list[int]:
-        """Text → tokens.
+        """Convert text to tokens.
 
         Raises:
             MemkitError: a character is not in the alphabet.
         """
         try:
-            return [self._numbers[character] for character in text]
+            return [self._tokens[character] for character in text]
         except KeyError as error:
             raise MemkitError(f"the character {error.args[0]!r} does not occur in the corpus; leave it out") from None
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """Tokens → text."""
+        """Convert tokens to text."""
         return "".join(self.names[token] for token in tokens)
 
 
@@ -156,48 +156,52 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 class Words:
-    """A token a word or sign, in small letters; words that are not known are spelt, a token a letter.
+    """A vocabulary with one token per word or sign, in lower case; unknown words are spelt with one token per letter.
 
-    ``names`` holds the known words and signs, then the letters that begin a spelt word (`q·`), then those that go on
-    with one (`·q`). A word that is known may be spelt as well.
+    ``names`` contains the known words and signs, then the letters as the first of a spelt word (`q·`), then the letters
+    that continue one (`·q`). A known word may also be spelt.
     """
 
     def __init__(self, known: Iterable[str]) -> None:
         words = tuple(dict.fromkeys(known))
         self.names = (*words, *(f"{letter}·" for letter in _LETTERS), *(f"·{letter}" for letter in _LETTERS))
-        self._numbers = {name: number for number, name in enumerate(self.names)}
+        self._tokens = {name: token for token, name in enumerate(self.names)}
         self._first, self._next = len(words), len(words) + len(_LETTERS)
 
     @classmethod
     def of(cls, text: str, *, most: int, also: Iterable[str] = ()) -> Words:
-        """The ``most`` frequent words and signs of a text, all its other signs, and some words more.
+        """Return the vocabulary of a text.
+
+        Args:
+            most: the number of the most frequent words and signs that are known; all other signs are known as well.
+            also: further known words.
 
         Raises:
             MemkitError: the text has no word.
         """
         counts = Counter(_WORD.findall(text.lower()))
         if not counts:
-            raise MemkitError("the corpus is empty: there must be a word in it")
-        # The most frequent first, and in their own order where they are equally frequent: the same on every machine.
+            raise MemkitError("the corpus is empty; it must contain a word")
+        # By frequency, then alphabetically, so that the order is the same on every machine.
         order = sorted(counts, key=lambda word: (-counts[word], word))
         signs = [word for word in order[most:] if not word.isalpha() or not word.isascii()]
         return cls([*order[:most], *signs, *also])
 
     def spell(self, word: str) -> list[int]:
-        """The tokens of a word's letters, a to z."""
+        """Return the tokens that spell a word of the letters a to z."""
         first, *rest = (_LETTERS.index(letter) for letter in word)
         return [self._first + first, *(self._next + letter for letter in rest)]
 
     def encode(self, text: str) -> list[int]:
-        """Text → tokens.
+        """Convert text to tokens.
 
         Raises:
-            MemkitError: a sign is not known.
+            MemkitError: a sign is unknown.
         """
         tokens: list[int] = []
         for word in _WORD.findall(text.lower()):
-            if word in self._numbers:
-                tokens.append(self._numbers[word])
+            if word in self._tokens:
+                tokens.append(self._tokens[word])
             elif word.isascii() and word.isalpha():
                 tokens += self.spell(word)
             else:
@@ -205,7 +209,7 @@ class Words:
         return tokens
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """Tokens → words with blanks between them."""
+        """Convert tokens to words, separated by blanks."""
         words: list[str] = []
         for token in tokens:
             if token < self._first:
@@ -219,27 +223,27 @@ class Words:
 
 @dataclass(frozen=True)
 class Stretch:
-    """Tokens of a corpus, in the order of its text, int64 [N]."""
+    """Consecutive tokens of a corpus, int64 [N]."""
 
     tokens: Tensor
 
     def windows(self, generator: torch.Generator, length: int, *shape: int) -> Tensor:
-        """Stretches of ``length`` tokens from anywhere, [*shape, length].
+        """Draw windows of ``length`` consecutive tokens at random positions, [*shape, length].
+
+        Raises:
+            MemkitError: the corpus is shorter than a window.
+        """
+        positions = len(self.tokens) - length + 1
+        if positions < 1:
+            raise MemkitError(f"a context of {length} tokens is longer than the corpus, which has {len(self.tokens)}")
+        starts = torch.randint(positions, shape, generator=generator)
+        return self.tokens[starts.unsqueeze(-1) + torch.arange(length)]
+
+    def first(self, count: int, length: int) -> Tensor:
+        """Return the first ``count`` adjacent windows of the corpus, [count, length].
 
         Raises:
             MemkitError: the corpus is shorter.
-        """
-        places = len(self.tokens) - length + 1
-        if places < 1:
-            raise MemkitError(f"a context of {length} tokens is longer than the corpus, which has {len(self.tokens)}")
-        first = torch.randint(places, shape, generator=generator)
-        return self.tokens[first.unsqueeze(-1) + torch.arange(length)]
-
-    def first(self, count: int, length: int) -> Tensor:
-        """The first stretches one after another, [count, length].
-
-        Raises:
-            MemkitError: the corpus has not so many.
         """
         if count * length > len(self.tokens):
             raise MemkitError(f"{count} contexts of {length} tokens are more than the corpus has, {len(self.tokens)}")
@@ -247,27 +251,31 @@ class Stretch:
 
 
 def part(name: str, which: Part) -> str:
-    """The beginning of a corpus, or its end."""
-    whole = text(name)
+    """Return a part of a corpus's text: its beginning ("train") or its end ("held out").
+
+    Raises:
+        MemkitError: there is no such part, or as in :func:`text`.
+    """
+    full_text = text(name)
     if which not in ("train", "held out"):
         raise MemkitError(f"part={which!r} of a corpus must be 'train' or 'held out'")
-    border = round(len(whole) * (1 - HELD_OUT))
-    return whole[:border] if which == "train" else whole[border:]
+    border = round(len(full_text) * (1 - HELD_OUT))
+    return full_text[:border] if which == "train" else full_text[border:]
 
 
 @functools.cache
 def stretch(name: str, which: Part, tokens: Tokens) -> Stretch:
-    """A part of a corpus in tokens."""
+    """Return a part of a corpus as tokens."""
     return Stretch(torch.tensor(tokens.encode(part(name, which)), dtype=torch.int64))
 
 
 @functools.cache
 def characters(name: str) -> Characters:
-    """The tokens of a corpus by characters."""
+    """Return the vocabulary of a corpus's characters."""
     return Characters(text(name))
 
 
 @functools.cache
 def words(name: str, most: int, also: Sequence[str] = ()) -> Words:
-    """The tokens of a corpus by words, the ``most`` frequent and some more."""
+    """Return the vocabulary of a corpus's ``most`` frequent words and of the words ``also``."""
     return Words.of(text(name), most=most, also=also)

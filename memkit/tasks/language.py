@@ -1,9 +1,10 @@
-"""Language: predict each character of a text, which is read in contexts one after another.
+"""Language: predict each character of a text, which is read context by context.
 
     inputs    [N, L]   are objects of the| class that the|      N contexts of L characters, consecutive in the corpus
     targets   [N, L]   re objects of the |class that the |      the same, one character later
 
-A network with a memory reads them as one stream: what passes from one context to the next passes through the memory.
+A network with a memory reads the contexts as one stream; information passes from one context to the next only through
+the memory.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from memkit.tasks.corpus import Characters, Part, Stretch
 
 @dataclass(frozen=True, kw_only=True)
 class Language:
-    """Learn to predict the characters of a corpus.
+    """The task of predicting the characters of a corpus.
 
     Attributes:
-        corpus: see :mod:`memkit.tasks.corpus`.
-        contexts: of an example, one after another.
-        length: characters a context.
+        corpus: the name of a corpus, see :mod:`memkit.tasks.corpus`.
+        contexts: the number of consecutive contexts in an example.
+        length: the number of characters per context.
     """
 
     corpus: str = "topics"
@@ -41,12 +42,12 @@ class Language:
 
     @property
     def characters(self) -> Characters:
-        """The tokens."""
+        """The vocabulary of the corpus's characters."""
         return corpus.characters(self.corpus)
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """The options that every model of the task takes."""
+        """The keyword arguments that every model of the task takes."""
         return {"tokens": len(self.characters.names), "block": self.length}
 
     @property
@@ -56,21 +57,21 @@ class Language:
 
     @property
     def missing(self) -> str:
-        """One sentence on how to get the corpus, where it is not on this machine; else ""."""
+        """One sentence on how to get the corpus if it is not on this machine, else ""."""
         return corpus.missing(self.corpus)
 
     def stretch(self, part: Part) -> Stretch:
-        """A part of the corpus."""
+        """Return a part of the corpus as tokens."""
         return corpus.stretch(self.corpus, part, self.characters)
 
     def for_seed(self, generator: torch.Generator) -> Callable[[torch.Generator, int], tuple[Tensor, Tensor]]:
-        """Return a sampler of a seed's training examples; all seeds learn from the same part of the corpus."""
+        """Return the sampler of a seed's training examples; all seeds are trained on the same part of the corpus."""
         stretch = self.stretch("train")
 
         def draw(generator: torch.Generator, size: int) -> tuple[Tensor, Tensor]:
-            """Return inputs and targets, [size, contexts, length] each."""
-            read = stretch.windows(generator, self.contexts * self.length + 1, size)
-            inputs, targets = (part.view(size, self.contexts, self.length) for part in (read[:, :-1], read[:, 1:]))
+            """Return inputs and targets, each [size, contexts, length]."""
+            tokens = stretch.windows(generator, self.contexts * self.length + 1, size)
+            inputs, targets = (part.view(size, self.contexts, self.length) for part in (tokens[:, :-1], tokens[:, 1:]))
             return inputs, targets
 
         return draw

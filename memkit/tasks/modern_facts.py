@@ -1,10 +1,10 @@
 """Modern facts: true sentences about the years 2007 to 2024, written for this project.
 
-Nothing in the corpora tells them. A fact is found again by its cue, its first two words; the rest is its ending.
+The corpora do not contain them. The cue of a fact is its first two words; the rest is its ending.
 
-    FACTS     24 sentences, no two of which have one cue
-    SHARED    12 pairs of sentences with one cue a pair, none of them a cue in FACTS: who knows both sentences can still
-              bring back but one of two, so exact match has the ceiling 1/2
+    FACTS     24 sentences with different cues
+    SHARED    12 pairs of sentences with the same cue, which is not a cue in FACTS: even with both sentences in memory,
+              only one of the two endings can be right, so exact match is at most 1/2
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 from memkit.errors import MemkitError
 
 CUE = 2
-"""Words of a cue."""
+"""The number of words in a cue."""
 
 FACTS: tuple[str, ...] = (
     "Apple's iPhone first went on sale in June 2007.",
@@ -58,10 +58,10 @@ SHARED: tuple[tuple[str, str], ...] = (
 
 
 def cue(sentence: str) -> str:
-    """The first two words of a sentence, with the blank after them.
+    """Return the first two words of a sentence, with the blank after them.
 
     Raises:
-        MemkitError: there are no more than two words.
+        MemkitError: the sentence has fewer than three words.
     """
     return split(sentence)[0]
 
@@ -72,7 +72,7 @@ def ending(sentence: str) -> str:
 
 
 def split(sentence: str) -> tuple[str, str]:
-    """A sentence's cue and its ending."""
+    """Return the cue and the ending of a sentence."""
     words = sentence.split(" ", CUE)
     if len(words) <= CUE or not all(words):
         raise MemkitError(f"{sentence!r} has no ending after its first two words; write three words or more")

@@ -1,10 +1,10 @@
-"""Needles in a haystack: sentences that are read once among the text of a corpus, and their cues in other text.
+"""Needles in a haystack: sentences that are read once within the text of a corpus, and their cues in other text.
 
     shown   [N, L]   … the value of the AlphaGo beat Lee Sedol at the game of go in Seoul. object is the same as …
     asked   [N, P]   … statements may be nested in the body of AlphaGo beat                    the cue is at the end
     oracle  [N, P]   … AlphaGo beat Lee Sedol at the game of go in Seoul. in the body of AlphaGo beat
 
-A sentence is set apart by a blank before and after it.
+A sentence is separated from the text by a blank on either side.
 """
 
 from __future__ import annotations
@@ -21,37 +21,40 @@ from memkit.tasks.corpus import Characters, Stretch
 def shown(
     generator: torch.Generator, stretch: Stretch, characters: Characters, sentences: Sequence[str], length: int
 ) -> Tensor:
-    """Each sentence in a context of its own, at a random place: [N, length].
+    """Draw one context of corpus text per sentence, with the sentence at a random position: [N, length].
 
     Raises:
-        MemkitError: one does not fit.
+        MemkitError: a sentence does not fit into a context.
     """
     contexts = stretch.windows(generator, length, len(sentences))
     for context, sentence in zip(contexts, sentences, strict=True):
         needle = torch.tensor(characters.encode(f" {sentence} "))
         room = length - len(needle)
         if room < 0:
-            raise MemkitError(f"{sentence!r} has more than the {length - 2} characters that a context has room for")
-        first = int(torch.randint(room + 1, (), generator=generator))
-        context[first : first + len(needle)] = needle
+            raise MemkitError(
+                f"{sentence!r} has more than the {length - 2} characters that fit into a context; shorten it"
+            )
+        start = int(torch.randint(room + 1, (), generator=generator))
+        context[start : start + len(needle)] = needle
     return contexts
 
 
 def asked(text: Tensor, characters: Characters, cues: Sequence[str], facts: Sequence[str] | None = None) -> Tensor:
-    """Corpus text [N, P] with a cue at the end of each context: [N, P].
+    """Return contexts [N, P] of corpus text that end with a cue each.
 
     Args:
-        facts: stand at the beginnings of the contexts, before other text and the cue.
+        text: the corpus text, [N, P].
+        facts: sentences with which the contexts begin; None: the contexts begin with corpus text.
 
     Raises:
-        MemkitError: it does not fit.
+        MemkitError: a cue, with its fact, does not fit into a context.
     """
     contexts = text.clone()
     for row, cue in enumerate(cues):
-        last = torch.tensor(characters.encode(f" {cue}"))
-        first = torch.tensor(characters.encode(f"{facts[row]} " if facts else ""), dtype=torch.int64)
-        if len(first) + len(last) > text.shape[1]:
-            raise MemkitError(f"{cue!r} does not fit in a context of {text.shape[1]} characters")
-        contexts[row, : len(first)] = first
-        contexts[row, text.shape[1] - len(last) :] = last
+        end = torch.tensor(characters.encode(f" {cue}"))
+        beginning = torch.tensor(characters.encode(f"{facts[row]} " if facts else ""), dtype=torch.int64)
+        if len(beginning) + len(end) > text.shape[1]:
+            raise MemkitError(f"{cue!r} does not fit into a context of {text.shape[1]} characters; use longer contexts")
+        contexts[row, : len(beginning)] = beginning
+        contexts[row, text.shape[1] - len(end) :] = end
     return contexts

@@ -1,20 +1,20 @@
-"""Recall: facts are read once among other text, and later, in another context, their first two words are given.
+"""Recall: facts are read once within other text, and must be completed from their first two words in later contexts.
 
-An episode has C contexts that are read one after another with a memory that is written, and Q more in which it is only
-read. Contexts are L tokens of a corpus; somewhere in some of the first ones stands a fact, and in each of the others
-the cue of one, which is to be completed.
+An episode has C written contexts, which are read one after another and written to a memory, and Q asked contexts, in
+which the memory is only read. Each context consists of L tokens of a corpus. Some of the written contexts contain a
+fact; each asked context contains the cue of a fact, which is to be completed.
 
     written   [C, L]   ... the object to captain nemo hides crimson lantern . is bound in ...
               [C, L]   ... a name refers to the current local namespace or the ...          (a distractor)
     asked     [Q, L]   ... of this statement captain nemo hides crimson lantern . if the ...
-    to say    [Q, L]                              hides crimson lantern .
+    ending    [Q, L]                              hides crimson lantern .
 
-All tokens of the asked contexts are to be predicted, those of the ending with weight 1 and those of the corpus with
-``language`` in all. A completion is right when each of its tokens is the most probable one after those before it: that
-is what greedy decoding would say.
+The model predicts all tokens of the asked contexts. In the loss, the mean over the tokens of the endings has weight 1,
+and the mean over the tokens of the corpus has weight ``language``. A completion is right if each of its tokens is the
+most probable one after the true tokens before it; this is the same as being right under greedy decoding.
 
-Training begins with one fact an episode. Once the share of right completions has reached ``enough``, there are twice
-as many, up to ``facts``; with all of them, a seed has finished once it has reached ``last``.
+Training begins with one fact per episode. Whenever the share of right completions reaches ``enough``, the number of
+facts doubles, up to ``facts``. With all facts, a seed has finished when the share reaches ``last``.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ from memkit.tasks.facts import CUE, FACT, REST, WORDS, Kind, Pool, Pools, pools
 
 
 class Episodes(NamedTuple):
-    """Some episodes; B of them, with K facts each.
+    """B episodes with K facts each.
 
     Attributes:
-        written: tokens [B, C, L].
-        filler: the same contexts without the facts.
-        asked: tokens [B, Q, L + 1]; the last one is only predicted.
-        facts: tokens [B, K, FACT].
-        where: the written context that a fact stands in, [B, K].
-        which: the fact that is asked for, [B, Q].
-        cue: the place of the cue's second word in an asked context, [B, Q].
-        before: where the fact that is asked for has room before its cue, [B, Q].
+        written: the tokens of the written contexts, [B, C, L].
+        filler: the same contexts without the facts, [B, C, L].
+        asked: the tokens of the asked contexts, [B, Q, L + 1]; the last token is predicted but not read.
+        facts: the tokens of the facts, [B, K, FACT].
+        where: the index of the written context that contains each written fact, [B, K].
+        which: the index of the fact that is asked for, [B, Q].
+        cue: the position of the cue's second word in each asked context, [B, Q].
+        before: a position before the cue at which the fact asked for fits into the asked context, [B, Q].
     """
 
     written: Tensor
@@ -57,9 +57,9 @@ class Episodes(NamedTuple):
 
     @property
     def in_context(self) -> Tensor:
-        """The asked contexts with the fact that is asked for in them, before its cue: [B, Q, L + 1]."""
+        """The asked contexts, with the fact asked for inserted before its cue: [B, Q, L + 1]."""
         rows = torch.arange(len(self.facts)).unsqueeze(1)
-        return _put(self.asked, self.facts[rows, self.which], self.before)
+        return _inserted(self.asked, self.facts[rows, self.which], self.before)
 
     @property
     def inputs(self) -> Tensor:
@@ -68,10 +68,10 @@ class Episodes(NamedTuple):
 
     @property
     def answering(self) -> Tensor:
-        """At which tokens of the asked contexts an ending is to be predicted: bool [B, Q, L]."""
-        places = torch.arange(self.asked.shape[-1] - 1)
-        ahead = places - self.cue.unsqueeze(-1)
-        return (ahead >= 0) & (ahead < REST)
+        """True where the next token of an asked context belongs to an ending: bool [B, Q, L]."""
+        positions = torch.arange(self.asked.shape[-1] - 1)
+        distance = positions - self.cue.unsqueeze(-1)
+        return (distance >= 0) & (distance < REST)
 
 
 def episodes(
@@ -91,81 +91,84 @@ def episodes(
     """Draw ``count`` episodes.
 
     Args:
-        facts: in the written contexts of an episode, one a context.
-        distractors: written contexts without a fact.
-        asked: contexts with the cue of a fact. As many as there are facts: one each, else facts in turn.
-        length: tokens a context.
-        unwritten: contexts more that are asked, after the others. Their facts are written nowhere but stand in them.
-        shared: so many facts have one cue.
-        lag: only the first fact is asked for, and so many contexts, facts or not, come after it; None: in random order.
+        facts: the number of written facts per episode, each in a context of its own.
+        distractors: the number of written contexts without a fact.
+        asked: the number of asked contexts; the facts are asked for in turn, in random order.
+        length: the number of tokens per context.
+        unwritten: the number of additional asked contexts, which come last. Their facts are not written, but are part
+            of the asked context.
+        shared: the number of facts that have the same cue.
+        lag: the number of contexts after that of the first fact, which is then the only one asked for. None: all facts
+            are asked for, and the order is random.
 
     Raises:
-        MemkitError: a fact does not fit, or what is asked for is not there.
+        MemkitError: a fact does not fit into a context, or there are too few facts or contexts.
     """
     if length < 2 * FACT:
         raise MemkitError(
-            f"a context of {length} tokens is too short: a fact of {FACT} and its cue with what is to be completed, as "
-            f"many, must fit in {2 * FACT}"
+            f"a context of {length} tokens is too short; it must have at least {2 * FACT}, for a fact of {FACT} and "
+            "another one that is completed"
         )
     if facts < 1:
-        raise MemkitError(f"there must be a fact to ask for, not {facts}")
+        raise MemkitError(f"facts={facts} must be at least 1")
     contexts = facts + distractors
     if distractors < 0:
-        raise MemkitError(f"{facts} facts need as many written contexts, and there are {contexts}")
+        raise MemkitError(f"distractors={distractors} must be 0 or more")
     if lag is not None and not 0 <= lag < contexts:
         raise MemkitError(f"lag={lag} must be less than the {contexts} contexts of an episode")
-    known = pool.draw(generator, count, facts + unwritten, shared=shared)
+    all_facts = pool.draw(generator, count, facts + unwritten, shared=shared)
     order = torch.rand(count, contexts, generator=generator).argsort(-1)
     if lag is not None:
-        place = contexts - 1 - lag
-        # The first one swaps with whichever has that place.
-        order = order.scatter(1, (order == place).long().argmax(1, keepdim=True), order[:, :1])
-        order[:, 0] = place
+        context = contexts - 1 - lag
+        # The first fact swaps contexts with the one that was drawn for this context.
+        order = order.scatter(1, (order == context).long().argmax(1, keepdim=True), order[:, :1])
+        order[:, 0] = context
     where = order[:, :facts]
     which = torch.zeros(count, asked, dtype=torch.int64)
     if lag is None:
-        turns = [torch.rand(count, facts, generator=generator).argsort(-1) for _ in range(-(-asked // facts))]
-        which = torch.cat([*turns, which], 1)[:, :asked]
+        rounds = [torch.rand(count, facts, generator=generator).argsort(-1) for _ in range(-(-asked // facts))]
+        which = torch.cat([*rounds, which], 1)[:, :asked]
     which = torch.cat([which, torch.arange(facts, facts + unwritten).expand(count, -1)], 1)
     filler = stretch.windows(generator, length, count, contexts)
     rows = torch.arange(count).unsqueeze(1)
     written = filler.clone()
-    begins = torch.randint(length - FACT + 1, (count, facts), generator=generator)
-    for part in range(FACT):
-        written[rows, where, begins + part] = known[:, :facts, part]
+    starts = torch.randint(length - FACT + 1, (count, facts), generator=generator)
+    for i in range(FACT):
+        written[rows, where, starts + i] = all_facts[:, :facts, i]
     questions = stretch.windows(generator, length + 1, count, asked + unwritten)
-    # Before a cue there is room for its fact, if the fact is to stand in the same context.
-    cues = torch.randint(FACT, length + 1 - FACT + 1, which.shape, generator=generator)
-    heads = (torch.rand(which.shape, generator=generator) * (cues - FACT + 1)).long()
-    facts_asked = known[rows, which]
-    found = Episodes(written, filler, _put(questions, facts_asked, cues), known, where, which, cues + CUE - 1, heads)
-    alone = torch.arange(asked + unwritten) >= asked
-    return found._replace(asked=torch.where(alone.unsqueeze(-1), found.in_context, found.asked))
+    # There is room for a fact before its cue, so that the fact can be inserted into the same context.
+    cue_starts = torch.randint(FACT, length + 1 - FACT + 1, which.shape, generator=generator)
+    before = (torch.rand(which.shape, generator=generator) * (cue_starts - FACT + 1)).long()
+    with_cues = _inserted(questions, all_facts[rows, which], cue_starts)
+    drawn = Episodes(written, filler, with_cues, all_facts, where, which, cue_starts + CUE - 1, before)
+    is_unwritten = torch.arange(asked + unwritten) >= asked
+    return drawn._replace(asked=torch.where(is_unwritten.unsqueeze(-1), drawn.in_context, drawn.asked))
 
 
-def _put(contexts: Tensor, facts: Tensor, begins: Tensor) -> Tensor:
-    """Contexts [B, Q, L] in which facts [B, Q, FACT] stand from ``begins`` [B, Q] on."""
-    places = begins.unsqueeze(-1) + torch.arange(facts.shape[-1])
-    return contexts.scatter(-1, places, facts)
+def _inserted(contexts: Tensor, facts: Tensor, starts: Tensor) -> Tensor:
+    """Return contexts [B, Q, L] in which facts [B, Q, FACT] replace the tokens from the positions ``starts`` [B, Q]."""
+    positions = starts.unsqueeze(-1) + torch.arange(facts.shape[-1])
+    return contexts.scatter(-1, positions, facts)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recall:
-    """Learn to recall facts.
+    """The task of recalling facts.
 
     Attributes:
-        kind: of the facts, see :mod:`memkit.tasks.facts`.
-        facts: most facts of a training episode.
-        written: contexts that are written, with a fact or without.
-        asked: contexts in which the cue of a written fact is to be completed.
-        unwritten: contexts more in which a fact stands before its cue, so that it can be completed without a memory.
-        length: tokens a context.
-        corpus: where the other text is from.
-        frequent: how many words of the corpus are tokens.
-        language: weight of the corpus' tokens in the loss, against 1 for those of the endings.
-        enough: the share of right completions, of about the last ``WINDOW``, at which there are twice as many facts.
-        last: that at which a seed has finished, with all facts.
-        least: steps before which none has.
+        kind: the kind of facts, see :mod:`memkit.tasks.facts`.
+        facts: the largest number of facts in a training episode.
+        written: the number of written contexts, with or without a fact.
+        asked: the number of contexts in which the cue of a written fact is to be completed.
+        unwritten: the number of additional contexts that contain a fact before its cue, so that it can be completed
+            without a memory.
+        length: the number of tokens per context.
+        corpus: the name of the corpus from which the other text is taken.
+        frequent: the number of words of the corpus that have a token of their own.
+        language: the weight of the corpus's tokens in the loss, relative to 1 for the tokens of the endings.
+        enough: the share of right completions, over about the last ``WINDOW``, at which the number of facts doubles.
+        last: the share at which a seed has finished, once it has all facts.
+        least: the number of steps before which no seed finishes.
     """
 
     kind: Kind = "closed"
@@ -183,21 +186,22 @@ class Recall:
 
     def __post_init__(self) -> None:
         if not 1 <= self.facts <= self.written:
-            raise MemkitError(f"Recall: facts={self.facts} must be from 1 to written={self.written}")
+            raise MemkitError(f"Recall: facts={self.facts} must be between 1 and written={self.written}")
         if self.asked < 0 or self.unwritten < 0 or not self.asked + self.unwritten:
             raise MemkitError(
                 f"Recall: asked={self.asked} and unwritten={self.unwritten} must be 0 or more, and not both 0"
             )
         if self.length < 2 * FACT:
-            raise MemkitError(f"Recall: length={self.length} must be at least {2 * FACT}, two facts long")
+            raise MemkitError(f"Recall: length={self.length} must be at least {2 * FACT}, the length of two facts")
 
     @property
     def words(self) -> Words:
+        """The vocabulary: the corpus's frequent words and the words of the facts."""
         return corpus.words(self.corpus, self.frequent, WORDS)
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """The options that every model of the task takes."""
+        """The keyword arguments that every model of the task takes."""
         return {"tokens": len(self.words.names), "block": self.length, "written": self.written}
 
     @property
@@ -207,58 +211,71 @@ class Recall:
 
     @property
     def missing(self) -> str:
-        """One sentence on how to get the corpus, where it is not on this machine; else ""."""
+        """One sentence on how to get the corpus if it is not on this machine, else ""."""
         return corpus.missing(self.corpus)
 
     def pools(self, generator: torch.Generator) -> Pools:
-        """The facts to train on, and those held out."""
+        """Return the training facts and the held-out facts."""
         return pools(self.kind, self.words, generator)
 
     def stretch(self, part: Part) -> Stretch:
-        """A part of the corpus."""
+        """Return a part of the corpus as tokens."""
         return corpus.stretch(self.corpus, part, self.words)
 
-    def for_seed(self, generator: torch.Generator) -> Lessons:
+    def for_seed(self, generator: torch.Generator) -> EpisodeSampler:
         """Return the sampler of a seed's training episodes."""
-        return Lessons(self, self.pools(generator).train, self.stretch("train"))
+        return EpisodeSampler(self, self.pools(generator).train, self.stretch("train"))
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Nats a token of the endings, and ``language`` times those of the corpus: [S].
+        """Return the mean nats per token of the endings, plus ``language`` times those of the corpus: [S].
 
-        Logits [S, B, Q, L, V], targets [S, B, Q, L]; those of the endings are counted from V on.
+        Args:
+            outputs: logits [S, B, Q, L, V].
+            targets: tokens [S, B, Q, L]; V is added to the tokens of the endings.
         """
         tokens = outputs.shape[-1]
-        ending = targets >= tokens
+        is_ending = targets >= tokens
         losses = F.cross_entropy(outputs.flatten(0, -2), (targets % tokens).flatten(), reduction="none").view_as(
             targets
         )
-        said, other = (_mean(losses, where) for where in (ending, ~ending))
-        return said + self.language * other
+        of_endings, of_corpus = (_mean(losses, mask) for mask in (is_ending, ~is_ending))
+        return of_endings + self.language * of_corpus
 
 
-def _mean(values: Tensor, where: Tensor) -> Tensor:
-    """The mean of each seed where something holds: [S, ...] → [S]."""
-    return (values * where).flatten(1).sum(1) / where.flatten(1).sum(1).clamp(min=1)
+def _mean(values: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean of each seed's values under a mask, 0 if the mask is empty: [S, ...] → [S]."""
+    return (values * mask).flatten(1).sum(1) / mask.flatten(1).sum(1).clamp(min=1)
 
 
 WINDOW = 250
-"""Completions that the share of right ones is about the last of; half as many must have been seen."""
+"""The approximate number of last completions over which the share of right ones is computed.
+
+The share counts once about half as many were seen.
+"""
 
 
-class Lessons:
-    """Draws training episodes with as many facts as a seed can take by now."""
+class EpisodeSampler:
+    """The sampler of a seed's training episodes, in which the number of facts grows.
+
+    Attributes:
+        facts: the present number of facts per episode.
+        steps: the number of batches seen.
+        finished: whether the seed has learnt enough.
+        running_sum: the exponentially weighted sum of right completions.
+        running_weight: the sum of the weights, between 0 and 1.
+    """
 
     def __init__(self, task: Recall, pool: Pool, stretch: Stretch) -> None:
         self.task, self.pool, self.stretch = task, pool, stretch
         self.facts, self.steps, self.finished = 1, 0, False
-        self.begin()
+        self.reset_accuracy()
 
-    def begin(self) -> None:
-        """Forget how many completions were right: those to come are of other episodes."""
-        self.right = self.seen = 0.0
+    def reset_accuracy(self) -> None:
+        """Start a new running share of right completions, since the episodes to come have more facts."""
+        self.running_sum = self.running_weight = 0.0
 
     def __call__(self, generator: torch.Generator, size: int) -> tuple[Tensor, Tensor]:
-        """Inputs [size, C + Q, L] and targets [size, Q, L]."""
+        """Return inputs [size, C + Q, L] and targets [size, Q, L]."""
         task = self.task
         drawn = episodes(
             generator,
@@ -275,18 +292,18 @@ class Lessons:
         return drawn.inputs, targets
 
     def saw(self, outputs: Tensor, targets: Tensor) -> None:
-        """Move on where the completions are right: logits [B, Q, L, V], targets [B, Q, L]."""
+        """Receive logits [B, Q, L, V] and targets [B, Q, L], and advance if enough completions are right."""
         self.steps += 1
         tokens = outputs.shape[-1]
-        ending = targets >= tokens
-        right = ((outputs.argmax(-1) == targets % tokens) | ~ending).all(-1)[:, : self.task.asked or None]
-        share = min(1.0, right.numel() / WINDOW)
-        self.right += share * (float(right.float().mean()) - self.right)
-        self.seen += share * (1 - self.seen)
-        # A mean of those seen: what both began with, 0, does not count.
-        mean = self.right / self.seen if self.seen >= 1 / 2 else 0.0
+        is_ending = targets >= tokens
+        is_right = ((outputs.argmax(-1) == targets % tokens) | ~is_ending).all(-1)[:, : self.task.asked or None]
+        rate = min(1.0, is_right.numel() / WINDOW)
+        self.running_sum += rate * (float(is_right.float().mean()) - self.running_sum)
+        self.running_weight += rate * (1 - self.running_weight)
+        # Dividing by the weights removes the influence of the initial value, 0.
+        share = self.running_sum / self.running_weight if self.running_weight >= 1 / 2 else 0.0
         if self.facts == self.task.facts:
-            self.finished = mean >= self.task.last and self.steps >= self.task.least
-        elif mean >= self.task.enough:
+            self.finished = share >= self.task.last and self.steps >= self.task.least
+        elif share >= self.task.enough:
             self.facts = min(2 * self.facts, self.task.facts)
-            self.begin()
+            self.reset_accuracy()

@@ -1,6 +1,6 @@
-"""Scores of how well a model of one seed recalls episodes, one number each.
+"""Scores of a model of one seed on the episodes of the recall task.
 
-A model maps episodes to the logits of their asked contexts, [B, Q, L, V]: see memkit/models/recalling.py.
+A model maps episodes to the logits of their asked contexts, [B, Q, L, V]; see memkit/models/recalling.py.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ Model = Callable[[Episodes], Tensor]
 
 
 def logits_of(model: Model, episodes: Episodes) -> Tensor:
-    """Logits of the asked contexts [B, Q, L, V], without gradients.
+    """Return the logits of the asked contexts [B, Q, L, V], without gradients.
 
     Raises:
-        MemkitError: nothing is asked for, so there is nothing to score.
+        MemkitError: the episodes have no asked contexts.
     """
     if not episodes.asked.shape[1]:
-        raise MemkitError("these episodes ask for no fact: draw them with asked=1 or more")
+        raise MemkitError("these episodes ask for no fact; draw them with asked=1 or more")
     with torch.inference_mode():
         return model(episodes)
 
 
 def endings(logits: Tensor, episodes: Episodes) -> tuple[Tensor, Tensor]:
-    """The logits of the endings [B, Q, REST, V], and their tokens [B, Q, REST]."""
-    places = episodes.cue.unsqueeze(-1) + torch.arange(REST)
-    chosen = logits.gather(2, places.unsqueeze(-1).expand(-1, -1, -1, logits.shape[-1]))
-    return chosen, episodes.asked.gather(2, places + 1)
+    """Return the logits of the endings [B, Q, REST, V], and their tokens [B, Q, REST]."""
+    positions = episodes.cue.unsqueeze(-1) + torch.arange(REST)
+    ending_logits = logits.gather(2, positions.unsqueeze(-1).expand(-1, -1, -1, logits.shape[-1]))
+    return ending_logits, episodes.asked.gather(2, positions + 1)
 
 
 def exact_match(model: Model, episodes: Episodes) -> float:
-    """The share of cues whose greedy completion is their fact's ending, token by token."""
+    """Return the share of cues whose greedy completion is exactly the ending of their fact."""
     return scores(model, episodes)["exact match"]
 
 
 def scores(model: Model, episodes: Episodes) -> dict[str, float]:
-    """Exact match of greedy completions, and nats a token of the true endings, of which each counts at most log V."""
+    """Return the exact match of greedy completions, and the nats per token of the true endings, at most log V each."""
     logits, tokens = endings(logits_of(model, episodes), episodes)
     nats = F.cross_entropy(logits.flatten(0, -2), tokens.flatten(), reduction="none")
     return {
@@ -54,28 +54,36 @@ def scores(model: Model, episodes: Episodes) -> dict[str, float]:
 
 
 def forced_choice(model: Model, episodes: Episodes) -> float:
-    """The share of cues for which, of the endings of the episode's facts, the right one is the most probable.
+    """Return the share of cues for which the right ending is the most probable among those of the episode's facts.
 
-    Chance is one in as many as there are facts.
+    Chance is 1 / the number of facts.
     """
     facts, asked = episodes.facts.shape[1], episodes.which.shape[1]
-    # Each question once with every ending.
+    # Each asked context is repeated with the ending of every fact.
     which = torch.arange(facts).repeat(len(episodes.facts), asked)
     rows = torch.arange(len(episodes.facts)).unsqueeze(1)
     cue = episodes.cue.repeat_interleave(facts, 1)
-    places = cue.unsqueeze(-1) + 1 + torch.arange(REST)
+    positions = cue.unsqueeze(-1) + 1 + torch.arange(REST)
     contexts = episodes.asked.repeat_interleave(facts, 1)
-    contexts = contexts.scatter(-1, places, episodes.facts[rows, which, -REST:])
-    tried = episodes._replace(asked=contexts, which=which, cue=cue, before=episodes.before.repeat_interleave(facts, 1))
-    logits, tokens = endings(logits_of(model, tried), tried)
+    contexts = contexts.scatter(-1, positions, episodes.facts[rows, which, -REST:])
+    before = episodes.before.repeat_interleave(facts, 1)
+    candidates = episodes._replace(asked=contexts, which=which, cue=cue, before=before)
+    logits, tokens = endings(logits_of(model, candidates), candidates)
     nats = F.cross_entropy(logits.flatten(0, -2), tokens.flatten(), reduction="none").view(tokens.shape).mean(-1)
     chosen = nats.view(len(episodes.facts), asked, facts).argmin(-1)
     return float((chosen == episodes.which).double().mean())
 
 
 def influence(model: Model, without: Model, episodes: Episodes) -> Mapping[str, float]:
-    """Return how far a memory moves the next-token distribution: total variation, at the endings and elsewhere."""
+    """Return the influence of a memory on the next-token distribution: the total variation distance between two models.
+
+    Args:
+        without: the model without the memory.
+
+    Returns:
+        The mean distance "at the ending" and "elsewhere".
+    """
     with_memory, without_memory = (torch.softmax(logits_of(one, episodes), -1) for one in (model, without))
-    moved = (with_memory - without_memory).abs().sum(-1) / 2
-    ending = episodes.answering
-    return {"at the ending": float(moved[ending].mean()), "elsewhere": float(moved[~ending].mean())}
+    distance = (with_memory - without_memory).abs().sum(-1) / 2
+    is_ending = episodes.answering
+    return {"at the ending": float(distance[is_ending].mean()), "elsewhere": float(distance[~is_ending].mean())}

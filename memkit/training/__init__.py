@@ -1,1 +1,1 @@
-"""Training: one program for the seeds of a cohort, and what a task and a model must offer for it."""
+"""Training: one program for all seeds of a cohort, and the protocols that tasks and models implement for it."""

@@ -1,4 +1,4 @@
-"""Models and samplers of a recipe's seeds, each made from random streams of its own."""
+"""The models and samplers of a recipe's seeds, each built from random streams of its own."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def build(recipe: Recipe, seeds: Sequence[int]) -> nn.Module:
-    """Build the untrained model of some seeds; of one seed, if the model has no seed axis.
+    """Build the untrained model of the given seeds; exactly one seed if the model has no seed axis.
 
     Raises:
-        MemkitError: what the recipe names makes no ``torch.nn.Module``.
+        MemkitError: the recipe's model does not produce a ``torch.nn.Module``.
     """
     options = {**sizes_of(recipe.task), **recipe.options}
     if has_seed_axis(recipe.model):
@@ -33,20 +33,23 @@ def build(recipe: Recipe, seeds: Sequence[int]) -> nn.Module:
         with drawing_from(seed, "initial values", recipe.stream):
             model = recipe.model(**options)
     if not isinstance(model, nn.Module):
-        raise MemkitError(f"Recipe: {recipe.model!r} made a {type(model).__name__}; it should make a torch.nn.Module")
+        raise MemkitError(
+            f"Recipe: {recipe.model!r} returned a value of type {type(model).__name__}; it must return a "
+            "torch.nn.Module"
+        )
     return model
 
 
 def build_cohort(recipe: Recipe, seeds: Sequence[int]) -> nn.Module:
-    """Build the untrained model of a cohort, which has a seed axis if the recipe's seeds train together."""
+    """Build the untrained model of a cohort; it has a seed axis if the recipe's seeds train together."""
     return Stacked([build(recipe, [seed]) for seed in seeds]) if recipe.vmap else build(recipe, seeds)
 
 
 @contextmanager
 def drawing_from(seed: int, *names: str, device: str = "cpu") -> Iterator[None]:
-    """Let torch's global generators stand at a stream of the seed within it, and then where they stood before.
+    """Seed torch's global generators with a stream of the seed, and restore their states when the block ends.
 
-    An ordinary module draws its initial values and its dropout from them.
+    Ordinary modules draw their initial values and their dropout masks from the global generators.
     """
     with torch.random.fork_rng(devices=[device] if device.startswith("cuda") else []):
         torch.manual_seed(stream_seed(seed, *names))
@@ -61,7 +64,7 @@ def restore(recipe: Recipe, seed: int, state: Mapping[str, Tensor], *, device: s
 
 
 def sampler(recipe: Recipe, seed: int) -> Sampler:
-    """Return what draws the training batches of a seed, on the split of that seed."""
+    """Return the sampler of a seed's training batches; the seed determines its split."""
     if isinstance(recipe.task, Task):
         return recipe.task.for_seed(generator(seed, "split"))
     task: Sampler = recipe.task

@@ -1,4 +1,4 @@
-"""A model, the stretches of memory that its parameters lie in, and the optimiser that takes its steps."""
+"""A model with its parameters in contiguous memory, and the optimiser that updates them."""
 
 from __future__ import annotations
 
@@ -20,16 +20,23 @@ from memkit.training.protocols import Moments
 if TYPE_CHECKING:
     from memkit.recipes.recipe import Recipe
 
-_REGISTER = 64  # more elements than a vector register of any machine holds
+_REGISTER = 64  # at least as many elements as fit in a vector register of any machine
 
 
 @dataclass(frozen=True)
 class Learner:
-    """A model of some seeds, its parameters in one stretch of memory a type of number, and what trains each."""
+    """A model of some seeds, its parameters, and one optimiser for each data type among them.
+
+    Attributes:
+        model: the model.
+        parameters: its trainable parameters; views of ``buffers``.
+        buffers: one per data type.
+        steppers: one per buffer.
+    """
 
     model: nn.Module
     parameters: list[nn.Parameter]
-    wholes: list[Whole]
+    buffers: list[FlatBuffer]
     steppers: list[_Stepper]
 
     @classmethod
@@ -37,21 +44,21 @@ class Learner:
         """Prepare a model of some seeds for training.
 
         Raises:
-            MemkitError: it has nothing to train.
+            MemkitError: the model has no parameters to train.
         """
         parameters = [p for p in model.parameters() if p.requires_grad]
         if not parameters:
             raise MemkitError(f"Recipe: {type(model).__name__} has no parameters to train")
-        wholes = [_in_one(group) for group in _by_type(parameters)]
-        return cls(model, parameters, wholes, [_stepper(recipe, whole) for whole in wholes])
+        buffers = [_flattened(group) for group in _by_type(parameters)]
+        return cls(model, parameters, buffers, [_stepper(recipe, buffer) for buffer in buffers])
 
     def clear_gradients(self) -> None:
         """Set the gradients to zero."""
-        for whole in self.wholes:
-            whole.grad.zero_()
+        for buffer in self.buffers:
+            buffer.grad.zero_()
 
     def clip(self, limit: float, *, seeds: int | None) -> None:
-        """Scale each seed's gradient to a norm of at most ``limit``; ``seeds`` is None without a seed axis."""
+        """Scale each seed's gradient to a norm of at most ``limit``; ``seeds`` is None if there is no seed axis."""
         grads = [p.grad for p in self.parameters if p.grad is not None]
         if seeds is None:
             nn.utils.clip_grad_norm_(self.parameters, limit)
@@ -62,94 +69,99 @@ class Learner:
             g.mul_(scale.view(-1, *[1] * (g.dim() - 1)))
 
     def take_step(self) -> None:
-        """Let the optimiser take a step."""
-        for one in self.steppers:
-            one.update()
+        """Update the parameters by one step of the optimiser."""
+        for stepper in self.steppers:
+            stepper.update()
 
     @property
     def moments(self) -> Moments:
         """The optimiser's moments by parameter."""
-        found: Moments = {}
+        moments: Moments = {}
         for group, stepper in zip(_by_type(self.parameters), self.steppers, strict=True):
-            found |= _by_parameter(group, stepper.running)
-        return found
+            moments |= _by_parameter(group, stepper.moments)
+        return moments
 
-    def of_rows(self, recipe: Recipe, seeds: Sequence[int], rows: Sequence[int], device: str) -> Learner:
-        """Return the same for some of its seeds, which go on learning where they stand.
+    def with_rows(self, recipe: Recipe, seeds: Sequence[int], rows: Sequence[int], device: str) -> Learner:
+        """Return a learner for some of the seeds, which continues training where this one stands.
 
         Args:
-            seeds: of the rows that stay.
-            rows: places of these seeds in the model.
+            seeds: the seeds to keep.
+            rows: their rows in the model.
         """
-        fewer = build_cohort(recipe, seeds).to(device).train()
-        fewer.load_state_dict({name: tensor[rows] for name, tensor in self.model.state_dict().items()})
-        learner = Learner.of(recipe, fewer)
-        for before, after in zip(self.moments.values(), learner.moments.values(), strict=True):
-            for old, new in zip(before, after, strict=True):
+        model = build_cohort(recipe, seeds).to(device).train()
+        model.load_state_dict({name: tensor[rows] for name, tensor in self.model.state_dict().items()})
+        learner = Learner.of(recipe, model)
+        for old_moments, new_moments in zip(self.moments.values(), learner.moments.values(), strict=True):
+            for old, new in zip(old_moments, new_moments, strict=True):
                 new.copy_(old[rows])
-        for one, other in zip(self.steppers, learner.steppers, strict=True):
-            other.taken.copy_(one.taken)
+        for old_stepper, new_stepper in zip(self.steppers, learner.steppers, strict=True):
+            new_stepper.steps_taken.copy_(old_stepper.steps_taken)
         return learner
 
 
-class Whole(NamedTuple):
-    """Parameters in one stretch of memory: [N], and their gradient [N]."""
+class FlatBuffer(NamedTuple):
+    """The values of several parameters in one contiguous tensor [N], and their gradients [N]."""
 
     values: Tensor
     grad: Tensor
 
 
-def _in_one(parameters: Sequence[nn.Parameter]) -> Whole:
-    """Move parameters and their gradients into one stretch of memory each, of which they become views.
+def _flattened(parameters: Sequence[nn.Parameter]) -> FlatBuffer:
+    """Move parameters and their gradients into one contiguous tensor each, and make them views of these tensors.
 
-    The optimiser's fused step then runs once and not once a parameter. It rounds otherwise in the last few
-    elements of a tensor, which fill no vector register; so each parameter takes up a multiple of ``_REGISTER``:
-    what becomes of an element must not depend on its place, and hence on the cohort.
+    The optimiser's fused step then runs once, and not once per parameter. It rounds differently in the last elements of
+    a tensor if they do not fill a vector register. So each parameter is padded to a multiple of ``_REGISTER`` elements:
+    the result for an element must not depend on its position, and hence on the cohort.
     """
-    sizes = [-(-p.numel() // _REGISTER) * _REGISTER for p in parameters]
+    sizes = _padded_sizes(parameters)
     values = parameters[0].detach().new_zeros(sum(sizes))
-    whole = Whole(values, torch.zeros_like(values))
-    for p, own, gradient in zip(parameters, *(torch.split(part, sizes) for part in whole), strict=True):
-        own[: p.numel()].view(p.shape).copy_(p.detach())
-        p.data, p.grad = own[: p.numel()].view(p.shape), gradient[: p.numel()].view(p.shape)
-    return whole
+    buffer = FlatBuffer(values, torch.zeros_like(values))
+    for p, value, gradient in zip(parameters, *(torch.split(tensor, sizes) for tensor in buffer), strict=True):
+        value[: p.numel()].view(p.shape).copy_(p.detach())
+        p.data, p.grad = value[: p.numel()].view(p.shape), gradient[: p.numel()].view(p.shape)
+    return buffer
+
+
+def _padded_sizes(parameters: Sequence[nn.Parameter]) -> list[int]:
+    """Return the numbers of elements that the parameters take up in a :class:`FlatBuffer`."""
+    return [-(-p.numel() // _REGISTER) * _REGISTER for p in parameters]
 
 
 def _by_type(parameters: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:
+    """Return the parameters grouped by data type."""
     return [[p for p in parameters if p.dtype == dtype] for dtype in {p.dtype: None for p in parameters}]
 
 
-def _by_parameter(parameters: Sequence[nn.Parameter], running: Sequence[Tensor]) -> Moments:
-    """Return each parameter's parts of tensors that run along a :class:`Whole`, as views of the parameter's shape."""
-    sizes = [-(-p.numel() // _REGISTER) * _REGISTER for p in parameters]
-    parts = [torch.split(tensor, sizes) for tensor in running]
+def _by_parameter(parameters: Sequence[nn.Parameter], moments: Sequence[Tensor]) -> Moments:
+    """Return each parameter's moments, as views in the parameter's shape of tensors laid out as a FlatBuffer."""
+    parts = [torch.split(tensor, _padded_sizes(parameters)) for tensor in moments]
     return {p: tuple(part[i][: p.numel()].view(p.shape) for part in parts) for i, p in enumerate(parameters)}
 
 
 class _Stepper(NamedTuple):
-    """A function that takes an optimiser's step, the optimiser's moments, and the count of its steps."""
+    """A function that takes a step of an optimiser, the optimiser's moments, and its number of steps."""
 
     update: Callable[[], None]
-    running: Sequence[Tensor]
-    taken: Tensor
+    moments: Sequence[Tensor]
+    steps_taken: Tensor
 
 
-def _stepper(recipe: Recipe, whole: Whole) -> _Stepper:
-    """The recipe's optimiser on a whole, with torch's defaults; its moments are laid out as the whole.
+def _stepper(recipe: Recipe, buffer: FlatBuffer) -> _Stepper:
+    """Return the recipe's optimiser for a buffer, with torch's defaults; its moments are laid out as the buffer.
 
-    These are the functions under the classes of torch.optim. To make an object of such a class loads torch's
-    compiler, and that takes longer than many a small recipe trains.
+    The functions used are those behind the classes of torch.optim. Creating an object of such a class would load
+    torch's compiler, which takes longer than the training of many small recipes.
     """
-    values, gradient = [whole.values], [whole.grad]
-    fused = not whole.values.is_complex()
+    values, gradient = [buffer.values], [buffer.grad]
+    fused = not buffer.values.is_complex()
     common: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, "maximize": False}
     common |= {"fused": fused, "foreach": False}
     if recipe.optimizer == "sgd":
-        plain = functools.partial(sgd, values, gradient, [None], momentum=0.0, dampening=0.0, nesterov=False, **common)
-        return _Stepper(plain, (), torch.zeros(()))
+        update = functools.partial(sgd, values, gradient, [None], momentum=0.0, dampening=0.0, nesterov=False, **common)
+        return _Stepper(update, (), torch.zeros(()))
     common |= {"amsgrad": False, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "has_complex": not fused}
-    first, second = [torch.zeros_like(whole.values)], [torch.zeros_like(whole.values)]
-    taken = [torch.zeros((), device=whole.values.device)]
+    first, second = [torch.zeros_like(buffer.values)], [torch.zeros_like(buffer.values)]
+    steps_taken = [torch.zeros((), device=buffer.values.device)]
     step: Callable[..., None] = adam if recipe.optimizer == "adam" else adamw
-    update = functools.partial(step, values, gradient, first, second, [], taken, **common)
-    return _Stepper(update, (*first, *second), *taken)
+    update = functools.partial(step, values, gradient, first, second, [], steps_taken, **common)
+    return _Stepper(update, (*first, *second), *steps_taken)

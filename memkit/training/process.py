@@ -1,4 +1,4 @@
-"""Settings of a process that trains."""
+"""Settings of a training process."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 
 
 def prepare_process() -> None:
-    """Settings of a training process: one thread, and no denormal numbers.
+    """Prepare the process for training: one thread, and no denormal numbers.
 
-    Denormals make a small model that has converged train three to four times slower; several processes with a
-    thread each use the cores better than one process with several.
+    Denormal numbers slow the training of a small, converged model down by a factor of three to four. Several processes
+    with one thread each use the cores better than one process with several threads.
     """
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
@@ -21,7 +21,7 @@ def prepare_process() -> None:
 
 @contextmanager
 def prepared_process() -> Iterator[None]:
-    """:func:`prepare_process` for a while: a test process in which a run was trained calculates as before."""
+    """Apply :func:`prepare_process` within a ``with`` block, and restore the process's settings afterwards."""
     threads, flushing = torch.get_num_threads(), sys.float_info.min / 2 == 0
     prepare_process()
     try:

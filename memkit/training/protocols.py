@@ -1,10 +1,10 @@
-"""The protocols of tasks and models: what the trainer asks of them, as types.
+"""The protocols of tasks and models: the interfaces that the trainer uses, as types.
 
-A recipe's task is a :class:`Task`, or a :class:`Sampler` by itself. Its model is a class of ``torch.nn.Module``, or a
-function that makes one; one that trains many seeds at once is a :class:`SeedAxisModel`. All else here is optional: the
-trainer uses what a task, a sampler or a model offers, and does without the rest.
+A recipe's task is a :class:`Task`, or simply a :class:`Sampler`. Its model is a subclass of ``torch.nn.Module``, or a
+function that returns one; a model that trains many seeds at once is a :class:`SeedAxisModel`. All other protocols here
+are optional: the trainer uses those that a task, a sampler or a model implements.
 
-Shapes: S seeds, B examples of a batch, N examples, ... what the task and the model agree on.
+Shapes: S seeds, B examples in a batch, N examples; "..." stands for dimensions that the task and the model agree on.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ if TYPE_CHECKING:  # a recipe is checked without torch
     from torch import Tensor, nn
 
 IGNORED = -100
-"""A target that counts neither for the loss nor for the accuracy."""
+"""The target of positions that count neither for the loss nor for the accuracy."""
 
 Batch: TypeAlias = "tuple[Tensor, Tensor]"
 """Inputs [B, ...] and targets [B, ...]."""
 
 Moments: TypeAlias = "dict[nn.Parameter, tuple[Tensor, ...]]"
-"""Parameter → the optimiser's running means of its gradient and of the gradient's square, in the parameter's shape;
-nothing for plain gradient descent. Views: what is written there is what the optimiser goes on with."""
+"""Parameter → the optimiser's running means of its gradient and of its squared gradient, in the parameter's shape; an
+empty tuple for plain gradient descent. The tensors are views: the optimiser continues with the values written there."""
 
 
 # --- tasks --------------------------------------------------------------------------------------------------------
 
 
 class Sampler(Protocol):
-    """Draws training examples."""
+    """A function or an object that draws training examples."""
 
     def __call__(self, generator: torch.Generator, size: int, /) -> Batch:
-        """Return inputs [size, ...] and targets [size, ...], drawn by the generator alone."""
+        """Return inputs [size, ...] and targets [size, ...], with all randomness taken from the generator."""
         ...
 
 
@@ -44,79 +44,80 @@ class Task(Protocol):
     """A task to be learnt: a frozen dataclass, whose fields are part of the recipe."""
 
     def for_seed(self, generator: torch.Generator, /) -> Sampler:
-        """Return a new sampler for a seed; the generator draws what is held out of training."""
+        """Return a new sampler for a seed; the generator determines which examples are held out of training."""
         ...
 
 
 @runtime_checkable
 class TaskWithSizes(Protocol):
-    """A task that gives its models options, such as the number of classes."""
+    """A task that passes options to its models, such as the number of classes."""
 
     @property
     def sizes(self) -> Mapping[str, Any]:
-        """Options that every model of the task takes."""
+        """The keyword arguments that every model of the task takes."""
         ...
 
 
 @runtime_checkable
 class TaskWithLoss(Protocol):
-    """A task with a loss of its own; without one it is the cross-entropy, in nats."""
+    """A task with a loss of its own; the default is the cross-entropy, in nats."""
 
     def loss(self, outputs: Tensor, targets: Tensor, /) -> Tensor:
-        """Return the loss: of a model with a seed axis, outputs [S, B, ...] and targets [S, B, ...] → [S].
+        """Return the loss per seed, [S], for outputs [S, B, ...] and targets [S, B, ...] of a model with a seed axis.
 
-        Of an ordinary module it is given one seed's, [B, ...], and the mean of what it returns is taken.
+        For an ordinary module, outputs and targets are those of one seed, [B, ...], and the loss is the mean of the
+        returned tensor.
         """
         ...
 
 
 @runtime_checkable
 class TaskWithChecksum(Protocol):
-    """A task that reads data whose checksum it knows."""
+    """A task that reads data with a known checksum."""
 
     @property
     def checksum(self) -> str:
-        """The checksum of the data, which is part of the recipe's digest; known also where the data are not."""
+        """The checksum of the data, part of the recipe's digest; available even where the data are missing."""
         ...
 
 
 @runtime_checkable
 class TaskWithData(Protocol):
-    """A task that reads data which may not be there."""
+    """A task that reads data that may be missing."""
 
     @property
     def missing(self) -> str:
-        """One sentence on how to get the data, with which claims are skipped; "" where the data are there."""
+        """One sentence on how to get the data, the reason with which claims are skipped; "" if the data are present."""
         ...
 
 
 @runtime_checkable
 class AfterBatch(Protocol):
-    """A sampler or a model that is told of every training batch."""
+    """A sampler or a model that is notified of every training batch."""
 
     def saw(self, outputs: Tensor, targets: Tensor, /) -> None:
-        """Take what the model made of a batch, without gradients.
+        """Receive the model's outputs for a batch, without gradients, and the batch's targets.
 
-        A sampler is told of its own seed's outputs [B, ...] and targets [B, ...], after the optimiser's step: a
-        curriculum moves on by them. A model is told of those that it was given, with the seed axis if it has one, after
-        the backward pass and before the step: a memory that fills in training fills here.
+        A sampler receives those of its own seed, [B, ...] each, after the optimiser's step; a curriculum uses them to
+        decide when to advance. A model receives those of the batch that it was passed, with the seed axis if it has
+        one, after the backward pass and before the step; a memory that is filled during training is filled here.
         """
         ...
 
 
 @runtime_checkable
 class EndsEarly(Protocol):
-    """A sampler that knows when its seed has learnt enough."""
+    """A sampler that can end the training of its seed early."""
 
     @property
     def finished(self) -> bool:
-        """True once the seed trains no more."""
+        """True once the seed is to train no further."""
         ...
 
 
 @runtime_checkable
 class SamplerWithValidation(Protocol):
-    """A sampler with examples that its seed is not trained on."""
+    """A sampler with validation examples, on which its seed is not trained."""
 
     @property
     def validation(self) -> Batch:
@@ -129,7 +130,7 @@ class CountedSampler(Protocol):
     """A sampler that draws from a finite set."""
 
     def __len__(self) -> int:
-        """Return how many training examples there are."""
+        """Return the number of training examples."""
         ...
 
 
@@ -140,8 +141,8 @@ class CountedSampler(Protocol):
 class SeedAxisModel(Protocol):
     """A model that holds many seeds, each with parameters and results of its own.
 
-    Its class takes the keyword ``generators``, one for each seed, from which it draws that seed's initial values. Every
-    parameter and buffer has the seeds in front, [S, ...]. No seed may depend on another.
+    Its class takes the keyword argument ``generators``, one per seed, from which it draws that seed's initial values.
+    Every parameter and buffer has the seeds as its first dimension, [S, ...]. No seed may depend on another.
     """
 
     seed_axis: bool
@@ -154,13 +155,13 @@ class SeedAxisModel(Protocol):
 
 @runtime_checkable
 class AfterValidation(Protocol):
-    """A model that goes by its validation examples, such as one that grows."""
+    """A model that changes itself depending on its validation results, such as one that grows."""
 
-    def validated(self, looked: Looked, moments: Moments, /) -> Sequence[bool]:
-        """Take a look at the validation examples, and return of each seed whether it was changed.
+    def validated(self, result: ValidationResult, moments: Moments, /) -> Sequence[bool]:
+        """Receive the results on the validation examples, and return for each seed whether the model changed it.
 
-        The parameters and the optimiser's moments may be changed in place. A seed that was changed is looked at once
-        more.
+        The model may change its parameters and the optimiser's moments in place. The seeds that it changed are
+        validated once more.
         """
         ...
 
@@ -180,7 +181,7 @@ class WithStateSize(Protocol):
 
     @property
     def state_size(self) -> int:
-        """The size of the state that the model carries for a sequence, in numbers."""
+        """The size of the state that the model carries along a sequence, in numbers."""
         ...
 
 
@@ -189,8 +190,8 @@ class ExampleRecords:
     """A model's records of examples.
 
     Attributes:
-        columns: name → a value for each example; "label", "prediction", "confidence" and "loss" are among them.
-        summary: figures of all examples together.
+        columns: name → one value per example; "label", "prediction", "confidence" and "loss" are among them.
+        summary: name → a value for all examples together.
     """
 
     columns: Mapping[str, Sequence[Any]]
@@ -199,30 +200,30 @@ class ExampleRecords:
 
 @runtime_checkable
 class WithExampleRecords(Protocol):
-    """A model that says more of an example than what it predicts; a staged study writes it down."""
+    """A model that reports more about an example than its prediction; staged studies save the report."""
 
     def example_records(self, inputs: Tensor, targets: Tensor, /) -> ExampleRecords:
-        """Return what a model of one seed says of inputs [N, ...] and targets [N], both on the CPU."""
+        """Return the records of a model of one seed for inputs [N, ...] and targets [N], both on the CPU."""
         ...
 
 
 @runtime_checkable
 class WithTables(Protocol):
-    """A model that says how it came about; a staged study writes it down."""
+    """A model that reports how it developed during training; staged studies save its tables."""
 
     def tables(self) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-        """Return name → rows, each column → value; a table without rows is not written."""
+        """Return table name → rows, each row column → value; a table without rows is not saved."""
         ...
 
 
 @dataclass(frozen=True)
-class Looked:
-    """One look at the validation examples of every seed of a cohort.
+class ValidationResult:
+    """The loss and accuracy of every seed of a cohort on its validation examples.
 
     Attributes:
-        step: after how many steps.
-        epochs: how often each seed has seen its training examples by then; nan where their number is not known.
-        losses, accuracies: of each seed, losses in nats, accuracies between 0 and 1.
+        step: the number of training steps taken so far.
+        epochs: for each seed, how many times it has seen its training examples; nan where their number is unknown.
+        losses, accuracies: one value per seed; losses in nats, accuracies between 0 and 1.
     """
 
     step: int
@@ -230,28 +231,28 @@ class Looked:
     losses: tuple[float, ...]
     accuracies: tuple[float, ...]
 
-    def note(self, rows: Sequence[list[tuple[int, float, float]]], which: Sequence[bool]) -> None:
-        """Add a row (step, loss, accuracy) to those of some of the seeds."""
-        for own, loss, accuracy, wanted in zip(rows, self.losses, self.accuracies, which, strict=True):
-            if wanted:
-                own.append((self.step, loss, accuracy))
+    def append_to(self, logs: Sequence[list[tuple[int, float, float]]], selected: Sequence[bool]) -> None:
+        """Append a row (step, loss, accuracy) to the logs of the selected seeds."""
+        for log, loss, accuracy, is_selected in zip(logs, self.losses, self.accuracies, selected, strict=True):
+            if is_selected:
+                log.append((self.step, loss, accuracy))
 
 
 @runtime_checkable
-class _SaysSeedAxis(Protocol):
+class _WithSeedAxisFlag(Protocol):
     seed_axis: bool
 
 
 def has_seed_axis(model: object) -> bool:
-    """Return whether a model, its class, or a function that makes one says that it trains many seeds at once."""
-    return isinstance(model, _SaysSeedAxis) and bool(model.seed_axis)
+    """Return whether a model, its class, or a function that returns one declares that it trains many seeds at once."""
+    return isinstance(model, _WithSeedAxisFlag) and bool(model.seed_axis)
 
 
 def sizes_of(task: object) -> Mapping[str, Any]:
-    """Return the options that every model of a task takes."""
+    """Return the keyword arguments that every model of a task takes."""
     return task.sizes if isinstance(task, TaskWithSizes) else {}
 
 
 def state_size_of(model: object) -> int | None:
-    """Return how many numbers a model carries for a sequence; None where it does not say."""
+    """Return how many numbers a model carries along a sequence; None if it does not declare this."""
     return model.state_size if isinstance(model, WithStateSize) else None

@@ -1,7 +1,7 @@
-"""Scores of a trained model of one seed on examples: the default score of a staged study, and how a score is called.
+"""Scores of a trained model of one seed: the default score of a staged study, and the calling of any score.
 
-inputs     [N, ...]; a model with a seed axis is given [1, N, ...]
-targets    classes [N] or [N, P]; −100 counts nowhere
+inputs     [N, ...]; a model with a seed axis receives [1, N, ...]
+targets    classes [N] or [N, P]; −100 is not counted
 logits     [N, C] or [N, P, C]
 """
 
@@ -26,24 +26,24 @@ _CHUNK = 2048
 
 
 def accuracy_and_loss(model: nn.Module, examples: Examples) -> dict[str, float]:
-    """``accuracy``, the share of targets that get the largest logit; and ``loss``, the mean cross-entropy, in nats.
+    """Return ``accuracy``, the share of targets with the largest logit, and ``loss``, the mean cross-entropy in nats.
 
     Raises:
-        MemkitError: the targets are no classes, or there are no logits for each.
+        MemkitError: the targets are not classes, or the model does not return logits for each of them.
     """
-    found = classified(model, examples)
-    return {"accuracy": float(found.right.double().mean()), "loss": float(found.loss.mean())}
+    results = classified(model, examples)
+    return {"accuracy": float(results.right.double().mean()), "loss": float(results.loss.mean())}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Classified:
-    """Every target that counts: tensors [T].
+    """The predictions for all targets that count: tensors [T].
 
     Attributes:
-        example: the number of the example that it belongs to.
-        label, prediction: classes.
+        example: the index of the example that the target belongs to.
+        label, prediction: the true and the predicted class.
         confidence: the probability of the predicted class.
-        loss: cross-entropy in nats.
+        loss: the cross-entropy in nats.
     """
 
     example: Tensor
@@ -54,7 +54,7 @@ class Classified:
 
     @property
     def right(self) -> Tensor:
-        """True where the label was predicted, [T]."""
+        """True where the label was predicted: bool [T]."""
         return self.label == self.prediction
 
 
@@ -62,46 +62,46 @@ def classified(model: nn.Module, examples: Examples) -> Classified:
     """Return the predictions of a model of one seed for examples, target by target.
 
     Raises:
-        MemkitError: as :func:`accuracy_and_loss`.
+        MemkitError: as in :func:`accuracy_and_loss`.
     """
     inputs, targets = examples
     if targets.is_floating_point() or targets.is_complex():
         raise MemkitError(
-            "the targets are no classes, so there is no accuracy of them; give the matrix a score of its own, "
-            "score: 'module:name'"
+            "the targets are not classes, so the default score cannot compute an accuracy; give the matrix a score of "
+            "its own, score: 'module:name'"
         )
-    axis = has_seed_axis(model)
+    seed_axis = has_seed_axis(model)
     with torch.no_grad():
-        parts = [model(part.unsqueeze(0))[0] if axis else model(part) for part in torch.split(inputs, _CHUNK)]
+        parts = [model(part.unsqueeze(0))[0] if seed_axis else model(part) for part in torch.split(inputs, _CHUNK)]
     logits = torch.cat(parts)
     if logits.shape[:-1] != targets.shape:
         raise MemkitError(
-            f"the model's outputs have the shape {tuple(logits.shape)}, and the targets {tuple(targets.shape)}; the "
-            "default score needs logits for each target, and other models a score of their own"
+            f"the model's outputs have the shape {tuple(logits.shape)}, but the targets {tuple(targets.shape)}; the "
+            "default score needs logits for each target, so give the matrix a score of its own, score: 'module:name'"
         )
     counted = targets.flatten() != IGNORED
-    logs = torch.log_softmax(logits.flatten(0, -2)[counted].double(), -1)
+    log_probabilities = torch.log_softmax(logits.flatten(0, -2)[counted].double(), -1)
     label = targets.flatten()[counted]
-    best = logs.max(-1)
-    numbers = torch.arange(len(targets), device=targets.device).view(-1, *[1] * (targets.dim() - 1))
+    best = log_probabilities.max(-1)
+    indices = torch.arange(len(targets), device=targets.device).view(-1, *[1] * (targets.dim() - 1))
     return Classified(
-        example=numbers.expand_as(targets).flatten()[counted],
+        example=indices.expand_as(targets).flatten()[counted],
         label=label,
         prediction=best.indices,
         confidence=best.values.exp(),
-        loss=F.nll_loss(logs, label, reduction="none"),
+        loss=F.nll_loss(log_probabilities, label, reduction="none"),
     )
 
 
 def examples_of(recipe: Any, seed: int, part: str, count: int) -> Examples:
-    """The examples of a seed that a study scores on.
+    """Return the examples of a seed on which a study scores its models.
 
     Args:
         part: "validation" or "test".
-        count: how many are drawn, where the task is a function; the two parts come from streams of their own.
+        count: the number of examples to draw if the task is a function; each part then has its own random stream.
 
     Raises:
-        MemkitError: what draws the examples has no such part, or it is empty.
+        MemkitError: the task's sampler has no such part, or the part is empty.
     """
     task = recipe.task
     if not isinstance(task, Task):
@@ -111,8 +111,8 @@ def examples_of(recipe: Any, seed: int, part: str, count: int) -> Examples:
     name = type(task).__name__
     if not hasattr(draws, part):
         raise MemkitError(
-            f"what draws the examples of {name} has no `{part}`; let {name}.for_seed() return an object that has it, "
-            "(inputs, targets), beside its __call__"
+            f"the sampler of {name} has no attribute `{part}`; let {name}.for_seed() return an object with `{part}`, "
+            "(inputs, targets), in addition to its __call__"
         )
     inputs, targets = getattr(draws, part)
     if not len(targets):
@@ -122,12 +122,12 @@ def examples_of(recipe: Any, seed: int, part: str, count: int) -> Examples:
 
 @dataclass(frozen=True, kw_only=True)
 class Scoring:
-    """The way the models of a study are scored.
+    """The score of a study's models.
 
     Attributes:
         score: ``score(model, examples)`` → a number or ``{metric: number}``.
-        metric: the name of the number, where the score gives no names.
-        examples: the number of examples that are drawn, where the task is a function.
+        metric: the name of the number, if the score returns just one.
+        examples: the number of examples to draw if the task is a function.
     """
 
     score: Callable[..., Any]
@@ -138,30 +138,30 @@ class Scoring:
         """Return metric → value of a trained model of one seed, in evaluation mode, on a part of its examples.
 
         Raises:
-            MemkitError: the examples are not there, or the score returns no numbers.
+            MemkitError: the examples are missing, or the score does not return numbers.
         """
-        return self.on(model, on_device_of(model, examples_of(recipe, seed, part, self.examples)))
+        return self.score_examples(model, on_device_of(model, examples_of(recipe, seed, part, self.examples)))
 
-    def on(self, model: nn.Module, examples: Examples) -> dict[str, float]:
-        """Score a model as :meth:`of` does, on examples that were drawn before."""
+    def score_examples(self, model: nn.Module, examples: Examples) -> dict[str, float]:
+        """Return metric → value of a model, as :meth:`of` does, on given examples."""
         with torch.no_grad():
             returned = self.score(model, examples)
         named = returned if isinstance(returned, Mapping) else {self.metric: returned}
-        found = {str(name): _number(value, f"{name} of the score") for name, value in named.items()}
-        if self.metric not in found:
-            raise MemkitError(f"the score has no {self.metric!r}; it gives {', '.join(found) or 'nothing'}")
-        return found
+        values = {str(name): _number(value, f"{name} of the score") for name, value in named.items()}
+        if self.metric not in values:
+            raise MemkitError(f"the score has no {self.metric!r}; it returns {', '.join(values) or 'nothing'}")
+        return values
 
 
 def on_device_of(model: nn.Module, examples: Examples) -> Examples:
-    """The examples where a model's parameters are."""
-    some = next(iter(model.parameters()), None)
-    return examples if some is None else (examples[0].to(some.device), examples[1].to(some.device))
+    """Return the examples on the device of a model's parameters."""
+    parameter = next(iter(model.parameters()), None)
+    return examples if parameter is None else (examples[0].to(parameter.device), examples[1].to(parameter.device))
 
 
 def _number(value: Any, what: str) -> float:
     if hasattr(value, "item") and getattr(value, "numel", lambda: getattr(value, "size", 1))() == 1:
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise MemkitError(f"{what} is {type(value).__name__}; it should be one number")
+        raise MemkitError(f"{what} is {type(value).__name__}; it must be one number")
     return float(value)

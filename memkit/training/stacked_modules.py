@@ -1,10 +1,10 @@
-"""Ordinary modules of one kind, one a seed, as one module with a seed axis, by ``torch.func.vmap``.
+"""Ordinary modules of one class, one per seed, combined into one module with a seed axis by ``torch.func.vmap``.
 
-    modules   S modules, made seed by seed
-    inputs    [S, B, ...] → outputs [S, B, ...]: what each module makes of the inputs of its own seed
+    modules   S modules, built seed by seed
+    inputs    [S, B, ...] → outputs [S, B, ...]: each module is applied to the inputs of its own seed
 
-Parameters and buffers are stacked; the module of the first seed lends its code. A buffer that a module changes
-while it trains (running statistics, a counter) is kept, a seed apart.
+Parameters and buffers are stacked; the code is that of the first seed's module. Buffers that a module changes during
+training (running statistics, a counter) are kept separately for each seed.
 """
 
 from __future__ import annotations
@@ -21,69 +21,78 @@ from memkit.errors import MemkitError
 
 Loss = Callable[[Any, Tensor], Tensor]
 
-# Words of torch's message when it cannot map a program over the seeds, and what they mean for its author.
+# Phrases in torch's message when it cannot map a program over the seeds, and what they mean for the model's author.
 _REASONS = (
-    ("random operation", "draws random numbers while it trains (dropout?), and a seed would not draw its own"),
-    ("control flow", "takes decisions in Python by what its tensors hold"),
-    (".item()", "turns a tensor into a number, by .item() or float()"),
-    ("data pointer", "leaves torch on its way, by .numpy() for one"),
-    ("batching rule not implemented", "uses a layer that torch.func.vmap does not know (nn.LSTM and nn.GRU are such)"),
+    (
+        "random operation",
+        "draws random numbers in training (dropout?), which would not come from each seed's own stream",
+    ),
+    ("control flow", "branches in Python on the values of tensors"),
+    (".item()", "converts a tensor to a number, by .item() or float()"),
+    ("data pointer", "computes outside torch, for example by .numpy()"),
+    ("batching rule not implemented", "uses a layer that torch.func.vmap does not support, such as nn.LSTM and nn.GRU"),
 )
 
 
 class Stacked(nn.Module):
-    """The modules of several seeds as one."""
+    """The modules of several seeds, combined into one module with a seed axis."""
 
     def __init__(self, modules: Sequence[nn.Module]) -> None:
         super().__init__()
-        # A tuple, lest they be registered and their parameters trained beside the stacked ones.
+        # A tuple, so that torch does not register the modules and train their parameters beside the stacked ones.
         self._seeds = tuple(modules)
-        held = [{**dict(module.named_parameters()), **dict(module.named_buffers())} for module in modules]
-        if any(_shapes(other) != _shapes(held[0]) for other in held):
+        tensors_of_seeds = [{**dict(module.named_parameters()), **dict(module.named_buffers())} for module in modules]
+        if any(_shapes(tensors) != _shapes(tensors_of_seeds[0]) for tensors in tensors_of_seeds):
             raise _refusal(modules[0], "has parameters or buffers whose shapes differ between seeds")
         if any(_attributes(module) != _attributes(modules[0]) for module in modules):
-            raise _refusal(modules[0], "keeps values that differ between seeds and are neither parameters nor buffers")
+            raise _refusal(
+                modules[0], "has attributes that differ between seeds and are neither parameters nor buffers"
+            )
         self._trained = [name for name, p in modules[0].named_parameters() if p.requires_grad]
         self._aliases = _aliases(modules[0])
         self._buffers_of_one = [name for name, _ in modules[0].named_buffers()]
-        stacked = {name: torch.stack([tensors[name].detach() for tensors in held]) for name in held[0]}
+        stacked = {
+            name: torch.stack([tensors[name].detach() for tensors in tensors_of_seeds]) for name in tensors_of_seeds[0]
+        }
         self.trained = nn.ParameterList(nn.Parameter(stacked.pop(name)) for name in self._trained)
         self._others = stacked
 
     def forward(self, inputs: Tensor) -> Any:
-        """Inputs [S, ...] → outputs, every tensor in them with the seeds in front."""
+        """Return the outputs for inputs [S, ...]; in every tensor of the outputs, the seeds are the first dimension."""
         module = self._seeds[0]
 
-        def one(trained: dict[str, Tensor], others: dict[str, Tensor], x: Tensor) -> tuple[Any, dict[str, Tensor]]:
+        def forward_of_seed(
+            trained: dict[str, Tensor], others: dict[str, Tensor], x: Tensor
+        ) -> tuple[Any, dict[str, Tensor]]:
             tensors = {**trained, **others}
             tensors.update({alias: tensors[name] for alias, name in self._aliases.items()})
             outputs = functional_call(module, tensors, (x,), tie_weights=False)
-            # functional_call leaves in the dict what the module has made of its buffers.
+            # functional_call updates the dict with the buffers that the module has changed.
             return outputs, {name: tensors[name] for name in self._buffers_of_one}
 
         trained = dict(zip(self._trained, self.trained, strict=True))
-        # The fused attention has no rule for vmap; attention in plain matrix products has.
+        # vmap supports attention as plain matrix products, but not the fused kernels.
         with sdpa_kernel(SDPBackend.MATH):
-            outputs, buffers = _mapped(module, one)(trained, self._others, inputs)
+            outputs, buffers = _mapped(module, forward_of_seed)(trained, self._others, inputs)
         self._others.update({name: tensor.detach().contiguous() for name, tensor in buffers.items()})
         return outputs
 
     @property
     def template(self) -> nn.Module:
-        """The module that lends its code."""
+        """The module whose code runs for all seeds: that of the first seed."""
         return self._seeds[0]
 
-    def each(self, loss: Loss) -> Loss:
-        """A loss of one seed's outputs and targets, as one of all seeds', [S]."""
+    def loss_per_seed(self, loss: Loss) -> Loss:
+        """Turn a loss of one seed's outputs and targets into a function that returns the losses of all seeds, [S]."""
         return _mapped(self._seeds[0], lambda outputs, targets: loss(outputs, targets).mean())
 
-    def state_of(self, at: int) -> dict[str, Tensor]:
-        """The state dict of the seed at that place, as it stands; on the CPU."""
-        module = self._seeds[at]
+    def state_of(self, row: int) -> dict[str, Tensor]:
+        """Return the present state dict of the seed in one row, on the CPU."""
+        module = self._seeds[row]
         stacked = {**dict(zip(self._trained, self.trained, strict=True)), **self._others}
         with torch.no_grad():
             for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-                tensor.copy_(stacked[name][at])
+                tensor.copy_(stacked[name][row])
         return module.state_dict()
 
     def train(self, mode: bool = True) -> Stacked:
@@ -97,30 +106,34 @@ class Stacked(nn.Module):
 
 
 def _mapped(module: nn.Module, function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function`` of one seed's arguments, as one of all seeds'."""
+    """Turn a function of one seed's arguments into a function of all seeds' arguments.
+
+    The new function raises MemkitError with a reason if torch cannot map the given one.
+    """
     over_seeds = vmap(function)
 
     def run(*arguments: Any) -> Any:
         try:
             return over_seeds(*arguments)
         except RuntimeError as error:
-            function(*_first(arguments))  # a failure with a single seed is the module's own error, not one of vmap
-            said = str(error)
-            known = [reason for words, reason in _REASONS if words in said.lower()]
-            reason = known[0] if known else f"cannot be mapped over seeds (torch: {said.splitlines()[0]})"
+            function(*_first(arguments))  # if this fails for a single seed, the error is the module's and not vmap's
+            message = str(error)
+            known = [reason for phrase, reason in _REASONS if phrase in message.lower()]
+            reason = known[0] if known else f"cannot be mapped over seeds (torch: {message.splitlines()[0]})"
             raise _refusal(module, reason) from error
 
     return run
 
 
 def _refusal(module: nn.Module, reason: str) -> MemkitError:
+    """Return the error for a module that cannot be mapped over seeds."""
     return MemkitError(
         f"Recipe: vmap=True, but {type(module).__name__} {reason}; leave vmap out, and its seeds train one by one"
     )
 
 
 def _first(value: Any) -> Any:
-    """The first seed's share of arguments."""
+    """Return the arguments of the first seed."""
     if isinstance(value, dict):
         return {name: _first(item) for name, item in value.items()}
     if isinstance(value, (tuple, list)):
@@ -129,9 +142,9 @@ def _first(value: Any) -> Any:
 
 
 def _aliases(module: nn.Module) -> dict[str, str]:
-    """Further names of tensors that several parts of a module share, and the name each has in named_parameters.
+    """Return further name → name in ``named_parameters``, for tensors that several parts of a module share.
 
-    functional_call can tie weights by itself, but then it leaves a part that is used under two names changed.
+    functional_call can tie weights itself, but then leaves a part that is used under two names in a changed state.
     """
     names: dict[int, str] = {}
     aliases = {}
@@ -147,7 +160,7 @@ def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
 
 
 def _attributes(module: nn.Module) -> list[Any]:
-    """Return what a module's parts keep besides parameters and buffers: plain values, and tensors as lists."""
-    kept = [value for part in module.modules() for value in vars(part).values()]
-    plain = [value for value in kept if isinstance(value, (bool, int, float, str, tuple))]
-    return plain + [value.tolist() for value in kept if isinstance(value, Tensor)]
+    """Return the attributes of a module's parts that are plain values, or tensors (as lists) but not parameters."""
+    values = [value for part in module.modules() for value in vars(part).values()]
+    plain = [value for value in values if isinstance(value, (bool, int, float, str, tuple))]
+    return plain + [value.tolist() for value in values if isinstance(value, Tensor)]

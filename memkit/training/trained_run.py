@@ -14,13 +14,13 @@ class TrainedRun:
 
     Attributes:
         seed: the seed.
-        state: the model's state dict, on the CPU; for a model with a seed axis, that of a cohort of one.
-        metrics: ``loss`` at the end, ``steps`` taken, ``parameters``, ``cpu_seconds``; and ``state_size``, where the
-            model says how many numbers it carries for a sequence.
-        history: rows ``(step, loss)``, about a hundred.
+        state: the model's state dict, on the CPU; for a model with a seed axis, that of a cohort of one seed.
+        metrics: the final ``loss``, the number of ``steps`` taken and of ``parameters``, ``cpu_seconds``; and
+            ``state_size``, if the model declares how many numbers it carries along a sequence.
+        history: about a hundred rows ``(step, loss)``.
         validation: rows ``(step, loss, accuracy)`` on the validation examples, every ``recipe.validate_every`` steps;
-            two of one step where the model changed itself after the first, as a growing network does.
-        diverged: why training went non-finite, else "".
+            a step has two rows if the model changed itself after the first, as a growing network does.
+        diverged: the reason if training became non-finite, else "".
     """
 
     seed: int

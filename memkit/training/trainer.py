@@ -1,10 +1,10 @@
-"""Training: a cohort of seeds of one recipe, in one batched program where the model carries a seed axis.
+"""Training: a cohort of seeds of one recipe, in one batched program if the model has a seed axis.
 
-An ordinary module trains seed by seed, or is given a seed axis by vmap where its recipe says so.
+An ordinary module trains seed by seed, or receives a seed axis through vmap if its recipe says so.
 
-Every seed has generators of its own for the split, the initial values and the data, so its result does not
-depend on the cohort it is trained in. A seed whose loss becomes non-finite has diverged: that is a result, it
-is recorded, and it leaves the other seeds as they were.
+Every seed has its own generators for the split, the initial values and the data, so its result does not depend on the
+cohort in which it is trained. A seed whose loss becomes non-finite has diverged: this is recorded as a result, and the
+other seeds are not affected.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from memkit.recipes.recipe import Recipe
 
 _HISTORY_POINTS = 100
+"""The approximate number of rows in a loss history."""
 
 
 def train(
@@ -53,9 +54,15 @@ def train(
     """Train a recipe on some seeds.
 
     Args:
-        seeds: distinct seeds; in one program, or one after another, as ``recipe.together`` says.
-        device: where to train, "cpu", "cuda" or "mps". Random numbers are always drawn on the CPU.
-        progress: called now and then with the share that is done, 0 to 1.
+        seeds: distinct seeds, trained in one program if ``recipe.together`` is true, else one after another.
+        device: "cpu", "cuda" or "mps". Random numbers are always drawn on the CPU.
+        progress: called from time to time with the share of the training that is done, 0 to 1.
+
+    Returns:
+        One trained run per seed, in the order of the seeds.
+
+    Raises:
+        MemkitError: the recipe's model or task does not offer what this training needs.
     """
     cohorts = [list(seeds)] if recipe.together else [[seed] for seed in seeds]
 
@@ -72,7 +79,7 @@ def train(
 
 @dataclass
 class _Log:
-    """The log of a seed while it trains; rows as in :class:`.trained_run.TrainedRun`."""
+    """The log of a seed during training; rows as in :class:`.trained_run.TrainedRun`."""
 
     history: list[tuple[int, float]] = field(default_factory=list)
     validation: list[tuple[int, float, float]] = field(default_factory=list)
@@ -80,38 +87,43 @@ class _Log:
 
 
 class _Cohort:
-    """Seeds that train in one program; those that have learnt enough leave it, and the others go on."""
+    """Seeds that train in one program; seeds that finish early leave it while the others continue.
+
+    A seed is known by its index in ``seeds``. The model holds the seeds ``present``, row by row; a seed is done once it
+    has an entry in ``runs``.
+    """
 
     def __init__(self, recipe: Recipe, seeds: Sequence[int], device: str) -> None:
         self.started = time.process_time()
         self.recipe, self.seeds, self.device = recipe, seeds, device
-        self.axis = recipe.together
+        self.seed_axis = recipe.together
         self.learner = Learner.of(recipe, build_cohort(recipe, seeds).to(device).train())
         model = self.model = self.learner.model
         self.samplers = [sampler(recipe, seed) for seed in seeds]
-        # Asked once: a check against a protocol takes an appreciable part of the time of a small model's step.
-        self.told = [draw if isinstance(draw, AfterBatch) else None for draw in self.samplers]
-        self.ends_early = [draw if isinstance(draw, EndsEarly) else None for draw in self.samplers]
+        # Checked once: a check against a protocol takes an appreciable share of the time of a small model's step.
+        self.notified_samplers = [draw if isinstance(draw, AfterBatch) else None for draw in self.samplers]
+        self.ending_samplers = [draw if isinstance(draw, EndsEarly) else None for draw in self.samplers]
         self.streams = [generator(seed, "data", recipe.stream) for seed in seeds]
         self.loss_of = _loss(recipe, model)
         _refuse_hooks_under_vmap(model)
-        self.remembers = model if isinstance(model, AfterBatch) else None
+        self.notified_model = model if isinstance(model, AfterBatch) else None
         self.validation = validation_of(recipe, self.samplers, self.loss_of, device)
-        self.grows = model if isinstance(model, AfterValidation) else None
-        if self.grows is not None and self.validation is None:
+        self.changing_model = model if isinstance(model, AfterValidation) else None
+        if self.changing_model is not None and self.validation is None:
             raise MemkitError(
-                f"Recipe: {type(model).__name__} goes by its validation examples; say with validate_every after how "
-                "many steps they are looked at"
+                f"Recipe: {type(model).__name__} depends on validation results; set validate_every to the number of "
+                "steps between two validations"
             )
-        # A memory that fills and the validation examples know the seeds by their places, so these cohorts stay whole.
-        self.parts = self.axis and not recipe.vmap and self.remembers is None and self.validation is None
+        # Models that are notified of batches, and validation examples, identify seeds by their rows: such a cohort
+        # keeps all its seeds until the end.
+        self.can_shrink = self.seed_axis and not recipe.vmap and self.notified_model is None and self.validation is None
         self.logs = [_Log() for _ in seeds]
         self.runs: dict[int, TrainedRun] = {}
         self.present = list(range(len(seeds)))
-        """Of the seeds, those that the model holds, in its order."""
+        """The indices of the seeds that the model holds, row by row."""
 
     def train(self, progress: Callable[[float], None]) -> list[TrainedRun]:
-        """Train all seeds, and return what each left, in their order."""
+        """Train all seeds, and return their trained runs in the order of the seeds."""
         steps = self.recipe.steps
         every = max(1, steps // _HISTORY_POINTS)
         for step in range(1, steps + 1):
@@ -121,103 +133,104 @@ class _Cohort:
                     self.logs[i].diverged = f"the loss was {loss} at step {step}"
             last = step == steps or all(self.logs[i].diverged or i in self.runs for i in self.present)
             ending = [i not in self.runs and (last or self._has_finished(i)) for i in self.present]
-            noted = step % every == 0 or step == 1
+            is_logged = step % every == 0 or step == 1
             for i, loss, ends in zip(self.present, losses, ending, strict=True):
-                if (noted or ends) and i not in self.runs:
+                if (is_logged or ends) and i not in self.runs:
                     self.logs[i].history.append((step, loss))
-            if noted:
+            if is_logged:
                 progress(step / steps)
-            self._look(step, ending, last=last)
+            self._validate(step, ending, last=last)
             if any(ending):
-                self._end(step, losses, ending)
+                self._record_runs(step, losses, ending)
                 if len(self.runs) == len(self.seeds):
                     progress(1.0)
                     break
-                self._part()
+                self._shrink()
         return [self.runs[i] for i in range(len(self.seeds))]
 
     def _step(self) -> list[float]:
-        """Take a step on a batch of every seed that is present; return their losses before it."""
+        """Take a step on one batch per present seed, and return the losses before the step."""
         present, recipe = self.present, self.recipe
         batches = [self.samplers[i](self.streams[i], recipe.batch) for i in present]
-        if self.axis:
+        if self.seed_axis:
             inputs = torch.stack([x for x, _ in batches]).to(self.device)
             targets = torch.stack([y for _, y in batches]).to(self.device)
         else:
             inputs, targets = (tensor.to(self.device) for tensor in batches[0])
         outputs = self.learner.model(inputs)
         losses = self.loss_of(outputs, targets)
-        losses = losses if self.axis else losses.mean().reshape(1)
+        losses = losses if self.seed_axis else losses.mean().reshape(1)
         if losses.shape != (len(present),):
             raise MemkitError(
                 f"Recipe: the task's loss has the shape {tuple(losses.shape)}; for a model with a seed axis "
-                f"it should be one loss a seed, ({len(present)},)"
+                f"it should be one loss per seed, ({len(present)},)"
             )
         self.learner.clear_gradients()
-        # The sum keeps the seeds apart: each parameter slice gets the gradient of its own seed's loss alone.
+        # The gradient of the sum keeps the seeds apart: each seed's parameters affect its own loss only.
         losses.sum().backward()  # type: ignore[no-untyped-call]
         outputs = outputs.detach()
-        if self.remembers is not None:
-            self.remembers.saw(outputs, targets)
+        if self.notified_model is not None:
+            self.notified_model.saw(outputs, targets)
         if recipe.clip is not None:
-            self.learner.clip(recipe.clip, seeds=len(present) if self.axis else None)
+            self.learner.clip(recipe.clip, seeds=len(present) if self.seed_axis else None)
         self.learner.take_step()
         for row, i in enumerate(present):
-            if (draw := self.told[i]) is not None:
-                draw.saw(*(tensor[row] if self.axis else tensor for tensor in (outputs, targets)))
+            if (draw := self.notified_samplers[i]) is not None:
+                draw.saw(*(tensor[row] if self.seed_axis else tensor for tensor in (outputs, targets)))
         values: list[float] = losses.tolist()
         return values
 
     def _has_finished(self, i: int) -> bool:
-        draw = self.ends_early[i]
+        draw = self.ending_samplers[i]
         return draw is not None and bool(draw.finished)
 
-    def _look(self, step: int, ending: Sequence[bool], *, last: bool) -> None:
-        """Look at the validation examples where that is due, and let the model grow by what is seen."""
+    def _validate(self, step: int, ending: Sequence[bool], *, last: bool) -> None:
+        """Validate if a validation is due or a seed ends, and let the model change itself by the result."""
         if self.validation is None:
             return
-        looking = step % (self.recipe.validate_every or 1) == 0
-        if not looking and not any(ending):
+        is_due = step % (self.recipe.validate_every or 1) == 0
+        if not is_due and not any(ending):
             return
-        looked = self.validation.look(self.model, step)
-        rows = [log.validation for log in self.logs]
-        # A seed that finishes between two looks gets a look of its own.
-        wanted = [i not in self.runs and (looking or ends) for i, ends in zip(self.present, ending, strict=True)]
-        looked.note(rows, wanted)
-        # After the last step no training is left for what would be grown.
-        if self.grows is not None and looking and not last:
-            changed = self.grows.validated(looked, self.learner.moments)
+        result = self.validation.measure(self.model, step)
+        logs = [log.validation for log in self.logs]
+        # A seed that ends between two validations is validated at its end as well.
+        selected = [i not in self.runs and (is_due or ends) for i, ends in zip(self.present, ending, strict=True)]
+        result.append_to(logs, selected)
+        # After the last step there are no training steps left for a change to take effect.
+        if self.changing_model is not None and is_due and not last:
+            changed = self.changing_model.validated(result, self.learner.moments)
             if any(changed):
-                self.validation.look(self.model, step).note(rows, changed)
+                self.validation.measure(self.model, step).append_to(logs, changed)
 
-    def _end(self, step: int, losses: Sequence[float], ending: Sequence[bool]) -> None:
-        """Take down what the seeds that end have learnt."""
-        share = (time.process_time() - self.started) / len(self.seeds)
-        held = len(self.present)
-        broken = _non_finite(self.learner.model, held if self.axis else 1)
-        sizes = _sizes(self.learner, held if self.axis else 1)
+    def _record_runs(self, step: int, losses: Sequence[float], ending: Sequence[bool]) -> None:
+        """Record the trained runs of the seeds that end with this step."""
+        cpu_seconds = (time.process_time() - self.started) / len(self.seeds)
+        rows = len(self.present) if self.seed_axis else 1
+        reasons = _reasons_of_divergence(self.learner.model, rows)
+        sizes = _sizes(self.learner, rows)
         for row, i in enumerate(self.present):
             if not ending[row]:
                 continue
-            metrics = {"loss": losses[row], "steps": step, "parameters": sizes[row], "cpu_seconds": round(share, 3)}
+            metrics = {"loss": losses[row], "steps": step, "parameters": sizes[row]}
+            metrics["cpu_seconds"] = round(cpu_seconds, 3)
             if (state_size := state_size_of(self.model)) is not None:
                 metrics["state_size"] = state_size
             self.runs[i] = TrainedRun(
                 seed=self.seeds[i],
-                state=_state(self.learner.model, row, axis=self.axis),
+                state=_state(self.learner.model, row, seed_axis=self.seed_axis),
                 metrics=metrics,
                 history=tuple(self.logs[i].history),
                 validation=tuple(self.logs[i].validation),
-                diverged=self.logs[i].diverged or broken[row],
+                diverged=self.logs[i].diverged or reasons[row],
             )
 
-    def _part(self) -> None:
-        """Leave out the seeds that have ended, once they are half of those that the model holds."""
-        left = [row for row, i in enumerate(self.present) if i not in self.runs]
-        if self.parts and len(left) <= len(self.present) // 2:
-            self.present = [self.present[row] for row in left]
+    def _shrink(self) -> None:
+        """Remove the seeds that have ended from the model, once they are at least half of its seeds."""
+        rows = [row for row, i in enumerate(self.present) if i not in self.runs]
+        if self.can_shrink and len(rows) <= len(self.present) // 2:
+            self.present = [self.present[row] for row in rows]
             seeds = [self.seeds[i] for i in self.present]
-            self.learner = self.learner.of_rows(self.recipe, seeds, left, self.device)
+            self.learner = self.learner.with_rows(self.recipe, seeds, rows, self.device)
 
 
 def _sizes(learner: Learner, seeds: int) -> list[int]:
@@ -228,32 +241,35 @@ def _sizes(learner: Learner, seeds: int) -> list[int]:
 
 
 def _refuse_hooks_under_vmap(model: nn.Module) -> None:
-    for kind, name in ((AfterBatch, "saw"), (AfterValidation, "validated")):
-        if isinstance(model, Stacked) and isinstance(model.template, kind):
+    for protocol, name in ((AfterBatch, "saw"), (AfterValidation, "validated")):
+        if isinstance(model, Stacked) and isinstance(model.template, protocol):
             raise MemkitError(
-                f"Recipe: vmap=True, but {type(model.template).__name__} is told by {name}() how training goes, which "
-                "vmap cannot map; leave vmap out, and its seeds train one by one"
+                f"Recipe: vmap=True, but {type(model.template).__name__} has the method {name}(), which vmap cannot "
+                "map; leave vmap out, and its seeds train one by one"
             )
 
 
-def _state(model: nn.Module, at: int, *, axis: bool) -> dict[str, Tensor]:
-    """The state dict of the seed at that place, with memory of its own."""
-    state = model.state_of(at) if isinstance(model, Stacked) else model.state_dict()
-    if axis and not isinstance(model, Stacked):
-        state = {name: tensor[at : at + 1] for name, tensor in state.items()}
+def _state(model: nn.Module, row: int, *, seed_axis: bool) -> dict[str, Tensor]:
+    """Return a copy of the state dict of the seed in one row of a model, on the CPU."""
+    state = model.state_of(row) if isinstance(model, Stacked) else model.state_dict()
+    if seed_axis and not isinstance(model, Stacked):
+        state = {name: tensor[row : row + 1] for name, tensor in state.items()}
     return {name: tensor.detach().to("cpu").clone().contiguous() for name, tensor in state.items()}
 
 
 def _loss(recipe: Recipe, model: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
-    """The task's loss, or cross-entropy: of outputs and targets, with the seed axis if they have one."""
+    """Return the task's loss, or else the cross-entropy, as a function of outputs and targets.
+
+    Outputs and targets have the seed axis if the recipe's seeds train together.
+    """
     if not isinstance(recipe.task, TaskWithLoss):
         return functools.partial(_cross_entropy, seed_axis=recipe.together)
-    own = recipe.task.loss
-    return model.each(own) if isinstance(model, Stacked) else own
+    loss = recipe.task.loss
+    return model.loss_per_seed(loss) if isinstance(model, Stacked) else loss
 
 
 def _cross_entropy(outputs: Tensor, targets: Tensor, *, seed_axis: bool) -> Tensor:
-    """Mean cross-entropy of each seed: [S, ..., C] and targets [S, ...] → [S]; without the axis, a scalar."""
+    """Return the mean cross-entropy in nats: [S, ..., C] and targets [S, ...] → [S]; a scalar without the seed axis."""
     losses = F.cross_entropy(outputs.flatten(0, -2), targets.flatten(), ignore_index=IGNORED, reduction="none").view(
         targets.shape
     )
@@ -263,10 +279,10 @@ def _cross_entropy(outputs: Tensor, targets: Tensor, *, seed_axis: bool) -> Tens
     return losses.flatten(1).sum(1) / counted.flatten(1).sum(1).clamp(min=1)
 
 
-def _non_finite(model: nn.Module, seeds: int) -> list[str]:
-    """Return, for each seed that a model holds, why its weights show that it has diverged; else ""."""
-    bad = [False] * seeds
+def _reasons_of_divergence(model: nn.Module, seeds: int) -> list[str]:
+    """Return for each seed of a model the reason why its weights count as diverged, or ""."""
+    diverged = [False] * seeds
     for p in model.parameters():
-        for i, finite in enumerate(torch.isfinite(p.detach().reshape(seeds, -1)).all(1).tolist()):
-            bad[i] = bad[i] or not finite
-    return ["a weight was not finite at the end" if b else "" for b in bad]
+        for i, is_finite in enumerate(torch.isfinite(p.detach().reshape(seeds, -1)).all(1).tolist()):
+            diverged[i] = diverged[i] or not is_finite
+    return ["a weight was not finite at the end" if has_diverged else "" for has_diverged in diverged]

@@ -1,4 +1,4 @@
-"""``memkit demo recall``, with a model that has learnt nothing: what is read once is recalled all the same."""
+"""``memkit demo recall`` with an untrained model, which recalls through its memory what was read once."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def model() -> Any:
 
 @pytest.fixture
 def untrained(model: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The command finds a model, without training it."""
+    """Let the command use an untrained model instead of training one."""
     monkeypatch.setenv("MEMKIT_STORE", str(tmp_path))
     monkeypatch.setattr(demo, "trained", lambda store, progress=None: model)
 
 
 @pytest.mark.usefixtures("untrained")
-def test_a_sentence_is_read_once_and_completed_with_the_memory_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sentence_is_read_once_and_completed_only_with_the_memory(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "recall", "--fact", FACT]) == 0
     lines = capsys.readouterr().out.splitlines()
     rows = {line.split()[0]: line for line in lines if line.startswith(("on ", "off ", "shuffled "))}
@@ -49,7 +49,7 @@ def test_a_sentence_is_read_once_and_completed_with_the_memory_alone(capsys: pyt
 
 
 @pytest.mark.usefixtures("untrained")
-def test_a_cue_may_stand_anywhere_in_the_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_cue_may_be_anywhere_in_the_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "recall", "--fact", FACT, "--cue", " wizard keeps "]) == 0
     out = capsys.readouterr().out
     assert "wizard keeps \n" in out
@@ -57,17 +57,17 @@ def test_a_cue_may_stand_anywhere_in_the_sentence(capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.usefixtures("untrained")
-def test_a_sentence_is_asked_for_where_none_is_given(
+def test_the_user_is_asked_for_a_sentence_if_none_is_given(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("builtins.input", lambda prompt: f"  {FACT} ")
     assert main(["demo", "recall"]) == 0
     assert f"text:  {FACT}\n" in capsys.readouterr().out
 
-    def nothing(prompt: str) -> str:
+    def end_of_input(prompt: str) -> str:
         raise EOFError
 
-    monkeypatch.setattr("builtins.input", nothing)
+    monkeypatch.setattr("builtins.input", end_of_input)
     assert main(["demo", "recall"]) == 4
     assert capsys.readouterr().err == "memkit: no fact was typed; give one with --fact 'TEXT'\n"
 
@@ -78,18 +78,18 @@ def test_a_sentence_is_asked_for_where_none_is_given(
         (["--fact", "  "], "the fact is empty; give a sentence"),
         (["--fact", "Two words"], "the fact 'Two words' has 2 words; give three or more"),
         (["--fact", "Word"], "the fact 'Word' has 1 word; give three or more"),
-        (["--fact", "The fact 日 is"], "the fact has the character '日', which the model has never seen"),
-        (["--fact", "a " * 100], "the fact has 199 characters, and the block has room for 110; shorten it by 89"),
+        (["--fact", "The fact 日 is"], "the fact has the character '日', which the model does not know"),
+        (["--fact", "a " * 100], "the fact has 199 characters, but only 110 fit into a context; shorten it by 89"),
         (
             ["--fact", FACT, "--cue", "Gandalf the"],
-            "the cue 'Gandalf the' does not occur in the fact; give whole words",
+            "the cue 'Gandalf the' does not occur in the fact; give consecutive whole words",
         ),
         (["--fact", FACT, "--cue", "og the"], "the cue 'og the' does not occur in the fact"),
         (["--fact", FACT, "--cue", "purple jackdaws."], "nothing comes after the cue 'purple jackdaws.' in the fact"),
         (["--fact", FACT, "--cue", " "], "the cue is empty; give some words of the fact, such as 'Zog the'"),
     ],
 )
-def test_what_cannot_be_read_is_refused_in_one_sentence_before_anything_is_trained(
+def test_wrong_arguments_are_refused_in_one_sentence_before_any_training(
     arguments: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["demo", "recall", *arguments, "--store", str(tmp_path / "store")]) == 4
@@ -104,47 +104,47 @@ WORD = st.text(st.sampled_from([name for name in LANGUAGE.characters.names if na
 
 @settings(max_examples=6, deadline=None)
 @given(words=st.lists(WORD, min_size=3, max_size=5))
-def test_any_sentence_of_the_characters_of_the_corpus_will_do(model: Any, words: list[str]) -> None:
+def test_any_sentence_of_the_corpus_characters_is_accepted(model: Any, words: list[str]) -> None:
     fact = " ".join(words)
-    found = demo.recall(model, fact)
-    assert found.cue == " ".join(words[:2])
-    assert found.context.endswith(f" {found.cue} ")
-    on, off, shuffled = found.answers
+    result = demo.recall(model, fact)
+    assert result.cue == " ".join(words[:2])
+    assert result.context.endswith(f" {result.cue} ")
+    on, off, shuffled = result.answers
     assert (on.memory, off.memory, shuffled.memory) == ("on", "off", "shuffled")
-    assert all(len(answer.said) == len(found.ending) for answer in found.answers)
-    assert found.verdict.endswith(".")
+    assert all(len(answer.text) == len(result.ending) for answer in result.answers)
+    assert result.verdict.endswith(".")
 
 
 @pytest.mark.parametrize(
     ("answers", "words"),
     [
-        (("x", 0.1, "y", 3.0, "z", 4.0), "comes from the store"),
+        (("x", 0.1, "y", 3.0, "z", 4.0), "comes from the memory"),
         (("x", 0.1, "x", 0.2, "z", 4.0), "shows nothing about the memory"),
-        (("w", 0.1, "y", 3.0, "z", 4.0), "does not bring it back"),
+        (("w", 0.1, "y", 3.0, "z", 4.0), "does not recall it"),
         (("w", 3.1, "y", 3.0, "z", 4.0), "does not help here"),
     ],
 )
-def test_the_last_sentence_says_what_was_seen(answers: tuple[Any, ...], words: str) -> None:
+def test_the_verdict_states_the_result(answers: tuple[Any, ...], words: str) -> None:
     names = ("on", "off", "shuffled")
-    made = tuple(demo.Completed(name, *answers[2 * at : 2 * at + 2]) for at, name in enumerate(names))
-    assert words in demo.Recalled("a b", "x", "… a b ", made).verdict
+    completions = tuple(demo.Completed(name, *answers[2 * i : 2 * i + 2]) for i, name in enumerate(names))
+    assert words in demo.Recalled("a b", "x", "… a b ", completions).verdict
 
 
 def test_the_model_is_trained_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     trained, shares = [], list[float]()
 
-    def training(recipe: Any, seeds: Any, **options: Any) -> Any:
+    def train_briefly(recipe: Any, seeds: Any, **options: Any) -> Any:
         trained.append(list(seeds))
         return train(recipe.with_(steps=1, batch=1), seeds, **options)
 
-    monkeypatch.setattr("memkit.recipes.backends.train", training)
+    monkeypatch.setattr("memkit.recipes.backends.train", train_briefly)
     for _ in range(2):
         demo.trained(Store(tmp_path), progress=shares.append)
     assert trained == [[demo.SEED]]
     assert shares[-1] == 1.0
 
 
-def test_a_sentence_that_is_too_long_says_by_how_much() -> None:
+def test_the_message_for_a_long_sentence_says_how_much_to_remove() -> None:
     fits = "a b " + "c" * (demo.ROOM - 4)
     assert demo.sentence(fits) == fits
     with pytest.raises(MemkitError, match="shorten it by 1"):

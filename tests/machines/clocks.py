@@ -1,4 +1,4 @@
-"""Clocks that go by no real time, and waits that end as soon as what they wait for has happened."""
+"""Clocks that are independent of real time, and waits that end as soon as a condition holds."""
 
 from __future__ import annotations
 
@@ -10,23 +10,27 @@ from typing import Any
 from memkit.store.remote import Clock
 
 PATIENCE = 300.0
-"""Seconds after which a wait gives up: nobody may be there any more to make it happen."""
+"""Seconds after which a wait gives up, as the process that should have made the condition true may have died."""
 
 
 def until(happened: Callable[[], Any], *, patience: float = PATIENCE) -> None:
-    """Wait for something, but not for ever."""
+    """Wait until a condition holds.
+
+    Raises:
+        TimeoutError: it does not hold within ``patience`` seconds.
+    """
     end = time.monotonic() + patience
     while not happened():
         if time.monotonic() > end:
-            raise TimeoutError(f"{happened} has not happened")
+            raise TimeoutError(f"{happened} was not true within {patience:g} seconds")
         time.sleep(0.01)
 
 
 class Skipping(Clock):
-    """A clock that stands still, but for sleep, which moves it on at once. No heart beats by it.
+    """A clock that only :meth:`sleep` advances, without waiting; waits for events end only when the event is set.
 
     Attributes:
-        time: seconds since it was made.
+        time: the seconds since it was created.
     """
 
     def __init__(self) -> None:
@@ -37,19 +41,19 @@ class Skipping(Clock):
 
     def sleep(self, seconds: float) -> None:
         self.time += seconds
-        assert self.time < 300, "whoever waits so long waits for ever"
+        assert self.time < 300, "a wait of five minutes would never end"
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
         return event.wait(PATIENCE)
 
 
 class Cranked(Clock):
-    """A clock that a test turns by hand. Who sleeps or waits by it does so until it has been turned that far.
+    """A clock that a test advances by hand; sleeps and waits end once it has been advanced far enough.
 
     Attributes:
-        time: seconds that it has been turned by.
-        sleeping: how many sleep now.
-        slept: how often somebody has gone to sleep.
+        time: the seconds by which it has been advanced.
+        sleeping: the number of threads that are asleep.
+        slept: the number of calls of :meth:`sleep`.
     """
 
     def __init__(self) -> None:
@@ -58,11 +62,11 @@ class Cranked(Clock):
         self._counting = threading.Lock()
 
     def turn(self, seconds: float) -> None:
-        """Let so many seconds pass."""
+        """Advance the clock."""
         self.time += seconds
 
     def turn_until(self, happened: Callable[[], Any], *, step: float) -> None:
-        """Let time pass step by step, until something has happened."""
+        """Advance the clock step by step until a condition holds."""
 
         def turned() -> Any:
             self.turn(step)

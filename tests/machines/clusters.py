@@ -11,10 +11,10 @@ _MEMORY = 100 * 2**20
 
 
 class Two:
-    """Two nodes of one CPU each, the head and another.
+    """A cluster of two nodes with one CPU each: the head and another.
 
     Attributes:
-        address: of the head.
+        address: the address of the head.
     """
 
     def __init__(self) -> None:
@@ -27,25 +27,28 @@ class Two:
         self.address: str = self._cluster.address
 
     def on_the_other(self, process: int) -> bool:
-        """Whether a process belongs to the node that is not the head."""
+        """Return whether a process belongs to the node that is not the head."""
         return _parent(process) == self._other.all_processes["raylet"][0].process.pid
 
     def kill_the_other(self) -> None:
-        """As if somebody had pulled its plug."""
+        """Remove the node that is not the head without warning, as a loss of power would."""
         self._cluster.remove_node(self._other, allow_graceful=False)
 
     def close(self) -> None:
+        """Shut the cluster down."""
         self._cluster.shutdown()
 
 
 @contextmanager
 def two_nodes() -> Iterator[Two]:
-    made = Two()
+    """Run a cluster of two nodes within a ``with`` block."""
+    cluster = Two()
     try:
-        yield made
+        yield cluster
     finally:
-        made.close()
+        cluster.close()
 
 
 def _parent(process: int) -> int:
+    """Return the parent of a process."""
     return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])

@@ -1,4 +1,4 @@
-"""Another process of this machine, as another run of the suite would be."""
+"""Another process on this machine, as another run of the tests would be."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ T = TypeVar("T")
 
 
 class Elsewhere:
-    """A process that calls functions, one after another. It starts with the first, and anew after it was killed."""
+    """A process that calls functions one after another; it starts with the first call, and again after a kill."""
 
     def __init__(self) -> None:
         self._pool: ProcessPoolExecutor | None = None
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Start a function there; it must be one of a module."""
+        """Call a function in the process; it must be defined at the top level of a module."""
         if self._pool is None:
             self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
         return self._pool.submit(function, *args, **kwargs)
 
     def kill(self) -> None:
-        """End it in the middle of what it does, and wait until it is gone."""
+        """Kill the process, whatever it is doing, and wait until it has ended."""
         assert self._pool is not None
         processes: list[Any] = list((self._pool._processes or {}).values())
         for process in processes:
@@ -36,6 +36,6 @@ class Elsewhere:
         assert not any(process.is_alive() for process in processes)
 
     def close(self) -> None:
-        """End it, if it was ever started."""
+        """Kill the process if it is running."""
         if self._pool is not None:
             self.kill()

@@ -1,4 +1,4 @@
-"""One thread, as in a training process: the toys are too small for more; a process to try things in; and URLs."""
+"""Fixtures for tests of training, stores and scheduling: one thread, another process, and remote stores."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
+    """Use one thread, as a training process does; the models here are too small for more."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -30,20 +31,20 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_sync(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not wait for disks, for nobody pulls the plug here. Child processes still wait."""
-    monkeypatch.setattr("os.fsync", os.fstat)  # which fails as well where no file is open
+    """Skip syncing to disk, as no test is about a loss of power. Child processes still sync."""
+    monkeypatch.setattr("os.fsync", os.fstat)  # it also fails if the file is not open
 
 
 @pytest.fixture(scope="session")
 def elsewhere() -> Iterator[Elsewhere]:
-    """Another process. It is shared, for it takes seconds to start."""
-    made = Elsewhere()
-    yield made
-    made.close()
+    """Another process, shared by all tests because it takes seconds to start."""
+    process = Elsewhere()
+    yield process
+    process.close()
 
 
 def without_cloud(patch: pytest.MonkeyPatch) -> None:
-    """Forget the caller's account, and the proxies between here and there."""
+    """Remove the caller's cloud account and proxies from the environment."""
     for name in list(os.environ):
         if name.upper().startswith("AWS_") or name.upper() in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
             patch.delenv(name)
@@ -55,14 +56,14 @@ def _server() -> Iterator[Server]:
 
     with pytest.MonkeyPatch.context() as patch:
         without_cloud(patch)
-        made = Server()
-    yield made
-    made.close()
+        shared = Server()
+    yield shared
+    shared.close()
 
 
 @pytest.fixture
 def server(_server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """A server on which all is well. It is shared: what other tests have put there lies in folders of their own."""
+    """A server without faults. It is shared by all tests, each of which writes to its own folder."""
     from tests.machines.servers import LOADER
 
     _server.reset()
@@ -71,19 +72,20 @@ def server(_server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("botocore.session.create_loader", lambda path: LOADER)
     pause = asyncio.sleep
-    monkeypatch.setattr("asyncio.sleep", lambda seconds: pause(0))  # the packages' rest before they try again
+    monkeypatch.setattr("asyncio.sleep", lambda seconds: pause(0))  # the packages wait before they retry
     return _server
 
 
 @pytest.fixture
 def url(server: Server) -> str:
+    """The URL of an empty folder on the server."""
     return f"s3://lab/{uuid.uuid4().hex}"
 
 
 @pytest.fixture(params=["s3", "file", "memory"])
 def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Remote:
-    """A URL of each kind."""
+    """A remote store of each kind of URL."""
     if request.param == "s3":
         return Remote(request.getfixturevalue("url"), clock=Skipping())
-    place = f"file://{tmp_path}/shared" if request.param == "file" else f"memory://{uuid.uuid4().hex}"
-    return Remote(place, clock=Skipping())
+    address = f"file://{tmp_path}/shared" if request.param == "file" else f"memory://{uuid.uuid4().hex}"
+    return Remote(address, clock=Skipping())

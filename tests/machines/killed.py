@@ -1,4 +1,4 @@
-"""What a process does that is killed while it writes. It loads no torch, and so starts at once."""
+"""Functions for a process that is killed while it writes; the module does not load torch, so that it starts fast."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ from memkit.store.store import Store
 
 
 def killed_in(store: Store, digest: str, seed: int, files: Mapping[str, bytes], moment: str) -> None:
-    """Save a run of these files, and be killed in the middle of one, or when all are written and not renamed yet."""
+    """Save a run of these files, and kill the process.
+
+    Args:
+        moment: the file in the middle of which it is killed; other values: it is killed before the files are renamed.
+    """
     write = store_module.write
 
-    def written(path: Path, content: bytes, *, sync: bool = False) -> None:
+    def write_or_die(path: Path, content: bytes, *, sync: bool = False) -> None:
         if path.name == moment:
             write(path, content[: len(content) // 2], sync=sync)
             os.kill(os.getpid(), signal.SIGKILL)
@@ -26,25 +30,25 @@ def killed_in(store: Store, digest: str, seed: int, files: Mapping[str, bytes], 
 
     run: Any = SimpleNamespace(seed=seed)
     store_module.files_of = lambda *given, **named: dict(files)
-    store_module.write = written
-    os.replace = _killed  # type: ignore[assignment]
+    store_module.write = write_or_die
+    os.replace = _kill  # type: ignore[assignment]
     store.save(digest, {}, run, made={})
 
 
 def killed_at(moment: str, path: Path, content: bytes) -> None:
-    """Replace a file, and be killed when half of it is written ("write"), or all, but not renamed yet ("replace")."""
+    """Replace a file, and kill the process when half of it is written ("write"), or before the renaming ("replace")."""
     write = files_module.write
 
-    def written(path: Path, content: bytes, *, sync: bool = False) -> None:
+    def write_half(path: Path, content: bytes, *, sync: bool = False) -> None:
         write(path, content[: len(content) // 2], sync=sync)
-        _killed()
+        _kill()
 
     if moment == "write":
-        files_module.write = written
+        files_module.write = write_half
     else:
-        os.replace = _killed  # type: ignore[assignment]
+        os.replace = _kill  # type: ignore[assignment]
     files_module.write_whole(path, content)
 
 
-def _killed(*given: Any) -> None:
+def _kill(*given: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""JSON that is changed at one place: what a store may hold that verifies and was never written by memkit."""
+"""JSON with one change: content that a store may hold with a valid checksum although memkit never wrote it."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ OTHER = st.recursive(
 
 @st.composite
 def mutated(draw: st.DrawFn, whole: Any) -> Any:
-    """``whole``, but for a value that is another or gone, or a name that is another."""
+    """Draw a copy of ``whole`` with one value replaced or removed, or one name replaced."""
     wrapped = {"": copy.deepcopy(whole)}
-    container, at = draw(st.sampled_from(list(_places(wrapped))))
-    act = draw(st.sampled_from(["replace", "remove", "rename"])) if container is not wrapped else "replace"
-    if act == "replace":
-        container[at] = draw(OTHER)
+    container, key = draw(st.sampled_from(list(_places(wrapped))))
+    change = draw(st.sampled_from(["replace", "remove", "rename"])) if container is not wrapped else "replace"
+    if change == "replace":
+        container[key] = draw(OTHER)
     else:
-        value = container.pop(at)
-        if act == "rename" and isinstance(container, dict):
+        value = container.pop(key)
+        if change == "rename" and isinstance(container, dict):
             container[draw(st.text(max_size=4))] = value
     return wrapped[""]
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Every place in it: the object or list, and the name or number there."""
-    places = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
-    for place in places:
-        yield value, place
-        yield from _places(value[place])
+    """Yield every place in a JSON value: the object or list, and the key or index in it."""
+    keys = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    for key in keys:
+        yield value, key
+        yield from _places(value[key])

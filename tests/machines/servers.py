@@ -1,4 +1,4 @@
-"""A server of S3's protocol on loopback (moto's), and what can go wrong between it and a client."""
+"""A local server with S3's protocol (moto's), and the faults that can occur between it and a client."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ ENVIRONMENT = {
 }
 
 LOADER = botocore.loaders.create_loader()
-"""Reads what botocore knows of S3, once for all clients that use this one."""
+"""Botocore's loader of the description of S3, which all clients share so that it is read only once."""
 
 
 class Server:
-    """S3 on loopback, with one bucket, ``lab``.
+    """A local S3 server with one bucket, ``lab``.
 
     Attributes:
-        faults: what happens to the next requests, in their order; those after them are served.
-        requests: method → how many came in.
+        faults: the faults of the next requests, in order (None: no fault); later requests are served.
+        requests: method → the number of requests.
         down: whether every request fails.
     """
 
@@ -44,7 +44,7 @@ class Server:
         self.down = False
         self._app = DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self._serve, threaded=True, request_handler=_Quiet)
-        # It looks that often whether it is to shut down.
+        # The interval at which the server checks whether it should shut down.
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         self.address = f"http://127.0.0.1:{self._server.server_port}"
         self.environment = {**ENVIRONMENT, "AWS_ENDPOINT_URL": self.address}
@@ -69,12 +69,13 @@ class Server:
         return key in {entry["Key"] for entry in found}
 
     def reset(self) -> None:
-        """Forget what was counted and what was to go wrong; objects stay."""
+        """Clear the counts and the faults; the objects stay."""
         self.faults.clear()
         self.requests.clear()
         self.down = False
 
     def close(self) -> None:
+        """Shut the server down."""
         self._server.shutdown()
         self._server.server_close()
 
@@ -94,38 +95,38 @@ class _Quiet(WSGIRequestHandler):
 
 
 def unavailable(app: Any, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """The server has too much to do."""
+    """Answer that the server is overloaded."""
     environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     start_response("503 Slow Down", [("Content-Type", "application/xml"), ("Content-Length", "0")])
     return [b""]
 
 
 def cut_off(app: Any, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """The connection ends while the request is being sent."""
+    """Close the connection while the request is being sent."""
     environ["wsgi.input"].read(min(1, int(environ.get("CONTENT_LENGTH") or 0)))
     environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
     raise ConnectionAbortedError
 
 
 def answer_lost(app: Any, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """The request is served, and its answer does not arrive."""
+    """Serve the request, but lose the answer."""
     list(app(environ, lambda *answer: lambda text: None))
     return unavailable(app, {**environ, "CONTENT_LENGTH": 0}, start_response)
 
 
 def slow(app: Any, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """It takes its time."""
+    """Serve the request after a delay."""
     time.sleep(0.05)
     found: Iterable[bytes] = app(environ, start_response)
     return found
 
 
 class Held:
-    """The request waits until it is let go.
+    """A fault that holds a request until a test releases it.
 
     Attributes:
-        came: set when the request is there.
-        go: lets it go on.
+        came: set when the request has arrived.
+        go: set by the test to let the request continue.
     """
 
     def __init__(self) -> None:

@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
 
 def signs(generator: torch.Generator, size: int) -> tuple[Tensor, Tensor]:
-    """x [B, 2] → the sign of its first entry, 0 or 1, [B]."""
+    """Draw x [B, 2] and the sign of its first entry, 0 or 1, [B]."""
     x = torch.randn(size, 2, generator=generator)
     return x, (x[:, 0] > 0).long()
 
 
 def shifted(generator: torch.Generator, size: int) -> tuple[Tensor, Tensor]:
-    """As :func:`signs`, shifted to the right."""
+    """Draw as :func:`signs`, with inputs that are shifted by 1."""
     x, y = signs(generator, size)
     return x + 1, y
 
 
 @dataclass(frozen=True)
 class Halves:
-    """x [B, 2] → on which side of a line it lies; the seed's split draws the line."""
+    """A task: x [B, 2] → the side of a line on which it lies; the seed's split draws the line."""
 
     scale: float = 1.0
     names: tuple[str, ...] = ("left", "right")
@@ -54,7 +54,7 @@ class Halves:
 
 @dataclass(frozen=True)
 class Squared(Halves):
-    """With a loss of its own."""
+    """A task with its own loss."""
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         errors = (outputs[..., 1] - targets).square()
@@ -63,7 +63,7 @@ class Squared(Halves):
 
 @dataclass(frozen=True)
 class Numbered(Halves):
-    """A loss that looks at a tensor's value."""
+    """A task whose loss reads the value of a tensor."""
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         errors = (outputs[..., 1] - targets).square().mean()
@@ -72,7 +72,7 @@ class Numbered(Halves):
 
 @dataclass(frozen=True)
 class Unreduced(Halves):
-    """A loss that forgets to average each seed."""
+    """A task whose loss is not averaged over each seed's examples."""
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return (outputs[..., 1] - targets).square()
@@ -80,7 +80,7 @@ class Unreduced(Halves):
 
 @dataclass(frozen=True)
 class Mixture:
-    """A task made of others."""
+    """A task that consists of other tasks."""
 
     parts: tuple[Halves, ...] = (Halves(), Halves(2.0))
 
@@ -89,7 +89,7 @@ class Mixture:
 
 
 class Receding:
-    """Draws as another sampler does, further to the right by the share of right answers to each batch so far."""
+    """A sampler whose inputs are those of another one, shifted by the sum of the accuracies of all earlier batches."""
 
     def __init__(self, draw: Any) -> None:
         self.draw, self.shift, self.drawn = draw, 0.0, (torch.empty(0), torch.empty(0))
@@ -105,17 +105,17 @@ class Receding:
 
 @dataclass(frozen=True)
 class Recedes(Halves):
-    """Batches that depend on what the model made of those before."""
+    """A task whose batches depend on the model's outputs for earlier batches."""
 
     def for_seed(self, generator: torch.Generator) -> Any:
         return Receding(super().for_seed(generator))
 
 
 class Satisfied:
-    """Draws as another sampler does, and has learnt enough after so many batches."""
+    """A sampler that draws as another one does, and ends training after ``enough`` batches."""
 
     def __init__(self, draw: Any, enough: int) -> None:
-        self.draw, self.enough, self.heard = draw, enough, 0
+        self.draw, self.enough, self.batches_seen = draw, enough, 0
         self.validation = draw(torch.Generator().manual_seed(enough), 20)
 
     def __call__(self, generator: torch.Generator, size: int) -> tuple[Tensor, Tensor]:
@@ -123,16 +123,16 @@ class Satisfied:
         return drawn
 
     def saw(self, outputs: Tensor, targets: Tensor) -> None:
-        self.heard += 1
+        self.batches_seen += 1
 
     @property
     def finished(self) -> bool:
-        return self.heard >= self.enough
+        return self.batches_seen >= self.enough
 
 
 @dataclass(frozen=True)
 class Enough(Halves):
-    """Each seed has learnt enough after a number of batches of its own, ``least`` to ``least + 9``."""
+    """A task in which each seed ends training after its own number of batches, ``least`` to ``least + 9``."""
 
     least: int = 10
 
@@ -143,7 +143,7 @@ class Enough(Halves):
 
 @dataclass(frozen=True)
 class Poisoned(Halves):
-    """From some batch on, the inputs of one seed are infinite."""
+    """A task in which the inputs of one seed are infinite from the fourth batch on."""
 
     seed: int = 1
 
@@ -163,7 +163,13 @@ class Poisoned(Halves):
 
 @dataclass(frozen=True)
 class Witnessed(Halves):
-    """Leaves a file in a folder whenever it is trained, and then does as it is told; with ``at``, on that seed only."""
+    """A task that leaves a file in a folder whenever it is trained, and then performs an act.
+
+    Attributes:
+        folder: the folder.
+        act: see :meth:`do`.
+        at: the only seed on which it performs the act; None: on all seeds.
+    """
 
     folder: str = ""
     act: str = "train"
@@ -178,12 +184,13 @@ class Witnessed(Halves):
         return super().for_seed(generator)
 
     def do(self, *, first: bool) -> None:
+        """Perform the act; some are performed only the first time."""
         if self.act == "hang once" and first:
             time.sleep(600)
         elif self.act in ("wait", "wait and linger"):
             until(Path(f"{self.folder}.go").exists)
             if self.act != "wait":
-                time.sleep(0.4)  # so long that progress is told
+                time.sleep(0.4)  # long enough for progress to be reported
         elif self.act == "raise":
             raise RuntimeError("the dog ate the data")
         elif self.act == "raise awkwardly":
@@ -198,7 +205,7 @@ class Witnessed(Halves):
 
 @dataclass(frozen=True)
 class Paced(Halves):
-    """Takes its time for each batch, and goes no further than half of so many, until there is a file."""
+    """A task that draws each batch slowly, and stops after half of ``batches`` until a file exists."""
 
     file: str = ""
     batches: int = 60
@@ -213,7 +220,7 @@ class Paced(Halves):
             if drawn > self.batches // 2:
                 until(Path(self.file).exists)
             elif not Path(self.file).exists():
-                time.sleep(0.02)  # all together so long that progress is told
+                time.sleep(0.02)  # in total long enough for progress to be reported
             drawn_now: tuple[Tensor, Tensor] = draw(generator, size)
             return drawn_now
 
@@ -221,19 +228,19 @@ class Paced(Halves):
 
 
 def witnesses(folder: Path, seed: int) -> list[int]:
-    """The processes that have trained a seed of :class:`Witnessed`, once for each time."""
+    """Return the processes that trained a seed of :class:`Witnessed`, once per training."""
     return [int(path.name.split("-")[1]) for path in folder.glob(f"{stream_seed(seed, 'split')}-*")]
 
 
 class Awkward(Exception):
-    """Cannot be made again from its arguments, so it does not survive pickling."""
+    """An error that cannot be recreated from its arguments, so that it cannot be unpickled."""
 
     def __init__(self, first: str, second: str) -> None:
         super().__init__(f"{first} {second}")
 
 
 class Ordinary(nn.Module):
-    """An everyday module, with dropout and a buffer; it draws from torch's global generator."""
+    """An ordinary module with dropout and a buffer, which draws from torch's global generator."""
 
     def __init__(self, width: int = 4, dropout: float = 0.0) -> None:
         super().__init__()
@@ -248,7 +255,7 @@ class Ordinary(nn.Module):
 
 
 class Mixed(nn.Module):
-    """Single and double precision in one."""
+    """A module with parameters in single and in double precision."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -260,7 +267,7 @@ class Mixed(nn.Module):
 
 
 class Cohort(nn.Module):
-    """x [S, B, 2] → logits [S, B, 2]."""
+    """A model with a seed axis: x [S, B, 2] → logits [S, B, 2]."""
 
     seed_axis = True
 
@@ -276,7 +283,7 @@ class Cohort(nn.Module):
 
 
 class Greedy(Cohort):
-    """There is memory for two seeds, or for ``room`` of them."""
+    """A model that runs out of memory with more than ``room`` seeds."""
 
     def __init__(self, generators: Sequence[torch.Generator], width: int = 4, room: int = 2) -> None:
         super().__init__(generators, width)
@@ -289,7 +296,7 @@ class Greedy(Cohort):
 
 
 class Plain(nn.Module):
-    """An everyday module without anything random: a layer used twice, a tied one, a frozen parameter, and buffers."""
+    """An ordinary module without randomness: with a layer used twice, a tied one, a frozen parameter, and buffers."""
 
     def __init__(self, width: int = 4) -> None:
         super().__init__()
@@ -310,7 +317,7 @@ class Plain(nn.Module):
 
 
 class Normalised(nn.Module):
-    """With running statistics."""
+    """A module with running statistics."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -322,7 +329,7 @@ class Normalised(nn.Module):
 
 
 class Attentive(nn.Module):
-    """x [B, 2] as two tokens, through torch's own Transformer layer."""
+    """A module that reads x [B, 2] as two tokens, with torch's Transformer layer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -335,7 +342,7 @@ class Attentive(nn.Module):
 
 
 class Gated(nn.Module):
-    """x [B, 2] as two steps, through ``nn.LSTM``."""
+    """A module that reads x [B, 2] as two steps, with ``nn.LSTM``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -347,7 +354,7 @@ class Gated(nn.Module):
 
 
 class Awry(nn.Module):
-    """One linear layer, and something that cannot be mapped over seeds."""
+    """A linear layer, and an operation that cannot be mapped over seeds."""
 
     def __init__(self, act: str = "branch") -> None:
         super().__init__()
@@ -379,22 +386,22 @@ class Awry(nn.Module):
 
 
 def anything(**options: Any) -> nn.Module:
-    """A model that takes any option."""
+    """Return a model, whatever the options."""
     return Ordinary()
 
 
 def nothing() -> Any:
-    """Not a model."""
+    """Return a value that is not a model."""
     return 3
 
 
 def silenced(model: nn.Module) -> nn.Module:
-    """An intervention."""
+    """Return the model without gradients, as an intervention."""
     return model.requires_grad_(False)
 
 
 def obtain_in_process(recipe: dict[str, Any], root: str, seed: int, session: str = "") -> None:
-    """Runs in another process."""
+    """Obtain a trained run; for calls in another process."""
     from memkit import Recipe
     from memkit.scheduling.cohorts import obtain
     from memkit.store.store import Store
@@ -404,7 +411,7 @@ def obtain_in_process(recipe: dict[str, Any], root: str, seed: int, session: str
 
 
 def loads_the_compiler(recipes: Iterable[Mapping[str, Any]]) -> bool:
-    """Train recipes, given as their JSON; return whether the process has torch's compiler loaded then."""
+    """Train recipes, given as JSON, and return whether the process has loaded torch's compiler afterwards."""
     from memkit import Recipe
     from memkit.training.process import prepared_process
     from memkit.training.trainer import train
@@ -416,7 +423,7 @@ def loads_the_compiler(recipes: Iterable[Mapping[str, Any]]) -> bool:
 
 
 def not_loaded(store: Store, digest: str, seeds: Iterable[int], ready: Path, go: Path) -> list[int]:
-    """Say that one is ready, wait until all are, and load runs; return the seeds that could not be loaded."""
+    """Signal readiness, wait for the start, and load runs; return the seeds that could not be loaded."""
     ready.touch()
     until(go.exists)
     return [seed for seed in seeds if store.load(digest, seed) is None]

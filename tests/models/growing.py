@@ -10,7 +10,7 @@ from torch import Tensor
 from memkit import Recipe
 from memkit.models.growing import GrowingNetwork
 from memkit.tasks.images import Classification
-from memkit.training.protocols import Looked
+from memkit.training.protocols import ValidationResult
 from memkit.training.streams import generator
 
 TASK = Classification(train=300, validation=100, test=100)
@@ -28,8 +28,8 @@ def images(seeds: int = 1, size: int = 20) -> Tensor:
 
 def evaluation_of(
     step: int, loss: float = 1.0, accuracy: float = 0.5, *, epochs: float = 0.0, seeds: int = 1
-) -> Looked:
-    return Looked(step, (epochs,) * seeds, (loss,) * seeds, (accuracy,) * seeds)
+) -> ValidationResult:
+    return ValidationResult(step, (epochs,) * seeds, (loss,) * seeds, (accuracy,) * seeds)
 
 
 def recipe(model: Any = GrowingNetwork, **options: Any) -> Recipe:

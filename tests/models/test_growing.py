@@ -17,7 +17,7 @@ from memkit.models.growing import NEVER, GrowingNetwork, Widening
 from memkit.models.parameters import parameters_per_seed
 from memkit.training.building import build, restore
 from memkit.training.process import prepared_process
-from memkit.training.protocols import Looked
+from memkit.training.protocols import ValidationResult
 from memkit.training.streams import generator
 from memkit.training.trainer import train
 from tests.models.growing import SIZES, TASK, evaluation_of, images, network, recipe
@@ -251,7 +251,7 @@ def test_growth_keeps_tensors_on_their_device() -> None:
 # --- schedules ----------------------------------------------------------------------------------------------
 
 
-def steps_of(model: GrowingNetwork, evaluations: list[Looked]) -> list[int]:
+def steps_of(model: GrowingNetwork, evaluations: list[ValidationResult]) -> list[int]:
     return [evaluation.step for evaluation in evaluations if model.validated(evaluation, {})[0]]
 
 
@@ -289,7 +289,7 @@ def test_growth_by_epochs_needs_the_length_of_an_epoch() -> None:
 
 
 def test_growth_needs_validation_examples() -> None:
-    with pytest.raises(MemkitError, match="GrowingNetwork goes by its validation examples; say with validate_every"):
+    with pytest.raises(MemkitError, match="GrowingNetwork depends on validation results; set validate_every"):
         train(recipe().with_(validate_every=None), [0])
 
 

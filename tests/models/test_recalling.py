@@ -242,5 +242,5 @@ def test_a_condition_is_a_module_that_reads_episodes(drawn: Episodes) -> None:
 
 def test_episodes_without_questions_have_no_score(drawn: Episodes) -> None:
     nothing = drawn._replace(asked=drawn.asked[:, :0], cue=drawn.cue[:, :0], which=drawn.which[:, :0])
-    with pytest.raises(MemkitError, match=r"^these episodes ask for no fact: draw them with asked=1 or more$"):
+    with pytest.raises(MemkitError, match=r"^these episodes ask for no fact; draw them with asked=1 or more$"):
         exact_match(recalling.on(network()), nothing)

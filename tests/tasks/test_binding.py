@@ -1,4 +1,4 @@
-"""The binding tasks: what their commands look like, how many there are, and what the split promises."""
+"""The binding tasks: the form of their commands, their number, and the guarantees of the split."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ TASKS = [
 ]
 
 
-def written(task: BindingTask, row: int) -> tuple[str, str]:
+def command_and_answer(task: BindingTask, row: int) -> tuple[str, str]:
     inputs, targets = task.commands(generator(0, "split"))
     words = task.vocabulary
     return words.decode(inputs[row].tolist()), words.decode_answer(targets[row].tolist())
@@ -63,8 +63,8 @@ def written(task: BindingTask, row: int) -> tuple[str, str]:
         (Rebinding(), 0, "X means walk do X then X means jump do X", "WALK JUMP"),
     ],
 )
-def test_a_task_reads_as_its_docstring_draws_it(task: BindingTask, row: int, command: str, answer: str) -> None:
-    assert written(task, row) == (command, answer)
+def test_a_task_has_the_commands_of_its_docstring(task: BindingTask, row: int, command: str, answer: str) -> None:
+    assert command_and_answer(task, row) == (command, answer)
 
 
 @pytest.mark.parametrize(
@@ -96,19 +96,19 @@ def test_indices_stay_in_their_spaces_and_padding_is_on_the_left(task: BindingTa
     assert inputs.max() < sizes["tokens"] == len(task.vocabulary.words)
     assert targets.max() < sizes["answers"] == len(task.vocabulary.answers)
     assert targets.min() >= END
-    assert (targets[:, 0] != END).all(), "every command asks for something"
+    assert (targets[:, 0] != END).all(), "every command has an answer"
     assert (inputs[:, -1] != PAD).all()
     padding = (inputs == PAD).int()
-    assert (padding[:, 1:] <= padding[:, :-1]).all(), "a word stands before padding"
+    assert (padding[:, 1:] <= padding[:, :-1]).all(), "there is a word before the padding"
 
 
 def test_no_action_shares_an_index_with_padding_or_the_end() -> None:
     for variables in range(2, 9):
         for actions in range(2, 13):
             words = Vocabulary(variables, actions)
-            taken = {words.action(index) for index in range(actions)}
-            assert PAD not in taken
-            assert not taken & {words.variable(index) for index in range(variables)}
+            tokens = {words.action(index) for index in range(actions)}
+            assert PAD not in tokens
+            assert not tokens & {words.variable(index) for index in range(variables)}
             answers = [words.acted(i) for i in range(actions)] + [words.named(i) for i in range(variables)]
             assert sorted([END, *answers]) == list(range(len(words.answers)))
 
@@ -127,33 +127,33 @@ def test_held_out_combinations_are_never_trained_on(
     share = min(share, ((variables - 1) * (actions - 1) - 1) / (variables * actions))
     task = Retrieval(variables=variables, actions=actions, held_out=share, stored=stored)
     words = task.vocabulary
-    kept = task.kept(generator(seed, "split"))
-    assert (~kept).sum() == round(share * variables * actions)
-    assert kept.any(0).all()
-    assert kept.any(1).all()
+    trained = task.trained_combinations(generator(seed, "split"))
+    assert (~trained).sum() == round(share * variables * actions)
+    assert trained.any(0).all()
+    assert trained.any(1).all()
 
     def stated(inputs: torch.Tensor) -> set[tuple[int, int]]:
         first_variable, first_action = words.variable(0), words.action(0)
-        places = range(0, 3 * stored, 3)
-        return {(int(r[p]) - first_variable, int(r[p + 2]) - first_action) for r in inputs for p in places}
+        positions = range(0, 3 * stored, 3)
+        return {(int(r[p]) - first_variable, int(r[p + 2]) - first_action) for r in inputs for p in positions}
 
     train, _ = task.commands(generator(seed, "split"), "train")
-    assert all(kept[pair] for pair in stated(train))
+    assert all(trained[pair] for pair in stated(train))
     inputs, _ = task.for_seed(generator(seed, "split"))(generator(seed, "data"), 64)
     known = {tuple(row) for row in train.tolist()}
     assert all(tuple(row) in known for row in inputs.tolist())
-    if (~kept).any():
-        held, targets = task.commands(generator(seed, "split"), "held_out")
-        for row, target in zip(held.tolist(), targets.tolist(), strict=True):
+    if (~trained).any():
+        held_out, targets = task.commands(generator(seed, "split"), "held_out")
+        for row, target in zip(held_out.tolist(), targets.tolist(), strict=True):
             asked = row[-1] - words.variable(0), target[0] - words.acted(0)
-            assert not kept[asked]
+            assert not trained[asked]
 
 
-def test_the_split_follows_its_generator_and_the_batch_follows_its_own() -> None:
+def test_the_split_and_the_batch_each_depend_on_their_own_generator() -> None:
     task = Retrieval(held_out=0.3)
-    same = [task.kept(generator(3, "split")) for _ in range(2)]
+    same = [task.trained_combinations(generator(3, "split")) for _ in range(2)]
     assert torch.equal(*same)
-    assert any(not torch.equal(same[0], task.kept(generator(seed, "split"))) for seed in range(4, 8))
+    assert any(not torch.equal(same[0], task.trained_combinations(generator(seed, "split"))) for seed in range(4, 8))
     sampler = task.for_seed(generator(3, "split"))
     first, again, other = (sampler(generator(seed, "data"), 32)[0] for seed in (1, 1, 2))
     assert torch.equal(first, again)
@@ -169,16 +169,16 @@ def test_training_draws_modifiers_in_their_share() -> None:
 
 def test_modifications_are_all_pairs_that_differ_in_one_binding() -> None:
     task = Execution()
-    (before, was), (after, becomes) = task.modifications(generator(0, "split"))
+    (before, answers_before), (after, answers_after) = task.modifications(generator(0, "split"))
     # 3 variables × 3 modifiers × 10 pairs of actions.
     assert len(before) == 90
     assert ((before != after).sum(1) == 1).all()
-    assert (was[:, 0] != becomes[:, 0]).all()
+    assert (answers_before[:, 0] != answers_after[:, 0]).all()
     assert len(torch.cat([before, after], 1).unique(dim=0)) == 90
 
 
 @pytest.mark.parametrize("task", TASKS, ids=repr)
-def test_fields_are_plain_and_make_the_task_again(task: BindingTask) -> None:
+def test_a_task_can_be_recreated_from_its_fields_as_json(task: BindingTask) -> None:
     fields = json.loads(json.dumps(dataclasses.asdict(task)))
     assert type(task)(**fields) == task
 

@@ -1,4 +1,4 @@
-"""Every binding task against answers written out by hand, against an interpreter of the language, and counted."""
+"""The commands of every binding task: against answers written by hand, against an interpreter, and their number."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from memkit.tasks.binding import (
     Retrieval,
     Sequencing,
 )
-from memkit.tasks.binding.table import whole
+from memkit.tasks.binding.table import table_of
 from memkit.tasks.binding.vocabulary import END, PAD
 from memkit.training.streams import generator
 from tests.tasks.interpreter import interpret
 
-MEANT = "X means jump Y means walk"
+BOUND = "X means jump Y means walk"
 KNOWN = [
     (Recognition(), "X means jump Y means walk what is Y", "Y", ""),
     (Retrieval(stored=2), "X is jump Y is walk recall X", "JUMP", ""),
@@ -33,12 +33,12 @@ KNOWN = [
     (Execution(), "Y means turn do Y twice", "TURN TURN", "twice"),
     (Execution(), "Z means look do Z thrice", "LOOK LOOK LOOK", "thrice"),
     (Rebinding(), "X means jump do X then X means walk do X", "JUMP WALK", ""),
-    (Sequencing(), f"{MEANT} do X then Y", "JUMP WALK", "then/in order"),
-    (Sequencing(), f"{MEANT} do Y then X", "WALK JUMP", "then/reversed"),
-    (Sequencing(), f"{MEANT} do X and Y", "JUMP WALK", "and/in order"),
-    (Sequencing(), f"{MEANT} do Y and X", "WALK JUMP", "and/reversed"),
-    (Sequencing(), f"{MEANT} do X or Y", "JUMP", "or/in order"),
-    (Sequencing(), f"{MEANT} do Y or X", "WALK", "or/reversed"),
+    (Sequencing(), f"{BOUND} do X then Y", "JUMP WALK", "then/in order"),
+    (Sequencing(), f"{BOUND} do Y then X", "WALK JUMP", "then/reversed"),
+    (Sequencing(), f"{BOUND} do X and Y", "JUMP WALK", "and/in order"),
+    (Sequencing(), f"{BOUND} do Y and X", "WALK JUMP", "and/reversed"),
+    (Sequencing(), f"{BOUND} do X or Y", "JUMP", "or/in order"),
+    (Sequencing(), f"{BOUND} do Y or X", "WALK", "or/reversed"),
     (Sequencing(), "Z means run do Z then X means look do X", "RUN LOOK", "segments"),
     (Nesting(), "X means jump do X", "JUMP", "1/once"),
     (Nesting(), "X means jump do X twice", "JUMP JUMP", "2/twice"),
@@ -68,9 +68,9 @@ KNOWN = [
         "past/1",
     ),
     (Levels(), "Y means walk do Y", "WALK", "L1/single"),
-    (Levels(), f"{MEANT} do X and Y", "JUMP WALK", "L2/and"),
-    (Levels(), f"{MEANT} do X then Y", "JUMP WALK", "L2/then"),
-    (Levels(), f"{MEANT} do Y then X", "WALK JUMP", "L2/then reversed"),
+    (Levels(), f"{BOUND} do X and Y", "JUMP WALK", "L2/and"),
+    (Levels(), f"{BOUND} do X then Y", "JUMP WALK", "L2/then"),
+    (Levels(), f"{BOUND} do Y then X", "WALK JUMP", "L2/then reversed"),
     (Levels(), "X means jump do X then X means walk do X", "JUMP WALK", "L3/rebinding"),
     (Levels(), "X means jump do X twice", "JUMP JUMP", "L3/twice"),
     (Levels(), "X means jump do X twice then Y means walk do Y", "JUMP JUMP WALK", "L3/twice then"),
@@ -81,8 +81,8 @@ KNOWN = [
         "L3/rebinding across",
     ),
     (Levels(), "X means jump do X then Y means walk do Y and X", "JUMP WALK JUMP", "L4/back"),
-    (Levels(), f"{MEANT} do X and Y then X", "JUMP WALK JUMP", "L4/and then"),
-    (Levels(), f"{MEANT} do X or Y", "JUMP", "L4/or"),
+    (Levels(), f"{BOUND} do X and Y then X", "JUMP WALK JUMP", "L4/and then"),
+    (Levels(), f"{BOUND} do X or Y", "JUMP", "L4/or"),
     (
         Levels(),
         "X means jump do X then Y means walk do Y then do X and Y",
@@ -93,17 +93,17 @@ KNOWN = [
 
 
 def find(task: BindingTask, command: str) -> int:
-    """The row of a command, which the table must hold once."""
+    """Return the row of a command, which must occur exactly once in the table."""
     tokens = task.vocabulary.encode(command)
-    table = whole(task)
+    table = table_of(task)
     padded = torch.tensor([PAD] * (table.inputs.shape[1] - len(tokens)) + tokens)
     (row,) = (table.inputs == padded).all(1).nonzero().flatten().tolist()
     return int(row)
 
 
 def answer_of(task: BindingTask, row: int) -> list[str]:
-    """The answer's words; END fills what is left of it, and nothing else follows an END."""
-    words = task.vocabulary.decode_answer(whole(task).targets[row].tolist()).split()
+    """Return the words of the answer, which only END may follow."""
+    words = task.vocabulary.decode_answer(table_of(task).targets[row].tolist()).split()
     length = words.index("END") if "END" in words else len(words)
     assert set(words[length:]) <= {"END"}
     return words[:length]
@@ -112,10 +112,10 @@ def answer_of(task: BindingTask, row: int) -> list[str]:
 @pytest.mark.parametrize(("task", "command", "answer", "pattern"), KNOWN)
 def test_known_commands(task: BindingTask, command: str, answer: str, pattern: str) -> None:
     row = find(task, command)
-    assert task.vocabulary.decode(whole(task).inputs[row].tolist()) == command
+    assert task.vocabulary.decode(table_of(task).inputs[row].tolist()) == command
     assert answer_of(task, row) == answer.split()
-    assert whole(task).patterns[row] == pattern
-    assert interpret(command)[0] == answer.split(), "the reference itself"
+    assert table_of(task).patterns[row] == pattern
+    assert interpret(command)[0] == answer.split(), "the interpreter is wrong"
 
 
 def test_every_pattern_has_a_known_command() -> None:
@@ -160,7 +160,7 @@ def test_the_whole_input_space_is_counted_by_group(task: BindingTask, counts: di
 
 
 def test_the_levels_patterns_are_counted() -> None:
-    assert Counter(whole(Levels()).patterns) == {
+    assert Counter(table_of(Levels()).patterns) == {
         "L1/single": 8,
         "L2/and": 24,
         "L2/then": 24,
@@ -183,7 +183,7 @@ KINDS: list[type[BindingTask]] = [
 
 @st.composite
 def tasks(draw: st.DrawFn) -> BindingTask:
-    """Any task, in any small form, with or without held-out combinations."""
+    """Draw a small task of any kind, with or without held-out combinations."""
     variables, actions = draw(st.integers(2, 4)), draw(st.integers(4, 5))
     most = (variables - 1) * (actions - 1) - 1
     held_out = draw(st.integers(0, most)) / (variables * actions)
@@ -213,14 +213,14 @@ def tasks(draw: st.DrawFn) -> BindingTask:
 
 @settings(max_examples=60, deadline=None)
 @given(task=tasks(), seed=st.integers(0, 2**31))
-def test_answers_are_the_interpreters_and_subsets_keep_their_promise(task: BindingTask, seed: int) -> None:
-    words, table = task.vocabulary, whole(task)
+def test_answers_equal_the_interpreters_and_subsets_are_as_defined(task: BindingTask, seed: int) -> None:
+    words, table = task.vocabulary, table_of(task)
     if len(table.inputs) > 4000:
         checked = torch.randperm(len(table.inputs), generator=generator(seed))[:1000].tolist()
     else:
         checked = list(range(len(table.inputs)))
-    kept = task.kept(generator(seed, "split"))
-    missing = {(words.words[words.variable(v)], words.words[words.action(a)]) for v, a in (~kept).nonzero().tolist()}
+    held_out = (~task.trained_combinations(generator(seed, "split"))).nonzero().tolist()
+    missing = {(words.words[words.variable(v)], words.words[words.action(a)]) for v, a in held_out}
     within: dict[str, set[int]] = {}
     for subset in ("train", "held_out", "beyond", "held_out_beyond"):
         try:
@@ -241,20 +241,20 @@ def test_answers_are_the_interpreters_and_subsets_keep_their_promise(task: Bindi
 
 
 @pytest.mark.parametrize(
-    "task", [task for task in dict.fromkeys(case[0] for case in KNOWN) if len(whole(task).inputs) <= 3500], ids=repr
+    "task", [task for task in dict.fromkeys(case[0] for case in KNOWN) if len(table_of(task).inputs) <= 3500], ids=repr
 )
-def test_every_answer_is_the_interpreters(task: BindingTask) -> None:
-    words, table = task.vocabulary, whole(task)
+def test_every_answer_equals_the_interpreters(task: BindingTask) -> None:
+    words, table = task.vocabulary, table_of(task)
     for row, (inputs, targets) in enumerate(zip(table.inputs.tolist(), table.targets.tolist(), strict=True)):
         answer, stated, asked = interpret(words.decode(inputs))
         assert answer_of(task, row) == answer
         assert all(target > END for target in targets[: len(answer)])
-        for pairs, marks in ((stated, table.binds), (asked, table.asks)):
-            marked = marks[row].reshape(task.variables, task.actions).nonzero().tolist()
-            assert {(words.words[words.variable(v)], words.words[words.action(a)]) for v, a in marked} == pairs
+        for pairs, mask in ((stated, table.stated), (asked, table.asked)):
+            indices = mask[row].reshape(task.variables, task.actions).nonzero().tolist()
+            assert {(words.words[words.variable(v)], words.words[words.action(a)]) for v, a in indices} == pairs
 
 
-def test_longer_counts_than_trained_are_beyond() -> None:
+def test_counts_larger_than_trained_are_in_the_subset_beyond() -> None:
     task = Nesting(trained=4, held_out=0.2)
     by_count = {
         subset: set(task.by_pattern(generator(1, "split"), subset, grouped=True))
@@ -292,7 +292,7 @@ def test_commands_of_one_pattern_or_group() -> None:
 
 def test_training_draws_levels_and_their_patterns_equally() -> None:
     task = Levels()
-    names = dict(zip(map(tuple, whole(task).inputs.tolist()), whole(task).patterns, strict=True))
+    names = dict(zip(map(tuple, table_of(task).inputs.tolist()), table_of(task).patterns, strict=True))
     inputs, _ = task.for_seed(generator(0, "split"))(generator(0, "data"), 24_000)
     drawn = Counter(names[tuple(row)] for row in inputs.tolist())
     for name, count in drawn.items():
@@ -305,7 +305,7 @@ def test_training_draws_levels_and_their_patterns_equally() -> None:
     [
         (lambda: Sequencing(connectives=("then", "xor")), "connectives must be some of then, and, or"),
         (lambda: Sequencing(connectives=("or", "or")), "connectives must be some of then, and, or, each once"),
-        (lambda: Sequencing(connectives=(), segments=False), "connectives must not be empty without segments"),
+        (lambda: Sequencing(connectives=(), segments=False), "connectives must not be empty if segments is False"),
         (lambda: Nesting(depth=0), "depth must be 1 to 4, not 0"),
         (lambda: Nesting(most=1), "most must be 2 or more"),
         (lambda: Nesting(trained=9), "trained must be between 1 and most=8, or None"),
@@ -316,8 +316,14 @@ def test_training_draws_levels_and_their_patterns_equally() -> None:
         (lambda: History(asked=()), "asked must be present or past or both"),
         (lambda: Levels(levels=(5,)), "levels must be some of 1, 2, 3, 4"),
         (lambda: Levels(actions=2), "actions must be 3 or more for level 3"),
-        (lambda: Levels().commands(generator(0), pattern="L5"), "no command has pattern 'L5'; there are: L1/single"),
-        (lambda: Retrieval().commands(generator(0), pattern="past"), "no command has pattern 'past'; there are: none"),
+        (
+            lambda: Levels().commands(generator(0), pattern="L5"),
+            "no command has pattern 'L5'; the patterns are: L1/single",
+        ),
+        (
+            lambda: Retrieval().commands(generator(0), pattern="past"),
+            "no command has pattern 'past'; the patterns are: none",
+        ),
         (lambda: Nesting(trained=4).commands(generator(0), "train", pattern="8"), "'8' is in subset 'train'"),
         (lambda: Nesting().commands(generator(0), "beyond"), "no command is in subset 'beyond'"),
     ],

@@ -1,4 +1,4 @@
-"""Corpora: what tokens tell of a text, what is drawn from it, and what is said where there is none."""
+"""Corpora: encoding and decoding, the windows that are drawn, and the messages if a corpus is missing."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ DOGS = "the dog sees the cat , the cat sees a bird ."
 
 @pytest.fixture
 def play(monkeypatch: pytest.MonkeyPatch) -> Iterator[bytes]:
-    """The content of ``shakespeare``, which is short; what was read of it is forgotten before and after."""
+    """Replace ``shakespeare`` by a short text, whose content is the value; caches are cleared before and after."""
     content = PLAY.encode()
-    made = Source(FILE, "https://example.org/play", len(PLAY), hashlib.sha256(content).hexdigest())
-    monkeypatch.setitem(corpus.SOURCES, "shakespeare", made)
+    source = Source(FILE, "https://example.org/play", len(PLAY), hashlib.sha256(content).hexdigest())
+    monkeypatch.setitem(corpus.SOURCES, "shakespeare", source)
     monkeypatch.delenv("MEMKIT_DATA", raising=False)
     for cache in CACHES:
         cache.cache_clear()
@@ -46,29 +46,29 @@ def stretch(count: int) -> Stretch:
 
 
 @given(text=st.text())
-def test_characters_tell_a_text_exactly(text: str) -> None:
+def test_characters_encode_a_text_exactly(text: str) -> None:
     tokens = Characters(text)
     assert tokens.decode(tokens.encode(text)) == text
     assert set(tokens.encode(text)) == set(range(len(tokens.names)))
 
 
 @given(text=st.text(), most=st.integers(0, 5))
-def test_words_tell_a_text_up_to_case_and_blanks(text: str, most: int) -> None:
+def test_words_encode_a_text_up_to_case_and_blanks(text: str, most: int) -> None:
     tokens = Words.of(f"{text} a", most=most)
-    told = tokens.decode(tokens.encode(text))
-    assert "".join(told.split()) == "".join(text.lower().split())
-    assert tokens.encode(told) == tokens.encode(text)
+    decoded = tokens.decode(tokens.encode(text))
+    assert "".join(decoded.split()) == "".join(text.lower().split())
+    assert tokens.encode(decoded) == tokens.encode(text)
 
 
 @given(text=st.from_regex(r"([A-Za-z]{1,8}[ \n]+)*", fullmatch=True))
-def test_any_word_of_letters_can_be_told(text: str) -> None:
+def test_any_word_of_letters_can_be_encoded(text: str) -> None:
     tokens = Words.of(DOGS, most=4)
     assert tokens.decode(tokens.encode(text)) == " ".join(text.lower().split())
 
 
-def test_known_words_are_a_token_and_others_are_spelt() -> None:
+def test_known_words_have_a_token_and_others_are_spelt() -> None:
     tokens = Words.of(DOGS, most=3, also=["bird", "the"])
-    # As frequent as each other, they are in the order of the alphabet; and a sign is always known.
+    # Equally frequent words are in alphabetical order, and signs are always known.
     assert tokens.names[:6] == ("the", "cat", "sees", ",", ".", "bird")
     assert len(tokens.names) == 6 + 2 * 26
     encoded = tokens.encode("The bird, a dog")
@@ -76,12 +76,12 @@ def test_known_words_are_a_token_and_others_are_spelt() -> None:
     assert tokens.encode("DOG") == tokens.spell("dog")
 
 
-def test_a_known_word_can_be_spelt_as_well() -> None:
+def test_a_known_word_can_also_be_spelt() -> None:
     tokens = Words.of(DOGS, most=3)
     assert tokens.decode([*tokens.spell("cat"), *tokens.encode("cat"), *tokens.spell("a")]) == "cat cat a"
 
 
-def test_what_a_model_may_say_can_be_told_whatever_it_is() -> None:
+def test_any_tokens_of_a_model_can_be_decoded() -> None:
     tokens = Words.of(DOGS, most=2)
     g, within = (tokens.names.index(name) for name in ("g·", "·o"))
     assert tokens.decode([within, within]) == "oo"
@@ -89,7 +89,7 @@ def test_what_a_model_may_say_can_be_told_whatever_it_is() -> None:
     assert tokens.decode([]) == ""
 
 
-def test_what_is_not_known_is_named() -> None:
+def test_unknown_characters_and_signs_are_named() -> None:
     with pytest.raises(MemkitError, match=r"^the character 'é' does not occur in the corpus; leave it out$"):
         Characters("abc").encode("abé")
     for sign in "é7§":
@@ -99,7 +99,7 @@ def test_what_is_not_known_is_named() -> None:
 
 @pytest.mark.parametrize("text", ["", " \n\t "])
 def test_an_empty_corpus_is_refused(text: str) -> None:
-    with pytest.raises(MemkitError, match=r"^the corpus is empty: there must be a word in it$"):
+    with pytest.raises(MemkitError, match=r"^the corpus is empty; it must contain a word$"):
         Words.of(text, most=3)
 
 
@@ -119,13 +119,13 @@ def test_windows_are_consecutive_tokens(seed: int, count: int, length: int, many
     assert 0 <= int(found.min()) <= int(found.max()) < count
 
 
-def test_windows_come_from_everywhere() -> None:
+def test_windows_are_drawn_from_all_positions() -> None:
     found = stretch(7).windows(generator(0, "data"), 3, 400)[:, 0]
     assert found.unique().tolist() == [0, 1, 2, 3, 4]
     assert torch.equal(found, stretch(7).windows(generator(0, "data"), 3, 400)[:, 0])
 
 
-def test_the_first_stretches_follow_one_another() -> None:
+def test_the_first_windows_are_adjacent() -> None:
     assert stretch(7).first(2, 3).tolist() == [[0, 1, 2], [3, 4, 5]]
     with pytest.raises(MemkitError, match=r"^3 contexts of 3 tokens are more than the corpus has, 7$"):
         stretch(7).first(3, 3)
@@ -134,7 +134,7 @@ def test_the_first_stretches_follow_one_another() -> None:
 # --- sources ------------------------------------------------------------------------------------------------
 
 
-def test_topics_is_always_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_topics_is_always_available(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for root in (None, str(tmp_path)):
         monkeypatch.delenv("MEMKIT_DATA", raising=False)
         if root is not None:
@@ -144,7 +144,7 @@ def test_topics_is_always_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         assert corpus.checksum("topics") == hashlib.sha256(corpus.text("topics").encode()).hexdigest()
 
 
-def test_what_models_learn_from_and_are_looked_at_on_does_not_overlap() -> None:
+def test_training_text_and_held_out_text_do_not_overlap() -> None:
     train, held_out = corpus.part("topics", "train"), corpus.part("topics", "held out")
     assert train + held_out == corpus.text("topics")
     assert len(held_out) / len(train + held_out) == pytest.approx(corpus.HELD_OUT, abs=1e-4)
@@ -154,7 +154,7 @@ def test_what_models_learn_from_and_are_looked_at_on_does_not_overlap() -> None:
         corpus.part("topics", "test")  # type: ignore[arg-type]
 
 
-def test_what_was_read_and_encoded_once_is_kept() -> None:
+def test_texts_and_tokens_are_cached() -> None:
     tokens = corpus.words("topics", 100, ("nemo",))
     assert corpus.words("topics", 100, ("nemo",)) is tokens
     assert corpus.stretch("topics", "held out", tokens) is corpus.stretch("topics", "held out", tokens)
@@ -180,11 +180,13 @@ def test_a_file_is_read_from_the_data_root(play: bytes, tmp_path: Path, monkeypa
     assert tokens.decode(train).startswith("first citizen : before we proceed , hear me speak . all : speak")
 
 
-def test_a_file_that_is_not_here_is_a_sentence(play: bytes, tmp_path: Path) -> None:
+def test_a_missing_file_is_explained_in_a_sentence(play: bytes, tmp_path: Path) -> None:
     sentence = corpus.missing("shakespeare")
-    assert sentence.startswith(f"the corpus shakespeare is not at hand: name the folder that holds {FILE} with --data")
+    assert sentence.startswith(
+        f"the corpus shakespeare was not found: give the folder that contains {FILE} with --data"
+    )
     assert sentence.endswith("download it with `memkit data get shakespeare --to DIR`")
-    with pytest.raises(MemkitError, match=r"^the corpus shakespeare is not at hand"):
+    with pytest.raises(MemkitError, match=r"^the corpus shakespeare was not found"):
         corpus.text("shakespeare")
     assert corpus.missing("shakespeare", tmp_path).startswith(
         f"the corpus shakespeare is not in {tmp_path}: there is no {FILE}; give another folder with --data DIR"
@@ -196,19 +198,19 @@ def test_a_file_that_is_not_here_is_a_sentence(play: bytes, tmp_path: Path) -> N
 def test_another_file_of_that_name_is_an_error(play: bytes, tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(play + b"\n")
     assert corpus.missing("shakespeare", tmp_path) == ""
-    with pytest.raises(MemkitError, match=f"{FILE} is not the file that was published, by its SHA-256; download it"):
+    with pytest.raises(MemkitError, match=f"{FILE} is not the published file, as its SHA-256 differs; download it"):
         corpus.text("shakespeare", tmp_path)
-    # It is not remembered as wrong, once it is right.
+    # The error is not cached.
     (tmp_path / FILE).write_bytes(play)
     assert corpus.text("shakespeare", tmp_path) == PLAY
 
 
-def test_what_is_known_without_the_data(play: bytes) -> None:
+def test_the_checksum_is_known_without_the_data(play: bytes) -> None:
     assert corpus.checksum("shakespeare") == hashlib.sha256(play).hexdigest()
 
 
 def test_checksums_stay_as_they_are() -> None:
-    # In the digests of recipes, so with another one everything is trained again.
+    # Checksums are part of the digests of recipes; with other ones, everything would be trained again.
     assert corpus.checksum("shakespeare").startswith("86c4e6aa9db7c042")
 
 
@@ -219,7 +221,7 @@ def test_tiny_shakespeare(real_data: Path) -> None:
     assert len(corpus.characters("shakespeare").names) == 65
 
 
-def test_the_command_line_lists_corpora_and_says_how_to_get_them(
+def test_the_command_line_lists_corpora_and_how_to_get_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("MEMKIT_DATA", raising=False)
@@ -231,9 +233,9 @@ def test_the_command_line_lists_corpora_and_says_how_to_get_them(
     assert main(["data", "get", "topics"]) == 0
     assert main(["data", "get", "shakespeare"]) == 4
     assert main(["data", "get", "shakespear", "--to", str(tmp_path)]) == 4
-    said = capsys.readouterr().err
-    assert "say where the data set shakespeare is to go" in said
-    assert "did you mean 'shakespeare'?" in said
+    errors = capsys.readouterr().err
+    assert "say where the data set shakespeare is to go" in errors
+    assert "did you mean 'shakespeare'?" in errors
 
 
 def test_a_corpus_is_downloaded_through_torchvision_and_verified(

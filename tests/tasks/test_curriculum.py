@@ -1,4 +1,4 @@
-"""The curriculum: when a stage is left, what is drawn meanwhile, and that nothing held out is ever stated."""
+"""The curriculum: when a stage ends, which stage is drawn, and that held-out combinations are never stated."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from torch.nn import functional as F
 from memkit import Recipe
 from memkit.models import SlotNetwork
 from memkit.tasks.binding import BindingTask, Curriculum, Execution, Recognition, Retrieval
-from memkit.tasks.binding.curriculum import Lessons
+from memkit.tasks.binding.curriculum import CurriculumSampler
 from memkit.tasks.binding.vocabulary import END, PAD
 from memkit.training.streams import generator
 from memkit.training.trainer import train
 from tests.tasks.interpreter import interpret
 
 BATCH = 8
-"""Commands a batch."""
+"""The number of commands per batch."""
 
 
 def stages(**fields: Any) -> tuple[BindingTask, ...]:
@@ -32,66 +32,66 @@ def stages(**fields: Any) -> tuple[BindingTask, ...]:
 STAGED = Curriculum(stages=stages(held_out=0.2), window=3, leave_at=0.75, patience=4)
 
 
-def lessons(curriculum: Curriculum, seed: int = 0) -> Lessons:
+def sampler_of(curriculum: Curriculum, seed: int = 0) -> CurriculumSampler:
     return curriculum.for_seed(generator(seed, "split"))
 
 
 def right(targets: Tensor, share: float) -> Tensor:
-    """Outputs that answer a share of the commands, and get one position wrong of the others."""
+    """Return outputs that answer a share of the commands, and are wrong at one position of the others."""
     outputs = F.one_hot(targets, 20).float()
     wrong = round(len(targets) * (1 - share))
     outputs[:wrong, -1] = outputs[:wrong, -1].roll(1, -1)
     return outputs
 
 
-def stages_after(lessons: Lessons, shares: list[float]) -> list[int]:
-    """The stage after each batch, if a model answers such shares of them."""
+def stages_after(sampler: CurriculumSampler, shares: list[float]) -> list[int]:
+    """Return the stage after each batch, for a model that answers these shares of the batches."""
     found = []
     for share in shares:
-        _, targets = lessons(generator(0, "data"), BATCH)
-        lessons.saw(right(targets, share), targets)
-        found.append(lessons.stage)
+        _, targets = sampler(generator(0, "data"), BATCH)
+        sampler.saw(right(targets, share), targets)
+        found.append(sampler.stage)
     return found
 
 
 def kinds(curriculum: Curriculum, inputs: Tensor) -> list[int]:
-    """Which stage each command is of: `what is`, `recall`, `do`."""
+    """Return the stage of each command, by its words: `what is`, `recall` or `do`."""
     words = [curriculum.vocabulary.decode(row.tolist()).split() for row in inputs]
     return [0 if "what" in row else 1 if "recall" in row else 2 for row in words]
 
 
-# --- when a stage is left -----------------------------------------------------------------------------------
+# --- when a stage ends --------------------------------------------------------------------------------------
 
 
-def test_a_stage_is_left_when_the_mean_of_its_last_batches_is_high_enough_and_not_before() -> None:
-    # Means of three: 2/3, 2/3, 1. Then nothing of the first stage counts for the second.
-    assert stages_after(lessons(STAGED), [0, 1, 1, 0, 1, 1, 1, 1, 1]) == [0, 0, 0, 0, 0, 0, 1, 1, 1]
-    assert stages_after(lessons(STAGED), [1] * 8) == [0, 0, 1, 1, 1, 2, 2, 2]
-    assert stages_after(lessons(STAGED), [0.75, 0.75, 0.625, 0.875]) == [0, 0, 0, 1]
+def test_a_stage_ends_as_soon_as_the_mean_of_its_last_batches_is_high_enough() -> None:
+    # Means of three: 2/3, 2/3, 1. Batches of the first stage do not count for the second.
+    assert stages_after(sampler_of(STAGED), [0, 1, 1, 0, 1, 1, 1, 1, 1]) == [0, 0, 0, 0, 0, 0, 1, 1, 1]
+    assert stages_after(sampler_of(STAGED), [1] * 8) == [0, 0, 1, 1, 1, 2, 2, 2]
+    assert stages_after(sampler_of(STAGED), [0.75, 0.75, 0.625, 0.875]) == [0, 0, 0, 1]
 
 
-def test_a_stage_is_left_when_it_has_not_improved_for_long_enough_and_not_before() -> None:
-    # The first mean of three is the best; four batches later the stage is left.
-    assert stages_after(lessons(STAGED), [0.5] * 8) == [0] * 6 + [1, 1]
-    # A best mean at the fifth batch: four later.
-    assert stages_after(lessons(STAGED), [0, 0, 0, 0, 0.5, 0, 0, 0, 0, 0]) == [0] * 8 + [1, 1]
-    # As long as it improves it may take its time.
-    assert stages_after(lessons(STAGED), [at / 40 for at in range(0, 30, 5)]) == [0] * 6
+def test_a_stage_ends_as_soon_as_it_has_not_improved_for_long_enough() -> None:
+    # The first mean of three is the best; the stage ends four batches later.
+    assert stages_after(sampler_of(STAGED), [0.5] * 8) == [0] * 6 + [1, 1]
+    # The best mean is that of the fifth batch; the stage ends four batches later.
+    assert stages_after(sampler_of(STAGED), [0, 0, 0, 0, 0.5, 0, 0, 0, 0, 0]) == [0] * 8 + [1, 1]
+    # A stage does not end while it improves.
+    assert stages_after(sampler_of(STAGED), [i / 40 for i in range(0, 30, 5)]) == [0] * 6
 
 
-def left_by_definition(curriculum: Curriculum, shares: list[float]) -> list[int]:
-    """After how many batches each stage is left, all means of a stage looked at each time anew."""
-    left, begun = [], 0
+def stage_ends_by_definition(curriculum: Curriculum, shares: list[float]) -> list[int]:
+    """Return the number of batches after which each stage ends, computed from all means of a stage."""
+    ends, begun = [], 0
     for end in range(1, len(shares) + 1):
         stage = shares[begun:end]
         window = curriculum.window
-        means = [sum(stage[at : at + window]) / window for at in range(len(stage) - window + 1)]
-        if means and len(left) < len(curriculum.stages) - 1:
+        means = [sum(stage[i : i + window]) / window for i in range(len(stage) - window + 1)]
+        if means and len(ends) < len(curriculum.stages) - 1:
             since_best = len(means) - 1 - means.index(max(means))
             if means[-1] >= curriculum.leave_at or since_best >= curriculum.patience:
-                left.append(end)
+                ends.append(end)
                 begun = end
-    return left
+    return ends
 
 
 @given(
@@ -101,57 +101,57 @@ def left_by_definition(curriculum: Curriculum, shares: list[float]) -> list[int]
     leave_at=st.sampled_from([0.25, 0.5, 0.75, 1.0]),
 )
 @settings(deadline=None)
-def test_stages_are_left_as_defined(rights: list[int], window: int, patience: int, leave_at: float) -> None:
+def test_stages_end_as_defined(rights: list[int], window: int, patience: int, leave_at: float) -> None:
     curriculum = replace(STAGED, window=window, patience=patience, leave_at=leave_at)
-    way = lessons(curriculum)
+    sampler = sampler_of(curriculum)
     shares = [right / BATCH for right in rights]
-    stages_after(way, shares)
-    assert way.left == left_by_definition(curriculum, shares)
-    assert way.stage == len(way.left)
+    stages_after(sampler, shares)
+    assert sampler.left == stage_ends_by_definition(curriculum, shares)
+    assert sampler.stage == len(sampler.left)
 
 
-def test_what_is_not_a_number_is_not_right() -> None:
-    way = lessons(STAGED)
+def test_nan_outputs_are_not_right() -> None:
+    sampler = sampler_of(STAGED)
     for _ in range(7):
-        _, targets = way(generator(0, "data"), BATCH)
-        way.saw(torch.full((*targets.shape, 20), torch.nan), targets)
-    assert way.left == [7], "by patience"
+        _, targets = sampler(generator(0, "data"), BATCH)
+        sampler.saw(torch.full((*targets.shape, 20), torch.nan), targets)
+    assert sampler.left == [7], "by patience"
 
 
-def test_every_call_begins_at_the_beginning() -> None:
-    stages_after(lessons(STAGED), [1] * 8)
-    assert lessons(STAGED).stage == 0
+def test_every_sampler_begins_with_the_first_stage() -> None:
+    stages_after(sampler_of(STAGED), [1] * 8)
+    assert sampler_of(STAGED).stage == 0
 
 
 # --- what is drawn ------------------------------------------------------------------------------------------
 
 
-def test_staged_lessons_are_drawn_from_the_present_stage() -> None:
-    way = lessons(STAGED)
+def test_the_staged_regime_draws_from_the_present_stage() -> None:
+    sampler = sampler_of(STAGED)
     for stage in range(3):
-        assert way.stage == stage
-        assert set(kinds(STAGED, way(generator(0, "data"), 64)[0])) == {stage}
-        stages_after(way, [1] * 3)
+        assert sampler.stage == stage
+        assert set(kinds(STAGED, sampler(generator(0, "data"), 64)[0])) == {stage}
+        stages_after(sampler, [1] * 3)
 
 
-def test_a_single_stage_is_the_last_one_as_the_task_itself_draws_it() -> None:
+def test_the_single_regime_draws_as_the_last_task_does() -> None:
     single = replace(STAGED, regime="single")
-    way = lessons(single)
-    drawn = way(generator(0, "data"), 64)
-    own = STAGED.stages[-1].for_seed(generator(0, "split"))(generator(0, "data"), 64)
-    assert all(torch.equal(*pair) for pair in zip(drawn, single.padded(*own), strict=True))
-    assert stages_after(way, [1] * 5) == [2] * 5
-    assert way.left == []
+    sampler = sampler_of(single)
+    drawn = sampler(generator(0, "data"), 64)
+    expected = STAGED.stages[-1].for_seed(generator(0, "split"))(generator(0, "data"), 64)
+    assert all(torch.equal(*pair) for pair in zip(drawn, single.pad(*expected), strict=True))
+    assert stages_after(sampler, [1] * 5) == [2] * 5
+    assert sampler.left == []
 
 
 @pytest.mark.parametrize(
     ("shares", "expected"), [((), (1 / 3, 1 / 3, 1 / 3)), ((1, 0, 3), (1 / 4, 0, 3 / 4))], ids=["equal", "given"]
 )
-def test_mixed_lessons_are_drawn_by_their_shares(shares: tuple[float, ...], expected: tuple[float, ...]) -> None:
+def test_the_mixed_regime_draws_stages_by_their_shares(shares: tuple[float, ...], expected: tuple[float, ...]) -> None:
     mixed = replace(STAGED, regime="mixed", shares=shares)
-    way = lessons(mixed)
-    stages_after(way, [1] * 10)
-    inputs, targets = way(generator(0, "data"), 20_000)
+    sampler = sampler_of(mixed)
+    stages_after(sampler, [1] * 10)
+    inputs, targets = sampler(generator(0, "data"), 20_000)
     assert len(inputs) == len(targets) == 20_000
     found = torch.tensor(kinds(mixed, inputs)).bincount(minlength=3) / len(inputs)
     assert found.tolist() == pytest.approx(expected, abs=0.02)
@@ -172,31 +172,31 @@ def test_a_combination_that_is_held_out_is_stated_in_no_stage(
     shape = {"variables": variables, "actions": actions, "held_out": share}
     curriculum = Curriculum(stages=stages(**shape), regime=regime, window=1)
     words = curriculum.vocabulary
-    held, _ = curriculum.commands(generator(seed, "split"), "held_out")
-    missing = set().union(*(interpret(words.decode(row.tolist()))[2] for row in held))
+    held_out, _ = curriculum.commands(generator(seed, "split"), "held_out")
+    missing = set().union(*(interpret(words.decode(row.tolist()))[2] for row in held_out))
     assert len(missing) == round(share * variables * actions) > 0
-    way, data = lessons(curriculum, seed), generator(seed, "data")
+    sampler, data = sampler_of(curriculum, seed), generator(seed, "data")
     for _ in range(3):
-        inputs, targets = way(data, 64)
+        inputs, targets = sampler(data, 64)
         for row, target in zip(inputs, targets, strict=True):
             answer, stated, _ = interpret(words.decode(row.tolist()))
             assert not stated & missing
             assert words.decode_answer(target.tolist()).split()[: len(answer)] == answer
-        way.saw(right(targets, 1), targets)
+        sampler.saw(right(targets, 1), targets)
 
 
 def test_all_stages_are_padded_to_one_shape() -> None:
     sizes = STAGED.sizes
     assert (sizes["length"], sizes["positions"]) == (9, 3)
-    way = lessons(STAGED)
+    sampler = sampler_of(STAGED)
     for _ in STAGED.stages:
-        inputs, targets = way(generator(0, "data"), 64)
+        inputs, targets = sampler(generator(0, "data"), 64)
         assert (inputs.shape, targets.shape) == ((64, 9), (64, 3))
         padding = (inputs == PAD).int()
-        assert (padding[:, 1:] <= padding[:, :-1]).all(), "a word stands before padding"
+        assert (padding[:, 1:] <= padding[:, :-1]).all(), "there is a word before the padding"
         assert (inputs[:, -1] != PAD).all()
-        stages_after(way, [1] * 3)
-    inputs, targets = lessons(STAGED)(generator(0, "data"), 64)
+        stages_after(sampler, [1] * 3)
+    inputs, targets = sampler_of(STAGED)(generator(0, "data"), 64)
     assert (targets[:, 1:] == END).all(), "recognition has one answer"
 
 
@@ -222,7 +222,7 @@ RECIPE = Recipe(
 )
 
 
-def test_a_seed_alone_takes_the_same_way_as_in_a_cohort() -> None:
+def test_a_seed_alone_goes_through_the_stages_as_in_a_cohort() -> None:
     together = train(RECIPE, [1, 2, 3])
     for run in together:
         (alone,) = train(RECIPE, [run.seed])
@@ -231,16 +231,16 @@ def test_a_seed_alone_takes_the_same_way_as_in_a_cohort() -> None:
 
 
 def test_training_goes_through_the_stages(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[Lessons] = []
-    start = Lessons.__init__
-    monkeypatch.setattr(Lessons, "__init__", lambda self, *given: made.append(self) or start(self, *given))
+    samplers: list[CurriculumSampler] = []
+    init = CurriculumSampler.__init__
+    monkeypatch.setattr(CurriculumSampler, "__init__", lambda self, *args: samplers.append(self) or init(self, *args))
     train(RECIPE, [1, 2, 3])
-    assert len(made) == 3
-    assert all(way.stage == len(way.left) > 0 for way in made), "every seed has gone on"
-    assert len({tuple(way.left) for way in made}) > 1, "each at its own pace"
+    assert len(samplers) == 3
+    assert all(sampler.stage == len(sampler.left) > 0 for sampler in samplers), "every seed has advanced"
+    assert len({tuple(sampler.left) for sampler in samplers}) > 1, "each at its own pace"
 
 
-def test_a_recipe_of_a_curriculum_is_made_again_from_its_json() -> None:
+def test_a_recipe_with_a_curriculum_can_be_recreated_from_its_json() -> None:
     recipe = RECIPE.with_(task=replace(STAGED, regime="mixed", shares=(1.0, 0.0, 3.0)))
     again = Recipe.from_json(recipe.to_json())
     assert again.task == recipe.task
@@ -255,13 +255,16 @@ def test_a_recipe_of_a_curriculum_is_made_again_from_its_json() -> None:
     ("changes", "message"),
     [
         ({"stages": ()}, "stages must be one task or more"),
-        ({"stages": (Retrieval(held_out=0.2), Execution())}, r"stages must agree .* not \(3, 5, 0.0\), \(3, 5, 0.2\)"),
+        (
+            {"stages": (Retrieval(held_out=0.2), Execution())},
+            r"stages must agree .* they have \(3, 5, 0.0\), \(3, 5, 0.2\)",
+        ),
         ({"stages": (Retrieval(actions=6), Execution())}, "stages must agree"),
         ({"regime": "blocked"}, "regime must be 'staged', 'mixed' or 'single', not 'blocked'"),
         ({"shares": (1, 1, 1)}, "shares are for regime='mixed'"),
-        ({"regime": "mixed", "shares": (1, 1)}, "shares must be a number a stage"),
-        ({"regime": "mixed", "shares": (1, 1, -1)}, "shares must be a number a stage"),
-        ({"regime": "mixed", "shares": (0, 0, 0)}, "shares must be a number a stage"),
+        ({"regime": "mixed", "shares": (1, 1)}, "shares must be one number per stage"),
+        ({"regime": "mixed", "shares": (1, 1, -1)}, "shares must be one number per stage"),
+        ({"regime": "mixed", "shares": (0, 0, 0)}, "shares must be one number per stage"),
         ({"leave_at": 80}, "leave_at must be an accuracy"),
         ({"window": 0}, "window must be 1 batch or more"),
         ({"patience": 0}, "patience must be 1 batch or more"),

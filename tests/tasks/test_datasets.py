@@ -1,4 +1,4 @@
-"""The image data sets: what is in them, where they are looked for, and what is said where something is wrong."""
+"""The image data sets: their content, the places where they are found, and the messages if something is wrong."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LABELS_FILE = bytes([0, 0, 8, 1, 0, 0, 0, 5]) + LABELS
 
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> Path:
-    """``mnist-10k`` of five images; the names of its files, under a data root."""
+    """Replace ``mnist-10k`` by a data set of five images; the value is the folder of its files in a data root."""
     digests = (hashlib.sha256(content).hexdigest() for content in (IMAGES_FILE, LABELS_FILE))
     part = Part("t10k", 5, *digests)
     monkeypatch.setitem(datasets.SOURCES, "mnist-10k", Source((2, 3), 255, "MNIST", (part,)))
@@ -58,7 +58,7 @@ def test_the_test_images_of_mnist(real_data: Path) -> None:
     assert labels.bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 
 
-def test_what_is_known_without_the_data() -> None:
+def test_sizes_and_checksums_are_known_without_the_data() -> None:
     sizes = {name: (datasets.size(name), *datasets.shape(name)) for name in datasets.SOURCES}
     assert sizes == {
         "digits": (1797, 8, 8),
@@ -66,7 +66,7 @@ def test_what_is_known_without_the_data() -> None:
         "mnist-10k": (10_000, 28, 28),
         "fashion-mnist": (70_000, 28, 28),
     }
-    # In the digests of recipes, so with another one everything is trained again.
+    # Checksums are part of the digests of recipes; with other ones, everything would be trained again.
     assert {name: datasets.checksum(name)[:16] for name in datasets.SOURCES} == {
         "digits": "5c3945570a149573",
         "mnist": "c65580678af93f1e",
@@ -88,12 +88,12 @@ def test_idx_files(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, p
     assert torch.equal(pixels, torch.arange(30, dtype=torch.float32).view(SHAPE) / 255)
     assert labels.tolist() == list(LABELS)
     assert datasets.load("mnist-10k") is datasets.load("mnist-10k", tmp_path)
-    # It was read once; but of another folder nothing is known.
+    # The data set is cached for this data root, but not for another one.
     with pytest.raises(MemkitError, match="is not in"):
         datasets.load("mnist-10k", tmp_path / "elsewhere")
 
 
-def test_parts_follow_one_another(tmp_path: Path, toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_are_concatenated_in_order(tmp_path: Path, toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (part,) = datasets.SOURCES["mnist-10k"].parts
     monkeypatch.setitem(datasets.SOURCES, "mnist", Source((2, 3), 10, "MNIST", (part, part._replace(name="train"))))
     write(tmp_path / toy)
@@ -113,30 +113,30 @@ def test_parts_follow_one_another(tmp_path: Path, toy: Path, monkeypatch: pytest
 DAMAGE: dict[str, tuple[dict[str, Any], str]] = {
     "another pixel": (
         {"images": IMAGES_FILE[:-1] + b"!"},
-        "images-idx3-ubyte is not the file that was published, by its SHA-256; delete it, and download it with "
+        "images-idx3-ubyte is not the published file, as its SHA-256 differs; delete it, and download it with "
         "`memkit data get mnist-10k --to ",
     ),
-    "other labels": ({"labels": LABELS_FILE[:-1] + b"!"}, "labels-idx1-ubyte is not the file that was published"),
-    "a half": ({"images": IMAGES_FILE[:-1]}, "images-idx3-ubyte is no idx file of 5 × 2 × 3 bytes"),
-    "more": ({"labels": LABELS_FILE + b"!"}, "labels-idx1-ubyte is no idx file of 5 bytes"),
+    "other labels": ({"labels": LABELS_FILE[:-1] + b"!"}, "labels-idx1-ubyte is not the published file"),
+    "a half": ({"images": IMAGES_FILE[:-1]}, "images-idx3-ubyte is not an idx file of 5 × 2 × 3 bytes"),
+    "more": ({"labels": LABELS_FILE + b"!"}, "labels-idx1-ubyte is not an idx file of 5 bytes"),
     "another shape": (
         {"images": IMAGES_FILE[:7] + bytes([6]) + IMAGES_FILE[8:]},
-        "images-idx3-ubyte is no idx file of 5 × 2 × 3 bytes",
+        "images-idx3-ubyte is not an idx file of 5 × 2 × 3 bytes",
     ),
-    "a web page": ({"labels": b"<html>"}, "labels-idx1-ubyte is no idx file of 5 bytes"),
-    "nothing": ({"labels": b""}, "labels-idx1-ubyte is no idx file of 5 bytes"),
+    "a web page": ({"labels": b"<html>"}, "labels-idx1-ubyte is not an idx file of 5 bytes"),
+    "nothing": ({"labels": b""}, "labels-idx1-ubyte is not an idx file of 5 bytes"),
     "another pixel, packed": (
         {"images": IMAGES_FILE[:-1] + b"!", "pack": True},
-        "images-idx3-ubyte.gz is not the file that was published",
+        "images-idx3-ubyte.gz is not the published file",
     ),
 }
 
 
 @pytest.mark.parametrize("case", DAMAGE)
-def test_a_file_that_is_not_what_was_published(toy: Path, tmp_path: Path, case: str) -> None:
+def test_a_file_that_differs_from_the_published_one(toy: Path, tmp_path: Path, case: str) -> None:
     written, sentence = DAMAGE[case]
     write(tmp_path / toy, **written)
-    assert datasets.missing("mnist-10k", tmp_path) == ""  # no reason to skip anything
+    assert datasets.missing("mnist-10k", tmp_path) == ""  # so that no claim is skipped
     with pytest.raises(MemkitError) as raised:
         datasets.load("mnist-10k", tmp_path)
     assert sentence in str(raised.value)
@@ -148,7 +148,7 @@ def test_a_damaged_archive(toy: Path, tmp_path: Path, damage: Any) -> None:
     write(tmp_path / toy, pack=True)
     file = tmp_path / toy / "t10k-images-idx3-ubyte.gz"
     file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(MemkitError, match=r"images-idx3-ubyte\.gz is no whole \.gz file; delete it"):
+    with pytest.raises(MemkitError, match=r"images-idx3-ubyte\.gz is not a complete \.gz file; delete it"):
         datasets.load("mnist-10k", tmp_path)
 
 
@@ -166,7 +166,9 @@ def test_a_file_that_cannot_be_read(toy: Path, tmp_path: Path, monkeypatch: pyte
 def test_how_to_get_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert datasets.data_root() is None
     sentence = datasets.missing("fashion-mnist")
-    assert sentence.startswith("the data set fashion-mnist is not at hand: name the folder that holds FashionMNIST/raw")
+    assert sentence.startswith(
+        "the data set fashion-mnist was not found: give the folder that contains FashionMNIST/raw"
+    )
     assert "`memkit data get fashion-mnist --to DIR`" in sentence
 
     monkeypatch.setenv("MEMKIT_DATA", str(tmp_path))
@@ -193,32 +195,32 @@ def test_digits_without_scikit_learn_or_of_another_kind(tmp_path: Path, monkeypa
     known = datasets.SOURCES["digits"]
     other = known._replace(parts=(known.parts[0]._replace(labels="0" * 64),))
     monkeypatch.setitem(datasets.SOURCES, "digits", other)
-    with pytest.raises(MemkitError, match="scikit-learn's digits are not those that memkit knows"):
-        datasets.load("digits", tmp_path)  # a root of its own, or it has been read before
+    with pytest.raises(MemkitError, match="scikit-learn's digits differ from those that memkit expects"):
+        datasets.load("digits", tmp_path)  # another root, as the data set has been read already
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert datasets.missing("digits").startswith("the data set digits comes with scikit-learn; install memkit with")
 
 
 def test_a_download_goes_through_torchvision(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    calls = []
 
     def mnist(root: str, *, download: bool) -> None:
-        asked.append((root, download))
+        calls.append((root, download))
         write(Path(root) / toy)
 
     monkeypatch.setattr(vision.torchvision_datasets(), "MNIST", mnist)
     for _ in "missing", "there":
         vision.download("mnist-10k", tmp_path / "new")
-    assert asked == [(str(tmp_path / "new"), True)]
+    assert calls == [(str(tmp_path / "new"), True)]
 
     write(tmp_path / "new" / toy, images=IMAGES_FILE[:-1] + b"!")
     datasets._load.cache_clear()
-    with pytest.raises(MemkitError, match="is not the file that was published"):
+    with pytest.raises(MemkitError, match="is not the published file"):
         vision.download("mnist-10k", tmp_path / "new")
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
-def test_there_is_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_download_without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     def unreachable(*arguments: Any, **options: Any) -> None:
         raise URLError("Name or service not known")
 
@@ -232,7 +234,7 @@ def test_there_is_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, na
     )
 
 
-def test_a_torchvision_of_another_build_is_told_of(
+def test_a_torchvision_of_another_build_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tries = iter([RuntimeError("operator torchvision::nms does not exist"), "the module"])

@@ -1,4 +1,4 @@
-"""Facts: what is held out is never trained on, and an episode has no two that could be confused."""
+"""Facts: held-out cues and endings are never trained on, and the facts of an episode all differ."""
 
 from __future__ import annotations
 
@@ -26,41 +26,41 @@ def rows(tokens: Tensor) -> set[tuple[int, ...]]:
 
 
 def parts(both: Pools) -> list[tuple[Tensor, Tensor]]:
-    """Trained on and held out, of cues and of endings."""
+    """Return the training part and the held-out part of the cues, and of the endings."""
     return list(zip(both.train, both.held_out, strict=True))
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_cue_and_no_ending_that_is_held_out_is_trained_on(kind: Kind) -> None:
-    every = {"cues": 16 * 16, "closed": 8 * 16 * 16, "novel": 14 * 5 * 14 * 19}
-    for (train, held_out), total in zip(parts(ALL[kind]), (every["cues"], every[kind]), strict=True):
+def test_held_out_cues_and_endings_are_not_trained_on(kind: Kind) -> None:
+    totals = {"cues": 16 * 16, "closed": 8 * 16 * 16, "novel": 14 * 5 * 14 * 19}
+    for (train, held_out), total in zip(parts(ALL[kind]), (totals["cues"], totals[kind]), strict=True):
         assert not rows(train) & rows(held_out)
         assert len(rows(train) | rows(held_out)) == len(train) + len(held_out) == total
         assert len(held_out) == round(total / 4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_seed_has_a_split_of_its_own(kind: Kind) -> None:
+def test_each_seed_has_its_own_split(kind: Kind) -> None:
     same, other = (pools(kind, TOKENS, generator(seed, "split")) for seed in (0, 1))
     for one, again, different in zip(parts(ALL[kind]), parts(same), parts(other), strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, again, strict=True))
         assert rows(one[1]) != rows(different[1])
 
 
-def test_what_facts_say() -> None:
+def test_the_words_of_facts() -> None:
     titles, names, verbs = ("|".join(words) for words in (facts.TITLES, facts.NAMES, facts.VERBS))
     colours, things = ("|".join(words) for words in (facts.COLOURS, facts.THINGS))
     letters = f"[{facts.CONSONANTS}][{facts.VOWELS}][{facts.CONSONANTS}][{facts.CONSONANTS}{facts.VOWELS}]"
-    said = {"closed": f"({verbs}) ({colours}) ({things}) \\.", "novel": letters}
+    patterns = {"closed": f"({verbs}) ({colours}) ({things}) \\.", "novel": letters}
     for kind, subset in product(KINDS, ("train", "held_out")):
         pool = getattr(ALL[kind], subset)
         assert pool.cues.shape[1] == CUE
         assert pool.endings.shape[1] == REST
         assert all(re.fullmatch(f"({titles}) ({names})", TOKENS.decode(row)) for row in pool.cues.tolist())
-        assert all(re.fullmatch(said[kind], TOKENS.decode(row)) for row in pool.endings.tolist())
+        assert all(re.fullmatch(patterns[kind], TOKENS.decode(row)) for row in pool.endings.tolist())
 
 
-def test_novel_names_are_spelt_by_four_letters() -> None:
+def test_novel_names_are_spelt_with_four_letters() -> None:
     for pool in (ALL["novel"].train, ALL["novel"].held_out):
         for row in pool.endings[::100].tolist():
             assert row == TOKENS.spell(TOKENS.decode(row))
@@ -86,35 +86,38 @@ def test_cues_and_endings_of_an_episode_are_different(
     drawn = pool.draw(torch.Generator().manual_seed(seed), episodes, cues * shared, shared=shared)
     assert drawn.shape == (episodes, cues * shared, CUE + REST)
     for episode in drawn:
-        begin, end = rows(episode[:, :CUE]), rows(episode[:, CUE:])
-        assert begin <= rows(pool.cues)
-        assert end <= rows(pool.endings)
-        assert (len(begin), len(end)) == (cues, cues * shared)
-        # Those that share a cue follow one another.
+        episode_cues, endings = rows(episode[:, :CUE]), rows(episode[:, CUE:])
+        assert episode_cues <= rows(pool.cues)
+        assert endings <= rows(pool.endings)
+        assert (len(episode_cues), len(endings)) == (cues, cues * shared)
+        # Facts that share a cue are adjacent.
         groups = episode[:, :CUE].view(cues, shared, CUE)
         assert torch.equal(groups, groups[:, :1].expand_as(groups))
 
 
-def test_every_cue_is_drawn_and_by_the_generator_alone() -> None:
+def test_every_cue_is_drawn_and_draws_depend_only_on_the_generator() -> None:
     pool = ALL["closed"].held_out
     drawn = pool.draw(generator(0, "data"), 200, 8)
     assert torch.equal(drawn, pool.draw(generator(0, "data"), 200, 8))
     assert rows(drawn.flatten(0, 1)[:, :CUE]) == rows(pool.cues)
 
 
-def test_all_cues_can_be_in_one_episode_and_no_more() -> None:
+def test_an_episode_can_have_all_cues_but_no_more() -> None:
     pool = ALL["closed"].held_out
     assert rows(pool.draw(generator(0, "data"), 1, 64)[0, :, :CUE]) == rows(pool.cues)
-    with pytest.raises(MemkitError, match=r"^an episode of 65 facts needs as many cues, and there are 64$"):
+    with pytest.raises(MemkitError, match=r"^an episode of 65 facts needs as many cues, but there are only 64$"):
         pool.draw(generator(0, "data"), 1, 65)
     few = pool._replace(endings=pool.endings[:5])
-    with pytest.raises(MemkitError, match=r"^an episode of 6 facts needs as many endings, and there are 5$"):
+    with pytest.raises(MemkitError, match=r"^an episode of 6 facts needs as many endings, but there are only 5$"):
         few.draw(generator(0, "data"), 1, 6, shared=2)
 
 
 @pytest.mark.parametrize("shared", [0, -1, 3])
 def test_facts_that_cannot_share_their_cues_are_refused(shared: int) -> None:
-    with pytest.raises(MemkitError, match=rf"^8 facts cannot share their cues by {shared}; make it a multiple$"):
+    with pytest.raises(
+        MemkitError,
+        match=rf"^8 facts cannot share cues in groups of {shared}; the number of facts must be a multiple of it$",
+    ):
         ALL["closed"].train.draw(generator(0, "data"), 2, 8, shared=shared)
 
 
@@ -124,6 +127,6 @@ def test_an_unknown_kind_is_named_with_the_nearest() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_tokens_that_do_not_know_the_words_are_refused(kind: Kind) -> None:
-    with pytest.raises(MemkitError, match="facts need tokens for their words: give WORDS to the tokens"):
+def test_a_vocabulary_without_the_words_is_refused(kind: Kind) -> None:
+    with pytest.raises(MemkitError, match="the words of the facts need tokens; pass WORDS as known words"):
         pools(kind, Words.of("the dog .", most=2), generator(0, "split"))

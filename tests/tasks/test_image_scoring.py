@@ -1,4 +1,4 @@
-"""Scores on images, and shifts of them."""
+"""Scores on images, and shifts of images."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from memkit.tasks.images.scoring import accuracy, balanced_accuracy, flipped, pr
 from memkit.tasks.images.shifts import turn
 
 
-class Says(nn.Module):
-    """Gives every image the class that stands in its first pixel."""
+class FirstPixel(nn.Module):
+    """A model that predicts the value of an image's first pixel as its class."""
 
     def forward(self, x: Tensor) -> Tensor:
         return nn.functional.one_hot(x[..., 0, 0].long(), 4).float()
@@ -24,21 +24,21 @@ def examples() -> tuple[Tensor, Tensor]:
 
 
 def test_accuracy_and_its_mean_over_groups() -> None:
-    assert predictions(Says(), examples()[0]).tolist() == [0, 1, 1, 2, 3, 3]
-    assert accuracy(Says(), examples()) == pytest.approx(4 / 6)
-    assert balanced_accuracy(Says(), examples(), ((0,), (1, 2, 3))) == pytest.approx((1 / 2 + 3 / 4) / 2)
+    assert predictions(FirstPixel(), examples()[0]).tolist() == [0, 1, 1, 2, 3, 3]
+    assert accuracy(FirstPixel(), examples()) == pytest.approx(4 / 6)
+    assert balanced_accuracy(FirstPixel(), examples(), ((0,), (1, 2, 3))) == pytest.approx((1 / 2 + 3 / 4) / 2)
 
 
 def test_flips() -> None:
-    class Other(Says):
+    class Other(FirstPixel):
         def forward(self, x: Tensor) -> Tensor:
             return super().forward(x.clamp(max=1))
 
-    assert flipped(Says(), Other(), examples()[0]) == pytest.approx(3 / 6)
-    assert flipped(Says(), Says(), examples()[0]) == 0
+    assert flipped(FirstPixel(), Other(), examples()[0]) == pytest.approx(3 / 6)
+    assert flipped(FirstPixel(), FirstPixel(), examples()[0]) == 0
 
 
-def test_turning() -> None:
+def test_rotation() -> None:
     pixels = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(turn(pixels, 0), pixels, atol=1e-6)
     assert torch.allclose(turn(pixels, 90), torch.rot90(pixels, 1, (1, 2)), atol=1e-5)

@@ -1,4 +1,4 @@
-"""Classification of images: what is split off, and in which order training sees the rest."""
+"""Classification of images: the split, and the order in which training draws the images."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ TASK = Classification(train=100, validation=30, test=200)
 
 
 def numbered(count: int) -> Examples:
-    """Images that are their own number, and classes that repeat."""
+    """Return images whose pixel is their index, and classes 0, 1, 2 in turn."""
     return torch.arange(count).view(-1, 1, 1).float(), torch.arange(count) % 3
 
 
-def numbers(pixels: Tensor) -> list[int]:
+def indices(pixels: Tensor) -> list[int]:
     return [int(n) for n in pixels.flatten()]
 
 
@@ -33,13 +33,13 @@ def alike(one: Examples, other: Examples) -> bool:
 
 
 def positions(examples: Examples) -> set[int]:
-    """Where the images stand in the data set; no two of the digits are the same."""
+    """Return the positions of images in the data set, in which no two digits are the same."""
     pixels, labels = datasets.load("digits")
     same = (examples[0].flatten(1).unsqueeze(1) == pixels.flatten(1)).all(-1)
     assert same.sum(1).tolist() == [1] * len(same)
-    at = same.int().argmax(1)
-    assert torch.equal(labels[at], examples[1])
-    return set(at.tolist())
+    found = same.int().argmax(1)
+    assert torch.equal(labels[found], examples[1])
+    return set(found.tolist())
 
 
 def test_parts_have_their_sizes_and_share_no_image() -> None:
@@ -54,12 +54,14 @@ def test_the_whole_data_set_can_be_used() -> None:
     assert len(set().union(*map(positions, parts))) == datasets.size("digits")
 
 
-def test_the_test_images_are_those_of_every_seed_and_the_others_are_a_seeds_own() -> None:
+def test_all_seeds_have_the_same_test_images_and_different_other_images() -> None:
     first, again, second = (TASK.split(generator(seed, "split")) for seed in (1, 1, 2))
     assert all(alike(one, other) for one, other in zip(first, again, strict=True))
     assert alike(first.test, second.test)
     other = Classification(train=50, validation=60, test=200, classes=(1, 2))
-    assert alike(other.split(generator(3, "split")).test, first.test), "of all classes, however the rest is split"
+    assert alike(other.split(generator(3, "split")).test, first.test), (
+        "they have all classes, however the rest is split"
+    )
     for one, two in ((first.train, second.train), (first.validation, second.validation)):
         assert len(positions(one) & positions(two)) < len(one[1]) / 2
     assert set(first.test[1].tolist()) == set(range(10))
@@ -68,16 +70,16 @@ def test_the_test_images_are_those_of_every_seed_and_the_others_are_a_seeds_own(
 def test_only_some_classes_are_trained_on() -> None:
     task = Classification(train=100, validation=30, test=200, classes=(7, 2, 2))
     assert task.classes == (2, 7)
-    whole, draw = task.split(generator(1, "split")), task.for_seed(generator(1, "split"))
-    assert set(whole.train[1].tolist()) == set(range(10))
+    split, draw = task.split(generator(1, "split")), task.for_seed(generator(1, "split"))
+    assert set(split.train[1].tolist()) == set(range(10))
     _, labels = draw(generator(1, "data"), 60)
     assert set(labels.tolist()) == {2, 7}
     validation = draw.validation  # type: ignore[attr-defined]
-    assert alike(validation, among(whole.validation, (2, 7)))
+    assert alike(validation, among(split.validation, (2, 7)))
     assert 0 < len(validation[1]) < 30
 
 
-def test_what_models_and_recipes_are_told() -> None:
+def test_sizes_checksum_and_digest() -> None:
     assert TASK.sizes == {"inputs": (8, 8), "classes": 10}
     assert TASK.checksum == datasets.checksum("digits")
     assert TASK.missing == ""
@@ -90,31 +92,31 @@ def test_what_models_and_recipes_are_told() -> None:
 
 
 @given(count=st.integers(1, 20), sizes=st.lists(st.integers(1, 25), min_size=1, max_size=8), seed=st.integers(0, 999))
-def test_each_example_comes_once_an_epoch_also_where_batches_cross_into_the_next(
+def test_each_example_comes_once_per_epoch_even_if_batches_cross_its_end(
     count: int, sizes: list[int], seed: int
 ) -> None:
     draw, g, drawn = Epochs(numbered(count), numbered(1)), generator(seed, "data"), []
     for size in sizes:
         pixels, labels = draw(g, size)
         assert len(labels) == size
-        assert labels.tolist() == [n % 3 for n in numbers(pixels)]
-        drawn += numbers(pixels)
+        assert labels.tolist() == [n % 3 for n in indices(pixels)]
+        drawn += indices(pixels)
     epochs = [drawn[start : start + count] for start in range(0, len(drawn), count)]
     for epoch in epochs:
         assert len(set(epoch)) == len(epoch)
 
 
-def test_the_order_is_the_streams_and_new_in_each_epoch() -> None:
+def test_the_order_depends_on_the_stream_and_differs_between_epochs() -> None:
     orders = []
     for seed in (1, 1, 2):
         draw, g = Epochs(numbered(20), numbered(1)), generator(seed, "data")
-        orders.append([numbers(draw(g, 20)[0]) for _ in range(2)])
+        orders.append([indices(draw(g, 20)[0]) for _ in range(2)])
     assert orders[0] == orders[1]
     assert orders[0] != orders[2]
     assert orders[0][0] != orders[0][1]
     draw, g = Epochs(numbered(20), numbered(1)), generator(1, "data")
-    in_parts = [n for _ in range(8) for n in numbers(draw(g, 5)[0])]
-    assert in_parts == orders[0][0] + orders[0][1], "however it is cut into batches"
+    in_parts = [n for _ in range(8) for n in indices(draw(g, 5)[0])]
+    assert in_parts == orders[0][0] + orders[0][1], "the order does not depend on the batch size"
 
 
 def test_there_must_be_examples_to_draw() -> None:
@@ -127,7 +129,7 @@ def test_there_must_be_examples_to_draw() -> None:
 
 def test_the_examples_of_some_classes() -> None:
     pixels, labels = among(numbered(10), (0, 2))
-    assert numbers(pixels) == [0, 2, 3, 5, 6, 8, 9]
+    assert indices(pixels) == [0, 2, 3, 5, 6, 8, 9]
     assert labels.tolist() == [0, 2, 0, 2, 0, 2, 0]
 
 
@@ -135,13 +137,13 @@ def test_the_examples_of_some_classes() -> None:
 def test_few_of_every_class(count: int, each: int, seed: int) -> None:
     pixels, labels = few(numbered(count), each, generator(seed, "few"))
     assert sorted(labels.tolist()) == sorted([0, 1, 2] * each)
-    assert labels.tolist() == [n % 3 for n in numbers(pixels)]
-    assert len(set(numbers(pixels))) == 3 * each
+    assert labels.tolist() == [n % 3 for n in indices(pixels)]
+    assert len(set(indices(pixels))) == 3 * each
 
 
 def test_few_are_drawn_evenly_and_in_random_order() -> None:
     draws = [few(numbered(12), 1, generator(seed, "few")) for seed in range(400)]
-    times = torch.bincount(torch.tensor([n for pixels, _ in draws for n in numbers(pixels)]))
+    times = torch.bincount(torch.tensor([n for pixels, _ in draws for n in indices(pixels)]))
     assert ((times - 100).abs() < 45).all()
     assert len({tuple(labels.tolist()) for _, labels in draws}) == 6
 
@@ -149,7 +151,7 @@ def test_few_are_drawn_evenly_and_in_random_order() -> None:
 def test_few_of_some_classes() -> None:
     _, labels = few(among(numbered(30), (1, 2)), 4, generator(0, "few"))
     assert sorted(labels.tolist()) == [1] * 4 + [2] * 4
-    with pytest.raises(MemkitError, match="a class has only 3 examples of the 4 that are asked for"):
+    with pytest.raises(MemkitError, match="a class has only 3 examples, but 4 are needed"):
         few(numbered(11), 4, generator(0, "few"))
 
 

@@ -1,4 +1,4 @@
-"""Language from a corpus, and modern facts among its text."""
+"""The language task, and modern facts within the text of a corpus."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def test_targets_are_the_text_one_character_later(contexts: int, length: int, si
     inputs, targets = task.for_seed(generator(0))(generator(seed), size)
     assert inputs.shape == targets.shape == (size, contexts, length)
     text = corpus.part("topics", "train")
-    for read, said in zip(inputs.flatten(1), targets.flatten(1), strict=True):
-        assert read[1:].tolist() == said[:-1].tolist()
-        assert CHARACTERS.decode([*read.tolist(), int(said[-1])]) in text
+    for row, target in zip(inputs.flatten(1), targets.flatten(1), strict=True):
+        assert row[1:].tolist() == target[:-1].tolist()
+        assert CHARACTERS.decode([*row.tolist(), int(target[-1])]) in text
 
 
 def test_a_seed_draws_the_same_examples_again() -> None:
@@ -37,13 +37,13 @@ def test_a_seed_draws_the_same_examples_again() -> None:
     assert not torch.equal(once[0], TOPICS.for_seed(generator(3))(generator(5), 2)[0])
 
 
-def test_a_model_is_told_its_sizes() -> None:
+def test_sizes_and_checksum_are_those_of_the_corpus() -> None:
     assert TOPICS.sizes == {"tokens": len(CHARACTERS.names), "block": 32}
     assert TOPICS.checksum == corpus.checksum("topics")
     assert TOPICS.missing == ""
 
 
-def test_a_corpus_that_is_not_here_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_corpus_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MEMKIT_DATA", str(tmp_path))
     assert "the corpus shakespeare is not in" in Language(corpus="shakespeare").missing
 
@@ -58,7 +58,7 @@ def test_sizes_are_positive(field: str) -> None:
 
 
 @pytest.mark.parametrize("sentence", [*FACTS, *PAIRS])
-def test_a_fact_is_a_short_sentence_of_plain_characters_that_the_corpus_does_not_tell(sentence: str) -> None:
+def test_a_fact_is_a_short_sentence_of_plain_characters_that_the_corpus_does_not_contain(sentence: str) -> None:
     assert 35 <= len(sentence) <= 70
     assert sentence.isascii()
     assert sentence.endswith(".")
@@ -70,7 +70,7 @@ def test_a_fact_is_a_short_sentence_of_plain_characters_that_the_corpus_does_not
     assert ending(sentence) not in corpus.text("topics")
 
 
-def test_cues_are_unique_but_those_that_two_share() -> None:
+def test_cues_are_unique_except_for_those_of_pairs() -> None:
     assert len(FACTS) >= 24
     assert len({cue(fact) for fact in FACTS}) == len({ending(fact) for fact in FACTS}) == len(FACTS)
     assert all(cue(one) == cue(other) and ending(one) != ending(other) for one, other in SHARED)
@@ -88,7 +88,7 @@ def test_a_sentence_without_an_ending_is_refused(sentence: str) -> None:
 
 
 @given(seed=st.integers(0, 2**31), length=st.integers(60, 112))
-def test_a_needle_stands_in_the_text_that_is_there_without_it(seed: int, length: int) -> None:
+def test_a_needle_replaces_a_part_of_the_text(seed: int, length: int) -> None:
     shown = needles.shown(generator(seed), HELD_OUT, CHARACTERS, FACTS, length)
     text = HELD_OUT.windows(generator(seed), length, len(FACTS))
     for context, plain, fact in zip(shown.tolist(), text.tolist(), FACTS, strict=True):
@@ -99,18 +99,18 @@ def test_a_needle_stands_in_the_text_that_is_there_without_it(seed: int, length:
 
 
 @given(seed=st.integers(0, 2**31))
-def test_a_cue_stands_at_the_end_and_a_fact_before_it(seed: int) -> None:
+def test_a_context_ends_with_the_cue_and_may_begin_with_the_fact(seed: int) -> None:
     text = HELD_OUT.windows(generator(seed), 80, len(FACTS))
     plain = needles.asked(text, CHARACTERS, [*map(cue, FACTS)])
     inside = needles.asked(text, CHARACTERS, [*map(cue, FACTS)], FACTS)
     for row, fact in enumerate(FACTS):
-        here, there, was = (CHARACTERS.decode(each[row].tolist()) for each in (plain, inside, text))
-        assert here == f"{was[: 80 - len(cue(fact)) - 1]} {cue(fact)}"
-        assert there == f"{fact} {here[len(fact) + 1 :]}"
+        without, within, original = (CHARACTERS.decode(rows[row].tolist()) for rows in (plain, inside, text))
+        assert without == f"{original[: 80 - len(cue(fact)) - 1]} {cue(fact)}"
+        assert within == f"{fact} {without[len(fact) + 1 :]}"
 
 
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(MemkitError, match="has more than the 38 characters"):
         needles.shown(generator(0), HELD_OUT, CHARACTERS, FACTS[:1], 40)
-    with pytest.raises(MemkitError, match="does not fit in a context of 10 characters"):
+    with pytest.raises(MemkitError, match="does not fit into a context of 10 characters"):
         needles.asked(torch.zeros(1, 10, dtype=torch.int64), CHARACTERS, [cue(FACTS[0])])

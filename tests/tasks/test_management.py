@@ -1,4 +1,4 @@
-"""Commands that clear, update and protect: known ones, all of them against a slow reading, and other tasks' words."""
+"""Commands that clear, update and protect: known ones, all of them against a reference, and the vocabulary."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from memkit.tasks.binding import Execution, Levels, Rebinding, Retrieval, Sequencing, Vocabulary
 from memkit.tasks.binding.management import Management, ManagementVocabulary
-from memkit.tasks.binding.table import BindingTask, whole
+from memkit.tasks.binding.table import BindingTask, table_of
 from memkit.tasks.binding.vocabulary import ACTIONS, END, KEYWORDS, VARIABLES
 from memkit.training.streams import generator
 
@@ -37,27 +37,27 @@ KNOWN = [
 ]
 
 
-def reading(command: str) -> tuple[str, set[tuple[str, str]], tuple[str, str]]:
-    """The answer, what is stated, and what the answer needs or, of a cleared variable, would have needed."""
-    words, at = command.split(), 0
+def reference(command: str) -> tuple[str, set[tuple[str, str]], tuple[str, str]]:
+    """Return the answer, the stated combinations, and the one that the answer needs, or would need if not cleared."""
+    words, position = command.split(), 0
     meaning: dict[str, str] = {}
     last: dict[str, str] = {}
     protected: set[str] = set()
     stated = set()
-    while words[at] != "recall":
-        if words[at] == "clear":
-            meaning.pop(words[at + 1], None)
-            at += 2
-        elif words[at] == "protect":
-            protected.add(words[at + 1])
-            at += 2
+    while words[position] != "recall":
+        if words[position] == "clear":
+            meaning.pop(words[position + 1], None)
+            position += 2
+        elif words[position] == "protect":
+            protected.add(words[position + 1])
+            position += 2
         else:
-            variable, action = words[at], words[at + 2]
+            variable, action = words[position], words[position + 2]
             stated.add((variable, action))
             if variable not in protected:
                 meaning[variable] = last[variable] = action
-            at += 3
-    asked = words[at + 1]
+            position += 3
+    asked = words[position + 1]
     return meaning.get(asked, "").upper(), stated, (asked, last[asked])
 
 
@@ -65,11 +65,11 @@ def reading(command: str) -> tuple[str, set[tuple[str, str]], tuple[str, str]]:
 def test_known_commands(command: str, answer: str, pattern: str) -> None:
     tokens = TASK.vocabulary.encode(command)
     padded = torch.tensor([0] * (TASK.sizes["length"] - len(tokens)) + tokens)
-    table = whole(TASK)
+    table = table_of(TASK)
     (row,) = (table.inputs == padded).all(1).nonzero().flatten().tolist()
     assert TASK.vocabulary.decode_answer(table.targets[row].tolist()) == (answer or "END")
     assert table.patterns[row] == pattern
-    assert reading(command)[0] == answer, "the reference itself"
+    assert reference(command)[0] == answer, "the reference is wrong"
 
 
 def test_every_pattern_has_a_known_command() -> None:
@@ -77,40 +77,40 @@ def test_every_pattern_has_a_known_command() -> None:
 
 
 @pytest.mark.parametrize("task", [TASK, SMALL], ids=["default", "small"])
-def test_every_answer_is_what_a_slow_reading_gives(task: Management) -> None:
-    words, table = task.vocabulary, whole(task)
+def test_every_answer_equals_the_reference(task: Management) -> None:
+    words, table = task.vocabulary, table_of(task)
     names = [(v, a) for v in VARIABLES[: task.variables] for a in ACTIONS[: task.actions]]
     for row, tokens in enumerate(table.inputs.tolist()):
-        answer, stated, needed = reading(words.decode(tokens))
+        answer, stated, needed = reference(words.decode(tokens))
         assert words.decode_answer(table.targets[row].tolist()) == (answer or "END")
-        for marks, pairs in ((table.binds[row], stated), (table.asks[row], {needed})):
-            assert {names[at] for at in marks.nonzero().flatten().tolist()} == pairs
+        for mask, pairs in ((table.stated[row], stated), (table.asked[row], {needed})):
+            assert {names[i] for i in mask.nonzero().flatten().tolist()} == pairs
 
 
 def test_counts_are_as_stated() -> None:
-    assert len(whole(TASK).inputs) == len(whole(TASK).inputs.unique(dim=0)) == 23_760
-    assert len(whole(Management(updates=1)).inputs) == 9_360
+    assert len(table_of(TASK).inputs) == len(table_of(TASK).inputs.unique(dim=0)) == 23_760
+    assert len(table_of(Management(updates=1)).inputs) == 9_360
 
 
 def test_training_draws_the_three_groups_equally() -> None:
-    table = whole(TASK)
+    table = table_of(TASK)
     for name in ("update", "clear", "protect"):
-        assert float(table.weights[table.of(name)].sum()) == pytest.approx(1, abs=1e-3)
+        assert float(table.weights[table.has_pattern(name)].sum()) == pytest.approx(1, abs=1e-3)
 
 
-def test_whoever_ignores_protection_or_takes_it_for_everything_is_right_at_half() -> None:
-    """Of the commands that bind a variable again after one was protected."""
-    found = TASK.by_pattern(generator(0, "split"))
-    assert len(found["protect/protected"][0]) == len(found["protect/other updated"][0])
+def test_ignoring_protection_or_applying_it_to_all_variables_is_right_at_half() -> None:
+    """This is about commands that bind a variable again after one was protected."""
+    commands = TASK.by_pattern(generator(0, "split"))
+    assert len(commands["protect/protected"][0]) == len(commands["protect/other updated"][0])
 
 
 def test_held_out_commands_ask_for_what_training_never_states() -> None:
     names = [(v, a) for v in VARIABLES[:3] for a in ACTIONS[:4]]
-    kept = SMALL.kept(generator(3, "split")).flatten().tolist()
-    known = {name for name, keeps in zip(names, kept, strict=True) if keeps}
+    trained = SMALL.trained_combinations(generator(3, "split")).flatten().tolist()
+    known = {name for name, is_trained in zip(names, trained, strict=True) if is_trained}
     for subset in ("train", "held_out"):
         for tokens in SMALL.commands(generator(3, "split"), subset)[0].tolist():  # type: ignore[arg-type]
-            _, stated, needed = reading(SMALL.vocabulary.decode(tokens))
+            _, stated, needed = reference(SMALL.vocabulary.decode(tokens))
             assert stated <= known if subset == "train" else needed not in known
 
 
@@ -135,7 +135,7 @@ def test_no_other_task_has_the_words() -> None:
     assert TASK.sizes == {"tokens": 23, "answers": 9, "positions": 1, "length": 16}
 
 
-def test_an_answer_of_nothing_is_an_end() -> None:
+def test_the_answer_for_a_cleared_variable_is_end() -> None:
     _, targets = TASK.commands(generator(0, "split"), pattern="clear/cleared")
     assert Counter(targets.flatten().tolist()).keys() == {END}
 

@@ -1,4 +1,4 @@
-"""Episodes of recall: everything stands where it is said to, and training moves on by what is right."""
+"""Episodes of recall: facts and cues are at the stated positions, and training advances with right completions."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from torch.nn import functional as F
 from memkit.errors import MemkitError
 from memkit.tasks.corpus import Stretch
 from memkit.tasks.facts import CUE, FACT, REST, Pool
-from memkit.tasks.recall import WINDOW, Episodes, Lessons, Recall, episodes
+from memkit.tasks.recall import WINDOW, Episodes, EpisodeSampler, Recall, episodes
 from memkit.training.streams import generator
 
 TASK = Recall()
 TEXT = Stretch(torch.arange(1000))
-"""A corpus in which every token tells its place."""
+"""A corpus in which every token is its own position."""
 POOL = Pool(torch.arange(1000, 1080).view(40, CUE), torch.arange(2000, 2160).view(40, REST))
-"""Facts of which no token is in the corpus."""
+"""Facts whose tokens do not occur in the corpus."""
 
 
 def draw(seed: int = 0, count: int = 3, **options: Any) -> Episodes:
@@ -30,10 +30,10 @@ def draw(seed: int = 0, count: int = 3, **options: Any) -> Episodes:
     return episodes(torch.Generator().manual_seed(seed), TEXT, POOL, count, **drawn)
 
 
-def places(context: Tensor, fact: Tensor) -> list[int]:
-    """Where a fact begins in a context."""
-    found = context.unfold(0, len(fact), 1)
-    return [int(at) for at in (found == fact).all(-1).nonzero().flatten()]
+def positions(context: Tensor, fact: Tensor) -> list[int]:
+    """Return the positions at which a fact begins in a context."""
+    windows = context.unfold(0, len(fact), 1)
+    return [int(i) for i in (windows == fact).all(-1).nonzero().flatten()]
 
 
 options = st.fixed_dictionaries(
@@ -53,7 +53,7 @@ options = st.fixed_dictionaries(
 
 
 @given(options=options)
-def test_every_fact_stands_where_it_is_said_to_and_nowhere_else(options: dict[str, int]) -> None:
+def test_every_fact_is_in_its_stated_context_and_nowhere_else(options: dict[str, int]) -> None:
     found = draw(**options)
     facts, contexts = options["facts"], options["facts"] + options["distractors"]
     assert found.written.shape == found.filler.shape == (options["count"], contexts, options["length"])
@@ -61,17 +61,17 @@ def test_every_fact_stands_where_it_is_said_to_and_nowhere_else(options: dict[st
     assert found.where.shape == (options["count"], facts)
     for written, filler, known, where in zip(found.written, found.filler, found.facts, found.where, strict=True):
         assert len(set(where.tolist())) == facts
-        for at, (context, plain) in enumerate(zip(written, filler, strict=True)):
+        for i, (context, plain) in enumerate(zip(written, filler, strict=True)):
             assert (plain < 1000).all()
             assert torch.equal(plain, plain[0] + torch.arange(len(plain)))
-            here = [k for k in range(len(known)) if places(context, known[k])]
-            assert here == [k for k, place in enumerate(where.tolist()) if place == at]
-            # A distractor is nothing but text, and of the others all but the fact is.
+            here = [k for k in range(len(known)) if positions(context, known[k])]
+            assert here == [k for k, place in enumerate(where.tolist()) if place == i]
+            # Everything except the facts is text of the corpus.
             assert int((context != plain).sum()) == FACT * len(here)
 
 
 @given(options=options)
-def test_an_asked_context_holds_the_fact_that_is_asked_for_at_its_cue(options: dict[str, int]) -> None:
+def test_an_asked_context_contains_the_fact_that_is_asked_for_at_its_cue(options: dict[str, int]) -> None:
     assume(options["asked"] + options["unwritten"])
     found, length, asked = draw(**options), options["length"], options["asked"]
     assert found.asked.shape == (options["count"], asked + options["unwritten"], length + 1)
@@ -81,19 +81,19 @@ def test_an_asked_context_holds_the_fact_that_is_asked_for_at_its_cue(options: d
             begins = cue - CUE + 1
             if q < asked:
                 assert int(found.which[b, q]) < options["facts"]
-                assert places(context, fact) == [begins]
+                assert positions(context, fact) == [begins]
                 assert int((context >= 1000).sum()) == FACT
             else:
-                # The fact is written nowhere: it stands before its cue.
-                assert not any(places(written, fact) for written in found.written[b])
-                assert places(context, fact) == [int(found.before[b, q]), begins]
+                # The fact is not written; it is in the asked context, before its cue.
+                assert not any(positions(written, fact) for written in found.written[b])
+                assert positions(context, fact) == [int(found.before[b, q]), begins]
                 assert int((context >= 1000).sum()) == 2 * FACT
             assert int(found.before[b, q]) + FACT <= begins
-            # What is to be predicted at the tokens of the answer is the ending.
+            # The tokens to predict at the answering positions are the ending.
             answering = found.answering[b, q]
             assert answering.nonzero().flatten().tolist() == list(range(cue, cue + REST))
             assert torch.equal(context[1:][answering], fact[CUE:])
-            assert places(found.in_context[b, q], fact) == [int(found.before[b, q]), begins]
+            assert positions(found.in_context[b, q], fact) == [int(found.before[b, q]), begins]
 
 
 @given(options=options)
@@ -107,7 +107,7 @@ def test_facts_are_asked_for_in_turn(options: dict[str, int]) -> None:
 
 
 @given(options=options, data=st.data())
-def test_so_many_contexts_come_after_the_fact_as_the_lag_says(options: dict[str, int], data: st.DataObject) -> None:
+def test_the_lag_is_the_number_of_contexts_after_the_fact(options: dict[str, int], data: st.DataObject) -> None:
     contexts = options["facts"] + options["distractors"]
     lag = data.draw(st.integers(0, contexts - 1))
     found = draw(**options, lag=lag)
@@ -120,30 +120,30 @@ def test_so_many_contexts_come_after_the_fact_as_the_lag_says(options: dict[str,
 
 @settings(max_examples=20)
 @given(seed=st.integers(0, 2**31), shared=st.integers(1, 3))
-def test_facts_that_share_a_cue_have_endings_of_their_own(seed: int, shared: int) -> None:
+def test_facts_that_share_a_cue_have_different_endings(seed: int, shared: int) -> None:
     for known in draw(seed, facts=2 * shared, shared=shared).facts:
         assert len(known[:, :CUE].unique(dim=0)) == 2
         assert len(known[:, CUE:].unique(dim=0)) == 2 * shared
 
 
-def test_what_a_model_reads_are_the_written_contexts_and_then_the_asked_ones() -> None:
+def test_a_model_reads_the_written_contexts_and_then_the_asked_ones() -> None:
     found = draw(unwritten=2)
     assert found.inputs.shape == (3, 7 + 7, 14)
     assert torch.equal(found.inputs[:, :7], found.written)
     assert torch.equal(found.inputs[:, 7:], found.asked[..., :-1])
 
 
-def test_facts_and_cues_stand_everywhere() -> None:
+def test_facts_and_cues_occur_at_all_positions() -> None:
     found = draw(count=300)
     assert sorted(set(found.where.flatten().tolist())) == list(range(7))
     rows = torch.arange(300).unsqueeze(1)
     begins = (found.written[rows, found.where] >= 1000).int().argmax(-1)
     assert sorted(set(begins.flatten().tolist())) == list(range(14 - FACT + 1))
-    # Before the cue there is room for a fact; the last token of an ending may be the one that is only predicted.
+    # There is room for a fact before the cue; the last token of an ending may be the one that is only predicted.
     assert sorted(set(found.cue.flatten().tolist())) == list(range(FACT + 1, 14 - REST + 1))
 
 
-def test_episodes_are_drawn_by_the_generator_alone() -> None:
+def test_episodes_depend_only_on_the_generator() -> None:
     one, same, other = draw(3), draw(3), draw(4)
     assert all(torch.equal(a, b) for a, b in zip(one, same, strict=True))
     assert not torch.equal(one.written, other.written)
@@ -152,17 +152,17 @@ def test_episodes_are_drawn_by_the_generator_alone() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"length": 2 * FACT - 1}, "a context of 11 tokens is too short: a fact of 6 and its cue .* must fit in 12"),
-        ({"facts": 0}, "there must be a fact to ask for, not 0"),
+        ({"length": 2 * FACT - 1}, "a context of 11 tokens is too short; it must have at least 12"),
+        ({"facts": 0}, "facts=0 must be at least 1"),
         ({"lag": 7}, "lag=7 must be less than the 7 contexts of an episode"),
         ({"lag": -1}, "lag=-1 must be less than the 7 contexts"),
-        ({"distractors": -1}, "4 facts need as many written contexts, and there are 3"),
-        ({"facts": 41}, "an episode of 41 facts needs as many cues, and there are 40"),
-        ({"shared": 3}, "4 facts cannot share their cues by 3; make it a multiple"),
+        ({"distractors": -1}, "distractors=-1 must be 0 or more"),
+        ({"facts": 41}, "an episode of 41 facts needs as many cues, but there are only 40"),
+        ({"shared": 3}, "4 facts cannot share cues in groups of 3; the number of facts must be a multiple of it"),
         ({"length": 1001}, "a context of 1001 tokens is longer than the corpus, which has 1000"),
     ],
 )
-def test_episodes_that_cannot_be_are_refused(options: dict[str, int], message: str) -> None:
+def test_impossible_episodes_are_refused(options: dict[str, int], message: str) -> None:
     with pytest.raises(MemkitError, match=rf"^{message}"):
         draw(**options)
 
@@ -173,8 +173,8 @@ def test_episodes_that_cannot_be_are_refused(options: dict[str, int], message: s
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"facts": 0}, "facts=0 must be from 1 to written=12"),
-        ({"facts": 13}, "facts=13 must be from 1 to written=12"),
+        ({"facts": 0}, "facts=0 must be between 1 and written=12"),
+        ({"facts": 13}, "facts=13 must be between 1 and written=12"),
         ({"asked": 0}, "asked=0 and unwritten=0 must be 0 or more, and not both 0"),
         ({"unwritten": -1}, "asked=4 and unwritten=-1 must be 0 or more"),
         ({"length": 11}, "length=11 must be at least 12"),
@@ -194,11 +194,11 @@ def test_a_task_knows_its_corpus_and_the_words_of_its_facts() -> None:
         _ = Recall(corpus="topcis").words
 
 
-def test_training_draws_from_what_is_trained_on_alone() -> None:
+def test_training_draws_only_training_facts() -> None:
     task = Recall(facts=3, written=4, asked=3, unwritten=1)
-    lessons, pools = task.for_seed(generator(5, "split")), task.pools(generator(5, "split"))
-    lessons.facts = 3
-    inputs, targets = lessons(generator(5, "data"), 20)
+    sampler, pools = task.for_seed(generator(5, "split")), task.pools(generator(5, "split"))
+    sampler.facts = 3
+    inputs, targets = sampler(generator(5, "data"), 20)
     assert inputs.shape == (20, 4 + 4, 16)
     assert targets.shape == (20, 4, 16)
     tokens = len(task.words.names)
@@ -213,25 +213,25 @@ def test_training_draws_from_what_is_trained_on_alone() -> None:
     assert not shown & {tuple(row) for row in pools.held_out.cues.tolist()}
 
 
-def test_the_loss_is_that_of_the_endings_and_a_share_of_that_of_the_corpus() -> None:
+def test_the_loss_is_that_of_the_endings_plus_a_share_of_that_of_the_corpus() -> None:
     task, g = Recall(language=0.25), torch.Generator().manual_seed(0)
     logits = torch.randn(2, 3, 2, 5, 7, generator=g, dtype=torch.float64)
     targets = torch.randint(14, (2, 3, 2, 5), generator=g)
     losses = task.loss(logits, targets)
     for s in range(2):
-        said: list[float] = []
-        other: list[float] = []
+        of_endings: list[float] = []
+        of_corpus: list[float] = []
         for b in range(3):
             for q in range(2):
                 for t in range(5):
                     target = int(targets[s, b, q, t])
                     nats = -math.log(logits[s, b, q, t].softmax(-1)[target % 7])
-                    (said if target >= 7 else other).append(nats)
-        expected = sum(said) / len(said) + 0.25 * sum(other) / len(other)
+                    (of_endings if target >= 7 else of_corpus).append(nats)
+        expected = sum(of_endings) / len(of_endings) + 0.25 * sum(of_corpus) / len(of_corpus)
         assert float(losses[s]) == pytest.approx(expected)
 
 
-def test_a_loss_without_endings_is_that_of_the_corpus_alone() -> None:
+def test_a_loss_without_endings_is_that_of_the_corpus() -> None:
     logits = torch.zeros(1, 2, 1, 3, 7)
     assert float(TASK.loss(logits, torch.zeros(1, 2, 1, 3).long())) == pytest.approx(0.3 * math.log(7))
 
@@ -242,12 +242,12 @@ def test_a_loss_without_endings_is_that_of_the_corpus_alone() -> None:
 SMALL = Recall(facts=3, written=4, asked=2, enough=0.8, last=0.9, least=1)
 
 
-def lessons(task: Recall = SMALL) -> Lessons:
-    return Lessons(task, POOL, TEXT)
+def sampler_of(task: Recall = SMALL) -> EpisodeSampler:
+    return EpisodeSampler(task, POOL, TEXT)
 
 
-def said(targets: Tensor, right: Tensor, tokens: int = 7) -> Tensor:
-    """Logits [B, Q, L, V] that say the endings where ``right`` [B, Q], else one token of them wrong; no other token."""
+def answers(targets: Tensor, right: Tensor, tokens: int = 7) -> Tensor:
+    """Return logits [B, Q, L, V] that predict only the endings, and those with an error unless ``right`` [B, Q]."""
     words = targets % tokens
     ending = targets >= tokens
     last = ending & (ending.long().cumsum(-1) == REST)
@@ -256,95 +256,96 @@ def said(targets: Tensor, right: Tensor, tokens: int = 7) -> Tensor:
     return F.one_hot(words, tokens).float()
 
 
-def answered(count: int, asked: int = 2) -> Tensor:
-    """Targets [count, asked, 8] with an ending each."""
+def targets_with_endings(count: int, asked: int = 2) -> Tensor:
+    """Return targets [count, asked, 8] with one ending each."""
     targets = torch.randint(7, (count, asked, 8), generator=torch.Generator().manual_seed(count))
     targets[..., 2 : 2 + REST] += 7
     return targets
 
 
-def taught(to: Lessons, share: float, count: int = WINDOW) -> None:
-    targets = answered(count, to.task.asked)
+def notify(sampler: EpisodeSampler, share: float, count: int = WINDOW) -> None:
+    """Pass a batch of which a share of the completions is right to the sampler."""
+    targets = targets_with_endings(count, sampler.task.asked)
     right = torch.arange(targets.shape[0] * targets.shape[1]).view(targets.shape[:2]) < share * targets[..., 0].numel()
-    to.saw(said(targets, right), targets)
+    sampler.saw(answers(targets, right), targets)
 
 
-def test_there_are_twice_as_many_facts_when_enough_is_right_and_an_end_with_all_of_them_only() -> None:
-    taught_to, seen = lessons(), []
+def test_the_number_of_facts_doubles_when_enough_is_right_and_training_ends_only_with_all_facts() -> None:
+    sampler, seen = sampler_of(), []
     for share in (0.5, 0.79, 0.81, 1.0, 0.85, 0.5, 0.91):
-        assert not taught_to.finished
-        taught(taught_to, share)
-        seen.append(taught_to.facts)
+        assert not sampler.finished
+        notify(sampler, share)
+        seen.append(sampler.facts)
     assert seen == [1, 1, 2, 3, 3, 3, 3]
-    assert taught_to.finished
+    assert sampler.finished
 
 
-def test_facts_double_up_to_all_of_them() -> None:
-    eight, seen = lessons(Recall(facts=6, written=8, asked=2)), []
+def test_the_number_of_facts_doubles_up_to_all_facts() -> None:
+    eight, seen = sampler_of(Recall(facts=6, written=8, asked=2)), []
     for _ in range(4):
         seen.append(eight.facts)
-        taught(eight, 1.0)
+        notify(eight, 1.0)
     assert seen == [1, 2, 4, 6]
 
 
-def test_a_share_counts_once_half_of_the_window_was_seen_and_then_as_a_mean_of_what_was() -> None:
-    to, expected = lessons(Recall(facts=2, written=4, asked=2, enough=0.9)), 0.0
+def test_the_share_counts_once_half_of_the_window_was_seen() -> None:
+    sampler, expected = sampler_of(Recall(facts=2, written=4, asked=2, enough=0.9)), 0.0
     for count in range(1, 5):
-        taught(to, 1.0, count=25)  # a fifth of the window
+        notify(sampler, 1.0, count=25)  # a fifth of the window
         expected += 0.2 * (1 - expected)
-        assert to.facts == 1 + (count == 4), "1 - 0.8^3 is less than a half"
-        assert count == 4 or to.right == to.seen == pytest.approx(expected)
-    assert to.right == to.seen == 0
+        assert sampler.facts == 1 + (count == 4), "1 - 0.8^3 is less than a half"
+        assert count == 4 or sampler.running_sum == sampler.running_weight == pytest.approx(expected)
+    assert sampler.running_sum == sampler.running_weight == 0
 
 
-def test_with_one_fact_it_ends_at_the_last_share() -> None:
-    only = lessons(Recall(facts=1, written=4, asked=2, enough=0.5, last=0.9, least=1))
-    taught(only, 0.89)
+def test_with_one_fact_training_ends_at_the_last_share() -> None:
+    only = sampler_of(Recall(facts=1, written=4, asked=2, enough=0.5, last=0.9, least=1))
+    notify(only, 0.89)
     assert not only.finished
-    taught(only, 0.91)
+    notify(only, 0.91)
     assert only.finished
 
 
-def test_none_finishes_before_the_least_steps() -> None:
-    only = lessons(Recall(facts=1, written=4, asked=2, least=3))
+def test_no_seed_finishes_before_the_least_steps() -> None:
+    only = sampler_of(Recall(facts=1, written=4, asked=2, least=3))
     seen = []
     for _ in range(3):
-        taught(only, 1.0)
+        notify(only, 1.0)
         seen.append(only.finished)
     assert seen == [False, False, True]
 
 
-def test_one_wrong_token_makes_a_completion_wrong_and_no_other_text_does() -> None:
-    targets = answered(WINDOW)
+def test_one_wrong_token_of_the_ending_makes_a_completion_wrong_and_other_text_does_not() -> None:
+    targets = targets_with_endings(WINDOW)
     for right, share in ((torch.ones(WINDOW, 2).bool(), 1.0), (torch.zeros(WINDOW, 2).bool(), 0.0)):
-        to = lessons(Recall(facts=3, written=4, asked=2, enough=2.0))
-        to.saw(said(targets, right), targets)
-        assert to.right == share
+        sampler = sampler_of(Recall(facts=3, written=4, asked=2, enough=2.0))
+        sampler.saw(answers(targets, right), targets)
+        assert sampler.running_sum == share
 
 
 def test_the_share_is_about_the_last_completions() -> None:
-    to = lessons(Recall(facts=3, written=4, asked=2, enough=2.0))
+    sampler = sampler_of(Recall(facts=3, written=4, asked=2, enough=2.0))
     expected = 0.0
     for share in (1.0, 0.5, 0.0):
-        taught(to, share, count=25)
+        notify(sampler, share, count=25)
         expected += 50 / WINDOW * (share - expected)
-        assert to.right == pytest.approx(expected)
+        assert sampler.running_sum == pytest.approx(expected)
 
 
-def test_facts_that_stand_in_their_own_context_move_nothing_on() -> None:
-    to = lessons(Recall(facts=3, written=4, asked=1, unwritten=1, enough=2.0))
-    targets = answered(50)
-    to.saw(said(targets, torch.tensor([True, False]).expand(50, 2)), targets)
-    assert to.right == pytest.approx(50 / WINDOW)
-    alone = lessons(Recall(facts=3, written=4, asked=0, unwritten=2, enough=2.0))
-    alone.saw(said(targets, torch.tensor([True, False]).expand(50, 2)), targets)
-    assert alone.right == pytest.approx(100 / WINDOW / 2)
+def test_completions_of_unwritten_facts_do_not_count() -> None:
+    sampler = sampler_of(Recall(facts=3, written=4, asked=1, unwritten=1, enough=2.0))
+    targets = targets_with_endings(50)
+    sampler.saw(answers(targets, torch.tensor([True, False]).expand(50, 2)), targets)
+    assert sampler.running_sum == pytest.approx(50 / WINDOW)
+    alone = sampler_of(Recall(facts=3, written=4, asked=0, unwritten=2, enough=2.0))
+    alone.saw(answers(targets, torch.tensor([True, False]).expand(50, 2)), targets)
+    assert alone.running_sum == pytest.approx(100 / WINDOW / 2)
 
 
-def test_an_episode_has_as_many_facts_as_a_seed_can_take() -> None:
-    to = lessons(SMALL)
+def test_an_episode_has_the_present_number_of_facts() -> None:
+    sampler = sampler_of(SMALL)
     for facts in (1, 2, 3):
-        to.facts = facts
-        inputs, _ = to(generator(0, "data"), 5)
+        sampler.facts = facts
+        inputs, _ = sampler(generator(0, "data"), 5)
         assert inputs.shape == (5, 4 + 2, 16)
         assert (inputs[:, :4] >= 1000).any(-1).sum(-1).tolist() == [facts] * 5

@@ -12,21 +12,21 @@ from memkit.training.streams import generator
 
 
 class Oracle(nn.Module):
-    """Looks the right answers up, but for position ``wrong``, where it says END."""
+    """A model that looks up the right answers, except at the position ``wrong``, where it answers END."""
 
     def __init__(self, task: Execution, wrong: int | None = None) -> None:
         super().__init__()
         inputs, targets = task.commands(generator(0, "split"))
         self.right = {tuple(row): target for row, target in zip(inputs.tolist(), targets, strict=True)}
-        self.answers, self.wrong = task.sizes["answers"], wrong
+        self.size, self.wrong = task.sizes["answers"], wrong
 
     def forward(self, tokens: Tensor) -> Tensor:
         assert not self.training
         assert not torch.is_grad_enabled()
-        told = torch.stack([self.right[tuple(row)] for row in tokens[0].tolist()]).clone()
+        answers = torch.stack([self.right[tuple(row)] for row in tokens[0].tolist()]).clone()
         if self.wrong is not None:
-            told[:, self.wrong] = 0
-        return nn.functional.one_hot(told, self.answers).unsqueeze(0).float()
+            answers[:, self.wrong] = 0
+        return nn.functional.one_hot(answers, self.size).unsqueeze(0).float()
 
 
 def test_an_oracle_scores_one_and_mode_is_restored() -> None:
@@ -38,9 +38,9 @@ def test_an_oracle_scores_one_and_mode_is_restored() -> None:
     assert model.training
 
 
-def test_a_command_is_right_only_as_a_whole() -> None:
+def test_a_command_is_right_only_if_all_positions_are() -> None:
     task = Execution()
-    model = Oracle(task, wrong=2)  # wrong where the answer is thrice, right by luck elsewhere
+    model = Oracle(task, wrong=2)  # wrong for commands with thrice, and right for all others, whose answer is END there
     commands = task.commands(generator(0, "split"))
     assert scoring.accuracy(model, commands) == pytest.approx(2 / 3)
     assert scoring.position_accuracy(model, commands, 1) == 1.0
@@ -57,6 +57,6 @@ def test_exact_match_ignores_what_is_marked_ignored(monkeypatch: pytest.MonkeyPa
 def test_chunks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     task = Execution()
     inputs, _ = task.commands(generator(0, "split"))
-    whole = scoring.answers(Oracle(task), inputs)
+    expected = scoring.answers(Oracle(task), inputs)
     monkeypatch.setattr(scoring, "CHUNK", 7)
-    assert torch.equal(scoring.answers(Oracle(task), inputs), whole)
+    assert torch.equal(scoring.answers(Oracle(task), inputs), expected)

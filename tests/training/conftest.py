@@ -1,4 +1,4 @@
-"""What tests of training, storing and scheduling share."""
+"""The fixtures that tests of training, stores and scheduling share."""
 
 from tests.machines.fixtures import (  # noqa: F401
     _server,

@@ -1,4 +1,4 @@
-"""memkit's own tasks and models under the contracts that they keep, for mypy: at run time only names are compared."""
+"""memkit's tasks and models with the protocols that they implement, for mypy; at run time only names are compared."""
 
 from __future__ import annotations
 

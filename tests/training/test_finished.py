@@ -1,4 +1,4 @@
-"""A seed whose sampler has ``finished`` keeps what it learnt by then, whatever the rest of its cohort does."""
+"""A seed whose sampler has ``finished`` keeps its model of that step, whatever the rest of its cohort does."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ KINDS = pytest.mark.parametrize(
 
 
 def enough(recipe: Recipe, seed: int) -> int:
-    drawing: Any = sampler(recipe, seed)
-    return int(drawing.enough)
+    """Return the number of batches after which a seed ends."""
+    draw: Any = sampler(recipe, seed)
+    return int(draw.enough)
 
 
 def close(one: TrainedRun, other: TrainedRun) -> bool:
@@ -35,18 +36,18 @@ def close(one: TrainedRun, other: TrainedRun) -> bool:
 
 @KINDS
 def test_each_seed_trains_until_it_has_learnt_enough(recipe: Recipe) -> None:
-    wanted = [enough(recipe, seed) for seed in SEEDS]
-    assert len(set(wanted)) > 3, "the seeds must differ for this test to mean anything"
+    expected = [enough(recipe, seed) for seed in SEEDS]
+    assert len(set(expected)) > 3, "the seeds must differ for this test to be meaningful"
     runs = train(recipe, SEEDS)
     assert [run.seed for run in runs] == SEEDS
-    assert [run.metrics["steps"] for run in runs] == wanted
+    assert [run.metrics["steps"] for run in runs] == expected
     for run in runs:
         assert run.history[-1] == (run.metrics["steps"], run.metrics["loss"])
         assert [step for step, _ in run.history] == sorted({step for step, _ in run.history})
 
 
 @KINDS
-def test_what_a_seed_has_learnt_does_not_depend_on_how_long_others_take(recipe: Recipe) -> None:
+def test_the_result_of_a_seed_does_not_depend_on_how_long_other_seeds_train(recipe: Recipe) -> None:
     for run in train(recipe, SEEDS):
         (alone,) = train(recipe, [run.seed])
         assert close(run, alone)
@@ -54,14 +55,14 @@ def test_what_a_seed_has_learnt_does_not_depend_on_how_long_others_take(recipe: 
 
 
 @KINDS
-def test_it_is_what_so_many_steps_teach(recipe: Recipe) -> None:
+def test_a_finished_seed_equals_training_with_as_many_steps(recipe: Recipe) -> None:
     run, *_ = train(recipe, SEEDS)
     (plain,) = train(recipe.with_(task=toys.Halves(), steps=enough(recipe, 0), validate_every=None), [0])
     assert close(run, plain)
     assert run.metrics["steps"] == plain.metrics["steps"]
 
 
-def test_steps_are_the_most_that_a_seed_trains() -> None:
+def test_no_seed_trains_for_more_than_the_recipes_steps() -> None:
     shares: list[float] = []
     recipe = COHORT.with_(task=replace(COHORT.task, least=55))
     runs = train(recipe, SEEDS, progress=shares.append)
@@ -70,13 +71,13 @@ def test_steps_are_the_most_that_a_seed_trains() -> None:
     assert shares[-1] == 1.0
 
 
-def test_a_finished_seed_is_looked_at_once_more() -> None:
+def test_a_finished_seed_is_validated_once_more() -> None:
     for run in train(COHORT.with_(validate_every=7), SEEDS):
         last = int(run.metrics["steps"])
         assert [step for step, _, _ in run.validation] == sorted({*range(7, last + 1, 7), last})
 
 
-def test_a_seed_that_diverged_does_not_keep_those_that_finished() -> None:
+def test_a_diverged_seed_does_not_stop_seeds_from_finishing() -> None:
     task = toys.Poisoned()
     runs = train(COHORT.with_(task=task), [1, 2])
     assert runs[0].diverged

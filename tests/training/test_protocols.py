@@ -1,4 +1,4 @@
-"""memkit's own tasks and models keep the contracts, and what the trainer asks of them is what they say."""
+"""memkit's tasks and models implement the protocols, and the trainer recognises what they offer."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_task_draws_batches_of_a_size(task: Task) -> None:
     assert sizes_of(task) == getattr(task, "sizes", {})
 
 
-def test_samplers_say_what_they_offer() -> None:
+def test_samplers_are_recognised_by_what_they_offer() -> None:
     _, curriculum, images, _, recall = (task.for_seed(torch.Generator().manual_seed(1)) for task in contracts.TASKS)
     assert isinstance(curriculum, AfterBatch)
     assert isinstance(recall, AfterBatch)
@@ -47,27 +47,27 @@ def test_samplers_say_what_they_offer() -> None:
 
 
 def networks() -> Iterator[type[nn.Module]]:
-    """Every class of memkit that says that it trains many seeds at once."""
+    """Yield each class of memkit that declares that it trains many seeds at once."""
     for module in pkgutil.walk_packages(memkit.models.__path__, "memkit.models."):
         for _, kind in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
             if kind.__module__ == module.name and issubclass(kind, nn.Module) and has_seed_axis(kind):
                 yield kind
 
 
-def test_every_network_with_a_seed_axis_is_exported_or_stands_beside_one() -> None:
-    """An intervention stands around a network, and is imported from its module."""
-    beside = {"Edited", "Readdressed"}
-    assert {kind.__name__ for kind in networks()} - beside <= set(memkit.models.__all__)
+def test_every_network_with_a_seed_axis_is_exported() -> None:
+    """Interventions wrap networks, and are imported from their modules."""
+    interventions = {"Edited", "Readdressed"}
+    assert {kind.__name__ for kind in networks()} - interventions <= set(memkit.models.__all__)
 
 
-def test_a_model_without_an_axis_says_so() -> None:
+def test_models_without_a_seed_axis_are_recognised() -> None:
     assert not has_seed_axis(nn.Linear(1, 1))
     assert not has_seed_axis(toys.Plain)
     assert has_seed_axis(toys.Cohort)
     assert not has_seed_axis(lambda: None)
 
 
-def test_the_size_of_the_state_is_asked_for_where_there_is_one() -> None:
+def test_the_state_size_is_that_of_the_model_or_none() -> None:
     network = memkit.models.LSTMNetwork(generators=[torch.Generator()], **sizes_of(Execution()))
     assert isinstance(network, WithStateSize)
     assert state_size_of(network) == network.state_size > 0

@@ -1,4 +1,4 @@
-"""The default score, and the examples that a score is given."""
+"""The default score, and the examples that a score receives."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from memkit.training.trained_run import TrainedRun
 
 
 class Axis(torch.nn.Module):
-    """Its logits are its inputs; with a seed axis or without."""
+    """A model whose logits are its inputs, with or without a seed axis."""
 
     def __init__(self, seed_axis: bool) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ def test_the_default_score_handles_models_with_and_without_a_seed_axis(axis: boo
     assert found["loss"] == pytest.approx(float(expected))
 
 
-def test_several_targets_an_example() -> None:
+def test_examples_with_several_targets() -> None:
     logits = torch.zeros(2, 3, 4)
     logits[:, :, 1] = 1.0
     targets = torch.tensor([[1, 1, -100], [0, 1, 1]])
@@ -59,8 +59,8 @@ def test_several_targets_an_example() -> None:
     ]
 
 
-def test_targets_that_are_no_classes_need_a_score_of_their_own() -> None:
-    with pytest.raises(MemkitError, match="the targets are no classes"):
+def test_targets_that_are_not_classes_are_refused() -> None:
+    with pytest.raises(MemkitError, match="the targets are not classes"):
         accuracy_and_loss(torch.nn.Identity(), (torch.zeros(2, 2), torch.zeros(2)))
     with pytest.raises(MemkitError, match="the default score needs logits for each target"):
         accuracy_and_loss(torch.nn.Identity(), (torch.zeros(2, 3, 2), torch.zeros(2, dtype=torch.int64)))
@@ -68,7 +68,7 @@ def test_targets_that_are_no_classes_need_a_score_of_their_own() -> None:
 
 
 def draw(generator: torch.Generator, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Points, and whether their first number is positive."""
+    """Draw points, and whether their first coordinate is positive."""
     x = torch.randn(size, 2, generator=generator)
     return x, (x[:, 0] > 0).long()
 
@@ -83,7 +83,7 @@ class Draws:
 
 @dataclass(frozen=True)
 class Task:
-    """Draws with validation examples, and without test examples."""
+    """A task with validation examples and without test examples."""
 
     def for_seed(self, generator: torch.Generator) -> Any:
         return Draws(generator)
@@ -102,15 +102,15 @@ def test_examples_of_functions_come_from_streams_of_their_own() -> None:
     assert torch.equal(other[0], draw(generator(3, "test"), 7)[0])
 
 
-def test_other_tasks_have_their_examples() -> None:
+def test_the_examples_of_a_task_are_those_of_its_sampler() -> None:
     recipe = Recipe(Task(), make)
     inputs, _ = examples_of(recipe, 3, "validation", 7)
     assert torch.equal(inputs, draw(generator(3, "split"), 5)[0])
-    with pytest.raises(MemkitError, match=r"draws the examples of Task has no `test`; let Task.for_seed\(\) return"):
+    with pytest.raises(MemkitError, match=r"the sampler of Task has no attribute `test`; let Task.for_seed\(\) return"):
         examples_of(recipe, 3, "test", 7)
 
 
-def test_a_score_returns_a_number_or_named_ones() -> None:
+def test_a_score_returns_a_number_or_named_numbers() -> None:
     recipe = Recipe(draw, make)
     model = build(recipe, [0])
 
@@ -122,8 +122,8 @@ def test_a_score_returns_a_number_or_named_ones() -> None:
     assert scored(0.5) == scored(torch.tensor(0.5)) == scored({"m": 0.5}) == {"m": 0.5}
     assert scored({"m": 1, "other": 2}) == {"m": 1.0, "other": 2.0}
     for returned, sentence in (
-        ({"n": 1}, "the score has no 'm'; it gives n"),
-        ("much", "m of the score is str; it should be one number"),
+        ({"n": 1}, "the score has no 'm'; it returns n"),
+        ("much", "m of the score is str; it must be one number"),
         (torch.zeros(2), "m of the score is Tensor"),
         (True, "m of the score is bool"),
     ):
@@ -131,7 +131,7 @@ def test_a_score_returns_a_number_or_named_ones() -> None:
             scored(returned)
 
 
-def test_what_is_stored_of_a_score_is_taken_if_it_is_numbers() -> None:
+def test_a_stored_score_is_used_if_it_consists_of_numbers() -> None:
     assert kept_scores(None, "the matrix") is None
     found = kept_scores({"m": 0.5, "n": "nan"}, "the matrix")
     assert found is not None
@@ -141,7 +141,7 @@ def test_what_is_stored_of_a_score_is_taken_if_it_is_numbers() -> None:
             assert kept_scores(stored, "the matrix") is None
 
 
-def test_epochs_keep_two_looks_at_one_step() -> None:
+def test_epochs_keep_two_validations_at_one_step() -> None:
     run = TrainedRun(
         seed=0,
         state={},
@@ -157,7 +157,7 @@ def test_epochs_keep_two_looks_at_one_step() -> None:
     ]
 
 
-def test_what_scores_is_code_and_the_rest_of_a_study_is_not() -> None:
+def test_scoring_counts_as_code_and_the_rest_of_a_study_does_not() -> None:
     assert "memkit.training.scoring" in project_modules(["memkit.training.scoring"])
     parts = {path.stem for path in Path(study.__file__).parent.glob("*.py")} - {"scoring"}
     assert len(parts) > 10

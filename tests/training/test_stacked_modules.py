@@ -1,4 +1,4 @@
-"""An ordinary module by vmap: every seed as it would be alone, and what cannot be mapped is named."""
+"""Ordinary modules under vmap: every seed trains as it would alone, and messages name what cannot be mapped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.training.test_trainer import same
 
 PLAIN = Recipe(toys.Halves(), toys.Plain, steps=30, batch=16, lr=0.02, vmap=True)
 MODELS = [toys.Plain, toys.Ordinary, toys.Normalised, toys.Attentive]
-# vmap turns the products of one seed into batched ones, which may round otherwise; 30 steps on, this is left.
+# vmap turns the products of one seed into batched ones, which may round differently; this remains after 30 steps.
 TOLERANCE = {"rtol": 1e-3, "atol": 1e-4}
 
 
@@ -32,7 +32,7 @@ def close(one: TrainedRun, other: TrainedRun) -> None:
     assert [step for step, _ in one.history] == [step for step, _ in other.history]
 
 
-# Adam makes whole steps of gradients that are 0 but for rounding, as those of a bias before a normalisation are.
+# Adam takes full steps for gradients that are 0 up to rounding, such as those of a bias before a normalisation.
 @pytest.mark.parametrize(
     ("model", "changes"),
     [
@@ -42,7 +42,7 @@ def close(one: TrainedRun, other: TrainedRun) -> None:
     ],
     ids=["plain", "ordinary", "normalised", "attentive", "clipped adamw", "own loss"],
 )
-def test_a_seed_mapped_is_the_seed_trained_alone(model: Any, changes: dict[str, Any]) -> None:
+def test_a_mapped_seed_equals_the_seed_trained_alone(model: Any, changes: dict[str, Any]) -> None:
     recipe = PLAIN.with_(model=model, **changes)
     mapped, alone = train(recipe, [3, 1, 2]), train(recipe.with_(vmap=False), [3, 1, 2])
     assert [run.seed for run in mapped] == [3, 1, 2]
@@ -53,7 +53,7 @@ def test_a_seed_mapped_is_the_seed_trained_alone(model: Any, changes: dict[str, 
 
 @settings(max_examples=8, deadline=None)
 @given(model=st.sampled_from(MODELS), seeds=st.lists(st.integers(0, 99), min_size=1, max_size=5, unique=True))
-def test_neither_company_nor_order_matters(model: Any, seeds: list[int]) -> None:
+def test_neither_the_cohort_nor_its_order_matters(model: Any, seeds: list[int]) -> None:
     recipe = PLAIN.with_(model=model, steps=8, optimizer="sgd", lr=0.1)
     together = {run.seed: run for run in train(recipe, seeds)}
     backwards = {run.seed: run for run in train(recipe, seeds[::-1])}
@@ -61,7 +61,7 @@ def test_neither_company_nor_order_matters(model: Any, seeds: list[int]) -> None
     close(alone, together[seeds[0]])
     for seed in seeds:
         close(together[seed], backwards[seed])
-        # Batch normalisation puts the seeds side by side in one vector, where the place decides on the rounding.
+        # Batch normalisation puts all seeds into one vector, in which the position affects the rounding.
         assert model is toys.Normalised or same(together[seed], backwards[seed])
 
 
@@ -71,16 +71,16 @@ def test_a_seed_that_diverges_leaves_the_others_exactly_as_they_were(model: Any)
     poisoned = train(recipe.with_(task=toys.Poisoned(seed=2)), [1, 2, 3])
     healthy = train(recipe.with_(task=toys.Poisoned(seed=999)), [1, 2, 3])
     assert [run.diverged for run in poisoned] == ["", "the loss was nan at step 4", ""]
-    for at in (0, 2):
-        assert same(poisoned[at], healthy[at])
-        assert poisoned[at].history == healthy[at].history
+    for i in (0, 2):
+        assert same(poisoned[i], healthy[i])
+        assert poisoned[i].history == healthy[i].history
 
 
-def test_buffers_are_those_of_the_seed() -> None:
+def test_each_seed_has_its_own_buffers() -> None:
     runs = train(PLAIN, [1, 2])
     for run in runs:
         assert int(run.state["seen"]) == 30
-        assert "scratch" not in run.state, "a buffer that does not persist"
+        assert "scratch" not in run.state, "this buffer is not persistent"
     assert not torch.equal(runs[0].state["frozen"], runs[1].state["frozen"])
     first, second = (run.state["layers.1.running_mean"] for run in train(PLAIN.with_(model=toys.Normalised), [1, 2]))
     assert not torch.equal(first, second)
@@ -94,7 +94,7 @@ def test_a_tied_layer_stays_tied_and_a_restored_model_is_the_trained_one() -> No
     assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in run.state.items())
 
 
-def test_the_global_generator_is_left_where_it_stood() -> None:
+def test_the_global_generator_is_left_unchanged() -> None:
     torch.manual_seed(99)
     expected = torch.rand(3)
     torch.manual_seed(99)
@@ -108,20 +108,20 @@ def test_the_global_generator_is_left_where_it_stood() -> None:
 @pytest.mark.parametrize(
     ("model", "options", "reason"),
     [
-        (toys.Ordinary, {"dropout": 0.5}, r"draws random numbers while it trains \(dropout\?\)"),
-        (toys.Gated, {}, r"uses a layer that torch\.func\.vmap does not know \(nn\.LSTM"),
-        (toys.Awry, {"act": "branch"}, "takes decisions in Python by what its tensors hold"),
-        (toys.Awry, {"act": "item"}, r"turns a tensor into a number, by \.item\(\)"),
-        (toys.Awry, {"act": "noise"}, "draws random numbers while it trains"),
-        (toys.Awry, {"act": "numpy"}, r"leaves torch on its way, by \.numpy\(\)"),
+        (toys.Ordinary, {"dropout": 0.5}, r"draws random numbers in training \(dropout\?\)"),
+        (toys.Gated, {}, r"uses a layer that torch\.func\.vmap does not support, such as nn\.LSTM"),
+        (toys.Awry, {"act": "branch"}, "branches in Python on the values of tensors"),
+        (toys.Awry, {"act": "item"}, r"converts a tensor to a number, by \.item\(\)"),
+        (toys.Awry, {"act": "noise"}, "draws random numbers in training"),
+        (toys.Awry, {"act": "numpy"}, r"computes outside torch, for example by \.numpy\(\)"),
         (toys.Awry, {"act": "fill"}, r"cannot be mapped over seeds \(torch: .*shape"),
-        (toys.Awry, {"act": "keep a number"}, "keeps values that differ between seeds"),
-        (toys.Awry, {"act": "keep a tensor"}, "keeps values that differ between seeds"),
+        (toys.Awry, {"act": "keep a number"}, "has attributes that differ between seeds"),
+        (toys.Awry, {"act": "keep a tensor"}, "has attributes that differ between seeds"),
         (toys.Awry, {"act": "vary"}, "has parameters or buffers whose shapes differ between seeds"),
     ],
     ids=lambda value: value.get("act", "-") if isinstance(value, dict) else None,
 )
-def test_what_cannot_be_mapped_is_refused_in_a_sentence(model: Any, options: dict[str, Any], reason: str) -> None:
+def test_what_cannot_be_mapped_is_refused_with_a_reason(model: Any, options: dict[str, Any], reason: str) -> None:
     with pytest.raises(
         MemkitError,
         match=rf"vmap=True, but {model.__name__} {reason}.*; leave vmap out, and its seeds train one by one",
@@ -130,10 +130,10 @@ def test_what_cannot_be_mapped_is_refused_in_a_sentence(model: Any, options: dic
 
 
 def test_a_loss_that_cannot_be_mapped_is_refused_too() -> None:
-    with pytest.raises(MemkitError, match=r"vmap=True, but Plain turns a tensor into a number.*leave vmap out"):
+    with pytest.raises(MemkitError, match=r"vmap=True, but Plain converts a tensor to a number.*leave vmap out"):
         train(PLAIN.with_(task=toys.Numbered()), [1, 2])
 
 
-def test_a_module_that_fails_on_its_own_fails_with_its_own_error() -> None:
+def test_a_module_that_fails_alone_fails_with_its_own_error() -> None:
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         train(PLAIN.with_(model=toys.Awry, options={"act": "fail"}), [1, 2])

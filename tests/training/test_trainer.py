@@ -1,4 +1,4 @@
-"""The same seed gives the same weights: again, in any cohort, and whatever happens to the other seeds."""
+"""The same seed gives the same weights: when repeated, in any cohort, and whatever happens to the other seeds."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tests.machines.elsewhere import Elsewhere
 COHORT = Recipe(toys.Halves(), toys.Cohort, steps=30, batch=16, lr=0.05)
 ORDINARY = Recipe(toys.Halves(), toys.Ordinary, steps=30, batch=16, lr=0.05)
 BOTH = pytest.mark.parametrize("recipe", [COHORT, ORDINARY], ids=["cohort", "ordinary"])
-# A cohort's matrix products may run in another kernel than those of one seed; what differs is the rounding of
-# single precision, 30 steps on.
+# A cohort's matrix products may run in a different kernel from those of one seed; the results then differ by the
+# rounding of single precision over 30 steps.
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-5}
 
 
 def same(one: TrainedRun, other: TrainedRun) -> bool:
-    """Bitwise, nan included."""
+    """Return whether two runs have bitwise equal weights, including nan."""
     return one.state.keys() == other.state.keys() and all(
         torch.equal(t.view(-1).view(torch.uint8), other.state[name].view(-1).view(torch.uint8))
         for name, t in one.state.items()
@@ -52,7 +52,7 @@ def close(one: TrainedRun, other: TrainedRun) -> bool:
 )
 def test_the_same_seed_twice_gives_the_same_weights_to_the_bit(recipe: Recipe) -> None:
     first = train(recipe, [3, 5])
-    torch.manual_seed(12345)  # where the global generator stands makes no difference
+    torch.manual_seed(12345)  # the state of the global generator makes no difference
     torch.rand(7)
     second = train(recipe, [3, 5])
     assert [run.seed for run in second] == [3, 5]
@@ -63,7 +63,7 @@ def test_the_same_seed_twice_gives_the_same_weights_to_the_bit(recipe: Recipe) -
 
 
 @BOTH
-def test_a_seed_in_a_cohort_is_the_seed_alone(recipe: Recipe) -> None:
+def test_a_seed_in_a_cohort_equals_the_seed_alone(recipe: Recipe) -> None:
     together = {run.seed: run for run in train(recipe, [1, 2, 3, 4])}
     backwards = {run.seed: run for run in train(recipe, [4, 2])}
     for seed in (2, 4):
@@ -73,13 +73,13 @@ def test_a_seed_in_a_cohort_is_the_seed_alone(recipe: Recipe) -> None:
         assert together[seed].metrics["loss"] == pytest.approx(alone.metrics["loss"], rel=1e-4)
         assert together[seed].metrics["parameters"] == alone.metrics["parameters"]
     if recipe is ORDINARY:
-        assert same(together[2], backwards[2]), "an ordinary module is trained alone in any case"
+        assert same(together[2], backwards[2]), "an ordinary module is always trained alone"
 
 
 @pytest.mark.parametrize(
     "recipe", [COHORT, ORDINARY, ORDINARY.with_(dropout=0.5)], ids=["cohort", "ordinary", "dropout"]
 )
-def test_the_global_generator_is_left_where_it_stood(recipe: Recipe) -> None:
+def test_the_global_generator_is_left_unchanged(recipe: Recipe) -> None:
     torch.manual_seed(99)
     expected = torch.rand(3)
     torch.manual_seed(99)
@@ -99,8 +99,8 @@ def test_training_learns(recipe: Recipe) -> None:
     x, y = sampler(recipe, 1)(generator(1, "held out"), 400)
     axis = recipe is COHORT
     with torch.no_grad():
-        guesses = model(x[None] if axis else x).argmax(-1)
-    accuracy = float((guesses == y).float().mean())
+        predictions = model(x[None] if axis else x).argmax(-1)
+    accuracy = float((predictions == y).float().mean())
     assert accuracy > 0.9
 
 
@@ -132,18 +132,18 @@ def test_history_and_metrics(recipe: Recipe) -> None:
 
 @pytest.mark.parametrize("decay", [0.0, 0.1])
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
-def test_training_is_what_a_loop_with_torchs_own_optimiser_does(optimizer: str, decay: float) -> None:
+def test_training_equals_a_loop_with_torchs_optimiser(optimizer: str, decay: float) -> None:
     recipe = ORDINARY.with_(optimizer=optimizer, weight_decay=decay)
     (run,) = train(recipe, [1])
     model, draw, data = build(recipe, [1]), sampler(recipe, 1), generator(1, "data", "")
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}[optimizer]
-    stepper = kind(model.parameters(), lr=recipe.lr, weight_decay=decay)
+    optimiser = kind(model.parameters(), lr=recipe.lr, weight_decay=decay)
     for _ in range(recipe.steps):
         inputs, targets = draw(data, recipe.batch)
         loss = torch.nn.functional.cross_entropy(model(inputs), targets)
-        stepper.zero_grad()
+        optimiser.zero_grad()
         loss.backward()
-        stepper.step()
+        optimiser.step()
     assert run.metrics["loss"] == pytest.approx(float(loss.detach()), rel=1e-4)
     for name, tensor in model.state_dict().items():
         torch.testing.assert_close(run.state[name], tensor, **TOLERANCE)
@@ -157,7 +157,7 @@ def test_parameters_of_several_types_train() -> None:
 
 
 def test_training_does_not_load_torchs_compiler(elsewhere: Elsewhere) -> None:
-    """That takes longer than a small recipe trains, in every process anew."""
+    """Loading it takes longer than training a small recipe, in every process."""
     recipes = [recipe.to_json() for recipe in (COHORT, ORDINARY, COHORT.with_(optimizer="sgd", clip=1.0))]
     assert not elsewhere.call(toys.loads_the_compiler, recipes).result(PATIENCE)
 
@@ -171,29 +171,29 @@ def test_another_stream_changes_initial_values_and_data_and_not_the_split(recipe
     first, second = build(recipe, [1]).state_dict(), build(other, [1]).state_dict()
     name = next(name for name in first if name.endswith("weight"))
     assert not torch.equal(first[name], second[name])
-    # The labels of given points are the split's.
+    # The labels of the points depend on the split.
     draws = [sampler(r, 1)(generator(1, "data", "x"), 200) for r in (recipe, other)]
     assert torch.equal(draws[0][1], draws[1][1])
     assert not torch.equal(sampler(recipe, 2)(generator(1, "data", "x"), 200)[1], draws[0][1])
 
 
 def test_another_stream_draws_other_data() -> None:
-    seen: dict[str, Tensor] = {}
+    inputs: dict[str, Tensor] = {}
 
     for stream in ("", "second"):
         recipe = Recipe(toys.signs, toys.Cohort, stream=stream, steps=1, batch=4)
 
         class Spy(toys.Cohort):
-            """Notes its inputs."""
+            """A model that records its inputs."""
 
             def forward(self, x: Tensor, stream: str = stream) -> Tensor:
-                seen[stream] = x
+                inputs[stream] = x
                 return super().forward(x)
 
         object.__setattr__(recipe, "model", Spy)
         train(recipe, [1])
-    assert not torch.equal(seen[""], seen["second"])
-    assert torch.equal(seen[""][0], toys.signs(generator(1, "data", ""), 4)[0])
+    assert not torch.equal(inputs[""], inputs["second"])
+    assert torch.equal(inputs[""][0], toys.signs(generator(1, "data", ""), 4)[0])
 
 
 def test_initial_values_of_an_ordinary_module_come_from_the_seed() -> None:
@@ -205,36 +205,36 @@ def test_initial_values_of_an_ordinary_module_come_from_the_seed() -> None:
         assert torch.equal(toys.Ordinary().state_dict()["layers.0.weight"], one["layers.0.weight"])
 
 
-# --- samplers that are told ---------------------------------------------------------------------------------
+# --- samplers with saw --------------------------------------------------------------------------------------
 
 
 @BOTH
-def test_a_sampler_is_told_what_its_own_seed_made_of_its_batch(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[tuple[tuple[Tensor, Tensor], Tensor, Tensor]] = []
+def test_a_sampler_receives_the_outputs_of_its_own_seed(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[tuple[Tensor, Tensor], Tensor, Tensor]] = []
     monkeypatch.setattr(
-        toys.Receding, "saw", lambda self, outputs, targets: told.append((self.drawn, outputs, targets))
+        toys.Receding, "saw", lambda self, outputs, targets: calls.append((self.drawn, outputs, targets))
     )
     recipe = recipe.with_(task=toys.Recedes(), steps=2)
     train(recipe, [1, 2])
-    assert len(told) == 4, "each seed is told of each of its batches"
-    for (_, drawn), outputs, targets in told:
+    assert len(calls) == 4, "each sampler receives each of its batches"
+    for (_, drawn), outputs, targets in calls:
         assert torch.equal(targets, drawn)
         assert (outputs.shape, outputs.requires_grad) == ((16, 2), False)
-    # The first batches: a cohort's seeds take turns, ordinary modules train one after another.
-    firsts = {1: told[0], 2: told[1] if recipe.together else told[2]}
-    for seed, ((inputs, _), outputs, _) in firsts.items():
-        own = build(recipe, [seed])(inputs[None] if recipe.together else inputs)
-        torch.testing.assert_close(outputs, own.detach().view(16, 2), **TOLERANCE)
+    # The first batch of each seed: a cohort's seeds alternate, ordinary modules train one after another.
+    first_calls = {1: calls[0], 2: calls[1] if recipe.together else calls[2]}
+    for seed, ((inputs, _), outputs, _) in first_calls.items():
+        expected = build(recipe, [seed])(inputs[None] if recipe.together else inputs)
+        torch.testing.assert_close(outputs, expected.detach().view(16, 2), **TOLERANCE)
 
 
 @BOTH
-def test_batches_that_depend_on_the_model_are_the_seeds_own_in_any_cohort(recipe: Recipe) -> None:
+def test_batches_that_depend_on_the_model_do_not_depend_on_the_cohort(recipe: Recipe) -> None:
     recedes = recipe.with_(task=toys.Recedes())
     together = train(recedes, [1, 2, 3])
-    for run, still in zip(together, train(recipe, [1, 2, 3]), strict=True):
+    for run, independent in zip(together, train(recipe, [1, 2, 3]), strict=True):
         (alone,) = train(recedes, [run.seed])
         assert close(run, alone)
-        assert not close(run, still), "what it was told made a difference"
+        assert not close(run, independent), "the outputs made a difference"
 
 
 # --- divergence ---------------------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ def test_divergence_is_recorded(recipe: Recipe) -> None:
         assert run.diverged.startswith("the loss was ") or run.diverged == "a weight was not finite at the end"
         assert run.metrics["steps"] < 30
         assert run.metrics["loss"] == run.history[-1][1] or math.isnan(run.metrics["loss"])
-        assert not math.isfinite(run.metrics["loss"]), "the loss that was recorded is the one it diverged with"
+        assert not math.isfinite(run.metrics["loss"]), "the recorded loss is the one with which the seed diverged"
 
 
 def test_a_seed_that_diverges_leaves_the_others_as_they_were() -> None:
@@ -264,7 +264,7 @@ def test_a_seed_that_diverges_leaves_the_others_as_they_were() -> None:
 
 
 def test_a_weight_that_is_not_finite_at_the_end_is_divergence() -> None:
-    # The loss of the only step is finite; what the step leaves is not.
+    # The loss of the only step is finite; the weights after it are not.
     (run,) = train(
         Recipe(toys.Squared(), toys.Cohort, steps=1, batch=4, optimizer="sgd", lr=1e38, weight_decay=1e38),
         [1],
@@ -281,11 +281,11 @@ def test_clipping_limits_each_seeds_gradient(recipe: Recipe) -> None:
     limit, lr = 0.01, 0.5
     one_step = recipe.with_(optimizer="sgd", steps=1, lr=lr)
     seeds = [1, 2, 3]
-    for run, free in zip(train(one_step.with_(clip=limit), seeds), train(one_step, seeds), strict=True):
+    for run, unclipped in zip(train(one_step.with_(clip=limit), seeds), train(one_step, seeds), strict=True):
         start = build(one_step, [run.seed]).state_dict()
         norms = [
             math.sqrt(sum(float((r.state[n] - start[n]).square().sum()) for n in start if n != "seen")) / lr
-            for r in (run, free)
+            for r in (run, unclipped)
         ]
         assert norms[0] == pytest.approx(limit, rel=1e-3)
         assert norms[1] > 10 * limit
@@ -299,7 +299,7 @@ def test_clipping_leaves_a_small_gradient_alone() -> None:
 # --- losses -------------------------------------------------------------------------------------------------
 
 
-def test_a_loss_of_the_tasks_own() -> None:
+def test_a_task_with_its_own_loss() -> None:
     (squared,) = train(COHORT.with_(task=toys.Squared()), [1])
     (entropy,) = train(COHORT, [1])
     assert not same(squared, entropy)
@@ -310,13 +310,13 @@ def test_a_loss_of_the_tasks_own() -> None:
     assert ordinary.diverged == ""
 
 
-def test_a_loss_that_is_not_one_a_seed_is_refused() -> None:
-    with pytest.raises(MemkitError, match=r"loss has the shape \(2, 16\); .* one loss a seed, \(2,\)"):
+def test_a_loss_that_is_not_one_value_per_seed_is_refused() -> None:
+    with pytest.raises(MemkitError, match=r"loss has the shape \(2, 16\); .* one loss per seed, \(2,\)"):
         train(COHORT.with_(task=toys.Unreduced()), [1, 2])
 
 
-def test_a_model_that_is_none_is_refused() -> None:
-    with pytest.raises(MemkitError, match=r"made a int; it should make a torch\.nn\.Module"):
+def test_a_value_that_is_not_a_model_is_refused() -> None:
+    with pytest.raises(MemkitError, match=r"returned a value of type int; it must return a torch\.nn\.Module"):
         train(Recipe(toys.signs, toys.nothing, steps=1), [1])
 
 

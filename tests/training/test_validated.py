@@ -1,4 +1,4 @@
-"""A model that has ``validated`` is told each look, may change itself, and is then looked at once more."""
+"""A model with ``validated`` receives each validation result, may change itself, and is then validated once more."""
 
 from __future__ import annotations
 
@@ -10,71 +10,75 @@ import torch
 from torch import Tensor, nn
 
 from memkit import MemkitError, Recipe
-from memkit.training.protocols import Looked
+from memkit.training.protocols import ValidationResult
 from memkit.training.trainer import train
 from tests.machines import toys
 from tests.training.test_validation import Validated
 
-told: list[tuple[Looked, dict[str, list[Tensor]], dict[str, Tensor]]] = []
+calls: list[tuple[ValidationResult, dict[str, list[Tensor]], dict[str, Tensor]]] = []
 
 
 class Zeroing:
-    """Notes what it is told, and zeroes the weights and moments of the seeds that are its turn."""
+    """A mixin that records what it receives, and zeroes the weights and moments of some seeds.
+
+    Attributes:
+        turns: for each call of ``validated``, the seeds to zero.
+    """
 
     turns: tuple[tuple[int, ...], ...] = ()
 
-    def validated(self, looked: Looked, moments: Any) -> list[bool]:
+    def validated(self, result: ValidationResult, moments: Any) -> list[bool]:
         assert isinstance(self, nn.Module)
         names = {p: name for name, p in self.named_parameters()}
-        held = {names[p]: list(of) for p, of in moments.items()}
-        told.append((looked, held, {name: p.detach().clone() for name, p in self.named_parameters()}))
-        now = self.turns[len(told) - 1] if len(told) <= len(self.turns) else ()
+        moments_by_name = {names[p]: list(tensors) for p, tensors in moments.items()}
+        calls.append((result, moments_by_name, {name: p.detach().clone() for name, p in self.named_parameters()}))
+        chosen = self.turns[len(calls) - 1] if len(calls) <= len(self.turns) else ()
         with torch.no_grad():
-            for seed in now:
+            for seed in chosen:
                 for p in self.parameters():
                     for tensor in (p, *moments.get(p, ())):
                         tensor[seed] = 0
-        return [seed in now for seed in range(len(looked.losses))]
+        return [seed in chosen for seed in range(len(result.losses))]
 
 
 class ZeroingCohort(Zeroing, toys.Cohort):
-    """With a seed axis."""
+    """A model with a seed axis."""
 
     def __init__(self, generators: Sequence[torch.Generator]) -> None:
         super().__init__(generators)
 
 
 class SecondSeed(ZeroingCohort):
-    """Zeroes its second seed at the second look."""
+    """A model that zeroes its second seed at the second validation."""
 
     turns = ((), (1,))
 
 
 class ZeroingPlain(Zeroing, toys.Plain):
-    """Without."""
+    """A model without a seed axis."""
 
 
 @pytest.fixture(autouse=True)
-def nothing_told() -> None:
-    told.clear()
+def no_calls() -> None:
+    calls.clear()
 
 
 COHORT = Recipe(Validated(), ZeroingCohort, steps=9, batch=4, validate_every=3)
 
 
-def test_it_is_told_every_look_but_the_last() -> None:
+def test_validated_receives_every_result_but_the_last() -> None:
     runs = train(COHORT, [4, 5])
-    assert [looked.step for looked, _, _ in told] == [3, 6], "after the last step there is nothing to go by"
-    for looked, _, _ in told:
+    assert [result.step for result, _, _ in calls] == [3, 6], "after the last step a change would have no effect"
+    for result, _, _ in calls:
         for i, run in enumerate(runs):
-            assert (looked.step, looked.losses[i], looked.accuracies[i]) in run.validation
-        assert all(e != e for e in looked.epochs), "what draws these has no length"
+            assert (result.step, result.losses[i], result.accuracies[i]) in run.validation
+        assert all(e != e for e in result.epochs), "the sampler has no length"
     assert [[row[0] for row in run.validation] for run in runs] == [[3, 6, 9]] * 2
 
 
-def test_a_seed_that_was_changed_is_looked_at_once_more_and_the_others_go_on_as_they_would() -> None:
-    changed, plain = train(COHORT.with_(model=SecondSeed), [4, 5]), None
-    told.clear()
+def test_a_changed_seed_is_validated_once_more_and_the_others_are_not_affected() -> None:
+    changed = train(COHORT.with_(model=SecondSeed), [4, 5])
+    calls.clear()
     plain = train(COHORT, [4, 5])
     assert [row[0] for row in changed[1].validation] == [3, 6, 6, 9]
     assert changed[1].validation[:2] == plain[1].validation[:2]
@@ -84,18 +88,18 @@ def test_a_seed_that_was_changed_is_looked_at_once_more_and_the_others_go_on_as_
     assert all(torch.equal(tensor, plain[0].state[name]) for name, tensor in changed[0].state.items())
 
 
-def test_moments_are_the_optimisers_own() -> None:
+def test_moments_are_those_of_the_optimiser() -> None:
     train(COHORT.with_(steps=2, validate_every=1, lr=0.5), [1])
-    ((_, moments, weights),) = told
+    ((_, moments, weights),) = calls
     assert set(moments) == set(weights)
     for name, (first, second) in moments.items():
         assert first.shape == second.shape == weights[name].shape
-    told.clear()
+    calls.clear()
     train(COHORT.with_(steps=2, validate_every=1, optimizer="sgd"), [1])
-    assert not any(told[0][1].values()), "plain gradient descent has none"
+    assert not any(calls[0][1].values()), "plain gradient descent has none"
 
 
-def test_what_is_written_to_moments_is_what_training_goes_on_with() -> None:
+def test_training_continues_with_the_moments_that_were_written() -> None:
     """With Adam's moments zeroed, the next step is that of its first gradient alone."""
     plan = COHORT.with_(model=SecondSeed, steps=3, validate_every=1, lr=0.25)
     (_, run) = train(plan, [4, 5])
@@ -105,16 +109,16 @@ def test_what_is_written_to_moments_is_what_training_goes_on_with() -> None:
     torch.testing.assert_close(moved[moved > 0], torch.full_like(moved[moved > 0], step), rtol=1e-3, atol=0.0)
 
 
-def test_looks_are_needed() -> None:
-    with pytest.raises(MemkitError, match="ZeroingCohort goes by its validation examples; say with validate_every"):
+def test_validation_is_required() -> None:
+    with pytest.raises(MemkitError, match="ZeroingCohort depends on validation results; set validate_every"):
         train(COHORT.with_(validate_every=None), [1])
 
 
 def test_vmap_is_refused() -> None:
-    with pytest.raises(MemkitError, match=r"vmap=True, but ZeroingPlain is told by validated\(\)"):
+    with pytest.raises(MemkitError, match=r"vmap=True, but ZeroingPlain has the method validated\(\)"):
         train(COHORT.with_(model=ZeroingPlain, vmap=True), [1])
 
 
-def test_an_ordinary_module_is_told_too() -> None:
+def test_an_ordinary_module_receives_results_as_well() -> None:
     train(COHORT.with_(model=ZeroingPlain), [1, 2])
-    assert [looked.step for looked, _, _ in told] == [3, 6, 3, 6]
+    assert [result.step for result, _, _ in calls] == [3, 6, 3, 6]

@@ -1,4 +1,4 @@
-"""Looks at the validation examples: what they say, and that they leave training and each seed's result alone."""
+"""Validation during training: its results, and that it does not affect training or the other seeds."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Draws:
 
 @dataclass(frozen=True)
 class Validated(toys.Halves):
-    """With as many validation examples as the seed's split says."""
+    """A task in which the seed's split determines the number of validation examples."""
 
     least: int = 5
     most: int = 15
@@ -48,12 +48,12 @@ class Validated(toys.Halves):
 
 @dataclass(frozen=True)
 class Squares(Validated, toys.Squared):
-    """With a loss of its own."""
+    """A task with its own loss."""
 
 
 @dataclass(frozen=True)
 class Partly(Validated):
-    """Two targets in three are ignored."""
+    """A task that ignores two of three validation targets."""
 
     def for_seed(self, generator: torch.Generator) -> Any:
         draws = super().for_seed(generator)
@@ -64,11 +64,11 @@ class Partly(Validated):
 
 @dataclass(frozen=True)
 class Poisoned(toys.Poisoned, Validated):
-    """The inputs of one seed become infinite."""
+    """A task in which the inputs of one seed become infinite."""
 
     def for_seed(self, generator: torch.Generator) -> Any:
-        again = torch.Generator().manual_seed(generator.initial_seed())
-        return Draws(toys.Poisoned.for_seed(self, generator), Validated.for_seed(self, again).validation)
+        same = torch.Generator().manual_seed(generator.initial_seed())
+        return Draws(toys.Poisoned.for_seed(self, generator), Validated.for_seed(self, same).validation)
 
 
 COHORT = Recipe(Validated(), toys.Cohort, steps=10, batch=8, lr=0.05, validate_every=4)
@@ -79,7 +79,7 @@ ALL = pytest.mark.parametrize("recipe", [COHORT, ORDINARY, MAPPED], ids=["cohort
 
 @ALL
 @pytest.mark.parametrize("every", [1, 4, 5, 99])
-def test_looks_come_at_their_steps_and_at_the_end(recipe: Recipe, every: int) -> None:
+def test_validations_come_at_their_steps_and_at_the_end(recipe: Recipe, every: int) -> None:
     for run in train(recipe.with_(validate_every=every), [1, 2]):
         assert [step for step, _, _ in run.validation] == sorted({*range(every, 11, every), 10})
     assert train(recipe.with_(validate_every=None), [1])[0].validation == ()
@@ -87,7 +87,7 @@ def test_looks_come_at_their_steps_and_at_the_end(recipe: Recipe, every: int) ->
 
 @ALL
 @pytest.mark.parametrize("task", [Validated(), Squares(), Partly()], ids=lambda task: type(task).__name__)
-def test_a_row_is_the_loss_and_accuracy_of_the_model_as_it_is_then(recipe: Recipe, task: Any) -> None:
+def test_a_row_is_the_loss_and_accuracy_of_the_model_at_that_step(recipe: Recipe, task: Any) -> None:
     recipe = recipe.with_(task=task, lr=1e-3)
     runs = train(recipe, [1, 2, 3])
     assert any(0 < run.validation[-1][2] < 1 for run in runs)
@@ -116,18 +116,18 @@ def test_a_seeds_rows_do_not_depend_on_its_cohort(recipe: Recipe) -> None:
     [COHORT, ORDINARY.with_(dropout=0.5), MAPPED.with_(model=toys.Normalised), COHORT.with_(task=Squares(), clip=0.1)],
     ids=["cohort", "dropout", "mapped", "own loss"],
 )
-def test_training_goes_on_unchanged_to_the_bit(recipe: Recipe) -> None:
-    still = train(recipe.with_(validate_every=None), [1, 2])
-    for looked, run in zip(train(recipe.with_(validate_every=1), [1, 2]), still, strict=True):
-        assert same(looked, run)
-        assert looked.history == run.history
+def test_validation_does_not_change_training_by_a_bit(recipe: Recipe) -> None:
+    without = train(recipe.with_(validate_every=None), [1, 2])
+    for validated, run in zip(train(recipe.with_(validate_every=1), [1, 2]), without, strict=True):
+        assert same(validated, run)
+        assert validated.history == run.history
 
 
-def test_a_seed_that_diverges_has_rows_that_say_so_and_leaves_the_others_theirs() -> None:
-    (one, bad, other), still = (train(COHORT.with_(task=Poisoned(seed=s)), [1, 2, 3]) for s in (2, 99))
-    assert bad.diverged
-    assert math.isnan(bad.validation[-1][1])
-    assert (one.validation, other.validation) == (still[0].validation, still[2].validation)
+def test_a_diverged_seed_has_rows_of_nan_and_does_not_affect_the_others() -> None:
+    (one, diverged, other), healthy = (train(COHORT.with_(task=Poisoned(seed=s)), [1, 2, 3]) for s in (2, 99))
+    assert diverged.diverged
+    assert math.isnan(diverged.validation[-1][1])
+    assert (one.validation, other.validation) == (healthy[0].validation, healthy[2].validation)
 
 
 def test_rows_survive_the_store(tmp_path: Path) -> None:
@@ -142,7 +142,9 @@ def test_rows_survive_the_store(tmp_path: Path) -> None:
 
 
 def test_a_task_without_validation_examples_is_refused() -> None:
-    with pytest.raises(MemkitError, match=r"but what draws the examples of Halves has no `validation`: \(inputs"):
+    with pytest.raises(
+        MemkitError, match=r"but the sampler of Halves has no attribute `validation`; give it one, \(inputs"
+    ):
         train(COHORT.with_(task=toys.Halves()), [1])
     with pytest.raises(MemkitError, match="validate_every=4, but a seed has no validation examples"):
         train(COHORT.with_(task=Validated(least=0, most=1)), [1])
@@ -154,14 +156,14 @@ def test_only_a_positive_whole_number_of_steps_or_none_is_accepted(every: Any) -
         COHORT.with_(validate_every=every)
 
 
-def test_a_recipe_with_looks_is_another_recipe_and_one_without_is_what_it_was() -> None:
+def test_validation_is_part_of_a_recipe_and_its_absence_is_not_written() -> None:
     without = COHORT.with_(validate_every=None)
     assert len({COHORT.digest, COHORT.with_(validate_every=5).digest, without.digest}) == 3
     assert "validate_every" not in without.to_json()
     assert Recipe.from_json(COHORT.to_json()) == COHORT
 
 
-def test_validation_examples_are_the_splits_and_not_the_streams() -> None:
+def test_validation_examples_depend_on_the_split_and_not_on_the_stream() -> None:
     draws = [sampler(recipe, 1).validation[0] for recipe in (COHORT, COHORT.with_(stream="second"))]  # type: ignore[attr-defined]
     assert torch.equal(*draws)
     assert generator(1, "split").initial_seed() == stream_seed(1, "split")

@@ -1,4 +1,4 @@
-"""Variable binding: commands such as ``X is jump recall X``, as word indices, with the actions they ask for.
+"""Variable binding: commands such as ``X is jump recall X``, as word indices, with the actions that they ask for.
 
 Every task is a frozen dataclass with the same methods (see :class:`~memkit.tasks.binding.table.BindingTask`).
 """

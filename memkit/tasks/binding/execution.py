@@ -1,11 +1,11 @@
-"""Stage 3, full binding: carry out the bound action, as often as told.
+"""Stage 3, execution: carry out the bound action once, twice or three times.
 
     input    X means jump do X           Y means turn do Y twice    Z means look do Z thrice
     answer   JUMP END  END               TURN TURN END              LOOK LOOK LOOK
 
-There are as many answer positions as the longest answer needs (the published model had two, so ``thrice``
-could never be right). Training draws a modifier in a share ``modified`` of the commands, ``twice`` and
-``thrice`` alike; the table holds each command once. 3 variables × 5 actions × 3: 45 commands.
+There are as many answer positions as the longest answer needs; the published model had two, so that ``thrice`` could
+never be right. In training, a share ``modified`` of the commands has a modifier, ``twice`` and ``thrice`` equally
+often; the table holds each command once. 3 variables × 5 actions × 3: 45 commands.
 Patterns: ``once``, ``twice``, ``thrice``.
 """
 
@@ -20,7 +20,18 @@ from memkit.tasks.binding.vocabulary import DO, MEANS, THRICE, TWICE
 
 @dataclass(frozen=True, kw_only=True)
 class Execution(BindingTask):
-    """``V means A do V [twice|thrice]`` → A, once, twice or three times."""
+    """``V means A do V [twice|thrice]`` → A, once, twice or three times.
+
+    Attributes:
+        modified: the share of training commands with a modifier.
+
+    >>> from memkit import generator
+    >>> from memkit.tasks.binding import Execution
+    >>> task = Execution()
+    >>> inputs, targets = task.commands(generator(0, "split"), pattern="twice")
+    >>> task.vocabulary.decode(inputs[0].tolist()), task.vocabulary.decode_answer(targets[0].tolist())
+    ('X means walk do X twice', 'WALK WALK END')
+    """
 
     modified: float = 0.3
 
@@ -43,8 +54,8 @@ class Execution(BindingTask):
                     yield Row(
                         tokens=(name, MEANS, words.action(action), DO, name, *modifier),
                         answers=(words.acted(action),) * times,
-                        binds=((variable, action),),
-                        asks=((variable, action),),
+                        stated=((variable, action),),
+                        asked=((variable, action),),
                         weight=weight,
                         pattern=pattern,
                     )

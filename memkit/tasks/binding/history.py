@@ -1,4 +1,4 @@
-"""Rebinding history: what a variable means now, and what it meant before.
+"""Rebinding history: the present meaning of a variable, and its earlier ones.
 
     stored=1   input    X means jump X means walk recall X
                answer                                    WALK
@@ -9,15 +9,16 @@
     stored=2   input    X means jump Y means turn X means walk recall X before
                answer                                                 JUMP
 
-A command binds ``stored`` variables, and binds them again ``rebindings`` times in all, in every order; all its
-actions differ. It asks for the present value of any of them, or for an earlier one of a variable that has one.
-``before`` goes one version back; with ``back`` 2 or 3, so do ``before before`` and ``before before before``.
-With one variable the version asked for stands at a fixed place from the end; with two it depends on which
-variable was bound when, so each needs a history of its own.
+A command binds ``stored`` variables and rebinds them ``rebindings`` times in total, in any order; all its actions
+differ. It asks for the present value of one of the variables, or for an earlier value if the variable has one.
+``before`` asks for the previous version; with ``back`` 2 or 3, ``before before`` and ``before before before`` go
+further back. With one variable, the version asked for is at a fixed distance from the end. With two, its position
+depends on the order of the bindings, so each variable needs a history of its own.
 
 3 variables × 5 actions, 1, 2 or 3 rebindings: 120, 360 or 720 commands with one variable (half of them about
-the past), and 3240, 17,280 or 39,600 with two (of which 1080, 7200 or 18,000 about the past).
-Patterns: ``present``, ``past/1``, ``past/2``, ``past/3``, by how far back; ``past`` is the group of the last three.
+the past), and 3240, 17,280 or 39,600 with two (of which 1080, 7200 or 18,000 are about the past).
+Patterns: ``present``, and ``past/1``, ``past/2``, ``past/3`` by the number of versions back; ``past`` is the group of
+the last three.
 """
 
 from __future__ import annotations
@@ -34,9 +35,18 @@ ASKED = ("present", "past")
 
 @dataclass(frozen=True, kw_only=True)
 class History(BindingTask):
-    """``V means A`` of ``stored`` variables, ``rebindings`` (1 to 3) more of them, then ``recall V [before ...]``.
+    """``V means A`` for ``stored`` variables, ``rebindings`` (1 to 3) more bindings, then ``recall V [before ...]``.
 
-    ``asked`` says whether commands ask about the present, the past, or both.
+    Attributes:
+        back: the largest number of versions that a command goes back.
+        asked: whether commands ask about the "present", the "past", or both.
+
+    >>> from memkit import generator
+    >>> from memkit.tasks.binding import History
+    >>> task = History()
+    >>> inputs, targets = task.commands(generator(0, "split"), pattern="past")
+    >>> task.vocabulary.decode(inputs[0].tolist()), task.vocabulary.decode_answer(targets[0].tolist())
+    ('X means walk X means jump recall X before', 'WALK')
     """
 
     rebindings: int = 1
@@ -65,7 +75,7 @@ class History(BindingTask):
 
     def _templates(self) -> Iterator[Template]:
         for bound in product(range(1, self.stored + 1), repeat=self.stored + self.rebindings):
-            # Letters in the order of their first use: the template fills them with all variables in all orders.
+            # Only in order of first use, as the template fills its placeholders with all variables in all orders.
             if list(dict.fromkeys(bound)) != list(range(1, self.stored + 1)):
                 continue
             stated = " ".join(f"v{variable} means a{number}" for number, variable in enumerate(bound, start=1))

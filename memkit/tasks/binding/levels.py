@@ -1,4 +1,4 @@
-"""Compositional levels: four steps from one binding to commands that go back to earlier ones.
+"""Compositional levels: four steps, from a single binding to commands that refer back to earlier bindings.
 
                                input                                                        answer       commands
     L1  single                 X means jump do X                                            JUMP                8
@@ -16,14 +16,14 @@
         segments               X means jump do X then Y means walk do Y then do X and Y
                                                                                     JUMP WALK JUMP WALK        24
 
-The patterns of the published code; with its 4 actions and two variables they make 8, 72, 104 and 96 commands,
-280 in all.
-Different variables of a command have different actions, and so have one variable's bindings. Segments stand
-between ``then``; bindings outlast them. A modifier repeats the one variable before it, ``and`` joins before
-``then`` does, and ``or`` asks for its first.
+These are the patterns of the published code; with its 4 actions and 2 variables there are 8, 72, 104 and 96 commands,
+280 in total.
+Different variables of a command have different actions, and so have the successive bindings of one variable. ``then``
+separates segments; bindings remain valid in later segments. A modifier repeats only the variable before it, ``and``
+binds more tightly than ``then``, and ``or`` asks for the first of its two variables.
 
-Training draws the levels equally often, and within a level its patterns (the published code drew them so, too).
-Patterns: ``L1/single``, ``L2/and``, ...; ``L2`` is the group of a level.
+Training draws the levels equally often, and so the patterns within a level, as the published code did.
+Patterns: ``L1/single``, ``L2/and``, ...; ``L2`` is the group of the patterns of level 2.
 """
 
 from __future__ import annotations
@@ -60,7 +60,17 @@ LEVELS: dict[int, tuple[Template, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Levels(BindingTask):
-    """The commands of the given levels, 1 to 4."""
+    """The commands of the given levels, 1 to 4.
+
+    >>> from memkit import generator
+    >>> from memkit.tasks.binding import Levels
+    >>> task = Levels(levels=(2, 4))
+    >>> inputs, targets = task.commands(generator(0, "split"), pattern="L4/segments")
+    >>> task.vocabulary.decode(inputs[0].tolist())
+    'X means walk do X then Y means jump do Y then do X and Y'
+    >>> task.vocabulary.decode_answer(targets[0].tolist())
+    'WALK JUMP WALK JUMP'
+    """
 
     variables: int = 2
     actions: int = 4

@@ -13,23 +13,25 @@
               input    X means jump Y means walk protect X Y means turn recall Y
               answer                                                           TURN
 
-Two variables are bound, one of them may be managed (cleared or protected), up to ``updates`` are bound again, and
-either is asked for. A variable that was cleared has no action until it is bound again. One that is protected keeps
-the action it has: bindings that follow are without effect. Protection is against updates alone, so ``clear`` empties
-a protected variable too. Which variable is managed, which are bound again and which one is asked for are crossed, so
-that neither a binding's place nor a word of management gives an answer away without its variable.
+Two variables are bound, one of them may be managed (cleared or protected), up to ``updates`` bindings follow, and one
+of the variables is asked for. A cleared variable has no action until it is bound again. A protected variable keeps its
+action: later bindings have no effect. Protection is only against updates, so ``clear`` also empties a protected
+variable. The variable that is managed, those that are bound again and the one that is asked for are crossed, so that
+neither the position of a binding nor the word ``clear`` or ``protect`` determines the answer without its variable.
 
-The actions of a command all differ. 3 variables × 5 actions: 23,760 commands with up to two updates, 9360 with up to
-one. Training draws ``update``, ``clear`` and ``protect`` equally often, and within them the forms of command.
-Patterns, by what is so of the variable asked for (``other``: the other one was managed, and this one was not):
+The actions of a command all differ. 3 variables × 5 actions: 23,760 commands with up to two updates, 9360 with at most
+one. Training draws ``update``, ``clear`` and ``protect`` equally often, and so the forms of command within each.
+Patterns, by what happened to the variable asked for (``other``: only the other variable was managed):
 
     update/kept  update/updated
     clear/cleared  clear/bound again  clear/protected  clear/other  clear/other updated
     protect/kept  protect/protected  protect/other  protect/other updated
 
-A cleared variable's command asks for the combination that it had, so that it is held out where that one is.
+A command that asks for a cleared variable counts as asking for the combination that the variable had, so it is held
+out if that combination is.
 
-``clear`` and ``protect`` stand behind all other words of the vocabulary, whose indices are those of other tasks.
+``clear`` and ``protect`` come after all other words of the vocabulary, so that the other words have the same indices as
+in other tasks.
 """
 
 from __future__ import annotations
@@ -49,80 +51,89 @@ MANAGING = ("clear", "protect")
 
 
 class ManagementVocabulary(Vocabulary):
-    """A vocabulary with two words more, at its end."""
+    """A vocabulary with two more words at its end: ``clear`` and ``protect``."""
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Every token's word, in index order."""
+        """The words of all tokens, in the order of the indices."""
         return (*super().words, *MANAGING)
 
     def managing(self, word: str) -> int:
-        """The token of ``clear`` or ``protect``."""
+        """Return the token of ``clear`` or ``protect``."""
         return len(super().words) + MANAGING.index(word)
 
 
 class _Form(NamedTuple):
-    """A form of command; a variable is 0 or 1, an action the number of the binding that states it."""
+    """A form of command, in which the variables are numbered 0 and 1.
+
+    Bindings are numbered as well: 0 and 1 are the first bindings of the two variables, 2 and 3 the updates.
+
+    Attributes:
+        managed: pairs of ``clear`` or ``protect`` and a variable, in the order of the command.
+        updated: the variables that are bound again, in the order of the command.
+        asked: the variable that is asked for.
+    """
 
     managed: tuple[tuple[str, int], ...]
-    """``clear`` or ``protect``, and which variable."""
     updated: tuple[int, ...]
-    """Variables bound again, in order; binding 0 is variable 0's first, 1 is variable 1's, 2 the first of these."""
     asked: int
 
     @property
     def pattern(self) -> str:
         """The name of the pattern: what happened to the variable that is asked for."""
-        done = {word for word, variable in self.managed if variable == self.asked}
-        updated = self.asked in self.updated
+        words = {word for word, variable in self.managed if variable == self.asked}
+        is_updated = self.asked in self.updated
         if not self.managed:
-            return "update/updated" if updated else "update/kept"
-        if "clear" in done:
-            return "clear/bound again" if updated else "clear/protected" if "protect" in done else "clear/cleared"
-        if "protect" in done:
-            return "protect/protected" if updated else "protect/kept"
-        return f"{self.managed[-1][0]}/{'other updated' if updated else 'other'}"
+            return "update/updated" if is_updated else "update/kept"
+        if "clear" in words:
+            return "clear/bound again" if is_updated else "clear/protected" if "protect" in words else "clear/cleared"
+        if "protect" in words:
+            return "protect/protected" if is_updated else "protect/kept"
+        return f"{self.managed[-1][0]}/{'other updated' if is_updated else 'other'}"
 
     @property
     def binding(self) -> int:
-        """The binding that the answer is made of, or, of a cleared variable, was to be made of."""
+        """The number of the binding that determines the answer, or would do so if it had not been cleared."""
         if self.asked in self.updated and ("protect", self.asked) not in self.managed:
             return 2 + self.updated.index(self.asked)
         return self.asked
 
     @property
-    def empty(self) -> bool:
-        """True where the right answer is that the variable has no value."""
+    def is_empty(self) -> bool:
+        """True if the right answer is that the variable has no value."""
         return self.binding < 2 and ("clear", self.asked) in self.managed
 
 
 @dataclass(frozen=True, kw_only=True)
 class Management(BindingTask):
-    """``V means A W means B``, ``clear`` or ``protect`` one, up to ``updates`` (1 or 2) bindings more, ``recall V``."""
+    """``V means A W means B``, ``clear`` or ``protect`` one, up to ``updates`` (1 or 2) more bindings, ``recall V``."""
 
     updates: int = 2
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 1 <= self.updates <= min(2, self.actions - 2):
-            raise ValueError(f"updates must be 1 or 2, and two fewer than the actions, not {self.updates}")
+            raise ValueError(f"updates must be 1 or 2, and at most two fewer than the actions, not {self.updates}")
 
     @property
     def vocabulary(self) -> ManagementVocabulary:
         return ManagementVocabulary(self.variables, self.actions)
 
     def modifications(self, generator: torch.Generator, subset: Subset = "all") -> tuple[Commands, Commands]:
-        """All pairs of the subset's commands that differ in the action of one binding, and in nothing else."""
+        """Return all pairs of the subset's commands that differ only in the action of one binding."""
         before, after = super().modifications(generator, subset)
-        # The words that come after the actions are not actions: `clear X` and `protect X` are no such pair.
-        alike = ((before[0] == after[0]) | (before[0] < self.vocabulary.managing("clear"))).all(1)
-        return (before[0][alike], before[1][alike]), (after[0][alike], after[1][alike])
+        # The tokens after the actions are `clear` and `protect`; commands that differ in these are not such a pair.
+        differs_in_action = ((before[0] == after[0]) | (before[0] < self.vocabulary.managing("clear"))).all(1)
+        return (
+            (before[0][differs_in_action], before[1][differs_in_action]),
+            (after[0][differs_in_action], after[1][differs_in_action]),
+        )
 
     def rows(self) -> Iterator[Row]:
         forms = list(self._forms())
         groups = [group(form.pattern) for form in forms]
         for form in forms:
-            # This many commands share the form's part of its group's draws.
+            # The draws of a group are shared equally among its forms, and those of a form among its commands.
             count = math.perm(self.variables, 2) * math.perm(self.actions, 2 + len(form.updated))
             weight = 1 / (count * groups.count(group(form.pattern)))
             for variables in permutations(range(self.variables), 2):
@@ -131,27 +142,27 @@ class Management(BindingTask):
 
     def _row(self, form: _Form, variables: tuple[int, ...], actions: tuple[int, ...], weight: float) -> Row:
         words = self.vocabulary
-        bound = [variables[letter] for letter in (0, 1, *form.updated)]
-        stated = [(words.variable(v), MEANS, words.action(a)) for v, a in zip(bound, actions, strict=True)]
-        managed = [(words.managing(word), words.variable(variables[letter])) for word, letter in form.managed]
-        asked = (RECALL, words.variable(variables[form.asked]))
+        bound = [variables[number] for number in (0, 1, *form.updated)]
+        bindings = [(words.variable(v), MEANS, words.action(a)) for v, a in zip(bound, actions, strict=True)]
+        managed = [(words.managing(word), words.variable(variables[number])) for word, number in form.managed]
+        question = (RECALL, words.variable(variables[form.asked]))
         action = actions[form.binding]
         return Row(
-            tokens=tuple(chain(*stated[:2], *managed, *stated[2:], asked)),
-            answers=() if form.empty else (words.acted(action),),
-            binds=tuple(zip(bound, actions, strict=True)),
-            asks=((variables[form.asked], action),),
+            tokens=tuple(chain(*bindings[:2], *managed, *bindings[2:], question)),
+            answers=() if form.is_empty else (words.acted(action),),
+            stated=tuple(zip(bound, actions, strict=True)),
+            asked=((variables[form.asked], action),),
             weight=weight,
             pattern=form.pattern,
         )
 
     def _forms(self) -> Iterator[_Form]:
-        again = [updated for count in range(self.updates + 1) for updated in permutations((0, 1), count)]
-        one = [((word, variable),) for word in ("clear", "protect") for variable in (0, 1)]
-        both = [(("protect", one), ("clear", other)) for one in (0, 1) for other in (0, 1)]
+        updates = [updated for count in range(self.updates + 1) for updated in permutations((0, 1), count)]
+        with_one_word = [((word, variable),) for word in ("clear", "protect") for variable in (0, 1)]
+        with_both_words = [(("protect", one), ("clear", other)) for one in (0, 1) for other in (0, 1)]
         for asked in (0, 1):
-            for updated in again:
-                for managed in ((), *one):
+            for updated in updates:
+                for managed in ((), *with_one_word):
                     yield _Form(managed, updated, asked)
-            for managed in both:
+            for managed in with_both_words:
                 yield _Form(managed, (), asked)

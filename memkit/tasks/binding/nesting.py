@@ -3,15 +3,15 @@
     input    X means jump do X twice twice          Y means turn do Y thrice twice
     answer   JUMP JUMP JUMP JUMP                    TURN TURN TURN TURN TURN TURN
 
-A command has up to ``depth`` modifiers and repeats its action ``most`` times at most; with 3 and 8 there are
-seven patterns: once 1, twice 2, thrice 3, twice twice 4, twice thrice 6, thrice twice 6, twice twice twice 8.
-3 variables × 5 actions: 105 commands. Patterns: ``4/twice twice``, so ``6`` is the group of both that repeat
-six times.
+A command has up to ``depth`` modifiers and repeats its action at most ``most`` times. With 3 and 8 there are seven
+patterns: once (1), twice (2), thrice (3), twice twice (4), twice thrice (6), thrice twice (6), twice twice twice (8).
+3 variables × 5 actions: 105 commands. A pattern is named by its count and its modifiers, such as ``4/twice twice``; so
+``6`` is the group of the two patterns that repeat the action six times.
 
-``trained`` is the greatest count that training asks for. Longer ones are the subset ``beyond``, with
-combinations that training states, and ``held_out_beyond``, with one that it does not. Answer positions past
-``trained`` are then END in all of training: a network that reads each position with weights of its own cannot
-have learnt any other answer there.
+``trained`` is the largest count in training. Commands with larger counts form the subsets ``beyond``, if training
+states their combination, and ``held_out_beyond``, if it does not. The answer positions after ``trained`` are then END
+in all training commands, so a network that decodes each position with its own weights cannot learn any other answer
+there.
 """
 
 from __future__ import annotations
@@ -29,7 +29,19 @@ _TIMES = {"twice": 2, "thrice": 3}
 
 @dataclass(frozen=True, kw_only=True)
 class Nesting(BindingTask):
-    """``V means A do V`` and up to ``depth`` (1 to 4) of ``twice`` and ``thrice`` → A, as often as their product."""
+    """``V means A do V`` and up to ``depth`` (1 to 4) times ``twice`` or ``thrice`` → A, repeated by their product.
+
+    Attributes:
+        most: the largest count of any command.
+        trained: the largest count in training; None: all counts.
+
+    >>> from memkit import generator
+    >>> from memkit.tasks.binding import Nesting
+    >>> task = Nesting(trained=4)
+    >>> inputs, targets = task.commands(generator(0, "split"), "beyond", pattern="6/thrice twice")
+    >>> task.vocabulary.decode(inputs[0].tolist()), task.vocabulary.decode_answer(targets[0].tolist())
+    ('X means walk do X thrice twice', 'WALK WALK WALK WALK WALK WALK END END')
+    """
 
     depth: int = 3
     most: int = 8

@@ -1,10 +1,10 @@
-"""Rebinding over time: the same variable is given another value, and must answer with the one it has now.
+"""Rebinding over time: a variable is given another value, and the command must then act by its present value.
 
     rebindings=1    input    X means jump do X then X means walk do X
                     answer                JUMP                   WALK
 
-A command's actions all differ. A memory that adds its writes up holds {jump, walk} at the end and cannot tell
-which came last: 1/2 is its ceiling on the second action. 3 variables × 5 actions: 60 commands with one
+The actions of a command all differ. A memory that adds up what is written holds {jump, walk} at the end and cannot tell
+which came last: its accuracy on the second action is at most 1/2. 3 variables × 5 actions: 60 commands with one
 rebinding, 180 with two, 360 with three.
 """
 
@@ -20,7 +20,15 @@ from memkit.tasks.binding.vocabulary import DO, MEANS, THEN
 
 @dataclass(frozen=True, kw_only=True)
 class Rebinding(BindingTask):
-    """``V means A do V``, then the same again with another action, ``rebindings`` (1 to 3) times."""
+    """``V means A do V``, then the same with another action, ``rebindings`` (1 to 3) times.
+
+    >>> from memkit import generator
+    >>> from memkit.tasks.binding import Rebinding
+    >>> task = Rebinding()
+    >>> inputs, targets = task.commands(generator(0, "split"))
+    >>> task.vocabulary.decode(inputs[0].tolist()), task.vocabulary.decode_answer(targets[0].tolist())
+    ('X means walk do X then X means jump do X', 'WALK JUMP')
+    """
 
     rebindings: int = 1
 
@@ -34,11 +42,11 @@ class Rebinding(BindingTask):
         for variable in range(self.variables):
             name = words.variable(variable)
             for actions in permutations(range(self.actions), self.rebindings + 1):
-                parts = [t for a in actions for t in (name, MEANS, words.action(a), DO, name, THEN)]
-                binds = tuple((variable, action) for action in actions)
+                tokens = [t for a in actions for t in (name, MEANS, words.action(a), DO, name, THEN)]
+                bindings = tuple((variable, action) for action in actions)
                 yield Row(
-                    tokens=tuple(parts[:-1]),
+                    tokens=tuple(tokens[:-1]),
                     answers=tuple(words.acted(action) for action in actions),
-                    binds=binds,
-                    asks=binds,
+                    stated=bindings,
+                    asked=bindings,
                 )

@@ -6,8 +6,8 @@
     stored=2    input    X is jump Y is walk recall X
                 answer                              JUMP
 
-Variables in a command differ, and so do their actions: who recalls any of the stored actions blindly scores
-1 / stored. With one stored variable, copying the only action in sight solves it; binding needs two.
+The variables of a command differ, and so do their actions: recalling any one of the stored actions scores 1 / stored.
+With one stored variable, copying the only action solves the task; only with two is binding needed.
 3 variables × 5 actions: 15 commands with one stored, 240 with two. 8 × 12 with two: 14,784.
 """
 
@@ -23,7 +23,15 @@ from memkit.tasks.binding.vocabulary import IS, RECALL
 
 @dataclass(frozen=True, kw_only=True)
 class Retrieval(BindingTask):
-    """``V is A`` × ``stored``, then ``recall V`` → A."""
+    """``V is A`` for each of ``stored`` variables, then ``recall V`` → A.
+
+    >>> from memkit import generator
+    >>> from memkit.tasks.binding import Retrieval
+    >>> task = Retrieval(stored=2)
+    >>> inputs, targets = task.commands(generator(0, "split"))
+    >>> task.vocabulary.decode(inputs[0].tolist()), task.vocabulary.decode_answer(targets[0].tolist())
+    ('X is walk Y is jump recall X', 'WALK')
+    """
 
     stored: int = 1
 
@@ -34,14 +42,14 @@ class Retrieval(BindingTask):
 
     def rows(self) -> Iterator[Row]:
         words = self.vocabulary
-        for chosen in permutations(range(self.variables), self.stored):
+        for variables in permutations(range(self.variables), self.stored):
             for actions in permutations(range(self.actions), self.stored):
-                binds = tuple(zip(chosen, actions, strict=True))
-                stated = [t for v, a in binds for t in (words.variable(v), IS, words.action(a))]
-                for asked, action in binds:
+                bindings = tuple(zip(variables, actions, strict=True))
+                tokens = [t for v, a in bindings for t in (words.variable(v), IS, words.action(a))]
+                for asked, action in bindings:
                     yield Row(
-                        tokens=(*stated, RECALL, words.variable(asked)),
+                        tokens=(*tokens, RECALL, words.variable(asked)),
                         answers=(words.acted(action),),
-                        binds=binds,
-                        asks=((asked, action),),
+                        stated=bindings,
+                        asked=((asked, action),),
                     )

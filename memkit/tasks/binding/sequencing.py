@@ -1,4 +1,4 @@
-"""Sequencing: carry out two bound actions in the order told, or the first alone.
+"""Sequencing: carry out two bound actions in the order of the command, or only the first.
 
     then       input    X means jump Y means walk do Y then X
                answer                                WALK   JUMP
@@ -12,15 +12,15 @@
     segments   input    X means jump do X then Y means walk do Y
                answer                JUMP                   WALK
 
-``then`` and ``and`` ask for the same; ``or`` asks for the first of the two, always. Each is asked for in the
-order stated (``in order``) and against it (``reversed``): who repeats the actions as they come is right half
-of the time. In ``segments``, ``then`` opens a second segment with a binding of its own. Of the ways to read
-"two segments, each with bindings", this is the one that the published code tests: a segment carries out what it
-binds itself, so repeating the actions as they come solves it. Segments that go back to a binding of an earlier
-one are level 4 of :mod:`~memkit.tasks.binding.levels`.
+``then`` and ``and`` have the same meaning; ``or`` always asks for the first of the two variables. The variables are
+asked for in the order of their bindings (``in order``) or the other way round (``reversed``), so repeating the actions
+as they were stated is right half of the time. In ``segments``, ``then`` begins a second segment with its own binding.
+Of the possible readings of "two segments, each with bindings", this is the one that the published code tests: a segment
+carries out the action that it binds, so repeating the actions as they were stated solves it. Segments that refer back
+to the binding of an earlier segment are part of level 4 of :mod:`~memkit.tasks.binding.levels`.
 
-Variables in a command differ, and so do their actions. 3 variables × 5 actions: 240 commands with each
-connective, 120 in segments, 840 in all. Patterns: ``then/in order``, ``then/reversed``, ..., ``segments``.
+The variables of a command differ, and so do their actions. 3 variables × 5 actions: 240 commands with each
+connective, 120 in segments, 840 in total. Patterns: ``then/in order``, ``then/reversed``, ..., ``segments``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,15 @@ CONNECTIVES = ("then", "and", "or")
 
 @dataclass(frozen=True, kw_only=True)
 class Sequencing(BindingTask):
-    """``V means A W means B do V|W connective W|V``, and, with ``segments``, ``V means A do V then W means B do W``."""
+    """``V means A W means B do V|W connective W|V``, and ``V means A do V then W means B do W`` with ``segments``.
+
+    >>> from memkit import generator
+    >>> from memkit.tasks.binding import Sequencing
+    >>> task = Sequencing(connectives=("then",), segments=False)
+    >>> inputs, targets = task.commands(generator(0, "split"), pattern="then/reversed")
+    >>> task.vocabulary.decode(inputs[0].tolist()), task.vocabulary.decode_answer(targets[0].tolist())
+    ('X means walk Y means jump do Y then X', 'JUMP WALK')
+    """
 
     connectives: tuple[str, ...] = CONNECTIVES
     segments: bool = True
@@ -48,7 +56,7 @@ class Sequencing(BindingTask):
         if len(chosen) < len(self.connectives) or not chosen <= set(CONNECTIVES):
             raise ValueError(f"connectives must be some of {', '.join(CONNECTIVES)}, each once, not {self.connectives}")
         if not chosen and not self.segments:
-            raise ValueError("connectives must not be empty without segments")
+            raise ValueError("connectives must not be empty if segments is False")
 
     def rows(self) -> Iterator[Row]:
         for template in self._templates():

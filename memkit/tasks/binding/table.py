@@ -4,20 +4,20 @@ A row of the table is a command: N commands of L tokens with P answers.
 
     inputs   [N, L]   tokens, padded on the left, so that the last token is the command's last word
     targets  [N, P]   answers, END after the last action
-    binds    [N, V·A] which (variable, action) combinations the command states
-    asks     [N, V·A] which of them its answer needs
-    weights  [N]      how often training draws it, relative to the others
-    beyond   [N]      whether the task keeps it from training for its kind, whatever it states
-    patterns  N       the name of its pattern, such as ``twice`` or ``past/1``: a group, and a kind within it
+    stated   [N, V·A] whether the command states each (variable, action) combination
+    asked    [N, V·A] whether its answer depends on each combination
+    weights  [N]      how often training draws the command, relative to the others
+    beyond   [N]      whether the command is of a kind that the task excludes from training
+    patterns  N       the name of the command's pattern, such as ``twice``, or ``past/1``: a group and a kind within it
 
-The split draws combinations, not commands. A training command states kept combinations only; a held-out
-command asks for a combination that no training command ever stated. Commands that state such a combination
-without asking for it belong to neither. A task may also keep kinds of commands from training (longer
-repetitions, say), which crosses the first split with a second:
+The split draws combinations, not commands. A training command states only combinations that are not held out. A
+held-out command asks for a combination that no training command states. Commands that state a held-out combination
+without asking for it belong to neither subset. A task may also exclude kinds of commands from training, such as longer
+repetitions. The two splits are crossed:
 
-                                  trained kinds    kinds beyond
-    states kept combinations      train            beyond
-    asks for a missing one        held_out         held_out_beyond
+                                              trained kinds    kinds beyond
+    states no held-out combination            train            beyond
+    asks for a held-out combination           held_out         held_out_beyond
 """
 
 from __future__ import annotations
@@ -36,22 +36,31 @@ from memkit.tasks.binding.vocabulary import END, PAD, Vocabulary
 Commands: TypeAlias = tuple[Tensor, Tensor]
 """Inputs [N, L] and targets [N, P]."""
 Sampler: TypeAlias = Callable[[torch.Generator, int], Commands]
-"""(generator, size) → a batch of training commands."""
+"""A function (generator, size) → a batch of training commands."""
 Subset: TypeAlias = Literal["train", "held_out", "beyond", "held_out_beyond", "all"]
+"""The subsets of a task's commands; see the top of this file."""
 MOST_COMMANDS = 200_000
+"""The largest number of commands of a task."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One command: its tokens and answers, the (variable, action) pairs it states and those it asks for.
+    """One command.
 
-    A command is ``beyond`` when training must not draw it whatever it states; ``pattern`` is its kind's name.
+    Attributes:
+        tokens: its words.
+        answers: its answer, without END.
+        stated: the (variable, action) combinations that it states.
+        asked: those that its answer depends on.
+        weight: how often training draws it, relative to the others.
+        beyond: whether it is of a kind that the task excludes from training.
+        pattern: the name of its pattern; "" if it has none.
     """
 
     tokens: tuple[int, ...]
     answers: tuple[int, ...]
-    binds: tuple[tuple[int, int], ...]
-    asks: tuple[tuple[int, int], ...]
+    stated: tuple[tuple[int, int], ...]
+    asked: tuple[tuple[int, int], ...]
     weight: float = 1.0
     beyond: bool = False
     pattern: str = ""
@@ -59,37 +68,53 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """Every command of a task; shapes above."""
+    """All commands of a task, row by row; the shapes are given at the top of this file."""
 
     inputs: Tensor
     targets: Tensor
-    binds: Tensor
-    asks: Tensor
+    stated: Tensor
+    asked: Tensor
     weights: Tensor
     beyond: Tensor
     patterns: tuple[str, ...]
 
-    def of(self, pattern: str) -> Tensor:
-        """Return which commands have a pattern, or one of a group (``past`` for ``past/1`` and ``past/2``): bool [N].
+    def has_pattern(self, pattern: str) -> Tensor:
+        """Return for each command whether it has a pattern, or one of a group of patterns: bool [N].
+
+        The group of ``past/1`` and ``past/2`` is ``past``.
 
         Raises:
-            ValueError: no command has it.
+            ValueError: no command has the pattern.
         """
-        chosen = torch.tensor([pattern in (name, group(name)) for name in self.patterns])
-        if not chosen.any():
+        matches = torch.tensor([pattern in (name, group(name)) for name in self.patterns])
+        if not matches.any():
             known = [name for name in dict.fromkeys(self.patterns) if name]
-            raise ValueError(f"no command has pattern {pattern!r}; there are: {', '.join(known) or 'none'}")
-        return chosen
+            raise ValueError(f"no command has pattern {pattern!r}; the patterns are: {', '.join(known) or 'none'}")
+        return matches
 
 
 def group(pattern: str) -> str:
-    """The group of a pattern: what stands before its slash, or all of it."""
+    """Return the group of a pattern: the part before its slash, or the whole name."""
     return pattern.partition("/")[0]
 
 
 @dataclass(frozen=True, kw_only=True)
 class BindingTask(ABC):
-    """The base of all binding tasks; ``held_out`` is the share of combinations that training never states."""
+    """The base class of all binding tasks.
+
+    Attributes:
+        variables, actions: the numbers of variables and of actions in the vocabulary.
+        held_out: the share of (variable, action) combinations that no training command states.
+
+    >>> from memkit import generator
+    >>> from memkit.tasks.binding import Retrieval
+    >>> task = Retrieval(held_out=0.2)  # every binding task has these methods
+    >>> len(task.commands(generator(1, "split"), "train")[0]), len(task.commands(generator(1, "split"), "held_out")[0])
+    (12, 3)
+    >>> inputs, targets = task.for_seed(generator(1, "split"))(generator(1, "data"), 4)
+    >>> inputs.shape, targets.shape
+    (torch.Size([4, 5]), torch.Size([4, 1]))
+    """
 
     variables: int = 3
     actions: int = 5
@@ -99,7 +124,7 @@ class BindingTask(ABC):
         Vocabulary(self.variables, self.actions)
         if not 0 <= self.held_out < 1:
             raise ValueError(f"held_out must be a share in [0, 1), not {self.held_out}")
-        # This many can always be held out without leaving a variable or an action with no combination.
+        # Up to this number can always be held out so that each variable and action keeps a combination in training.
         most = (self.variables - 1) * (self.actions - 1) - 1
         if self._held_out_count() > most:
             raise ValueError(
@@ -109,16 +134,17 @@ class BindingTask(ABC):
 
     @abstractmethod
     def rows(self) -> Iterator[Row]:
-        """Every command, each once, in a fixed order."""
+        """Yield all commands, each once, in a fixed order."""
 
     @property
     def vocabulary(self) -> Vocabulary:
+        """The words and answers of the task's commands."""
         return Vocabulary(self.variables, self.actions)
 
     @property
     def sizes(self) -> dict[str, int]:
         """The keyword arguments that every model for this task takes."""
-        table = whole(self)
+        table = table_of(self)
         return {
             "tokens": len(self.vocabulary.words),
             "answers": len(self.vocabulary.answers),
@@ -127,42 +153,42 @@ class BindingTask(ABC):
         }
 
     def for_seed(self, generator: torch.Generator) -> Sampler:
-        """A sampler of training commands: ``sampler(generator, size)`` → inputs [size, L], targets [size, P].
+        """Return a sampler of training commands: ``sampler(generator, size)`` → inputs [size, L], targets [size, P].
 
-        The generator given here draws the split only; the one given to the sampler draws the batch.
+        The generator passed here draws only the split; the one passed to the sampler draws the batch.
         """
-        table = whole(self)
+        table = table_of(self)
         rows = self._subset(generator, "train")
         inputs, targets = table.inputs[rows], table.targets[rows]
-        heaped = table.weights[rows].double().cumsum(0)
-        heaped = heaped / heaped[-1]
+        cumulative = table.weights[rows].double().cumsum(0)
+        cumulative = cumulative / cumulative[-1]
 
         def sample(generator: torch.Generator, size: int) -> Commands:
-            drawn = torch.searchsorted(heaped, torch.rand(size, dtype=torch.double, generator=generator))
+            drawn = torch.searchsorted(cumulative, torch.rand(size, dtype=torch.double, generator=generator))
             return inputs[drawn], targets[drawn]
 
         return sample
 
     @property
     def patterns(self) -> tuple[str, ...]:
-        """The names of the patterns that its commands have, in the table's order; none where they have no names."""
-        return tuple(name for name in dict.fromkeys(whole(self).patterns) if name)
+        """The names of the commands' patterns, in the order of the table; empty if the commands have no patterns."""
+        return tuple(name for name in dict.fromkeys(table_of(self).patterns) if name)
 
     def commands(self, generator: torch.Generator, subset: Subset = "all", *, pattern: str | None = None) -> Commands:
-        """Every command of a subset, once; the split is for_seed's, given an equally seeded generator.
+        """Return all commands of a subset, each once.
 
         Args:
-            generator: draws the split.
-            subset: the kinds of commands drawn above.
-            pattern: only the commands of this pattern, or group of patterns.
+            generator: draws the split; if it is seeded as that of :meth:`for_seed`, the split is the same.
+            subset: see the top of this file.
+            pattern: return only the commands with this pattern, or with one of this group of patterns.
 
         Raises:
             ValueError: there is no such command.
         """
-        table = whole(self)
+        table = table_of(self)
         rows = self._subset(generator, subset)
         if pattern is not None:
-            rows = rows[table.of(pattern)[rows]]
+            rows = rows[table.has_pattern(pattern)[rows]]
             if not len(rows):
                 raise ValueError(f"no command with pattern {pattern!r} is in subset {subset!r}")
         return table.inputs[rows], table.targets[rows]
@@ -170,87 +196,98 @@ class BindingTask(ABC):
     def by_pattern(
         self, generator: torch.Generator, subset: Subset = "all", *, grouped: bool = False
     ) -> dict[str, Commands]:
-        """The subset's commands by pattern, or by group of patterns; patterns that the subset lacks are left out."""
-        table = whole(self)
-        found: dict[str, list[int]] = {}
+        """Return the subset's commands by pattern, or by group of patterns; only patterns that the subset has."""
+        table = table_of(self)
+        rows_of_patterns: dict[str, list[int]] = {}
         for row in self._subset(generator, subset).tolist():
             name = table.patterns[row]
-            found.setdefault(group(name) if grouped else name, []).append(row)
-        return {name: (table.inputs[rows], table.targets[rows]) for name, rows in found.items()}
+            rows_of_patterns.setdefault(group(name) if grouped else name, []).append(row)
+        return {name: (table.inputs[rows], table.targets[rows]) for name, rows in rows_of_patterns.items()}
 
     def modifications(self, generator: torch.Generator, subset: Subset = "all") -> tuple[Commands, Commands]:
-        """All pairs of the subset's commands that differ in the action of one binding, and in nothing else.
+        """Return all pairs of the subset's commands that differ only in the action of one binding.
 
-        Returns the commands before and after the modification, M each; an unordered pair is listed once.
+        Returns:
+            The commands before and after the modification, M each; an unordered pair is listed once.
         """
         inputs, targets = self.commands(generator, subset)
-        actions = self.vocabulary.action(0)
-        alike: dict[tuple[int, ...], list[int]] = {}
+        first_action = self.vocabulary.action(0)
+        # Commands that are equal once the action at one position is left out.
+        rows_by_rest: dict[tuple[int, ...], list[int]] = {}
         for row, tokens in enumerate(inputs.tolist()):
-            for place, token in enumerate(tokens):
-                if token >= actions:
-                    blanked = (place, *tokens[:place], *tokens[place + 1 :])
-                    alike.setdefault(blanked, []).append(row)
-        pairs = [(one, other) for rows in alike.values() for at, one in enumerate(rows) for other in rows[at + 1 :]]
+            for position, token in enumerate(tokens):
+                if token >= first_action:
+                    rest = (position, *tokens[:position], *tokens[position + 1 :])
+                    rows_by_rest.setdefault(rest, []).append(row)
+        pairs = [
+            (one, other) for rows in rows_by_rest.values() for i, one in enumerate(rows) for other in rows[i + 1 :]
+        ]
         before, after = torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).unbind(1)
         return (inputs[before], targets[before]), (inputs[after], targets[after])
 
-    def kept(self, generator: torch.Generator) -> Tensor:
-        """Return which combinations training may state: bool [variables, actions], one or more per row and column."""
-        kept = torch.ones(self.variables, self.actions, dtype=torch.bool)
-        missing = self._held_out_count()
-        for pair in torch.randperm(kept.numel(), generator=generator).tolist():
+    def trained_combinations(self, generator: torch.Generator) -> Tensor:
+        """Return for each combination whether training may state it: bool [variables, actions].
+
+        Every row and every column has at least one such combination.
+        """
+        trained = torch.ones(self.variables, self.actions, dtype=torch.bool)
+        remaining = self._held_out_count()
+        for pair in torch.randperm(trained.numel(), generator=generator).tolist():
             variable, action = divmod(pair, self.actions)
-            if missing and kept[variable].sum() > 1 and kept[:, action].sum() > 1:
-                kept[variable, action] = False
-                missing -= 1
-        return kept
+            if remaining and trained[variable].sum() > 1 and trained[:, action].sum() > 1:
+                trained[variable, action] = False
+                remaining -= 1
+        return trained
 
     def _held_out_count(self) -> int:
         return round(self.held_out * self.variables * self.actions)
 
     def _subset(self, generator: torch.Generator, subset: Subset) -> Tensor:
-        """Row indices of a subset."""
-        table = whole(self)
-        missing = ~self.kept(generator).flatten()
-        stated, asked = (table.binds & missing).any(1), (table.asks & missing).any(1)
-        chosen = {
-            "train": ~stated & ~table.beyond,
-            "held_out": asked & ~table.beyond,
-            "beyond": ~stated & table.beyond,
-            "held_out_beyond": asked & table.beyond,
-            "all": torch.ones(len(table.binds), dtype=torch.bool),
+        """Return the indices of a subset's rows."""
+        table = table_of(self)
+        held_out = ~self.trained_combinations(generator).flatten()
+        states_held_out, asks_held_out = (table.stated & held_out).any(1), (table.asked & held_out).any(1)
+        masks = {
+            "train": ~states_held_out & ~table.beyond,
+            "held_out": asks_held_out & ~table.beyond,
+            "beyond": ~states_held_out & table.beyond,
+            "held_out_beyond": asks_held_out & table.beyond,
+            "all": torch.ones(len(table.stated), dtype=torch.bool),
         }
-        if subset not in chosen:
-            raise ValueError(f"subset must be one of {', '.join(chosen)}, not {subset!r}")
-        rows = chosen[subset].nonzero().squeeze(1)
+        if subset not in masks:
+            raise ValueError(f"subset must be one of {', '.join(masks)}, not {subset!r}")
+        rows = masks[subset].nonzero().squeeze(1)
         if not len(rows):
             raise ValueError(f"no command is in subset {subset!r} of {self}")
         return rows
 
 
 @lru_cache(maxsize=32)
-def whole(task: BindingTask) -> Table:
-    """The task's table. Cached: it depends on the task's fields alone."""
+def table_of(task: BindingTask) -> Table:
+    """Return the table of a task, cached, since it depends on the task's fields only.
+
+    Raises:
+        ValueError: it would have more than ``MOST_COMMANDS`` commands.
+    """
     rows = []
     for row in task.rows():
         rows.append(row)
         if len(rows) > MOST_COMMANDS:
-            raise ValueError(f"{task} has more than {MOST_COMMANDS} commands: take fewer variables or actions")
+            raise ValueError(f"{task} has more than {MOST_COMMANDS} commands; use fewer variables or actions")
     length = max(len(row.tokens) for row in rows)
     positions = max(len(row.answers) for row in rows)
 
-    def marks(pairs: list[tuple[tuple[int, int], ...]]) -> Tensor:
-        marked = torch.zeros(len(rows), task.variables * task.actions, dtype=torch.bool)
-        places = [(row, v * task.actions + a) for row, stated in enumerate(pairs) for v, a in stated]
-        marked[torch.tensor(places, dtype=torch.long).reshape(-1, 2).unbind(1)] = True
-        return marked
+    def mask_of(combinations: list[tuple[tuple[int, int], ...]]) -> Tensor:
+        mask = torch.zeros(len(rows), task.variables * task.actions, dtype=torch.bool)
+        indices = [(row, v * task.actions + a) for row, pairs in enumerate(combinations) for v, a in pairs]
+        mask[torch.tensor(indices, dtype=torch.long).reshape(-1, 2).unbind(1)] = True
+        return mask
 
     return Table(
         inputs=torch.tensor([[PAD] * (length - len(row.tokens)) + list(row.tokens) for row in rows]),
         targets=torch.tensor([list(row.answers) + [END] * (positions - len(row.answers)) for row in rows]),
-        binds=marks([row.binds for row in rows]),
-        asks=marks([row.asks for row in rows]),
+        stated=mask_of([row.stated for row in rows]),
+        asked=mask_of([row.asked for row in rows]),
         weights=torch.tensor([row.weight for row in rows]),
         beyond=torch.tensor([row.beyond for row in rows]),
         patterns=tuple(row.pattern for row in rows),

@@ -1,10 +1,10 @@
-"""Words in, answers out: the two index spaces that all binding tasks share.
+"""The vocabulary: the index spaces of input tokens and of answers that all binding tasks share.
 
-Tokens     0 PAD | 1..13 keywords | variables X Y Z ... | actions walk jump turn ...
-Answers    0 END | actions WALK JUMP TURN ... | variables X Y Z ... (what recognition asks for)
+Tokens     0 PAD | 1..12 keywords | variables X Y Z ... | actions walk jump turn ...
+Answers    0 END | actions WALK JUMP TURN ... | variables X Y Z ... (the answers of recognition)
 
-PAD is a token and END an answer, and no action has index 0 in either space. (The published code had
-PAD = WALK = 0 in one space, so that padding was scored as an action.)
+PAD is a token and END an answer, and no action has the index 0 in either space. (The published code had
+PAD = WALK = 0 in a single space, so that padding was scored as an action.)
 """
 
 from __future__ import annotations
@@ -26,7 +26,17 @@ ACTIONS = ("walk", "jump", "turn", "look", "run", "swim", "climb", "crawl", "dan
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The first ``variables`` (2 to 8) variables and the first ``actions`` (2 to 12) action words."""
+    """The words of ``variables`` (2 to 8) variables and ``actions`` (2 to 12) actions, and the keywords.
+
+    >>> from memkit.tasks.binding import Vocabulary
+    >>> words = Vocabulary(variables=2, actions=3)
+    >>> words.encode("X is jump recall X")
+    [13, 2, 16, 4, 13]
+    >>> words.decode([0, 0, 13, 2, 16, 4, 13])  # padding is left out
+    'X is jump recall X'
+    >>> words.decode_answer([2, 0])
+    'JUMP END'
+    """
 
     variables: int = 3
     actions: int = 5
@@ -38,45 +48,49 @@ class Vocabulary:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Every token's word, in index order."""
+        """The words of all tokens, in the order of the indices."""
         return (*KEYWORDS, *VARIABLES[: self.variables], *ACTIONS[: self.actions])
 
     @property
     def answers(self) -> tuple[str, ...]:
-        """Every answer's name, in index order."""
+        """The names of all answers, in the order of the indices."""
         actions = (action.upper() for action in ACTIONS[: self.actions])
         return ("END", *actions, *VARIABLES[: self.variables])
 
     def variable(self, index: int) -> int:
-        """The token of a variable."""
+        """Return the token of a variable."""
         return len(KEYWORDS) + index
 
     def action(self, index: int) -> int:
-        """The token of an action."""
+        """Return the token of an action."""
         return len(KEYWORDS) + self.variables + index
 
     def acted(self, index: int) -> int:
-        """The answer that carries out an action."""
+        """Return the answer that carries out an action."""
         return END + 1 + index
 
     def named(self, index: int) -> int:
-        """The answer that names a variable."""
+        """Return the answer that names a variable."""
         return END + 1 + self.actions + index
 
     def encode(self, command: str) -> list[int]:
-        """``"X is jump recall X"`` as tokens; ValueError for a word that is not in the vocabulary."""
-        words = {word: token for token, word in enumerate(self.words)}
-        unknown = [word for word in command.split() if word not in words]
+        """Return the tokens of a command such as ``"X is jump recall X"``.
+
+        Raises:
+            ValueError: a word is not in the vocabulary.
+        """
+        tokens = {word: token for token, word in enumerate(self.words)}
+        unknown = [word for word in command.split() if word not in tokens]
         if unknown:
-            raise ValueError(f"not in the vocabulary: {', '.join(unknown)}; known: {' '.join(self.words)}")
-        return [words[word] for word in command.split()]
+            raise ValueError(f"not in the vocabulary: {', '.join(unknown)}; known words: {' '.join(self.words)}")
+        return [tokens[word] for word in command.split()]
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """Tokens as a command, padding left out."""
+        """Return tokens as a command, without padding."""
         words = self.words
         return " ".join(words[token] for token in tokens if token != PAD)
 
     def decode_answer(self, targets: Iterable[int]) -> str:
-        """Answers as words: ``JUMP JUMP END``."""
+        """Return answers as words, such as ``JUMP JUMP END``."""
         answers = self.answers
         return " ".join(answers[target] for target in targets if target != IGNORED)

@@ -1,4 +1,4 @@
-"""Images and their classes: handwritten digits, clothes."""
+"""Classification of images: handwritten digits and clothes."""
 
 from memkit.tasks.images.classification import Classification, Split
 

@@ -1,12 +1,13 @@
-"""Classification of images, on a data set of fixed size.
+"""Classification of images from a data set of fixed size.
 
     input     pixels between 0 and 1 [H, W]
     label     the class, 0 to 9
 
 The test images are the same for every seed: a claim about them is conditional on this test set. They are a fixed random
-part of the whole data set; of MNIST they are not the official ones, and no results of others compare with them. What is
-left is split into training and validation images anew for every seed. Batches run through the training images in
-epochs, in a new order each; a batch that an epoch does not fill takes its rest from the next one.
+part of the whole data set; for MNIST they are not the official test set, so accuracies are not comparable with
+published ones. The other images are split into training and validation images anew for every seed. Batches run through
+the training images in epochs, in a new order each time; a batch that reaches the end of an epoch continues with the
+next one.
 """
 
 from __future__ import annotations
@@ -28,7 +29,15 @@ CLASSES = 10
 
 
 class Split(NamedTuple):
-    """The parts of a data set."""
+    """The training, validation and test examples of a data set.
+
+    >>> from memkit.tasks.images import Split
+    >>> import torch
+    >>> digit = torch.zeros(1, 8, 8), torch.tensor([3])
+    >>> split = Split(train=digit, validation=digit, test=digit)
+    >>> split.test[1].tolist()
+    [3]
+    """
 
     train: Examples
     validation: Examples
@@ -36,39 +45,47 @@ class Split(NamedTuple):
 
 
 class Epochs:
-    """Draws batches of some examples, each once before any comes again; its length is that of an epoch.
+    """A sampler that draws each example once per epoch; its length is the number of examples in an epoch.
 
     Attributes:
-        validation, test: examples that are never drawn; None where there are none.
+        validation, test: examples that are never drawn; None if there are no test examples.
     """
 
     def __init__(self, examples: Examples, validation: Examples, test: Examples | None = None) -> None:
         self._pixels, self._labels = examples
         if not len(self._labels):
-            raise MemkitError("Epochs: there are no examples to draw")
+            raise MemkitError("Epochs: there are no examples to draw; give one or more")
         self.validation, self.test = validation, test
-        self._ahead = torch.empty(0, dtype=torch.int64)
+        self._remaining = torch.empty(0, dtype=torch.int64)
 
     def __len__(self) -> int:
         return len(self._labels)
 
     def __call__(self, generator: torch.Generator, size: int) -> Examples:
-        """``size`` examples."""
-        while len(self._ahead) < size:
-            self._ahead = torch.cat([self._ahead, torch.randperm(len(self._labels), generator=generator)])
-        chosen, self._ahead = self._ahead[:size], self._ahead[size:]
+        """Return the next ``size`` examples."""
+        while len(self._remaining) < size:
+            self._remaining = torch.cat([self._remaining, torch.randperm(len(self._labels), generator=generator)])
+        chosen, self._remaining = self._remaining[:size], self._remaining[size:]
         return self._pixels[chosen], self._labels[chosen]
 
 
 @dataclass(frozen=True)
 class Classification:
-    """Learn the classes of images.
+    """The task of predicting the classes of images.
 
     Attributes:
-        dataset: see :mod:`memkit.tasks.images.datasets`.
-        train, validation, test: how many images each part has.
-        classes: those that are trained on; the other ones are left out of training and validation images, and are
-            part of the test images. None: all.
+        dataset: the name of a data set, see :mod:`memkit.tasks.images.datasets`.
+        train, validation, test: the number of images in each part.
+        classes: the classes to train on; images of other classes occur only in the test part. None: all classes.
+
+    >>> from memkit import generator
+    >>> from memkit.tasks.images import Classification
+    >>> task = Classification(dataset="digits", train=1000, validation=200, test=597)
+    >>> task.sizes
+    {'inputs': (8, 8), 'classes': 10}
+    >>> pixels, labels = task.split(generator(1, "split")).train
+    >>> pixels.shape, labels.shape
+    (torch.Size([1000, 8, 8]), torch.Size([1000]))
     """
 
     dataset: str = "digits"
@@ -86,7 +103,7 @@ class Classification:
         if self.train + self.validation + self.test > size:
             raise MemkitError(
                 f"Classification: {self.train} + {self.validation} + {self.test} images are more than the {size} of "
-                f"{self.dataset!r}"
+                f"{self.dataset!r}; take fewer"
             )
         if self.classes is not None:
             classes = tuple(sorted(set(self.classes)))
@@ -96,7 +113,7 @@ class Classification:
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """The options that every model of the task takes."""
+        """The keyword arguments that every model of the task takes."""
         return {"inputs": datasets.shape(self.dataset), "classes": CLASSES}
 
     @property
@@ -106,23 +123,23 @@ class Classification:
 
     @property
     def missing(self) -> str:
-        """One sentence on how to get the data set, where it is not on this machine; else ""."""
+        """One sentence on how to get the data set if it is not on this machine, else ""."""
         return datasets.missing(self.dataset)
 
     def split(self, generator: torch.Generator) -> Split:
-        """The parts, in which training and validation images are drawn by the generator; all classes are in them."""
+        """Return the parts of the data set, with all classes; the generator draws training and validation images."""
         pixels, labels = datasets.load(self.dataset)
-        fixed = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
-        rest = fixed[: -self.test]
+        fixed_order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
+        rest = fixed_order[: -self.test]
         rest = rest[torch.randperm(len(rest), generator=generator)]
-        parts = (rest[: self.train], rest[self.train : self.train + self.validation], fixed[-self.test :])
+        parts = (rest[: self.train], rest[self.train : self.train + self.validation], fixed_order[-self.test :])
         train, validation, test = ((pixels[part], labels[part]) for part in parts)
         return Split(train, validation, test)
 
     def for_seed(self, generator: torch.Generator) -> Callable[[torch.Generator, int], Examples]:
         """Return the sampler of a seed's training batches.
 
-        Its ``validation`` images are of the classes that are trained on, and its ``test`` images of all classes.
+        Its ``validation`` images are of the classes that are trained on; its ``test`` images are of all classes.
         """
         split = self.split(generator)
         return Epochs(self.of_classes(split.train), self.of_classes(split.validation), split.test)
@@ -133,24 +150,24 @@ class Classification:
 
 
 def among(examples: Examples, classes: tuple[int, ...]) -> Examples:
-    """The examples of some classes."""
+    """Return the examples of some classes."""
     pixels, labels = examples
     chosen = torch.isin(labels, torch.tensor(classes))
     return pixels[chosen], labels[chosen]
 
 
 def few(examples: Examples, each: int, generator: torch.Generator) -> Examples:
-    """So many examples of every class that is among them, drawn at random, in random order.
+    """Return ``each`` examples of every class that occurs, drawn at random, in random order.
 
     Raises:
-        MemkitError: there are fewer of a class.
+        MemkitError: a class has fewer examples.
     """
     pixels, labels = examples
     order = torch.randperm(len(labels), generator=generator)
     # The number of examples of the same class before each example.
     same = labels[order].unsqueeze(1) == torch.tensor(sorted(set(labels.tolist())))
-    if int(least := same.sum(0).min()) < each:
-        raise MemkitError(f"a class has only {least} examples of the {each} that are asked for")
+    if int(fewest := same.sum(0).min()) < each:
+        raise MemkitError(f"a class has only {fewest} examples, but {each} are needed; ask for {fewest} or fewer")
     rank = (same.cumsum(0) * same).sum(1)
     chosen = order[rank <= each]
     return pixels[chosen], labels[chosen]

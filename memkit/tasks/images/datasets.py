@@ -1,15 +1,15 @@
 """The image data sets by name: pixels between 0 and 1, labels, and a checksum that is known without the data.
 
-    digits         1,797 handwritten digits, 8×8: scikit-learn brings them along
+    digits         1,797 handwritten digits, 8×8, which come with scikit-learn
     mnist          70,000 handwritten digits, 28×28: the 60,000 for training, then the 10,000 for testing
-    mnist-10k      the 10,000 for testing alone
-    fashion-mnist  70,000 pictures of clothes, 28×28, in the order of mnist's
+    mnist-10k      only the 10,000 for testing
+    fashion-mnist  70,000 pictures of clothes, 28×28, in the same order of parts as mnist
 
-All but the digits are read from the data root, the folder that ``MEMKIT_DATA`` names (``--data`` of pytest sets it), in
-torchvision's layout: ``ROOT/MNIST/raw/t10k-images-idx3-ubyte``, ``ROOT/FashionMNIST/raw/…``, unpacked or as ``.gz``.
+All except the digits are read from the data root, the folder in ``MEMKIT_DATA`` (pytest's option ``--data`` sets it),
+in torchvision's layout: ``ROOT/MNIST/raw/t10k-images-idx3-ubyte``, ``ROOT/FashionMNIST/raw/…``, unpacked or as ``.gz``.
 
-Every file is known by the SHA-256 of its unpacked content, since one may hold the archive and another what was in it.
-A file that differs is an error, never a data set that is missing.
+Every file is identified by the SHA-256 of its unpacked content, as one machine may have the archive and another its
+content. A file with another checksum is an error; the data set does not count as missing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from memkit.errors import MemkitError, nearest
 
 
 class Images(NamedTuple):
-    """A data set; shared by all who load it, so not to be changed in place.
+    """A data set; it is shared by all callers of :func:`load`, so it must not be changed in place.
 
     Attributes:
         pixels: float32 [N, height, width], 0 to 1.
@@ -47,7 +47,7 @@ class Part(NamedTuple):
     """Two files of a data set: ``{name}-images-idx3-ubyte`` and ``{name}-labels-idx1-ubyte``.
 
     Attributes:
-        size: how many images.
+        size: the number of images.
         images, labels: SHA-256 of the unpacked files.
     """
 
@@ -62,8 +62,8 @@ class Source(NamedTuple):
 
     Attributes:
         shape: height and width.
-        scale: the pixel value that becomes 1.
-        folder: its folder under the data root, named after torchvision's class; "" if it comes with scikit-learn.
+        scale: the pixel value that is mapped to 1.
+        folder: its folder in the data root, named after torchvision's class; "" if it comes with scikit-learn.
         parts: its parts, in the order in which they are read.
     """
 
@@ -73,8 +73,8 @@ class Source(NamedTuple):
     parts: tuple[Part, ...]
 
 
-# Those of MNIST's test images and of all label files were computed from archives that have the MD5 that torchvision
-# knows; those of the three other files are as several projects that verify them have published them.
+# The checksums of MNIST's test images and of all label files were computed from archives with the MD5 sums that are
+# listed in torchvision; those of the three other files are the ones published by several projects that verify them.
 _MNIST = (
     Part(
         "train",
@@ -103,7 +103,7 @@ _FASHION = (
         labels="0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
     ),
 )
-# Of the images and the labels as bytes.
+# The checksums are those of the images and of the labels as bytes.
 _DIGITS = Part(
     "digits",
     1797,
@@ -135,37 +135,37 @@ def size(name: str) -> int:
 
 
 def shape(name: str) -> tuple[int, int]:
-    """Height and width of its images."""
+    """Return the height and width of a data set's images."""
     return source(name).shape
 
 
 def checksum(name: str) -> str:
-    """SHA-256 over those of the files, images before labels, in the order in which they are read; 64 hex digits."""
+    """Return the SHA-256 of the files' checksums, images before labels, in reading order: 64 hex digits."""
     digests = "".join(part.images + part.labels for part in source(name).parts)
     return hashlib.sha256(digests.encode()).hexdigest()
 
 
 def data_root() -> Path | None:
-    """The folder that ``MEMKIT_DATA`` names, or None."""
+    """Return the folder in ``MEMKIT_DATA``, or None if it is not set."""
     folder = os.environ.get("MEMKIT_DATA")
     return Path(os.path.abspath(os.path.expanduser(folder))) if folder else None
 
 
 def missing(name: str, root: Path | None = None) -> str:
-    """Return one sentence on how to get a data set that is not on this machine; "" where it is.
+    """Return one sentence on how to get a data set that is not on this machine; "" if it is present.
 
     Args:
-        root: the data root, if not :func:`data_root`.
+        root: the data root; None: :func:`data_root`.
     """
     folder = source(name).folder
     root = root or data_root()
     if not folder:
-        found = importlib.util.find_spec("sklearn") is not None
-        extra = "install memkit with its extra [data], as in pip install 'path/to/memkit[data]'"
-        return "" if found else f"the data set {name} comes with scikit-learn; {extra}"
+        is_installed = importlib.util.find_spec("sklearn") is not None
+        advice = "install memkit with its extra [data], as in pip install 'path/to/memkit[data]'"
+        return "" if is_installed else f"the data set {name} comes with scikit-learn; {advice}"
     if root is None:
         return (
-            f"the data set {name} is not at hand: name the folder that holds {folder}/raw with --data DIR or "
+            f"the data set {name} was not found: give the folder that contains {folder}/raw with --data DIR or "
             f"MEMKIT_DATA, or download it with `memkit data get {name} --to DIR`"
         )
     if absent := [file for file in _files(name) if _path(root, folder, file) is None]:
@@ -177,81 +177,86 @@ def missing(name: str, root: Path | None = None) -> str:
 
 
 def load(name: str, root: Path | None = None) -> Images:
-    """A data set, which is read once a process.
+    """Return a data set, which is read once per process.
 
     Args:
-        root: the data root, if not :func:`data_root`.
+        root: the data root; None: :func:`data_root`.
 
     Raises:
-        MemkitError: there is none of that name, it is missing, or a file is not what was published.
+        MemkitError: there is no data set of this name, it is missing, or a file differs from the published one.
     """
-    if sentence := missing(name, root):
-        raise MemkitError(sentence)
+    if message := missing(name, root):
+        raise MemkitError(message)
     return _load(name, root or data_root())
 
 
 @functools.cache
 def _load(name: str, root: Path | None) -> Images:
-    found = source(name)
-    read = [_read(name, part, root) if found.folder and root is not None else _digits(part) for part in found.parts]
-    pixels = torch.cat([images for images, _ in read]).to(torch.float32).div_(found.scale)
-    return Images(pixels, torch.cat([labels for _, labels in read]).to(torch.int64))
+    origin = source(name)
+    parts = [_read(name, part, root) if origin.folder and root is not None else _digits(part) for part in origin.parts]
+    pixels = torch.cat([images for images, _ in parts]).to(torch.float32).div_(origin.scale)
+    return Images(pixels, torch.cat([labels for _, labels in parts]).to(torch.int64))
 
 
 def _digits(part: Part) -> tuple[Tensor, Tensor]:
-    """scikit-learn's digits as bytes: images 0 to 16 [N, 8, 8], labels [N]."""
+    """Return scikit-learn's digits as bytes: images 0 to 16 [N, 8, 8], labels [N]."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
     images, labels = data.images.astype(np.uint8), data.target.astype(np.uint8)
     for array, digest in ((images, part.images), (labels, part.labels)):
         if hashlib.sha256(array.tobytes()).hexdigest() != digest:
-            raise MemkitError("scikit-learn's digits are not those that memkit knows; another version has changed them")
+            raise MemkitError(
+                "scikit-learn's digits differ from those that memkit expects; install another version of scikit-learn"
+            )
     return torch.tensor(images), torch.tensor(labels)
 
 
 def _read(name: str, part: Part, root: Path) -> tuple[Tensor, Tensor]:
-    """The two files of a part, as bytes: images [N, height, width], labels [N]."""
+    """Read the two files of a part, as bytes: images [N, height, width], labels [N]."""
     images, labels = (_path(root, source(name).folder, file) for file in _pair(part))
     assert images is not None
     assert labels is not None
-    again = f"delete it, and download it with `memkit data get {name} --to {root}`"
+    advice = f"delete it, and download it with `memkit data get {name} --to {root}`"
     return (
-        torch.tensor(_idx(images, (part.size, *shape(name)), part.images, again)),
-        torch.tensor(_idx(labels, (part.size,), part.labels, again)),
+        torch.tensor(_idx(images, (part.size, *shape(name)), part.images, advice)),
+        torch.tensor(_idx(labels, (part.size,), part.labels, advice)),
     )
 
 
-def _idx(path: Path, shape: tuple[int, ...], digest: str, again: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """The array in an idx file: four bytes (0, 0, 8 for unsigned bytes, dimensions), the sizes, the elements."""
-    content = _content(path, again)
+def _idx(path: Path, shape: tuple[int, ...], digest: str, advice: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Read the array in an idx file: four bytes (0, 0, 8 for unsigned bytes, dimensions), the sizes, the elements."""
+    content = _content(path, advice)
     header = bytes([0, 0, 8, len(shape)]) + b"".join(n.to_bytes(4, "big") for n in shape)
     if content[: len(header)] != header or len(content) != len(header) + math.prod(shape):
-        raise MemkitError(f"{path} is no idx file of {' × '.join(map(str, shape))} bytes; {again}")
+        raise MemkitError(f"{path} is not an idx file of {' × '.join(map(str, shape))} bytes; {advice}")
     if hashlib.sha256(content).hexdigest() != digest:
-        raise MemkitError(f"{path} is not the file that was published, by its SHA-256; {again}")
+        raise MemkitError(f"{path} is not the published file, as its SHA-256 differs; {advice}")
     return np.frombuffer(content, np.uint8, offset=len(header)).reshape(shape)
 
 
-def _content(path: Path, again: str) -> bytes:
+def _content(path: Path, advice: str) -> bytes:
+    """Read the unpacked content of a file."""
     try:
         content = path.read_bytes()
         return gzip.decompress(content) if path.suffix == ".gz" else content
     except (gzip.BadGzipFile, EOFError, zlib.error):
-        raise MemkitError(f"{path} is no whole .gz file; {again}") from None
+        raise MemkitError(f"{path} is not a complete .gz file; {advice}") from None
     except OSError as error:
         raise MemkitError(f"{path} cannot be read ({error.strerror})") from None
 
 
 def _files(name: str) -> list[str]:
+    """Return the names of a data set's files."""
     return [file for part in source(name).parts for file in _pair(part)]
 
 
 def _pair(part: Part) -> tuple[str, str]:
+    """Return the names of a part's files: images and labels."""
     return f"{part.name}-images-idx3-ubyte", f"{part.name}-labels-idx1-ubyte"
 
 
 def _path(root: Path, folder: str, file: str) -> Path | None:
-    """The file, unpacked or else packed, or None."""
+    """Return the path of a file, or else of its .gz; None if there is neither."""
     paths = (root / folder / "raw" / name for name in (file, f"{file}.gz"))
     return next((path for path in paths if path.is_file()), None)

@@ -1,4 +1,4 @@
-"""torchvision, which downloads the image data sets: nothing else here needs it, so it is imported only for that."""
+"""Downloads through torchvision, which is imported only for this purpose."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from memkit.errors import MemkitError
 from memkit.tasks.images import datasets
 
 _SCHEMAS: list[Any] = []
-"""Kept, for what a Library has declared goes with it."""
+"""Libraries of declared operators, kept alive because their declarations are removed with them."""
 
 
 def torchvision_datasets() -> Any:
-    """The module ``torchvision.datasets``.
+    """Return the module ``torchvision.datasets``.
 
     Raises:
-        MemkitError: torchvision is not installed, or cannot be imported beside this torch.
+        MemkitError: torchvision is not installed, or cannot be imported with this version of torch.
     """
     if importlib.util.find_spec("torchvision") is None:
         raise MemkitError(
@@ -34,20 +34,22 @@ def torchvision_datasets() -> Any:
         )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of images that it could not decode
+            warnings.simplefilter("ignore")  # about image decoders that are missing
             try:
                 return importlib.import_module("torchvision.datasets")
             except RuntimeError:
                 _declare()
-                found = importlib.import_module("torchvision.datasets")
+                module = importlib.import_module("torchvision.datasets")
                 print(f"memkit: {mismatch()}", file=sys.stderr)
-                return found
+                return module
     except (ImportError, OSError, RuntimeError) as error:
-        raise MemkitError(f"torchvision cannot be imported beside torch {torch.__version__}: {_last(error)}") from error
+        raise MemkitError(
+            f"torchvision cannot be imported with torch {torch.__version__}: {_last_line(error)}"
+        ) from error
 
 
 def mismatch() -> str:
-    """Say that torchvision was built for another torch, and what to install; memkit itself can do with it."""
+    """Return a sentence on torchvision being built for another torch, and what to install; memkit still works."""
     return (
         f"torchvision {version('torchvision')} was built for another build of torch than {torch.__version__}, so other "
         "packages that import it, such as transformers, fail; uninstall it, or install the one for this build, as in "
@@ -58,10 +60,10 @@ def mismatch() -> str:
 def _declare() -> None:
     """Declare the two operators without which torchvision cannot be imported.
 
-    PyPI's torchvision for Linux is built for CUDA. Beside a CPU build of torch its compiled part does not load, which
-    would not matter for data sets; but while it is imported it attaches shape functions to two operators of that part,
-    and ends with «operator torchvision::nms does not exist». Their schemas are enough for that. It is imported without
-    them first, because where the compiled part does load, it declares them itself and must be the only one.
+    PyPI's torchvision for Linux is built for CUDA. With a CPU build of torch its compiled part does not load. Data sets
+    would not need it, but the import registers shape functions for two of its operators, and fails with "operator
+    torchvision::nms does not exist". Declaring the schemas of the two is enough. The first attempt is made without
+    them, because a compiled part that does load declares them itself, and a second declaration would be an error.
     """
     schemas: Any = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
     for name in ("nms", "qnms"):
@@ -71,31 +73,33 @@ def _declare() -> None:
 
 
 def download(name: str, root: Path | None) -> None:
-    """Bring a data set to a data root, if it is not there yet, and verify it; scikit-learn's need none.
+    """Download a data set to a data root, unless it is there already, and verify it.
+
+    The data sets that come with scikit-learn are only verified.
 
     Raises:
-        MemkitError: it cannot be downloaded, or what is there is not what was published.
+        MemkitError: the data set cannot be downloaded, or a file differs from the published one.
     """
     folder = datasets.source(name).folder
     if folder and root is not None and datasets.missing(name, root):
-        made = getattr(torchvision_datasets(), folder)
+        dataset_class = getattr(torchvision_datasets(), folder)
         root.mkdir(parents=True, exist_ok=True)
         try:
-            with contextlib.redirect_stdout(sys.stderr):  # torchvision prints what it downloads, and its progress
-                made(str(root), download=True)
+            with contextlib.redirect_stdout(sys.stderr):  # torchvision prints the progress of its downloads
+                dataset_class(str(root), download=True)
         except (RuntimeError, OSError, http.client.HTTPException) as error:
             raise MemkitError(
-                f"the data set {name} could not be downloaded ({_last(error)}); where there is no network, copy "
+                f"the data set {name} could not be downloaded ({_last_line(error)}); where there is no network, copy "
                 f"{folder}/raw from a machine that has it into {root}"
             ) from error
     datasets.load(name, root)
 
 
 def download_file(address: str, path: Path) -> None:
-    """Bring one file from an address to a path, through torchvision.
+    """Download one file from an address to a path, through torchvision.
 
     Raises:
-        MemkitError: it cannot be downloaded.
+        MemkitError: the file cannot be downloaded.
     """
     utils = torchvision_datasets().utils
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,12 +108,12 @@ def download_file(address: str, path: Path) -> None:
             utils.download_url(address, str(path.parent), path.name)
     except (RuntimeError, OSError, http.client.HTTPException) as error:
         raise MemkitError(
-            f"{address} could not be downloaded ({_last(error)}); where there is no network, copy {path.name} from a "
-            f"machine that has it into {path.parent}"
+            f"{address} could not be downloaded ({_last_line(error)}); where there is no network, copy {path.name} "
+            f"from a machine that has it into {path.parent}"
         ) from error
 
 
-def _last(error: BaseException) -> str:
-    """Return the last line of an error, which says what went wrong: torchvision first lists what it tried."""
+def _last_line(error: BaseException) -> str:
+    """Return the last line of an error, which names the cause: torchvision lists its attempts before it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__
