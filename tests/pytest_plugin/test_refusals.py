@@ -303,10 +303,10 @@ NO_TENSORS = """
 @pytest.mark.parametrize(
     ("task", "kind", "sentence"),
     [
-        ("batches", "object", "the model returned an Output, and the loss takes a tensor; *one such as its logits"),
-        ("batches", "dict", "the model returned a dict, and the loss takes a tensor; *one such as its logits"),
-        ("batches", "pair", "the model returned a tuple, and the loss takes a tensor; wrap the model in a module*"),
-        ("dicts", "tensor", "the task drew a dict; a batch is two tensors, (inputs, targets)"),
+        ("batches", "object", "the model returned an Output, but the loss needs a tensor; *one such as its logits"),
+        ("batches", "dict", "the model returned a dict, but the loss needs a tensor; *one such as its logits"),
+        ("batches", "pair", "the model returned a tuple, but the loss needs a tensor; wrap the model in a module*"),
+        ("dicts", "tensor", "the task drew a dict; a batch must be two tensors, (inputs, targets)"),
     ],
 )
 def test_where_a_tensor_is_expected(pytester: pytest.Pytester, task: str, kind: str, sentence: str) -> None:
