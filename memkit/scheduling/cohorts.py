@@ -179,7 +179,7 @@ def restored(
         wrong = _misfit(run, recipe)
         if not wrong:
             raise
-    store.give_up(digest, run.seed, f"{DAMAGED}: its weights are not those of its model: {wrong}")
+    store.discard_damaged(digest, run.seed, f"{DAMAGED}: its weights are not those of its model: {wrong}")
     again = obtain(recipe, digest, run.seed, store, device=device)
     return again, restore(recipe, run.seed, again.state, device=device)
 

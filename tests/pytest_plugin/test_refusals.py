@@ -162,7 +162,7 @@ def test_a_mistake_in_a_claim_stops_the_run(pytester: pytest.Pytester, case: str
     [
         (
             ["--store=taken"],
-            "*the store *taken cannot be written (*); choose another folder with --store or MEMKIT_STORE",
+            "*the store *taken cannot be written to (*); choose another folder with --store or MEMKIT_STORE",
         ),
         (
             ["--evidence=taken/evidence.json"],

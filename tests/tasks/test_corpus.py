@@ -232,7 +232,7 @@ def test_the_command_line_lists_corpora_and_says_how_to_get_them(
     assert main(["data", "get", "shakespeare"]) == 4
     assert main(["data", "get", "shakespear", "--to", str(tmp_path)]) == 4
     said = capsys.readouterr().err
-    assert "say where the data set shakespeare is to go" in said
+    assert "the data set shakespeare needs a folder; name it" in said
     assert "did you mean 'shakespeare'?" in said
 
 
