@@ -206,7 +206,7 @@ def test_register_reports_what_it_does(pytester: pytest.Pytester) -> None:
 
     write_suite(pytester, canned("other"), register=False)
     again = command(pytester, "register")
-    again.stdout.fnmatch_lines(["lab/other: new, seeds from 10000", "lab/true: in the lock, not among the collected claims*"])
+    again.stdout.fnmatch_lines(["lab/other: new, seeds from 10000", "lab/true: in the lock, not among the collected *"])
 
     write_suite(pytester, canned("other", options='expct="open",'), register=False)
     broken = command(pytester, "register")

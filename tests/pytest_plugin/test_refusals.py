@@ -170,11 +170,11 @@ def test_a_mistake_in_a_claim_stops_the_run(pytester: pytest.Pytester, case: str
         ),
         (
             [r"--store=C:\memkit\store"],
-            r"--memkit-store: C:\memkit\store is a path of Windows; on this system, write one such as ~/memkit",
+            r"--memkit-store: C:\memkit\store is a Windows path; on this system, write a path such as ~/memkit",
         ),
         (
             [r"--evidence=\\server\share\evidence.json"],
-            r"--memkit-evidence: \\server\share\evidence.json is a path of Windows; on this system, *",
+            r"--memkit-evidence: \\server\share\evidence.json is a Windows path; on this system, *",
         ),
     ],
 )

@@ -484,7 +484,7 @@ def test_what_could_not_be_put_is_put_by_whoever_is_asked_to_train_it(url: str, 
         train_missing(RECIPE, RECIPE.digest, [1], here)
     assert machine(url).missing(RECIPE.digest, [1]) == [1]
     cohort = Cohort(Training.of(RECIPE), (1,))
-    assert train_cohort(cohort, here, device="cpu", files={}, tell=lambda share: None) == Result("trained")
+    assert train_cohort(cohort, here, device="cpu", files={}, report=lambda fraction: None) == Result("trained")
     assert machine(url).missing(RECIPE.digest, [1]) == []
 
 
