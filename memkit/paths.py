@@ -103,6 +103,6 @@ def _has_root_marker(folder: Path) -> bool:
 
 
 def settings_file(root: Path) -> Path | None:
-    """Return the ``pyproject.toml`` with a project's settings, in its root or the nearest parent; None if there is none."""
+    """Return the ``pyproject.toml`` with a project's settings, in its root or a parent folder; None if none exists."""
     files = (folder / "pyproject.toml" for folder in (root, *root.parents))
     return next((file for file in files if file.is_file()), None)
