@@ -1,4 +1,4 @@
-"""Messages to the user: the exception for bad input, the warning, and the words that messages need."""
+"""Messages to the user: the exception for bad input, the warning, and functions that format parts of messages."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 
 
 class MemkitError(ValueError):
-    """Bad input. The message is one sentence for the user; the plugin and the command line print it alone."""
+    """An error in the user's input. The plugin and the command line print its message without a traceback."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """``; did you mean 'x'?`` for the known name nearest to ``name``, else the list of known names."""
+    """Return ``; did you mean 'x'?`` with the known name most similar to ``name``, or else the list of known names."""
     names = sorted(known)
-    if name in names:  # callers make the sentence before they know whether they need it, and a search takes long
+    if name in names:  # callers may build the message before they know whether they need it, and the search is slow
         return ""
     match = difflib.get_close_matches(name, names, n=1)
     if match:
@@ -27,10 +27,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def check_fields(kind: type[Any], given: Iterable[str], hint: str = "") -> None:
-    """Check that a dataclass has the fields that it is made with; its own error would be less clear.
+    """Check that a dataclass has the fields that a caller passes, with a clearer message than Python's own.
+
+    Args:
+        kind: the dataclass.
+        given: the names of the fields that are passed.
+        hint: appended to the message.
 
     Raises:
-        MemkitError: there is no such field; the message names the nearest one, or the known ones.
+        MemkitError: if there is no such field; the message names the most similar one, or the known ones.
     """
     known = {field.name for field in dataclasses.fields(kind) if field.init} - {"_"}
     for name in given:
@@ -39,26 +44,26 @@ def check_fields(kind: type[Any], given: Iterable[str], hint: str = "") -> None:
 
 
 class MemkitWarning(UserWarning):
-    """Something was repaired or done differently, and the run goes on: a damaged run was trained again, for example."""
+    """A problem that was worked around without ending the run: for example, a damaged run was trained again."""
 
 
 def many(count: int, noun: str) -> str:
-    """``1 seed``, ``8 seeds``, ``1 464 measurements``."""
+    """Return a count with its noun: ``1 seed``, ``8 seeds``, ``1 464 measurements``."""
     return f"{count:,} {noun}".replace(",", " ") + ("" if count == 1 else "s")
 
 
 def shown(value: Any) -> str:
-    """Return a value in a few words on one line, however large it is."""
+    """Return a short representation of a value, on one line, however large the value is."""
     try:
         return " ".join(reprlib.repr(value).split())
-    except ValueError:  # a whole number of thousands of digits
+    except ValueError:  # an int with thousands of digits, which Python refuses to print
         return f"this {type(value).__name__}"
 
 
 def told(text: str) -> None:
-    """Warn of a problem that costs only time and must not end a run, such as a server that is down.
+    """Warn about a problem that only costs time and must not end a run, such as an unreachable server.
 
-    Where warnings are errors, print the text on standard error instead.
+    If warnings are errors, print the text to standard error instead.
     """
     try:
         warnings.warn(text, MemkitWarning, stacklevel=3)

@@ -1,4 +1,4 @@
-"""Files and folders that are replaced whole: what goes wrong on the way, a full disk, say, leaves what was there."""
+"""Atomic replacement of files and folders: if an error occurs, such as a full disk, the old content stays."""
 
 from __future__ import annotations
 
@@ -10,72 +10,75 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-_NO_TEXT = re.compile("[\ud800-\udfff]")
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def encoded(text: str) -> bytes:
-    """Return a text in UTF-8, with U+FFFD for what is no text in it, as there may be in the name of a file."""
-    return _NO_TEXT.sub("\ufffd", text).encode("utf-8")
+    """Return a text in UTF-8, with U+FFFD for lone surrogates, which may occur in file names."""
+    return _SURROGATES.sub("\ufffd", text).encode("utf-8")
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file, whole or not at all; its folder is made where it is missing, and its mode stays what it was.
+    """Write a file completely or not at all; create its folder if necessary, and keep the mode of an existing file.
 
     Args:
-        content: bytes, or a text, which is written as :func:`encoded` says.
+        path: the file; if it is a link, the file that it points to is written.
+        content: bytes, or a text, which is encoded by :func:`encoded`.
 
     Raises:
-        OSError: it cannot be written; what was there still is.
+        OSError: if the file cannot be written; an existing file is then unchanged.
     """
     data = content if isinstance(content, bytes) else encoded(content)
-    target = Path(os.path.realpath(path))  # a link stays a link
+    target = Path(os.path.realpath(path))  # so that a link is not replaced
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists() and not target.is_file():  # /dev/stdout, say, which nothing can replace
+        if target.exists() and not target.is_file():  # such as /dev/stdout, which cannot be replaced
             target.write_bytes(data)
             return
-        with replacing(target, target.parent) as aside:
-            write(aside, data)
-            with contextlib.suppress(OSError):  # a new file has the mode of new files
-                shutil.copymode(target, aside)
-    except OSError as error:  # of the file that was asked for, not of the one beside it
+        with replacing(target, target.parent) as temporary:
+            write(temporary, data)
+            with contextlib.suppress(OSError):  # if there is no old file, the mode is the default
+                shutil.copymode(target, temporary)
+    except OSError as error:  # name the file that was requested, not the temporary one
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 @contextlib.contextmanager
 def replacing(target: Path, folder: Path) -> Iterator[Path]:
-    """Let a file or a folder be made under another name, and give it its own once the block has ended.
+    """Create a file or a folder under a temporary name, and rename it to its target at the end of the block.
 
-    A process that is killed before that leaves what it made under the other name. A link is replaced, not followed, and
-    a folder takes the place of an empty one alone.
+    A process that is killed within the block leaves the temporary file or folder behind. A link is replaced, not
+    followed. A folder can only replace an empty folder.
 
     Args:
-        target: what is to be there, whole or not at all.
-        folder: where it is made meanwhile, on the same disk as the target.
+        target: the file or folder that is to exist completely or not at all.
+        folder: where the temporary file or folder is created, on the same disk as the target.
 
     Yields:
-        The path at which to make it.
+        The temporary path.
 
     Raises:
-        OSError: it cannot take its place. Then, as after any error in the block, what was made is removed again.
+        OSError: if the target cannot be replaced. After this or any other error, the temporary path is removed.
     """
-    aside = folder / f".memkit-{uuid.uuid4().hex}"
+    temporary = folder / f".memkit-{uuid.uuid4().hex}"
     try:
-        yield aside
-        os.replace(aside, target)
+        yield temporary
+        os.replace(temporary, target)
     except BaseException:
-        remove_all(aside)
+        remove_all(temporary)
         raise
 
 
 def write(path: Path, content: bytes, *, sync: bool = False) -> None:
-    """Write a file that nobody looks for yet.
+    """Write a file that no other process reads yet, since this is not atomic.
 
     Args:
-        sync: wait until it is on the disk itself, so that it outlasts a loss of power.
+        path: the file.
+        content: its content.
+        sync: wait until the content is physically on the disk, so that it survives a power failure.
 
     Raises:
-        OSError: it cannot be written, or not all of it.
+        OSError: if the file cannot be written completely.
     """
     with open(path, "wb") as file:
         file.write(content)
@@ -85,7 +88,7 @@ def write(path: Path, content: bytes, *, sync: bool = False) -> None:
 
 
 def remove_all(path: Path) -> None:
-    """Remove a file, or a folder and all in it, as far as that can be done."""
+    """Remove a file, or a folder with its contents, as far as possible; raise no error."""
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -1,4 +1,4 @@
-"""Paths that users name, and where a project begins."""
+"""Paths that users give, and the root folder of a project."""
 
 from __future__ import annotations
 
@@ -10,95 +10,99 @@ from pathlib import Path
 from memkit.errors import MemkitError
 
 LOCK = "claims.lock"
-"""The file that registers claims: in a project's folder ``claims``, or at its root."""
-_MARKS = ("pyproject.toml", "pytest.ini", ".git")
-_OF_WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
+"""The file that registers claims, in the project's folder ``claims`` or in its root folder."""
+_ROOT_MARKERS = ("pyproject.toml", "pytest.ini", ".git")
+_WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
 
 def named_path(text: str, here: Path, *, what: str) -> Path:
-    """Return the path that a user named, absolute.
+    """Return the absolute path that a user gave.
 
     Args:
-        text: as it was given; ``~`` stands for the home directory.
+        text: the path as given; ``~`` stands for the home directory.
         here: the directory that a relative path is relative to.
-        what: how it was given, for the message: ``--memkit-store``.
+        what: the name of the option, for the message: ``--memkit-store``.
 
     Raises:
-        MemkitError: it is empty, of a user who is not known, or a path of Windows on another system, which would make a
-            file of that name.
+        MemkitError: if it is empty, names an unknown user (``~user``), or is a Windows path on another system, where it
+            would create a file of that name.
     """
     if not text:
         raise MemkitError(f"{what} is empty; give a path")
-    if os.name != "nt" and _OF_WINDOWS.match(text):
-        raise MemkitError(f"{what}: {text} is a path of Windows; on this system, write one such as ~/memkit")
+    if os.name != "nt" and _WINDOWS_PATH.match(text):
+        raise MemkitError(f"{what}: {text} is a Windows path; on this system, write a path such as ~/memkit")
     try:
         return here / Path(text).expanduser()
-    except RuntimeError as error:  # ~ of a user that does not exist, or of nobody
-        raise MemkitError(f"{what}: {text} cannot be found ({error}); write the path out") from None
+    except RuntimeError as error:  # ~user of an unknown user, or ~ without a home directory
+        raise MemkitError(f"{what}: {text} cannot be found ({error}); write the full path") from None
 
 
 def is_url(text: str) -> bool:
-    """Return whether a user named a URL; a drive of Windows is none."""
-    return "://" in text and not _OF_WINDOWS.match(text)
+    """Return whether a user gave a URL; a Windows path with a drive letter is not one."""
+    return "://" in text and not _WINDOWS_PATH.match(text)
 
 
 def locked_root(folder: Path) -> Path | None:
-    """Return the root of the project whose lock a folder lies under; None where there is no lock.
+    """Return the root of the project that contains a folder and has a lock; None if there is no lock.
 
-    The root is the folder above ``claims/claims.lock``, or the one that holds ``claims.lock``.
+    The root is the folder that contains ``claims/claims.lock`` or ``claims.lock``.
 
     Args:
         folder: absolute, without symbolic links.
     """
-    for place in (folder, *folder.parents):
-        # A link to a lock that is gone is a lock, too, and whoever reads it says so.
-        if os.path.lexists(place / "claims" / LOCK):
-            return place
-        if os.path.lexists(place / LOCK):
-            return root_of_lock(place / LOCK)
+    for parent in (folder, *folder.parents):
+        # lexists: a broken link counts as a lock, so that reading it raises an error.
+        if os.path.lexists(parent / "claims" / LOCK):
+            return parent
+        if os.path.lexists(parent / LOCK):
+            return root_of_lock(parent / LOCK)
     return None
 
 
 def root_of_lock(lock: Path) -> Path:
-    """Return the root of the project that a lock belongs to: the folder that holds it, or the one above ``claims``."""
+    """Return the root of the project that a lock belongs to: its folder, or the parent folder of ``claims``."""
     return lock.parent.parent if lock.parent.name == "claims" else lock.parent
 
 
 def project_root(places: Iterable[Path]) -> Path:
     """Return the root of the project that files and folders belong to.
 
-    It is the root that their lock gives. Without a lock it is the nearest folder above all of them that holds
-    ``pyproject.toml``, ``pytest.ini`` or ``.git``; without any of these, the folder above ``claims``, or else the
-    nearest folder above them.
+    With a lock, it is the root that :func:`locked_root` returns. Without one, it is the nearest common parent folder
+    that contains ``pyproject.toml``, ``pytest.ini`` or ``.git``; otherwise the parent folder of ``claims``; otherwise
+    the nearest common parent folder.
+
+    Args:
+        places: the files and folders, which need not exist.
 
     Raises:
-        MemkitError: they belong to two locks.
+        MemkitError: if they belong to different locks.
     """
     folders = [_folder(place.resolve()) for place in places] or [Path.cwd()]
     roots = list(dict.fromkeys(filter(None, map(locked_root, folders))))
     if len(roots) > 1:
         raise MemkitError(
-            f"{folders[0]} and what was named beside it belong to two locks, of {roots[0]} and of {roots[1]}; run the "
-            "claims of one at a time"
+            f"{folders[0]} and the other paths belong to two locks, of {roots[0]} and of {roots[1]}; run the claims of "
+            "one project at a time"
         )
     if roots:
         return roots[0]
     common = Path(os.path.commonpath(folders))
-    marked = (place for place in (common, *common.parents) if _marked(place))
-    above_claims = (place.parent for place in (common, *common.parents) if place.name == "claims")
-    return next(marked, None) or next(above_claims, common)
+    candidates = (common, *common.parents)
+    with_marker = (folder for folder in candidates if _has_root_marker(folder))
+    parents_of_claims = (folder.parent for folder in candidates if folder.name == "claims")
+    return next(with_marker, None) or next(parents_of_claims, common)
 
 
-def _folder(place: Path) -> Path:
-    """The place itself where it is a folder, else the nearest one above it."""
-    return next(folder for folder in (place, *place.parents) if folder.is_dir())
+def _folder(path: Path) -> Path:
+    """Return the path itself if it is a folder, else its nearest parent that is one."""
+    return next(folder for folder in (path, *path.parents) if folder.is_dir())
 
 
-def _marked(place: Path) -> bool:
-    return any((place / mark).exists() for mark in _MARKS)
+def _has_root_marker(folder: Path) -> bool:
+    return any((folder / marker).exists() for marker in _ROOT_MARKERS)
 
 
 def settings_file(root: Path) -> Path | None:
-    """Return the ``pyproject.toml`` that holds a project's settings, at its root or above; None where there is none."""
-    files = (place / "pyproject.toml" for place in (root, *root.parents))
+    """Return the ``pyproject.toml`` with a project's settings, in its root or a parent folder; None if none exists."""
+    files = (folder / "pyproject.toml" for folder in (root, *root.parents))
     return next((file for file in files if file.is_file()), None)

@@ -11,31 +11,33 @@ from pathlib import Path
 
 from memkit.source import imported_packages
 
-_BUILD = re.compile(r"\+(cpu|cu\d+|rocm[\d.]+|xpu)$")
+_TORCH_BUILD = re.compile(r"\+(cpu|cu\d+|rocm[\d.]+|xpu)$")
 
 
 def versions_behind(files: Iterable[Path]) -> dict[str, str]:
-    """Return the version of Python, and of every installed package that files of code import: name → version."""
-    return {name: found for name in ("python", *imported_packages(files)) if (found := version_of(name))}
+    """Return the versions of Python and of every installed package that Python files import: name → version."""
+    return {name: number for name in ("python", *imported_packages(files)) if (number := version_of(name))}
 
 
 @cache
 def version_of(package: str) -> str:
-    """Return the version of what gives a top-level module, without torch's name of a build; "" where nothing does.
+    """Return the version of the distribution that provides a top-level package; "" if none does.
 
-    Of Python it is the minor version. The device is known by itself, so one build of torch is as good as another.
+    For Python, it is the major and minor version. The build of torch (``+cu126``) is left out, because the device is
+    recorded separately, and so all builds count as equal.
     """
     if package == "python":
         return ".".join(platform.python_version_tuple()[:2])
     for distribution in dict.fromkeys((package, *_distributions(package))):
         try:
-            return _BUILD.sub("", version(distribution))
+            return _TORCH_BUILD.sub("", version(distribution))
         except PackageNotFoundError:
             continue
     return ""
 
 
 def _distributions(package: str) -> list[str]:
+    """Return the distributions with other names than the package that they provide."""
     try:
         version(package)
     except PackageNotFoundError:
@@ -45,5 +47,5 @@ def _distributions(package: str) -> list[str]:
 
 @cache
 def _by_package() -> Mapping[str, list[str]]:
-    # It takes long, and only packages whose names differ from their modules' need it.
+    # This is slow, and needed only for packages whose distribution has another name.
     return packages_distributions()

@@ -1,4 +1,4 @@
-"""What counts as a number, whatever is asked about; the module is loaded without any package."""
+"""Checks of numbers, for values of any type; the module needs only the standard library."""
 
 from __future__ import annotations
 
@@ -63,6 +63,6 @@ def test_what_no_float_holds_is_not(value: Any) -> None:
 
 
 def test_it_needs_the_standard_library_alone() -> None:
-    """Model code may import it, and its digest takes nothing else along."""
+    """Model code imports this module, so it must not depend on any package."""
     command = [sys.executable, "-I", "-S", "-c", Path(checks.__file__).read_text(encoding="utf-8")]
     subprocess.run(command, check=True)

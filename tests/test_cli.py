@@ -1,4 +1,4 @@
-"""The command line, on the evidence of a small real run."""
+"""The command line, with the evidence of a small real run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Py
     return pytester
 
 
-def doctor(key: str, value: object) -> None:
+def falsify(key: str, value: object) -> None:
+    """Change an entry of the first claim's judgement in the evidence file."""
     data = json.loads(FILE.read_text())
     data["claims"][0]["judgement"][key] = value
     FILE.write_text(json.dumps(data))
@@ -50,7 +51,7 @@ def test_verdicts_are_computed_again(capsys: pytest.CaptureFixture[str]) -> None
     assert main(["verdicts"]) == 0
     assert "all 2 verdicts follow from the observations" in capsys.readouterr().out
 
-    doctor("verdict", "REFUTED")
+    falsify("verdict", "REFUTED")
     assert main(["verdicts"]) == 1
     out = capsys.readouterr().out
     assert "lab/true  SUPPORTED  DIFFERS: the file says REFUTED" in out
@@ -65,7 +66,7 @@ def test_the_report_is_rendered_from_the_file_alone(tmp_path: Path, capsys: pyte
     assert output.read_text(encoding="utf-8") == Path("reports/evidence.html").read_text(encoding="utf-8")
 
 
-def test_files_of_several_runs_are_one(run: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_of_several_runs_are_merged(run: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
     whole = evidence(run)
     for name in ("true", "aa"):
         assert inner(run, "-n0", "-k", f"test_{name}", f"--evidence=reports/{name}.json").ret == 0
@@ -86,8 +87,8 @@ def test_files_of_several_runs_are_one(run: pytest.Pytester, capsys: pytest.Capt
     Path("reports/other.json").write_text(json.dumps(data))
     capsys.readouterr()
     assert main(["report", "reports/aa.json", "reports/other.json"]) == 4
-    told = capsys.readouterr().err
-    assert "reports/aa.json and reports/other.json contradict one another: claim 'lab/aa', seed 10000" in told
+    error = capsys.readouterr().err
+    assert "reports/aa.json and reports/other.json contradict one another: claim 'lab/aa', seed 10000" in error
 
 
 def test_accepting_keeps_the_verdicts(run: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,11 +104,11 @@ def test_accepting_keeps_the_verdicts(run: pytest.Pytester, capsys: pytest.Captu
 
 
 def attempts() -> dict[str, list[dict[str, object]]]:
-    """Claim id → its attempts in the lock."""
+    """Return claim id → the claim's attempts in the lock."""
     return {name: entry["attempts"] for name, entry in json.loads(Path("claims.lock").read_text())["claims"].items()}
 
 
-def test_accepting_records_what_an_attempt_came_to(run: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
+def test_accepting_records_the_outcomes_of_attempts(run: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
     before = Path("claims.lock").read_text()
     assert attempts() == {"lab/true": [{"block": 0}], "lab/aa": [{"block": 0}]}
     assert main(["accept"]) == 0
@@ -124,7 +125,7 @@ def test_accepting_records_what_an_attempt_came_to(run: pytest.Pytester, capsys:
     assert inner(run, "-n0").ret == 0
     assert Path("claims.lock").read_text() == after, "a run never writes the lock"
     assert main(["accept"]) == 0
-    assert Path("claims.lock").read_text() == after, "nothing differs but the date"
+    assert Path("claims.lock").read_text() == after, "nothing but the date differs"
     assert "recorded" not in capsys.readouterr().out
 
     # Another attempt begins without a record, and the one before keeps its own.
@@ -143,7 +144,7 @@ def test_accepting_records_what_an_attempt_came_to(run: pytest.Pytester, capsys:
 
 @pytest.mark.usefixtures("run")
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "sentence"),
     [
         ({"n": 16}, "recorded as SUPPORTED, n = 16, 20*; it is SUPPORTED, n = 8, 20*-[0-9][0-9]"),
         (
@@ -154,8 +155,8 @@ def test_accepting_records_what_an_attempt_came_to(run: pytest.Pytester, capsys:
         ({"verdict": "", "n": 0, "observations": ""}, ""),
     ],
 )
-def test_what_was_recorded_otherwise_is_said(
-    capsys: pytest.CaptureFixture[str], change: dict[str, object], said: str
+def test_a_contradiction_to_the_lock_is_reported(
+    capsys: pytest.CaptureFixture[str], change: dict[str, object], sentence: str
 ) -> None:
     assert main(["accept"]) == 0
     lock = json.loads(Path("claims.lock").read_text())
@@ -168,7 +169,7 @@ def test_what_was_recorded_otherwise_is_said(
     assert main(["accept"]) == 0
     assert attempts()["lab/true"] == [true]
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("lab/")]
-    assert [fnmatch(line, f"lab/true: attempt 1 was {said}") for line in lines] == [True] * bool(said)
+    assert [fnmatch(line, f"lab/true: attempt 1 was {sentence}") for line in lines] == [True] * bool(sentence)
 
 
 def test_only_a_complete_registered_run_that_passed_is_accepted(
@@ -189,7 +190,7 @@ def test_only_a_complete_registered_run_that_passed_is_accepted(
     assert not Path("reports/accepted.json").exists()
 
 
-def test_register_tells_what_it_does(pytester: pytest.Pytester) -> None:
+def test_register_reports_what_it_does(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nfilterwarnings = error\n")
     nothing = command(pytester, "register")
     assert nothing.ret == 4
@@ -205,7 +206,7 @@ def test_register_tells_what_it_does(pytester: pytest.Pytester) -> None:
 
     write_suite(pytester, canned("other"), register=False)
     again = command(pytester, "register")
-    again.stdout.fnmatch_lines(["lab/other: new, seeds from 10000", "lab/true: in the lock, not among the claims*"])
+    again.stdout.fnmatch_lines(["lab/other: new, seeds from 10000", "lab/true: in the lock, not among the collected *"])
 
     write_suite(pytester, canned("other", options='expct="open",'), register=False)
     broken = command(pytester, "register")
@@ -214,7 +215,7 @@ def test_register_tells_what_it_does(pytester: pytest.Pytester) -> None:
 
 
 def plan(pytester: pytest.Pytester, *arguments: str) -> dict[str, list[str]]:
-    """Claim → the cells of its row, and what stands before a colon → what stands behind it."""
+    """Return claim → the cells of its row, and label → value for the lines ``label: value``."""
     result = command(pytester, "plan", *arguments)
     assert result.ret == 0, result.stderr.str()
     _, *lines = result.outlines
@@ -222,7 +223,7 @@ def plan(pytester: pytest.Pytester, *arguments: str) -> dict[str, list[str]]:
     return {name: cells for name, *cells in rows}
 
 
-def test_plan_says_what_a_run_would_measure(pytester: pytest.Pytester) -> None:
+def test_plan_shows_what_a_run_would_measure(pytester: pytest.Pytester) -> None:
     sixteen = canned("sixteen", "0.6 + 0.01 * (seed % 7)", options="headline=True,")
     write_suite(pytester, canned("eight"), sixteen, canned("never", "seed % 2", "(seed + 1) % 2"))
     nothing = ["0", "–", "0", "–"]
@@ -232,7 +233,7 @@ def test_plan_says_what_a_run_would_measure(pytester: pytest.Pytester) -> None:
     assert found["next"] == found["if every claim went on to its last look"] == ["nothing to train"]
     assert found["store"] == [str(pytester.path / ".memkit")]
     assert not (pytester.path / ".memkit").exists()
-    # Options of pytest, also where their values stand apart.
+    # Options of pytest, also with their values as separate arguments.
     assert plan(pytester, "--seeds", "8", "-k", "eight")["lab/eight"] == ["0 of 8", "8 seeds", *nothing]
     assert [name for name in plan(pytester, "test_lab.py", "--headline") if "/" in name] == ["lab/sixteen"]
 
@@ -249,7 +250,7 @@ def test_plan_says_what_a_run_would_measure(pytester: pytest.Pytester) -> None:
 
 
 @pytest.mark.parametrize("arguments", ["register", "plan", "plan -v"])
-def test_where_claims_cannot_be_collected_the_reason_is_told_and_no_test(
+def test_if_claims_cannot_be_collected_the_reason_is_printed_but_no_tests(
     pytester: pytest.Pytester, arguments: str
 ) -> None:
     pytester.makeini("[pytest]\nfilterwarnings = default\n")
@@ -258,22 +259,22 @@ def test_where_claims_cannot_be_collected_the_reason_is_told_and_no_test(
     result = command(pytester, *arguments.split())
     assert result.ret == 4
     assert result.outlines == []
-    said = result.stderr.str()
+    errors = result.stderr.str()
     result.stderr.fnmatch_lines(
         [
             "*ERROR collecting test_broken.py*",
             "E   ModuleNotFoundError: No module named 'no_such_module'",
             "ERROR test_broken.py*",
-            "memkit: the claims could not be collected; pytest's reason stands above",
+            "memkit: the claims could not be collected; see pytest's output above",
         ]
     )
-    assert "test_lab.py" not in said
-    assert "test_a" not in said
-    assert "warnings summary" not in said
+    assert "test_lab.py" not in errors
+    assert "test_a" not in errors
+    assert "warnings summary" not in errors
 
 
 @needs_torch
-def test_plan_says_what_a_run_would_train(pytester: pytest.Pytester) -> None:
+def test_plan_shows_what_a_run_would_train(pytester: pytest.Pytester) -> None:
     test_training.write_suite(pytester, steps=2, expect="open")
     found = plan(pytester)
     assert found["lab/hidden-layer"] == ["0 of 32", "8 seeds", "16", "unknown", "64", "unknown"]
@@ -289,7 +290,7 @@ def test_plan_says_what_a_run_would_train(pytester: pytest.Pytester) -> None:
     assert "unknown" not in str(found)
     assert re.fullmatch(r"16 runs to train, about \d+ s of CPU", found["next"][0])
 
-    # What was accepted tells what a run takes where nothing was trained yet.
+    # If nothing has been trained yet, the estimate comes from the accepted verdicts.
     elsewhere = plan(pytester, "--store=elsewhere")
     assert elsewhere["lab/hidden-layer"] == ["0 of 32", "8 seeds", "16", "unknown", "64", "unknown"]
     assert command(pytester, "accept").ret == 0
@@ -305,14 +306,14 @@ def test_plan_needs_claims_and_options_that_pytest_knows(pytester: pytest.Pytest
     nothing = command(pytester, "plan")
     assert nothing.ret == 4
     nothing.stderr.fnmatch_lines(
-        ["memkit: no claims were found, or none that these options select; give their folder: memkit plan claims"]
+        ["memkit: no claims were found, or these options select none; name their folder: memkit plan claims"]
     )
     misspelt = command(pytester, "plan", "--hedline")
     assert misspelt.ret == 4
     misspelt.stderr.fnmatch_lines(
         [
             "*unrecognized arguments: --hedline*",
-            "memkit: the claims could not be collected; pytest's reason stands above",
+            "memkit: the claims could not be collected; see pytest's output above",
         ]
     )
     elsewhere = command(pytester, "verdicts", "--headline")
@@ -331,7 +332,7 @@ def test_plan_needs_claims_and_options_that_pytest_knows(pytester: pytest.Pytest
     ],
 )
 @pytest.mark.parametrize("command", ["verdicts", "report", "accept"])
-def test_files_that_are_no_evidence(
+def test_files_that_are_not_evidence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, content: str | None, sentence: str
 ) -> None:
     file = tmp_path / "evidence.json"
@@ -355,14 +356,14 @@ def test_the_page_of_pytest_html_and_the_summary_for_ci(run: pytest.Pytester, mo
     assert "Effect and t interval" in page
     assert "lab/true" in page
     assert "forest" in page.lower()
-    assert "test_aa[10009]" not in page  # seeds are in the details of their verdict, be they measured
+    assert "test_aa[10009]" not in page  # seeds are in the details of their verdict, whether measured
     assert "test_true[10009]" not in page  # or never needed
     assert "lab/true" in (run.path / "summary.md").read_text()
     assert set(evidence(run)) == {"lab/true", "lab/aa"}
 
 
 @needs_torch
-def test_data_lists_what_is_here_and_how_to_get_the_rest(
+def test_data_sets_are_listed_with_their_locations(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("MEMKIT_DATA", raising=False)
@@ -388,7 +389,7 @@ def test_data_lists_what_is_here_and_how_to_get_the_rest(
 
 
 @needs_torch
-def test_data_are_got_and_verified(
+def test_data_sets_are_downloaded_and_verified(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from memkit.tasks.images import vision
@@ -407,18 +408,18 @@ def test_data_are_got_and_verified(
             ["mnist", "--to", str(tmp_path)],
             "the data set mnist could not be downloaded (<urlopen error no route>); where",
         ),
-        (["mnist"], "say where the data set mnist is to go: memkit data get mnist --to DIR"),
+        (["mnist"], "the data set mnist needs a folder; name it: memkit data get mnist --to DIR"),
         (["mnst", "--to", str(tmp_path)], "there is no data set 'mnst'; did you mean 'mnist'?"),
     ):
         assert main(["data", "get", *arguments]) == 4
-        said = capsys.readouterr()
-        assert said.out == ""
-        assert said.err.splitlines()[-1].startswith(f"memkit: {sentence}")
-        assert "Traceback" not in said.err
+        output = capsys.readouterr()
+        assert output.out == ""
+        assert output.err.splitlines()[-1].startswith(f"memkit: {sentence}")
+        assert "Traceback" not in output.err
 
 
 @pytest.mark.usefixtures("run")
-def test_what_differs_beside_the_verdict_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_difference_besides_the_verdict_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     file = Path("reports/evidence.json")
     data = json.loads(file.read_text())
     data["claims"][0]["judgement"]["findings"][0]["intervals"][0]["low"] -= 0.01

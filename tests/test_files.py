@@ -1,4 +1,4 @@
-"""A file is replaced whole: whatever goes wrong on the way leaves what was there, and nothing beside it."""
+"""A file is replaced completely: after an error, the old content is unchanged and no temporary file remains."""
 
 from __future__ import annotations
 
@@ -37,17 +37,21 @@ NO_SPACE = "No space left on device"
 
 @pytest.fixture(params=["write", "replace", "fsync"])
 def full_disk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Three bytes find room; or all, and the folder has none for another name; or not even the disk's own cache."""
-    written = files.write
+    """Let the disk be full after three bytes, when the file is renamed, or when it is synced."""
+    original = files.write
 
-    def some(path: Path, content: bytes, *, sync: bool = False) -> None:
-        written(path, content[:3], sync=sync)
+    def write_partly(path: Path, content: bytes, *, sync: bool = False) -> None:
+        original(path, content[:3], sync=sync)
         no_space(path)
 
     def no_space(path: Any, *_: Any, **__: Any) -> Any:
         raise OSError(errno.ENOSPC, NO_SPACE, str(path))
 
-    faults = {"write": (files, "write", some), "replace": (os, "replace", no_space), "fsync": (os, "fsync", no_space)}
+    faults = {
+        "write": (files, "write", write_partly),
+        "replace": (os, "replace", no_space),
+        "fsync": (os, "fsync", no_space),
+    }
     monkeypatch.setattr(*faults[request.param])
     return str(request.param)
 
@@ -58,14 +62,14 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @given(st.text(st.characters(exclude_categories=())) | st.binary())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_what_is_written_is_there(tmp_path: Path, content: str | bytes) -> None:
+def test_written_content_can_be_read(tmp_path: Path, content: str | bytes) -> None:
     path = tmp_path / "folder" / "file"
     write_whole(path, content)
     expected = content if isinstance(content, bytes) else re.sub("[\ud800-\udfff]", "\ufffd", content).encode()
     assert contents(tmp_path) == {"folder/file": expected}
 
 
-def test_a_link_stays_a_link_and_a_mode_a_mode(tmp_path: Path) -> None:
+def test_a_link_and_a_mode_are_kept(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("old")
     (tmp_path / "real").chmod(0o640)
     (tmp_path / "link").symlink_to("real")
@@ -73,7 +77,7 @@ def test_a_link_stays_a_link_and_a_mode_a_mode(tmp_path: Path) -> None:
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "real").read_text() == "new"
     assert stat.S_IMODE((tmp_path / "real").stat().st_mode) == 0o640
-    write_whole(Path(os.devnull), "nothing is put in its place")
+    write_whole(Path(os.devnull), "a device is not replaced")
     assert not Path(os.devnull).is_file()
 
 
@@ -97,30 +101,30 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, what: str, there: boo
     before = contents(tmp_path)
     with pytest.raises(OSError, match=NO_SPACE) as raised:
         SAVES[what](path)
-    assert raised.value.filename == str(path), "and not the one beside it"
+    assert raised.value.filename == str(path), "the error names the requested file, not the temporary one"
     assert contents(tmp_path) == before
 
 
-def make_folder(target: Path, aside: Path, error: type[BaseException] | None = None) -> None:
-    """Make a folder of one file; with an error, raise it before the folder is whole."""
-    before = target.exists()
-    with replacing(target, aside) as made:
-        made.mkdir()
-        files.write(made / "first", b"content", sync=True)
-        assert target.exists() == before
+def make_folder(target: Path, folder: Path, error: type[BaseException] | None = None) -> None:
+    """Create a folder with one file; raise the error, if there is one, before the folder is complete."""
+    existed = target.exists()
+    with replacing(target, folder) as temporary:
+        temporary.mkdir()
+        files.write(temporary / "first", b"content", sync=True)
+        assert target.exists() == existed
         if error:
             raise error
 
 
 @pytest.mark.parametrize("there", [False, True])
 def test_a_full_disk_leaves_nothing_of_a_folder(tmp_path: Path, full_disk: str, there: bool) -> None:
-    target, aside = tmp_path / "target", tmp_path / "aside"
-    aside.mkdir()
+    target, folder = tmp_path / "target", tmp_path / "temporary"
+    folder.mkdir()
     if there:
         target.mkdir()
     with pytest.raises(OSError, match=NO_SPACE):
-        make_folder(target, aside)
-    assert (target.exists(), list(aside.iterdir())) == (there, [])
+        make_folder(target, folder)
+    assert (target.exists(), list(folder.iterdir())) == (there, [])
 
 
 @pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt])
@@ -138,20 +142,20 @@ def test_a_folder_is_there_once_it_is_whole(tmp_path: Path) -> None:
 def test_a_link_is_replaced_where_it_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("old")
     (tmp_path / "link").symlink_to("real")
-    with replacing(tmp_path / "link", tmp_path) as made:
-        files.write(made, b"new")
+    with replacing(tmp_path / "link", tmp_path) as temporary:
+        files.write(temporary, b"new")
     assert not (tmp_path / "link").is_symlink()
     assert contents(tmp_path) == {"real": b"old", "link": b"new"}
 
 
 @pytest.mark.parametrize("sync", [False, True])
-def test_only_what_shall_outlast_a_loss_of_power_is_waited_for(
+def test_only_content_that_must_survive_a_power_failure_is_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sync: bool
 ) -> None:
     synced: list[bytes] = []
     monkeypatch.setattr(os, "fsync", lambda number: synced.append((tmp_path / "file").read_bytes()))
     files.write(tmp_path / "file", b"content", sync=sync)
-    assert synced == ([b"content"] if sync else []), "all of it was handed over before"
+    assert synced == ([b"content"] if sync else []), "the content must be complete when it is synced"
 
 
 @pytest.mark.parametrize("moment", ["write", "replace"])
@@ -163,7 +167,7 @@ def test_a_process_that_is_killed_leaves_what_was_there(tmp_path: Path, moment: 
     victim.join(60)
     assert victim.exitcode == -signal.SIGKILL
     assert path.read_bytes() == b"before"
-    assert len(contents(tmp_path)) == 2, "what it left is in the way of nobody"
+    assert len(contents(tmp_path)) == 2, "the temporary file stays, and causes no harm"
     write_whole(path, "after")
     assert path.read_bytes() == b"after"
 

@@ -1,4 +1,4 @@
-"""Where a project begins."""
+"""The root folder of a project is found from its files."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_link_leads_to_the_project_that_it_points_to(tmp_path: Path) -> None:
 
 def test_two_locks_are_refused(tmp_path: Path) -> None:
     make(tmp_path, "p/claims/claims.lock", "q/claims.lock")
-    with pytest.raises(MemkitError, match=r"two locks, of .*/p and of .*/q; run the claims of one at a time"):
+    with pytest.raises(MemkitError, match=r"two locks, of .*/p and of .*/q; run the claims of one project at a time"):
         project_root([tmp_path / "p" / "claims", tmp_path / "q"])
 
 

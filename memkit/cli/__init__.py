@@ -17,27 +17,27 @@ from typing import Any
 from memkit.cli import claims, data, demo, files, places, reproduce, store
 from memkit.errors import MemkitError
 
-_STORE = "a folder, or the URL that machines share (default: MEMKIT_STORE, else .memkit in the project)"
+_STORE = "a folder, or the URL of a shared store (default: MEMKIT_STORE, else .memkit in the project)"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit code: 0 fine, 1 something differs or fails, 4 bad input."""
+    """Run a command and return its exit code: 0 for success, 1 if something differs or fails, 4 for bad input."""
     parser = _parser()
-    given = sys.argv[1:] if argv is None else list(argv)
-    options, unknown = parser.parse_known_args(given)
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    options, unknown = parser.parse_known_args(arguments)
     if unknown and not options.passes_on:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    options.given = given[1:]  # all of them, since the value of a pytest option looks like a path
+    options.given = arguments[1:]  # all of them, because argparse takes the value of a pytest option for a path
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # which may know no dash
+        if isinstance(stream, io.TextIOWrapper):  # its encoding may lack the dash
             stream.reconfigure(errors="backslashreplace")
     try:
         code = int(options.run(options))
-        if sys.stdout is not None:  # it may have been closed from the beginning
+        if sys.stdout is not None:  # None if it was closed before the program started
             sys.stdout.flush()
         return code
     except BrokenPipeError:  # `memkit register | head -1`
-        # Python flushes standard output once more when it ends, and would complain.
+        # At exit, Python flushes standard output once more, which would raise the error again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         print("memkit: standard output was closed before everything was printed", file=sys.stderr)
         return 1
@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = command(
         "plan",
         claims.plan,
-        "Say what a run would train, and what that would take. Options of pytest, such as --headline, are passed on.",
+        "Show what a run would train, and how long it would take. Options such as --headline are passed on to pytest.",
         passes_on=True,
     )
     sub.add_argument("paths", nargs="*", help="where to collect claims (default: as pytest would)")
@@ -71,100 +71,115 @@ def _parser() -> argparse.ArgumentParser:
         "Run a staged study: screen the configurations of a matrix, confirm the promoted ones as claims, and report.",
     )
     sub.add_argument("matrix", type=Path, help="the matrix, a YAML file; see docs/staged.md")
-    sub.add_argument("--list", action="store_true", help="only say what there is, and what would be trained")
+    sub.add_argument("--list", action="store_true", help="only list the configurations, and what would be trained")
     sub.add_argument("--screen", action="store_true", help="stop after stage A")
     sub.add_argument("--output", metavar="DIR", type=data.folder, help="default: reports/NAME of the matrix")
     sub.add_argument("--store", metavar="DIR", help=_STORE)
     sub.add_argument(
-        "--data", metavar="DIR", type=data.folder, help="the folder that data sets are read from (default: MEMKIT_DATA)"
+        "--data", metavar="DIR", type=data.folder, help="the folder with the data sets (default: MEMKIT_DATA)"
     )
     sub.add_argument("--device", choices=("cpu", "cuda", "mps"), default="cpu", help="where models are trained")
-    sub.add_argument("-n", metavar="N", default="auto", help="how many processes (default: auto)")
-    sub = command(
-        "verdicts", files.verdicts, "Compute every verdict of an evidence file again, and fail where one differs."
-    )
+    sub.add_argument("-n", metavar="N", default="auto", help="number of processes (default: auto)")
+    sub = command("verdicts", files.verdicts, "Recompute every verdict of an evidence file, and fail if one differs.")
     sub.add_argument("file", type=Path, nargs="?", default=evidence, help="default: %(default)s")
-    sub = command("report", files.report, "Render the HTML report from an evidence file, or from several as one.")
+    sub = command("report", files.report, "Render the HTML report of one evidence file, or of several merged.")
     sub.add_argument("files", metavar="file", type=Path, nargs="*", default=[evidence], help=f"default: {evidence}")
     sub.add_argument(
-        "--output", metavar="FILE", type=Path, help="default: beside the first file, with the ending .html"
+        "--output", metavar="FILE", type=Path, help="default: next to the first file, with the suffix .html"
     )
-    sub.add_argument("--claims", metavar="PATTERN", help="only claims whose ids match it: 'binding/*'")
+    sub.add_argument(
+        "--claims", metavar="PATTERN", help="only claims whose ids match this pattern, such as 'binding/*'"
+    )
     sub = command(
-        "merge", files.merge_files, "Make one evidence file of several: shards of a matrix, machines, backends."
+        "merge", files.merge_files, "Merge evidence files into one, for example those of shards, machines or backends."
     )
     sub.add_argument("files", metavar="file", type=Path, nargs="+", help="an evidence file")
     sub.add_argument("--output", metavar="FILE", type=Path, required=True, help="the evidence file to write")
     sub = command(
-        "reproduce", reproduce.reproduce, "Train and measure one seed of a claim again, and compare with the evidence."
+        "reproduce",
+        reproduce.reproduce,
+        "Train and measure one seed of a claim again, and compare it with the evidence.",
     )
-    sub.add_argument("claim", help="its id, as the verdict table prints it")
-    sub.add_argument("paths", nargs="*", help="where to collect claims (default: beside the lock, or as pytest would)")
-    sub.add_argument("--seed", type=int, required=True, help="one that the evidence has")
+    sub.add_argument("claim", help="the id of the claim, as in the verdict table")
+    sub.add_argument(
+        "paths", nargs="*", help="where to collect claims (default: the folder of the lock, or as pytest would)"
+    )
+    sub.add_argument("--seed", type=int, required=True, help="a seed in the evidence")
     sub.add_argument("--evidence", metavar="FILE", type=Path, default=evidence, help="default: %(default)s")
     sub.add_argument(
         "--tolerance",
         metavar="X",
         type=reproduce.tolerance,
-        help="greatest difference, in units of the metric (default: none on the platform of the evidence, elsewhere a "
-        "tenth of each effect, or of half its interval)",
+        help="maximum difference, in units of the metric (default: 0 on the platform of the evidence; elsewhere a "
+        "tenth of each effect, or of half its interval if that is smaller)",
     )
-    sub.add_argument("--data", metavar="DIR", help="the folder that data sets are read from (default: MEMKIT_DATA)")
+    sub.add_argument("--data", metavar="DIR", help="the folder with the data sets (default: MEMKIT_DATA)")
     sub = command(
         "register",
         claims.register,
-        "Register claims in their present form; changed ones move to fresh seeds, reworded ones stay on theirs.",
+        "Register claims in their present form. Changed claims move to fresh seeds, reworded ones keep theirs.",
     )
     sub.add_argument("paths", nargs="*", help="where to collect claims (default: as pytest would)")
     sub.add_argument("--check", action="store_true", help="change nothing; fail if a claim is new, changed or reworded")
     sub.add_argument(
-        "--remove", metavar="ID", nargs="+", help="take these claims out of the lock, which keeps their attempts"
+        "--remove", metavar="ID", nargs="+", help="remove these claims from the lock; their attempts stay on record"
     )
     sub = command(
         "accept",
         files.accept,
-        "Accept a run: keep its verdicts and effects in a file to commit, and in the lock what attempts came to.",
+        "Accept a run: write its verdicts and effects to a file to commit, and the outcomes of attempts to the lock.",
     )
     sub.add_argument("file", type=Path, nargs="?", default=evidence, help="default: %(default)s")
     sub.add_argument("--output", metavar="FILE", type=Path, default=accepted, help="default: %(default)s")
     sub = command(
-        "compare", files.compare, "What changed between two runs, or since the accepted one: verdicts, effects, cost."
+        "compare",
+        files.compare,
+        "Show what changed between two runs, or since the accepted one: verdicts, effects, cost.",
     )
-    said = "an evidence file, or accepted verdicts (default: %(default)s)"
-    sub.add_argument("before", type=Path, nargs="?", default=accepted, help=said)
-    sub.add_argument("after", type=Path, nargs="?", default=evidence, help="as before (default: %(default)s)")
-    sub = command("page", files.page, "Write what was accepted between the marks of a study's page.")
-    sub.add_argument("files", metavar="file", type=Path, nargs="+", help="a page with marks, such as docs/binding.md")
+    text = "an evidence file, or accepted verdicts (default: %(default)s)"
+    sub.add_argument("before", type=Path, nargs="?", default=accepted, help=text)
+    sub.add_argument("after", type=Path, nargs="?", default=evidence, help="likewise (default: %(default)s)")
+    sub = command("page", files.page, "Write the accepted verdicts between the markers of a study's page.")
+    sub.add_argument("files", metavar="file", type=Path, nargs="+", help="a page with markers, such as docs/binding.md")
     sub.add_argument("--accepted", metavar="FILE", type=Path, default=accepted, help="default: %(default)s")
     sub.add_argument("--check", action="store_true", help="change nothing; fail if a page differs")
-    sub = command("data", None, "The data sets: which are here, and how to get the others.")
+    sub = command("data", None, "Data sets: list them, or download one.")
     actions = sub.add_subparsers(required=True, metavar="ACTION")
-    sub = actions.add_parser("ls", help="every data set, and where it is or how to get it")
+    sub = actions.add_parser("ls", help="list every data set, with its location or how to get it")
     sub.set_defaults(run=data.ls)
-    sub.add_argument("--data", metavar="DIR", type=data.folder, help="where to look (default: MEMKIT_DATA)")
-    sub = actions.add_parser("get", help="download a data set, through torchvision, and verify it")
+    sub.add_argument("--data", metavar="DIR", type=data.folder, help="the folder to search (default: MEMKIT_DATA)")
+    sub = actions.add_parser("get", help="download a data set and verify it")
     sub.set_defaults(run=data.get)
-    sub.add_argument("name", metavar="NAME", help="as `memkit data ls` lists it")
-    sub.add_argument("--to", metavar="DIR", type=data.folder, help="where it goes (default: MEMKIT_DATA)")
-    sub = command("store", None, "The store of trained runs: what is in it, whether it is whole, and what can go.")
+    sub.add_argument("name", metavar="NAME", help="a name that `memkit data ls` lists")
+    sub.add_argument("--to", metavar="DIR", type=data.folder, help="the folder to download to (default: MEMKIT_DATA)")
+    sub = command("store", None, "The store of trained runs: list its contents, verify them, or remove runs.")
     actions = sub.add_subparsers(required=True, metavar="ACTION")
     for name, run, text in (
-        ("ls", store.ls, "each recipe, its runs, what they take, and when one was used last"),
-        ("verify", store.verify, "hold every run and measurement against its checksum; 1 where one is damaged"),
-        ("gc", store.gc, "throw away runs, the least recently used first, but those of accepted verdicts"),
+        ("ls", store.ls, "list each recipe, with the number, the size and the last use of its runs"),
+        (
+            "verify",
+            store.verify,
+            "verify the checksums of all runs and measurements; the exit code is 1 if any is damaged",
+        ),
+        ("gc", store.gc, "remove runs, the least recently used first, but not those behind accepted verdicts"),
     ):
         sub = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         sub.set_defaults(run=run)
         sub.add_argument("--store", metavar="DIR", help=_STORE)
         sub.add_argument("--accepted", metavar="FILE", type=Path, default=accepted, help="default: %(default)s")
-    sub.add_argument("--keep", metavar="SIZE", default="0", help="as much may stay: 500M, 2G (default: 0)")
-    sub.add_argument("--delete", action="store_true", help="do it; without, it is only said what would go")
-    sub = command("demo", None, "Demonstrations: what a memory does.")
+    sub.add_argument(
+        "--keep",
+        metavar="SIZE",
+        default="0",
+        help="total size of the runs that may stay, such as 500M or 2G (default: 0)",
+    )
+    sub.add_argument("--delete", action="store_true", help="remove the runs, instead of only listing them")
+    sub = command("demo", None, "Demonstrations of what a memory does.")
     shows = sub.add_subparsers(required=True, metavar="WHAT")
-    text = "a sentence of your own is read once, and its first words completed with the memory on, off and shuffled"
+    text = "read your own sentence once, and complete its first words with the memory on, off and shuffled"
     sub = shows.add_parser("recall", help=text, description=f"{text[0].upper()}{text[1:]}.")
     sub.set_defaults(run=demo.recall)
-    sub.add_argument("--fact", metavar="TEXT", help="the sentence (default: it is asked for)")
-    sub.add_argument("--cue", metavar="TEXT", help="words of it (default: its first two)")
+    sub.add_argument("--fact", metavar="TEXT", help="the sentence (default: ask for it)")
+    sub.add_argument("--cue", metavar="TEXT", help="words from the sentence (default: its first two)")
     sub.add_argument("--store", metavar="DIR", help=_STORE)
     return parser

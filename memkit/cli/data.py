@@ -1,4 +1,4 @@
-"""``memkit data``: which data sets and corpora are here, and how to get the others."""
+"""``memkit data``: list the data sets and corpora, or download one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from memkit.errors import MemkitError, nearest
 
 
 def ls(options: argparse.Namespace) -> int:
-    """``memkit data ls``: every data set and corpus, and where it is or how to get it."""
+    """``memkit data ls``: list every data set and corpus, with its location or how to get it."""
     _check_torch()
     from memkit.tasks import corpus
     from memkit.tasks.images import datasets
@@ -18,16 +18,15 @@ def ls(options: argparse.Namespace) -> int:
     root = options.data or datasets.data_root()
     rows = []
     for name, images in datasets.SOURCES.items():
-        where = f"in {root / images.folder}" if images.folder and root else "in scikit-learn"
-        rows.append((name, f"{datasets.size(name)} images", datasets.missing(name, root) or where))
+        location = f"in {root / images.folder}" if images.folder and root else "in scikit-learn"
+        rows.append((name, f"{datasets.size(name)} images", datasets.missing(name, root) or location))
     for name, source in corpus.SOURCES.items():
-        where = f"in {root / source.file}" if source.file and root else "in Python itself"
-        rows.append(
-            (name, f"{source.characters or len(corpus.text(name))} characters", corpus.missing(name, root) or where)
-        )
+        location = f"in {root / source.file}" if source.file and root else "in Python itself"
+        size = f"{source.characters or len(corpus.text(name))} characters"
+        rows.append((name, size, corpus.missing(name, root) or location))
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    for name, size, where in rows:
-        print(f"{name:<{widths[0]}}  {size:>{widths[1]}}  {where}")
+    for name, size, location in rows:
+        print(f"{name:<{widths[0]}}  {size:>{widths[1]}}  {location}")
     return 0
 
 
@@ -43,20 +42,20 @@ def get(options: argparse.Namespace) -> int:
         known = [*datasets.SOURCES, *corpus.SOURCES]
         raise MemkitError(f"there is no data set {name!r}{nearest(name, known)}")
     text = corpus.SOURCES.get(name)
-    place = text.file if text is not None else datasets.source(name).folder
+    relative_path = text.file if text is not None else datasets.source(name).folder
     root: Path | None = options.to or datasets.data_root()
-    if place and root is None:
-        raise MemkitError(f"say where the data set {name} is to go: memkit data get {name} --to DIR")
+    if relative_path and root is None:
+        raise MemkitError(f"the data set {name} needs a folder; name it: memkit data get {name} --to DIR")
     if text is None:
         download(name, root)
-        size, own = f"{datasets.size(name)} images", "scikit-learn"
+        size, built_in = f"{datasets.size(name)} images", "scikit-learn"
     else:
-        if place and root is not None and corpus.missing(name, root):
-            download_file(text.address, root / place)
-        size, own = f"{len(corpus.text(name, root))} characters", "Python itself"
-    print(f"{name}: {size} in {root / place if place and root else own}, verified")
-    if place and root != datasets.data_root():
-        print(f"for claims: pytest --data {root}, or MEMKIT_DATA={root}")
+        if relative_path and root is not None and corpus.missing(name, root):
+            download_file(text.address, root / relative_path)
+        size, built_in = f"{len(corpus.text(name, root))} characters", "Python itself"
+    print(f"{name}: {size} in {root / relative_path if relative_path and root else built_in}, verified")
+    if relative_path and root != datasets.data_root():
+        print(f"to use it in claims: pytest --data {root}, or MEMKIT_DATA={root}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""``memkit demo``: what a memory does, on a sentence of one's own."""
+"""``memkit demo``: what a memory does with a sentence of your own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from memkit.errors import MemkitError
 
 
 def recall(options: argparse.Namespace) -> int:
-    """``memkit demo recall``: a sentence is read once, and its cue completed with the memory on, off and shuffled."""
+    """``memkit demo recall``: read a sentence once, and complete its cue with the memory on, off and shuffled."""
     if importlib.util.find_spec("torch") is None:
         raise MemkitError("the demonstration trains a model, which needs torch; install memkit with its extra [torch]")
     from memkit.demo.recall import run

@@ -1,4 +1,4 @@
-"""Commands on files that runs have left: verdicts, report, merge, accept, compare, page."""
+"""Commands on files that runs wrote: verdicts, report, merge, accept, compare, page."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ from memkit.files import write_whole
 
 
 def verdicts(options: argparse.Namespace) -> int:
-    """``memkit verdicts``: compute every verdict of an evidence file again, and hold its claims against the lock."""
+    """``memkit verdicts``: recompute every verdict of an evidence file, and compare its claims with the lock."""
     evidence, rows = checked(options.file)
     path = places.lock()
     lock = Lock.load(path) if path.is_file() else None
-    held = [held_against(lock, entry) for entry in evidence.claims]
+    comparisons = [held_against(lock, entry) for entry in evidence.claims]
     width = max((len(name) for name, _, _ in rows), default=0)
     wrong = 0
-    for (name, recorded, found), against in zip(rows, held, strict=True):
-        verdict, _, what = found.partition(" (")
-        said = [f"DIFFERS from the lock: {sentence}" for sentence in against.differs]
-        if recorded != found:
+    for (name, recorded, recomputed), comparison in zip(rows, comparisons, strict=True):
+        verdict, _, detail = recomputed.partition(" (")
+        remarks = [f"DIFFERS from the lock: {sentence}" for sentence in comparison.differs]
+        if recorded != recomputed:
             wrong += 1
-            said.insert(0, f"DIFFERS: {what.removesuffix(')') if verdict == recorded else f'the file says {recorded}'}")
-        said += against.notes
-        print("  ".join([f"{name:<{width}}", verdict, "; ".join(said)]).rstrip())
+            difference = detail.removesuffix(")") if verdict == recorded else f"the file says {recorded}"
+            remarks.insert(0, f"DIFFERS: {difference}")
+        remarks += comparison.notes
+        print("  ".join([f"{name:<{width}}", verdict, "; ".join(remarks)]).rstrip())
     if wrong:
         print(
             f"{wrong} of {many(len(rows), 'claim')}: what the file says does not follow from the observations in "
@@ -42,47 +43,47 @@ def verdicts(options: argparse.Namespace) -> int:
     else:
         count = "the verdict follows" if len(rows) == 1 else f"all {len(rows)} verdicts follow"
         print(f"{count} from the observations in {options.file}")
-    other = sum(bool(against.differs) for against in held)
+    differing = sum(bool(comparison.differs) for comparison in comparisons)
     if lock is None:
         print(f"{path} does not exist, so the claims could not be compared with what was registered")
-    elif other:
-        print(f"{other} of {many(len(rows), 'claim')}: the file differs from what is registered in {path}")
-    _tell_absent(lock, evidence)
-    if wrong or other:
+    elif differing:
+        print(f"{differing} of {many(len(rows), 'claim')}: the file differs from what is registered in {path}")
+    _print_absent(lock, evidence)
+    if wrong or differing:
         return 1
     print(f"digest of the observations: {evidence.digest}")
-    print("That the observations are true is another matter: `memkit reproduce CLAIM --seed N` trains one again.")
+    print("This does not show that the observations are true; `memkit reproduce CLAIM --seed N` measures a seed again.")
     return 0
 
 
-def _tell_absent(lock: Lock | None, evidence: Evidence) -> None:
-    """Say which registered claims are not in the evidence, which may be of a part of them."""
+def _print_absent(lock: Lock | None, evidence: Evidence) -> None:
+    """Print which registered claims are not in the evidence, which need not cover all of them."""
     absent = sorted(set(lock.claims if lock is not None else ()) - {entry.claim.id for entry in evidence.claims})
     if absent:
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
-        print(f"registered, and not in it: {absent[0]}{more}")
+        print(f"registered, but not in the evidence: {absent[0]}{more}")
 
 
 def report(options: argparse.Namespace) -> int:
-    """``memkit report``: render the HTML report from an evidence file, or from several as one."""
+    """``memkit report``: render the HTML report of one evidence file, or of several merged."""
     from memkit.evidence.reports import render_html
     from memkit.evidence.reports.gallery import beside, save
 
     output = options.output or options.files[0].with_suffix(".html")
     gallery, evidence = beside(output), _merged(options.files)
     if options.claims:
-        chosen = tuple(entry for entry in evidence.claims if fnmatchcase(entry.claim.id, options.claims))
-        if not chosen:
-            raise MemkitError(f"no claim's id matches {options.claims!r}; a pattern is 'binding/*', say")
-        shown = f"{len(chosen)} of {len(evidence.claims)}, those that match {options.claims!r}"
-        evidence = replace(evidence.of_claims(chosen), provenance={**evidence.provenance, "claims": shown})
+        selected = tuple(entry for entry in evidence.claims if fnmatchcase(entry.claim.id, options.claims))
+        if not selected:
+            raise MemkitError(f"no claim's id matches {options.claims!r}; write a pattern such as 'binding/*'")
+        selection = f"{len(selected)} of {len(evidence.claims)}, those that match {options.claims!r}"
+        evidence = replace(evidence.of_claims(selected), provenance={**evidence.provenance, "claims": selection})
     save(render_html(evidence, gallery), gallery, output)
     print(output)
     return 0
 
 
 def merge_files(options: argparse.Namespace) -> int:
-    """``memkit merge``: one evidence file of several, what the gate makes of it, and what the lock says otherwise."""
+    """``memkit merge``: merge evidence files, and print the gate's result and the differences from the lock."""
     from memkit.evidence.reports.tables import gate_sentence
 
     merged = _merged(options.files)
@@ -90,77 +91,77 @@ def merge_files(options: argparse.Namespace) -> int:
     print(gate_sentence(merged.claims))
     path = places.lock()
     lock = Lock.load(path) if path.is_file() else None
-    other = [(entry.claim.id, held_against(lock, entry).differs) for entry in merged.claims]
-    for name, sentence in ((name, sentence) for name, differs in other for sentence in differs):
+    differences = [(entry.claim.id, held_against(lock, entry).differs) for entry in merged.claims]
+    for name, sentence in ((name, sentence) for name, sentences in differences for sentence in sentences):
         print(f"{name} DIFFERS from the lock: {sentence}")
-    _tell_absent(lock, merged)
+    _print_absent(lock, merged)
     print(options.output)
     failed = any(entry.gate.outcome == "failed" for entry in merged.claims)
-    return 1 if failed or any(differs for _, differs in other) else 0
+    return 1 if failed or any(sentences for _, sentences in differences) else 0
 
 
 def _merged(files: Sequence[Path]) -> Evidence:
-    """Return the evidence of the files, each named once."""
+    """Return the merged evidence of files; a file that is named twice counts once."""
     return merge({str(file): load(file) for file in dict.fromkeys(files)})
 
 
 def accept(options: argparse.Namespace) -> int:
-    """``memkit accept``: keep a run's verdicts and effects in a file to commit."""
+    """``memkit accept``: write a run's verdicts and effects to a file to commit."""
     from memkit.evidence.accepted_verdicts import accepted_claims, load_accepted, outdated, recorded, save_accepted
     from memkit.scheduling.estimates import recipe_key
 
     evidence = load(options.file)
     try:
-        found = accepted_claims(evidence, recipe_key)
+        accepted = accepted_claims(evidence, recipe_key)
     except MemkitError as error:
         raise MemkitError(f"{options.file}: {error}") from None
     path = places.lock()
     lock = Lock.load(path)
-    if any(name in lock.claims and lock.claims[name].of_schema_1 for name in found):
+    if any(name in lock.claims and lock.claims[name].of_schema_1 for name in accepted):
         raise MemkitError(f"{path} was written by an older memkit; run `memkit register` first, which rewrites it")
-    # Claims that were accepted before and are not in this run stay accepted, as long as they are registered so.
-    claims = {**load_accepted(options.output), **found}
-    old = outdated(claims, lock)
-    for name, why in sorted(old.items()):
-        print(f"{name} {why}; dropped")
-    new, otherwise = recorded(lock, evidence, found.keys() - old.keys())
-    save_accepted(options.output, {name: claim for name, claim in claims.items() if name not in old})
+    # Claims that were accepted before and are not in this run stay accepted while their registration is unchanged.
+    claims = {**load_accepted(options.output), **accepted}
+    dropped = outdated(claims, lock)
+    for name, reason in sorted(dropped.items()):
+        print(f"{name} {reason}; dropped")
+    new, contradictions = recorded(lock, evidence, accepted.keys() - dropped.keys())
+    save_accepted(options.output, {name: claim for name, claim in claims.items() if name not in dropped})
     if new != lock:
         new.save(path)
-    for sentence in otherwise:
+    for sentence in contradictions:
         print(sentence)
-    if idle := len(evidence.claims) - len(found):
-        print(f"{idle} claims did not run, and stay as they were accepted before")
-    print(f"{many(len(found), 'verdict')} accepted in {options.output}; commit that file and {path}")
+    if idle := len(evidence.claims) - len(accepted):
+        print(f"{many(idle, 'claim')} did not run; earlier accepted verdicts are kept")
+    print(f"{many(len(accepted), 'verdict')} accepted in {options.output}; commit that file and {path}")
     return 0
 
 
 def compare(options: argparse.Namespace) -> int:
-    """``memkit compare``: what changed between two runs."""
+    """``memkit compare``: show what changed between two runs."""
     from memkit.evidence.drift import compare
 
-    found, gone, new = compare(options.before, options.after)
-    for entry in found:
+    in_both, only_before, only_after = compare(options.before, options.after)
+    for entry in in_both:
         for sentence in entry.sentences:
             print(f"{entry.claim}: {sentence}")
-    for name in gone:
+    for name in only_before:
         print(f"{name}: only in {options.before}")
-    for name in new:
+    for name in only_after:
         print(f"{name}: only in {options.after}")
-    drifted = sum(bool(entry.drift) for entry in found)
-    print(f"{many(len(found), 'claim')} in both; the verdict or an effect of {drifted} of them changed")
+    drifted = sum(bool(entry.drift) for entry in in_both)
+    print(f"{many(len(in_both), 'claim')} in both; the verdict or an effect of {drifted} of them changed")
     return 1 if drifted else 0
 
 
 def page(options: argparse.Namespace) -> int:
-    """``memkit page``: write what was accepted between the marks of a study's page."""
+    """``memkit page``: write the accepted verdicts between the markers of a study's page."""
     from memkit.evidence.accepted_verdicts import load_accepted, outdated
     from memkit.evidence.reports.pages import rewrite
     from memkit.study.screening_table import screening_block
 
     accepted = load_accepted(options.accepted)
-    for name, why in outdated(accepted, Lock.load(places.lock())).items():
-        raise MemkitError(f"{options.accepted}: {name} {why}; run it, and `memkit accept` that run")
+    for name, reason in outdated(accepted, Lock.load(places.lock())).items():
+        raise MemkitError(f"{options.accepted}: {name} {reason}; run it, and accept the run with `memkit accept`")
     rewritten = []
     for file in options.files:
         try:
@@ -177,6 +178,6 @@ def page(options: argparse.Namespace) -> int:
         differing += before != after
         if not options.check and before != after:
             write_whole(file, after)
-        word = "as it was" if before == after else "DIFFERS" if options.check else "written"
-        print(f"{file}: {word}")
+        status = "unchanged" if before == after else "DIFFERS" if options.check else "written"
+        print(f"{file}: {status}")
     return 1 if options.check and differing else 0

@@ -1,4 +1,4 @@
-"""The places of the project's files, in whatever folder of the project a command is given."""
+"""Paths of the project's files, for commands that are run in any folder of the project."""
 
 from __future__ import annotations
 
@@ -16,24 +16,28 @@ def root() -> Path:
 
 
 def in_project(name: str) -> Path:
-    """Return a file of the project, relative to the working directory."""
+    """Return the path of a file of the project, relative to the working directory."""
     return Path(os.path.relpath(root() / name, Path.cwd().resolve()))
 
 
 def lock() -> Path:
-    """Return the project's lock, whether or not it is there.
+    """Return the path of the project's lock, which need not exist.
 
     Raises:
-        MemkitError: there are two.
+        MemkitError: if there are two locks.
     """
     return lock_path(root())
 
 
 def store(named: str | None, *, session: str = "") -> Store:
-    """Return the store that a command line, MEMKIT_STORE or ``[tool.memkit]`` names; else the project's own.
+    """Return the store that the command line names, or MEMKIT_STORE, or ``[tool.memkit]``; else the project's own.
+
+    Args:
+        named: the value of ``--store``, or None.
+        session: see :class:`memkit.store.store.Store`.
 
     Raises:
-        MemkitError: what they name is no path, or ``[tool.memkit]`` has a value that is not accepted.
+        MemkitError: if the name is not a path, or a value in ``[tool.memkit]`` is invalid.
     """
     named, here, project = named or os.environ.get("MEMKIT_STORE"), Path.cwd(), root()
     if not named:

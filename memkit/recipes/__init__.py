@@ -1,1 +1,1 @@
-"""Recipes, which say as data what is to be trained; names for objects; and the backends that train recipes."""
+"""Recipes, which describe as data what is trained; importable names of objects; and the backends that train recipes."""

@@ -1,7 +1,7 @@
-"""Backends: which trainer a recipe names. torch's is memkit/training/trainer.py, MLX's memkit/mlx/trainer.py.
+"""Backends: the trainers that a recipe can choose. torch's is memkit/training/trainer.py, MLX's memkit/mlx/trainer.py.
 
-Both train cohorts into :class:`memkit.training.trainer.TrainedRun`, whose states are tensors of torch, so that the
-store and all that comes after know nothing of backends.
+Both return :class:`memkit.training.trained_run.TrainedRun`, whose states are torch tensors, so that the store and
+everything after it need not know the backend.
 """
 
 from __future__ import annotations
@@ -21,43 +21,43 @@ def train(
 ) -> list[TrainedRun]:
     """Train a recipe on some seeds; see :func:`memkit.training.trainer.train`.
 
-    ``device`` is torch's; MLX takes Metal where there is one, and the CPU elsewhere.
+    ``device`` applies to torch; MLX uses Metal if it is available, and otherwise the CPU.
 
     Raises:
-        MemkitError: the task drew, or the model returned, what is no tensor; the model cannot be trained or stored; or
-            training changed an attribute of the model that its state does not hold.
+        MemkitError: if the task or the model returned something other than tensors, the model cannot be trained or
+            stored, or training changed an attribute of the model that its state does not contain.
     """
     if recipe.backend == "mlx":
         from memkit.mlx import trainer as mlx
 
         return mlx.train(recipe, seeds, progress=progress)
     from memkit.errors import MemkitError
-    from memkit.recipes.untracked import refuse_untracked, watched
+    from memkit.recipes.untracked import check_untracked_changes, with_recorded_models
     from memkit.training import trainer
 
-    same, model = watched(recipe)
+    recording_recipe, recorder = with_recorded_models(recipe)
     try:
-        runs = trainer.train(same, seeds, device=device, progress=progress)
+        runs = trainer.train(recording_recipe, seeds, device=device, progress=progress)
     except (AttributeError, TypeError, ValueError) as error:
         if isinstance(error, MemkitError):
             raise
-        from memkit.recipes.diagnosis import unfit
+        from memkit.recipes.diagnosis import non_tensor_reason
 
-        if reason := unfit(recipe, seeds[0]):
+        if reason := non_tensor_reason(recipe, seeds[0]):
             raise MemkitError(reason) from error
         raise
     except RuntimeError as error:
-        from memkit.recipes.diagnosis import sparse_under_vmap
+        from memkit.recipes.diagnosis import sparse_gradient_reason
 
-        if reason := sparse_under_vmap(recipe, error):
+        if reason := sparse_gradient_reason(recipe, error):
             raise MemkitError(reason) from error
         raise
-    refuse_untracked(recipe, seeds, model, device)
+    check_untracked_changes(recipe, seeds, recorder, device)
     return runs
 
 
 def restore(recipe: Recipe, seed: int, state: Mapping[str, Tensor], *, device: str = "cpu") -> Any:
-    """The trained model of one seed, in evaluation mode, as a claim's test sees it."""
+    """Return the trained model of one seed, in evaluation mode, as a claim's test receives it."""
     if recipe.backend == "mlx":
         from memkit.mlx import trainer as mlx
 
@@ -68,7 +68,7 @@ def restore(recipe: Recipe, seed: int, state: Mapping[str, Tensor], *, device: s
 
 
 def build(recipe: Recipe, seed: int) -> Any:
-    """The untrained model of one seed, as a claim's test sees it."""
+    """Return the untrained model of one seed, as a claim's test receives it."""
     if recipe.backend == "mlx":
         from memkit.mlx import trainer as mlx
 
@@ -79,7 +79,7 @@ def build(recipe: Recipe, seed: int) -> Any:
 
 
 def versions(recipe: Recipe) -> dict[str, str]:
-    """The versions of what trains a recipe."""
+    """Return the versions of the packages that train a recipe: name → version."""
     from importlib.metadata import version
 
     names = ("memkit-claims", "torch", "mlx") if recipe.backend == "mlx" else ("memkit-claims", "torch")

@@ -1,4 +1,4 @@
-"""A recipe: everything that determines a trained model but the seed."""
+"""A recipe: everything that determines a trained model except the seed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from memkit.training.protocols import Task, TaskWithChecksum, TaskWithData, Task
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 BACKENDS = ("torch", "mlx")
-# Networks of torch, and those of the same name in MLX: as text, since MLX need not be installed.
+# torch's network → MLX's network of the same name. The names are strings because MLX may not be installed.
 MLX_NETWORKS = {
     f"memkit.models.{module}:{name}": f"memkit.mlx.models.{module}:{name}"
     for module, name in (
@@ -37,46 +37,58 @@ MLX_NETWORKS = {
         ("transformer", "TransformerNetwork"),
     )
 }
-# Given to a model by the trainer or by the task, never by the recipe's author.
+# The trainer or the task passes these arguments to the model; a recipe must not.
 _RESERVED = ("generators", "keys")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A task, a model and how it is trained.
+    """A task, a model, and how the model is trained.
 
-    Defaults are left out of the JSON and hence of the digest, so they must never be changed: a run that was
-    trained with the old one would pass for one with the new.
+    >>> from memkit import Recipe
+    >>> from memkit.models import LSTMNetwork
+    >>> from memkit.tasks.binding import Retrieval
+    >>> recipe = Recipe(Retrieval(stored=2), LSTMNetwork, options={"width": 32}, steps=500)
+    >>> recipe.summary
+    'LSTMNetwork on Retrieval (width 32)'
+    >>> wider = recipe.with_(width=64, lr=0.003)
+    >>> dict(wider.options), wider.lr, wider.steps
+    ({'width': 64}, 0.003, 500)
+
+    Fields with their default value are left out of the JSON, and therefore out of the digest. So a default must never
+    change: a run that was trained with the old default would be taken for a run with the new one.
 
     Attributes:
-        task: draws training examples: a function ``task(generator, size) -> (inputs, targets)``, or a frozen dataclass
-            with ``for_seed(generator)``, which returns such a function for each seed. What else it may offer, a loss of
-            its own, data, an early end, a curriculum, is in :mod:`memkit.training.protocols`.
-        model: a ``torch.nn.Module`` class, or a function that makes one. With the class attribute ``seed_axis = True``
-            it is given ``generators``, one for each seed, and trains many seeds at once; without, it is an ordinary
-            module and trains seed by seed, or as ``vmap`` says. What else it may offer, a memory that fills in
-            training, growth, the size of its state, is in :mod:`memkit.training.protocols`.
-        options: keyword arguments of the model, JSON types; lists are handed over as tuples.
+        task: a function ``task(generator, size) -> (inputs, targets)`` that draws training examples, or a frozen
+            dataclass whose ``for_seed(generator)`` returns such a function for each seed. A task may also provide a
+            loss, data, early stopping or a curriculum; see :mod:`memkit.training.protocols`.
+        model: a ``torch.nn.Module`` class, or a function that returns a module. A class with the attribute
+            ``seed_axis = True`` receives ``generators``, one per seed, and trains all seeds at once. An ordinary module
+            trains one seed at a time, unless ``vmap`` is set. A model may also provide a memory that is filled during
+            training, growth, or the size of its state; see :mod:`memkit.training.protocols`.
+        options: keyword arguments of the model, of JSON types; lists are passed as tuples.
         optimizer: "adam", "adamw" or "sgd".
         lr: learning rate.
-        weight_decay: of the optimiser.
+        weight_decay: weight decay of the optimiser.
         batch: examples per step.
-        steps: optimiser steps, at most: see ``finished``.
-        clip: greatest norm of a seed's gradient, or None.
-        stream: names the random streams. Two recipes that differ in it alone draw other initial values and
-            other data from the same seed, as A/A controls need.
-        validate_every: steps between two looks at the validation examples, which the sampler then has as
-            ``validation``, (inputs, targets); None: no looks. The rows are kept with the run; training goes on
-            unchanged.
-        vmap: train the seeds of an ordinary module in one program, by ``torch.func.vmap``; not with dropout,
-            ``nn.LSTM`` or control flow that depends on tensors. It pays for small modules: at 16 seeds a seed's step
-            takes 0.4 of the time for an MLP or a few slots, 0.7 for a small Transformer (benchmarks/cohort.py).
-        backend: "torch", or "mlx": the network of the same name in :mod:`memkit.mlx`, or a ``mlx.nn.Module`` of one's
-            own, trained in MLX from initial values that MLX draws.
-        cpus, gpus: what training a cohort takes of a machine of a cluster; ``gpus``, which may be a fraction, counts
-            with ``--device cuda`` alone. They determine nothing either.
-        tuning: how its free choices were made, in words: which trials, on which seeds. Part of the evidence, not of the
-            recipe: it determines nothing.
+        steps: the number of optimiser steps, or the maximum if the task can end training early (``finished`` in
+            :mod:`memkit.training.protocols`).
+        clip: maximum norm of each seed's gradient, or None.
+        stream: name of the random streams. Two recipes that differ only in it draw different initial values and
+            different data from the same seed, as A/A controls need.
+        validate_every: steps between two evaluations on the validation examples, which the sampler provides as
+            ``validation``, a pair ``(inputs, targets)``; None for no validation. The results are stored with the run.
+            Training itself is not affected.
+        vmap: whether the seeds of an ordinary module train in one program, with ``torch.func.vmap``. It does not
+            support dropout, ``nn.LSTM`` or control flow that depends on tensors. It is worthwhile for small modules:
+            with 16 seeds, a step takes 0.4 times as long per seed for an MLP or a few slots, and 0.7 times as long for
+            a small Transformer (benchmarks/cohort.py).
+        backend: "torch" or "mlx". MLX trains the network of the same name in :mod:`memkit.mlx`, or your own
+            ``mlx.nn.Module``, from initial values that MLX draws.
+        cpus, gpus: the resources that a cohort requests on a node of a cluster. ``gpus`` may be a fraction, and is used
+            only with ``--device cuda``. Neither affects the trained model, so neither is part of the digest.
+        tuning: a description of how the free choices were made: which trials, on which seeds. It is part of the
+            evidence, but not of the digest.
     """
 
     task: Any
@@ -97,8 +109,8 @@ class Recipe:
     gpus: float = field(default=1.0, compare=False)
     tuning: str = field(default="", compare=False)
 
-    def __new__(cls, *given: Any, **named: Any) -> Recipe:
-        check_fields(cls, named, "; what the model takes goes into options={...}")
+    def __new__(cls, *args: Any, **kwargs: Any) -> Recipe:
+        check_fields(cls, kwargs, "; arguments of the model belong in options={...}")
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
@@ -109,7 +121,7 @@ class Recipe:
         try:
             plain_fields(self, *(f.name for f in fields(self)[2:]))
         except RecursionError as error:
-            raise MemkitError("Recipe: options must be JSON types: one of them holds itself") from error
+            raise MemkitError("Recipe: options must be JSON types, and one of them contains itself") from error
         object.__setattr__(self, "task", plain_task(self.task))
         check(
             callable(self.task) or isinstance(self.task, Task),
@@ -140,74 +152,86 @@ class Recipe:
             self.clip is None or (is_real(self.clip) and self.clip > 0),
             f"clip={shown(self.clip)} must be positive, or None",
         )
-        check(isinstance(self.stream, str), f"stream={self.stream!r} must be a text")
-        check(isinstance(self.tuning, str), f"tuning={self.tuning!r} must be a text")
+        check(isinstance(self.stream, str), f"stream={self.stream!r} must be a string")
+        check(isinstance(self.tuning, str), f"tuning={self.tuning!r} must be a string")
         for name in ("cpus", "gpus"):
             value = getattr(self, name)
             check(is_real(value) and value > 0, f"{name}={shown(value)} must be a positive number, such as 1 or 0.25")
-        check(self.gpus <= 1 or self.gpus == int(self.gpus), f"gpus={self.gpus!r} must be a part of one, or whole ones")
+        check(
+            self.gpus <= 1 or self.gpus == int(self.gpus),
+            f"gpus={self.gpus!r} must be a fraction of one GPU or a whole number of GPUs",
+        )
         check(isinstance(self.vmap, bool), f"vmap={self.vmap!r} must be True or False")
         check(
             not (self.vmap and has_seed_axis(self.model)),
-            f"vmap=True is for ordinary modules; {_name(self.model)} has a seed axis and trains its seeds together "
-            "anyway: leave vmap out",
+            f"vmap=True is for ordinary modules, and {_name(self.model)} has a seed axis, so its seeds train together "
+            "anyway; leave vmap out",
         )
         check(self.backend in BACKENDS, f"backend={self.backend!r} is unknown{nearest(str(self.backend), BACKENDS)}")
         if self.backend == "mlx":
             self._check_mlx(check)
-        check(isinstance(self.options, Mapping), f"options={self.options!r} must be a dict, name → value")
-        for name in ("lr", "weight_decay", "clip", "cpus", "gpus"):  # 1 and 1.0 are one recipe, with one digest
+        check(isinstance(self.options, Mapping), f"options={self.options!r} must be a dict of names and values")
+        for name in (
+            "lr",
+            "weight_decay",
+            "clip",
+            "cpus",
+            "gpus",
+        ):  # 1 and 1.0 make the same recipe, with the same digest
             if is_real(value := getattr(self, name)):
                 object.__setattr__(self, name, float(value))
         known = model_options(self.model)
         for name in self.options:
             if known is not None and name not in known:
                 raise MemkitError(f"Recipe: {_name(self.model)} takes no option {name!r}{nearest(name, known)}")
-            check(name not in _RESERVED, f"the option {name!r} is given by the trainer; leave it out")
+            check(name not in _RESERVED, f"the option {name!r} is set by the trainer; leave it out")
         try:
             json.dumps(dict(self.options), allow_nan=False)
         except (TypeError, ValueError) as error:
             raise MemkitError(f"Recipe: options must be JSON types: {error}") from error
         reference(self.model)
         _task_to_json(self.task)
-        options = {name: _frozen(value) for name, value in self.options.items()}
+        options = {name: _with_tuples(value) for name, value in self.options.items()}
         object.__setattr__(self, "options", MappingProxyType(options))
 
     def _check_mlx(self, check: Callable[[bool, str], None]) -> None:
-        """Refuse what memkit/mlx/trainer.py does not support."""
+        """Check that memkit/mlx/trainer.py supports the recipe."""
         check(
-            not isinstance(self.model, type) or _of_mlx(self.model) or reference(self.model) in MLX_NETWORKS,
-            f"{_name(self.model)} has no network of its name in memkit.mlx, and is no mlx.nn.Module; those that do are "
+            not isinstance(self.model, type) or _is_mlx_module(self.model) or reference(self.model) in MLX_NETWORKS,
+            f"{_name(self.model)} is not an mlx.nn.Module, and memkit.mlx has no network of that name; it has "
             + ", ".join(sorted(name.rpartition(":")[2] for name in MLX_NETWORKS)),
         )
         for name in ("vmap", "validate_every"):
-            check(not getattr(self, name), f"{name}={getattr(self, name)!r} is not for backend='mlx'; leave it out")
+            check(
+                not getattr(self, name),
+                f"{name}={getattr(self, name)!r} is not supported with backend='mlx'; leave it out",
+            )
         check(
             not isinstance(self.task, TaskWithLoss),
-            "the task has a loss of its own, in torch; backend='mlx' trains with cross-entropy alone",
+            "the task defines its own loss in torch; backend='mlx' supports only cross-entropy",
         )
 
     def with_(self, **changes: Any) -> Recipe:
-        """A copy with other fields, or other options of the model: ``with_(memory="static", steps=500)``.
+        """Return a copy with changed fields, or changed options of the model: ``with_(memory="static", steps=500)``.
 
         Raises:
-            MemkitError: a name is neither a field of the recipe nor an option of the model.
+            MemkitError: if a name is neither a field of the recipe nor an option of the model.
         """
-        own = {f.name for f in fields(self)}
+        field_names = {f.name for f in fields(self)}
         known = model_options(changes.get("model", self.model))
-        direct = {name: value for name, value in changes.items() if name in own}
-        options = {name: value for name, value in changes.items() if name not in own}
+        changed_fields = {name: value for name, value in changes.items() if name in field_names}
+        options = {name: value for name, value in changes.items() if name not in field_names}
         if known is not None and (unknown := [name for name in options if name not in known]):
             raise MemkitError(
                 f"Recipe has no field {unknown[0]!r}, and {_name(self.model)} takes no such option"
-                f"{nearest(unknown[0], own | known)}"
+                f"{nearest(unknown[0], field_names | known)}"
             )
         if options:
-            direct["options"] = {**direct.get("options", self.options), **options}
-        return replace(self, **direct)
+            changed_fields["options"] = {**changed_fields.get("options", self.options), **options}
+        return replace(self, **changed_fields)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain types. Fields with their default value are left out, so that new fields change no digest."""
+        """Return the recipe in JSON types, without fields at their default, so that a new field changes no digest."""
         model = reference(self.model)
         data: dict[str, Any] = {"task": _task_to_json(self.task), "model": model}
         for f in fields(self)[2:]:
@@ -216,39 +240,39 @@ class Recipe:
             value = getattr(self, f.name)
             default = {} if f.name == "options" else f.default
             if value != default:
-                data[f.name] = _options_first(self.model, value) if f.name == "options" else value
+                data[f.name] = _under_original_names(self.model, value) if f.name == "options" else value
         return data
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], files: Mapping[str, str] | None = None) -> Recipe:
-        """The recipe that :meth:`to_json` wrote; ``files`` as in :func:`memkit.recipes.references.resolve`."""
-        rest = {name: value for name, value in data.items() if name not in ("task", "model")}
-        if "options" in rest:
-            rest["options"] = known_aliases(files).options_now(data["model"], rest["options"])
-        return cls(_task_from_json(data["task"], files), resolve(data["model"], files), **rest)
+        """Return the recipe that :meth:`to_json` wrote; ``files`` as in :func:`memkit.recipes.references.resolve`."""
+        others = {name: value for name, value in data.items() if name not in ("task", "model")}
+        if "options" in others:
+            others["options"] = known_aliases(files).options_now(data["model"], others["options"])
+        return cls(_task_from_json(data["task"], files), resolve(data["model"], files), **others)
 
     @property
     def together(self) -> bool:
-        """True where the seeds of a cohort train in one program."""
+        """True if the seeds of a cohort train together, in one program."""
         return self.vmap or has_seed_axis(self.model) or self.backend == "mlx"
 
     @property
     def missing(self) -> str:
-        """Return what training needs and this machine lacks, and how to get it; "" where nothing is missing.
+        """A sentence that says what training needs but this machine lacks, and how to get it; "" if nothing is missing.
 
         Raises:
-            MemkitError: the task's ``missing`` is no text.
+            MemkitError: if the task's ``missing`` is not a string.
         """
         data = self.task.missing if isinstance(self.task, TaskWithData) else ""
         if not isinstance(data, str):
-            raise MemkitError(f"a task's `missing` is {data!r}; make it a text, or a property of one")
+            raise MemkitError(f"a task's `missing` is {data!r}; it must be a string, or a property that returns one")
         if data or self.backend == "torch" or importlib.util.find_spec("mlx") is not None:
             return data
         return "MLX is not installed; install memkit with its extra [mlx], as in pip install 'path/to/memkit[mlx]'"
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """The modules that the recipe's objects are defined in, and the trainer's."""
+        """The modules that define the task, the model and the trainer, sorted."""
         model, trainer = str(self.model.__module__), "memkit.training.trainer"
         if self.backend == "mlx":
             trainer = "memkit.mlx.trainer"
@@ -257,7 +281,7 @@ class Recipe:
 
     @cached_property
     def digest(self) -> str:
-        """32 hex digits, over the JSON, the source of the modules behind it, and the data's checksum."""
+        """A digest (32 hex digits) of the JSON, the source code of the modules behind it and the data's checksum."""
         content = {
             "recipe": self.to_json(),
             "source": source_digest(self.modules),
@@ -268,25 +292,25 @@ class Recipe:
 
     @property
     def summary(self) -> str:
-        """A few words for progress lines: the model, the task, and the options."""
+        """A short description for progress lines: the model, the task and the options."""
         options = ", ".join(f"{name} {value}" for name, value in self.options.items())
         task = self.task if inspect.isroutine(self.task) else type(self.task)
-        where = " in MLX" if self.backend == "mlx" else ""
-        return f"{_name(self.model)}{where} on {_name(task)}" + (f" ({options})" if options else "")
+        backend = " in MLX" if self.backend == "mlx" else ""
+        return f"{_name(self.model)}{backend} on {_name(task)}" + (f" ({options})" if options else "")
 
 
-def _of_mlx(model: Callable[..., Any]) -> bool:
-    """Return whether a model is a class of MLX's modules, without importing MLX, which may not be installed."""
+def _is_mlx_module(model: Callable[..., Any]) -> bool:
+    """Return whether a model is a subclass of ``mlx.nn.Module``, without importing MLX, which may not be installed."""
     return any(
         base.__module__.startswith("mlx.nn.") and base.__name__ == "Module" for base in getattr(model, "__mro__", ())
     )
 
 
-def _frozen(value: Any) -> Any:
-    """Return a value as it comes back from JSON, but with tuples for lists."""
+def _with_tuples(value: Any) -> Any:
+    """Return a value as JSON would give it back, but with tuples instead of lists."""
     if isinstance(value, (tuple, list)):
-        return tuple(_frozen(item) for item in value)
-    return {str(name): _frozen(item) for name, item in value.items()} if isinstance(value, dict) else value
+        return tuple(_with_tuples(item) for item in value)
+    return {str(name): _with_tuples(item) for name, item in value.items()} if isinstance(value, dict) else value
 
 
 def _name(obj: Any) -> str:
@@ -294,7 +318,7 @@ def _name(obj: Any) -> str:
 
 
 def model_options(model: Callable[..., Any]) -> set[str] | None:
-    """The keyword arguments that a model takes, or None where it takes any."""
+    """Return the names of the keyword arguments that a model takes; None if it takes any."""
     try:
         parameters = inspect.signature(model).parameters.values()
     except (TypeError, ValueError):
@@ -304,8 +328,8 @@ def model_options(model: Callable[..., Any]) -> set[str] | None:
     return {p.name for p in parameters if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)}
 
 
-def _options_first(owner: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of a model, or fields of a task, by the names that they had first."""
+def _under_original_names(owner: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options of a model, or fields of a task, under their original names."""
     name = f"{owner.__module__}:{owner.__qualname__}"
     return aliases_of_module(owner.__module__).first_options(name, options)
 
@@ -320,7 +344,7 @@ def _task_to_json(task: Any) -> Any:
 
 
 def _task_modules(data: Any) -> set[str]:
-    """The modules of a task's JSON: of the function, or of the dataclass and all that it holds."""
+    """Return the modules named in a task's JSON: of the function, or of the dataclass and everything in it."""
     if isinstance(data, str):
         return {data.partition(":")[0]}
     if isinstance(data, dict):
@@ -333,15 +357,15 @@ def _task_modules(data: Any) -> set[str]:
 
 def _to_json(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
-        own = {f.name: _to_json(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
-        if "type" in own:
+        values = {f.name: _to_json(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
+        if "type" in values:
             raise MemkitError(f"Recipe: a field of the task {type(value).__name__} is called 'type'; rename it")
-        return {"type": reference(type(value)), **_options_first(type(value), own)}
+        return {"type": reference(type(value)), **_under_original_names(type(value), values)}
     if isinstance(value, (tuple, list)):
         return [_to_json(item) for item in value]
     if isinstance(value, (str, int, bool)) or value is None or (isinstance(value, float) and math.isfinite(value)):
         return value
-    raise MemkitError(f"Recipe: {value!r} in a task is not of a JSON type")
+    raise MemkitError(f"Recipe: {value!r} in a task must be of a JSON type")
 
 
 def _task_from_json(data: Any, files: Mapping[str, str] | None) -> Any:
@@ -350,7 +374,7 @@ def _task_from_json(data: Any, files: Mapping[str, str] | None) -> Any:
 
 def _from_json(data: Any, files: Mapping[str, str] | None) -> Any:
     if isinstance(data, dict):
-        own = {name: _from_json(value, files) for name, value in data.items() if name != "type"}
-        own = known_aliases(files).options_now(data["type"], own)
-        return resolve(data["type"], files)(**own)
+        values = {name: _from_json(value, files) for name, value in data.items() if name != "type"}
+        values = known_aliases(files).options_now(data["type"], values)
+        return resolve(data["type"], files)(**values)
     return tuple(_from_json(item, files) for item in data) if isinstance(data, list) else data

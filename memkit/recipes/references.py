@@ -1,6 +1,6 @@
-"""Names for objects: ``package.module:Qualified.name``, written into recipes, read in training processes.
+"""Names of classes and functions: ``package.module:Qualified.name``, as recipes store and training processes read them.
 
-An object that was moved or renamed is written by the name that it had first; see :mod:`memkit.aliases`.
+An object that was moved or renamed is stored under its original name; see :mod:`memkit.aliases`.
 """
 
 from __future__ import annotations
@@ -17,42 +17,44 @@ from memkit.errors import MemkitError
 
 
 def reference(obj: Any) -> str:
-    """Return the name under which a class or function can be found again.
+    """Return the name by which a class or function can be imported again.
 
     Raises:
-        MemkitError: the object is a lambda, is defined inside a function, or lives in ``__main__``.
+        MemkitError: if the object is a lambda, or is defined inside a function or in ``__main__``.
     """
     module, name = getattr(obj, "__module__", None), getattr(obj, "__qualname__", None)
     if module is None or name is None:
-        raise MemkitError(f"{obj!r} has no name to be found by; give a class or a function of a module")
+        raise MemkitError(f"{obj!r} has no name that it can be imported by; use a class or a function of a module")
     if name.endswith("<lambda>"):
-        raise MemkitError("a lambda has no name to be found by; write a function at the top of a module")
+        raise MemkitError(
+            "a lambda has no name that it can be imported by; define a function at the top level of a module"
+        )
     if "<" in name or module == "__main__":
         place = "a script" if module == "__main__" else "another function"
-        raise MemkitError(f"{name} is defined in {place}; a recipe needs one defined at the top of a module")
+        raise MemkitError(f"{name} is defined in {place}; a recipe needs it defined at the top level of a module")
     found: Any = sys.modules.get(module)
     if found is not None:
         for part in name.split("."):
             found = getattr(found, part, None)
         if found != obj:  # a bound method, or a function that was wrapped and renamed
             raise MemkitError(
-                f"{obj!r} is not what {module}:{name} stands for; give that, or a function of another name"
+                f"{obj!r} is not the object that {module}:{name} refers to; use that, or a function with its own name"
             )
     return aliases_of_module(module).first(f"{module}:{name}")
 
 
 def module_of(name: str) -> str:
-    """Return the module, as it is called now, of an object that :func:`reference` named."""
+    """Return the current module of an object that :func:`reference` named."""
     return aliases_here().now(name).partition(":")[0]
 
 
 def known_aliases(files: Mapping[str, str] | None = None) -> Aliases:
-    """Return the aliases of all projects that modules are found in; ``files`` as in :func:`resolve`."""
+    """Return the aliases of this project and of the projects that ``files`` belong to; see :func:`resolve`."""
     return together(aliases_here(), *map(aliases_of, set((files or {}).values())))
 
 
 def first_names(data: Any) -> Any:
-    """Return plain data in which every name of an object is the one that the object had first."""
+    """Return plain data with every name of an object replaced by the object's original name."""
     if isinstance(data, Mapping):
         return {name: first_names(value) for name, value in data.items()}
     if isinstance(data, (list, tuple)):
@@ -64,8 +66,7 @@ def resolve(name: str, files: Mapping[str, str] | None = None) -> Any:
     """Return the object that :func:`reference` named.
 
     Args:
-        files: module → file, for modules that are not found on ``sys.path`` (test modules that pytest
-            imported).
+        files: module → file, for modules that are not on ``sys.path`` (test modules that pytest imported).
     """
     module_name, _, qualified = known_aliases(files).now(name).partition(":")
     obj: Any = _import(module_name, files or {})
@@ -80,7 +81,7 @@ def _import(name: str, files: Mapping[str, str]) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if name not in files or not _leads_to(str(error.name), name):
+        if name not in files or not _is_or_contains(str(error.name), name):
             raise
     spec = importlib.util.spec_from_file_location(name, files[name])
     assert spec is not None
@@ -95,6 +96,6 @@ def _import(name: str, files: Mapping[str, str]) -> ModuleType:
     return module
 
 
-def _leads_to(missing: str, name: str) -> bool:
-    """Return whether what is missing is the module itself or a package that it lies in, not one that it imports."""
+def _is_or_contains(missing: str, name: str) -> bool:
+    """Return whether the missing module is ``name`` itself or a package around it, rather than an import of it."""
     return name == missing or name.startswith(missing + ".")

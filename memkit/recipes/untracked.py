@@ -1,23 +1,25 @@
-"""Changes that training made to a model outside its state, which a restored model would lack.
+"""Changes that training makes to a model outside its state dict, and that a restored model would lack.
 
-A claim's test sees a model that was built anew and given the stored state. A memory in a non-persistent buffer, or in
-an attribute that is a plain tensor, is not part of that state: such a model would answer as if it had learnt nothing.
+A claim's test receives a new model that has loaded the stored state. A memory in a non-persistent buffer, or in an
+attribute that is a plain tensor, is not part of that state. The new model would behave as if it had learnt nothing.
 
-:func:`refuse_untracked` builds that model right after training and compares it with the trained one, attribute by
-attribute. An attribute that differs may still be a cache, made again when it is needed: a causal mask, an attention map
-kept to be looked at. So two models are restored, one of them is given what the trained one held, and both compute one
-training batch in evaluation mode. What the attribute held is refused where
+Right after training, :func:`check_untracked_changes` builds such a model and compares it with the trained one,
+attribute by attribute. An attribute that differs may still be a cache that is computed again when it is needed, such as
+a causal mask, or an attention map that is kept for inspection. So the check restores two models, copies the differing
+attributes of the trained model into one of them, and lets both compute one training batch in evaluation mode. It raises
+an error if
 
-*   the outputs differ, or only the model without it can compute the batch, or the other way round;
-*   or afterwards the attribute still differs in a tensor at the same place and of the same shape, or in the length of a
-    list: it remembers, and a claim's test may read it.
+*   the outputs differ, or only one of the two models can compute the batch;
+*   or the attribute still differs after the batch, in a tensor at the same path and of the same shape, or in the length
+    of a list: it is a memory that a claim's test may read.
 
-The comparison covers tensors and NumPy arrays in non-persistent buffers and in attributes of every module, also within
-lists, tuples, dicts and objects of other classes there; and numbers and texts there, where outputs depend on them. It
-does not catch: an attribute that is None, or lacks a key, in a new model, and that evaluation neither makes nor reads
-(a claim's test that reads it finds nothing there); a number that no output shows; anything outside the model's
-attributes (globals, closures, files, __slots__, sets); what only other inputs than one training batch would show; and
-models of MLX. With vmap, the comparison covers the first seed's module, which computes for all seeds.
+The comparison covers tensors and NumPy arrays in non-persistent buffers and in the attributes of every module,
+including those in lists, tuples, dicts and objects of other classes. Numbers and strings count if the outputs depend on
+them. The check does not find: an attribute that is None, or lacks a key, in a new model, and that evaluation neither
+writes nor reads (a claim's test that reads it finds nothing); a number that does not affect the outputs; anything
+outside the model's attributes (globals, closures, files, ``__slots__``, sets); differences that appear only for other
+inputs than one training batch; and models of MLX. With vmap, the comparison covers the module of the first seed, which
+computes for all seeds.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from memkit.errors import MemkitError
-from memkit.recipes.diagnosis import refuse_untrainable
+from memkit.recipes.diagnosis import check_trainable
 from memkit.scheduling.devices import lacks_memory
 from memkit.training.protocols import has_seed_axis
 from memkit.training.streams import generator, stream_seed
@@ -44,26 +46,28 @@ from memkit.training.streams import generator, stream_seed
 if TYPE_CHECKING:
     from memkit.recipes.recipe import Recipe
 
-_OF_TORCH = frozenset(vars(nn.Module()))
-_CLOSED = sys.stdlib_module_names | {"builtins", "numpy", "torch"}
-_LISTS = (list, tuple, deque)
-_PLAIN = (bool, int, float, complex, str)
-_NUMBERS = "biufc"  # NumPy's letters for truth values, whole, real and complex numbers
-Place = tuple[str, str]
+_MODULE_ATTRIBUTES = frozenset(vars(nn.Module()))
+"""The attributes that torch gives every module."""
+_OPAQUE_PACKAGES = sys.stdlib_module_names | {"builtins", "numpy", "torch"}
+"""The packages whose objects are not searched."""
+_SEQUENCES = (list, tuple, deque)
+_SCALARS = (bool, int, float, complex, str)
+_NUMERIC_KINDS = "biufc"  # NumPy's letters for booleans, integers, real and complex numbers
+AttributePath = tuple[str, str]
 """The dotted name of a module, "" for the model itself, and the name of an attribute."""
 
 
 @dataclass(frozen=True)
-class Watched:
-    """A recipe's model that keeps what it has made, and refuses what cannot be trained; to the trainer it is the model.
+class ModelRecorder:
+    """A recipe's model for the trainer, which checks and records every model that it creates.
 
     Attributes:
-        recipe: whose model it is.
-        made: the models, with the first numbers of the generators that they were given.
+        recipe: the recipe whose model it replaces.
+        models: the created models, each with the initial seeds of the generators that it received.
     """
 
     recipe: Recipe
-    made: list[tuple[Any, tuple[int, ...]]] = field(default_factory=list)
+    models: list[tuple[Any, tuple[int, ...]]] = field(default_factory=list)
 
     @property
     def seed_axis(self) -> bool:
@@ -71,49 +75,55 @@ class Watched:
 
     def __call__(self, **options: Any) -> Any:
         streams = tuple(stream.initial_seed() for stream in options.get("generators", ()))
-        made = self.recipe.model(**options)
-        if isinstance(made, nn.Module):
-            refuse_untrainable(self.recipe, made)
-        self.made.append((made, streams))
-        return made
+        model = self.recipe.model(**options)
+        if isinstance(model, nn.Module):
+            check_trainable(self.recipe, model)
+        self.models.append((model, streams))
+        return model
 
     def __repr__(self) -> str:
         return repr(self.recipe.model)
 
 
-def watched(recipe: Recipe) -> tuple[Recipe, Watched]:
-    """Return the recipe with a model that keeps what it makes, and that model."""
-    model = Watched(recipe)
-    same = copy.copy(recipe)
-    object.__setattr__(same, "model", model)  # not by replace(): the model is no object that a recipe could name
-    return same, model
+def with_recorded_models(recipe: Recipe) -> tuple[Recipe, ModelRecorder]:
+    """Return the recipe with a model that records what it creates, and this model."""
+    recorder = ModelRecorder(recipe)
+    recording_recipe = copy.copy(recipe)
+    # Not with replace(): a recipe would reject a model that cannot be imported by its name.
+    object.__setattr__(recording_recipe, "model", recorder)
+    return recording_recipe, recorder
 
 
-def refuse_untracked(recipe: Recipe, seeds: Sequence[int], model: Watched, device: str) -> None:
-    """Refuse models in which training has changed something that their states do not hold.
+def check_untracked_changes(recipe: Recipe, seeds: Sequence[int], recorder: ModelRecorder, device: str) -> None:
+    """Check that training changed nothing in the models that their states do not contain.
 
     Args:
         seeds: the seeds that were trained.
-        model: what made the models.
+        recorder: the recorder of the trained models.
         device: the device that they were trained on.
 
     Raises:
-        MemkitError: a sentence that names the attribute, and what would be right.
+        MemkitError: if training changed such an attribute. The message names it, and says what to do instead.
     """
-    of_stream = {stream_seed(seed, "initial values", recipe.stream): seed for seed in seeds}
-    # With vmap, the first seed's module computes for all seeds, and holds what the others would.
-    made = model.made[:1] if recipe.vmap else model.made
-    for i, (trained, streams) in enumerate(made):
-        restored = _Restored(recipe, [of_stream[stream] for stream in streams] or [seeds[i]], device, trained)
-        held, anew = _held(trained, mapped=len(seeds) if recipe.vmap else 0), _held(restored.model())
-        differing = {place: own.value for place, own in held.items() if not own.same_as(anew.get(place, _NOTHING))}
-        if differing and (lost := restored.lacks(differing)):
-            raise MemkitError(_sentence(recipe, trained, lost))
+    seed_of_stream = {stream_seed(seed, "initial values", recipe.stream): seed for seed in seeds}
+    # With vmap, the first seed's module computes for all seeds, and has the attributes that the others would have.
+    models = recorder.models[:1] if recipe.vmap else recorder.models
+    for i, (trained, streams) in enumerate(models):
+        restorer = _Restorer(recipe, [seed_of_stream[stream] for stream in streams] or [seeds[i]], device, trained)
+        attributes = _attributes(trained, mapped_seeds=len(seeds) if recipe.vmap else 0)
+        restored = _attributes(restorer.model())
+        differing = {
+            path: contents.value
+            for path, contents in attributes.items()
+            if not contents.same_as(restored.get(path, _EMPTY))
+        }
+        if differing and (lost := restorer.relevant(differing)):
+            raise MemkitError(_message(recipe, trained, lost))
 
 
 @dataclass(frozen=True)
-class _Restored:
-    """Models of some seeds that are built anew and given the state of a trained one."""
+class _Restorer:
+    """Creates models of some seeds with the state of a trained model."""
 
     recipe: Recipe
     seeds: Sequence[int]
@@ -121,68 +131,69 @@ class _Restored:
     trained: nn.Module
 
     def model(self, device: str = "cpu") -> nn.Module:
-        """Return one of them, in evaluation mode."""
+        """Return a new model with the trained state, in evaluation mode."""
         from memkit.training.building import build
 
         model = build(self.recipe, self.seeds)
         model.load_state_dict(self.trained.state_dict())
         return model.to(device).eval()
 
-    def lacks(self, differing: Mapping[Place, Any]) -> list[Place]:
-        """Return which of the trained model's attributes matter: each that does by itself, or else all together."""
+    def relevant(self, differing: Mapping[AttributePath, Any]) -> list[AttributePath]:
+        """Return the attributes that make a difference: each one that does so alone, or else all of them together."""
         inputs = self._inputs().to(self.device)
-        without = self._computed({}, inputs)
+        without = self._evaluate({}, inputs)
 
-        def matter(given: Mapping[Place, Any]) -> bool:
-            having = self._computed(given, inputs)
+        def make_a_difference(copied: Mapping[AttributePath, Any]) -> bool:
+            having = self._evaluate(copied, inputs)
             if (having.outputs is None) != (without.outputs is None):
                 return True
             if having.outputs and without.outputs and not having.outputs.same_as(without.outputs):
                 return True
-            return any(having.of(place).remembers(without.of(place)) for place in given)
+            return any(having.contents(path).remembers(without.contents(path)) for path in copied)
 
-        if not matter(differing):
+        if not make_a_difference(differing):
             return []
-        return [place for place, value in differing.items() if matter({place: value})] or list(differing)
+        return [path for path, value in differing.items() if make_a_difference({path: value})] or list(differing)
 
-    def _computed(self, given: Mapping[Place, Any], inputs: Tensor) -> _Computed:
+    def _evaluate(self, copied: Mapping[AttributePath, Any], inputs: Tensor) -> _Evaluation:
+        """Compute a batch with a restored model into which some attributes of the trained one are copied."""
         model = self.model(self.device)
         modules = dict(model.named_modules())
-        for (prefix, name), value in given.items():
+        for (prefix, name), value in copied.items():
             if (module := modules.get(prefix)) is None:
                 continue
-            own: Any = module._buffers if name in module._buffers else vars(module)
-            own[name] = _copied(value, lambda tensor: tensor.detach().clone())
+            namespace: Any = module._buffers if name in module._buffers else vars(module)
+            namespace[name] = _copy(value, lambda tensor: tensor.detach().clone())
         with torch.random.fork_rng(devices=[self.device] if self.device.startswith("cuda") else []), torch.no_grad():
             torch.manual_seed(self.seeds[0])
             try:
-                outputs = _Held.found(model(inputs), set())
-            except Exception as error:  # a model may compute nothing before it has been told something
+                outputs = _Contents.of(model(inputs), set())
+            except Exception as error:  # a model may refuse to compute anything before it has seen some data
                 if lacks_memory(error):
                     raise
                 outputs = None
-        return _Computed(outputs, _held(model))
+        return _Evaluation(outputs, _attributes(model))
 
     def _inputs(self) -> Tensor:
-        """A training batch of each seed, as the model takes it."""
+        """Return the inputs of a training batch of each seed, in the form that the model takes."""
         from memkit.training.building import sampler
 
-        streams = [generator(seed, "data", self.recipe.stream) for seed in self.seeds]
+        generators = [generator(seed, "data", self.recipe.stream) for seed in self.seeds]
         batches = [
-            sampler(self.recipe, seed)(stream, self.recipe.batch)[0]
-            for seed, stream in zip(self.seeds, streams, strict=True)
+            sampler(self.recipe, seed)(data_generator, self.recipe.batch)[0]
+            for seed, data_generator in zip(self.seeds, generators, strict=True)
         ]
         return torch.stack(batches) if has_seed_axis(self.recipe.model) else batches[0]
 
 
 @dataclass(frozen=True)
-class _Held:
+class _Contents:
     """The contents of an attribute.
 
     Attributes:
-        value: the attribute.
-        leaves: the tensors, arrays, numbers and texts in it, each with its place.
-        lengths: how long the lists in it are, each with its place.
+        value: the attribute's value.
+        leaves: path within the value → tensor, array, number or string.
+        lengths: path within the value → length of a list.
     """
 
     value: Any
@@ -190,50 +201,51 @@ class _Held:
     lengths: Mapping[str, int]
 
     @classmethod
-    def found(cls, value: Any, seen: set[int]) -> _Held:
-        """Return what there is in a value, but for what was seen before, each object once."""
+    def of(cls, value: Any, visited: set[int]) -> _Contents:
+        """Return the contents of a value: each object once, and none that was visited before."""
         leaves: dict[str, Any] = {}
         lengths: dict[str, int] = {}
-        for place, part in _walk(value, seen):
-            if isinstance(part, np.ndarray) and part.dtype.kind in _NUMBERS:
-                leaves[place] = torch.from_numpy(part.copy())
-            elif isinstance(part, (Tensor, *_PLAIN)):
-                leaves[place] = part
-            elif isinstance(part, _LISTS):
-                lengths[place] = len(part)
+        for path, part in _walk(value, visited):
+            if isinstance(part, np.ndarray) and part.dtype.kind in _NUMERIC_KINDS:
+                leaves[path] = torch.from_numpy(part.copy())
+            elif isinstance(part, (Tensor, *_SCALARS)):
+                leaves[path] = part
+            elif isinstance(part, _SEQUENCES):
+                lengths[path] = len(part)
         return cls(value, leaves, lengths)
 
-    def same_as(self, other: _Held) -> bool:
+    def same_as(self, other: _Contents) -> bool:
         return self.leaves.keys() == other.leaves.keys() and all(
-            _alike(own, other.leaves[place]) and _equal(own, other.leaves[place]) for place, own in self.leaves.items()
+            _same_type(leaf, other.leaves[path]) and _equal(leaf, other.leaves[path])
+            for path, leaf in self.leaves.items()
         )
 
-    def remembers(self, other: _Held) -> bool:
-        """Return whether a tensor at the same place and of the same shape, or a list's length, differs from another's.
+    def remembers(self, other: _Contents) -> bool:
+        """Return whether a tensor at the same path and of the same shape, or the length of a list, differs.
 
-        A number does not count: the number of batches seen, for example, is no memory of them.
+        A number does not count: the number of batches seen, for example, is not a memory of their contents.
         """
-        pairs = [(own, other.leaves[place]) for place, own in self.leaves.items() if place in other.leaves]
-        if any(isinstance(one, Tensor) and _alike(one, two) and not _equal(one, two) for one, two in pairs):
+        pairs = [(leaf, other.leaves[path]) for path, leaf in self.leaves.items() if path in other.leaves]
+        if any(isinstance(one, Tensor) and _same_type(one, two) and not _equal(one, two) for one, two in pairs):
             return True
-        return any(self.lengths[place] != other.lengths[place] for place in self.lengths.keys() & other.lengths.keys())
+        return any(self.lengths[path] != other.lengths[path] for path in self.lengths.keys() & other.lengths.keys())
 
 
-_NOTHING = _Held(None, {}, {})
+_EMPTY = _Contents(None, {}, {})
 
 
 @dataclass(frozen=True)
-class _Computed:
-    """The outputs of a model for a batch, None where it raised, and what its attributes hold afterwards."""
+class _Evaluation:
+    """The outputs of a model for a batch, None if it raised, and the contents of its attributes afterwards."""
 
-    outputs: _Held | None
-    held: Mapping[Place, _Held]
+    outputs: _Contents | None
+    attributes: Mapping[AttributePath, _Contents]
 
-    def of(self, place: Place) -> _Held:
-        return self.held.get(place, _NOTHING)
+    def contents(self, path: AttributePath) -> _Contents:
+        return self.attributes.get(path, _EMPTY)
 
 
-def _sentence(recipe: Recipe, trained: nn.Module, lost: Sequence[Place]) -> str:
+def _message(recipe: Recipe, trained: nn.Module, lost: Sequence[AttributePath]) -> str:
     modules = dict(trained.named_modules())
     names = [f"{prefix}.{name}" if prefix else name for prefix, name in lost]
     kinds = {"buffer" if name in modules[prefix]._buffers else "attribute" for prefix, name in lost}
@@ -242,29 +254,29 @@ def _sentence(recipe: Recipe, trained: nn.Module, lost: Sequence[Place]) -> str:
     hint = " (persistent, as it is by default)" if kind == "buffer" else ""
     return (
         f"{recipe.summary}: training changed {which} of {type(trained).__name__}, which the stored state does not "
-        "hold, so a restored model would lack what was learnt; register it as a parameter or a persistent buffer, "
+        "contain, so a restored model would lack what was learnt; register it as a parameter or a persistent buffer, "
         f"self.register_buffer({lost[0][1]!r}, tensor){hint}"
     )
 
 
-def _held(model: nn.Module, *, mapped: int = 0) -> dict[Place, _Held]:
-    """The attributes of every module, and the buffers that its state dict leaves out.
+def _attributes(model: nn.Module, *, mapped_seeds: int = 0) -> dict[AttributePath, _Contents]:
+    """Return the contents of the attributes and the non-persistent buffers of every module.
 
     Args:
-        mapped: by vmap, for how many seeds the model was run.
+        mapped_seeds: the number of seeds that the model computed for with vmap; 0 without vmap.
     """
-    seen = {id(module) for module in model.modules()}
-    found = {}
+    visited = {id(module) for module in model.modules()}
+    contents = {}
     for prefix, module in model.named_modules():
-        attributes = {name: value for name, value in vars(module).items() if name not in _OF_TORCH}
-        attributes |= {name: module._buffers.get(name) for name in sorted(module._non_persistent_buffers_set)}
-        for name, value in attributes.items():
-            found[prefix, name] = _Held.found(_first_seed(value, mapped) if mapped else value, seen)
-    return found
+        values = {name: value for name, value in vars(module).items() if name not in _MODULE_ATTRIBUTES}
+        values |= {name: module._buffers.get(name) for name in sorted(module._non_persistent_buffers_set)}
+        for name, value in values.items():
+            contents[prefix, name] = _Contents.of(_first_seed(value, mapped_seeds) if mapped_seeds else value, visited)
+    return contents
 
 
-def _alike(one: Any, other: Any) -> bool:
-    """Return whether both are tensors of one shape and type, or neither is a tensor."""
+def _same_type(one: Any, other: Any) -> bool:
+    """Return whether both are tensors of the same shape and dtype, or neither is a tensor."""
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         return _shape(one) == _shape(other) and one.dtype == other.dtype
     return not isinstance(one, Tensor) and not isinstance(other, Tensor)
@@ -279,8 +291,8 @@ def _equal(one: Any, other: Any) -> bool:
         return bool(one == other or (one != one and other != other))
     try:
         one, other = _dense(one), _dense(other)
-        return bool(((one == other) | ((one != one) & (other != other))).all())  # nan is the same as nan here
-    except (RuntimeError, TypeError):  # tensors without values, or of a kind that torch does not compare
+        return bool(((one == other) | ((one != one) & (other != other))).all())  # nan counts as equal to nan
+    except (RuntimeError, TypeError):  # tensors without values, or of a kind that torch cannot compare
         return True
 
 
@@ -289,76 +301,82 @@ def _dense(tensor: Tensor) -> Tensor:
     return tensor if tensor.layout is torch.strided else tensor.to_dense()
 
 
-def _walk(value: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """Yield a value and everything in it, each with its place; skip objects that were seen before."""
+def _walk(value: Any, visited: set[int]) -> Iterator[tuple[str, Any]]:
+    """Yield (path, part) for a value and everything in it; skip objects that were visited before."""
     todo = [("", value)]
     while todo:
-        at, part = todo.pop()
-        if isinstance(part, (Tensor, np.ndarray, *_PLAIN)):
-            yield at, part
-        elif id(part) not in seen:
-            seen.add(id(part))
-            yield at, part
-            named = enumerate(_parts(part))
-            todo += [(f"{at}/{name if isinstance(name, _PLAIN) else i}", own) for i, (name, own) in named]
+        path, part = todo.pop()
+        if isinstance(part, (Tensor, np.ndarray, *_SCALARS)):
+            yield path, part
+        elif id(part) not in visited:
+            visited.add(id(part))
+            yield path, part
+            items = enumerate(_items(part))
+            todo += [(f"{path}/{key if isinstance(key, _SCALARS) else i}", item) for i, (key, item) in items]
 
 
-def _parts(value: Any) -> Iterable[tuple[Any, Any]]:
-    """Return the (name, value) pairs in a list, tuple, dict or object of the author's; none for anything else."""
+def _items(value: Any) -> Iterable[tuple[Any, Any]]:
+    """Return the (key, value) pairs of a list, tuple or dict, or of an object's attributes; () for anything else."""
     if isinstance(value, dict):
         return list(value.items())
-    if isinstance(value, _LISTS):
+    if isinstance(value, _SEQUENCES):
         return enumerate(value)
     return list(vars(value).items()) if _has_attributes(value) else ()
 
 
 def _has_attributes(value: Any) -> bool:
-    """Return whether it is an object of the author's, whose attributes may be memories; no logger, lock or type."""
+    """Return whether a value is of a class of the model's author, so that its attributes may be memories.
+
+    Objects of Python, NumPy and torch, such as loggers and locks, are not.
+    """
     if isinstance(value, (nn.Module, SimpleNamespace)):
         return True
     package = type(value).__module__.partition(".")[0]
-    return package not in _CLOSED and isinstance(getattr(value, "__dict__", None), dict)
+    return package not in _OPAQUE_PACKAGES and isinstance(getattr(value, "__dict__", None), dict)
 
 
-def _copied(value: Any, change: Callable[[Tensor], Tensor], memo: dict[int, Any] | None = None) -> Any:
-    """An attribute with copies of the tensors in it, changed; what holds no tensor and no number stays what it is."""
+def _copy(value: Any, copy_tensor: Callable[[Tensor], Tensor], memo: dict[int, Any] | None = None) -> Any:
+    """Return a copy of an attribute, with ``copy_tensor`` applied to its tensors.
+
+    A value without tensors, numbers and strings is returned as it is.
+    """
     memo = {} if memo is None else memo
     if isinstance(value, Tensor):
-        return change(value)
+        return copy_tensor(value)
     if isinstance(value, np.ndarray):
         return value.copy()
     if id(value) in memo:
         return memo[id(value)]
-    if isinstance(value, (nn.Module, *_PLAIN)) or not _Held.found(value, set()).leaves:
+    if isinstance(value, (nn.Module, *_SCALARS)) or not _Contents.of(value, set()).leaves:
         return value
     if isinstance(value, tuple):
-        parts = [_copied(part, change, memo) for part in value]
+        parts = [_copy(part, copy_tensor, memo) for part in value]
         return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
     try:
-        made = memo[id(value)] = copy.copy(value)
+        copied = memo[id(value)] = copy.copy(value)
     except Exception:  # it cannot be copied
         return value
-    if made is value:
+    if copied is value:
         return value
-    if isinstance(made, dict):
-        made.update({name: _copied(part, change, memo) for name, part in made.items()})
-    elif isinstance(made, (list, deque)):
+    if isinstance(copied, dict):
+        copied.update({name: _copy(part, copy_tensor, memo) for name, part in copied.items()})
+    elif isinstance(copied, (list, deque)):
         for i, part in enumerate(value):
-            made[i] = _copied(part, change, memo)
-    elif _has_attributes(made):
-        vars(made).update({name: _copied(part, change, memo) for name, part in vars(made).items()})
-    return made
+            copied[i] = _copy(part, copy_tensor, memo)
+    elif _has_attributes(copied):
+        vars(copied).update({name: _copy(part, copy_tensor, memo) for name, part in vars(copied).items()})
+    return copied
 
 
 def _first_seed(value: Any, seeds: int) -> Any:
-    """Return the first seed's part of an attribute of a module that vmap ran.
+    """Return an attribute of a module that computed under vmap, with the first seed's part of each tensor.
 
-    A tensor that the module kept is one of vmap's own, which stands for all seeds and is of use only within vmap.
+    A tensor that the module stored represents all seeds, and can be read only within vmap.
     """
 
     def first(tensor: Tensor) -> Tensor:
         if tensor.layout is not torch.strided or tensor.is_nested:
-            return tensor  # vmap supports none of these
+            return tensor  # vmap does not support these
         return vmap(lambda _: tensor.detach())(torch.arange(seeds))[0].clone()
 
-    return _copied(value, first)
+    return _copy(value, first)

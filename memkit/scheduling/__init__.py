@@ -1,1 +1,1 @@
-"""Scheduling: cohorts of seeds, a queue that says what trains when, devices and executors."""
+"""Scheduling: cohorts of seeds, the training queue, devices and executors."""

@@ -1,4 +1,4 @@
-"""Cohorts: the seeds of a recipe that are trained together, and the place where training meets the store."""
+"""Cohorts: seeds of a recipe that are trained together, and their training into the store."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Training:
-    """A recipe to be trained, in plain types, so that it can be sent to another process.
+    """A recipe to be trained, in plain types that can be sent to another process.
 
     Attributes:
-        digest: of the recipe, computed where the training was planned.
-        recipe: its JSON.
-        summary: for progress lines.
-        steps: optimiser steps.
-        cpus, gpus: what a cohort takes of a machine of a cluster.
+        digest: the digest of the recipe, computed by the process that planned the training.
+        recipe: the JSON of the recipe.
+        summary: a short description for progress lines.
+        steps: the number of optimiser steps.
+        cpus, gpus: the resources that a cohort requests on a node of a cluster.
     """
 
     digest: str
@@ -46,20 +46,20 @@ class Training:
         return cls(recipe.digest, recipe.to_json(), recipe.summary, recipe.steps, recipe.cpus, recipe.gpus)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain types."""
+        """Return the attributes in plain types."""
         return {**vars(self), "recipe": dict(self.recipe)}
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """Some seeds of a recipe, to be trained together."""
+    """Seeds of a recipe that are to be trained together."""
 
     training: Training
     seeds: tuple[int, ...]
 
     @property
     def runs(self) -> set[tuple[str, int]]:
-        """(digest, seed) of every run."""
+        """The pairs (digest, seed) of all runs."""
         return {(self.training.digest, seed) for seed in self.seeds}
 
     def __str__(self) -> str:
@@ -67,9 +67,9 @@ class Cohort:
 
 
 def plan(wanted: Iterable[tuple[Training, Iterable[int]]], store: Store) -> list[Cohort]:
-    """Return the cohorts that have to be trained, in the order in which they are first wanted.
+    """Return the cohorts that have to be trained, in the order in which they are first requested.
 
-    Each recipe comes once, with all its seeds that the store lacks.
+    There is one cohort per recipe, with all requested seeds that the store lacks.
     """
     trainings: dict[str, Training] = {}
     seeds: dict[str, set[int]] = {}
@@ -89,29 +89,42 @@ def train_missing(
     device: str = "cpu",
     progress: Callable[[float], None] | None = None,
 ) -> None:
-    """Train those of the seeds that the store lacks, under their locks, and store them."""
+    """Train and store those of the seeds that the store lacks, while holding their locks.
+
+    Args:
+        recipe: the recipe.
+        digest: its digest.
+        seeds: the seeds that are needed.
+        store: the store.
+        device: the device to train on.
+        progress: called with the fraction that is done, 0 to 1.
+    """
     from memkit.training.process import prepared_process
 
     if not store.missing(digest, seeds):
         return
     with store.lock(digest, seeds):
-        missing = store.missing(digest, seeds)  # another process may have trained some while we waited
+        missing = store.missing(digest, seeds)  # another process may have trained some in the meantime
         if not missing:
             return
-        # Seeds that cannot train together train one after another, and each is kept as soon as it is finished.
+        # Seeds that cannot train together train one after another, and each is stored as soon as it is finished.
         groups = [missing] if recipe.together else [[seed] for seed in missing]
         for i, group in enumerate(groups):
-            with prepared_process(), deterministic(device), _noting(recipe, digest, store) as depends:
-                trained = _train(recipe, group, device, _part(progress, i, len(groups)))
-                for runs in trained:
+            with prepared_process(), deterministic(device), _recording_files(recipe, digest, store) as depends:
+                for runs in _train(recipe, group, device, _part_of_progress(progress, i, len(groups))):
                     for run in runs:
-                        made = provenance(recipe, device, len(runs))
                         store.save(
-                            digest, recipe.to_json(), run, made=made, depends=depends(), versions=versions_of(recipe)
+                            digest,
+                            recipe.to_json(),
+                            run,
+                            made=provenance(recipe, device, len(runs)),
+                            depends=depends(),
+                            versions=versions_of(recipe),
                         )
 
 
-def _noting(recipe: Recipe, digest: str, store: Store) -> AbstractContextManager[Callable[[], dict[str, str]]]:
+def _recording_files(recipe: Recipe, digest: str, store: Store) -> AbstractContextManager[Callable[[], dict[str, str]]]:
+    """Record which files training opens; see :func:`memkit.store.dependencies.noting`."""
     return noting(store.files, ("training", digest), recipe.modules)
 
 
@@ -123,10 +136,12 @@ def versions_of(recipe: Recipe) -> dict[str, str]:
 def _train(
     recipe: Recipe, seeds: Sequence[int], device: str, progress: Callable[[float], None] | None
 ) -> Iterator[list[TrainedRun]]:
-    """Train seeds together, or in halves where there is no memory for all of them: a seed is the same in any cohort.
+    """Train seeds together, or in halves if the memory does not suffice; yield the runs of each part.
+
+    The result for a seed does not depend on its cohort.
 
     Raises:
-        MemkitError: there is no memory for one seed.
+        MemkitError: if the memory does not suffice for a single seed.
     """
     from memkit.recipes.backends import train
 
@@ -136,70 +151,78 @@ def _train(
     except (MemoryError, RuntimeError) as error:
         if not lacks_memory(error):
             raise
-        told = str(error).splitlines()[0] if str(error) else type(error).__name__
-    # Outside the except block, whose exception holds on to what was being calculated, and to its memory.
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    # Outside the except block, because the exception keeps references to intermediate results and their memory.
     if len(seeds) == 1:
-        raise MemkitError(f"{recipe.summary}: there is no memory to train one seed on {device} ({told})")
+        raise MemkitError(f"{recipe.summary}: there is not enough memory to train one seed on {device} ({reason})")
     free(device)
     middle = (len(seeds) + 1) // 2
     for i, half in enumerate((seeds[:middle], seeds[middle:])):
-        yield from _train(recipe, half, device, _part(progress, i, 2))
+        yield from _train(recipe, half, device, _part_of_progress(progress, i, 2))
 
 
-def _part(progress: Callable[[float], None] | None, i: int, n: int) -> Callable[[float], None] | None:
-    """The progress of part ``i`` of ``n``, told as progress of the whole."""
-    return None if progress is None else lambda share: progress((i + share) / n)
+def _part_of_progress(progress: Callable[[float], None] | None, i: int, n: int) -> Callable[[float], None] | None:
+    """Return a callback for the progress of part ``i`` of ``n``, which reports it as progress of the whole."""
+    return None if progress is None else lambda fraction: progress((i + fraction) / n)
 
 
 def obtain(recipe: Recipe, digest: str, seed: int, store: Store, *, device: str = "cpu") -> TrainedRun:
-    """Return the trained run of one seed: from the store, or trained now."""
-    # Only loading shows that an entry is damaged. It is fetched or trained in the second round; if what is fetched is
-    # damaged too, it is trained in the third.
+    """Return the trained run of one seed, from the store or after training it.
+
+    Raises:
+        MemkitError: if the run cannot be trained, or the store loses it.
+    """
+    # Damage shows only when a run is loaded. The second round fetches or trains a damaged run again. If the fetched
+    # copy is damaged as well, the third round trains it.
     for _ in range(3):
         train_missing(recipe, digest, [seed], store, device=device)
         run = store.load(digest, seed)
         if run is not None:
             return run
-    raise MemkitError(f"the store {store} does not keep what is written to it; choose another one with --store")
+    raise MemkitError(f"the store {store} loses what is written to it; choose another one with --store")
 
 
 def restored(
     run: TrainedRun, recipe: Recipe, digest: str, store: Store, *, device: str = "cpu"
 ) -> tuple[TrainedRun, Any]:
-    """Return a run that was obtained, and its model in evaluation mode.
+    """Return a run from :func:`obtain` together with its model, in evaluation mode.
 
-    Weights that do not fit the model, although their checksum verifies, count as damage: the run is trained again, and
-    the new one is returned. If its weights do not fit either, the mistake is in the model, whose exception is raised.
+    Weights that do not fit the model count as damage, even if their checksum matches: the run is trained again, and the
+    new run is returned. If its weights do not fit either, the model is at fault, and its exception is raised.
     """
     from memkit.recipes.backends import restore
 
     try:
         return run, restore(recipe, run.seed, run.state, device=device)
     except Exception:
-        wrong = _misfit(run, recipe)
-        if not wrong:
+        mismatch = _mismatch(run, recipe)
+        if not mismatch:
             raise
-    store.give_up(digest, run.seed, f"{DAMAGED}: its weights are not those of its model: {wrong}")
-    again = obtain(recipe, digest, run.seed, store, device=device)
-    return again, restore(recipe, run.seed, again.state, device=device)
+    store.discard_damaged(digest, run.seed, f"{DAMAGED}: its weights do not fit its model: {mismatch}")
+    retrained = obtain(recipe, digest, run.seed, store, device=device)
+    return retrained, restore(recipe, run.seed, retrained.state, device=device)
 
 
-def _misfit(run: TrainedRun, recipe: Recipe) -> str:
-    """Why weights are not those of a model that can be made, or ""."""
+def _mismatch(run: TrainedRun, recipe: Recipe) -> str:
+    """Return why a run's weights do not fit its model; "" if they do.
+
+    Raises:
+        Exception: the model's own, if the model cannot be created at all.
+    """
     from memkit.recipes.backends import build, restore
 
-    build(recipe, run.seed)  # raises the model's own exception if the model itself cannot be made
+    build(recipe, run.seed)
     try:
         restore(recipe, run.seed, run.state)  # on the CPU: a device may lack memory
     except MemoryError:
         raise
-    except Exception as error:  # any exception: the weights may come from elsewhere
+    except Exception as error:  # any exception: the weights may come from another machine
         return " ".join(str(error).split())[:200] or type(error).__name__
     return ""
 
 
 def provenance(recipe: Recipe, device: str, cohort: int) -> dict[str, Any]:
-    """Return how a run was made: versions, device, and the size of the cohort it was trained in."""
+    """Return the provenance of a run: versions, machine, device, and the size of its cohort."""
     from memkit.recipes.backends import versions
 
     return {

@@ -1,4 +1,4 @@
-"""Devices: training chooses deterministic algorithms on them, notices that memory is short, and frees it."""
+"""Devices: deterministic algorithms, the detection of out-of-memory errors, and the release of cached memory."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from contextlib import contextmanager
 
 @contextmanager
 def deterministic(device: str) -> Iterator[None]:
-    """Let torch choose deterministic algorithms where a device has them, and warn where it has none.
+    """Make torch choose deterministic algorithms, and warn where a device has none.
 
-    On the CPU they are deterministic in any case.
+    On the CPU, all algorithms are deterministic anyway.
     """
     import torch
 
     if not device.startswith("cuda"):
         yield
         return
-    # cuBLAS reads it when it computes its first product.
+    # cuBLAS reads this variable when it computes its first product.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -30,18 +30,18 @@ def deterministic(device: str) -> Iterator[None]:
 
 
 def lacks_memory(error: BaseException) -> bool:
-    """Return whether an error says that memory could not be allocated, on a device or on the machine."""
+    """Return whether an error means that memory could not be allocated, on a device or on the machine."""
     import torch
 
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    # torch's allocator for the CPU, its others, and MLX's say so only in their messages.
-    said = str(error).lower()
-    return any(words in said for words in ("can't allocate memory", "out of memory", "unable to allocate"))
+    # Other allocators, of torch for the CPU and of MLX, raise errors that only their messages identify.
+    message = str(error).lower()
+    return any(words in message for words in ("can't allocate memory", "out of memory", "unable to allocate"))
 
 
 def free(device: str) -> None:
-    """Free the memory of a device that torch keeps for later."""
+    """Release the memory of a device that torch has cached."""
     import torch
 
     gc.collect()

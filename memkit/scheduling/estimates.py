@@ -1,4 +1,4 @@
-"""The cost of training: CPU seconds per seed, as measured before."""
+"""Estimates of the cost of training, in CPU seconds per seed, from earlier measurements."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from memkit.store.store import Store
 
 
 def recipe_key(recipe: Mapping[str, Any]) -> str:
-    """Return 16 hex digits for a recipe's JSON: unlike its digest, they do not change with the code behind it."""
+    """Return a key, 16 hex digits, for a recipe's JSON; unlike the digest, it does not change with the code."""
     text = json.dumps(recipe, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -25,32 +25,33 @@ def seconds_per_seed(trainings: Iterable[Training], store: Store, accepted: Path
     """Return recipe digest → CPU seconds per seed, for recipes that have been trained before.
 
     Args:
-        store: measured here, on other seeds.
-        accepted: the accepted verdicts of a project (``memkit accept``), measured where they were accepted; used for
-            what the store does not know. A file that is missing or damaged tells nothing.
+        trainings: the recipes.
+        store: the store, with the costs of other seeds that were measured on this machine.
+        accepted: the file of accepted verdicts (``memkit accept``), with costs that may come from another machine. They
+            are used for recipes that the store does not contain. A missing or damaged file is ignored.
     """
-    elsewhere = _accepted(accepted)
-    known = {}
+    accepted_seconds = _accepted_seconds(accepted)
+    estimates = {}
     for training in trainings:
-        here = [seconds for seconds in store.cpu_seconds(training.digest) if _sane(seconds)]
-        seconds = fmean(here) if here else elsewhere.get(recipe_key(training.recipe))
+        measured = [seconds for seconds in store.cpu_seconds(training.digest) if _is_plausible(seconds)]
+        seconds = fmean(measured) if measured else accepted_seconds.get(recipe_key(training.recipe))
         if seconds is not None:
-            known[training.digest] = seconds
-    return known
+            estimates[training.digest] = seconds
+    return estimates
 
 
-def _accepted(path: Path) -> dict[str, float]:
-    """Return recipe key → CPU seconds per seed, of the arms that say so."""
+def _accepted_seconds(path: Path) -> dict[str, float]:
+    """Return recipe key → CPU seconds per seed, for the arms with a known cost."""
     known: dict[str, float] = {}
     try:
         for claim in strict_json.read_json(path)["claims"].values():
             for arm in claim.get("arms", {}).values():
-                if "recipe" in arm and _sane(seconds := float(arm.get("cpu_seconds", math.nan))):
+                if "recipe" in arm and _is_plausible(seconds := float(arm.get("cpu_seconds", math.nan))):
                     known[str(arm["recipe"])] = seconds
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
     return known
 
 
-def _sane(seconds: float) -> bool:
+def _is_plausible(seconds: float) -> bool:
     return math.isfinite(seconds) and seconds >= 0

@@ -1,7 +1,7 @@
-"""Executors: where cohorts are trained. The local one uses the cores of this machine, one process per core.
+"""Executors, which train cohorts. The local executor uses the cores of this machine, with one process per core.
 
-An executor trains what it is given, when it is given it; the order of work, fair shares and second attempts are the
-business of :class:`memkit.scheduling.queue.TrainingQueue`, whatever the executor.
+An executor trains each cohort at once. :class:`memkit.scheduling.queue.TrainingQueue` decides about the order of work,
+fair shares and further attempts, in the same way for every executor.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from memkit.opened_files import Opened, listener
 from memkit.scheduling.cohorts import Cohort, train_missing
 from memkit.store.store import Store
 
-_OTHER_CODE = "its code or data are not those of the process that asked for it; bring them to the same state"
+_DIFFERENT_CODE = "its code or data differ from those of the process that requested it; make them the same"
 
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome of the training of a cohort.
+    """The outcome of training a cohort.
 
     Attributes:
-        kind: "trained"; "failed", the model or its task raised; or "unloadable", the process could not import
-            what the recipe names, so that only the process that made the recipe can train it.
+        kind: "trained"; "failed" if the model or its task raised an exception; or "unloadable" if the process could not
+            import what the recipe names, so that only the process that created the recipe can train it.
         reason: one sentence, or "".
         details: the traceback, or "".
     """
@@ -47,16 +47,16 @@ class Job(Protocol):
 
     @property
     def result(self) -> Future[Result]:
-        """The future outcome, which raises ``BrokenExecutor`` where the process that trained the cohort died."""
+        """The outcome, as a future; it raises ``BrokenExecutor`` if the process that trained the cohort died."""
         ...
 
-    def share(self) -> float:
-        """Return the share that is done, 0 to 1."""
+    def fraction_done(self) -> float:
+        """Return the fraction of the training that is done, 0 to 1."""
         ...
 
 
 class Executor(Protocol):
-    """Trains cohorts into a store."""
+    """Trains cohorts and writes their runs to a store."""
 
     @property
     def slots(self) -> int:
@@ -65,15 +65,15 @@ class Executor(Protocol):
 
     @property
     def attempts(self) -> int:
-        """The number of times that a cohort is started, if the process that trains it dies each time."""
+        """The maximum number of attempts for a cohort whose process dies each time."""
         ...
 
     def submit(self, cohort: Cohort, store: Store) -> Job:
-        """Start training a cohort; at most ``slots`` are given at once."""
+        """Start training a cohort; callers submit at most ``slots`` cohorts at once."""
         ...
 
     def close(self) -> None:
-        """End everything at once. What was being trained is lost, what had been trained is in the store."""
+        """Stop all training immediately; runs that are not finished are lost, the others are in the store."""
         ...
 
 
@@ -82,8 +82,8 @@ class LocalExecutor:
 
     Args:
         workers: the number of processes; 0 for one per core.
-        device: where they train.
-        files: module → file, for modules that only pytest's importer finds.
+        device: the device that they train on.
+        files: module → file, for modules that only pytest can import.
     """
 
     def __init__(self, workers: int = 0, *, device: str = "cpu", files: Mapping[str, str] | None = None) -> None:
@@ -94,12 +94,12 @@ class LocalExecutor:
 
     @property
     def slots(self) -> int:
-        """The largest number of processes."""
+        """The maximum number of processes."""
         return self._slots
 
     @property
     def attempts(self) -> int:
-        """Two: a process mostly dies for want of memory, and at the second attempt others may take less of it."""
+        """Two: most processes die because memory runs out, and more may be free at the second attempt."""
         return 2
 
     def submit(self, cohort: Cohort, store: Store) -> Job:
@@ -108,7 +108,7 @@ class LocalExecutor:
         for process in [process for process in self._processes if process.idle]:
             try:
                 return process.train(task)
-            except BrokenExecutor:  # it died with its last cohort, or while it was idle
+            except BrokenExecutor:  # it died during its last cohort, or while it was idle
                 self._processes.remove(process)
                 process.kill()
         self._processes.append(_Process())
@@ -119,15 +119,15 @@ class LocalExecutor:
         for process in self._processes:
             process.kill()
         for process in self._processes:
-            process.pool.shutdown(cancel_futures=True)  # waits until it is gone
+            process.pool.shutdown(cancel_futures=True)  # waits until the process has ended
         self._processes.clear()
 
 
 class InlineExecutor:
-    """Trains in the process that asks, while it asks: for few small models, and where a debugger is to follow.
+    """Trains in the calling process, and returns when it has finished: for a few small models, or for debugging.
 
     Args:
-        device: where it trains.
+        device: the device that it trains on.
     """
 
     def __init__(self, *, device: str = "cpu") -> None:
@@ -144,59 +144,59 @@ class InlineExecutor:
         return 1
 
     def submit(self, cohort: Cohort, store: Store) -> Job:
-        """Train a cohort; it has ended when this returns."""
+        """Train a cohort, and return when it has ended."""
         result: Future[Result] = Future()
-        result.set_result(train_cohort(cohort, store, device=self.device, files={}, tell=lambda share: None))
-        return _Ended(result)
+        result.set_result(train_cohort(cohort, store, device=self.device, files={}, report=lambda fraction: None))
+        return _FinishedJob(result)
 
     def close(self) -> None:
         """See :class:`Executor`."""
 
 
 @dataclass(frozen=True, eq=False)
-class _Ended:
+class _FinishedJob:
     result: Future[Result]
 
-    def share(self) -> float:
+    def fraction_done(self) -> float:
         return 1.0
 
 
 class _Process:
-    """A training process, and the line that progress comes in by."""
+    """A training process, and the connection on which it reports progress."""
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
-        self.line, theirs = context.Pipe()
-        self.pool = ProcessPoolExecutor(1, mp_context=context, initializer=_initialise, initargs=(theirs,))
+        self.connection, child_connection = context.Pipe()
+        self.pool = ProcessPoolExecutor(1, mp_context=context, initializer=_initialise, initargs=(child_connection,))
         self.job: _LocalJob | None = None
 
     @property
     def idle(self) -> bool:
-        # Asked of the job itself: whoever waits for a job goes on before the callbacks of its future are called.
+        # Ask the job itself, because a thread that waits for a job resumes before the callbacks of its future run.
         return self.job is None or self.job.result.done()
 
     def train(self, task: tuple[Any, ...]) -> _LocalJob:
-        """Start to train a cohort.
+        """Start training a cohort.
 
         Raises:
-            BrokenExecutor: the process has died.
+            BrokenExecutor: if the process has died.
         """
-        for _ in self.heard():  # what the last job reported and nobody asked for
+        for _ in self.received_fractions():  # discard what the last job reported
             pass
         self.job = _LocalJob(self, self.pool.submit(_train, *task))
         return self.job
 
-    def heard(self) -> Iterator[float]:
-        """Yield the shares that have come in on the line."""
+    def received_fractions(self) -> Iterator[float]:
+        """Yield the fractions that the process has reported since the last call."""
         try:
-            while self.line.poll():
-                yield self.line.recv()
-        except (EOFError, OSError):  # the process has died, as the job's result will tell
+            while self.connection.poll():
+                yield self.connection.recv()
+        except (EOFError, OSError):  # the process has died, which the job's result will show
             pass
 
     def kill(self) -> None:
-        """Kill the process, whatever it does: it may still be starting, or run code that does not respond."""
-        self.line.close()
+        """Kill the process, even if it is still starting or does not respond."""
+        self.connection.close()
         for process in list((self.pool._processes or {}).values()):  # Python 3.14 has `kill_workers` for this
             process.kill()
 
@@ -205,79 +205,83 @@ class _Process:
 class _LocalJob:
     process: _Process
     result: Future[Result]
-    _share: float = 0.0
+    _fraction_done: float = 0.0
 
-    def share(self) -> float:
+    def fraction_done(self) -> float:
         if not self.result.done():
-            for share in self.process.heard():
-                self._share = share
-            return self._share
+            for fraction in self.process.received_fractions():
+                self._fraction_done = fraction
+            return self._fraction_done
         died = self.result.cancelled() or self.result.exception() is not None
-        return self._share if died else 1.0
+        return self._fraction_done if died else 1.0
 
 
 # --- in a training process ------------------------------------------------------------------------------------
 
-_line: Any = None
+_connection: Any = None
 
 
-def _initialise(line: Any) -> None:
-    global _line
-    _line = line
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the owner, which closes the line
-    threading.Thread(target=_end_with, args=(line,), daemon=True).start()
+def _initialise(connection: Any) -> None:
+    global _connection
+    _connection = connection
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent, which closes the connection
+    threading.Thread(target=_exit_when_closed, args=(connection,), daemon=True).start()
 
 
-def _end_with(line: Any) -> None:
-    """End this process when the other end of the line is closed, because its owner was killed."""
+def _exit_when_closed(connection: Any) -> None:
+    """Exit this process when the other end of the connection is closed, because the parent has ended."""
     try:
-        line.recv()
+        connection.recv()
     except (EOFError, OSError):
         os._exit(1)
 
 
 def _train(cohort: Cohort, store: Store, device: str, files: Mapping[str, str]) -> Result:
-    return train_cohort(cohort, store, device=device, files=files, tell=lambda share: _line.send(share))
+    return train_cohort(cohort, store, device=device, files=files, report=lambda fraction: _connection.send(fraction))
 
 
 def train_cohort(
-    cohort: Cohort, store: Store, *, device: str, files: Mapping[str, str], tell: Callable[[float], None]
+    cohort: Cohort, store: Store, *, device: str, files: Mapping[str, str], report: Callable[[float], None]
 ) -> Result:
-    """Train a cohort in this process, whatever executor has started it.
+    """Train a cohort in this process, on behalf of any executor.
 
     Args:
+        cohort: the cohort.
+        store: where its runs are written.
+        device: the device to train on.
         files: see :class:`LocalExecutor`.
-        tell: called now and then with the share that is done.
+        report: called from time to time with the fraction that is done, 0 to 1.
     """
     from memkit.recipes.recipe import Recipe
 
-    told, at = 0.0, time.monotonic()
+    reported, reported_at = 0.0, time.monotonic()
 
-    def progress(share: float) -> None:
-        nonlocal told, at
-        # A hundred times at most: if the owner does not listen, the line must not fill up and bring training to a halt.
-        if share - told >= 0.01 and time.monotonic() - at > 0.3:
-            told, at = min(share, 0.999), time.monotonic()
-            tell(told)
+    def progress(fraction: float) -> None:
+        nonlocal reported, reported_at
+        # Report at most a hundred times: if the parent does not read, a full connection would block training.
+        if fraction - reported >= 0.01 and time.monotonic() - reported_at > 0.3:
+            reported, reported_at = min(fraction, 0.999), time.monotonic()
+            report(reported)
 
-    if store.files is not None and listener(store.files.root) is None:  # a process that does nothing but train
+    if store.files is not None and listener(store.files.root) is None:  # this process only trains
         Opened(store.files.root).listen().leave_out(store.root)
     training = cohort.training
     try:
         recipe = Recipe.from_json(training.recipe, files)
     except Exception as error:
-        return Result("unloadable", _said(error), traceback.format_exc())
+        return Result("unloadable", _describe(error), traceback.format_exc())
     try:
         if recipe.digest != training.digest:
-            return Result("failed", f"{platform.node()} has {training.summary} in another form: {_OTHER_CODE}")
+            return Result("failed", f"{platform.node()} has {training.summary} in another form: {_DIFFERENT_CODE}")
         train_missing(recipe, training.digest, cohort.seeds, store, device=device, progress=progress)
         store.publish(training.digest, cohort.seeds)
     except MemkitError as error:
         return Result("failed", str(error))
     except BaseException as error:  # a model that calls sys.exit() must not end the process
-        return Result("failed", _said(error), traceback.format_exc())
+        return Result("failed", _describe(error), traceback.format_exc())
     return Result("trained")
 
 
-def _said(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
+    """Return the type and the message of an error."""
     return f"{type(error).__name__}: {error}"

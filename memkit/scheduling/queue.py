@@ -1,7 +1,8 @@
-"""The training queue: the order and the pieces in which cohorts go to an executor, and what becomes of them.
+"""The training queue, which submits cohorts to an executor and handles their results.
 
-Cohorts go out in the order they were added in. One that is larger than its fair share of the work left is split, so
-that no core idles at the end while another trains the last cohort. A cohort whose process died is tried again.
+Cohorts are submitted in the order in which they were added. A cohort that is larger than its fair share of the
+remaining work is split, so that no core is idle at the end while another trains the last cohort. A cohort whose process
+died is tried again.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from memkit.scheduling.cohorts import Cohort
 from memkit.scheduling.executor import Executor, Job, Result
 from memkit.store.store import Store
 
-# A split cohort trains less efficiently, so a little more than the fair share is allowed.
+# Split cohorts train less efficiently, so a cohort may be a little larger than its fair share.
 _TOLERANCE = 1.25
-# CPU seconds per step of one seed where nothing is known; only what cohorts cost relative to each other matters.
-_SECONDS_A_STEP = 1e-3
-_LEAST_SECONDS = 1e-3  # what took no time that could be measured is work too
-_DIED = "the process that trained it died, {}; perhaps for want of memory"
+# CPU seconds per step of one seed if the cost is unknown; only the costs of cohorts relative to each other matter.
+_SECONDS_PER_STEP = 1e-3
+_MIN_SECONDS = 1e-3  # so that a cohort with an unmeasurably small cost still counts as work
+_DIED = "the process that trained it died {}, perhaps because it ran out of memory"
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,10 @@ class Progress:
     """The progress of training.
 
     Attributes:
-        done, total: runs, one per recipe and seed.
-        share: of the work, 0 to 1; it falls when a process dies, or more is added.
-        remaining: seconds still to go at the present rate, or None while there is no rate yet.
-        current: the cohorts that are training now.
+        done, total: numbers of runs, one run per recipe and seed.
+        share: the fraction of the work that is done, 0 to 1; it decreases when a process dies or cohorts are added.
+        remaining: the estimated time to the end in seconds, or None as long as there is no estimate.
+        current: descriptions of the cohorts that are being trained.
     """
 
     done: int
@@ -48,15 +49,15 @@ class Progress:
 
 
 class TrainingQueue:
-    """Cohorts on their way into the store.
+    """A queue of cohorts to be trained into a store.
 
-    :meth:`add` may be called from any thread, also while :meth:`turn` waits in another one.
+    :meth:`add` may be called from any thread, even while :meth:`turn` waits in another one.
 
     Args:
-        executor: where they are trained.
-        store: where they go.
-        seconds: recipe digest → CPU seconds per seed, where known, to weigh cohorts by.
-        ended: called in :meth:`turn` with each cohort that has ended, or piece of one, and its result.
+        executor: trains the cohorts.
+        store: receives the runs.
+        seconds: recipe digest → CPU seconds per seed, as far as known, for estimates of the work.
+        ended: called by :meth:`turn` with each cohort, or part of a cohort, that has ended, and its result.
     """
 
     def __init__(
@@ -74,34 +75,34 @@ class TrainingQueue:
         self._inbox: queue.SimpleQueue[Cohort | None] = queue.SimpleQueue()
         self._waiting: deque[Cohort] = deque()
         self._running: dict[Job, tuple[Cohort, float]] = {}
-        self._tried: Counter[tuple[str, int]] = Counter()
+        self._deaths: Counter[tuple[str, int]] = Counter()
         self._adding = threading.Lock()
         self._done = self._total = self._added = 0
         self._work_done = self._busy = 0.0
         self.progress = self._progress()
-        """How far it was at the end of the last turn; may be read from any thread."""
+        """The progress at the end of the last turn; may be read from any thread."""
 
     def add(self, cohorts: Iterable[Cohort]) -> None:
-        """Append cohorts."""
+        """Append cohorts to the queue."""
         for cohort in cohorts:
             with self._adding:
                 self._added += len(cohort.seeds)
             self._inbox.put(cohort)
 
     def wake(self) -> None:
-        """Let a :meth:`turn` that waits for something to do return at once."""
+        """Make a :meth:`turn` that waits for new cohorts return at once."""
         self._inbox.put(None)
 
     @property
     def idle(self) -> bool:
-        """True once all that was added has ended and ``progress`` says so; may be read from any thread."""
+        """True if all added cohorts have ended and ``progress`` includes them; may be read from any thread."""
         return self.progress.done == self._added
 
     def turn(self, timeout: float) -> bool:
-        """Start the cohorts that there is room for, and wait for one to end, at most ``timeout`` seconds.
+        """Start waiting cohorts in free slots, then wait for a cohort to end, for at most ``timeout`` seconds.
 
         Returns:
-            Whether anything ended.
+            True if a cohort ended.
         """
         while not self._inbox.empty():
             self._receive(self._inbox.get())
@@ -110,7 +111,7 @@ class TrainingQueue:
             try:
                 self._running[self.executor.submit(cohort, self.store)] = (cohort, time.monotonic())
             except Exception as error:  # only this cohort fails
-                self._finish(cohort, _raised(error))
+                self._finish(cohort, _failure(error))
         if not self._running:
             with contextlib.suppress(queue.Empty):
                 self._receive(self._inbox.get(timeout=timeout))
@@ -126,7 +127,7 @@ class TrainingQueue:
         return bool(ended)
 
     def run(self, report: Callable[[Progress], None] = lambda progress: None) -> None:
-        """Train everything that was added; calls ``report`` about twice a second."""
+        """Train all added cohorts, and call ``report`` about twice per second."""
         while not self.idle:
             self.turn(0.5)
             report(self.progress)
@@ -138,56 +139,56 @@ class TrainingQueue:
         self._waiting.append(cohort)
 
     def _progress(self) -> Progress:
-        shares = [(cohort, job.share(), started) for job, (cohort, started) in self._running.items()]
-        done = self._work_done + sum(self._work(cohort) * share for cohort, share, _ in shares)
-        left = sum(self._work(cohort) * (1 - share) for cohort, share, _ in shares)
-        left += sum(self._work(cohort) for cohort in self._waiting)
-        busy = self._busy + sum(time.monotonic() - started for _, _, started in shares)
+        running = [(cohort, job.fraction_done(), started) for job, (cohort, started) in self._running.items()]
+        work_done = self._work_done + sum(self._work(cohort) * fraction for cohort, fraction, _ in running)
+        work_left = sum(self._work(cohort) * (1 - fraction) for cohort, fraction, _ in running)
+        work_left += sum(self._work(cohort) for cohort in self._waiting)
+        busy = self._busy + sum(time.monotonic() - started for _, _, started in running)
         remaining = None
-        if done > 0.02 * (done + left):
-            remaining = left * busy / done / self.executor.slots
+        if work_done > 0.02 * (work_done + work_left):
+            remaining = work_left * busy / work_done / self.executor.slots
         return Progress(
             done=self._done,
             total=self._total,
-            share=done / (done + left) if done + left else 1.0,
+            share=work_done / (work_done + work_left) if work_done + work_left else 1.0,
             remaining=remaining,
-            current=tuple(str(cohort) for cohort, _, _ in shares),
+            current=tuple(str(cohort) for cohort, _, _ in running),
         )
 
     def _next(self) -> Cohort:
-        """Take the first waiting cohort, or as much of it as is its fair share of the work left."""
+        """Remove the first waiting cohort, or a part of it that is about one slot's share of the remaining work."""
         cohort = self._waiting.popleft()
         work = self._work(cohort)
-        left = work + sum(self._work(other) for other in self._waiting)
-        left += sum(self._work(other) * (1 - job.share()) for job, (other, _) in self._running.items())
-        fair = left / self.executor.slots
-        if work <= _TOLERANCE * fair or len(cohort.seeds) == 1:
+        work_left = work + sum(self._work(other) for other in self._waiting)
+        work_left += sum(self._work(other) * (1 - job.fraction_done()) for job, (other, _) in self._running.items())
+        fair_share = work_left / self.executor.slots
+        if work <= _TOLERANCE * fair_share or len(cohort.seeds) == 1:
             return cohort
-        pieces = math.ceil(work / fair - 1e-9)  # a rounding error above a whole number must not add a piece
+        pieces = math.ceil(work / fair_share - 1e-9)  # a rounding error must not add a piece
         size = math.ceil(len(cohort.seeds) / pieces)
         if rest := cohort.seeds[size:]:
             self._waiting.appendleft(replace(cohort, seeds=rest))
         return replace(cohort, seeds=cohort.seeds[:size])
 
     def _settle(self, cohort: Cohort, result: Result | None) -> None:
-        """Finish a cohort, or put back what is missing of it if its process died (None) and may be tried again.
+        """Finish a cohort; if its process died (None) and attempts remain, put its missing seeds back into the queue.
 
-        Seeds that train one after another may be in the store although a later one failed.
+        If seeds train one after another, some may be in the store although a later one failed.
         """
         if result is not None and result.kind == "trained":
             self._finish(cohort, result)
             return
         missing = self.store.missing(cohort.training.digest, cohort.seeds)
-        if kept := tuple(seed for seed in cohort.seeds if seed not in missing):
-            self._finish(replace(cohort, seeds=kept), Result("trained"))
+        if stored := tuple(seed for seed in cohort.seeds if seed not in missing):
+            self._finish(replace(cohort, seeds=stored), Result("trained"))
         if not missing:
             return
         rest = replace(cohort, seeds=tuple(missing))
         if result is not None:
             self._finish(rest, result)
             return
-        self._tried.update(rest.runs)
-        attempts = max(self._tried[run] for run in rest.runs)
+        self._deaths.update(rest.runs)
+        attempts = max(self._deaths[run] for run in rest.runs)
         if attempts >= self.executor.attempts:
             self._finish(rest, Result("failed", _DIED.format("twice" if attempts == 2 else f"{attempts} times")))
         else:
@@ -199,20 +200,21 @@ class TrainingQueue:
         self.ended(cohort, result)
 
     def _work(self, cohort: Cohort) -> float:
+        """Return the estimated cost of a cohort in CPU seconds."""
         training = cohort.training
-        seconds = self.seconds.get(training.digest, training.steps * _SECONDS_A_STEP)
-        return len(cohort.seeds) * max(seconds, _LEAST_SECONDS)
+        seconds = self.seconds.get(training.digest, training.steps * _SECONDS_PER_STEP)
+        return len(cohort.seeds) * max(seconds, _MIN_SECONDS)
 
 
 def _outcome(future: Future[Result]) -> Result | None:
-    """Return the result of a job; None where its process died."""
+    """Return the result of a job; None if its process died."""
     try:
         return future.result()
     except BrokenExecutor:
         return None
-    except Exception as error:  # the executor's own; only this cohort fails
-        return _raised(error)
+    except Exception as error:  # an error of the executor itself; only this cohort fails
+        return _failure(error)
 
 
-def _raised(error: Exception) -> Result:
+def _failure(error: Exception) -> Result:
     return Result("failed", f"{type(error).__name__}: {error}", traceback.format_exc())

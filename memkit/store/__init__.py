@@ -1,1 +1,1 @@
-"""The store, on disk or at a URL: trained runs, measurements, leases and what they depend on."""
+"""The store, on disk or at a URL: trained runs, measurements, leases, and the files that results depend on."""

@@ -1,4 +1,4 @@
-"""Damaged runs: moved out of the way at once, told of, and trained again."""
+"""Damaged runs: they are moved out of the way, reported with a warning, and trained again."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from memkit.files import remove_all
 from memkit.store.verified_files import make_folder
 
 
-def unfinished(runs: Path) -> Path:
-    """Return the folder of entries that are being written, and of those that are being thrown away.
+def temporary_folder(runs: Path) -> Path:
+    """Return the folder of entries that are being written or deleted.
 
-    It is within the folder of runs: nothing can be renamed from one disk to another, and that may be a link to one.
+    It is inside the folder of runs, which may be a link to another disk: files cannot be renamed across disks.
     """
     return runs / "tmp"
 
@@ -23,28 +23,30 @@ def unfinished(runs: Path) -> Path:
 def discard(entry: Path, runs: Path) -> bool:
     """Move an entry out of the way in one step, then delete it; return whether it is gone.
 
-    What cannot be moved is deleted where it is, as far as that can be done.
+    An entry that cannot be moved is deleted in place, as far as possible.
 
     Args:
+        entry: the folder of the run.
         runs: the store's folder of runs.
     """
-    aside = unfinished(runs) / f"discarded-{uuid.uuid4().hex}"
+    discarded = temporary_folder(runs) / f"discarded-{uuid.uuid4().hex}"
     try:
-        make_folder(aside.parent, runs)
-        entry.rename(aside)
-    except (FileNotFoundError, NotADirectoryError):  # there is none
+        make_folder(discarded.parent, runs)
+        entry.rename(discarded)
+    except (FileNotFoundError, NotADirectoryError):  # the entry does not exist
         return True
     except OSError:
         remove_all(entry)
         return not os.path.lexists(entry)
-    remove_all(aside)
+    remove_all(discarded)
     return True
 
 
-def tell_of_damaged_run(entry: Path, wrong: str) -> None:
+def warn_of_damaged_run(entry: Path, damage: str) -> None:
     """Warn that a run is damaged and is trained again.
 
     Args:
-        wrong: what is wrong with it, in words that follow its name.
+        entry: the folder of the run.
+        damage: the rest of a sentence that begins with the name of the folder.
     """
-    warnings.warn(f"the stored run {entry} {wrong}; it is trained again", MemkitWarning, stacklevel=4)
+    warnings.warn(f"the stored run {entry} {damage}; it is trained again", MemkitWarning, stacklevel=4)

@@ -1,8 +1,8 @@
-"""The dependencies of a stored result beside its key: files below the project, with the checksums that they had.
+"""The dependencies of a stored result that its key does not cover: files of the project, and their checksums.
 
-They are written as label → checksum. A label is a file's path relative to the project's root, with slashes. A checksum
-is ``sha256:…`` of the file's bytes, ``code:…`` of what a Python file computes (without comments and layout), or
-``absent`` where there was no such file when it was asked for.
+They are recorded as label → checksum. A label is a file's path relative to the project's root, with slashes. A checksum
+is ``sha256:…`` for the file's bytes, ``code:…`` for the code of a Python file (without comments and layout), or
+``absent`` if the file did not exist when it was opened.
 """
 
 from __future__ import annotations
@@ -23,96 +23,97 @@ ABSENT = "absent"
 _CHANGING = "changed while it was read"
 _UNREADABLE = "unreadable"
 MOST = 10_000
-"""The most files in a record."""
-_LONGEST = 4096  # the longest path that systems allow
+"""The maximum number of files in a record."""
+_MAX_PATH_LENGTH = 4096  # the longest path that operating systems allow
 
 
 class ProjectFiles:
-    """The files below a project as they are now.
+    """The present state of a project's files.
 
     Args:
-        root: of the project.
+        root: the root folder of the project.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = Path(os.path.realpath(root))
-        self._known: dict[tuple[str, str], tuple[State, str]] = {}
+        self._cache: dict[tuple[str, str], tuple[State, str]] = {}
 
     def label(self, file: str) -> str:
-        """Return a file's name in a record."""
+        """Return the label of a file in a record."""
         return Path(file).relative_to(self.root).as_posix()
 
     def checksum(self, label: str, kind: str = "sha256") -> str:
         """Return the checksum of a file.
 
         Args:
-            label: its path, relative to the root or absolute.
-            kind: "code" for what a Python file computes, else "sha256".
+            label: the file's path, relative to the root or absolute.
+            kind: "code" for the code of a Python file, or "sha256" for the bytes of any file.
         """
         path = os.path.join(self.root, label)
         state = state_of(path)
         if state is None:
             return ABSENT
-        if not os.path.isfile(path):  # a pipe might never end
+        if not os.path.isfile(path):  # reading a pipe might never end
             return _UNREADABLE
-        known = self._known.get((label, kind))
-        if known is None or known[0] != state:
+        cached = self._cache.get((label, kind))
+        if cached is None or cached[0] != state:
             with unheard():
-                known = self._known[label, kind] = (state, _checksum(Path(path), kind))
-        return known[1]
+                cached = self._cache[label, kind] = (state, _checksum(Path(path), kind))
+        return cached[1]
 
     def changed(self, depends: Mapping[str, str]) -> str:
-        """Return the label of a file that is not as it was, or ""."""
-        for label, before in depends.items():
-            if self.checksum(label, before.partition(":")[0]) != before:
+        """Return the label of the first file whose checksum differs from its recorded one; "" if there is none."""
+        for label, recorded in depends.items():
+            if self.checksum(label, recorded.partition(":")[0]) != recorded:
                 return label
         return ""
 
     def folder_checksum(self, name: str) -> str:
-        """Return the checksum of a file, or of all files in a folder with their names."""
+        """Return the checksum of a file, or of the names and contents of all files in a folder."""
         path = self.root / name
         if not path.is_dir():
             return self.checksum(name)
-        parts, seen = [], set()
-        for folder, below, files in os.walk(path, followlinks=True):
-            if (place := os.path.realpath(folder)) in seen:  # links may lead around in a circle
-                below.clear()
+        lines, visited = [], set()
+        for folder, subfolders, files in os.walk(path, followlinks=True):
+            if (real_path := os.path.realpath(folder)) in visited:  # links may form a cycle
+                subfolders.clear()
                 continue
-            seen.add(place)
-            parts += [f"{os.path.relpath(file, path)} {self.checksum(file)}" for file in _joined(folder, files)]
-        parts.sort()
-        return "sha256:" + hashlib.sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+            visited.add(real_path)
+            lines += [f"{os.path.relpath(file, path)} {self.checksum(file)}" for file in _joined(folder, files)]
+        lines.sort()
+        return "sha256:" + hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
 
     def record(self, opened: Opened, files: Iterable[str]) -> dict[str, str]:
-        """Return the checksums of files that were opened, as they were when they were opened first."""
+        """Return label → checksum for files that were opened, with the checksums at the time of the first opening."""
         files = list(files)
         imported = _imported(files)
-        found = {}
+        record = {}
         for file in sorted(files):
             label = self.label(file)
             kind = "code" if file in imported or (file in opened.started and file.endswith(".py")) else "sha256"
-            before = opened.states.get(file)
-            if before is None:
-                found[label] = ABSENT
+            state_when_opened = opened.states.get(file)
+            if state_when_opened is None:
+                record[label] = ABSENT
                 continue
             checksum = self.checksum(label, kind)
-            # It is not known any more what was read, so the result is not used again.
-            found[label] = checksum if state_of(file) == before else _CHANGING
-        return found
+            # If the file has changed since, its content at the time is unknown. _CHANGING never matches a checksum, so
+            # the result will not be used again.
+            record[label] = checksum if state_of(file) == state_when_opened else _CHANGING
+        return record
 
 
 @contextmanager
 def noting(
     files: ProjectFiles | None, name: Hashable, modules: Iterable[str]
 ) -> Iterator[Callable[[], dict[str, str]]]:
-    """Note which files are opened meanwhile; yield a function that returns their record, without the modules' source.
+    """Record which files are opened within the context; yield a function that returns label → checksum.
 
-    The record is empty where nobody listens in this process.
+    The record does not include the source of the given modules. It is empty if no listener is active in this process.
 
     Args:
-        files: of the project, or None where there is none.
-        name: what the files count for, see :meth:`memkit.opened_files.Opened.within`.
-        modules: modules whose source counts already, see :func:`memkit.source.source_files`.
+        files: the files of the project, or None without a project.
+        name: what the opened files belong to; see :meth:`memkit.opened_files.Opened.within`.
+        modules: modules whose source a digest covers already; see :func:`memkit.source.source_files`.
     """
     opened = listener(files.root) if files is not None else None
     if files is None or opened is None:
@@ -123,19 +124,19 @@ def noting(
         yield lambda: files.record(opened, opened.files([name], covered))
 
 
-def depends_of(value: object) -> dict[str, str]:
-    """Check a record of files and checksums that was read, and return it.
+def parse_dependencies(value: object) -> dict[str, str]:
+    """Check a record of files and checksums that was read from JSON, and return it.
 
     Raises:
-        ValueError: it is no such record.
+        ValueError: if it is not such a record.
     """
     if not isinstance(value, dict) or not all(isinstance(text, str) for pair in value.items() for text in pair):
-        raise ValueError("what it depends on is no record of files and checksums")
+        raise ValueError("its dependencies are not a record of files and checksums")
     if len(value) > MOST:
-        raise ValueError(f"what it depends on are {len(value)} files, and {MOST} is the most")
+        raise ValueError(f"it depends on {len(value)} files, and the maximum is {MOST}")
     for label in value:
-        if len(label) > _LONGEST or "\0" in label or label.startswith("/") or ".." in label.split("/"):
-            raise ValueError(f"what it depends on is no file of the project: {label:.80}")
+        if len(label) > _MAX_PATH_LENGTH or "\0" in label or label.startswith("/") or ".." in label.split("/"):
+            raise ValueError(f"it depends on {label:.80}, which is not a file of the project")
     return dict(value)
 
 
@@ -145,7 +146,13 @@ def _checksum(file: Path, kind: str) -> str:
             return f"code:{file_digest(file)}"
         with file.open("rb") as opened:
             return f"sha256:{hashlib.file_digest(opened, 'sha256').hexdigest()}"
-    except (MemkitError, OSError, ValueError, RecursionError, MemoryError):  # the last two: deeply nested code
+    except (
+        MemkitError,
+        OSError,
+        ValueError,
+        RecursionError,
+        MemoryError,
+    ):  # the last two: code that is nested too deeply
         return _UNREADABLE
 
 
@@ -154,13 +161,13 @@ def _joined(folder: str, files: Iterable[str]) -> list[str]:
 
 
 def _imported(files: Iterable[str]) -> set[str]:
-    """Return those of the files that are modules of this process."""
+    """Return those of the files that are imported modules of this process."""
     sources = {file for file in files if file.endswith(".py")}
     return sources & _modules(len(sys.modules), next(reversed(sys.modules))) if sources else set()
 
 
 @functools.lru_cache(1)
 def _modules(count: int, last: str) -> frozenset[str]:
-    """Return the files of this process's modules; their number and the last one's name tell a stale cache."""
+    """Return the files of this process's modules; the count and the last name invalidate the cache after an import."""
     paths = (getattr(module, "__file__", None) for module in tuple(sys.modules.values()))
     return frozenset(os.path.realpath(path) for path in paths if isinstance(path, str))

@@ -1,11 +1,11 @@
-"""A trained run as files: how they are made and read, verified, and packed into one object.
+"""A trained run as files: writing, reading and verifying them, and packing them into one object.
 
 ::
 
     weights.safetensors   the state dict
-    run.json              metrics, history, divergence, how it was made
-    recipe.json           the recipe in clear
-    manifest.json         version, a checksum of each file above, and what the run depends on beside its recipe
+    run.json              metrics, history, divergence and provenance
+    recipe.json           the recipe, for readers
+    manifest.json         version, a checksum of each file above, and the dependencies that the recipe does not cover
 
 Nothing is ever unpickled.
 """
@@ -20,8 +20,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memkit.store.dependencies import depends_of
-from memkit.store.verified_files import DAMAGED, curve, dump, number, parsed, part, seconds, whole, why
+from memkit.store.dependencies import parse_dependencies
+from memkit.store.verified_files import DAMAGED, curve, indented_json, number, parse_object, part, seconds, whole, why
 
 if TYPE_CHECKING:
     from memkit.training.trained_run import TrainedRun
@@ -30,14 +30,14 @@ VERSION = 1
 WEIGHTS, RUN, RECIPE, MANIFEST = "weights.safetensors", "run.json", "recipe.json", "manifest.json"
 _COUNTS = ("steps", "parameters")
 _METRICS = ("loss", *_COUNTS, "cpu_seconds")
-"""The metrics that every trainer reports of a run."""
+"""The metrics that every trainer reports."""
 
 
-class OtherVersion(ValueError):
-    """The run is not damaged: another version of memkit wrote it."""
+class UnsupportedVersion(ValueError):
+    """A run that is not damaged, but was written by another version of memkit."""
 
 
-def files_of(
+def run_to_files(
     digest: str,
     recipe: Mapping[str, Any],
     run: TrainedRun,
@@ -47,44 +47,48 @@ def files_of(
     depends: Mapping[str, str] | None = None,
     versions: Mapping[str, str] | None = None,
 ) -> dict[str, bytes]:
-    """Return the files of a run; arguments as for :meth:`memkit.store.store.Store.save`."""
+    """Return the files of a run: name → content; arguments as for :meth:`memkit.store.store.Store.save`."""
     from safetensors.torch import save as save_tensors
 
     files = {
         WEIGHTS: save_tensors(dict(run.state)),
-        RUN: dump(
+        RUN: indented_json(
             {
                 "metrics": {name: _plain(value) for name, value in run.metrics.items()},
                 "history": [[step, _plain(loss)] for step, loss in run.history],
-                "validation": [[at, _plain(loss), _plain(right)] for at, loss, right in run.validation],
+                "validation": [[step, _plain(loss), _plain(accuracy)] for step, loss, accuracy in run.validation],
                 "diverged": run.diverged,
                 "made": dict(made),
             }
         ),
-        RECIPE: dump(recipe),
+        RECIPE: indented_json(recipe),
     }
-    sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
-    manifest = {"version": VERSION, "run": [digest, run.seed], "session": session, "sha256": sums}
-    manifest |= {name: dict(part) for name, part in (("depends", depends), ("versions", versions)) if part}
-    return {**files, MANIFEST: dump(manifest)}
+    checksums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    manifest = {"version": VERSION, "run": [digest, run.seed], "session": session, "sha256": checksums}
+    manifest |= {name: dict(record) for name, record in (("depends", depends), ("versions", versions)) if record}
+    return {**files, MANIFEST: indented_json(manifest)}
 
 
-def run_of(files: Mapping[str, bytes], seed: int) -> TrainedRun:
-    """Return the run that :func:`files_of` was given; raise any exception where the files have another form."""
+def run_from_files(files: Mapping[str, bytes], seed: int) -> TrainedRun:
+    """Return the run that :func:`run_to_files` was given.
+
+    Raises:
+        Exception: of any type, if the files do not have the expected form.
+    """
     from safetensors.torch import load as load_tensors
 
     from memkit.training.trained_run import TrainedRun
 
-    return TrainedRun(seed=seed, state=load_tensors(files[WEIGHTS]), **_facts(files[RUN]))
+    return TrainedRun(seed=seed, state=load_tensors(files[WEIGHTS]), **_parse_run(files[RUN]))
 
 
-def _facts(content: bytes) -> dict[str, Any]:
-    """Return what ``run.json`` says of a run, in the types that are computed with.
+def _parse_run(content: bytes) -> dict[str, Any]:
+    """Return the fields of a :class:`TrainedRun` that ``run.json`` contains.
 
     Raises:
-        ValueError: it has another form. A checksum does not show this: the file was written so.
+        ValueError: if it does not have the expected form; its checksum may match nevertheless, if it was written so.
     """
-    run = parsed(content)
+    run = parse_object(content)
     metrics = {name: number(value) for name, value in part(run, "metrics", dict).items()}
     for name in _METRICS:
         part(metrics, name, object)
@@ -95,78 +99,86 @@ def _facts(content: bytes) -> dict[str, Any]:
     return {
         "metrics": metrics,
         "history": curve(part(run, "history", list), number),
-        "validation": tuple((whole(at), number(loss), number(right)) for at, loss, right in run["validation"]),
+        "validation": tuple(
+            (whole(step), number(loss), number(accuracy)) for step, loss, accuracy in run["validation"]
+        ),
         "diverged": part(run, "diverged", str),
     }
 
 
-def check_entry(entry: Path) -> str:
-    """Return what is wrong with the folder of a run, in words that follow its name; "" where all of it verifies.
+def find_damage(entry: Path) -> str:
+    """Return what is wrong with a run's folder, as the rest of a sentence that begins with its name; "" if nothing is.
 
-    Weights are only compared with their checksum: to read them takes torch.
+    Weights are only compared with their checksum, since reading them would need torch.
     """
     try:
-        _facts(verified(entry, [entry.parent.name, int(entry.name)])[RUN])
-    except Exception as error:  # any exception: the data may come from elsewhere
+        _parse_run(read_verified(entry, [entry.parent.name, int(entry.name)])[RUN])
+    except Exception as error:  # any exception: the data may come from another machine
         return why(error)
     return ""
 
 
-def verified(entry: Path, run: list[str | int]) -> dict[str, bytes]:
-    """Return the contents of an entry's files, each verified by its checksum."""
-    # The manifest first: in another version, the other files may have other names.
+def read_verified(entry: Path, run: list[str | int]) -> dict[str, bytes]:
+    """Return the contents of an entry's files, each verified by its checksum.
+
+    Args:
+        entry: the folder of the run.
+        run: the digest and the seed that the manifest must contain.
+    """
+    # Read the manifest first: another version may use other file names.
     contents = {MANIFEST: (entry / MANIFEST).read_bytes()}
     _check_manifest(contents, run)
     contents |= {name: (entry / name).read_bytes() for name in (WEIGHTS, RUN, RECIPE)}
-    check(contents, run)
+    check_files(contents, run)
     return contents
 
 
 def _check_manifest(files: Mapping[str, bytes], run: list[str | int]) -> Any:
-    manifest = parsed(files[MANIFEST])
+    manifest = parse_object(files[MANIFEST])
     if manifest["version"] != VERSION:
-        raise OtherVersion(f"has version {manifest['version']!r}, this memkit writes {VERSION}")
+        raise UnsupportedVersion(f"has version {manifest['version']!r}; this memkit reads version {VERSION}")
     part(manifest, "session", str)
     for name in ("depends", "versions"):
-        depends_of(manifest.get(name, {}))
+        parse_dependencies(manifest.get(name, {}))
     if manifest["run"] != run:
-        raise ValueError("holds another run than its place says")
+        raise ValueError("it contains a different run from the one that its path names")
     return manifest
 
 
-def check(files: Mapping[str, bytes], run: list[str | int]) -> Any:
+def check_files(files: Mapping[str, bytes], run: list[str | int]) -> Any:
     """Check the files of an entry against its manifest, and return the manifest."""
     manifest = _check_manifest(files, run)
     for name in (WEIGHTS, RUN, RECIPE):
         if hashlib.sha256(files[name]).hexdigest() != manifest["sha256"][name]:
-            raise ValueError(f"{DAMAGED}: the checksum of {name} does not verify")
+            raise ValueError(f"{DAMAGED}: the checksum of {name} does not match")
     return manifest
 
 
-def packed(files: Mapping[str, bytes]) -> bytes:
-    """Return the files of an entry as one object, not compressed."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """Return the files of an entry as an uncompressed archive."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in files.items():
             archive.writestr(zipfile.ZipInfo(name), content)
-    return packed.getvalue()
+    return buffer.getvalue()
 
 
-def unpacked(content: bytes) -> dict[str, bytes]:
-    """Return the files that :func:`packed` was given.
+def unpack(content: bytes) -> dict[str, bytes]:
+    """Return the files that :func:`pack` was given.
 
     Raises:
-        ValueError: the names are not the four of a run, or a file is compressed or larger than the object.
+        ValueError: if the archive does not contain exactly the four files of a run, or if one of them is compressed or
+            larger than the archive.
     """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = archive.infolist()
         if sorted(member.filename for member in members) != sorted((WEIGHTS, RUN, RECIPE, MANIFEST)):
-            raise ValueError("holds other files than a run has")
+            raise ValueError("it does not contain exactly the four files of a run")
         if any(member.compress_type != zipfile.ZIP_STORED or member.file_size > len(content) for member in members):
-            raise ValueError("is packed otherwise than a run is")
+            raise ValueError("it contains a file that is compressed or larger than the archive")
         return {member.filename: archive.read(member) for member in members}
 
 
 def _plain(value: float) -> float | str:
-    """Return a number, or its name where it is nan or infinite, which JSON cannot express."""
+    """Return a number, or its name if it is nan or infinite, which JSON cannot represent."""
     return value if math.isfinite(value) else str(value)

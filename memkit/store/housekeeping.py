@@ -1,7 +1,7 @@
-"""Housekeeping of a store: what is in it, whether it is whole, and what can be thrown away.
+"""Housekeeping of a store: list its runs, find damage, and choose the runs that can be removed.
 
-A run that is removed costs its training again, and nothing else: no verdict rests on it. So the runs that accepted
-verdicts were computed from are kept, and of the others those that were used last.
+A removed run only has to be trained again; no verdict is lost with it. So the runs behind accepted verdicts are kept,
+and among the others those that were used most recently.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from pathlib import Path
 
 from memkit.errors import MemkitError
 from memkit.evidence import strict_json
-from memkit.store.entries import RECIPE, check_entry
+from memkit.store.entries import RECIPE, find_damage
 from memkit.store.measurements import damaged_measurements
 from memkit.store.store import Store
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredRun:
     """A trained run in the store.
 
     Attributes:
-        digest, seed: of its recipe, and its own.
-        model: what was trained, as its recipe says; "" where the recipe cannot be read.
-        size: in bytes.
-        used: when it was last loaded or written, in seconds since the epoch.
+        digest: the digest of its recipe.
+        seed: its seed.
+        model: the model and its options, from the recipe; "" if the recipe cannot be read.
+        size: its size in bytes.
+        used: the time when it was last loaded or written, in seconds since the epoch.
     """
 
     digest: str
@@ -38,71 +39,76 @@ class Kept:
 
 
 def _entries(store: Store) -> Iterator[Path]:
-    """Yield the folders of runs; skip whatever else lies there."""
+    """Yield the folders of runs; skip all other files and folders."""
     for entry in sorted((store.root / "runs").glob("*/*/*")):
         if entry.name.isdecimal() and entry.is_dir():
             yield entry
 
 
-def runs(store: Store) -> Iterator[Kept]:
+def runs(store: Store) -> Iterator[StoredRun]:
     """Yield the runs in a store, in the order of their digests."""
     for entry in _entries(store):
-        with contextlib.suppress(OSError):  # another process may take it away meanwhile
+        with contextlib.suppress(OSError):  # another process may remove it at the same time
             files = [file.stat() for file in entry.iterdir()]
             used = (entry / RECIPE).stat().st_mtime
             size = sum(file.st_size for file in files)
-            yield Kept(entry.parent.name, int(entry.name), _model(entry / RECIPE), size, used)
+            yield StoredRun(entry.parent.name, int(entry.name), _model(entry / RECIPE), size, used)
 
 
 def damaged(store: Store) -> Iterator[tuple[Path, str]]:
-    """Yield each run or file of measurements that does not verify; what is wrong, in words that follow its name."""
+    """Yield (path, damage) for each damaged run or file of measurements; both form a sentence."""
     for entry in _entries(store):
-        if wrong := check_entry(entry):
-            yield entry, wrong
+        if damage := find_damage(entry):
+            yield entry, damage
     yield from damaged_measurements(store)
 
 
-def removable(kept: Iterable[Kept], pinned: set[str], keep: int) -> list[Kept]:
-    """Return the runs to remove until the rest takes at most ``keep`` bytes: the least recently used, if not pinned.
+def runs_to_remove(stored: Iterable[StoredRun], pinned: set[str], keep: int) -> list[StoredRun]:
+    """Return the runs to remove so that the rest takes at most ``keep`` bytes, the least recently used first.
 
     Args:
-        pinned: digests of recipes, all of whose runs stay.
+        stored: all runs in the store.
+        pinned: digests of recipes whose runs are never removed.
+        keep: the number of bytes that may remain.
     """
-    kept = list(kept)
-    total = sum(run.size for run in kept)
-    going = []
-    for run in sorted(kept, key=lambda run: (run.used, run.digest, run.seed)):
+    stored = list(stored)
+    total = sum(run.size for run in stored)
+    removed = []
+    for run in sorted(stored, key=lambda run: (run.used, run.digest, run.seed)):
         if total <= keep:
             break
         if run.digest not in pinned:
-            going.append(run)
+            removed.append(run)
             total -= run.size
-    return going
+    return removed
 
 
-def pinned_by(accepted: Sequence[Path]) -> set[str]:
-    """Return the digests of the recipes that accepted verdicts were computed from.
+def pinned_digests(accepted: Sequence[Path]) -> set[str]:
+    """Return the digests of the recipes behind accepted verdicts.
+
+    Args:
+        accepted: files of accepted verdicts; files that do not exist are skipped.
 
     Raises:
-        MemkitError: a file is damaged. Without it, what it pins would be thrown away.
+        MemkitError: if a file is damaged; otherwise, the runs that it pins would be removed.
     """
-    found: set[str] = set()
+    digests: set[str] = set()
     for path in accepted:
         try:
             claims = strict_json.read_json(path)["claims"].values()
-            found |= {str(arm["digest"]) for claim in claims for arm in claim["arms"].values() if "digest" in arm}
+            digests |= {str(arm["digest"]) for claim in claims for arm in claim["arms"].values() if "digest" in arm}
         except FileNotFoundError:
             continue
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise MemkitError(f"{path} is damaged ({error}); restore it from version control") from error
-    return found
+    return digests
 
 
-def size_of(text: str) -> int:
-    """Bytes: ``500M``, ``2G``, ``1.5 GB``, or a number of them.
+def parse_size(text: str) -> int:
+    """Return the number of bytes that a text such as ``500M``, ``2G``, ``1.5 GB`` or ``1000`` means.
 
     Raises:
-        MemkitError: it is no size.
+        MemkitError: if it is not a size.
     """
     units = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
     plain = text.strip().upper().removesuffix("B").strip()
@@ -111,11 +117,11 @@ def size_of(text: str) -> int:
         number = float(plain.removesuffix(unit) if unit else plain)
         if 0 <= number < float("inf"):
             return int(number * units[unit])
-    raise MemkitError(f"{text!r} is no size; write 500M or 2G")
+    raise MemkitError(f"{text!r} is not a size; write 500M or 2G, for example")
 
 
-def in_words(size: int) -> str:
-    """``1.2 GB``."""
+def format_size(size: int) -> str:
+    """Return a number of bytes with a unit: ``1.2 GB``."""
     number = float(size)
     for unit in ("B", "kB", "MB", "GB"):
         if number < 1000:
@@ -125,11 +131,12 @@ def in_words(size: int) -> str:
 
 
 def _model(recipe: Path) -> str:
+    """Return the model and its options from a recipe's file; "" if it cannot be read."""
     try:
         data = json.loads(recipe.read_bytes())
         model = str(data["model"]).rpartition(":")[2]
         options = ", ".join(f"{name} {value}" for name, value in data.get("options", {}).items())
-        where = " in MLX" if data.get("backend") == "mlx" else ""
+        backend = " in MLX" if data.get("backend") == "mlx" else ""
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ""
-    return f"{model}{where}" + (f" ({options})" if options else "")
+    return f"{model}{backend}" + (f" ({options})" if options else "")

@@ -1,9 +1,9 @@
-"""Leases on work that machines share, in the place of locks: objects at a URL.
+"""Leases: objects at a URL that say which machine is doing which work. They take the place of locks between machines.
 
-They save work and guard nothing: where one cannot be had, or its holder was taken for dead and lives, two machines
-write the same. A lease is an object that its holder writes anew from time to time. A machine that sees it unchanged for
-long, by its own clock, creates the lease with the next number, which only one machine can do. Clocks of different
-machines are never compared.
+Leases save work, but nothing relies on them. If a lease cannot be acquired, or if its holder is wrongly taken for dead,
+two machines do the same work and write the same result. A lease is an object that its holder rewrites at regular
+intervals. A machine that sees a lease unchanged for a long time, by its own clock, creates a lease with the next
+number, and only one machine can succeed in this. Clocks of different machines are never compared.
 """
 
 from __future__ import annotations
@@ -19,93 +19,97 @@ from memkit.store.remote import Remote
 
 @contextmanager
 def leased(remote: Remote, names: Iterable[str], *, owner: str = "") -> Iterator[None]:
-    """Hold leases, so that no other machine does the same work meanwhile; waits for those that others hold.
+    """Hold leases, so that no other machine does the same work; wait for leases that other machines hold.
 
     Args:
-        owner: the name of the holder of local locks for the same work: a lease of this owner was left by a process
-            that died.
+        remote: where the leases are.
+        names: the names of the leases.
+        owner: identifies the holder of the local locks for the same work. An existing lease of this owner was left by a
+            process that died, so it is taken over without waiting.
     """
-    held: list[_Lease] = []
-    ended = threading.Event()
+    leases: list[_Lease] = []
+    finished = threading.Event()
 
-    def beat() -> None:
-        while not remote.clock.wait(ended, remote.lease / 4):
-            for lease in tuple(held):
+    def renew_regularly() -> None:
+        while not remote.clock.wait(finished, remote.lease / 4):
+            for lease in tuple(leases):
                 lease.renew()
 
-    beating = threading.Thread(target=beat, daemon=True)
-    beating.start()
-    # In one order for everybody, so that no two wait for each other.
-    watched = [_Watched(remote, f"leases/{name}", owner) for name in sorted(set(names))]
+    renewal = threading.Thread(target=renew_regularly, daemon=True)
+    renewal.start()
+    # All machines acquire leases in the same order, so that no two wait for each other.
+    requests = [_LeaseRequest(remote, f"leases/{name}", owner) for name in sorted(set(names))]
     try:
-        taken = remote.names("leases")
-        if taken is not None:  # None: nobody can say what is held, so nothing is
-            for watch in watched:
-                if watch.folder.rpartition("/")[2] in taken:
-                    watch.look()  # so that the clocks of all run at once
-            for watch in watched:
-                held += watch.take()
+        existing = remote.names("leases")
+        if existing is not None:  # None: the leases cannot be listed, so none is acquired
+            for request in requests:
+                if request.folder.rpartition("/")[2] in existing:
+                    request.poll()  # so that the waiting times of all leases start now
+            for request in requests:
+                leases += request.acquire()
         yield
     finally:
-        ended.set()
-        beating.join()
-        for lease in held:
-            lease.end()
+        finished.set()
+        renewal.join()
+        for lease in leases:
+            lease.release()
 
 
-class _Watched:
-    """A lease that is wanted: how it was last seen, and since when it has been so."""
+class _LeaseRequest:
+    """A lease to be acquired: its last known state, and since when that state has not changed."""
 
     def __init__(self, remote: Remote, folder: str, owner: str) -> None:
         self.remote, self.folder, self.owner = remote, folder, owner
         self.numbers: set[int] = set()
-        self.seen: bytes | None = None
-        self.since = self.remote.clock.now()
+        self.content: bytes | None = None
+        self.unchanged_since = self.remote.clock.now()
 
     @property
-    def last(self) -> int:
+    def latest(self) -> int:
+        """The highest number of an existing lease; 0 if there is none."""
         return max(self.numbers, default=0)
 
-    def look(self) -> bool:
-        """Look at the state of the lease; return whether it could be seen."""
+    def poll(self) -> bool:
+        """Update the state of the lease; return whether it could be read."""
         names = self.remote.names(self.folder)
         if names is None:
             return False
         numbers = {int(name) for name in names if name.isdecimal()}
-        last = max(numbers, default=0)
-        content = self.remote.get(f"{self.folder}/{last}") if last else None
-        if (last, content) != (self.last, self.seen):
-            self.since = self.remote.clock.now()
-        self.numbers, self.seen = numbers, content
+        latest = max(numbers, default=0)
+        content = self.remote.get(f"{self.folder}/{latest}") if latest else None
+        if (latest, content) != (self.latest, self.content):
+            self.unchanged_since = self.remote.clock.now()
+        self.numbers, self.content = numbers, content
         return True
 
     @property
-    def free(self) -> bool:
-        if not self.last or self.remote.clock.now() - self.since > self.remote.lease:
+    def is_free(self) -> bool:
+        """True if nobody holds the lease, its holder seems to be dead, or it was left by the same owner."""
+        if not self.latest or self.remote.clock.now() - self.unchanged_since > self.remote.lease:
             return True
         with suppress(ValueError, KeyError, TypeError):
-            return bool(self.owner) and json.loads(self.seen or b"")["owner"] == self.owner
+            return bool(self.owner) and json.loads(self.content or b"")["owner"] == self.owner
         return False
 
-    def take(self) -> list[_Lease]:
-        """Wait for the lease, and return it in a list; the list is empty where the lease cannot be had."""
+    def acquire(self) -> list[_Lease]:
+        """Wait for the lease, and return it in a list; return an empty list if it cannot be acquired."""
         while True:
-            if self.free:
-                lease = _Lease(self.remote, f"{self.folder}/{self.last + 1}", self.owner)
-                made = self.remote.create(lease.name, lease.content())
-                if made:
+            if self.is_free:
+                lease = _Lease(self.remote, f"{self.folder}/{self.latest + 1}", self.owner)
+                created = self.remote.create(lease.name, lease.content())
+                if created:
                     for number in self.numbers:
                         self.remote.delete(f"{self.folder}/{number}")
-                if made or made is None:
-                    return [lease] if made else []
+                if created or created is None:
+                    return [lease] if created else []
             else:
                 self.remote.clock.sleep(min(1.0, self.remote.lease / 10))
-            if not self.look():
+            if not self.poll():
                 return []
 
 
 class _Lease:
-    """A lease that is held: an object, and how often it was renewed."""
+    """A lease that this process has acquired: an object, and the number of its renewals."""
 
     def __init__(self, remote: Remote, name: str, owner: str) -> None:
         self.remote, self.name = remote, name
@@ -115,17 +119,17 @@ class _Lease:
         return json.dumps({"owner": self._owner, "holder": self._holder, "count": self._count}).encode()
 
     @property
-    def ours(self) -> bool:
-        """Return whether the lease is still ours; one that was taken from us is not taken back."""
+    def is_held(self) -> bool:
+        """True if this process still holds the lease; a lease that another machine took over is not taken back."""
         with suppress(ValueError, KeyError, TypeError):
             return bool(json.loads(self.remote.get(self.name, always=True) or b"")["holder"] == self._holder)
         return False
 
     def renew(self) -> None:
-        if self.ours:
+        if self.is_held:
             self._count += 1
             self.remote.put(self.name, self.content(), always=True)
 
-    def end(self) -> None:
-        if self.ours:
+    def release(self) -> None:
+        if self.is_held:
             self.remote.delete(self.name)

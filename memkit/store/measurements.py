@@ -1,15 +1,15 @@
-"""Measurements of tests for each seed, kept so that a run in which nothing changed measures nothing again.
+"""Stored measurements of claims' tests for each seed, so that a run in which nothing changed need not measure again.
 
-The key covers what a measurement is known beforehand to depend on, except the seed. Files that turn out to be read
-while it is made stand beside it, with checksums (:mod:`memkit.store.dependencies`). There is one file per key, with one
-line per seed::
+The key covers everything that is known in advance to affect a measurement, except the seed. The files that are read
+during the measurement are stored beside it, with their checksums (:mod:`memkit.store.dependencies`). There is one file
+per key, with one line per seed::
 
     {"seed": 3, "sha256": "…", "depends": {"table.csv": "sha256:…"}, "content": {…}}
 
-A line counts while every file that it names, and every file that another line of the key names, is as it was: a process
-imports a module once, on whatever seed comes first. Lines are only appended, each by one call of the operating system,
-so processes may share a file. Of several lines of one seed that count, the first is used; a line without content
-revokes those before it. At a URL each measurement is an object of its own.
+A line is valid as long as no file has changed that any line of the key names. The other lines matter because a process
+imports a module only once, for whichever seed comes first. Lines are only appended, each in one system call, so several
+processes can write to one file. If a seed has several valid lines, the first one is used. A line without content
+revokes the lines before it. At a URL, each measurement is a separate object.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from typing import Any
 
 from memkit.errors import MemkitError, MemkitWarning, told
 from memkit.files import remove_all
-from memkit.store.dependencies import ProjectFiles, depends_of
+from memkit.store.dependencies import ProjectFiles, parse_dependencies
 from memkit.store.remote import Remote
 from memkit.store.store import Store
 from memkit.store.verified_files import (
     DAMAGED,
-    UNFIT,
-    append,
+    UNUSABLE_FILE,
+    append_line,
     from_bytes,
-    parsed,
+    parse_object,
     part,
-    read_ordinary,
+    read_regular_file,
     to_bytes,
     why,
 )
@@ -53,113 +53,117 @@ _DEPENDS = b'", "depends": {'
 
 
 def measurement_key(content: Mapping[str, Any]) -> str:
-    """Return 32 hex digits for everything that a claim's measurements depend on."""
+    """Return a key, 32 hex digits, for everything that a claim's measurements depend on."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def load_measurement(store: Store, key: str, seed: int) -> Any:
-    """Return what was measured first under a key on a seed, or None; see :func:`load_measurements`."""
+    """Return the first valid measurement of a seed under a key, or None; see :func:`load_measurements`."""
     return next(iter(load_measurements(store, key, seed)), None)
 
 
 def load_measurements(store: Store, key: str, seed: int) -> list[Any]:
-    """Return all that was measured under a key on a seed, in order; what is damaged is passed over with a warning."""
+    """Return the valid measurements of a seed under a key, in order; a damaged one is skipped, with a warning."""
     path = _file(store, key)
     try:
-        lines = read_ordinary(path).split(b"\n")
+        lines = read_regular_file(path).split(b"\n")
     except FileNotFoundError:
         lines = []
     except OSError as error:
-        # These errors do not pass by themselves.
-        if isinstance(error, (IsADirectoryError, NotADirectoryError, PermissionError)) or error.errno in UNFIT:
+        # These errors would occur again, so remove what causes them.
+        if isinstance(error, (IsADirectoryError, NotADirectoryError, PermissionError)) or error.errno in UNUSABLE_FILE:
             folder = Path(path).parent
             remove_all(Path(path) if os.path.isdir(folder) else folder)
         _warn(path, seed, why(error))
         return []
-    known = _known(store, lines)
-    damage: dict[int, str] = {}
-    found, there = list[Any](), False
+    named_files = _named_files(store, lines)
+    damage: dict[int, str] = {}  # number of the line → what is wrong with it
+    measurements, has_line = list[Any](), False
     for number, line in enumerate(lines):
-        at = _SEED.match(line)
-        if not line.strip() or (at is not None and int(at[1]) != seed):
+        match = _SEED.match(line)
+        if not line.strip() or (match is not None and int(match[1]) != seed):
             continue
         try:
-            _, depends, content = _read(line)
+            _, depends, content = _parse_line(line)
         except ValueError as error:
-            if number < len(lines) - 1:  # else it is still being written, or whoever wrote it was killed
+            if (
+                number < len(lines) - 1
+            ):  # the last line may be incomplete: it is being written, or its writer was killed
                 damage[number] = str(error)
             continue
-        there = True
+        has_line = True
         if content is None:
-            found.clear()
-        elif not known.changed(depends):
-            found.append(content)
-    if damage and not there:
-        # First out of the way: where warnings are errors, the next line ends the run.
+            measurements.clear()
+        elif not named_files.changed(depends):
+            measurements.append(content)
+    if damage and not has_line:
+        # Blank the lines before the warning: if warnings are errors, the warning ends the run.
         _blank(path, lines, damage)
         _warn(path, seed, next(iter(damage.values())))
         return []
-    if not found and store.remote is not None and (fetched := _fetch(store, store.remote, key, seed)) is not None:
-        found.append(fetched)
-    return found
+    if not measurements and store.remote is not None:
+        fetched = _fetch(store, store.remote, key, seed)
+        if fetched is not None:
+            measurements.append(fetched)
+    return measurements
 
 
 def known_files(store: Store, key: str) -> dict[str, str]:
-    """Return the files that any measurement of a key depends on, with their checksums now."""
-    return dict(_known(store, _lines(store, key)).files)
+    """Return file → present checksum for the files that any measurement of a key depends on."""
+    return dict(_named_files(store, _lines(store, key)).checksums)
 
 
 def changed_files(store: Store, key: str) -> dict[int, str]:
-    """Return seed → the file whose change made the seed's measurement useless, for those seeds that have one."""
+    """Return seed → file, for the seeds whose measurements are all invalid because that file has changed."""
     lines = _lines(store, key)
-    known = _known(store, lines)
-    if not known.files:
+    named_files = _named_files(store, lines)
+    if not named_files.checksums:
         return {}
     changed: dict[int, list[str]] = {}
     for seed, depends, content in _readable(lines):
         if content:
-            changed.setdefault(seed, []).append(known.changed(depends))
+            changed.setdefault(seed, []).append(named_files.changed(depends))
     return {seed: labels[-1] for seed, labels in changed.items() if all(labels)}
 
 
 @dataclass(frozen=True)
-class _Known:
+class _NamedFiles:
     """The files that the lines of a key name.
 
     Attributes:
-        files: label → checksum now.
-        unsteady: those for which a line has another checksum.
-        now: the project's files, or None where there is no project.
+        checksums: label → present checksum.
+        inconsistent: the files for which some line has a different checksum.
+        project: the project's files, or None without a project.
     """
 
-    files: Mapping[str, str] = field(default_factory=dict)
-    unsteady: frozenset[str] = frozenset()
-    now: ProjectFiles | None = None
+    checksums: Mapping[str, str] = field(default_factory=dict)
+    inconsistent: frozenset[str] = frozenset()
+    project: ProjectFiles | None = None
 
     def changed(self, depends: Mapping[str, str]) -> str:
-        """Return a file that is not as it was when a line with this record was written, as far as is known; or ""."""
-        if self.now is None:
+        """Return a file that has changed, or may have, since a line with this record was written; or ""."""
+        if self.project is None:
             return ""
-        return self.now.changed(depends) or next((label for label in self.unsteady if label not in depends), "")
+        return self.project.changed(depends) or next((label for label in self.inconsistent if label not in depends), "")
 
 
-def _known(store: Store, lines: list[bytes]) -> _Known:
+def _named_files(store: Store, lines: list[bytes]) -> _NamedFiles:
     if store.files is None or not any(_DEPENDS in line for line in lines):
-        return _Known()
-    files: dict[str, str] = {}
-    unsteady = set()
+        return _NamedFiles()
+    checksums: dict[str, str] = {}
+    inconsistent = set()
     for _, depends, _ in _readable(lines):
-        for label, before in depends.items():
-            files[label] = store.files.checksum(label, before.partition(":")[0])
-            if store.files.changed({label: before}):
-                unsteady.add(label)
-    return _Known(files, frozenset(unsteady), store.files)
+        for label, recorded in depends.items():
+            checksums[label] = store.files.checksum(label, recorded.partition(":")[0])
+            if store.files.changed({label: recorded}):
+                inconsistent.add(label)
+    return _NamedFiles(checksums, frozenset(inconsistent), store.files)
 
 
 def _lines(store: Store, key: str) -> list[bytes]:
     try:
-        return read_ordinary(_file(store, key)).split(b"\n")
+        return read_regular_file(_file(store, key)).split(b"\n")
     except OSError:
         return []
 
@@ -168,30 +172,30 @@ def _readable(lines: Iterable[bytes]) -> Iterator[tuple[int, Mapping[str, str], 
     for line in lines:
         if line.strip():
             with contextlib.suppress(ValueError):
-                yield _read(line)
+                yield _parse_line(line)
 
 
-def _warn(path: str, seed: int, wrong: str) -> None:
+def _warn(path: str, seed: int, damage: str) -> None:
     warnings.warn(
-        f"the stored measurement of seed {seed} in {path} {wrong}; it is measured again", MemkitWarning, stacklevel=3
+        f"the stored measurement of seed {seed} in {path} {damage}; it is measured again", MemkitWarning, stacklevel=3
     )
 
 
-def _read(line: bytes) -> tuple[int, Mapping[str, str], Any]:
-    """Return the seed of a line, what its measurement depends on, and its content.
+def _parse_line(line: bytes) -> tuple[int, Mapping[str, str], Any]:
+    """Return the seed of a line, the dependencies of its measurement (file → checksum), and its content.
 
     Raises:
-        ValueError: it is damaged; the message continues a sentence that begins with its place.
+        ValueError: if it is damaged; the message continues a sentence that begins with the name of the file.
     """
-    form = _LINE.fullmatch(line)
-    if form is None:
-        raise ValueError(f"{DAMAGED}: a line is no measurement with a checksum")
-    # The checksum is that of the text as it was written, so the content need not be written again to verify it.
-    if _checksum(int(form["seed"]), form["depends"], form["content"]) != form["sha256"]:
-        raise ValueError(f"{DAMAGED}: a checksum does not verify")
+    match = _LINE.fullmatch(line)
+    if match is None:
+        raise ValueError(f"{DAMAGED}: a line is not a measurement with a checksum")
+    # The checksum covers the text as it was written, so the content need not be serialised again to verify it.
+    if _checksum(int(match["seed"]), match["depends"], match["content"]) != match["sha256"]:
+        raise ValueError(f"{DAMAGED}: a checksum does not match")
     try:
-        depends = depends_of(json.loads(form["depends"])) if form["depends"] else {}
-        return int(form["seed"]), depends, json.loads(form["content"])
+        depends = parse_dependencies(json.loads(match["depends"])) if match["depends"] else {}
+        return int(match["seed"]), depends, json.loads(match["content"])
     except (ValueError, RecursionError) as error:
         raise ValueError(why(error)) from error
 
@@ -202,7 +206,7 @@ def _checksum(seed: int, depends: bytes | None, content: bytes) -> bytes:
 
 
 def _blank(path: str, lines: list[bytes], numbers: Iterable[int]) -> None:
-    """Overwrite lines with spaces: nothing moves, so whoever appends meanwhile is not disturbed."""
+    """Overwrite lines with spaces, which does not disturb a process that appends lines at the same time."""
     with contextlib.suppress(OSError), open(path, "r+b") as file:
         for number in numbers:
             file.seek(sum(len(line) + 1 for line in lines[:number]))
@@ -210,22 +214,22 @@ def _blank(path: str, lines: list[bytes], numbers: Iterable[int]) -> None:
 
 
 def damaged_measurements(store: Store) -> Iterator[tuple[Path, str]]:
-    """Yield every file that does not verify, and what is wrong with it, in words that follow its name."""
+    """Yield (path, damage) for each damaged file; both form a sentence."""
     for path in _files(store):
         try:
-            for line in read_ordinary(str(path)).split(b"\n")[:-1]:
+            for line in read_regular_file(str(path)).split(b"\n")[:-1]:
                 if line.strip():
-                    _read(line)
+                    _parse_line(line)
         except (OSError, ValueError) as error:
             yield path, why(error)
 
 
 def count_measurements(store: Store) -> tuple[int, int]:
-    """Count the measurements in a store's folder, and the bytes that they take."""
+    """Return the number of measurements in a store's folder, and their size in bytes."""
     seeds = size = 0
     for path in _files(store):
-        with contextlib.suppress(OSError):  # nobody can read it, or it is a folder
-            content = read_ordinary(str(path))
+        with contextlib.suppress(OSError):  # it cannot be read, or it is a folder
+            content = read_regular_file(str(path))
             seeds += len(set(_SEED.findall(content)))
             size += len(content)
     return seeds, size
@@ -240,41 +244,40 @@ def _files(store: Store) -> list[Path]:
 
 
 def _fetch(store: Store, remote: Remote, key: str, seed: int) -> Any:
-    """Fetch what another machine measured, and add it to the folder; None where there is nothing of use."""
+    """Copy a measurement from the URL into the folder, and return its content; None if there is no usable one."""
     content = remote.get(_object(key, seed))
     if content is None:
         return None
     try:
-        form = parsed(content) if content.startswith(b'{"depends": ') else None
-        depends = depends_of(part(form, "depends", dict)) if form is not None else {}
-        found = from_bytes(part(form, "measurement", str).encode() if form is not None else content)
+        record = parse_object(content) if content.startswith(b'{"depends": ') else None
+        depends = parse_dependencies(part(record, "depends", dict)) if record is not None else {}
+        measurement = from_bytes(part(record, "measurement", str).encode() if record is not None else content)
     except ValueError as error:
         remote.delete(_object(key, seed))
         told(f"the stored measurement {remote}/{_object(key, seed)} {error}; it is measured again")
         return None
     if store.files is not None and store.files.changed(depends):
         return None
-    with contextlib.suppress(OSError):  # then it is fetched again the next time
-        append(_file(store, key), _line(seed, depends, _text(found)), _folder(store))
-    return found
+    with contextlib.suppress(OSError):  # if it cannot be written, it is fetched again next time
+        append_line(_file(store, key), _line(seed, depends, _text(measurement)), _folder(store))
+    return measurement
 
 
 def stored_seeds(store: Store, key: str, seeds: Iterable[int]) -> set[int]:
-    """Return those of the seeds that have a measurement under a key; whether it is whole is seen when it is loaded.
+    """Return those of the seeds that have a measurement under a key; it is verified only when it is loaded.
 
-    Those whose files have changed since are left out, as far as that is known in the folder.
+    Seeds whose files have changed since are left out, as far as the folder shows it.
     """
-    wanted = set(seeds)
+    requested = set(seeds)
     lines = _lines(store, key)
-    found = {int(at[1]) for line in lines if (at := _SEED.match(line))}
-    known = _known(store, lines)
-    if known.files:
-        fine = {seed for seed, depends, content in _readable(lines) if content and not known.changed(depends)}
-        found &= fine
-    if store.remote is not None and not wanted <= found:
+    stored = {int(match[1]) for line in lines if (match := _SEED.match(line))}
+    named_files = _named_files(store, lines)
+    if named_files.checksums:
+        stored &= {seed for seed, depends, content in _readable(lines) if content and not named_files.changed(depends)}
+    if store.remote is not None and not requested <= stored:
         names = store.remote.names(_object(key, 0).rpartition("/")[0]) or set()
-        found |= {seed for seed in wanted if f"{seed}.json" in names}
-    return wanted & found
+        stored |= {seed for seed in requested if f"{seed}.json" in names}
+    return requested & stored
 
 
 def save_measurement(
@@ -286,14 +289,18 @@ def save_measurement(
     depends: Mapping[str, str] | None = None,
     first: bool = True,
 ) -> None:
-    """Keep what was measured: JSON types; a number that is not finite is kept as its name.
+    """Store a measurement.
 
     Args:
+        store: the store.
+        key: see :func:`measurement_key`.
+        seed: the seed that was measured.
+        content: the measurement, in JSON types; a number that is not finite is stored as its name.
         depends: file → checksum; see :mod:`memkit.store.dependencies`.
-        first: whether others are to see it; only the first measurement counts.
+        first: whether this is the seed's first measurement, the one that is shared with other machines.
 
     Raises:
-        MemkitError: the disk is full, or the store cannot be written.
+        MemkitError: if the disk is full, or the store cannot be written to.
     """
     try:
         text = _text(content)
@@ -302,7 +309,7 @@ def save_measurement(
         text = _text(content)
     depends = dict(depends or {})
     try:
-        append(_file(store, key), _line(seed, depends, text), _folder(store))
+        append_line(_file(store, key), _line(seed, depends, text), _folder(store))
     except OSError as error:
         raise MemkitError(
             f"a measurement could not be written to the store {store.root} ({error.strerror}); free space "
@@ -316,9 +323,9 @@ def save_measurement(
 
 
 def forget_measurement(store: Store, key: str, seed: int) -> None:
-    """Let a measurement that was kept count as never made; where that cannot be written, it stays."""
+    """Revoke the stored measurements of a seed; if this cannot be written, they stay valid."""
     with contextlib.suppress(OSError):
-        append(_file(store, key), _line(seed, {}, b"null"), _folder(store))
+        append_line(_file(store, key), _line(seed, {}, b"null"), _folder(store))
     if store.remote is not None:
         store.remote.delete(_object(key, seed))
 
@@ -330,13 +337,13 @@ def _text(content: Any) -> bytes:
 
 def _line(seed: int, depends: Mapping[str, str], text: bytes) -> bytes:
     record = b""
-    if depends:  # a label may have braces, which the pattern of a line excludes
+    if depends:  # a label may contain braces, which the pattern of a line does not allow
         record = json.dumps(dict(depends), sort_keys=True).encode()
         record = b"{" + record[1:-1].replace(b"{", b"\\u007b").replace(b"}", b"\\u007d") + b"}"
     checksum = _checksum(seed, record, text)
-    # It begins with a line break too, or it would continue what a process that was killed left unfinished.
-    named = b'"depends": %s, ' % record if record else b""
-    return b'\n{"seed": %d, "sha256": "%s", %s"content": %s}\n' % (seed, checksum, named, text)
+    # It also begins with a line break, so that it does not continue a line that a killed process left incomplete.
+    dependencies = b'"depends": %s, ' % record if record else b""
+    return b'\n{"seed": %d, "sha256": "%s", %s"content": %s}\n' % (seed, checksum, dependencies, text)
 
 
 def _strict(content: Any) -> Any:

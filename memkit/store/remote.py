@@ -1,8 +1,8 @@
-"""Objects at a URL, which several machines share: the part of a store that lies behind its folder.
+"""Objects at a URL, which several machines share: the part of a store that is not on the local disk.
 
-Whatever holds them, S3 or another system that fsspec knows, must do two things: put an object whole or not at all, and
-with ``create`` make one only where there is none. A call that fails is tried again. If it keeps failing, memkit warns.
-That costs time, since what cannot be had is trained here, but no verdict.
+The server, S3 or another system that fsspec supports, must provide two operations: it writes an object completely or
+not at all, and ``create`` writes an object only if none of that name exists. A call that fails is repeated. If it keeps
+failing, memkit warns. This costs time, because runs that cannot be fetched are trained on this machine, but no verdict.
 """
 
 from __future__ import annotations
@@ -24,169 +24,175 @@ from memkit.files import replacing, write
 
 T = TypeVar("T")
 
-LARGEST = 2 * 1024**3
-"""The most bytes of an object; a larger one was not written by a store."""
+MAX_OBJECT_SIZE = 2 * 1024**3
+"""The maximum size of an object in bytes; a larger one was not written by a store."""
 
-_TRIES = 2  # of ours; the packages try again themselves
-_BREAK = 120.0  # seconds of rest once all tries have failed, or each call would wait for a server that is down
+_ATTEMPTS = 2  # made here; the packages behind fsspec make further attempts of their own
+# Seconds without calls once all attempts have failed. Otherwise each call would wait for a server that is down.
+_PAUSE = 120.0
 
 
 class Clock:
-    """The time that rests, retries and leases go by. Tests hand over one that they turn themselves."""
+    """The clock of pauses, retries and leases. Tests replace it with one that they set themselves."""
 
     def now(self) -> float:
-        """Return seconds since some moment; they never go back."""
+        """Return the seconds since an arbitrary moment; they never decrease."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for a number of seconds."""
         time.sleep(seconds)
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
-        """Wait for an event, and not longer than so many seconds; return whether it has happened."""
+        """Wait for an event, for at most a number of seconds; return whether it has happened."""
         return event.wait(seconds)
 
 
 class Remote:
-    """Objects at a URL, by names with slashes.
+    """Objects at a URL, with names that contain slashes.
 
     Args:
         url: ``s3://bucket/memkit``, ``gs://bucket/memkit``, ``file:///mnt/shared/memkit``. Credentials, and another
-            address of the server, are read from the environment, as the package for that kind of URL says.
-        lease: seconds without a sign of life after which the holder of a lease is taken for dead, see
+            address of the server, are read from the environment, as documented by the package for that kind of URL.
+        lease: the time in seconds after which the holder of a lease that was not renewed is taken for dead; see
             :mod:`memkit.store.leases`.
-        clock: tells the time in this process. It stays here when a remote is sent to another.
+        clock: the clock of this process. It is not sent along when a remote is sent to another process.
 
     Attributes:
-        useless: names of objects that were asked for and are of no use: damaged, too large, out of reach.
+        unusable: names of objects that were requested and are damaged, too large or not accessible.
     """
 
     def __init__(self, url: str, lease: float = 60.0, *, clock: Clock | None = None) -> None:
         self.url = url.rstrip("/")
         self.lease = lease
         self.clock = clock or Clock()
-        self.useless: set[str] = set()
-        self._resting_until = 0.0
+        self.unusable: set[str] = set()
+        self._paused_until = 0.0
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Remote, (self.url, self.lease)
 
     def __str__(self) -> str:
-        """Return the URL as it may be shown, without the parts that may hold a password."""
+        """Return the URL without the parts that may contain a password."""
         parts = urlsplit(self.url)
         return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
     @property
-    def _local(self) -> bool:
+    def _is_local(self) -> bool:
         return self.url.startswith(("file:", "local:"))
 
     @cached_property
     def _files(self) -> tuple[Any, str]:
-        """fsspec's file system, and the folder in it."""
+        """The file system of fsspec, and the path of the folder in it."""
         try:
             import fsspec
 
-            options = {"auto_mkdir": True} if self._local else {}
+            options = {"auto_mkdir": True} if self._is_local else {}
             fs, folder = fsspec.core.url_to_fs(self.url, use_listings_cache=False, skip_instance_cache=True, **options)
         except ImportError as error:
             raise MemkitError(
-                f"the store {self} needs a package that is not installed ({error}); for s3: there is the extra [s3] of "
-                "memkit, for gs: [gs]"
+                f"the store {self} needs a package that is not installed ({error}); install memkit with its extra [s3] "
+                "for s3: or [gs] for gs:"
             ) from error
         except ValueError as error:
             raise MemkitError(
-                f"the store {self} is at no address that can be read ({error}); write s3://bucket/folder, "
+                f"the store {self} has an address that cannot be parsed ({error}); write s3://bucket/folder, "
                 "gs://bucket/folder, file:///folder, or the path of a folder"
             ) from error
         return fs, folder
 
     def check(self) -> None:
-        """See that objects can be put, listed, read and deleted, and that none is created twice.
+        """Check that objects can be written, listed, read and deleted; warn if an existing one can be created again.
 
         Raises:
-            MemkitError: they cannot.
+            MemkitError: if one of these operations fails.
         """
         fs, folder = self._files
         probe = f"probes/{uuid.uuid4().hex}"
         try:
             self._put(fs, f"{folder}/{probe}", b"1")
             if fs.cat_file(f"{folder}/{probe}") != b"1" or not fs.ls(f"{folder}/probes", detail=False):
-                raise OSError("what was put is not there")
+                raise OSError("an object that was written cannot be found")
             fs.rm_file(f"{folder}/{probe}")
         except Exception as error:
             raise MemkitError(
-                f"the store {self} cannot be used ({_said(error)}); see that it exists, and that this machine reaches "
-                "it and may list, read, write and delete there, or choose another with --store or MEMKIT_STORE"
+                f"the store {self} cannot be used ({_first_line(error)}); check that it exists, that this machine can "
+                "reach it, and that it may list, read, write and delete objects, or choose another store with --store "
+                "or MEMKIT_STORE"
             ) from error
         if self.create(probe, b"1") and self.create(probe, b"2"):
-            told(f"the store {self} creates what is there already, so two machines may train the same run")
+            told(
+                f"the store {self} allows existing objects to be created again, so two machines may train the same run"
+            )
         self.delete(probe)
 
     def names(self, folder: str) -> set[str] | None:
-        """Return the names in a folder; an empty set where there is no folder, None where nobody can say."""
+        """Return the names in a folder; an empty set if there is no folder, None if it cannot be listed."""
 
-        def listed(fs: Any, root: str) -> set[str]:
+        def list_names(fs: Any, root: str) -> set[str]:
             try:
-                found = fs.ls(f"{root}/{folder}", detail=False)
+                paths = fs.ls(f"{root}/{folder}", detail=False)
             except FileNotFoundError:
                 return set()
-            return {str(path).rstrip("/").rpartition("/")[2] for path in found}
+            return {str(path).rstrip("/").rpartition("/")[2] for path in paths}
 
-        return self._tried(listed, None)
+        return self._call(list_names, None)
 
     def get(self, name: str, *, always: bool = False) -> bytes | None:
-        """Return an object; None where there is none, or where it cannot be had. ``always`` as for :meth:`put`."""
+        """Return an object; None if it does not exist or cannot be read. ``always`` as for :meth:`put`."""
 
         def read(fs: Any, root: str) -> bytes | None:
             try:
-                if fs.info(f"{root}/{name}")["size"] > LARGEST:
-                    raise _Refused(f"{name} is larger than {LARGEST} bytes")
+                if fs.info(f"{root}/{name}")["size"] > MAX_OBJECT_SIZE:
+                    raise _PermanentError(f"{name} is larger than {MAX_OBJECT_SIZE} bytes")
                 return bytes(fs.cat_file(f"{root}/{name}"))
             except FileNotFoundError:
                 return None
-            except (_Refused, PermissionError):
-                self.useless.add(name)
+            except (_PermanentError, PermissionError):
+                self.unusable.add(name)
                 raise
 
-        return self._tried(read, None, always=always)
+        return self._call(read, None, always=always)
 
     def put(self, name: str, content: bytes, *, always: bool = False) -> bool:
-        """Write an object, whole or not at all, over one that is there; return whether it was written.
+        """Write an object completely or not at all, and replace an existing one; return whether it was written.
 
         Args:
-            always: also while other calls rest after an error.
+            name: the name of the object.
+            content: its content.
+            always: call the server even during the pause after an error.
         """
-        if len(content) > LARGEST:
-            told(f"the store {self}: {name} is larger than {LARGEST} bytes, and stays on this machine")
+        if len(content) > MAX_OBJECT_SIZE:
+            told(f"the store {self}: {name} is larger than {MAX_OBJECT_SIZE} bytes, so it stays on this machine")
             return False
 
-        def written(fs: Any, root: str) -> bool:
+        def write_object(fs: Any, root: str) -> bool:
             self._put(fs, f"{root}/{name}", content)
             return True
 
-        return self._tried(written, False, always=always)
+        return self._call(write_object, False, always=always)
 
     def _put(self, fs: Any, path: str, content: bytes) -> None:
-        if self._local:  # a folder cannot write atomically, but it can rename atomically
+        if self._is_local:  # files cannot be written atomically, but they can be renamed atomically
             tmp = Path(self._files[1]) / "tmp"
-            with replacing(Path(path), tmp) as aside:
+            with replacing(Path(path), tmp) as temporary:
                 tmp.mkdir(parents=True, exist_ok=True)
-                write(aside, content)
+                write(temporary, content)
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
         else:
             fs.pipe_file(path, content)
 
     def create(self, name: str, content: bytes) -> bool | None:
-        """Write an object where there is none; return whether this call did, or None where nobody can say.
+        """Write an object unless it exists; return whether this call created it, or None if that is unknown.
 
-        ``content`` must be unique to the caller: where an answer was lost, it shows whose the object is. A server that
-        cannot write in this way overwrites what is there.
+        ``content`` must be unique to the caller: if the server's answer was lost, it shows who created the object. A
+        server that does not support this operation overwrites an existing object.
         """
 
-        def make(fs: Any, root: str) -> bool:
+        def create_object(fs: Any, root: str) -> bool:
             path = f"{root}/{name}"
             try:
-                if self._local:  # fsspec looks first and writes then
+                if self._is_local:  # fsspec would check and write in two steps
                     Path(path).parent.mkdir(parents=True, exist_ok=True)
                     with Path(path).open("xb") as file:
                         file.write(content)
@@ -200,43 +206,45 @@ class Remote:
                 fs.pipe_file(path, content)
             return True
 
-        return self._tried(make, None)
+        return self._call(create_object, None)
 
     def delete(self, name: str) -> None:
-        """Remove an object; nothing happens where there is none."""
+        """Delete an object if it exists."""
 
         def remove(fs: Any, root: str) -> None:
             with suppress(FileNotFoundError):
                 fs.rm_file(f"{root}/{name}")
 
-        self._tried(remove, None)
+        self._call(remove, None)
 
-    def _tried(self, call: Callable[[Any, str], T], otherwise: T, *, always: bool = False) -> T:
-        """Try a call a few times, and return its result; warn and return ``otherwise`` where all tries fail."""
-        if not always and self.clock.now() < self._resting_until:
-            return otherwise
-        said = ""
-        for attempt in range(_TRIES):
+    def _call(self, operation: Callable[[Any, str], T], default: T, *, always: bool = False) -> T:
+        """Return the result of an operation, after a few attempts; if all fail, warn and return ``default``."""
+        if not always and self.clock.now() < self._paused_until:
+            return default
+        reason = ""
+        for attempt in range(_ATTEMPTS):
             if attempt:
-                self.clock.sleep(0.2 * 2**attempt * (1 + random.random()))  # so that not all come back at once
+                # The random factor keeps many machines from repeating their calls at the same moment.
+                self.clock.sleep(0.2 * 2**attempt * (1 + random.random()))
             try:
-                return call(*self._files)
+                return operation(*self._files)
             except MemkitError:
                 raise
-            except (_Refused, PermissionError) as error:
-                said = str(error) if isinstance(error, _Refused) else _said(error)
+            except (_PermanentError, PermissionError) as error:
+                reason = str(error) if isinstance(error, _PermanentError) else _first_line(error)
                 break
-            except Exception as error:  # whatever the package of this kind of URL raises
-                said = _said(error)
+            except Exception as error:  # any exception: it depends on the package for this kind of URL
+                reason = _first_line(error)
         else:
-            self._resting_until = self.clock.now() + _BREAK
-        told(f"the store {self}: {said}; going on with what is on this machine")
-        return otherwise
+            self._paused_until = self.clock.now() + _PAUSE
+        told(f"the store {self}: {reason}; continuing with what is on this machine")
+        return default
 
 
-class _Refused(Exception):
-    """An error that no second try would change."""
+class _PermanentError(Exception):
+    """An error that would occur again at every attempt."""
 
 
-def _said(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
+    """Return the type of an error and the first line of its message."""
     return f"{type(error).__name__}: {error}".splitlines()[0][:300]

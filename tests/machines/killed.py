@@ -29,7 +29,7 @@ def killed_in(store: Store, digest: str, seed: int, files: Mapping[str, bytes], 
         write(path, content, sync=sync)
 
     run: Any = SimpleNamespace(seed=seed)
-    store_module.files_of = lambda *given, **named: dict(files)
+    store_module.run_to_files = lambda *given, **named: dict(files)
     store_module.write = write_or_die
     os.replace = _kill  # type: ignore[assignment]
     store.save(digest, {}, run, made={})

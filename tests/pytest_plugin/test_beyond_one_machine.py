@@ -108,7 +108,7 @@ def test_a_store_that_is_not_there_is_refused_in_a_sentence(
     register_claims(pytester)
     result = run(pytester, "--store=s3://no-such-bucket/x")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: the store s3://no-such-bucket/x cannot be used *; see that it exists*"])
+    result.stderr.fnmatch_lines(["ERROR: the store s3://no-such-bucket/x cannot be used *; check that it exists*"])
     server.close()
 
 

@@ -208,7 +208,7 @@ def test_what_is_missing_is_told_in_words(suite: pytest.Pytester) -> None:
     result = run(suite)
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: claim 'lab/here': a task's `missing` is *; make it a text, or a property*"])
+    result.stderr.fnmatch_lines(["ERROR: claim 'lab/here': a task's `missing` is *; it must be a string, or a *"])
 
 
 def test_the_command_line_needs_no_data(suite: pytest.Pytester) -> None:

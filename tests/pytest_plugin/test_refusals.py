@@ -162,7 +162,7 @@ def test_a_mistake_in_a_claim_stops_the_run(pytester: pytest.Pytester, case: str
     [
         (
             ["--store=taken"],
-            "*the store *taken cannot be written (*); choose another folder with --store or MEMKIT_STORE",
+            "*the store *taken cannot be written to (*); choose another folder with --store or MEMKIT_STORE",
         ),
         (
             ["--evidence=taken/evidence.json"],
@@ -170,11 +170,11 @@ def test_a_mistake_in_a_claim_stops_the_run(pytester: pytest.Pytester, case: str
         ),
         (
             [r"--store=C:\memkit\store"],
-            r"--memkit-store: C:\memkit\store is a path of Windows; on this system, write one such as ~/memkit",
+            r"--memkit-store: C:\memkit\store is a Windows path; on this system, write a path such as ~/memkit",
         ),
         (
             [r"--evidence=\\server\share\evidence.json"],
-            r"--memkit-evidence: \\server\share\evidence.json is a path of Windows; on this system, *",
+            r"--memkit-evidence: \\server\share\evidence.json is a Windows path; on this system, *",
         ),
     ],
 )
@@ -303,10 +303,10 @@ NO_TENSORS = """
 @pytest.mark.parametrize(
     ("task", "kind", "sentence"),
     [
-        ("batches", "object", "the model returned an Output, and the loss takes a tensor; *one such as its logits"),
-        ("batches", "dict", "the model returned a dict, and the loss takes a tensor; *one such as its logits"),
-        ("batches", "pair", "the model returned a tuple, and the loss takes a tensor; wrap the model in a module*"),
-        ("dicts", "tensor", "the task drew a dict; a batch is two tensors, (inputs, targets)"),
+        ("batches", "object", "the model returned an Output, but the loss needs a tensor; *one such as its logits"),
+        ("batches", "dict", "the model returned a dict, but the loss needs a tensor; *one such as its logits"),
+        ("batches", "pair", "the model returned a tuple, but the loss needs a tensor; wrap the model in a module*"),
+        ("dicts", "tensor", "the task drew a dict; a batch must be two tensors, (inputs, targets)"),
     ],
 )
 def test_where_a_tensor_is_expected(pytester: pytest.Pytester, task: str, kind: str, sentence: str) -> None:

@@ -208,7 +208,7 @@ def test_a_stored_measurement_of_another_form_is_measured_again(pytester: pytest
     result = run(pytester, INLINE, "--seeds=8")
 
     result.stdout.fnmatch_lines(
-        ["*the stored measurement of seed 10003 of the claim 'lab/hidden-layer' is damaged: a learning curve is 'a *"]
+        ["*the stored measurement of seed 10003 of the claim 'lab/hidden-layer' is damaged: a learning curve * 'a *"]
     )
     assert evidence(pytester)["lab/hidden-layer"]["observations"] == before
 

@@ -1,4 +1,4 @@
-"""Models that cannot be trained or stored are refused before a step is spent on them, by the module's name."""
+"""Models that cannot be trained or stored are rejected before training begins, with the name of the module."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.machines import toys
 
 
 def symbols(generator: torch.Generator, size: int) -> tuple[Tensor, Tensor]:
-    """Two of five symbols → whether the first is a high one."""
+    """Draw two of five symbols as input; the target is whether the first is greater than 2."""
     x = torch.randint(5, (size, 2), generator=generator)
     return x, (x[:, 0] > 2).long()
 
@@ -35,7 +35,7 @@ class Lazy(nn.Module):
 
 
 class Counting(nn.Module):
-    """Counts, and puts the count into its extra state."""
+    """A module that counts its training batches in its extra state."""
 
     def __init__(self, as_tensor: bool = False) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Within(nn.Module):
 
 
 class Odd(nn.Module):
-    """With a buffer that no file holds."""
+    """A module with a buffer that cannot be stored."""
 
     def __init__(self, kind: str = "sparse") -> None:
         super().__init__()
@@ -106,15 +106,15 @@ def trained(task: Any, model: Any, *, vmap: bool = False, **options: Any) -> Any
 @pytest.mark.parametrize(
     ("task", "model", "vmap", "options", "message"),
     [
-        (toys.signs, Lazy, False, {}, "'layers.1' (LazyLinear) has no shape before it has seen a batch"),
-        (toys.signs, Lazy, True, {}, "say how many inputs it takes, Linear(...) in the place of LazyLinear(...)"),
+        (toys.signs, Lazy, False, {}, "'layers.1' (LazyLinear) has no shape until the first batch"),
+        (toys.signs, Lazy, True, {}, "give the number of inputs, with Linear(...) instead of LazyLinear(...)"),
         (toys.signs, Lazy, True, {"kind": "norm"}, "'layers.1' (LazyBatchNorm1d) has no shape"),
         (
             toys.signs,
             Within,
             False,
             {},
-            "'part' (Counting) returns a dict from get_extra_state(), and a run's file holds",
+            "'part' (Counting) returns a dict from get_extra_state(), but only tensors can be stored",
         ),
         (toys.signs, Counting, False, {}, "Counting on signs: Counting returns a dict from get_extra_state()"),
         (
@@ -122,19 +122,19 @@ def trained(task: Any, model: Any, *, vmap: bool = False, **options: Any) -> Any
             Within,
             True,
             {"as_tensor": True},
-            "'part' (Counting) has get_extra_state(), and by vmap the first",
+            "'part' (Counting) has get_extra_state(), but with vmap the first",
         ),
-        (toys.signs, Odd, False, {}, "Odd holds 'odd' as a tensor that is not dense"),
-        (toys.signs, Odd, False, {"kind": "double"}, "Odd holds 'odd' in torch.complex128"),
+        (toys.signs, Odd, False, {}, "Odd has 'odd' as a tensor that is not dense"),
+        (toys.signs, Odd, False, {"kind": "double"}, "Odd has 'odd' in torch.complex128"),
         (
             symbols,
             Embedded,
             True,
             {},
-            "'table' (Embedding) has sparse gradients, which vmap cannot map; leave sparse=True",
+            "'table' (Embedding) has sparse gradients, which vmap does not support; leave out sparse=True",
         ),
         (symbols, Embedded, True, {"how": "bag"}, "'table' (EmbeddingBag) has sparse gradients"),
-        (symbols, Embedded, True, {"how": "function"}, "the model has sparse gradients, which vmap cannot map"),
+        (symbols, Embedded, True, {"how": "function"}, "the model has sparse gradients, which vmap does not support"),
     ],
 )
 def test_what_cannot_be_trained_or_stored_is_refused_by_the_module(
@@ -142,9 +142,9 @@ def test_what_cannot_be_trained_or_stored_is_refused_by_the_module(
 ) -> None:
     with pytest.raises(MemkitError, match=re.escape(message)) as caught:
         trained(task, model, vmap=vmap, **options)
-    said = str(caught.value)
-    assert said.startswith(f"{model.__name__} on {task.__name__}")
-    assert "\n" not in said
+    text = str(caught.value)
+    assert text.startswith(f"{model.__name__} on {task.__name__}")
+    assert "\n" not in text
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A recipe says everything that determines a trained model, survives JSON, and refuses bad input early."""
+"""A recipe contains everything that determines a trained model, survives JSON, and rejects bad input early."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_numbers_of_numpy_are_numbers(given: Any, meant: Any) -> None:
         ({"options": {"x": np.ma.masked}}, "options must be JSON types"),
         ({"options": {"x": np.float64("inf")}}, "options must be JSON types"),
         ({"options": {"x": 1j}}, "options must be JSON types"),
-        ({"task": toys.Halves(names=np.array(["left"]))}, "in a task is not of a JSON type"),
+        ({"task": toys.Halves(names=np.array(["left"]))}, "in a task must be of a JSON type"),
     ],
 )
 def test_what_a_recipe_refuses_it_refuses_of_numpy_too(changes: Any, message: str) -> None:
@@ -111,11 +111,11 @@ def test_a_task_without_numbers_of_numpy_is_the_task_that_was_given() -> None:
 
 def test_how_it_was_tuned_is_no_part_of_a_recipe() -> None:
     plain = Recipe(toys.signs, toys.Ordinary)
-    told = plain.with_(tuning="best of 12 trials")
-    assert (told.tuning, told.with_(lr=0.1).tuning) == ("best of 12 trials", "best of 12 trials")
-    assert told == plain
-    assert (told.digest, told.to_json()) == (plain.digest, plain.to_json())
-    with pytest.raises(MemkitError, match="tuning=3 must be a text"):
+    tuned = plain.with_(tuning="best of 12 trials")
+    assert (tuned.tuning, tuned.with_(lr=0.1).tuning) == ("best of 12 trials", "best of 12 trials")
+    assert tuned == plain
+    assert (tuned.digest, tuned.to_json()) == (plain.digest, plain.to_json())
+    with pytest.raises(MemkitError, match="tuning=3 must be a string"):
         plain.with_(tuning=3)
 
 
@@ -127,12 +127,12 @@ def test_what_it_takes_of_a_cluster_is_no_part_of_a_recipe() -> None:
     for wrong in ({"cpus": 0}, {"gpus": -1}, {"cpus": "four"}):
         with pytest.raises(MemkitError, match=r"must be a positive number, such as 1 or 0\.25"):
             plain.with_(**wrong)
-    with pytest.raises(MemkitError, match=r"gpus=1\.5 must be a part of one, or whole ones"):
+    with pytest.raises(MemkitError, match=r"gpus=1\.5 must be a fraction of one GPU or a whole number of GPUs"):
         plain.with_(gpus=1.5)
 
 
 def test_the_defaults_are_what_stored_runs_were_trained_with() -> None:
-    # They are not in the digest: with another default, runs of the old one would pass for runs of the new.
+    # Defaults are not in the digest: if one changed, runs with the old one would be taken for runs with the new one.
     defaults = {f.name: f.default for f in dataclasses.fields(Recipe)[3:] if f.compare}
     assert defaults == {
         "optimizer": "adam",
@@ -179,7 +179,7 @@ def test_the_digest_changes_with_the_data() -> None:
 
 @dataclass(frozen=True)
 class Data(toys.Halves):
-    """Its checksum is no field: it is computed from a file."""
+    """A task whose checksum is not a field: a real one would compute it from a file."""
 
     name: str = ""
 
@@ -232,7 +232,7 @@ def test_a_number_of_a_recipe_is_one_or_is_refused(name: str, value: Any) -> Non
         ({"widht": 8}, r"no field 'widht', and Cohort takes no such option; did you mean 'width'\?"),
         ({"stepss": 8}, r"did you mean 'steps'\?"),
         ({"dropout": 0.5}, "Cohort takes no such option"),
-        ({"generators": []}, "'generators' is given by the trainer; leave it out"),
+        ({"generators": []}, "'generators' is set by the trainer; leave it out"),
         ({"options": {"widht": 3}}, r"Cohort takes no option 'widht'; did you mean 'width'\?"),
         ({"options": [3]}, "must be a dict"),
         ({"optimizer": "adamww"}, r"optimizer='adamww' is unknown; did you mean 'adamw'\?"),
@@ -254,9 +254,9 @@ def test_a_number_of_a_recipe_is_one_or_is_refused(name: str, value: Any) -> Non
         ({"steps": -5}, "steps=-5 must be"),
         ({"steps": "5"}, "steps='5' must be"),
         ({"clip": 0}, "clip=0 must be positive, or None"),
-        ({"stream": 3}, "stream=3 must be a text"),
+        ({"stream": 3}, "stream=3 must be a string"),
         ({"vmap": 1, "model": toys.Ordinary}, "vmap=1 must be True or False"),
-        ({"vmap": True}, "vmap=True is for ordinary modules; Cohort has a seed axis .*: leave vmap out"),
+        ({"vmap": True}, "vmap=True is for ordinary modules, and Cohort has a seed axis, .*; leave vmap out"),
         ({"width": {1, 2}}, "options must be JSON types"),
         ({"width": math.inf}, "options must be JSON types"),
         ({"width": torch.tensor(3)}, "options must be JSON types"),
@@ -305,15 +305,15 @@ def local_task() -> Any:
         (lambda generator, size: None, "defined in another function|lambda"),
         (
             local_task(),
-            "task is defined in another function; a recipe needs one defined at the top of a module",
+            "task is defined in another function; a recipe needs it defined at the top level of a module",
         ),
         (toys.Halves, r"must be a function or an instance of a frozen dataclass; write Halves\(\.\.\.\)"),
         (Thawed(), "instance of a frozen dataclass"),
-        (toys.Halves().for_seed, "is not what tests.machines.toys:Halves.for_seed stands for"),
-        (renamed, "is not what tests.machines.toys:signs stands for"),
+        (toys.Halves().for_seed, "is not the object that tests.machines.toys:Halves.for_seed refers to"),
+        (renamed, "is not the object that tests.machines.toys:signs refers to"),
         (Typed(), "a field of the task Typed is called 'type'; rename it"),
-        (toys.Halves(scale=math.nan), "nan in a task is not of a JSON type"),
-        (toys.Halves(scale=torch.tensor(1.0)), "in a task is not of a JSON type"),  # type: ignore[arg-type]
+        (toys.Halves(scale=math.nan), "nan in a task must be of a JSON type"),
+        (toys.Halves(scale=torch.tensor(1.0)), "in a task must be of a JSON type"),  # type: ignore[arg-type]
     ],
     ids=lambda value: type(value).__name__,  # str() may hold an address, which differs between xdist workers
 )
@@ -326,7 +326,7 @@ def test_a_task_that_another_process_cannot_make_is_refused(task: Any, message: 
     ("model", "message"),
     [
         (None, "must be a torch.nn.Module class"),
-        (toys.Ordinary(), "has no name to be found by|takes no|must be"),
+        (toys.Ordinary(), "has no name that it can be imported by|takes no|must be"),
         (lambda: None, "defined in another function|lambda"),
     ],
     ids=["none", "instance", "lambda"],
@@ -369,12 +369,14 @@ def test_a_summary_names_model_task_and_options() -> None:
 
 def test_a_misspelt_field_is_named_with_the_nearest() -> None:
     wrong: dict[str, Any] = {"step": 5}
-    with pytest.raises(MemkitError, match=r"Recipe has no field 'step'; did you mean 'steps'\?; what the model takes"):
+    with pytest.raises(
+        MemkitError, match=r"Recipe has no field 'step'; did you mean 'steps'\?; arguments of the model belong in"
+    ):
         Recipe(toys.signs, toys.Ordinary, **wrong)
     made = Recipe(toys.signs, toys.Ordinary, steps=5)
     assert replace(made) == made
 
 
 def test_a_lambda_is_called_one() -> None:
-    with pytest.raises(MemkitError, match="a lambda has no name to be found by"):
+    with pytest.raises(MemkitError, match="a lambda has no name that it can be imported by"):
         Recipe(lambda generator, size: toys.signs(generator, size), toys.Ordinary)

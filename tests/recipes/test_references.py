@@ -1,4 +1,4 @@
-"""Names for objects, and the objects for names."""
+"""Classes and functions are named, and found again by their names."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def test_a_name_leads_back(obj: Any) -> None:
 
 def test_what_has_no_name_is_refused() -> None:
     class Local:
-        """Not at the top of a module."""
+        """Not at the top level of a module."""
 
     for obj in (lambda: None, Local):
-        with pytest.raises(MemkitError, match="at the top of a module"):
+        with pytest.raises(MemkitError, match="at the top level of a module"):
             reference(obj)
-    with pytest.raises(MemkitError, match="no name to be found by; give a class or a function of a module"):
+    with pytest.raises(MemkitError, match="no name that it can be imported by; use a class or a function of a module"):
         reference(3)
     script = type("Model", (), {"__module__": "__main__"})
     with pytest.raises(MemkitError, match="Model is defined in a script"):

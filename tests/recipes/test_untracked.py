@@ -1,4 +1,4 @@
-"""What training changes and no state holds is refused where a restored model would lack it; a cache is let be."""
+"""Changes outside the state dict are rejected if a restored model would lack them; caches are not."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.machines import toys
 
 
 class Bank:
-    """A helper of a model, no module."""
+    """A helper object of a model that is not a module."""
 
     def __init__(self) -> None:
         self.rows = torch.zeros(2)
 
 
 class Remembering(nn.Module):
-    """x [B, 2] → logits [B, 2], and a memory of the inputs that is kept in some way."""
+    """x [B, 2] → logits [B, 2], with a memory of the inputs that is stored in one of several ways."""
 
     def __init__(self, kept: str = "buffer", shown: bool = True) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class Remembering(nn.Module):
 
 
 class Deep(nn.Module):
-    """With the memory two modules down."""
+    """A model whose memory is in a nested module."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class Axis(nn.Module):
 
 
 class Caching(nn.Module):
-    """Makes anew what it keeps: for a length, for the last batch, or for the author to look at."""
+    """A module with caches: for each length, for the last batch, or for inspection."""
 
     def __init__(self, kept: str = "mask") -> None:
         super().__init__()
@@ -132,7 +132,7 @@ class Caching(nn.Module):
 
 
 class Threshold(nn.Module):
-    """Keeps a number, and computes with it or not."""
+    """A module that stores a number, and uses it in its outputs or not."""
 
     def __init__(self, shown: bool = True) -> None:
         super().__init__()
@@ -146,7 +146,7 @@ class Threshold(nn.Module):
 
 
 class Strange(nn.Module):
-    """Holds tensors that cannot be compared as others are, and changes none."""
+    """A module with tensors that cannot be compared in the usual way, and that it does not change."""
 
     def __init__(self, mapped: bool = False) -> None:
         super().__init__()
@@ -166,7 +166,7 @@ class Strange(nn.Module):
 
 
 class Cells(nn.Module):
-    """Keeps its memory in a module that it does not register, as a list hides it; and a list that holds itself."""
+    """A module with its memory in an unregistered module (in a list), and with a list that contains itself."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -184,11 +184,11 @@ class Cells(nn.Module):
 
 
 class Unready(Remembering):
-    """Answers only once it holds something."""
+    """A module that computes nothing while its memory is empty."""
 
     def read(self) -> Tensor:
         if not self.training and self.memory is None:
-            raise ValueError("nothing was seen yet")
+            raise ValueError("no input has been seen yet")
         return super().read()
 
 
@@ -203,15 +203,15 @@ def trained(model: Any, task: Any = toys.signs, seeds: tuple[int, ...] = (0,), *
 def test_a_memory_that_the_state_does_not_hold_is_refused_by_its_name(kept: str) -> None:
     with pytest.raises(MemkitError) as caught:
         trained(Remembering, options={"kept": kept})
-    said = str(caught.value)
-    assert f"training changed the {'buffer' if kept == 'buffer' else 'attribute'} 'memory' of Remembering" in said
-    assert "self.register_buffer('memory', tensor)" in said
-    assert "\n" not in said
+    text = str(caught.value)
+    assert f"training changed the {'buffer' if kept == 'buffer' else 'attribute'} 'memory' of Remembering" in text
+    assert "self.register_buffer('memory', tensor)" in text
+    assert "\n" not in text
 
 
 @pytest.mark.parametrize("kept", [kept for kept in KEPT if kept != "none"])
 def test_a_memory_that_no_output_shows_is_refused_too(kept: str) -> None:
-    """A claim's test may read it."""
+    """A claim's test may read such a memory."""
     with pytest.raises(MemkitError, match=r"training changed the (buffer|attribute) 'memory'"):
         trained(Remembering, options={"kept": kept, "shown": False})
 
@@ -279,7 +279,7 @@ def test_a_refused_run_is_not_stored(tmp_path: Path) -> None:
 
 
 def test_the_check_changes_nothing_of_a_run() -> None:
-    """The model is watched, and random streams stand where they stood."""
+    """The check does not affect the results of training or the state of the random number generators."""
     from memkit.training.trainer import train
 
     recipe = Recipe(toys.signs, Caching, steps=5, batch=8)

@@ -1,4 +1,4 @@
-"""What tests of training, storing and scheduling share."""
+"""Fixtures shared with the tests of training and the store."""
 
 from tests.machines.fixtures import (  # noqa: F401
     _server,

@@ -1,4 +1,4 @@
-"""Training meets the store: every run once, whoever wants it, and whatever happens to whoever trains it."""
+"""Training into the store: every run is trained once, even if several processes need it or one of them dies."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where :class:`toys.Witnessed` leaves a file for every training."""
+    """The folder in which :class:`toys.Witnessed` writes a file for every training."""
     made = tmp_path / "witnesses"
     made.mkdir()
     return made
@@ -49,7 +49,7 @@ def trainings(folder: Path) -> int:
     return len(list(folder.iterdir()))
 
 
-def wants(recipe: Recipe, *seeds: int) -> tuple[Training, tuple[int, ...]]:
+def request(recipe: Recipe, *seeds: int) -> tuple[Training, tuple[int, ...]]:
     return Training.of(recipe), seeds
 
 
@@ -58,11 +58,11 @@ def test_a_plan_holds_each_recipe_once_with_what_is_missing_in_the_order_it_was_
     again = Recipe(toys.Halves(), toys.Cohort, steps=5, batch=4)
     train_missing(RECIPE, RECIPE.digest, [3], store)
     for first, second in ((RECIPE, long), (long, RECIPE)):
-        planned = plan([wants(first, 4, 1), wants(second, 4, 1), wants(again, 3, 2, 1)], store)
+        planned = plan([request(first, 4, 1), request(second, 4, 1), request(again, 3, 2, 1)], store)
         assert [cohort.training for cohort in planned] == [Training.of(first), Training.of(second)]
         assert {c.training.digest: c.seeds for c in planned} == {RECIPE.digest: (1, 2, 4), long.digest: (1, 4)}
-    assert plan([wants(RECIPE, 3)], store) == []
-    assert plan([wants(RECIPE)], store) == []
+    assert plan([request(RECIPE, 3)], store) == []
+    assert plan([request(RECIPE)], store) == []
     assert plan([], store) == []
 
 
@@ -120,7 +120,7 @@ def test_a_damaged_run_is_trained_again_to_the_same_weights(store: Store, folder
 
 
 def foreign(store: Store, recipe: Recipe, state: dict[str, torch.Tensor]) -> TrainedRun:
-    """Keep weights that are none of the recipe's model, as if they had been trained."""
+    """Store weights that do not fit the recipe's model, as if they had been trained."""
     run = replace(obtain(recipe, recipe.digest, 1, store), state=state)
     store.save(recipe.digest, recipe.to_json(), run, made={})
     return run
@@ -132,7 +132,7 @@ def test_weights_of_another_model_are_trained_again(store: Store, folder: Path) 
     name = next(iter(whole))
     for state in ({}, {**whole, name: torch.zeros(1, 9, 9)}, {**whole, "stray": torch.zeros(1)}):
         run, before = foreign(store, recipe, state), trainings(folder)
-        with pytest.warns(MemkitWarning, match="is damaged: its weights are not those of its model: .*trained again"):
+        with pytest.warns(MemkitWarning, match="is damaged: its weights do not fit its model: .*trained again"):
             run, model = restored(run, recipe, recipe.digest, store)
         assert trainings(folder) == before + 1
         for found in (run.state, model.state_dict(), obtain(recipe, recipe.digest, 1, store).state):
@@ -181,7 +181,7 @@ def test_training_leaves_the_process_as_it_was(store: Store) -> None:
     torch.set_flush_denormal(True)
     try:
         train_missing(RECIPE, RECIPE.digest, [2], store)
-        assert tiny / 2 == 0, "who has switched them off keeps them off"
+        assert tiny / 2 == 0, "a process that has switched them off keeps them off"
     finally:
         torch.set_flush_denormal(False)
 
@@ -252,18 +252,18 @@ def test_a_process_that_is_killed_in_training_leaves_no_entry_and_no_lock(
     elsewhere.kill()
     assert isinstance(theirs.exception(PATIENCE), BrokenExecutor)
     assert not store.has(recipe.digest, 1)
-    run = obtain(recipe, recipe.digest, 1, store)  # would wait for ever, if the lock were still held
+    run = obtain(recipe, recipe.digest, 1, store)  # it would wait forever if the lock were still held
     assert trainings(folder) == 2
     assert run.metrics["steps"] == 5
 
 
-# --- want of memory -----------------------------------------------------------------------------------------
+# --- lack of memory -----------------------------------------------------------------------------------------
 
 
 def test_a_cohort_that_there_is_no_memory_for_is_halved(store: Store) -> None:
-    told: list[float] = []
+    reported: list[float] = []
     greedy = RECIPE.with_(model=toys.Greedy)
-    train_missing(greedy, greedy.digest, [1, 2, 3, 4, 5], store, progress=told.append)
+    train_missing(greedy, greedy.digest, [1, 2, 3, 4, 5], store, progress=reported.append)
     train_missing(RECIPE, RECIPE.digest, [1, 2, 3, 4, 5], store)
     for seed in range(1, 6):
         one, other = store.load(greedy.digest, seed), store.load(RECIPE.digest, seed)
@@ -272,14 +272,14 @@ def test_a_cohort_that_there_is_no_memory_for_is_halved(store: Store) -> None:
         for name, tensor in one.state.items():
             torch.testing.assert_close(tensor, other.state[name], rtol=1e-4, atol=1e-6)
         assert store.made(greedy.digest, seed)["cohort"] <= 2
-    assert told == sorted(told)
-    assert told[-1] == 1.0
+    assert reported == sorted(reported)
+    assert reported[-1] == 1.0
 
 
 def test_a_seed_that_there_is_no_memory_for_is_a_failure_in_a_sentence(store: Store) -> None:
     greedy = RECIPE.with_(model=toys.Greedy, options={"room": 0})
     with pytest.raises(
-        MemkitError, match=r"Greedy on Halves .*: there is no memory to train one seed on cpu \(tried to"
+        MemkitError, match=r"Greedy on Halves .*: there is not enough memory to train one seed on cpu \(tried to"
     ):
         train_missing(greedy, greedy.digest, [1, 2], store)
     assert store.missing(greedy.digest, [1, 2]) == [1, 2]

@@ -1,4 +1,4 @@
-"""What training asks of devices; with a device's memory it is tested in test_cohorts."""
+"""Deterministic algorithms and out-of-memory errors; how training reacts to the latter is tested in test_cohorts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ def test_deterministic_algorithms_on_cuda_and_as_before_afterwards() -> None:
     for device in ("cuda", "cuda:1"):
         with deterministic(device):
             assert torch.are_deterministic_algorithms_enabled()
-            assert torch.is_deterministic_algorithms_warn_only_enabled(), "where there is none, another will do"
+            assert torch.is_deterministic_algorithms_warn_only_enabled(), (
+                "without a deterministic algorithm, torch only warns"
+            )
         assert torch.are_deterministic_algorithms_enabled() == before
     with deterministic("cpu"):
         assert torch.are_deterministic_algorithms_enabled() == before

@@ -1,4 +1,4 @@
-"""What training will cost is taken from what it cost before: here first, and elsewhere where nothing is known."""
+"""The cost of training is estimated from earlier costs: from the store, or else from the accepted verdicts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def arm(training: Training = TRAINING, seconds: Any = 7.0) -> dict[str, Any]:
     return {"recipe": recipe_key(training.recipe), "cpu_seconds": seconds, "parameters": 3}
 
 
-def test_what_is_unknown_stays_unknown(store: Store, accepted: Path) -> None:
+def test_unknown_costs_stay_unknown(store: Store, accepted: Path) -> None:
     assert seconds_per_seed([TRAINING, OTHER], store, accepted) == {}
     took(store, 1, 2.0)
     assert seconds_per_seed([TRAINING, OTHER], store, accepted) == {TRAINING.digest: 2.0}
@@ -62,7 +62,7 @@ def test_the_store_wins_over_what_was_accepted(store: Store, accepted: Path) -> 
     assert seconds_per_seed([TRAINING, OTHER], store, accepted) == {TRAINING.digest: 3.0, OTHER.digest: 9.0}
 
 
-def test_numbers_that_cannot_be_are_unknown(store: Store, accepted: Path) -> None:
+def test_impossible_costs_are_ignored(store: Store, accepted: Path) -> None:
     write(accepted, one=arm(seconds=math.nan), two=arm(OTHER, seconds=-1))
     took(store, 1, math.inf)
     took(store, 2, -3.0)
@@ -80,7 +80,7 @@ def test_an_arm_without_a_cost_or_a_recipe_hides_no_other(store: Store, accepted
     "text",
     ["", "null", "[]", "{}", '{"claims": []}', '{"claims": {"a": 3}}', '{"claims": {"a": {"arms": [1]}}}', "\udcff"],
 )
-def test_a_damaged_file_tells_nothing(store: Store, accepted: Path, text: str) -> None:
+def test_a_damaged_file_is_ignored(store: Store, accepted: Path, text: str) -> None:
     accepted.write_bytes(text.encode(errors="surrogateescape"))
     assert seconds_per_seed([TRAINING], store, accepted) == {}
     write(accepted, one=arm())

@@ -1,4 +1,4 @@
-"""Cohorts are trained in processes of their own: what one does, or suffers, is its own affair."""
+"""Each cohort is trained in a separate process, and its failure or death does not affect the others."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from tests.machines.clocks import PATIENCE, until
 
 RECIPE = Recipe(toys.Halves(), toys.Cohort, steps=5, batch=4)
 ORDINARY = Recipe(toys.signs, toys.Ordinary, steps=5, batch=4)
-DIED = Result("failed", "the process that trained it died, twice; perhaps for want of memory")
+DIED = Result("failed", "the process that trained it died twice, perhaps because it ran out of memory")
 
 
 OTHERS: set[int] = set()
-"""Processes that tests of other modules have started."""
+"""The ids of processes that tests of other modules have started."""
 
 
 @pytest.fixture(scope="module")
 def executor() -> Iterator[LocalExecutor]:
-    """Two processes for all tests here: each takes seconds to start. They must outlive whatever goes on in a test."""
+    """An executor with two processes for all tests of this module, because each takes seconds to start."""
     OTHERS.update(processes())
     made = LocalExecutor(2)
     yield made
@@ -56,11 +56,11 @@ def bench(executor: LocalExecutor, store: Store, tmp_path: Path) -> Bench:
 
 
 def processes() -> set[int]:
-    """Return those that the executor has started."""
+    """Return the ids of the processes that the executor has started."""
     return {process.pid for process in multiprocessing.active_children() if process.pid is not None} - OTHERS
 
 
-def test_cohorts_are_trained_and_those_that_fail_say_why(bench: Bench, store: Store) -> None:
+def test_cohorts_are_trained_and_failures_give_the_reason(bench: Bench, store: Store) -> None:
     raising, awkward, leaving = (bench.witnessed(act) for act in ("raise", "raise awkwardly", "exit"))
     diverging = RECIPE.with_(optimizer="sgd", lr=1e30, weight_decay=1e10)
     unloadable = replace(Training.of(RECIPE), digest="ab" * 16, recipe={**RECIPE.to_json(), "model": "no_such:Net"})
@@ -83,14 +83,16 @@ def test_cohorts_are_trained_and_those_that_fail_say_why(bench: Bench, store: St
         assert result is not None
         assert (result.kind, result.reason) == ("failed", reason)
         assert result.details.startswith("Traceback")
-        assert ", in do\n" in result.details, "down to the line of the task that raised"
+        assert ", in do\n" in result.details, "including the line of the task that raised"
         assert store.missing(recipe.digest, [1, 2]) == [1, 2]
     nowhere = bench.outcomes["ab" * 16, 1]
     assert (nowhere.kind, nowhere.reason) == ("unloadable", "ModuleNotFoundError: No module named 'no_such'")
     assert "Traceback" in nowhere.details
-    assert Store(store.root, session="here", retrain=True).has(RECIPE.digest, 1), "in the session of who asked"
+    assert Store(store.root, session="here", retrain=True).has(RECIPE.digest, 1), (
+        "in the session of the calling process"
+    )
     assert (bench.queue.progress.done, bench.queue.progress.total, bench.queue.progress.share) == (14, 14, 1.0)
-    assert len(processes()) == 2, "failures cost no process, and there are no more than slots"
+    assert len(processes()) == 2, "failures end no process, and there is one process per slot"
 
 
 def test_a_store_that_cannot_be_written_is_a_failure_in_a_sentence(bench: Bench, store: Store) -> None:
@@ -107,30 +109,32 @@ def test_a_store_that_cannot_be_written_is_a_failure_in_a_sentence(bench: Bench,
 def test_a_job_knows_nothing_of_the_one_before_it(bench: Bench, executor: LocalExecutor, store: Store) -> None:
     lingering, waiting = bench.witnessed("wait and linger"), bench.witnessed("wait")
     first: Any = executor.submit(Cohort(Training.of(lingering), (1,)), store)
-    assert first.share() < 1
+    assert first.fraction_done() < 1
     bench.release("wait and linger")
     assert first.result.result(PATIENCE) == Result("trained")
-    assert first.process.line.poll(), "it said something that nobody has asked for"
+    assert first.process.connection.poll(), "it has reported progress that was not read"
     second = executor.submit(Cohort(Training.of(waiting), (1,)), store)
-    assert (first.share(), second.share()) == (1.0, 0.0)
+    assert (first.fraction_done(), second.fraction_done()) == (1.0, 0.0)
     bench.release("wait")
     assert second.result.result(PATIENCE) == Result("trained")
-    assert second.share() == 1.0
+    assert second.fraction_done() == 1.0
     (pid,) = toys.witnesses(bench.witnesses("wait and linger"), 1)
-    assert toys.witnesses(bench.witnesses("wait"), 1) == [pid], "otherwise this has shown nothing"
+    assert toys.witnesses(bench.witnesses("wait"), 1) == [pid], (
+        "both must be in the same process, or this test shows nothing"
+    )
 
 
-def test_progress_is_told_so_seldom_that_nobody_has_to_listen(
+def test_progress_is_reported_so_rarely_that_it_need_not_be_read(
     store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    told: list[float] = []
-    monkeypatch.setattr(executor_module, "_line", SimpleNamespace(send=told.append))
+    reported: list[float] = []
+    monkeypatch.setattr(executor_module, "_connection", SimpleNamespace(send=reported.append))
     monkeypatch.setattr(executor_module, "time", SimpleNamespace(monotonic=itertools.count().__next__))
     cohort = Cohort(Training.of(ORDINARY.with_(steps=100)), (1, 2, 3))
     assert executor_module._train(cohort, store, "cpu", {}) == Result("trained")
-    assert 50 < len(told) <= 100
-    assert told == sorted(told)
-    assert told[-1] < 1
+    assert 50 < len(reported) <= 100
+    assert reported == sorted(reported)
+    assert reported[-1] < 1
 
 
 def test_a_process_that_is_killed_costs_only_its_cohort_and_that_only_the_second_time(
@@ -146,7 +150,7 @@ def test_a_process_that_is_killed_costs_only_its_cohort_and_that_only_the_second
     assert {bench.result(mortal, seed) for seed in (1, 2, 3)} == {Result("trained")}
     assert store.missing(mortal.digest, [1, 2, 3]) == []
     trained = [len(toys.witnesses(bench.witnesses("die once"), seed)) for seed in (1, 2, 3)]
-    assert trained == [1, 2, 1], "and only what was missing"
+    assert trained == [1, 2, 1], "only what was missing was trained again"
     assert len(processes()) == 2
 
     bench.turn_until(dying, 1)
@@ -155,7 +159,7 @@ def test_a_process_that_is_killed_costs_only_its_cohort_and_that_only_the_second
     assert len(set(pids)) == len(pids) == 2, "tried once more, in another process"
     assert store.missing(dying.digest, [1]) == [1]
 
-    assert bench.result(waiting) is None, "all the while, the other one was being trained"
+    assert bench.result(waiting) is None, "the other cohort was being trained all the time"
     bench.release("wait")
     bench.turn_until(waiting, 1)
     assert bench.result(waiting) == Result("trained")
@@ -186,7 +190,7 @@ def test_closing_ends_what_is_being_trained_and_keeps_what_has_been(
     job = executor.submit(Cohort(Training.of(recipe), (1, 2)), store)
     until(lambda: toys.witnesses(bench.witnesses("hang once"), 2))
     (pid,) = toys.witnesses(bench.witnesses("hang once"), 2)
-    share = job.share()
+    fraction = job.fraction_done()
 
     executor.close()
 
@@ -194,8 +198,8 @@ def test_closing_ends_what_is_being_trained_and_keeps_what_has_been(
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert job.result.exception() is not None
-    assert share <= job.share() < 1
+    assert fraction <= job.fraction_done() < 1
     assert store.missing(recipe.digest, [1, 2]) == [2]
     assert store.load(recipe.digest, 1) is not None
-    with store.lock(recipe.digest, [1, 2]):  # nobody holds it any more
-        executor.close()  # once is as good as twice
+    with store.lock(recipe.digest, [1, 2]):  # the locks are free again
+        executor.close()  # closing twice is allowed

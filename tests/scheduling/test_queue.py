@@ -1,4 +1,4 @@
-"""The queue decides what is trained when, and in how large pieces, and loses nothing: no process is started here."""
+"""The queue decides on the order and the sizes of cohorts, and loses none of them; these tests start no process."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from memkit.store.store import Store
 from tests.machines.clocks import PATIENCE
 
 TRAINED, FAILED = Result("trained"), Result("failed", "the dog ate the data", "Traceback")
-DIED = Result("failed", "the process that trained it died, twice; perhaps for want of memory")
+DIED = Result("failed", "the process that trained it died twice, perhaps because it ran out of memory")
 
 
 class Job:
-    """A cohort that is being trained until a test says how it ends."""
+    """A cohort that is being trained until a test ends it."""
 
     def __init__(self, lab: Lab, cohort: Cohort) -> None:
         self.lab, self.cohort = lab, cohort
         self.result: Future[Result] = Future()
         self.done = 0.0
 
-    def share(self) -> float:
+    def fraction_done(self) -> float:
         return self.done
 
     def end(self, result: Result | Exception = TRAINED, kept: Sequence[int] = ()) -> None:
-        """``kept``: the seeds that are in the store, although the cohort has not been trained."""
+        """End the job; ``kept`` are the seeds that are in the store although the cohort was not trained completely."""
         digest, seeds = self.cohort.training.digest, self.cohort.seeds if result == TRAINED else kept
         self.lab.kept |= {(digest, seed) for seed in seeds}
         self.lab.running.remove(self)
@@ -49,7 +49,7 @@ class Job:
 
 
 class Lab(Store):
-    """An executor, the store, and the record of what has ended, in one."""
+    """An executor, a store, and a record of the cohorts that have ended."""
 
     attempts = 2
 
@@ -72,7 +72,7 @@ class Lab(Store):
         return job
 
     def close(self) -> None:
-        raise AssertionError("the queue closes nothing")
+        raise AssertionError("the queue must not close the executor")
 
     def missing(self, digest: str, seeds: Iterable[int]) -> list[int]:
         return [seed for seed in seeds if (digest, seed) not in self.kept]
@@ -81,7 +81,7 @@ class Lab(Store):
         self.ended.append((cohort, result))
 
     def outcomes(self) -> dict[tuple[str, int], Result]:
-        """Of every run that has ended; it must have done so once."""
+        """Return (digest, seed) → result for all runs that have ended; each must have ended once."""
         ended = [(run, result) for cohort, result in self.ended for run in cohort.runs]
         assert len(ended) == len(dict(ended))
         return dict(ended)
@@ -135,7 +135,7 @@ def test_one_cohort_is_shared_by_all_slots(slots: int, sizes: list[int]) -> None
 def test_no_slot_idles_and_no_piece_is_left_over(seeds: int, slots: int, seconds: float) -> None:
     lab = Lab(slots)
     start(lab, cohort("a", seeds), seconds={"a": seconds})
-    assert sum(len(c.seeds) for c in lab.sent) == seeds, "no piece waits until another has been trained"
+    assert sum(len(c.seeds) for c in lab.sent) == seeds, "no piece has to wait for another"
     assert max(len(c.seeds) for c in lab.sent) <= max(math.ceil(seeds / slots), 1.25 * seeds / slots)
 
 
@@ -163,7 +163,7 @@ def test_what_another_slot_still_has_to_do_counts() -> None:
     queue.add([cohort("b", 4, steps=100)])
     queue.turn(0)
     queue.turn(0)
-    assert pieces(lab)[2:] == [("b", 2)], "now it will soon be free"
+    assert pieces(lab)[2:] == [("b", 2)], "now the other slot will soon be free"
 
 
 def test_known_costs_weigh() -> None:
@@ -176,7 +176,7 @@ def test_known_costs_weigh() -> None:
     assert pieces(lab) == [("a", 4), ("a", 4)]
     lab = Lab(2)
     start(lab, *equal, seconds={"a": 0.0, "b": 0.0})
-    assert pieces(lab) == [("a", 8), ("b", 8)], "what took no time that could be measured can still be weighed"
+    assert pieces(lab) == [("a", 8), ("b", 8)], "cohorts with unmeasurably small costs can still be compared"
 
 
 # --- death and failure --------------------------------------------------------------------------------------
@@ -208,10 +208,10 @@ def test_a_second_death_fails_what_is_missing_then() -> None:
     queue.turn(0)
     lab.running[0].end(BrokenExecutor())
     queue.turn(0)
-    assert not queue.idle, "the other cohort has an attempt of its own"
+    assert not queue.idle, "the other cohort has its own attempts"
 
 
-def test_who_dies_is_tried_as_often_as_the_executor_says() -> None:
+def test_a_cohort_is_tried_as_often_as_the_executor_allows() -> None:
     lab = Lab()
     lab.attempts = 4
     queue = start(lab, cohort("a"))
@@ -220,7 +220,7 @@ def test_who_dies_is_tried_as_often_as_the_executor_says() -> None:
         lab.running[0].end(BrokenExecutor())
         queue.turn(0)
         queue.turn(0)
-    reason = "the process that trained it died, 4 times; perhaps for want of memory"
+    reason = "the process that trained it died 4 times, perhaps because it ran out of memory"
     assert lab.ended == [(cohort("a"), Result("failed", reason))]
     assert len(lab.sent) == 4
 
@@ -259,7 +259,7 @@ def test_an_error_of_the_executor_costs_one_cohort() -> None:
 # --- progress -----------------------------------------------------------------------------------------------
 
 
-def test_progress_says_what_trains_and_how_far_it_is() -> None:
+def test_progress_shows_the_running_cohorts_and_the_fraction_done() -> None:
     lab = Lab(2)
     queue = TrainingQueue(lab, lab, ended=lab.note)
     assert queue.progress == Progress(done=0, total=0, share=1.0, remaining=None, current=())
@@ -289,7 +289,7 @@ def test_running_reports_until_all_has_ended() -> None:
     assert len(lab.outcomes()) == seen[-1].done == seen[-1].total == 6
     assert queue.idle
     queue.run(seen.append)
-    assert seen[-1].done == 6, "nothing to train is no work"
+    assert seen[-1].done == 6, "without new cohorts, nothing is trained"
 
 
 # --- other threads ------------------------------------------------------------------------------------------
@@ -299,11 +299,11 @@ def test_a_turn_that_waits_for_work_takes_what_another_thread_adds() -> None:
     waits = threading.Event()
 
     class Inbox(SimpleQueue[Cohort | None]):
-        """Says when somebody waits for what comes in."""
+        """A queue that signals when a thread waits for it."""
 
-        def get(self, *given: Any, **named: Any) -> Cohort | None:
+        def get(self, *args: Any, **kwargs: Any) -> Cohort | None:
             waits.set()
-            return super().get(*given, **named)
+            return super().get(*args, **kwargs)
 
     lab = Lab()
     queue = TrainingQueue(lab, lab, ended=lab.note)
@@ -349,27 +349,27 @@ def test_every_run_ends_once_whatever_happens(slots: int, events: list[tuple[str
     added: list[Cohort] = []
     deaths: Counter[tuple[str, int]] = Counter()
     failed: set[tuple[str, int]] = set()
-    steady = True  # nothing was added and nothing died since the last turn
+    is_steady = True  # no cohort was added and no process died since the last turn
 
     def turn() -> None:
-        nonlocal steady
+        nonlocal is_steady
         before = queue.progress
         queue.turn(0)
         now = queue.progress
         assert now.done >= before.done
-        assert now.share >= before.share - 1e-9 or not steady
+        assert now.share >= before.share - 1e-9 or not is_steady
         assert 0 <= now.share <= 1 + 1e-9
         assert now.done == len(lab.outcomes())
         assert now.remaining is None or (math.isfinite(now.remaining) and now.remaining > -1e-9)
         assert queue.idle == (now.done == sum(len(c.seeds) for c in added))
-        steady = True
+        is_steady = True
 
     def end(job: Job, how: str, share: float) -> None:
-        nonlocal steady
+        nonlocal is_steady
         kept = job.cohort.seeds[: int(share * len(job.cohort.seeds))]
         lost = {(job.cohort.training.digest, s) for s in job.cohort.seeds[len(kept) :]}
         if how == "die":
-            steady = False
+            is_steady = False
             deaths.update(lost)
             job.end(BrokenExecutor(), kept)
         elif how == "fail":
@@ -383,7 +383,7 @@ def test_every_run_ends_once_whatever_happens(slots: int, events: list[tuple[str
             new = [cohort(str(len(added) + i), seeds, steps) for i, (seeds, steps) in enumerate(how)]  # type: ignore
             added += new
             queue.add(new)
-            steady = False
+            is_steady = False
         elif what == "turn":
             turn()
         elif lab.running:

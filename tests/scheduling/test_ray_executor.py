@@ -1,4 +1,4 @@
-"""Cohorts as tasks of a Ray cluster: the same runs as here, and a node may die."""
+"""Cohorts as tasks of a Ray cluster: the runs are the same as on this machine, and a node may die."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.machines.clocks import PATIENCE, until
 from tests.machines.clusters import Two, two_nodes
 
 pytest.importorskip("ray")
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc, to see which node a process is of")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc to find the node of a process")
 
 from memkit.scheduling.ray_executor import RayExecutor  # noqa: E402
 
@@ -60,7 +60,7 @@ def test_the_same_runs_as_here_and_a_sentence_where_there_is_none(
     other_code = replace(Training.of(COHORT), digest="ab" * 16)
     nowhere = replace(Training.of(COHORT), digest="cd" * 16, recipe={**COHORT.to_json(), "model": "no_such:Net"})
     assert (executor.slots, executor.attempts) == (2, 4)
-    monkeypatch.setattr(executor, "attempts", 2)  # each takes seconds
+    monkeypatch.setattr(executor, "attempts", 2)  # each attempt takes seconds
     for recipe in (COHORT, ORDINARY, raising, dying):
         bench.add(recipe, 1, 2)
     bench.queue.add([Cohort(training, (1, 2)) for training in (other_code, nowhere)])
@@ -82,10 +82,10 @@ def test_the_same_runs_as_here_and_a_sentence_where_there_is_none(
     assert (result.kind, result.reason) == ("failed", "RuntimeError: the dog ate the data")
     assert result.details.startswith("Traceback")
     assert bench.result(dying) == Result(
-        "failed", "the process that trained it died, twice; perhaps for want of memory"
+        "failed", "the process that trained it died twice, perhaps because it ran out of memory"
     )
     assert bench.outcomes["ab" * 16, 1].reason.endswith(
-        "in another form: its code or data are not those of the process that asked for it; bring them to the same state"
+        "in another form: its code or data differ from those of the process that requested it; make them the same"
     )
     assert store.missing("ab" * 16, [1, 2]) == [1, 2]
     assert bench.outcomes["cd" * 16, 1].kind == "unloadable"
@@ -93,7 +93,7 @@ def test_the_same_runs_as_here_and_a_sentence_where_there_is_none(
 
 def test_a_store_that_the_nodes_do_not_share(bench: Bench, tmp_path: Path) -> None:
     class Elsewhere(Store):
-        """As the process sees it that asks."""
+        """The store as the calling process sees it."""
 
         def missing(self, digest: str, seeds: object) -> list[int]:
             return [1]
@@ -106,19 +106,21 @@ def test_a_store_that_the_nodes_do_not_share(bench: Bench, tmp_path: Path) -> No
     result = job.result.result(PATIENCE)
     assert result.kind == "failed"
     assert result.reason == (
-        f"it was trained on another node, but is not in the store {store}; name one that all nodes share with --store, "
-        "a folder on a shared file system or a URL"
+        f"it was trained on another node, but is not in the store {store}; with --store, choose one that all nodes "
+        "share: a folder on a shared file system, or a URL"
     )
-    assert job.share() == 1.0
+    assert job.fraction_done() == 1.0
 
 
-def test_what_no_node_has_room_for_waits_and_is_told_of(bench: Bench, store: Store) -> None:
-    with pytest.warns(MemkitWarning, match="it asks for 64 CPUs, and waits until the cluster has a node with as many"):
+def test_a_cohort_that_fits_on_no_node_waits_with_a_warning(bench: Bench, store: Store) -> None:
+    with pytest.warns(
+        MemkitWarning, match="it requests 64 CPUs, and waits until the cluster has a node with that many"
+    ):
         bench.queue.executor.submit(Cohort(Training.of(replace(COHORT, cpus=64)), (9,)), store)
 
 
 class Unknown:
-    """What a node cannot unpack, for it lacks a module."""
+    """An object that a node cannot unpickle, because it lacks a module."""
 
     def __reduce__(self) -> tuple[object, ...]:
         return importlib.import_module, ("no_such_module",)
@@ -137,15 +139,15 @@ def test_a_node_that_cannot_begin_says_why(
     assert "died" not in result.reason
 
 
-def test_progress_is_heard(bench: Bench, tmp_path: Path) -> None:
+def test_progress_is_reported(bench: Bench, tmp_path: Path) -> None:
     go = tmp_path / "go"
     bench.add(COHORT.with_(task=toys.Paced(file=str(go), batches=60), steps=60), 1, 2)
 
-    def heard() -> bool:
+    def has_progress() -> bool:
         bench.queue.turn(0.1)
         return bench.queue.progress.share > 0
 
-    until(heard)
+    until(has_progress)
     assert bench.queue.progress.share < 1
     assert not bench.outcomes
     go.touch()
@@ -160,8 +162,9 @@ def test_no_gpu(executor: RayExecutor, cluster: Two) -> None:
 
 
 def test_a_node_that_dies_loses_nothing_that_was_finished(cluster: Two, bench: Bench, store: Store) -> None:
-    # The last test here, for one node is left after it. A cohort a node. The seeds of an ordinary module train one
-    # after another: of each cohort the first is finished, and the second waits when a node is lost.
+    # This must be the last test, because only one node is left after it. Each node trains one cohort. The seeds of an
+    # ordinary module train one after another: when a node is lost, the first seed of each cohort is finished, and the
+    # second waits.
     folder = bench.witnesses("wait")
     first = replace(ORDINARY, task=bench.witnessed("wait", at=2).task)
     second = first.with_(lr=0.002)
@@ -184,6 +187,6 @@ def test_a_node_that_dies_loses_nothing_that_was_finished(cluster: Two, bench: B
 
     assert set(bench.outcomes.values()) == {Result("trained")}
     assert len(bench.outcomes) == 4
-    assert len(toys.witnesses(folder, 1)) == 2, "what was finished was not trained again"
-    assert len(toys.witnesses(folder, 2)) == 3, "what was lost was, and nothing else"
+    assert len(toys.witnesses(folder, 1)) == 2, "finished seeds were not trained again"
+    assert len(toys.witnesses(folder, 2)) == 3, "only the lost seed was trained again"
     assert all(store.load(recipe.digest, seed) for recipe in (first, second) for seed in (1, 2))

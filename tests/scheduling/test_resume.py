@@ -1,4 +1,4 @@
-"""A whole run that is killed, or that loses a training process, loses nothing but what was being trained."""
+"""A run that is killed, or that loses a training process, loses only the seeds that were being trained."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.pytest_plugin.lab import evidence
 
 ROOT = Path(__file__).parents[2]
 SEEDS = range(8)  # of claims that are not registered
-HELD = 5  # the seed that waits while a test does its worst
+HELD = 5  # the seed whose training waits until a test releases it
 SUITE = """
 from memkit import Contrast, Recipe, claim
 from tests.machines import toys
@@ -50,14 +50,14 @@ NAMES = ("first", "second", "third")
 
 
 class Run:
-    """``pytest`` on the suite above, and what is witnessed of it."""
+    """A pytest process that runs the suite above, and the record of its trainings."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.process: subprocess.Popen[str] | None = None
 
     def start(self, *, processes: int) -> None:
-        """Start it, on a machine of so many cores: each has a process that trains."""
+        """Start it, on a machine with that many cores, each with a training process."""
         (self.path / "conftest.py").write_text(f"import os\nos.cpu_count = lambda: {processes}\n")
         command = [sys.executable, "-m", "pytest", "-n0", "--seeds=8", "--gate=none", "-p", "no:cacheprovider"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
@@ -67,8 +67,8 @@ class Run:
 
     def end(self) -> tuple[int, str]:
         assert self.process is not None
-        said, _ = self.process.communicate(timeout=PATIENCE)
-        return self.process.returncode, said
+        output, _ = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, output
 
     def until(self, happened: Callable[[], Any]) -> None:
         assert self.process is not None
@@ -77,7 +77,7 @@ class Run:
             pytest.fail(f"it has ended:\n{self.end()[1]}")
 
     def held(self, name: str) -> list[int]:
-        """The processes that came to the seed that waits."""
+        """Return the ids of the processes that have reached the waiting seed."""
         return toys.witnesses(self.path / name, HELD)
 
     def release(self, *names: str) -> None:
@@ -85,22 +85,22 @@ class Run:
             (self.path / f"{name}.go").touch()
 
     def witnesses(self) -> dict[tuple[str, int], int]:
-        """How often each seed of each recipe has been trained."""
+        """Return (recipe, seed) → how often it has been trained."""
         return {(name, seed): len(toys.witnesses(self.path / name, seed)) for name in NAMES for seed in SEEDS}
 
     def stored(self) -> set[tuple[str, int]]:
-        """The runs in the store, by the name of their claim."""
+        """Return the (claim, seed) pairs of the runs in the store."""
         store, found = Store(self.path / ".memkit"), set()
         for manifest in (store.root / "runs").glob("*/*/*/manifest.json"):
             digest, seed = manifest.parts[-3], int(manifest.parts[-2])
-            assert store.load(digest, seed) is not None, "an entry is whole, or none"
+            assert store.load(digest, seed) is not None, "an entry is complete or does not exist"
             recipe = (manifest.parent / "recipe.json").read_text()
             found.add((next(name for name in NAMES if f'/{name}"' in recipe), seed))
         return found
 
 
 def indications(pytester: pytest.Pytester) -> dict[str, str]:
-    """What each claim comes to; not being registered, they decide nothing."""
+    """Return claim → its indication; the claims are not registered, so they have no verdict."""
     judged = {name: evidence(pytester)[f"lab/{name}"]["judgement"] for name in NAMES}
     return {name: found["indication"] or found["verdict"] for name, found in judged.items()}
 
@@ -119,13 +119,13 @@ def run(pytester: pytest.Pytester) -> Iterator[Run]:
 
 
 def gone(pid: int) -> bool:
-    """Whether a process has ended; it may stay a zombie, where nobody asks for its exit status."""
+    """Return whether a process has ended; it may remain as a zombie if nothing reads its exit status."""
     try:
         os.kill(pid, 0)
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except ProcessLookupError:
         return True
-    except FileNotFoundError:  # it ended just now, or this is no Linux
+    except FileNotFoundError:  # it has just ended, or this is not Linux
         return False
 
 
@@ -137,24 +137,24 @@ def test_a_run_that_was_killed_trains_only_what_is_missing(run: Run, pytester: p
     run.process.kill()
     run.end()
     pids = {int(path.name.split("-")[1]) for name in NAMES for path in (pytester.path / name).iterdir()}
-    until(lambda: all(map(gone, pids)))  # the processes that train end with their owner, though nobody tells them
+    until(lambda: all(map(gone, pids)))  # training processes exit when their parent has been killed
     stored, before = run.stored(), run.witnesses()
     assert ("first", HELD) not in stored
     assert not (pytester.path / "reports" / "evidence.json").exists()
     root = pytester.path / ".memkit"
     recipes = (root / "runs").glob("*/*/*/recipe.json")
     trained = next(path.parent for path in recipes if '/first"' in path.read_text())
-    # What a machine that lost its power may leave.
+    # Incomplete entries, as a power failure may leave them.
     for half in (trained.with_name(str(HELD)), root / "runs" / "tmp" / "half"):
         half.mkdir()
         (half / "weights.safetensors").write_bytes(b"half")
 
     run.release("first")
     run.start(processes=1)
-    code, said = run.end()
+    code, output = run.end()
 
-    assert code == 0, said
-    assert f"{24 - len(stored)} runs to train" in said
+    assert code == 0, output
+    assert f"{24 - len(stored)} runs to train" in output
     assert {run: n - before[run] for run, n in run.witnesses().items()} == {
         (name, seed): int((name, seed) not in stored) for name in NAMES for seed in SEEDS
     }
@@ -175,11 +175,11 @@ def test_training_processes_that_are_killed_cost_only_their_cohorts(run: Run, py
         run.until(lambda attempt=attempt: len(run.held("second")) == attempt)
         (running,) = (pid for pid in run.held("second") if not gone(pid))
         os.kill(running, signal.SIGKILL)
-    code, said = run.end()
+    code, output = run.end()
 
-    assert code == 1, said
-    assert indications(pytester) == {"first": "SUPPORTED", "second": "INCOMPLETE", "third": "SUPPORTED"}, said
-    assert "the process that trained it died, twice; perhaps for want of memory" in said
+    assert code == 1, output
+    assert indications(pytester) == {"first": "SUPPORTED", "second": "INCOMPLETE", "third": "SUPPORTED"}, output
+    assert "the process that trained it died twice, perhaps because it ran out of memory" in output
     assert len(run.held("first")) == len(run.held("second")) == 2
     again = {which for which, n in run.witnesses().items() if n > 1}
     assert again == {("first", HELD), ("second", HELD)}, "nothing else was trained twice"

@@ -1,4 +1,4 @@
-"""What tests of training, storing and scheduling share."""
+"""Fixtures shared with the tests of training and scheduling."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""An entry of a store, for the tests that save one and look at what is left of it."""
+"""An entry of a store, for tests that save it and inspect what is left of it."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ def assert_same(one: TrainedRun, other: TrainedRun) -> None:
 
 
 def assert_gone(store: Store, entry: Path, match: str) -> None:
+    """Load a damaged run, and assert that it is reported once and then no longer in the store."""
     with pytest.warns(MemkitWarning, match=match) as caught:
         assert store.load(DIGEST, RUN.seed) is None
     assert str(caught[0].message).startswith(f"the stored run {entry} ")
@@ -58,4 +59,4 @@ def assert_gone(store: Store, entry: Path, match: str) -> None:
     assert not entry.exists()
     assert not store.has(DIGEST, RUN.seed)
     assert files(store.root) == []
-    assert store.load(DIGEST, RUN.seed) is None, "and without a second warning"
+    assert store.load(DIGEST, RUN.seed) is None, "there is no second warning"

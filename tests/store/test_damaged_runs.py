@@ -1,4 +1,4 @@
-"""A damaged run is moved out of the way, told of, and trained again."""
+"""A damaged run is moved out of the way, reported with a warning, and trained again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from memkit import MemkitError, MemkitWarning
 from memkit.evidence.learning_curves import thinned
-from memkit.store.entries import check_entry
+from memkit.store.entries import find_damage
 from memkit.store.store import Store
 from tests.machines.mutated import mutated
 from tests.store.entries import DIGEST, FILES, RUN, assert_gone, assert_same, save
@@ -33,7 +33,7 @@ def test_a_flipped_bit_is_found(store: Store, name: str, data: st.DataObject) ->
     bit = data.draw(st.integers(0, 8 * len(content) - 1))
     content[bit // 8] ^= 1 << bit % 8
     (entry / name).write_bytes(content)
-    assert_gone(store, entry, f"is damaged: the checksum of {name} does not verify")
+    assert_gone(store, entry, f"is damaged: the checksum of {name} does not match")
 
 
 @given(data=st.data())
@@ -93,7 +93,7 @@ def test_an_entry_of_another_version_is_trained_again(store: Store) -> None:
     entry = save(store)
     manifest = json.loads((entry / "manifest.json").read_text())
     (entry / "manifest.json").write_text(json.dumps({**manifest, "version": 2}))
-    assert_gone(store, entry, "has version 2, this memkit writes 1")
+    assert_gone(store, entry, "has version 2; this memkit reads version 1")
 
 
 def test_where_warnings_are_errors_the_next_run_trains(store: Store) -> None:
@@ -114,7 +114,7 @@ def test_damage_is_moved_away_although_somebody_removed_the_folder_for_it(store:
 
 
 def rewritten(entry: Path, **contents: Any) -> None:
-    """Write files of an entry anew, ``run`` or ``manifest``, with checksums that verify."""
+    """Replace files of an entry, ``run`` or ``manifest``, with checksums that match."""
     if "run" in contents:
         (entry / "run.json").write_text(json.dumps(contents["run"]))
     manifest = contents.get("manifest", json.loads((entry / "manifest.json").read_text()))
@@ -142,7 +142,7 @@ def test_an_entry_of_another_form_is_damaged_although_its_checksums_verify(
         assert not entry.exists()
         return
     assert not caught
-    assert check_entry(entry) == ""
+    assert find_damage(entry) == ""
     assert {type(loaded.metrics[name]) for name in ("steps", "parameters")} == {int}
     assert math.isfinite(loaded.metrics["cpu_seconds"])
     assert all(0 <= before[0] < after[0] for before, after in pairwise(loaded.history))
@@ -151,20 +151,20 @@ def test_an_entry_of_another_form_is_damaged_although_its_checksums_verify(
 
 
 @pytest.mark.parametrize(
-    ("change", "wrong"),
+    ("change", "damage"),
     [
         ({"metrics": {}}, "'loss' is missing"),
-        ({"metrics": {"loss": 1.0, "steps": 7.5, "parameters": 1, "cpu_seconds": 1.0}}, "7.5 is no count"),
+        ({"metrics": {"loss": 1.0, "steps": 7.5, "parameters": 1, "cpu_seconds": 1.0}}, "7.5 is not a count"),
         ({"history": "a learning curve"}, "'history' is 'a learning curve', not a list"),
-        ({"history": ["12"]}, r"a learning curve is \['12'\]"),
-        ({"history": [[2, 0.5], [1, 0.5]]}, "the steps of a learning curve do not rise"),
+        ({"history": ["12"]}, r"a learning curve must be a list of \[step, value\], not \['12'\]"),
+        ({"history": [[2, 0.5], [1, 0.5]]}, "the steps of a learning curve do not increase"),
         ({"diverged": None}, "'diverged' is None, not a str"),
     ],
 )
-def test_what_is_wrong_with_an_entry_of_another_form_is_said(store: Store, change: dict[str, Any], wrong: str) -> None:
+def test_what_is_wrong_with_an_entry_of_another_form_is_said(store: Store, change: dict[str, Any], damage: str) -> None:
     entry = save(store)
     rewritten(entry, run={**json.loads((entry / "run.json").read_text()), **change})
-    assert_gone(store, entry, f"is damaged: {wrong}; it is trained again$")
+    assert_gone(store, entry, f"is damaged: {damage}; it is trained again$")
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -186,19 +186,19 @@ def test_a_folder_in_the_place_of_a_file_is_damage(store: Store, name: str) -> N
 @pytest.mark.parametrize("above", range(3))
 def test_a_file_in_the_place_of_a_folder_is_damage(store: Store, above: int) -> None:
     entry = save(store)
-    place = (entry, *entry.parents)[above]
-    shutil.rmtree(place)
-    place.write_text("no folder")
+    folder = (entry, *entry.parents)[above]
+    shutil.rmtree(folder)
+    folder.write_text("not a folder")
     assert not store.has(DIGEST, RUN.seed)
     assert store.load(DIGEST, RUN.seed) is None
     assert (store.cpu_seconds(DIGEST), store.made(DIGEST, RUN.seed)) == ([], {})
-    with pytest.warns(MemkitWarning, match=f"{place} is damaged"):
+    with pytest.warns(MemkitWarning, match=f"{folder} is damaged"):
         save(store)
     assert store.load(DIGEST, RUN.seed) is not None
 
 
 def refusing(monkeypatch: pytest.MonkeyPatch, *, all_of_it: bool) -> None:
-    """Nothing under ``runs`` can be renamed, and, with ``all_of_it``, nothing can be removed."""
+    """Let every attempt to rename an entry fail and, with ``all_of_it``, also every attempt to remove one."""
 
     def refused(*_: Any, **__: Any) -> Any:
         raise PermissionError(errno.EACCES, "Permission denied")
@@ -224,7 +224,7 @@ def test_an_entry_that_cannot_be_removed_counts_as_missing(store: Store, monkeyp
     refusing(monkeypatch, all_of_it=True)
     with pytest.warns(MemkitWarning, match="is damaged"):
         assert store.load(DIGEST, RUN.seed) is None
-    assert store.load(DIGEST, RUN.seed) is None, "and without a second warning"
+    assert store.load(DIGEST, RUN.seed) is None, "there is no second warning"
     assert store.missing(DIGEST, [RUN.seed]) == [RUN.seed]
     with pytest.raises(MemkitError, match="a trained run could not be written to the store"):
         save(store)

@@ -1,4 +1,4 @@
-"""What is in a store, whether it is whole, and what can go: accepted runs stay, and what was used last."""
+"""Housekeeping: runs are listed, damage is found, and runs are removed, but not those of accepted verdicts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ from hypothesis import strategies as st
 from memkit import MemkitError
 from memkit.cli import main
 from memkit.files import remove_all
-from memkit.store.housekeeping import Kept, damaged, in_words, pinned_by, removable, runs, size_of
+from memkit.store.housekeeping import (
+    StoredRun,
+    damaged,
+    format_size,
+    parse_size,
+    pinned_digests,
+    runs,
+    runs_to_remove,
+)
 from memkit.store.measurements import save_measurement
 from memkit.store.store import Store
 from tests.store.test_store import RUN
@@ -26,7 +34,7 @@ RECIPE = {"task": "toys:signs", "model": "toys:Ordinary", "options": {"width": 8
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """Two recipes of two seeds each; the second one was used last."""
+    """Two recipes with two seeds each; the runs of ``NEW`` were used most recently."""
     made = Store(tmp_path / "store", session="first")
     made.prepare()
     for age, digest in enumerate((NEW, OLD)):
@@ -40,7 +48,7 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def accepted(tmp_path: Path) -> Path:
-    """Verdicts that were computed from the older recipe."""
+    """Accepted verdicts that were computed from the runs of ``OLD``."""
     path = tmp_path / "accepted.json"
     path.write_text(json.dumps({"schema": 1, "claims": {"lab/it": {"arms": {"a": {"digest": OLD}, "fitted": {}}}}}))
     return path
@@ -50,7 +58,7 @@ def folder(store: Store, digest: str, seed: int) -> Path:
     return store.root / "runs" / digest[:2] / digest / str(seed)
 
 
-def test_what_is_there(store: Store) -> None:
+def test_runs_are_listed(store: Store) -> None:
     (folder(store, OLD, 1).parent / "notes.txt").write_text("not a run")
     found = {(run.digest, run.seed): run for run in runs(store)}
     assert set(found) == {(digest, seed) for digest in (OLD, NEW) for seed in (1, 2)}
@@ -78,13 +86,13 @@ def test_damage_is_found_and_left_where_it_is(store: Store) -> None:
     (folder(store, NEW, 1) / "run.json").unlink()
     found = dict(damaged(store))
     assert set(found) == {folder(store, OLD, 2), folder(store, NEW, 1), measurement}
-    assert "checksum of weights.safetensors does not verify" in found[folder(store, OLD, 2)]
+    assert "checksum of weights.safetensors does not match" in found[folder(store, OLD, 2)]
     assert "run.json is missing" in found[folder(store, NEW, 1)]
     assert broken.is_file()
 
 
-KEPT = st.builds(
-    Kept,
+STORED_RUNS = st.builds(
+    StoredRun,
     digest=st.sampled_from(["aa", "bb", "cc", "dd"]),
     seed=st.integers(0, 50),
     model=st.just(""),
@@ -94,18 +102,18 @@ KEPT = st.builds(
 
 
 @given(
-    st.lists(KEPT, unique_by=lambda run: (run.digest, run.seed)),
+    st.lists(STORED_RUNS, unique_by=lambda run: (run.digest, run.seed)),
     st.sets(st.sampled_from(["aa", "bb"])),
     st.integers(0, 20_000),
 )
-def test_what_goes(kept: list[Kept], pinned: set[str], keep: int) -> None:
-    going = removable(kept, pinned, keep)
-    staying = [run for run in kept if run not in going]
-    free = [run for run in staying if run.digest not in pinned]
-    assert not [run for run in going if run.digest in pinned]
-    assert sum(run.size for run in staying) <= keep or not free
-    assert not going or max(run.used for run in going) <= min((run.used for run in free), default=float("inf"))
-    assert not going or sum(run.size for run in staying) + going[-1].size > keep, "one more went than had to"
+def test_runs_to_remove(stored: list[StoredRun], pinned: set[str], keep: int) -> None:
+    removed = runs_to_remove(stored, pinned, keep)
+    remaining = [run for run in stored if run not in removed]
+    unpinned = [run for run in remaining if run.digest not in pinned]
+    assert not [run for run in removed if run.digest in pinned]
+    assert sum(run.size for run in remaining) <= keep or not unpinned
+    assert not removed or max(run.used for run in removed) <= min((run.used for run in unpinned), default=float("inf"))
+    assert not removed or sum(run.size for run in remaining) + removed[-1].size > keep, "no more than necessary"
 
 
 def test_a_dry_run_removes_nothing_and_what_is_accepted_stays(
@@ -113,9 +121,9 @@ def test_a_dry_run_removes_nothing_and_what_is_accepted_stays(
 ) -> None:
     arguments = ["store", "gc", "--store", str(store.root), "--accepted", str(accepted)]
     assert main(arguments) == 0
-    said = capsys.readouterr().out
-    assert "2 of 4 runs would be removed" in said
-    assert "add --delete" in said
+    output = capsys.readouterr().out
+    assert "2 of 4 runs would be removed" in output
+    assert "add --delete" in output
     assert len(list(runs(store))) == 4
 
     assert main([*arguments, "--delete"]) == 0
@@ -124,7 +132,7 @@ def test_a_dry_run_removes_nothing_and_what_is_accepted_stays(
     assert store.load(OLD, 1) is not None
 
 
-def test_what_cannot_be_removed_is_told_and_the_rest_goes(
+def test_runs_that_cannot_be_removed_are_reported_and_the_others_are_removed(
     store: Store, accepted: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stays = folder(store, NEW, 1)
@@ -140,9 +148,9 @@ def test_what_cannot_be_removed_is_told_and_the_rest_goes(
         "memkit.store.damaged_runs.remove_all", lambda path: None if path == stays else remove_all(path)
     )
     assert main(["store", "gc", "--store", str(store.root), "--accepted", str(accepted), "--delete"]) == 0
-    said = capsys.readouterr().out
-    assert "1 of 4 runs removed" in said
-    assert "1 run could not be removed" in said
+    output = capsys.readouterr().out
+    assert "1 of 4 runs removed" in output
+    assert "1 run could not be removed" in output
     assert {(run.digest, run.seed) for run in runs(store)} == {(OLD, 1), (OLD, 2), (NEW, 1)}
 
 
@@ -206,19 +214,19 @@ def test_a_clock_that_went_backwards_does_not_confuse_it(store: Store, capsys: p
     [("0", 0), ("500M", 500_000_000), ("2G", 2 * 10**9), ("1.5 GB", 1_500_000_000), ("12k", 12_000), ("7b", 7)],
 )
 def test_sizes(text: str, size: int) -> None:
-    assert size_of(text) == size
+    assert parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "much", "-1", "1X", "inf", "nan", "G"])
-def test_what_is_no_size(text: str) -> None:
-    with pytest.raises(MemkitError, match="is no size; write 500M or 2G"):
-        size_of(text)
+def test_texts_that_are_not_sizes(text: str) -> None:
+    with pytest.raises(MemkitError, match="is not a size; write 500M or 2G, for example"):
+        parse_size(text)
 
 
 @pytest.mark.parametrize(("size", "text"), [(0, "0 B"), (999, "999 B"), (1234, "1.23 kB"), (885_000_000, "885 MB")])
-def test_sizes_in_words(size: int, text: str) -> None:
-    assert in_words(size) == text
+def test_sizes_are_formatted_with_a_unit(size: int, text: str) -> None:
+    assert format_size(size) == text
 
 
 def test_nothing_is_pinned_where_nothing_was_accepted(tmp_path: Path) -> None:
-    assert pinned_by([tmp_path / "none.json"]) == set()
+    assert pinned_digests([tmp_path / "none.json"]) == set()

@@ -1,4 +1,4 @@
-"""Leases on work that machines share: waited for, taken from the dead, and given back."""
+"""Leases on work that machines share: they are waited for, taken over from dead machines, and released."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from memkit.store.leases import leased
 from memkit.store.remote import Remote
 from tests.machines.clocks import PATIENCE, Cranked, Skipping, until
 
-LEASE = 4.0  # seconds, of clocks that tests turn
+LEASE = 4.0  # seconds, by clocks that the tests set
 
 
 def waited(remote: Remote, *names: str, owner: str = "") -> float:
-    """Take leases, and return the seconds that it took by the clock of who took them."""
+    """Acquire leases, and return the seconds that this took, by the remote's own clock."""
     assert isinstance(remote.clock, Skipping)
-    began = remote.clock.now()
+    start = remote.clock.now()
     with leased(remote, names, owner=owner):
-        return remote.clock.now() - began
+        return remote.clock.now() - start
 
 
 def test_a_lease_is_waited_for(anywhere: Remote) -> None:
@@ -35,7 +35,7 @@ def test_a_lease_is_waited_for(anywhere: Remote) -> None:
         before = anywhere.get("leases/b/1")
         ours.turn_until(lambda: anywhere.get("leases/b/1") != before, step=LEASE / 4)
 
-    def look_again() -> None:
+    def poll_again() -> None:
         slept = theirs.slept
         theirs.turn(0.9 * LEASE)
         until(lambda: theirs.slept > slept)
@@ -46,7 +46,7 @@ def test_a_lease_is_waited_for(anywhere: Remote) -> None:
         until(lambda: theirs.sleeping)
         for _ in range(3):
             renew()
-            look_again()
+            poll_again()
         assert theirs.time > 2 * LEASE
         order.append("first")
     theirs.turn(LEASE / 10)
@@ -57,7 +57,7 @@ def test_a_lease_is_waited_for(anywhere: Remote) -> None:
 
 
 def test_the_lease_of_a_machine_that_died_is_taken(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("time.time", lambda: 0.0)  # nobody's clock is asked for the time of day
+    monkeypatch.setattr("time.time", lambda: 0.0)  # the time of day is not used
     remote = Remote(url, LEASE, clock=Skipping())
     remote.create("leases/a/1", b"{}")
     assert LEASE < waited(remote, "a") < 1.2 * LEASE
@@ -65,18 +65,18 @@ def test_the_lease_of_a_machine_that_died_is_taken(url: str, monkeypatch: pytest
 
 
 def test_one_of_many_takes_it(url: str) -> None:
-    """Four wait for a lease of the dead, and are there when it is free: one has it, three wait for that one."""
+    """Four machines wait for the lease of a dead one. When it is free, one acquires it, and the others wait again."""
     shared, clock = Remote(url, clock=Skipping()), Cranked()
     shared.create("leases/a/7", b"{}")
     holding: list[int] = []
     most: list[int] = []
-    let_go = threading.Semaphore(0)
+    release = threading.Semaphore(0)
 
     def work(i: int) -> None:
         with leased(Remote(url, 10 * LEASE, clock=clock), ["a"]):
             holding.append(i)
             most.append(len(holding))
-            let_go.acquire(timeout=PATIENCE)
+            release.acquire(timeout=PATIENCE)
             holding.remove(i)
 
     def alive() -> int:
@@ -88,25 +88,25 @@ def test_one_of_many_takes_it(url: str) -> None:
     until(lambda: clock.sleeping == 4)
     clock.turn(11 * LEASE)
     while alive():
-        until(lambda: holding and clock.sleeping == alive() - 1)  # the others wait for the one that holds it
-        let_go.release()
+        until(lambda: holding and clock.sleeping == alive() - 1)  # the others wait for the holder
+        release.release()
         until(lambda: not holding and clock.sleeping == alive())
         clock.turn(1.0)
     assert most == [1] * 4
     assert shared.names("leases/a") == set()
 
 
-@pytest.mark.parametrize("number", ["1", "2"], ids=["and given back, and taken", "taken"])
+@pytest.mark.parametrize("number", ["1", "2"], ids=["taken over and released and acquired again", "taken over"])
 def test_a_lease_that_was_taken_is_not_taken_back(url: str, monkeypatch: pytest.MonkeyPatch, number: str) -> None:
     clock = Cranked()
     slow_one, other = Remote(url, LEASE, clock=clock), Remote(url, clock=Skipping())
-    beats: list[str] = []
+    renewals: list[str] = []
     get = slow_one.get
-    monkeypatch.setattr(slow_one, "get", lambda name, **how: (beats.append(name), get(name, **how))[1])
+    monkeypatch.setattr(slow_one, "get", lambda name, **options: (renewals.append(name), get(name, **options))[1])
     with leased(slow_one, ["a"]):
         other.delete("leases/a/1")
         other.create(f"leases/a/{number}", b"theirs")
-        clock.turn_until(lambda: len(beats) > 1, step=LEASE / 4)  # the first beat is over when the second begins
+        clock.turn_until(lambda: len(renewals) > 1, step=LEASE / 4)  # the first has ended when the second begins
     assert other.names("leases/a") == {number}
     assert other.get(f"leases/a/{number}") == b"theirs"
 
@@ -121,7 +121,7 @@ def test_whoever_may_not_list_does_not_wait(url: str, monkeypatch: pytest.Monkey
     monkeypatch.setattr(remote._files[0], "ls", denied)
     with pytest.warns(MemkitWarning, match="AccessDenied"):
         assert waited(remote, "a") == 0.0
-    with pytest.raises(MemkitError, match="may list, read, write and delete there"):
+    with pytest.raises(MemkitError, match="may list, read, write and delete objects"):
         remote.check()
 
 
@@ -151,5 +151,5 @@ def test_a_renewal_that_failed_is_made_up_for(url: str, monkeypatch: pytest.Monk
     with leased(remote, ["a"]):
         before = other.get("leases/a/1")
         clock.turn_until(lambda: other.get("leases/a/1") != before, step=LEASE / 4)
-    assert not next(failing, False), "and two failed"
+    assert not next(failing, False), "two renewals failed"
     assert other.names("leases/a") == set()

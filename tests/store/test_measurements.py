@@ -1,4 +1,4 @@
-"""What was measured is kept, and measured again where it was damaged."""
+"""Measurements are stored, and made again if they were damaged."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_damaged_measurement_is_passed_over_with_a_warning(store: Store, damag
     assert [found for found, _ in damaged_measurements(store)] == [path]
     with pytest.warns(MemkitWarning, match=DAMAGED):
         assert load_measurement(store, KEY, 1) is None
-    assert load_measurement(store, KEY, 1) is None, "and without a second warning"
+    assert load_measurement(store, KEY, 1) is None, "there is no second warning"
     assert load_measurement(store, KEY, 2) == {"value": 2}
     assert list(damaged_measurements(store)) == []
     save_measurement(store, KEY, 1, {"value": 12345})
@@ -102,7 +102,7 @@ def test_no_measurement_is_taken_for_that_of_another_seed(store: Store) -> None:
 def test_a_file_in_the_place_of_a_folder_is_damage(store: Store) -> None:
     folder = store.root / "measurements" / KEY[:2]
     folder.parent.mkdir(parents=True)
-    folder.write_text("no folder")
+    folder.write_text("not a folder")
     assert stored_seeds(store, KEY, [1]) == set()
     assert count_measurements(store) == (0, 0)
     with pytest.warns(MemkitWarning, match=DAMAGED):
@@ -132,7 +132,7 @@ def test_a_process_that_is_killed_while_it_writes_costs_its_own_measurement_at_m
     written = data.draw(st.integers(before, path.stat().st_size - 2))
     with path.open("r+b") as file:
         file.truncate(written)
-    assert load_measurement(store, KEY, 2) is None, "and nobody is warned: nothing that was finished is lost"
+    assert load_measurement(store, KEY, 2) is None, "without a warning: no completed measurement is lost"
     save_measurement(store, KEY, 3, {"value": 3})
     assert [load_measurement(store, KEY, seed) for seed in (1, 3)] == [{"value": 1}, {"value": 3}]
     save_measurement(store, KEY, 2, {"value": 4})
@@ -140,7 +140,7 @@ def test_a_process_that_is_killed_while_it_writes_costs_its_own_measurement_at_m
 
 
 def test_several_processes_may_write_at_once(store: Store) -> None:
-    """Lines of 20 kB, which no buffer of a pipe or of Python would hold together."""
+    """Lines of 20 kB are longer than the buffers of pipes and of Python, which would split them."""
     text = "x" * 20_000
     others = Elsewhere(), Elsewhere()
     try:
@@ -178,7 +178,7 @@ def pipe(path: Path) -> None:
 
 def huge(path: Path) -> None:
     with path.open("wb") as file:
-        file.truncate(1 << 42)  # which takes no room on the disk
+        file.truncate(1 << 42)  # which takes no space on the disk
 
 
 @pytest.mark.parametrize("make", [pipe, huge, lambda path: path.symlink_to("/dev/zero")])

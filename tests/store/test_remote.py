@@ -1,4 +1,4 @@
-"""A store that machines share, at a URL: on a server of S3's protocol, in a folder, and through faults."""
+"""A store that machines share, at a URL: on a server with the S3 protocol, in a folder, and with faults."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ RUN = TrainedRun(
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Callable[[str | Remote], Store]:
-    """A new machine, with an empty folder of its own."""
+    """Return a function that makes a new machine, which has its own empty folder."""
 
     def made(remote: str | Remote) -> Store:
         folder = tmp_path / uuid.uuid4().hex
@@ -214,7 +214,7 @@ def test_training_once_more_passes_over_what_others_trained_before(url: str, mac
     assert same(other.load(DIGEST, 3))
 
 
-# --- what comes from elsewhere --------------------------------------------------------------------------------
+# --- data from other machines ---------------------------------------------------------------------------------
 
 
 def rejected(server: Server, url: str, store: Store, content: bytes) -> None:
@@ -223,7 +223,7 @@ def rejected(server: Server, url: str, store: Store, content: bytes) -> None:
     before = sorted(path for path in store.root.rglob("*") if path.is_file())
     with pytest.warns(MemkitWarning, match="it is trained again"):
         assert store.load(DIGEST, 3) is None
-    assert name not in server, "it is out of the way"
+    assert name not in server, "it was deleted"
     assert sorted(path for path in store.root.rglob("*") if path.is_file()) == before
     assert store.missing(DIGEST, [3]) == [3]
 
@@ -236,14 +236,14 @@ def test_a_bit_that_flips(server: Server, url: str, machine: Machine, at: float)
     content[int(at * len(content))] ^= 4
     there = machine(url)
     server[name] = bytes(content)
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         run = there.load(DIGEST, 3)
-    if told:
+    if caught:
         assert run is None
         assert name not in server
     else:
-        assert same(run), "a bit of a date in the archive's directory, say, is none of the run"
+        assert same(run), "some bits do not belong to the run, such as the dates in the archive's directory"
 
 
 def archive(files: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
@@ -280,7 +280,7 @@ def test_a_run_that_says_it_is_another(server: Server, url: str, machine: Machin
     content = server[f"{folder}/runs/ab/{DIGEST}/3.zip"]
     there = machine(url)
     server[f"{folder}/runs/ab/{DIGEST}/4.zip"] = content
-    with pytest.warns(MemkitWarning, match="holds another run than its place says"):
+    with pytest.warns(MemkitWarning, match="it contains a different run from the one that its path names"):
         assert there.load(DIGEST, 4) is None
 
 
@@ -299,8 +299,8 @@ def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> 
 def test_what_is_too_large_is_not_taken(url: str, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     saved(machine(url))
     there = machine(url)
-    monkeypatch.setattr(remote_module, "LARGEST", 100)
-    with pytest.warns(MemkitWarning, match="is larger than 100 bytes; going on"):
+    monkeypatch.setattr(remote_module, "MAX_OBJECT_SIZE", 100)
+    with pytest.warns(MemkitWarning, match="is larger than 100 bytes; continuing"):
         assert there.load(DIGEST, 3) is None
 
 
@@ -318,7 +318,7 @@ def test_a_fault_is_got_over(server: Server, url: str, machine: Machine, fault: 
     assert same(there.load(DIGEST, 3))
     server.faults.append(fault)
     third = Remote(url, clock=Skipping())
-    assert third.create("lease", b"mine") is True, "an answer that was lost is no lease that was lost"
+    assert third.create("lease", b"mine") is True, "the lease is created even if the answer was lost"
     assert not server.faults
 
 
@@ -356,23 +356,24 @@ def test_without_the_server_work_goes_on_here(
     here = machine(url)
     server.down = True
 
-    def worked() -> bool:
+    def train_and_measure() -> bool:
         save_measurement(here, KEY, 3, {"value": 1})
         return obtain(RECIPE, RECIPE.digest, 1, here).seed == 1
 
-    with pytest.warns(MemkitWarning, match=r"Service Unavailable; going on with what is on this machine") as told:
-        assert worked()
+    with pytest.warns(MemkitWarning, match=r"Service Unavailable; continuing with what is on this machine") as caught:
+        assert train_and_measure()
     assert load_measurement(here, KEY, 3) == {"value": 1}
-    said = {str(warning.message) for warning in told}
-    assert len(said) == 1
+    assert len({str(warning.message) for warning in caught}) == 1
     server.requests.clear()
     assert here.missing(DIGEST, [3]) == [3]
-    assert not server.requests, "it is not asked again for a while"
+    assert not server.requests, "the server is not called again for a while"
     server.down = False
     assert here.remote is not None
     here.remote.clock.sleep(121)
     train_missing(RECIPE, RECIPE.digest, [1, 2], here)
-    assert machine(url).missing(RECIPE.digest, [1, 2]) == [1], "what was trained meanwhile is on this machine alone"
+    assert machine(url).missing(RECIPE.digest, [1, 2]) == [1], (
+        "what was trained in the meantime is only on this machine"
+    )
 
 
 # --- names ----------------------------------------------------------------------------------------------------
@@ -394,9 +395,9 @@ def test_passwords_are_not_shown() -> None:
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("s4://lab/store", "is at no address that can be read .*; write s3://bucket/folder"),
-        ("s3://no-such-bucket/store", "cannot be used .*; see that it exists"),
-        ("file:///proc/nowhere", "cannot be used .*; see that it exists"),
+        ("s4://lab/store", "has an address that cannot be parsed .*; write s3://bucket/folder"),
+        ("s3://no-such-bucket/store", "cannot be used .*; check that it exists"),
+        ("file:///proc/nowhere", "cannot be used .*; check that it exists"),
     ],
 )
 def test_sentences(server: Server, url: str, says: str) -> None:
@@ -406,11 +407,11 @@ def test_sentences(server: Server, url: str, says: str) -> None:
 
 @pytest.mark.skipif(importlib.util.find_spec("gcsfs") is not None, reason="it is installed")
 def test_a_package_that_is_missing() -> None:
-    with pytest.raises(MemkitError, match=r"needs a package that is not installed .*for gs: \[gs\]"):
+    with pytest.raises(MemkitError, match=r"needs a package that is not installed .*\[gs\] for gs:"):
         Remote("gs://lab/store").check()
 
 
-def test_a_server_that_creates_twice_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_creates_an_object_twice_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     remote = Remote(f"memory://{uuid.uuid4().hex}")
     files: Any = remote._files[0]
     plain = files.pipe_file
@@ -444,7 +445,7 @@ def test_a_full_disk_under_a_shared_folder_leaves_what_was_there(
     assert found == {"1.zip": b"before"}
 
 
-# --- what was attacked ----------------------------------------------------------------------------------------
+# --- attacks --------------------------------------------------------------------------------------------------
 
 
 def test_two_processes_fetch_the_same_runs(tmp_path: Path, machine: Machine, elsewhere: Elsewhere) -> None:
@@ -456,7 +457,7 @@ def test_two_processes_fetch_the_same_runs(tmp_path: Path, machine: Machine, els
     ready, go = tmp_path / "ready", tmp_path / "go"
     theirs = elsewhere.call(not_loaded, there, DIGEST, seeds, ready, go)
     until(lambda: ready.exists() or theirs.done())
-    with ThreadPoolExecutor(2) as pool:  # and two threads of this one
+    with ThreadPoolExecutor(2) as pool:  # as well as two threads of this process
         ours = [pool.submit(not_loaded, pickle.loads(pickle.dumps(there)), DIGEST, seeds, go, go) for _ in range(2)]
         assert [lost.result(PATIENCE) for lost in (theirs, *ours)] == [[], [], []]
 
@@ -466,7 +467,7 @@ def test_where_warnings_are_errors_a_fault_is_printed(
 ) -> None:
     there = machine(url)
     assert there.remote is not None
-    monkeypatch.setattr(there.remote, "_tried", lambda call, otherwise, always=False: (told("a fault"), otherwise)[1])
+    monkeypatch.setattr(there.remote, "_call", lambda call, default, always=False: (told("a fault"), default)[1])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert there.missing(DIGEST, [3]) == [3]
@@ -479,17 +480,17 @@ def test_what_could_not_be_put_is_put_by_whoever_is_asked_to_train_it(url: str, 
     here = machine(url)
     assert here.remote is not None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(here.remote, "put", lambda name, content, **how: False)
+        patch.setattr(here.remote, "put", lambda name, content, **options: False)
         train_missing(RECIPE, RECIPE.digest, [1], here)
     assert machine(url).missing(RECIPE.digest, [1]) == [1]
     cohort = Cohort(Training.of(RECIPE), (1,))
-    assert train_cohort(cohort, here, device="cpu", files={}, tell=lambda share: None) == Result("trained")
+    assert train_cohort(cohort, here, device="cpu", files={}, report=lambda fraction: None) == Result("trained")
     assert machine(url).missing(RECIPE.digest, [1]) == []
 
 
-@pytest.mark.parametrize("why", ["too large", "archived", "damaged, and may not be deleted"])
+@pytest.mark.parametrize("fault", ["too large", "archived", "damaged, and may not be deleted"])
 def test_what_is_listed_and_cannot_be_had_is_trained(
-    server: Server, url: str, machine: Machine, monkeypatch: pytest.MonkeyPatch, why: str
+    server: Server, url: str, machine: Machine, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     train_missing(RECIPE, RECIPE.digest, [1], machine(url))
     there = machine(url)
@@ -499,9 +500,9 @@ def test_what_is_listed_and_cannot_be_had_is_trained(
     def denied(path: str) -> None:
         raise PermissionError("InvalidObjectState")
 
-    if why == "too large":
-        monkeypatch.setattr(remote_module, "LARGEST", 10)
-    elif why == "archived":
+    if fault == "too large":
+        monkeypatch.setattr(remote_module, "MAX_OBJECT_SIZE", 10)
+    elif fault == "archived":
         monkeypatch.setattr(files, "cat_file", denied)
     else:
         server[f"{url.removeprefix('s3://lab/')}/runs/{RECIPE.digest[:2]}/{RECIPE.digest}/1.zip"] = b"nothing"
@@ -516,7 +517,7 @@ def test_an_entry_of_another_version_is_left_to_those_who_want_it(
     saved(machine(url))
     there = machine(url)
     monkeypatch.setattr(entries, "VERSION", 2)
-    with pytest.warns(MemkitWarning, match="has version 1, this memkit writes 2"):
+    with pytest.warns(MemkitWarning, match="has version 1; this memkit reads version 2"):
         assert there.load(DIGEST, 3) is None
     assert f"{url.removeprefix('s3://lab/')}/runs/ab/{DIGEST}/3.zip" in server
     assert there.missing(DIGEST, [3]) == [3]
@@ -532,7 +533,7 @@ def test_what_cannot_be_kept_here_is_used_all_the_same(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(store_module, "write", full)
-    with pytest.warns(MemkitWarning, match="cannot be kept here"):
+    with pytest.warns(MemkitWarning, match="cannot be written to the store"):
         assert same(there.load(DIGEST, 3))
 
 
@@ -558,7 +559,7 @@ def test_hostile_content_with_a_checksum_of_its_own(url: str, machine: Machine, 
     there.remote.put(f"runs/ab/{DIGEST}/3.zip", archive({**files, FOUR[3]: json.dumps(manifest).encode()}))
     with pytest.warns(MemkitWarning, match="it is trained again"):
         assert there.load(DIGEST, 3) is None
-    assert there.missing(DIGEST, [3]) == [3], "and it is not believed again"
+    assert there.missing(DIGEST, [3]) == [3], "the object is not used again"
 
 
 def test_no_memory_is_no_damage(server: Server, url: str, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -569,10 +570,10 @@ def test_no_memory_is_no_damage(server: Server, url: str, machine: Machine, monk
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(store_module, "unpacked", none)
+        patch.setattr(store_module, "unpack", none)
         with pytest.raises(MemoryError):
             there.load(DIGEST, 3)
-    assert same(there.load(DIGEST, 3)), "it was left where it is"
+    assert same(there.load(DIGEST, 3)), "the object was not deleted"
 
 
 def test_throwing_away_what_is_here_asks_nobody(server: Server, url: str, machine: Machine) -> None:
@@ -581,4 +582,4 @@ def test_throwing_away_what_is_here_asks_nobody(server: Server, url: str, machin
     server.requests.clear()
     here.remove(DIGEST, 3)
     assert not server.requests
-    assert here.missing(DIGEST, [3]) == [], "others see it still"
+    assert here.missing(DIGEST, [3]) == [], "other machines still see it"

@@ -1,4 +1,4 @@
-"""The store gives back what it was given, to the bit, or nothing."""
+"""The store returns exactly what was saved, bit for bit, or nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from memkit import MemkitError
 from memkit.store import store as store_module
-from memkit.store.entries import files_of
+from memkit.store.entries import run_to_files
 from memkit.store.store import Store
 from memkit.store.verified_files import from_bytes, to_bytes
 from memkit.training.trained_run import TrainedRun
@@ -38,7 +38,7 @@ def test_a_store_excludes_itself_from_git(tmp_path: Path) -> None:
         Store(folder).prepare()
     assert (new / ".gitignore").read_text().splitlines()[-1] == "*"
     assert (own / ".gitignore").is_file()
-    assert not (theirs / ".gitignore").exists(), "a folder that was there may hold other files"
+    assert not (theirs / ".gitignore").exists(), "an existing folder may contain other files"
     (new / ".gitignore").write_text("mine")
     Store(new).prepare()
     assert (new / ".gitignore").read_text() == "mine"
@@ -50,7 +50,7 @@ def test_what_was_saved_is_loaded_to_the_bit(store: Store) -> None:
     loaded = store.load(DIGEST, RUN.seed)
     assert loaded is not None
     assert_same(loaded, RUN)
-    assert math.isnan(loaded.metrics["loss"]), "a number again, not its name"
+    assert math.isnan(loaded.metrics["loss"]), "a number again, not a string"
 
 
 def test_an_entry_is_readable_and_holds_no_pickle(store: Store) -> None:
@@ -94,14 +94,14 @@ def test_saving_again_replaces(store: Store) -> None:
 
 @pytest.fixture
 def two_disks(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
-    """``runs`` is a link to another disk."""
+    """Let ``runs`` be a link to another disk."""
 
-    def on_one_disk(renamed: Any) -> Any:
+    def on_one_disk(original: Any) -> Any:
         def rename(path: Any, to: Any, **options: Any) -> None:
-            top = {Path(place).relative_to(store.root).parts[0] for place in (path, to)}
-            if len(top) > 1:
+            folders = {Path(name).relative_to(store.root).parts[0] for name in (path, to)}
+            if len(folders) > 1:
                 raise OSError(errno.EXDEV, "Invalid cross-device link", str(path))
-            renamed(path, to, **options)
+            original(path, to, **options)
 
         return rename
 
@@ -145,7 +145,7 @@ def cost(store: Store, seed: int, seconds: Any) -> Path:
     return save(store, replace(RUN, seed=seed, metrics={"cpu_seconds": seconds})) / "run.json"
 
 
-def test_what_training_took_is_told_without_loading_a_run(store: Store) -> None:
+def test_the_cost_of_training_is_known_without_loading_a_run(store: Store) -> None:
     assert store.cpu_seconds(DIGEST) == []
     for seed in range(12):
         cost(store, seed, 1.5)
@@ -153,13 +153,13 @@ def test_what_training_took_is_told_without_loading_a_run(store: Store) -> None:
     assert store.cpu_seconds(DIGEST, at_most=3) == [1.5] * 3
     assert store.cpu_seconds("cd" * 16) == []
     again = Store(store.root, session="second", retrain=True)
-    assert again.cpu_seconds(DIGEST) == [1.5] * 8, "what is trained again will take as long again"
+    assert again.cpu_seconds(DIGEST) == [1.5] * 8, "training again will take as long"
 
 
 @pytest.mark.parametrize(
     "text", ["", "[]", "null", "{}", '{"metrics": []}', '{"metrics": {"cpu_seconds": null}}', "\udcff"]
 )
-def test_what_a_damaged_run_took_is_passed_over_in_silence(store: Store, text: str) -> None:
+def test_the_cost_of_a_damaged_run_is_ignored_without_a_warning(store: Store, text: str) -> None:
     cost(store, 1, 2.0)
     cost(store, 2, 3.0).write_bytes(text.encode(errors="surrogateescape"))
     cost(store, 3, 4.0).unlink()
@@ -175,7 +175,7 @@ def test_a_store_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     path.write_text("not a folder")
     for root in (path, path / "below"):
         with pytest.raises(
-            MemkitError, match=r"cannot be written .* choose another folder with --store or MEMKIT_STORE"
+            MemkitError, match=r"cannot be written to .* choose another folder with --store or MEMKIT_STORE"
         ):
             Store(root).prepare()
     assert path.read_text() == "not a folder"
@@ -196,12 +196,12 @@ def test_what_a_killed_run_left_is_cleared_after_a_day(store: Store) -> None:
 
 @pytest.fixture
 def full_disk(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The disk is full at the n-th file that is written; set n."""
+    """Let the disk be full when the n-th file is written; the fixture's only element is n."""
     at = [0]
     write = store_module.write
 
     def fails(path: Path, content: bytes, *, sync: bool = False) -> None:
-        assert sync, "a run has cost its training, and outlasts a loss of power"
+        assert sync, "a trained run must survive a power failure"
         at[0] -= 1
         if at[0] < 0:
             path.write_bytes(content[:3])
@@ -253,12 +253,12 @@ def test_runs_are_locked_one_by_one(store: Store) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
-def test_a_disk_that_knows_no_locks_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+def test_a_disk_without_locks_is_rejected(store: Store, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     def flock(*_: Any) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("fcntl.flock", flock)
-    sentence = f"the store {store.root} is on a disk on which files cannot be locked .*a local disk, or the URL"
+    sentence = f"the store {store.root} is on a disk that does not support file locks .*a local disk or the URL"
     with pytest.raises(MemkitError, match=sentence):
         store.prepare()
     with pytest.raises(MemkitError, match=sentence), store.lock(DIGEST, [1]):
@@ -295,7 +295,7 @@ def test_damaged_json_is_refused() -> None:
 
 @pytest.mark.parametrize("moment", ["weights.safetensors", "run.json", "recipe.json", "manifest.json", "in place"])
 def test_a_process_that_is_killed_while_it_writes_leaves_no_entry(store: Store, moment: str) -> None:
-    contents = files_of(DIGEST, {}, RUN, made={}, session="first")
+    contents = run_to_files(DIGEST, {}, RUN, made={}, session="first")
     context = multiprocessing.get_context("spawn")
     victim = context.Process(target=killed_in, args=(store, DIGEST, RUN.seed, contents, moment))
     victim.start()
@@ -304,7 +304,7 @@ def test_a_process_that_is_killed_while_it_writes_leaves_no_entry(store: Store, 
     assert store.missing(DIGEST, [RUN.seed]) == [RUN.seed]
     assert store.load(DIGEST, RUN.seed) is None
     left = files(store.root / "runs" / "tmp")
-    assert left, "what it left is in the way of nobody"
+    assert left, "incomplete files stay, and cause no harm"
     save(store)
     loaded = store.load(DIGEST, RUN.seed)
     assert loaded is not None
@@ -313,14 +313,14 @@ def test_a_process_that_is_killed_while_it_writes_leaves_no_entry(store: Store, 
 
 @pytest.mark.parametrize("hours", [-48, 48])
 def test_a_clock_that_jumps_costs_no_run(store: Store, monkeypatch: pytest.MonkeyPatch, hours: float) -> None:
-    """Files of tomorrow, or of the day before yesterday: runs are found, loaded and verified as ever."""
+    """With files from tomorrow, or from the day before yesterday, runs are found, loaded and verified as usual."""
     save(store)
-    aside = store.root / "runs" / "tmp" / "being-written"
-    aside.mkdir()
+    temporary = store.root / "runs" / "tmp" / "being-written"
+    temporary.mkdir()
     now = time.time()
     monkeypatch.setattr("time.time", lambda: now + 3600 * hours)
     store.prepare()
-    assert aside.exists() == (hours < 0), "only a clock that says so clears it away"
+    assert temporary.exists() == (hours < 0), "it is removed only if it seems to be older than a day"
     assert store.missing(DIGEST, [RUN.seed]) == []
     loaded = store.load(DIGEST, RUN.seed)
     assert loaded is not None

@@ -234,7 +234,7 @@ def test_the_command_line_lists_corpora_and_how_to_get_them(
     assert main(["data", "get", "shakespeare"]) == 4
     assert main(["data", "get", "shakespear", "--to", str(tmp_path)]) == 4
     errors = capsys.readouterr().err
-    assert "say where the data set shakespeare is to go" in errors
+    assert "the data set shakespeare needs a folder; name it" in errors
     assert "did you mean 'shakespeare'?" in errors
 
 

@@ -89,7 +89,7 @@ def test_registration_tells_a_replication_from_its_claim_and_older_claims_keep_t
     ("arms", "said"),
     [
         (("a", "b"), "the test itself fits the arm 'a'"),
-        ({"a": Recipe(toys.Halves(), toys.Ordinary), "b": SLOTS}, "Ordinary has no network of its name in memkit.mlx"),
+        ({"a": Recipe(toys.Halves(), toys.Ordinary), "b": SLOTS}, "Ordinary is not an mlx.nn.Module"),
     ],
     ids=["fitted", "unknown"],
 )
@@ -108,9 +108,9 @@ def test_there_has_to_be_a_claim_below() -> None:
     [
         ({"backend": "jax"}, "backend='jax' is unknown"),
         ({"backend": "mxl"}, "did you mean 'mlx'"),
-        ({"backend": "mlx", "validate_every": 5}, "validate_every=5 is not for backend='mlx'"),
-        ({"backend": "mlx", "model": toys.Ordinary, "options": {}}, "has no network of its name in memkit.mlx"),
-        ({"backend": "mlx", "task": toys.Squared()}, "the task has a loss of its own"),
+        ({"backend": "mlx", "validate_every": 5}, "validate_every=5 is not supported with backend='mlx'"),
+        ({"backend": "mlx", "model": toys.Ordinary, "options": {}}, "memkit.mlx has no network of that name"),
+        ({"backend": "mlx", "task": toys.Squared()}, "the task defines its own loss"),
     ],
     ids=str,
 )
