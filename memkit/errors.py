@@ -12,7 +12,15 @@ from typing import Any
 
 
 class MemkitError(ValueError):
-    """Bad input. The message is one sentence for the user; the plugin and the command line print it alone."""
+    """Bad input. The message is one sentence for the user; the plugin and the command line print it alone.
+
+    >>> from memkit import Contrast, MemkitError
+    >>> try:
+    ...     Contrast("memory", over="memory", metric="accuracy", bounds=(0, 1))
+    ... except MemkitError as error:
+    ...     print(error)
+    Contrast('memory', over='memory'): treatment and control are the same arm; name two different ones
+    """
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -39,7 +47,16 @@ def check_fields(kind: type[Any], given: Iterable[str], hint: str = "") -> None:
 
 
 class MemkitWarning(UserWarning):
-    """Something was repaired or done differently, and the run goes on: a damaged run was trained again, for example."""
+    """Something was repaired or done differently, and the run goes on: a damaged run was trained again, for example.
+
+    >>> import warnings
+    >>> from memkit import MemkitWarning
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", MemkitWarning)
+    ...     warnings.warn("the store is read-only", MemkitWarning)
+    Traceback (most recent call last):
+    memkit.errors.MemkitWarning: the store is read-only
+    """
 
 
 def many(count: int, noun: str) -> str:

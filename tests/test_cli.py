@@ -325,9 +325,9 @@ def test_plan_needs_claims_and_options_that_pytest_knows(pytester: pytest.Pytest
     [
         (None, "does not exist; a run of claims writes it"),
         ("{", "cannot be read as JSON"),
-        ("[]", "is no evidence file: it has no schema"),
+        ("[]", "is not an evidence file: it has no schema"),
         ('{"schema": 99}', "has schema 99; this memkit reads schema 1"),
-        ('{"schema": 1, "claims": [{}], "created": "", "provenance": {}}', "is no evidence file of schema 1"),
+        ('{"schema": 1, "claims": [{}], "created": "", "provenance": {}}', "is not an evidence file of schema 1"),
     ],
 )
 @pytest.mark.parametrize("command", ["verdicts", "report", "accept"])

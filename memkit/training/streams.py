@@ -21,7 +21,14 @@ def stream_seed(seed: int, *names: str) -> int:
 
 
 def generator(seed: int, *names: str) -> torch.Generator:
-    """A CPU generator for the stream ``names`` of ``seed``."""
+    """Return a CPU generator for the stream ``names`` of ``seed``.
+
+    >>> import torch
+    >>> from memkit import generator
+    >>> noise = torch.randn(3, generator=generator(10_000, "noise"))
+    >>> noise.equal(torch.randn(3, generator=generator(10_000, "noise")))
+    True
+    """
     import torch
 
     return torch.Generator().manual_seed(stream_seed(seed, *names))

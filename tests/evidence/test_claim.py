@@ -14,7 +14,7 @@ import pytest
 from memkit import Recipe, multiverse, mutant, replicated
 from memkit.errors import MemkitError
 from memkit.evidence import Arm, Claim, Contrast, claim, claim_of, origin
-from memkit.evidence.claim import BESIDE, TESTED, _said
+from memkit.evidence.claim import ANNOTATIONS, TESTED, _without_empty
 from memkit.evidence.origin import Mutant
 from tests.inner import needs_torch
 
@@ -38,32 +38,32 @@ def made(**changes: Any) -> Claim:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"contrasts": []}, r"'study/name': no contrast; .*contrasts=\[Contrast\("),
+        ({"contrasts": []}, r"'study/name': there is no contrast; give contrasts=\[Contrast\("),
         ({"contrasts": OVER}, "contrasts=.* must be a list"),
-        ({"contrasts": ["a over b"]}, r"'a over b' is no Contrast; write Contrast\("),
+        ({"contrasts": ["a over b"]}, r"'a over b' is not a Contrast; write Contrast\("),
         ({"requires": OVER}, "requires=.* must be a list"),
-        ({"positive_control": "a over b"}, "'a over b' is no Contrast"),
+        ({"positive_control": "a over b"}, "'a over b' is not a Contrast"),
         (
             {"contrasts": [replace(OVER, over="bb")]},
             r"«a over bb» names an unknown arm 'bb'; did you mean 'b'\?",
         ),
         ({"contrasts": [replace(OVER, over="zebra")]}, "unknown arm 'zebra'; known: a, b"),
         ({"requires": [replace(OVER, treatment="aa")]}, r"unknown arm 'aa'; did you mean 'a'\?"),
-        ({"arms": []}, "no arms; give arms="),
+        ({"arms": []}, "there are no arms; give arms="),
         ({"arms": "ab"}, "arms='ab' must be a list"),
         ({"arms": 3}, "arms=3 must be a list"),
-        ({"arms": {1: None, "b": None}}, "1 is no name for an arm"),
+        ({"arms": {1: None, "b": None}}, "the name of an arm must be a non-empty string, not 1"),
         ({"derived": "slope"}, "derived='slope' must be a list"),
-        ({"derived": ["a"]}, "'a' is an arm and a derived quantity; rename"),
+        ({"derived": ["a"]}, "'a' is both an arm and a derived quantity; rename"),
         ({"contrast": [OVER]}, r"unknown option 'contrast'; did you mean 'contrasts'\?"),
         ({"sesoi": 0.1}, "unknown option 'sesoi'"),
         ({"expect": "suported"}, r"expect='suported' is not a verdict; did you mean 'supported'\?"),
         ({"seeds": 12}, r"seeds=12 must be one of \[8, 16, 32\]"),
         ({"seeds": 8.0}, r"seeds=8.0 must be one of"),
         ({"seeds": "8"}, "seeds='8' must be one of"),
-        ({"gate": "no"}, "gate='no': headline is True or False"),
+        ({"gate": "no"}, "gate='no' True, False or None"),
         ({"headline": 1}, "headline=1"),
-        ({"source": 2025}, "source=2025 must be a text"),
+        ({"source": 2025}, "source=2025 must be a string"),
         ({"expect": "equivalent"}, r"needs positive_control=Contrast\("),
         (
             {"expect": "equivalent", "positive_control": OVER},
@@ -89,10 +89,10 @@ def test_a_bad_claim_is_refused_with_the_remedy(changes: dict[str, Any], message
         ({"figures": [print]}, r"figures=.* must be a tuple of functions"),
         ({"data": ["table.csv"]}, r"data=\['table.csv'\] must be a tuple of names"),
         ({"environment": "MY_FLAG"}, "environment='MY_FLAG' must be a tuple of names"),
-        ({"derived": (3,)}, "3 is no name for an arm"),
-        ({"gate": 1}, "gate=1: headline is True or False, gate too or None"),
-        ({"test": 5}, "test=5 must be a text: the digest of the test function"),
-        ({"test": None}, "test=None must be a text"),
+        ({"derived": (3,)}, "the name of an arm must be a non-empty string, not 3"),
+        ({"gate": 1}, "headline=False must be True or False, and gate=1 True, False or None"),
+        ({"test": 5}, "test=5 must be a string, the digest of the test function"),
+        ({"test": None}, "test=None must be a string"),
         ({"origin": "study/grid"}, "origin='study/grid' must be a SweepCell, a Mutant, a Replication or None"),
     ],
     ids=str,
@@ -112,7 +112,7 @@ def test_an_option_that_is_left_out_is_asked_for(left_out: str) -> None:
 
 @pytest.mark.parametrize("id", ["name", "Study/name", "study/", "/name", "study/na me", "", 3, None])
 def test_a_bad_id_is_refused(id: Any) -> None:
-    with pytest.raises(MemkitError, match="an id reads study/name"):
+    with pytest.raises(MemkitError, match="an id must read study/name"):
         claim(id, "A beats B.", **OPTIONS)
 
 
@@ -204,7 +204,7 @@ def test_what_stands_beside_the_digest(change: dict[str, Any], said: Any) -> Non
     changed = replace(made(), **change)
     assert changed.digest == made().digest
     assert changed.annotations == {**made().annotations, next(iter(change)): said}
-    assert set(change) <= set(BESIDE)
+    assert set(change) <= set(ANNOTATIONS)
 
 
 @pytest.mark.parametrize("change", [{"id": "study/other"}, {"figures": (print,)}], ids=str)
@@ -217,7 +217,7 @@ def test_every_field_of_a_claim_is_in_its_digest_or_beside_it() -> None:
     # The lock is by ids; how many cells a sweep has is no matter of a cell; and figures decide nothing.
     neither = {"id", "cells", "figures"}
     own = {*(field.name for field in fields(Claim) if field.name != "origin"), *origin.KEYS}
-    assert sorted([*TESTED, *BESIDE, *neither]) == sorted(own)
+    assert sorted([*TESTED, *ANNOTATIONS, *neither]) == sorted(own)
 
 
 @pytest.mark.parametrize(
@@ -242,9 +242,9 @@ def test_the_number_of_seeds_is_tested_where_it_can_make_a_verdict_pass(options:
 def test_what_contrasts_learn_to_say_later_leaves_the_digests_of_those_that_do_not_say_it() -> None:
     fields = replace(OVER, margin=0.0, sesoi=None).to_json()
     for nothing in (None, False, ""):
-        assert _said({**fields, "later": nothing}) == _said(fields)
-    assert _said({**fields, "later": 1}) != _said(fields)
-    assert _said(fields)["margin"] == 0.0
+        assert _without_empty({**fields, "later": nothing}) == _without_empty(fields)
+    assert _without_empty({**fields, "later": 1}) != _without_empty(fields)
+    assert _without_empty(fields)["margin"] == 0.0
 
 
 def test_the_digest_does_not_change_with_the_kind_of_number_or_the_order_of_arms() -> None:

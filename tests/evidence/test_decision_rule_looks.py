@@ -67,7 +67,7 @@ def test_another_number_of_seeds_decides_nothing_and_indicates(n: int) -> None:
     assert (result.verdict, result.look, result.n) == (Verdict.INCONCLUSIVE, None, n)
     assert result.indication is (Verdict.SUPPORTED if n > 7 else result.indication)
     count = "1 seed decides" if n == 1 else f"{n} seeds decide"
-    assert f"{count} nothing, looks are at 8, 16, 32" in result.notes
+    assert f"{count} nothing; looks are at 8, 16, 32" in result.notes
     assert result.findings[0].t.level == pytest.approx(0.95)
     json.dumps(result.to_json(), allow_nan=False)
 

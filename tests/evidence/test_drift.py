@@ -16,12 +16,12 @@ from memkit.evidence.drift import compare, difference
 from memkit.evidence.evidence_loading import claim_evidence
 from tests.evidence.entries import entry
 
-OLD = entry(a=0.9, b=0.1).told()
+OLD = entry(a=0.9, b=0.1).as_accepted()
 
 
 def changes(**changes: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Drift, and what else is told."""
-    found = difference("study/name", OLD, {**entry(a=0.9, b=0.1).told(), **changes})
+    found = difference("study/name", OLD, {**entry(a=0.9, b=0.1).as_accepted(), **changes})
     return found.drift, found.others
 
 
@@ -30,7 +30,7 @@ def test_nothing_changed() -> None:
 
 
 def test_an_effect_outside_its_interval_and_another_verdict_are_drift() -> None:
-    later = entry(a=0.1, b=0.9).told()
+    later = entry(a=0.1, b=0.9).as_accepted()
     drift, others = changes(judgement=later["judgement"])
     assert drift[0] == "was SUPPORTED, is REFUTED"
     assert drift[1].startswith("a over b was +0.79")
@@ -39,8 +39,8 @@ def test_an_effect_outside_its_interval_and_another_verdict_are_drift() -> None:
 
 
 def test_rounding_is_no_drift_where_seeds_agree() -> None:
-    assert changes(judgement=entry(a=0.9004, b=0.1).told()["judgement"]) == ((), ())
-    assert len(changes(judgement=entry(a=0.95, b=0.1).told()["judgement"])[0]) == 1
+    assert changes(judgement=entry(a=0.9004, b=0.1).as_accepted()["judgement"]) == ((), ())
+    assert len(changes(judgement=entry(a=0.95, b=0.1).as_accepted()["judgement"])[0]) == 1
 
 
 def test_code_and_cost_are_told_and_are_no_drift() -> None:
@@ -50,8 +50,8 @@ def test_code_and_cost_are_told_and_are_no_drift() -> None:
     assert found.drift == ()
     assert found.others == (
         "the claim itself differs",
-        "recipe or code behind a differs",
-        "a seed trains 5.0 times as long",
+        "the recipe or the code behind a differs",
+        "training takes 5.0 times as long per seed",
     )
 
 
@@ -84,11 +84,11 @@ def test_two_files_are_compared_claim_by_claim(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_an_interval_without_an_end_holds_everything() -> None:
-    judgement = entry(a=0.9, b=0.1).told()["judgement"]
+    judgement = entry(a=0.9, b=0.1).as_accepted()["judgement"]
     finding = judgement["findings"][0]
     wide = {**finding, "intervals": [{**i, "low": None, "high": None} for i in finding["intervals"]]}
     old = {**OLD, "judgement": {**judgement, "findings": [wide]}}
-    assert difference("study/name", old, entry(a=0.5, b=0.4).told()).effects == ()
+    assert difference("study/name", old, entry(a=0.5, b=0.4).as_accepted()).effects == ()
 
 
 def test_drift_is_in_the_file_and_in_the_table() -> None:

@@ -221,13 +221,13 @@ def test_a_part_has_the_studies_metrics_and_curves_that_are_its_own() -> None:
         ("hello", "cannot be read as JSON"),
         ("[" * 100_000, "cannot be read as JSON"),
         ("9" * 100_000, "cannot be read as JSON"),
-        ("[]", "is no evidence file: it has no schema"),
-        ("{}", "is no evidence file: it has no schema"),
+        ("[]", "is not an evidence file: it has no schema"),
+        ("{}", "is not an evidence file: it has no schema"),
         ('{"schema": 2}', "has schema 2; this memkit reads schema 1"),
-        ('{"schema": 1}', "is no evidence file of schema 1: 'claims' is missing"),
+        ('{"schema": 1}', "is not an evidence file of schema 1: 'claims' is missing"),
         ('{"schema": 1, "claims": []}', "'created' is missing"),
-        ('{"schema": 1, "claims": [3]}', "is no evidence file of schema 1"),
-        ('{"schema": 1, "claims": 3}', "is no evidence file of schema 1"),
+        ('{"schema": 1, "claims": [3]}', "is not an evidence file of schema 1"),
+        ('{"schema": 1, "claims": 3}', "is not an evidence file of schema 1"),
     ],
 )
 def test_what_is_no_evidence_is_refused_with_a_sentence(tmp_path: Path, text: str, message: str) -> None:
@@ -258,14 +258,14 @@ def test_what_is_missing_is_named(file: Path, gone: str) -> None:
     data = json.loads(file.read_text())
     del data["claims"][1][gone]
     file.write_text(json.dumps(data))
-    with pytest.raises(MemkitError, match=f"no evidence file of schema 1: '{gone}' is missing"):
+    with pytest.raises(MemkitError, match=f"not an evidence file of schema 1: '{gone}' is missing"):
         recompute(file)
 
 
 def test_a_figure_that_cannot_be_drawn_is_refused(file: Path) -> None:
     data = json.loads(file.read_text())
     for figure, message in (
-        ({"kind": "pie"}, "a figure of kind 'pie' is not known"),
+        ({"kind": "pie"}, "the kind of figure 'pie' is not known"),
         ({"kind": "table", "title": "t", "columns": ["c"], "rows": []}, "Table 't': rows must be"),
         ({"kind": "table", "title": "t", "columns": ["c"]}, "a figure of kind 'table' is damaged: 'rows' is missing"),
     ):
@@ -280,7 +280,7 @@ def test_one_claim_twice_is_refused(file: Path) -> None:
     data = json.loads(file.read_text())
     data["claims"].append(data["claims"][0])
     file.write_text(json.dumps(data))
-    with pytest.raises(MemkitError, match="holds one claim twice"):
+    with pytest.raises(MemkitError, match="holds the claim study/name twice"):
         load(file)
 
 

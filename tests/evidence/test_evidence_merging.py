@@ -81,7 +81,7 @@ def test_values_that_contradict_are_refused_and_rounding_is_not() -> None:
 def test_two_forms_of_a_claim_are_refused() -> None:
     one = entry("study/a")
     other = replace(one, claim=replace(one.claim, test="another"))
-    with pytest.raises(MemkitError, match=r"claim 'study/a' has two forms, of digests \w+ and \w+$"):
+    with pytest.raises(MemkitError, match=r"claim 'study/a' has two forms, with the digests \w+ and \w+$"):
         merge({"one": evidence(one), "other": evidence(other)})
     reworded = replace(one, claim=replace(one.claim, statement="A beats B by far.", headline=True))
     with pytest.raises(MemkitError, match=r"claim 'study/a' was edited between them: statement, headline$"):

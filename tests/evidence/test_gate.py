@@ -112,8 +112,8 @@ def test_a_changed_claim_passes_with_no_verdict(expect: str, verdict: Verdict) -
             found, reason = outcome(claim, judgement, registration=REWORDED)
             assert found == "failed"
             assert reason == (
-                f"{verdict}, but its statement was edited since it was registered; `memkit register` takes that over, "
-                "and it costs no attempt"
+                f"{verdict}, but its statement was edited since it was registered; `memkit register` registers the "
+                "edit, which costs no attempt"
             )
 
 
@@ -182,5 +182,5 @@ def test_a_mutant_that_is_merely_undecided_has_not_fallen() -> None:
     assert not fell(still.judgement)
     mutant = replace(still.claim, expect="not_supported", origin=Mutant("study/other"))
     found = gate(mutant, still.judgement, registration=REGISTERED, failures={})
-    assert (found.outcome, "not far enough" in found.reason) == ("failed", True)
+    assert (found.outcome, "not clear enough" in found.reason) == ("failed", True)
     assert gate(replace(mutant, origin=None), still.judgement, registration=REGISTERED, failures={}).outcome == "passed"

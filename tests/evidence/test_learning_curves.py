@@ -58,9 +58,9 @@ def test_curves_are_read_as_they_were_written(seeds: dict[int, Any]) -> None:
     ("points", "message"),
     [
         ([[0.5, 1], [0.5, 0.5]], "the curve of seed 3 must be a whole number from 0, not 0.5"),
-        ([[2, 2], [0.5, 0.5]], "the steps of the curve of seed 3 do not rise"),
+        ([[2, 2], [0.5, 0.5]], "the steps of the curve of seed 3 must increase"),
         ([[1], [math.nan]], "the curve of seed 3 must be a number, not nan"),
-        ([list(range(2000)), [0.0] * 2000], "the curve of seed 3 has 2000 points; 1000 is the most"),
+        ([list(range(2000)), [0.0] * 2000], "the curve of seed 3 must have at most 1000 points, not 2000"),
     ],
 )
 def test_curves_that_cannot_be_are_refused(points: Any, message: str) -> None:

@@ -27,29 +27,29 @@ def told(claim: ClaimEvidence = ENTRY, **changes: object) -> ClaimEvidence:
 @pytest.mark.parametrize(
     ("lock", "claim", "sentence"),
     [
-        (Lock(), ENTRY, "the file says that it is registered, and it is not in the lock"),
-        (LOCK, replace(ENTRY, claim=EDITED), "its digest is not that in the lock"),
-        (LOCK, replace(ENTRY, claim=REWORDED), "the claim is not as it was registered: statement, headline"),
+        (Lock(), ENTRY, "the file says that it is registered, but it is not in the lock"),
+        (LOCK, replace(ENTRY, claim=EDITED), "its digest differs from that in the lock"),
+        (LOCK, replace(ENTRY, claim=REWORDED), "the claim differs from what was registered: statement, headline"),
         (
             LOCK,
             replace(told(status="changed", withheld=True, first_seed=0), claim=EDITED),
-            "its digest is not that in the lock",
+            "its digest differs from that in the lock",
         ),
         (
             LOCK,
             replace(told(status="reworded", edited="statement, headline"), claim=REWORDED),
-            "the claim is not as it was registered: statement, headline",
+            "the claim differs from what was registered: statement, headline",
         ),
-        (LOCK.register([EDITED]), ENTRY, "changed and registered anew since: attempt 2 in the lock, 1 in the file"),
+        (LOCK.register([EDITED]), ENTRY, "changed and registered again since: attempt 2 in the lock, 1 in the file"),
         (LOCK, told(attempt=2), "attempt 2 in the file, 1 in the lock"),
-        (LOCK, told(first_seed=10_100), "its seeds are not the seeds of the lock, which begin with 10000"),
+        (LOCK, told(first_seed=10_100), "its seeds are not the seeds of the lock, which start at 10000"),
         (LOCK, replace(ENTRY, planned=ENTRY.planned[::-1]), "its seeds are not the seeds of the lock"),
         (
             LOCK,
             replace(ENTRY, planned=ENTRY.registration.seeds(32)),
-            "32 seeds were planned, and the claim declares 16",
+            "32 seeds were planned, but the claim declares at most 16",
         ),
-        (LOCK, told(status="unregistered", attempt=0), "its seeds are not development seeds, which begin with 0"),
+        (LOCK, told(status="unregistered", attempt=0), "its seeds are not development seeds, which start at 0"),
     ],
 )
 def test_what_differs_is_said(lock: Lock, claim: ClaimEvidence, sentence: str) -> None:
@@ -67,7 +67,7 @@ def test_what_differs_is_said(lock: Lock, claim: ClaimEvidence, sentence: str) -
         (
             LOCK,
             replace(told(first_seed=0, status="changed"), claim=EDITED),
-            ("on development seeds, which decide nothing, of a claim that was edited",),
+            ("on development seeds, which decide nothing, for a claim that was edited",),
         ),
         (
             Lock(),
@@ -82,14 +82,14 @@ def test_what_differs_is_said(lock: Lock, claim: ClaimEvidence, sentence: str) -
         (
             LOCK,
             replace(told(first_seed=0, status="reworded", edited="statement, headline"), claim=REWORDED),
-            ("on development seeds, which decide nothing, of a claim that was edited",),
+            ("on development seeds, which decide nothing, for a claim that was edited",),
         ),
         (
             LOCK.register([REWORDED]),
             ENTRY,
-            ("as it was registered before, and edited since: statement, headline",),
+            ("as it was registered earlier; edited since: statement, headline",),
         ),
-        (LOCK, told(revision=1), ("revision 1 of the code behind it; the lock has revision 0",)),
+        (LOCK, told(revision=1), ("its code is at revision 1; the lock has revision 0",)),
     ],
 )
 def test_what_is_no_contradiction_is_a_note(lock: Lock | None, claim: ClaimEvidence, notes: tuple[str, ...]) -> None:

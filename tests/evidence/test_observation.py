@@ -48,12 +48,12 @@ def values(observations: tuple[Observation, ...]) -> dict[tuple[str, str], float
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
-        (None, "the test returned NoneType; it should return a dict with a number for each of 'a', 'b'"),
-        ([0.5, 0.5], "the test returned list"),
+        (None, "the test returned a NoneType; it should return a dict with a number for each of 'a', 'b'"),
+        ([0.5, 0.5], "the test returned a list"),
         ({"a": 0.5}, "the test returned nothing for 'b'; it should return"),
         ({}, "the test returned nothing for 'a'"),
-        ({"a": 0.5, "b": 0.5, "bb": 0.5}, r"'bb', which is neither an arm nor derived; did you mean 'b'\?"),
-        ({"a": 0.5, "b": 0.5, 3: 0.5}, "3, which is neither an arm nor derived"),
+        ({"a": 0.5, "b": 0.5, "bb": 0.5}, r"'bb', which is neither an arm nor a derived quantity; did you mean 'b'\?"),
+        ({"a": 0.5, "b": 0.5, 3: 0.5}, "3, which is neither an arm nor a derived quantity"),
         ({"a": 0.5, "b": "0.5"}, "accuracy of 'b' is '0.5', a str; it should be one number"),
         ({"a": 0.5, "b": None}, "accuracy of 'b' is None, a NoneType"),
         ({"a": 0.5, "b": True}, "accuracy of 'b' is True, a bool"),
@@ -150,7 +150,9 @@ def test_what_is_no_arms_is_left_to_be_refused(returned: Any) -> None:
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("large", [10**400, 10**5000, Fraction(10**400, 3), np.longdouble("1e400")], ids=lambda x: "")
 def test_a_number_that_no_float_can_hold_is_refused(large: Any, sign: int) -> None:
-    with pytest.raises(MemkitError, match=r"accuracy of 'b', of the type \w+, is beyond the numbers") as raised:
+    with pytest.raises(
+        MemkitError, match=r"accuracy of 'b', of the type \w+, is larger than the largest float"
+    ) as raised:
         observe(CLAIM, 0, {"a": 0.5, "b": sign * large})
     assert "\n" not in str(raised.value)
     assert values(observe(CLAIM, 0, {"a": Fraction(1, 2), "b": 0.5}))["a", "accuracy"] == 0.5

@@ -99,12 +99,12 @@ def test_numbers_of_numpy_are_plain() -> None:
 @pytest.mark.parametrize(
     ("kind", "given", "message"),
     [
-        (Mutant, ("",), "Mutant: '' is no id; write study/name"),
-        (Replication, (None,), "Replication: None is no id; write study/name"),
-        (SweepCell, (3, {"k": 1}), "SweepCell: 3 is no id; write study/name"),
+        (Mutant, ("",), "Mutant: '' is not an id; write study/name"),
+        (Replication, (None,), "Replication: None is not an id; write study/name"),
+        (SweepCell, (3, {"k": 1}), "SweepCell: 3 is not an id; write study/name"),
         (SweepCell, ("study/grid", {}), "SweepCell: cell={} must be a dict of factors"),
         (SweepCell, ("study/grid", ["k"]), r"SweepCell: cell=\['k'\] must be a dict of factors"),
-        (SweepCell, ("study/grid", {"k": 1}, -1), "SweepCell: cells=-1 must be the number of cells"),
+        (SweepCell, ("study/grid", {"k": 1}, -1), "SweepCell: cells=-1 must be a whole number, the number of cells"),
     ],
 )
 def test_mistakes_get_a_sentence(kind: Any, given: tuple[Any, ...], message: str) -> None:
@@ -115,8 +115,11 @@ def test_mistakes_get_a_sentence(kind: Any, given: tuple[Any, ...], message: str
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"mutant_of": "study/a", "replicates": "study/b"}, "a cell of a sweep, a mutant or a replication; give one"),
-        ({"cell": {"width": 8}}, "there is a cell, and no sweep that it is of; give both"),
+        (
+            {"mutant_of": "study/a", "replicates": "study/b"},
+            "a claim must be only one of these: a cell of a sweep, a mutant, or a replication",
+        ),
+        ({"cell": {"width": 8}}, "there is a cell, but no sweep that it belongs to; give both"),
     ],
     ids=str,
 )

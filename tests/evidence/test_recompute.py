@@ -100,7 +100,7 @@ def test_a_doctored_outcome_is_found(file: Path) -> None:
 
 def test_two_observations_of_one_seed_are_refused(file: Path) -> None:
     rows = json.loads(file.read_text())["claims"][0]["observations"]
-    with pytest.raises(MemkitError, match="two observations of one arm and seed"):
+    with pytest.raises(MemkitError, match="two observations of the same seed, arm and metric"):
         doctor(file, 0, "observations", value=[*rows, [10_000, "a", "accuracy", 0.9, ""]])
 
 

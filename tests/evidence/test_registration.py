@@ -195,17 +195,17 @@ def attempt(**fields: object) -> str:
         *(
             (
                 blocks(*found),
-                r"study/name has attempts on the blocks of seeds \[.*\], which must rise, up to 99, and the",
+                r"study/name has attempts on the blocks of seeds \[.*\]; the blocks must rise, up to 99, and the",
             )
             for found in ((), (None,), (100,), (0, 0), (1, 0), (0, None), (None, 0), (3, None, 4))
         ),
         (blocks("0"), "attempt 1: block must be a whole number from 0"),
         (edited("claims", "study/name", "attempts", value=[{}]), "'block' is missing in claims: study/name: attempt 1"),
         (edited("claims", "study/name", "attempts", value=[None]), "attempt 1 must be an object"),
-        (attempt(verdict="FINE"), "attempt 1: verdict: 'FINE' is no verdict"),
-        (attempt(capital=-1), "capital must be a number from 0"),
+        (attempt(verdict="FINE"), "attempt 1: verdict: 'FINE' is not a verdict"),
+        (attempt(capital=-1), "capital must be a number that is not negative"),
         (attempt(n=-1), "n must be a whole number from 0"),
-        (attempt(date=2025), "date must be a text"),
+        (attempt(date=2025), "date must be a string"),
         (
             edited("claims", "study/name", "file", value="../x.py"),
             "has the file '../x.py', which must lie in the project",
@@ -215,10 +215,10 @@ def attempt(**fields: object) -> str:
         (edited("claims", "study/name", "annotations", value={"statement": ""}), "does not say which statement"),
         (edited("claims", "study/name", "annotations", "headline", value=1), "headline must be true or false"),
         (edited("claims", "study/name", "earlier", value=[{"seeds": "8"}]), "seeds must be a whole number"),
-        (edited("alpha", value=0), "alpha must lie between 0 and 1, and is 0"),
+        (edited("alpha", value=0), "alpha must lie between 0 and 1, not 0"),
         (edited("alpha", value="0.05"), "alpha must be a number"),
         (edited("laboratories", value={"ours": "1"}), "ours must be a whole number from 0"),
-        (edited("claims", "study/name", "results", value={"x.csv": 1}), "x.csv must be a text"),
+        (edited("claims", "study/name", "results", value={"x.csv": 1}), "x.csv must be a string"),
     ],
 )
 def test_a_damaged_lock_is_refused_with_a_sentence(tmp_path: Path, text: str, message: str) -> None:
@@ -273,13 +273,16 @@ def test_what_is_removed_is_kept_and_is_read_as_it_was_written(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (edited("alpha", value=0.01), "it sets alpha to 0.01; this memkit decides with 0.05"),
-        (edited("laboratories", value={"ours": 1}), "it gives 'ours' seeds of its own"),
+        (edited("alpha", value=0.01), "it sets alpha to 0.01; this memkit only supports 0.05"),
+        (edited("laboratories", value={"ours": 1}), "it reserves seeds for the laboratory 'ours'"),
         (edited("claims", "study/name", "results", value={"x.csv": "ab"}), f"{NAME} is about files of results"),
-        (edited("claims", "study/name", "title", value="A"), f"{NAME} has 'title'"),
-        (edited("claims", "study/name", "annotations", "title", value="A"), f"{NAME}: annotations has 'title'"),
-        (attempt(device="cuda"), f"{NAME}: attempt 1 has 'device'"),
-        (edited("more", value=[]), "the lock has 'more'"),
+        (edited("claims", "study/name", "title", value="A"), f"{NAME} has the unknown field 'title'"),
+        (
+            edited("claims", "study/name", "annotations", "title", value="A"),
+            f"{NAME}: annotations has the unknown field 'title'",
+        ),
+        (attempt(device="cuda"), f"{NAME}: attempt 1 has the unknown field 'device'"),
+        (edited("more", value=[]), "the lock has the unknown field 'more'"),
     ],
 )
 def test_what_a_newer_memkit_wrote_is_refused_and_not_lost(tmp_path: Path, text: str, said: str) -> None:

@@ -74,8 +74,8 @@ def test_what_is_missing_is_not_reproduced() -> None:
         ({"cpu": "AVX2"}, {"cpu": "AVX2"}, {}, ""),
         ({"cpu": "AVX2"}, {"cpu": "AVX512"}, {}, "cpu AVX2 there, AVX512 here"),
         ({"cpu": "AVX2"}, {"cpu": "AVX2", "threads": 2}, {}, "threads not known there, 2 here"),
-        (None, {}, {}, "the file does not say which platform it was made on"),
-        ("two; of them", {}, {}, "the file does not say which platform it was made on"),
+        (None, {}, {}, "the file does not say on which platform it was made"),
+        ("two; of them", {}, {}, "the file does not say on which platform it was made"),
         ({}, {}, {"a": {"trained_on": "cuda"}, "b": {}}, "its models were trained on cuda"),
     ],
 )

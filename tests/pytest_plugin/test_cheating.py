@@ -165,7 +165,7 @@ def test_a_changed_claim_fails_by_whatever_computes_its_gate_and_development_fai
     assert evidence(suite)["lab/one"]["outcome"]["outcome"] == "skipped"
     verdicts = command(suite, "verdicts")
     assert verdicts.ret == 0
-    verdicts.stdout.fnmatch_lines(["lab/one*on development seeds, which decide nothing, of a claim that was edited"])
+    verdicts.stdout.fnmatch_lines(["lab/one*on development seeds, which decide nothing, for a claim that was edited"])
     assert run(suite, "--memkit-gate=none").ret == 0
     assert run(suite, "--memkit-strict").ret == 1
     merged = command(suite, "merge", "reports/evidence.json", "--output=merged.json")

@@ -176,7 +176,7 @@ def test_a_number_of_seeds_that_is_no_look_decides_nothing(pytester: pytest.Pyte
 
     assert result.ret == 0
     assert verdict(pytester, "true") == "INCONCLUSIVE"
-    result.stdout.fnmatch_lines(["SKIPPED*12 seeds decide nothing, looks are at 8, 16, 32"])
+    result.stdout.fnmatch_lines(["SKIPPED*12 seeds decide nothing; looks are at 8, 16, 32"])
 
 
 @pytest.mark.parametrize(("seeds", "look"), [("8", 8), ("16", 8), ("32", 8)])

@@ -69,10 +69,10 @@ def test_arms_may_be_varied_relative_to_themselves() -> None:
     ("grid", "options", "message"),
     [
         ({}, {}, "must be a dict of factors"),
-        ({"steps": ()}, {}, "must be a list of texts or numbers"),
+        ({"steps": ()}, {}, "must be a list of strings or numbers"),
         ({"stps": (3,)}, {}, "Recipe has no field 'stps'"),
-        ({"steps": (3,)}, {"arms": ("a", "b")}, "the test itself fits the arm 'a'"),
-        ({"steps": (3,)}, {"vary": lambda recipe, steps: None}, "vary made a NoneType of a recipe"),
+        ({"steps": (3,)}, {"arms": ("a", "b")}, "the arm 'a' has no recipe that could be varied"),
+        ({"steps": (3,)}, {"vary": lambda recipe, steps: None}, "vary returned a NoneType; it should return a Recipe"),
     ],
 )
 def test_mistakes_get_a_sentence(grid: Any, options: dict[str, Any], message: str) -> None:

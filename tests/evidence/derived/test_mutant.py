@@ -75,8 +75,8 @@ def test_the_claim_itself_is_left_as_it_was() -> None:
     [
         ({"arm": "c"}, {}, "has no arm 'c'"),
         ({"by": "off"}, {}, "must be a named function of the trained model"),
-        ({}, {"expect": "refuted"}, "mutants are of claims that stand"),
-        ({}, {"arms": ("a", "b")}, "the test itself fits the arm 'a'"),
+        ({}, {"expect": "refuted"}, "the claim must be expected to be supported, not"),
+        ({}, {"arms": ("a", "b")}, "the arm 'a' has no model to break, since the test itself fits it"),
         ({"arm": "c"}, {"arms": {"a": RECIPE, "b": RECIPE, "c": RECIPE}}, "no contrast compares the arm 'c'"),
         ({}, None, "there is no claim below it; write @mutant above @claim"),
     ],
@@ -91,5 +91,5 @@ def test_mistakes_get_a_sentence(options: dict[str, Any], changes: dict[str, Any
         function = claim("study/name", "A beats B.", **given)(test_it)
     with pytest.raises(MemkitError, match=message):
         mutant("memory off", **{"arm": "a", "by": off, **options})(function)
-    with pytest.raises(MemkitError, match="give it a name"):
+    with pytest.raises(MemkitError, match="the name must say what is broken"):
         mutant("!", arm="a", by=off)

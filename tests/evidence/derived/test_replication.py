@@ -88,7 +88,7 @@ def test_registration_tells_a_replication_from_its_claim_and_older_claims_keep_t
 @pytest.mark.parametrize(
     ("arms", "said"),
     [
-        (("a", "b"), "the test itself fits the arm 'a'"),
+        (("a", "b"), "the arm 'a' has no backend"),
         ({"a": Recipe(toys.Halves(), toys.Ordinary), "b": SLOTS}, "Ordinary has no network of its name in memkit.mlx"),
     ],
     ids=["fitted", "unknown"],

@@ -75,12 +75,18 @@ def test_a_claim_that_is_no_cell_keeps_its_digest() -> None:
     ("changes", "message"),
     [
         ({"over": None}, "over=None must be a dict of factors"),
-        ({"over": {"width": "wide"}}, "width='wide' must be a list of texts or numbers"),
-        ({"over": {"width": (True,)}}, "must be a list of texts or numbers"),
-        ({"over": {"Width": (8,)}}, "'Width' is no name for a factor"),
-        ({"over": {"width": tuple(range(1001))}}, "has 1001 cells; 1000 is the most"),
-        ({"over": {"width": (8,), "kind": ("a!", "a?")}}, "two cells have one id"),
-        ({"statement": "Width {with}."}, "the statement names 'with', which is no factor: width, kind"),
+        ({"over": {"width": "wide"}}, "width='wide' must be a list of strings or numbers"),
+        ({"over": {"width": (True,)}}, "must be a list of strings or numbers"),
+        (
+            {"over": {"Width": (8,)}},
+            "the name of a factor must be lower-case letters, digits and '_', starting with a letter, not 'Width'",
+        ),
+        ({"over": {"width": tuple(range(1001))}}, "has 1001 cells, more than the limit of 1000"),
+        ({"over": {"width": (8,), "kind": ("a!", "a?")}}, "two cells have the same id"),
+        (
+            {"statement": "Width {with}."},
+            "the statement names 'with', which is not a factor; the factors are width, kind",
+        ),
         ({"ovr": {}}, "unknown option 'ovr'; did you mean 'over'?"),
     ],
 )
