@@ -145,10 +145,10 @@ def test_accepting_records_what_an_attempt_came_to(run: pytest.Pytester, capsys:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"n": 16}, "recorded as SUPPORTED, n = 16, 20*; it is SUPPORTED, n = 8, 20*-[0-9][0-9]"),
+        ({"n": 16}, "recorded as SUPPORTED, n = 16, 20*; it is now SUPPORTED, n = 8, 20*-[0-9][0-9]"),
         (
             {"observations": "0b5e"},
-            "recorded as SUPPORTED, n = 8, 20*; it is *, n = 8, 20*, of other observations",
+            "recorded as SUPPORTED, n = 8, 20*; it is now *, n = 8, 20*, from other observations",
         ),
         ({"observations": ""}, ""),
         ({"verdict": "", "n": 0, "observations": ""}, ""),

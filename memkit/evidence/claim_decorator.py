@@ -65,7 +65,7 @@ def claim(
     """
     refuse_bare(claim, id, '"study/name", "The statement.", arms=..., contrasts=[...]')
     refuse_unknown(f"claim {id!r}", claim, unknown)
-    new = make_claim(
+    new_claim = make_claim(
         id,
         statement,
         arms,
@@ -89,7 +89,7 @@ def claim(
             raise MemkitError(
                 f"claim {id!r}: {function.__name__}() already measures claim {other.id!r}; write another function"
             )
-        set_claim(function, new)
+        set_claim(function, new_claim)
         return function
 
     return attach
@@ -142,22 +142,22 @@ def refuse_bare(decorator: Callable[..., Any], given: Any, arguments: str) -> No
         raise MemkitError(f"@{name} stands above {given.__name__}() without arguments; write @{name}({arguments})")
 
 
-def set_claim(function: Callable[..., Any], made: Claim, more: Iterable[str] = ()) -> None:
+def set_claim(function: Callable[..., Any], new_claim: Claim, more: Iterable[str] = ()) -> None:
     """Make a function the measurement of a claim.
 
     Args:
-        made: the claim, in which the digest of the test is still to be set.
+        new_claim: the claim, in which the digest of the test is still to be set.
         more: strings that describe what the measurement depends on besides the function's source.
 
     Raises:
         MemkitError: the function is a coroutine.
     """
     if inspect.iscoroutinefunction(function):
-        raise MemkitError(f"claim {made.id!r}: {function.__name__}() is async; write an ordinary function")
+        raise MemkitError(f"claim {new_claim.id!r}: {function.__name__}() is async; write an ordinary function")
     test = function_digest(function)
     if dependencies := list(more):
         test = hashlib.sha256("\0".join([test, *dependencies]).encode()).hexdigest()[:16]
-    function.__memkit_claim__ = replace(made, test=test)  # type: ignore[attr-defined]
+    function.__memkit_claim__ = replace(new_claim, test=test)  # type: ignore[attr-defined]
 
 
 def claim_of(function: Any) -> Claim | None:

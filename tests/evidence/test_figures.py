@@ -1,4 +1,4 @@
-"""Figures are data: they survive the file, and refuse what could not be drawn."""
+"""Figures are data: they survive being written and read, and refuse what could not be drawn."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def test_a_table_that_cannot_be_shown_is_refused(changes: dict[str, Any], messag
 @pytest.mark.parametrize("make", [Heatmap, Lines, Table])
 def test_a_refusal_is_short_whatever_was_given(make: Any) -> None:
     fine = {Heatmap: FINE, Lines: LINES, Table: TABLE}[make]
-    for name in fine.keys() - ({"title"} if make is Heatmap else set()):  # of a heat map any title is shown
+    for name in fine.keys() - ({"title"} if make is Heatmap else set()):  # a heat map shows any title
         for huge in ("x" * 10**6, ["x" * 10**4] * 10**4, 10**10_000):
             with pytest.raises(MemkitError) as refused:
                 make(**{**fine, name: huge})
@@ -217,7 +217,7 @@ def test_a_refusal_is_short_whatever_was_given(make: Any) -> None:
 
 
 @pytest.mark.parametrize("data", [None, 3, "heatmap", [], {"kind": "pie"}, {"kind": ["lines"]}, {}, {"kind": "lines"}])
-def test_what_is_no_figure_is_refused(data: Any) -> None:
+def test_other_objects_are_refused_as_figures(data: Any) -> None:
     with pytest.raises(MemkitError, match="figure"):
         figure_from_json(data)
 

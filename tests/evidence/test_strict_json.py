@@ -1,4 +1,4 @@
-"""Files that anybody may have written: read, or refused in one sentence, in bounded time and memory."""
+"""Files from untrusted sources: read, or refused with one sentence, in bounded time and memory."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
-    ("raw", "said"),
+    ("raw", "message"),
     [
         (b'{"a": 1, "b": {"c": 1, "c": 2}}', "the key 'c' occurs twice in one object"),
         (b"[NaN]", "NaN is not a JSON number"),
@@ -53,10 +53,10 @@ ROOT = Path(__file__).parents[2]
         (b'"a\nb"', "Invalid control character"),
     ],
 )
-def test_what_is_no_plain_json_is_refused_in_one_sentence(raw: bytes, said: str) -> None:
+def test_invalid_json_is_refused_in_one_sentence(raw: bytes, message: str) -> None:
     with pytest.raises(MemkitError) as raised:
         strict_json.parse(raw)
-    assert said in str(raised.value)
+    assert message in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
@@ -77,7 +77,7 @@ UNITS = ["[]", "{}", '{"a":0}', '{"":0}', "1.5", "999", '"ab"', '"é"', '"—b"'
 
 
 @pytest.mark.parametrize("unit", [*UNITS, "keys", "long", "wide"])
-def test_no_text_takes_more_than_was_estimated(unit: str) -> None:
+def test_no_text_takes_more_memory_than_estimated(unit: str) -> None:
     known = {
         "keys": "{" + ",".join(f'"{i:06}":1' for i in range(20_000)) + "}",
         "long": '"' + "a" * 200_000 + '"',
@@ -112,7 +112,7 @@ def test_what_is_too_large_is_refused_and_the_limit_named(tmp_path: Path, monkey
 
 
 def written(path: Path, change: Callable[[dict[str, Any]], None], *, lines: bool = True) -> Path:
-    """The evidence of many claims, changed, with a claim on each line as it is written, or on one line."""
+    """Write evidence of many claims after a change, with one claim per line, as memkit does, or on one line."""
     data = copy.deepcopy(MANY.to_json())
     change(data)
     claims = ",\n".join(map(json.dumps, data.pop("claims")))
@@ -126,14 +126,14 @@ def written(path: Path, change: Callable[[dict[str, Any]], None], *, lines: bool
 def test_the_layout_of_a_file_means_nothing(file: Path, tmp_path: Path, indent: int | None) -> None:
     other = tmp_path / "other.json"
     other.write_text(json.dumps(json.loads(file.read_text()), indent=indent))
-    assert load(other).to_json() == load(file).to_json()  # nan is not itself
+    assert load(other).to_json() == load(file).to_json()  # as JSON, since nan does not equal nan
     assert recompute(other) == recompute(file)
 
 
 @pytest.mark.parametrize(
     "text", ['{\n"claims": [\n]\n}', '{"a": {\n"claims": [\n{}\n]\n}}', '{\n"claims": [\n{}\n{}\n]\n}']
 )
-def test_parts_mean_what_the_whole_does(tmp_path: Path, text: str) -> None:
+def test_splitting_a_file_does_not_change_its_meaning(tmp_path: Path, text: str) -> None:
     path = tmp_path / "evidence.json"
     path.write_text(text)
     with pytest.raises(MemkitError, match=r"has no schema|cannot be read as JSON"):
@@ -142,7 +142,7 @@ def test_parts_mean_what_the_whole_does(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("lines", [True, False])
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda e: e["registration"].update(attempt=-3), "must be a whole number from 1, not -3"),
         (lambda e: e["registration"].update(attempt=0), "must be a whole number from 1, not 0"),
@@ -181,17 +181,17 @@ def test_parts_mean_what_the_whole_does(tmp_path: Path, text: str) -> None:
         (lambda e: e["judgement"].pop("verdict"), "'verdict' is missing in"),
     ],
 )
-def test_what_evidence_cannot_say_is_refused(
-    tmp_path: Path, lines: bool, change: Callable[[dict[str, Any]], None], said: str
+def test_impossible_evidence_is_refused(
+    tmp_path: Path, lines: bool, change: Callable[[dict[str, Any]], None], message: str
 ) -> None:
     path = written(tmp_path / "evidence.json", lambda data: change(data["claims"][0]), lines=lines)
     with pytest.raises(MemkitError) as raised:
         load(path)
     assert str(raised.value).startswith(f"{path} ")
-    assert said in str(raised.value)
+    assert message in str(raised.value)
 
 
-def test_there_is_a_most_of_observations_and_of_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_numbers_of_observations_and_looks_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from memkit.evidence import evidence_loading
 
     path = written(tmp_path / "evidence.json", lambda data: None)
@@ -199,13 +199,13 @@ def test_there_is_a_most_of_observations_and_of_looks(tmp_path: Path, monkeypatc
     with pytest.raises(MemkitError, match="the file holds more than 40 observations"):
         load(path)
     monkeypatch.undo()
-    for most in (3, len(MANY.claims)):  # fewer than claims; fewer than their looks
+    for most in (3, len(MANY.claims)):  # below the number of claims; below the number of their looks
         monkeypatch.setattr(evidence_loading, "MOST_DECISIONS", most)
         with pytest.raises(MemkitError, match=f"takes more looks at contrasts than the limit of {most}"):
             load(path)
 
 
-def test_a_file_of_many_parts_may_not_fill_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_many_claims_must_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strict_json, "MEMORY", 250_000)
     with pytest.raises(MemkitError, match="reading it may take 0 MB of memory"):
         load(written(tmp_path / "evidence.json", lambda data: None))
@@ -219,7 +219,7 @@ def test_names_and_seeds_of_observations_are_kept_once() -> None:
     assert all(o.seed is seed for o, seed in zip(read.observations[::2], read.planned, strict=True))
 
 
-# --- whatever is put in --------------------------------------------------------------------------------------
+# --- any change of the file ----------------------------------------------------------------------------------
 
 ENTRY = entry(n=8, expect="open", origin=SweepCell("study/s", {"k": 1}, 2))
 POLICY = Policy(by="m", higher=True, best=1, always=("b",))

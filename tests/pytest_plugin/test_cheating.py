@@ -136,7 +136,7 @@ def test_an_edit_of_what_is_said_fails_until_it_is_registered_on_the_same_seeds(
         assert evidence(suite)["lab/one"]["planned"] == seeds[: len(evidence(suite)["lab/one"]["planned"])]
     assert "reworded" in (suite.path / "reports" / "evidence.html").read_text(encoding="utf-8")
     recomputed = command(suite, "verdicts")
-    recomputed.stdout.fnmatch_lines(["lab/one*DIFFERS from the lock: the claim is not as it was registered: *"])
+    recomputed.stdout.fnmatch_lines(["lab/one*DIFFERS from the lock: the claim differs from what was registered: *"])
     recomputed.stdout.no_fnmatch_line("*does not follow*")
     merged = command(suite, "merge", "reports/evidence.json", "--output=merged.json")
     assert merged.ret == 1

@@ -242,7 +242,7 @@ RETURNS = {
         '{"treatment": 1.0, "control": 0.0, "contrl": 0.0}',
         "*the test returned 'contrl', which is neither an arm nor a derived quantity; did you mean 'control'?",
     ),
-    "is no dict": ("0.9", "*the test returned float; it should return a dict with a number for each of*"),
+    "is no dict": ("0.9", "*the test returned a float; it should return a dict with a number for each of*"),
     "is nothing": ("None", "*the test returned a NoneType; it should return a dict*"),
     "is no number": (
         '{"treatment": "0.9", "control": 0.0}',

@@ -11,7 +11,7 @@ from memkit.evidence.claim import Claim
 from memkit.evidence.claim_decorator import set_claim
 
 
-def add_claim(function: Any, suffix: str, made: Claim, *, more: tuple[str, ...] = (), counted: Any = None) -> None:
+def add_claim(function: Any, suffix: str, claim: Claim, *, more: tuple[str, ...] = (), counted: Any = None) -> None:
     """Add a copy of a test function to its module, as the measurement of another claim.
 
     pytest collects tests from the names of a module, so the copy has to be one of these.
@@ -19,7 +19,7 @@ def add_claim(function: Any, suffix: str, made: Claim, *, more: tuple[str, ...] 
     Args:
         function: the test function.
         suffix: the end of the copy's name.
-        made: the claim that the copy measures.
+        claim: the claim that the copy measures.
         more: strings that describe what the measurement depends on besides the function; part of the claim's digest.
         counted: the scoring that :func:`scoring_of` returns for the copy.
 
@@ -27,7 +27,7 @@ def add_claim(function: Any, suffix: str, made: Claim, *, more: tuple[str, ...] 
         MemkitError: the function is a method (its class does not exist yet, so a copy cannot be added to it); it was
             wrapped by another decorator, and so belongs to another module; or the name of the copy is taken.
     """
-    where = f"claim {made.id!r}"
+    where = f"claim {claim.id!r}"
     if not isinstance(function, FunctionType) or function.__qualname__ != function.__name__:
         raise MemkitError(f"{where}: the test must be a function of a module, not a method")
     if function.__globals__.get("__name__") != function.__module__:
@@ -42,7 +42,7 @@ def add_claim(function: Any, suffix: str, made: Claim, *, more: tuple[str, ...] 
     copy.__doc__, copy.__module__ = function.__doc__, function.__module__
     copy.__dict__.update({key: value for key, value in vars(function).items() if not key.startswith("__memkit")})
     copy.__memkit_derived__ = function  # type: ignore[attr-defined]
-    set_claim(copy, made, more)
+    set_claim(copy, claim, more)
     if counted is not None:
         copy.__memkit_scoring__ = counted  # type: ignore[attr-defined]
     function.__globals__[name] = copy
