@@ -1,4 +1,4 @@
-"""Contrasts refuse bad input with one sentence; differences lie within their bounds; a failed value is the worst one."""
+"""Contrasts refuse bad input with one sentence; differences lie within their bounds; a failed value counts as worst."""
 
 from __future__ import annotations
 

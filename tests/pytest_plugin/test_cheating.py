@@ -129,7 +129,7 @@ def test_an_edit_of_what_is_said_fails_until_it_is_registered_on_the_same_seeds(
         result.stdout.fnmatch_lines(
             [
                 "memkit: lab/one reworded since registration, which fails this run: `memkit register` takes that over*",
-                f"FAILED*lab/one: *, but its {edited} edited since it was registered; `memkit register` takes that *",
+                f"FAILED*lab/one: *, but its {edited} edited since it was registered; `memkit register` registers*",
             ]
         )
         assert found(suite) == ("INCONCLUSIVE", "reworded", 2)
@@ -170,7 +170,7 @@ def test_a_changed_claim_fails_by_whatever_computes_its_gate_and_development_fai
     assert run(suite, "--memkit-strict").ret == 1
     merged = command(suite, "merge", "reports/evidence.json", "--output=merged.json")
     assert merged.ret == 1
-    merged.stdout.fnmatch_lines(["Gate failed: *", "lab/one DIFFERS from the lock: *digest is not that in the lock"])
+    merged.stdout.fnmatch_lines(["Gate failed: *", "lab/one DIFFERS from the lock: *digest differs from*"])
     verdicts = command(suite, "verdicts")
     assert verdicts.ret == 1
     verdicts.stdout.no_fnmatch_line("*does not follow*")

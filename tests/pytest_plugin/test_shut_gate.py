@@ -287,7 +287,7 @@ def test_a_claim_both_registered_and_removed_is_refused(pytester: pytest.Pyteste
     (suite / "claims.lock").write_text(json.dumps(lock))
     result = run(pytester, "-n0")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: *claims.lock has 'lab/true' among its claims and among those removed*"])
+    result.stderr.fnmatch_lines(["ERROR: *claims.lock has 'lab/true' both in its claims and in the removed claims*"])
 
 
 # --- what was measured rests on fixtures that are torn down later -------------------------------------------------

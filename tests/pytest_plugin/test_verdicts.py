@@ -376,7 +376,7 @@ def test_the_lock_stays_in_use_when_a_claims_folder_comes_later(pytester: pytest
     (pytester.path / "claims" / "claims.lock").write_text("")
     result = run(pytester, "-n0")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: *claims.lock are both there; keep the one*"])
+    result.stderr.fnmatch_lines(["ERROR: *claims.lock both exist; keep the one*"])
 
 
 def test_a_run_that_measures_nothing_leaves_the_evidence_alone(pytester: pytest.Pytester) -> None:
