@@ -12,7 +12,15 @@ from typing import Any
 
 
 class MemkitError(ValueError):
-    """An error in the user's input. The plugin and the command line print its message without a traceback."""
+    """An error in the user's input. The plugin and the command line print its message without a traceback.
+
+    >>> from memkit import Contrast, MemkitError
+    >>> try:
+    ...     Contrast("memory", over="memory", metric="accuracy", bounds=(0, 1))
+    ... except MemkitError as error:
+    ...     print(error)
+    Contrast('memory', over='memory'): treatment and control are the same arm; name two different ones
+    """
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -44,7 +52,16 @@ def check_fields(kind: type[Any], given: Iterable[str], hint: str = "") -> None:
 
 
 class MemkitWarning(UserWarning):
-    """A problem that was worked around without ending the run: for example, a damaged run was trained again."""
+    """A problem that was worked around without ending the run: for example, a damaged run was trained again.
+
+    >>> import warnings
+    >>> from memkit import MemkitWarning
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", MemkitWarning)
+    ...     warnings.warn("the store is read-only", MemkitWarning)
+    Traceback (most recent call last):
+    memkit.errors.MemkitWarning: the store is read-only
+    """
 
 
 def many(count: int, noun: str) -> str:

@@ -146,10 +146,10 @@ def test_accepting_records_the_outcomes_of_attempts(run: pytest.Pytester, capsys
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"n": 16}, "recorded as SUPPORTED, n = 16, 20*; it is SUPPORTED, n = 8, 20*-[0-9][0-9]"),
+        ({"n": 16}, "recorded as SUPPORTED, n = 16, 20*; it is now SUPPORTED, n = 8, 20*-[0-9][0-9]"),
         (
             {"observations": "0b5e"},
-            "recorded as SUPPORTED, n = 8, 20*; it is *, n = 8, 20*, of other observations",
+            "recorded as SUPPORTED, n = 8, 20*; it is now *, n = 8, 20*, from other observations",
         ),
         ({"observations": ""}, ""),
         ({"verdict": "", "n": 0, "observations": ""}, ""),
@@ -326,9 +326,9 @@ def test_plan_needs_claims_and_options_that_pytest_knows(pytester: pytest.Pytest
     [
         (None, "does not exist; a run of claims writes it"),
         ("{", "cannot be read as JSON"),
-        ("[]", "is no evidence file: it has no schema"),
+        ("[]", "is not an evidence file: it has no schema"),
         ('{"schema": 99}', "has schema 99; this memkit reads schema 1"),
-        ('{"schema": 1, "claims": [{}], "created": "", "provenance": {}}', "is no evidence file of schema 1"),
+        ('{"schema": 1, "claims": [{}], "created": "", "provenance": {}}', "is not an evidence file of schema 1"),
     ],
 )
 @pytest.mark.parametrize("command", ["verdicts", "report", "accept"])

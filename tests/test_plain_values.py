@@ -132,7 +132,7 @@ def test_a_grid(given: Any, meant: Any) -> None:
 
 @pytest.mark.parametrize("values", [np.array([True]), np.array([[1, 2]]), np.array([]), np.array(3), [np.bool_(True)]])
 def test_what_is_no_grid_is_refused(values: Any) -> None:
-    with pytest.raises(MemkitError, match="must be a list of texts or numbers"):
+    with pytest.raises(MemkitError, match="must be a list of strings or numbers"):
         cells({"width": values})
 
 

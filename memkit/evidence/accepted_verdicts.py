@@ -1,6 +1,6 @@
-"""The accepted verdicts of a project: what later runs are held against, and what its pages tell.
+"""The accepted verdicts of a project, with which later runs are compared, and which its pages show.
 
-``reports/accepted.json``, kept under version control, holds each claim as it came out when it was accepted last.
+``reports/accepted.json``, kept under version control, holds the result of each claim when it was last accepted.
 """
 
 from __future__ import annotations
@@ -38,26 +38,26 @@ def _interval(value: Any, what: str) -> None:
 
 def _finding(value: Any, what: str) -> None:
     texts = dict.fromkeys(("contrast", "role", "metric", "direction", "assume"), strict_json.text)
-    found = strict_json.fields(
+    finding = strict_json.fields(
         value,
         what,
         {**texts, "verdict": _verdict, "estimate": _number, "sesoi": _number, "intervals": strict_json.listed},
         *("contrast", "role", "verdict", "estimate", "intervals"),
     )
-    for interval in found["intervals"]:
+    for interval in finding["intervals"]:
         _interval(interval, f"{what}: intervals")
-    if all(interval["method"] == "betting" for interval in found["intervals"]):
-        raise MemkitError(f"{what}: there is no t interval")
+    if all(interval["method"] == "betting" for interval in finding["intervals"]):
+        raise MemkitError(f"{what} has no t interval")
 
 
 def _verdict(value: Any, what: str) -> None:
     if strict_json.text(value, what) not in set(Verdict):
-        raise MemkitError(f"{what}: {shown(value)} is no verdict")
+        raise MemkitError(f"{what}: {shown(value)} is not a verdict")
 
 
 def _judgement(value: Any, what: str) -> None:
-    found = strict_json.fields(value, what, {"verdict": _verdict, "n": strict_json.whole}, "verdict", "findings")
-    for finding in strict_json.listed(found["findings"], f"{what}: findings"):
+    judgement = strict_json.fields(value, what, {"verdict": _verdict, "n": strict_json.whole}, "verdict", "findings")
+    for finding in strict_json.listed(judgement["findings"], f"{what}: findings"):
         _finding(finding, f"{what}: a finding")
 
 
@@ -67,12 +67,12 @@ def _arm(value: Any, what: str) -> None:
     strict_json.fields(value, what, {**counts, **texts}, "recipe")
 
 
-def _three(value: Any, what: str) -> None:
-    """Arm → metric → three numbers."""
+def _means_of_arms(value: Any, what: str) -> None:
+    """Check a mapping arm → metric → mean, least and greatest value."""
     for arm, metrics in strict_json.each(value, what, strict_json.mapping).items():
         for metric, numbers in metrics.items():
             where = f"{what}: {metric:.80} of {arm:.80}"
-            if len([_number(one, where) for one in strict_json.listed(numbers, where)]) != 3:
+            if len([_number(number, where) for number in strict_json.listed(numbers, where)]) != 3:
                 raise MemkitError(f"{where} must be the mean, the least and the greatest value")
 
 
@@ -83,18 +83,18 @@ def _claim(value: Any, what: str) -> dict[str, Any]:
         "revision": strict_json.whole,
         "cell": strict_json.mapping,
         "arms": lambda arms, where: strict_json.each(arms, where, _arm),
-        "means": _three,
+        "means": _means_of_arms,
         "cost": lambda cost, where: strict_json.each(cost, where, strict_json.number),
         "judgement": _judgement,
     }
-    found = strict_json.fields(value, what, checks, *_NEEDED)
-    if found["sweep"] and not found["cell"]:
-        raise MemkitError(f"{what}: it is of a sweep, and has no cell in it")
-    return found
+    data = strict_json.fields(value, what, checks, *_NEEDED)
+    if data["sweep"] and not data["cell"]:
+        raise MemkitError(f"{what} belongs to a sweep, but has no cell")
+    return data
 
 
 def load_accepted(path: Path) -> dict[str, Any]:
-    """Return claim id → what was accepted; nothing where there is no file.
+    """Return claim id → its accepted result, in plain types; empty if there is no file.
 
     Raises:
         MemkitError: the file is damaged.
@@ -108,31 +108,31 @@ def load_accepted(path: Path) -> dict[str, Any]:
 
 
 def accepted_of(value: Any) -> dict[str, Any]:
-    """Return the claims of a file that was read.
+    """Return the claims in the content of accepted.json.
 
     Raises:
-        MemkitError: it holds something else.
+        MemkitError: the content does not follow the schema.
     """
     data = strict_json.fields(value, "the file", {}, "schema", "claims")
     if data["schema"] != SCHEMA:
-        raise MemkitError(f"schema {shown(data['schema'])}, not {SCHEMA}")
+        raise MemkitError(f"the schema must be {SCHEMA}, not {shown(data['schema'])}")
     return strict_json.each(data["claims"], "claims", _claim)
 
 
 def outdated(claims: Mapping[str, Any], lock: Lock) -> dict[str, str]:
-    """Return accepted claims that are not what is registered now: id → why."""
-    found = {}
+    """Return the accepted claims that differ from what is registered now: id → reason."""
+    reasons = {}
     for name, claim in claims.items():
         entry = lock.claims.get(name)
         if entry is None:
-            found[name] = "is registered no more"
+            reasons[name] = "is no longer registered"
         elif (entry.digest.removeprefix(PREFIX), entry.attempt) != (claim["digest"], claim["attempt"]):
-            found[name] = "was registered anew since it was accepted"
-    return found
+            reasons[name] = "was registered again since it was accepted"
+    return reasons
 
 
 def save_accepted(path: Path, claims: Mapping[str, Any]) -> None:
-    """Write the file whole, sorted, a line for each part of a claim, so that changes are read in a diff."""
+    """Write the file, sorted and with one line per field of a claim, so that a diff is easy to read."""
 
     def line(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
@@ -146,18 +146,18 @@ def save_accepted(path: Path, claims: Mapping[str, Any]) -> None:
 
 
 def accepted_claims(evidence: Evidence, recipe_key: Callable[[Any], str]) -> dict[str, Any]:
-    """Return what a run leaves to be accepted: claim id → plain types; nothing of claims that did not run.
+    """Return the results of a run for accepted.json: claim id → plain types; claims that did not run are left out.
 
     Args:
-        recipe_key: names a recipe by its JSON, whatever the code behind it; by it later runs look up what training
-            takes.
+        recipe_key: returns a key of a recipe that depends on its JSON, not on the code behind it. Later runs use it to
+            look up how long training takes.
 
     Raises:
-        MemkitError: a claim did not decide and pass.
+        MemkitError: a claim did not decide, or did not pass.
     """
     run = [entry for entry in evidence.claims if entry.observations or entry.failures]
     for entry in run:
-        if reason := _unacceptable(entry):
+        if reason := _reason_against(entry):
             raise MemkitError(f"{entry.claim.id} {reason}; only a run that decided and passed is accepted")
     return {
         entry.claim.id: {
@@ -187,37 +187,42 @@ def accepted_claims(evidence: Evidence, recipe_key: Callable[[Any], str]) -> dic
 
 
 def recorded(lock: Lock, evidence: Evidence, names: Container[str]) -> tuple[Lock, list[str]]:
-    """Write what these claims came to into the lock.
+    """Record the results of these claims in the lock.
+
+    Args:
+        names: the ids of the claims to record.
 
     Returns:
-        The lock, and a sentence for each attempt that was recorded otherwise before.
+        The new lock, and a sentence for each attempt for which another result was recorded before.
     """
-    entries, said = dict(lock.claims), []
+    entries, changes = dict(lock.claims), []
     for entry in evidence.claims:
         if (name := entry.claim.id) not in names:
             continue
         new = entries[name].recorded(entry.verdict, entry.judgement.n, evidence.created, entry.observed)
         before, after = entries[name].attempts[-1], new.attempts[-1]
-        verdict = (before.verdict, before.n) == (after.verdict, after.n)
-        if verdict and before.observations == after.observations:
+        same_verdict = (before.verdict, before.n) == (after.verdict, after.n)
+        if same_verdict and before.observations == after.observations:
             continue
-        if before.verdict and not (verdict and not before.observations):
-            other = ", of other observations" if verdict else ""
-            said.append(f"{name}: attempt {new.attempt} was recorded as {before.outcome}; it is {after.outcome}{other}")
+        if before.verdict and not (same_verdict and not before.observations):
+            suffix = ", from other observations" if same_verdict else ""
+            changes.append(
+                f"{name}: attempt {new.attempt} was recorded as {before.outcome}; it is now {after.outcome}{suffix}"
+            )
         entries[name] = new
-    return replace(lock, claims=entries), said
+    return replace(lock, claims=entries), changes
 
 
 def _weakest(entry: ClaimEvidence) -> str:
-    """Return the contrast on which the claim stands or falls."""
+    """Return the label of the weakest contrast, the one that limits the claim's verdict; "" without findings."""
     finding = words.weakest(words.own_findings(entry))
     return "" if finding is None else finding.contrast.label
 
 
 def _means(entry: ClaimEvidence) -> dict[str, dict[str, list[float | None]]]:
-    """Arm → metric → mean, least and greatest value over the seeds that the verdict rests on; None where one is nan.
+    """Return arm → metric → mean, least and greatest value over the seeds that the verdict rests on; None for nan.
 
-    Of the metrics that are compared: what else a test returns is in the evidence.
+    Only metrics that a contrast compares are included; the others are in the evidence.
     """
     used = set(entry.seen[: entry.judgement.n])
     values: dict[str, dict[str, list[float]]] = {}
@@ -226,25 +231,25 @@ def _means(entry: ClaimEvidence) -> dict[str, dict[str, list[float | None]]]:
             values.setdefault(o.arm, {}).setdefault(o.metric, []).append(o.value)
     return {
         arm: {
-            metric: [None if x != x else round(x, 6) for x in (sum(found) / len(found), min(found), max(found))]
-            for metric, found in metrics.items()
+            metric: [None if x != x else round(x, 6) for x in (sum(column) / len(column), min(column), max(column))]
+            for metric, column in metrics.items()
         }
         for arm, metrics in values.items()
     }
 
 
-def _unacceptable(entry: ClaimEvidence) -> str:
-    """Say why a claim's verdict cannot be accepted; "" where it can."""
+def _reason_against(entry: ClaimEvidence) -> str:
+    """Return why a claim's verdict cannot be accepted; "" if it can."""
     if entry.registration.status != "registered":
         return f"is {entry.registration.status}"
     if entry.registration.recoded:
-        return "has other code behind it than was registered; `memkit register` counts a revision"
+        return "has code behind it that differs from what was registered; `memkit register` registers a revision"
     if entry.registration.development:
         return "ran on development seeds"
     if entry.judgement.indication is not None:
         return f"decided nothing ({'; '.join(entry.judgement.notes)})"
     if entry.verdict is Verdict.INCOMPLETE:
         return "is INCOMPLETE"
-    # The recorded outcome does not say: the run may have gated nothing.
-    found = gate(entry.claim, entry.judgement, registration=entry.registration, failures=dict(entry.failures))
-    return f"failed ({found.reason})" if found.outcome == "failed" else ""
+    # The recorded outcome may not tell: the run may have used --gate none.
+    result = gate(entry.claim, entry.judgement, registration=entry.registration, failures=dict(entry.failures))
+    return f"failed ({result.reason})" if result.outcome == "failed" else ""

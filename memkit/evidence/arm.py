@@ -1,4 +1,4 @@
-"""Arms: what a claim compares, and what is done to a trained model before the claim's test sees it."""
+"""Arms: what a claim compares, and how a trained model is changed before the claim's test sees it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,25 @@ from memkit.errors import MemkitError
 
 @dataclass(frozen=True)
 class Arm:
-    """An arm of a claim: what is trained, and what is done to the trained model before the test sees it.
+    """An arm of a claim: what is trained, and how the trained model is changed before the test sees it.
 
     Attributes:
-        recipe: what is trained (a :class:`memkit.Recipe`), or ``None`` where the test itself fits the model.
+        recipe: what is trained (a :class:`memkit.Recipe`), or ``None`` if the test itself fits the model.
             In evidence that was read from a file: the recipe's JSON.
         intervention: a function of the trained model, applied before the test sees it (memory off, slots
-            shuffled): ``intervention(model) -> model``, or ``intervention(model, seed) -> model`` where it needs the
-            seed, for data or random numbers of its own. In evidence from a file: its name.
+            shuffled): ``intervention(model) -> model``, or ``intervention(model, seed) -> model`` if it needs the seed
+            to draw data or random numbers. In evidence that was read from a file: its name.
+
+    Raises:
+        MemkitError: the recipe is not a recipe, or the intervention has no name.
+
+    >>> from memkit import Arm, Recipe
+    >>> from memkit.models import IntervenedNetwork
+    >>> from memkit.tasks.images import Classification
+    >>> def memory_off(model):
+    ...     return model.network
+    >>> recipe = Recipe(Classification(), IntervenedNetwork, steps=94)
+    >>> arms = {"memory on": Arm(recipe), "memory off": Arm(recipe, intervention=memory_off)}
     """
 
     recipe: Any = None
@@ -30,14 +41,14 @@ class Arm:
     def __post_init__(self) -> None:
         if not (self.recipe is None or isinstance(self.recipe, Mapping) or _is_recipe(self.recipe)):
             raise MemkitError(
-                f"Arm: {described(self.recipe)} is no recipe; write Recipe(task, model, ...), or give only the names "
-                "of the arms, arms=(...), where the test fits its models itself"
+                f"Arm: {described(self.recipe)} is not a recipe; write Recipe(task, model, ...), or give only the "
+                "names of the arms, arms=(...), if the test fits its models itself"
             )
         if callable(self.intervention) and not hasattr(self.intervention, "__qualname__"):
             raise MemkitError(f"Arm: the intervention {self.intervention!r} has no name; write a function for it")
 
     def intervened(self, model: Any, seed: int) -> Any:
-        """Return the trained model of a seed as the claim's test sees it."""
+        """Return the trained model of a seed after the intervention, as the claim's test sees it."""
         return intervene(self.intervention, model, seed) if callable(self.intervention) else model
 
     def to_json(self) -> dict[str, Any]:
@@ -50,12 +61,12 @@ class Arm:
 
 
 def _is_recipe(value: Any) -> bool:
-    # Ask the class, not the instance: the digest takes long to compute, and most claims are never run.
+    # Inspect the class, not the instance: the digest takes long to compute, and most claims are never run.
     return hasattr(type(value), "digest") and hasattr(type(value), "to_json")
 
 
 def described(value: Any) -> str:
-    """Describe what was given for an arm in a few words; printing a model may take pages."""
+    """Describe a value that was given for an arm in a few words; the repr of a model may fill pages."""
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if inspect.ismodule(value):
@@ -68,7 +79,7 @@ def described(value: Any) -> str:
 
 
 def intervene(intervention: Callable[..., Any], model: Any, seed: int) -> Any:
-    """Return what an intervention makes of a model; it is given the seed where it has a parameter of that name."""
+    """Return the model that an intervention returns; it receives the seed if it has a parameter ``seed``."""
     if "seed" in inspect.signature(intervention).parameters:
         return intervention(model, seed=seed)
     return intervention(model)

@@ -1,7 +1,7 @@
-"""Claims: contrasts between arms, registered before the seeds that decide are looked at.
+"""Claims: contrasts between arms, registered before anybody sees the deciding seeds.
 
-A claim is data. The plugin reads from it which models to train on which seeds, the statistics read from it
-how the observations are judged, and its digest is what ``claims.lock`` registers.
+A claim is data. The plugin reads from it which models to train on which seeds, the decision rule reads from it how to
+judge the observations, and its digest is what ``claims.lock`` registers.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from memkit.statistics import LOOKS
 EXPECTATIONS = ("supported", "refuted", "equivalent", "not_supported", "open")
 DEFAULT_SEEDS = LOOKS[-1].n
 _LONGEST = 1000
-"""Characters of a name that is declared."""
+"""The most characters of an entry of ``data=`` or ``environment=``."""
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)+")
 
 TESTED = (
     *("arms", "contrasts", "derived", "requires", "positive_control", "expect", "gate", "test", "data"),
-    *(key for key in ORIGIN_KEYS if key != "cells"),  # a cell does not depend on how many others there are
+    *(key for key in ORIGIN_KEYS if key != "cells"),  # a cell's digest must not change when the grid grows
 )
 """Keys of a claim's JSON that its digest covers."""
-BESIDE = ("statement", "source", "seeds", "headline", "deterministic", "environment")
-"""Fields that are registered beside the digest: to change one costs no attempt."""
+ANNOTATIONS = ("statement", "source", "seeds", "headline", "deterministic", "environment")
+"""Fields that are registered, but that the digest does not cover: changing one costs no attempt."""
 LISTS = {
     "contrasts": "contrasts",
     "derived": "names",
@@ -44,17 +44,17 @@ LISTS = {
     "data": "names",
     "environment": "names",
 }
-"""Options that are lists → what the lists hold."""
+"""Options that are lists, and what each list holds."""
 
 
 def digest_of(data: Mapping[str, Any]) -> str:
-    """Return 32 hex digits for plain types, in whatever order they stand."""
+    """Return a hash of plain types, 32 hex digits, that does not depend on the order of the keys."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _said(contrast: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a contrast without its empty and false fields. A margin of 0 stays, since it says something."""
+def _without_empty(contrast: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a contrast's JSON without its empty and false fields. A margin of 0 is not empty, and stays."""
     return {name: value for name, value in contrast.items() if value is not None and value is not False and value != ""}
 
 
@@ -65,31 +65,43 @@ class Claim:
     Attributes:
         id: ``study/name``, lower case, unique in the suite.
         statement: the sentence that is tested.
-        arms: name → :class:`Arm`.
-        contrasts: all of them must hold for the claim to be SUPPORTED (intersection–union, no correction).
-        derived: names of quantities that the test returns besides its arms (a slope, an interaction).
-        requires: preconditions, such as "the memory changes predictions"; unmet, the claim is INCOMPLETE.
-        positive_control: for ``expect="equivalent"``: what must be SUPPORTED on the same seeds, or the
-            equivalence may only show that the measurement is blunt.
-        expect: the verdict that was registered; anything else fails.
-        gate: whether the verdict can fail the run. By default every claim does, but for ``open`` ones and
+        arms: the arms by name.
+        contrasts: all of them must hold for the claim to be SUPPORTED (an intersection–union test, which needs no
+            correction for multiplicity).
+        derived: names of quantities that the test returns in addition to its arms (a slope, an interaction).
+        requires: preconditions, such as "the memory changes predictions"; if one is not met, the claim is INCOMPLETE.
+        positive_control: for ``expect="equivalent"``: a contrast that must be SUPPORTED on the same seeds. Without it,
+            the equivalence may only show that the measurement is too insensitive.
+        expect: the verdict that is registered; any other verdict fails the run.
+        gate: whether the verdict can fail the run. By default that of every claim can, except for ``open`` claims and
             those that assume normality.
-        seeds: the most seeds the claim may use: 8, 16 or 32, the sizes of the looks; None: 32. It uses no more than the
-            look needs that decides it.
-        headline: part of the short run.
-        deterministic: whether every seed may give the same values. A claim whose arms each repeat one value is
-            INCOMPLETE without it, since a random state that was fixed by mistake looks the same.
-        data: files or folders that the measurement depends on and memkit cannot see it read, because native code or
-            another process reads them; paths relative to the project's root.
+        seeds: the most seeds that the claim may use: 8, 16 or 32, the sizes of the looks; None means 32. It stops at
+            the first look that decides it.
+        headline: whether the claim is part of the short run.
+        deterministic: whether every seed may give the same values. Without it, a claim is INCOMPLETE if each of its
+            arms gives one and the same value on all seeds, since the cause may be a random state that was fixed by
+            mistake.
+        data: files or folders that the measurement depends on, but that memkit cannot see it read, because native code
+            or another process reads them; paths are relative to the project's root.
         environment: names of environment variables that the measurement depends on.
-        source: where the claim comes from, with its number.
-        figures: functions ``figure(arms, seed)`` that make a figure of the first seed's trained models, or a list of
-            them (``trained``, the runs with their histories, is given where it is a parameter too):
-            :class:`memkit.evidence.figures.Heatmap`, :class:`~memkit.evidence.figures.Lines` or
-            :class:`~memkit.evidence.figures.Table`; shown beside the verdict, deciding nothing, and not registered.
+        source: where the claim was made, with its number there.
+        figures: functions ``figure(arms, seed)`` that return one figure of the first seed's trained models or a list of
+            figures: :class:`memkit.evidence.figures.Heatmap`, :class:`~memkit.evidence.figures.Lines` or
+            :class:`~memkit.evidence.figures.Table`. A function with a parameter ``trained`` also receives the trained
+            runs with their histories. Figures are shown next to the verdict, decide nothing, and are not registered.
         test: digest of the test function's syntax tree (set by :func:`claim`).
         origin: what the claim is derived from (set by :func:`memkit.sweep`, :func:`memkit.multiverse`,
-            :func:`memkit.mutant` and :func:`memkit.replicated`); None for a claim by itself.
+            :func:`memkit.mutant` and :func:`memkit.replicated`); None if it is not derived.
+
+    Raises:
+        MemkitError: a field is not valid; the message names the field and what would be right.
+
+    >>> from memkit import Arm, Claim, Contrast
+    >>> contrast = Contrast("memory", over="baseline", metric="accuracy", bounds=(0, 1))
+    >>> arms = {"memory": Arm(), "baseline": Arm()}
+    >>> claim = Claim(id="recall/memory", statement="Memory improves recall.", arms=arms, contrasts=(contrast,))
+    >>> claim.study, claim.metrics, claim.planned(None)
+    ('recall', ('accuracy',), 32)
     """
 
     # What is tested.
@@ -108,7 +120,7 @@ class Claim:
     deterministic: bool = False
     data: tuple[str, ...] = ()
     environment: tuple[str, ...] = ()
-    # What is shown beside it.
+    # What is shown with it.
     source: str = ""
     figures: tuple[Callable[..., Any], ...] = field(default=(), repr=False, compare=False)
     # What memkit sets.
@@ -119,7 +131,7 @@ class Claim:
         plain_fields(self, "seeds", "headline", "gate", "deterministic")
         where = f"claim {self.id!r}"
         if not isinstance(self.id, str) or not _ID.fullmatch(self.id):
-            raise MemkitError(f"{where}: an id reads study/name, in lower case, digits, '-', '_' and '.'")
+            raise MemkitError(f"{where}: an id must read study/name, in lower-case letters, digits, '-', '_' and '.'")
         if not isinstance(self.statement, str) or not self.statement.strip():
             raise MemkitError(f"{where}: the statement is empty; write the sentence that is tested")
         if not isinstance(self.arms, Mapping):
@@ -131,15 +143,17 @@ class Claim:
                 raise MemkitError(f"{where}: {name}={reprlib.repr(value)} must be a tuple of {kind}")
         for name in (*self.arms, *self.derived):
             if not isinstance(name, str) or not name:
-                raise MemkitError(f"{where}: {name!r} is no name for an arm; give a text")
+                raise MemkitError(f"{where}: the name of an arm must be a non-empty string, not {name!r}")
         if not self.arms:
-            raise MemkitError(f'{where}: no arms; give arms={{"name": recipe, ...}}, or names that the test measures')
+            raise MemkitError(
+                f'{where}: there are no arms; give arms={{"name": recipe, ...}}, or the names that the test measures'
+            )
         for name, arm in self.arms.items():
             if not isinstance(arm, Arm):
                 raise MemkitError(f"{where}: the arm {name!r} is {described(arm)}; write Arm(recipe)")
         if not self.contrasts:
             raise MemkitError(
-                f'{where}: no contrast; say what is compared, contrasts=[Contrast("treatment", over="control", ...)]'
+                f'{where}: there is no contrast; give contrasts=[Contrast("treatment", over="control", ...)]'
             )
         if self.expect not in EXPECTATIONS:
             raise MemkitError(
@@ -152,7 +166,7 @@ class Claim:
             raise MemkitError(f"{where}: seeds={self.seeds!r} must be one of {sizes}, the sizes of the looks")
         if not isinstance(self.headline, bool) or not (self.gate is None or isinstance(self.gate, bool)):
             raise MemkitError(
-                f"{where}: headline={self.headline!r}, gate={self.gate!r}: headline is True or False, gate too or None"
+                f"{where}: headline={self.headline!r} must be True or False, and gate={self.gate!r} True, False or None"
             )
         if not isinstance(self.deterministic, bool):
             raise MemkitError(f"{where}: deterministic={self.deterministic!r} must be True or False")
@@ -162,24 +176,24 @@ class Claim:
                     raise MemkitError(f'{where}: {name}= must be a list of names, as in {name}=["{example}"]')
                 if name == "data" and (".." in value.split("/") or not value.strip("./")):
                     raise MemkitError(
-                        f"{where}: data={value!r} must name a file or folder below the project's root, or an absolute "
-                        "path"
+                        f"{where}: data={value!r} must name a file or folder below the project's root, or be an "
+                        "absolute path"
                     )
         if not isinstance(self.source, str):
-            raise MemkitError(f"{where}: source={self.source!r} must be a text: where the claim was made")
+            raise MemkitError(f"{where}: source={self.source!r} must be a string that says where the claim was made")
         if not isinstance(self.test, str):
-            raise MemkitError(f"{where}: test={self.test!r} must be a text: the digest of the test function")
+            raise MemkitError(f"{where}: test={self.test!r} must be a string, the digest of the test function")
         if not (self.origin is None or isinstance(self.origin, Origin)):
             raise MemkitError(f"{where}: origin={self.origin!r} must be a SweepCell, a Mutant, a Replication or None")
         for contrast in self.all_contrasts:
             if not isinstance(contrast, Contrast):
                 raise MemkitError(
-                    f'{where}: {contrast!r} is no Contrast; write Contrast("treatment", over="control", ...)'
+                    f'{where}: {contrast!r} is not a Contrast; write Contrast("treatment", over="control", ...)'
                 )
         known = {*self.arms, *self.derived}
         for name in self.derived:
             if name in self.arms:
-                raise MemkitError(f"{where}: {name!r} is an arm and a derived quantity; rename one of them")
+                raise MemkitError(f"{where}: {name!r} is both an arm and a derived quantity; rename one of them")
         for contrast in self.all_contrasts:
             for name in contrast.names:
                 if name not in known:
@@ -190,18 +204,18 @@ class Claim:
             if self.positive_control is None:
                 raise MemkitError(
                     f"{where}: a claim of equivalence needs positive_control=Contrast(...), an effect that "
-                    "the same measurement does find"
+                    "the same measurement does detect"
                 )
-            blunt = [c.label for c in self.contrasts if c.sesoi is None]
-            if blunt:
-                raise MemkitError(f"{where}: equivalence needs sesoi= on every contrast; «{blunt[0]}» has none")
+            without_sesoi = [c.label for c in self.contrasts if c.sesoi is None]
+            if without_sesoi:
+                raise MemkitError(f"{where}: equivalence needs sesoi= on every contrast; «{without_sesoi[0]}» has none")
 
     def planned(self, asked: int | None) -> int:
-        """Return how many seeds a run uses at most: what the claim declares, or 32, capped by the run.
+        """Return the most seeds that a run uses: what the claim declares, or 32, capped by the run.
 
         Args:
-            asked: ``--seeds``, or None where the run did not say. Of a number that is no look all seeds are used,
-                and decide nothing.
+            asked: the value of ``--seeds``, or None if it was not given. If it is not the size of a look, all of these
+                seeds are used, and they decide nothing.
         """
         if asked is None:
             return self.seeds or DEFAULT_SEEDS
@@ -209,42 +223,42 @@ class Claim:
 
     @property
     def study(self) -> str:
-        """The id's first part."""
+        """The first part of the id."""
         return self.id.split("/", 1)[0]
 
     @property
     def of_its_own(self) -> bool:
-        """Return whether it is a claim by itself: no cell of a sweep, no mutant and no replication."""
+        """Whether the claim is not derived: not a cell of a sweep, not a mutant and not a replication."""
         return self.origin is None
 
     @property
     def sweep(self) -> str:
-        """The id of the sweep that it is a cell of, or ""."""
+        """The id of the sweep that the claim is a cell of; "" if it is not a cell."""
         return self.origin.sweep if isinstance(self.origin, SweepCell) else ""
 
     @property
     def cell(self) -> Mapping[str, str | int | float]:
-        """Its place in its sweep: factor → value; empty where it is no cell."""
+        """The claim's position in its sweep, factor → value; empty if it is not a cell."""
         return self.origin.cell if isinstance(self.origin, SweepCell) else {}
 
     @property
     def is_mutant(self) -> bool:
-        """Return whether it is a claim with an arm broken on purpose."""
+        """Whether the claim has an arm that is broken on purpose."""
         return isinstance(self.origin, Mutant)
 
     @property
     def is_replication(self) -> bool:
-        """Return whether it asks a claim again on another backend."""
+        """Whether the claim repeats another one on another backend."""
         return isinstance(self.origin, Replication)
 
     @property
     def made_from(self) -> str:
-        """The id of the claim that it is a mutant or a replication of, or ""."""
+        """The id of the claim that this is a mutant or a replication of; "" if it is neither."""
         return self.origin.of if isinstance(self.origin, Mutant | Replication) else ""
 
     @property
     def aside(self) -> bool:
-        """Return whether only runs that ask for sweeps include it: a cell, or a replication that is no headline."""
+        """Whether only runs with sweeps include the claim: a cell, or a replication that is not a headline claim."""
         return bool(self.sweep) or (self.is_replication and not self.headline)
 
     @property
@@ -255,12 +269,12 @@ class Claim:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The distinct metrics, in order of appearance."""
+        """The distinct metrics of all contrasts, in order of appearance."""
         return tuple(dict.fromkeys(contrast.metric for contrast in self.all_contrasts))
 
     @cached_property
     def metrics_of(self) -> Mapping[str, tuple[str, ...]]:
-        """Return name → the metrics that contrasts compare of that arm or derived quantity, sorted."""
+        """The metrics that contrasts compare, sorted, for each arm or derived quantity."""
         return {
             name: tuple(sorted({contrast.metric for contrast in self.all_contrasts if name in contrast.names}))
             for name in self.measured
@@ -268,45 +282,45 @@ class Claim:
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """The names that the test has to return: every arm and derived quantity."""
+        """The names that the test must return: every arm and derived quantity."""
         return (*self.arms, *self.derived)
 
     @property
     def gates(self) -> bool:
-        """Return whether the claim's verdict can fail a run."""
+        """Whether the claim's verdict can fail a run."""
         if self.expect == "open":
             return False
-        normal = any(contrast.assume == "normal" for contrast in self.contrasts)
-        return self.gate if self.gate is not None else not normal
+        assumes_normality = any(contrast.assume == "normal" for contrast in self.contrasts)
+        return self.gate if self.gate is not None else not assumes_normality
 
     @cached_property
     def digest(self) -> str:
         """A hash of what is tested, as registration fixes it: 32 hex digits.
 
-        It covers the number of seeds where that is part of the test. Student's t alone holds only for the looks that
-        were planned. A claim that is expected not to be supported passes where it is undecided, as fewer seeds would
-        leave it; a mutant does not, since it has to fall.
+        It covers the number of seeds in the two cases in which that number is part of the test. Student's t alone is
+        valid only for the looks that were planned. And a claim that is expected not to be supported passes if it is
+        undecided, which fewer seeds would make more likely; a mutant does not pass then, since it has to fail.
         """
         fields = self.to_json()
         # Empty fields are left out, so that claims that were registered before a field existed keep their digests.
         data = {name: fields[name] for name in TESTED if fields[name] not in (None, "", [], {})}
         for name in {"contrasts", "requires"} & data.keys():
-            data[name] = [_said(contrast) for contrast in data[name]]
+            data[name] = [_without_empty(contrast) for contrast in data[name]]
         if self.positive_control is not None:
-            data["positive_control"] = _said(data["positive_control"])
-        undecided = self.expect == "not_supported" and not self.is_mutant
-        if undecided or any(contrast.assume == "normal" for contrast in self.all_contrasts):
+            data["positive_control"] = _without_empty(data["positive_control"])
+        passes_undecided = self.expect == "not_supported" and not self.is_mutant
+        if passes_undecided or any(contrast.assume == "normal" for contrast in self.all_contrasts):
             data["seeds"] = self.planned(None)
         return digest_of(data)
 
     @cached_property
     def annotations(self) -> Mapping[str, Any]:
-        """The fields that are registered beside the digest, in plain types; empty and false ones are left out."""
-        said = {name: getattr(self, name) for name in BESIDE}
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in said.items() if value}
+        """The registered fields that the digest does not cover, as plain types; empty and false ones are left out."""
+        values = {name: getattr(self, name) for name in ANNOTATIONS}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items() if value}
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain types, every field."""
+        """Return every field as plain types."""
         return {
             "id": self.id,
             "statement": self.statement,
@@ -329,7 +343,11 @@ class Claim:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Claim:
-        """Return the claim that :meth:`to_json` wrote; its arms hold the recipes' JSON."""
+        """Return the claim that :meth:`to_json` wrote; its arms hold the recipes' JSON instead of recipes.
+
+        Raises:
+            MemkitError: a field is not valid.
+        """
         try:
             origin = origin_from_json(data)
         except MemkitError as error:

@@ -1,4 +1,4 @@
-"""The decorator ``@claim``: a test function measures a claim, and says which one."""
+"""The decorator ``@claim``, which states the claim that a test function measures."""
 
 from __future__ import annotations
 
@@ -40,24 +40,32 @@ def claim(
 ) -> Callable[[F], F]:
     """Make a test function the measurement of a claim.
 
-    The function runs once per seed, with the fixtures it asks for (``seed``, ``arms``, ``trained``, and any of
-    the project's own), and returns one number per arm, ``{name: value}``, or, with several metrics,
+    The function runs once per seed, with the fixtures that it asks for (``seed``, ``arms``, ``trained`` and any of
+    the project's own). It returns one number per arm, ``{name: value}``, or, with several metrics,
     ``{name: {metric: value}}``.
+
+    >>> import numpy as np
+    >>> from memkit import Contrast, claim
+    >>> contrast = Contrast("mean", over="median", metric="squared error", bounds=(0, 9), direction="lower")
+    >>> @claim("location/mean", "The mean beats the median.", arms=("mean", "median"), contrasts=[contrast])
+    ... def test_mean(seed):
+    ...     x = np.random.default_rng(seed).normal(size=99)
+    ...     return {"mean": np.mean(x) ** 2, "median": np.median(x) ** 2}
 
     Args:
         id: ``study/name``.
         statement: the sentence that is tested.
-        arms: name → recipe, or name → :class:`Arm`; or only names, where the test fits its models itself.
-        contrasts: see :class:`Contrast`.
+        arms: name → recipe, or name → :class:`Arm`; or only the names, if the test fits its models itself.
+        contrasts: what is compared; see :class:`Contrast`.
 
     The other options are described at :class:`Claim`.
 
     Raises:
-        MemkitError: a sentence that names the field and what would be right.
+        MemkitError: an option is unknown or not valid; the message names it and what would be right.
     """
     refuse_bare(claim, id, '"study/name", "The statement.", arms=..., contrasts=[...]')
     refuse_unknown(f"claim {id!r}", claim, unknown)
-    made = make_claim(
+    new_claim = make_claim(
         id,
         statement,
         arms,
@@ -78,24 +86,30 @@ def claim(
 
     def attach(function: F) -> F:
         if (other := claim_of(function)) is not None:
-            raise MemkitError(f"claim {id!r}: the function measures claim {other.id!r} already; write one of its own")
-        set_claim(function, made)
+            raise MemkitError(
+                f"claim {id!r}: {function.__name__}() already measures claim {other.id!r}; write another function"
+            )
+        set_claim(function, new_claim)
         return function
 
     return attach
 
 
 def make_claim(id: str, statement: str, arms: Any, **options: Any) -> Claim:
-    """Return a claim of what a decorator was given: recipes for arms, lists for tuples."""
+    """Return the claim for a decorator's arguments, in which arms may be recipes, and tuples any iterables.
+
+    Raises:
+        MemkitError: an argument is not valid.
+    """
     for option, value in {"arms": arms, **options}.items():
-        listed = option in ("arms", *LISTS)
-        if listed and (isinstance(value, (str, Contrast)) or not isinstance(value, Iterable)):
-            raise MemkitError(f"claim {id!r}: {option}={value!r} must be a list, also of one")
+        is_list = option in ("arms", *LISTS)
+        if is_list and (isinstance(value, (str, Contrast)) or not isinstance(value, Iterable)):
+            raise MemkitError(f"claim {id!r}: {option}={value!r} must be a list, even if it holds one item")
     for option in LISTS:
         options[option] = tuple(options.get(option, ()))
     pairs = arms.items() if isinstance(arms, Mapping) else ((name, None) for name in arms)
-    own = {name: _arm(f"claim {id!r}, arm {name!r}", value) for name, value in pairs}
-    return Claim(id=id, statement=statement, arms=own, **options)
+    named_arms = {name: _arm(f"claim {id!r}, arm {name!r}", value) for name, value in pairs}
+    return Claim(id=id, statement=statement, arms=named_arms, **options)
 
 
 def _arm(where: str, value: Any) -> Arm:
@@ -106,7 +120,11 @@ def _arm(where: str, value: Any) -> Arm:
 
 
 def refuse_unknown(where: str, decorator: Callable[..., Any], unknown: Mapping[str, Any]) -> None:
-    """Name the nearest option of a decorator where one was misspelt."""
+    """Refuse options that a decorator does not have.
+
+    Raises:
+        MemkitError: there is one; the message names the nearest option that exists.
+    """
     if unknown:
         options = [name for name, p in inspect.signature(decorator).parameters.items() if p.kind is p.KEYWORD_ONLY]
         name = next(iter(unknown))
@@ -114,22 +132,43 @@ def refuse_unknown(where: str, decorator: Callable[..., Any], unknown: Mapping[s
 
 
 def refuse_bare(decorator: Callable[..., Any], given: Any, arguments: str) -> None:
-    """Say what a decorator is called with, where it stands above a function without being called."""
+    """Refuse a decorator that was written above a function without being called.
+
+    Raises:
+        MemkitError: it was; the message shows the arguments that it needs.
+    """
     if inspect.isfunction(given):
         name = decorator.__name__
         raise MemkitError(f"@{name} stands above {given.__name__}() without arguments; write @{name}({arguments})")
 
 
-def set_claim(function: Callable[..., Any], made: Claim, more: Iterable[str] = ()) -> None:
-    """Make a function the measurement of a claim; ``more`` is what it depends on beside its source, in words."""
+def set_claim(function: Callable[..., Any], new_claim: Claim, more: Iterable[str] = ()) -> None:
+    """Make a function the measurement of a claim.
+
+    Args:
+        new_claim: the claim, in which the digest of the test is still to be set.
+        more: strings that describe what the measurement depends on besides the function's source.
+
+    Raises:
+        MemkitError: the function is a coroutine.
+    """
     if inspect.iscoroutinefunction(function):
-        raise MemkitError(f"claim {made.id!r}: {function.__name__}() is async; write an ordinary function")
+        raise MemkitError(f"claim {new_claim.id!r}: {function.__name__}() is async; write an ordinary function")
     test = function_digest(function)
-    if parts := list(more):
-        test = hashlib.sha256("\0".join([test, *parts]).encode()).hexdigest()[:16]
-    function.__memkit_claim__ = replace(made, test=test)  # type: ignore[attr-defined]
+    if dependencies := list(more):
+        test = hashlib.sha256("\0".join([test, *dependencies]).encode()).hexdigest()[:16]
+    function.__memkit_claim__ = replace(new_claim, test=test)  # type: ignore[attr-defined]
 
 
 def claim_of(function: Any) -> Claim | None:
-    """Return the claim that :func:`claim` attached to a test function, if it did."""
+    """Return the claim that a test function measures; None if it measures none.
+
+    >>> from memkit import Contrast, claim
+    >>> from memkit.evidence import claim_of
+    >>> contrast = Contrast("mean", over="median", metric="squared error", bounds=(0, 9), direction="lower")
+    >>> @claim("location/mean", "The mean beats the median.", arms=("mean", "median"), contrasts=[contrast])
+    ... def test_mean(seed): ...
+    >>> claim_of(test_mean).id
+    'location/mean'
+    """
     return getattr(function, "__memkit_claim__", None)

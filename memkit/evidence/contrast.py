@@ -1,4 +1,4 @@
-"""A comparison: treatment over control on a metric, with all that its intervals need to know."""
+"""Contrasts: a treatment over a control on a metric, with everything that its intervals depend on."""
 
 from __future__ import annotations
 
@@ -18,15 +18,25 @@ class Contrast:
 
     Attributes:
         treatment: the arm, or derived quantity, that should be better (the only positional argument).
-        over: the control: an arm, or a number (a chance level).
-        metric: what is measured, in the words of the report: "accuracy".
-        bounds: the least and the greatest value that the metric can take. The betting interval stands on
-            them; ``None`` only with ``assume="normal"``.
-        direction: "higher" where more of the metric is better, "lower" for a loss.
-        margin: the difference that has to be exceeded, in units of the metric.
+        over: the control: an arm, or a number, such as a chance level.
+        metric: what is measured, as reports name it: "accuracy".
+        bounds: the least and the greatest value that the metric can take, which the betting interval needs; ``None``
+            is allowed only with ``assume="normal"``.
+        direction: "higher" if larger values of the metric are better, "lower" for a loss.
+        margin: the difference that the treatment has to exceed, in units of the metric.
         sesoi: the smallest effect size of interest, in units of the metric; EQUIVALENT needs it.
-        assume: "bounded": both intervals decide. "normal": Student's t decides alone, and the verdict says
+        assume: "bounded": both intervals decide. "normal": Student's t interval decides alone, and the verdict says
             so.
+
+    Raises:
+        MemkitError: a field is not valid; the message names the field and what would be right.
+
+    >>> from memkit import Contrast
+    >>> contrast = Contrast("dynamic", over="static", metric="loss", bounds=(0, 5), direction="lower")
+    >>> contrast.label, contrast.difference_bounds
+    ('dynamic over static', (-5.0, 5.0))
+    >>> contrast.difference(1.5, 2.25)
+    0.75
     """
 
     treatment: str
@@ -56,9 +66,9 @@ class Contrast:
             isinstance(self.treatment, str) and bool(self.treatment),
             "the treatment must be the name of an arm",
         )
-        number = not isinstance(self.over, str)
+        is_constant = not isinstance(self.over, str)
         check(
-            is_real(self.over) if number else bool(self.over),
+            is_real(self.over) if is_constant else bool(self.over),
             "over= must be the name of an arm or a finite number, such as a chance level",
         )
         check(self.over != self.treatment, "treatment and control are the same arm; name two different ones")
@@ -73,13 +83,13 @@ class Contrast:
             self.sesoi is None or (is_real(self.sesoi) and self.sesoi > 0),
             f"sesoi={shown(self.sesoi)} must be a positive number, in units of the metric",
         )
-        for name in ("over", "margin", "sesoi"):  # 0 and 0.0 are one claim, with one digest
+        for name in ("over", "margin", "sesoi"):  # 0 and 0.0 must give the same digest
             if is_real(value := getattr(self, name)):
                 object.__setattr__(self, name, float(value))
         if self.bounds is None:
             check(
                 self.assume == "normal",
-                "declare the values the metric can take, bounds=(0, 1), or waive the betting interval with "
+                "declare the range of the metric, as in bounds=(0, 1), or waive the betting interval with "
                 'assume="normal"',
             )
             return
@@ -92,7 +102,7 @@ class Contrast:
         )
         object.__setattr__(self, "bounds", (float(self.bounds[0]), float(self.bounds[1])))
         low, high = self.bounds
-        if number:
+        if is_constant:
             check(
                 low <= float(self.over) <= high,
                 f"the control {self.over!r} lies outside bounds={self.bounds!r}",
@@ -100,7 +110,7 @@ class Contrast:
         low, high = self.difference_bounds or (-math.inf, math.inf)
         check(
             low < self.margin < high,
-            f"margin={self.margin!r} must lie inside the differences' bounds ({low}, {high})",
+            f"margin={self.margin!r} must lie inside the bounds of the difference, ({low}, {high})",
         )
         check(
             self.sesoi is None or self.sesoi < max(-low, high),
@@ -109,7 +119,7 @@ class Contrast:
 
     @property
     def label(self) -> str:
-        """``dynamic over static``, as tables print it."""
+        """The contrast as tables print it: ``dynamic over static``."""
         return (
             f"{self.treatment} over {self.over:.3g}"
             if not isinstance(self.over, str)
@@ -118,12 +128,12 @@ class Contrast:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The arms or derived quantities that a test has to measure for this contrast."""
+        """The arms or derived quantities that a test must measure for this contrast."""
         return (self.treatment, self.over) if isinstance(self.over, str) else (self.treatment,)
 
     @property
     def difference_bounds(self) -> tuple[float, float] | None:
-        """The least and the greatest value that the signed difference can take."""
+        """The least and the greatest value that the signed difference can take; None without bounds."""
         if self.bounds is None:
             return None
         low, high = self.bounds
@@ -133,15 +143,17 @@ class Contrast:
         return ends if self.direction == "higher" else (-ends[1], -ends[0])
 
     def difference(self, treatment: float, control: float) -> float:
-        """Return the signed difference of one seed. A value that is not finite counts as the worst that bounds allow.
+        """Return the signed difference of one seed, in units of the metric.
+
+        A treatment that is not finite counts as the worst value that the bounds allow, and a control that is not
+        finite as the best.
 
         Returns:
-            The difference, positive in the treatment's favour; nan where a value is not finite and no bounds
-            are declared.
+            The difference, positive in the treatment's favour; nan if a value is not finite and no bounds are declared.
         """
         if math.isfinite(treatment) and math.isfinite(control):
             difference = treatment - control if self.direction == "higher" else control - treatment
-            return difference if math.isfinite(difference) else math.nan  # beyond the largest number
+            return difference if math.isfinite(difference) else math.nan  # the subtraction overflowed
         if self.bounds is None:
             return math.nan
         worst, best = self.bounds if self.direction == "higher" else self.bounds[::-1]
@@ -150,7 +162,7 @@ class Contrast:
         return treatment - control if self.direction == "higher" else control - treatment
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain types, every field."""
+        """Return every field as plain types."""
         return asdict(self)
 
     @classmethod

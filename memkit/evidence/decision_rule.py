@@ -1,7 +1,7 @@
-"""From observations to a verdict: a pure function of one claim and its own observations.
+"""The decision rule: a pure function from a claim and its observations to a verdict.
 
-Looks are replayed in the order of the seeds, whatever order they ran in, and stop at the first decisive one.
-The same function decides in a run, says which seeds the run needs next, and recomputes an evidence file.
+The looks are evaluated in the order of the planned seeds, whatever order the seeds ran in, and end at the first
+decisive look. The same rule decides during a run, says which seeds the run needs next, and recomputes an evidence file.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from memkit.statistics import (
 
 __all__ = ["Finding", "Judgement", "Verdict", "differences", "judge", "looked", "seeds_wanted"]
 
-_MOST_SEEDS = 10_000  # beyond anybody's means
+_MOST_SEEDS = 10_000  # more seeds than anybody can afford; `seeds_needed` is infinite beyond
 
 _Table = Mapping[int, Mapping[tuple[str, str], float]]
-"""seed -> (arm, metric) -> value"""
+"""seed → (arm, metric) → value"""
 
 
 def judge(
@@ -47,64 +47,90 @@ def judge(
 
     Args:
         claim: the claim.
-        observations: of any seeds, in any order; those of seeds that were not planned, and of other claims,
-            are left out.
+        observations: observations in any order; those of seeds that were not planned and those of other claims are
+            ignored.
         planned: the seeds that the claim may use, in the order of the looks.
-        development: these are development seeds: they decide nothing, and the verdict stays INCONCLUSIVE.
+        development: whether these are development seeds, which decide nothing: the verdict stays INCONCLUSIVE.
 
     Returns:
-        The judgement at the first decisive look, or at the last one; INCOMPLETE where a seed of the look that
-        comes next was not observed. Planned seeds beyond the decisive look are not missed.
+        The judgement at the first decisive look, or at the last look; INCOMPLETE if a seed of the next look was not
+        observed. Planned seeds beyond the decisive look do not count as missing.
+
+    >>> from memkit.evidence import Arm, Claim, Contrast, Observation, judge
+    >>> contrast = Contrast("memory", over=0.5, metric="accuracy", bounds=(0, 1))
+    >>> claim = Claim(id="recall/memory", statement="Beats chance.", arms={"memory": Arm()}, contrasts=(contrast,))
+    >>> row = {"claim": claim.id, "arm": "memory", "metric": "accuracy"}
+    >>> observations = [Observation(seed=seed, value=0.9 + seed / 1000, **row) for seed in range(8)]
+    >>> judgement = judge(claim, observations, planned=range(16))
+    >>> judgement.verdict.value, judgement.look
+    ('SUPPORTED', 8)
     """
     table = _table(o for o in observations if o.claim == claim.id)
     if not _looks(planned):
-        return _describe(claim, table, planned)
-    reached = _replayed(claim, table, planned)
-    if isinstance(reached, Look):
-        return _incomplete(claim, table, planned, reached)
-    reached = _with_planning(claim, table, planned, reached)
-    result = _check_requirements(reached) if reached.verdict is Verdict.INCONCLUSIVE else reached
-    return _undecided(result, "development seeds decide nothing") if development else result
+        return _judge_without_look(claim, table, planned)
+    result = _judgement_or_next_look(claim, table, planned)
+    if isinstance(result, Look):
+        return _incomplete(claim, table, planned, result)
+    judgement = _with_planning(claim, table, planned, result)
+    if judgement.verdict is Verdict.INCONCLUSIVE:
+        judgement = _check_requirements(judgement)
+    return _undecided(judgement, "development seeds decide nothing") if development else judgement
 
 
 def looked(claim: Claim, observations: Iterable[Observation], *, planned: Sequence[int]) -> tuple[Judgement, ...]:
-    """Return the judgement at every look that was taken, in their order; the last one stands.
+    """Return the judgement at every look that was taken, in order; the last one is the result.
 
     Args:
         claim, observations, planned: as for :func:`judge`.
 
     Returns:
-        None where the number of planned seeds is no look, or seeds of the first one are missing.
+        One judgement per look; empty if the number of planned seeds is not the size of a look, or if seeds of the
+        first look are missing.
     """
     table = _table(o for o in observations if o.claim == claim.id)
-    return tuple(_with_planning(claim, table, planned, taken.judgement) for taken in _taken(claim, table, planned))
+    results = _evaluate_looks(claim, table, planned)
+    return tuple(_with_planning(claim, table, planned, result.judgement) for result in results)
 
 
 def seeds_wanted(claim: Claim, observations: Iterable[Observation], *, planned: Sequence[int]) -> tuple[int, ...]:
-    """Return the seeds that the verdict needs next: those of the next look that were not observed yet.
+    """Return the seeds that the verdict needs next: those of the next look that have not been observed yet.
 
-    A run that observes these, asks again, and ends when there are none comes to the judgement of a run that
-    observes all planned seeds. Development seeds are asked for alike: until they would have decided.
+    A run that measures these seeds, calls this function again, and ends when it returns none reaches the same judgement
+    as a run that measures all planned seeds. Development seeds are treated in the same way.
 
     Args:
         claim: the claim.
-        observations: what is there so far; as for :func:`judge`.
+        observations: the observations so far; as for :func:`judge`.
         planned: the seeds that the claim may use, in the order of the looks.
 
     Returns:
-        Planned seeds, in their order; none once a look was decisive, or the last look was taken, or a seed can
-        neither be scored nor replaced. Where the number of planned seeds is no look, all that were not
-        observed. A seed that failed without an observation is asked for again; whoever runs it has to stop.
+        Planned seeds, in order; none after a decisive look, after the last look, or if a value is not finite and no
+        bounds are declared to score it. If the number of planned seeds is not the size of a look: all seeds that were
+        not observed. A seed that failed without an observation is returned again, so the caller has to stop.
+
+    >>> from memkit.evidence import Arm, Claim, Contrast, seeds_wanted
+    >>> contrast = Contrast("memory", over=0.5, metric="accuracy", bounds=(0, 1))
+    >>> claim = Claim(id="recall/memory", statement="Beats chance.", arms={"memory": Arm()}, contrasts=(contrast,))
+    >>> seeds_wanted(claim, [], planned=range(10_000, 10_016))
+    (10000, 10001, 10002, 10003, 10004, 10005, 10006, 10007)
     """
     table = _table(o for o in observations if o.claim == claim.id)
     if not _looks(planned):
-        return _unseen(table, planned)
-    reached = _replayed(claim, table, planned)
-    return _unseen(table, planned[: reached.n]) if isinstance(reached, Look) else ()
+        return _unobserved(table, planned)
+    result = _judgement_or_next_look(claim, table, planned)
+    return _unobserved(table, planned[: result.n]) if isinstance(result, Look) else ()
 
 
 def differences(claim: Claim, contrast: Contrast, observations: Iterable[Observation]) -> dict[int, float]:
-    """Return seed → signed difference, for every seed that was observed."""
+    """Return seed → signed difference, for every seed that was observed, in units of the metric.
+
+    >>> from memkit.evidence import Arm, Claim, Contrast, Observation, differences
+    >>> contrast = Contrast("memory", over=0.5, metric="accuracy", bounds=(0, 1))
+    >>> claim = Claim(id="recall/memory", statement="Beats chance.", arms={"memory": Arm()}, contrasts=(contrast,))
+    >>> row = {"claim": claim.id, "arm": "memory", "metric": "accuracy"}
+    >>> differences(claim, contrast, [Observation(seed=0, value=0.75, **row), Observation(seed=1, value=0.25, **row)])
+    {0: 0.25, 1: -0.25}
+    """
     table = _table(o for o in observations if o.claim == claim.id)
     return {seed: float(_differences(contrast, table, [seed])[0]) for seed in sorted(table)}
 
@@ -113,55 +139,56 @@ def differences(claim: Claim, contrast: Contrast, observations: Iterable[Observa
 
 
 @dataclass(frozen=True)
-class _Taken:
-    """The judgement at a look that was taken."""
+class _LookResult:
+    """The judgement at one look."""
 
     judgement: Judgement
 
     @property
     def decisive(self) -> bool:
-        """Return whether the looks end here: with every verdict but INCONCLUSIVE, and so with INCOMPLETE too."""
+        """Whether the looks end here, as they do with every verdict except INCONCLUSIVE; so with INCOMPLETE, too."""
         return self.judgement.verdict is not Verdict.INCONCLUSIVE
 
 
 def _looks(planned: Sequence[int]) -> tuple[Look, ...]:
-    """Return the looks within the planned seeds; none where their number is no look."""
+    """Return the looks within the planned seeds; none if the number of seeds is not the size of a look."""
     return looks_within(len(planned)) if len(planned) in {look.n for look in LOOKS} else ()
 
 
-def _replayed(claim: Claim, table: _Table, planned: Sequence[int]) -> Judgement | Look:
-    """Return the judgement at which the looks end, or the look that comes next and lacks seeds."""
-    looks, taken = _looks(planned), _taken(claim, table, planned)
-    if taken and (taken[-1].decisive or len(taken) == len(looks)):
-        return taken[-1].judgement
-    return looks[len(taken)]
+def _judgement_or_next_look(claim: Claim, table: _Table, planned: Sequence[int]) -> Judgement | Look:
+    """Return the final judgement, or, if the looks have not ended, the next look, of which seeds are missing."""
+    looks, results = _looks(planned), _evaluate_looks(claim, table, planned)
+    if results and (results[-1].decisive or len(results) == len(looks)):
+        return results[-1].judgement
+    return looks[len(results)]
 
 
-def _taken(claim: Claim, table: _Table, planned: Sequence[int]) -> tuple[_Taken, ...]:
-    """Return the judgement at every look that was taken."""
+def _evaluate_looks(claim: Claim, table: _Table, planned: Sequence[int]) -> tuple[_LookResult, ...]:
+    """Return the results of all looks whose seeds were observed, up to the first decisive one."""
     observed = tuple(takewhile(table.__contains__, planned))
-    return replay(observed, lambda used, look: _Taken(_at(claim, table, used, look)), looks=_looks(planned))
+    return replay(observed, lambda used, look: _LookResult(_judge_at(claim, table, used, look)), looks=_looks(planned))
 
 
-def _unseen(table: _Table, seeds: Sequence[int]) -> tuple[int, ...]:
+def _unobserved(table: _Table, seeds: Sequence[int]) -> tuple[int, ...]:
     return tuple(seed for seed in seeds if seed not in table)
 
 
 def _incomplete(claim: Claim, table: _Table, planned: Sequence[int], look: Look) -> Judgement:
-    """Return the judgement where seeds of ``look`` are missing, with the intervals of the seeds that were seen."""
-    seen = [seed for seed in planned if seed in table]
-    findings = _findings(claim, table, seen, Look(len(seen), look.alpha)) if seen else ()
-    missing = _unseen(table, planned[: look.n])
-    found = Judgement(verdict=Verdict.INCOMPLETE, look=None, n=len(seen), findings=findings, missing=missing)
-    return _with_planning(claim, table, seen, found)
+    """Return the judgement if seeds of ``look`` are missing, with the intervals of the seeds that were observed."""
+    observed = [seed for seed in planned if seed in table]
+    findings = _findings(claim, table, observed, Look(len(observed), look.alpha)) if observed else ()
+    missing = _unobserved(table, planned[: look.n])
+    judgement = Judgement(verdict=Verdict.INCOMPLETE, look=None, n=len(observed), findings=findings, missing=missing)
+    return _with_planning(claim, table, observed, judgement)
 
 
-def _at(claim: Claim, table: _Table, used: Sequence[int], look: Look) -> Judgement:
+def _judge_at(claim: Claim, table: _Table, used: Sequence[int], look: Look) -> Judgement:
+    """Judge the claim at one look, on the seeds ``used``."""
     findings = _findings(claim, table, used, look)
-    own = [finding for finding in findings if finding.role == "contrast"]
-    kinds = {finding.verdict for finding in own}
-    conditions = [finding for finding in findings if finding.role == "requires"]
-    control = [finding for finding in findings if finding.role == "positive control"]
+    contrasts = [finding for finding in findings if finding.role == "contrast"]
+    verdicts = {finding.verdict for finding in contrasts}
+    preconditions = [finding for finding in findings if finding.role == "requires"]
+    controls = [finding for finding in findings if finding.role == "positive control"]
     notes: list[str] = []
     verdict = Verdict.INCONCLUSIVE
     if len(findings) < len(claim.all_contrasts) or any(f.verdict is Verdict.INCOMPLETE for f in findings):
@@ -170,60 +197,61 @@ def _at(claim: Claim, table: _Table, used: Sequence[int], look: Look) -> Judgeme
             look=None,
             n=len(used),
             findings=findings,
-            notes=("a seed is not finite, and no bounds are declared to score it by",),
+            notes=("a value is not finite, and no bounds are declared by which to score it",),
         )
-    if not claim.deterministic and len(used) >= LOOKS[0].n and _repeats(claim, table, used):
+    if not claim.deterministic and len(used) >= LOOKS[0].n and _is_constant(claim, table, used):
         return Judgement(
             verdict=Verdict.INCOMPLETE,
             look=None,
             n=len(used),
             findings=findings,
             notes=(
-                f"every arm gave the same value on all {len(used)} seeds, as when a random state is fixed by mistake; "
-                "make the measurement depend on the seed, or declare deterministic=True if it cannot",
+                f"every arm gave the same value on all {len(used)} seeds, as if a random state had been fixed by "
+                "mistake; make the measurement depend on the seed, or declare deterministic=True if it cannot",
             ),
         )
-    if kinds == {Verdict.SUPPORTED}:
+    if verdicts == {Verdict.SUPPORTED}:
         verdict = Verdict.SUPPORTED
-    elif kinds == {Verdict.EQUIVALENT}:
-        if all(finding.verdict is Verdict.SUPPORTED for finding in control):
+    elif verdicts == {Verdict.EQUIVALENT}:
+        if all(finding.verdict is Verdict.SUPPORTED for finding in controls):
             verdict = Verdict.EQUIVALENT
         else:
-            notes.append("the positive control is not SUPPORTED, so the equivalence may only be a blunt measurement")
-    elif kinds == {Verdict.SUPPORTED, Verdict.EQUIVALENT}:
+            notes.append("the positive control is not SUPPORTED, so the measurement may only be too insensitive")
+    elif verdicts == {Verdict.SUPPORTED, Verdict.EQUIVALENT}:
         notes.append("some contrasts are SUPPORTED and some EQUIVALENT; split the claim to decide each")
     elif (
-        kinds == {Verdict.REFUTED}
-        if len(own) == 1
-        else any(_refuted(claim, table, used, look, finding.contrast) for finding in own)
+        verdicts == {Verdict.REFUTED}
+        if len(contrasts) == 1
+        else any(_refutes(claim, table, used, look, finding.contrast) for finding in contrasts)
     ):
         verdict = Verdict.REFUTED
-    elif Verdict.REFUTED in kinds:
+    elif Verdict.REFUTED in verdicts:
         notes.append(
-            f"a contrast is REFUTED, but not at 1/{len(own)} of the level, which refuting one of {len(own)} takes"
+            f"a contrast is REFUTED, but not at 1/{len(contrasts)} of the level, as one of {len(contrasts)} contrasts "
+            "would have to be to refute the claim"
         )
     decisive = verdict is not Verdict.INCONCLUSIVE
-    if decisive and any(finding.verdict is not Verdict.SUPPORTED for finding in conditions):
+    if decisive and any(finding.verdict is not Verdict.SUPPORTED for finding in preconditions):
         verdict, decisive = Verdict.INCONCLUSIVE, False
     return Judgement(
         verdict=verdict, look=look.n if decisive else None, n=len(used), findings=findings, notes=tuple(notes)
     )
 
 
-def _repeats(claim: Claim, table: _Table, used: Sequence[int]) -> bool:
-    """Return whether no compared value varies over the seeds, and at least one of them lies off the bounds."""
-    inside = False
+def _is_constant(claim: Claim, table: _Table, used: Sequence[int]) -> bool:
+    """Return whether no compared value varies over the seeds, and at least one of them lies inside its bounds."""
+    any_inside = False
     for contrast in claim.all_contrasts:
         for name in contrast.names:
             values = {table[seed].get((name, contrast.metric), math.nan) for seed in used}
             if len(values) > 1 or not all(map(math.isfinite, values)):
                 return False
-            inside = inside or not values <= set(contrast.bounds or ())
-    return inside
+            any_inside = any_inside or not values <= set(contrast.bounds or ())
+    return any_inside
 
 
-def _refuted(claim: Claim, table: _Table, used: Sequence[int], look: Look, contrast: Contrast) -> bool:
-    """Return whether a contrast refutes the claim. One of k contrasts is enough, so each is tested at alpha / k."""
+def _refutes(claim: Claim, table: _Table, used: Sequence[int], look: Look, contrast: Contrast) -> bool:
+    """Return whether a contrast refutes the claim; as one of k contrasts is enough, each is tested at alpha / k."""
     decision = decide(
         _differences(contrast, table, used),
         look=look,
@@ -242,19 +270,18 @@ def _findings(claim: Claim, table: _Table, used: Sequence[int], look: Look) -> t
     roles += [("requires", contrast) for contrast in claim.requires]
     if claim.positive_control is not None:
         roles.append(("positive control", claim.positive_control))
-    found = (_finding(contrast, role, table, used, look) for role, contrast in roles)
-    return tuple(finding for finding in found if finding is not None)
+    results = (
+        _finding(contrast, role, tuple(_differences(contrast, table, used).tolist()), look) for role, contrast in roles
+    )
+    return tuple(finding for finding in results if finding is not None)
 
 
-def _finding(contrast: Contrast, role: str, table: _Table, used: Sequence[int], look: Look) -> Finding | None:
-    return _found(contrast, role, tuple(_differences(contrast, table, used).tolist()), look)
-
-
-@lru_cache(maxsize=1024)  # a run asks which seeds come next, then for the verdict, then for the path of the looks
-def _found(contrast: Contrast, role: str, differences: tuple[float, ...], look: Look) -> Finding | None:
+@lru_cache(maxsize=1024)  # one run needs each finding for the next seeds, for the verdict and for the list of looks
+def _finding(contrast: Contrast, role: str, differences: tuple[float, ...], look: Look) -> Finding | None:
+    """Return the finding for signed differences [n], one per seed; None if none of them is a number."""
     x = np.array(differences, dtype=np.float64)
-    broken = bool(np.isnan(x).any())  # a seed that is not finite, and no bounds to score it by
-    if broken:
+    has_nan = bool(np.isnan(x).any())  # a value is not finite, and there are no bounds by which to score it
+    if has_nan:
         x = x[~np.isnan(x)]
         if not len(x):
             return None
@@ -267,7 +294,7 @@ def _found(contrast: Contrast, role: str, differences: tuple[float, ...], look: 
         sesoi=contrast.sesoi,
         assume=contrast.assume,
     )
-    verdict = Verdict.INCOMPLETE if broken else Verdict(decision.outcome.upper())
+    verdict = Verdict.INCOMPLETE if has_nan else Verdict(decision.outcome.upper())
     return Finding(
         contrast=contrast,
         role=role,
@@ -285,20 +312,23 @@ def _found(contrast: Contrast, role: str, differences: tuple[float, ...], look: 
 
 
 def _with_planning(claim: Claim, table: _Table, planned: Sequence[int], judgement: Judgement) -> Judgement:
-    """Add what a larger run would need to decide each open finding. This takes longer than the verdict itself."""
+    """Add to each inconclusive finding what a larger run would need to decide it.
+
+    Computing this takes longer than the verdict itself, so it is done once, at the end.
+    """
     seeds = [seed for seed in planned if seed in table][: judgement.n]
 
     def plan(finding: Finding) -> Finding:
         if finding.verdict is not Verdict.INCONCLUSIVE:
             return finding
-        found = _differences(finding.contrast, table, seeds)
-        return replace(finding, planning=_planning(finding.contrast, found, Look(finding.n, finding.alpha)))
+        x = _differences(finding.contrast, table, seeds)
+        return replace(finding, planning=_planning(finding.contrast, x, Look(finding.n, finding.alpha)))
 
     return replace(judgement, findings=tuple(map(plan, judgement.findings)))
 
 
 def _planning(contrast: Contrast, x: NDArray[np.float64], look: Look) -> dict[str, float]:
-    """Compute what a larger run would need, for a contrast that was not decided."""
+    """Compute what a larger run would need to decide a contrast, from the differences [n] so far."""
     plan: dict[str, float] = {}
     n = len(x)
     if n > 1 and float(np.ptp(x)) > 0:
@@ -309,16 +339,19 @@ def _planning(contrast: Contrast, x: NDArray[np.float64], look: Look) -> dict[st
         plan["seeds_needed"] = _seeds_needed(contrast, x, effect, look)
     if contrast.difference_bounds is not None:
         least = smallest_constant(n, bounds=contrast.difference_bounds, null=contrast.margin)
-        if math.isfinite(least):  # a few seeds can show nothing
+        if math.isfinite(least):  # it is infinite if the seeds are too few to show anything
             plan["betting_minimum"] = least
     return plan
 
 
 def _seeds_needed(contrast: Contrast, x: NDArray[np.float64], effect: float, look: Look) -> float:
-    """Return the seeds with which both intervals could show an effect, or inf; betting at its best, without spread."""
+    """Return how many seeds both intervals need to show an effect of this size, or inf.
+
+    For the betting interval this is a lower limit: it is computed for seeds without any spread.
+    """
     try:
         needed = seeds_needed(x, effect=effect, alpha=look.alpha)
-    except MemkitError:  # an effect of zero, or so near it that no number of seeds would do
+    except MemkitError:  # the effect is zero, or so close to zero that no number of seeds is enough
         return math.inf
     bounds, margin = contrast.difference_bounds, contrast.margin
     if contrast.assume == "bounded" and bounds is not None:
@@ -328,6 +361,7 @@ def _seeds_needed(contrast: Contrast, x: NDArray[np.float64], effect: float, loo
 
 
 def _check_requirements(result: Judgement) -> Judgement:
+    """Return the judgement, INCOMPLETE if a precondition is not met."""
     unmet = [f for f in result.findings if f.role == "requires" and f.verdict is not Verdict.SUPPORTED]
     if not unmet:
         return result
@@ -335,21 +369,22 @@ def _check_requirements(result: Judgement) -> Judgement:
     return Judgement(verdict=Verdict.INCOMPLETE, look=None, n=result.n, findings=result.findings, notes=notes)
 
 
-def _describe(claim: Claim, table: _Table, planned: Sequence[int]) -> Judgement:
-    """Judge a number of seeds that is no look: intervals at the usual 95 %, and no decision."""
+def _judge_without_look(claim: Claim, table: _Table, planned: Sequence[int]) -> Judgement:
+    """Judge a number of seeds that is not the size of a look: with 95 % intervals, and without a decision."""
     sizes = ", ".join(str(look.n) for look in LOOKS)
     count = "1 seed decides" if len(planned) == 1 else f"{len(planned)} seeds decide"
-    note = f"{count} nothing, looks are at {sizes}"
-    if _unseen(table, planned):
+    note = f"{count} nothing; looks are at {sizes}"
+    if _unobserved(table, planned):
         return replace(_incomplete(claim, table, planned, Look(len(planned), 0.05)), notes=(note,))
-    found = _at(claim, table, planned, Look(len(planned), 0.05))
-    return _undecided(_with_planning(claim, table, planned, found), note)
+    judgement = _judge_at(claim, table, planned, Look(len(planned), 0.05))
+    return _undecided(_with_planning(claim, table, planned, judgement), note)
 
 
 def _undecided(result: Judgement, note: str) -> Judgement:
-    incomplete = result.verdict is Verdict.INCOMPLETE
+    """Return a judgement that decides nothing, with the verdict as its indication and ``note`` as the reason."""
+    is_incomplete = result.verdict is Verdict.INCOMPLETE
     return Judgement(
-        verdict=Verdict.INCOMPLETE if incomplete else Verdict.INCONCLUSIVE,
+        verdict=Verdict.INCOMPLETE if is_incomplete else Verdict.INCONCLUSIVE,
         look=None,
         n=result.n,
         findings=result.findings,
@@ -366,6 +401,7 @@ def _table(observations: Iterable[Observation]) -> _Table:
 
 
 def _differences(contrast: Contrast, table: _Table, seeds: Sequence[int]) -> NDArray[np.float64]:
+    """Return the signed differences [n], one per seed."""
     values = []
     for seed in seeds:
         row = table[seed]

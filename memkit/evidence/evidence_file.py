@@ -1,46 +1,47 @@
 """The evidence of a run: every claim with its observations, intervals and verdict, as one JSON file.
 
-The file holds all that the verdicts were computed from, so they can be computed again from it alone, without torch and
-without the models (:mod:`memkit.evidence.evidence_loading`). What it cannot show is that the observations themselves
-are true: that takes training a seed again, ``memkit reproduce``.
+The file holds everything that the verdicts were computed from, so they can be recomputed from the file alone, without
+torch and without the models (:mod:`memkit.evidence.evidence_loading`). The file cannot show that the observations
+themselves are true; to check that, train a seed again with ``memkit reproduce``.
 
 Schema 1::
 
     schema      1
-    created     when, ISO 8601, UTC
+    created     when the run was made, ISO 8601, UTC
     provenance  memkit, python, numpy, scipy, torch, pytest, platform, device, command, commit, dirty, lock (digest),
-                seeds (at most so many a claim, as asked for; or a text) and gate
-    studies     study → how its authors read what was found, in paragraphs: the docstring of its package
-    metrics     study → metric → what it is, in words: METRICS of its package
+                seeds (the most seeds per claim, as requested; or a string) and gate
+    studies     study → its authors' interpretation of the results, in paragraphs: the docstring of its package
+    metrics     study → metric → its description: METRICS of its package
     curves      digest of a recipe → arms (claim: arm), and seeds: seed → [steps, training losses], thinned
-    claims      a list; each:
+    claims      a list; each claim has:
       claim         id, statement, arms (name → recipe, intervention), contrasts, source, expect, seeds,
                     headline, derived, requires, positive_control, gate, test (digest of the test function),
                     deterministic, data, environment
-      digest        of the claim, as the lock registers it
-      nodeid        of the test, without the seed
-      registration  status, attempt, first_seed; revision and recoded: how often the code behind the claim was
-                    registered anew, and whether it differs from that; edited: what was edited beside the digest since;
-                    withheld: whether it is on development seeds because what is tested was
-      planned       seeds that this run might use, in the order of the looks; those beyond the decisive look
+      digest        digest of the claim, as registered in the lock
+      nodeid        node id of the test, without the seed
+      registration  status, attempt, first_seed; revision: how many times the code behind the claim was registered
+                    again; recoded: whether that code differs from what was registered; edited: the fields outside the
+                    digest that were edited since; withheld: whether the claim is on development seeds because what it
+                    tests was edited
+      planned       the seeds that this run might use, in the order of the looks; those beyond the decisive look
                     need not have been observed
       observations  rows [seed, arm, metric, value or null, reason]
-      failures      seed → why the test raised, or its worker died
+      failures      seed → why the test raised, or why its worker died
       judgement     verdict, look, n, indication, missing, notes, findings (one per contrast: verdict, estimate,
                     n, intervals with method, level, low, high; p, tost_p, provisional, negligible,
                     planning, notes)
-      outcome       passed, failed or skipped, and reason
-      arms          name → digest of the trained recipe, parameters, steps, diverged (how many seeds did),
-                    and, where recorded, cpu_seconds (mean CPU seconds of training a seed), state_size (numbers
-                    that a sequence leaves in the model's memory), tuning (how the recipe was chosen)
-      drift         sentences: how verdict and effects changed since the run that was accepted
-      changes       sentences: what else did, the code behind the claim, say, or the cost
-      figures       of the first seed, each with kind and title; heatmap: rows, columns, values, span; lines: x, y,
-                    series (name, x, y), identity, log, steps, span; table: columns, rows. Without a kind: a heatmap
-      remeasured    sentences: a second measurement of a seed differed from the first, which counts; or seeds were
-                    measured again, since a file that they depend on has changed
-      cost          CPU seconds: trained (its models, whenever that was), measured; reused: share of the seeds
-                    whose measurement came from the store
+      outcome       outcome (passed, failed or skipped) and reason
+      arms          name → digest of the trained recipe, parameters, steps, diverged (the number of seeds that diverged)
+                    and, where recorded, cpu_seconds (mean CPU seconds of training per seed), state_size (how many
+                    numbers the model's memory holds per sequence), tuning (how the recipe was chosen)
+      drift         sentences on how the verdict and the effects changed since the accepted run
+      changes       sentences on what else changed, such as the code behind the claim, or the cost
+      figures       figures of the first seed, each with kind and title; heatmap: rows, columns, values, span; lines: x,
+                    y, series (name, x, y), identity, log, steps, span; table: columns, rows. Without a kind: a heatmap
+      remeasured    sentences on seeds that were measured twice: the second measurement differed from the first, which
+                    counts, or a file that they depend on had changed
+      cost          CPU seconds: trained (training its models, whenever that was), measured; reused: the share of the
+                    seeds whose measurement came from the store
 """
 
 from __future__ import annotations
@@ -70,12 +71,25 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 COLUMNS = ("study", "claim", "seed", "arm", "metric", "value", "reason", "used", "verdict")
-"""The columns of ``evidence.csv``; ``used`` says whether the seed counted for the verdict."""
+"""The columns of ``evidence.csv``; ``used`` says whether the seed counted towards the verdict."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimEvidence:
-    """One claim's part of the evidence; see the module's schema for the fields."""
+    """The evidence for one claim; the fields are described in the schema of :mod:`memkit.evidence.evidence_file`.
+
+    >>> from memkit.evidence import Arm, Claim, ClaimEvidence, Contrast, Gate, Registration, judge
+    >>> contrast = Contrast("memory", over=0.5, metric="accuracy", bounds=(0, 1))
+    >>> claim = Claim(id="recall/memory", statement="Beats chance.", arms={"memory": Arm()}, contrasts=(contrast,))
+    >>> registration = Registration(status="registered", attempt=1, first_seed=10_000)
+    >>> entry = ClaimEvidence(
+    ...     claim=claim, nodeid="claims/test_recall.py::test_memory", registration=registration,
+    ...     planned=registration.seeds(8), observations=(), judgement=judge(claim, [], planned=registration.seeds(8)),
+    ...     gate=Gate("skipped", "not run"),
+    ... )
+    >>> entry.verdict.value, entry.decided
+    ('INCOMPLETE', False)
+    """
 
     claim: Claim
     nodeid: str
@@ -94,12 +108,12 @@ class ClaimEvidence:
 
     @property
     def verdict(self) -> Verdict:
-        """The claim's verdict."""
+        """The verdict on the claim."""
         return self.judgement.verdict
 
     @property
     def decided(self) -> bool:
-        """Return whether its seeds decide anything. Where they do not, no contrast is shown as if it were settled."""
+        """Whether the claim's seeds decide anything; if not, reports show no contrast as settled."""
         return self.judgement.indication is None and self.verdict is not Verdict.INCOMPLETE
 
     @property
@@ -109,8 +123,8 @@ class ClaimEvidence:
         return tuple(seed for seed in self.planned if seed in observed)
 
     def gate_by(self, mode: Mode, *, strict: bool) -> Gate:
-        """Return what a gate makes of the claim, whatever the run that measured it went by."""
-        found = gate(
+        """Return the gate's result in this mode, whatever the mode of the run that measured the claim."""
+        result = gate(
             self.claim,
             self.judgement,
             registration=self.registration,
@@ -118,31 +132,31 @@ class ClaimEvidence:
             mode=mode,
             drift=self.drift,
         )
-        return strictly(found, self.claim, self.judgement, registration=self.registration) if strict else found
+        return strictly(result, self.claim, self.judgement, registration=self.registration) if strict else result
 
-    def told(self) -> dict[str, Any]:
-        """Return what later runs are compared with, in plain types."""
+    def as_accepted(self) -> dict[str, Any]:
+        """Return the judgement, the arms and the digest as plain types, as accepted.json holds them."""
         arms = {name: dict(arm) for name, arm in self.arms.items()}
         return {"judgement": self.judgement.to_json(), "arms": arms, "digest": self.claim.digest}
 
     @property
     def observed(self) -> str:
-        """Return a hash of the observations that the verdict rests on, in the order of the looks; 32 hex digits."""
-        places = {seed: place for place, seed in enumerate(self.seen[: self.judgement.n])}
-        used = [o for o in self.observations if o.seed in places]
-        used.sort(key=lambda o: (places[o.seed], o.arm, o.metric))
+        """A hash of the observations that the verdict rests on, in the order of the looks: 32 hex digits."""
+        positions = {seed: position for position, seed in enumerate(self.seen[: self.judgement.n])}
+        used = [o for o in self.observations if o.seed in positions]
+        used.sort(key=lambda o: (positions[o.seed], o.arm, o.metric))
         return hashlib.sha256("\n".join(_line(o.to_json()) for o in used).encode()).hexdigest()[:32]
 
     @property
     def saved(self) -> tuple[int, ...]:
-        """The planned seeds that were never run, since the looks had ended before; none where seeds are missing."""
+        """The planned seeds that were not run because the looks ended earlier; none if seeds are missing."""
         if self.judgement.missing:
             return ()
         ran = {*self.seen, *self.failures}
         return tuple(seed for seed in self.planned if seed not in ran)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain types, as the schema says."""
+        """Return plain types, as described in the schema."""
         return {
             "claim": self.claim.to_json(),
             "digest": self.claim.digest,
@@ -164,7 +178,21 @@ class ClaimEvidence:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """The evidence of a run."""
+    """The evidence of a run.
+
+    Attributes:
+        created: when the run was made, ISO 8601, UTC.
+        provenance: versions, platform, device, command, commit and options of the run.
+        claims: the evidence for each claim.
+        studies: study → its authors' interpretation of the results.
+        metrics: study → metric → its description.
+        curves: digest of a recipe → its learning curves.
+
+    >>> from memkit.evidence import Evidence
+    >>> evidence = Evidence(created="2025-07-29T12:00:00+00:00", provenance={"commit": None}, claims=())
+    >>> evidence.to_csv()
+    'study,claim,seed,arm,metric,value,reason,used,verdict\\n'
+    """
 
     created: str
     provenance: Mapping[str, Any]
@@ -175,7 +203,7 @@ class Evidence:
 
     @cached_property
     def digest(self) -> str:
-        """A hash of what verdicts rest on, claims and observations; a page and a file that share it belong together."""
+        """A hash of the claims and observations; a page and a file with the same hash belong together."""
         rows = [
             [entry.claim.id, entry.claim.digest, entry.claim.annotations, [o.to_json() for o in entry.observations]]
             for entry in sorted(self.claims, key=lambda entry: entry.claim.id)
@@ -190,7 +218,7 @@ class Evidence:
             self,
             claims=claims,
             studies={study: text for study, text in self.studies.items() if study in studies},
-            metrics={study: said for study, said in self.metrics.items() if study in studies},
+            metrics={study: described for study, described in self.metrics.items() if study in studies},
             curves={
                 digest: curves
                 for digest, curves in self.curves.items()
@@ -199,19 +227,19 @@ class Evidence:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain types, as the schema says."""
+        """Return plain types, as described in the schema."""
         return {
             "schema": SCHEMA,
             "created": self.created,
             "provenance": dict(self.provenance),
             "studies": dict(self.studies),
-            "metrics": {study: dict(said) for study, said in self.metrics.items()},
+            "metrics": {study: dict(described) for study, described in self.metrics.items()},
             "curves": {digest: curves.to_json() for digest, curves in self.curves.items()},
             "claims": [claim.to_json() for claim in self.claims],
         }
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a tidy frame with one row per observation, and the columns of ``evidence.csv``."""
+        """Return a tidy data frame with one row per observation and the columns of ``evidence.csv``."""
         import pandas as pd
 
         return pd.DataFrame(self._rows(), columns=list(COLUMNS))
@@ -243,11 +271,11 @@ class Evidence:
         ]
 
     def save(self, path: Path) -> None:
-        """Write the JSON file, whole or not at all."""
+        """Write the JSON file; if writing fails, an existing file stays as it was."""
         write_whole(path, self._text())
 
     def _text(self) -> str:
-        """Return the JSON, one claim per line. An indented text would take ten times as long to write."""
+        """Return the JSON, one claim per line; indented JSON would take ten times as long to write."""
 
         data = self.to_json()
         claims = ",\n".join(map(_line, data.pop("claims")))
@@ -260,11 +288,15 @@ def _line(value: Any) -> str:
 
 
 def seeds_saved(claims: Iterable[ClaimEvidence]) -> tuple[int, int]:
-    """Return how many seeds the looks saved by ending early.
+    """Return how many seeds did not have to be run because the looks ended early.
 
     Returns:
-        ``(saved, planned)`` over the claims whose looks ended, decided or not: seeds that were never run, and the
-        most that could have been. Claims with missing seeds count in neither.
+        ``(saved, planned)``, summed over the claims whose looks ended, decided or not: the seeds that were not run, and
+        the seeds that were planned. Claims with missing seeds are not counted.
+
+    >>> from memkit.evidence import seeds_saved
+    >>> seeds_saved([])
+    (0, 0)
     """
     ended = [entry for entry in claims if not entry.judgement.missing]
     return sum(len(entry.saved) for entry in ended), sum(len(entry.planned) for entry in ended)

@@ -1,8 +1,9 @@
-"""Figures that a claim shows beside its verdict: data, not pictures, so that a file from elsewhere holds no markup.
+"""Figures that a claim shows next to its verdict.
 
-A figure shows one seed, the first that the claim planned. It decides nothing. There are three kinds: numbers over rows
-and columns (:class:`Heatmap`), curves (:class:`Lines`), and numbers or words to be read one by one (:class:`Table`).
-Their sizes are bounded, since a file from elsewhere may hold anything, and a page is to stay readable.
+Figures are data, not pictures, so that an evidence file from an untrusted source cannot inject markup into a page. A
+figure shows one seed, the first that the claim planned, and decides nothing. There are three kinds: heat maps
+(:class:`Heatmap`), curves (:class:`Lines`), and tables of numbers or short texts (:class:`Table`). Their sizes are
+bounded, so that a page stays readable whatever a file holds.
 """
 
 from __future__ import annotations
@@ -18,28 +19,38 @@ from typing import Any, ClassVar
 from memkit.errors import MemkitError, nearest
 
 MOST = 64
-"""Rows, and columns, of a heat map."""
+"""The most rows, and the most columns, of a heat map."""
 MOST_SERIES = 12
-"""Curves of a figure; more could not be told apart."""
+"""The most curves in a figure; more would be hard to tell apart."""
 MOST_POINTS = 1000
-"""Points of a curve."""
+"""The most points of a curve."""
 MOST_ROWS, MOST_COLUMNS = 256, 16
-"""Rows and columns of a table."""
+"""The most rows and columns of a table."""
 LONGEST = 120
-"""Characters of a title, a name or a cell, but for heat maps."""
+"""The most characters of a title, a name or a cell, except in heat maps."""
 LARGEST = 1e300
-"""Size of a number: differences of such numbers are still finite."""
+"""The largest magnitude of a number, so that differences of numbers are still finite."""
 
 
 @dataclass(frozen=True)
 class Heatmap:
-    """Numbers over rows and columns: an address over tokens and slots, an attention over answers and words.
+    """A heat map: addresses over tokens and slots, or attention weights over answers and words.
 
     Attributes:
         title: what is shown, with its unit.
-        rows, columns: their names; a name may occur twice, as a word in a command does.
-        values: one row of numbers a name of a row.
-        span: the values of the palest and of the fullest colour; beyond them the colour stays.
+        rows, columns: the names of the rows and columns; a name may occur twice, like a word in a command.
+        values: the numbers, [rows, columns]; arrays are accepted.
+        span: the values of the lightest and of the darkest colour; values outside are drawn in these colours.
+
+    Raises:
+        MemkitError: the shapes do not match, a number is not finite, or there are too many rows or columns.
+
+    >>> import numpy as np
+    >>> from memkit import Heatmap
+    >>> weights = np.array([[0.9, 0.1], [0.25, 0.75]])
+    >>> heatmap = Heatmap("attention", rows=("jump", "walk"), columns=("X", "Y"), values=weights)
+    >>> heatmap.values[1]
+    (0.25, 0.75)
     """
 
     kind: ClassVar[str] = "heatmap"
@@ -53,11 +64,11 @@ class Heatmap:
     def __post_init__(self) -> None:
         where = _where(self, self.title)
         if not isinstance(self.title, str):
-            raise MemkitError(f"{where}: the title must be a text")
+            raise MemkitError(f"{where}: the title must be a string")
         for name in ("rows", "columns"):
             labels = _listed(where, name, getattr(self, name), f"1 to {MOST} names", 1, MOST)
             if not all(isinstance(label, str) for label in labels):
-                raise MemkitError(f"{where}: {name} must be 1 to {MOST} names, not {_said(labels)}")
+                raise MemkitError(f"{where}: {name} must be 1 to {MOST} names, not {_shown(labels)}")
             object.__setattr__(self, name, labels)
         shape = f"{len(self.rows)} rows of {len(self.columns)} numbers"
         rows = _listed(where, "values", self.values, shape, len(self.rows))
@@ -67,7 +78,7 @@ class Heatmap:
         object.__setattr__(self, "span", _span(where, self.span))
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain types, with values to four digits."""
+        """Return plain types, with values rounded to four digits."""
         return {
             "kind": self.kind,
             "title": self.title,
@@ -85,13 +96,20 @@ class Heatmap:
 
 @dataclass(frozen=True)
 class Series:
-    """A curve of :class:`Lines`: a name and points, joined in the order in which they are given.
+    """A curve of :class:`Lines`: points that are joined in the given order.
 
     Attributes:
-        name: shown beside the curve.
-        x: numbers.
-        y: a number for each of ``x``, or None: a gap. In a figure with ``steps``, ``x`` are the edges of the steps,
-            one more than ``y``, ascending, as ``numpy.histogram`` gives them.
+        name: the label of the curve.
+        x: the positions, [n]. In a figure with ``steps``: the ascending edges of the steps, [n + 1], as returned by
+            ``numpy.histogram``.
+        y: the values, [n]; None leaves a gap.
+
+    Raises:
+        MemkitError: the lengths do not match, a number is not finite, or there are too many points.
+
+    >>> from memkit.evidence.figures import Series
+    >>> Series("accuracy", x=[1, 2, 3], y=[0.5, None, 0.75]).y
+    (0.5, None, 0.75)
     """
 
     name: str
@@ -104,14 +122,14 @@ class Series:
         x = _listed(where, "x", self.x, f"1 to {MOST_POINTS + 1} numbers", 1, MOST_POINTS + 1)
         y = _listed(where, "y", self.y, f"1 to {MOST_POINTS} numbers", 1, MOST_POINTS)
         if len(x) - len(y) not in (0, 1):
-            raise MemkitError(f"{where}: x and y must be of one length, not {len(x)} and {len(y)}")
+            raise MemkitError(f"{where}: x and y must have the same length, not {len(x)} and {len(y)}")
         if all(value is None for value in y):
-            raise MemkitError(f"{where}: y holds no number; leave the series out")
+            raise MemkitError(f"{where}: y holds no numbers; leave the series out")
         object.__setattr__(self, "x", tuple(_number(where, "x", value) for value in x))
         object.__setattr__(self, "y", tuple(None if v is None else _number(where, "y", v, " or None") for v in y))
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain types, with numbers to six digits."""
+        """Return plain types, with numbers rounded to six digits."""
         y = [None if value is None else _rounded(value, 6) for value in self.y]
         return {"name": self.name, "x": [_rounded(value, 6) for value in self.x], "y": y}
 
@@ -123,16 +141,26 @@ class Series:
 
 @dataclass(frozen=True)
 class Lines:
-    """Named curves over numbers: accuracy by epoch or by k, a reliability diagram, the outlines of histograms.
+    """A line plot: accuracy by epoch or by k, a reliability diagram, the outlines of histograms.
 
     Attributes:
         title: what is shown.
-        x, y: what the axes show, with its unit.
+        x, y: the labels of the axes, with units.
         series: the curves.
-        identity: a line is drawn on which y equals x, and both axes show the same numbers: perfect calibration.
-        log: the x axis is logarithmic.
-        steps: each value of y holds between two numbers of x, which are one more.
-        span: two numbers that the y axis shows at least, such as (0, 1) for an accuracy; None: what the values need.
+        identity: whether to draw the line y = x, such as perfect calibration, with the same scale on both axes.
+        log: whether the x axis is logarithmic.
+        steps: whether to draw steps, as of a histogram: each y is constant between two neighbouring x, and each series
+            has one more x than y.
+        span: the range that the y axis shows at least, such as (0, 1) for an accuracy; None fits it to the values.
+
+    Raises:
+        MemkitError: an option or a series is not valid.
+
+    >>> from memkit import Lines
+    >>> from memkit.evidence.figures import Series
+    >>> curve = Series("memory on", x=[1, 2, 3], y=[0.4, 0.7, 0.9])
+    >>> Lines("accuracy by epoch", x="epoch", y="accuracy", series=[curve], span=(0, 1)).span
+    (0.0, 1.0)
     """
 
     kind: ClassVar[str] = "lines"
@@ -154,36 +182,37 @@ class Lines:
             _text(where, name, getattr(self, name))
         for name in ("identity", "log", "steps"):
             if not isinstance(getattr(self, name), bool):
-                raise MemkitError(f"{where}: {name}={_said(getattr(self, name))} must be True or False")
+                raise MemkitError(f"{where}: {name}={_shown(getattr(self, name))} must be True or False")
         if self.identity and self.log:
-            raise MemkitError(f"{where}: identity and log do not go together, since the y axis is not logarithmic")
-        series = _listed(where, "series", self.series, f"1 to {MOST_SERIES} Series", 1, MOST_SERIES)
-        for one in series:
-            if not isinstance(one, Series):
-                raise MemkitError(f"{where}: series holds a {type(one).__name__}, not a Series")
-            self._check(where, one)
-        if len({one.name for one in series}) < len(series):
-            raise MemkitError(f"{where}: two series have one name; their names must tell them apart")
-        object.__setattr__(self, "series", series)
+            raise MemkitError(f"{where}: identity and log exclude one another, since the y axis is not logarithmic")
+        all_series = _listed(where, "series", self.series, f"1 to {MOST_SERIES} Series", 1, MOST_SERIES)
+        for series in all_series:
+            if not isinstance(series, Series):
+                raise MemkitError(f"{where}: series holds a {type(series).__name__}, not a Series")
+            self._check(where, series)
+        if len({series.name for series in all_series}) < len(all_series):
+            raise MemkitError(f"{where}: two series have the same name; give them different names")
+        object.__setattr__(self, "series", all_series)
         object.__setattr__(self, "span", None if self.span is None else _span(where, self.span))
 
-    def _check(self, where: str, one: Series) -> None:
-        """Refuse a series that is valid by itself, and not in this figure."""
-        if self.steps and (len(one.x) != len(one.y) + 1 or list(one.x) != sorted(one.x)):
-            raise MemkitError(f"{where}: with steps, x of {one.name!r} must be ascending edges, one more than its y")
-        if not self.steps and len(one.x) != len(one.y):
-            raise MemkitError(f"{where}: x and y of {one.name!r} must be of one length; edges are for steps=True")
-        if self.log and min(one.x) < 1 / LARGEST:
-            raise MemkitError(f"{where}: with log, x of {one.name!r} must be positive, not {min(one.x):g}")
+    def _check(self, where: str, series: Series) -> None:
+        """Refuse a series that does not fit this figure's options."""
+        x, y, name = series.x, series.y, series.name
+        if self.steps and (len(x) != len(y) + 1 or list(x) != sorted(x)):
+            raise MemkitError(f"{where}: with steps, x of {name!r} must be ascending edges, one more than its y")
+        if not self.steps and len(x) != len(y):
+            raise MemkitError(f"{where}: x and y of {name!r} must have the same length; edges need steps=True")
+        if self.log and min(x) < 1 / LARGEST:
+            raise MemkitError(f"{where}: with log, x of {name!r} must be positive, not {min(x):g}")
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain types, with numbers to six digits."""
+        """Return plain types, with numbers rounded to six digits."""
         return {
             "kind": self.kind,
             "title": self.title,
             "x": self.x,
             "y": self.y,
-            "series": [one.to_json() for one in self.series],
+            "series": [series.to_json() for series in self.series],
             "identity": self.identity,
             "log": self.log,
             "steps": self.steps,
@@ -193,7 +222,7 @@ class Lines:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Lines:
         """Return the figure that :meth:`to_json` wrote."""
-        where = f"Lines {_said(data['title'])}"
+        where = f"Lines {_shown(data['title'])}"
         series = _listed(where, "series", data["series"], f"1 to {MOST_SERIES} Series", 1, MOST_SERIES)
         options = {name: data[name] for name in ("identity", "log", "steps", "span")}
         return cls(data["title"], data["x"], data["y"], tuple(map(Series.from_json, series)), **options)
@@ -201,12 +230,20 @@ class Lines:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of numbers or short texts: precision and recall of every class, diagnostics with memory on and off.
+    """A table of numbers or short texts: precision and recall per class, diagnostics with memory on and off.
 
     Attributes:
-        title: what is shown, with its unit where all columns have one.
-        columns: the names of the cells.
-        rows: each a name and its cells, a cell a column: a number, a text, or None where there is none.
+        title: what is shown, with the unit if all columns have the same.
+        columns: the names of the columns.
+        rows: the rows, each a name followed by one cell per column: a number, a string, or None for an empty cell.
+
+    Raises:
+        MemkitError: a row has too few or too many cells, a cell is not valid, or there are too many rows or columns.
+
+    >>> from memkit import Table
+    >>> table = Table("per class", columns=("precision", "recall"), rows=[("cat", 0.9, 0.8), ("dog", 0.7, None)])
+    >>> table.rows[1]
+    ('dog', 0.7, None)
     """
 
     kind: ClassVar[str] = "table"
@@ -223,15 +260,15 @@ class Table:
             _text(where, "the name of a column", name)
         rows = []
         for row in _listed(where, "rows", self.rows, f"1 to {MOST_ROWS} rows", 1, MOST_ROWS):
-            said = f"the row {_said(row)}"
-            name, *cells = _listed(where, said, row, f"a name and {len(columns)} cells", len(columns) + 1)
+            label = f"the row {_shown(row)}"
+            name, *cells = _listed(where, label, row, f"a name and {len(columns)} cells", len(columns) + 1)
             _text(where, "the name of a row", name)
             rows.append((name, *(_cell(where, cell) for cell in cells)))
         object.__setattr__(self, "columns", columns)
         object.__setattr__(self, "rows", tuple(rows))
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain types, with numbers that are not whole to six digits."""
+        """Return plain types, with floats rounded to six digits."""
         rows = [[_rounded(cell, 6) if isinstance(cell, float) else cell for cell in row] for row in self.rows]
         return {"kind": self.kind, "title": self.title, "columns": list(self.columns), "rows": rows}
 
@@ -242,107 +279,123 @@ class Table:
 
 
 Figure = Heatmap | Lines | Table
-_KINDS: dict[str, type[Figure]] = {one.kind: one for one in (Heatmap, Lines, Table)}
+_KINDS: dict[str, type[Figure]] = {cls.kind: cls for cls in (Heatmap, Lines, Table)}
 
 
 def figure_from_json(data: Any) -> Figure:
-    """Return a figure of any kind that ``to_json`` wrote; one without a kind is a heat map, as the first ones were.
+    """Return a figure of any kind that ``to_json`` wrote.
+
+    Old files hold figures without a kind, which are heat maps.
 
     Raises:
-        MemkitError: a kind that is not known, a field that is missing, or what the kind itself refuses.
+        MemkitError: the kind is not known, a field is missing, or a field is not valid.
     """
     if not isinstance(data, Mapping):
-        raise MemkitError(f"a figure must be an object with a kind, not {_said(data)}")
+        raise MemkitError(f"a figure must be an object with a kind, not {_shown(data)}")
     kind = data.get("kind", Heatmap.kind)
     if not isinstance(kind, str) or kind not in _KINDS:
-        raise MemkitError(f"a figure of kind {_said(kind)} is not known{nearest(str(kind)[:LONGEST], _KINDS)}")
+        raise MemkitError(f"the kind of figure {_shown(kind)} is not known{nearest(str(kind)[:LONGEST], _KINDS)}")
     try:
         return _KINDS[kind].from_json(data)
     except (KeyError, TypeError) as error:
-        lacking = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
-        raise MemkitError(f"a figure of kind {kind!r} is damaged: {lacking}") from error
+        reason = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+        raise MemkitError(f"a figure of kind {kind!r} is damaged: {reason}") from error
 
 
 def drawn(figures: Sequence[Any], where: str, **given: Any) -> tuple[Figure, ...]:
-    """Draw a claim's figures of a seed's models; each function is given those arguments that it has parameters for.
+    """Return a claim's figures of a seed's trained models.
+
+    Args:
+        figures: the claim's functions that make figures.
+        where: the claim and the seed, for messages.
+        given: the arguments that are available; each function receives those for which it has a parameter.
 
     Raises:
         MemkitError: a function returned something other than figures.
     """
-    found: list[Figure] = []
-    for figure in figures:
-        wanted = inspect.signature(figure).parameters
-        made = figure(**{name: value for name, value in given.items() if name in wanted})
-        for one in made if isinstance(made, (list, tuple)) else [made]:
-            if not isinstance(one, Figure):
-                made_by = f"the figure {figure.__name__}() made a {type(one).__name__}"
-                raise MemkitError(f"{where}: {made_by}, not a Heatmap, Lines or Table")
-            found.append(one)
-    return tuple(found)
+    results: list[Figure] = []
+    for function in figures:
+        parameters = inspect.signature(function).parameters
+        returned = function(**{name: value for name, value in given.items() if name in parameters})
+        for figure in returned if isinstance(returned, (list, tuple)) else [returned]:
+            if not isinstance(figure, Figure):
+                raise MemkitError(
+                    f"{where}: the figure {function.__name__}() returned a {type(figure).__name__}, not a Heatmap, "
+                    "Lines or Table"
+                )
+            results.append(figure)
+    return tuple(results)
 
 
-# What figures are made of ----------------------------------------------------------------------------------
+# Checks of the fields ------------------------------------------------------------------------------------------
 
 
-def _said(given: Any) -> str:
-    """Describe what was given in a few words on one line, however large it is."""
-    short = reprlib.Repr()
-    short.maxstring = 60
+def _shown(given: Any) -> str:
+    """Return the repr of a value on one line, shortened if it is long."""
+    shortened = reprlib.Repr()
+    shortened.maxstring = 60
     try:
-        return " ".join(short.repr(given).split())
+        return " ".join(shortened.repr(given).split())
     except ValueError:  # a whole number of thousands of digits
         return f"this {type(given).__name__}"
 
 
 def _where(figure: Any, title: Any) -> str:
-    return f"{type(figure).__name__} {_said(title)}"
+    return f"{type(figure).__name__} {_shown(title)}"
 
 
 def _text(where: str, name: str, given: Any) -> None:
     if not isinstance(given, str) or not given.strip() or len(given) > LONGEST:
-        raise MemkitError(f"{where}: {name} must be a text of 1 to {LONGEST} characters, not {_said(given)}")
+        raise MemkitError(f"{where}: {name} must be a string of 1 to {LONGEST} characters, not {_shown(given)}")
 
 
-def _listed(where: str, name: str, given: Any, right: str, least: int, most: int | None = None) -> tuple[Any, ...]:
-    """Return ``given`` as a tuple of ``least`` to ``most`` items; the length is checked before any item is."""
+def _listed(where: str, name: str, given: Any, expected: str, least: int, most: int | None = None) -> tuple[Any, ...]:
+    """Return ``given`` as a tuple of ``least`` to ``most`` items; without ``most``, of exactly ``least``.
+
+    The length is checked before any item is, so that a long list costs no time.
+    """
     try:
         count = -1 if isinstance(given, (str, bytes, Mapping, set, frozenset)) else len(given)
-    except TypeError:  # no list at all, or an array without dimensions
+    except TypeError:  # not a list, or an array without dimensions
         count = -1
     if not least <= count <= (least if most is None else most):
-        raise MemkitError(f"{where}: {name} must be {right}, not {_said(given)}")
+        raise MemkitError(f"{where}: {name} must be {expected}, not {_shown(given)}")
     return tuple(given)
 
 
 def _number(where: str, name: str, given: Any, also: str = "") -> float:
-    """Return ``given`` as a float. A number in a text is refused: in a file from elsewhere it might be any text."""
+    """Return ``given`` as a float; strings are refused, even those that hold a number.
+
+    Args:
+        also: what else is allowed, for the message.
+    """
     try:
         value = math.nan if isinstance(given, (str, bytes, bool)) else float(given)
     except (TypeError, ValueError, OverflowError):
         value = math.nan
     if not abs(value) <= LARGEST:
-        raise MemkitError(f"{where}: {name} must be finite numbers{also}, not {_said(given)}")
+        raise MemkitError(f"{where}: {name} must be finite numbers{also}, not {_shown(given)}")
     return value
 
 
 def _span(where: str, given: Any) -> tuple[float, float]:
-    right = "two numbers, the smaller one first"
-    low, high = (_number(where, "span", end) for end in _listed(where, "span", given, right, 2))
+    expected = "two numbers, the smaller one first"
+    low, high = (_number(where, "span", end) for end in _listed(where, "span", given, expected, 2))
     if not low < high:
-        raise MemkitError(f"{where}: span={given!r} must be {right}")
+        raise MemkitError(f"{where}: span={given!r} must be {expected}")
     return low, high
 
 
 def _cell(where: str, given: Any) -> str | float | None:
-    """Return a cell: a text, a number or None. Whole numbers stay whole, to be shown to the last digit."""
+    """Return a cell: a string, a number or None. Whole numbers stay whole, so that all their digits are shown."""
     if given is None:
         return None
     if isinstance(given, str):
         if len(given) > LONGEST:
-            raise MemkitError(f"{where}: a cell must be at most {LONGEST} characters, not {_said(given)}")
+            raise MemkitError(f"{where}: a cell must have at most {LONGEST} characters, not {_shown(given)}")
         return given
-    value = _number(where, "cells", given, ", short texts or None")
-    # Beyond 2^53, a reader of the file may not get the same whole number back.
+    value = _number(where, "cells", given, ", short strings or None")
+    # Beyond 2^53, a program that reads the file may round the whole number.
     return int(given) if isinstance(given, numbers.Integral) and abs(value) < 2**53 else value
 
 

@@ -1,4 +1,4 @@
-"""The gate: turns a verdict into passed, failed, or skipped where it gates nothing; and says why."""
+"""The gate: the rule that turns a verdict into passed, failed or skipped, with a reason."""
 
 from __future__ import annotations
 
@@ -12,14 +12,19 @@ from memkit.evidence.seed_ranges import seed_ranges
 from memkit.evidence.verdict import Judgement, Verdict
 
 NEGLIGIBLE = 0.1
-"""The smallest effect that matters where a contrast declares none, in units of the metric."""
+"""The smallest effect of interest for contrasts without ``sesoi=``, in units of the metric."""
 Mode = Literal["verdict", "drift", "none"]
 Outcome = Literal["passed", "failed", "skipped"]
 
 
 @dataclass(frozen=True)
 class Gate:
-    """An outcome in pytest's words, and why."""
+    """An outcome, in pytest's terms, and the reason for it.
+
+    >>> from memkit.evidence import Gate
+    >>> Gate("passed", "expected supported, found SUPPORTED").outcome
+    'passed'
+    """
 
     outcome: Outcome
     reason: str
@@ -34,16 +39,28 @@ def gate(
     mode: Mode = "verdict",
     drift: Sequence[str] = (),
 ) -> Gate:
-    """Decide whether a claim's verdict passes the run, fails it, or gates nothing.
+    """Decide whether a claim's verdict passes the run, fails it, or has no effect on it ("skipped").
 
     Args:
+        claim: the claim.
+        judgement: the claim's judgement.
+        registration: what the lock says of the claim.
         failures: seed → reason, for seeds whose test raised or whose worker died.
-        mode: "verdict": any other verdict than the registered one fails; "drift": so does what changed since the run
-            that was accepted; "none": verdicts are reported, and only failed seeds fail the run.
-        drift: what changed.
+        mode: "verdict": any verdict other than the registered one fails the run. "drift": so does any change of a
+            verdict or an effect since the accepted run. "none": verdicts are only reported, and only failed seeds fail
+            the run.
+        drift: sentences on what changed since the accepted run.
+
+    >>> from memkit.evidence import Arm, Claim, Contrast, Judgement, Registration, Verdict, gate
+    >>> contrast = Contrast("memory", over=0.5, metric="accuracy", bounds=(0, 1))
+    >>> claim = Claim(id="recall/memory", statement="Beats chance.", arms={"memory": Arm()}, contrasts=(contrast,))
+    >>> judgement = Judgement(verdict=Verdict.REFUTED, look=8, n=8, findings=())
+    >>> registration = Registration(status="registered", attempt=1, first_seed=10_000)
+    >>> gate(claim, judgement, registration=registration, failures={})
+    Gate(outcome='failed', reason='expected supported, found REFUTED')
     """
     verdict, enabled = judgement.verdict, mode != "none"
-    # This comes first: a claim that was edited is another claim, even where the edit says that it gates nothing.
+    # This comes first: an edited claim is a different claim, even if the edit makes it one that gates nothing.
     if edited := _edited(registration):
         return Gate("failed" if enabled else "skipped", f"{verdict}, but {edited}")
     if failures:
@@ -64,64 +81,71 @@ def gate(
         return Gate("failed" if claim.gates and enabled else "skipped", f"INCOMPLETE: {notes}")
     if claim.expect == "open":
         return Gate("skipped", f"{verdict}; an open question, gates nothing")
-    met = agrees(claim.expect, verdict) and (not claim.is_mutant or fell(judgement))
-    words = f"expected {claim.expect.replace('_', ' ')}, found {verdict}"
+    is_met = agrees(claim.expect, verdict) and (not claim.is_mutant or fell(judgement))
+    comparison = f"expected {claim.expect.replace('_', ' ')}, found {verdict}"
     if not claim.gates:
-        return Gate("skipped", f"{words}; gates nothing")
-    if _capped(claim, judgement):
-        return Gate("skipped", f"{words}, on {judgement.n} seeds of {claim.planned(None)}, which shows nothing")
+        return Gate("skipped", f"{comparison}; gates nothing")
+    if _has_too_few_seeds(claim, judgement):
+        return Gate(
+            "skipped", f"{comparison}, but on only {judgement.n} of {claim.planned(None)} seeds, which shows nothing"
+        )
     if not enabled:
-        return Gate("skipped", f"{words}; gates nothing (--gate none)")
-    if met and drift and mode == "drift":
-        return Gate("failed", f"{words}; drift since the accepted run: {'; '.join(drift)}")
-    if claim.is_mutant and not met and verdict is not Verdict.SUPPORTED:
-        words += ", not far enough from it: every t interval reaches effects that would matter"
-    if met:
-        return Gate("passed", words)
-    return Gate("failed", words + (f"; {notes}" if notes else ""))
+        return Gate("skipped", f"{comparison}; gates nothing (--gate none)")
+    if is_met and drift and mode == "drift":
+        return Gate("failed", f"{comparison}; drift since the accepted run: {'; '.join(drift)}")
+    if claim.is_mutant and not is_met and verdict is not Verdict.SUPPORTED:
+        comparison += ", which is not clear enough: every t interval includes effects that would matter"
+    if is_met:
+        return Gate("passed", comparison)
+    return Gate("failed", comparison + (f"; {notes}" if notes else ""))
 
 
 def _edited(registration: Registration) -> str:
-    """Say what was edited in a claim since it was registered, and what to do; "" where nothing has to be done."""
+    """Say what was edited in a claim since it was registered, and what to do; "" if there is nothing to do."""
     if registration.explores:
         return ""
     if registration.status == "changed":
         return "the claim was changed since it was registered; `memkit register` moves it to fresh seeds"
     if registration.status == "reworded":
-        what = registration.edited
-        verb = "were" if "," in what or what == "seeds" else "was"
-        before, _, last = what.rpartition(", ")
-        what = f"{before} and {last}" if before else last
+        fields = registration.edited
+        verb = "were" if "," in fields or fields == "seeds" else "was"
+        others, _, last = fields.rpartition(", ")
+        fields = f"{others} and {last}" if others else last
         return (
-            f"its {what} {verb} edited since it was registered; `memkit register` takes that over, and it costs no "
+            f"its {fields} {verb} edited since it was registered; `memkit register` registers the edit, which costs no "
             "attempt"
         )
     return ""
 
 
-def _capped(claim: Claim, judgement: Judgement) -> bool:
-    """Return whether a claim that is expected not to be supported was undecided on fewer seeds than it declares."""
+def _has_too_few_seeds(claim: Claim, judgement: Judgement) -> bool:
+    """Return whether a claim that is expected not to be supported is undecided on fewer seeds than it declares."""
     undecided = claim.expect == "not_supported" and judgement.verdict is Verdict.INCONCLUSIVE
     return undecided and not claim.is_mutant and judgement.n < claim.planned(None)
 
 
-def strictly(found: Gate, claim: Claim, judgement: Judgement, *, registration: Registration) -> Gate:
-    """Return the gate of a strict run, as CI makes it: a claim that decided nothing fails, for whatever reason.
+def strictly(result: Gate, claim: Claim, judgement: Judgement, *, registration: Registration) -> Gate:
+    """Return the result of the gate in a strict run, such as in CI, where a claim that decides nothing fails.
 
-    It is not registered, a seed or its data are missing, its seeds are no look, or too few of them were looked at.
+    A claim decides nothing if it is not registered, if seeds or its data are missing, if the number of its seeds is
+    not the size of a look, or if it ran on too few seeds.
+
+    Args:
+        result: the result of the gate without ``--memkit-strict``.
     """
-    incomplete = judgement.verdict is Verdict.INCOMPLETE or judgement.missing or judgement.indication is not None
-    incomplete = incomplete or (claim.gates and _capped(claim, judgement))
-    if found.outcome == "skipped" and (incomplete or registration.status == "unregistered"):
-        return Gate("failed", f"{found.reason} (--memkit-strict)")
-    return found
+    undecided = judgement.verdict is Verdict.INCOMPLETE or judgement.missing or judgement.indication is not None
+    undecided = undecided or (claim.gates and _has_too_few_seeds(claim, judgement))
+    if result.outcome == "skipped" and (undecided or registration.status == "unregistered"):
+        return Gate("failed", f"{result.reason} (--memkit-strict)")
+    return result
 
 
 def fell(judgement: Judgement) -> bool:
-    """Return whether a mutant fell: a contrast is refuted, equivalent, or its t interval ends below what would matter.
+    """Return whether a mutant failed clearly enough to show that the break matters.
 
-    What would matter is the margin plus the smallest effect of interest, or plus ``NEGLIGIBLE`` where none is declared.
-    A mutant that is undecided because it has too few seeds has not fallen.
+    It did if a contrast is REFUTED or EQUIVALENT, or if the upper end of its t interval lies below the margin plus the
+    smallest effect of interest (``NEGLIGIBLE`` if none is declared). A mutant that is merely undecided, for lack of
+    seeds, did not.
     """
     return any(
         f.verdict in (Verdict.REFUTED, Verdict.EQUIVALENT)
@@ -132,7 +156,10 @@ def fell(judgement: Judgement) -> bool:
 
 
 def agrees(expect: str, verdict: Verdict) -> bool:
-    """Return whether a verdict agrees with the registered one; any but SUPPORTED and INCOMPLETE is "not_supported"."""
+    """Return whether a verdict agrees with the registered expectation.
+
+    "not_supported" agrees with every verdict except SUPPORTED and INCOMPLETE.
+    """
     if expect == "not_supported":
         return verdict in (Verdict.REFUTED, Verdict.EQUIVALENT, Verdict.INCONCLUSIVE)
     return verdict.value.lower() == expect

@@ -1,4 +1,4 @@
-"""Learning curves: the training loss of every seed, thinned to what can be seen."""
+"""Learning curves: the training loss of every seed, thinned to as many points as a plot needs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from memkit.errors import MemkitError
 from memkit.evidence import strict_json
 
 POINTS = 24
-"""The most points of a seed: enough to see where it falls, few enough for hundreds of seeds in a file."""
+"""The most points per seed: enough to see where the loss falls, and few enough for a file of hundreds of seeds."""
 MOST = 1000
-"""The most points of a seed that a file from elsewhere may have."""
+"""The most points per seed that are accepted in a file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,15 +22,15 @@ class Curves:
     """The curves of one recipe.
 
     Attributes:
-        arms: the arms that are trained by it: ``study/claim: arm``.
-        seeds: seed → (step, loss), in the order of the steps; the loss is None where it was not finite.
+        arms: the arms that the recipe trains: ``study/claim: arm``.
+        seeds: seed → pairs (step, loss) in the order of the steps; the loss is None if it was not finite.
     """
 
     arms: tuple[str, ...]
     seeds: Mapping[int, tuple[tuple[int, float | None], ...]]
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain types; for each seed its steps, then its losses."""
+        """Return plain types; for each seed, a list of steps and a list of losses."""
         return {
             "arms": list(self.arms),
             "seeds": {
@@ -43,31 +43,32 @@ class Curves:
         """Return the curves that :meth:`to_json` wrote.
 
         Raises:
-            MemkitError: a curve is too long, or its steps do not rise.
+            MemkitError: a field is not valid, a curve has too many points, or its steps do not increase.
         """
         data = strict_json.fields(data, "a recipe's curves", {}, "arms", "seeds")
         if not (arms := strict_json.texts(data["arms"], "the arms of curves")):
-            raise MemkitError("the arms of curves must be named")
+            raise MemkitError("the curves of a recipe must name their arms")
         seeds = {}
         for name, curve in strict_json.mapping(data["seeds"], "the curves of a recipe").items():
             seed, where = strict_json.seed_of(name, "a key of curves"), f"the curve of seed {name:.20}"
             steps, losses = (strict_json.listed(part, where) for part in strict_json.listed(curve, where))
             if len(steps) > MOST:
-                raise MemkitError(f"{where} has {len(steps)} points; {MOST} is the most")
+                raise MemkitError(f"{where} must have at most {MOST} points, not {len(steps)}")
             points = tuple(
                 (strict_json.whole(step, where), strict_json.optional(loss, where, strict_json.number))
                 for step, loss in zip(steps, losses, strict=True)
             )
             if any(after <= before for (before, _), (after, _) in pairwise(points)):
-                raise MemkitError(f"the steps of the curve of seed {seed} do not rise")
+                raise MemkitError(f"the steps of the curve of seed {seed} must increase")
             seeds[seed] = points
         return cls(arms=arms, seeds=seeds)
 
 
 def thinned(history: Sequence[tuple[int, float]], most: int = POINTS) -> list[list[float | None]]:
-    """Return a few of the (step, loss) pairs, the first, the last and others evenly between: ``[[step, loss], …]``.
+    """Return at most ``most`` of the (step, loss) pairs, evenly spaced from the first to the last.
 
-    Losses are rounded to four digits; one that is not finite is None.
+    Returns:
+        ``[[step, loss], …]``, with losses rounded to four digits; a loss that is not finite becomes None.
     """
     if len(history) > most:
         history = [history[round(i * (len(history) - 1) / (most - 1))] for i in range(most)]
@@ -77,13 +78,14 @@ def thinned(history: Sequence[tuple[int, float]], most: int = POINTS) -> list[li
 def gathered(
     measured: Iterable[tuple[str, int, Mapping[str, Mapping[str, Any]]]],
 ) -> dict[str, Curves]:
-    """Return the curves of a run, each recipe once.
+    """Return the learning curves of a run by recipe.
 
     Args:
-        measured: claim, seed, and of each arm its ``digest`` and its ``curve``, if that was recorded.
+        measured: for each measurement: the claim's id, the seed, and arm → its ``digest`` and, if it was recorded, its
+            ``curve``.
 
     Returns:
-        Digest of the recipe → its curves.
+        Digest of a recipe → its curves.
     """
     arms: dict[str, dict[str, None]] = {}
     seeds: dict[str, dict[int, tuple[tuple[int, float | None], ...]]] = {}
@@ -94,6 +96,6 @@ def gathered(
                 points = tuple((int(step), loss) for step, loss in run["curve"])
                 seeds.setdefault(run["digest"], {})[seed] = points
     return {
-        digest: Curves(arms=tuple(arms[digest]), seeds=dict(sorted(of_recipe.items())))
-        for digest, of_recipe in seeds.items()
+        digest: Curves(arms=tuple(arms[digest]), seeds=dict(sorted(points_by_seed.items())))
+        for digest, points_by_seed in seeds.items()
     }

@@ -1,4 +1,4 @@
-"""An entry of the lock: what was registered of a claim, and what each attempt came to."""
+"""Entries of the lock: what was registered for a claim, and the outcome of each attempt."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from typing import Any
 
 from memkit.errors import MemkitError, shown
 from memkit.evidence import strict_json
-from memkit.evidence.claim import BESIDE, Claim
+from memkit.evidence.claim import ANNOTATIONS, Claim
 from memkit.evidence.lock_schema_1 import PREFIX, is_digest_of
 from memkit.evidence.registration import BLOCK, STUDY_STRIDE
 from memkit.evidence.verdict import Verdict
 
 
 class NewerError(MemkitError):
-    """A lock holds what this memkit does not know, or does not apply."""
+    """An error for a lock that holds something that this memkit does not know, or does not apply."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """A form in which a claim was asked on fresh seeds, and what that came to.
+    """One form of a claim, on seeds of its own, and its outcome.
 
     Attributes:
-        block: the number of its block of seeds, from 0; None where nobody wrote it down.
-        verdict: as it was accepted; "" where none was.
-        n: how many seeds that verdict rests on.
-        capital: an e-value; None where there is none.
+        block: the number of its block of seeds, from 0; None if it was not recorded.
+        verdict: the verdict that was accepted; "" if none was.
+        n: the number of seeds that the verdict rests on.
+        capital: an e-value; None if there is none.
         date: when the run was made, ISO 8601.
-        observations: a hash of the observations that the verdict rests on; "" where it is not known.
+        observations: a hash of the observations that the verdict rests on; "" if it is not known.
     """
 
     block: int | None
@@ -42,7 +42,7 @@ class Attempt:
 
     @property
     def outcome(self) -> str:
-        """The result of the attempt, in words."""
+        """The outcome of the attempt, in words."""
         if not self.verdict:
             return "not recorded"
         return ", ".join(filter(None, (self.verdict, f"n = {self.n}", self.date.partition("T")[0])))
@@ -58,15 +58,17 @@ class Entry:
     """A claim in the lock.
 
     Attributes:
-        digest: of what is tested, as it was registered.
-        code: digest of the code behind it, as it was registered last; "" where that is not known.
-        revision: how many times it was registered again with other code, on the same seeds.
-        file: that it was registered from, relative to the project's root, with slashes; "" where that is not known.
-        annotations: what was registered beside the digest (:attr:`memkit.Claim.annotations`); empty where that is not
-            known, of entries that another schema left.
-        earlier: of each registered edit of them, the oldest first, what the edited fields held; None: nothing.
-        attempts: each form in which it was registered; the present one is the last.
-        results: file → checksum, of a claim on results.
+        digest: the registered digest of what is tested.
+        attempts: the forms in which the claim was registered; the last one is the present form.
+        code: the digest of the code behind the claim when it was last registered; "" if it is not known.
+        revision: how many times the claim was registered again with other code, on the same seeds.
+        file: the file that the claim was registered from, relative to the project's root, with slashes; "" if it is not
+            known.
+        annotations: the registered fields that the digest does not cover (:attr:`memkit.Claim.annotations`); empty if
+            they are not known, as in entries of schema 1.
+        earlier: for each registered edit of the annotations, the oldest first, the previous values of the edited
+            fields; None for a field that was empty.
+        results: file → checksum, for a claim about files of results.
     """
 
     digest: str
@@ -85,46 +87,46 @@ class Entry:
 
     @property
     def block(self) -> int:
-        """The number of its block of seeds, from 0."""
+        """The number of the claim's present block of seeds, from 0."""
         block = self.attempts[-1].block
         assert block is not None
         return block
 
     @property
     def of_schema_1(self) -> bool:
-        """Return whether its digest is one of schema 1; what stood beside the digest is then not known."""
+        """Whether the digest is one of schema 1; the annotations are then not known."""
         return self.digest.startswith(PREFIX)
 
     @property
     def wordings(self) -> list[Mapping[str, Any]]:
-        """Everything that was registered beside the digest, the latest first."""
-        found = [self.annotations]
+        """All annotations that were ever registered, the latest first."""
+        wordings = [self.annotations]
         for edit in reversed(self.earlier):
-            found.append({name: value for name, value in {**found[-1], **edit}.items() if value is not None})
-        return found
+            wordings.append({name: value for name, value in {**wordings[-1], **edit}.items() if value is not None})
+        return wordings
 
     def is_of(self, claim: Claim) -> bool:
         """Return whether the claim tests what was registered."""
         return is_digest_of(claim, self.digest) if self.of_schema_1 else self.digest == claim.digest
 
     def edited(self, claim: Claim) -> dict[str, Any]:
-        """Return what was registered beside the digest and was edited since: field → what it held; None: nothing."""
+        """Return the annotations that were edited since: field → its registered value; None for an empty field."""
         if not self.annotations:
             return {}
         return {
             name: self.annotations.get(name)
-            for name in BESIDE
+            for name in ANNOTATIONS
             if self.annotations.get(name) != claim.annotations.get(name)
         }
 
     def reworded(self, claim: Claim) -> Entry:
-        """Return the entry with the claim's digest and its present annotations; what these replace is kept."""
+        """Return the entry with the claim's digest and present annotations; ``earlier`` keeps the replaced values."""
         edits = self.edited(claim)
         earlier = (*self.earlier, edits) if edits else self.earlier
         return replace(self, digest=claim.digest, annotations=claim.annotations, earlier=earlier)
 
     def recorded(self, verdict: str, n: int, date: str, observations: str = "") -> Entry:
-        """Return the entry with what its present attempt came to."""
+        """Return the entry with the outcome of its present attempt."""
         attempt = Attempt(block=self.block, verdict=str(verdict), n=n, date=date, observations=observations)
         return replace(self, attempts=(*self.attempts[:-1], attempt))
 
@@ -149,28 +151,28 @@ Check = Callable[[Any, str], Any]
 
 
 def known(value: Any, what: str, checks: Mapping[str, Check], *needed: str) -> dict[str, Any]:
-    """Return an object that has no other fields than those that are checked.
+    """Return an object after checking its fields, of which all must be known.
 
     Raises:
-        NewerError: it has; rewriting the lock would lose them.
+        NewerError: a field is not known; rewriting the lock would lose it.
         MemkitError: as :func:`memkit.evidence.strict_json.fields`.
     """
-    found = strict_json.fields(value, what, checks, *needed)
-    if more := [name for name in found if name not in checks]:
-        raise NewerError(f"{what} has {shown(more[0])}")
-    return found
+    result = strict_json.fields(value, what, checks, *needed)
+    if unknown := [name for name in result if name not in checks]:
+        raise NewerError(f"{what} has the unknown field {shown(unknown[0])}")
+    return result
 
 
 def _verdict(value: Any, what: str) -> str:
     if strict_json.text(value, what) not in set(Verdict):
-        raise MemkitError(f"{what}: {shown(value)} is no verdict")
+        raise MemkitError(f"{what}: {shown(value)} is not a verdict")
     return str(value)
 
 
 def _amount(value: Any, what: str) -> float:
-    if (found := strict_json.number(value, what)) < 0:
-        raise MemkitError(f"{what} must be a number from 0, not {shown(value)}")
-    return found
+    if (amount := strict_json.number(value, what)) < 0:
+        raise MemkitError(f"{what} must be a number that is not negative, not {shown(value)}")
+    return amount
 
 
 _ATTEMPT: Mapping[str, Check] = {
@@ -181,7 +183,7 @@ _ATTEMPT: Mapping[str, Check] = {
     "date": strict_json.text,
     "observations": strict_json.text,
 }
-_BESIDE: Mapping[str, Check] = {
+_ANNOTATIONS: Mapping[str, Check] = {
     "statement": strict_json.text,
     "source": strict_json.text,
     "seeds": strict_json.whole,
@@ -191,52 +193,52 @@ _BESIDE: Mapping[str, Check] = {
 }
 _EARLIER: Mapping[str, Check] = {
     name: lambda value, what, check=check: strict_json.optional(value, what, check)  # type: ignore[misc]
-    for name, check in _BESIDE.items()
+    for name, check in _ANNOTATIONS.items()
 }
 _ENTRY: Mapping[str, Check] = {
     **dict.fromkeys(("digest", "code", "file"), strict_json.text),
     "revision": strict_json.whole,
-    "annotations": lambda value, what: known(value, what, _BESIDE, "statement"),
-    "earlier": lambda value, what: [known(one, what, _EARLIER) for one in strict_json.listed(value, what)],
+    "annotations": lambda value, what: known(value, what, _ANNOTATIONS, "statement"),
+    "earlier": lambda value, what: [known(edit, what, _EARLIER) for edit in strict_json.listed(value, what)],
     "results": lambda value, what: strict_json.each(value, what, strict_json.text),
     "attempts": strict_json.listed,
 }
 
 
 def entry_from(value: Any, what: str) -> Entry:
-    """Read what :meth:`Entry.to_json` wrote.
+    """Read the entry that :meth:`Entry.to_json` wrote.
 
     Raises:
-        NewerError: it holds what this memkit does not know, or does not apply.
-        MemkitError: it is damaged.
+        NewerError: the entry holds something that this memkit does not know, or does not apply.
+        MemkitError: the entry is damaged.
     """
-    found = known(value, what, _ENTRY, "digest", "attempts")
+    data = known(value, what, _ENTRY, "digest", "attempts")
     attempts = tuple(
-        Attempt(**known(one, f"{what}: attempt {number}", _ATTEMPT, "block"))
-        for number, one in enumerate(found["attempts"], 1)
+        Attempt(**known(attempt, f"{what}: attempt {number}", _ATTEMPT, "block"))
+        for number, attempt in enumerate(data["attempts"], 1)
     )
-    if found.get("results"):
+    if data.get("results"):
         raise NewerError(f"{what} is about files of results")
     _check_blocks([attempt.block for attempt in attempts], what)
-    file = PurePosixPath(found.get("file", ""))
+    file = PurePosixPath(data.get("file", ""))
     if ".." in file.parts or file.is_absolute():
         raise MemkitError(f"{what} has the file {str(file)!r}, which must lie in the project")
-    annotations = {name: said for name, said in found.get("annotations", {}).items() if said}
-    if "statement" not in annotations and not found["digest"].startswith(PREFIX):
+    annotations = {name: annotation for name, annotation in data.get("annotations", {}).items() if annotation}
+    if "statement" not in annotations and not data["digest"].startswith(PREFIX):
         raise MemkitError(f"{what} does not say which statement was registered")
-    earlier = tuple(found.get("earlier", ()))
-    return Entry(**{**found, "attempts": attempts, "annotations": annotations, "earlier": earlier})
+    earlier = tuple(data.get("earlier", ()))
+    return Entry(**{**data, "attempts": attempts, "annotations": annotations, "earlier": earlier})
 
 
 def _check_blocks(blocks: list[int | None], what: str) -> None:
-    """Refuse attempts on seeds that the claim was on before."""
+    """Refuse attempts that reuse a block of seeds."""
     most = STUDY_STRIDE // BLOCK - 1
-    passed = [(number, block) for number, block in enumerate(blocks) if block is not None]
-    # Each attempt moves on by a block at least, so an attempt's number says where it can be at the earliest.
-    rising = all(number <= block <= most for number, block in passed)
-    rising = rising and all(b - a >= j - i for (i, a), (j, b) in itertools.pairwise(passed))
-    if not blocks or blocks[-1] is None or not rising:
+    recorded = [(number, block) for number, block in enumerate(blocks) if block is not None]
+    # Each attempt moves on by at least one block, so the number of an attempt is the least number of its block.
+    is_rising = all(number <= block <= most for number, block in recorded)
+    is_rising = is_rising and all(b - a >= j - i for (i, a), (j, b) in itertools.pairwise(recorded))
+    if not blocks or blocks[-1] is None or not is_rising:
         raise MemkitError(
-            f"{what} has attempts on the blocks of seeds {shown(blocks)}, which must rise, up to {most}, and "
-            "the last of which must be known"
+            f"{what} has attempts on the blocks of seeds {shown(blocks)}; the blocks must rise, up to {most}, and "
+            "the last one must be known"
         )

@@ -1,24 +1,24 @@
 """The lock: which claims were registered, in which form, and on which seeds they are decided.
 
-A claim is decided on seeds that nobody has looked at while it was developed. So development seeds have a
-range of their own; registering a claim gives it deciding seeds; and a claim that is edited afterwards, in what it tests
-or in its arms, is reported as changed until it is registered again, which moves it to fresh seeds and counts an
-attempt. Until then it has development seeds alone. Whether anybody looked at the earlier seeds cannot be known, so
-every change counts.
+A claim is decided on seeds that nobody used while it was developed. So development seeds have a range of their own, and
+registering a claim gives it deciding seeds. If what the claim tests, or one of its arms, is edited afterwards, the
+claim is reported as changed and has only development seeds until it is registered again, which moves it to fresh seeds
+and counts as an attempt. Nobody can know whether the results on the earlier seeds influenced the edit, so every change
+counts.
 
-What is said of a claim, and how many seeds it may use, is registered beside that. An edit there has to be registered,
-too; it costs no attempt, and what was registered before is kept.
+The statement of a claim, the number of seeds that it may use, and other annotations are registered separately. An edit
+of these has to be registered, too, but costs no attempt; the lock keeps what was registered before.
 
-Seeds come in blocks, which all claims of a study have in common: claims that share seeds share models. Claims of a
-study that are changed at once move to one block, the first that none of them was on or before.
+Seeds come in blocks, which all claims of a study share, because claims that share seeds share models. Claims of a study
+that are changed and registered together move to one block: the first one after all blocks that they have used.
 
-The lock names the file of each claim, so a claim that is deleted is missed. A claim may be taken out of the lock, which
-keeps its attempts: a claim of that id that comes back goes on from there.
+The lock names the file of each claim, so it shows when a claim was deleted. A claim may be removed from the lock, which
+keeps its attempts: if a claim with this id is registered again, it continues from there.
 
-The code behind a claim (models, tasks, the trainer, fixtures) may be changed for other reasons than its verdict, so a
-change there costs no seeds; but it is told beside the verdict, and counted when it is registered.
+The code behind a claim (models, tasks, the trainer, fixtures) may change for reasons unrelated to its verdict, so such
+a change costs no seeds. But it is reported with the verdict, and counted as a revision when it is registered.
 
-``memkit accept`` writes what an attempt came to. A run never writes the lock.
+``memkit accept`` records the outcome of an attempt. A run never writes the lock.
 """
 
 from __future__ import annotations
@@ -41,17 +41,26 @@ from memkit.paths import LOCK
 SCHEMA = 2
 ALPHA = 0.05
 """The error probability of a claim."""
-_ON_ONE_LINE = 4  # attempts, by how deep they are nested
+_ON_ONE_LINE = 4  # the depth of an attempt in the JSON; values at this depth are written on one line
 
 
 @dataclass(frozen=True)
 class Lock:
-    """``claims.lock``: study → first seed, claim → entry. Kept under version control.
+    """The content of ``claims.lock``, which is kept under version control.
 
     Attributes:
-        removed: claims that are registered no more, as they were.
-        laboratories: name → the block of seeds that is its own.
+        studies: study → its first seed.
+        claims: claim id → its entry.
+        removed: claim id → the last entry of a claim that is no longer registered.
+        laboratories: name → the block of seeds that is reserved for it.
         alpha: the error probability of claims that are registered from now on.
+
+    >>> from memkit.evidence import Arm, Claim, Contrast, Lock
+    >>> contrast = Contrast("memory", over=0.5, metric="accuracy", bounds=(0, 1))
+    >>> claim = Claim(id="recall/memory", statement="Beats chance.", arms={"memory": Arm()}, contrasts=(contrast,))
+    >>> lock = Lock().register([claim])
+    >>> lock.registration(claim).status, lock.registration(claim).seeds(3)
+    ('registered', (10000, 10001, 10002))
     """
 
     studies: Mapping[str, int] = field(default_factory=dict)
@@ -61,11 +70,12 @@ class Lock:
     alpha: float = ALPHA
 
     def registration(self, claim: Claim, *, development: bool = False, code: str = "") -> Registration:
-        """Return what the lock says of a claim.
+        """Return the registration of a claim.
 
         Args:
-            development: asks for development seeds all the same.
-            code: digest of the code behind the claim, where it is known.
+            claim: the claim in its present form.
+            development: whether to use development seeds even if the claim is registered.
+            code: digest of the code behind the claim; "" if it is not known.
         """
         entry = self.claims.get(claim.id)
         if entry is None:
@@ -73,11 +83,11 @@ class Lock:
         changed = not entry.is_of(claim)
         edited = ", ".join(() if changed else entry.edited(claim))
         status: Status = "changed" if changed else "reworded" if edited else "registered"
-        first = self.studies[claim.study] + entry.block * BLOCK
+        deciding = self.studies[claim.study] + entry.block * BLOCK
         return Registration(
             status=status,
             attempt=entry.attempt,
-            first_seed=DEVELOPMENT_SEEDS.start if development or changed else first,
+            first_seed=DEVELOPMENT_SEEDS.start if development or changed else deciding,
             revision=entry.revision,
             recoded=bool(code and code != entry.code and (entry.code or not entry.of_schema_1)),
             edited=edited,
@@ -92,13 +102,17 @@ class Lock:
     ) -> Lock:
         """Return the lock with these claims in their present form.
 
-        Changed claims of a study move to one block of fresh seeds. A claim that is only said otherwise stays where it
-        is, and so does one whose code alone has changed, which counts a revision. A mutant or a replication that is new
-        joins its claim, so that they share models.
+        Changed claims of a study move to one block of fresh seeds. A claim of which only the annotations changed keeps
+        its seeds. So does one of which only the code changed, which counts as a revision. A new mutant or replication
+        gets the block of its claim, so that they share models.
 
         Args:
+            claims: the claims to register.
             code: claim id → digest of the code behind it.
             files: claim id → its file, relative to the project's root.
+
+        Raises:
+            MemkitError: a claim has used up all blocks of seeds of its study.
         """
         code, files, claims = code or {}, files or {}, list(claims)
         studies = dict(self.studies)
@@ -114,24 +128,24 @@ class Lock:
         for claim in claims:
             if claim.study not in studies:
                 studies[claim.study] = max(studies.values(), default=0) + STUDY_STRIDE
-            old, now = entries.get(claim.id), code.get(claim.id, "")
+            old, code_now = entries.get(claim.id), code.get(claim.id, "")
             if old is None:
-                joined = self.claims.get(claim.made_from)
-                moves = joined is not None and claim.made_from in moving
-                block = 0 if joined is None else fresh[claim.study] if moves else joined.block
+                parent = self.claims.get(claim.made_from)
+                parent_moves = parent is not None and claim.made_from in moving
+                block = 0 if parent is None else fresh[claim.study] if parent_moves else parent.block
                 new = Entry(
-                    digest=claim.digest, annotations=claim.annotations, code=now, attempts=(Attempt(block=block),)
+                    digest=claim.digest, annotations=claim.annotations, code=code_now, attempts=(Attempt(block=block),)
                 )
             elif claim.id in moving:
                 if (fresh[claim.study] + 1) * BLOCK > STUDY_STRIDE:
                     raise MemkitError(f"claim {claim.id!r} has used up all its seeds; register it under a new id")
                 attempts = (*old.attempts, Attempt(block=fresh[claim.study]))
-                new = replace(old.reworded(claim), code=now, revision=0, attempts=attempts)
+                new = replace(old.reworded(claim), code=code_now, revision=0, attempts=attempts)
             else:
                 new = old.reworded(claim)
-                if now and now != old.code:
+                if code_now and code_now != old.code:
                     known_before = bool(old.code) or not old.of_schema_1
-                    new = replace(new, code=now, revision=old.revision + known_before)
+                    new = replace(new, code=code_now, revision=old.revision + known_before)
             if file := files.get(claim.id, ""):
                 new = replace(new, file=file)
             entries[claim.id] = new
@@ -139,19 +153,19 @@ class Lock:
         return replace(self, studies=studies, claims=entries, removed=removed)
 
     def remove(self, ids: Iterable[str]) -> Lock:
-        """Return the lock without these claims, which it keeps among those that were removed.
+        """Return the lock with these claims moved to ``removed``.
 
         Raises:
-            MemkitError: one of them is not registered.
+            MemkitError: one of the claims is not registered.
         """
         ids = list(ids)
         if unknown := next((name for name in ids if name not in self.claims), None):
             raise MemkitError(f"the lock has no claim {unknown!r}{nearest(unknown, self.claims)}")
-        kept = {name: entry for name, entry in self.claims.items() if name not in ids}
-        return replace(self, claims=kept, removed={**self.removed, **{name: self.claims[name] for name in ids}})
+        remaining = {name: entry for name, entry in self.claims.items() if name not in ids}
+        return replace(self, claims=remaining, removed={**self.removed, **{name: self.claims[name] for name in ids}})
 
     def to_text(self) -> str:
-        """Return JSON, sorted, one line for each thing that may change, so that changes are read in a diff."""
+        """Return sorted JSON, with one line for each value that may change, so that a diff is easy to read."""
         data: dict[str, Any] = {"schema": SCHEMA}
         if self.alpha != ALPHA:
             data["alpha"] = self.alpha
@@ -164,25 +178,27 @@ class Lock:
         return _text(data) + "\n"
 
     def save(self, path: Path) -> None:
-        """Write the lock, whole or not at all."""
+        """Write the lock; if writing fails, an existing file stays as it was."""
         write_whole(path, self.to_text())
 
     @classmethod
     def load(cls, path: Path) -> Lock:
-        """Read a lock; a file that does not exist is an empty one.
+        """Read a lock; if the file does not exist, the lock is empty.
 
         Raises:
-            MemkitError: the file is damaged or of another version.
+            MemkitError: the file is damaged, or was written by a newer memkit.
         """
         try:
             data = strict_json.fields(strict_json.read_json(path), "the lock", {}, "schema")
             schema = strict_json.whole(data["schema"], "the schema", 1)
             if schema not in (1, SCHEMA):
                 raise NewerError(f"it has schema {shown(schema)}; this memkit reads schema {SCHEMA} and 1")
-            found = cls._from(lock_schema_1.rewritten(data) if schema == 1 else data)
+            lock = cls._from_json(lock_schema_1.to_schema_2(data) if schema == 1 else data)
         except FileNotFoundError:
             if path.is_symlink():
-                raise MemkitError(f"{path} is a link to a file that is gone; restore that, or the link") from None
+                raise MemkitError(
+                    f"{path} is a link to a file that does not exist; restore the file or the link"
+                ) from None
             return cls()
         except OSError as error:
             raise MemkitError(f"{path} cannot be read: {error.strerror}") from error
@@ -190,14 +206,21 @@ class Lock:
             raise MemkitError(f"{path} was written by a newer memkit ({error}); update this one") from error
         except MemkitError as error:
             raise MemkitError(f"{path} is damaged ({error}); restore it from version control") from error
-        found._check_studies(path)
-        if twice := next((name for name in found.claims if name in found.removed), None):  # as a merge may leave it
-            raise MemkitError(f"{path} has {twice!r} among its claims and among those removed; delete one of the two")
-        return found
+        lock._check_studies(path)
+        if twice := next((name for name in lock.claims if name in lock.removed), None):  # a merge may cause this
+            raise MemkitError(
+                f"{path} has {twice!r} both in its claims and in the removed claims; delete one of the two entries"
+            )
+        return lock
 
     @classmethod
-    def _from(cls, data: Mapping[str, Any]) -> Lock:
-        """Return the lock of plain types."""
+    def _from_json(cls, data: Mapping[str, Any]) -> Lock:
+        """Return the lock for the JSON of schema 2.
+
+        Raises:
+            NewerError: the JSON holds something that this memkit does not know, or does not apply.
+            MemkitError: the JSON is damaged.
+        """
         checks = dict.fromkeys(("schema", "studies", "claims", "removed", "laboratories", "alpha"), _anything)
         parts = known(data, "the lock", checks, "studies", "claims")
         studies = {
@@ -205,11 +228,11 @@ class Lock:
             for name, study in strict_json.each(parts["studies"], "studies", _study).items()
         }
         if not 0 < (alpha := strict_json.number(parts.get("alpha", ALPHA), "alpha")) < 1:
-            raise MemkitError(f"alpha must lie between 0 and 1, and is {alpha:g}")
+            raise MemkitError(f"alpha must lie between 0 and 1, not {alpha:g}")
         if alpha != ALPHA:
-            raise NewerError(f"it sets alpha to {alpha:g}; this memkit decides with {ALPHA:g}")
+            raise NewerError(f"it sets alpha to {alpha:g}; this memkit only supports {ALPHA:g}")
         if laboratories := strict_json.each(parts.get("laboratories", {}), "laboratories", strict_json.whole):
-            raise NewerError(f"it gives {min(laboratories)!r:.80} seeds of its own")
+            raise NewerError(f"it reserves seeds for the laboratory {min(laboratories)!r:.80}")
         return cls(
             studies,
             strict_json.each(parts["claims"], "claims", entry_from),
@@ -226,7 +249,7 @@ class Lock:
                     f"{path} starts the study {name!r} at seed {first}; deciding seeds start at a multiple "
                     f"of {STUDY_STRIDE}"
                 )
-            if owners.setdefault(first, name) != name:  # as a merge of two branches leaves it
+            if owners.setdefault(first, name) != name:  # merging two branches may cause this
                 raise MemkitError(
                     f"{path} gives the studies {owners[first]!r} and {name!r} the same seeds; remove the "
                     "newer one, and register its claims again"
@@ -245,23 +268,34 @@ def _anything(value: Any, what: str) -> Any:
 
 
 def _text(value: Any, depth: int = 0) -> str:
-    """JSON, a line for each value, but for those that are nested deepest."""
+    """Return JSON with one line per value, and values at the depth ``_ON_ONE_LINE`` on one line."""
     if depth == _ON_ONE_LINE or not isinstance(value, (dict, list)) or not value:
         return json.dumps(value, ensure_ascii=False)
     indent = " " * (depth + 1)
     if isinstance(value, dict):
         lines = [f"{indent}{json.dumps(name, ensure_ascii=False)}: {_text(v, depth + 1)}" for name, v in value.items()]
     else:
-        lines = [f"{indent}{_text(one, depth + 1)}" for one in value]
-    ends = "{}" if isinstance(value, dict) else "[]"
-    return f"{ends[0]}\n" + ",\n".join(lines) + f"\n{' ' * depth}{ends[1]}"
+        lines = [f"{indent}{_text(item, depth + 1)}" for item in value]
+    brackets = "{}" if isinstance(value, dict) else "[]"
+    return f"{brackets[0]}\n" + ",\n".join(lines) + f"\n{' ' * depth}{brackets[1]}"
 
 
 def lock_path(root: Path) -> Path:
-    """Return where a project keeps its lock: in its ``claims`` folder, or at its root if it has none."""
+    """Return the path of a project's lock: in its ``claims`` folder, or in its root if it has no such folder.
+
+    Raises:
+        MemkitError: there is a lock in both places.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from memkit.evidence import lock_path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     lock_path(Path(folder)).name
+    'claims.lock'
+    """
     inside, outside = root / "claims" / LOCK, root / LOCK
     if os.path.lexists(outside) and os.path.lexists(inside):
-        raise MemkitError(f"{inside} and {outside} are both there; keep the one that the claims were registered in")
-    if os.path.lexists(outside):  # a claims folder that came later
+        raise MemkitError(f"{inside} and {outside} both exist; keep the one in which the claims were registered")
+    if os.path.lexists(outside):  # the claims folder was added later
         return outside
     return inside if inside.parent.is_dir() else outside

@@ -1,7 +1,7 @@
-"""Digests of schema 1 of the lock, which covered a claim's id, its statement and its number of seeds, too.
+"""Digests of schema 1 of the lock, which also covered a claim's id, its statement and its number of seeds.
 
-A run knows claims by such a digest; ``memkit register`` rewrites the entries that it collects, and the digests among
-the accepted verdicts, and that costs no attempt. This module is to be deleted once there is no lock of schema 1.
+A run accepts such a digest as the claim's. ``memkit register`` replaces it in the entries of the claims that it
+collects, and in the accepted verdicts, which costs no attempt. Delete this module when no lock of schema 1 is left.
 """
 
 from __future__ import annotations
@@ -21,66 +21,68 @@ if TYPE_CHECKING:
 PREFIX = "1:"
 """The prefix of a digest of schema 1 in an entry of schema 2."""
 _COVERED = ("id", "statement", "arms", "expect", "seeds", "derived", "gate", "test")
-_COVERED_WHERE_SAID = ("sweep", "cell", "mutant_of", "replicates", "data")
-_OF_CONTRASTS = ("treatment", "over", "metric", "bounds", "direction", "margin", "sesoi", "assume")
+_COVERED_UNLESS_EMPTY = ("sweep", "cell", "mutant_of", "replicates", "data")
+_CONTRAST_FIELDS = ("treatment", "over", "metric", "bounds", "direction", "margin", "sesoi", "assume")
 
 
 def digest_1(claim: Claim) -> str:
-    """Return the digest of a claim as schema 1 registered it."""
+    """Return the digest of a claim according to schema 1."""
     fields = claim.to_json()
     data = {name: fields[name] for name in _COVERED}
-    data |= {name: fields[name] for name in _COVERED_WHERE_SAID if fields[name]}
-    data |= {name: [_contrast(one) for one in fields[name]] for name in ("contrasts", "requires")}
+    data |= {name: fields[name] for name in _COVERED_UNLESS_EMPTY if fields[name]}
+    data |= {name: [_contrast(contrast) for contrast in fields[name]] for name in ("contrasts", "requires")}
     control = fields["positive_control"]
     return digest_of({**data, "positive_control": control and _contrast(control)})
 
 
 def _contrast(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that contrasts had then; of later ones, those that say something, as none did then."""
-    return {name: value for name, value in fields.items() if name in _OF_CONTRASTS or value}
+    """Return the fields that contrasts had in schema 1, and fields that were added later unless they are empty."""
+    return {name: value for name, value in fields.items() if name in _CONTRAST_FIELDS or value}
 
 
 def is_digest_of(claim: Claim, digest: str) -> bool:
-    """Return whether a digest is that of a claim, by this schema or the first."""
+    """Return whether a digest is that of a claim, according to the present schema or to schema 1."""
     return claim.digest == digest or digest_1(claim) == digest.removeprefix(PREFIX)
 
 
-def rewritten(data: Mapping[str, Any]) -> dict[str, Any]:
+def to_schema_2(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the content of a lock of schema 1 in the form of schema 2.
 
     Raises:
-        MemkitError: it is damaged.
+        MemkitError: the content is damaged.
     """
-    found = strict_json.fields(data, "the lock", {}, "studies", "claims")
-    parts = {name: strict_json.each(found.get(name, {}), name, _entry) for name in ("claims", "removed")}
-    return {"studies": found["studies"], **parts}
+    lock = strict_json.fields(data, "the lock", {}, "studies", "claims")
+    entries = {name: strict_json.each(lock.get(name, {}), name, _entry) for name in ("claims", "removed")}
+    return {"studies": lock["studies"], **entries}
 
 
 def _entry(value: Any, what: str) -> dict[str, Any]:
-    found = strict_json.fields(value, what, {"revision": strict_json.whole}, "digest", "attempt")
-    for name in {"digest", "code", "file"} & found.keys():
-        strict_json.text(found[name], f"{what}: {name}")
-    for name in {"attempt", "skipped"} & found.keys():
-        strict_json.whole(found[name], f"{what}: {name}", None)
-    attempt, skipped = found["attempt"], found.get("skipped", 0)
+    entry = strict_json.fields(value, what, {"revision": strict_json.whole}, "digest", "attempt")
+    for name in {"digest", "code", "file"} & entry.keys():
+        strict_json.text(entry[name], f"{what}: {name}")
+    for name in {"attempt", "skipped"} & entry.keys():
+        strict_json.whole(entry[name], f"{what}: {name}", None)
+    attempt, skipped = entry["attempt"], entry.get("skipped", 0)
     if attempt < 1 or skipped < 0 or (attempt + skipped) * BLOCK > STUDY_STRIDE:
-        raise MemkitError(f"{what} has the attempt {attempt}, and {skipped} blocks of seeds passed over")
-    # Nobody wrote down the blocks of earlier attempts.
+        raise MemkitError(
+            f"{what} has the attempt {attempt} and {skipped} skipped blocks of seeds, which is impossible"
+        )
+    # Schema 1 did not record the blocks of earlier attempts.
     blocks = [*[None] * (attempt - 1), attempt - 1 + skipped]
-    kept: dict[str, Any] = {name: found[name] for name in ("code", "revision", "file") if name in found}
-    return {"digest": PREFIX + found["digest"], **kept, "attempts": [{"block": block} for block in blocks]}
+    unchanged: dict[str, Any] = {name: entry[name] for name in ("code", "revision", "file") if name in entry}
+    return {"digest": PREFIX + entry["digest"], **unchanged, "attempts": [{"block": block} for block in blocks]}
 
 
 def carried_over(before: Lock, after: Lock, accepted: Mapping[str, Any]) -> tuple[Lock, dict[str, Any]]:
-    """Bring accepted verdicts along with the entries that were rewritten.
+    """Update the accepted verdicts, and their outcomes in the lock, after entries of schema 1 were rewritten.
 
     Args:
-        before: the lock before ``memkit register``; ``after``: the same after it.
-        accepted: claim id → what was accepted.
+        before: the lock before ``memkit register``.
+        after: the lock after ``memkit register``.
+        accepted: claim id → its accepted result.
 
     Returns:
-        The lock, in which the attempts that were accepted have their outcome, and the accepted claims, which have the
-        digests of that lock.
+        The lock, in which accepted attempts have their outcome, and the accepted claims with the digests of that lock.
     """
     entries, claims = dict(after.claims), dict(accepted)
     for name, claim in accepted.items():

@@ -1,4 +1,4 @@
-"""Observations of a seed: numbers that a test measured, or the reason why there is none."""
+"""Observations: the numbers that a claim's test measured on a seed, or the reasons why a number is missing."""
 
 from __future__ import annotations
 
@@ -17,15 +17,20 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Observation:
-    """One number.
+    """One measured number.
 
     Attributes:
         claim: the claim's id.
         seed: the seed.
-        arm: an arm, or a derived quantity.
+        arm: the name of an arm or of a derived quantity.
         metric: what was measured.
-        value: nan where the arm's training diverged, or the test returned a value that is not finite, or is masked.
-        reason: why the value is not finite, else "".
+        value: the number; nan if the arm's training diverged, or if the test returned a value that is masked or not
+            finite.
+        reason: why the value is not finite; "" if it is.
+
+    >>> from memkit.evidence import Observation
+    >>> Observation(claim="recall/memory", seed=10_000, arm="memory", metric="accuracy", value=0.75).to_json()
+    [10000, 'memory', 'accuracy', 0.75, '']
     """
 
     claim: str
@@ -36,7 +41,7 @@ class Observation:
     reason: str = ""
 
     def to_json(self) -> list[Any]:
-        """Return ``[seed, arm, metric, value or None, reason]``; the claim is known from the context."""
+        """Return ``[seed, arm, metric, value or None, reason]``; the claim is left out, as the context names it."""
         return [
             self.seed,
             self.arm,
@@ -54,20 +59,25 @@ class Observation:
 
 
 def observations_from(claim: Claim, rows: Any, planned: Sequence[int]) -> tuple[Observation, ...]:
-    """Return the observations that :meth:`Observation.to_json` wrote, of a file that anybody may have written.
+    """Return the observations in the JSON of an evidence file, which may come from an untrusted source.
 
-    There may be a million of them, so names and seeds are kept once.
+    There may be a million of them, so equal names and seeds share one object.
+
+    Args:
+        claim: the claim that the observations belong to.
+        rows: what :meth:`Observation.to_json` wrote, one row per observation.
+        planned: the claim's planned seeds.
 
     Raises:
-        MemkitError: a row is of another form, of a seed that was not planned or an arm that the claim has not, or there
-            are two of one arm, metric and seed.
+        MemkitError: a row has another form, a seed that was not planned or an arm that the claim does not have, or two
+            rows have the same seed, arm and metric.
     """
     where = f"claim {claim.id!r}"
     arms = frozenset(claim.measured)
     names = {name: name for name in arms}
     seeds = {seed: seed for seed in planned}
     seen: set[tuple[int, str, str]] = set()
-    found = []
+    observations = []
     for row in listed(rows, f"{where}: observations"):
         if type(row) is not list or len(row) != 5:
             raise MemkitError(f"{where}: an observation must be [seed, arm, metric, value, reason], not {shown(row)}")
@@ -77,14 +87,14 @@ def observations_from(claim: Claim, rows: Any, planned: Sequence[int]) -> tuple[
         if seed not in seeds:
             raise MemkitError(f"{where} has observations of seed {shown(seed)}, which was not planned")
         if arm not in arms:
-            raise MemkitError(f"{where} has no arm {shown(arm)}, of which there are observations")
+            raise MemkitError(f"{where} has observations of {shown(arm)}, which is not one of its arms")
         key = seeds[seed], names[arm], names.setdefault(metric, metric)
         if key in seen:
-            raise MemkitError(f"{where} has two observations of one arm and seed")
+            raise MemkitError(f"{where} has two observations of the same seed, arm and metric")
         seen.add(key)
         if type(value) is not float:
             value = math.nan if value is None else number(value, f"{where}: the value of {arm:.80}")
-        found.append(
+        observations.append(
             Observation(
                 claim=claim.id,
                 seed=key[0],
@@ -94,42 +104,48 @@ def observations_from(claim: Claim, rows: Any, planned: Sequence[int]) -> tuple[
                 reason=names.setdefault(reason, reason) if reason else "",
             )
         )
-    return tuple(found)
+    return tuple(observations)
 
 
 def observe(
     claim: Claim, seed: int, returned: Any, *, diverged: Mapping[str, str] | None = None
 ) -> tuple[Observation, ...]:
-    """Turn what a test returned into observations, one for each arm and metric.
+    """Turn what a test returned into observations, one per arm and metric.
 
     Args:
-        claim: the claim whose test it was.
+        claim: the claim that the test measures.
+        seed: the seed.
         returned: ``{name: number}``, or ``{name: {metric: number}}``.
-        diverged: arm → reason, for arms whose training went non-finite: they count as nan whatever the test
-            measured on what was left of them, and so does every derived quantity.
+        diverged: arm → reason, for arms whose training diverged. Their values count as nan, whatever the test measured,
+            and so do all derived quantities.
 
     Raises:
-        MemkitError: a name or a metric is missing or unknown, a value is no number or lies outside its
-            bounds.
+        MemkitError: a name or a metric is missing or unknown, or a value is not a number or lies outside its bounds.
+
+    >>> from memkit.evidence import Arm, Claim, Contrast, observe
+    >>> contrast = Contrast("memory", over=0.5, metric="accuracy", bounds=(0, 1))
+    >>> claim = Claim(id="recall/memory", statement="Beats chance.", arms={"memory": Arm()}, contrasts=(contrast,))
+    >>> observe(claim, 10_000, {"memory": 0.75})[0].value
+    0.75
     """
     where = f"claim {claim.id!r}, seed {seed}"
     expected = f"a dict with a number for each of {', '.join(map(repr, claim.measured))}"
     if not isinstance(returned, Mapping):
-        raise MemkitError(f"{where}: the test returned {type(returned).__name__}; it should return {expected}")
+        raise MemkitError(f"{where}: the test returned a {type(returned).__name__}; it should return {expected}")
     if unknown := [name for name in returned if name not in claim.measured]:
         raise MemkitError(
-            f"{where}: the test returned {unknown[0]!r}, which is neither an arm nor derived"
+            f"{where}: the test returned {unknown[0]!r}, which is neither an arm nor a derived quantity"
             f"{nearest(str(unknown[0]), claim.measured)}"
         )
     if missing := [name for name in claim.measured if name not in returned]:
         raise MemkitError(f"{where}: the test returned nothing for {missing[0]!r}; it should return {expected}")
     diverged = diverged or {}
-    spread = next(iter(diverged.values()), "")
+    derived_reason = next(iter(diverged.values()), "")
     rows = []
     for name in claim.measured:
         for metric, value in _metrics(claim, name, returned[name], where).items():
             number = _number(value, where, metric, name)
-            reason = diverged.get(name, "") or (spread if name in claim.derived else "")
+            reason = diverged.get(name, "") or (derived_reason if name in claim.derived else "")
             if reason:
                 number = math.nan
             elif not math.isfinite(number):
@@ -142,12 +158,13 @@ def observe(
 
 
 def plain(claim: Claim, seed: int, returned: Any) -> Any:
-    """Return what a test returned with every number as a float, so that it can be kept.
+    """Return what a test returned with every number as a float, so that it can be stored.
 
-    A masked value is nan. What is no dict, and what belongs to no arm, stays for :func:`observe` to refuse.
+    A masked value becomes nan. Whatever is not a dict, or has an unknown name, is returned as it is; :func:`observe`
+    refuses it.
 
     Raises:
-        MemkitError: a value is no number.
+        MemkitError: a value is not a number.
     """
     if not isinstance(returned, Mapping):
         return returned
@@ -159,20 +176,21 @@ def plain(claim: Claim, seed: int, returned: Any) -> Any:
             continue
         metrics = claim.metrics_of[name] or claim.metrics[:1]
         if isinstance(value, Mapping):
-            numbers[name] = {metric: _number(one, where, metric, name) for metric, one in value.items()}
+            numbers[name] = {metric: _number(number, where, metric, name) for metric, number in value.items()}
         else:
             numbers[name] = value if len(metrics) > 1 else _number(value, where, metrics[0], name)
     return numbers
 
 
 def _metrics(claim: Claim, name: str, value: Any, where: str) -> Mapping[str, Any]:
+    """Return metric → value for what a test returned for one arm or derived quantity."""
     needed = claim.metrics_of[name]
     if isinstance(value, Mapping):
-        if lacking := [metric for metric in needed if metric not in value]:
-            raise MemkitError(f"{where}: {name!r} has no {lacking[0]!r}{nearest(lacking[0], map(str, value))}")
+        if missing := [metric for metric in needed if metric not in value]:
+            raise MemkitError(f"{where}: {name!r} has no {missing[0]!r}{nearest(missing[0], map(str, value))}")
         for metric in value:
             if not isinstance(metric, str) or metric.encode("utf-8", "replace").decode() != metric:
-                raise MemkitError(f"{where}: {name!r} has a metric {metric!r}, which is no text; name it by letters")
+                raise MemkitError(f"{where}: the name of a metric of {name!r} must be a Unicode string, not {metric!r}")
         return value
     metrics = needed or claim.metrics[:1]
     if len(metrics) > 1:
@@ -184,7 +202,7 @@ def _metrics(claim: Claim, name: str, value: Any, where: str) -> Mapping[str, An
 
 
 def _is_masked(value: Any) -> bool:
-    """Return whether a number is a masked value of NumPy's; what it holds beneath the mask is no measurement."""
+    """Return whether a number is a masked value of NumPy; the number under the mask is not a measurement."""
     return hasattr(value, "mask") and hasattr(value, "filled") and getattr(value, "ndim", 1) == 0 and bool(value.mask)
 
 
@@ -194,26 +212,32 @@ def _number(value: Any, where: str, metric: str, name: str) -> float:
     if _is_masked(value):
         return math.nan
     if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
-        value = value.item()  # a zero-dimensional array or tensor
+        value = value.item()  # an array or tensor without dimensions
     if isinstance(value, bool) or not isinstance(value, Real):
         raise MemkitError(
             f"{where}: {metric} of {name!r} is {shown(value)}, a {type(value).__name__}; it should be one number"
         )
     try:
-        made = float(value)
-        too_large = math.isinf(made) and bool(made != value)  # a longer type of NumPy's becomes inf in silence
+        number = float(value)
+        too_large = math.isinf(number) and bool(number != value)  # NumPy's longdouble silently becomes inf
     except OverflowError:
         too_large = True
     if too_large:
         raise MemkitError(
-            f"{where}: {metric} of {name!r}, of the type {type(value).__name__}, is beyond the numbers that a float "
-            "can hold, about 1.8e308; return its logarithm, say, or float('inf') for a measurement that failed"
+            f"{where}: {metric} of {name!r}, of the type {type(value).__name__}, is larger than the largest float, "
+            "about 1.8e308; return its logarithm, for example, or float('inf') for a measurement that failed"
         )
-    return made
+    return number
 
 
 def _within_bounds(claim: Claim, name: str, metric: str, value: float, where: str) -> float:
-    """Return the value without what single precision adds to a bound, as to a loss clipped to log V."""
+    """Return the value, clipped to its bounds if it exceeds them by no more than single precision rounds.
+
+    A loss that was clipped to log V, for example, may exceed it by a rounding error.
+
+    Raises:
+        MemkitError: the value lies further outside.
+    """
     for contrast in claim.all_contrasts:
         if contrast.metric == metric and name in contrast.names and contrast.bounds is not None:
             low, high = contrast.bounds
@@ -221,7 +245,7 @@ def _within_bounds(claim: Claim, name: str, metric: str, value: float, where: st
             if not low - rounding <= value <= high + rounding:
                 raise MemkitError(
                     f"{where}: {metric} of {name!r} is {value:g}, outside the declared bounds ({low:g}, "
-                    f"{high:g}); clip it to bounds that were registered, or declare the true ones"
+                    f"{high:g}); clip it to the registered bounds, or declare the right ones"
                 )
             value = min(max(value, low), high)
     return value

@@ -1,4 +1,4 @@
-"""The origin of a derived claim: it is a cell of a sweep, a mutant of a claim, or a replication of one."""
+"""Origins of derived claims: a cell of a sweep, a mutant of a claim, or a replication of a claim."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ class SweepCell:
 
     Attributes:
         sweep: the sweep's id.
-        cell: the place in the sweep: factor → value.
-        cells: how many cells the sweep has, run or not; 0 where an older file does not say.
+        cell: the position in the sweep: factor → value.
+        cells: the number of cells of the sweep, whether they run or not; 0 in older files, which do not record it.
+
+    Raises:
+        MemkitError: a field is not valid.
     """
 
     sweep: str
@@ -29,17 +32,19 @@ class SweepCell:
         plain_fields(self, "cell", "cells")
         _check_id(self, self.sweep)
         if not isinstance(self.cell, Mapping) or not self.cell:
-            raise MemkitError(f'SweepCell: cell={self.cell!r} must be a dict of factors, cell={{"width": 32}}')
+            raise MemkitError(f'SweepCell: cell={self.cell!r} must be a dict of factors, such as cell={{"width": 32}}')
         if not is_whole(self.cells, 0):
-            raise MemkitError(f"SweepCell: cells={self.cells!r} must be the number of cells in the sweep")
+            raise MemkitError(
+                f"SweepCell: cells={self.cells!r} must be a whole number, the number of cells in the sweep"
+            )
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A claim with an arm broken on purpose (:func:`memkit.mutant`).
+    """A claim with an arm that is broken on purpose (:func:`memkit.mutant`).
 
     Attributes:
-        of: the id of the claim that it breaks.
+        of: the id of the original claim.
     """
 
     of: str
@@ -50,10 +55,10 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Replication:
-    """A claim that is asked again on another backend (:func:`memkit.replicated`).
+    """A claim that is measured again on another backend (:func:`memkit.replicated`).
 
     Attributes:
-        of: the id of the claim that it asks.
+        of: the id of the original claim.
     """
 
     of: str
@@ -65,11 +70,11 @@ class Replication:
 Origin = SweepCell | Mutant | Replication
 
 KEYS = ("sweep", "cell", "cells", "mutant_of", "replicates")
-"""Keys of a claim's JSON that say where it comes from."""
+"""Keys of a claim's JSON that hold its origin."""
 
 
 def origin_to_json(origin: Origin | None) -> dict[str, Any]:
-    """Return plain types for the :data:`KEYS`; what does not apply is empty."""
+    """Return the :data:`KEYS` with plain types; keys that do not apply have empty values."""
     cell = origin if isinstance(origin, SweepCell) else None
     return {
         "sweep": cell.sweep if cell else "",
@@ -81,25 +86,25 @@ def origin_to_json(origin: Origin | None) -> dict[str, Any]:
 
 
 def origin_from_json(data: Mapping[str, Any]) -> Origin | None:
-    """Return the origin that :func:`origin_to_json` wrote, from a claim's JSON; older files lack some of the keys.
+    """Return the origin in a claim's JSON, as :func:`origin_to_json` wrote it; older files lack some of the keys.
 
     Raises:
-        MemkitError: the data names two origins, or a cell without its sweep.
+        MemkitError: the JSON holds two origins, or a cell without its sweep.
     """
-    found: list[Origin] = []
+    origins: list[Origin] = []
     if data.get("sweep"):
-        found.append(SweepCell(data["sweep"], data.get("cell", {}), data.get("cells", 0)))
+        origins.append(SweepCell(data["sweep"], data.get("cell", {}), data.get("cells", 0)))
     elif data.get("cell"):
-        raise MemkitError("there is a cell, and no sweep that it is of; give both")
+        raise MemkitError("there is a cell, but no sweep that it belongs to; give both")
     if data.get("mutant_of"):
-        found.append(Mutant(data["mutant_of"]))
+        origins.append(Mutant(data["mutant_of"]))
     if data.get("replicates"):
-        found.append(Replication(data["replicates"]))
-    if len(found) > 1:
-        raise MemkitError("a claim is a cell of a sweep, a mutant or a replication; give one of these")
-    return found[0] if found else None
+        origins.append(Replication(data["replicates"]))
+    if len(origins) > 1:
+        raise MemkitError("a claim must be only one of these: a cell of a sweep, a mutant, or a replication")
+    return origins[0] if origins else None
 
 
 def _check_id(origin: Origin, id: str) -> None:
     if not isinstance(id, str) or not id:
-        raise MemkitError(f"{type(origin).__name__}: {id!r} is no id; write study/name")
+        raise MemkitError(f"{type(origin).__name__}: {id!r} is not an id; write study/name")

@@ -1,4 +1,4 @@
-"""The files that a run writes: evidence.json, and the same content as a table, as a page, and as Markdown for CI."""
+"""Output files of a run: evidence.json, and the same content as a CSV table, an HTML page, and Markdown for CI."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from memkit.files import encoded, write_whole
 
 
 def check_writable(path: Path) -> None:
-    """See that evidence can be written, before anything is trained for it.
+    """Check that evidence can be written to a path, before anything is trained.
 
     Raises:
-        MemkitError: it cannot.
+        MemkitError: it cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,15 +29,15 @@ def check_writable(path: Path) -> None:
 
 
 def write_all(evidence: Evidence, path: Path) -> tuple[list[Path], list[str]]:
-    """Write ``path`` (JSON) and, beside it, the CSV and HTML files; in GitHub's CI also the job's summary.
+    """Write the JSON file ``path`` and, next to it, CSV and HTML files; in GitHub Actions, also the job summary.
 
     Returns:
-        The files that were written, and a sentence for each that could not be; the JSON file must.
+        The files that were written, and a sentence for each other file that could not be written.
 
     Raises:
         OSError: the JSON file cannot be written.
     """
-    # Here, not at the top: the plugin is loaded into every pytest run, and few of them write evidence.
+    # Imported here, since the plugin is loaded in every pytest run, and few of them write evidence.
     from memkit.evidence.reports.evidence_page import render_html
     from memkit.evidence.reports.gallery import beside, save
     from memkit.evidence.reports.tables import markdown_table
@@ -58,12 +58,12 @@ def write_all(evidence: Evidence, path: Path) -> tuple[list[Path], list[str]]:
         (path.with_suffix(".csv"), lambda target: write_whole(target, evidence.to_csv())),
         (path.with_suffix(".html"), page),
     ]
-    if of_job := os.environ.get("GITHUB_STEP_SUMMARY"):
-        outputs.append((Path(of_job), summary))
+    if job_summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        outputs.append((Path(job_summary), summary))
     for target, write in outputs:
         try:
             write(target)
             written.append(target)
-        except Exception as error:  # the evidence is safe; one of its views must not fail the run
+        except Exception as error:  # the JSON is written already, so a failure of another format must not fail the run
             problems.append(f"{target} could not be written: {error}")
     return written, problems

@@ -1,4 +1,4 @@
-"""Registration: what the lock says of a claim, and the seeds that this gives it."""
+"""Registrations: what the lock says of a claim, and the claim's seeds."""
 
 from __future__ import annotations
 
@@ -6,25 +6,33 @@ from dataclasses import dataclass
 from typing import Literal
 
 DEVELOPMENT_SEEDS = range(0, 10_000)
+"""The seeds for development, which decide nothing."""
 STUDY_STRIDE = 10_000
+"""The number of deciding seeds that are reserved for each study."""
 BLOCK = 100
+"""The number of seeds in a block; an attempt has one block."""
 
 Status = Literal["registered", "reworded", "changed", "unregistered"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Registration:
-    """The registration of a claim according to the lock, and the seeds that it gives the claim.
+    """The registration of a claim according to the lock, and the seeds that follow from it.
 
     Attributes:
-        status: "registered"; "reworded": what is tested is as it was registered, but not what is said of it; "changed",
-            what is tested was edited since; or "unregistered".
-        attempt: how many times the claim was registered in a form of its own; 0 if never.
-        revision: how many times the code behind it was registered anew since that attempt.
+        status: "registered"; "changed": what is tested was edited since the registration; "reworded": only annotations,
+            such as the statement, were edited since; or "unregistered".
+        attempt: how many forms of the claim were registered; 0 if none was.
+        first_seed: the first of the claim's seeds, which are ``first_seed``, ``first_seed + 1``, …
+        revision: how many times the code behind the claim was registered again since that attempt.
         recoded: whether that code differs from what was registered.
-        first_seed: the seeds are ``first_seed``, ``first_seed + 1``, …
-        edited: of a claim that is reworded: the fields that were edited, as in "statement, source".
-        withheld: whether it has development seeds because it was changed, and not because the run asked for them.
+        edited: for a claim that is reworded, the fields that were edited, as in "statement, source".
+        withheld: whether the claim has development seeds because it was changed, not because the run asked for them.
+
+    >>> from memkit.evidence import Registration
+    >>> registration = Registration(status="registered", attempt=1, first_seed=10_000)
+    >>> registration.seeds(3), registration.development
+    ((10000, 10001, 10002), False)
     """
 
     status: Status
@@ -37,12 +45,12 @@ class Registration:
 
     @property
     def development(self) -> bool:
-        """Return whether the seeds are development seeds, which decide nothing."""
+        """Whether the seeds are development seeds, which decide nothing."""
         return self.first_seed in DEVELOPMENT_SEEDS
 
     @property
     def explores(self) -> bool:
-        """Return whether the run asked for development seeds; it is then not held to what was registered."""
+        """Whether the run asked for development seeds; it need not agree with what was registered then."""
         return self.development and not self.withheld
 
     def seeds(self, n: int) -> tuple[int, ...]:

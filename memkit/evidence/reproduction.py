@@ -1,7 +1,7 @@
-"""Compare a seed that was measured again with what the evidence says.
+"""Comparison of a seed that was measured again with the recorded evidence.
 
-On the platform on which the evidence was made, arithmetic is the same to the last bit. On another one sums are rounded
-differently, and training amplifies that; how much may differ is derived from the effects that were found.
+On the platform on which the evidence was made, results are identical to the last bit. On another platform sums are
+rounded differently, and training amplifies this, so the tolerance is derived from the recorded effects.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from memkit.evidence.contrast import Contrast
 from memkit.evidence.evidence_file import ClaimEvidence
 
 ROUNDING = 1e-6
-"""The relative error that single precision leaves open; a difference as small as that has no reliable sign."""
+"""The relative rounding error of single precision; a smaller difference has no reliable sign."""
 SHARE = 0.1
-"""The share of an effect, or of half its interval if that is smaller, that may come from the platform."""
+"""The fraction of an effect, or of half its interval if that is smaller, by which platforms may differ."""
 
 Values = Mapping[tuple[str, str], float]
 """(arm, metric) → value, for one seed."""
@@ -25,7 +25,13 @@ Values = Mapping[tuple[str, str], float]
 
 @dataclass(frozen=True)
 class Value:
-    """A value of an arm, recorded and reproduced; ``allowed`` is the largest difference allowed, None: any."""
+    """A recorded value of an arm, and the value that was measured again.
+
+    Attributes:
+        recorded: the value in the evidence.
+        found: the value that was measured again.
+        allowed: the largest difference allowed; None allows any.
+    """
 
     arm: str
     metric: str
@@ -35,18 +41,25 @@ class Value:
 
     @property
     def difference(self) -> float:
-        """Return by how much they differ; infinite where one of them alone is not finite."""
-        return _apart(self.recorded, self.found)
+        """The absolute difference of the two values; infinite if exactly one of them is nan."""
+        return _distance(self.recorded, self.found)
 
     @property
     def same(self) -> bool:
-        """Return whether they differ by no more than is allowed."""
+        """Whether the values differ by no more than is allowed."""
         return self.allowed is None or self.difference <= self.allowed
 
 
 @dataclass(frozen=True)
-class Compared:
-    """The difference of a contrast on this seed, recorded and reproduced."""
+class ContrastValue:
+    """The recorded difference of a contrast on one seed, and the difference that was measured again.
+
+    Attributes:
+        recorded: the difference according to the evidence.
+        found: the difference that was measured again.
+        allowed: the largest distance of the two that is allowed.
+        rounding: the size of a rounding error; a smaller difference has no reliable sign.
+    """
 
     contrast: Contrast
     recorded: float
@@ -56,62 +69,66 @@ class Compared:
 
     @property
     def flipped(self) -> bool:
-        """Return whether it changed its sign, and was not zero but for rounding."""
+        """Whether the sign changed, where the recorded difference was more than a rounding error."""
         return abs(self.recorded) > self.rounding and self.recorded * self.found < 0
 
     @property
     def same(self) -> bool:
-        """Return whether it has its sign, and differs by no more than is allowed."""
-        return not self.flipped and _apart(self.recorded, self.found) <= self.allowed
+        """Whether the sign is the same, and the two differ by no more than is allowed."""
+        return not self.flipped and _distance(self.recorded, self.found) <= self.allowed
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """Everything that was compared."""
+    """The comparison of one seed: every value and every contrast."""
 
     values: tuple[Value, ...]
-    contrasts: tuple[Compared, ...]
+    contrasts: tuple[ContrastValue, ...]
 
     @property
     def same(self) -> bool:
-        """Return whether the seed was reproduced."""
+        """Whether the seed was reproduced."""
         return all(value.same for value in self.values) and all(contrast.same for contrast in self.contrasts)
 
     @property
     def identical(self) -> bool:
-        """Return whether every value is the recorded one to the last bit."""
+        """Whether every value equals the recorded one to the last bit."""
         return all(value.difference == 0 for value in self.values)
 
 
 def reproduction(
     entry: ClaimEvidence, recorded: Values, found: Values, *, exact: bool, tolerance: float | None = None
 ) -> Reproduction:
-    """Compare a seed.
+    """Compare the recorded values of a seed with those that were measured again.
 
     Args:
         entry: the claim's recorded evidence, from which tolerances are derived.
-        recorded, found: the seed's values.
-        exact: nothing may differ.
-        tolerance: allowed everywhere instead, in units of the metric. A flipped sign never is.
+        recorded, found: the seed's values, as recorded and as measured again.
+        exact: whether the values must be identical.
+        tolerance: a tolerance for all values, in units of the metric, instead of the derived ones. A change of sign is
+            never allowed.
     """
-    own = {c: 0.0 if exact else allowance(entry, c, recorded) for c in entry.claim.all_contrasts}
+    tolerances = {c: 0.0 if exact else allowance(entry, c, recorded) for c in entry.claim.all_contrasts}
     if tolerance is not None:
-        own = dict.fromkeys(own, tolerance)
+        tolerances = dict.fromkeys(tolerances, tolerance)
     values = []
     for (arm, metric), value in recorded.items():
-        limits = [limit for contrast, limit in own.items() if contrast.metric == metric and arm in contrast.names]
+        limits = [
+            limit for contrast, limit in tolerances.items() if contrast.metric == metric and arm in contrast.names
+        ]
         allowed = 0.0 if exact and tolerance is None else min(limits, default=tolerance)
         values.append(Value(arm, metric, value, found.get((arm, metric), math.nan), allowed))
-    return Reproduction(tuple(values), tuple(_compared(c, recorded, found, limit) for c, limit in own.items()))
+    contrasts = tuple(_contrast_value(c, recorded, found, limit) for c, limit in tolerances.items())
+    return Reproduction(tuple(values), contrasts)
 
 
 def allowance(entry: ClaimEvidence, contrast: Contrast, recorded: Values) -> float:
-    """Return by how much a contrast's difference, and the values that it compares, may differ elsewhere.
+    """Return by how much a contrast's difference, and the values that it compares, may differ on another platform.
 
-    It is a tenth of the effect or of half its t interval, whichever is smaller. What is small against the effect cannot
-    make it another one. What is small against the interval is small against the spread of the seeds: it moves the
-    estimate by less than another draw of seeds would. Where all seeds agree the interval has no width, and rounding is
-    allowed all the same.
+    It is a tenth of the effect, or of half its t interval if that is smaller. A change that is small compared with the
+    effect does not change the conclusion. A change that is small compared with the interval is small compared with the
+    spread of the seeds: other seeds would move the estimate by more. If all seeds agree, the interval has no width, so
+    at least a rounding error is allowed.
     """
     finding = next((f for f in entry.judgement.findings if f.contrast == contrast), None)
     sizes = [abs(_difference(contrast, recorded))]
@@ -122,26 +139,26 @@ def allowance(entry: ClaimEvidence, contrast: Contrast, recorded: Values) -> flo
 
 
 def platforms(recorded: Any, here: Any, arms: Mapping[str, Mapping[str, Any]]) -> str:
-    """Say how the platform of the evidence differs from this one; "" where they are the same.
+    """Say how the platform of the evidence differs from this one; "" if they are the same.
 
     Args:
-        recorded, here: ``calculated_on`` of the provenance.
-        arms: of the recorded claim; some of its models may have been trained on another machine.
+        recorded, here: ``calculated_on`` of the provenance of the evidence, and of this platform.
+        arms: the arms of the recorded claim, some of which may have been trained on another machine.
     """
-    if elsewhere := sorted({str(arm["trained_on"]) for arm in arms.values() if arm.get("trained_on")}):
-        return f"its models were trained on {', '.join(elsewhere)}"
+    if other_machines := sorted({str(arm["trained_on"]) for arm in arms.values() if arm.get("trained_on")}):
+        return f"its models were trained on {', '.join(other_machines)}"
     if not isinstance(recorded, Mapping) or not isinstance(here, Mapping):
-        return "the file does not say which platform it was made on"
+        return "the file does not say on which platform it was made"
     names = [name for name in dict.fromkeys((*here, *recorded)) if recorded.get(name) != here.get(name)]
-    return ", ".join(f"{name} {_named(recorded.get(name))} there, {_named(here.get(name))} here" for name in names)
+    return ", ".join(f"{name} {_shown(recorded.get(name))} there, {_shown(here.get(name))} here" for name in names)
 
 
-def _named(value: Any) -> str:
+def _shown(value: Any) -> str:
     return "not known" if value is None else str(value)
 
 
-def _compared(contrast: Contrast, recorded: Values, found: Values, allowed: float) -> Compared:
-    return Compared(
+def _contrast_value(contrast: Contrast, recorded: Values, found: Values, allowed: float) -> ContrastValue:
+    return ContrastValue(
         contrast=contrast,
         recorded=_difference(contrast, recorded),
         found=_difference(contrast, found),
@@ -150,21 +167,24 @@ def _compared(contrast: Contrast, recorded: Values, found: Values, allowed: floa
     )
 
 
-def _sides(contrast: Contrast, values: Values) -> tuple[float, float]:
+def _treatment_and_control(contrast: Contrast, values: Values) -> tuple[float, float]:
     over = contrast.over
     control = values.get((over, contrast.metric), math.nan) if isinstance(over, str) else float(over)
     return values.get((contrast.treatment, contrast.metric), math.nan), control
 
 
 def _difference(contrast: Contrast, values: Values) -> float:
-    return contrast.difference(*_sides(contrast, values))
+    return contrast.difference(*_treatment_and_control(contrast, values))
 
 
 def _rounding(contrast: Contrast, values: Values) -> float:
-    return ROUNDING * max((abs(value) for value in _sides(contrast, values) if math.isfinite(value)), default=0.0)
+    return ROUNDING * max(
+        (abs(value) for value in _treatment_and_control(contrast, values) if math.isfinite(value)), default=0.0
+    )
 
 
-def _apart(one: float, other: float) -> float:
+def _distance(one: float, other: float) -> float:
+    """Return the absolute difference; 0 if both values are nan, and infinity if only one is."""
     if math.isnan(one) or math.isnan(other):
         return 0.0 if math.isnan(one) and math.isnan(other) else math.inf
     return abs(one - other)

@@ -1,4 +1,4 @@
-"""Seeds in words, wherever a person reads of several."""
+"""Seeds as text, for messages and reports."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from collections.abc import Iterable
 
 
 def seed_ranges(seeds: Iterable[int]) -> str:
-    """Return ``10003, 10005–10007`` for different seeds in any order; "" where there are none."""
-    runs: list[list[int]] = []
+    """Return distinct seeds, in any order, as ranges: ``10003, 10005–10007``; "" if there are none.
+
+    >>> seed_ranges([10_007, 10_003, 10_005, 10_006])
+    '10003, 10005–10007'
+    """
+    ranges: list[list[int]] = []
     for seed in sorted(seeds):
-        if runs and seed == runs[-1][-1] + 1:
-            runs[-1].append(seed)
+        if ranges and seed == ranges[-1][-1] + 1:
+            ranges[-1].append(seed)
         else:
-            runs.append([seed])
-    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
+            ranges.append([seed])
+    return ", ".join(str(group[0]) if len(group) == 1 else f"{group[0]}–{group[-1]}" for group in ranges)

@@ -1,8 +1,8 @@
-"""Files that anybody may have written, read strictly: evidence, locks, accepted verdicts and promotions.
+"""Strict reading of JSON from untrusted sources: evidence, locks, accepted verdicts and promotions.
 
-Whatever a file holds, the answer comes soon and in little memory, if only as a refusal in one sentence. JSON can make
-some thirty times its size in Python's objects, so what a text would take is estimated from its punctuation first.
-Values are plain and finite, no key stands twice in one object, and nothing is nested deeper than anybody needs.
+Whatever a file holds, it is read in bounded time and memory, or refused with one sentence. Python's objects can take
+some thirty times the memory of the JSON text, so the memory is first estimated from the punctuation. Numbers must be
+finite, no key may occur twice in one object, and the depth of nesting is bounded.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from memkit.checks import is_real, is_whole
 from memkit.errors import MemkitError, shown
 
 LARGEST = 100_000_000
-"""Bytes of a file."""
+"""The most bytes of a file."""
 MEMORY = 360_000_000
-"""Bytes that a file and what is made of it may take at once; with Python and its libraries, half a gigabyte."""
+"""The most bytes of memory for a file and the objects made from it; half a gigabyte with Python and its libraries."""
 DEEPEST = 64
-"""Objects and lists within one another."""
-# Bytes that Python takes for what one character of punctuation stands for, at most; as measured in 3.11 to 3.13.
+"""The most levels of nested objects and lists."""
+# The most bytes of memory that Python needs for each of these characters, as measured in Python 3.11 to 3.13.
 _COSTS = ((b"{", 250), (b"[", 100), (b":", 150), (b",", 50), (b'"', 32))
 _CLAIMS = b'\n"claims": [\n'
 _END = b"\n]\n}"
@@ -33,23 +33,26 @@ _NESTED = frozenset((dict, list))
 T = TypeVar("T")
 
 
-def takes(raw: bytes) -> int:
-    """Return how many bytes the objects of a JSON text take in memory, at most."""
-    widest = 1 if raw.isascii() else 4 if re.search(rb"[\xf0-\xff]", raw) else 2
-    widest = 4 if b"\\u" in raw else widest
-    return 2 * widest * len(raw) + sum(cost * raw.count(mark) for mark, cost in _COSTS)
+def memory_bytes(raw: bytes) -> int:
+    """Return an upper limit of the bytes of memory that the objects of a JSON text take."""
+    character_bytes = 1 if raw.isascii() else 4 if re.search(rb"[\xf0-\xff]", raw) else 2
+    character_bytes = 4 if b"\\u" in raw else character_bytes
+    return 2 * character_bytes * len(raw) + sum(cost * raw.count(mark) for mark, cost in _COSTS)
 
 
 def check_memory(size: int) -> None:
-    """Refuse what would take too much.
+    """Refuse to read what would take too much memory.
+
+    Args:
+        size: bytes of memory.
 
     Raises:
-        MemkitError: it names the limit.
+        MemkitError: ``size`` exceeds the limit, which the message names.
     """
     if size > MEMORY:
         raise MemkitError(
-            f"it may take {size // 10**6} MB of memory to read, and {MEMORY // 10**6} MB is the most; split it into "
-            "several files"
+            f"reading it may take {size // 10**6} MB of memory, more than the limit of {MEMORY // 10**6} MB; split it "
+            "into several files"
         )
 
 
@@ -63,44 +66,44 @@ def read_bytes(path: Path) -> bytes:
     with path.open("rb") as file:
         raw = file.read(LARGEST + 1)
     if len(raw) > LARGEST:
-        raise MemkitError(f"it is larger than {LARGEST // 10**6} MB, which is the most that is read")
+        raise MemkitError(f"it is larger than the limit of {LARGEST // 10**6} MB")
     return raw
 
 
-def parse(raw: bytes, beside: int = 0) -> Any:
-    """Return what a JSON text holds.
+def parse(raw: bytes, already_used: int = 0) -> Any:
+    """Return the value of a JSON text.
 
     Args:
-        beside: bytes of memory that are in use already.
+        already_used: bytes of memory that are in use already.
 
     Raises:
-        MemkitError: it is no JSON, holds a key twice in one object, a number that is not finite or a text that is no
+        MemkitError: it is not JSON, has a key twice in one object, a number that is not finite or a string that is not
             Unicode, is nested too deeply, or takes too much memory.
     """
-    check_memory(beside + takes(raw))
+    check_memory(already_used + memory_bytes(raw))
     try:
-        found = json.loads(
+        value = json.loads(
             raw.decode("utf-8"), object_pairs_hook=_unique, parse_float=_finite, parse_constant=_not_finite
         )
     except UnicodeDecodeError as error:
-        raise MemkitError(f"it is not UTF-8, at byte {error.start}") from None
+        raise MemkitError(f"it is not UTF-8 at byte {error.start}") from None
     except MemkitError:
         raise
     except RecursionError:
         raise MemkitError(f"it is nested deeper than {DEEPEST} levels") from None
-    except ValueError as error:  # of json, or of a whole number with thousands of digits
+    except ValueError as error:  # from json, or from a whole number with thousands of digits
         raise MemkitError(str(error)) from None
-    _check_depth(found)
+    _check_depth(value)
     if b"\\ud" in raw or b"\\uD" in raw:
         try:
-            json.dumps(found, ensure_ascii=False).encode("utf-8")
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
         except UnicodeEncodeError:
-            raise MemkitError("it holds half of a surrogate pair, which is no text") from None
-    return found
+            raise MemkitError("it holds half of a surrogate pair, which is not valid Unicode") from None
+    return value
 
 
 def read_json(path: Path) -> Any:
-    """Return what a file of JSON holds.
+    """Return the value of a JSON file.
 
     Raises:
         OSError: it cannot be read.
@@ -110,29 +113,30 @@ def read_json(path: Path) -> Any:
     return parse(raw, len(raw))
 
 
-def parts(raw: bytes) -> tuple[Any, int, Iterable[tuple[int, Any]]]:
-    """Split an evidence file, so that not all of it is in memory at once.
+def split_claims(raw: bytes) -> tuple[Any, int, Iterable[tuple[int, Any]]]:
+    """Split an evidence file into its head and its claims, so that not all of it is in memory at once.
 
     Returns:
-        The whole, without its claims where they stand on a line each, as they are written; how many claims there are;
-        and these, each with the bytes of memory that reading it takes.
+        ``(head, count, claims)``: the file without its claims, if each of these is on a line of its own, as memkit
+        writes them, else the whole file; the number of claims; and each claim with the bytes of memory that reading it
+        takes.
 
     Raises:
-        MemkitError: as :func:`parse`; also while the claims are read.
+        MemkitError: as :func:`parse`; also while the claims are iterated over.
     """
     start = raw.find(_CLAIMS)
     end = raw.rfind(_END)
     if 0 <= start < end and not raw[end + len(_END) :].strip():
-        # No text in JSON goes over the end of a line, so where these parts are JSON, so is the whole, and means this.
+        # A JSON string cannot contain a line break. So if the parts are valid JSON, the file is, with the same meaning.
         first = raw[start + len(_CLAIMS) : end].partition(b"\n")[0].removesuffix(b",")
         head = raw[: start + len(_CLAIMS)] + b"]}"
-        if _is_object(first) and isinstance(whole := parse(head, len(raw)), dict):
+        if _is_object(first) and isinstance(data := parse(head, len(raw)), dict):
             begin = start + len(_CLAIMS)
-            return whole, raw.count(b"\n", begin, end) + (begin < end), _claims(raw, begin, end)
-    whole = parse(raw, len(raw))
-    claims, size = whole.get("claims") if isinstance(whole, dict) else None, takes(raw)
+            return data, raw.count(b"\n", begin, end) + (begin < end), _claims(raw, begin, end)
+    data = parse(raw, len(raw))
+    claims, size = data.get("claims") if isinstance(data, dict) else None, memory_bytes(raw)
     claims = claims if isinstance(claims, list) else []
-    return whole, len(claims), ((size, claim) for claim in claims)
+    return data, len(claims), ((size, claim) for claim in claims)
 
 
 def _is_object(line: bytes) -> bool:
@@ -143,31 +147,31 @@ def _is_object(line: bytes) -> bool:
 
 
 def _lines(raw: bytes, start: int, end: int) -> Iterator[bytes]:
-    """The lines of a part of the text, but for the commas between them; the first one first, and no list of them."""
+    """Yield the lines of ``raw[start:end]`` one by one, to save memory, without the commas between them."""
     while start < end:
-        at = raw.find(b"\n", start, end)
-        at = end if at < 0 else at
-        line = raw[start:at]
-        if at < end:
+        line_end = raw.find(b"\n", start, end)
+        line_end = end if line_end < 0 else line_end
+        line = raw[start:line_end]
+        if line_end < end:
             if not line.endswith(b","):
                 raise MemkitError("the claims are not a list: a comma is missing at the end of a line")
             line = line[:-1]
         yield line
-        start = at + 1
+        start = line_end + 1
 
 
 def _claims(raw: bytes, start: int, end: int) -> Iterator[tuple[int, Any]]:
     for line in _lines(raw, start, end):
-        yield takes(line), parse(line, len(raw))
+        yield memory_bytes(line), parse(line, len(raw))
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    result = dict(pairs)
+    if len(result) < len(pairs):
         seen = set[str]()
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise MemkitError(f"the key {shown(twice)} stands twice in one object")
-    return found
+        raise MemkitError(f"the key {shown(twice)} occurs twice in one object")
+    return result
 
 
 def _finite(text: str) -> float:
@@ -178,7 +182,7 @@ def _finite(text: str) -> float:
 
 
 def _not_finite(name: str) -> NoReturn:
-    raise MemkitError(f"{name} is no number of JSON; write null where a value is not finite")
+    raise MemkitError(f"{name} is not a JSON number; write null for a value that is not finite")
 
 
 def _check_depth(value: Any) -> None:
@@ -198,33 +202,33 @@ def _check_depth(value: Any) -> None:
 
 
 def mapping(value: Any, what: str) -> dict[str, Any]:
-    """Return the value if it is an object of JSON."""
-    found: dict[str, Any] = _checked(value, dict, what, "an object")
-    return found
+    """Return the value if it is a JSON object."""
+    result: dict[str, Any] = _checked(value, dict, what, "an object")
+    return result
 
 
 def listed(value: Any, what: str, most: int | None = None) -> list[Any]:
-    """Return the value if it is a list, of so many at most."""
-    found: list[Any] = _checked(value, list, what, "a list")
-    if most is not None and len(found) > most:
-        raise MemkitError(f"{what} are {len(found)}, and {most} is the most")
-    return found
+    """Return the value if it is a list, of at most ``most`` items if that is given."""
+    result: list[Any] = _checked(value, list, what, "a list")
+    if most is not None and len(result) > most:
+        raise MemkitError(f"{what} must be at most {most}, not {len(result)}")
+    return result
 
 
 def text(value: Any, what: str) -> str:
-    """Return the value if it is a text."""
-    found: str = _checked(value, str, what, "a text")
-    return found
+    """Return the value if it is a string."""
+    result: str = _checked(value, str, what, "a string")
+    return result
 
 
 def flag(value: Any, what: str) -> bool:
     """Return the value if it is true or false."""
-    found: bool = _checked(value, bool, what, "true or false")
-    return found
+    result: bool = _checked(value, bool, what, "true or false")
+    return result
 
 
 def whole(value: Any, what: str, least: int | None = 0) -> int:
-    """Return the value if it is a whole number, from ``least`` if there is one, of a size that numbers have."""
+    """Return the value if it is a whole number of 64 bits that is not less than ``least``, if that is given."""
     if not is_whole(value, least) or not -(2**63) < value < 2**63:
         beginning = "" if least is None else f" from {least}"
         raise MemkitError(f"{what} must be a whole number{beginning}, not {shown(value)}")
@@ -232,51 +236,57 @@ def whole(value: Any, what: str, least: int | None = 0) -> int:
 
 
 def number(value: Any, what: str) -> float:
-    """Return the value if it is a number."""
+    """Return the value as a float if it is a number of magnitude less than 1e300."""
     if not is_real(value) or not abs(value) < 1e300:
         raise MemkitError(f"{what} must be a number, not {shown(value)}")
     return float(value)
 
 
 def texts(value: Any, what: str) -> tuple[str, ...]:
-    """Return the texts of a list."""
-    return tuple(text(one, what) for one in listed(value, what))
+    """Return the items of a list of strings."""
+    return tuple(text(item, what) for item in listed(value, what))
 
 
 def optional(value: Any, what: str, check: Callable[[Any, str], T]) -> T | None:
-    """Return the value if it is null, or what the check makes of it."""
+    """Return None if the value is null, else what the check returns for it."""
     return None if value is None else check(value, what)
 
 
 def each(value: Any, what: str, check: Callable[[Any, str], T]) -> dict[str, T]:
-    """Return an object whose every value a check has passed."""
-    return {name: check(one, f"{what}: {name:.80}") for name, one in mapping(value, what).items()}
+    """Return an object with every value replaced by what the check returns for it."""
+    return {name: check(item, f"{what}: {name:.80}") for name, item in mapping(value, what).items()}
 
 
 def fields(value: Any, what: str, checks: Mapping[str, Callable[[Any, str], Any]], *needed: str) -> dict[str, Any]:
-    """Return an object whose values each passed the check of its name; others are left as they are.
+    """Return an object after checking its fields; fields without a check are not checked.
+
+    Args:
+        value: the object.
+        what: what the object is, for messages.
+        checks: name of a field → its check.
+        needed: names of fields that must be there.
 
     Raises:
-        MemkitError: one did not, or one that is needed is missing.
+        MemkitError: a check fails, or a field that is needed is missing.
     """
-    found = mapping(value, what)
+    result = mapping(value, what)
     for name in needed:
-        if name not in found:
+        if name not in result:
             raise MemkitError(f"{name!r} is missing in {what}")
     for name, check in checks.items():
-        if name in found:
-            check(found[name], f"{what}: {name}")
-    return found
+        if name in result:
+            check(result[name], f"{what}: {name}")
+    return result
 
 
 def seed_of(value: str, what: str) -> int:
-    """Return the seed that a key of an object stands for."""
+    """Return a seed that is the key of a JSON object as a number."""
     if not (value.isascii() and value.isdecimal() and len(value) < 19):
         raise MemkitError(f"{what} must be a seed, not {shown(value)}")
     return int(value)
 
 
-def _checked(value: Any, kind: type[Any], what: str, right: str) -> Any:
+def _checked(value: Any, kind: type[Any], what: str, expected: str) -> Any:
     if type(value) is not kind:
-        raise MemkitError(f"{what} must be {right}, not {shown(value)}")
+        raise MemkitError(f"{what} must be {expected}, not {shown(value)}")
     return value

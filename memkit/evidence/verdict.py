@@ -1,7 +1,4 @@
-"""Results: the verdict of a claim, the findings that it rests on, and how it came about.
-
-:mod:`memkit.evidence.decision_rule` derives them from observations.
-"""
+"""Verdicts, findings and judgements: what :mod:`memkit.evidence.decision_rule` derives from observations."""
 
 from __future__ import annotations
 
@@ -16,7 +13,19 @@ from memkit.statistics import Interval
 
 
 class Verdict(StrEnum):
-    """A verdict of the observations on a claim, or on one of its contrasts."""
+    """The verdict on a claim, or on one of its contrasts.
+
+    Attributes:
+        SUPPORTED: the difference exceeds the margin.
+        REFUTED: the difference lies below the margin.
+        EQUIVALENT: the difference lies within ±sesoi.
+        INCONCLUSIVE: the seeds decide none of these.
+        INCOMPLETE: seeds are missing, a precondition is not met, or the measurement is not valid.
+
+    >>> from memkit import Verdict
+    >>> str(Verdict.SUPPORTED), Verdict("REFUTED") is Verdict.REFUTED
+    ('SUPPORTED', True)
+    """
 
     SUPPORTED = "SUPPORTED"
     REFUTED = "REFUTED"
@@ -27,25 +36,33 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One contrast at the look that decided its claim, or at the last one.
+    """The result of one contrast, at the look that decided its claim or at the last look.
 
     Attributes:
         contrast: what was compared.
         role: "contrast", "requires" or "positive control".
-        verdict: of this contrast alone.
-        n: seeds that were used.
-        alpha: two-sided level of the look.
-        t, betting: the two intervals; ``betting`` is None where no bounds are declared.
-        p: two-sided p of the t test against ``margin``.
-        tost_p: p of the two one-sided tests against ±sesoi, where there is one.
-        provisional: what the t interval alone would have decided, where the betting interval does not.
-        negligible: SUPPORTED, yet inside ±sesoi.
-        planning: where inconclusive: ``mde`` (the t test's minimum detectable effect at power 0.8),
-            ``seeds_needed`` (for both intervals to show the effect that was seen, from the upper 80 % limit of the
-            standard deviation),
-            ``betting_minimum`` (the smallest constant difference that the betting interval can show on so
-            many seeds).
+        verdict: the verdict on this contrast alone.
+        n: the number of seeds that were used.
+        alpha: the two-sided level of the look.
+        t, betting: the two intervals; ``betting`` is None if no bounds are declared.
+        p: the two-sided p-value of the t test against ``margin``.
+        tost_p: the p-value of the two one-sided tests against ±sesoi, if a sesoi is declared.
+        provisional: the verdict of the t interval alone, if the betting interval does not agree yet.
+        negligible: whether the contrast is SUPPORTED although the interval lies within ±sesoi.
+        planning: if the contrast is inconclusive: ``mde`` (the minimum detectable effect of the t test at power 0.8),
+            ``seeds_needed`` (how many seeds both intervals need to show the observed effect, based on the upper 80 %
+            limit of the standard deviation) and ``betting_minimum`` (the smallest constant difference that the betting
+            interval can show with this number of seeds).
         notes: sentences for the report.
+
+    >>> from memkit.evidence import Arm, Claim, Contrast, Observation, judge
+    >>> contrast = Contrast("memory", over=0.5, metric="accuracy", bounds=(0, 1))
+    >>> claim = Claim(id="recall/memory", statement="Beats chance.", arms={"memory": Arm()}, contrasts=(contrast,))
+    >>> row = {"claim": claim.id, "arm": "memory", "metric": "accuracy"}
+    >>> observations = [Observation(seed=seed, value=0.9 + seed / 1000, **row) for seed in range(8)]
+    >>> finding = judge(claim, observations, planned=range(8)).findings[0]
+    >>> finding.contrast.label, finding.verdict.value, round(finding.t.estimate, 4)
+    ('memory over 0.5', 'SUPPORTED', 0.4035)
     """
 
     contrast: Contrast
@@ -64,11 +81,11 @@ class Finding:
 
     @property
     def intervals(self) -> tuple[Interval, ...]:
-        """Both intervals, or the t interval alone."""
+        """The t interval, followed by the betting interval if there is one."""
         return (self.t,) if self.betting is None else (self.t, self.betting)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain types; infinite ends of an interval become None."""
+        """Return plain types; an infinite end of an interval becomes None."""
         return {
             "contrast": self.contrast.label,
             "role": self.role,
@@ -103,14 +120,19 @@ class Judgement:
     """The verdict of a claim, and how it came about.
 
     Attributes:
-        verdict: what counts.
-        look: the seeds of the decisive look, or None.
-        n: seeds that were used.
-        indication: what the looks would have said on seeds, or a number of seeds, that decide nothing; None
-            where the looks decide, and where seeds are missing.
-        findings: one for each contrast; empty where there were too few observations for any.
-        missing: planned seeds below the decisive look that were not observed.
+        verdict: the verdict on the claim.
+        look: the number of seeds of the decisive look; None if no look was decisive.
+        n: the number of seeds that were used.
+        indication: the verdict that the rule would have reached, if the seeds, or their number, decide nothing; None
+            if they do decide, and if seeds are missing.
+        findings: one per contrast; empty if there were too few observations for any.
+        missing: planned seeds within the next look that were not observed.
         notes: sentences for the report.
+
+    >>> from memkit.evidence import Judgement, Verdict
+    >>> judgement = Judgement(verdict=Verdict.INCOMPLETE, look=None, n=0, findings=(), missing=(10_000, 10_001))
+    >>> judgement.verdict.value, judgement.missing
+    ('INCOMPLETE', (10000, 10001))
     """
 
     verdict: Verdict

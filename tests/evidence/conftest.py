@@ -1,4 +1,4 @@
-"""The file that a run would have left."""
+"""A fixture with the path of an evidence file, as a run would have written it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evidence made by hand: one claim, or a file of claims that came to every verdict but equivalent."""
+"""Hand-made evidence: one claim, or a file of claims with every verdict except EQUIVALENT."""
 
 from __future__ import annotations
 

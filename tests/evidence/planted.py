@@ -1,4 +1,4 @@
-"""A claim and observations of it, made by hand."""
+"""A hand-made claim and observations of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CHANCE = Contrast("a", over=0.2, metric="accuracy", bounds=(0, 1))
 
 
 def make(*contrasts: Contrast, **options: Any) -> Claim:
-    """A claim whose values may repeat, as planted ones do, unless ``deterministic=False``."""
+    """Return a claim whose values may repeat, as hand-made ones do, unless ``deterministic=False``."""
     contrasts = contrasts or (OVER,)
     options.setdefault("deterministic", True)
     named = {name: Arm() for c in (*contrasts, *options.get("requires", ())) for name in c.names}
@@ -22,7 +22,9 @@ def make(*contrasts: Contrast, **options: Any) -> Claim:
     return Claim(id="study/name", statement="A beats B.", arms=named, contrasts=contrasts, **options)
 
 
-def seen(values: Mapping[str, Sequence[float]], *, first: int = FIRST, metric: str = "accuracy") -> list[Observation]:
+def observations_of(
+    values: Mapping[str, Sequence[float]], *, first: int = FIRST, metric: str = "accuracy"
+) -> list[Observation]:
     return [
         Observation(claim="study/name", seed=first + i, arm=arm, metric=metric, value=value)
         for arm, column in values.items()
@@ -35,5 +37,5 @@ def planned(n: int, first: int = FIRST) -> range:
 
 
 def around(mean: float, n: int, spread: float = 0.01) -> list[float]:
-    """n values about a mean, alternating."""
+    """Return n values that alternate around a mean."""
     return [mean + spread * (-1) ** i for i in range(n)]

@@ -1,4 +1,4 @@
-"""Claims refuse bad input in one sentence, and their digest covers what registration must fix."""
+"""Claims refuse bad input with one sentence, and their digest covers what registration has to fix."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from memkit import Recipe, multiverse, mutant, replicated
 from memkit.errors import MemkitError
 from memkit.evidence import Arm, Claim, Contrast, claim, claim_of, origin
-from memkit.evidence.claim import BESIDE, TESTED, _said
+from memkit.evidence.claim import ANNOTATIONS, TESTED, _without_empty
 from memkit.evidence.origin import Mutant
 from tests.inner import needs_torch
 
@@ -22,48 +22,48 @@ OVER = Contrast("a", over="b", metric="accuracy", bounds=(0, 1))
 OPTIONS: dict[str, Any] = {"arms": ["a", "b"], "contrasts": [OVER]}
 
 
-def made(**changes: Any) -> Claim:
+def make_claim(**changes: Any) -> Claim:
     @claim("study/name", "A beats B.", **{**OPTIONS, **changes})
     def test_it(seed: int) -> dict[str, float]:
         return {"a": 1.0, "b": 0.0}
 
-    found = claim_of(test_it)
-    assert found is not None
-    return found
+    result = claim_of(test_it)
+    assert result is not None
+    return result
 
 
-# --- what is refused ----------------------------------------------------------------------------------------
+# --- bad input ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"contrasts": []}, r"'study/name': no contrast; .*contrasts=\[Contrast\("),
+        ({"contrasts": []}, r"'study/name': there is no contrast; give contrasts=\[Contrast\("),
         ({"contrasts": OVER}, "contrasts=.* must be a list"),
-        ({"contrasts": ["a over b"]}, r"'a over b' is no Contrast; write Contrast\("),
+        ({"contrasts": ["a over b"]}, r"'a over b' is not a Contrast; write Contrast\("),
         ({"requires": OVER}, "requires=.* must be a list"),
-        ({"positive_control": "a over b"}, "'a over b' is no Contrast"),
+        ({"positive_control": "a over b"}, "'a over b' is not a Contrast"),
         (
             {"contrasts": [replace(OVER, over="bb")]},
             r"«a over bb» names an unknown arm 'bb'; did you mean 'b'\?",
         ),
         ({"contrasts": [replace(OVER, over="zebra")]}, "unknown arm 'zebra'; known: a, b"),
         ({"requires": [replace(OVER, treatment="aa")]}, r"unknown arm 'aa'; did you mean 'a'\?"),
-        ({"arms": []}, "no arms; give arms="),
+        ({"arms": []}, "there are no arms; give arms="),
         ({"arms": "ab"}, "arms='ab' must be a list"),
         ({"arms": 3}, "arms=3 must be a list"),
-        ({"arms": {1: None, "b": None}}, "1 is no name for an arm"),
+        ({"arms": {1: None, "b": None}}, "the name of an arm must be a non-empty string, not 1"),
         ({"derived": "slope"}, "derived='slope' must be a list"),
-        ({"derived": ["a"]}, "'a' is an arm and a derived quantity; rename"),
+        ({"derived": ["a"]}, "'a' is both an arm and a derived quantity; rename"),
         ({"contrast": [OVER]}, r"unknown option 'contrast'; did you mean 'contrasts'\?"),
         ({"sesoi": 0.1}, "unknown option 'sesoi'"),
         ({"expect": "suported"}, r"expect='suported' is not a verdict; did you mean 'supported'\?"),
         ({"seeds": 12}, r"seeds=12 must be one of \[8, 16, 32\]"),
         ({"seeds": 8.0}, r"seeds=8.0 must be one of"),
         ({"seeds": "8"}, "seeds='8' must be one of"),
-        ({"gate": "no"}, "gate='no': headline is True or False"),
+        ({"gate": "no"}, "gate='no' True, False or None"),
         ({"headline": 1}, "headline=1"),
-        ({"source": 2025}, "source=2025 must be a text"),
+        ({"source": 2025}, "source=2025 must be a string"),
         ({"expect": "equivalent"}, r"needs positive_control=Contrast\("),
         (
             {"expect": "equivalent", "positive_control": OVER},
@@ -73,7 +73,7 @@ def made(**changes: Any) -> Claim:
 )
 def test_a_bad_claim_is_refused_with_the_remedy(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(MemkitError, match=message):
-        made(**changes)
+        make_claim(**changes)
 
 
 @pytest.mark.parametrize(
@@ -89,15 +89,15 @@ def test_a_bad_claim_is_refused_with_the_remedy(changes: dict[str, Any], message
         ({"figures": [print]}, r"figures=.* must be a tuple of functions"),
         ({"data": ["table.csv"]}, r"data=\['table.csv'\] must be a tuple of names"),
         ({"environment": "MY_FLAG"}, "environment='MY_FLAG' must be a tuple of names"),
-        ({"derived": (3,)}, "3 is no name for an arm"),
-        ({"gate": 1}, "gate=1: headline is True or False, gate too or None"),
-        ({"test": 5}, "test=5 must be a text: the digest of the test function"),
-        ({"test": None}, "test=None must be a text"),
+        ({"derived": (3,)}, "the name of an arm must be a non-empty string, not 3"),
+        ({"gate": 1}, "headline=False must be True or False, and gate=1 True, False or None"),
+        ({"test": 5}, "test=5 must be a string, the digest of the test function"),
+        ({"test": None}, "test=None must be a string"),
         ({"origin": "study/grid"}, "origin='study/grid' must be a SweepCell, a Mutant, a Replication or None"),
     ],
     ids=str,
 )
-def test_a_claim_that_is_made_directly_is_checked_as_well(changes: dict[str, Any], message: str) -> None:
+def test_a_claim_without_the_decorator_is_checked_too(changes: dict[str, Any], message: str) -> None:
     options: dict[str, Any] = {"arms": {"a": Arm(), "b": Arm()}, "contrasts": (OVER,), **changes}
     with pytest.raises(MemkitError, match=f"^claim 'study/name': .*{message}"):
         Claim(id="study/name", statement="A beats B.", **options)
@@ -112,7 +112,7 @@ def test_an_option_that_is_left_out_is_asked_for(left_out: str) -> None:
 
 @pytest.mark.parametrize("id", ["name", "Study/name", "study/", "/name", "study/na me", "", 3, None])
 def test_a_bad_id_is_refused(id: Any) -> None:
-    with pytest.raises(MemkitError, match="an id reads study/name"):
+    with pytest.raises(MemkitError, match="an id must read study/name"):
         claim(id, "A beats B.", **OPTIONS)
 
 
@@ -129,7 +129,7 @@ def full() -> Claim:
     from tests.machines import toys
 
     recipe = Recipe(toys.Halves(), toys.Cohort, options={"width": 4}, steps=10)
-    return made(
+    return make_claim(
         arms={"a": recipe, "b": Arm(recipe.with_(width=8), toys.silenced)},
         contrasts=[
             replace(OVER, sesoi=0.1, margin=0.01),
@@ -182,14 +182,14 @@ def test_json_is_lossless_and_keeps_the_digest() -> None:
     ids=str,
 )
 def test_the_digest_covers_what_is_tested(change: dict[str, Any]) -> None:
-    original, changed = made(), replace(made(), **change)
+    original, changed = make_claim(), replace(make_claim(), **change)
     assert changed.digest != original.digest
     assert changed.annotations == original.annotations
     assert set(change) <= set(TESTED)
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "annotation"),
     [
         ({"statement": "A beats B by far."}, "A beats B by far."),
         ({"source": "page 3"}, "page 3"),
@@ -200,24 +200,24 @@ def test_the_digest_covers_what_is_tested(change: dict[str, Any]) -> None:
     ],
     ids=str,
 )
-def test_what_stands_beside_the_digest(change: dict[str, Any], said: Any) -> None:
-    changed = replace(made(), **change)
-    assert changed.digest == made().digest
-    assert changed.annotations == {**made().annotations, next(iter(change)): said}
-    assert set(change) <= set(BESIDE)
+def test_annotations_are_not_part_of_the_digest(change: dict[str, Any], annotation: Any) -> None:
+    changed = replace(make_claim(), **change)
+    assert changed.digest == make_claim().digest
+    assert changed.annotations == {**make_claim().annotations, next(iter(change)): annotation}
+    assert set(change) <= set(ANNOTATIONS)
 
 
 @pytest.mark.parametrize("change", [{"id": "study/other"}, {"figures": (print,)}], ids=str)
 def test_what_is_not_registered(change: dict[str, Any]) -> None:
-    changed = replace(made(), **change)
-    assert (changed.digest, changed.annotations) == (made().digest, made().annotations)
+    changed = replace(make_claim(), **change)
+    assert (changed.digest, changed.annotations) == (make_claim().digest, make_claim().annotations)
 
 
 def test_every_field_of_a_claim_is_in_its_digest_or_beside_it() -> None:
-    # The lock is by ids; how many cells a sweep has is no matter of a cell; and figures decide nothing.
+    # The lock has entries by id; the number of cells of a sweep is not part of a cell; and figures decide nothing.
     neither = {"id", "cells", "figures"}
-    own = {*(field.name for field in fields(Claim) if field.name != "origin"), *origin.KEYS}
-    assert sorted([*TESTED, *BESIDE, *neither]) == sorted(own)
+    all_fields = {*(field.name for field in fields(Claim) if field.name != "origin"), *origin.KEYS}
+    assert sorted([*TESTED, *ANNOTATIONS, *neither]) == sorted(all_fields)
 
 
 @pytest.mark.parametrize(
@@ -234,32 +234,32 @@ def test_every_field_of_a_claim_is_in_its_digest_or_beside_it() -> None:
     ids=str,
 )
 def test_the_number_of_seeds_is_tested_where_it_can_make_a_verdict_pass(options: dict[str, Any], covered: bool) -> None:
-    claim = replace(made(), **options)
+    claim = replace(make_claim(), **options)
     assert (replace(claim, seeds=8).digest != claim.digest) is covered
     assert replace(claim, seeds=32).digest == claim.digest, "which is what it says without"
 
 
-def test_what_contrasts_learn_to_say_later_leaves_the_digests_of_those_that_do_not_say_it() -> None:
+def test_new_fields_of_contrasts_leave_the_digest_unchanged_while_they_are_empty() -> None:
     fields = replace(OVER, margin=0.0, sesoi=None).to_json()
     for nothing in (None, False, ""):
-        assert _said({**fields, "later": nothing}) == _said(fields)
-    assert _said({**fields, "later": 1}) != _said(fields)
-    assert _said(fields)["margin"] == 0.0
+        assert _without_empty({**fields, "later": nothing}) == _without_empty(fields)
+    assert _without_empty({**fields, "later": 1}) != _without_empty(fields)
+    assert _without_empty(fields)["margin"] == 0.0
 
 
 def test_the_digest_does_not_change_with_the_kind_of_number_or_the_order_of_arms() -> None:
     whole = Contrast("a", over=0, metric="m", bounds=(-1, 1), margin=0, sesoi=None)
     broken = Contrast("a", over=0.0, metric="m", bounds=(-1.0, 1.0), margin=0.0)
-    assert made(contrasts=[whole]).digest == made(contrasts=[broken]).digest
-    assert made(contrasts=[replace(whole, over=np.float64(0))]).digest == made(contrasts=[broken]).digest
-    assert made(arms=["b", "a"]).digest == made(arms=["a", "b"]).digest
+    assert make_claim(contrasts=[whole]).digest == make_claim(contrasts=[broken]).digest
+    assert make_claim(contrasts=[replace(whole, over=np.float64(0))]).digest == make_claim(contrasts=[broken]).digest
+    assert make_claim(arms=["b", "a"]).digest == make_claim(arms=["a", "b"]).digest
 
 
 def test_the_digest_covers_the_body_of_the_test_and_not_its_docstring() -> None:
     def digest(function: Any) -> str:
-        found = claim_of(claim("study/name", "A beats B.", **OPTIONS)(function))
-        assert found is not None
-        return found.digest
+        result = claim_of(claim("study/name", "A beats B.", **OPTIONS)(function))
+        assert result is not None
+        return result.digest
 
     def plain() -> Any:
         def test_it(seed: int) -> dict[str, float]:
@@ -305,7 +305,7 @@ def test_an_ordinary_test_has_no_claim() -> None:
     ],
 )
 def test_which_claims_gate(changes: dict[str, Any], gates: bool) -> None:
-    assert made(**changes).gates is gates
+    assert make_claim(**changes).gates is gates
 
 
 @pytest.mark.parametrize(
@@ -321,11 +321,11 @@ def test_which_claims_gate(changes: dict[str, Any], gates: bool) -> None:
     ],
 )
 def test_seeds_are_declared_and_capped(declared: int | None, asked: int | None, planned: int) -> None:
-    assert made(seeds=declared).planned(asked) == planned
+    assert make_claim(seeds=declared).planned(asked) == planned
 
 
-def test_the_default_number_of_seeds_is_no_part_of_the_claim() -> None:
-    assert made().to_json()["seeds"] is None
+def test_the_default_number_of_seeds_is_not_part_of_the_claim() -> None:
+    assert make_claim().to_json()["seeds"] is None
 
 
 def test_an_intervention_is_given_the_seed_where_it_asks_for_it() -> None:
@@ -342,8 +342,8 @@ def test_a_misspelt_field_is_named_with_the_nearest() -> None:
     wrong: dict[str, Any] = {"metrics": "accuracy"}
     with pytest.raises(MemkitError, match="Contrast has no field 'metrics'; did you mean 'metric'"):
         Contrast("a", over="b", **wrong)
-    made = Contrast("a", over="b", metric="accuracy", bounds=(0, 1))
-    assert pickle.loads(pickle.dumps(made)) == copy.deepcopy(made) == replace(made) == made
+    make_claim = Contrast("a", over="b", metric="accuracy", bounds=(0, 1))
+    assert pickle.loads(pickle.dumps(make_claim)) == copy.deepcopy(make_claim) == replace(make_claim) == make_claim
 
 
 def test_a_misspelt_option_of_a_decorator_is_named_with_the_nearest() -> None:

@@ -1,4 +1,4 @@
-"""Contrasts refuse bad input in one sentence; differences lie within their bounds, a failed value is the worst one."""
+"""Contrasts refuse bad input with one sentence; differences lie within their bounds; a failed value counts as worst."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ def test_a_bad_contrast_is_refused_with_the_remedy(changes: dict[str, Any], mess
 @given(value=st.integers(-(10**320), 10**320) | st.floats() | st.booleans() | st.text() | st.none() | st.fractions())
 def test_a_number_of_a_contrast_is_one_or_is_refused(name: str, value: Any) -> None:
     with contextlib.suppress(MemkitError):
-        made = getattr(Contrast("a", **{"over": "b", "metric": "m", "assume": "normal", name: value}), name)
-        assert made == value
-        assert type(made) in (float, str, type(None))
+        number = getattr(Contrast("a", **{"over": "b", "metric": "m", "assume": "normal", name: value}), name)
+        assert number == value
+        assert type(number) in (float, str, type(None))
 
 
 # --- bounds and differences ---------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ def test_a_difference_lies_within_its_bounds_and_a_failed_value_counts_as_the_wo
     assert contrast.difference_bounds is not None
     least, greatest = contrast.difference_bounds
     assert least - 1e-9 <= difference <= greatest + 1e-9
-    # No value that the failed one might have had would have been worse for the treatment.
+    # No finite value in place of the failed one would have been worse for the treatment.
     for other in (low, low + width):
         t = treatment if math.isfinite(treatment) else other
         c = control if math.isfinite(control) else other

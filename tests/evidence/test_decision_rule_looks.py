@@ -1,4 +1,4 @@
-"""Looks: where a verdict stops, what it makes of seeds that are missing, and which ones a run still has to observe."""
+"""Looks: where they end, what the verdict is if seeds are missing, and which seeds a run needs next."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from memkit.evidence import Claim, Contrast, Judgement, Observation, Verdict, judge, seeds_wanted
 from memkit.statistics import LOOKS
 
-from .planted import FIRST, OVER, around, make, planned, seen
+from .planted import FIRST, OVER, around, make, observations_of, planned
 
 CONTRASTS = {
     "bounded": OVER,
@@ -30,14 +30,14 @@ SIZES = [look.n for look in LOOKS]
 
 def test_looks_stop_at_the_first_decisive_one_although_later_seeds_contradict() -> None:
     values = {"a": [1.0] * 8 + [0.0] * 24, "b": [0.0] * 8 + [1.0] * 24}
-    result = judge(make(), seen(values), planned=planned(32))
+    result = judge(make(), observations_of(values), planned=planned(32))
     assert (result.verdict, result.look, result.n) == (Verdict.SUPPORTED, 8, 8)
-    backwards = judge(make(), seen(values), planned=list(reversed(planned(32))))
+    backwards = judge(make(), observations_of(values), planned=list(reversed(planned(32))))
     assert (backwards.verdict, backwards.look) == (Verdict.REFUTED, 8), "the order of the looks is that of `planned`"
 
 
 def test_a_missing_seed_below_the_look_leaves_the_claim_incomplete() -> None:
-    rows = [o for o in seen({"a": [1.0] * 8, "b": [0.0] * 8}) if o.seed not in (FIRST + 2, FIRST + 5)]
+    rows = [o for o in observations_of({"a": [1.0] * 8, "b": [0.0] * 8}) if o.seed not in (FIRST + 2, FIRST + 5)]
     result = judge(make(), rows, planned=planned(8))
     assert (result.verdict, result.look, result.n) == (Verdict.INCOMPLETE, None, 6)
     assert result.missing == (FIRST + 2, FIRST + 5)
@@ -45,13 +45,13 @@ def test_a_missing_seed_below_the_look_leaves_the_claim_incomplete() -> None:
 
 
 def test_a_missing_seed_beyond_the_look_is_irrelevant() -> None:
-    rows = seen({"a": [1.0] * 9, "b": [0.0] * 9})
-    whole = judge(make(), seen({"a": [1.0] * 32, "b": [0.0] * 32}), planned=planned(32))
+    rows = observations_of({"a": [1.0] * 9, "b": [0.0] * 9})
+    whole = judge(make(), observations_of({"a": [1.0] * 32, "b": [0.0] * 32}), planned=planned(32))
     assert judge(make(), rows, planned=planned(32)) == whole
 
 
 def test_an_undecided_look_needs_all_seeds_of_the_next() -> None:
-    result = judge(make(), seen({"a": around(0.75, 15), "b": around(0.35, 15)}), planned=planned(32))
+    result = judge(make(), observations_of({"a": around(0.75, 15), "b": around(0.35, 15)}), planned=planned(32))
     assert (result.verdict, result.missing) == (Verdict.INCOMPLETE, (FIRST + 15,))
 
 
@@ -63,23 +63,23 @@ def test_nothing_observed() -> None:
 
 @pytest.mark.parametrize("n", [1, 2, 7, 12, 31, 33])
 def test_another_number_of_seeds_decides_nothing_and_indicates(n: int) -> None:
-    result = judge(make(), seen({"a": [1.0] * n, "b": [0.0] * n}), planned=planned(n))
+    result = judge(make(), observations_of({"a": [1.0] * n, "b": [0.0] * n}), planned=planned(n))
     assert (result.verdict, result.look, result.n) == (Verdict.INCONCLUSIVE, None, n)
     assert result.indication is (Verdict.SUPPORTED if n > 7 else result.indication)
     count = "1 seed decides" if n == 1 else f"{n} seeds decide"
-    assert f"{count} nothing, looks are at 8, 16, 32" in result.notes
+    assert f"{count} nothing; looks are at 8, 16, 32" in result.notes
     assert result.findings[0].t.level == pytest.approx(0.95)
     json.dumps(result.to_json(), allow_nan=False)
 
 
 def test_another_number_of_seeds_with_one_missing_is_incomplete() -> None:
-    result = judge(make(), seen({"a": [1.0] * 11, "b": [0.0] * 11}), planned=planned(12))
+    result = judge(make(), observations_of({"a": [1.0] * 11, "b": [0.0] * 11}), planned=planned(12))
     assert (result.verdict, result.missing, result.indication) == (Verdict.INCOMPLETE, (FIRST + 11,), None)
 
 
 def test_development_seeds_decide_nothing_and_indicate() -> None:
     values = {"a": [1.0] * 8, "b": [0.0] * 8}
-    result = judge(make(), seen(values, first=0), planned=planned(8, 0), development=True)
+    result = judge(make(), observations_of(values, first=0), planned=planned(8, 0), development=True)
     assert (result.verdict, result.look, result.indication) == (Verdict.INCONCLUSIVE, None, Verdict.SUPPORTED)
     assert "development seeds decide nothing" in result.notes
 
@@ -90,23 +90,23 @@ def test_development_seeds_decide_nothing_and_indicate() -> None:
     b=st.lists(st.sampled_from([0.0, 0.25, 0.5]), min_size=32, max_size=32),
 )
 @settings(max_examples=60)
-def test_neither_order_of_arrival_nor_what_was_not_asked_for_makes_a_difference(
+def test_neither_the_order_of_arrival_nor_unplanned_observations_matter(
     data: st.DataObject, a: list[float], b: list[float]
 ) -> None:
-    rows = seen({"a": a, "b": b})
+    rows = observations_of({"a": a, "b": b})
     claim = make()
     result = judge(claim, rows, planned=planned(32))
     assert judge(claim, data.draw(st.permutations(rows)), planned=planned(32)) == result
     # Seeds that were not planned, observations of other claims, and seeds beyond the decisive look.
     foreign = [replace(o, claim="study/other", value=1 - o.value) for o in rows]
-    outside = seen({"a": b, "b": a}, first=FIRST + 32) + seen({"a": b, "b": a}, first=0)
+    outside = observations_of({"a": b, "b": a}, first=FIRST + 32) + observations_of({"a": b, "b": a}, first=0)
     assert judge(claim, [*rows, *foreign, *outside], planned=planned(32)) == result
     if result.look is not None:
         within = [o for o in rows if o.seed < FIRST + result.look]
         assert judge(claim, within, planned=planned(32)) == result
         changed = [o if o.seed < FIRST + result.look else replace(o, value=math.nan) for o in rows]
         assert judge(claim, changed, planned=planned(32)) == result
-    # Within the seeds of the decisive look the order makes no difference either.
+    # The order of the seeds within the decisive look does not matter either.
     if result.look == 32:
         shuffled = data.draw(st.permutations(range(FIRST, FIRST + 32)))
         last = judge(claim, rows, planned=shuffled)
@@ -115,7 +115,7 @@ def test_neither_order_of_arrival_nor_what_was_not_asked_for_makes_a_difference(
             assert last.verdict is result.verdict
 
 
-# --- seeds that are wanted: a run that observes them, and no others, comes to the same judgement ------------
+# --- next seeds: a run that observes only these reaches the same judgement ----------------------------------
 
 
 def of_seeds(rows: Iterable[Observation], seeds: Iterable[int]) -> list[Observation]:
@@ -124,7 +124,7 @@ def of_seeds(rows: Iterable[Observation], seeds: Iterable[int]) -> list[Observat
 
 
 def course(claim: Claim, rows: Sequence[Observation], planned: Sequence[int]) -> tuple[Judgement, list[int], list[int]]:
-    """What an adaptive run comes to: the judgement, the seeds in the order asked for, and how many at a time."""
+    """Return the judgement of an adaptive run, the seeds in the order of the requests, and the size of each request."""
     asked: list[int] = []
     batches: list[int] = []
     while wanted := seeds_wanted(claim, of_seeds(rows, asked), planned=planned):
@@ -151,12 +151,12 @@ VALUES = st.one_of(
     data=st.data(),
 )
 @settings(max_examples=80)
-def test_observing_what_is_wanted_comes_to_the_judgement_of_all_planned_seeds(
+def test_observing_the_wanted_seeds_gives_the_judgement_of_all_planned_seeds(
     a: list[float], b: list[float], kind: str, n: int, conditional: bool, data: st.DataObject
 ) -> None:
     requires = (Contrast("b", over=0.1, metric="accuracy", bounds=(0, 1)),) if conditional else ()
     claim = make(CONTRASTS[kind], requires=requires)
-    rows = seen({"a": a, "b": b})
+    rows = observations_of({"a": a, "b": b})
     planned = data.draw(st.permutations(range(FIRST, FIRST + n)))
     judgement, asked, batches = course(claim, rows, planned)
 
@@ -169,12 +169,12 @@ def test_observing_what_is_wanted_comes_to_the_judgement_of_all_planned_seeds(
         assert batches == [8, 8, 16][: len(batches)]
     else:
         assert asked == planned
-    # Development seeds go the same way, and stop where they would have been decided.
+    # Development seeds are treated in the same way, and end where they would have been decided.
     developing = judge(claim, of_seeds(rows, asked), planned=planned, development=True)
     assert developing == judge(claim, of_seeds(rows, planned), planned=planned, development=True)
-    # Seeds beyond the decisive look, and observations that nobody asked for, change nothing.
+    # Seeds beyond the decisive look, and observations of seeds that were not wanted, change nothing.
     extra = data.draw(st.lists(st.sampled_from(planned)))
-    foreign = [replace(o, claim="study/other") for o in rows] + seen({"a": a, "b": b}, first=FIRST + 100)
+    foreign = [replace(o, claim="study/other") for o in rows] + observations_of({"a": a, "b": b}, first=FIRST + 100)
     more = [*of_seeds(rows, {*asked, *extra}), *foreign]
     assert judge(claim, more, planned=planned) == whole
     assert seeds_wanted(claim, more, planned=planned) == ()
@@ -185,8 +185,8 @@ def test_observing_what_is_wanted_comes_to_the_judgement_of_all_planned_seeds(
 def test_seeds_that_come_one_by_one_are_asked_for_look_by_look(
     a: list[float], b: list[float], data: st.DataObject
 ) -> None:
-    """A worker at a time: what is wanted are the seeds of the next look that are still out."""
-    claim, rows, planned = make(OVER), seen({"a": a, "b": b}), range(FIRST, FIRST + 32)
+    """One worker reports at a time; the wanted seeds are those of the next look that are still missing."""
+    claim, rows, planned = make(OVER), observations_of({"a": a, "b": b}), range(FIRST, FIRST + 32)
     observed: list[int] = []
     while wanted := seeds_wanted(claim, of_seeds(rows, observed), planned=planned):
         look = next(n for n in SIZES if n > len(observed))
@@ -205,21 +205,21 @@ def test_seeds_that_come_one_by_one_are_asked_for_look_by_look(
         ([0.5, 0.6] * 16, [0.6, 0.5] * 16, [8, 8, 16], Verdict.INCONCLUSIVE),
     ],
 )
-def test_the_course_of_the_looks(a: list[float], b: list[float], batches: list[int], verdict: Verdict) -> None:
-    judgement, _, taken = course(make(OVER), seen({"a": a, "b": b}), range(FIRST, FIRST + 32))
+def test_the_judgement_at_every_look(a: list[float], b: list[float], batches: list[int], verdict: Verdict) -> None:
+    judgement, _, taken = course(make(OVER), observations_of({"a": a, "b": b}), range(FIRST, FIRST + 32))
     assert (taken, judgement.verdict) == (batches, verdict)
 
 
 def test_the_looks_are_capped_by_what_is_planned() -> None:
-    rows = seen({"a": [0.5, 0.6] * 16, "b": [0.6, 0.5] * 16})
+    rows = observations_of({"a": [0.5, 0.6] * 16, "b": [0.6, 0.5] * 16})
     assert course(make(OVER), rows, range(FIRST, FIRST + 16))[2] == [8, 8]
     assert course(make(OVER), rows, range(FIRST, FIRST + 8))[2] == [8]
 
 
 @pytest.mark.parametrize("n", [1, 7, 12, 33])
-def test_of_a_number_that_is_no_look_all_seeds_are_wanted(n: int) -> None:
+def test_all_seeds_are_wanted_if_their_number_is_not_a_look(n: int) -> None:
     claim, planned = make(OVER), range(FIRST, FIRST + n)
-    rows = seen({"a": [1.0] * n, "b": [0.0] * n})
+    rows = observations_of({"a": [1.0] * n, "b": [0.0] * n})
     assert seeds_wanted(claim, [], planned=planned) == tuple(planned)
     assert seeds_wanted(claim, of_seeds(rows, [FIRST]), planned=planned) == tuple(planned)[1:]
     assert seeds_wanted(claim, rows, planned=planned) == ()
@@ -227,7 +227,7 @@ def test_of_a_number_that_is_no_look_all_seeds_are_wanted(n: int) -> None:
 
 def test_a_seed_that_cannot_be_scored_ends_the_looks() -> None:
     claim, planned = make(CONTRASTS["unbounded"]), range(FIRST, FIRST + 32)
-    rows = seen({"a": [math.nan, *[0.5, 0.6] * 16][:32], "b": [0.5] * 32})
+    rows = observations_of({"a": [math.nan, *[0.5, 0.6] * 16][:32], "b": [0.5] * 32})
     judgement, asked, _ = course(claim, rows, planned)
     assert (judgement.verdict, len(asked)) == (Verdict.INCOMPLETE, 8)
     assert judgement == judge(claim, rows, planned=planned)
@@ -235,13 +235,13 @@ def test_a_seed_that_cannot_be_scored_ends_the_looks() -> None:
 
 def test_a_precondition_that_is_not_met_yet_asks_for_the_next_look() -> None:
     claim = make(OVER, requires=(Contrast("b", over=0.2, metric="accuracy", bounds=(0, 1)),))
-    rows = seen({"a": [1.0] * 32, "b": [0.0] * 32})
+    rows = observations_of({"a": [1.0] * 32, "b": [0.0] * 32})
     judgement, asked, _ = course(claim, rows, range(FIRST, FIRST + 32))
     assert (judgement.verdict, len(asked)) == (Verdict.INCOMPLETE, 32)
     assert "precondition not met" in judgement.notes[0]
 
 
 def test_a_seed_that_failed_is_still_wanted() -> None:
-    """It has no observation; that it will never have one, whoever runs it knows."""
-    rows = [o for o in seen({"a": [1.0] * 32, "b": [0.0] * 32}) if o.seed != FIRST + 3]
+    """It has no observation, and only the caller knows that it will never have one."""
+    rows = [o for o in observations_of({"a": [1.0] * 32, "b": [0.0] * 32}) if o.seed != FIRST + 3]
     assert seeds_wanted(make(OVER), rows, planned=range(FIRST, FIRST + 32)) == (FIRST + 3,)

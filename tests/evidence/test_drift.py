@@ -1,4 +1,4 @@
-"""Drift: what changed is told, and what did not is not."""
+"""Drift: changes are reported, and nothing else is."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from memkit.evidence.drift import compare, difference
 from memkit.evidence.evidence_loading import claim_evidence
 from tests.evidence.entries import entry
 
-OLD = entry(a=0.9, b=0.1).told()
+OLD = entry(a=0.9, b=0.1).as_accepted()
 
 
 def changes(**changes: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Drift, and what else is told."""
-    found = difference("study/name", OLD, {**entry(a=0.9, b=0.1).told(), **changes})
-    return found.drift, found.others
+    """Return the sentences on drift, and those on other changes."""
+    result = difference("study/name", OLD, {**entry(a=0.9, b=0.1).as_accepted(), **changes})
+    return result.drift, result.others
 
 
 def test_nothing_changed() -> None:
@@ -30,7 +30,7 @@ def test_nothing_changed() -> None:
 
 
 def test_an_effect_outside_its_interval_and_another_verdict_are_drift() -> None:
-    later = entry(a=0.1, b=0.9).told()
+    later = entry(a=0.1, b=0.9).as_accepted()
     drift, others = changes(judgement=later["judgement"])
     assert drift[0] == "was SUPPORTED, is REFUTED"
     assert drift[1].startswith("a over b was +0.79")
@@ -38,20 +38,20 @@ def test_an_effect_outside_its_interval_and_another_verdict_are_drift() -> None:
     assert others == ()
 
 
-def test_rounding_is_no_drift_where_seeds_agree() -> None:
-    assert changes(judgement=entry(a=0.9004, b=0.1).told()["judgement"]) == ((), ())
-    assert len(changes(judgement=entry(a=0.95, b=0.1).told()["judgement"])[0]) == 1
+def test_rounding_is_not_drift_if_seeds_agree() -> None:
+    assert changes(judgement=entry(a=0.9004, b=0.1).as_accepted()["judgement"]) == ((), ())
+    assert len(changes(judgement=entry(a=0.95, b=0.1).as_accepted()["judgement"])[0]) == 1
 
 
-def test_code_and_cost_are_told_and_are_no_drift() -> None:
+def test_changes_of_code_and_cost_are_reported_but_are_not_drift() -> None:
     old = {**OLD, "arms": {"a": {"digest": "1", "cpu_seconds": 1.0}, "b": {"digest": "2", "cpu_seconds": 1.0}}}
     new = {**OLD, "arms": {"a": {"digest": "3", "cpu_seconds": 9.0}, "b": {"digest": "2", "cpu_seconds": 1.0}}}
-    found = difference("study/name", old, {**new, "digest": "another"})
-    assert found.drift == ()
-    assert found.others == (
+    result = difference("study/name", old, {**new, "digest": "another"})
+    assert result.drift == ()
+    assert result.others == (
         "the claim itself differs",
-        "recipe or code behind a differs",
-        "a seed trains 5.0 times as long",
+        "the recipe or the code behind a differs",
+        "training takes 5.0 times as long per seed",
     )
 
 
@@ -62,15 +62,15 @@ def test_two_files_are_compared_claim_by_claim(tmp_path: Path, capsys: pytest.Ca
         return tmp_path / f"{name}.json"
 
     before, after = save("old", a=0.9, b=0.1), save("new", a=0.1, b=0.9)
-    found, gone, new = compare(before, after)
-    assert [(d.claim, bool(d.drift)) for d in found] == [("study/one", True)]
-    assert (gone, new) == (["study/old"], ["study/new"])
+    result, removed, new = compare(before, after)
+    assert [(d.claim, bool(d.drift)) for d in result] == [("study/one", True)]
+    assert (removed, new) == (["study/old"], ["study/new"])
     assert main(["compare", str(before), str(before)]) == 0
     assert main(["compare", str(before), str(after)]) == 1
-    said = capsys.readouterr().out
-    assert "study/one: was SUPPORTED, is REFUTED" in said
-    assert f"study/old: only in {before}" in said
-    assert "1 claim in both; the verdict or an effect of 1 of them changed" in said
+    output = capsys.readouterr().out
+    assert "study/one: was SUPPORTED, is REFUTED" in output
+    assert f"study/old: only in {before}" in output
+    assert "1 claim in both; the verdict or an effect of 1 of them changed" in output
     fields = dict.fromkeys(("statement", "source", "nodeid", "expect", "sweep", "mutant_of"), "")
     fields |= {"attempt": 1, "revision": 0, "cell": {}, "means": {}, "cost": {}}
     arms = {name: {"recipe": "", **arm} for name, arm in OLD["arms"].items()}
@@ -84,16 +84,16 @@ def test_two_files_are_compared_claim_by_claim(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_an_interval_without_an_end_holds_everything() -> None:
-    judgement = entry(a=0.9, b=0.1).told()["judgement"]
+    judgement = entry(a=0.9, b=0.1).as_accepted()["judgement"]
     finding = judgement["findings"][0]
     wide = {**finding, "intervals": [{**i, "low": None, "high": None} for i in finding["intervals"]]}
     old = {**OLD, "judgement": {**judgement, "findings": [wide]}}
-    assert difference("study/name", old, entry(a=0.5, b=0.4).told()).effects == ()
+    assert difference("study/name", old, entry(a=0.5, b=0.4).as_accepted()).effects == ()
 
 
 def test_drift_is_in_the_file_and_in_the_table() -> None:
     from memkit.evidence.reports import terminal_table
 
-    made = replace(entry(a=0.9, b=0.1), drift=("was REFUTED, is SUPPORTED",))
-    assert claim_evidence(made.to_json()).drift == made.drift
-    assert any("since the accepted run: was REFUTED" in line for line in terminal_table([made], width=100))
+    drifted = replace(entry(a=0.9, b=0.1), drift=("was REFUTED, is SUPPORTED",))
+    assert claim_evidence(drifted.to_json()).drift == drifted.drift
+    assert any("since the accepted run: was REFUTED" in line for line in terminal_table([drifted], width=100))

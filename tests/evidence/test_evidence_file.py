@@ -1,4 +1,4 @@
-"""The evidence file: lossless, and refused with a sentence where it is damaged."""
+"""The evidence file: lossless, and refused with one sentence if it is damaged."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_figures_are_read_as_they_were_written(tmp_path: Path) -> None:
     evidence(replace(entry(), figures=figures)).save(path)
     assert load(path).claims[0].figures == figures
     data = json.loads(path.read_text())
-    del data["claims"][0]["figures"][0]["kind"]  # as files were before there were other kinds
+    del data["claims"][0]["figures"][0]["kind"]  # as in files from before there were other kinds
     path.write_text(json.dumps(data))
     assert load(path).claims[0].figures == figures
 
@@ -113,7 +113,7 @@ def test_figures_are_read_as_they_were_written(tmp_path: Path) -> None:
 def test_recomputing_finds_no_difference(file: Path) -> None:
     rows = recompute(file)
     assert [(id, recorded) for id, recorded, _ in rows] == [(e.claim.id, e.verdict.value) for e in MANY.claims]
-    assert all(recorded == found for _, recorded, found in rows)
+    assert all(recorded == recomputed for _, recorded, recomputed in rows)
 
 
 def test_the_file_is_strict_json_and_names_its_schema(file: Path) -> None:
@@ -150,7 +150,7 @@ def test_seeds_seen(file: Path) -> None:
     assert part.seen == tuple(seed for seed in whole.planned if seed != 10_004)
 
 
-def test_the_hash_of_what_was_observed_is_of_what_the_verdict_rests_on_in_the_order_of_the_looks() -> None:
+def test_the_hash_of_observations_covers_the_seeds_of_the_verdict_in_the_order_of_the_looks() -> None:
     whole = entry(n=16)
     assert whole.judgement.n == 8
     rows = whole.observations
@@ -162,7 +162,7 @@ def test_the_hash_of_what_was_observed_is_of_what_the_verdict_rests_on_in_the_or
     assert len(whole.observed) == 32
 
 
-def test_the_digest_of_a_file_is_of_what_is_said_too() -> None:
+def test_the_digest_of_a_file_covers_annotations_too() -> None:
     one, other = entry("study/a"), entry("study/b")
     assert evidence(one, other).digest == evidence(other, one).digest
     reworded = replace(one, claim=replace(one.claim, statement="A beats B by far."))
@@ -221,16 +221,16 @@ def test_a_part_has_the_studies_metrics_and_curves_that_are_its_own() -> None:
         ("hello", "cannot be read as JSON"),
         ("[" * 100_000, "cannot be read as JSON"),
         ("9" * 100_000, "cannot be read as JSON"),
-        ("[]", "is no evidence file: it has no schema"),
-        ("{}", "is no evidence file: it has no schema"),
+        ("[]", "is not an evidence file: it has no schema"),
+        ("{}", "is not an evidence file: it has no schema"),
         ('{"schema": 2}', "has schema 2; this memkit reads schema 1"),
-        ('{"schema": 1}', "is no evidence file of schema 1: 'claims' is missing"),
+        ('{"schema": 1}', "is not an evidence file of schema 1: 'claims' is missing"),
         ('{"schema": 1, "claims": []}', "'created' is missing"),
-        ('{"schema": 1, "claims": [3]}', "is no evidence file of schema 1"),
-        ('{"schema": 1, "claims": 3}', "is no evidence file of schema 1"),
+        ('{"schema": 1, "claims": [3]}', "is not an evidence file of schema 1"),
+        ('{"schema": 1, "claims": 3}', "is not an evidence file of schema 1"),
     ],
 )
-def test_what_is_no_evidence_is_refused_with_a_sentence(tmp_path: Path, text: str, message: str) -> None:
+def test_other_files_are_refused_with_a_sentence(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "evidence.json"
     path.write_text(text)
     for read in (load, recompute):
@@ -253,19 +253,19 @@ def test_a_missing_or_truncated_file_is_refused_with_a_sentence(tmp_path: Path, 
         load(file)
 
 
-@pytest.mark.parametrize("gone", ["judgement", "digest", "outcome", "claim", "planned", "registration", "failures"])
-def test_what_is_missing_is_named(file: Path, gone: str) -> None:
+@pytest.mark.parametrize("field", ["judgement", "digest", "outcome", "claim", "planned", "registration", "failures"])
+def test_a_missing_field_is_named(file: Path, field: str) -> None:
     data = json.loads(file.read_text())
-    del data["claims"][1][gone]
+    del data["claims"][1][field]
     file.write_text(json.dumps(data))
-    with pytest.raises(MemkitError, match=f"no evidence file of schema 1: '{gone}' is missing"):
+    with pytest.raises(MemkitError, match=f"not an evidence file of schema 1: '{field}' is missing"):
         recompute(file)
 
 
 def test_a_figure_that_cannot_be_drawn_is_refused(file: Path) -> None:
     data = json.loads(file.read_text())
     for figure, message in (
-        ({"kind": "pie"}, "a figure of kind 'pie' is not known"),
+        ({"kind": "pie"}, "the kind of figure 'pie' is not known"),
         ({"kind": "table", "title": "t", "columns": ["c"], "rows": []}, "Table 't': rows must be"),
         ({"kind": "table", "title": "t", "columns": ["c"]}, "a figure of kind 'table' is damaged: 'rows' is missing"),
     ):
@@ -280,7 +280,7 @@ def test_one_claim_twice_is_refused(file: Path) -> None:
     data = json.loads(file.read_text())
     data["claims"].append(data["claims"][0])
     file.write_text(json.dumps(data))
-    with pytest.raises(MemkitError, match="holds one claim twice"):
+    with pytest.raises(MemkitError, match="holds the claim study/name twice"):
         load(file)
 
 

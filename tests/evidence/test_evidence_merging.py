@@ -1,4 +1,4 @@
-"""Several files in one: shards, the seeds of two machines, and contradictions that are refused and named."""
+"""Merging: shards, the seeds of two machines, and contradictions, which are refused and named."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from memkit.evidence.gate import gate
 from .entries import entry, evidence
 
 
-def only(found: ClaimEvidence, seeds: range) -> ClaimEvidence:
-    """What a run that observed some of the seeds would have left."""
-    rows = tuple(o for o in found.observations if o.seed in seeds)
-    judgement = judge(found.claim, rows, planned=found.planned)
-    judged = gate(found.claim, judgement, registration=found.registration, failures={})
-    return replace(found, observations=rows, judgement=judgement, gate=judged)
+def only(item: ClaimEvidence, seeds: range) -> ClaimEvidence:
+    """Return the evidence of a run that observed only some of the seeds."""
+    rows = tuple(o for o in item.observations if o.seed in seeds)
+    judgement = judge(item.claim, rows, planned=item.planned)
+    gated = gate(item.claim, judgement, registration=item.registration, failures={})
+    return replace(item, observations=rows, judgement=judgement, gate=gated)
 
 
 def test_shards_are_put_together_in_their_order() -> None:
     one, other = evidence(entry("study/b"), entry("study/a")), evidence(entry("study/c"))
     merged = merge({"one.json": one, "other.json": other})
-    assert [found.claim.id for found in merged.claims] == ["study/b", "study/a", "study/c"]
+    assert [item.claim.id for item in merged.claims] == ["study/b", "study/a", "study/c"]
     assert merged.claims == (*one.claims, *other.claims)
 
 
@@ -35,8 +35,8 @@ def test_one_file_is_itself_and_a_file_with_itself_changes_no_verdict() -> None:
     one = evidence(entry("study/a"), entry("study/b", a=0.55, b=0.5, n=16))
     assert merge({"one.json": one}) == one
     twice = merge({"one.json": one, "same.json": one})
-    assert [found.judgement for found in twice.claims] == [found.judgement for found in one.claims]
-    assert [found.observations for found in twice.claims] == [found.observations for found in one.claims]
+    assert [item.judgement for item in twice.claims] == [item.judgement for item in one.claims]
+    assert [item.observations for item in twice.claims] == [item.observations for item in one.claims]
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -60,9 +60,9 @@ def test_a_seed_that_crashed_in_one_run_has_crashed() -> None:
     assert merged.gate.outcome == "failed"
 
 
-def altered(found: ClaimEvidence, by: float) -> ClaimEvidence:
-    first = found.observations[0]
-    return replace(found, observations=(replace(first, value=first.value - by), *found.observations[1:]))
+def altered(item: ClaimEvidence, by: float) -> ClaimEvidence:
+    first = item.observations[0]
+    return replace(item, observations=(replace(first, value=first.value - by), *item.observations[1:]))
 
 
 def test_values_that_contradict_are_refused_and_rounding_is_not() -> None:
@@ -81,7 +81,7 @@ def test_values_that_contradict_are_refused_and_rounding_is_not() -> None:
 def test_two_forms_of_a_claim_are_refused() -> None:
     one = entry("study/a")
     other = replace(one, claim=replace(one.claim, test="another"))
-    with pytest.raises(MemkitError, match=r"claim 'study/a' has two forms, of digests \w+ and \w+$"):
+    with pytest.raises(MemkitError, match=r"claim 'study/a' has two forms, with the digests \w+ and \w+$"):
         merge({"one": evidence(one), "other": evidence(other)})
     reworded = replace(one, claim=replace(one.claim, statement="A beats B by far.", headline=True))
     with pytest.raises(MemkitError, match=r"claim 'study/a' was edited between them: statement, headline$"):
@@ -93,13 +93,13 @@ def test_two_registrations_are_refused() -> None:
     later = replace(one, registration=replace(one.registration, attempt=2, first_seed=10_100))
     with pytest.raises(MemkitError, match=r"is registered, attempt 1, .* seeds from 10000 in one, and .* attempt 2"):
         merge({"one": evidence(one), "other": evidence(later)})
-    # That the code differs on one machine alone is no contradiction, but it is told.
+    # That the code differs on only one machine is not a contradiction, but it is recorded.
     recoded = replace(one, registration=replace(one.registration, recoded=True))
     (merged,) = merge({"one": evidence(one), "other": evidence(recoded)}).claims
     assert merged.registration.recoded
 
 
-def test_provenance_tells_what_differs() -> None:
+def test_provenance_lists_values_that_differ() -> None:
     one = Evidence(
         created="2025-07-29T12:00:00+00:00",
         provenance={"device": "cpu", "torch": "2", "dirty": False},
@@ -114,6 +114,6 @@ def test_provenance_tells_what_differs() -> None:
     assert merged.provenance == {"merged": "2 files", "device": "cpu; cuda", "torch": "2", "dirty": True}
     assert merged.studies == one.studies
     unknown = "unknown: git status took longer than 10 s"
-    for told, said in (([False, unknown], unknown), ([unknown, True], True), ([False, None], False)):
-        files = {str(i): replace(one, provenance={"dirty": dirty}) for i, dirty in enumerate(told)}
-        assert merge(files).provenance["dirty"] == said
+    for values, expected in (([False, unknown], unknown), ([unknown, True], True), ([False, None], False)):
+        files = {str(i): replace(one, provenance={"dirty": dirty}) for i, dirty in enumerate(values)}
+        assert merge(files).provenance["dirty"] == expected

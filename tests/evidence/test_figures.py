@@ -1,4 +1,4 @@
-"""Figures are data: they survive the file, and refuse what could not be drawn."""
+"""Figures are data: they survive being written and read, and refuse what could not be drawn."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_figure_without_a_kind_is_a_heat_map() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"title": None}, "Heatmap None: the title must be a text"),
+        ({"title": None}, "Heatmap None: the title must be a string"),
         ({"rows": ()}, f"rows must be 1 to {MOST} names"),
         ({"rows": "ab"}, "rows must be"),
         ({"rows": 2}, "rows must be"),
@@ -127,10 +127,10 @@ def test_a_heat_map_that_cannot_be_drawn_is_refused(changes: dict[str, Any], mes
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (("", (1,), (1,)), f"Series: its name must be a text of 1 to {LONGEST} characters, not ''"),
-        ((None, (1,), (1,)), "its name must be a text"),
-        (("a", (1, 2, 3), (1,)), "Series 'a': x and y must be of one length, not 3 and 1"),
-        (("a", (1,), (1, 2)), "x and y must be of one length, not 1 and 2"),
+        (("", (1,), (1,)), f"Series: its name must be a string of 1 to {LONGEST} characters, not ''"),
+        ((None, (1,), (1,)), "its name must be a string"),
+        (("a", (1, 2, 3), (1,)), "Series 'a': x and y must have the same length, not 3 and 1"),
+        (("a", (1,), (1, 2)), "x and y must have the same length, not 1 and 2"),
         (("a", (), ()), "x must be 1 to"),
         (("a", "12", (1, 2)), "x must be 1 to"),
         (("a", {1: 1}, (1,)), "x must be 1 to"),
@@ -144,7 +144,7 @@ def test_a_heat_map_that_cannot_be_drawn_is_refused(changes: dict[str, Any], mes
         (("a", (1, 2), (1, "2")), "y must be finite numbers or None, not '2'"),
         (("a", (1, 2), (1, True)), "y must be finite numbers or None, not True"),
         (("a", (1, 2), (1, [2])), "y must be finite numbers or None"),
-        (("a", (1, 2), (None, None)), "y holds no number; leave the series out"),
+        (("a", (1, 2), (None, None)), "y holds no numbers; leave the series out"),
     ],
 )
 def test_a_series_that_cannot_be_drawn_is_refused(given: tuple[Any, Any, Any], message: str) -> None:
@@ -155,20 +155,20 @@ def test_a_series_that_cannot_be_drawn_is_refused(given: tuple[Any, Any, Any], m
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"title": ""}, "the title must be a text"),
-        ({"title": "t" * (LONGEST + 1)}, f"the title must be a text of 1 to {LONGEST} characters"),
-        ({"x": "  "}, "Lines 't': x must be a text"),
-        ({"y": 3}, "Lines 't': y must be a text"),
+        ({"title": ""}, "the title must be a string"),
+        ({"title": "t" * (LONGEST + 1)}, f"the title must be a string of 1 to {LONGEST} characters"),
+        ({"x": "  "}, "Lines 't': x must be a string"),
+        ({"y": 3}, "Lines 't': y must be a string"),
         ({"series": ()}, f"series must be 1 to {MOST_SERIES} Series"),
         ({"series": SERIES}, f"series must be 1 to {MOST_SERIES} Series"),
         ({"series": (SERIES,) * (MOST_SERIES + 1)}, f"series must be 1 to {MOST_SERIES} Series"),
         ({"series": [("a", (1, 2), (1, 2))]}, "series holds a tuple, not a Series"),
-        ({"series": (SERIES, SERIES)}, "two series have one name"),
-        ({"series": (Series("a", (1, 2), (1,)),)}, "must be of one length; edges are for steps=True"),
+        ({"series": (SERIES, SERIES)}, "two series have the same name"),
+        ({"series": (Series("a", (1, 2), (1,)),)}, "must have the same length; edges need steps=True"),
         ({"steps": True}, "must be ascending edges, one more than its y"),
         ({"steps": True, "series": (Series("a", (1, 3, 2), (1, 2)),)}, "must be ascending edges"),
         ({"log": True, "series": (Series("a", (0, 2), (1, 2)),)}, "with log, x of 'a' must be positive, not 0"),
-        ({"log": True, "identity": True}, "identity and log do not go together"),
+        ({"log": True, "identity": True}, "identity and log exclude one another"),
         ({"identity": 1}, "identity=1 must be True or False"),
         ({"log": "no"}, "log='no' must be True or False"),
         ({"span": (1, 0)}, "must be two numbers, the smaller one first"),
@@ -184,20 +184,20 @@ def test_curves_that_cannot_be_drawn_are_refused(changes: dict[str, Any], messag
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"title": None}, "the title must be a text"),
+        ({"title": None}, "the title must be a string"),
         ({"columns": ()}, f"columns must be 1 to {MOST_COLUMNS} names"),
         ({"columns": ("x",) * (MOST_COLUMNS + 1)}, f"columns must be 1 to {MOST_COLUMNS} names"),
-        ({"columns": ("x", 2)}, "the name of a column must be a text"),
+        ({"columns": ("x", 2)}, "the name of a column must be a string"),
         ({"rows": ()}, f"rows must be 1 to {MOST_ROWS} rows"),
         ({"rows": (("cat", 1, 2),) * (MOST_ROWS + 1)}, f"rows must be 1 to {MOST_ROWS} rows"),
         ({"rows": {"cat": (1, 2)}}, f"rows must be 1 to {MOST_ROWS} rows"),
         ({"rows": (("cat", 1),)}, r"the row \('cat', 1\) must be a name and 2 cells"),
         ({"rows": ("cat",)}, "the row 'cat' must be a name and 2 cells"),
-        ({"rows": ((1, 2, 3),)}, "the name of a row must be a text"),
-        ({"rows": (("cat", 1, math.nan),)}, "cells must be finite numbers, short texts or None, not nan"),
-        ({"rows": (("cat", 1, False),)}, "cells must be finite numbers, short texts or None, not False"),
-        ({"rows": (("cat", 1, [1]),)}, "cells must be finite numbers, short texts or None"),
-        ({"rows": (("cat", 1, "x" * (LONGEST + 1)),)}, f"a cell must be at most {LONGEST} characters"),
+        ({"rows": ((1, 2, 3),)}, "the name of a row must be a string"),
+        ({"rows": (("cat", 1, math.nan),)}, "cells must be finite numbers, short strings or None, not nan"),
+        ({"rows": (("cat", 1, False),)}, "cells must be finite numbers, short strings or None, not False"),
+        ({"rows": (("cat", 1, [1]),)}, "cells must be finite numbers, short strings or None"),
+        ({"rows": (("cat", 1, "x" * (LONGEST + 1)),)}, f"a cell must have at most {LONGEST} characters"),
     ],
 )
 def test_a_table_that_cannot_be_shown_is_refused(changes: dict[str, Any], message: str) -> None:
@@ -208,7 +208,7 @@ def test_a_table_that_cannot_be_shown_is_refused(changes: dict[str, Any], messag
 @pytest.mark.parametrize("make", [Heatmap, Lines, Table])
 def test_a_refusal_is_short_whatever_was_given(make: Any) -> None:
     fine = {Heatmap: FINE, Lines: LINES, Table: TABLE}[make]
-    for name in fine.keys() - ({"title"} if make is Heatmap else set()):  # of a heat map any title is shown
+    for name in fine.keys() - ({"title"} if make is Heatmap else set()):  # a heat map shows any title
         for huge in ("x" * 10**6, ["x" * 10**4] * 10**4, 10**10_000):
             with pytest.raises(MemkitError) as refused:
                 make(**{**fine, name: huge})
@@ -217,7 +217,7 @@ def test_a_refusal_is_short_whatever_was_given(make: Any) -> None:
 
 
 @pytest.mark.parametrize("data", [None, 3, "heatmap", [], {"kind": "pie"}, {"kind": ["lines"]}, {}, {"kind": "lines"}])
-def test_what_is_no_figure_is_refused(data: Any) -> None:
+def test_other_objects_are_refused_as_figures(data: Any) -> None:
     with pytest.raises(MemkitError, match="figure"):
         figure_from_json(data)
 
@@ -254,7 +254,7 @@ def test_arrays_are_taken_as_they_are() -> None:
 def test_a_figure_function_may_make_one_or_several_and_nothing_else() -> None:
     first, second, third = FIGURES
     assert drawn([lambda seed: first, lambda seed: [second, third]], "claim", seed=1) == (first, second, third)
-    with pytest.raises(MemkitError, match="made a str, not a Heatmap, Lines or Table"):
+    with pytest.raises(MemkitError, match="returned a str, not a Heatmap, Lines or Table"):
         drawn([lambda seed: "picture"], "claim", seed=1)
-    with pytest.raises(MemkitError, match="made a Series, not a Heatmap, Lines or Table"):
+    with pytest.raises(MemkitError, match="returned a Series, not a Heatmap, Lines or Table"):
         drawn([lambda seed: [SERIES]], "claim", seed=1)

@@ -1,4 +1,4 @@
-"""What a verdict means for the run: the whole table."""
+"""The gate: the outcome for every combination of expectation, verdict and registration."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def make(expect: str = "supported", **options: Any) -> Claim:
     )
 
 
-def judged(verdict: Verdict, **options: Any) -> Judgement:
+def judgement_of(verdict: Verdict, **options: Any) -> Judgement:
     return Judgement(verdict=verdict, look=32, n=32, findings=(), **options)
 
 
 def outcome(claim: Claim, judgement: Judgement, **options: Any) -> tuple[str, str]:
     options = {"registration": REGISTERED, "failures": {}, **options}
-    found = gate(claim, judgement, **options)
-    return found.outcome, found.reason
+    result = gate(claim, judgement, **options)
+    return result.outcome, result.reason
 
 
 PASSING = {
@@ -57,26 +57,28 @@ PASSING = {
 
 @pytest.mark.parametrize(("expect", "verdict"), list(itertools.product(EXPECTATIONS, DECIDED)))
 def test_expectation_against_verdict(expect: str, verdict: Verdict) -> None:
-    found, reason = outcome(make(expect), judged(verdict))
+    result, reason = outcome(make(expect), judgement_of(verdict))
     if expect == "open":
-        assert found == "skipped"
+        assert result == "skipped"
         assert "gates nothing" in reason
     else:
-        assert found == ("passed" if (expect, verdict) in PASSING else "failed")
+        assert result == ("passed" if (expect, verdict) in PASSING else "failed")
         assert reason == f"expected {expect.replace('_', ' ')}, found {verdict}"
     assert str(verdict) in reason
 
 
 @pytest.mark.parametrize("expect", EXPECTATIONS)
 def test_incomplete_never_passes(expect: str) -> None:
-    found, reason = outcome(make(expect), judged(Verdict.INCOMPLETE, notes=("precondition not met: c over 0.2",)))
-    assert found == ("skipped" if expect == "open" else "failed")
+    result, reason = outcome(
+        make(expect), judgement_of(Verdict.INCOMPLETE, notes=("precondition not met: c over 0.2",))
+    )
+    assert result == ("skipped" if expect == "open" else "failed")
     assert reason == "INCOMPLETE: precondition not met: c over 0.2"
 
 
 @pytest.mark.parametrize(("expect", "verdict"), list(itertools.product(EXPECTATIONS, Verdict)))
 def test_a_claim_that_gates_nothing_is_skipped(expect: str, verdict: Verdict) -> None:
-    assert outcome(make(expect, gate=False), judged(verdict))[0] == "skipped"
+    assert outcome(make(expect, gate=False), judgement_of(verdict))[0] == "skipped"
 
 
 @pytest.mark.parametrize(
@@ -84,41 +86,45 @@ def test_a_claim_that_gates_nothing_is_skipped(expect: str, verdict: Verdict) ->
     list(itertools.product(EXPECTATIONS, Verdict, [REGISTERED, CHANGED, WITHHELD, REWORDED])),
 )
 def test_gate_none_lets_no_verdict_fail(expect: str, verdict: Verdict, registration: Registration) -> None:
-    found, reason = outcome(make(expect), judged(verdict), mode="none", registration=registration)
-    assert found == "skipped"
+    result, reason = outcome(make(expect), judgement_of(verdict), mode="none", registration=registration)
+    assert result == "skipped"
     assert str(verdict) in reason
 
 
 @pytest.mark.parametrize("mode", ["verdict", "drift", "none"])
 @pytest.mark.parametrize("expect", EXPECTATIONS)
 def test_a_failed_seed_always_fails_the_run(expect: str, mode: Any) -> None:
-    for judgement in (judged(Verdict.SUPPORTED), judged(Verdict.INCOMPLETE, missing=(10_003,))):
-        found, reason = outcome(
+    for judgement in (judgement_of(Verdict.SUPPORTED), judgement_of(Verdict.INCOMPLETE, missing=(10_003,))):
+        result, reason = outcome(
             make(expect), judgement, failures={10_005: "later", 10_003: "ValueError: no"}, mode=mode
         )
-        assert found == "failed"
+        assert result == "failed"
         assert reason == "seed 10003 and 1 more failed: ValueError: no"
-    assert outcome(make(), judged(Verdict.SUPPORTED), failures={3: "no"})[1] == "seed 3 failed: no"
+    assert outcome(make(), judgement_of(Verdict.SUPPORTED), failures={3: "no"})[1] == "seed 3 failed: no"
 
 
 @pytest.mark.parametrize(("expect", "verdict"), list(itertools.product(EXPECTATIONS, Verdict)))
-def test_a_changed_claim_passes_with_no_verdict(expect: str, verdict: Verdict) -> None:
-    for claim in (make(expect), make(expect, gate=False)):  # nor where the edit says that it gates nothing
-        for judgement in (judged(verdict), judged(verdict, missing=(10_003,)), judged(verdict, indication=verdict)):
+def test_a_changed_claim_does_not_pass_with_any_verdict(expect: str, verdict: Verdict) -> None:
+    for claim in (make(expect), make(expect, gate=False)):  # even if the edit switches the gate off
+        for judgement in (
+            judgement_of(verdict),
+            judgement_of(verdict, missing=(10_003,)),
+            judgement_of(verdict, indication=verdict),
+        ):
             for registration in (CHANGED, WITHHELD):
-                found, reason = outcome(claim, judgement, registration=registration)
-                assert found == "failed"
+                result, reason = outcome(claim, judgement, registration=registration)
+                assert result == "failed"
                 assert "`memkit register` moves it to fresh seeds" in reason
-            found, reason = outcome(claim, judgement, registration=REWORDED)
-            assert found == "failed"
+            result, reason = outcome(claim, judgement, registration=REWORDED)
+            assert result == "failed"
             assert reason == (
-                f"{verdict}, but its statement was edited since it was registered; `memkit register` takes that over, "
-                "and it costs no attempt"
+                f"{verdict}, but its statement was edited since it was registered; `memkit register` registers the "
+                "edit, which costs no attempt"
             )
 
 
 @pytest.mark.parametrize(
-    ("edited", "said"),
+    ("edited", "sentence"),
     [
         ("source", "its source was edited"),
         ("seeds", "its seeds were edited"),
@@ -126,61 +132,64 @@ def test_a_changed_claim_passes_with_no_verdict(expect: str, verdict: Verdict) -
         ("statement, source, headline", "its statement, source and headline were edited"),
     ],
 )
-def test_a_sentence_names_what_was_edited(edited: str, said: str) -> None:
-    found = outcome(make(), judged(Verdict.SUPPORTED), registration=replace(REWORDED, edited=edited))
-    assert said in found[1]
+def test_a_sentence_names_what_was_edited(edited: str, sentence: str) -> None:
+    result = outcome(make(), judgement_of(Verdict.SUPPORTED), registration=replace(REWORDED, edited=edited))
+    assert sentence in result[1]
 
 
 def test_missing_seeds_are_named_and_skip() -> None:
     missing = (10_001, 10_003, 10_004, 10_005, 10_009)
     for registration in (REGISTERED, UNREGISTERED):
-        found, reason = outcome(make(), judged(Verdict.INCOMPLETE, missing=missing), registration=registration)
-        assert (found, reason) == ("skipped", "INCOMPLETE: not run: seeds 10001, 10003–10005, 10009")
+        result, reason = outcome(make(), judgement_of(Verdict.INCOMPLETE, missing=missing), registration=registration)
+        assert (result, reason) == ("skipped", "INCOMPLETE: not run: seeds 10001, 10003–10005, 10009")
 
 
 @pytest.mark.parametrize("indication", Verdict)
 def test_seeds_that_decide_nothing_gate_nothing(indication: Verdict) -> None:
     verdict = Verdict.INCOMPLETE if indication is Verdict.INCOMPLETE else Verdict.INCONCLUSIVE
-    judgement = judged(verdict, indication=indication, notes=("12 seeds decide nothing",))
+    judgement = judgement_of(verdict, indication=indication, notes=("12 seeds decide nothing",))
     for registration in (REGISTERED, *(replace(one, first_seed=0) for one in (CHANGED, REWORDED))):  # --development
-        found, reason = outcome(make(), judgement, registration=registration)
-        assert found == "skipped"
+        result, reason = outcome(make(), judgement, registration=registration)
+        assert result == "skipped"
         assert reason.startswith(str(verdict))
         assert "12 seeds decide nothing" in reason
         assert str(indication) in reason
-    found, reason = outcome(make(), judgement, registration=UNREGISTERED)
-    assert found == "skipped"
+    result, reason = outcome(make(), judgement, registration=UNREGISTERED)
+    assert result == "skipped"
     assert "not registered, run `memkit register`" in reason
 
 
 def test_normal_theory_gates_only_when_asked() -> None:
     normal = (replace(OVER, assume="normal"),)
     claim = replace(make(), contrasts=normal)
-    assert outcome(claim, judged(Verdict.REFUTED))[0] == "skipped"
-    assert outcome(replace(claim, gate=True), judged(Verdict.REFUTED))[0] == "failed"
-    assert outcome(replace(claim, gate=True), judged(Verdict.SUPPORTED))[0] == "passed"
+    assert outcome(claim, judgement_of(Verdict.REFUTED))[0] == "skipped"
+    assert outcome(replace(claim, gate=True), judgement_of(Verdict.REFUTED))[0] == "failed"
+    assert outcome(replace(claim, gate=True), judgement_of(Verdict.SUPPORTED))[0] == "passed"
 
 
-def test_a_gate_on_drift_fails_for_it_and_no_other_gate_does() -> None:
-    found = {
-        mode: outcome(make(), judged(Verdict.SUPPORTED), mode=mode, drift=("a over b was +0.8, is +0.2",))
+def test_only_a_gate_on_drift_fails_for_drift() -> None:
+    result = {
+        mode: outcome(make(), judgement_of(Verdict.SUPPORTED), mode=mode, drift=("a over b was +0.8, is +0.2",))
         for mode in ("verdict", "drift", "none")
     }
-    assert [outcome for outcome, _ in found.values()] == ["passed", "failed", "skipped"]
-    assert "drift since the accepted run: a over b was +0.8, is +0.2" in found["drift"][1]
-    assert outcome(make(), judged(Verdict.SUPPORTED), mode="drift")[0] == "passed"
-    assert outcome(make("open"), judged(Verdict.SUPPORTED), mode="drift", drift=("x",))[0] == "skipped"
+    assert [outcome for outcome, _ in result.values()] == ["passed", "failed", "skipped"]
+    assert "drift since the accepted run: a over b was +0.8, is +0.2" in result["drift"][1]
+    assert outcome(make(), judgement_of(Verdict.SUPPORTED), mode="drift")[0] == "passed"
+    assert outcome(make("open"), judgement_of(Verdict.SUPPORTED), mode="drift", drift=("x",))[0] == "skipped"
 
 
 def test_a_mutant_that_is_merely_undecided_has_not_fallen() -> None:
-    """What is left of its effect, 0.4 with any number of seeds, would matter; 0.02 would not."""
+    """Its remaining effect of 0.4 would matter; one of 0.02 would not."""
     assert fell(entry(a=0.12, b=0.1).judgement)
     assert fell(entry(a=0.0, b=0.9).judgement)
-    still = entry(a=0.5, b=0.1)
-    still = replace(still, claim=replace(still.claim, seeds=8))
-    assert still.verdict is Verdict.INCONCLUSIVE
-    assert not fell(still.judgement)
-    mutant = replace(still.claim, expect="not_supported", origin=Mutant("study/other"))
-    found = gate(mutant, still.judgement, registration=REGISTERED, failures={})
-    assert (found.outcome, "not far enough" in found.reason) == ("failed", True)
-    assert gate(replace(mutant, origin=None), still.judgement, registration=REGISTERED, failures={}).outcome == "passed"
+    undecided = entry(a=0.5, b=0.1)
+    undecided = replace(undecided, claim=replace(undecided.claim, seeds=8))
+    assert undecided.verdict is Verdict.INCONCLUSIVE
+    assert not fell(undecided.judgement)
+    mutant = replace(undecided.claim, expect="not_supported", origin=Mutant("study/other"))
+    result = gate(mutant, undecided.judgement, registration=REGISTERED, failures={})
+    assert (result.outcome, "not clear enough" in result.reason) == ("failed", True)
+    assert (
+        gate(replace(mutant, origin=None), undecided.judgement, registration=REGISTERED, failures={}).outcome
+        == "passed"
+    )

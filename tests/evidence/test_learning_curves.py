@@ -1,4 +1,4 @@
-"""Learning curves: thinned, gathered by recipe, and read back; what a file from elsewhere may not hold."""
+"""Learning curves: thinned, grouped by recipe, and read back; invalid ones are refused."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from memkit.evidence.learning_curves import POINTS, Curves, gathered, thinned
 
 @given(n=st.integers(1, 400))
 def test_a_thinned_curve_keeps_its_ends_and_its_order(n: int) -> None:
-    found = thinned([(3 * i + 1, 1 / (i + 1)) for i in range(n)])
-    steps = [step for step, _ in found]
-    assert len(found) == min(n, POINTS)
+    result = thinned([(3 * i + 1, 1 / (i + 1)) for i in range(n)])
+    steps = [step for step, _ in result]
+    assert len(result) == min(n, POINTS)
     assert (steps[0], steps[-1]) == (1, 3 * n - 2)
     assert steps == sorted(set(steps))
 
@@ -31,17 +31,17 @@ def test_losses_are_rounded_and_what_is_not_finite_is_none() -> None:
 def test_curves_are_gathered_by_recipe() -> None:
     slots = {"digest": "s", "curve": [[1, 2.0], [5, 1.0]]}
     other = {"digest": "o", "curve": [[1, 3.0]]}
-    found = gathered(
+    result = gathered(
         [
             ("a/one", 7, {"slots": slots, "lstm": other}),
             ("a/one", 6, {"slots": slots}),
             ("a/two", 7, {"on": slots, "fitted": {"digest": "f"}}),
         ]
     )
-    assert set(found) == {"s", "o"}
-    assert found["s"].arms == ("a/one: slots", "a/two: on")
-    assert list(found["s"].seeds) == [6, 7]
-    assert found["s"].seeds[6] == ((1, 2.0), (5, 1.0))
+    assert set(result) == {"s", "o"}
+    assert result["s"].arms == ("a/one: slots", "a/two: on")
+    assert list(result["s"].seeds) == [6, 7]
+    assert result["s"].seeds[6] == ((1, 2.0), (5, 1.0))
 
 
 POINT = st.tuples(st.integers(0, 10**6), st.none() | st.floats(-1e6, 1e6))
@@ -58,9 +58,9 @@ def test_curves_are_read_as_they_were_written(seeds: dict[int, Any]) -> None:
     ("points", "message"),
     [
         ([[0.5, 1], [0.5, 0.5]], "the curve of seed 3 must be a whole number from 0, not 0.5"),
-        ([[2, 2], [0.5, 0.5]], "the steps of the curve of seed 3 do not rise"),
+        ([[2, 2], [0.5, 0.5]], "the steps of the curve of seed 3 must increase"),
         ([[1], [math.nan]], "the curve of seed 3 must be a number, not nan"),
-        ([list(range(2000)), [0.0] * 2000], "the curve of seed 3 has 2000 points; 1000 is the most"),
+        ([list(range(2000)), [0.0] * 2000], "the curve of seed 3 must have at most 1000 points, not 2000"),
     ],
 )
 def test_curves_that_cannot_be_are_refused(points: Any, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Evidence against the lock: what is registered, on which seeds, at which attempt."""
+"""Comparison of evidence with the lock: the registered form, the seeds and the attempt."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ REWORDED = replace(CLAIM, statement="A beats B by far.", headline=True)
 LOCK = Lock().register([CLAIM])
 
 
-def told(claim: ClaimEvidence = ENTRY, **changes: object) -> ClaimEvidence:
-    """With another registration, and the seeds that follow from it."""
+def with_registration(claim: ClaimEvidence = ENTRY, **changes: object) -> ClaimEvidence:
+    """Return the evidence with another registration and the seeds that follow from it."""
     registration = replace(claim.registration, **changes)  # type: ignore[arg-type]
     return replace(claim, registration=registration, planned=registration.seeds(len(claim.planned)))
 
@@ -27,71 +27,75 @@ def told(claim: ClaimEvidence = ENTRY, **changes: object) -> ClaimEvidence:
 @pytest.mark.parametrize(
     ("lock", "claim", "sentence"),
     [
-        (Lock(), ENTRY, "the file says that it is registered, and it is not in the lock"),
-        (LOCK, replace(ENTRY, claim=EDITED), "its digest is not that in the lock"),
-        (LOCK, replace(ENTRY, claim=REWORDED), "the claim is not as it was registered: statement, headline"),
+        (Lock(), ENTRY, "the file says that it is registered, but it is not in the lock"),
+        (LOCK, replace(ENTRY, claim=EDITED), "its digest differs from that in the lock"),
+        (LOCK, replace(ENTRY, claim=REWORDED), "the claim differs from what was registered: statement, headline"),
         (
             LOCK,
-            replace(told(status="changed", withheld=True, first_seed=0), claim=EDITED),
-            "its digest is not that in the lock",
+            replace(with_registration(status="changed", withheld=True, first_seed=0), claim=EDITED),
+            "its digest differs from that in the lock",
         ),
         (
             LOCK,
-            replace(told(status="reworded", edited="statement, headline"), claim=REWORDED),
-            "the claim is not as it was registered: statement, headline",
+            replace(with_registration(status="reworded", edited="statement, headline"), claim=REWORDED),
+            "the claim differs from what was registered: statement, headline",
         ),
-        (LOCK.register([EDITED]), ENTRY, "changed and registered anew since: attempt 2 in the lock, 1 in the file"),
-        (LOCK, told(attempt=2), "attempt 2 in the file, 1 in the lock"),
-        (LOCK, told(first_seed=10_100), "its seeds are not the seeds of the lock, which begin with 10000"),
+        (LOCK.register([EDITED]), ENTRY, "changed and registered again since: attempt 2 in the lock, 1 in the file"),
+        (LOCK, with_registration(attempt=2), "attempt 2 in the file, 1 in the lock"),
+        (LOCK, with_registration(first_seed=10_100), "its seeds are not the seeds of the lock, which start at 10000"),
         (LOCK, replace(ENTRY, planned=ENTRY.planned[::-1]), "its seeds are not the seeds of the lock"),
         (
             LOCK,
             replace(ENTRY, planned=ENTRY.registration.seeds(32)),
-            "32 seeds were planned, and the claim declares 16",
+            "32 seeds were planned, but the claim declares at most 16",
         ),
-        (LOCK, told(status="unregistered", attempt=0), "its seeds are not development seeds, which begin with 0"),
+        (
+            LOCK,
+            with_registration(status="unregistered", attempt=0),
+            "its seeds are not development seeds, which start at 0",
+        ),
     ],
 )
-def test_what_differs_is_said(lock: Lock, claim: ClaimEvidence, sentence: str) -> None:
-    (found,) = held_against(lock, claim).differs
-    assert sentence in found
+def test_contradictions_are_reported(lock: Lock, claim: ClaimEvidence, sentence: str) -> None:
+    (result,) = held_against(lock, claim).differs
+    assert sentence in result
 
 
 @pytest.mark.parametrize(
     ("lock", "claim", "notes"),
     [
         (LOCK, ENTRY, ()),
-        (None, told(attempt=7), ()),
-        (None, told(first_seed=0), ("on development seeds, which decide nothing",)),
-        (LOCK, told(first_seed=0), ("on development seeds, which decide nothing",)),
+        (None, with_registration(attempt=7), ()),
+        (None, with_registration(first_seed=0), ("on development seeds, which decide nothing",)),
+        (LOCK, with_registration(first_seed=0), ("on development seeds, which decide nothing",)),
         (
             LOCK,
-            replace(told(first_seed=0, status="changed"), claim=EDITED),
-            ("on development seeds, which decide nothing, of a claim that was edited",),
+            replace(with_registration(first_seed=0, status="changed"), claim=EDITED),
+            ("on development seeds, which decide nothing, for a claim that was edited",),
         ),
         (
             Lock(),
-            told(status="unregistered", attempt=0, first_seed=0),
+            with_registration(status="unregistered", attempt=0, first_seed=0),
             ("unregistered: on development seeds, which decide nothing",),
         ),
         (
             LOCK,
-            told(status="unregistered", attempt=0, first_seed=0),
+            with_registration(status="unregistered", attempt=0, first_seed=0),
             ("unregistered: on development seeds, which decide nothing; it has been registered since",),
         ),
         (
             LOCK,
-            replace(told(first_seed=0, status="reworded", edited="statement, headline"), claim=REWORDED),
-            ("on development seeds, which decide nothing, of a claim that was edited",),
+            replace(with_registration(first_seed=0, status="reworded", edited="statement, headline"), claim=REWORDED),
+            ("on development seeds, which decide nothing, for a claim that was edited",),
         ),
         (
             LOCK.register([REWORDED]),
             ENTRY,
-            ("as it was registered before, and edited since: statement, headline",),
+            ("as it was registered earlier; edited since: statement, headline",),
         ),
-        (LOCK, told(revision=1), ("revision 1 of the code behind it; the lock has revision 0",)),
+        (LOCK, with_registration(revision=1), ("its code is at revision 1; the lock has revision 0",)),
     ],
 )
-def test_what_is_no_contradiction_is_a_note(lock: Lock | None, claim: ClaimEvidence, notes: tuple[str, ...]) -> None:
-    found = held_against(lock, claim)
-    assert (found.differs, found.notes) == ((), notes)
+def test_other_differences_are_notes(lock: Lock | None, claim: ClaimEvidence, notes: tuple[str, ...]) -> None:
+    result = held_against(lock, claim)
+    assert (result.differs, result.notes) == ((), notes)

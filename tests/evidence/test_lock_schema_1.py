@@ -1,4 +1,4 @@
-"""A lock of schema 1: runs go by it, and registering rewrites it at no attempt."""
+"""A lock of schema 1: runs accept it, and registering rewrites it without counting an attempt."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def make(name: str, **options: Any) -> Claim:
 
 
 FIRST, SECOND, GONE = make("first"), make("second", source="page 3", seeds=16), make("gone")
-# As memkit computed them when it wrote locks of schema 1.
+# The digests that memkit computed when it wrote locks of schema 1.
 DIGESTS = {
     FIRST.id: "13657bac596d71d368d8eec5bfbe71aa",
     SECOND.id: "c05a5b665392696cbe3f74e24b48e8b8",
@@ -109,14 +109,14 @@ def test_registering_rewrites_what_was_collected(lock: Lock, tmp_path: Path) -> 
     assert both.claims[FIRST.id].file == "claims/test_it.py"
 
 
-def test_what_was_changed_counts_as_changed(lock: Lock) -> None:
+def test_a_changed_claim_counts_as_changed(lock: Lock) -> None:
     edited = replace(SECOND, test="another")
     after = lock.register([edited])
     assert [attempt.block for attempt in after.claims[SECOND.id].attempts] == [None, None, 6, 7]
     assert after.registration(edited).attempt == 4
 
 
-def test_what_was_removed_comes_back_to_where_it_was(lock: Lock) -> None:
+def test_a_removed_claim_that_returns_continues_its_attempts(lock: Lock) -> None:
     back = lock.register([GONE]).registration(GONE)
     assert (back.status, back.attempt, back.first_seed) == ("registered", 2, 10_100)
     assert lock.register([replace(GONE, test="another")]).claims[GONE.id].attempt == 3
@@ -153,14 +153,14 @@ def test_those_of_a_changed_claim_do_not(lock: Lock) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('"attempt": 3', '"attempt": 0', "claims: study/second has the attempt 0, and 4 blocks of seeds passed over"),
-        ('"attempt": 3', '"attempt": 97', "has the attempt 97, and 4 blocks"),
-        ('"attempt": 3', '"attempt": 1000000000000', "has the attempt 1000000000000, and 4 blocks"),
+        ('"attempt": 3', '"attempt": 0', "claims: study/second has the attempt 0 and 4 skipped blocks of seeds"),
+        ('"attempt": 3', '"attempt": 97', "has the attempt 97 and 4 skipped blocks"),
+        ('"attempt": 3', '"attempt": 1000000000000', "has the attempt 1000000000000 and 4 skipped blocks"),
         ('"attempt": 3', '"attempt": "3"', "claims: study/second: attempt must be a whole number"),
-        ('"skipped": 4', '"skipped": -1', "has the attempt 3, and -1 blocks"),
-        ('"skipped": 4', '"skipped": 98', "has the attempt 3, and 98 blocks"),
+        ('"skipped": 4', '"skipped": -1', "has the attempt 3 and -1 skipped blocks"),
+        ('"skipped": 4', '"skipped": 98', "has the attempt 3 and 98 skipped blocks"),
         ('"attempt": 2', '"attempt": 101', "removed: study/gone has the attempt 101"),
-        (f'"digest": "{DIGESTS[FIRST.id]}"', '"digest": 1', "digest must be a text"),
+        (f'"digest": "{DIGESTS[FIRST.id]}"', '"digest": 1', "digest must be a string"),
         (f'"digest": "{DIGESTS[FIRST.id]}",', "", "'digest' is missing in claims: study/first"),
         ('"revision": 2', '"revision": -2', "revision must be a whole number from 0"),
         ('"claims": {', '"other": {', "'claims' is missing in the lock"),

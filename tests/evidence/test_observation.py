@@ -1,4 +1,4 @@
-"""What a test returns becomes observations, or a sentence that says what is wrong with it."""
+"""Observations: what a test returns becomes observations, or one sentence that says what is wrong with it."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def values(observations: tuple[Observation, ...]) -> dict[tuple[str, str], float
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
-        (None, "the test returned NoneType; it should return a dict with a number for each of 'a', 'b'"),
-        ([0.5, 0.5], "the test returned list"),
+        (None, "the test returned a NoneType; it should return a dict with a number for each of 'a', 'b'"),
+        ([0.5, 0.5], "the test returned a list"),
         ({"a": 0.5}, "the test returned nothing for 'b'; it should return"),
         ({}, "the test returned nothing for 'a'"),
-        ({"a": 0.5, "b": 0.5, "bb": 0.5}, r"'bb', which is neither an arm nor derived; did you mean 'b'\?"),
-        ({"a": 0.5, "b": 0.5, 3: 0.5}, "3, which is neither an arm nor derived"),
+        ({"a": 0.5, "b": 0.5, "bb": 0.5}, r"'bb', which is neither an arm nor a derived quantity; did you mean 'b'\?"),
+        ({"a": 0.5, "b": 0.5, 3: 0.5}, "3, which is neither an arm nor a derived quantity"),
         ({"a": 0.5, "b": "0.5"}, "accuracy of 'b' is '0.5', a str; it should be one number"),
         ({"a": 0.5, "b": None}, "accuracy of 'b' is None, a NoneType"),
         ({"a": 0.5, "b": True}, "accuracy of 'b' is True, a bool"),
@@ -90,9 +90,9 @@ def test_what_is_wrong_is_named(returned: Any, message: str) -> None:
     ids=str,
 )
 def test_numbers_of_every_library_become_floats(half: Any) -> None:
-    found = values(observe(CLAIM, 0, {"a": half, "b": np.int64(1)}))
-    assert found == {("a", "accuracy"): 0.5, ("b", "accuracy"): 1.0}
-    assert all(type(value) is float for value in found.values())
+    observed = values(observe(CLAIM, 0, {"a": half, "b": np.int64(1)}))
+    assert observed == {("a", "accuracy"): 0.5, ("b", "accuracy"): 1.0}
+    assert all(type(value) is float for value in observed.values())
 
 
 def test_every_arm_gives_an_observation_in_the_order_of_the_claim() -> None:
@@ -125,7 +125,7 @@ def test_a_value_that_is_not_finite_is_an_observation_with_a_reason(bad: Any) ->
     [np.ma.masked, np.ma.array(0.5, mask=True), np.ma.array([0.5, 0.5], mask=True).mean(), np.ma.array(1, mask=True)],
     ids=repr,
 )
-def test_a_masked_value_is_not_what_lies_beneath_the_mask(masked: Any) -> None:
+def test_a_masked_value_is_nan_and_not_the_number_under_the_mask(masked: Any) -> None:
     a, b = observe(CLAIM, 0, {"a": masked, "b": np.ma.array(0.25, mask=False)})
     assert math.isnan(a.value)
     assert a.reason == "the test returned nan"
@@ -134,38 +134,40 @@ def test_a_masked_value_is_not_what_lies_beneath_the_mask(masked: Any) -> None:
         observe(CLAIM, 0, {"a": np.ma.array([0.5], mask=True), "b": 0.25})
 
 
-def test_what_is_kept_of_a_value_is_what_is_observed_of_it() -> None:
+def test_the_stored_value_is_the_observed_value() -> None:
     masked, whole = np.ma.masked, np.int64(1)
-    kept = plain(CLAIM, 0, {"a": {"accuracy": masked, "loss": np.float32(0.5)}, "b": whole})
-    assert math.isnan(kept["a"]["accuracy"])
-    assert (kept["a"]["loss"], kept["b"]) == (0.5, 1.0)
-    assert {type(value) for value in (*kept["a"].values(), kept["b"])} == {float}
+    stored = plain(CLAIM, 0, {"a": {"accuracy": masked, "loss": np.float32(0.5)}, "b": whole})
+    assert math.isnan(stored["a"]["accuracy"])
+    assert (stored["a"]["loss"], stored["b"]) == (0.5, 1.0)
+    assert {type(value) for value in (*stored["a"].values(), stored["b"])} == {float}
 
 
 @pytest.mark.parametrize("returned", [3, None, {"c": "text", "a": 0.5, "b": 0.5}, {0: 0.5}])
-def test_what_is_no_arms_is_left_to_be_refused(returned: Any) -> None:
+def test_unknown_names_are_left_for_observe_to_refuse(returned: Any) -> None:
     assert plain(CLAIM, 0, returned) == returned
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("large", [10**400, 10**5000, Fraction(10**400, 3), np.longdouble("1e400")], ids=lambda x: "")
 def test_a_number_that_no_float_can_hold_is_refused(large: Any, sign: int) -> None:
-    with pytest.raises(MemkitError, match=r"accuracy of 'b', of the type \w+, is beyond the numbers") as raised:
+    with pytest.raises(
+        MemkitError, match=r"accuracy of 'b', of the type \w+, is larger than the largest float"
+    ) as raised:
         observe(CLAIM, 0, {"a": 0.5, "b": sign * large})
     assert "\n" not in str(raised.value)
     assert values(observe(CLAIM, 0, {"a": Fraction(1, 2), "b": 0.5}))["a", "accuracy"] == 0.5
 
 
-def test_a_decimal_is_refused_as_no_number() -> None:
+def test_a_decimal_is_refused() -> None:
     with pytest.raises(MemkitError, match=r"is Decimal\('1E\+400'\), a Decimal; it should be one number"):
         observe(CLAIM, 0, {"a": 0.5, "b": Decimal("1e400")})
 
 
 def test_two_metrics() -> None:
     pair = {"accuracy": 0.5, "loss": 3}
-    found = values(observe(TWO, 0, {"a": pair, "b": {**pair, "extra": 7}}))
-    assert found["a", "loss"] == 3
-    assert found["b", "extra"] == 7
+    observed = values(observe(TWO, 0, {"a": pair, "b": {**pair, "extra": 7}}))
+    assert observed["a", "loss"] == 3
+    assert observed["b", "extra"] == 7
     with pytest.raises(MemkitError, match=r"name the metrics accuracy, loss; return \{'a': \{'accuracy': ..., 'loss'"):
         observe(TWO, 0, {"a": 0.5, "b": 0.5})
     with pytest.raises(MemkitError, match="'b' has no 'loss'"):
@@ -179,13 +181,13 @@ def test_a_diverged_arm_counts_as_nan_whatever_was_measured_on_it() -> None:
     assert math.isnan(a.value)
     assert a.reason == "the loss was nan at step 3"
     assert b.value == 0.5
-    # Bounds are no matter for what is not used.
+    # Values that are not used need not lie within the bounds.
     assert math.isnan(observe(CLAIM, 0, {"a": 99, "b": 0.5}, diverged={"a": "why"})[0].value)
 
 
 def test_what_is_derived_from_a_diverged_arm_counts_as_nan() -> None:
-    found = observe(SLOPE, 0, {"a": 0.9, "b": 0.5, "slope": 0.4}, diverged={"b": "why"})
-    assert [(o.arm, o.reason) for o in found if math.isnan(o.value)] == [("b", "why"), ("slope", "why")]
+    observed = observe(SLOPE, 0, {"a": 0.9, "b": 0.5, "slope": 0.4}, diverged={"b": "why"})
+    assert [(o.arm, o.reason) for o in observed if math.isnan(o.value)] == [("b", "why"), ("slope", "why")]
     assert not any(o.reason for o in observe(SLOPE, 0, {"a": 0.9, "b": 0.5, "slope": 0.4}))
 
 

@@ -1,4 +1,4 @@
-"""Claims keep the JSON and the digests that they had before their origin was one field."""
+"""Origins: claims keep the JSON and the digests that they had before the origin became one field."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ KINDS: list[tuple[Origin | None, dict[str, Any]]] = [
 ]
 
 
-def made(origin: Origin | None, **options: Any) -> Claim:
+def make_claim(origin: Origin | None, **options: Any) -> Claim:
     arms = {"a": Arm({"steps": 9}), "b": Arm()}
     return Claim(
         id="study/name", statement="A beats B.", arms=arms, contrasts=(OVER,), test="0123", origin=origin, **options
     )
 
 
-@pytest.mark.parametrize(("origin", "said"), KINDS, ids=str)
-def test_an_origin_is_read_as_it_was_written(origin: Origin | None, said: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("origin", "keys"), KINDS, ids=str)
+def test_an_origin_is_read_as_it_was_written(origin: Origin | None, keys: dict[str, Any]) -> None:
     data = origin_to_json(origin)
-    assert data == {**NOTHING, **said}
+    assert data == {**NOTHING, **keys}
     assert tuple(data) == KEYS
-    assert origin_from_json(data) == origin_from_json(said) == origin
-    claim = made(origin)
+    assert origin_from_json(data) == origin_from_json(keys) == origin
+    claim = make_claim(origin)
     written = claim.to_json()
     assert [name for name in written if name in KEYS] == list(KEYS)
     read = Claim.from_json(json.loads(json.dumps(written)))
@@ -70,41 +70,41 @@ def test_an_origin_is_read_as_it_was_written(origin: Origin | None, said: dict[s
     ids=str,
 )
 def test_digests_are_those_that_were_registered(origin: Origin | None, options: dict[str, Any], digest: str) -> None:
-    claim = made(origin, **options)
+    claim = make_claim(origin, **options)
     assert claim.digest == digest
     assert claim.annotations == {"statement": "A beats B.", **{n: v for n, v in options.items() if n == "headline"}}
 
 
 def test_a_claim_says_in_a_word_where_it_comes_from() -> None:
-    told = {
+    properties = {
         type(origin): (c.of_its_own, c.aside, c.sweep, dict(c.cell), c.is_mutant, c.is_replication, c.made_from)
         for origin, _ in KINDS
-        for c in [made(origin)]
+        for c in [make_claim(origin)]
     }
-    assert told == {
+    assert properties == {
         type(None): (True, False, "", {}, False, False, ""),
         SweepCell: (False, True, "study/grid", SOFT, False, False, ""),
         Mutant: (False, False, "", {}, True, False, "study/other"),
         Replication: (False, True, "", {}, False, True, "study/other"),
     }
-    assert not made(Replication("study/other"), headline=True).aside
+    assert not make_claim(Replication("study/other"), headline=True).aside
 
 
 def test_numbers_of_numpy_are_plain() -> None:
-    found = SweepCell("study/grid", {"width": np.int64(8)}, np.int64(4))  # type: ignore[dict-item, arg-type]
-    assert found == SweepCell("study/grid", {"width": 8}, 4)
-    assert type(found.cell["width"]) is int
+    sweep_cell = SweepCell("study/grid", {"width": np.int64(8)}, np.int64(4))  # type: ignore[dict-item, arg-type]
+    assert sweep_cell == SweepCell("study/grid", {"width": 8}, 4)
+    assert type(sweep_cell.cell["width"]) is int
 
 
 @pytest.mark.parametrize(
     ("kind", "given", "message"),
     [
-        (Mutant, ("",), "Mutant: '' is no id; write study/name"),
-        (Replication, (None,), "Replication: None is no id; write study/name"),
-        (SweepCell, (3, {"k": 1}), "SweepCell: 3 is no id; write study/name"),
+        (Mutant, ("",), "Mutant: '' is not an id; write study/name"),
+        (Replication, (None,), "Replication: None is not an id; write study/name"),
+        (SweepCell, (3, {"k": 1}), "SweepCell: 3 is not an id; write study/name"),
         (SweepCell, ("study/grid", {}), "SweepCell: cell={} must be a dict of factors"),
         (SweepCell, ("study/grid", ["k"]), r"SweepCell: cell=\['k'\] must be a dict of factors"),
-        (SweepCell, ("study/grid", {"k": 1}, -1), "SweepCell: cells=-1 must be the number of cells"),
+        (SweepCell, ("study/grid", {"k": 1}, -1), "SweepCell: cells=-1 must be a whole number, the number of cells"),
     ],
 )
 def test_mistakes_get_a_sentence(kind: Any, given: tuple[Any, ...], message: str) -> None:
@@ -115,11 +115,14 @@ def test_mistakes_get_a_sentence(kind: Any, given: tuple[Any, ...], message: str
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"mutant_of": "study/a", "replicates": "study/b"}, "a cell of a sweep, a mutant or a replication; give one"),
-        ({"cell": {"width": 8}}, "there is a cell, and no sweep that it is of; give both"),
+        (
+            {"mutant_of": "study/a", "replicates": "study/b"},
+            "a claim must be only one of these: a cell of a sweep, a mutant, or a replication",
+        ),
+        ({"cell": {"width": 8}}, "there is a cell, but no sweep that it belongs to; give both"),
     ],
     ids=str,
 )
-def test_data_of_no_origin_or_of_two_is_refused(changes: dict[str, Any], message: str) -> None:
+def test_json_with_half_an_origin_or_with_two_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(MemkitError, match=f"^claim 'study/name': .*{message}"):
-        Claim.from_json({**made(None).to_json(), **changes})
+        Claim.from_json({**make_claim(None).to_json(), **changes})

@@ -1,4 +1,4 @@
-"""What is computed from evidence: the verdicts again, by which doctoring is found, without torch; and a table."""
+"""Recomputing evidence: verdicts, which reveals falsified files, without torch; and the table of observations."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from .entries import MANY, entry, evidence
 
 
 def doctor(path: Path, at: int, *keys: str | int, value: Any) -> tuple[str, str]:
-    """Change one thing in the file; returns what is recorded and what is found for the claim."""
+    """Change one value in the file, and return the recorded and the recomputed verdict of the claim."""
     data = json.loads(path.read_text())
     inner = data["claims"][at]
     for key in keys[:-1]:
         inner = inner[key]
     inner[keys[-1]] = value
     path.write_text(json.dumps(data))
-    _, recorded, found = recompute(path)[at]
-    return recorded, found
+    _, recorded, recomputed = recompute(path)[at]
+    return recorded, recomputed
 
 
 # --- doctoring ----------------------------------------------------------------------------------------------
@@ -53,9 +53,9 @@ def test_a_doctored_verdict_is_found(file: Path) -> None:
     ],
 )
 def test_a_doctored_judgement_or_observation_is_found(file: Path, keys: tuple[Any, ...], value: Any) -> None:
-    recorded, found = doctor(file, 0, *keys, value=value)
-    assert found != recorded
-    assert found == f"{recorded} (intervals differ)"
+    recorded, recomputed = doctor(file, 0, *keys, value=value)
+    assert recomputed != recorded
+    assert recomputed == f"{recorded} (intervals differ)"
 
 
 def test_doctored_observations_that_turn_the_verdict_are_found(file: Path) -> None:
@@ -81,26 +81,26 @@ def test_an_observation_that_was_removed_is_found(file: Path) -> None:
     ],
 )
 def test_a_doctored_claim_is_found_by_its_digest(file: Path, keys: tuple[Any, ...], value: Any) -> None:
-    recorded, found = doctor(file, 0, *keys, value=value)
-    assert found == f"{recorded} (the claim's digest differs)"
+    recorded, recomputed = doctor(file, 0, *keys, value=value)
+    assert recomputed == f"{recorded} (the claim's digest differs)"
 
 
 def test_another_order_of_the_seeds_is_found(file: Path) -> None:
     planned = json.loads(file.read_text())["claims"][0]["planned"]
-    recorded, found = doctor(file, 0, "planned", value=planned[::-1])
-    assert found == f"{recorded} (the seeds are not those of the registration)"
+    recorded, recomputed = doctor(file, 0, "planned", value=planned[::-1])
+    assert recomputed == f"{recorded} (the seeds are not those of the registration)"
 
 
 def test_a_doctored_outcome_is_found(file: Path) -> None:
     data = json.loads(file.read_text())["claims"]
     assert data[2]["outcome"]["outcome"] == "failed", "or this test shows nothing"
-    recorded, found = doctor(file, 2, "outcome", "outcome", value="passed")
-    assert found == f"{recorded} (the outcome differs)"
+    recorded, recomputed = doctor(file, 2, "outcome", "outcome", value="passed")
+    assert recomputed == f"{recorded} (the outcome differs)"
 
 
 def test_two_observations_of_one_seed_are_refused(file: Path) -> None:
     rows = json.loads(file.read_text())["claims"][0]["observations"]
-    with pytest.raises(MemkitError, match="two observations of one arm and seed"):
+    with pytest.raises(MemkitError, match="two observations of the same seed, arm and metric"):
         doctor(file, 0, "observations", value=[*rows, [10_000, "a", "accuracy", 0.9, ""]])
 
 

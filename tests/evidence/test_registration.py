@@ -1,4 +1,4 @@
-"""The lock: deciding seeds are fresh, and no two studies and no two attempts share any."""
+"""The lock: deciding seeds are fresh, and neither two studies nor two attempts share any."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def make(id: str = "study/name", test: str = "", **options: Any) -> Claim:
 
 
 def test_a_claim_that_is_not_registered_gets_development_seeds() -> None:
-    found = Lock().registration(make())
-    assert (found.status, found.attempt, found.development) == ("unregistered", 0, True)
-    assert set(found.seeds(32)) <= set(DEVELOPMENT_SEEDS)
+    result = Lock().registration(make())
+    assert (result.status, result.attempt, result.development) == ("unregistered", 0, True)
+    assert set(result.seeds(32)) <= set(DEVELOPMENT_SEEDS)
 
 
 def test_registering_gives_deciding_seeds_and_again_changes_nothing() -> None:
     lock = Lock().register([make()])
-    found = lock.registration(make())
-    assert (found.status, found.attempt, found.development) == ("registered", 1, False)
+    result = lock.registration(make())
+    assert (result.status, result.attempt, result.development) == ("registered", 1, False)
     assert lock.register([make()]) == lock
     assert lock.registration(make(), development=True).seeds(32) == Lock().registration(make()).seeds(32)
 
@@ -47,7 +47,7 @@ def test_a_changed_claim_is_reported_until_it_is_registered_on_fresh_seeds() -> 
     again = lock.register([edited]).registration(edited)
     assert (again.status, again.attempt) == ("registered", 2)
     assert not set(again.seeds(32)) & set(changed.seeds(32))
-    # And back: whoever has looked at the first seeds knows them.
+    # Back to the first form: its results on the first seeds are known by now, so it gets fresh seeds, too.
     back = lock.register([edited]).register([make()]).registration(make())
     assert back.attempt == 3
     assert not set(back.seeds(32)) & {*again.seeds(32), *changed.seeds(32)}
@@ -76,7 +76,7 @@ BATCH = st.dictionaries(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz")
 
 @given(st.lists(BATCH, min_size=1, max_size=15))
 def test_a_changed_claim_never_comes_back_to_seeds_that_it_was_on(batches: list[dict[tuple[str, str], int]]) -> None:
-    """Any sequence of registrations, of several claims at once: (study, name) → version."""
+    """Generate sequences of registrations of one or more claims: (study, name) → version."""
     lock = Lock()
     used: dict[str, list[set[int]]] = {}
     for batch in batches:
@@ -109,17 +109,17 @@ def test_claims_that_are_changed_at_once_move_to_one_block_of_seeds(tmp_path: Pa
         lock = lock.register([make("study/one", version)])
     both = [make("study/one", "D."), make("study/other", "B.")]
     lock = lock.register(both)
-    found = [lock.registration(claim) for claim in both]
-    assert [each.attempt for each in found] == [4, 2]
-    assert {each.first_seed for each in found} == {10_300}
+    result = [lock.registration(claim) for claim in both]
+    assert [each.attempt for each in result] == [4, 2]
+    assert {each.first_seed for each in result} == {10_300}
     lock.save(tmp_path / "claims.lock")
     assert Lock.load(tmp_path / "claims.lock") == lock
-    # By itself it goes on from there.
+    # Registered alone, it continues from there.
     assert lock.register([other]).registration(other).first_seed == 10_400
 
 
 @pytest.mark.parametrize("kind", [Mutant, Replication])
-def test_what_is_new_beside_a_claim_joins_it_on_its_seeds(kind: type[Mutant | Replication]) -> None:
+def test_a_new_mutant_or_replication_gets_the_seeds_of_its_claim(kind: type[Mutant | Replication]) -> None:
     first = Lock().register([make("study/it")])
     moved = first.register([make("study/it", "another")])
     beside: dict[str, Any] = {"origin": kind("study/it")}
@@ -156,13 +156,13 @@ def edited(*path: str, value: Any) -> str:
     return json.dumps(data)
 
 
-def blocks(*found: object) -> str:
-    """The lock with a claim whose attempts were on these blocks."""
-    return edited("claims", "study/name", "attempts", value=[{"block": block} for block in found])
+def blocks(*result: object) -> str:
+    """Return a lock with a claim that has attempts on these blocks."""
+    return edited("claims", "study/name", "attempts", value=[{"block": block} for block in result])
 
 
 def attempt(**fields: object) -> str:
-    """The lock with such an attempt of a claim."""
+    """Return a lock with a claim that has such an attempt."""
     return edited("claims", "study/name", "attempts", value=[{"block": 0, **fields}])
 
 
@@ -194,18 +194,18 @@ def attempt(**fields: object) -> str:
         ),
         *(
             (
-                blocks(*found),
-                r"study/name has attempts on the blocks of seeds \[.*\], which must rise, up to 99, and the",
+                blocks(*result),
+                r"study/name has attempts on the blocks of seeds \[.*\]; the blocks must rise, up to 99, and the",
             )
-            for found in ((), (None,), (100,), (0, 0), (1, 0), (0, None), (None, 0), (3, None, 4))
+            for result in ((), (None,), (100,), (0, 0), (1, 0), (0, None), (None, 0), (3, None, 4))
         ),
         (blocks("0"), "attempt 1: block must be a whole number from 0"),
         (edited("claims", "study/name", "attempts", value=[{}]), "'block' is missing in claims: study/name: attempt 1"),
         (edited("claims", "study/name", "attempts", value=[None]), "attempt 1 must be an object"),
-        (attempt(verdict="FINE"), "attempt 1: verdict: 'FINE' is no verdict"),
-        (attempt(capital=-1), "capital must be a number from 0"),
+        (attempt(verdict="FINE"), "attempt 1: verdict: 'FINE' is not a verdict"),
+        (attempt(capital=-1), "capital must be a number that is not negative"),
         (attempt(n=-1), "n must be a whole number from 0"),
-        (attempt(date=2025), "date must be a text"),
+        (attempt(date=2025), "date must be a string"),
         (
             edited("claims", "study/name", "file", value="../x.py"),
             "has the file '../x.py', which must lie in the project",
@@ -215,10 +215,10 @@ def attempt(**fields: object) -> str:
         (edited("claims", "study/name", "annotations", value={"statement": ""}), "does not say which statement"),
         (edited("claims", "study/name", "annotations", "headline", value=1), "headline must be true or false"),
         (edited("claims", "study/name", "earlier", value=[{"seeds": "8"}]), "seeds must be a whole number"),
-        (edited("alpha", value=0), "alpha must lie between 0 and 1, and is 0"),
+        (edited("alpha", value=0), "alpha must lie between 0 and 1, not 0"),
         (edited("alpha", value="0.05"), "alpha must be a number"),
         (edited("laboratories", value={"ours": "1"}), "ours must be a whole number from 0"),
-        (edited("claims", "study/name", "results", value={"x.csv": 1}), "x.csv must be a text"),
+        (edited("claims", "study/name", "results", value={"x.csv": 1}), "x.csv must be a string"),
     ],
 )
 def test_a_damaged_lock_is_refused_with_a_sentence(tmp_path: Path, text: str, message: str) -> None:
@@ -245,7 +245,7 @@ def test_where_the_lock_lies(tmp_path: Path) -> None:
 
 
 @given(st.lists(st.sampled_from(["register", "edit", "remove"]), max_size=12))
-def test_no_way_out_of_the_lock_leads_back_to_seeds_that_a_claim_was_on(steps: list[str]) -> None:
+def test_removing_a_claim_does_not_give_it_its_earlier_seeds_again(steps: list[str]) -> None:
     lock, form, seen = Lock(), 0, dict[int, str]()
     for step in ["register", *steps]:
         claim = make(test=f"Form {form}.")
@@ -260,7 +260,7 @@ def test_no_way_out_of_the_lock_leads_back_to_seeds_that_a_claim_was_on(steps: l
             assert seen.setdefault(first, claim.digest) == claim.digest
 
 
-def test_what_is_removed_is_kept_and_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_removed_claims_stay_in_the_file(tmp_path: Path) -> None:
     claim = make()
     lock = Lock().register([claim], files={claim.id: "claims/test_x.py"}).remove([claim.id])
     lock.save(tmp_path / "claims.lock")
@@ -271,26 +271,29 @@ def test_what_is_removed_is_kept_and_is_read_as_it_was_written(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "reason"),
     [
-        (edited("alpha", value=0.01), "it sets alpha to 0.01; this memkit decides with 0.05"),
-        (edited("laboratories", value={"ours": 1}), "it gives 'ours' seeds of its own"),
+        (edited("alpha", value=0.01), "it sets alpha to 0.01; this memkit only supports 0.05"),
+        (edited("laboratories", value={"ours": 1}), "it reserves seeds for the laboratory 'ours'"),
         (edited("claims", "study/name", "results", value={"x.csv": "ab"}), f"{NAME} is about files of results"),
-        (edited("claims", "study/name", "title", value="A"), f"{NAME} has 'title'"),
-        (edited("claims", "study/name", "annotations", "title", value="A"), f"{NAME}: annotations has 'title'"),
-        (attempt(device="cuda"), f"{NAME}: attempt 1 has 'device'"),
-        (edited("more", value=[]), "the lock has 'more'"),
+        (edited("claims", "study/name", "title", value="A"), f"{NAME} has the unknown field 'title'"),
+        (
+            edited("claims", "study/name", "annotations", "title", value="A"),
+            f"{NAME}: annotations has the unknown field 'title'",
+        ),
+        (attempt(device="cuda"), f"{NAME}: attempt 1 has the unknown field 'device'"),
+        (edited("more", value=[]), "the lock has the unknown field 'more'"),
     ],
 )
-def test_what_a_newer_memkit_wrote_is_refused_and_not_lost(tmp_path: Path, text: str, said: str) -> None:
+def test_what_a_newer_memkit_wrote_is_refused_and_not_lost(tmp_path: Path, text: str, reason: str) -> None:
     path = tmp_path / "claims.lock"
     path.write_text(text)
     with pytest.raises(MemkitError) as raised:
         Lock.load(path)
-    assert str(raised.value) == f"{path} was written by a newer memkit ({said}); update this one"
+    assert str(raised.value) == f"{path} was written by a newer memkit ({reason}); update this one"
 
 
-# --- what is said of a claim --------------------------------------------------------------------------------------
+# --- annotations of a claim ---------------------------------------------------------------------------------------
 
 EDITS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"statement": "B loses."}, {"statement": "A beats B."}),
@@ -303,17 +306,17 @@ EDITS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("edit", "kept"), EDITS)
-def test_an_edit_beside_the_digest_is_registered_at_no_attempt(
-    tmp_path: Path, edit: dict[str, Any], kept: dict[str, Any]
+@pytest.mark.parametrize(("edit", "replaced"), EDITS)
+def test_registering_an_edit_of_annotations_costs_no_attempt(
+    tmp_path: Path, edit: dict[str, Any], replaced: dict[str, Any]
 ) -> None:
     lock, now = Lock().register([make()]), make(**edit)
-    found = lock.registration(now)
-    assert (found.status, found.edited, found.withheld) == ("reworded", ", ".join(kept), False)
-    assert (found.attempt, found.first_seed) == (1, 10_000)
+    result = lock.registration(now)
+    assert (result.status, result.edited, result.withheld) == ("reworded", ", ".join(replaced), False)
+    assert (result.attempt, result.first_seed) == (1, 10_000)
     after = lock.register([now])
-    assert after.registration(now) == replace(found, status="registered", edited="")
-    assert after.claims[now.id].earlier == (kept,)
+    assert after.registration(now) == replace(result, status="registered", edited="")
+    assert after.claims[now.id].earlier == (replaced,)
     assert after.claims[now.id].wordings == [now.annotations, make().annotations]
     back = after.register([make()])
     assert back.claims[now.id].wordings == [make().annotations, now.annotations, make().annotations]
@@ -329,8 +332,8 @@ def test_a_change_keeps_the_wording_too() -> None:
 
 def test_a_changed_claim_has_development_seeds_alone_and_did_not_ask_for_them() -> None:
     lock, changed = Lock().register([make()]), make(test="another")
-    found = lock.registration(changed)
-    assert (found.development, found.withheld, found.explores) == (True, True, False)
+    result = lock.registration(changed)
+    assert (result.development, result.withheld, result.explores) == (True, True, False)
     asked = lock.registration(changed, development=True)
     assert (asked.status, asked.withheld, asked.explores) == ("changed", False, True)
 
@@ -338,7 +341,7 @@ def test_a_changed_claim_has_development_seeds_alone_and_did_not_ask_for_them() 
 # --- its form -----------------------------------------------------------------------------------------------------
 
 
-def test_a_line_is_what_may_change(tmp_path: Path) -> None:
+def test_each_value_that_may_change_has_a_line_of_its_own(tmp_path: Path) -> None:
     lock = Lock().register([make(source="S. 3, «ü»")], {"study/name": "c0de"}, {"study/name": "claims/test_it.py"})
     lock = lock.register([make(test="another", statement="B loses.")])
     entry = lock.claims["study/name"].recorded("REFUTED", 8, "2025-07-29T12:00:00+00:00", "0b5e")
@@ -387,7 +390,7 @@ BESIDE_IT = st.fixed_dictionaries({"statement": TEXT}, optional={"source": TEXT,
 ENTRIES = st.builds(
     lambda digest, attempts, steps, **options: Entry(
         digest=digest,
-        # The last block is known, and so may others be.
+        # The last block is known, and the others may be.
         attempts=tuple(
             replace(one, block=sum(steps[: i + 1]) + i if i == len(attempts) - 1 or steps[i] else None)
             for i, one in enumerate(attempts)
@@ -418,7 +421,7 @@ def test_any_lock_is_read_as_it_was_written(
     assert read.to_text() == path.read_text(encoding="utf-8")
 
 
-def test_what_this_memkit_does_not_apply_outlives_what_it_does_to_the_lock() -> None:
+def test_fields_that_this_memkit_does_not_apply_survive_its_changes_of_the_lock() -> None:
     lock = Lock(laboratories={"ours": 40}, alpha=0.01)
     after = lock.register([make()]).register([make(test="another")]).remove(["study/name"])
     assert (after.laboratories, after.alpha) == (lock.laboratories, lock.alpha)
@@ -433,5 +436,5 @@ def test_what_this_memkit_does_not_apply_outlives_what_it_does_to_the_lock() -> 
         (Attempt(block=0, verdict="REFUTED", n=8, date="2025-07-29T12:00:00+00:00"), "REFUTED, n = 8, 2025-07-29"),
     ],
 )
-def test_what_an_attempt_came_to_is_said(attempt: Attempt, outcome: str) -> None:
+def test_the_outcome_of_an_attempt_in_words(attempt: Attempt, outcome: str) -> None:
     assert attempt.outcome == outcome

@@ -1,4 +1,4 @@
-"""A reproduced seed: bit for bit, or within what is small against the effect and its interval."""
+"""Reproduced seeds: identical to the last bit, or within a tolerance that is small compared with the effect."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from memkit.evidence.reproduction import ROUNDING, allowance, platforms, reprodu
 from .entries import FREE, OVER, entry
 
 ENTRY = entry(a=0.6, b=0.5, n=32)
-"""Differences of 0.1 and, for each second seed, 1/64 less: the interval is narrow."""
+"""Differences of 0.1 and, on every second seed, 1/64 less, so that the interval is narrow."""
 A, B = ("a", "accuracy"), ("b", "accuracy")
 FINITE = st.floats(0, 1)
 
 
 @given(st.floats(allow_infinity=False), st.floats(allow_infinity=False))
 def test_exactly_is_bit_for_bit(one: float, other: float) -> None:
-    found = reproduction(ENTRY, {A: one, B: 0.5}, {A: other, B: 0.5}, exact=True)
+    comparison = reproduction(ENTRY, {A: one, B: 0.5}, {A: other, B: 0.5}, exact=True)
     same = one == other or (math.isnan(one) and math.isnan(other))
-    assert found.same == found.identical == same
+    assert comparison.same == comparison.identical == same
 
 
 @given(FINITE, FINITE, FINITE, FINITE, st.floats(0, 10), st.booleans())
 def test_a_sign_never_flips(a: float, b: float, c: float, d: float, tolerance: float, exact: bool) -> None:
-    found = reproduction(ENTRY, {A: a, B: b}, {A: c, B: d}, exact=exact, tolerance=tolerance)
+    comparison = reproduction(ENTRY, {A: a, B: b}, {A: c, B: d}, exact=exact, tolerance=tolerance)
     if abs(a - b) > ROUNDING * max(a, b) and (a - b) * (c - d) < 0:
-        assert not found.same
+        assert not comparison.same
     elif max(abs(a - c), abs(b - d), abs((a - b) - (c - d))) <= tolerance:
-        assert found.same
+        assert comparison.same
 
 
-def test_what_may_differ_is_small_against_the_effect_and_its_interval() -> None:
+def test_the_tolerance_is_small_compared_with_the_effect_and_its_interval() -> None:
     (finding,) = ENTRY.judgement.findings
     half = (finding.t.high - finding.t.low) / 2
     allowed = allowance(ENTRY, OVER, {A: 0.6, B: 0.5})
@@ -69,24 +69,24 @@ def test_what_is_missing_is_not_reproduced() -> None:
 
 
 @pytest.mark.parametrize(
-    ("recorded", "here", "arms", "said"),
+    ("recorded", "here", "arms", "sentence"),
     [
         ({"cpu": "AVX2"}, {"cpu": "AVX2"}, {}, ""),
         ({"cpu": "AVX2"}, {"cpu": "AVX512"}, {}, "cpu AVX2 there, AVX512 here"),
         ({"cpu": "AVX2"}, {"cpu": "AVX2", "threads": 2}, {}, "threads not known there, 2 here"),
-        (None, {}, {}, "the file does not say which platform it was made on"),
-        ("two; of them", {}, {}, "the file does not say which platform it was made on"),
+        (None, {}, {}, "the file does not say on which platform it was made"),
+        ("two; of them", {}, {}, "the file does not say on which platform it was made"),
         ({}, {}, {"a": {"trained_on": "cuda"}, "b": {}}, "its models were trained on cuda"),
     ],
 )
-def test_how_platforms_differ(recorded: object, here: object, arms: dict[str, dict[str, str]], said: str) -> None:
-    assert platforms(recorded, here, arms) == said
+def test_how_platforms_differ(recorded: object, here: object, arms: dict[str, dict[str, str]], sentence: str) -> None:
+    assert platforms(recorded, here, arms) == sentence
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1e-3, 1.0, 1e6])
 def test_a_flipped_sign_is_seen_on_every_scale(scale: float) -> None:
-    recorded, found = {A: 0.3 * scale, B: 0.1 * scale}, {A: 0.1 * scale, B: 0.3 * scale}
+    recorded, comparison = {A: 0.3 * scale, B: 0.1 * scale}, {A: 0.1 * scale, B: 0.3 * scale}
     for tolerance in (None, 10 * scale):
-        result = reproduction(ENTRY, recorded, found, exact=False, tolerance=tolerance)
+        result = reproduction(ENTRY, recorded, comparison, exact=False, tolerance=tolerance)
         assert [contrast.flipped for contrast in result.contrasts] == [True]
         assert not result.same

@@ -1,4 +1,4 @@
-"""Seeds in words: nothing is lost, and what is next to one another is one range."""
+"""Seeds as text: no seed is lost, and neighbours form one range."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_ranges(seeds: list[int], text: str) -> None:
 
 @given(st.sets(st.integers(0, 40)))
 def test_the_seeds_can_be_read_back(seeds: set[int]) -> None:
-    said = seed_ranges(seeds)
-    ends = [[int(end) for end in part.split("–")] for part in said.split(", ") if part]
+    ranges = seed_ranges(seeds)
+    ends = [[int(end) for end in part.split("–")] for part in ranges.split(", ") if part]
     assert [seed for part in ends for seed in range(part[0], part[-1] + 1)] == sorted(seeds)
     assert all(after[0] > before[-1] + 1 for before, after in pairwise(ends))

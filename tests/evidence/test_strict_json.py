@@ -1,4 +1,4 @@
-"""Files that anybody may have written: read, or refused in one sentence, in bounded time and memory."""
+"""Files from untrusted sources: read, or refused with one sentence, in bounded time and memory."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
-    ("raw", "said"),
+    ("raw", "message"),
     [
-        (b'{"a": 1, "b": {"c": 1, "c": 2}}', "the key 'c' stands twice in one object"),
-        (b"[NaN]", "NaN is no number of JSON"),
-        (b"[-Infinity]", "-Infinity is no number of JSON"),
+        (b'{"a": 1, "b": {"c": 1, "c": 2}}', "the key 'c' occurs twice in one object"),
+        (b"[NaN]", "NaN is not a JSON number"),
+        (b"[-Infinity]", "-Infinity is not a JSON number"),
         (b"[1e999]", "the number 1e999 is too large"),
         (b"9" * 5000, "Exceeds the limit"),
         (b"[" * 100_000, "it is nested deeper than 64 levels"),
         (b"[" * 65 + b"]" * 65, "it is nested deeper than 64 levels"),
         (b'{"a":' * 65 + b"1" + b"}" * 65, "it is nested deeper than 64 levels"),
-        (b'"\xff"', "it is not UTF-8, at byte 1"),
+        (b'"\xff"', "it is not UTF-8 at byte 1"),
         (b'"\\ud800"', "it holds half of a surrogate pair"),
         (b'{"\\udc00": 1}', "it holds half of a surrogate pair"),
         (b"\xef\xbb\xbf{}", "BOM"),
@@ -53,10 +53,10 @@ ROOT = Path(__file__).parents[2]
         (b'"a\nb"', "Invalid control character"),
     ],
 )
-def test_what_is_no_plain_json_is_refused_in_one_sentence(raw: bytes, said: str) -> None:
+def test_invalid_json_is_refused_in_one_sentence(raw: bytes, message: str) -> None:
     with pytest.raises(MemkitError) as raised:
         strict_json.parse(raw)
-    assert said in str(raised.value)
+    assert message in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
@@ -77,7 +77,7 @@ UNITS = ["[]", "{}", '{"a":0}', '{"":0}', "1.5", "999", '"ab"', '"é"', '"—b"'
 
 
 @pytest.mark.parametrize("unit", [*UNITS, "keys", "long", "wide"])
-def test_no_text_takes_more_than_was_estimated(unit: str) -> None:
+def test_no_text_takes_more_memory_than_estimated(unit: str) -> None:
     known = {
         "keys": "{" + ",".join(f'"{i:06}":1' for i in range(20_000)) + "}",
         "long": '"' + "a" * 200_000 + '"',
@@ -91,7 +91,7 @@ def test_no_text_takes_more_than_was_estimated(unit: str) -> None:
     finally:
         tracemalloc.stop()
     assert found
-    assert peak <= strict_json.takes(raw) * 1.05 + 100_000
+    assert peak <= strict_json.memory_bytes(raw) * 1.05 + 100_000
 
 
 def test_what_is_too_large_is_refused_and_the_limit_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,12 +99,12 @@ def test_what_is_too_large_is_refused_and_the_limit_named(tmp_path: Path, monkey
     monkeypatch.setattr(strict_json, "LARGEST", 2_000_000)
     path.write_bytes(b" " * 2_000_001)
     for read in (load, Lock.load, load_accepted, load_promotion):
-        with pytest.raises(MemkitError, match="it is larger than 2 MB, which is the most that is read"):
+        with pytest.raises(MemkitError, match="it is larger than the limit of 2 MB"):
             read(path)
     monkeypatch.setattr(strict_json, "MEMORY", 50_000_000)
     path.write_bytes(b"[" + b"{}," * 600_000 + b"{}]")
     for read in (load, Lock.load, load_accepted, load_promotion):
-        with pytest.raises(MemkitError, match="MB of memory to read, and 50 MB is the most"):
+        with pytest.raises(MemkitError, match="MB of memory, more than the limit of 50 MB"):
             read(path)
 
 
@@ -112,7 +112,7 @@ def test_what_is_too_large_is_refused_and_the_limit_named(tmp_path: Path, monkey
 
 
 def written(path: Path, change: Callable[[dict[str, Any]], None], *, lines: bool = True) -> Path:
-    """The evidence of many claims, changed, with a claim on each line as it is written, or on one line."""
+    """Write evidence of many claims after a change, with one claim per line, as memkit does, or on one line."""
     data = copy.deepcopy(MANY.to_json())
     change(data)
     claims = ",\n".join(map(json.dumps, data.pop("claims")))
@@ -126,14 +126,14 @@ def written(path: Path, change: Callable[[dict[str, Any]], None], *, lines: bool
 def test_the_layout_of_a_file_means_nothing(file: Path, tmp_path: Path, indent: int | None) -> None:
     other = tmp_path / "other.json"
     other.write_text(json.dumps(json.loads(file.read_text()), indent=indent))
-    assert load(other).to_json() == load(file).to_json()  # nan is not itself
+    assert load(other).to_json() == load(file).to_json()  # as JSON, since nan does not equal nan
     assert recompute(other) == recompute(file)
 
 
 @pytest.mark.parametrize(
     "text", ['{\n"claims": [\n]\n}', '{"a": {\n"claims": [\n{}\n]\n}}', '{\n"claims": [\n{}\n{}\n]\n}']
 )
-def test_parts_mean_what_the_whole_does(tmp_path: Path, text: str) -> None:
+def test_splitting_a_file_does_not_change_its_meaning(tmp_path: Path, text: str) -> None:
     path = tmp_path / "evidence.json"
     path.write_text(text)
     with pytest.raises(MemkitError, match=r"has no schema|cannot be read as JSON"):
@@ -142,69 +142,72 @@ def test_parts_mean_what_the_whole_does(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("lines", [True, False])
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda e: e["registration"].update(attempt=-3), "must be a whole number from 1, not -3"),
         (lambda e: e["registration"].update(attempt=0), "must be a whole number from 1, not 0"),
         (lambda e: e["registration"].update(attempt=True), "must be a whole number from 1, not True"),
-        (lambda e: e["registration"].update(status="unregistered"), "is unregistered, and so has no attempt 1"),
-        (lambda e: e["registration"].update(status="reworded"), "is reworded, and says '' of what was edited"),
-        (lambda e: e["registration"].update(edited="x"), "is registered, and says 'x' of what was edited"),
-        (lambda e: e["registration"].update(edited=1), "edited must be a text"),
+        (lambda e: e["registration"].update(status="unregistered"), "is unregistered, and so cannot have an attempt 1"),
+        (lambda e: e["registration"].update(status="reworded"), "is reworded, which contradicts its edited fields, ''"),
+        (lambda e: e["registration"].update(edited="x"), "is registered, which contradicts its edited fields, 'x'"),
+        (lambda e: e["registration"].update(edited=1), "edited must be a string"),
         (lambda e: e["registration"].update(withheld=1), "withheld must be true or false"),
-        (lambda e: e["registration"].update(withheld=True), "only a claim that was changed is on development seeds"),
+        (lambda e: e["registration"].update(withheld=True), "withheld may be true only for a claim that is changed"),
         (
             lambda e: e["registration"].update(withheld=True, status="changed"),
-            "only a claim that was changed is on development seeds for that",
+            "withheld may be true only for a claim that is changed",
         ),
-        (lambda e: e["registration"].update(status="sworn"), "the registration's status 'sworn' is none"),
+        (
+            lambda e: e["registration"].update(status="sworn"),
+            "the registration's status 'sworn' must be one of reg",
+        ),
         (lambda e: e["registration"].update(first_seed=-1), "first_seed must be a whole number from 0, not -1"),
-        (lambda e: e.update(planned=list(range(101))), "planned seeds are 101, and 100 is the most"),
+        (lambda e: e.update(planned=list(range(101))), "planned seeds must be at most 100, not 101"),
         (lambda e: e.update(planned=[10_000, 10_000]), "a seed is planned twice"),
         (lambda e: e.update(planned=[1e4]), "a planned seed must be a whole number"),
         (lambda e: e["observations"][0].__setitem__(0, "10000"), "an observation must be"),
-        (lambda e: e["observations"][0].__setitem__(1, "c"), "has no arm 'c', of which there are observations"),
+        (lambda e: e["observations"][0].__setitem__(1, "c"), "has observations of 'c', which is not one of its arms"),
         (lambda e: e["observations"][0].__setitem__(3, "1"), "the value of a must be a number, not '1'"),
         (lambda e: e["observations"][0].__setitem__(3, 10**400), "the value of a must be a number"),
-        (lambda e: e.update(nodeid=["x"]), "nodeid must be a text"),
+        (lambda e: e.update(nodeid=["x"]), "nodeid must be a string"),
         (lambda e: e.update(arms={"a": 3}), "arms: a must be an object, not 3"),
         (lambda e: e.update(arms={"a": {"parameters": "12"}}), "parameters must be a whole number from 0"),
         (lambda e: e.update(cost={"trained": "much"}), "cost: trained must be a number"),
         (lambda e: e.update(failures={"-1": "x"}), "failures must be a seed, not '-1'"),
-        (lambda e: e.update(outcome={"outcome": "won", "reason": ""}), "the outcome 'won' is none"),
-        (lambda e: e["claim"].update(sweep=3), "sweep must be a text"),
+        (lambda e: e.update(outcome={"outcome": "won", "reason": ""}), "the outcome 'won' must be one of passed"),
+        (lambda e: e["claim"].update(sweep=3), "sweep must be a string"),
         (lambda e: e["claim"].update(cell={"k": []}), "cell: k must be a number"),
         (lambda e: e["claim"]["arms"].update(a=3), "arm a must be an object"),
         (lambda e: e["judgement"].pop("verdict"), "'verdict' is missing in"),
     ],
 )
-def test_what_evidence_cannot_say_is_refused(
-    tmp_path: Path, lines: bool, change: Callable[[dict[str, Any]], None], said: str
+def test_impossible_evidence_is_refused(
+    tmp_path: Path, lines: bool, change: Callable[[dict[str, Any]], None], message: str
 ) -> None:
     path = written(tmp_path / "evidence.json", lambda data: change(data["claims"][0]), lines=lines)
     with pytest.raises(MemkitError) as raised:
         load(path)
     assert str(raised.value).startswith(f"{path} ")
-    assert said in str(raised.value)
+    assert message in str(raised.value)
 
 
-def test_there_is_a_most_of_observations_and_of_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_numbers_of_observations_and_looks_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from memkit.evidence import evidence_loading
 
     path = written(tmp_path / "evidence.json", lambda data: None)
     monkeypatch.setattr(evidence_loading, "MOST_OBSERVATIONS", 40)
-    with pytest.raises(MemkitError, match="it holds more than 40 observations"):
+    with pytest.raises(MemkitError, match="the file holds more than 40 observations"):
         load(path)
     monkeypatch.undo()
-    for most in (3, len(MANY.claims)):  # fewer than claims; fewer than their looks
+    for most in (3, len(MANY.claims)):  # below the number of claims; below the number of their looks
         monkeypatch.setattr(evidence_loading, "MOST_DECISIONS", most)
-        with pytest.raises(MemkitError, match=f"take more than {most} looks at a contrast to judge"):
+        with pytest.raises(MemkitError, match=f"takes more looks at contrasts than the limit of {most}"):
             load(path)
 
 
-def test_a_file_of_many_parts_may_not_fill_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_many_claims_must_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strict_json, "MEMORY", 250_000)
-    with pytest.raises(MemkitError, match="MB of memory to read"):
+    with pytest.raises(MemkitError, match="reading it may take 0 MB of memory"):
         load(written(tmp_path / "evidence.json", lambda data: None))
 
 
@@ -216,7 +219,7 @@ def test_names_and_seeds_of_observations_are_kept_once() -> None:
     assert all(o.seed is seed for o, seed in zip(read.observations[::2], read.planned, strict=True))
 
 
-# --- whatever is put in --------------------------------------------------------------------------------------
+# --- any change of the file ----------------------------------------------------------------------------------
 
 ENTRY = entry(n=8, expect="open", origin=SweepCell("study/s", {"k": 1}, 2))
 POLICY = Policy(by="m", higher=True, best=1, always=("b",))

@@ -129,14 +129,14 @@ def test_an_edit_of_what_is_said_fails_until_it_is_registered_on_the_same_seeds(
         result.stdout.fnmatch_lines(
             [
                 "memkit: lab/one reworded since registration, which fails this run: `memkit register` takes that over*",
-                f"FAILED*lab/one: *, but its {edited} edited since it was registered; `memkit register` takes that *",
+                f"FAILED*lab/one: *, but its {edited} edited since it was registered; `memkit register` registers*",
             ]
         )
         assert found(suite) == ("INCONCLUSIVE", "reworded", 2)
         assert evidence(suite)["lab/one"]["planned"] == seeds[: len(evidence(suite)["lab/one"]["planned"])]
     assert "reworded" in (suite.path / "reports" / "evidence.html").read_text(encoding="utf-8")
     recomputed = command(suite, "verdicts")
-    recomputed.stdout.fnmatch_lines(["lab/one*DIFFERS from the lock: the claim is not as it was registered: *"])
+    recomputed.stdout.fnmatch_lines(["lab/one*DIFFERS from the lock: the claim differs from what was registered: *"])
     recomputed.stdout.no_fnmatch_line("*does not follow*")
     merged = command(suite, "merge", "reports/evidence.json", "--output=merged.json")
     assert merged.ret == 1
@@ -165,12 +165,12 @@ def test_a_changed_claim_fails_by_whatever_computes_its_gate_and_development_fai
     assert evidence(suite)["lab/one"]["outcome"]["outcome"] == "skipped"
     verdicts = command(suite, "verdicts")
     assert verdicts.ret == 0
-    verdicts.stdout.fnmatch_lines(["lab/one*on development seeds, which decide nothing, of a claim that was edited"])
+    verdicts.stdout.fnmatch_lines(["lab/one*on development seeds, which decide nothing, for a claim that was edited"])
     assert run(suite, "--memkit-gate=none").ret == 0
     assert run(suite, "--memkit-strict").ret == 1
     merged = command(suite, "merge", "reports/evidence.json", "--output=merged.json")
     assert merged.ret == 1
-    merged.stdout.fnmatch_lines(["Gate failed: *", "lab/one DIFFERS from the lock: *digest is not that in the lock"])
+    merged.stdout.fnmatch_lines(["Gate failed: *", "lab/one DIFFERS from the lock: *digest differs from*"])
     verdicts = command(suite, "verdicts")
     assert verdicts.ret == 1
     verdicts.stdout.no_fnmatch_line("*does not follow*")

@@ -16,7 +16,7 @@ SUITES = {
     ),
     "no contrast": (
         canned("true").replace('[Contrast("treatment", over="control", metric="score", bounds=(0, 1))]', "[]"),
-        "*'lab/true': no contrast; say what is compared*",
+        "*'lab/true': there is no contrast; give contrasts=*",
     ),
     "two claims with one id": (
         canned("true") + canned("other").replace('"lab/other"', '"lab/true"'),
@@ -42,7 +42,7 @@ SUITES = {
     ),
     "two claims on one test": (
         canned("outer").split("def test_")[0] + canned("true"),
-        "*'lab/outer': the function measures claim 'lab/true' already; write one of its own",
+        "*'lab/outer': *() already measures claim 'lab/true'; write another function",
     ),
     "a claim that pytest would not collect": (
         canned("true").replace("def test_true", "def measure_true"),
@@ -60,15 +60,15 @@ SUITES = {
     ),
     "a module for an arm": (
         canned("true").replace('arms=("treatment", "control")', 'arms={"treatment": math, "control": None}'),
-        "*'lab/true', arm 'treatment': the module math is no recipe; write Recipe(task, model, ...), or give only*",
+        "*'lab/true', arm 'treatment': the module math is not a recipe; write Recipe(task, model, ...), or give only*",
     ),
     "a class for an arm": (
         canned("true").replace('arms=("treatment", "control")', 'arms={"treatment": pathlib.Path, "control": None}'),
-        "*'lab/true', arm 'treatment': the class Path is no recipe; *",
+        "*'lab/true', arm 'treatment': the class Path is not a recipe; *",
     ),
     "a model for an arm": (
         canned("true").replace('arms=("treatment", "control")', 'arms={"treatment": None, "control": HERE}'),
-        "*'lab/true', arm 'control': an object of the class PosixPath is no recipe; *",
+        "*'lab/true', arm 'control': an object of the class PosixPath is not a recipe; *",
     ),
     "a bare claim": (
         "\n    @claim\n    def test_true(seed): ...\n",
@@ -76,7 +76,7 @@ SUITES = {
     ),
     "a claim without arguments": (
         "\n    @claim()\n    def test_true(seed): ...\n",
-        "*claim '': an id reads study/name, in lower case, digits, '-', '_' and '.'",
+        "*claim '': an id must read study/name, in lower-case letters, digits, '-', '_' and '.'",
     ),
     "an async claim": (
         canned("true").replace("def test_true", "async def test_true"),
@@ -240,10 +240,10 @@ RETURNS = {
     "lacks an arm": ('{"treatment": 1.0}', "*the test returned nothing for 'control'*"),
     "knows an arm too many": (
         '{"treatment": 1.0, "control": 0.0, "contrl": 0.0}',
-        "*the test returned 'contrl', which is neither an arm nor derived; did you mean 'control'?",
+        "*the test returned 'contrl', which is neither an arm nor a derived quantity; did you mean 'control'?",
     ),
-    "is no dict": ("0.9", "*the test returned float; it should return a dict with a number for each of*"),
-    "is nothing": ("None", "*the test returned NoneType; it should return a dict*"),
+    "is no dict": ("0.9", "*the test returned a float; it should return a dict with a number for each of*"),
+    "is nothing": ("None", "*the test returned a NoneType; it should return a dict*"),
     "is no number": (
         '{"treatment": "0.9", "control": 0.0}',
         "*score of 'treatment' is '0.9', a str; it should be one number",

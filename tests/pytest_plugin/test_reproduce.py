@@ -107,7 +107,7 @@ def test_a_doctored_claim_is_found(suite: pytest.Pytester) -> None:
     assert result.ret == 1
     result.stdout.fnmatch_lines(
         [
-            "DIFFERS: the claim is not the one that was registered: its digest is not that in the lock",
+            "DIFFERS: the claim is not the one that was registered: its digest differs from that in the lock",
             "DIFFERS: the claim in the file is not the project's: statement, the test function differ",
             "reproduced: *",
         ]
@@ -175,7 +175,7 @@ def test_a_platform_that_was_not_recorded_is_another(suite: pytest.Pytester) -> 
     edit(suite, lambda data: data["provenance"].pop("calculated_on"))
     result = command(suite, *REPRODUCE)
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["reproduced: *the file does not say which platform it was made on"])
+    result.stdout.fnmatch_lines(["reproduced: *the file does not say on which platform it was made"])
 
 
 def test_a_flipped_sign_is_never_accepted(suite: pytest.Pytester) -> None:

@@ -276,7 +276,9 @@ def test_a_lock_that_is_a_dangling_link_is_refused(pytester: pytest.Pytester, su
     (suite / "claims.lock").symlink_to("gone")
     result = run(pytester, "-n0")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: *claims.lock is a link to a file that is gone; restore that, or the link"])
+    result.stderr.fnmatch_lines(
+        ["ERROR: *claims.lock is a link to a file that does not exist; restore the file or the link"]
+    )
 
 
 def test_a_claim_both_registered_and_removed_is_refused(pytester: pytest.Pytester, suite: Path) -> None:
@@ -285,7 +287,7 @@ def test_a_claim_both_registered_and_removed_is_refused(pytester: pytest.Pyteste
     (suite / "claims.lock").write_text(json.dumps(lock))
     result = run(pytester, "-n0")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: *claims.lock has 'lab/true' among its claims and among those removed*"])
+    result.stderr.fnmatch_lines(["ERROR: *claims.lock has 'lab/true' both in its claims and in the removed claims*"])
 
 
 # --- what was measured rests on fixtures that are torn down later -------------------------------------------------

@@ -176,7 +176,7 @@ def test_a_number_of_seeds_that_is_no_look_decides_nothing(pytester: pytest.Pyte
 
     assert result.ret == 0
     assert verdict(pytester, "true") == "INCONCLUSIVE"
-    result.stdout.fnmatch_lines(["SKIPPED*12 seeds decide nothing, looks are at 8, 16, 32"])
+    result.stdout.fnmatch_lines(["SKIPPED*12 seeds decide nothing; looks are at 8, 16, 32"])
 
 
 @pytest.mark.parametrize(("seeds", "look"), [("8", 8), ("16", 8), ("32", 8)])
@@ -376,7 +376,7 @@ def test_the_lock_stays_in_use_when_a_claims_folder_comes_later(pytester: pytest
     (pytester.path / "claims" / "claims.lock").write_text("")
     result = run(pytester, "-n0")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: *claims.lock are both there; keep the one*"])
+    result.stderr.fnmatch_lines(["ERROR: *claims.lock both exist; keep the one*"])
 
 
 def test_a_run_that_measures_nothing_leaves_the_evidence_alone(pytester: pytest.Pytester) -> None:

@@ -86,7 +86,7 @@ def test_the_matrix_of_the_documentation_is_one(tmp_path: Path) -> None:
             "always: [plian]",
             "screen: always: there is no configuration 'plian'; did you mean 'plain'?",
         ),
-        ("bounds: [0, 1], ", "", "confirm: declare the values the metric can take"),
+        ("bounds: [0, 1], ", "", "confirm: declare the range of the metric"),
         ("bounds: [0, 1]", "bounds: [1, 0]", "confirm: bounds=(1, 0) must be two finite numbers, the lower first"),
         ("seeds: 8", "seeds: 9", "confirm: seeds: 9 must be one of [8, 16, 32]"),
         ("seeds: 8", "expect: suported", "confirm: expect: 'suported' is not a verdict; did you mean 'supported'?"),

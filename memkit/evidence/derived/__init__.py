@@ -1,1 +1,1 @@
-"""Claims that are made of others: cells of sweeps and multiverses, mutants, replications."""
+"""Claims that are derived from others: cells of sweeps and multiverses, mutants, replications."""

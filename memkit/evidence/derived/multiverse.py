@@ -1,11 +1,11 @@
-"""The multiverse of a claim: would it have come out so with other defensible choices?
+"""Multiverses: would a claim have the same verdict with other defensible choices?
 
     @multiverse({"rate": (0.5, 1, 2), "budget": (1, 2)}, vary=scaled)
     @claim("study/name", ...)
     def test_it(arms, commands): ...
 
 measures the claim once for each cell of the grid, with every arm's recipe changed by ``vary(recipe, rate=...,
-budget=...)``. The cells are a sweep (``--sweeps``): open questions that gate nothing, shown as a table.
+budget=...)``. The cells are a sweep (``--sweeps``): open questions, which cannot fail a run, shown as a table.
 """
 
 from __future__ import annotations
@@ -35,15 +35,28 @@ def multiverse(
     seeds: int | None = None,
     **unknown: Any,
 ) -> Callable[[F], F]:
-    """Ask the claim below in every cell of a small grid of choices.
+    """Measure the claim below in every cell of a grid of choices.
+
+    >>> from memkit import Contrast, Recipe, claim, multiverse
+    >>> from memkit.evidence import claim_of
+    >>> from memkit.models import LSTMNetwork, SlotNetwork
+    >>> from memkit.tasks.binding import Retrieval
+    >>> arms = {"slots": Recipe(Retrieval(), SlotNetwork), "lstm": Recipe(Retrieval(), LSTMNetwork)}
+    >>> contrast = Contrast("slots", over="lstm", metric="accuracy", bounds=(0, 1))
+    >>> @multiverse({"lr": (0.001, 0.01)}, seeds=8)
+    ... @claim("binding/slots", "Slots beat an LSTM.", arms=arms, contrasts=[contrast])
+    ... def test_slots(arms): ...
+    >>> claim_of(test_slots__multiverse_lr_0_01).statement
+    'With lr 0.01: Slots beat an LSTM.'
 
     Args:
-        over: choice → its values, the last one in the columns of the table.
-        vary: ``vary(recipe, **cell)``, the recipe of an arm in a cell; None: ``recipe.with_(**cell)``.
+        over: choice → its values; the last choice makes the columns of the table.
+        vary: a function ``vary(recipe, **cell)`` that returns the recipe of an arm in a cell; None:
+            ``recipe.with_(**cell)``.
         seeds: the most seeds per cell, 8, 16 or 32; None: as many as the claim may use.
 
     Raises:
-        MemkitError: there is no claim below, one of its arms has no recipe, or the grid is none.
+        MemkitError: there is no claim below, one of its arms has no recipe, or the grid is not valid.
     """
     refuse_bare(multiverse, over, '{"lr": (0.02, 0.05)}')
     refuse_unknown("multiverse", multiverse, unknown)
@@ -58,7 +71,7 @@ def multiverse(
         where = f"multiverse of {claim.id!r}"
         if fitted := [name for name, arm in claim.arms.items() if arm.recipe is None]:
             raise MemkitError(
-                f"{where}: the test itself fits the arm {fitted[0]!r}, so no choice can be changed for it"
+                f"{where}: the arm {fitted[0]!r} has no recipe that could be varied, since the test itself fits it"
             )
         recipes: dict[str, Mapping[str, Any]] = {}
         for cell in grid_cells(over):
@@ -67,13 +80,13 @@ def multiverse(
             }
             key = repr([arm.recipe.to_json() for arm in arms.values()])
             if key in recipes:
-                raise MemkitError(f"{where}: {dict(cell)} and {dict(recipes[key])} come to the same recipes")
+                raise MemkitError(f"{where}: {dict(cell)} and {dict(recipes[key])} give the same recipes")
             recipes[key] = cell
-            said = ", ".join(f"{choice.replace('_', ' ')} {value}" for choice, value in cell.items())
-            made = replace(
+            choices = ", ".join(f"{choice.replace('_', ' ')} {value}" for choice, value in cell.items())
+            cell_claim = replace(
                 claim,
                 id=f"{claim.id}/{NAME}/{slug(cell)}",
-                statement=f"With {said}: {claim.statement}",
+                statement=f"With {choices}: {claim.statement}",
                 arms=arms,
                 source=f"multiverse of {claim.id}",
                 expect="open",
@@ -83,14 +96,14 @@ def multiverse(
                 origin=SweepCell(f"{claim.id}/{NAME}", cell, len(grid_cells(over))),
                 figures=(),
             )
-            add_claim(function, f"{NAME} {slug(cell)}", made)
+            add_claim(function, f"{NAME} {slug(cell)}", cell_claim)
         return function
 
     return attach
 
 
 def _varied(where: str, recipe: Any, vary: Callable[..., Any] | None, cell: Mapping[str, Any]) -> Any:
-    made = recipe.with_(**cell) if vary is None else vary(recipe, **cell)
-    if not isinstance(made, type(recipe)):
-        raise MemkitError(f"{where}: vary made a {type(made).__name__} of a recipe; it should return a Recipe")
-    return made
+    varied = recipe.with_(**cell) if vary is None else vary(recipe, **cell)
+    if not isinstance(varied, type(recipe)):
+        raise MemkitError(f"{where}: vary returned a {type(varied).__name__}; it should return a Recipe")
+    return varied

@@ -1,15 +1,16 @@
-"""Mutants: a claim's arm broken on purpose, so that the claim has to fall, and fall for that reason.
+"""Mutants: claims with an arm that is broken on purpose, and which therefore have to fail.
 
     @mutant("memory zeroed", arm="dynamic", by=zeroed)
     @claim("study/name", ..., arms={"dynamic": ..., "static": ...})
     def test_it(arms, commands): ...
 
-measures the claim once more, with the same test on the same seeds and models, but for what ``by`` does to one arm. (A
-claim or a mutant that is edited later moves to fresh seeds without the other.) A claim that is supported all the same
-would have been supported whatever that arm does. The arm as it was goes along, as ``dynamic, intact``, and must beat
-the broken one in every metric that the claim compares it by: a claim that falls though the break changed nothing, or
-by a crash, shows nothing, and is INCOMPLETE; one that is merely undecided has not fallen
-(:func:`memkit.evidence.gate.fell`).
+measures the claim a second time, with the same test on the same seeds and models, except that ``by`` changes the model
+of one arm. (If the claim or the mutant is edited later, it moves to fresh seeds without the other.) If the mutant is
+supported nevertheless, the claim does not depend on that arm.
+
+The mutant also measures the unchanged arm, as ``dynamic, intact``. This arm must beat the broken one in every metric in
+which the claim compares it; otherwise the break changed nothing, and the mutant is INCOMPLETE. A mutant that is merely
+undecided does not pass, either (:func:`memkit.evidence.gate.fell`).
 """
 
 from __future__ import annotations
@@ -41,52 +42,68 @@ def mutant(
     seeds: int | None = None,
     **unknown: Any,
 ) -> Callable[[F], F]:
-    """Break an arm of the claim below, and expect it not to be supported.
+    """Derive a claim with a broken arm from the claim below, and expect it not to be supported.
+
+    >>> from memkit import Contrast, Recipe, claim, mutant
+    >>> from memkit.evidence import claim_of
+    >>> from memkit.models import IntervenedNetwork
+    >>> from memkit.tasks.images import Classification
+    >>> def emptied(model):
+    ...     model.memory.clear()
+    ...     return model
+    >>> contrast = Contrast("memory", over=0.1, metric="accuracy", bounds=(0, 1))
+    >>> arms = {"memory": Recipe(Classification(), IntervenedNetwork)}
+    >>> @mutant("memory emptied", arm="memory", by=emptied)
+    ... @claim("digits/memory", "Beats chance.", arms=arms, contrasts=[contrast])
+    ... def test_memory(arms): ...
+    >>> claim_of(test_memory__mutant_memory_emptied).expect
+    'not_supported'
 
     Args:
         name: what is broken, in a few words: "memory zeroed".
         arm: the arm that is broken; it needs a recipe.
-        by: an intervention, as that of an :class:`memkit.Arm`; applied after the arm's own.
+        by: an intervention, like that of an :class:`memkit.Arm`; it is applied after the arm's own.
         seeds: the most seeds, 8, 16 or 32; None: as many as the claim may use.
 
     Raises:
-        MemkitError: there is no claim below, it has no such arm, or that arm is not compared.
+        MemkitError: there is no claim below, it has no such arm, or no contrast compares that arm.
     """
     refuse_bare(mutant, name, '"what is broken", arm="name", by=function')
     where = f"mutant {name!r}"
     refuse_unknown(where, mutant, unknown)
     if not isinstance(name, str) or not re.search("[a-z0-9]", name.lower()):
-        raise MemkitError(f"{where}: give it a name, what is broken in a few words")
+        raise MemkitError(f"{where}: the name must say what is broken in a few words")
     if by is None or not callable(by) or not hasattr(by, "__qualname__"):
         raise MemkitError(f"{where}: by={by!r} must be a named function of the trained model")
-    breaks = by
+    intervention = by
 
     def attach(function: F) -> F:
         claim = claim_of(function)
         if claim is None:
             raise MemkitError(f"{where}: there is no claim below it; write @mutant above @claim")
-        made = _broken(claim, name, arm, breaks, f"{where} of {claim.id!r}")
-        add_claim(function, f"mutant {name}", replace(made, seeds=seeds or claim.seeds))
+        broken = _broken(claim, name, arm, intervention, f"{where} of {claim.id!r}")
+        add_claim(function, f"mutant {name}", replace(broken, seeds=seeds or claim.seeds))
         return function
 
     return attach
 
 
 def _broken(claim: Claim, name: str, arm: str, by: Callable[..., Any], where: str) -> Claim:
+    """Return the mutant of a claim."""
     if arm not in claim.arms:
         raise MemkitError(f"{where}: the claim has no arm {arm!r}{nearest(arm, claim.arms)}")
     if claim.expect != "supported":
-        raise MemkitError(
-            f"{where}: the claim is expected {claim.expect.replace('_', ' ')}; mutants are of claims that stand"
-        )
+        raise MemkitError(f"{where}: the claim must be expected to be supported, not {claim.expect.replace('_', ' ')}")
     old = claim.arms[arm]
     if old.recipe is None:
-        raise MemkitError(f"{where}: the test itself fits the arm {arm!r}, so nothing can be done to it beforehand")
+        raise MemkitError(f"{where}: the arm {arm!r} has no model to break, since the test itself fits it")
     intact = INTACT.format(arm)
-    arms = {**claim.arms, arm: Arm(old.recipe, _both(old.intervention, by)), intact: old}
-    changed = [_change(contrast, arm, intact) for contrast in claim.contrasts if arm in contrast.names]
-    if not changed:
-        raise MemkitError(f"{where}: no contrast compares the arm {arm!r}; break one that the claim stands on")
+    arms = {**claim.arms, arm: Arm(old.recipe, _composed(old.intervention, by)), intact: old}
+    effects_of_break = [
+        _effect_of_break(contrast, arm, intact) for contrast in claim.contrasts if arm in contrast.names
+    ]
+    if not effects_of_break:
+        raise MemkitError(f"{where}: no contrast compares the arm {arm!r}; break an arm that a contrast compares")
     return replace(
         claim,
         id=f"{claim.id}/mutant-{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')}",
@@ -94,26 +111,28 @@ def _broken(claim: Claim, name: str, arm: str, by: Callable[..., Any], where: st
         arms=arms,
         source=f"mutant of {claim.id}: false, if the claim stands for the reason that it gives",
         expect="not_supported",
-        # The claim's preconditions hold for the intact arm; breaking it may well violate them.
-        requires=(*(_renamed(contrast, arm, intact) for contrast in claim.requires), *dict.fromkeys(changed)),
+        # The claim's preconditions are about the intact arm; the broken one may violate them.
+        requires=(*(_renamed(contrast, arm, intact) for contrast in claim.requires), *dict.fromkeys(effects_of_break)),
         gate=True,
         origin=Mutant(claim.id),
         figures=(),
     )
 
 
-def _change(contrast: Contrast, arm: str, intact: str) -> Contrast:
-    """Return the contrast that shows the break to matter: it makes a treatment worse, and a control better."""
-    pair = (intact, arm) if contrast.treatment == arm else (arm, intact)
-    return replace(contrast, treatment=pair[0], over=pair[1], margin=0.0, sesoi=None)
+def _effect_of_break(contrast: Contrast, arm: str, intact: str) -> Contrast:
+    """Return the contrast that shows that the break matters: it must make a treatment worse, or a control better."""
+    treatment, control = (intact, arm) if contrast.treatment == arm else (arm, intact)
+    return replace(contrast, treatment=treatment, over=control, margin=0.0, sesoi=None)
 
 
 def _renamed(contrast: Contrast, arm: str, intact: str) -> Contrast:
+    """Return a contrast with the name of an arm replaced by ``intact``."""
     treatment = intact if contrast.treatment == arm else contrast.treatment
     return replace(contrast, treatment=treatment, over=intact if contrast.over == arm else contrast.over)
 
 
-def _both(first: Any, then: Callable[..., Any]) -> Callable[..., Any]:
+def _composed(first: Any, then: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an intervention that applies ``first``, if it is an intervention, and then ``then``."""
     if not callable(first):
         return then
 

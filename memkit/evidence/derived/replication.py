@@ -1,12 +1,13 @@
-"""Replications: a claim on another backend, measured by its own test, with a verdict of its own.
+"""Replications: a claim that is measured on another backend, by the same test, with a verdict of its own.
 
     @replicated("mlx")
     @claim("binding/retrieval-needs-dynamic-memory", ...)
     def test_retrieval_needs_dynamic_memory(arms, held_out): ...
 
-A finding that holds in one framework may be a finding about that framework. Every arm is trained there from initial
-values of its own; the contrasts, the seeds' data and the test stay as they are. Replications run with ``--sweeps``, and
-those of headline claims that say so with the headline claims; they gate, as claims do.
+A finding that holds in one framework may depend on that framework. On the other backend, every arm is trained from
+different initial values; the contrasts, the data of each seed and the test stay the same. Replications run with
+``--sweeps``, and those with ``headline=True`` also run with the headline claims. Their verdicts can fail a run, like
+those of claims.
 """
 
 from __future__ import annotations
@@ -34,16 +35,28 @@ def replicated(
     headline: bool = False,
     **unknown: Any,
 ) -> Callable[[F], F]:
-    """Ask the claim below on another backend, too.
+    """Measure the claim below on another backend, too.
+
+    >>> from memkit import Contrast, Recipe, claim, replicated
+    >>> from memkit.evidence import claim_of
+    >>> from memkit.models import LSTMNetwork, SlotNetwork
+    >>> from memkit.tasks.binding import Retrieval
+    >>> arms = {"slots": Recipe(Retrieval(), SlotNetwork), "lstm": Recipe(Retrieval(), LSTMNetwork)}
+    >>> contrast = Contrast("slots", over="lstm", metric="accuracy", bounds=(0, 1))
+    >>> @replicated("mlx", seeds=8)
+    ... @claim("binding/slots", "Slots beat an LSTM.", arms=arms, contrasts=[contrast])
+    ... def test_slots(arms): ...
+    >>> claim_of(test_slots__replicated_mlx).id
+    'binding/slots/mlx'
 
     Args:
         backend: "mlx"; see :class:`memkit.Recipe`.
-        expect: the verdict that is registered there; None: that of the claim.
+        expect: the verdict that is expected on the other backend; None: that of the claim.
         seeds: the most seeds, 8, 16 or 32; None: as many as the claim may use.
-        headline: whether it runs with the headline claims.
+        headline: whether the replication runs with the headline claims.
 
     Raises:
-        MemkitError: there is no claim below, one of its arms has no recipe, or the backend does not know its model.
+        MemkitError: there is no claim below, one of its arms has no recipe, or the backend does not have its model.
     """
     refuse_bare(replicated, backend, '"mlx"')
     where = f"replicated({backend!r})"
@@ -55,10 +68,10 @@ def replicated(
             raise MemkitError(f"{where}: there is no claim below it; write @replicated above @claim")
         if fitted := [name for name, arm in claim.arms.items() if arm.recipe is None]:
             raise MemkitError(
-                f"{where} of {claim.id!r}: the test itself fits the arm {fitted[0]!r}, whatever the backend"
+                f"{where} of {claim.id!r}: the arm {fitted[0]!r} has no backend, since the test itself fits it"
             )
-        arms = {name: Arm(_on(arm.recipe, backend), arm.intervention) for name, arm in claim.arms.items()}
-        made = replace(
+        arms = {name: Arm(_on_backend(arm.recipe, backend), arm.intervention) for name, arm in claim.arms.items()}
+        replication = replace(
             claim,
             id=f"{claim.id}/{backend}",
             arms=arms,
@@ -68,52 +81,56 @@ def replicated(
             origin=Replication(claim.id),
             figures=(),
         )
-        add_claim(function, f"replicated {backend}", made)
+        add_claim(function, f"replicated {backend}", replication)
         return function
 
     return attach
 
 
-def _on(recipe: Any, backend: str) -> Any:
-    """Return a recipe on another backend, with a note that it was tuned on the first."""
+def _on_backend(recipe: Any, backend: str) -> Any:
+    """Return a recipe on another backend, with a note that it was not tuned again."""
     tuning = f"{recipe.tuning}; not tuned again in {in_words(backend)}" if recipe.tuning else ""
     return recipe.with_(backend=backend, tuning=tuning)
 
 
 def holds(verdict: Verdict, there: Verdict, *, expect: str, backend: str) -> str:
-    """Say where a finding holds: ``in both``, ``in torch alone``, ``in neither``.
+    """Say on which backends a finding holds: ``in both``, ``in torch alone``, ``in neither``.
 
     Args:
         verdict, there: the verdicts of the claim and of its replication.
-        expect: the verdict that was registered for the claim. The finding is a refutation or an equivalence where that
-            was expected, whatever was found where the claim is an open question, and support otherwise.
+        expect: the verdict that was expected of the claim. It determines what the finding is: a refutation or an
+            equivalence if that was expected; for an open question, the verdict that was reached; support otherwise.
         backend: the backend of the replication.
     """
-    open_ones = (Verdict.INCONCLUSIVE, Verdict.INCOMPLETE)
-    wanted = {"refuted": Verdict.REFUTED, "equivalent": Verdict.EQUIVALENT}.get(expect, Verdict.SUPPORTED)
+    undecided_verdicts = (Verdict.INCONCLUSIVE, Verdict.INCOMPLETE)
+    finding = {"refuted": Verdict.REFUTED, "equivalent": Verdict.EQUIVALENT}.get(expect, Verdict.SUPPORTED)
     if expect == "open":
-        wanted = there if verdict in open_ones else verdict
-    found, again = verdict is wanted, there is wanted
-    if wanted in open_ones:
+        finding = there if verdict in undecided_verdicts else verdict
+    holds_here, holds_there = verdict is finding, there is finding
+    if finding in undecided_verdicts:
         return "undecided"
-    if found and again:
+    if holds_here and holds_there:
         return "in both"
-    undecided = {verdict, there} & set(open_ones)
-    if not (found or again):
-        return "undecided" if undecided else "in neither"
-    where = "torch" if found else in_words(backend)
-    return f"in {where}, undecided in the other" if undecided else f"in {where} alone"
+    any_undecided = {verdict, there} & set(undecided_verdicts)
+    if not (holds_here or holds_there):
+        return "undecided" if any_undecided else "in neither"
+    where = "torch" if holds_here else in_words(backend)
+    return f"in {where}, undecided in the other" if any_undecided else f"in {where} alone"
 
 
 def counted(counts: Mapping[str, int]) -> str:
-    """Say how many findings hold where, as :func:`holds` puts it: ``56 hold in both, 4 are undecided``."""
-    said = []
+    """Say how many findings hold where: ``56 hold in both, 4 are undecided``.
+
+    Args:
+        counts: what :func:`holds` returned → how many times.
+    """
+    phrases = []
     for where, n in sorted(counts.items(), key=lambda item: -item[1]):
         verb = ("holds" if n == 1 else "hold") if where != "undecided" else ("is" if n == 1 else "are")
-        said.append(f"{n} {verb} {where}")
-    return ", ".join(said)
+        phrases.append(f"{n} {verb} {where}")
+    return ", ".join(phrases)
 
 
 def in_words(backend: str) -> str:
-    """Return a backend's name as it is written: ``MLX``."""
+    """Return the name of a backend for texts: ``MLX``."""
     return {"mlx": "MLX"}.get(backend, backend)

@@ -1,4 +1,4 @@
-"""The multiverse of a claim: its own question in every cell, with every arm's recipe changed."""
+"""Multiverses: the claim is measured in every cell, with every arm's recipe changed."""
 
 from __future__ import annotations
 
@@ -26,58 +26,60 @@ def _measured(arms: Any) -> dict[str, float]:
     return dict.fromkeys(arms, 0.5)
 
 
-def cells(*grid: Any, arms: Any = None, **options: Any) -> dict[str, Claim]:
-    """Name of a function → the claim that it measures, in a module that holds a claim with a multiverse."""
-    own: dict[str, Any] = {"__name__": "made"}
+def claims_of(*grid: Any, arms: Any = None, **options: Any) -> dict[str, Claim]:
+    """Return function name → the claim that it measures, for a module with a multiverse of a claim."""
+    namespace: dict[str, Any] = {"__name__": "made"}
     template: Any = _measured
-    function: Any = FunctionType(template.__code__, own, "test_it")
+    function: Any = FunctionType(template.__code__, namespace, "test_it")
     function.__qualname__ = "test_it"
     given = {"a": Arm(RECIPE, off), "b": RECIPE.with_(steps=5)} if arms is None else arms
-    own["test_it"] = multiverse(*grid, **options)(
+    namespace["test_it"] = multiverse(*grid, **options)(
         claim("study/name", "A beats B.", arms=given, contrasts=[OVER], headline=True, expect="refuted")(function)
     )
-    found = {name: claim_of(value) for name, value in own.items()}
-    return {name: made for name, made in found.items() if made is not None}
+    claims = {name: claim_of(value) for name, value in namespace.items()}
+    return {name: derived for name, derived in claims.items() if derived is not None}
 
 
 def test_each_cell_changes_the_recipe_of_every_arm() -> None:
-    found = cells({"lr": (0.1, 0.2), "steps": (7,)}, seeds=16)
-    assert sorted(found) == ["test_it", "test_it__multiverse_lr_0_1_steps_7", "test_it__multiverse_lr_0_2_steps_7"]
-    made = found["test_it__multiverse_lr_0_2_steps_7"]
-    assert made.id == "study/name/multiverse/lr-0.2_steps-7"
-    assert made.origin == SweepCell("study/name/multiverse", {"lr": 0.2, "steps": 7}, 2)
-    assert (made.expect, made.gates, made.headline, made.seeds) == ("open", False, False, 16)
-    assert made.statement == "With lr 0.2, steps 7: A beats B."
-    assert [(arm.recipe.lr, arm.recipe.steps) for arm in made.arms.values()] == [(0.2, 7), (0.2, 7)]
-    assert made.arms["a"].intervention is off
-    assert found["test_it"].expect == "refuted"
+    claims = claims_of({"lr": (0.1, 0.2), "steps": (7,)}, seeds=16)
+    assert sorted(claims) == ["test_it", "test_it__multiverse_lr_0_1_steps_7", "test_it__multiverse_lr_0_2_steps_7"]
+    derived = claims["test_it__multiverse_lr_0_2_steps_7"]
+    assert derived.id == "study/name/multiverse/lr-0.2_steps-7"
+    assert derived.origin == SweepCell("study/name/multiverse", {"lr": 0.2, "steps": 7}, 2)
+    assert (derived.expect, derived.gates, derived.headline, derived.seeds) == ("open", False, False, 16)
+    assert derived.statement == "With lr 0.2, steps 7: A beats B."
+    assert [(arm.recipe.lr, arm.recipe.steps) for arm in derived.arms.values()] == [(0.2, 7), (0.2, 7)]
+    assert derived.arms["a"].intervention is off
+    assert claims["test_it"].expect == "refuted"
 
 
 def test_choices_may_be_numbers_of_numpy() -> None:
-    given = cells({"lr": np.array([0.25, 0.5]), "steps": (np.int64(7),)}, seeds=np.int64(16))
-    meant = cells({"lr": (0.25, 0.5), "steps": (7,)}, seeds=16)
-    assert {name: made.to_json() for name, made in given.items()} == {n: made.to_json() for n, made in meant.items()}
-    assert [made.digest for made in given.values()] == [made.digest for made in meant.values()]
+    given = claims_of({"lr": np.array([0.25, 0.5]), "steps": (np.int64(7),)}, seeds=np.int64(16))
+    meant = claims_of({"lr": (0.25, 0.5), "steps": (7,)}, seeds=16)
+    assert {name: derived.to_json() for name, derived in given.items()} == {
+        n: derived.to_json() for n, derived in meant.items()
+    }
+    assert [derived.digest for derived in given.values()] == [derived.digest for derived in meant.values()]
 
 
 def test_arms_may_be_varied_relative_to_themselves() -> None:
-    found = cells({"budget": (2,)}, vary=lambda recipe, budget: recipe.with_(steps=budget * recipe.steps))
-    assert [arm.recipe.steps for arm in found["test_it__multiverse_budget_2"].arms.values()] == [6, 10]
+    claims = claims_of({"budget": (2,)}, vary=lambda recipe, budget: recipe.with_(steps=budget * recipe.steps))
+    assert [arm.recipe.steps for arm in claims["test_it__multiverse_budget_2"].arms.values()] == [6, 10]
 
 
 @pytest.mark.parametrize(
     ("grid", "options", "message"),
     [
         ({}, {}, "must be a dict of factors"),
-        ({"steps": ()}, {}, "must be a list of texts or numbers"),
+        ({"steps": ()}, {}, "must be a list of strings or numbers"),
         ({"stps": (3,)}, {}, "Recipe has no field 'stps'"),
-        ({"steps": (3,)}, {"arms": ("a", "b")}, "the test itself fits the arm 'a'"),
-        ({"steps": (3,)}, {"vary": lambda recipe, steps: None}, "vary made a NoneType of a recipe"),
+        ({"steps": (3,)}, {"arms": ("a", "b")}, "the arm 'a' has no recipe that could be varied"),
+        ({"steps": (3,)}, {"vary": lambda recipe, steps: None}, "vary returned a NoneType; it should return a Recipe"),
     ],
 )
 def test_mistakes_get_a_sentence(grid: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(MemkitError, match=message):
-        cells(grid, **options)
+        claims_of(grid, **options)
 
 
 def test_there_must_be_a_claim_below() -> None:

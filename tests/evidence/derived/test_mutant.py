@@ -1,4 +1,4 @@
-"""Mutants: a broken arm makes a claim of its own, which must not be supported, and for the reason of the break."""
+"""Mutants: a broken arm makes a new claim, which must not be supported, and because of the break."""
 
 from __future__ import annotations
 
@@ -29,45 +29,50 @@ def _measured(arms: Any) -> dict[str, float]:
 
 
 def module() -> dict[str, Any]:
-    """The globals of a module that holds a claim with two mutants."""
-    own: dict[str, Any] = {"__name__": "made"}
+    """Return the globals of a module that holds a claim with two mutants."""
+    namespace: dict[str, Any] = {"__name__": "made"}
     template: Any = _measured
-    function: Any = FunctionType(template.__code__, own, "test_it")
+    function: Any = FunctionType(template.__code__, namespace, "test_it")
     function.__qualname__ = "test_it"
     contrasts = [OVER, Contrast("a", over=0.2, metric="accuracy", bounds=(0, 1))]
     arms = {"a": Arm(RECIPE, away), "b": RECIPE}
     function = claim("study/name", "A beats B.", arms=arms, contrasts=contrasts, headline=True)(function)
     function = mutant("Control improved!", arm="b", by=off, seeds=16)(function)
-    own["test_it"] = mutant("memory off", arm="a", by=off)(function)
-    return own
+    namespace["test_it"] = mutant("memory off", arm="a", by=off)(function)
+    return namespace
 
 
 def test_the_broken_arm_and_the_intact_one() -> None:
-    made = claim_of(module()["test_it__mutant_memory_off"])
-    assert made is not None
-    assert made.id == "study/name/mutant-memory-off"
-    assert (made.origin, made.expect, made.headline, made.gates) == (Mutant("study/name"), "not_supported", True, True)
-    assert list(made.arms) == ["a", "b", "a, intact"]
-    assert made.arms["a, intact"].intervention is away
-    assert made.arms["a"].intervened("m", 3) == ("off", ("away", "m"))
-    assert made.arms["a"].to_json()["intervention"].endswith(":away, then off")
-    assert [c.label for c in made.contrasts] == ["a over b", "a over 0.2"]
-    assert [c.label for c in made.requires] == ["a, intact over a"]
-    assert made.requires[0].margin == 0
+    derived = claim_of(module()["test_it__mutant_memory_off"])
+    assert derived is not None
+    assert derived.id == "study/name/mutant-memory-off"
+    assert (derived.origin, derived.expect, derived.headline, derived.gates) == (
+        Mutant("study/name"),
+        "not_supported",
+        True,
+        True,
+    )
+    assert list(derived.arms) == ["a", "b", "a, intact"]
+    assert derived.arms["a, intact"].intervention is away
+    assert derived.arms["a"].intervened("m", 3) == ("off", ("away", "m"))
+    assert derived.arms["a"].to_json()["intervention"].endswith(":away, then off")
+    assert [c.label for c in derived.contrasts] == ["a over b", "a over 0.2"]
+    assert [c.label for c in derived.requires] == ["a, intact over a"]
+    assert derived.requires[0].margin == 0
 
 
 def test_a_control_that_is_broken_gets_better() -> None:
-    made = claim_of(module()["test_it__mutant_Control_improved_"])
-    assert made is not None
-    assert (made.id, made.seeds) == ("study/name/mutant-control-improved", 16)
-    assert [c.label for c in made.requires] == ["b over b, intact"]
-    assert made.arms["b"].intervention is off
+    derived = claim_of(module()["test_it__mutant_Control_improved_"])
+    assert derived is not None
+    assert (derived.id, derived.seeds) == ("study/name/mutant-control-improved", 16)
+    assert [c.label for c in derived.requires] == ["b over b, intact"]
+    assert derived.arms["b"].intervention is off
 
 
 def test_the_claim_itself_is_left_as_it_was() -> None:
-    own = claim_of(module()["test_it"])
-    assert own is not None
-    assert (own.id, own.origin, list(own.arms)) == ("study/name", None, ["a", "b"])
+    namespace = claim_of(module()["test_it"])
+    assert namespace is not None
+    assert (namespace.id, namespace.origin, list(namespace.arms)) == ("study/name", None, ["a", "b"])
 
 
 @pytest.mark.parametrize(
@@ -75,8 +80,8 @@ def test_the_claim_itself_is_left_as_it_was() -> None:
     [
         ({"arm": "c"}, {}, "has no arm 'c'"),
         ({"by": "off"}, {}, "must be a named function of the trained model"),
-        ({}, {"expect": "refuted"}, "mutants are of claims that stand"),
-        ({}, {"arms": ("a", "b")}, "the test itself fits the arm 'a'"),
+        ({}, {"expect": "refuted"}, "the claim must be expected to be supported, not"),
+        ({}, {"arms": ("a", "b")}, "the arm 'a' has no model to break, since the test itself fits it"),
         ({"arm": "c"}, {"arms": {"a": RECIPE, "b": RECIPE, "c": RECIPE}}, "no contrast compares the arm 'c'"),
         ({}, None, "there is no claim below it; write @mutant above @claim"),
     ],
@@ -91,5 +96,5 @@ def test_mistakes_get_a_sentence(options: dict[str, Any], changes: dict[str, Any
         function = claim("study/name", "A beats B.", **given)(test_it)
     with pytest.raises(MemkitError, match=message):
         mutant("memory off", **{"arm": "a", "by": off, **options})(function)
-    with pytest.raises(MemkitError, match="give it a name"):
+    with pytest.raises(MemkitError, match="the name must say what is broken"):
         mutant("!", arm="a", by=off)

@@ -1,4 +1,4 @@
-"""Replications: the claim's own test and contrasts, on another backend, with a verdict of its own."""
+"""Replications: the same test and contrasts on another backend, with a separate verdict."""
 
 from __future__ import annotations
 
@@ -31,70 +31,74 @@ def _measured(arms: Any) -> dict[str, float]:
 
 
 def module(arms: Any = None, **options: Any) -> dict[str, Any]:
-    """The globals of a module that holds a claim with a replication."""
-    own: dict[str, Any] = {"__name__": "made"}
+    """Return the globals of a module that holds a claim with a replication."""
+    namespace: dict[str, Any] = {"__name__": "made"}
     template: Any = _measured
-    function: Any = FunctionType(template.__code__, own, "test_it")
+    function: Any = FunctionType(template.__code__, namespace, "test_it")
     function.__qualname__ = "test_it"
     arms = arms or {"a": Arm(SLOTS, off), "b": SLOTS.with_(model=LSTMNetwork, options={})}
     function = claim("study/name", "A beats B.", arms=arms, contrasts=[OVER], headline=True, seeds=16)(function)
-    own["test_it"] = replicated("mlx", **options)(function)
-    return own
+    namespace["test_it"] = replicated("mlx", **options)(function)
+    return namespace
 
 
-def made(**options: Any) -> Claim:
-    found = claim_of(module(**options)["test_it__replicated_mlx"])
-    assert found is not None
-    return found
+def replication_of(**options: Any) -> Claim:
+    derived = claim_of(module(**options)["test_it__replicated_mlx"])
+    assert derived is not None
+    return derived
 
 
 def test_every_arm_is_trained_on_the_other_backend() -> None:
-    found = made()
-    assert (found.id, found.origin, found.statement) == ("study/name/mlx", Replication("study/name"), "A beats B.")
-    assert [arm.recipe.backend for arm in found.arms.values()] == ["mlx", "mlx"]
-    assert found.arms["a"].intervention is off
-    assert found.arms["a"].recipe.tuning == "not tuned; not tuned again in MLX"
-    assert found.contrasts == (OVER,)
-    assert (found.expect, found.seeds, found.headline, found.gates) == ("supported", 16, False, True)
-    assert not found.of_its_own
+    derived = replication_of()
+    assert (derived.id, derived.origin, derived.statement) == (
+        "study/name/mlx",
+        Replication("study/name"),
+        "A beats B.",
+    )
+    assert [arm.recipe.backend for arm in derived.arms.values()] == ["mlx", "mlx"]
+    assert derived.arms["a"].intervention is off
+    assert derived.arms["a"].recipe.tuning == "not tuned; not tuned again in MLX"
+    assert derived.contrasts == (OVER,)
+    assert (derived.expect, derived.seeds, derived.headline, derived.gates) == ("supported", 16, False, True)
+    assert not derived.of_its_own
 
 
 def test_what_is_registered_there_may_differ() -> None:
-    found = made(expect="open", seeds=8, headline=True)
-    assert (found.expect, found.seeds, found.headline) == ("open", 8, True)
+    derived = replication_of(expect="open", seeds=8, headline=True)
+    assert (derived.expect, derived.seeds, derived.headline) == ("open", 8, True)
 
 
 def test_only_headlines_run_without_sweeps() -> None:
-    assert made().aside
-    assert not made(headline=True).aside
+    assert replication_of().aside
+    assert not replication_of(headline=True).aside
 
 
 def test_the_claim_itself_is_left_as_it_was() -> None:
-    own = claim_of(module()["test_it"])
-    assert own is not None
-    assert (own.origin, own.of_its_own, own.aside) == (None, True, False)
-    assert own.arms["a"].recipe.backend == "torch"
+    namespace = claim_of(module()["test_it"])
+    assert namespace is not None
+    assert (namespace.origin, namespace.of_its_own, namespace.aside) == (None, True, False)
+    assert namespace.arms["a"].recipe.backend == "torch"
 
 
 def test_registration_tells_a_replication_from_its_claim_and_older_claims_keep_their_digest() -> None:
-    own = claim_of(module()["test_it"])
-    assert own is not None
-    assert made().digest != own.digest
-    data = own.to_json()
+    namespace = claim_of(module()["test_it"])
+    assert namespace is not None
+    assert replication_of().digest != namespace.digest
+    data = namespace.to_json()
     assert data.pop("replicates") == ""
-    assert Claim.from_json(data).digest == Claim.from_json(own.to_json()).digest == own.digest
+    assert Claim.from_json(data).digest == Claim.from_json(namespace.to_json()).digest == namespace.digest
 
 
 @pytest.mark.parametrize(
-    ("arms", "said"),
+    ("arms", "message"),
     [
-        (("a", "b"), "the test itself fits the arm 'a'"),
+        (("a", "b"), "the arm 'a' has no backend"),
         ({"a": Recipe(toys.Halves(), toys.Ordinary), "b": SLOTS}, "Ordinary is not an mlx.nn.Module"),
     ],
     ids=["fitted", "unknown"],
 )
-def test_what_cannot_be_replicated(arms: Any, said: str) -> None:
-    with pytest.raises(MemkitError, match=said):
+def test_what_cannot_be_replicated(arms: Any, message: str) -> None:
+    with pytest.raises(MemkitError, match=message):
         module(arms)
 
 
@@ -104,7 +108,7 @@ def test_there_has_to_be_a_claim_below() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"backend": "jax"}, "backend='jax' is unknown"),
         ({"backend": "mxl"}, "did you mean 'mlx'"),
@@ -114,8 +118,8 @@ def test_there_has_to_be_a_claim_below() -> None:
     ],
     ids=str,
 )
-def test_recipes_that_mlx_cannot_train(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(MemkitError, match=said):
+def test_recipes_that_mlx_cannot_train(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(MemkitError, match=message):
         SLOTS.with_(**changes)
 
 
@@ -138,7 +142,7 @@ def test_without_mlx_a_recipe_says_what_is_missing(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    ("verdict", "there", "expect", "said"),
+    ("verdict", "there", "expect", "message"),
     [
         ("SUPPORTED", "SUPPORTED", "supported", "in both"),
         ("SUPPORTED", "REFUTED", "supported", "in torch alone"),
@@ -155,8 +159,8 @@ def test_without_mlx_a_recipe_says_what_is_missing(monkeypatch: pytest.MonkeyPat
         ("INCONCLUSIVE", "INCOMPLETE", "supported", "undecided"),
     ],
 )
-def test_where_a_finding_holds(verdict: str, there: str, expect: str, said: str) -> None:
-    assert holds(Verdict(verdict), Verdict(there), expect=expect, backend="mlx") == said
+def test_where_a_finding_holds(verdict: str, there: str, expect: str, message: str) -> None:
+    assert holds(Verdict(verdict), Verdict(there), expect=expect, backend="mlx") == message
 
 
 def test_how_many_hold_where() -> None:
