@@ -137,7 +137,7 @@ def test_what_is_stored_of_a_score_is_taken_if_it_is_numbers() -> None:
     assert found is not None
     assert (found["m"], math.isnan(found["n"])) == (0.5, True)
     for stored in ([], "much", {"m": "much"}, {"m": None}, {"m": [0.5]}, {"m": True}, {"m": 10**400}):
-        with pytest.warns(MemkitWarning, match="the matrix: the stored measurement has another form .*; it is scored again"):
+        with pytest.warns(MemkitWarning, match="the stored measurement has another form .*; it is scored again"):
             assert kept_scores(stored, "the matrix") is None
 
 
