@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     judging_time = time.process_time() - began
     learning_curves = {digest: curve for entry in claims for digest, curve in curves(entry).items()}
     evidence = Evidence(
-        created="2025-07-29T12:00:00+00:00", provenance={"device": "cpu"}, claims=claims, curves=all_curves
+        created="2025-07-29T12:00:00+00:00", provenance={"device": "cpu"}, claims=claims, curves=learning_curves
     )
     gallery = Gallery(folder="figures")
     began = time.process_time()
