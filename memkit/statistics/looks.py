@@ -53,7 +53,7 @@ class Decisive(Protocol):
         ...
 
 
-class Rows(Protocol):
+class Sliceable(Protocol):
     """A sequence with one element per seed that can be sliced: an array (n, ...), a list, a range of seeds."""
 
     def __len__(self) -> int: ...
@@ -61,7 +61,7 @@ class Rows(Protocol):
     def __getitem__(self, index: slice, /) -> Any: ...
 
 
-R = TypeVar("R", bound=Rows)
+R = TypeVar("R", bound=Sliceable)
 D = TypeVar("D", bound=Decisive)
 
 

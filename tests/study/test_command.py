@@ -52,11 +52,11 @@ def evidence(folder: Path) -> dict[str, dict[str, object]]:
 def test_the_promoted_configurations_are_claims_on_registered_seeds(done: Path) -> None:
     promoted = json.loads((done / "xor.promoted.json").read_text())
     assert promoted["promoted"] == ["plain", "slow-lr-0.02-steps-100", "slow-lr-0.02-steps-200"]
-    found = evidence(done)
-    assert set(found) == {f"xor/training/{name}" for name in promoted["promoted"]}
+    claims = evidence(done)
+    assert set(claims) == {f"xor/training/{name}" for name in promoted["promoted"]}
     lock = Lock.load(done / "claims.lock")
-    assert set(lock.claims) == set(found)
-    for entry in found.values():
+    assert set(lock.claims) == set(claims)
+    for entry in claims.values():
         assert entry["registration"]["status"] == "registered"  # type: ignore[index]
         assert {row[0] for row in entry["observations"]} == set(range(10_000, 10_016))  # type: ignore[attr-defined]
         claim = entry["claim"]
