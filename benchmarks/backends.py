@@ -2,12 +2,13 @@
 
     python benchmarks/backends.py [--repetitions 5] [--smoke]
 
-Each network trains in cohorts of 1 and 16 seeds, in both trainers. In MLX the seeds are mapped by ``mx.vmap``; for the
-LSTM that is held against the same network written with a seed axis. Times are CPU time, of all threads; making
-the networks and the first step are left out. Every number is the least of the repetitions, which take turns.
+Each network trains in cohorts of 1 and 16 seeds with both trainers. In MLX the seeds are mapped by ``mx.vmap``, which
+is compared for the LSTM with the same network written with a seed axis. Times are CPU time of all threads, without the
+time to build the networks and without the first step. Every number is the minimum of the repetitions, which are
+interleaved.
 
-The last table is what both are made of: matrix products of a network's size, and exponentials. The source's script took
-45 ms of CPU for one step of the network of slots by rule (batch 32, width 128).
+The last table compares basic operations: matrix products of the sizes that occur in the networks, and exponentials. The
+source's script took 45 ms of CPU per step of the network of slots by rule (batch 32, width 128).
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from collections.abc import Callable
 from functools import partial
 
 if importlib.util.find_spec("mlx") is None:
-    sys.exit(print("MLX is not installed, so there is nothing to compare; its extra is [mlx]"))
+    sys.exit(print("MLX is not installed, so there is nothing to compare; install memkit with its extra [mlx]"))
 
 import mlx.core as mx
 import torch
-from cohort import least, milliseconds
+from cohort import milliseconds, minima
 from mlx.utils import tree_map
 from simulation import table
 
@@ -56,26 +57,26 @@ def seed_step(recipe: Recipe, seeds: int, steps: int) -> float:
 
 
 def batches(recipe: Recipe) -> tuple[mx.array, mx.array]:
-    """Inputs and targets of a step [S, B, ...]."""
+    """Draw the inputs and targets of a step, [S, B, ...] each."""
     drawn = [sampler(recipe, seed)(generator(seed, "data", ""), recipe.batch) for seed in range(SEEDS)]
     inputs, targets = (torch.stack(part) for part in zip(*drawn, strict=True))
     return to_mlx(inputs), to_mlx(targets)
 
 
-def with_a_seed_axis(own: dict[str, mx.array], tokens: mx.array, hidden: int) -> mx.array:
-    """The LSTM network of one layer, all seeds in one program: tokens [S, B, L] → logits [S, B, P·answers]."""
+def with_a_seed_axis(parameters: dict[str, mx.array], tokens: mx.array, hidden: int) -> mx.array:
+    """Return the logits [S, B, P·answers] of an LSTM network of one layer with a seed axis, for tokens [S, B, L]."""
 
     def linear(x: mx.array, name: str) -> mx.array:
         flat = x.reshape(x.shape[0], -1, x.shape[-1])
-        return (flat @ own[f"{name}.weight"] + own[f"{name}.bias"][:, None]).reshape(*x.shape[:-1], -1)
+        return (flat @ parameters[f"{name}.weight"] + parameters[f"{name}.bias"][:, None]).reshape(*x.shape[:-1], -1)
 
-    words = own["embedding.weight"]
-    marks = (tokens[..., None] == mx.arange(words.shape[1])).astype(words.dtype)
-    x = (marks.reshape(len(words), -1, words.shape[1]) @ words).reshape(*tokens.shape, -1)
+    words = parameters["embedding.weight"]
+    one_hot = (tokens[..., None] == mx.arange(words.shape[1])).astype(words.dtype)
+    x = (one_hot.reshape(len(words), -1, words.shape[1]) @ words).reshape(*tokens.shape, -1)
     inward = linear(x, "layers.0.inward")
     h = cell = mx.zeros((*tokens.shape[:2], hidden))
     for t in range(tokens.shape[2]):
-        into, forget, out, candidate = mx.split(inward[:, :, t] + h @ own["layers.0.recurrent"], 4, -1)
+        into, forget, out, candidate = mx.split(inward[:, :, t] + h @ parameters["layers.0.recurrent"], 4, -1)
         cell = mx.sigmoid(forget) * cell + mx.sigmoid(into) * mx.tanh(candidate)
         h = mx.sigmoid(out) * mx.tanh(cell)
     return linear(h, "decoder")
@@ -91,35 +92,38 @@ def gradients(mapped: bool, steps: int) -> float:
     inputs, targets = batches(recipe)
     hidden = recipe.options["width"]
 
-    def of_one(own: object, x: mx.array, y: mx.array) -> mx.array:
-        template.update(own)
+    def loss_of_one(parameters: object, x: mx.array, y: mx.array) -> mx.array:
+        template.update(parameters)
         return cross_entropy(template(x), y)
 
-    def axis(own: dict[str, mx.array]) -> mx.array:
-        logits = with_a_seed_axis(own, inputs, hidden).reshape(*targets.shape, -1)
+    def loss_of_all(parameters: dict[str, mx.array]) -> mx.array:
+        logits = with_a_seed_axis(parameters, inputs, hidden).reshape(*targets.shape, -1)
         return mx.vmap(cross_entropy)(logits, targets).sum()
 
-    find = mx.grad(lambda own: mx.vmap(of_one)(own, inputs, targets).sum()) if mapped else mx.grad(axis)
-    given = stacked if mapped else flat
-    mx.eval(find(given))
+    if mapped:
+        gradient = mx.grad(lambda parameters: mx.vmap(loss_of_one)(parameters, inputs, targets).sum())
+    else:
+        gradient = mx.grad(loss_of_all)
+    parameters = stacked if mapped else flat
+    mx.eval(gradient(parameters))
     began = time.process_time()
     for _ in range(steps):
-        mx.eval(find(given))
+        mx.eval(gradient(parameters))
     return (time.process_time() - began) / steps / SEEDS
 
 
-def same_gradients() -> float:
-    """The greatest difference between what mapping and a seed axis give."""
+def largest_difference() -> float:
+    """Return the largest absolute difference between the logits with vmap and with a seed axis."""
     recipe = CASES["LSTM"].with_(backend="mlx")
     network = mlx.make(recipe, 0)
     inputs, _ = batches(recipe)
-    own = {name: array[None] for name, array in mlx.tree_flatten(network.trainable_parameters())}
-    one = with_a_seed_axis(own, inputs[:1], recipe.options["width"]).reshape(-1)
+    parameters = {name: array[None] for name, array in mlx.tree_flatten(network.trainable_parameters())}
+    one = with_a_seed_axis(parameters, inputs[:1], recipe.options["width"]).reshape(-1)
     return float(mx.abs(one - network(inputs[0]).reshape(-1)).max())
 
 
 def rate(calculate: Callable[[], object], operations: float, times: int = 20) -> float:
-    """Operations a CPU second."""
+    """Return the number of operations per CPU second."""
     calculate()
     began = time.process_time()
     for _ in range(times):
@@ -127,52 +131,52 @@ def rate(calculate: Callable[[], object], operations: float, times: int = 20) ->
     return times * operations / (time.process_time() - began)
 
 
-def made_of() -> list[tuple[str, str, str, str]]:
-    """Rates of what networks are made of, in torch and in MLX, and their ratio."""
+def basic_operations() -> list[tuple[str, str, str, str]]:
+    """Return rows of the rates of basic operations in torch and in MLX, and their ratio."""
     rows = []
     for count, inner, outer in ((512, 512, 512), (768, 64, 64), (32, 64, 256)):
         a, b = torch.randn(count, inner), torch.randn(inner, outer)
         x, y = to_mlx(a), to_mlx(b)
         operations = 2.0 * count * inner * outer
-        ours, theirs = rate(lambda a=a, b=b: a @ b, operations), rate(lambda x=x, y=y: mx.eval(x @ y), operations)
+        in_torch, in_mlx = rate(lambda a=a, b=b: a @ b, operations), rate(lambda x=x, y=y: mx.eval(x @ y), operations)
         name = f"product of {count} × {inner} and {inner} × {outer}, GFLOP/s"
-        rows.append((name, f"{ours / 1e9:.1f}", f"{theirs / 1e9:.1f}", f"{ours / theirs:.1f}"))
+        rows.append((name, f"{in_torch / 1e9:.1f}", f"{in_mlx / 1e9:.1f}", f"{in_torch / in_mlx:.1f}"))
     a = torch.randn(2**18)
     x = to_mlx(a)
-    ours, theirs = rate(lambda: a.exp(), len(a)), rate(lambda: mx.eval(mx.exp(x)), len(a))
-    in_millions = (f"{ours / 1e6:.0f}", f"{theirs / 1e6:.0f}")
-    rows.append(("exponentials, millions per second", *in_millions, f"{ours / theirs:.1f}"))
+    in_torch, in_mlx = rate(lambda: a.exp(), len(a)), rate(lambda: mx.eval(mx.exp(x)), len(a))
+    in_millions = (f"{in_torch / 1e6:.0f}", f"{in_mlx / 1e6:.0f}")
+    rows.append(("exponentials, millions per second", *in_millions, f"{in_torch / in_mlx:.1f}"))
     return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--smoke", action="store_true", help="see that it works, in seconds")
+    parser.add_argument("--smoke", action="store_true", help="a few steps, to check that it runs")
     options = parser.parse_args()
     repetitions, steps = (1, 3) if options.smoke else (options.repetitions, 40)
     prepare_process()
     rows = []
     for name, recipe in CASES.items():
-        there = recipe.with_(backend="mlx")
-        measures = [partial(seed_step, r, n, steps) for r in (recipe, there) for n in (1, SEEDS)]
-        one, many, one_there, many_there = least(repetitions, *measures)
-        times = [milliseconds(seconds) for seconds in (one, many, one_there, many_there)]
-        published = f"{PUBLISHED / many_there:.0f}" if name == "slots by rule" else ""
-        rows.append((name, *times, f"{1 / many_there:.0f}", f"{many_there / many:.1f}", published))
-    head = ("ms of CPU per seed-step", "torch, 1", "torch, 16", "MLX, 1", "MLX, 16", "a second", "MLX over torch")
-    print(table((*head, "source over MLX"), rows))
-    mapped, axis = least(repetitions, partial(gradients, True, steps), partial(gradients, False, steps))
-    found = (milliseconds(mapped), milliseconds(axis), f"{axis / mapped:.2f}", f"{same_gradients():.0e}")
+        mlx_recipe = recipe.with_(backend="mlx")
+        measures = [partial(seed_step, r, n, steps) for r in (recipe, mlx_recipe) for n in (1, SEEDS)]
+        torch_one, torch_many, mlx_one, mlx_many = minima(repetitions, *measures)
+        times = [milliseconds(seconds) for seconds in (torch_one, torch_many, mlx_one, mlx_many)]
+        published = f"{PUBLISHED / mlx_many:.0f}" if name == "slots by rule" else ""
+        rows.append((name, *times, f"{1 / mlx_many:.0f}", f"{mlx_many / torch_many:.1f}", published))
+    header = ("ms of CPU per seed-step", "torch, 1", "torch, 16", "MLX, 1", "MLX, 16", "per s", "MLX over torch")
+    print(table((*header, "source over MLX"), rows))
+    mapped, axis = minima(repetitions, partial(gradients, True, steps), partial(gradients, False, steps))
+    cells = (milliseconds(mapped), milliseconds(axis), f"{axis / mapped:.2f}", f"{largest_difference():.0e}")
     print()
     print(
         table(
-            ("LSTM in MLX, loss and gradient of 16 seeds", "vmap", "seed axis", "ratio", "they differ by"),
-            [("ms of CPU per seed", *found)],
+            ("LSTM in MLX, loss and gradient of 16 seeds", "vmap", "seed axis", "ratio", "difference"),
+            [("ms of CPU per seed", *cells)],
         )
     )
     print()
-    print(table(("what they are made of", "torch", "MLX", "ratio"), made_of()))
+    print(table(("basic operations", "torch", "MLX", "ratio"), basic_operations()))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
-"""Measure what a seed axis saves: CPU time per seed and step, in cohorts and beside a loop that anybody would write.
+"""Measure what a seed axis saves: CPU time per seed and step in cohorts, compared with an ordinary training loop.
 
     python benchmarks/cohort.py [--repetitions 7] [--smoke]
 
-Each model trains in memkit's trainer in cohorts of 1, 4, 16 and 32 seeds, and side by side in a plain loop: the
-same network as an ordinary ``torch.nn`` module, ordinary Adam, one seed after another (benchmarks/ordinary.py).
-One thread and no denormal numbers in all of them. Times are CPU time; building the model and the first step are
-left out. Every number is the least of the repetitions, which take turns: what disturbs a run only makes it slower.
+Each model trains in memkit's trainer in cohorts of 1, 4, 16 and 32 seeds, and in a plain loop: the same network as an
+ordinary ``torch.nn`` module with ordinary Adam, one seed after another (benchmarks/ordinary.py). All of them use one
+thread and no denormal numbers. Times are CPU time, without building the model and without the first step. Every number
+is the minimum of the repetitions, which are interleaved: disturbances only make a run slower.
 
-The share is of the float32 matrix-product rate of one core, measured in the same run: the floating-point
-operations of a seed's step (torch.utils.flop_counter, forward and backward) over the time that step took at 16.
+The last column relates the floating-point operations of a seed's step (torch.utils.flop_counter, forward and backward)
+per second, at 16 seeds, to the float32 matrix-product rate of one core, measured in the same run.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from memkit.training.process import prepare_process
 from memkit.training.trainer import train
 
 COHORTS = (1, 4, 16, 32)
-SHOWN = 16
+MAIN_COHORT = 16
 
 
 @dataclass(frozen=True)
 class Case:
-    """A model, the same one as an ordinary module, and as one would write it first."""
+    """A model in memkit, as an optimised ordinary module (``plain``), and as a straightforward one (``first``)."""
 
     name: str
     recipe: Recipe
@@ -46,6 +46,7 @@ class Case:
     first: Callable[..., nn.Module] | None = None
 
     def module(self, kind: Callable[..., nn.Module]) -> nn.Module:
+        """Return the ordinary module of a kind with the options of the recipe."""
         options = {name: value for name, value in self.recipe.options.items() if name not in ("addressing", "direct")}
         return kind(**self.recipe.task.sizes, **options)
 
@@ -67,14 +68,14 @@ def seed_step(recipe: Recipe, seeds: int, steps: int) -> float:
     return (times[-1] - times[0]) / (steps - 1) / (seeds if recipe.together else 1)
 
 
-def least(repetitions: int, *measures: Callable[[], float]) -> list[float]:
-    """The least of each measure's repetitions, taken in turns."""
+def minima(repetitions: int, *measures: Callable[[], float]) -> list[float]:
+    """Return the minimum of each measure over the repetitions, which are interleaved."""
     rounds = [[measure() for measure in measures] for _ in range(repetitions)]
     return [min(column) for column in zip(*rounds, strict=True)]
 
 
 def matrix_rate(size: int = 512) -> float:
-    """Float32 operations a CPU second, in a matrix product."""
+    """Return the float32 operations per CPU second in a matrix product."""
     a, b = torch.randn(size, size), torch.randn(size, size)
     began = time.process_time()
     for _ in range(10):
@@ -83,15 +84,15 @@ def matrix_rate(size: int = 512) -> float:
 
 
 def flops(recipe: Recipe) -> float:
-    """Floating-point operations of a seed's step in matrix products and attention, forward and backward."""
+    """Return the floating-point operations of a seed's step in matrix products and attention, forward and backward."""
     counter = FlopCounterMode(display=False)
     with counter:
-        train(recipe.with_(steps=1), range(SHOWN))
-    return counter.get_total_flops() / SHOWN
+        train(recipe.with_(steps=1), range(MAIN_COHORT))
+    return counter.get_total_flops() / MAIN_COHORT
 
 
 def where_time_goes(recipe: Recipe, steps: int) -> str:
-    """Shares of a cohort's CPU time within torch by kind of operation, as torch's profiler sees them."""
+    """Return the shares of a cohort's CPU time by kind of operation, measured by torch's profiler."""
     kinds = {
         "attention": ("scaled_dot_product",),
         "matrix products": ("::bmm", "::baddbmm", "::mm", "::addmm"),
@@ -100,11 +101,11 @@ def where_time_goes(recipe: Recipe, steps: int) -> str:
         "autograd's bookkeeping": ("autograd::", "Backward"),
         "other operations": ("",),
     }
-    with profile(activities=[ProfilerActivity.CPU]) as found:
-        train(recipe.with_(steps=steps), range(SHOWN))
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        train(recipe.with_(steps=steps), range(MAIN_COHORT))
     spent = dict.fromkeys(kinds, 0.0)
-    for event in found.key_averages():
-        kind = next(kind for kind, words in kinds.items() if any(word in event.key for word in words))
+    for event in profiler.key_averages():
+        kind = next(kind for kind, parts in kinds.items() if any(part in event.key for part in parts))
         spent[kind] += event.self_cpu_time_total
     total = sum(spent.values())
     shares = sorted(((seconds / total, kind) for kind, seconds in spent.items()), reverse=True)
@@ -112,102 +113,103 @@ def where_time_goes(recipe: Recipe, steps: int) -> str:
 
 
 def difference(case: Case, kind: Callable[..., nn.Module]) -> float:
-    """The greatest difference of logits between memkit's model and the ordinary one with its parameters."""
+    """Return the largest difference of logits between memkit's model and an ordinary module with its parameters."""
     seeded, plain = build(case.recipe, [0]), case.module(kind)
     values = {name.removeprefix("addressing."): tensor[0] for name, tensor in seeded.state_dict().items()}
     values = {name.replace(".attention.", "."): tensor for name, tensor in values.items()}
-    linear = {f"{name}." for name, part in plain.named_modules() if isinstance(part, nn.Linear)}
+    linear = {f"{name}." for name, module in plain.named_modules() if isinstance(module, nn.Linear)}
     with torch.no_grad():
         for name, parameter in plain.named_parameters():
             value: Tensor = values[name]
-            turned = name.removesuffix("weight") in linear
-            parameter.copy_(value.T if turned else value.reshape(parameter.shape))
+            is_transposed = name.removesuffix("weight") in linear
+            parameter.copy_(value.T if is_transposed else value.reshape(parameter.shape))
         inputs, _ = sampler(case.recipe, 0)(torch.Generator().manual_seed(0), 32)
         return float((seeded(inputs[None])[0] - plain(inputs)).abs().max())
 
 
-def to_the_bit(recipe: Recipe, steps: int) -> bool:
-    """Return whether a seed alone ends with the very weights that it ends with in a cohort."""
+def is_bit_identical(recipe: Recipe, steps: int) -> bool:
+    """Return whether a seed has the same weights after training alone and in a cohort, to the bit."""
     recipe = recipe.with_(steps=steps)
-    (alone,), runs = train(recipe, [5]), train(recipe, range(SHOWN))
+    (alone,), runs = train(recipe, [5]), train(recipe, range(MAIN_COHORT))
     return all(torch.equal(tensor, runs[5].state[name]) for name, tensor in alone.state.items())
 
 
 def milliseconds(seconds: float) -> str:
+    """Return seconds as a text in milliseconds."""
     return f"{1e3 * seconds:.2f}"
 
 
 def steps_of(seeds: int, steps: int) -> int:
-    """Fewer for larger cohorts."""
+    """Return the number of steps to measure, fewer for larger cohorts."""
     return max(2, steps // 4, 2 * steps // seeds)
 
 
 def network(case: Case, repetitions: int, steps: int) -> list[str]:
-    """A row of the networks' table."""
+    """Return a row of the table of networks."""
     loops = [case.plain, *([case.first] if case.first else [])]
-    for kind in loops:  # torch's own layers name and arrange their parameters otherwise
-        if kind not in (ordinary.LSTM, ordinary.Encoder) and (apart := difference(case, kind)) > 1e-4:
-            raise SystemExit(f"{case.name}: {kind.__name__} is another function, by {apart:.1e}")
+    for kind in loops:  # torch's own layers have other names and layouts of parameters
+        if kind not in (ordinary.LSTM, ordinary.Encoder) and (largest := difference(case, kind)) > 1e-4:
+            raise SystemExit(f"{case.name}: the logits of {kind.__name__} differ from memkit's by {largest:.1e}")
     draw, recipe = sampler(case.recipe, 0), case.recipe.with_(steps=2 * steps)
-    second_an_operation, *times = least(
+    seconds_per_operation, *times = minima(
         repetitions,
         lambda: 1 / matrix_rate(),
         *(partial(seed_step, case.recipe, n, steps_of(n, steps)) for n in COHORTS),
         *(lambda kind=kind: ordinary.plain_loop(case.module(kind), recipe, draw) for kind in loops),
     )
-    cohorts, loops_took = times[: len(COHORTS)], times[len(COHORTS) :]
-    at = cohorts[COHORTS.index(SHOWN)]
-    ratios = [cell for took in loops_took for cell in (milliseconds(took), f"{took / at:.1f}")]
-    share = flops(case.recipe) * second_an_operation / at
-    row = [case.name, *map(milliseconds, cohorts), f"{1 / at:.0f}", *ratios, *["", ""] * (2 - len(loops))]
+    cohort_times, loop_times = times[: len(COHORTS)], times[len(COHORTS) :]
+    main_time = cohort_times[COHORTS.index(MAIN_COHORT)]
+    ratios = [cell for seconds in loop_times for cell in (milliseconds(seconds), f"{seconds / main_time:.1f}")]
+    share = flops(case.recipe) * seconds_per_operation / main_time
+    row = [case.name, *map(milliseconds, cohort_times), f"{1 / main_time:.0f}", *ratios, *["", ""] * (2 - len(loops))]
     return [*row, f"{100 * share:.0f} %"]
 
 
 def networks(repetitions: int, steps: int) -> str:
-    """The table of memkit's networks, and what limits each."""
+    """Return the table of memkit's networks, and where their time goes."""
     rows, notes = [], []
     for case in CASES:
         rows.append(network(case, repetitions, steps))
         few = max(2, steps // 4)
-        same = "the same" if to_the_bit(case.recipe, few) else "NOT the same"
+        same = "the same" if is_bit_identical(case.recipe, few) else "NOT the same"
         notes.append(f"{case.name}: {where_time_goes(case.recipe, few)}; alone and in a cohort {same} to the bit")
-    head = ["ms of CPU per seed-step", "1 seed", *(f"{n} seeds" for n in COHORTS[1:]), f"a second at {SHOWN}"]
-    head += ["plain loop", "ratio", "first way", "ratio", "of matrix rate"]
-    return table(head, rows) + f"\n\nwhere the CPU time of {SHOWN} seeds goes\n" + "\n".join(notes)
+    header = ["ms of CPU per seed-step", "1 seed", *(f"{n} seeds" for n in COHORTS[1:]), f"per s at {MAIN_COHORT}"]
+    header += ["plain loop", "ratio", "naive loop", "ratio", "of matrix rate"]
+    return table(header, rows) + f"\n\nwhere the CPU time of {MAIN_COHORT} seeds goes\n" + "\n".join(notes)
 
 
 def user(model: Callable[[], nn.Module], repetitions: int, steps: int) -> list[str]:
-    """A row of the users' table."""
+    """Return a row of the table of users' modules."""
     recipe = Recipe(ordinary.vectors, model)
-    plain, alone, *mapped = least(
+    plain, alone, *mapped = minima(
         repetitions,
         lambda: ordinary.plain_loop(model(), recipe.with_(steps=2 * steps), ordinary.vectors),
         lambda: seed_step(recipe, 1, 2 * steps),
         *(partial(seed_step, recipe.with_(vmap=True), n, steps_of(n, steps)) for n in COHORTS[1:]),
     )
-    ratio = plain / mapped[COHORTS.index(SHOWN) - 1]
+    ratio = plain / mapped[COHORTS.index(MAIN_COHORT) - 1]
     return [model.__name__, *map(milliseconds, (plain, alone, *mapped)), f"{ratio:.1f}"]
 
 
 def users(repetitions: int, steps: int) -> str:
-    """The table of ordinary modules, seed by seed and by vmap."""
-    head = ["a user's own module", "plain loop", "seed by seed", *(f"vmap, {n}" for n in COHORTS[1:])]
-    return table([*head, f"ratio at {SHOWN}"], [user(model, repetitions, steps) for model in USERS])
+    """Return the table of users' modules, trained seed by seed and by vmap."""
+    header = ["a user's own module", "plain loop", "seed by seed", *(f"vmap, {n}" for n in COHORTS[1:])]
+    return table([*header, f"ratio at {MAIN_COHORT}"], [user(model, repetitions, steps) for model in USERS])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repetitions", type=int, default=7, help="of every measurement (default: %(default)s)")
-    parser.add_argument("--smoke", action="store_true", help="one repetition of a few steps, to see that it runs")
+    parser.add_argument("--repetitions", type=int, default=7, help="repetitions per measurement (default: %(default)s)")
+    parser.add_argument("--smoke", action="store_true", help="one repetition of a few steps, to check that it runs")
     options = parser.parse_args(arguments)
     if options.repetitions < 1:
         parser.error("--repetitions must be at least 1")
     repetitions, steps = (1, 4) if options.smoke else (options.repetitions, 48)
     prepare_process()
-    for _ in range(20):  # a core that was asleep
+    for _ in range(20):  # warm up: the core may have been idle
         matrix_rate()
     rate = max(matrix_rate() for _ in range(5 * repetitions))
-    print(f"least of {repetitions} repetitions; {rate / 1e9:.0f} GFLOP/s in float32 matrix products on one core\n")
+    print(f"minimum of {repetitions} repetitions; {rate / 1e9:.0f} GFLOP/s in float32 matrix products on one core\n")
     print(networks(repetitions, steps), end="\n\n")
     print(users(repetitions, steps))
 

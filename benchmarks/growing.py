@@ -1,12 +1,12 @@
-"""Measure what it costs to grow with tensors of the final size: CPU time of training a network that grows.
+"""Measure what it costs that a growing network trains in tensors of the final size.
 
     python benchmarks/growing.py [--repetitions 7] [--smoke]
 
-The growing network of the study (64 and 32 hidden units, 256 and 128 in the end, three events an epoch apart, four
-epochs of digits) trains in memkit's trainer, alone and in a cohort of 16, and side by side the way one would write it:
-a plain loop over seeds, ``torch.nn`` layers of the size that the network has, replaced by larger ones at each event,
-and Adam made anew. Beside them is the network of the final size. One thread, no denormal numbers; CPU seconds per seed,
-the least of the repetitions, which take turns.
+The growing network of the study (64 and 32 hidden units, 256 and 128 in the end, three growth events one epoch apart,
+four epochs of digits) trains in memkit's trainer, alone and in a cohort of 16, and in a plain loop over seeds with
+``torch.nn`` layers of the current size, which are replaced by larger ones at each event, and with a new Adam after each
+event. The same is measured for a network that has the final size from the start. All runs use one thread and no
+denormal numbers. Times are CPU seconds per seed, the minimum of the repetitions, which are interleaved.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ COHORT = 16
 
 
 def network(widths: Sequence[int]) -> nn.Sequential:
-    """An MLP of torch.nn, of the digits' 64 pixels and 10 classes."""
+    """Return an MLP of torch.nn layers for the digits' 64 pixels and 10 classes."""
     layers: list[nn.Module] = [nn.Flatten()]
     for inputs, outputs in zip((64, *widths), widths, strict=False):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
@@ -40,16 +40,16 @@ def network(widths: Sequence[int]) -> nn.Sequential:
 
 
 def larger(small: nn.Sequential, widths: Sequence[int]) -> nn.Sequential:
-    """A wider network that holds the weights of a smaller one, in its first rows and columns."""
-    made = network(widths)
+    """Return a wider network that has the weights of a smaller one in its first rows and columns."""
+    wider = network(widths)
     with torch.no_grad():
-        for new, old in zip(made.parameters(), small.parameters(), strict=True):
+        for new, old in zip(wider.parameters(), small.parameters(), strict=True):
             new[tuple(map(slice, old.shape))] = old
-    return made
+    return wider
 
 
 def plain_loop(growth: Growth | None, steps: int) -> float:
-    """CPU seconds of a seed in a loop as one would write it; validation included, where the recipe looks."""
+    """Return the CPU seconds per seed in a plain loop, with validation at the steps at which the recipe validates."""
     draw, stream = sampler(FIXED, 0), generator(0, "data")
     began = time.process_time()
     model = network(WIDTHS if growth is None else SMALL_WIDTHS)
@@ -68,7 +68,7 @@ def plain_loop(growth: Growth | None, steps: int) -> float:
     return time.process_time() - began
 
 
-def trained(recipe: Recipe, seeds: int) -> float:
+def memkit_seconds(recipe: Recipe, seeds: int) -> float:
     """Return the CPU seconds per seed in memkit's trainer."""
     began = time.process_time()
     train(recipe, range(seeds))
@@ -77,8 +77,8 @@ def trained(recipe: Recipe, seeds: int) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repetitions", type=int, default=7, help="of every measurement (default: %(default)s)")
-    parser.add_argument("--smoke", action="store_true", help="one repetition of 48 steps, to see that it runs")
+    parser.add_argument("--repetitions", type=int, default=7, help="repetitions per measurement (default: %(default)s)")
+    parser.add_argument("--smoke", action="store_true", help="one repetition of 48 steps, to check that it runs")
     options = parser.parse_args(arguments)
     if options.repetitions < 1:
         parser.error("--repetitions must be at least 1")
@@ -88,18 +88,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     measures: list[Callable[[], float]] = []
     for recipe, plain in ((WIDER.with_(steps=steps), growth), (FIXED.with_(steps=steps), None)):
         measures += [
-            lambda recipe=recipe: trained(recipe, 1),  # type: ignore[misc]
-            lambda recipe=recipe: trained(recipe, COHORT),  # type: ignore[misc]
+            lambda recipe=recipe: memkit_seconds(recipe, 1),  # type: ignore[misc]
+            lambda recipe=recipe: memkit_seconds(recipe, COHORT),  # type: ignore[misc]
             lambda plain=plain: plain_loop(plain, steps),  # type: ignore[misc]
         ]
-    for measure in measures:  # what is loaded when it is used first
+    for measure in measures:  # warm up: some modules are loaded on first use
         measure()
     rounds = [[measure() for measure in measures] for _ in range(repetitions)]
-    least = [min(column) for column in zip(*rounds, strict=True)]
+    minima = [min(column) for column in zip(*rounds, strict=True)]
     rows = []
-    for name, (alone, cohort, loop) in zip(("growing", "final size"), (least[:3], least[3:]), strict=True):
+    for name, (alone, cohort, loop) in zip(("growing", "final size"), (minima[:3], minima[3:]), strict=True):
         rows.append([name, *(f"{1e3 * s:.0f}" for s in (alone, cohort, loop)), f"{loop / cohort:.1f}"])
-    print(f"least of {repetitions} repetitions, {steps} steps\n")
+    print(f"minimum of {repetitions} repetitions, {steps} steps\n")
     print(table(["ms of CPU per seed", "alone", f"cohort of {COHORT}", "plain loop", "ratio"], rows))
 
 

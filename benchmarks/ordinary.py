@@ -1,8 +1,9 @@
-"""The code that a user writes without memkit: ordinary ``torch.nn`` modules, and one loop per seed; for cohort.py.
+"""Code that a user would write without memkit, for cohort.py: ordinary ``torch.nn`` modules and a loop over seeds.
 
-The slot networks and the Transformer here take the same short ways as memkit's (maps of words made once a word,
-reads in closed form, only the last token followed through the last block) and give the same logits from the same
-parameters. ``Stepwise`` and ``Encoder`` are how one would write them first: step by step, and torch's own layers.
+The slot networks and the Transformer use the same optimisations as memkit's (linear maps are applied once per word of
+the vocabulary, reads are computed in closed form, and the last block is computed for the last token only) and give the
+same logits with the same parameters. ``Stepwise`` and ``Encoder`` are the straightforward versions: a loop over tokens,
+and torch's own layers.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from memkit.training.streams import generator
 
 
 def one_hot(tokens: Tensor, words: int) -> Tensor:
-    """Tokens [...] → [..., words]."""
+    """Return one-hot vectors [..., words] for tokens [...]."""
     return F.one_hot(tokens, words).float()
 
 
 class RuleSlots(nn.Module):
-    """memkit's SlotNetwork with ``addressing="rule"``, of one seed."""
+    """memkit's SlotNetwork with ``addressing="rule"``, for one seed."""
 
     def __init__(self, *, tokens: int, answers: int, positions: int, length: int, width: int, **options: Any) -> None:
         super().__init__()
@@ -38,47 +39,48 @@ class RuleSlots(nn.Module):
         self.register_buffer("queries", torch.tensor(options["queries"]))
 
     def rule(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Gate [B, L], and of which time's read each answer is made [B, P, L]."""
+        """Return the write gate [B, L], and one-hot over time which read each answer uses [B, P, L]."""
         gate = F.pad(torch.isin(tokens, self.binders)[:, :-1], (1, 0)).float()
-        asked = F.pad(torch.isin(tokens, self.queries)[:, :-1], (1, 0))
-        nth = asked.cumsum(-1)
-        turn = torch.minimum(torch.arange(1, self.positions + 1).view(1, -1, 1), nth[:, -1:].unsqueeze(-1))
-        return gate, (asked.unsqueeze(1) & (nth.unsqueeze(1) == turn)).float()
+        is_query = F.pad(torch.isin(tokens, self.queries)[:, :-1], (1, 0))
+        number = is_query.cumsum(-1)
+        answered = torch.minimum(torch.arange(1, self.positions + 1).view(1, -1, 1), number[:, -1:].unsqueeze(-1))
+        return gate, (is_query.unsqueeze(1) & (number.unsqueeze(1) == answered)).float()
 
     def forward(self, tokens: Tensor) -> Tensor:
         words = self.embedding.weight
-        marks = one_hot(tokens, len(words))
+        indicators = one_hot(tokens, len(words))
         gate, when = self.rule(tokens)
-        address = marks @ torch.softmax(self.address(words), -1)
-        reached = recalled(F.pad(address[:, :-2], (0, 0, 2, 0)), gate, address, when, writing=self.memory)
-        logits = self.decoder((reached @ marks) @ self.value(words))
+        address = indicators @ torch.softmax(self.address(words), -1)
+        weights = recalled(F.pad(address[:, :-2], (0, 0, 2, 0)), gate, address, when, writing=self.memory)
+        logits = self.decoder((weights @ indicators) @ self.value(words))
         direct = F.embedding(tokens[:, -1], self.direct(words)).view(len(tokens), self.positions, -1)
         return logits + direct
 
 
 class Stepwise(RuleSlots):
-    """The same, a token at a time."""
+    """The same network with a loop over tokens."""
 
     def forward(self, tokens: Tensor) -> Tensor:
         embedded = self.embedding(tokens)
         gate, when = self.rule(tokens)
         address, value = torch.softmax(self.address(embedded), -1), self.value(embedded)
-        to, state, reads = F.pad(address[:, :-2], (0, 0, 2, 0)), reset(value[:, 0], address.shape[-1]), []
+        write_address = F.pad(address[:, :-2], (0, 0, 2, 0))
+        state, reads = reset(value[:, 0], address.shape[-1]), []
         for t in range(tokens.shape[1]):
-            state = write(state, to[:, t], value[:, t], gate[:, t], writing=self.memory)
+            state = write(state, write_address[:, t], value[:, t], gate[:, t], writing=self.memory)
             reads.append(read(state, address[:, t]))
         logits = self.decoder(when @ torch.stack(reads, 1))
         return logits + self.direct(embedded[:, -1]).view(len(tokens), self.positions, -1)
 
 
 def window(x: Tensor) -> Tensor:
-    """[B, L, d] → [B, L, 3, d], the last three tokens' vectors."""
+    """Return the vectors of the last three tokens at every position: [B, L, d] gives [B, L, 3, d]."""
     padded, length = F.pad(x, (0, 0, 2, 0)), x.shape[1]
-    return torch.stack([padded[:, 2 - o : 2 - o + length] for o in range(3)], 2)
+    return torch.stack([padded[:, 2 - offset : 2 - offset + length] for offset in range(3)], 2)
 
 
 class FactorisedSlots(nn.Module):
-    """memkit's SlotNetwork with ``addressing="factorised"`` and without ``direct``, of one seed."""
+    """memkit's SlotNetwork with ``addressing="factorised"`` and without ``direct``, for one seed."""
 
     def __init__(self, *, tokens: int, answers: int, positions: int, length: int, width: int, **options: Any) -> None:
         super().__init__()
@@ -92,30 +94,31 @@ class FactorisedSlots(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         words = self.embedding.weight
-        seen = window(one_hot(tokens, len(words)))
-        chosen = torch.softmax(seen @ self.choose(words) + self.choose_offset, 2)
-        keys = chosen[..., ::2].transpose(2, 3) @ (seen @ (words @ self.address.weight.T)) + self.address.bias
-        to, whom = torch.softmax(keys, -1).unbind(2)
+        recent = window(one_hot(tokens, len(words)))
+        choice = torch.softmax(recent @ self.choose(words) + self.choose_offset, 2)
+        keys = choice[..., ::2].transpose(2, 3) @ (recent @ (words @ self.address.weight.T)) + self.address.bias
+        write_address, read_address = torch.softmax(keys, -1).unbind(2)
         maps = torch.cat([self.gate.weight, self.when.weight]).view(-1, 3, words.shape[1])
-        by_place = torch.einsum("wd,nod->own", words, maps).flatten(0, 1)
-        found = seen.flatten(2) @ by_place + torch.cat([self.gate.bias, self.when.bias])
-        when = torch.softmax(found[..., 1:].transpose(1, 2) + self.when_time, -1)
-        reached = recalled(to, torch.sigmoid(found[..., 0]), whom, when, writing=self.memory)
-        weights = (reached.unsqueeze(-1) * chosen[..., 1].unsqueeze(1)).flatten(2)
-        table = words @ self.value.weight.T
-        return self.decoder((weights @ seen.flatten(1, 2)) @ table + reached.sum(-1, keepdim=True) * self.value.bias)
+        by_offset = torch.einsum("wd,nod->own", words, maps).flatten(0, 1)
+        logits = recent.flatten(2) @ by_offset + torch.cat([self.gate.bias, self.when.bias])
+        when = torch.softmax(logits[..., 1:].transpose(1, 2) + self.when_time, -1)
+        gate = torch.sigmoid(logits[..., 0])
+        weights = recalled(write_address, gate, read_address, when, writing=self.memory)
+        token_weights = (weights.unsqueeze(-1) * choice[..., 1].unsqueeze(1)).flatten(2)
+        values = (token_weights @ recent.flatten(1, 2)) @ (words @ self.value.weight.T)
+        return self.decoder(values + weights.sum(-1, keepdim=True) * self.value.bias)
 
 
 class StepwiseFactorised(FactorisedSlots):
-    """The same from the tokens' embeddings, a token at a time."""
+    """The same network on token embeddings, with a loop over tokens."""
 
     def forward(self, tokens: Tensor) -> Tensor:
         embedded = self.embedding(tokens)
         recent = window(embedded)
-        chosen = torch.softmax(window(self.choose(embedded)) + self.choose_offset, 2)
-        to, what, whom = (chosen.transpose(2, 3) @ recent).unbind(2)
-        write_address, read_address = (torch.softmax(self.address(x), -1) for x in (to, whom))
-        value, flat = self.value(what), recent.flatten(2)
+        choice = torch.softmax(window(self.choose(embedded)) + self.choose_offset, 2)
+        write_key, content, read_key = (choice.transpose(2, 3) @ recent).unbind(2)
+        write_address, read_address = (torch.softmax(self.address(key), -1) for key in (write_key, read_key))
+        value, flat = self.value(content), recent.flatten(2)
         gate = torch.sigmoid(self.gate(flat)).squeeze(-1)
         when = torch.softmax(self.when(flat).transpose(1, 2) + self.when_time, -1)
         state, reads = reset(value[:, 0], write_address.shape[-1]), []
@@ -126,7 +129,7 @@ class StepwiseFactorised(FactorisedSlots):
 
 
 class Block(nn.Module):
-    """A pre-norm Transformer layer; with ``last``, for the last token alone."""
+    """A pre-norm Transformer layer; with ``last``, it is computed for the last token only."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -137,15 +140,15 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, visible: Tensor, *, last: bool) -> Tensor:
         batch, length, width = x.shape
-        parts = self.inward(self.before_attention(x)).chunk(3, -1)
-        query, key, value = (part.view(batch, length, self.heads, -1).transpose(1, 2) for part in parts)
+        projections = self.inward(self.before_attention(x)).chunk(3, -1)
+        query, key, value = (p.view(batch, length, self.heads, -1).transpose(1, 2) for p in projections)
         mixed = F.scaled_dot_product_attention(query[:, :, -1:] if last else query, key, value, attn_mask=visible)
         x = (x[:, -1:] if last else x) + self.outward(mixed.transpose(1, 2).reshape(batch, -1, width))
         return x + self.narrow(F.gelu(self.widen(self.before_feedforward(x))))
 
 
 class Transformer(nn.Module):
-    """memkit's TransformerNetwork with its default layers, of one seed."""
+    """memkit's TransformerNetwork with its default layers, for one seed."""
 
     def __init__(self, *, tokens: int, answers: int, positions: int, length: int, width: int) -> None:
         super().__init__()
@@ -163,7 +166,7 @@ class Transformer(nn.Module):
 
 
 class Encoder(Transformer):
-    """The same of ``nn.TransformerEncoder``."""
+    """The same network with ``nn.TransformerEncoder``."""
 
     def __init__(self, *, width: int, **sizes: int) -> None:
         super().__init__(width=width, **sizes)
@@ -177,7 +180,7 @@ class Encoder(Transformer):
 
 
 class LSTM(nn.Module):
-    """memkit's LSTMNetwork of one seed, by ``nn.LSTM``."""
+    """memkit's LSTMNetwork for one seed, with ``nn.LSTM``."""
 
     def __init__(self, *, tokens: int, answers: int, positions: int, length: int, width: int, layers: int) -> None:
         super().__init__()
@@ -190,16 +193,16 @@ class LSTM(nn.Module):
         return self.decoder(hidden[:, -1]).view(len(tokens), self.positions, -1)
 
 
-# --- modules that know nothing of memkit, for `Recipe(..., vmap=True)` -----------------------------------------
+# --- modules that do not depend on memkit, for `Recipe(..., vmap=True)` ----------------------------------------
 
 
 class MLP(nn.Module):
-    """x [B, 8, 32] → logits [B, 2], from the first vector."""
+    """An MLP on the first vector: x [B, 8, 32] → logits [B, 2]."""
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
         sizes = (32, width, width)
-        hidden = [part for a, b in pairwise(sizes) for part in (nn.Linear(a, b), nn.ReLU())]
+        hidden = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.ReLU())]
         self.layers = nn.Sequential(*hidden, nn.Linear(width, 2))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -207,7 +210,7 @@ class MLP(nn.Module):
 
 
 class SlotsOfVectors(nn.Module):
-    """x [B, 8, 32] → logits [B, 2]: additive slots, written and read a vector at a time."""
+    """Additive slots with a loop over vectors: x [B, 8, 32] → logits [B, 2]."""
 
     def __init__(self, width: int = 64, slots: int = 4) -> None:
         super().__init__()
@@ -222,7 +225,7 @@ class SlotsOfVectors(nn.Module):
 
 
 class EncoderOfVectors(nn.Module):
-    """x [B, 8, 32] → logits [B, 2], by ``nn.TransformerEncoder``."""
+    """An ``nn.TransformerEncoder``: x [B, 8, 32] → logits [B, 2]."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -234,7 +237,7 @@ class EncoderOfVectors(nn.Module):
 
 
 def vectors(generator: torch.Generator, size: int) -> tuple[Tensor, Tensor]:
-    """x [B, 8, 32] → the sign of its first entry, 0 or 1, [B]."""
+    """Draw x [B, 8, 32] and labels [B]: 1 where the first entry is positive, else 0."""
     x = torch.randn(size, 8, 32, generator=generator)
     return x, (x[:, 0, 0] > 0).long()
 
@@ -245,7 +248,7 @@ OPTIMIZERS: dict[str, Any] = {"adam": torch.optim.Adam, "adamw": torch.optim.Ada
 
 
 def plain_loop(model: nn.Module, recipe: Any, draw: Callable[..., tuple[Tensor, Tensor]]) -> float:
-    """Train one seed as anybody would; return the CPU seconds per step, without the first step."""
+    """Train one seed in an ordinary loop, and return the CPU seconds per step, without the first step."""
     data = generator(0, "data", "")
     optimizer = OPTIMIZERS[recipe.optimizer](model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
     history = []

@@ -1,11 +1,11 @@
-"""Compare the plugin with the simulations: the same experiments go through both.
+"""Check that the plugin gives the verdicts of the simulations for the same experiments.
 
     python benchmarks/pipeline.py [--repetitions 100] [--seed 0] [--smoke]
 
-Every experiment becomes a claim whose test returns canned numbers; all are registered and run by pytest with the
-plugin, look by look, and judged again from the evidence file. Each verdict and each number of seeds must be that of
-``benchmarks/calibration.py``'s own replay of the same draws, so its rates, over more repetitions, hold for the plugin
-too. Printed are the rates here, and how often the printed intervals hold the mean that was planted.
+Every experiment becomes a claim whose test returns fixed numbers. All claims are registered, run by pytest with the
+plugin, look by look, and judged again from the evidence file. Each verdict and each number of seeds must agree with the
+replay in ``benchmarks/calibration.py`` of the same draws, so that the rates found there with more repetitions hold for
+the plugin too. The benchmark prints its own rates, and how often the intervals contain the true mean.
 """
 
 from __future__ import annotations
@@ -45,24 +45,24 @@ def test_{name}(seed, cell):
 
 
 def experiments(rng: np.random.Generator, repetitions: int) -> dict[str, tuple[Floats, float, float | None]]:
-    """Name → draws (repetitions, seeds), their mean, and the sesoi that is declared."""
-    made: dict[str, tuple[Floats, float, float | None]] = {}
+    """Return name → draws (repetitions, seeds), their true mean, and the declared sesoi."""
+    drawn: dict[str, tuple[Floats, float, float | None]] = {}
     for draw in (*DISTRIBUTIONS, hidden):
         for kind, mean, sesoi in (("null", 0.0, None), ("planted", EFFECT, None), ("apart", -SESOI, SESOI)):
             if draw is not hidden or kind == "apart":
-                # As the arms can show it: both within their bounds, up to rounding.
+                # Clipped, so that both arms lie within their bounds in spite of rounding.
                 values = np.clip(draw(rng, (repetitions, SEEDS), mean), -1, 1)
-                made[f"{draw.__name__}_{kind}"] = (values, mean, sesoi)
-    return made
+                drawn[f"{draw.__name__}_{kind}"] = (values, mean, sesoi)
+    return drawn
 
 
-def through_the_plugin(made: dict[str, tuple[Floats, float, float | None]], folder: Path) -> dict[str, Any]:
-    """Claim id → its part of the evidence file of a pytest run.
+def run_plugin(drawn: dict[str, tuple[Floats, float, float | None]], folder: Path) -> dict[str, Any]:
+    """Run the experiments as claims by pytest, and return claim id → its entry in the evidence file.
 
     Raises:
         SystemExit: pytest failed, or a verdict does not follow from the file.
     """
-    for name, (values, _, sesoi) in made.items():
+    for name, (values, _, sesoi) in drawn.items():
         np.save(folder / f"{name}.npy", values)
         text = _SUITE.format(file=str(folder / f"{name}.npy"), name=name, count=len(values), sesoi=sesoi)
         (folder / f"test_{name}.py").write_text(text, encoding="utf-8")
@@ -74,47 +74,47 @@ def through_the_plugin(made: dict[str, tuple[Floats, float, float | None]], fold
         ["-m", "memkit.cli", "verdicts"],
     ):
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, *command], cwd=folder, capture_output=True, text=True, check=False, env=environment
         )
-        if done.returncode:
-            raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+        if process.returncode:
+            raise SystemExit(f"{' '.join(command)} failed:\n{process.stdout[-3000:]}{process.stderr[-3000:]}")
     data = json.loads((folder / "reports" / "evidence.json").read_text(encoding="utf-8"))
     return {entry["claim"]["id"]: entry for entry in data["claims"]}
 
 
 def main() -> None:
     repetitions, seed = arguments(__doc__.splitlines()[0], each="distribution and mean", default=100, smoke=3)
-    began = time.perf_counter()
-    made = experiments(np.random.default_rng(seed), repetitions)
+    start = time.perf_counter()
+    drawn = experiments(np.random.default_rng(seed), repetitions)
     with tempfile.TemporaryDirectory(prefix="memkit-pipeline-") as folder:
-        entries = through_the_plugin(made, Path(folder))
+        entries = run_plugin(drawn, Path(folder))
     rows, differing = [], 0
-    for name, (values, mean, sesoi) in made.items():
+    for name, (values, mean, sesoi) in drawn.items():
         simulated = run(values, partial(both_intervals, sesoi=sesoi))
-        found = [entries[f"calibration/{name}/experiment-{i}"]["judgement"] for i in range(repetitions)]
-        verdicts = np.array([judgement["verdict"].lower() for judgement in found])
-        seeds = np.array([judgement["n"] for judgement in found])
+        judgements = [entries[f"calibration/{name}/experiment-{i}"]["judgement"] for i in range(repetitions)]
+        verdicts = np.array([judgement["verdict"].lower() for judgement in judgements])
+        seeds = np.array([judgement["n"] for judgement in judgements])
         differing += int(((verdicts != simulated.outcome) | (seeds != simulated.seeds)).sum())
-        held = {"student-t": [], "betting": []}
-        for judgement in found:
+        contains_mean = {"student-t": [], "betting": []}
+        for judgement in judgements:
             for interval in judgement["findings"][0]["intervals"]:
-                held[interval["method"]].append(interval["low"] <= mean <= interval["high"])
+                contains_mean[interval["method"]].append(interval["low"] <= mean <= interval["high"])
         rows.append(
             [
                 name.replace("_", " "),
                 *(percent(float((verdicts == verdict).mean())) for verdict in ("supported", "refuted", "equivalent")),
                 f"{seeds.mean():.1f}",
-                *(percent(float(np.mean(kept))) for kept in held.values()),
+                *(percent(float(np.mean(contained))) for contained in contains_mean.values()),
             ]
         )
-    head = ["claims", "supported", "refuted", "equivalent", "mean seeds", "t holds the mean", "betting does"]
-    count = repetitions * len(made)
-    print(table(head, rows), end="\n\n")
-    print(f"{count} claims, up to {SEEDS} seeds each, in {time.perf_counter() - began:.0f} s")
+    header = ["claims", "supported", "refuted", "equivalent", "mean seeds", "t coverage", "betting coverage"]
+    count = repetitions * len(drawn)
+    print(table(header, rows), end="\n\n")
+    print(f"{count} claims, up to {SEEDS} seeds each, in {time.perf_counter() - start:.0f} s")
     print(f"verdicts or seeds that differ from the replay of the same draws: {differing}")
     if differing:
-        raise SystemExit("the plugin does not do what is simulated")
+        raise SystemExit("the plugin's verdicts differ from the simulated ones")
 
 
 if __name__ == "__main__":

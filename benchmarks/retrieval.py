@@ -1,18 +1,19 @@
-"""Exact retrieval against faiss's flat index, and what a network with a neighbour memory costs to train.
+"""Compare exact retrieval with faiss's flat index, and measure the training of a network with a neighbour memory.
 
     python benchmarks/retrieval.py [--repetitions 7] [--smoke]
 
 Retrieval: the 8 nearest of random keys of 128 numbers, by memkit's ``nearest`` and by ``IndexFlatL2`` of faiss
-(``pip install faiss-cpu``; without it memkit's own times are shown), which find the same neighbours or the benchmark
-fails. faiss compares one by one or by matrix products, as the number of queries says; it is measured as it chooses, and
-with products always. Its wheel brings an OpenBLAS that takes a processor it does not know for the oldest one, and is
-then several times slower than it can be: it is told to use what this one has, unless OPENBLAS_CORETYPE is set.
+(``pip install faiss-cpu``; without it only memkit's times are shown). The benchmark fails unless both find the same
+neighbours. Depending on the number of queries, faiss computes distances one by one or by matrix products; it is
+measured with its own choice, and with matrix products always. The OpenBLAS in its wheel treats an unknown processor as
+a very old one and is then several times slower, so it is told which instructions this processor has, unless
+OPENBLAS_CORETYPE is set.
 
-A hybrid run, at the published budget: three epochs on 6,000 images of MNIST, a memory at the last hidden layer, 3,000
-test images with and without it, and the diagnosis; beside it the same network without a memory. Images are read from
-MEMKIT_DATA; where they are missing, random ones of the same shape take their place.
+A hybrid run at the published budget: three epochs on 6,000 images of MNIST, a memory at the last hidden layer, 3,000
+test images with and without it, and the diagnosis; for comparison, the same network without a memory. Images are read
+from MEMKIT_DATA; if they are missing, random images of the same shape are used.
 
-Times are CPU time of one thread. What is compared takes turns, and every number is the least of the repetitions.
+Times are CPU time of one thread, the minimum of the repetitions, which are interleaved.
 """
 
 from __future__ import annotations
@@ -56,10 +57,10 @@ SIZES = (
     *((500, 32), (500, 597), (2000, 32), (2000, 128), (2000, 3000), (6000, 128), (6000, 3000)),
     *((18000, 32), (18000, 128), (18000, 3000), (20000, 1000), (50000, 1000), (100000, 1000)),
 )
-"""Entries and queries."""
+"""Numbers of entries and queries."""
 COHORT = 8
 PUBLISHED = {"hybrid": 74, "nn": 8}
-"""CPU seconds per seed in the toolkit of the publication, measured elsewhere."""
+"""CPU seconds per seed with the toolkit of the publication, measured on another machine."""
 TASK = Classification("mnist-10k", 6000, 1000, 3000)
 PARTS = (
     ("drawing batches", Epochs, "__call__"),
@@ -71,37 +72,37 @@ PARTS = (
     ("targets", IntervenedNetwork, "targets"),
     ("insertion and eviction", NeighbourMemory, "insert"),
 )
-"""What is timed by itself, and where it is; parts within a part count for themselves."""
+"""The parts that are timed: label, owner and attribute. The time of a nested part counts for that part only."""
 
 
 @functools.cache
 def random_images(name: str) -> datasets.Images:
-    """Return a stand-in for a missing data set, of the same shape: a random image for each class, and noise on it."""
-    drawn = torch.Generator().manual_seed(0)
-    labels = torch.randint(CLASSES, (datasets.size(name),), generator=drawn)
-    of_class, noise = (torch.rand(n, *datasets.shape(name), generator=drawn) for n in (CLASSES, len(labels)))
+    """Return a stand-in of the same shape for a missing data set: a random image per class, with noise."""
+    random = torch.Generator().manual_seed(0)
+    labels = torch.randint(CLASSES, (datasets.size(name),), generator=random)
+    of_class, noise = (torch.rand(n, *datasets.shape(name), generator=random) for n in (CLASSES, len(labels)))
     return datasets.Images((of_class[labels] + 3 * noise) / 4, labels)
 
 
 # --- measuring ----------------------------------------------------------------------------------------------
 
 
-def in_turns(repetitions: int, *measures: Callable[[], float]) -> list[list[float]]:
-    """The repetitions of each measure, taken in turns, forwards and backwards."""
-    found: list[list[float]] = [[] for _ in measures]
+def interleaved(repetitions: int, *measures: Callable[[], float]) -> list[list[float]]:
+    """Return the values of each measure over the repetitions, whose order alternates."""
+    values: list[list[float]] = [[] for _ in measures]
     for number in range(repetitions):
         order = range(len(measures)) if number % 2 else reversed(range(len(measures)))
         for i in order:
-            found[i].append(measures[i]())
-    return found
+            values[i].append(measures[i]())
+    return values
 
 
-def seconds(calls: int, what: Callable[[], Any]) -> float:
-    """CPU seconds a call, after one that is left out: what ran before may have taken the cache."""
-    what()
+def seconds(calls: int, function: Callable[[], Any]) -> float:
+    """Return the CPU seconds per call, after a first call that is left out, since it finds a cold cache."""
+    function()
     began = time.process_time()
     for _ in range(calls):
-        what()
+        function()
     return (time.process_time() - began) / calls
 
 
@@ -109,7 +110,7 @@ def seconds(calls: int, what: Callable[[], Any]) -> float:
 
 
 def flat_index() -> Any:
-    """faiss, with one thread and what this processor has; None, where it is not installed."""
+    """Return faiss, set to one thread and this processor's instructions; None if it is not installed."""
     flags = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
     core = "SkylakeX" if " avx512f" in flags else "Haswell" if " avx2" in flags else None
     if core:
@@ -122,24 +123,25 @@ def flat_index() -> Any:
     return faiss
 
 
-def others(queries: Tensor, keys: Tensor, ours: Tensor, theirs: Tensor) -> int:
-    """Count the neighbours, [B, k], that they found and we did not.
+def count_others(queries: Tensor, keys: Tensor, ours: Tensor, theirs: Tensor) -> int:
+    """Return how many of faiss's neighbours ``theirs`` [B, k] are not among memkit's, ``ours``.
 
     Raises:
-        SystemExit: some of them are not as near as ours, by more than rounding.
+        SystemExit: the distances differ by more than rounding.
     """
     q, x = queries.double().unsqueeze(1), keys.double()
-    apart = [(x[indices] - q).norm(dim=-1).sort(-1).values for indices in (ours, theirs)]
-    if float(off := ((apart[0] - apart[1]) / apart[1]).abs().max()) > 1e-5:
-        raise SystemExit(f"memkit and faiss differ by more than rounding: by {off:.1e} of a distance")
+    distances = [(x[indices] - q).norm(dim=-1).sort(-1).values for indices in (ours, theirs)]
+    error = float(((distances[0] - distances[1]) / distances[1]).abs().max())
+    if error > 1e-5:
+        raise SystemExit(f"the distances of memkit and faiss differ by {error:.1e}, which is more than rounding")
     return int((theirs.unsqueeze(2) != ours.unsqueeze(1)).all(2).sum())
 
 
 def compare(faiss: Any, entries: int, count: int, repetitions: int) -> list[str]:
-    """A row of the table of retrieval."""
-    drawn = torch.Generator().manual_seed(entries + count)
-    keys = torch.randn(COHORT if count <= 128 else 1, entries, WIDTH, generator=drawn)
-    queries = torch.randn(len(keys), count, WIDTH, generator=drawn)
+    """Return a row of the table of retrieval."""
+    random = torch.Generator().manual_seed(entries + count)
+    keys = torch.randn(COHORT if count <= 128 else 1, entries, WIDTH, generator=random)
+    queries = torch.randn(len(keys), count, WIDTH, generator=random)
     calls = max(1, int(1e7 / (entries * count)))
     q, x = queries[:1], keys[:1]
     measures = [partial(seconds, calls, partial(nearest, q, x, K))]
@@ -148,38 +150,38 @@ def compare(faiss: Any, entries: int, count: int, repetitions: int) -> list[str]
     if faiss is not None:
         index = faiss.IndexFlatL2(WIDTH)
         index.add(x[0].numpy())
-        chosen = faiss.cvar.distance_compute_blas_threshold
+        default_threshold = faiss.cvar.distance_compute_blas_threshold
 
         def search(threshold: int) -> Any:
             faiss.cvar.distance_compute_blas_threshold = threshold
-            found = index.search(q[0].numpy(), K)
-            faiss.cvar.distance_compute_blas_threshold = chosen
-            return found
+            result = index.search(q[0].numpy(), K)
+            faiss.cvar.distance_compute_blas_threshold = default_threshold
+            return result
 
-        measures += [partial(seconds, calls, partial(search, threshold)) for threshold in (chosen, 1)]
-    rate, *times = in_turns(repetitions, lambda: 1 / matrix_rate(), *measures)
+        measures += [partial(seconds, calls, partial(search, threshold)) for threshold in (default_threshold, 1)]
+    inverse_rate, *times = interleaved(repetitions, lambda: 1 / matrix_rate(), *measures)
     ours = min(times[0])
-    share = 2 * entries * count * WIDTH * min(rate) / ours
-    together = f"{1e6 * min(times[1]) / queries[..., 0].numel():.1f}" if len(keys) > 1 else ""
-    row = [f"{entries} x {count}", f"{1e6 * ours / count:.1f}", together, f"{100 * share:.0f} %"]
+    share = 2 * entries * count * WIDTH * min(inverse_rate) / ours
+    in_cohort = f"{1e6 * min(times[1]) / queries[..., 0].numel():.1f}" if len(keys) > 1 else ""
+    row = [f"{entries} x {count}", f"{1e6 * ours / count:.1f}", in_cohort, f"{100 * share:.0f} %"]
     if faiss is None:
         return row
     for theirs in times[-2:]:
         ratio = statistics.median(a / b for a, b in zip(times[0], theirs, strict=True))
         row += [f"{1e6 * min(theirs) / count:.1f}", f"{ours / min(theirs):.2f}", f"{ratio:.2f}"]
-    found = torch.from_numpy(search(chosen)[1])
-    return [*row, str(others(q[0], x[0], nearest(q, x, K).indices[0], found))]
+    their_neighbours = torch.from_numpy(search(default_threshold)[1])
+    return [*row, str(count_others(q[0], x[0], nearest(q, x, K).indices[0], their_neighbours))]
 
 
 def retrieval(repetitions: int, sizes: Sequence[tuple[int, int]]) -> str:
-    """The table of retrieval."""
+    """Return the table of retrieval."""
     faiss = flat_index()
-    head = ["µs of CPU per query", "memkit", f"{COHORT} seeds", "of matrix rate"]
+    header = ["µs of CPU per query", "memkit", f"{COHORT} seeds", "of matrix rate"]
     if faiss is not None:
-        head += ["faiss", "ratio", "median", "by products", "ratio", "median", "others"]
+        header += ["faiss", "ratio", "median", "by products", "ratio", "median", "others"]
     rows = [compare(faiss, *size, repetitions) for size in sizes]
     note = "" if faiss is not None else "faiss is not installed; to compare with it: pip install faiss-cpu\n\n"
-    return note + table(head, rows)
+    return note + table(header, rows)
 
 
 # --- the hybrid run -----------------------------------------------------------------------------------------
@@ -187,7 +189,7 @@ def retrieval(repetitions: int, sizes: Sequence[tuple[int, int]]) -> str:
 
 @dataclass(frozen=True)
 class Case:
-    """A network, and the name of its published time."""
+    """A network, and the key of its published time."""
 
     name: str
     recipe: Recipe
@@ -195,26 +197,27 @@ class Case:
 
 
 def cases(steps: int) -> list[Case]:
-    """The network alone, with a memory that evicts, and with one that holds everything, as the published one did."""
+    """Return the network alone, with a memory that evicts, and with one that keeps everything, as published."""
     shared: dict[str, Any] = {"steps": steps, "batch": 128, "lr": 1e-3}
     plain = Recipe(TASK, FeedForwardNetwork, options={"widths": (256, 128)}, **shared)
-    found = [Case("nn", plain, "nn")]
+    networks = [Case("nn", plain, "nn")]
     for capacity in (2000, 18000):
         intervention = Intervention(step_size=50.0, capacity=capacity).to_json()
         options = {"widths": (256, 128), "intervention": intervention}
-        found.append(Case(f"hybrid, {capacity}", Recipe(TASK, IntervenedNetwork, options=options, **shared), "hybrid"))
-    return found
+        recipe = Recipe(TASK, IntervenedNetwork, options=options, **shared)
+        networks.append(Case(f"hybrid, {capacity}", recipe, "hybrid"))
+    return networks
 
 
 def training(recipe: Recipe, seeds: int) -> float:
-    """Return the CPU seconds per seed."""
+    """Return the CPU seconds of training per seed."""
     began = time.process_time()
     train(recipe, range(seeds))
     return (time.process_time() - began) / seeds
 
 
 def evaluation(recipe: Recipe) -> tuple[Callable[[], Any], Callable[[], Any]]:
-    """Return what classifies the test images by a trained network, and what diagnoses its memory on them."""
+    """Return two functions of a trained network: one classifies the test images, one diagnoses its memory on them."""
     (run,) = train(recipe, [0])
     model, test = restore(recipe, 0, run.state), recipe.task.split(generator(0, "split")).test
 
@@ -228,82 +231,82 @@ def evaluation(recipe: Recipe) -> tuple[Callable[[], Any], Callable[[], Any]]:
 
 @contextmanager
 def timed() -> Iterator[Counter[str]]:
-    """CPU seconds by part, while it lasts."""
+    """Yield a counter of the CPU seconds that each part takes within the context."""
     spent: Counter[str] = Counter()
-    within: list[float] = []
+    nested: list[float] = []
 
-    def timing(part: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def with_timer(part: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def measured(*args: Any, **options: Any) -> Any:
             began = time.process_time()
-            within.append(0.0)
+            nested.append(0.0)
             try:
                 return call(*args, **options)
             finally:
-                took = time.process_time() - began
-                spent[part] += took - within.pop()
-                if within:
-                    within[-1] += took
+                elapsed = time.process_time() - began
+                spent[part] += elapsed - nested.pop()
+                if nested:
+                    nested[-1] += elapsed
 
         return measured
 
     with ExitStack() as patches:
         for part, owner, name in PARTS:
-            patches.enter_context(patch.object(owner, name, timing(part, getattr(owner, name))))
+            patches.enter_context(patch.object(owner, name, with_timer(part, getattr(owner, name))))
         yield spent
 
 
 def where_time_goes(case: Case, repetitions: int) -> str:
-    """Return the milliseconds per seed by part, in a cohort, in the quickest of the repetitions."""
+    """Return the milliseconds per seed and part in a cohort, in the fastest repetition."""
     runs = []
     for _ in range(repetitions):
         with timed() as spent:
-            whole = COHORT * training(case.recipe, COHORT)
-        runs.append((whole, spent))
-    whole, spent = min(runs, key=lambda run: run[0])
-    spent["the rest"] = whole - sum(spent.values())
-    return f"{case.name}: " + ", ".join(f"{part} {1e3 * took / COHORT:.0f}" for part, took in spent.most_common())
+            total = COHORT * training(case.recipe, COHORT)
+        runs.append((total, spent))
+    total, spent = min(runs, key=lambda run: run[0])
+    spent["the rest"] = total - sum(spent.values())
+    return f"{case.name}: " + ", ".join(f"{part} {1e3 * used / COHORT:.0f}" for part, used in spent.most_common())
 
 
 def hybrid(repetitions: int, steps: int) -> str:
-    """The table of the runs, and where their time goes."""
-    every = cases(steps)
+    """Return the table of training and evaluation, and where the time of training goes."""
+    all_cases = cases(steps)
     measures: list[Callable[[], float]] = []
-    for case in every:
+    for case in all_cases:
         measures += [partial(training, case.recipe, seeds) for seeds in (COHORT, 1)]
-        measures += [partial(seconds, 1, what) for what in evaluation(case.recipe)]
-    took = [min(times) for times in in_turns(repetitions, *measures)]
+        measures += [partial(seconds, 1, function) for function in evaluation(case.recipe)]
+    minima = [min(times) for times in interleaved(repetitions, *measures)]
     rows = []
-    for i, case in enumerate(every):
-        together, alone, *looks = took[4 * i : 4 * i + 4]
-        whole = [together + sum(looks), alone + sum(looks)]
+    for i, case in enumerate(all_cases):
+        in_cohort, alone, *evaluations = minima[4 * i : 4 * i + 4]
+        totals = [in_cohort + sum(evaluations), alone + sum(evaluations)]
         published = PUBLISHED[case.published]
-        cells = [f"{time:.2f}" for time in (together, alone, *looks, *whole)]
-        rows.append([case.name, *cells, str(published), *(f"{published / time:.0f}" for time in whole)])
-    head = ["s of CPU per seed", f"{COHORT} seeds", "1 seed", "test", "diagnosis", f"whole, {COHORT}", "whole, 1"]
-    head += ["published", f"ratio, {COHORT}", "ratio, 1"]
-    parts = "\n".join(where_time_goes(case, max(1, repetitions // 2)) for case in every)
-    return f"{table(head, rows)}\n\nwhere the time goes in a cohort of {COHORT}, ms of CPU per seed\n{parts}"
+        cells = [f"{time:.2f}" for time in (in_cohort, alone, *evaluations, *totals)]
+        rows.append([case.name, *cells, str(published), *(f"{published / time:.0f}" for time in totals)])
+    header = ["s of CPU per seed", f"{COHORT} seeds", "1 seed", "test", "diagnosis", f"total, {COHORT}", "total, 1"]
+    header += ["published", f"ratio, {COHORT}", "ratio, 1"]
+    parts = "\n".join(where_time_goes(case, max(1, repetitions // 2)) for case in all_cases)
+    return f"{table(header, rows)}\n\nwhere the time goes in a cohort of {COHORT}, ms of CPU per seed\n{parts}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repetitions", type=int, default=7, help="of every measurement (default: %(default)s)")
-    parser.add_argument("--smoke", action="store_true", help="small sizes and a few steps once, to see that it runs")
+    parser.add_argument("--repetitions", type=int, default=7, help="repetitions per measurement (default: %(default)s)")
+    parser.add_argument("--smoke", action="store_true", help="small sizes and a few steps once, to check that it runs")
     options = parser.parse_args(arguments)
     if options.repetitions < 1:
         parser.error("--repetitions must be at least 1")
     repetitions, sizes, steps = (1, SIZES[:4], 3) if options.smoke else (options.repetitions, SIZES, 141)
     prepare_process()
-    for _ in range(20):  # a core that was asleep
+    for _ in range(20):  # warm up: the core may have been idle
         matrix_rate()
     rate = max(matrix_rate() for _ in range(5 * repetitions))
-    print(f"least of {repetitions} repetitions; {rate / 1e9:.0f} GFLOP/s in float32 matrix products on one core\n")
+    print(f"minimum of {repetitions} repetitions; {rate / 1e9:.0f} GFLOP/s in float32 matrix products on one core\n")
     print(f"the {K} nearest of entries of {WIDTH} numbers: entries x queries")
     print(retrieval(repetitions, sizes), end="\n\n")
     print(f"an MLP of widths 256 and 128, {steps} steps of 128 images")
     with ExitStack() as patches:
         if TASK.missing:
-            print(f"{TASK.missing}; now on random images of the same shape\n")
+            print(f"{TASK.missing}; random images of the same shape are used instead\n")
             patches.enter_context(patch.object(datasets, "load", random_images))
         print(hybrid(repetitions, steps))
 

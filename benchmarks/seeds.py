@@ -2,11 +2,10 @@
 
     python benchmarks/seeds.py [--repetitions 4000] [--seed 0] [--smoke]
 
-Adaptive looks judge at 8, 16 and 32 seeds by both intervals, and stop at the first look that is decisive.
-They are held against running a fixed number of seeds and judging once, by the same two intervals, Student's t
-at 95 % then: against 16 and 32 seeds always; and against the least number that decides as often, or in 80 %
-of experiments, which somebody could plan who knew the distribution beforehand. All rules see the same seeds,
-the fixed ones the first n.
+Adaptive looks judge at 8, 16 and 32 seeds by both intervals, and stop at the first decisive look. They are compared
+with a fixed number of seeds that are judged once by the same two intervals, with Student's t at 95 %: always 16, always
+32, and the smallest numbers that decide as often as adaptive looks or in 80 % of experiments. The last two can only be
+planned by somebody who knows the distribution. All rules use the same seeds; a fixed number n means the first n.
 """
 
 from __future__ import annotations
@@ -24,46 +23,46 @@ from memkit.statistics import Assumption, Look, decide_many
 ALPHA = 0.05
 POWER = 0.8
 MOST = 2 * SEEDS
-"""The largest fixed number of seeds that is tried."""
+"""The largest fixed number of seeds that is considered."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A distribution of paired differences, and the verdict that is true of it.
+    """A distribution of paired differences and its true verdict.
 
     Attributes:
-        name: the distribution, in the words of the table.
-        draw: ``draw(rng, shape)`` gives differences within the bounds.
-        right: the verdict that is true; None where every verdict but inconclusive would be false.
-        sesoi, assume: as the contrast declares them.
+        name: the name in the tables.
+        draw: ``draw(rng, shape)`` returns differences within the bounds.
+        true_verdict: the true verdict; None where every verdict except inconclusive would be false.
+        sesoi, assume: as for a contrast.
     """
 
     name: str
     draw: Callable[[np.random.Generator, tuple[int, int]], Floats]
-    right: str | None = "supported"
+    true_verdict: str | None = "supported"
     sesoi: float | None = None
     assume: Assumption = "bounded"
 
     def judge(self, x: Floats, look: Look, **options: Any) -> Strings:
-        """The outcomes of experiments ``x``, (repetitions, look.n)."""
+        """Return the outcomes of experiments ``x``, (repetitions, look.n)."""
         return decide_many(x, look=look, bounds=BOUNDS, sesoi=self.sesoi, assume=self.assume, **options)
 
     def decided(self, outcome: Strings) -> float:
-        """The share of outcomes, (repetitions,), that are the true verdict, or any verdict where none is true."""
-        return float((outcome == self.right if self.right else outcome != "inconclusive").mean())
+        """Return the share of outcomes, (repetitions,), that are the true verdict (any verdict where none is true)."""
+        return float((outcome == self.true_verdict if self.true_verdict else outcome != "inconclusive").mean())
 
     def power(self, x: Floats, n: int) -> float:
-        """The share of experiments that the first ``n`` seeds decide, judged once."""
-        # A single look has no earlier one at which equivalence would be hasty.
+        """Return the share of experiments that are decided by the first ``n`` seeds, judged once."""
+        # With a single look there is no need to delay equivalence to a second one.
         return self.decided(self.judge(x[:, :n], Look(n, ALPHA), equivalence_from=1))
 
     def fixed(self, x: Floats, power: float) -> int | None:
-        """The least number of seeds that decides so many experiments when judged once; None beyond ``MOST``."""
+        """Return the smallest fixed number of seeds with at least this power, or None if it exceeds ``MOST``."""
         return next((n for n in range(2, MOST + 1) if self.power(x, n) >= power), None)
 
 
 def normal(mean: float, sd: float) -> Callable[[np.random.Generator, tuple[int, int]], Floats]:
-    """Normal differences, cut off at the bounds."""
+    """Return a function that draws normal differences, clipped at the bounds."""
     return lambda rng, shape: np.clip(rng.normal(mean, sd, shape), *BOUNDS)
 
 
@@ -74,73 +73,73 @@ CASES = (
     Case("0.3 ± 0.1", normal(0.3, 0.1)),
     Case("0.3 ± 0.4", normal(0.3, 0.4)),
     Case("0.02 ± 0.02, normal theory", normal(0.02, 0.02), assume="normal"),
-    Case("0 ± 0.05, equivalent within ±0.3", normal(0.0, 0.05), right="equivalent", sesoi=0.3),
-    Case("0 ± 0.1, no effect", normal(0.0, 0.1), right=None),
+    Case("0 ± 0.05, equivalent within ±0.3", normal(0.0, 0.05), true_verdict="equivalent", sesoi=0.3),
+    Case("0 ± 0.1, no effect", normal(0.0, 0.1), true_verdict=None),
 )
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A case, its experiments ``x``, (repetitions, MOST), and what the adaptive looks made of them."""
+class Result:
+    """A case, its experiments ``x``, (repetitions, MOST), and the outcomes of adaptive looks."""
 
     case: Case
     x: Floats
     adaptive: Outcomes
 
     @classmethod
-    def of(cls, case: Case, rng: np.random.Generator, repetitions: int) -> Measured:
-        """Draw and judge."""
+    def of(cls, case: Case, rng: np.random.Generator, repetitions: int) -> Result:
+        """Draw experiments and apply adaptive looks to them."""
         x = case.draw(rng, (repetitions, MOST))
         return cls(case, x, run(x[:, :SEEDS], case.judge))
 
     @property
     def power(self) -> float:
-        """The share of experiments that adaptive looks decide."""
+        """The share of experiments that adaptive looks decide correctly."""
         return self.case.decided(self.adaptive.outcome)
 
     @property
     def mean(self) -> float:
-        """Seeds, on average over the experiments."""
+        """The mean number of seeds that adaptive looks use."""
         return float(self.adaptive.seeds.mean())
 
 
-def adaptive_against_always(measured: list[Measured]) -> str:
-    """Adaptive looks, and what always running 16 or 32 seeds takes and decides."""
+def adaptive_against_always(results: list[Result]) -> str:
+    """Return the table of adaptive looks against 16 and 32 seeds in every experiment."""
     rows = []
-    for m in measured:
-        row = [m.case.name, percent(m.power), f"{m.mean:.1f}", f"{np.percentile(m.adaptive.seeds, 95):.0f}"]
+    for r in results:
+        row = [r.case.name, percent(r.power), f"{r.mean:.1f}", f"{np.percentile(r.adaptive.seeds, 95):.0f}"]
         for n in (16, SEEDS):
-            row += [f"{m.mean / n:.2f}", percent(m.case.power(m.x, n))]
+            row += [f"{r.mean / n:.2f}", percent(r.case.power(r.x, n))]
         rows.append(row)
-    head = ["difference", "decided", "mean seeds", "95th percentile"]
-    return table([*head, "mean/16", "16 decide", f"mean/{SEEDS}", f"{SEEDS} decide"], rows)
+    header = ["difference", "decided", "mean seeds", "95th percentile"]
+    return table([*header, "mean/16", "16 decide", f"mean/{SEEDS}", f"{SEEDS} decide"], rows)
 
 
-def adaptive_against_planned(measured: list[Measured]) -> str:
-    """Adaptive looks against the number of seeds that could be planned if the distribution were known."""
+def adaptive_against_planned(results: list[Result]) -> str:
+    """Return the table of adaptive looks against numbers of seeds planned with a known distribution."""
     rows = []
-    for m in measured:
-        if m.case.right is None:
-            continue  # no number of seeds has power where there is nothing to show
-        row = [m.case.name, f"{m.mean:.1f}"]
-        for power in (m.power, POWER):
-            n = m.case.fixed(m.x, power)
-            row += [f"> {MOST}", ""] if n is None else [str(n), f"{m.mean / n:.2f}"]
+    for r in results:
+        if r.case.true_verdict is None:
+            continue  # without an effect there is no power
+        row = [r.case.name, f"{r.mean:.1f}"]
+        for power in (r.power, POWER):
+            n = r.case.fixed(r.x, power)
+            row += [f"> {MOST}", ""] if n is None else [str(n), f"{r.mean / n:.2f}"]
         rows.append(row)
     return table(["difference", "mean seeds", "equal power", "ratio", f"power {POWER:g}", "ratio"], rows)
 
 
 def main() -> None:
     repetitions, seed = arguments(__doc__.splitlines()[0], each="case")
-    began = time.perf_counter()
+    start = time.perf_counter()
     rng = np.random.default_rng(seed)
     print(f"{repetitions} repetitions, looks at 8, 16 and {SEEDS} seeds on [-1, 1], seed {seed}\n")
-    measured = [Measured.of(case, rng, repetitions) for case in CASES]
-    print(adaptive_against_always(measured), end="\n\n")
-    print("a fixed number of seeds, planned by who knows the distribution")
-    print(adaptive_against_planned(measured), end="\n\n")
+    results = [Result.of(case, rng, repetitions) for case in CASES]
+    print(adaptive_against_always(results), end="\n\n")
+    print("a fixed number of seeds, planned with a known distribution")
+    print(adaptive_against_planned(results), end="\n\n")
     error = 0.5 / np.sqrt(repetitions)
-    print(f"Monte Carlo standard error of a rate: at most {percent(error)}; {time.perf_counter() - began:.0f} s")
+    print(f"Monte Carlo standard error of a rate: at most {percent(error)}; {time.perf_counter() - start:.0f} s")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Measure what a run costs in which nothing has changed, beside collection alone.
+"""Measure what a run costs in which nothing has changed, compared with collection alone.
 
     python benchmarks/warm.py [--claims 300] [--repetitions 5] [--studies] [--smoke]
 
-A suite of canned claims, each decided at its first look by the 8 measurements in the store, is run again and again,
-beside `pytest --collect-only` on the same suite and a plain pytest suite with as many tests as there are measurements.
-`--studies` does the same with this repository's headline claims, which it trains first. Every figure is CPU time of the
-process and its children: the machine may be shared.
+A suite of claims with fixed numbers, each decided at its first look by the 8 measurements in the store, is run
+repeatedly, alternating with `pytest --collect-only` on the same suite and with a plain pytest suite of as many tests as
+there are measurements. `--studies` does the same with this repository's headline claims, which it trains first. Times
+are CPU time of the process and its children, since the machine may be shared.
 """
 
 from __future__ import annotations
@@ -39,39 +39,39 @@ def test_c{i}(seed):
 
 
 def seconds(arguments: Sequence[str], folder: Path) -> float:
-    """CPU seconds of a pytest run and its children.
+    """Run pytest, and return the CPU seconds of the process and its children.
 
     Raises:
-        SystemExit: the run failed, with what it printed.
+        SystemExit: the run failed; the message contains its output.
     """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
     environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+    process = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{process.stdout[-3000:]}{process.stderr[-3000:]}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def compare(runs: dict[str, Sequence[str]], folder: Path, repetitions: int) -> dict[str, float]:
-    """Median CPU seconds of each run, taken in turns."""
-    taken: dict[str, list[float]] = {name: [] for name in runs}
+    """Return the median CPU seconds of each run over the repetitions, which are interleaved."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repetitions):
         for name, arguments in runs.items():
-            taken[name].append(seconds(arguments, folder))
-    return {name: statistics.median(times) for name, times in taken.items()}
+            times[name].append(seconds(arguments, folder))
+    return {name: statistics.median(values) for name, values in times.items()}
 
 
-def report(title: str, found: dict[str, float]) -> None:
-    """Print the figures, and each as a ratio to collection alone."""
+def report(title: str, times: dict[str, float]) -> None:
+    """Print the times and their ratios to collection alone."""
     print(f"\n{title}")
-    for name, time in found.items():
-        print(f"  {name:<28}{time:7.2f} s   {time / found['collection alone']:5.2f} x")
+    for name, time in times.items():
+        print(f"  {name:<28}{time:7.2f} s   {time / times['collection alone']:5.2f} x")
 
 
 def canned(claims: int, repetitions: int) -> None:
-    """The suite of canned claims."""
+    """Measure a suite of claims with fixed numbers."""
     with tempfile.TemporaryDirectory(prefix="memkit-warm-") as name:
         folder = Path(name)
         (folder / "pytest.ini").write_text("[pytest]\n")
@@ -86,16 +86,16 @@ def canned(claims: int, repetitions: int) -> None:
             "warm, -n 2": ["test_canned.py", "-n2"],
             "plain pytest": ["plain.py", "-p", "no:memkit"],
         }
-        found = compare(runs, folder, repetitions)
+        times = compare(runs, folder, repetitions)
         report(
             f"{claims} canned claims, at most 32 seeds each, decided by the 8 in the store; the first run took "
             f"{first:.2f} s",
-            found,
+            times,
         )
 
 
 def studies(repetitions: int) -> None:
-    """This repository's headline claims."""
+    """Measure this repository's headline claims."""
     with tempfile.TemporaryDirectory(prefix="memkit-warm-") as name:
         common = ["claims", "--headline", f"--store={name}/store", f"--evidence={name}/evidence.json"]
         first = seconds([*common, "-n2"], ROOT)
@@ -108,12 +108,12 @@ def studies(repetitions: int) -> None:
 
 
 def main() -> None:
-    """Run the comparison that the command line asks for."""
+    """Run the measurements that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--claims", type=int, default=300)
     parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--studies", action="store_true", help="also this repository's headline claims")
-    parser.add_argument("--smoke", action="store_true", help="a few claims, once, to see that it works")
+    parser.add_argument("--studies", action="store_true", help="measure this repository's headline claims too")
+    parser.add_argument("--smoke", action="store_true", help="a few claims, one repetition, to check that it runs")
     options = parser.parse_args()
     if options.smoke:
         options.claims, options.repetitions = 5, 1

@@ -1,4 +1,4 @@
-"""A task and two modules of one's own: which of two marks comes first in a sequence?"""
+"""A custom task and two custom modules: which of two marks comes first in a sequence?"""
 
 import torch
 from torch import nn
@@ -8,7 +8,7 @@ LENGTH, TOKENS = 12, 6
 
 
 def marks(generator, size):
-    """Sequences [size, LENGTH] with both marks, and whether mark 0 comes first [size]."""
+    """Draw sequences [size, LENGTH] with both marks, and labels [size]: 1 where mark 0 comes first, else 0."""
     x = torch.randint(2, TOKENS, (size, LENGTH), generator=generator)
     places = torch.rand(size, LENGTH, generator=generator).argsort(-1)[:, :2]
     x.scatter_(1, places, torch.tensor([0, 1]).expand(size, 2))
@@ -16,7 +16,7 @@ def marks(generator, size):
 
 
 class Recurrent(nn.Module):
-    """A GRU, whose last state says which mark came first."""
+    """A GRU that predicts from its last state which mark came first."""
 
     def __init__(self, *, width=24):
         super().__init__()
@@ -25,12 +25,12 @@ class Recurrent(nn.Module):
         self.answer = nn.Linear(width, 2)
 
     def forward(self, x):
-        """Tokens [B, L] → logits [B, 2]."""
+        """Return logits [B, 2] for tokens [B, L]."""
         return self.answer(self.recurrent(self.embedding(x))[0][:, -1])
 
 
 class Bag(nn.Module):
-    """The mean of all tokens' vectors, and a layer on top: it cannot know an order."""
+    """A network on the mean of the token embeddings, which does not depend on the order of the tokens."""
 
     def __init__(self, *, width=48):
         super().__init__()
@@ -38,5 +38,5 @@ class Bag(nn.Module):
         self.answer = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 2))
 
     def forward(self, x):
-        """Tokens [B, L] → logits [B, 2]."""
+        """Return logits [B, 2] for tokens [B, L]."""
         return self.answer(self.embedding(x).mean(1))

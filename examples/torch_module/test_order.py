@@ -1,4 +1,4 @@
-"""Claims about modules of one's own: a recurrent network knows an order, a bag of tokens does not."""
+"""Claims about custom modules: a recurrent network can tell the order of two marks, a bag of tokens cannot."""
 
 import torch
 from order import Bag, Recurrent, marks
@@ -11,14 +11,14 @@ ACCURACY = {"metric": "accuracy", "bounds": (0, 1)}
 
 
 def accuracy(models, seed):
-    """Return the accuracy of every model on sequences that it was not trained on."""
+    """Return the accuracy of each model on 1,000 sequences that it was not trained on."""
     x, y = marks(torch.Generator().manual_seed(10**6 + seed), 1000)
     return {name: (model(x).argmax(-1) == y).double().mean() for name, model in models.items()}
 
 
 @claim(
     "order/a-recurrent-network-knows-it",
-    "Which of two marks came first, a recurrent network says more often than a bag of tokens does, and than by chance.",
+    "A recurrent network tells which of two marks came first more accurately than a bag of tokens and than chance.",
     arms={"recurrent": RECURRENT, "bag": BAG},
     contrasts=[Contrast("recurrent", over="bag", **ACCURACY), Contrast("recurrent", over=0.5, **ACCURACY)],
     headline=True,
@@ -29,7 +29,7 @@ def test_a_recurrent_network_knows_it(arms, seed):
 
 @claim(
     "order/a-bag-knows-it",
-    "A bag of tokens says more often than by chance which of two marks came first.",
+    "A bag of tokens tells which of two marks came first more accurately than chance.",
     arms={"bag": BAG},
     contrasts=[Contrast("bag", over=0.5, **ACCURACY)],
     expect="not_supported",

@@ -1,8 +1,8 @@
 """Intervals, sequential looks, equivalence, multiplicity and power: pure functions of arrays.
 
-The seed is the unit of replication: an array's last axis is the seeds, one value each, already averaged over
-items and paired by seed. :func:`decide` turns the paired differences at a :class:`Look` into a
-:class:`Decision`; :func:`replay` goes through the looks. Nothing here knows of claims, models or torch.
+The seed is the unit of replication: the last axis of an array is the seeds, with one value per seed that is
+already averaged over items and paired by seed. :func:`decide` turns the paired differences at a :class:`Look` into
+a :class:`Decision`; :func:`replay` applies it at each look in turn. Nothing here depends on claims, models or torch.
 """
 
 from __future__ import annotations

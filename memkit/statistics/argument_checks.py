@@ -1,6 +1,6 @@
-"""Checks of arguments: each check returns the clean value, or says in a sentence what is wrong.
+"""Checks of arguments: each returns the converted value, or raises a :class:`MemkitError` that names the argument.
 
-Numbers may be Python's or NumPy's. Truth values and numbers in texts are refused where one number is asked for.
+Numbers may be Python's or NumPy's. Where a single number is expected, booleans and strings are refused.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ Floats = NDArray[np.float64]
 
 
 def floats(x: ArrayLike, *, name: str = "x") -> Floats:
-    """Return ``x`` as floats, finite or not, of whatever shape."""
+    """Return ``x`` as floats of any shape, finite or not."""
     with suppress(TypeError, ValueError, OverflowError):
         values = np.asarray(x)
-        mixed = values.dtype.kind == "O"
-        if values.dtype.kind in "biuf" or (mixed and all(map(_may_be_float, values.flat))):
+        is_object_array = values.dtype.kind == "O"
+        if values.dtype.kind in "biuf" or (is_object_array and all(map(_converts_to_float, values.flat))):
             return np.asarray(values, dtype=np.float64)
     raise MemkitError(f"{name} must hold numbers; it is {shown(x)}")
 
 
 def sample(x: ArrayLike, *, name: str = "x") -> Floats:
-    """Return ``x`` as finite floats, shape (..., n): n >= 1 seeds on the last axis, any experiments before it."""
+    """Return ``x`` as finite floats of shape (..., n): n >= 1 seeds on the last axis, experiments on the others."""
     values = floats(x, name=name)
     if values.ndim == 0 or values.shape[-1] == 0:
         raise MemkitError(
@@ -45,7 +45,7 @@ def sample(x: ArrayLike, *, name: str = "x") -> Floats:
 
 
 def single(x: ArrayLike, *, name: str = "x") -> Floats:
-    """Return ``x`` as finite floats, shape (n,): the seeds of one experiment."""
+    """Return ``x`` as finite floats of shape (n,): the seeds of one experiment."""
     values = sample(x, name=name)
     if values.ndim != 1:
         raise MemkitError(f"{name} must have one axis, the seeds; its shape is {values.shape}")
@@ -53,7 +53,7 @@ def single(x: ArrayLike, *, name: str = "x") -> Floats:
 
 
 def within_bounds(values: Floats, bounds: tuple[float, float], *, name: str = "x") -> Floats:
-    """Return ``values`` clipped to ``bounds``, correcting rounding alone (1e-12 of the bounds' magnitude)."""
+    """Return ``values`` clipped to ``bounds``; only rounding errors (1e-12 of the larger bound) are clipped away."""
     low, high = bounds
     tolerance = 1e-12 * max(abs(low), abs(high))
     outside = (values < low - tolerance) | (values > high + tolerance)
@@ -72,9 +72,9 @@ def bounds_pair(bounds: tuple[float, float]) -> tuple[float, float]:
         ends = tuple(map(_number, bounds))
     if len(ends) == 2 and all(map(is_real, ends)) and ends[0] < ends[1]:
         return float(ends[0]), float(ends[1])
-    numbers = len(ends) == 2 and all(is_real(end) or isinstance(end, float) for end in ends)
-    said = f"({ends[0]:g}, {ends[1]:g})" if numbers else shown(bounds)
-    raise MemkitError(f"bounds must be two finite numbers, the lower first; they are {said}")
+    are_numbers = len(ends) == 2 and all(is_real(end) or isinstance(end, float) for end in ends)
+    given = f"({ends[0]:g}, {ends[1]:g})" if are_numbers else shown(bounds)
+    raise MemkitError(f"bounds must be two finite numbers, the lower first; they are {given}")
 
 
 def finite(value: float, *, name: str) -> float:
@@ -102,7 +102,7 @@ def positive(value: float, *, name: str) -> float:
 
 
 def magnitude(value: float, *, name: str) -> float:
-    """Return how large ``value`` is, a finite float above zero; its sign does not matter."""
+    """Return the absolute value of ``value`` as a finite float above zero."""
     number = _number(value)
     return positive(abs(number) if is_real(number) else value, name=name)
 
@@ -116,7 +116,7 @@ def probability(value: float, *, name: str) -> float:
 
 
 def count(value: int, *, name: str, least: int = 1) -> int:
-    """Return ``value`` as a whole number of at least ``least``; it may be a float without a fraction."""
+    """Return ``value`` as an int of at least ``least``; a float without a fractional part is accepted."""
     number = _number(value)
     if not (is_real(number) and number == int(number) and number >= least):
         raise MemkitError(f"{name} must be a whole number of at least {least}; it is {shown(value)}")
@@ -124,18 +124,18 @@ def count(value: int, *, name: str, least: int = 1) -> int:
 
 
 def _number(value: Any) -> Any:
-    """Return a number as one of Python's; anything else stays what it is."""
+    """Return a number as a Python number, and anything else unchanged."""
     if isinstance(value, (np.timedelta64, np.ndarray)) and value.dtype.kind == "m":
-        return value  # which NumPy may give as the whole number of its units
+        return value  # NumPy may convert a duration to the integer number of its units
     number = plain(value)
     if isinstance(number, (int, float)) or not isinstance(number, Real):
         return number
     try:
-        return float(number)  # a fraction, or a longer float of NumPy's
+        return float(number)  # a Fraction, or a NumPy float with more than 64 bits
     except OverflowError:
         return number
 
 
-def _may_be_float(value: Any) -> bool:
-    """Return whether an element of an object array is a number, or None, which becomes nan; NumPy takes texts too."""
+def _converts_to_float(value: Any) -> bool:
+    """Return whether an object array's element is a number, or None, which becomes nan. NumPy would parse strings."""
     return value is None or isinstance(_number(value), (Real, Decimal))

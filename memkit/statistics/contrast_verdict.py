@@ -1,15 +1,16 @@
 """The verdict on one contrast at one look: a pure function of the paired differences.
 
-At a look with level α, over differences that are positive where the treatment is better:
+The differences are positive where the treatment is better. At a look with level α the first of these that holds is
+the outcome:
 
     SUPPORTED     both intervals lie above ``margin``
     REFUTED       both intervals lie below ``margin``
     EQUIVALENT    two one-sided t tests at α each, and the betting interval, place the mean inside ±``sesoi``
     INCONCLUSIVE  otherwise; provisional, where Student's t alone would have decided
 
-in this order. Student's t brings the power that seeds of a similar kind allow, the betting interval the
-honesty that the rare collapsed seed demands; neither is asked alone, unless ``assume="normal"`` was declared
-beforehand.
+The two intervals are Student's t interval and the betting interval. Student's t has more power if the seeds are
+similar; the betting interval stays valid if a few seeds collapse. Both have to agree, unless ``assume="normal"`` was
+declared beforehand.
 """
 
 from __future__ import annotations
@@ -42,10 +43,10 @@ Assumption = Literal["bounded", "normal"]
 Bools = NDArray[np.bool_]
 
 BETTING_ALPHA = 0.05
-"""Two-sided error probability of the betting interval over all looks together; a capital of 40 excludes."""
+"""Two-sided error probability of the betting interval over all looks together: a capital of 40 rules a value out."""
 
 NORMAL_THEORY = "normal theory: the betting interval was waived beforehand and does not decide"
-NO_SPREAD = "the differences do not vary, and normal theory cannot judge what it has no spread for"
+NO_SPREAD = "the differences do not vary, and normal theory cannot judge differences without spread"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,14 +55,19 @@ class Decision:
 
     Attributes:
         outcome: "supported", "refuted", "equivalent" or "inconclusive".
-        look: the look at which it was judged.
-        t: Student's t interval at level 1 − α of the look (1 − α/share).
-        betting: the betting interval at 0.95 (1 − 0.05/share); ``None`` where no bounds are declared.
+        look: the look at which the contrast was judged.
+        t: Student's t interval at level 1 − α/share, with the α of the look.
+        betting: the betting interval at level 1 − 0.05/share; ``None`` where no bounds are declared.
         tost_p: p-value of the two one-sided t tests within ±sesoi; ``None`` where there is no sesoi.
-        provisional: what Student's t alone would have decided, where the betting interval withheld it.
-        negligible: supported, and yet the t interval lies inside ±sesoi.
+        provisional: what Student's t alone would have decided, where the betting interval does not agree.
+        negligible: whether it is supported although the t interval lies inside ±sesoi.
         assume: "bounded", or "normal" where the betting interval was waived beforehand.
-        notes: what a reader must be told beside the outcome, one sentence each.
+        notes: what a report has to state beside the outcome, one sentence each.
+
+    >>> differences = [0.18, 0.22, 0.20, 0.19, 0.21, 0.20, 0.20, 0.20]
+    >>> decision = decide(differences, look=LOOKS[0], bounds=(-1, 1))
+    >>> isinstance(decision, Decision), decision.outcome, decision.provisional, decision.decisive
+    (True, 'inconclusive', 'supported', False)
     """
 
     outcome: Outcome
@@ -76,7 +82,7 @@ class Decision:
 
     @property
     def decisive(self) -> bool:
-        """Return whether the outcome is anything but inconclusive; no later look is taken then."""
+        """Whether the outcome is anything but inconclusive, so that no later look is taken."""
         return self.outcome != "inconclusive"
 
 
@@ -93,37 +99,43 @@ def decide(
 ) -> Decision:
     """Decide on one contrast at one look.
 
+    >>> differences = [0.80, 0.82, 0.84, 0.85, 0.85, 0.86, 0.88, 0.90]  # accuracy over that of the control
+    >>> decision = decide(differences, look=LOOKS[0], bounds=(-1, 1))
+    >>> print(decision.outcome, f"t above {decision.t.low:.2f}, betting above {decision.betting.low:.2f}")
+    supported t above 0.81, betting above 0.06
+
     Args:
         differences: treatment minus control, positive where the treatment is better; one per seed, (look.n,).
         look: the number of seeds and the level of Student's t.
         bounds: the least and the greatest difference that can occur; ``None`` only with ``assume="normal"``.
-        margin: what the mean difference must exceed, inside ``bounds``.
+        margin: the value that the mean difference has to exceed; inside ``bounds``.
         sesoi: the smallest effect size of interest, above 0; without it nothing is equivalent or negligible.
-        assume: "normal" lets Student's t decide alone; the betting interval is still shown, given bounds.
-        share: divides every error probability: the number of contrasts, where any one of them could refute.
-        equivalence_from: the least number of seeds at which equivalence is declared.
+        assume: "normal" lets Student's t decide alone; the betting interval is still reported where bounds are given.
+        share: the number by which every error probability is divided: the number of contrasts, where any one of them
+            could refute the claim.
+        equivalence_from: the smallest number of seeds at which equivalence is declared.
 
     Raises:
         MemkitError: ``differences`` are not look.n finite values within ``bounds``, or an option is
             out of its range.
     """
     rule = _Rule(look, bounds, margin, sesoi, assume, share, equivalence_from)
-    x = rule.admit(single(differences, name="differences"))
-    reading = rule.read(x)
-    outcome = cast(Outcome, str(reading.outcome))
-    by_t = cast(Outcome, str(reading.by_t))
+    x = rule.checked(single(differences, name="differences"))
+    result = rule.apply(x)
+    outcome = cast(Outcome, str(result.outcome))
+    outcome_by_t = cast(Outcome, str(result.outcome_by_t))
     t = student_t(x, level=1 - look.alpha / share)
-    limits = rule.limits(x) if reading.limits is None and bounds is not None else reading.limits
+    limits = rule.betting_limits(x) if result.betting_limits is None and bounds is not None else result.betting_limits
     notes: tuple[str, ...] = ()
     if assume == "normal":
-        notes = (NORMAL_THEORY,) if reading.varies else (NORMAL_THEORY, NO_SPREAD)
+        notes = (NORMAL_THEORY,) if result.varies else (NORMAL_THEORY, NO_SPREAD)
     return Decision(
         outcome=outcome,
         look=look,
         t=t,
         betting=None if limits is None else interval_of(x, limits, alpha=BETTING_ALPHA / share),
-        tost_p=None if reading.tost_p is None else float(reading.tost_p),
-        provisional=by_t if outcome == "inconclusive" and by_t != "inconclusive" else None,
+        tost_p=None if result.tost_p is None else float(result.tost_p),
+        provisional=outcome_by_t if outcome == "inconclusive" and outcome_by_t != "inconclusive" else None,
         negligible=outcome == "supported" and sesoi is not None and t.inside(-sesoi, sesoi),
         assume=assume,
         notes=notes,
@@ -143,37 +155,41 @@ def decide_many(
 ) -> NDArray[np.str_]:
     """Return the outcomes of :func:`decide` for many experiments at once: (..., look.n) gives (...).
 
-    It is the same rule by the same code, for calibration by simulation; arguments and errors as there.
+    It runs the same code as :func:`decide`, for calibration by simulation. The arguments and errors are the same too.
+
+    >>> outcomes = decide_many([[0.9] * 8, [-0.9] * 8, [0.1] * 8], look=LOOKS[0], bounds=(-1, 1))
+    >>> print(outcomes)
+    ['supported' 'refuted' 'inconclusive']
     """
     rule = _Rule(look, bounds, margin, sesoi, assume, share, equivalence_from)
-    return rule.read(rule.admit(sample(differences, name="differences"))).outcome
+    return rule.apply(rule.checked(sample(differences, name="differences"))).outcome
 
 
-class _Placed(NamedTuple):
-    """The place of the mean by one method alone, or by both together; each entry of shape (...)."""
+class _Location(NamedTuple):
+    """Where one method alone, or both together, locate the mean; each field has the shape (...)."""
 
     above_margin: Bools
     below_margin: Bools
     within_sesoi: Bools
 
     def outcome(self) -> NDArray[np.str_]:
-        # np.select takes the first condition that holds: this is the order of the verdicts.
+        # np.select takes the first condition that holds, which gives the order of the verdicts.
         return np.select(list(self), ["supported", "refuted", "equivalent"], default="inconclusive")
 
 
-class _Reading(NamedTuple):
-    """The results of the rule, each entry of shape (...)."""
+class _Result(NamedTuple):
+    """The results of the rule; each array has the shape (...)."""
 
     outcome: NDArray[np.str_]
-    by_t: NDArray[np.str_]
+    outcome_by_t: NDArray[np.str_]
     tost_p: Floats | None
     varies: Bools
-    limits: tuple[Floats, Floats] | None
+    betting_limits: tuple[Floats, Floats] | None
 
 
 @dataclass(frozen=True)
 class _Rule:
-    """The options of :func:`decide`, checked, and the rule they make, elementwise over experiments."""
+    """The checked options of :func:`decide`, and the decision rule, elementwise over experiments."""
 
     look: Look
     bounds: tuple[float, float] | None
@@ -200,25 +216,32 @@ class _Rule:
                 'bounds must be the least and greatest difference that can occur, unless assume is "normal"'
             )
 
-    def admit(self, x: Floats) -> Floats:
-        """Return ``x``, (..., n), if it has the look's seeds and keeps to the bounds; else refuse it."""
+    def checked(self, x: Floats) -> Floats:
+        """Return ``x``, (..., n), or raise if it does not have the seeds of the look or leaves the bounds."""
         if x.shape[-1] != self.look.n:
             raise MemkitError(f"differences must be the {self.look.n} seeds of the look; {x.shape[-1]} were given")
         return x if self.bounds is None else within_bounds(x, self.bounds, name="differences")
 
-    def read(self, x: Floats) -> _Reading:
-        """Return the outcomes for ``x``, (..., n)."""
-        t, tost_p = self._place_by_t(x)
+    def apply(self, x: Floats) -> _Result:
+        """Return the results for ``x``, (..., n)."""
+        by_t, tost_p = self._locate_by_t(x)
         varies, limits = self._varies(x), None
         if self.assume == "normal":
-            t = _Placed(*(place & varies for place in t))
-            both = t
+            by_t = _Location(*(holds & varies for holds in by_t))
+            decisive = by_t
         else:
-            limits = self.limits(x)
-            both = _Placed(*(one & other for one, other in zip(t, self._place_by_betting(*limits), strict=True)))
-        return _Reading(outcome=both.outcome(), by_t=t.outcome(), tost_p=tost_p, varies=varies, limits=limits)
+            limits = self.betting_limits(x)
+            by_betting = self._locate_by_betting(*limits)
+            decisive = _Location(*(one & other for one, other in zip(by_t, by_betting, strict=True)))
+        return _Result(
+            outcome=decisive.outcome(),
+            outcome_by_t=by_t.outcome(),
+            tost_p=tost_p,
+            varies=varies,
+            betting_limits=limits,
+        )
 
-    def _place_by_t(self, x: Floats) -> tuple[_Placed, Floats | None]:
+    def _locate_by_t(self, x: Floats) -> tuple[_Location, Floats | None]:
         alpha = self.look.alpha / self.share
         low, high = t_limits(x, level=1 - alpha)
         within = np.zeros(x.shape[:-1], dtype=np.bool_)
@@ -227,20 +250,20 @@ class _Rule:
             tost_p = np.maximum(*tost_pvalues(x, low=-self.sesoi, high=self.sesoi))
             if self.look.n >= self.equivalence_from:
                 within = tost_p < alpha
-        return _Placed(low > self.margin, high < self.margin, within), tost_p
+        return _Location(low > self.margin, high < self.margin, within), tost_p
 
-    def limits(self, x: Floats) -> tuple[Floats, Floats]:
+    def betting_limits(self, x: Floats) -> tuple[Floats, Floats]:
         """Return the limits of the betting interval."""
-        assert self.bounds is not None  # __post_init__ has checked it
+        assert self.bounds is not None  # __post_init__ has checked this
         return betting_limits(x, bounds=self.bounds, alpha=BETTING_ALPHA / self.share)
 
-    def _place_by_betting(self, low: Floats, high: Floats) -> _Placed:
+    def _locate_by_betting(self, low: Floats, high: Floats) -> _Location:
         within = np.zeros(np.shape(low), dtype=np.bool_)
         if self.sesoi is not None:
             within = (low > -self.sesoi) & (high < self.sesoi)
-        return _Placed(low > self.margin, high < self.margin, within)
+        return _Location(low > self.margin, high < self.margin, within)
 
     def _varies(self, x: Floats) -> Bools:
-        """Return whether the seeds differ by more than rounding does: 0.9 − 0.8 is not quite 0.4 − 0.3."""
+        """Return whether the seeds differ by more than rounding; 0.9 − 0.8 and 0.4 − 0.3 are not exactly equal."""
         scale = np.abs(x).max(axis=-1) if self.bounds is None else self.bounds[1] - self.bounds[0]
         return np.asarray(np.ptp(x, axis=-1) > 1e-12 * scale)

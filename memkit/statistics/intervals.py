@@ -1,11 +1,11 @@
-"""The interval type, and the two textbook intervals: Student's t for a mean, Wilson's for a proportion."""
+"""The interval type, and two textbook intervals: Student's t for a mean and Wilson's for a proportion."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import scipy  # which loads `scipy.special` when it is used
+import scipy  # it loads `scipy.special` on first use
 from numpy.typing import ArrayLike
 
 from memkit.errors import MemkitError
@@ -17,13 +17,17 @@ from memkit.statistics.moments import moments, t_statistic
 class Interval:
     """A confidence interval, in units of what was measured.
 
+    >>> interval = Interval(estimate=1.58, low=0.70, high=2.46, level=0.95, method="student-t", n=10)
+    >>> interval.above(0), interval.above(1), interval.inside(-3, 3)
+    (True, False, True)
+
     Attributes:
-        estimate: the point estimate; inside the interval.
+        estimate: the point estimate; it lies inside the interval.
         low: lower limit, ``-inf`` where there is none.
         high: upper limit, ``inf`` where there is none.
         level: two-sided confidence level, between 0 and 1.
-        method: "student-t", "betting" or "wilson".
-        n: how many seeds (for "wilson": trials) it rests on.
+        method: "student-t", "betting", "wilson" or "bootstrap, BCa".
+        n: the number of seeds, or of trials for "wilson".
     """
 
     estimate: float
@@ -56,13 +60,16 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True)
 class TTest:
-    """A two-sided one-sample t test (paired, when given differences).
+    """The result of a two-sided one-sample t test, which is the paired test when ``x`` are paired differences.
+
+    >>> result = t_test([1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4])
+    >>> isinstance(result, TTest), result.df
+    (True, 9)
 
     Attributes:
-        t: the statistic; ±inf where equal seeds differ from the null, 0 where they equal it, and 0 for one
-            seed.
+        t: the statistic; if all values are equal it is ±inf, or 0 where they equal the null; it is 0 for one value.
         df: degrees of freedom, n − 1.
-        p: two-sided p-value; 1 for one seed, which tells nothing about spread.
+        p: two-sided p-value; 1 for a single value, which says nothing about the spread.
     """
 
     t: float
@@ -71,16 +78,26 @@ class TTest:
 
 
 def t_limits(x: ArrayLike, *, level: float = 0.95) -> tuple[Floats, Floats]:
-    """Return the limits of :func:`student_t` for many experiments at once: ``x`` is (..., n), each limit is (...)."""
+    """Return the limits of :func:`student_t` for many experiments at once: ``x`` is (..., n), each limit is (...).
+
+    >>> low, high = t_limits([[1.0, 2.0, 3.0], [5.0, 5.0, 5.0]])
+    >>> print(low.round(3), high.round(3))
+    [-0.484  5.   ] [4.484 5.   ]
+    """
     m = moments(sample(x))
-    half = scipy.special.stdtrit(m.df, (1 + probability(level, name="level")) / 2) * m.standard_error
-    return np.asarray(m.mean - half), np.asarray(m.mean + half)
+    half_width = scipy.special.stdtrit(m.df, (1 + probability(level, name="level")) / 2) * m.standard_error
+    return np.asarray(m.mean - half_width), np.asarray(m.mean + half_width)
 
 
 def student_t(x: ArrayLike, *, level: float = 0.95) -> Interval:
     """Return Student's t interval for the mean of ``x``, shape (n,) (Student 1908, Biometrika 6: 1–25).
 
-    One value gives (-inf, inf); equal values give the degenerate interval at their value.
+    A single value gives (-inf, inf); equal values give an interval of width 0.
+
+    >>> sleep = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]  # extra hours of sleep, Student (1908)
+    >>> interval = student_t(sleep)
+    >>> print(f"{interval.estimate:.2f}, 95 % interval {interval.low:.4f} to {interval.high:.4f}")
+    1.58, 95 % interval 0.7001 to 2.4599
 
     Raises:
         MemkitError: ``x`` is empty or not finite, or ``level`` is not between 0 and 1.
@@ -92,7 +109,14 @@ def student_t(x: ArrayLike, *, level: float = 0.95) -> Interval:
 
 
 def t_test(x: ArrayLike, *, null: float = 0.0) -> TTest:
-    """Test by Student's t, two-sided, that the mean of ``x``, (n,), is ``null``; the dual of :func:`student_t`.
+    """Test with Student's two-sided t test whether the mean of ``x``, (n,), differs from ``null``.
+
+    The p-value is below α exactly where the interval of :func:`student_t` at level 1 − α excludes ``null``.
+
+    >>> sleep = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]  # extra hours of sleep, Student (1908)
+    >>> result = t_test(sleep)
+    >>> print(f"t = {result.t:.4f}, df = {result.df}, p = {result.p:.6f}")
+    t = 4.0621, df = 9, p = 0.002833
 
     Raises:
         MemkitError: ``x`` is empty or not finite, or ``null`` is not finite.
@@ -103,26 +127,31 @@ def t_test(x: ArrayLike, *, null: float = 0.0) -> TTest:
 
 
 def wilson(successes: int, n: int, *, level: float = 0.95) -> Interval:
-    """Return Wilson's score interval for a proportion, uncorrected for continuity (Wilson 1927, JASA 22: 209–212).
+    """Return Wilson's score interval for a proportion, without continuity correction (Wilson 1927, JASA 22: 209–212).
+
+    >>> interval = wilson(81, 263)  # table I of Newcombe 1998, Statistics in Medicine 17: 857–872
+    >>> print(f"{interval.low:.4f} to {interval.high:.4f}")
+    0.2553 to 0.3662
 
     Args:
-        successes: how many of the trials succeeded, 0 to n.
+        successes: the number of successful trials, 0 to n.
         n: the number of trials, at least 1.
         level: two-sided confidence level.
 
     Raises:
-        MemkitError: the counts are not whole numbers in that order, or ``level`` is not between 0 and 1.
+        MemkitError: ``successes`` or ``n`` is not a whole number, ``successes`` exceeds ``n``, or ``level`` is not
+            between 0 and 1.
     """
     n = count(n, name="n")
     successes = count(successes, name="successes", least=0)
     if successes > n:
         raise MemkitError(f"successes must not exceed n; {successes} of {n} were given")
     z = float(scipy.special.ndtri((1 + probability(level, name="level")) / 2))
-    share = successes / n
-    shrink = 1 / (1 + z * z / n)
-    centre = shrink * (share + z * z / (2 * n))
-    half = shrink * z * float(np.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2))
-    # At 0 and at n the limit is the share itself, which rounding must not step over.
-    low = 0.0 if successes == 0 else centre - half
-    high = 1.0 if successes == n else centre + half
-    return Interval(estimate=share, low=low, high=high, level=level, method="wilson", n=n)
+    proportion = successes / n
+    shrinkage = 1 / (1 + z * z / n)
+    centre = shrinkage * (proportion + z * z / (2 * n))
+    half_width = shrinkage * z * float(np.sqrt(proportion * (1 - proportion) / n + (z / (2 * n)) ** 2))
+    # With 0 or n successes one limit equals the proportion itself; rounding must not move it past the proportion.
+    low = 0.0 if successes == 0 else centre - half_width
+    high = 1.0 if successes == n else centre + half_width
+    return Interval(estimate=proportion, low=low, high=high, level=level, method="wilson", n=n)

@@ -1,4 +1,4 @@
-"""The looks at which a claim is judged, and how they are replayed."""
+"""The sequential looks at which a claim is judged, and the rule applied at each of them in turn."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from memkit.statistics.argument_checks import count, probability
 
 @dataclass(frozen=True)
 class Look:
-    """A planned look at the data.
+    """A planned look: a number of seeds at which the decision rule is applied.
+
+    >>> Look(n=8, alpha=0.0099) in LOOKS
+    True
 
     Attributes:
-        n: how many seeds are looked at, always the first n.
-        alpha: two-sided error probability that Student's t spends here. The betting interval spends none: its
-            capital may be looked at as often as one likes.
+        n: the number of seeds; a look always uses the first n.
+        alpha: two-sided error probability that Student's t spends at this look. The betting interval spends none,
+            because it is valid at any number of looks.
     """
 
     n: int
@@ -29,58 +32,69 @@ class Look:
 
 
 LOOKS: tuple[Look, ...] = (Look(8, 0.0099), Look(16, 0.0198), Look(32, 0.0297))
-"""The looks of every claim. The levels hold the t test to about 5 % over all three together."""
+"""The looks of every claim. Their levels keep the error probability of the t test at about 5 % over all three."""
 
 
 def looks_within(n: int) -> tuple[Look, ...]:
-    """Return the looks that ``n`` seeds reach, in order; none below the first."""
+    """Return the looks that ``n`` seeds suffice for, in order; none for fewer seeds than the first look takes.
+
+    >>> [look.n for look in looks_within(20)]
+    [8, 16]
+    """
     return tuple(look for look in LOOKS if look.n <= n)
 
 
 class Decisive(Protocol):
-    """Anything that knows whether it settles the matter, such as :class:`memkit.statistics.Decision`."""
+    """A decision that says whether it is final, such as :class:`memkit.statistics.Decision`."""
 
     @property
     def decisive(self) -> bool:
-        """Return whether no further look is needed."""
+        """Whether no further look is needed."""
         ...
 
 
-class Rows(Protocol):
-    """Anything in the order of the seeds that can be cut short: an array, (n, ...), a list, a range of seeds."""
+class Sliceable(Protocol):
+    """A sequence with one element per seed that can be sliced: an array (n, ...), a list, a range of seeds."""
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, cut: slice, /) -> Any: ...
+    def __getitem__(self, index: slice, /) -> Any: ...
 
 
-R = TypeVar("R", bound=Rows)
+R = TypeVar("R", bound=Sliceable)
 D = TypeVar("D", bound=Decisive)
 
 
 def replay(rows: R, decide: Callable[[R, Look], D], *, looks: Iterable[Look] = LOOKS) -> tuple[D, ...]:
-    """Judge ``rows`` at each look in turn, and stop at the first decisive one.
+    """Decide on ``rows`` at each look in turn, and stop at the first decisive one.
+
+    >>> from memkit.statistics import decide
+    >>> differences = [0.45, 0.55] * 16  # 32 seeds
+    >>> decisions = replay(differences, lambda x, look: decide(x, look=look, bounds=(-1, 1)))
+    >>> [(decision.look.n, decision.outcome) for decision in decisions]
+    [(8, 'inconclusive'), (16, 'supported')]
 
     Args:
-        rows: one per seed, in seed order, whatever order the seeds ran in; up to the first seed that is missing.
-        decide: called with ``rows[: look.n]`` and the look; it never sees a later seed.
-        looks: in rising order of n.
+        rows: one element per seed, in the order of the seeds (not the order in which they ran), up to the first seed
+            that is missing.
+        decide: called with ``rows[: look.n]`` and the look; it never receives a later seed.
+        looks: in increasing order of n.
 
     Returns:
-        One decision for each look that was taken. The last stands; the tuple is empty where ``rows`` reach no look.
+        One decision per look that was reached; the last one is final. Empty where ``rows`` reach no look.
 
     Raises:
-        MemkitError: ``looks`` are not in rising order.
+        MemkitError: ``looks`` are not in increasing order.
     """
-    taken: list[D] = []
-    last = 0
+    decisions: list[D] = []
+    previous_n = 0
     for look in looks:
-        if look.n <= last:
-            raise MemkitError(f"looks must be in rising order of n; {look.n} follows {last}")
-        last = look.n
+        if look.n <= previous_n:
+            raise MemkitError(f"looks must be in increasing order of n; {look.n} follows {previous_n}")
+        previous_n = look.n
         if look.n > len(rows):
             break
-        taken.append(decide(rows[: look.n], look))
-        if taken[-1].decisive:
+        decisions.append(decide(rows[: look.n], look))
+        if decisions[-1].decisive:
             break
-    return tuple(taken)
+    return tuple(decisions)

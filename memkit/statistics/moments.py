@@ -1,7 +1,7 @@
-"""Mean, standard deviation and Student's t statistic, their two corner cases settled once for all callers.
+"""Mean, standard deviation and Student's t statistic, with two special cases that all callers treat alike.
 
-One seed has an unknown spread (infinite, not zero); equal seeds have none (exactly zero, whatever rounding
-says).
+The spread of a single seed is unknown, and infinite here, not zero. The spread of equal seeds is exactly zero, even
+where rounding would give a little more.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from memkit.statistics.argument_checks import Floats
 
 
 class Moments(NamedTuple):
-    """First two moments along the last axis of a sample of shape (..., n).
+    """The mean and standard deviation along the last axis of a sample of shape (..., n).
 
     Attributes:
         mean: (...).
-        sd: (...), the standard deviation with n − 1 below the line; ``inf`` for n = 1, 0 where all values are
-            equal.
+        sd: (...), the standard deviation with denominator n − 1; ``inf`` for n = 1, and 0 where all values are equal.
         n: the number of seeds.
     """
 
@@ -29,12 +28,12 @@ class Moments(NamedTuple):
 
     @property
     def standard_error(self) -> Floats:
-        """(...), of the mean."""
+        """The standard error of the mean, (...)."""
         return np.asarray(self.sd / np.sqrt(self.n))
 
     @property
     def df(self) -> int:
-        """Degrees of freedom; 1 at n = 1 too, where the infinite spread decides and t must be defined."""
+        """The degrees of freedom, n − 1; 1 at n = 1, where t must be defined and the infinite spread decides."""
         return max(self.n - 1, 1)
 
 
@@ -43,7 +42,7 @@ def moments(x: Floats) -> Moments:
     n = x.shape[-1]
     if n == 1:
         return Moments(x[..., 0], np.full(x.shape[:-1], np.inf), 1)
-    # The computed mean of n copies of 0.1 is not 0.1, so their spread is not 0, and t would be about 10^16.
+    # The computed mean of n copies of 0.1 need not be 0.1: their computed spread would not be 0, and t about 10^16.
     constant = np.ptp(x, axis=-1) <= 8 * np.finfo(np.float64).eps * np.abs(x).max(axis=-1)
     mean = np.where(constant, x[..., 0], x.mean(axis=-1))
     sd = np.where(constant, 0.0, x.std(axis=-1, ddof=1))
@@ -51,9 +50,9 @@ def moments(x: Floats) -> Moments:
 
 
 def t_statistic(m: Moments, null: float) -> Floats:
-    """(mean − null) / standard error, (...); without spread ±inf, and 0 where the mean is the null itself."""
+    """Return (mean − null) / standard error, (...); without spread it is ±inf, or 0 where the mean equals the null."""
     distance = np.asarray(m.mean - null)
     error = m.standard_error
-    spread = error > 0
+    has_spread = error > 0
     without_spread = np.where(distance == 0, 0.0, np.copysign(np.inf, distance))
-    return np.where(spread, distance / np.where(spread, error, 1.0), without_spread)
+    return np.where(has_spread, distance / np.where(has_spread, error, 1.0), without_spread)

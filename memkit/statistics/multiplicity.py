@@ -1,4 +1,4 @@
-"""Adjusted p-values for many claims at once: a column of the report, never the verdict."""
+"""Adjusted p-values for many claims at once; they are reported and never decide a verdict."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from memkit.statistics.argument_checks import Floats, floats
 
 
 def holm(p: ArrayLike) -> Floats:
-    """Holm's step-down adjustment: holds the chance of any false claim, under any dependence.
+    """Return p-values adjusted by Holm's step-down procedure, which controls the family-wise error rate.
+
+    It holds under any dependence (Holm 1979, Scandinavian Journal of Statistics 6: 65–70).
+
+    >>> print(holm([0.01, 0.04, 0.03, 0.005]))
+    [0.03 0.06 0.06 0.02]
 
     Args:
         p: p-values, (k,), in any order.
 
     Returns:
-        Adjusted p-values, (k,), in the order given (Holm 1979, Scandinavian Journal of Statistics 6: 65–70).
+        Adjusted p-values, (k,), in the order given.
 
     Raises:
         MemkitError: a p-value is not between 0 and 1.
@@ -24,18 +29,23 @@ def holm(p: ArrayLike) -> Floats:
     values = _pvalues(p)
     order = np.argsort(values)
     factors = np.arange(len(values), 0, -1)
-    stepped = np.maximum.accumulate(factors * values[order])
-    return _restored(np.minimum(stepped, 1.0), order)
+    adjusted = np.maximum.accumulate(factors * values[order])
+    return _in_original_order(np.minimum(adjusted, 1.0), order)
 
 
 def benjamini_hochberg(p: ArrayLike) -> Floats:
-    """Benjamini and Hochberg's step-up adjustment: holds the share of false claims among those made.
+    """Return p-values adjusted by Benjamini and Hochberg's step-up procedure, which controls the false discovery rate.
+
+    Source: Benjamini and Hochberg 1995, JRSSB 57: 289–300.
+
+    >>> print(benjamini_hochberg([0.01, 0.04, 0.03, 0.005]))
+    [0.02 0.04 0.04 0.02]
 
     Args:
         p: p-values, (k,), in any order; independent, or positively dependent.
 
     Returns:
-        Adjusted p-values, (k,), in the order given (Benjamini & Hochberg 1995, JRSSB 57: 289–300).
+        Adjusted p-values, (k,), in the order given.
 
     Raises:
         MemkitError: a p-value is not between 0 and 1.
@@ -43,11 +53,12 @@ def benjamini_hochberg(p: ArrayLike) -> Floats:
     values = _pvalues(p)
     order = np.argsort(values)[::-1]
     factors = len(values) / np.arange(len(values), 0, -1)
-    stepped = np.minimum.accumulate(factors * values[order])
-    return _restored(np.minimum(stepped, 1.0), order)
+    adjusted = np.minimum.accumulate(factors * values[order])
+    return _in_original_order(np.minimum(adjusted, 1.0), order)
 
 
 def _pvalues(p: ArrayLike) -> Floats:
+    """Return ``p`` as floats of shape (k,), each between 0 and 1."""
     values = floats(p, name="p")
     if values.ndim != 1:
         raise MemkitError(f"p must have one axis, the claims; its shape is {values.shape}")
@@ -58,8 +69,8 @@ def _pvalues(p: ArrayLike) -> Floats:
     return values
 
 
-def _restored(ordered: Floats, order: np.ndarray) -> Floats:
-    """Return ``ordered`` put back into the order that was given."""
-    restored = np.empty_like(ordered)
-    restored[order] = ordered
+def _in_original_order(sorted_values: Floats, order: np.ndarray) -> Floats:
+    """Return ``sorted_values`` in the order before sorting; ``order`` is the argsort that sorted them."""
+    restored = np.empty_like(sorted_values)
+    restored[order] = sorted_values
     return restored

@@ -1,22 +1,21 @@
-"""Staged studies: many configurations screened on development seeds, the best of them confirmed as claims.
+"""Staged studies: many configurations are screened on development seeds, and the best are confirmed as claims.
 
-``reading``      YAML, strictly
-``merging``      settings: deep merges, bases, grids
-``checking``     what is checked of every part of a matrix
-``loading``      from the file ``matrix.yaml`` to a matrix
-``matrix``       a staged study: its configurations, controls and two stages
-``subjects``     what is trained and scored: a recipe, and an intervention
-``objects``      tasks, models and functions by the names that a matrix gives them
-``scoring``      the default score, how a score is called, and the validation and test examples it is called with
-``screening``    stage A: training, scores on validation examples
-``promotion``    the rule by which configurations go on, and the file that says which did
-``staged``       stage B: ``@staged("matrix.yaml")`` makes the claims
-``artefacts``    a folder of files for every run
-``screened``     stage A as a table
-``listing``      a study in the terminal
-``results``      what both stages found, as tables
-``report``       ``report.md``
-``command``      ``memkit study``
+``reading``          strict reading of YAML
+``settings``         settings: deep merges, bases, grids
+``checking``         checks of the values in a matrix
+``loading``          from the file ``matrix.yaml`` to a :class:`.matrix.Matrix`
+``matrix``           a staged study: its configurations, controls and two stages
+``subjects``         what is trained and scored: a recipe and an intervention
+``objects``          tasks, models and functions, imported by the names that a matrix gives
+``screening``        stage A: training, and scores on validation examples
+``promotion``        the promotion rule, and the file that records which configurations were promoted
+``staged``           stage B: ``@staged("matrix.yaml")`` makes the claims
+``artefacts``        a folder of files for every run
+``screening_table``  the results of stage A as a table
+``listing``          a study in the terminal
+``results``          the results of both stages as CSV and JSON files
+``report``           ``report.md``
+``command``          ``memkit study``
 
-A study is data and a command, not a second engine: its claims are registered, trained, measured and judged as others.
+A study consists of data and a command. Its claims are registered, trained, measured and judged like all others.
 """

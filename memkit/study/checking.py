@@ -1,4 +1,4 @@
-"""Checks of every part of a matrix; refusals name the place, and what would be right."""
+"""Checks of the values in a matrix; error messages name the place and say what would be right."""
 
 from __future__ import annotations
 
@@ -11,65 +11,72 @@ from memkit.checks import is_whole
 from memkit.errors import MemkitError, nearest
 from memkit.study.settings import Settings
 
-LONGEST = 120
-"""Bytes of a name. Two of them make the name of a folder, which may have 255 on most disks."""
+MAX_NAME_BYTES = 120
+"""Two names make the name of a folder, which may have 255 bytes on most file systems."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
-def known(given: Settings, known: Iterable[str], where: str) -> None:
-    """Refuse a misspelt key."""
+def check_keys(given: Settings, known: Iterable[str], where: str) -> None:
+    """Raise if a mapping has an unknown key."""
     for name in given:
         if name not in known:
             raise MemkitError(f"{where}{': ' if where else ''}there is no {name!r}{nearest(name, known)}")
 
 
-def mapping(given: Any, where: str, or_: str = "a mapping, name: value") -> Settings:
+def mapping(given: Any, where: str, expected: str = "a mapping, name: value") -> Settings:
+    """Return a mapping, or raise; ``expected`` is what the message says it must be."""
     if not isinstance(given, Mapping):
-        raise MemkitError(f"{where}: {given!r} must be {or_}")
+        raise MemkitError(f"{where}: {given!r} must be {expected}")
     return given
 
 
 def text(given: Any, where: str) -> str:
+    """Return a text on one line, or raise."""
     if not isinstance(given, str):
         raise MemkitError(f"{where}: {given!r} must be a text")
     return " ".join(given.split())
 
 
 def flag(given: Any, where: str) -> bool:
+    """Return a boolean, or raise."""
     if not isinstance(given, bool):
         raise MemkitError(f"{where}: {given!r} must be true or false")
     return given
 
 
 def count(given: Any, where: str, *, least: int = 1, most: int | None = None) -> int:
+    """Return a whole number from ``least`` to ``most``, or raise."""
     if not is_whole(given, least) or (most is not None and given > most):
         limit = f"from {least} to {most}" if most is not None else f"of at least {least}"
         raise MemkitError(f"{where}: {given!r} must be a whole number {limit}")
     return given
 
 
-def metric(given: Any, where: str, default: bool) -> str:
+def metric(given: Any, where: str, has_default_score: bool) -> str:
+    """Return the name of a metric, or raise; the default score has two."""
     name = text(given, where)
     if not name:
-        raise MemkitError(f"{where}: name a metric of the score")
+        raise MemkitError(f"{where}: {given!r} is empty; name a metric of the score")
     known = ("accuracy", "loss")
-    if default and name not in known:
+    if has_default_score and name not in known:
         raise MemkitError(f"{where}: the default score has no {name!r}{nearest(name, known)}")
     return name
 
 
-def short_enough(name: str, where: str) -> None:
-    """Refuse a name that is too long for what is named by it: files and folders of the study."""
-    if (length := len(os.fsencode(name))) > LONGEST:
+def check_length(name: str, where: str) -> None:
+    """Raise if a name is too long for the study's files and folders that are named after it."""
+    if (length := len(os.fsencode(name))) > MAX_NAME_BYTES:
         raise MemkitError(
-            f"{where}: {name[:40]!r}… is {length} bytes long, and {LONGEST} is the most, since files and folders are "
-            "named by it; give a shorter name"
+            f"{where}: {name[:40]!r}… is {length} bytes long, and {MAX_NAME_BYTES} is the most, since files and "
+            "folders are named after it; give a shorter name"
         )
 
 
-def valid_name(name: str, where: str) -> None:
-    short_enough(name, where)
+def check_name(name: str, where: str) -> None:
+    """Raise if a name is too long or is not valid as part of a claim's id."""
+    check_length(name, where)
     if not _NAME.fullmatch(name):
         raise MemkitError(
-            f"{where}: {name!r} must be in lower case, digits, '-', '_' and '.': it is a part of claims' ids"
+            f"{where}: {name!r} must consist of lower-case letters, digits, '-', '_' and '.', since it is part of the "
+            "ids of claims"
         )

@@ -1,4 +1,4 @@
-"""``memkit study matrix.yaml``: from a matrix to a report, doing only what is missing."""
+"""``memkit study matrix.yaml``: run both stages of a study and write its report, doing only what is missing."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from memkit.store.store import Store
 from memkit.study.loading import load_matrix
 from memkit.study.matrix import Matrix
 from memkit.study.objects import importable
-from memkit.study.promotion import Promotion, listed
+from memkit.study.promotion import Promotion, join_names
 
-_TEST = '''"""Stage B of {matrix}: its promoted configurations, each held against its controls."""
+_TEST_TEMPLATE = '''"""Stage B of {matrix}: the promoted configurations, each compared with its controls."""
 
 from memkit import staged
 
@@ -40,14 +40,14 @@ class Options:
     """The options of the command line.
 
     Attributes:
-        matrix: the file.
-        listing: only say what there is.
-        screening: stop after stage A.
-        output: the folder of the artefacts.
-        store: of the trained runs.
-        data: the folder of the data; None: as in pytest.
+        matrix: the path of the matrix.
+        listing: whether to list the configurations and do nothing else.
+        screening: whether to stop after stage A.
+        output: the folder for the report and the artefacts.
+        store: the store of the trained runs.
+        data: the folder of the data; None for pytest's default.
         device: "cpu", "cuda" or "mps".
-        workers: as of pytest's ``-n``.
+        workers: the number of processes, as for pytest's ``-n``.
     """
 
     matrix: Path
@@ -61,18 +61,19 @@ class Options:
 
 
 def run_pytest(arguments: list[str], environment: Mapping[str, str]) -> int:
-    """Run pytest in a process of its own, and return its exit code."""
+    """Run pytest in a separate process and return its exit code."""
     return subprocess.run([sys.executable, "-m", "pytest", *arguments], env=dict(environment)).returncode
 
 
 def run(options: Options, register: Callable[[list[str]], object]) -> int:
-    """Run a study as far as asked.
+    """Run a study as far as the options ask for.
 
     Args:
-        register: registers the claims that pytest collects by these arguments.
+        register: a function that registers the claims that pytest collects with the given arguments.
 
     Returns:
-        The exit code: 0 done; 1 a claim is INCOMPLETE, a seed failed, or a verdict that was registered did not come.
+        The exit code: 0 if all went well; 1 if a claim is INCOMPLETE, a seed failed, or a claim did not get the verdict
+        that it was registered with.
     """
     from memkit.study.artefacts import write_runs
     from memkit.study.listing import listing, screening_table
@@ -84,12 +85,12 @@ def run(options: Options, register: Callable[[list[str]], object]) -> int:
         check_data,
         check_models,
         check_score,
-        promotion,
+        make_promotion,
         screen,
-        train_lacking,
+        train_missing,
     )
 
-    with _data(options.data), _listening(options.store), importable(options.matrix.parent):
+    with _data_folder(options.data), _recording_opened_files(options.store), importable(options.matrix.parent):
         matrix = load_matrix(options.matrix)
         _check_device(options.device, matrix)
         store = options.store
@@ -100,37 +101,37 @@ def run(options: Options, register: Callable[[list[str]], object]) -> int:
         check_data(matrix)
         check_score(matrix)
         store.prepare()
-        failed = train_lacking(matrix, store, executor=_executor(options), say=_say)
+        failed = train_missing(matrix, store, executor=_executor(options), notify=_notify)
         for cohort, result in failed:
             names = [n for n, c in matrix.configurations.items() if c.recipe.digest == cohort.training.digest]
-            print(f"memkit: {matrix.path.name}: {listed(names)}: {result.reason}", file=sys.stderr)
+            print(f"memkit: {matrix.path.name}: {join_names(names)}: {result.reason}", file=sys.stderr)
             if result.details:
                 print(result.details, file=sys.stderr)
         if failed:
-            print("memkit: nothing was promoted, since the screening is not complete", file=sys.stderr)
+            print("memkit: nothing was promoted, since the screening is incomplete", file=sys.stderr)
             return 1
         scores = screen(matrix, store, device=options.device)
         check_bounds(matrix, scores)
-        promoted = promotion(matrix, scores)
-        changed = promoted.save(matrix.promoted_path)
-        print(screening_table(promoted))
-        print(f"{matrix.promoted_path}: {'written; keep it under version control' if changed else 'as it was'}")
+        promotion = make_promotion(matrix, scores)
+        was_written = promotion.save(matrix.promoted_path)
+        print(screening_table(promotion))
+        print(f"{matrix.promoted_path}: {'written; keep it under version control' if was_written else 'unchanged'}")
         output = options.output
         if options.screening:
-            evidence, code = _confirmed_before(matrix, promoted, output), 0
+            evidence, code = _earlier_evidence(matrix, promotion, output), 0
         else:
-            check_arms(matrix, promoted.promoted, device=options.device)
-            evidence, code = _confirm(matrix, promoted, options, store, output, register)
-        runs = write_runs(matrix, promoted, evidence, store, output, device=options.device, say=_say)
-        write_tables(matrix, promoted, evidence, runs, output)
-        write_whole(output / "report.md", report(matrix, promoted, evidence, runs))
+            check_arms(matrix, promotion.promoted, device=options.device)
+            evidence, code = _confirm(matrix, promotion, options, store, output, register)
+        runs = write_runs(matrix, promotion, evidence, store, output, device=options.device, notify=_notify)
+        write_tables(matrix, promotion, evidence, runs, output)
+        write_whole(output / "report.md", report(matrix, promotion, evidence, runs))
         print(output / "report.md")
         return code
 
 
 @contextmanager
-def _listening(store: Store) -> Iterator[None]:
-    """Note what is opened below the project, since scores may depend on it."""
+def _recording_opened_files(store: Store) -> Iterator[None]:
+    """Record which files of the project are opened within the context, since scores may depend on them."""
     opened = Opened(store.files.root).listen() if store.files is not None else None
     try:
         if opened is not None:
@@ -143,61 +144,65 @@ def _listening(store: Store) -> Iterator[None]:
 
 def _confirm(
     matrix: Matrix,
-    promoted: Promotion,
+    promotion: Promotion,
     options: Options,
     store: Store,
     output: Path,
     register: Callable[[list[str]], object],
 ) -> tuple[Evidence, int]:
-    """Run stage B: register the claims and decide them; return their evidence and the exit code."""
+    """Run stage B: register the claims and run them; return their evidence and the exit code."""
     test = write_test(matrix)
     shared = [str(test), "--memkit-with-sweeps", f"--memkit-device={options.device}"]
-    # A URL may hold what does not belong on a command line, so it goes by the environment.
+    # The URL of a store may contain a password, so it is passed in the environment and not on the command line.
     shared += [f"--memkit-store={store.root}"] if store.remote is None else []
     shared += [f"--memkit-data={options.data.resolve()}"] if options.data else []
     register(shared)
     sys.stdout.flush()
     output.mkdir(parents=True, exist_ok=True)
     file = (output / "evidence.json").resolve()
-    before = file.stat().st_mtime_ns if file.is_file() else None
+    mtime_before = file.stat().st_mtime_ns if file.is_file() else None
     arguments = [*shared, f"--memkit-evidence={file}", "-n", options.workers]
     environment = {**os.environ, "PYTHONPATH": _python_path()}
     environment |= {"MEMKIT_STORE": store.remote.url} if store.remote is not None else {}
     code = run_pytest(arguments, environment)
-    if not file.is_file() or file.stat().st_mtime_ns == before:
-        raise MemkitError(f"stage B left no evidence (pytest's exit code {code}); pytest's reason stands above")
+    if not file.is_file() or file.stat().st_mtime_ns == mtime_before:
+        raise MemkitError(
+            f"stage B wrote no evidence (pytest's exit code was {code}); see pytest's output above for the reason"
+        )
     evidence = load(file)
-    ids = {f"{matrix.study}/{name}" for name in promoted.promoted}
-    own = [entry for entry in evidence.claims if entry.claim.id in ids]
-    if lost := sorted(ids - {entry.claim.id for entry in own}):
-        raise MemkitError(f"{test} measures no claim {lost[0]!r}; let it have @staged({matrix.path.name!r}) on a test")
-    bad = any(e.verdict is Verdict.INCOMPLETE or e.failures or e.gate.outcome == "failed" for e in own)
-    return evidence, 1 if bad or code not in (0, 1) else code
+    ids = {f"{matrix.study}/{name}" for name in promotion.promoted}
+    entries = [entry for entry in evidence.claims if entry.claim.id in ids]
+    if missing := sorted(ids - {entry.claim.id for entry in entries}):
+        raise MemkitError(
+            f"{test} does not measure the claim {missing[0]!r}; put @staged({matrix.path.name!r}) on a test in it"
+        )
+    has_problem = any(e.verdict is Verdict.INCOMPLETE or e.failures or e.gate.outcome == "failed" for e in entries)
+    return evidence, 1 if has_problem or code not in (0, 1) else code
 
 
-def _confirmed_before(matrix: Matrix, promoted: Promotion, output: Path) -> Evidence | None:
-    """Return the evidence that an earlier run left, where it is of the claims that would be made now."""
+def _earlier_evidence(matrix: Matrix, promotion: Promotion, output: Path) -> Evidence | None:
+    """Return the evidence of an earlier run, if it is evidence for the claims that would be made now."""
     from memkit.study.staged import claim_of_configuration
 
     file = output / "evidence.json"
     if not file.is_file():
         return None
     evidence = load(file)
-    found = {entry.claim.id: entry.claim.to_json() for entry in evidence.claims}
-    for name in promoted.promoted:
-        claim = claim_of_configuration(matrix, name, cells=len(promoted.promoted)).to_json()
-        old = found.get(claim["id"], {})
-        if any(claim[part] != old.get(part) for part in ("arms", "contrasts", "cells")):
+    recorded_claims = {entry.claim.id: entry.claim.to_json() for entry in evidence.claims}
+    for name in promotion.promoted:
+        claim = claim_of_configuration(matrix, name, cells=len(promotion.promoted)).to_json()
+        recorded = recorded_claims.get(claim["id"], {})
+        if any(claim[key] != recorded.get(key) for key in ("arms", "contrasts", "cells")):
             return None
     return evidence
 
 
 def write_test(matrix: Matrix) -> Path:
-    """Return the test file of stage B's claims: one beside the matrix that names it, or a new one."""
+    """Return the test file of stage B: one beside the matrix that uses ``@staged`` with it, or a new one."""
     folder, name = matrix.path.parent, matrix.path.name
-    names_it = re.compile(rf"\bstaged\(\s*[\"']{re.escape(name)}[\"']\s*\)")
+    uses_matrix = re.compile(rf"\bstaged\(\s*[\"']{re.escape(name)}[\"']\s*\)")
     for file in sorted(folder.glob("test_*.py")):
-        if names_it.search(file.read_text(encoding="utf-8")):
+        if uses_matrix.search(file.read_text(encoding="utf-8")):
             return file
     stem = re.sub("[^0-9a-zA-Z]+", "_", matrix.path.stem)
     file = next(
@@ -205,23 +210,23 @@ def write_test(matrix: Matrix) -> Path:
         for candidate in (folder / f"test_{stem}.py", *(folder / f"test_{stem}_staged{i or ''}.py" for i in range(100)))
         if not candidate.exists()
     )
-    write_whole(file, _TEST.format(matrix=name, name=stem))
-    print(f"{file}: written; it is yours to keep and to change")
+    write_whole(file, _TEST_TEMPLATE.format(matrix=name, name=stem))
+    print(f"{file}: written; keep it under version control, and change it as you like")
     return file
 
 
 def _python_path() -> str:
-    """Return PYTHONPATH for pytest's processes: this one's and the current directory, as in ``python -m pytest``."""
+    """Return PYTHONPATH for pytest's processes: that of this process and the current directory."""
     return os.pathsep.join(path for path in [os.environ.get("PYTHONPATH", ""), os.getcwd()] if path)
 
 
 @contextmanager
-def _data(folder: Path | None) -> Iterator[None]:
-    """Let tasks find their data in a folder meanwhile, in this process and those that it starts."""
+def _data_folder(folder: Path | None) -> Iterator[None]:
+    """Let tasks find their data in a folder within the context, in this process and in those that it starts."""
     before = os.environ.get("MEMKIT_DATA")
     if folder is not None:
         if not folder.is_dir():
-            raise MemkitError(f"--data {folder}: there is no such folder; name the one that holds the data")
+            raise MemkitError(f"--data {folder}: there is no such folder; give the folder that contains the data")
         os.environ["MEMKIT_DATA"] = str(folder.resolve())
     try:
         yield
@@ -233,22 +238,24 @@ def _data(folder: Path | None) -> Iterator[None]:
 
 
 def _check_device(device: str, matrix: Matrix) -> None:
+    """Raise if models cannot be trained on the device."""
     from memkit.pytest_plugin.collection import check_training
 
     check_training(device, matrix.study)
 
 
 def _executor(options: Options) -> Executor:
-    """Return what trains, by pytest's ``-n``: with 0 this process, with ``auto`` one process per core."""
+    """Return the executor for a value of ``-n``: with 0 this process trains, with ``auto`` one process per core."""
     workers = options.workers
     if workers in ("auto", "logical"):
         return LocalExecutor(device=options.device)
     if not workers.isdecimal():
-        raise MemkitError(f"-n {workers}: give a number of processes, or auto")
+        raise MemkitError(f"-n {workers} must be a number of processes, or auto")
     if int(workers) == 0:
         return InlineExecutor(device=options.device)
     return LocalExecutor(int(workers), device=options.device)
 
 
-def _say(line: str) -> None:
+def _notify(line: str) -> None:
+    """Print a line on standard error."""
     print(line, file=sys.stderr, flush=True)

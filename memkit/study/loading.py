@@ -1,6 +1,6 @@
-"""From the file ``matrix.yaml`` to a :class:`.matrix.Matrix`: every key and value checked before anything runs.
+"""Loading of ``matrix.yaml`` as a :class:`.matrix.Matrix`; every key and value is checked before anything runs.
 
-What a matrix may say is in docs/staged.md.
+docs/staged.md describes what a matrix may contain.
 """
 
 from __future__ import annotations
@@ -17,67 +17,67 @@ from memkit.recipes.references import first_names, reference, resolve
 from memkit.statistics import LOOKS
 from memkit.study import checking
 from memkit.study.matrix import Configuration, Confirm, Matrix, Screen
-from memkit.study.objects import function, importable
+from memkit.study.objects import importable, load_function
 from memkit.study.reading import read_yaml
 from memkit.study.settings import Settings, expanded, merged
-from memkit.study.subjects import OWN, canonical, subject_of
+from memkit.study.subjects import CONFIGURATION_KEYS, canonical, subject_of
 
-_TOP = (
+_TOP_LEVEL_KEYS = (
     *("study", "title", "source", "recipe", "score", "examples", "configurations", "controls", "screen", "confirm"),
     *("reported", "notes"),
 )
-_NEEDED = ("study", "recipe", "configurations", "controls", "screen", "confirm")
-_SCREEN = ("seeds", "by", "higher", "best", "within", "always")
-_CONFIRM = ("metric", "higher", "bounds", "assume", "margin", "sesoi", "seeds", "expect")
-_NOTES = ("interpretation", "open")
-_NO_PART = ("title", "source", "reported", "notes")
-"""Words for readers: they change nothing that is run, and are no part of the digest."""
+_REQUIRED_KEYS = ("study", "recipe", "configurations", "controls", "screen", "confirm")
+_SCREEN_KEYS = ("seeds", "by", "higher", "best", "within", "always")
+_CONFIRM_KEYS = ("metric", "higher", "bounds", "assume", "margin", "sesoi", "seeds", "expect")
+_NOTES_KEYS = ("interpretation", "open")
+_NOT_IN_DIGEST = ("title", "source", "reported", "notes")
+"""Texts for readers: they change nothing that is run, so they are not part of the digest."""
 EXPECTATIONS = ("open", "supported", "refuted", "not_supported")
 DEFAULT_SCORE = "memkit.training.scoring:accuracy_and_loss"
 _STUDY = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)+")
 
 
 def load_matrix(path: Path) -> Matrix:
-    """Read a matrix and check it whole.
+    """Read a matrix and check all of it.
 
     Raises:
-        MemkitError: a sentence that names the file, the place, and what would be right.
+        MemkitError: the matrix is invalid; the message names the file and the place, and says what would be right.
     """
     data = read_yaml(path)
     with importable(path.parent):
         try:
             return _matrix(path, data)
         except MemkitError as error:
-            said = str(error)
-            raise MemkitError(said if said.startswith(f"{path.name}:") else f"{path.name}: {said}") from None
+            message = str(error)
+            raise MemkitError(message if message.startswith(f"{path.name}:") else f"{path.name}: {message}") from None
 
 
 def _matrix(path: Path, data: Any) -> Matrix:
-    checking.short_enough(path.stem, "the file's name")
+    checking.check_length(path.stem, "the file's name")
     top = checking.mapping(data, "the matrix")
-    checking.known(top, _TOP, "")
-    if lacking := [name for name in _NEEDED if name not in top]:
-        raise MemkitError(f"there is no {lacking[0]!r}; {_HINTS[lacking[0]]}")
+    checking.check_keys(top, _TOP_LEVEL_KEYS, "")
+    if missing := [name for name in _REQUIRED_KEYS if name not in top]:
+        raise MemkitError(f"there is no {missing[0]!r}; {_HINTS[missing[0]]}")
     study = top["study"]
     if not isinstance(study, str) or not _STUDY.fullmatch(study):
         raise MemkitError(
-            f"study: {study!r} must be the beginning of claims' ids, lower case with a '/': lab/{path.stem}"
+            f"study: {study!r} must be the beginning of the claims' ids, in lower case with a '/': lab/{path.stem}"
         )
-    score = function(top.get("score", DEFAULT_SCORE), "score")
+    score = load_function(top.get("score", DEFAULT_SCORE), "score")
     try:
-        named_score = reference(score)
+        score_name = reference(score)
     except MemkitError as error:
         raise MemkitError(f"score: {error}") from None
     try:
         inspect.signature(score).bind("model", "examples")
     except TypeError as error:
-        raise MemkitError(f"score: {named_score} must be a function of a model and examples: {error}") from None
-    default = score is resolve(DEFAULT_SCORE)
+        raise MemkitError(f"score: {score_name} must be a function of a model and examples: {error}") from None
+    has_default_score = score is resolve(DEFAULT_SCORE)
     controls = _controls(top["controls"])
     configurations = _configurations(top, controls)
-    screen = _screen(checking.mapping(top["screen"], "screen"), configurations, default)
-    said = first_names({name: value for name, value in top.items() if name not in _NO_PART})
-    made = Matrix(
+    screen = _screen(checking.mapping(top["screen"], "screen"), configurations, has_default_score)
+    digested = first_names({name: value for name, value in top.items() if name not in _NOT_IN_DIGEST})
+    matrix = Matrix(
         path=path,
         study=study,
         title=checking.text(top.get("title", ""), "title"),
@@ -88,21 +88,21 @@ def _matrix(path: Path, data: Any) -> Matrix:
         configurations=configurations,
         controls=controls,
         screen=screen,
-        confirm=_confirm(checking.mapping(top["confirm"], "confirm"), screen, default),
-        names=_names(top, controls),
+        confirm=_confirm(checking.mapping(top["confirm"], "confirm"), screen, has_default_score),
+        setting_names=_setting_names(top, controls),
         reported=_reported(checking.mapping(top.get("reported") or {}, "reported"), configurations),
         notes=_notes(checking.mapping(top.get("notes") or {}, "notes")),
-        digest=hashlib.sha256(canonical(said).encode()).hexdigest()[:32],
+        digest=hashlib.sha256(canonical(digested).encode()).hexdigest()[:32],
     )
-    _check_promotion(made)
-    return made
+    _check_promotion(matrix)
+    return matrix
 
 
 _HINTS = {
-    "study": "name what the claims' ids begin with, study: lab/xor",
-    "recipe": "say what all configurations share, recipe: {task: 'module:name', model: 'module:Class'}",
+    "study": "give the beginning of the claims' ids, study: lab/xor",
+    "recipe": "give the settings that all configurations share, recipe: {task: 'module:name', model: 'module:Class'}",
     "configurations": "name what is compared, configurations: {plain: {}, wide: {width: 64}}",
-    "controls": "say what promoted configurations are held against, controls: {linear: linear}",
+    "controls": "name what promoted configurations are compared with, controls: {linear: linear}",
     "screen": "say how configurations are promoted, screen: {by: accuracy, best: 2}",
     "confirm": "say what is confirmed, confirm: {metric: accuracy, bounds: [0, 1]}",
 }
@@ -110,113 +110,116 @@ _HINTS = {
 
 def _configurations(top: Settings, controls: Mapping[str, str | Settings]) -> dict[str, Configuration]:
     shared = checking.mapping(top["recipe"], "recipe")
-    if wrong := [name for name in shared if name in OWN]:
-        raise MemkitError(f"recipe: {wrong[0]!r} is for configurations; move it there")
+    if misplaced := [name for name in shared if name in CONFIGURATION_KEYS]:
+        raise MemkitError(f"recipe: {misplaced[0]!r} is a key of configurations; move it there")
     given = checking.mapping(top["configurations"], "configurations")
     if not given:
-        raise MemkitError("configurations: there is none; name at least one, plain: {}")
-    for name, own in given.items():
-        checking.valid_name(name, "configurations")
-        checking.mapping(own if own is not None else {}, f"configurations: {name}")
+        raise MemkitError("configurations: there are none; name at least one, plain: {}")
+    for name, value in given.items():
+        checking.check_name(name, "configurations")
+        checking.mapping(value if value is not None else {}, f"configurations: {name}")
     try:
-        settings = expanded({name: own or {} for name, own in given.items()})
+        all_settings = expanded({name: value or {} for name, value in given.items()})
     except MemkitError as error:
         raise MemkitError(f"configurations: {error}") from None
-    for name in settings:  # those that `over` has made, too
-        checking.short_enough(name, "configurations")
+    for name in all_settings:  # including those made by `over`
+        checking.check_length(name, "configurations")
     for name, control in controls.items():
-        if isinstance(control, str) and control not in settings:
-            raise MemkitError(f"controls: {name}: there is no configuration {control!r}{nearest(control, settings)}")
-        if name in settings and control != name:
+        if isinstance(control, str) and control not in all_settings:
+            raise MemkitError(
+                f"controls: {name}: there is no configuration {control!r}{nearest(control, all_settings)}"
+            )
+        if name in all_settings and control != name:
             raise MemkitError(
                 f"controls: {name}: there is a configuration of this name, and the control is another one; rename it"
             )
-    names = _names(top, controls)
-    made: dict[str, Configuration] = {}
-    same: dict[str, str] = {}
-    for name, own in settings.items():
+    setting_names = _setting_names(top, controls)
+    configurations: dict[str, Configuration] = {}
+    name_by_identity: dict[str, str] = {}
+    for name, settings in all_settings.items():
         where = f"configurations: {name}"
         subject = subject_of(
-            merged(shared, {k: v for k, v in own.items() if k not in ("family", "controls")}), where, names
+            merged(shared, {k: v for k, v in settings.items() if k not in ("family", "controls")}), where, setting_names
         )
-        if (other := same.setdefault(subject.same_as, name)) != name:
-            raise MemkitError(f"{where}: it comes to the same recipe and intervention as {other!r}; remove one of them")
-        wanted = own.get("controls")
-        if wanted is None:
-            wanted = [control for control, stands in controls.items() if stands != name]
-        elif not isinstance(wanted, list) or not all(isinstance(control, str) for control in wanted):
-            raise MemkitError(f"{where}: controls: {wanted!r} must be a list of names of controls")
-        for control in wanted:
+        if (other := name_by_identity.setdefault(subject.identity, name)) != name:
+            raise MemkitError(f"{where}: it has the same recipe and intervention as {other!r}; remove one of them")
+        own_controls = settings.get("controls")
+        if own_controls is None:
+            own_controls = [control for control, refers_to in controls.items() if refers_to != name]
+        elif not isinstance(own_controls, list) or not all(isinstance(control, str) for control in own_controls):
+            raise MemkitError(f"{where}: controls: {own_controls!r} must be a list of names of controls")
+        for control in own_controls:
             if control not in controls:
                 raise MemkitError(f"{where}: controls: there is no control {control!r}{nearest(control, controls)}")
             if controls[control] == name:
                 raise MemkitError(f"{where}: controls: {control!r} is the configuration itself")
-        made[name] = Configuration(
+        own_settings = {k: v for k, v in subject.settings.items() if shared.get(k) != v and k != "tuning"}
+        configurations[name] = Configuration(
             name=name,
             settings=subject.settings,
             recipe=subject.recipe,
-            after=subject.after,
-            family=checking.text(own.get("family", ""), f"{where}: family"),
-            controls=tuple(dict.fromkeys(wanted)),
-            differs=_flat({k: v for k, v in subject.settings.items() if shared.get(k) != v and k != "tuning"}, shared),
+            intervention=subject.intervention,
+            family=checking.text(settings.get("family", ""), f"{where}: family"),
+            controls=tuple(dict.fromkeys(own_controls)),
+            differs=_changed_settings(own_settings, shared),
         )
-    return made
+    return configurations
 
 
-def _names(top: Settings, controls: Mapping[str, str | Settings]) -> frozenset[str]:
+def _setting_names(top: Settings, controls: Mapping[str, str | Settings]) -> frozenset[str]:
     """Return the names of all settings that have a value somewhere in the matrix."""
-    parts = [top["recipe"], *(own or {} for own in top["configurations"].values())]
-    parts += [given for given in controls.values() if not isinstance(given, str)]
-    return frozenset(name for part in parts for name, value in part.items() if value is not None)
+    mappings = [top["recipe"], *(given or {} for given in top["configurations"].values())]
+    mappings += [given for given in controls.values() if not isinstance(given, str)]
+    return frozenset(name for settings in mappings for name, value in settings.items() if value is not None)
 
 
 def _controls(given: Any) -> dict[str, str | Settings]:
     controls = checking.mapping(given, "controls")
     if not controls:
-        raise MemkitError("controls: there is none; name a configuration or changes, linear: linear")
+        raise MemkitError("controls: there are none; name a configuration or changes, linear: linear")
     for name, control in controls.items():
-        checking.valid_name(name, "controls")
+        checking.check_name(name, "controls")
         if isinstance(control, str):
             continue
         where = f"controls: {name}"
-        changes = checking.mapping(control, where, or_="the name of a configuration, or a mapping of changes")
-        if wrong := [key for key in changes if key in ("base", "over", "family", "controls")]:
-            raise MemkitError(f"{where}: {wrong[0]!r} is for configurations; a control has changes alone")
+        changes = checking.mapping(control, where, expected="the name of a configuration, or a mapping of changes")
+        if misplaced := [key for key in changes if key in ("base", "over", "family", "controls")]:
+            raise MemkitError(f"{where}: {misplaced[0]!r} is a key of configurations; give a control changes only")
         if not changes:
-            raise MemkitError(f"{where}: it changes nothing")
+            raise MemkitError(f"{where}: it changes nothing; name a configuration or changes")
     return dict(controls)
 
 
-def _screen(given: Settings, configurations: Mapping[str, Configuration], default: bool) -> Screen:
-    checking.known(given, _SCREEN, "screen")
+def _screen(given: Settings, configurations: Mapping[str, Configuration], has_default_score: bool) -> Screen:
+    checking.check_keys(given, _SCREEN_KEYS, "screen")
     if "by" not in given:
         raise MemkitError("screen: there is no 'by'; name the metric of the score, by: accuracy")
     if "best" not in given:
         raise MemkitError("screen: there is no 'best'; say how many are promoted, best: 2")
     within = given.get("within")
     if within not in (None, "family"):
-        raise MemkitError(f"screen: within: {within!r} can only be 'family'")
+        raise MemkitError(f"screen: within: {within!r} must be 'family'")
     always = given.get("always", [])
     if not isinstance(always, list):
         raise MemkitError(f"screen: always: {always!r} must be a list of configurations")
     for name in always:
         if name not in configurations:
             raise MemkitError(f"screen: always: there is no configuration {name!r}{nearest(str(name), configurations)}")
-    by = checking.metric(given["by"], "screen: by", default)
+    by = checking.metric(given["by"], "screen: by", has_default_score)
     return Screen(
         seeds=checking.count(given.get("seeds", 1), "screen: seeds", most=10_000),
         by=by,
-        higher=checking.flag(given.get("higher", not (default and by == "loss")), "screen: higher"),
+        higher=checking.flag(given.get("higher", not (has_default_score and by == "loss")), "screen: higher"),
         best=checking.count(given["best"], "screen: best", least=0 if always else 1),
         within=within or "",
         always=tuple(dict.fromkeys(always)),
     )
 
 
-def _confirm(given: Settings, screen: Screen, default: bool) -> Confirm:
-    checking.known(given, _CONFIRM, "confirm")
-    metric = checking.metric(given.get("metric", screen.by), "confirm: metric", default)
-    higher = screen.higher if metric == screen.by else not (default and metric == "loss")
+def _confirm(given: Settings, screen: Screen, has_default_score: bool) -> Confirm:
+    checking.check_keys(given, _CONFIRM_KEYS, "confirm")
+    metric = checking.metric(given.get("metric", screen.by), "confirm: metric", has_default_score)
+    higher = screen.higher if metric == screen.by else not (has_default_score and metric == "loss")
     if metric == screen.by and given.get("higher", screen.higher) is not screen.higher:
         raise MemkitError(
             f"confirm: higher: {given['higher']!r} contradicts screen, which promotes by the "
@@ -236,7 +239,7 @@ def _confirm(given: Settings, screen: Screen, default: bool) -> Confirm:
         )
     if expect not in EXPECTATIONS:
         raise MemkitError(f"confirm: expect: {expect!r} is not a verdict{nearest(str(expect), EXPECTATIONS)}")
-    made = Confirm(
+    confirm = Confirm(
         metric=metric,
         higher=checking.flag(given.get("higher", higher), "confirm: higher"),
         bounds=None if bounds is None else tuple(bounds),
@@ -247,10 +250,10 @@ def _confirm(given: Settings, screen: Screen, default: bool) -> Confirm:
         expect=expect,
     )
     try:
-        made.contrast("treatment", "control")
+        confirm.contrast("treatment", "control")
     except MemkitError as error:
         raise MemkitError(f"confirm: {str(error).partition(': ')[2]}") from None
-    return made
+    return confirm
 
 
 def _reported(given: Settings, configurations: Mapping[str, Configuration]) -> dict[str, str]:
@@ -258,55 +261,60 @@ def _reported(given: Settings, configurations: Mapping[str, Configuration]) -> d
         if name not in configurations:
             raise MemkitError(f"reported: there is no configuration {name!r}{nearest(name, configurations)}")
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-            raise MemkitError(f"reported: {name}: {value!r} must be a number or a text: what the source says of it")
+            raise MemkitError(f"reported: {name}: {value!r} must be a number or a text, the value in the source")
     return {name: checking.text(str(value), "reported") for name, value in given.items()}
 
 
 def _notes(given: Settings) -> dict[str, tuple[str, ...]]:
-    checking.known(given, _NOTES, "notes")
+    checking.check_keys(given, _NOTES_KEYS, "notes")
     for name, sentences in given.items():
         if not isinstance(sentences, list) or not all(isinstance(sentence, str) for sentence in sentences):
             raise MemkitError(f"notes: {name}: {sentences!r} must be a list of sentences")
-    return {name: tuple(given.get(name, ())) for name in _NOTES}
+    return {name: tuple(given.get(name, ())) for name in _NOTES_KEYS}
 
 
 def _check_promotion(matrix: Matrix) -> None:
-    """Check that whatever is promoted has controls to be held against, and that enough configurations compete."""
+    """Check that every configuration that may be promoted has controls, and that enough configurations compete."""
     screen = matrix.screen
-    free = [name for name in matrix.candidates if name not in screen.always]
-    families: dict[str, int] = {}
-    for name in free:
+    competing = [name for name in matrix.candidates if name not in screen.always]
+    family_sizes: dict[str, int] = {}
+    for name in competing:
         family = matrix.configurations[name].family if screen.within else ""
-        families[family] = families.get(family, 0) + 1
-    largest = max(families.values(), default=0)
+        family_sizes[family] = family_sizes.get(family, 0) + 1
+    largest = max(family_sizes.values(), default=0)
     if screen.best > largest:
-        of = "in the largest family" if screen.within else "that compete"
+        which = "in the largest family" if screen.within else "that compete"
         raise MemkitError(
-            f"screen: best: {screen.best} are to be promoted, and there are {largest} configurations {of}; those that "
-            "a control stands for, and those under always, do not compete"
+            f"screen: best: {screen.best} are to be promoted, and there are {largest} configurations {which}; those "
+            "that a control names, and those under always, do not compete"
         )
     for name in dict.fromkeys((*matrix.candidates, *screen.always)):
         configuration = matrix.configurations[name]
         if not configuration.controls:
             raise MemkitError(
-                f"configurations: {name}: it may be promoted, and no control is left to hold it against; name one"
+                f"configurations: {name}: it may be promoted, and no control is left to compare it with; name one"
             )
-        known: dict[str, str] = {}
+        control_by_identity: dict[str, str] = {}
         for control in configuration.controls:
             subject = matrix.control(control, name)
-            if subject.same_as == configuration.same_as:
-                raise MemkitError(f"controls: {control}: it is the same as {name}, which may be promoted")
-            if (other := known.setdefault(subject.same_as, control)) != control:
-                raise MemkitError(f"controls: {control}: for {name} it is the same as the control {other!r}")
+            if subject.identity == configuration.identity:
+                raise MemkitError(
+                    f"controls: {control}: it is the same as {name}, which may be promoted; remove one of them"
+                )
+            if (other := control_by_identity.setdefault(subject.identity, control)) != control:
+                raise MemkitError(
+                    f"controls: {control}: for {name} it is the same as the control {other!r}; remove one of them"
+                )
 
 
-def _flat(changed: Settings, shared: Settings, prefix: str = "") -> dict[str, Any]:
+def _changed_settings(changed: Settings, shared: Settings, prefix: str = "") -> dict[str, Any]:
     """Return dotted name → value, for the settings that differ from the shared ones."""
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for name, value in changed.items():
         old = shared.get(name)
         if isinstance(value, Mapping) and isinstance(old, Mapping):
-            found |= _flat({k: v for k, v in value.items() if old.get(k) != v or k not in old}, old, f"{prefix}{name}.")
+            differing = {k: v for k, v in value.items() if old.get(k) != v or k not in old}
+            result |= _changed_settings(differing, old, f"{prefix}{name}.")
         else:
-            found[prefix + name] = value
-    return found
+            result[prefix + name] = value
+    return result

@@ -1,6 +1,6 @@
-"""The file that a staged study is written in, ``matrix.yaml``, checked at every level before anything runs.
+"""A staged study as it is written in ``matrix.yaml``: configurations, controls and two stages.
 
-What a matrix may say is in docs/staged.md.
+docs/staged.md describes what a matrix may contain.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class Configuration(Subject):
     """One of the configurations that are screened.
 
     Attributes:
-        name: as a part of a claim's id.
-        family: what it competes in, where promotion is within families.
-        controls: names of the controls that it is held against when it is promoted.
-        differs: what its settings have that the shared ones have not; dotted name → value.
+        name: the name, which is part of a claim's id.
+        family: the group that it competes in, where promotion is within families.
+        controls: the names of the controls that it is compared with if it is promoted.
+        differs: the settings that differ from the shared ones; dotted name → value.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Configuration(Subject):
 
 @dataclass(frozen=True, kw_only=True)
 class Screen:
-    """Stage A: ``best`` by a metric are promoted, and ``always`` whatever they score; see docs/staged.md."""
+    """Stage A: the ``best`` by a metric are promoted, and those under ``always`` whatever they score."""
 
     seeds: int
     by: str
@@ -49,7 +49,7 @@ class Screen:
 
 @dataclass(frozen=True, kw_only=True)
 class Confirm:
-    """Stage B: what all its contrasts and claims have in common; see :class:`memkit.Contrast` and docs/staged.md."""
+    """Stage B: the options that all its contrasts and claims share; see :class:`memkit.Contrast` and docs/staged.md."""
 
     metric: str
     higher: bool
@@ -80,18 +80,18 @@ class Matrix:
 
     Attributes:
         path: the file.
-        study: the claims are ``study/configuration``.
+        study: the beginning of the claims' ids, ``study/configuration``.
         title, source: texts, or "".
-        shared: the settings that all configurations share, as the file has them.
+        shared: the settings that all configurations share, as in the file.
         score: ``score(model, (inputs, targets))`` → a number or ``{metric: number}``.
-        examples: how many are drawn for validation and for testing, of tasks that are functions.
+        examples: the number of examples drawn for validation and for testing, where the task is a function.
         configurations: name → configuration, in the order of the file.
         controls: name → the name of a configuration, or changes to the promoted one.
         screen, confirm: the two stages.
-        reported: name of a configuration → what the source says of it, for the tables.
+        reported: name of a configuration → the value in the study's source, for the tables.
         notes: "interpretation" and "open" → the author's own sentences.
-        names: of all settings that have a value somewhere; what null may take away from a configuration.
-        digest: of all that the file says, but for title, source, reported and notes.
+        setting_names: the names of all settings that have a value somewhere; null may remove them from a configuration.
+        digest: of the whole file except title, source, reported and notes.
     """
 
     path: Path
@@ -107,27 +107,27 @@ class Matrix:
     confirm: Confirm
     reported: Mapping[str, str]
     notes: Mapping[str, tuple[str, ...]]
-    names: frozenset[str]
+    setting_names: frozenset[str]
     digest: str
 
     @property
     def promoted_path(self) -> Path:
-        """The file that says which configurations were promoted."""
+        """The file that records which configurations were promoted."""
         return self.path.with_name(f"{self.path.stem}.promoted.json")
 
     @property
     def score_reference(self) -> str:
-        """The name of the score."""
+        """The name of the score, ``module:name``."""
         return reference(self.score)
 
     @cached_property
     def candidates(self) -> tuple[str, ...]:
-        """The configurations that compete: those that no control stands for."""
-        named = {control for control in self.controls.values() if isinstance(control, str)}
-        return tuple(name for name in self.configurations if name not in named)
+        """The names of the configurations that compete: those that no control refers to."""
+        controls = {control for control in self.controls.values() if isinstance(control, str)}
+        return tuple(name for name in self.configurations if name not in controls)
 
     def control(self, name: str, configuration: str) -> Subject:
-        """Return what a control is for a configuration.
+        """Return the subject that a control refers to, for a configuration that is compared with it.
 
         Raises:
             MemkitError: its changes do not fit the configuration, or change nothing.
@@ -135,20 +135,20 @@ class Matrix:
         given = self.controls[name]
         if isinstance(given, str):
             return self.configurations[given]
-        own = self.configurations[configuration]
+        promoted = self.configurations[configuration]
         where = f"{self.path.name}: controls: {name}: for {configuration}"
         try:
-            made = subject_of(merged(own.settings, given), where, self.names)
+            subject = subject_of(merged(promoted.settings, given), where, self.setting_names)
         except MemkitError as error:
-            hint = f"; if it is not for {configuration}, name its controls there, controls: [...]"
+            hint = f"; if it is not for {configuration}, list the controls of {configuration}, controls: [...]"
             raise MemkitError(f"{error}{hint}") from None
-        if made.same_as == own.same_as:
+        if subject.identity == promoted.identity:
             raise MemkitError(
-                f"{where} it changes nothing; name the controls that {configuration} is held against, controls: [...]"
+                f"{where} it changes nothing; list the controls that {configuration} is compared with, controls: [...]"
             )
-        return made
+        return subject
 
-    def place_of(self, arm: str, configuration: str) -> str:
-        """Return the name that the runs of an arm of a claim are filed under: ``wide``, ``linear``, ``wide+half``."""
+    def run_name(self, arm: str, configuration: str) -> str:
+        """Return the folder name for the runs of an arm of a claim: ``wide``, ``linear``, ``wide+half``."""
         given = self.controls.get(arm) if arm != configuration else configuration
         return given if isinstance(given, str) else f"{configuration}+{arm}"

@@ -1,4 +1,4 @@
-"""Tasks, models and functions by the names that a matrix gives them: ``module:name``."""
+"""Tasks, models and functions, imported by the names that a matrix gives: ``module:name``."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from memkit.recipes.references import resolve
 
 @contextmanager
 def importable(folder: Path) -> Iterator[None]:
-    """Within it, modules are found in a folder and in the current directory, as in a test that lies there.
+    """Make modules in a folder and in the current directory importable within the context, as for a test in the folder.
 
-    Processes that are started within it find them too.
+    Processes that are started within the context can import them too.
     """
     before = list(sys.path)
     sys.path[:0] = [path for path in (str(folder.resolve()), os.getcwd()) if path not in before]
@@ -29,11 +29,11 @@ def importable(folder: Path) -> Iterator[None]:
         sys.path[:] = before
 
 
-def named(name: Any, where: str) -> Any:
-    """The object that ``module:name`` stands for.
+def import_object(name: Any, where: str) -> Any:
+    """Return the object that ``module:name`` refers to.
 
     Raises:
-        MemkitError: it is no such name, or there is no such module or object.
+        MemkitError: the name has another form, or there is no such module or object.
     """
     if not isinstance(name, str) or name.count(":") != 1 or not all(name.split(":")):
         raise MemkitError(f"{where}: {name!r} must name an object of a module, 'module:name'")
@@ -41,12 +41,12 @@ def named(name: Any, where: str) -> Any:
     try:
         return resolve(name)
     except ModuleNotFoundError as error:
-        raise MemkitError(f"{where}: {name!r} needs the module {error.name!r}, which is not found") from error
+        raise MemkitError(f"{where}: {name!r} needs the module {error.name!r}, which was not found") from error
     except AttributeError as error:
         loaded = sys.modules.get(module)
         if loaded is None or hasattr(loaded, qualified.split(".")[0]):
             raise MemkitError(f"{where}: {name!r} cannot be imported: {error}") from error
-        known = [known for known in vars(loaded) if not known.startswith("_")]
+        known = [attribute for attribute in vars(loaded) if not attribute.startswith("_")]
         raise MemkitError(f"{where}: there is no {qualified!r} in {module}{nearest(qualified, known)}") from error
     except MemkitError:
         raise
@@ -54,61 +54,67 @@ def named(name: Any, where: str) -> Any:
         raise MemkitError(f"{where}: {module} cannot be imported: {type(error).__name__}: {error}") from error
 
 
-def made_task(given: Any, where: str) -> Any:
-    """A task: a function by its name, or a frozen dataclass by a mapping of its ``type`` and fields."""
+def make_task(given: Any, where: str) -> Any:
+    """Return a task: the function that a name refers to, or a dataclass made from a mapping of ``type`` and fields."""
     if not isinstance(given, Mapping):
-        return named(given, where)
+        return import_object(given, where)
     if "type" not in given:
-        raise MemkitError(f"{where}: say which task the mapping makes, type: 'module:name'")
-    cls = named(given["type"], f"{where}: type")
+        raise MemkitError(f"{where}: the mapping has no 'type'; name the class of the task, type: 'module:name'")
+    cls = import_object(given["type"], f"{where}: type")
     if not isinstance(cls, type) or not is_dataclass(cls):
-        raise MemkitError(f"{where}: {given['type']!r} is no dataclass; a task that is a function has no settings")
+        raise MemkitError(f"{where}: {given['type']!r} is not a dataclass; a task that is a function has no settings")
     known = [field.name for field in fields(cls) if field.init]
-    own = {}
+    arguments = {}
     for name, value in given.items():
         if name == "type":
             continue
         if name not in known:
             raise MemkitError(f"{where}: {cls.__name__} has no field {name!r}{nearest(name, known)}")
-        own[name] = _part(value, f"{where}: {name}")
+        arguments[name] = _field_value(value, f"{where}: {name}")
     try:
-        return cls(**own)
+        return cls(**arguments)
     except MemkitError as error:
         raise MemkitError(f"{where}: {error}") from error
     except (TypeError, ValueError) as error:
         raise MemkitError(f"{where}: {cls.__name__} cannot be made: {error}") from error
 
 
-def _part(value: Any, where: str) -> Any:
+def _field_value(value: Any, where: str) -> Any:
+    """Return the value of a task's field: mappings with a ``type`` become objects, and lists tuples."""
     if isinstance(value, Mapping) and "type" in value:
-        return made_task(value, where)
-    return tuple(_part(item, where) for item in value) if isinstance(value, list) else value
+        return make_task(value, where)
+    return tuple(_field_value(item, where) for item in value) if isinstance(value, list) else value
 
 
-def function(given: Any, where: str) -> Callable[..., Any]:
-    """A function by its name; or ``{call: "module:factory", keyword: value}``, what a factory makes of keywords."""
+def load_function(given: Any, where: str) -> Callable[..., Any]:
+    """Return the function that a name refers to, or that ``{call: "module:factory", keyword: value}`` makes.
+
+    Raises:
+        MemkitError: there is no such function or factory, the factory does not take the keywords, or the result is not
+            a function with a name.
+    """
     if isinstance(given, Mapping):
         if "call" not in given:
-            raise MemkitError(f"{where}: say which factory makes it, {{call: 'module:name', ...}}")
-        factory = named(given["call"], f"{where}: call")
+            raise MemkitError(f"{where}: the mapping has no 'call'; name the factory, {{call: 'module:name', ...}}")
+        factory = import_object(given["call"], f"{where}: call")
         options = {name: value for name, value in given.items() if name != "call"}
         _check_call(factory, given["call"], options, where)
         try:
-            made = factory(**options)
+            result = factory(**options)
         except MemkitError as error:
             raise MemkitError(f"{where}: {error}") from error
         except (TypeError, ValueError) as error:
-            raise MemkitError(f"{where}: {given['call']} cannot be called so: {error}") from error
+            raise MemkitError(f"{where}: {given['call']} cannot be called with these keywords: {error}") from error
     else:
-        made = named(given, where)
-    if not callable(made) or not hasattr(made, "__qualname__"):
-        raise MemkitError(f"{where}: {given!r} is {made!r}; it must be a function with a name")
-    result: Callable[..., Any] = made
-    return result
+        result = import_object(given, where)
+    if not callable(result) or not hasattr(result, "__qualname__"):
+        raise MemkitError(f"{where}: {given!r} is {result!r}; it must be a function with a name")
+    function: Callable[..., Any] = result
+    return function
 
 
 def _check_call(factory: Any, name: Any, options: Mapping[str, Any], where: str) -> None:
-    """Refuse keywords that a factory does not take."""
+    """Raise if a factory does not take the keywords."""
     if not callable(factory):
         raise MemkitError(f"{where}: {name!r} cannot be called; name a function that makes the intervention")
     parameters = inspect.signature(factory).parameters

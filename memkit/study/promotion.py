@@ -1,7 +1,7 @@
-"""The promotion of configurations from screening to confirmation, by a rule written down before; and its file.
+"""The promotion of configurations from screening to confirmation, by a rule fixed beforehand, and the file it writes.
 
-``xor.promoted.json``, beside ``xor.yaml`` and under version control, holds every configuration's screening scores and
-the names of the promoted ones. Stage B's claims are made from it.
+``xor.promoted.json``, beside ``xor.yaml`` and under version control, contains the screening scores of every
+configuration and the names of the promoted ones. The claims of stage B are made from it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from memkit.errors import MemkitError
 from memkit.evidence import strict_json
@@ -22,12 +22,12 @@ SCHEMA = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Entrant:
-    """A configuration and what it scored.
+    """A configuration and its scores.
 
     Attributes:
         scores: development seed → metric → value; nan where training diverged.
-        competes: whether it can be among the best: no control stands for it, and it is not promoted always.
-        reported: what the study's source says of it, or "".
+        competes: whether it competes to be among the best; a configuration that a control refers to does not.
+        reported: the value in the study's source, or "".
     """
 
     name: str
@@ -39,14 +39,14 @@ class Entrant:
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """The rule.
+    """The promotion rule.
 
     Attributes:
-        by: the metric; its mean over the development seeds counts.
-        higher: whether more is better.
-        best: how many are promoted: overall, or of each family.
-        within: "family", or "".
-        always: promoted whatever they score.
+        by: the metric; configurations are ranked by its mean over the development seeds.
+        higher: whether higher values are better.
+        best: how many configurations are promoted, overall or per family.
+        within: "family", or "" for overall.
+        always: configurations that are promoted whatever they score.
     """
 
     by: str
@@ -69,11 +69,11 @@ class Policy:
                 f"seeds {verb} promoted, ties in the order of the file"
             )
         if self.always:
-            names = listed(f"«{name}»" for name in self.always)
+            names = join_names(f"«{name}»" for name in self.always)
             end = "is promoted whatever it scores" if len(self.always) == 1 else "are promoted whatever they score"
             parts.append(f"{names} {end}")
-        said = "; ".join(parts)
-        return said[0].upper() + said[1:] + "."
+        sentence = "; ".join(parts)
+        return sentence[0].upper() + sentence[1:] + "."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +81,9 @@ class Outcome:
     """The outcome for a configuration.
 
     Attributes:
-        mean: of the policy's metric over the development seeds; nan where one is.
-        rank: among those that it competed with, from 1; None where it did not compete.
-        why: a sentence's end: why it was promoted, or not.
+        mean: the mean of the policy's metric over the development seeds; nan where a value is not finite.
+        rank: the rank among those that it competed with, from 1; None where it did not compete.
+        why: the reason why it was or was not promoted, as the end of a sentence.
     """
 
     name: str
@@ -94,50 +94,74 @@ class Outcome:
 
 
 def promote(entrants: Iterable[Entrant], policy: Policy) -> list[Outcome]:
-    """Apply the rule; outcomes in the order of the entrants. A mean that is not finite is never among the best."""
+    """Return the outcomes of the rule in the order of the entrants; a mean that is not finite gets no rank."""
     entrants = list(entrants)
     means = {entrant.name: mean(entrant.scores, policy.by) for entrant in entrants}
     groups: dict[str, list[str]] = {}
     for entrant in entrants:
         if entrant.competes and entrant.name not in policy.always and math.isfinite(means[entrant.name]):
             groups.setdefault(entrant.family if policy.within else "", []).append(entrant.name)
-    ranks: dict[str, tuple[int, int, int]] = {}
+    ranks: dict[str, _Rank] = {}
     for names in groups.values():
         # Sorting is stable: ties stay in the order of the file.
         ordered = sorted(names, key=lambda name: -means[name] if policy.higher else means[name])
         values = [means[name] for name in ordered]
-        ranks |= {name: (at, len(names), values.count(means[name])) for at, name in enumerate(ordered, start=1)}
+        ranks |= {
+            name: _Rank(place, len(names), values.count(means[name])) for place, name in enumerate(ordered, start=1)
+        }
     return [_outcome(entrant, means[entrant.name], ranks.get(entrant.name), policy) for entrant in entrants]
 
 
-def _outcome(entrant: Entrant, value: float, rank: tuple[int, int, int] | None, policy: Policy) -> Outcome:
-    """Return the outcome for an entrant; ``rank``: its place, among how many, and how many have its very mean."""
-    name, place = entrant.name, rank[0] if rank else None
+class _Rank(NamedTuple):
+    """The rank of an entrant.
+
+    Attributes:
+        place: from 1.
+        competitors: the number of entrants that were ranked together.
+        same_mean: the number of them with exactly this mean, itself included.
+    """
+
+    place: int
+    competitors: int
+    same_mean: int
+
+
+def _outcome(entrant: Entrant, value: float, rank: _Rank | None, policy: Policy) -> Outcome:
+    """Return the outcome for an entrant; ``value`` is its mean."""
+    name = entrant.name
     if name in policy.always:
         return Outcome(name=name, mean=value, rank=None, promoted=True, why="always")
     if not entrant.competes:
         return Outcome(name=name, mean=value, rank=None, promoted=False, why="a control")
     if rank is None:
         return Outcome(name=name, mean=value, rank=None, promoted=False, why="its score is not finite")
-    promoted = rank[0] <= policy.best
-    of = f" of family «{entrant.family}»" if policy.within and entrant.family else ""
-    why = f"rank {rank[0]} of {rank[1]}{of}"
-    if rank[2] > 1:
-        why += f", tied with {rank[2] - 1} and placed by the order of the file"
+    promoted = rank.place <= policy.best
+    group = f" of family «{entrant.family}»" if policy.within and entrant.family else ""
+    why = f"rank {rank.place} of {rank.competitors}{group}"
+    if rank.same_mean > 1:
+        why += f", tied with {rank.same_mean - 1} and placed by the order of the file"
     if not promoted:
         why += f", beyond the best {policy.best}" if policy.best else ", and none is promoted by rank"
-    return Outcome(name=name, mean=value, rank=place, promoted=promoted, why=why)
+    return Outcome(name=name, mean=value, rank=rank.place, promoted=promoted, why=why)
 
 
 def mean(scores: Mapping[int, Mapping[str, float]], metric: str) -> float:
-    """Return the mean of a metric over seeds; nan where one is, or there are none."""
+    """Return the mean of a metric over seeds; nan if a value is not finite or there are no seeds."""
     values = [row[metric] for row in scores.values()]
     return math.fsum(values) / len(values) if values and all(map(math.isfinite, values)) else math.nan
 
 
 @dataclass(frozen=True, kw_only=True)
 class Promotion:
-    """The content of the file; see :func:`promote`."""
+    """The content of the file ``*.promoted.json``.
+
+    Attributes:
+        study: the beginning of the claims' ids.
+        matrix: the digest of the matrix.
+        seeds: the development seeds.
+        policy: the promotion rule.
+        entrants, outcomes: the configurations and what :func:`promote` returned for them, in the order of the matrix.
+    """
 
     study: str
     matrix: str
@@ -152,7 +176,7 @@ class Promotion:
         return tuple(outcome.name for outcome in self.outcomes if outcome.promoted)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain types; a number that is not finite becomes None."""
+        """Return the content in plain types; a number that is not finite becomes None."""
         policy = self.policy
         return {
             "schema": SCHEMA,
@@ -187,10 +211,10 @@ class Promotion:
         }
 
     def save(self, path: Path) -> bool:
-        """Write the file, whole or not at all, if that changes it.
+        """Write the file atomically, unless it has this content already.
 
         Returns:
-            Whether it did.
+            Whether the file was written.
         """
         text = json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         if path.is_file() and path.read_text(encoding="utf-8") == text:
@@ -203,7 +227,7 @@ def load_promotion(path: Path) -> Promotion | None:
     """Read the file; None where there is none.
 
     Raises:
-        MemkitError: it is damaged, of another version, or what it promotes does not follow from its scores.
+        MemkitError: the file is damaged, has another schema, or promotes others than its scores and its rule do.
     """
     try:
         data = strict_json.fields(strict_json.read_json(path), "the file", _FILE, *_FILE)
@@ -215,13 +239,13 @@ def load_promotion(path: Path) -> Promotion | None:
             always=tuple(rule.get("always", ())),
         )
         entrants = tuple(_entrant(name, row, policy.by) for name, row in data["configurations"].items())
-        if lacking := next((e.name for e in entrants if set(data["seeds"]) - set(e.scores)), None):
-            raise MemkitError(f"{lacking!r} lacks the scores of a seed")
+        if incomplete := next((e.name for e in entrants if set(data["seeds"]) - set(e.scores)), None):
+            raise MemkitError(f"{incomplete!r} lacks the scores of a seed")
     except FileNotFoundError:
         return None
     except (OSError, MemkitError) as error:
         raise MemkitError(f"{path} is damaged ({error}); restore it from version control") from error
-    found = Promotion(
+    promotion = Promotion(
         study=data["study"],
         matrix=data["matrix"],
         seeds=tuple(data["seeds"]),
@@ -230,12 +254,12 @@ def load_promotion(path: Path) -> Promotion | None:
         outcomes=tuple(promote(entrants, policy)),
     )
     recorded = data["promoted"]
-    if list(found.promoted) != recorded:
+    if list(promotion.promoted) != recorded:
         raise MemkitError(
-            f"{path}: it promotes {listed(recorded) or 'nothing'}, and by its scores and its rule it should promote "
-            f"{listed(found.promoted) or 'nothing'}; do not edit it, run `memkit study` again"
+            f"{path}: it promotes {join_names(recorded) or 'nothing'}, and by its scores and its rule it should "
+            f"promote {join_names(promotion.promoted) or 'nothing'}; do not edit it, run `memkit study` again"
         )
-    return found
+    return promotion
 
 
 _FILE: Mapping[str, Callable[[Any, str], Any]] = {
@@ -257,22 +281,23 @@ _POLICY: Mapping[str, Callable[[Any, str], Any]] = {
 
 
 def _entrant(name: str, value: Any, by: str) -> Entrant:
+    """Return a configuration in the file as an entrant; every seed must have the metric ``by``."""
     checks = {"family": strict_json.text, "competes": strict_json.flag, "reported": strict_json.text}
     row = strict_json.fields(value, f"configuration {name:.80}", checks, "family", "competes", "scores")
+    where = f"the scores of {name:.80}"
     scores: dict[int, dict[str, float]] = {}
-    for key, own in strict_json.mapping(row["scores"], f"the scores of {name:.80}").items():
-        where = f"the scores of {name:.80}"
-        found = strict_json.fields(own, where, {}, by)
+    for key, given in strict_json.mapping(row["scores"], where).items():
+        values = strict_json.fields(given, where, {}, by)
         scores[strict_json.seed_of(key, where)] = {
-            metric: math.nan if one is None else strict_json.number(one, where) for metric, one in found.items()
+            metric: math.nan if value is None else strict_json.number(value, where) for metric, value in values.items()
         }
     return Entrant(
         name=name, family=row["family"], competes=row["competes"], reported=row.get("reported", ""), scores=scores
     )
 
 
-def listed(names: Iterable[str]) -> str:
-    """``a, b and c``."""
+def join_names(names: Iterable[str]) -> str:
+    """Return names as a text: ``a, b and c``."""
     *first, last = [*names] or [""]
     return f"{', '.join(first)} and {last}" if first else last
 

@@ -1,4 +1,4 @@
-"""The results of both stages of a study, as tables: ``consolidated.csv``, ``comparisons.csv`` and ``policy.json``."""
+"""The results of both stages of a study as files: ``consolidated.csv``, ``comparisons.csv`` and ``policy.json``."""
 
 from __future__ import annotations
 
@@ -23,20 +23,22 @@ from memkit.study.promotion import Promotion
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A configuration over one of its controls, at the look where its claim ended; the columns of comparisons.csv.
+    """A configuration over one of its controls, at the last look of its claim; a row of comparisons.csv.
 
     Attributes:
-        direction: "higher" or "lower": what the treatment is asked to be; the effect is positive where it is.
+        direction: "higher" or "lower", as registered for the treatment; the effect is positive in this direction.
         effect: mean paired difference over the seeds.
-        t_low, t_high, betting_low, betting_high: the two intervals; None where one has no end, or there is none.
-        n: seeds.
-        p: two-sided, of the t test against the margin.
-        p_adjusted: by Benjamini–Hochberg over all comparisons of the study; None where the seeds decide nothing.
-        verdict: of this contrast.
-        claim_verdict: of the claim, for which all its contrasts count.
-        provisional: what the t interval alone would say, where the betting interval leaves it undecided.
-        negligible: supported, yet within ±sesoi.
-        seeds_needed: for both intervals to show the effect that was seen, where undecided and known.
+        t_low, t_high, betting_low, betting_high: limits of the two intervals; None where a limit is infinite or there
+            is no interval.
+        n: number of seeds.
+        p: two-sided p-value of the t test against the margin.
+        p_adjusted: ``p`` adjusted by Benjamini–Hochberg over all comparisons of the study; None on development seeds.
+        verdict: the verdict on this contrast.
+        claim_verdict: the verdict on the claim, which depends on all its contrasts.
+        provisional: what the t interval alone would have decided, where the betting interval does not agree; else "".
+        negligible: whether it is supported although the t interval lies inside ±sesoi.
+        seeds_needed: the number of seeds with which both intervals would show the observed effect, where the comparison
+            is undecided and the number is known.
     """
 
     configuration: str
@@ -58,53 +60,56 @@ class Comparison:
     seeds_needed: float | None
 
 
-def entries(matrix: Matrix, evidence: Evidence | None) -> dict[str, ClaimEvidence]:
+def evidence_by_configuration(matrix: Matrix, evidence: Evidence | None) -> dict[str, ClaimEvidence]:
     """Return promoted configuration → the evidence of its claim, in the order of the matrix."""
-    found = {entry.claim.id: entry for entry in evidence.claims} if evidence else {}
+    evidence_by_id = {entry.claim.id: entry for entry in evidence.claims} if evidence else {}
     ids = {name: f"{matrix.study}/{name}" for name in matrix.configurations}
-    return {name: found[claim] for name, claim in ids.items() if claim in found}
+    return {name: evidence_by_id[id] for name, id in ids.items() if id in evidence_by_id}
 
 
 def comparisons(claims: Mapping[str, ClaimEvidence]) -> list[Comparison]:
-    """Return every contrast of every claim."""
-    found = [(name, entry, finding) for name, entry in claims.items() for finding in words.own_findings(entry)]
-    valid = [entry.decided for _, entry, _ in found]
-    ps = [row[2].p if fine and math.isfinite(row[2].p) else 1.0 for row, fine in zip(found, valid, strict=True)]
+    """Return a comparison for every contrast of every claim."""
+    findings = [(name, entry, finding) for name, entry in claims.items() for finding in words.own_findings(entry)]
+    counts = [entry.decided for _, entry, _ in findings]
+    ps = [
+        finding.p if is_counted and math.isfinite(finding.p) else 1.0
+        for (_, _, finding), is_counted in zip(findings, counts, strict=True)
+    ]
     adjusted = list(benjamini_hochberg(ps)) if ps else []
     return [
-        _comparison(name, entry, finding, float(q) if fine else None)
-        for (name, entry, finding), q, fine in zip(found, adjusted, valid, strict=True)
+        _comparison(name, entry, finding, float(p_adjusted) if is_counted else None)
+        for (name, entry, finding), p_adjusted, is_counted in zip(findings, adjusted, counts, strict=True)
     ]
 
 
-def _comparison(name: str, entry: ClaimEvidence, finding: Finding, adjusted: float | None) -> Comparison:
+def _comparison(name: str, entry: ClaimEvidence, finding: Finding, p_adjusted: float | None) -> Comparison:
     t, betting = finding.t, finding.betting
-    needed = finding.planning.get("seeds_needed")
+    seeds_needed = finding.planning.get("seeds_needed")
     return Comparison(
         configuration=name,
         control=str(finding.contrast.over),
         metric=finding.contrast.metric,
         direction=finding.contrast.direction,
-        effect=finite(t.estimate),
-        t_low=finite(t.low),
-        t_high=finite(t.high),
-        betting_low=finite(betting.low) if betting else None,
-        betting_high=finite(betting.high) if betting else None,
+        effect=finite_or_none(t.estimate),
+        t_low=finite_or_none(t.low),
+        t_high=finite_or_none(t.high),
+        betting_low=finite_or_none(betting.low) if betting else None,
+        betting_high=finite_or_none(betting.high) if betting else None,
         n=finding.n,
         p=finding.p,
-        p_adjusted=adjusted,
+        p_adjusted=p_adjusted,
         verdict=finding.verdict.value,
         claim_verdict=entry.verdict.value,
         provisional=finding.provisional.value if finding.provisional else "",
         negligible=finding.negligible,
-        seeds_needed=None if needed is None or math.isinf(needed) else needed,
+        seeds_needed=None if seeds_needed is None or math.isinf(seeds_needed) else seeds_needed,
     )
 
 
 def confirmed_mean(entry: ClaimEvidence, arm: str, metric: str) -> float:
-    """Return the mean of an arm's metric over the seeds that the verdict rests on; nan where it was not measured."""
-    used = set(words.used_seeds(entry))
-    values = [o.value for o in entry.observations if (o.arm, o.metric) == (arm, metric) and o.seed in used]
+    """Return the mean of an arm's metric over the seeds used for the verdict; nan where it was not measured."""
+    used_seeds = set(words.used_seeds(entry))
+    values = [o.value for o in entry.observations if (o.arm, o.metric) == (arm, metric) and o.seed in used_seeds]
     return math.fsum(values) / len(values) if values else math.nan
 
 
@@ -112,31 +117,32 @@ def write_tables(
     matrix: Matrix, promotion: Promotion, evidence: Evidence | None, runs: Sequence[Run], output: Path
 ) -> None:
     """Write the three files; comparisons.csv only after stage B."""
-    _write_csv(output / "consolidated.csv", ("stage", "configuration", "seed", "metric", "value"), _tidy(runs))
+    _write_csv(output / "consolidated.csv", ("stage", "configuration", "seed", "metric", "value"), _tidy_rows(runs))
     policy = json.dumps(policy_of_study(matrix, promotion), indent=1, ensure_ascii=False, allow_nan=False)
     write_whole(output / "policy.json", policy + "\n")
     if evidence is not None:
         columns = tuple(field.name for field in fields(Comparison))
-        rows = (tuple(asdict(row).values()) for row in comparisons(entries(matrix, evidence)))
+        rows = (tuple(asdict(row).values()) for row in comparisons(evidence_by_configuration(matrix, evidence)))
         _write_csv(output / "comparisons.csv", columns, rows)
 
 
 def policy_of_study(matrix: Matrix, promotion: Promotion) -> dict[str, Any]:
-    """Return how configurations were promoted, and what each promoted one is held against."""
-    held = {
+    """Return how configurations were promoted, and which controls each promoted one is compared with."""
+    controls = {
         name: {"controls": {control: matrix.controls[control] for control in matrix.configurations[name].controls}}
         for name in promotion.promoted
     }
-    return {**promotion.to_json(), "file": matrix.path.name, "held_against": held}
+    return {**promotion.to_json(), "file": matrix.path.name, "held_against": controls}
 
 
-def _tidy(runs: Iterable[Run]) -> Iterable[tuple[Any, ...]]:
+def _tidy_rows(runs: Iterable[Run]) -> Iterable[tuple[Any, ...]]:
+    """Yield stage, configuration, seed, metric and value for every number of every run."""
     for run in runs:
         content = run.content
-        measured = {**content["scores"], **{f"memory: {k}": v for k, v in content.get("memory", {}).items()}}
-        measured |= {k: content["training"][k] for k in ("parameters", "cpu_seconds") if k in content["training"]}
-        for metric, value in measured.items():
-            yield run.stage, run.place, run.seed, metric, "" if value is None else value
+        values = {**content["scores"], **{f"memory: {k}": v for k, v in content.get("memory", {}).items()}}
+        values |= {k: content["training"][k] for k in ("parameters", "cpu_seconds") if k in content["training"]}
+        for metric, value in values.items():
+            yield run.stage, run.name, run.seed, metric, "" if value is None else value
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -147,11 +153,11 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]
     write_whole(path, text.getvalue())
 
 
-def finite(value: float) -> float | None:
+def finite_or_none(value: float) -> float | None:
     """Return a number, or None if it is not finite."""
     return value if math.isfinite(value) else None
 
 
 def undecided(rows: Iterable[Comparison]) -> list[Comparison]:
-    """Return the comparisons that their seeds do not decide."""
+    """Return the comparisons whose verdict is INCONCLUSIVE or INCOMPLETE."""
     return [row for row in rows if row.verdict in (Verdict.INCONCLUSIVE.value, Verdict.INCOMPLETE.value)]

@@ -1,6 +1,6 @@
-"""Stage A: every configuration is trained on development seeds, and scored on validation examples alone.
+"""Stage A: every configuration is trained on development seeds and scored on validation examples only.
 
-Test examples are never asked for here, so that nothing is confirmed on the examples that it was chosen by.
+Test examples are never read here, so that no configuration is confirmed on the examples by which it was chosen.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ from memkit.versions import versions_behind
 if TYPE_CHECKING:
     from memkit.training.trained_run import TrainedRun
 
-_QUIET = 10.0  # seconds between two lines of progress
+_PROGRESS_INTERVAL = 10.0  # seconds between two lines of progress
 
 Scores = dict[str, dict[int, dict[str, float]]]
 """Configuration → development seed → metric → value."""
 
 
 def check_data(matrix: Matrix) -> None:
-    """See that the data of every recipe are here.
+    """Check that the data of every recipe are available.
 
     Raises:
-        MemkitError: they are not; the sentence says how to get them.
+        MemkitError: data are missing; the message says how to obtain them.
     """
     for name in matrix.configurations:
         for where, subject in _subjects(matrix, name):
@@ -60,34 +60,40 @@ def check_data(matrix: Matrix) -> None:
 
 
 def check_models(matrix: Matrix) -> None:
-    """See that every recipe makes a model, before any of them is trained for an hour.
+    """Check that the model of every recipe can be built, before any of them is trained.
 
     Raises:
-        MemkitError: one does not.
+        MemkitError: a model cannot be built.
     """
     from memkit.training.building import build
 
-    made: set[str] = set()
+    checked: set[str] = set()
     for name in matrix.configurations:
         for where, subject in _subjects(matrix, name):
-            if subject.recipe.digest in made:
+            if subject.recipe.digest in checked:
                 continue
-            made.add(subject.recipe.digest)
+            checked.add(subject.recipe.digest)
             try:
                 build(subject.recipe, [0])
             except Exception as error:
-                said = str(error) if isinstance(error, MemkitError) else f"{type(error).__name__}: {error}"
-                raise MemkitError(f"{matrix.path.name}: {where}: its model cannot be made: {said}") from error
+                raise MemkitError(
+                    f"{matrix.path.name}: {where}: its model cannot be built: {_message(error)}"
+                ) from error
+
+
+def _message(error: Exception) -> str:
+    """Return an error's message, with the error's type unless it is one of memkit's."""
+    return str(error) if isinstance(error, MemkitError) else f"{type(error).__name__}: {error}"
 
 
 def check_score(matrix: Matrix) -> None:
-    """See that the score gives what both stages go by, on an untrained model, before any is trained for an hour.
+    """Check with an untrained model that the score returns the metrics of both stages, before any model is trained.
 
-    A score that cannot deal with an untrained model is passed over. Whether there are test examples is seen without
-    looking at them.
+    The check is skipped if the score raises for an untrained model. Whether there are test examples is checked without
+    reading them.
 
     Raises:
-        MemkitError: a metric is not among what the score gives, or there are no validation or test examples.
+        MemkitError: the score does not return a metric, or there are no validation or test examples.
     """
     from memkit.training.building import build, sampler
     from memkit.training.scoring import examples_of, on_device_of
@@ -116,24 +122,24 @@ def check_score(matrix: Matrix) -> None:
     if not isinstance(returned, Mapping):
         if by != metric:
             raise MemkitError(
-                f"{matrix.path.name}: the score gives one number, which cannot be both {by!r}, as screen says, and "
-                f"{metric!r}, as confirm says; let it return {{metric: number}}"
+                f"{matrix.path.name}: the score returns one number, which cannot be both {by!r} for screen and "
+                f"{metric!r} for confirm; let it return {{metric: number}}"
             )
         return
-    for place, wanted in (("screen: by", by), ("confirm: metric", metric)):
-        if wanted not in returned:
+    for place, required in (("screen: by", by), ("confirm: metric", metric)):
+        if required not in returned:
             known = [str(metric) for metric in returned]
-            raise MemkitError(f"{matrix.path.name}: {place}: the score has no {wanted!r}{nearest(wanted, known)}")
+            raise MemkitError(f"{matrix.path.name}: {place}: the score has no {required!r}{nearest(required, known)}")
 
 
 def check_arms(matrix: Matrix, names: Iterable[str], *, device: str) -> None:
-    """See that what promoted configurations are held against can be trained and scored, before any seed is spent on it.
+    """Check that the controls of promoted configurations can be trained and scored, before any deciding seed is used.
 
-    Each control that is a changed configuration trains one step on development seed 0, and is scored on validation
+    Each control that is made of changes is trained for one step on development seed 0 and scored on validation
     examples.
 
     Raises:
-        MemkitError: one cannot; the sentence names it.
+        MemkitError: a control cannot be trained or scored; the message names it.
     """
     from memkit.recipes.backends import restore, train
     from memkit.training.process import prepared_process
@@ -142,26 +148,26 @@ def check_arms(matrix: Matrix, names: Iterable[str], *, device: str) -> None:
     for name in names:
         for control in matrix.configurations[name].controls:
             if isinstance(matrix.controls[control], str):
-                continue  # it was screened
+                continue  # a configuration, which was screened
             where, subject = f"{matrix.path.name}: {name} with the control {control}", matrix.control(control, name)
-            short = subject.recipe.with_(steps=1)
+            one_step = subject.recipe.with_(steps=1)
             try:
                 with prepared_process():
-                    (run,) = train(short, [0], device=device)
-                    model = intervened(subject, restore(short, 0, run.state, device=device), 0, where)
-                    scoring.of(model, short, 0, "validation")
+                    (run,) = train(one_step, [0], device=device)
+                    model = apply_intervention(subject, restore(one_step, 0, run.state, device=device), 0, where)
+                    scoring.of(model, one_step, 0, "validation")
             except Exception as error:
                 if not isinstance(error, MemkitError):
                     print(traceback.format_exc(), file=sys.stderr)
-                said = str(error) if isinstance(error, MemkitError) else f"{type(error).__name__}: {error}"
-                raise MemkitError(said if said.startswith(where) else f"{where}: {said}") from error
+                message = _message(error)
+                raise MemkitError(message if message.startswith(where) else f"{where}: {message}") from error
 
 
 def check_bounds(matrix: Matrix, scores: Scores) -> None:
-    """See that what was screened lies in the bounds of what is confirmed.
+    """Check that the screening scores lie within the bounds under ``confirm``.
 
     Raises:
-        MemkitError: a score does not.
+        MemkitError: a score lies outside.
     """
     bounds, metric = matrix.confirm.bounds, matrix.confirm.metric
     if bounds is None:
@@ -177,40 +183,40 @@ def check_bounds(matrix: Matrix, scores: Scores) -> None:
 
 
 def _subjects(matrix: Matrix, name: str) -> list[tuple[str, Subject]]:
-    """Return a configuration, and what its controls make of it where it may be promoted."""
-    found: list[tuple[str, Subject]] = [(f"configurations: {name}", matrix.configurations[name])]
+    """Return a configuration and, if it may be promoted, its controls that are made of changes; each with its place."""
+    subjects: list[tuple[str, Subject]] = [(f"configurations: {name}", matrix.configurations[name])]
     if name in matrix.candidates or name in matrix.screen.always:
         changed = [c for c in matrix.configurations[name].controls if not isinstance(matrix.controls[c], str)]
-        found += [(f"controls: {control}: for {name}", matrix.control(control, name)) for control in changed]
-    return found
+        subjects += [(f"controls: {control}: for {name}", matrix.control(control, name)) for control in changed]
+    return subjects
 
 
 def development_seeds(matrix: Matrix) -> tuple[int, ...]:
-    """Return the seeds of stage A: 0, 1, …"""
+    """Return the development seeds of stage A: 0, 1, …"""
     return tuple(range(matrix.screen.seeds))
 
 
-def lacking(matrix: Matrix, store: Store) -> list[Cohort]:
-    """Return the cohorts to train for stage A: each recipe once, with all its seeds that the store lacks."""
+def cohorts_to_train(matrix: Matrix, store: Store) -> list[Cohort]:
+    """Return the cohorts to train for stage A: each recipe once, with all its seeds that are not in the store."""
     seeds = development_seeds(matrix)
     return plan([(Training.of(c.recipe), seeds) for c in matrix.configurations.values()], store)
 
 
-def train_lacking(
-    matrix: Matrix, store: Store, *, executor: Executor, say: Callable[[str], None]
+def train_missing(
+    matrix: Matrix, store: Store, *, executor: Executor, notify: Callable[[str], None]
 ) -> list[tuple[Cohort, Result]]:
-    """Train what the store lacks.
+    """Train the runs that are not in the store.
 
     Args:
-        executor: what trains; it is closed afterwards.
-        say: is told now and then how far it is.
+        executor: where they are trained; it is closed afterwards.
+        notify: called with a line of text on the progress every few seconds.
 
     Returns:
         The cohorts that failed, with their results.
     """
-    cohorts = lacking(matrix, store)
+    cohorts = cohorts_to_train(matrix, store)
     if not cohorts:
-        say("stage A: nothing to train")
+        notify("stage A: nothing to train")
         return []
     failed: list[tuple[Cohort, Result]] = []
 
@@ -223,73 +229,74 @@ def train_lacking(
         queue = TrainingQueue(executor, store, seconds=seconds, ended=ended)
         queue.add(cohorts)
         count = sum(len(cohort.seeds) for cohort in cohorts)
-        say(f"stage A: {count} {'run' if count == 1 else 'runs'} to train")
-        queue.run(_Told(say))
+        notify(f"stage A: {count} {'run' if count == 1 else 'runs'} to train")
+        queue.run(_ProgressReporter(notify))
     finally:
         executor.close()
     return failed
 
 
-class _Told:
-    """Says how far training is, now and then, and at the end."""
+class _ProgressReporter:
+    """A callback that reports the progress of training every few seconds and at the end."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
-        self.at = time.monotonic()
-        self.done = 0
+    def __init__(self, notify: Callable[[str], None]) -> None:
+        self.notify = notify
+        self.last_time = time.monotonic()
+        self.last_done = 0
 
     def __call__(self, progress: Progress) -> None:
         from memkit.evidence.reports.words import duration
 
-        finished = progress.done == progress.total and progress.done != self.done
-        if not finished and time.monotonic() - self.at < _QUIET:
+        is_finished = progress.done == progress.total and progress.done != self.last_done
+        if not is_finished and time.monotonic() - self.last_time < _PROGRESS_INTERVAL:
             return
-        self.at, self.done = time.monotonic(), progress.done
-        left = "" if not progress.remaining else f", about {duration(progress.remaining)} left"
-        self.say(f"stage A: {progress.done} of {progress.total} runs trained{left}")
+        self.last_time, self.last_done = time.monotonic(), progress.done
+        remaining = "" if not progress.remaining else f", about {duration(progress.remaining)} left"
+        self.notify(f"stage A: {progress.done} of {progress.total} runs trained{remaining}")
 
 
 def screen(matrix: Matrix, store: Store, *, device: str) -> Scores:
-    """Score every configuration on the validation examples of the development seeds; from the store where it can.
+    """Score every configuration on the validation examples of the development seeds, or read the scores from the store.
 
     Raises:
-        MemkitError: a score cannot be computed; the sentence names the configuration.
+        MemkitError: a score cannot be computed; the message names the configuration.
     """
     scoring = Scoring(score=matrix.score, metric=matrix.screen.by, examples=matrix.examples)
-    found: Scores = {}
+    all_scores: Scores = {}
     for name, configuration in matrix.configurations.items():
         key = subject_key(configuration, matrix, device=device, part="validation")
-        found[name] = {}
+        all_scores[name] = {}
         for seed in development_seeds(matrix):
             where = f"{matrix.path.name}: {name}"
             stored = load_measurement(store, key, seed)
             scores = kept_scores(stored, f"{where}, seed {seed}")
             if scores is None:
-                if stored is not None:  # the first measurement counts, but of a form that can be read
+                if stored is not None:  # the store keeps the first measurement, so an unreadable one is deleted
                     forget_measurement(store, key, seed)
-                with noting(store.files, ("screening", key), _modules(configuration, matrix)) as depends:
-                    scores = _scored(configuration, scoring, seed, store, device=device, where=where)
-                    recipe = store.depends(configuration.recipe.digest, seed)
-                    save_measurement(store, key, seed, scores, depends={**recipe, **depends()})
-            found[name][seed] = {metric: float(value) for metric, value in scores.items()}
-    return found
+                with noting(store.files, ("screening", key), _modules(configuration, matrix)) as opened_files:
+                    scores = _score(configuration, scoring, seed, store, device=device, where=where)
+                    recipe_files = store.depends(configuration.recipe.digest, seed)
+                    save_measurement(store, key, seed, scores, depends={**recipe_files, **opened_files()})
+            all_scores[name][seed] = {metric: float(value) for metric, value in scores.items()}
+    return all_scores
 
 
 def kept_scores(stored: Any, where: str) -> Mapping[str, float] | None:
-    """Return the scores that the store has; None, with a warning, where it has something else."""
+    """Return the scores in a stored measurement; None if there is none or, with a warning, if it has another form."""
     if stored is None:
         return None
     try:
         return {metric: number(value) for metric, value in stored.items()}
     except (AttributeError, ValueError) as error:
-        told(f"{where}: what is stored has another form ({error}); it is scored again")
+        told(f"{where}: the stored measurement has another form ({error}); it is scored again")
         return None
 
 
-def _scored(
+def _score(
     configuration: Configuration, scoring: Scoring, seed: int, store: Store, *, device: str, where: str
 ) -> Mapping[str, float]:
-    with seen(configuration, seed, store, device=device, where=where) as (model, run):
+    """Return the scores of one seed; nan where training diverged."""
+    with trained_model(configuration, seed, store, device=device, where=where) as (model, run):
         try:
             values = scoring.of(model, configuration.recipe, seed, "validation")
         except MemkitError as error:
@@ -297,42 +304,44 @@ def _scored(
         except Exception as error:
             print(traceback.format_exc(), file=sys.stderr)
             raise MemkitError(f"{where}, seed {seed}: the score raised {type(error).__name__}: {error}") from error
-        # What is left of a run that diverged has no score, whatever can be computed of it.
+        # A model whose training diverged has no score, even where one can be computed.
         return dict.fromkeys(values, math.nan) if run.diverged else values
 
 
 @contextmanager
-def seen(subject: Subject, seed: int, store: Store, *, device: str, where: str) -> Iterator[tuple[Any, TrainedRun]]:
-    """Yield a subject's trained model of a seed with its intervention, as tests see it, and its trained run."""
+def trained_model(
+    subject: Subject, seed: int, store: Store, *, device: str, where: str
+) -> Iterator[tuple[Any, TrainedRun]]:
+    """Yield a subject's trained model for a seed, after its intervention, and the trained run."""
     from memkit.training.process import prepared_process
 
     recipe = subject.recipe
     run = obtain(recipe, recipe.digest, seed, store, device=device)
     with prepared_process():
         run, model = restored(run, recipe, recipe.digest, store, device=device)
-        yield intervened(subject, model, seed, where), run
+        yield apply_intervention(subject, model, seed, where), run
 
 
-def intervened(subject: Subject, model: Any, seed: int, where: str) -> Any:
-    """Return a trained model as tests see it.
+def apply_intervention(subject: Subject, model: Any, seed: int, where: str) -> Any:
+    """Return a trained model after the subject's intervention.
 
     Raises:
-        MemkitError: its intervention returns no model.
+        MemkitError: the intervention returns something other than a model.
     """
-    made = subject.arm.intervened(model, seed)
+    result = subject.arm.intervened(model, seed)
     after = subject.settings.get("after")
-    if made is None:
+    if result is None:
         raise MemkitError(f"{where}: the intervention returned None; return the model")
-    if inspect.isroutine(made):
+    if inspect.isroutine(result):
         raise MemkitError(
-            f"{where}: the intervention returned a function and no model; if {after} is a factory, write "
+            f"{where}: the intervention returned a function instead of a model; if {after} is a factory, write "
             f"after: {{call: {after!r}}}"
         )
-    return made
+    return result
 
 
 def subject_key(subject: Subject, matrix: Matrix, *, device: str, part: str) -> str:
-    """Return the key under which the store keeps what was measured of a subject's models."""
+    """Return the key under which the store keeps the measurements of a subject's models."""
     functions, modules = _functions(subject, matrix), _modules(subject, matrix)
     return measurement_key(
         {
@@ -350,23 +359,24 @@ def subject_key(subject: Subject, matrix: Matrix, *, device: str, part: str) -> 
 
 
 def _functions(subject: Subject, matrix: Matrix) -> list[Callable[..., Any]]:
-    return [matrix.score, *([subject.after] if subject.after is not None else [])]
+    """Return the functions that determine a subject's score: the score itself and the intervention."""
+    return [matrix.score, *([subject.intervention] if subject.intervention is not None else [])]
 
 
 def _modules(subject: Subject, matrix: Matrix) -> list[str]:
-    """Return the modules that a subject is scored by."""
+    """Return the modules whose code determines a subject's score."""
     functions = _functions(subject, matrix)
     return sorted({"memkit.training.scoring", *(inspect.unwrap(function).__module__ for function in functions)})
 
 
 def policy_of(matrix: Matrix) -> Policy:
-    """Return the rule of promotion that the matrix states."""
-    s = matrix.screen
-    return Policy(by=s.by, higher=s.higher, best=s.best, within=s.within, always=s.always)
+    """Return the promotion rule of the matrix."""
+    screen = matrix.screen
+    return Policy(by=screen.by, higher=screen.higher, best=screen.best, within=screen.within, always=screen.always)
 
 
-def promotion(matrix: Matrix, scores: Scores) -> Promotion:
-    """Apply the rule of promotion to the scores.
+def make_promotion(matrix: Matrix, scores: Scores) -> Promotion:
+    """Return the result of the promotion rule for the scores.
 
     Raises:
         MemkitError: nothing is promoted.
@@ -382,7 +392,7 @@ def promotion(matrix: Matrix, scores: Scores) -> Promotion:
         for name, c in matrix.configurations.items()
     )
     policy = policy_of(matrix)
-    made = Promotion(
+    promotion = Promotion(
         study=matrix.study,
         matrix=matrix.digest,
         seeds=development_seeds(matrix),
@@ -390,13 +400,13 @@ def promotion(matrix: Matrix, scores: Scores) -> Promotion:
         entrants=entrants,
         outcomes=tuple(promote(entrants, policy)),
     )
-    if not made.promoted:
+    if not promotion.promoted:
         raise MemkitError(f"{matrix.path.name}: no configuration has a finite {policy.by}, so none is promoted")
-    return made
+    return promotion
 
 
-def in_store(matrix: Matrix, store: Store) -> dict[str, int]:
-    """Return configuration → how many of its development seeds are in the store."""
+def seeds_in_store(matrix: Matrix, store: Store) -> dict[str, int]:
+    """Return configuration → the number of its development seeds that are in the store."""
     seeds: Sequence[int] = development_seeds(matrix)
     missing: Iterable[tuple[str, int]] = (
         (name, len(store.missing(c.recipe.digest, seeds))) for name, c in matrix.configurations.items()

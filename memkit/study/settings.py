@@ -1,4 +1,4 @@
-"""Settings of configurations: mappings merged deeply, bases followed, grids written out."""
+"""Settings of configurations: deep merges, inheritance through ``base`` and grids through ``over``."""
 
 from __future__ import annotations
 
@@ -14,61 +14,62 @@ MOST_CONFIGURATIONS = 1000
 Settings = Mapping[str, Any]
 
 
-def merged(below: Settings, above: Settings) -> dict[str, Any]:
-    """``below`` with what ``above`` says otherwise: mappings are merged deeply, everything else is replaced.
+def merged(base: Settings, override: Settings) -> dict[str, Any]:
+    """Return ``base`` with the values of ``override``: mappings are merged deeply, all other values are replaced.
 
-    A task that names another type starts anew: the old one's settings mean nothing to it.
+    A mapping that names another ``type`` replaces the old one, whose settings do not apply to the new type.
     """
-    made = dict(below)
-    for name, value in above.items():
-        old = made.get(name)
+    result = dict(base)
+    for name, value in override.items():
+        old = result.get(name)
         if (
             isinstance(value, Mapping)
             and isinstance(old, Mapping)
             and value.get("type", old.get("type")) == old.get("type")
         ):
-            made[name] = merged(old, value)
+            result[name] = merged(old, value)
         else:
-            made[name] = value
-    return made
+            result[name] = value
+    return result
 
 
 def expanded(configurations: Mapping[str, Settings]) -> dict[str, dict[str, Any]]:
-    """Every configuration by itself: ``base`` followed, and ``over`` written out, one configuration a cell.
+    """Return all configurations with ``base`` resolved, and one configuration per cell of each grid ``over``.
 
-    Everything is inherited through ``base`` but ``over``.
+    ``base`` inherits all settings except ``over``.
 
     Raises:
-        MemkitError: a base is unknown or leads back to itself, ``over`` is no grid, or two configurations get one name.
+        MemkitError: a base is unknown or circular, ``over`` is not a grid, or two configurations have the same name.
     """
-    made: dict[str, dict[str, Any]] = {}
-    for name, own in configurations.items():
+    result: dict[str, dict[str, Any]] = {}
+    for name, given in configurations.items():
         settings = _inherited(name, configurations, ())
-        cells = _cells(name, own["over"]) if "over" in own else {"": {}}
+        cells = _cells(name, given["over"]) if "over" in given else {"": {}}
         for suffix, changes in cells.items():
-            full = f"{name}-{suffix}" if suffix else name
-            if full in made or (suffix and full in configurations):
-                raise MemkitError(f"{name}: two configurations would be called {full!r}; rename one of them")
-            made[full] = merged(settings, changes)
-    if len(made) > MOST_CONFIGURATIONS:
-        raise MemkitError(f"there are {len(made)} configurations; {MOST_CONFIGURATIONS} is the most")
-    return made
+            full_name = f"{name}-{suffix}" if suffix else name
+            if full_name in result or (suffix and full_name in configurations):
+                raise MemkitError(f"{name}: two configurations would be called {full_name!r}; rename one of them")
+            result[full_name] = merged(settings, changes)
+    if len(result) > MOST_CONFIGURATIONS:
+        raise MemkitError(f"there are {len(result)} configurations; at most {MOST_CONFIGURATIONS} are allowed")
+    return result
 
 
 def _inherited(name: str, configurations: Mapping[str, Settings], path: tuple[str, ...]) -> dict[str, Any]:
-    own = {key: value for key, value in configurations[name].items() if key not in ("base", "over")}
+    """Return the settings of a configuration with those of its bases; ``path`` holds the configurations before it."""
+    settings = {key: value for key, value in configurations[name].items() if key not in ("base", "over")}
     base = configurations[name].get("base")
     if base is None:
-        return own
+        return settings
     if not isinstance(base, str) or base not in configurations:
         raise MemkitError(f"{name}: base: there is no configuration {base!r}{nearest(str(base), configurations)}")
     if base in (*path, name):
         raise MemkitError(f"{name}: base: {' → '.join((*path, name, base))} leads back to itself")
-    return merged(_inherited(base, configurations, (*path, name)), own)
+    return merged(_inherited(base, configurations, (*path, name)), settings)
 
 
 def _cells(name: str, over: Any) -> dict[str, dict[str, Any]]:
-    """Suffix of a name → changes, one per cell of the grid."""
+    """Return suffix of the name → changed settings, for each cell of the grid."""
     where = f"{name}: over"
     if not isinstance(over, Mapping) or not over:
         raise MemkitError(f"{where}: {over!r} must be a mapping of settings to lists of values, {{lr: [0.01, 0.02]}}")
@@ -76,38 +77,40 @@ def _cells(name: str, over: Any) -> dict[str, dict[str, Any]]:
         if not isinstance(values, list) or not values:
             raise MemkitError(f"{where}: {key}: {values!r} must be a list of values")
         if any(isinstance(value, Mapping) for value in values):
-            raise MemkitError(f"{where}: {key}: a value is a mapping; reach into it with a dot, {key}.name: [...]")
+            raise MemkitError(
+                f"{where}: {key}: a value is a mapping; vary one of its settings with a dot, {key}.name: [...]"
+            )
     if math.prod(map(len, over.values())) > MOST_CONFIGURATIONS:
-        raise MemkitError(f"{where}: these are more than {MOST_CONFIGURATIONS} configurations")
+        raise MemkitError(f"{where}: the grid has more than {MOST_CONFIGURATIONS} cells; give fewer values")
     short = {key: key.rpartition(".")[2] for key in over}
     unique = {key: last if list(short.values()).count(last) == 1 else key for key, last in short.items()}
-    made: dict[str, dict[str, Any]] = {}
+    cells: dict[str, dict[str, Any]] = {}
     for values in product(*over.values()):
         cell = dict(zip(over, values, strict=True))
-        # For a factor that the configuration is named after, the value is enough: k-8.
-        said = ([] if unique[key] == name else [_slug(unique[key], where)] for key in cell)
+        # If the configuration is named after the factor, the value is enough: k-8.
+        labels = ([] if unique[key] == name else [_slug(unique[key], where)] for key in cell)
         suffix = "-".join(
-            "-".join([*words, _slug(value, where)]) for words, value in zip(said, cell.values(), strict=True)
+            "-".join([*label, _slug(value, where)]) for label, value in zip(labels, cell.values(), strict=True)
         )
-        if suffix in made:
+        if suffix in cells:
             raise MemkitError(f"{where}: two cells are called {suffix!r}; give values that differ in letters or digits")
         changes: dict[str, Any] = {}
         for key, value in cell.items():
             changes = merged(changes, nested(key, value))
-        made[suffix] = changes
-    return made
+        cells[suffix] = changes
+    return cells
 
 
 def nested(key: str, value: Any) -> dict[str, Any]:
-    """``a.b`` and a value → ``{a: {b: value}}``."""
+    """Return the nested mapping for a dotted key: ``a.b`` gives ``{a: {b: value}}``."""
     first, _, rest = key.partition(".")
     return {first: nested(rest, value) if rest else value}
 
 
 def _slug(value: Any, where: str) -> str:
-    """A value as a part of a name that is valid in a claim's id."""
+    """Return a value as part of a configuration's name, in characters that are valid in a claim's id."""
     parts = value if isinstance(value, list) else [value]
-    said = "-".join(re.sub("[^0-9a-z._-]+", "-", str(part).lower()) for part in parts) if parts else "none"
-    if not re.search("[0-9a-z]", said):
-        raise MemkitError(f"{where}: {value!r} has neither letters nor digits to name a configuration by")
-    return said
+    slug = "-".join(re.sub("[^0-9a-z._-]+", "-", str(part).lower()) for part in parts) if parts else "none"
+    if not re.search("[0-9a-z]", slug):
+        raise MemkitError(f"{where}: {value!r} must contain a letter or a digit, since it names a configuration")
+    return slug

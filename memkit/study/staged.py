@@ -1,11 +1,8 @@
-"""Stage B: a claim for each promoted configuration of a matrix.
+"""Stage B of a staged study: a claim for each promoted configuration of a matrix.
 
-    @staged("xor.yaml")
-    def test_xor(scores):
-        return scores
-
-makes the claims ``<study>/<configuration>``: the configuration over each of its controls. Each is registered, trained,
-measured and judged as any claim is. As long as nothing was promoted there is none.
+The id of a claim is ``<study>/<configuration>``, and its contrasts are the configuration over each of its controls.
+These claims are registered, trained, measured and judged like all others. There are none until stage A has promoted
+configurations.
 """
 
 from __future__ import annotations
@@ -32,17 +29,26 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def staged(matrix: str = "", /) -> Callable[[F], F]:
-    """Make a test function the measurement of the promoted configurations of a matrix.
+    """Return a decorator for a test that measures the promoted configurations of a matrix.
 
-    The function takes the fixture ``scores``, arm → {metric: value} by the matrix's score on the test examples of the
-    seed, and returns it. Which configurations were promoted stands in ``<matrix>.promoted.json``, which
-    ``memkit study`` writes beside the matrix; without that file there is nothing to measure.
+    The test takes the fixture ``scores``, arm → {metric: value}, which the matrix's score gives on the test examples of
+    the seed, and returns it. ``memkit study`` writes the promoted configurations to ``<matrix>.promoted.json`` beside
+    the matrix. Without that file the test has no claims.
+
+    In a test file beside the matrix (which does not exist where this example runs):
+
+    >>> from memkit import staged
+    >>> @staged("xor.yaml")
+    ... def test_xor(scores):
+    ...     return scores
+    Traceback (most recent call last):
+    memkit.errors.MemkitError: staged: there is no matrix xor.yaml; give its path relative to the file of the test
 
     Args:
-        matrix: the file, relative to that of the test.
+        matrix: the path of the matrix, relative to the file of the test.
 
     Raises:
-        MemkitError: the matrix is in error, or was changed since it was screened.
+        MemkitError: the matrix is missing or invalid, or was changed since it was screened.
     """
     refuse_bare(staged, matrix, '"matrix.yaml"')
     if not isinstance(matrix, str) or not matrix:
@@ -51,24 +57,28 @@ def staged(matrix: str = "", /) -> Callable[[F], F]:
     def attach(function: F) -> F:
         path = Path(inspect.getfile(function)).parent / matrix
         function.__memkit_sweep__ = matrix  # type: ignore[attr-defined]
-        for made, counted, more in staged_claims(path):
-            add_claim(function, made.id.rsplit("/", 1)[1], made, more=more, counted=counted)
+        for claim, scoring, more in staged_claims(path):
+            add_claim(function, claim.id.rsplit("/", 1)[1], claim, more=more, counted=scoring)
         return function
 
     return attach
 
 
 def staged_claims(path: Path) -> list[tuple[Claim, Any, tuple[str, ...]]]:
-    """The claims of a matrix's promoted configurations.
+    """Return the claims of the promoted configurations of a matrix.
 
     Returns:
-        For each the claim; the :class:`.scoring.Scoring` of its test; and what else the claim's digest covers.
+        For each configuration, the claim, the :class:`memkit.training.scoring.Scoring` of its test, and further texts
+        that the claim's digest covers.
+
+    Raises:
+        MemkitError: as :func:`staged`.
     """
     from memkit.study.promotion import load_promotion
 
     promoted_path = path.with_name(f"{path.stem}.promoted.json")
     if not path.is_file():
-        raise MemkitError(f"staged: there is no matrix {path}; the path is relative to the test's file")
+        raise MemkitError(f"staged: there is no matrix {path}; give its path relative to the file of the test")
     promotion = load_promotion(promoted_path)
     if promotion is None:
         return []
@@ -79,37 +89,37 @@ def staged_claims(path: Path) -> list[tuple[Claim, Any, tuple[str, ...]]]:
     matrix = load_matrix(path)
     if promotion.matrix != matrix.digest:
         raise MemkitError(
-            f"{path.name} was changed since it was screened, and {promoted_path.name} is of the old one; run "
+            f"{path.name} was changed since it was screened, and {promoted_path.name} belongs to its earlier form; run "
             f"`memkit study {path.name}` again"
         )
-    if strange := [name for name in promotion.promoted if name not in matrix.configurations]:
+    if unknown := [name for name in promotion.promoted if name not in matrix.configurations]:
         raise MemkitError(
-            f"{promoted_path.name} promotes {strange[0]!r}, which is no configuration of {path.name}; restore it from "
-            "version control"
+            f"{promoted_path.name} promotes {unknown[0]!r}, which is not a configuration of {path.name}; restore the "
+            "file from version control"
         )
     scoring = Scoring(score=matrix.score, metric=matrix.confirm.metric, examples=matrix.examples)
-    # A score is the body of the test, which registration fixes: to edit it moves the claims to fresh seeds.
-    own = () if matrix.score is resolve(DEFAULT_SCORE) else (function_digest(matrix.score),)
-    made: list[tuple[Claim, Any, tuple[str, ...]]] = []
+    # Registration fixes a custom score as it fixes the body of a test: an edit of it moves the claims to fresh seeds.
+    score_digest = () if matrix.score is resolve(DEFAULT_SCORE) else (function_digest(matrix.score),)
+    claims: list[tuple[Claim, Any, tuple[str, ...]]] = []
     for name in promotion.promoted:
         claim = claim_of_configuration(matrix, name, cells=len(promotion.promoted))
-        # A claim's JSON has only the name of an intervention, and not what a factory was called with.
+        # The claim's JSON contains only the name of an intervention, not the arguments of its factory.
         after = first_names({arm: _settings(matrix, arm, name).get("after") for arm in claim.arms})
-        more = (matrix.score_reference, str(matrix.examples), json.dumps(after, sort_keys=True), *own)
-        made.append((claim, scoring, more))
-    return made
+        more = (matrix.score_reference, str(matrix.examples), json.dumps(after, sort_keys=True), *score_digest)
+        claims.append((claim, scoring, more))
+    return claims
 
 
 def claim_of_configuration(matrix: Matrix, name: str, *, cells: int) -> Claim:
-    """The claim of one promoted configuration.
+    """Return the claim of a promoted configuration.
 
     Args:
-        cells: how many were promoted.
+        cells: the number of promoted configurations.
     """
     configuration, confirm = matrix.configurations[name], matrix.confirm
     arms: dict[str, Arm] = {name: configuration.arm}
     arms |= {control: matrix.control(control, name).arm for control in configuration.controls}
-    made = make_claim(
+    claim = make_claim(
         f"{matrix.study}/{name}",
         statement(matrix, name),
         arms,
@@ -117,24 +127,25 @@ def claim_of_configuration(matrix: Matrix, name: str, *, cells: int) -> Claim:
         source=matrix.source,
         expect=confirm.expect,
         seeds=confirm.seeds,
-        # An open question gates nothing; any other verdict was asked for, also by normal theory.
+        # An open question does not gate. Any other expectation does, even under normal theory.
         gate=None if confirm.expect == "open" else True,
     )
     if confirm.expect != "open":
-        return made
-    return replace(made, origin=SweepCell(matrix.study, {"configuration": name}, cells))
+        return claim
+    return replace(claim, origin=SweepCell(matrix.study, {"configuration": name}, cells))
 
 
 def statement(matrix: Matrix, name: str) -> str:
-    """``«wide» is higher in accuracy than «linear» and «half».``"""
-    from memkit.study.promotion import listed
+    """Return the statement of a claim: ``«wide» is higher in accuracy than «linear» and «half».``"""
+    from memkit.study.promotion import join_names
 
     confirm = matrix.confirm
     direction = "higher" if confirm.higher else "lower"
     by = f", by more than {confirm.margin:g}," if confirm.margin else ""
-    over = listed(f"«{control}»" for control in matrix.configurations[name].controls)
+    over = join_names(f"«{control}»" for control in matrix.configurations[name].controls)
     return f"«{name}» is {direction} in {confirm.metric}{by} than {over}."
 
 
 def _settings(matrix: Matrix, arm: str, name: str) -> Any:
+    """Return the settings of an arm in the claim of the configuration ``name``."""
     return matrix.configurations[name].settings if arm == name else matrix.control(arm, name).settings

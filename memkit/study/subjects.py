@@ -1,4 +1,4 @@
-"""The subjects of a study: recipes and what is done to the trained models; made of a matrix's settings."""
+"""The subjects of a study: recipes with interventions on the trained models, made from the settings of a matrix."""
 
 from __future__ import annotations
 
@@ -11,49 +11,52 @@ from typing import Any
 from memkit.errors import MemkitError
 from memkit.evidence.arm import Arm
 from memkit.recipes.recipe import Recipe, model_options
-from memkit.study.objects import function, made_task, named
+from memkit.study.objects import import_object, load_function, make_task
 from memkit.study.settings import Settings
 
-OWN = ("base", "over", "after", "family", "controls")
-"""The keys that a configuration has beside those of its recipe."""
+CONFIGURATION_KEYS = ("base", "over", "after", "family", "controls")
+"""The keys of a configuration that are not settings of its recipe."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A recipe that is trained, and an intervention on the trained model, which the score then sees.
+    """A recipe, and perhaps an intervention on the trained model before it is scored.
 
     Attributes:
-        settings: as the matrix has them, in plain types: the recipe's, and ``after``.
+        settings: the settings of the recipe and ``after``, as in the matrix, in plain types.
         recipe: what is trained.
-        after: ``intervention(model)`` or ``(model, seed)``, or None.
+        intervention: a function of ``(model)`` or ``(model, seed)``, which the matrix calls ``after``; or None.
     """
 
     settings: Settings
     recipe: Recipe
-    after: Callable[..., Any] | None = field(default=None, compare=False)
+    intervention: Callable[..., Any] | None = field(default=None, compare=False)
 
     @property
     def arm(self) -> Arm:
         """The subject as an arm of a claim."""
-        return Arm(self.recipe, self.after)
+        return Arm(self.recipe, self.intervention)
 
     @property
-    def same_as(self) -> str:
-        """A text that is equal for two subjects that come to the same recipe and intervention."""
+    def identity(self) -> str:
+        """A text that two subjects have in common exactly if their recipe and intervention are the same."""
         return canonical({"recipe": self.recipe.to_json(), "after": self.settings.get("after")})
 
 
 def subject_of(settings: Settings, where: str, names: frozenset[str]) -> Subject:
-    """Return the recipe and the intervention of whole settings; null takes away an option that the model does not have.
+    """Return the subject for complete settings; a setting that is null is removed if the model has no such option.
 
     Args:
-        names: of all settings that have a value somewhere: any other one is misspelt.
+        names: the names of all settings that have a value somewhere in the matrix; any other name is misspelt.
+
+    Raises:
+        MemkitError: a setting is missing, unknown or invalid.
     """
     for name in ("task", "model"):
         if settings.get(name) is None:
-            raise MemkitError(f"{where}: there is no {name!r}; say it under recipe, {name}: 'module:name'")
-    task = made_task(settings["task"], f"{where}: task")
-    model = named(settings["model"], f"{where}: model")
+            raise MemkitError(f"{where}: there is no {name!r}; give it under recipe, {name}: 'module:name'")
+    task = make_task(settings["task"], f"{where}: task")
+    model = import_object(settings["model"], f"{where}: model")
     rest = {name: value for name, value in settings.items() if name not in ("task", "model", "after")}
     if (known := model_options(model)) is not None:
         known |= {f.name for f in fields(Recipe)}
@@ -61,14 +64,17 @@ def subject_of(settings: Settings, where: str, names: frozenset[str]) -> Subject
     try:
         recipe = Recipe(task, model).with_(**rest)
     except MemkitError as error:
-        own = {f.name for f in fields(Recipe)}
-        for name in rest:  # of a configuration's own keys the recipe knows nothing
-            if name not in own and (meant := difflib.get_close_matches(name, OWN, n=1, cutoff=0.75)):
-                raise MemkitError(f"{where}: there is no {name!r}; did you mean {meant[0]!r}?") from None
+        recipe_fields = {f.name for f in fields(Recipe)}
+        for name in rest:  # the recipe cannot suggest a key of the configuration
+            close = difflib.get_close_matches(name, CONFIGURATION_KEYS, n=1, cutoff=0.75)
+            if name not in recipe_fields and close:
+                raise MemkitError(f"{where}: there is no {name!r}; did you mean {close[0]!r}?") from None
         raise MemkitError(f"{where}: {error}") from None
-    after = None if settings.get("after") is None else function(settings["after"], f"{where}: after")
-    return Subject(settings=dict(settings), recipe=recipe, after=after)
+    after = settings.get("after")
+    intervention = None if after is None else load_function(after, f"{where}: after")
+    return Subject(settings=dict(settings), recipe=recipe, intervention=intervention)
 
 
 def canonical(data: Any) -> str:
+    """Return data as JSON with sorted keys and without spaces."""
     return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

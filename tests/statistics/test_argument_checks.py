@@ -1,4 +1,4 @@
-"""Arguments of the statistics: a clean number, or one sentence, whatever was given."""
+"""Checks of arguments: whatever is given, they return a converted number or raise with a one-sentence message."""
 
 from __future__ import annotations
 
@@ -61,16 +61,16 @@ def assert_refused(call: Callable[[], Any], message: str) -> None:
 
 @pytest.mark.parametrize("check", ONE_NUMBER)
 @given(value=ANYTHING)
-def test_one_number_is_clean_or_refused_in_a_sentence(check: str, value: Any) -> None:
+def test_a_single_number_is_converted_or_refused_with_a_message(check: str, value: Any) -> None:
     with contextlib.suppress(MemkitError):
-        found = ONE_NUMBER[check](value)
-        assert type(found) is (int if check == "count" else float)
-        assert math.isfinite(found)
-        assert (abs(value) if check == "magnitude" else value) == pytest.approx(found)
+        number = ONE_NUMBER[check](value)
+        assert type(number) is (int if check == "count" else float)
+        assert math.isfinite(number)
+        assert (abs(value) if check == "magnitude" else value) == pytest.approx(number)
 
 
 @given(ANYTHING)
-def test_bounds_are_two_clean_numbers_or_refused_in_a_sentence(value: Any) -> None:
+def test_bounds_are_converted_or_refused_with_a_message(value: Any) -> None:
     with contextlib.suppress(MemkitError):
         low, high = bounds_pair(value)
         assert type(low) is type(high) is float
@@ -79,11 +79,11 @@ def test_bounds_are_two_clean_numbers_or_refused_in_a_sentence(value: Any) -> No
 
 @given(ANYTHING)
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")
-def test_a_sample_is_finite_floats_or_refused_in_a_sentence(value: Any) -> None:
+def test_a_sample_is_converted_to_finite_floats_or_refused_with_a_message(value: Any) -> None:
     with contextlib.suppress(MemkitError):
-        found = sample(value)
-        assert found.dtype == np.float64
-        assert np.isfinite(found).all()
+        values = sample(value)
+        assert values.dtype == np.float64
+        assert np.isfinite(values).all()
 
 
 @pytest.mark.parametrize(
@@ -126,27 +126,27 @@ def test_a_sample_is_finite_floats_or_refused_in_a_sentence(value: Any) -> None:
         (lambda: minimum_detectable_effect("1", 8), "sd must be a finite number of at least 0; it is '1'"),
     ],
 )
-def test_what_is_no_number_is_refused_in_a_sentence(call: Callable[[], Any], message: str) -> None:
+def test_anything_but_a_number_is_refused_with_a_message(call: Callable[[], Any], message: str) -> None:
     assert_refused(call, message)
 
 
 @pytest.mark.parametrize("kind", [int, float, np.int8, np.uint64, np.float32, np.longdouble, np.array, Fraction])
-def test_numbers_of_numpy_are_numbers(kind: Callable[[int], Any]) -> None:
+def test_numpy_numbers_are_accepted(kind: Callable[[int], Any]) -> None:
     assert (count(kind(8), name="n"), type(count(kind(8), name="n"))) == (8, int)
     assert (finite(kind(8), name="x"), type(finite(kind(8), name="x"))) == (8.0, float)
     assert bounds_pair((kind(0), kind(1))) == (0.0, 1.0)
     assert sample([kind(0), kind(1)]).tolist() == [0.0, 1.0]
 
 
-def test_longer_floats_of_numpy_are_numbers() -> None:
+def test_long_doubles_are_accepted() -> None:
     third = np.longdouble(1) / 3
     assert probability(third, name="p") == pytest.approx(1 / 3)
     assert bounds_pair(np.array([0, third])) == (0.0, pytest.approx(1 / 3))
 
 
-def test_truth_values_of_many_seeds_are_a_sample() -> None:
+def test_an_array_of_booleans_is_a_sample() -> None:
     assert sample([True, False]).tolist() == [1.0, 0.0]
 
 
-def test_a_whole_number_is_not_rounded() -> None:
+def test_a_large_whole_number_is_not_rounded() -> None:
     assert count(2**53 + 1, name="n") == 2**53 + 1

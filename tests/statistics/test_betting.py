@@ -24,7 +24,7 @@ def capital_by_hand(x: list[float], mean: float, low: float, high: float) -> flo
 
 
 @given(samples, means)
-def test_capital_is_its_definition(x: np.ndarray, mean: float) -> None:
+def test_capital_agrees_with_its_definition(x: np.ndarray, mean: float) -> None:
     above, below = log_capital(x, mean=mean, bounds=(-1, 1))
     assert np.exp(above) == pytest.approx(capital_by_hand(x.tolist(), mean, -1, 1), rel=1e-8)
     assert np.exp(below) == pytest.approx(capital_by_hand((-x).tolist(), -mean, -1, 1), rel=1e-8)
@@ -71,20 +71,20 @@ def test_the_order_of_seeds_does_not_matter(x: np.ndarray, random: object) -> No
 
 
 @given(st.floats(-1, 1), st.integers(1, 40))
-def test_interval_of_equal_seeds_shrinks_with_their_number(value: float, n: int) -> None:
+def test_the_interval_of_equal_seeds_shrinks_with_their_number(value: float, n: int) -> None:
     fewer, more = betting([value] * n, bounds=(-1, 1)), betting([value] * (n + 1), bounds=(-1, 1))
     assert fewer.low <= more.low + 1e-12
     assert more.high <= fewer.high + 1e-12
 
 
 @given(samples)
-def test_tighter_bounds_sharpen(x: np.ndarray) -> None:
+def test_tighter_bounds_shorten_the_interval(x: np.ndarray) -> None:
     loose, tight = betting(x, bounds=(-2, 2)), betting(x, bounds=(-1, 1))
     assert loose.low <= tight.low + 1e-12
     assert tight.high <= loose.high + 1e-12
 
 
-def test_many_experiments_at_once_are_the_same_as_one_by_one() -> None:
+def test_many_experiments_at_once_give_the_same_as_one_by_one() -> None:
     x = np.random.default_rng(0).uniform(-1, 1, (3, 4, 8))
     low, high = betting_limits(x, bounds=(-1, 1))
     one = betting(x[1, 2], bounds=(-1, 1))
@@ -95,8 +95,8 @@ def test_many_experiments_at_once_are_the_same_as_one_by_one() -> None:
 
 
 @pytest.mark.parametrize(("n", "on_the_grid", "half_width"), [(8, 0.76, 0.43), (16, 0.33, 0.25), (32, 0.16, 0.13)])
-def test_what_so_many_seeds_can_show_at_best(n: int, on_the_grid: float, half_width: float) -> None:
-    """DESIGN.md's numbers: the smallest hundredth that can be shown, the interval of seeds all 0."""
+def test_the_smallest_constant_effect_that_n_seeds_can_show(n: int, on_the_grid: float, half_width: float) -> None:
+    """The documented numbers: the smallest hundredth that can be shown, and the interval of seeds that are all 0."""
     smallest = smallest_constant(n, bounds=(-1, 1))
     assert on_the_grid - 0.01 < smallest <= on_the_grid
     assert capital_by_hand([smallest] * n, 0, -1, 1) == pytest.approx(40)
@@ -124,13 +124,13 @@ def test_seeds_at_a_bound(value: float) -> None:
 
 
 @pytest.mark.parametrize("x", [[5e-324] * 3, [1e-300, 1.0], [1e-250] * 40, [1.0] + [0.0] * 2000, [1e-9] + [0.0] * 31])
-def test_extremes_neither_overflow_nor_leave_the_bounds(x: list[float]) -> None:
+def test_extreme_values_neither_overflow_nor_leave_the_bounds(x: list[float]) -> None:
     interval = betting(x, bounds=(0, 1))
     assert 0 <= interval.low <= interval.estimate <= interval.high <= 1
     log_capital(x, mean=5e-324, bounds=(0, 1))
 
 
-def test_rounding_at_the_bounds_is_forgiven() -> None:
+def test_rounding_errors_at_the_bounds_are_clipped() -> None:
     assert betting([0.1 + 0.2], bounds=(0, 0.3)).high == 0.3
 
 
@@ -160,7 +160,7 @@ def test_coverage_at_any_look_even_where_one_seed_in_ten_collapses() -> None:
         (lambda: smallest_constant(0, bounds=(-1, 1)), "n must be a whole number"),
     ],
 )
-def test_bad_arguments_are_named(call: object, message: str) -> None:
+def test_invalid_arguments_are_named_in_the_message(call: object, message: str) -> None:
     assert callable(call)
     with pytest.raises(ValueError, match=message):
         call()

@@ -12,7 +12,7 @@ from memkit.statistics import LOOKS, Decision, Look, betting, decide, decide_man
 
 FIRST, SECOND, THIRD = LOOKS
 BOUNDS = (-1.0, 1.0)
-at_a_look = st.sampled_from(LOOKS).flatmap(
+samples_at_a_look = st.sampled_from(LOOKS).flatmap(
     lambda look: st.tuples(st.just(look), arrays(np.float64, look.n, elements=st.floats(-1, 1)))
 )
 
@@ -28,7 +28,7 @@ def test_supported_and_refuted() -> None:
     assert decide(x, look=FIRST, bounds=BOUNDS, margin=0.9).outcome != "supported"
 
 
-def test_provisional_where_t_alone_decides() -> None:
+def test_an_outcome_is_provisional_where_only_t_decides() -> None:
     x = spread(0.2, 0.05, FIRST)
     decision = decide(x, look=FIRST, bounds=BOUNDS)
     assert (decision.outcome, decision.provisional, decision.decisive) == ("inconclusive", "supported", False)
@@ -37,7 +37,7 @@ def test_provisional_where_t_alone_decides() -> None:
     assert decide(spread(0, 0.02, SECOND), look=SECOND, bounds=BOUNDS, sesoi=0.1).provisional == "equivalent"
 
 
-def test_equivalent_from_the_second_look_and_only_given_a_sesoi() -> None:
+def test_equivalence_needs_the_second_look_and_a_sesoi() -> None:
     tight = (-0.3, 0.3)
     for look, sesoi, outcome in [
         (FIRST, 0.25, "inconclusive"),
@@ -51,7 +51,7 @@ def test_equivalent_from_the_second_look_and_only_given_a_sesoi() -> None:
     assert early.tost_p == tost(spread(0, 0.02, FIRST), low=-0.25, high=0.25).p
 
 
-def test_supported_comes_first_and_may_be_negligible() -> None:
+def test_supported_takes_precedence_and_may_be_negligible() -> None:
     x = spread(0.2, 0.01, THIRD)
     decision = decide(x, look=THIRD, bounds=BOUNDS, sesoi=0.5)
     assert (decision.outcome, decision.negligible) == ("supported", True)
@@ -59,12 +59,12 @@ def test_supported_comes_first_and_may_be_negligible() -> None:
     assert not decide(-x, look=THIRD, bounds=BOUNDS, sesoi=0.5).negligible
 
 
-def test_normal_theory_waives_the_betting_interval_and_says_so() -> None:
+def test_normal_theory_waives_the_betting_interval_and_notes_it() -> None:
     x = spread(0.02, 0.01, FIRST)
     decision = decide(x, look=FIRST, bounds=BOUNDS, assume="normal")
     assert (decision.outcome, decision.assume) == ("supported", "normal")
     assert decision.notes[0].startswith("normal theory")
-    assert decision.betting == betting(x, bounds=BOUNDS)  # shown all the same
+    assert decision.betting == betting(x, bounds=BOUNDS)  # reported although it does not decide
     assert decide(x, look=FIRST, bounds=None, assume="normal").betting is None
 
 
@@ -88,25 +88,26 @@ def test_levels_are_those_of_the_look_divided_by_the_share() -> None:
     assert third.betting == betting(x, bounds=BOUNDS, alpha=0.05 / 3)
 
 
-@given(at_a_look, st.floats(-0.5, 0.5), st.floats(0.01, 0.9), st.integers(1, 5))
-def test_the_outcome_follows_from_the_intervals_shown(
+@given(samples_at_a_look, st.floats(-0.5, 0.5), st.floats(0.01, 0.9), st.integers(1, 5))
+def test_the_outcome_follows_from_the_reported_intervals(
     drawn: tuple[Look, np.ndarray], margin: float, sesoi: float, share: int
 ) -> None:
     look, x = drawn
     decision = decide(x, look=look, bounds=BOUNDS, margin=margin, sesoi=sesoi, share=share)
-    t, bet = decision.t, decision.betting
-    assert bet is not None
+    t, betting_interval = decision.t, decision.betting
+    assert betting_interval is not None
     assert decision.tost_p is not None
-    supported = t.above(margin) and bet.above(margin)
-    refuted = t.below(margin) and bet.below(margin)
+    supported = t.above(margin) and betting_interval.above(margin)
+    refuted = t.below(margin) and betting_interval.below(margin)
     assert not (supported and refuted)
-    equivalent = look.n >= 16 and decision.tost_p < look.alpha / share and bet.inside(-sesoi, sesoi)
+    within_sesoi = decision.tost_p < look.alpha / share and betting_interval.inside(-sesoi, sesoi)
+    equivalent = look.n >= 16 and within_sesoi
     expected = "supported" if supported else "refuted" if refuted else "equivalent" if equivalent else "inconclusive"
     assert decision.outcome == expected
     assert str(decide_many(x, look=look, bounds=BOUNDS, margin=margin, sesoi=sesoi, share=share)) == expected
 
 
-@given(at_a_look)
+@given(samples_at_a_look)
 def test_swapping_the_arms_swaps_the_verdict(drawn: tuple[Look, np.ndarray]) -> None:
     look, x = drawn
     swapped = {"supported": "refuted", "refuted": "supported"}
@@ -114,7 +115,7 @@ def test_swapping_the_arms_swaps_the_verdict(drawn: tuple[Look, np.ndarray]) -> 
     assert decide(-x, look=look, bounds=BOUNDS, sesoi=0.3).outcome == swapped.get(outcome, outcome)
 
 
-@given(at_a_look, st.randoms(use_true_random=False))
+@given(samples_at_a_look, st.randoms(use_true_random=False))
 def test_the_order_of_seeds_within_a_look_does_not_matter(drawn: tuple[Look, np.ndarray], random: object) -> None:
     look, x = drawn
     shuffled = x.tolist()
@@ -134,7 +135,7 @@ def test_the_order_of_seeds_within_a_look_does_not_matter(drawn: tuple[Look, np.
         ({"share": 0}, "share must be a whole number of at least 1"),
     ],
 )
-def test_bad_arguments_are_named(options: dict[str, object], message: str) -> None:
+def test_invalid_arguments_are_named_in_the_message(options: dict[str, object], message: str) -> None:
     arguments: dict[str, object] = {"look": FIRST, "bounds": BOUNDS}
     with pytest.raises(ValueError, match=message):
         decide([0.1] * 8, **(arguments | options))  # type: ignore[arg-type]
@@ -153,43 +154,43 @@ def judge(x: np.ndarray, look: Look) -> Decision:
     return decide(x, look=look, bounds=BOUNDS)
 
 
-def test_replay_stops_at_the_first_decisive_look_and_sees_no_later_seed() -> None:
+def test_replay_stops_at_the_first_decisive_look_and_uses_no_later_seed() -> None:
     x = np.concatenate([spread(0.5, 0.1, SECOND), np.full(16, -1.0)])
-    taken = replay(x, judge)
-    assert [(d.look.n, d.outcome) for d in taken] == [(8, "inconclusive"), (16, "supported")]
-    x[16:] = np.nan  # even an unreadable seed beyond the decisive look changes nothing
-    assert replay(x, judge) == taken
+    decisions = replay(x, judge)
+    assert [(d.look.n, d.outcome) for d in decisions] == [(8, "inconclusive"), (16, "supported")]
+    x[16:] = np.nan  # not even an invalid value beyond the decisive look changes the result
+    assert replay(x, judge) == decisions
 
 
-def test_replay_takes_the_looks_that_the_seeds_reach() -> None:
-    nothing = np.tile([-0.5, 0.5], 16)
-    assert replay(nothing[:7], judge) == ()
-    assert [d.look.n for d in replay(nothing[:31], judge)] == [8, 16]
-    assert [d.look.n for d in replay(nothing, judge)] == [8, 16, 32]
-    assert [d.look.n for d in replay(nothing, judge, looks=[Look(20, 0.05)])] == [20]
-    with pytest.raises(ValueError, match="rising order"):
-        replay(nothing, judge, looks=[SECOND, FIRST])
+def test_replay_takes_the_looks_that_the_seeds_suffice_for() -> None:
+    undecided = np.tile([-0.5, 0.5], 16)
+    assert replay(undecided[:7], judge) == ()
+    assert [d.look.n for d in replay(undecided[:31], judge)] == [8, 16]
+    assert [d.look.n for d in replay(undecided, judge)] == [8, 16, 32]
+    assert [d.look.n for d in replay(undecided, judge, looks=[Look(20, 0.05)])] == [20]
+    with pytest.raises(ValueError, match="increasing order"):
+        replay(undecided, judge, looks=[SECOND, FIRST])
 
 
 def test_replay_slices_several_contrasts_at_the_same_look() -> None:
     x = np.stack([np.tile([-0.5, 0.5], 16), np.full(32, 0.9)], axis=1)
-    seen: list[tuple[int, ...]] = []
+    shapes: list[tuple[int, ...]] = []
 
-    def both(rows: np.ndarray, look: Look) -> Decision:
-        seen.append(rows.shape)
+    def judge_first(rows: np.ndarray, look: Look) -> Decision:
+        shapes.append(rows.shape)
         return judge(rows[:, 0], look)
 
-    replay(x, both)
-    assert seen == [(8, 2), (16, 2), (32, 2)]
+    replay(x, judge_first)
+    assert shapes == [(8, 2), (16, 2), (32, 2)]
 
 
 @pytest.mark.parametrize("rows", [list(range(32)), range(32), tuple(range(32)), "x" * 32])
-def test_replay_cuts_any_sequence_short_and_keeps_its_kind(rows: Sequence[object]) -> None:
-    seen: list[Sequence[object]] = []
+def test_replay_slices_any_sequence_and_keeps_its_type(rows: Sequence[object]) -> None:
+    slices: list[Sequence[object]] = []
 
-    def undecided(cut: Sequence[object], look: Look) -> Decision:
-        seen.append(cut)
+    def judge_undecided(rows_at_look: Sequence[object], look: Look) -> Decision:
+        slices.append(rows_at_look)
         return judge(np.tile([-0.5, 0.5], look.n // 2), look)
 
-    replay(rows, undecided)
-    assert seen == [rows[:8], rows[:16], rows]
+    replay(rows, judge_undecided)
+    assert slices == [rows[:8], rows[:16], rows]

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from memkit.statistics import Interval, student_t, t_limits, t_test, tost, wilson
 
-# R's `sleep`, extra hours of sleep under two drugs, paired: the example of Student's own paper.
+# R's data set `sleep`: extra hours of sleep with two drugs, paired; the example in Student (1908).
 SLEEP = np.subtract(
     [0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0],
     [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4],
@@ -17,7 +17,7 @@ SLEEP = np.subtract(
 samples = arrays(np.float64, st.integers(2, 20), elements=st.floats(-1, 1).map(lambda v: round(v, 3)))
 
 
-def test_sleep_as_r_reports_it() -> None:
+def test_results_for_sleep_agree_with_r() -> None:
     test = t_test(SLEEP)
     assert test.t == pytest.approx(-4.06213, abs=5e-6)
     assert (test.df, test.p) == (9, pytest.approx(0.0028329, abs=5e-8))
@@ -53,7 +53,7 @@ def test_t_interval_mirrors_with_the_data(x: np.ndarray) -> None:
     assert (mirrored.low, mirrored.high) == pytest.approx((-plain.high, -plain.low), abs=1e-12)
 
 
-def test_many_experiments_at_once_are_the_same_as_one_by_one() -> None:
+def test_many_experiments_at_once_give_the_same_as_one_by_one() -> None:
     x = np.random.default_rng(0).normal(size=(3, 4, 8))
     low, high = t_limits(x)
     one = student_t(x[1, 2])
@@ -61,7 +61,7 @@ def test_many_experiments_at_once_are_the_same_as_one_by_one() -> None:
     assert (low[1, 2], high[1, 2]) == pytest.approx((one.low, one.high))
 
 
-def test_one_seed_tells_nothing_about_spread() -> None:
+def test_the_spread_of_a_single_seed_is_unknown() -> None:
     interval = student_t([0.3])
     assert (interval.low, interval.estimate, interval.high) == (-np.inf, 0.3, np.inf)
     assert t_test([0.3]).p == 1
@@ -69,7 +69,7 @@ def test_one_seed_tells_nothing_about_spread() -> None:
 
 
 @pytest.mark.parametrize("n", [2, 3, 7, 10, 31])
-def test_equal_seeds_have_no_spread_even_where_their_mean_rounds(n: int) -> None:
+def test_equal_seeds_have_no_spread_even_where_their_mean_is_rounded(n: int) -> None:
     interval = student_t([0.1] * n)
     assert interval.low == interval.estimate == interval.high == 0.1
     above, at = t_test([0.1] * n), t_test([0.1] * n, null=0.1)
@@ -79,12 +79,12 @@ def test_equal_seeds_have_no_spread_even_where_their_mean_rounds(n: int) -> None
     assert tost([0.1] * n, low=-0.2, high=0.05).p == 1
 
 
-def test_coverage_of_t() -> None:
+def test_coverage_of_the_t_interval() -> None:
     low, high = t_limits(np.random.default_rng(1).normal(0.3, 2.0, (20_000, 5)), level=0.9)
     assert np.mean((low < 0.3) & (high > 0.3)) == pytest.approx(0.9, abs=0.01)
 
 
-def test_wilson_against_published_values() -> None:
+def test_wilson_agrees_with_published_values() -> None:
     # Newcombe 1998, Statistics in Medicine 17: 857–872, table I, method 3.
     for successes, n, low, high in [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0, 0.1611)]:
         interval = wilson(successes, n)
@@ -99,7 +99,7 @@ def test_wilson_agrees_with_scipy(counts: tuple[int, int]) -> None:
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
 
 
-def test_interval_knows_where_it_lies() -> None:
+def test_position_of_an_interval() -> None:
     interval = Interval(estimate=0.2, low=0.1, high=0.3, level=0.95, method="student-t", n=8)
     assert interval.above(0.05)
     assert not interval.above(0.1)
@@ -124,7 +124,7 @@ def test_interval_knows_where_it_lies() -> None:
         (lambda: Interval(estimate=2, low=0, high=1, level=0.9, method="x", n=1), "must be in order"),
     ],
 )
-def test_bad_arguments_are_named(call: object, message: str) -> None:
+def test_invalid_arguments_are_named_in_the_message(call: object, message: str) -> None:
     assert callable(call)
     with pytest.raises(ValueError, match=message):
         call()

@@ -20,26 +20,26 @@ from memkit.statistics import (
 
 
 @pytest.mark.parametrize(("d", "n"), [(0.5, 34), (1.0, 10)])
-def test_seeds_for_80_percent_power_as_in_the_tables(d: float, n: int) -> None:
+def test_seeds_for_80_percent_power_agree_with_published_tables(d: float, n: int) -> None:
     assert seeds_for_power(d) == seeds_for_power(-d) == n
     assert paired_power(d, n) >= 0.8 > paired_power(d, n - 1)
 
 
 @given(st.floats(0, 1), st.integers(2, 40), st.sampled_from([0.05, 0.0099]))
 def test_power_agrees_with_scipy(d: float, n: int, alpha: float) -> None:
-    # Only up to d = 1: further out SciPy's own noncentral t answers nan.
+    # Only up to d = 1, because beyond that SciPy's own noncentral t returns nan.
     t = scipy.stats.t.isf(alpha / 2, n - 1)
     noncentral = scipy.stats.nct(n - 1, d * math.sqrt(n)) if d else scipy.stats.t(n - 1)
     assert paired_power(d, n, alpha=alpha) == pytest.approx(noncentral.sf(t) + noncentral.cdf(-t), abs=1e-6)
 
 
-def test_power_at_its_ends() -> None:
+def test_power_at_the_extremes() -> None:
     assert paired_power(0, 8) == pytest.approx(0.05)
     assert paired_power(5, 1) == 0
     assert paired_power(1e6, 8) == 1
     assert paired_power(1e16, 8) == 1
     assert seeds_for_power(1e6) == 2
-    # Far below any effect that seeds could show, the normal approximation is exact.
+    # For so many seeds the normal approximation is exact.
     assert seeds_for_power(1e-5) == pytest.approx(7.848879734 * 1e10, rel=1e-5)
 
 
@@ -49,12 +49,12 @@ def test_minimum_detectable_effect_is_detectable(n: int, sd: float) -> None:
     assert paired_power(effect / sd, n, alpha=0.0099) == pytest.approx(0.8)
 
 
-def test_minimum_detectable_effect_at_its_ends() -> None:
+def test_minimum_detectable_effect_at_the_extremes() -> None:
     assert minimum_detectable_effect(0.2, 1) == math.inf
     assert minimum_detectable_effect(0.0, 8) == 0
 
 
-def test_power_is_what_a_simulation_finds() -> None:
+def test_power_agrees_with_a_simulation() -> None:
     x = np.random.default_rng(3).normal(0.5, 1.0, (4000, 34))
     t = np.sqrt(34) * x.mean(axis=1) / x.std(axis=1, ddof=1)
     assert np.mean(np.abs(t) > scipy.stats.t.isf(0.025, 33)) == pytest.approx(paired_power(0.5, 34), abs=0.03)
@@ -78,7 +78,7 @@ def test_seeds_needed_plans_with_the_upper_limit() -> None:
 
 
 @pytest.mark.parametrize(("n", "percent"), [(8, 31), (16, 17), (32, 9)])
-def test_collapse_that_cannot_be_ruled_out(n: int, percent: int) -> None:
+def test_rate_of_collapse_that_cannot_be_ruled_out(n: int, percent: int) -> None:
     assert round(100 * collapse_bound(n)) == percent
     assert (1 - collapse_bound(n)) ** n == pytest.approx(0.05)
 
@@ -99,7 +99,7 @@ def test_collapse_that_cannot_be_ruled_out(n: int, percent: int) -> None:
         (lambda: student_t([0.1], level=math.nan), "level must lie strictly between 0 and 1"),
     ],
 )
-def test_bad_arguments_are_named(call: object, message: str) -> None:
+def test_invalid_arguments_are_named_in_the_message(call: object, message: str) -> None:
     assert callable(call)
     with pytest.raises(ValueError, match=message):
         call()

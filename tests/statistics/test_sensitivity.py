@@ -1,4 +1,4 @@
-"""Other methods: against scipy, by hand, and where they say nothing."""
+"""The sensitivity analysis: compared with SciPy and R, and where a method is undefined."""
 
 from __future__ import annotations
 
@@ -14,52 +14,52 @@ from scipy import stats
 from memkit.errors import MemkitError
 from memkit.statistics.sensitivity import RESAMPLES, SEED, sensitivity
 
-# Student's sleep data: extra hours of sleep, the second drug over the first (Student 1908), as in R's `sleep`.
+# R's data set `sleep`: extra hours of sleep, the second drug minus the first (Student 1908).
 SLEEP = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
 
 
-def test_of_students_sleep_data() -> None:
-    found = sensitivity(SLEEP)
-    t, bca = found.intervals
+def test_results_for_sleep_agree_with_r_and_scipy() -> None:
+    result = sensitivity(SLEEP)
+    t, bca = result.intervals
     # R: t.test(extra ~ group, paired = TRUE) gives 0.7001142 to 2.4598858.
     assert (t.low, t.high) == (pytest.approx(0.7001142, abs=1e-6), pytest.approx(2.4598858, abs=1e-6))
     assert bca.method == "bootstrap, BCa"
     assert 0.7 < bca.low < 1.58 < bca.high < 3.2
     # Nine of ten above zero; R: prop.test(9, 10, correct = FALSE) gives 0.5958500 to 0.9821238.
-    assert (found.above.low, found.above.high) == (pytest.approx(0.59585, abs=1e-5), pytest.approx(0.98212, abs=1e-5))
-    assert found.wilcoxon == pytest.approx(stats.wilcoxon(SLEEP).pvalue)
-    assert found.trimmed == pytest.approx(np.mean(sorted(SLEEP)[1:-1]))
+    assert (result.above.low, result.above.high) == (pytest.approx(0.59585, abs=1e-5), pytest.approx(0.98212, abs=1e-5))
+    assert result.wilcoxon == pytest.approx(stats.wilcoxon(SLEEP).pvalue)
+    assert result.trimmed == pytest.approx(np.mean(sorted(SLEEP)[1:-1]))
 
 
 @settings(max_examples=25)
 @given(x=st.lists(st.integers(-9, 9), min_size=3, max_size=40))
-def test_the_bootstrap_is_that_of_scipy_on_the_same_resamples(x: list[int]) -> None:
+def test_the_bootstrap_interval_agrees_with_scipy_on_the_same_resamples(x: list[int]) -> None:
     assume(len(set(x)) > 2)
     values = np.array(x) / 9
     rng = np.random.default_rng(SEED)
     expected = stats.bootstrap((values,), np.mean, n_resamples=RESAMPLES, method="BCa", rng=rng).confidence_interval
-    _, found = sensitivity(values).intervals
+    _, interval = sensitivity(values).intervals
     mean = values.mean()
-    assert (found.low, found.high) == pytest.approx((min(expected.low, mean), max(expected.high, mean)), abs=1e-9)
+    assert (interval.low, interval.high) == pytest.approx((min(expected.low, mean), max(expected.high, mean)), abs=1e-9)
 
 
 @settings(max_examples=20)
 @given(x=st.lists(st.floats(0.001, 1), min_size=2, max_size=45, unique=True), seed=st.integers(0, 99))
-def test_signed_ranks_without_ties_are_those_of_scipy(x: list[float], seed: int) -> None:
+def test_the_signed_rank_test_without_ties_agrees_with_scipy(x: list[float], seed: int) -> None:
     values = np.array(x) * np.random.default_rng(seed).choice([-1, 1], size=len(x))
     expected = stats.wilcoxon(values, method="exact").pvalue
     assert sensitivity(values).wilcoxon == pytest.approx(expected, rel=1e-9)
 
 
-def test_of_a_margin() -> None:
-    found = sensitivity(SLEEP, null=1.0)
-    assert found.above.estimate == 7 / 10, "a seed at the margin is not beyond it"
-    assert found.wilcoxon == pytest.approx(stats.wilcoxon(np.array(SLEEP) - 1.0).pvalue)
+def test_results_against_a_margin() -> None:
+    result = sensitivity(SLEEP, null=1.0)
+    assert result.above.estimate == 7 / 10, "a seed at the margin does not exceed it"
+    assert result.wilcoxon == pytest.approx(stats.wilcoxon(np.array(SLEEP) - 1.0).pvalue)
 
 
 @settings(max_examples=40, deadline=None)
 @given(x=st.lists(st.integers(-4, 4), min_size=2, max_size=9))
-def test_signed_ranks_with_ties_are_those_of_scipy(x: list[int]) -> None:
+def test_the_signed_rank_test_with_ties_agrees_with_scipy(x: list[int]) -> None:
     assume(any(x))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -70,23 +70,23 @@ def test_signed_ranks_with_ties_are_those_of_scipy(x: list[int]) -> None:
 @settings(max_examples=25, deadline=None)
 @example(x=[0.0, 8.577464502725303e-213])
 @given(x=st.lists(st.floats(-1, 1), min_size=2, max_size=12))
-def test_every_interval_holds_the_mean_and_nothing_is_drawn_anew(x: list[float]) -> None:
-    found = sensitivity(x)
-    assert repr(sensitivity(x)) == repr(found)
-    for interval in found.intervals:
+def test_every_interval_contains_the_mean_and_results_are_reproducible(x: list[float]) -> None:
+    result = sensitivity(x)
+    assert repr(sensitivity(x)) == repr(result)
+    for interval in result.intervals:
         assert interval.low <= interval.estimate <= interval.high
         assert interval.estimate == pytest.approx(float(np.mean(x)), abs=1e-12)
-    assert min(x) - 1e-12 <= found.trimmed <= max(x) + 1e-12
+    assert min(x) - 1e-12 <= result.trimmed <= max(x) + 1e-12
 
 
 @pytest.mark.parametrize("value", [0.0, 0.25])
-def test_a_bootstrap_of_one_number_says_nothing(value: float) -> None:
-    found = sensitivity([value] * 8)
-    assert [interval.method for interval in found.intervals] == ["student-t"]
-    assert math.isnan(found.wilcoxon) == (value == 0)
-    assert found.above.estimate == (value > 0)
+def test_equal_differences_have_no_bootstrap_interval(value: float) -> None:
+    result = sensitivity([value] * 8)
+    assert [interval.method for interval in result.intervals] == ["student-t"]
+    assert math.isnan(result.wilcoxon) == (value == 0)
+    assert result.above.estimate == (value > 0)
 
 
-def test_one_difference_is_refused() -> None:
+def test_a_single_difference_is_refused() -> None:
     with pytest.raises(MemkitError, match="at least two differences"):
         sensitivity([0.5])

@@ -1,4 +1,4 @@
-"""Modules of projects that lie in temporary folders, each under a name of its own."""
+"""Fixtures for studies in temporary projects, each of which has a module with its own name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COUNT = itertools.count()
 
 
 @pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "250")
     for name in ("MEMKIT_STORE", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
@@ -25,10 +25,13 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def read(tmp_path: Path) -> Iterator[Callable[..., Matrix]]:
-    """Reads a matrix of the documentation's model; what was written anew is found by its own module name."""
+    """A function that writes a project with the documentation's model and returns its matrix, read from the file.
+
+    Its argument ``more`` is appended to the module of the project.
+    """
     module = f"xor_of_tests_{next(_COUNT)}"
 
-    def made(text: str = MATRIX, *, more: str = "") -> Matrix:
+    def write_and_load(text: str = MATRIX, *, more: str = "") -> Matrix:
         path = write_project(tmp_path, text, module)
         if more:
             with (tmp_path / f"{module}.py").open("a", encoding="utf-8") as file:
@@ -36,5 +39,5 @@ def read(tmp_path: Path) -> Iterator[Callable[..., Matrix]]:
             sys.modules.pop(module, None)
         return load_matrix(path)
 
-    yield made
+    yield write_and_load
     sys.modules.pop(module, None)

@@ -1,4 +1,4 @@
-"""A small staged study, for tests: the documentation's model, and a matrix that trains in a second."""
+"""A small staged study for tests: the model of the documentation and a matrix that trains within a second."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ confirm: {metric: accuracy, bounds: [0, 1], seeds: 8}
 
 
 def documented(beginning: str, language: str) -> str:
-    """The code block of docs/staged.md that begins so."""
+    """Return the code block of docs/staged.md that starts with ``beginning``."""
     blocks = re.findall(rf"```{language}\n(.*?)```", STAGED, flags=re.DOTALL)
     return next(str(block) for block in blocks if block.startswith(beginning))
 
 
 def write_project(folder: Path, matrix: str = MATRIX, module: str = "xor") -> Path:
-    """The quick start's ``xor.py`` and a matrix; returns the matrix's path."""
+    """Write the quick start's ``xor.py`` and a matrix, and return the path of the matrix."""
     code = re.search(r"`xor\.py`:\n\n```python\n(.*?)```", QUICK_START, flags=re.DOTALL)
     assert code is not None
     (folder / f"{module}.py").write_text(code[1], encoding="utf-8")
@@ -53,38 +53,38 @@ def write_project(folder: Path, matrix: str = MATRIX, module: str = "xor") -> Pa
 
 
 @dataclass(frozen=True)
-class Done:
-    """How a command ended, and what it printed."""
+class CommandResult:
+    """The exit code of a command and what it printed."""
 
     returncode: int
     stdout: str
     stderr: str
 
 
-def study(folder: Path, *arguments: str) -> Done:
-    """Run ``memkit study xor.yaml`` in a folder, in this process, and stage B's pytest too."""
+def study(folder: Path, *arguments: str) -> CommandResult:
+    """Run ``memkit study xor.yaml`` in a folder, in this process; the pytest of stage B runs in it too."""
     return memkit(folder, "study", "xor.yaml", *arguments)
 
 
-def memkit(folder: Path, *arguments: str) -> Done:
+def memkit(folder: Path, *arguments: str) -> CommandResult:
     """Run a command of memkit in a folder, in this process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(command, "run_pytest", lambda given, environment: _pytest(given))
         return _in(folder, lambda: main(arguments))
 
 
-def run_pytest(folder: Path, *arguments: str) -> Done:
+def run_pytest(folder: Path, *arguments: str) -> CommandResult:
     """Run pytest in a folder, in this process."""
     return _in(folder, lambda: _pytest([*arguments, "-n0"]))
 
 
-def _in(folder: Path, run: Callable[[], int]) -> Done:
+def _in(folder: Path, run: Callable[[], int]) -> CommandResult:
     out, err = io.StringIO(), io.StringIO()
     with own_modules(), pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.chdir(folder)
         patch.syspath_prepend(str(folder))
         code = run()
-    return Done(code, out.getvalue(), err.getvalue())
+    return CommandResult(code, out.getvalue(), err.getvalue())
 
 
 def _pytest(arguments: list[str]) -> int:
@@ -93,5 +93,5 @@ def _pytest(arguments: list[str]) -> int:
 
 
 def trained(folder: Path) -> list[Path]:
-    """The runs in the store."""
+    """Return the manifests of the runs in the store."""
     return sorted((folder / ".memkit" / "runs").rglob("manifest.json"))

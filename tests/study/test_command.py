@@ -1,4 +1,4 @@
-"""``memkit study``: the whole of it, in projects outside this repository."""
+"""``memkit study`` as a whole, in projects outside this repository."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.study.lab import MATRIX, documented, memkit, run_pytest, study, train
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The documentation's study on half its seeds, carried out once for all tests that look at what it left."""
+    """The folder of the documentation's study on half its seeds, run once for all tests that inspect its files."""
     folder = tmp_path_factory.mktemp("xor")
     write_project(folder, documented("study: xor", "yaml").replace("bounds: [0, 1]", "bounds: [0, 1], seeds: 16"))
     screened = study(folder, "--screen", "-n", "0")
@@ -52,11 +52,11 @@ def evidence(folder: Path) -> dict[str, dict[str, object]]:
 def test_the_promoted_configurations_are_claims_on_registered_seeds(done: Path) -> None:
     promoted = json.loads((done / "xor.promoted.json").read_text())
     assert promoted["promoted"] == ["plain", "slow-lr-0.02-steps-100", "slow-lr-0.02-steps-200"]
-    found = evidence(done)
-    assert set(found) == {f"xor/training/{name}" for name in promoted["promoted"]}
+    claims = evidence(done)
+    assert set(claims) == {f"xor/training/{name}" for name in promoted["promoted"]}
     lock = Lock.load(done / "claims.lock")
-    assert set(lock.claims) == set(found)
-    for entry in found.values():
+    assert set(lock.claims) == set(claims)
+    for entry in claims.values():
         assert entry["registration"]["status"] == "registered"  # type: ignore[index]
         assert {row[0] for row in entry["observations"]} == set(range(10_000, 10_016))  # type: ignore[attr-defined]
         claim = entry["claim"]
@@ -97,13 +97,13 @@ def test_the_files_of_a_run_agree(done: Path) -> None:
         assert float(tidy["screen", name, "0", "accuracy"]) == configuration["scores"]["0"]["accuracy"]
 
 
-def test_comparisons_and_policy_are_those_of_the_evidence(done: Path) -> None:
+def test_comparisons_and_policy_agree_with_the_evidence(done: Path) -> None:
     output = done / "reports" / "xor"
-    compared = rows(output / "comparisons.csv")
-    found = evidence(done)
-    assert len(compared) == 6
-    for row in compared:
-        judgement = found[f"xor/training/{row['configuration']}"]["judgement"]
+    comparisons = rows(output / "comparisons.csv")
+    claims = evidence(done)
+    assert len(comparisons) == 6
+    for row in comparisons:
+        judgement = claims[f"xor/training/{row['configuration']}"]["judgement"]
         (finding,) = [
             f
             for f in judgement["findings"]  # type: ignore[index]
@@ -117,29 +117,33 @@ def test_comparisons_and_policy_are_those_of_the_evidence(done: Path) -> None:
     assert policy["held_against"]["plain"]["controls"] == {"linear": "linear", "brief": {"steps": 30}}
 
 
-def test_the_report_keeps_three_parts_apart_and_tells_what_was_not_found(done: Path) -> None:
+def test_the_report_has_three_parts_and_lists_negative_findings(done: Path) -> None:
     report = (done / "reports" / "xor" / "report.md").read_text()
     first, second, third = (report.index(f"## {n}. ") for n in (1, 2, 3))
-    says, follows, is_open = report[first:second], report[second:third], report[third:]
+    evidence_part, follows, is_open = report[first:second], report[second:third], report[third:]
     assert (
-        "#### Null and negative findings\n\n- No difference in accuracy between «plain» and «brief» was shown" in says
+        "#### Null and negative findings\n\n- No difference in accuracy between «plain» and «brief» was shown"
+        in evidence_part
     )
-    assert "**INCONCLUSIVE**, n = 16: «plain» is higher in accuracy than «linear» and «brief». Weakest over" in says
-    assert "attempt" not in says
+    assert (
+        "**INCONCLUSIVE**, n = 16: «plain» is higher in accuracy than «linear» and «brief». Weakest over"
+        in evidence_part
+    )
+    assert "attempt" not in evidence_part
     assert "«plain» is better than «linear», and was not separated from «brief»." in follows
     assert "> - Without a hidden layer no training helps." in follows
-    assert "Without a hidden layer" not in says
+    assert "Without a hidden layer" not in evidence_part
     assert "Is «plain» better than «brief»?" in is_open
     assert "«slow-lr-0.005-steps-100» and «slow-lr-0.005-steps-200» were screened and never confirmed" in is_open
-    for line in says.splitlines():
+    for line in evidence_part.splitlines():
         assert line.count("|") in (0, 6, 10)
 
 
 def test_a_second_run_trains_nothing_and_changes_nothing(done: Path) -> None:
     output = done / "reports" / "xor"
-    kept = [done / "xor.promoted.json", done / "claims.lock", done / "test_xor.py", output / "comparisons.csv"]
-    kept += [*output.glob("runs/*/*/*")]
-    before = {path: (path.stat().st_mtime_ns if "runs" in path.parts else 0, path.read_bytes()) for path in kept}
+    files = [done / "xor.promoted.json", done / "claims.lock", done / "test_xor.py", output / "comparisons.csv"]
+    files += [*output.glob("runs/*/*/*")]
+    before = {path: (path.stat().st_mtime_ns if "runs" in path.parts else 0, path.read_bytes()) for path in files}
     runs = trained(done)
     again = study(done, "-n", "0")
     assert again.returncode == 0, again.stderr
@@ -147,15 +151,15 @@ def test_a_second_run_trains_nothing_and_changes_nothing(done: Path) -> None:
     assert "48 measurements, 48 of them from the store" in again.stdout
     assert trained(done) == runs
     assert before == {
-        path: (path.stat().st_mtime_ns if "runs" in path.parts else 0, path.read_bytes()) for path in kept
+        path: (path.stat().st_mtime_ns if "runs" in path.parts else 0, path.read_bytes()) for path in files
     }
-    # Screening alone does not forget what was confirmed.
+    # A run of the screening alone keeps the results of stage B.
     report = (output / "report.md").read_text()
     assert study(done, "--screen", "-n", "0").returncode == 0
     assert (output / "report.md").read_text() == report
 
 
-def test_a_matrix_that_was_changed_is_screened_again_first(done: Path) -> None:
+def test_a_changed_matrix_has_to_be_screened_again(done: Path) -> None:
     path = done / "xor.yaml"
     matrix = path.read_text()
     try:
@@ -171,20 +175,20 @@ def test_a_matrix_that_was_changed_is_screened_again_first(done: Path) -> None:
         path.write_text(matrix)
 
 
-def test_the_report_tells_of_earlier_attempts(done: Path) -> None:
+def test_the_report_mentions_earlier_attempts(done: Path) -> None:
     with importable(done):
         matrix, promoted = load_matrix(done / "xor.yaml"), load_promotion(done / "xor.promoted.json")
         evidence = load(done / "reports" / "xor" / "evidence.json")
-        again = tuple(replace(e, registration=replace(e.registration, attempt=2)) for e in evidence.claims)
+        second_attempts = tuple(replace(e, registration=replace(e.registration, attempt=2)) for e in evidence.claims)
         assert promoted is not None
-        says = report(matrix, promoted, replace(evidence, claims=again), [])
+        text = report(matrix, promoted, replace(evidence, claims=second_attempts), [])
     sys.modules.pop("xor", None)
-    assert f", {len(again)} of them not at the first attempt. A claim" in says
-    assert "were registered before in another form" in says
-    assert ", attempt 2: «plain» is" in says
+    assert f", {len(second_attempts)} of them not at the first attempt. A claim" in text
+    assert "were registered before in another form" in text
+    assert ", attempt 2: «plain» is" in text
 
 
-def test_runs_that_the_report_does_not_use_are_removed(done: Path) -> None:
+def test_folders_of_runs_that_the_report_does_not_use_are_removed(done: Path) -> None:
     stale = done / "reports" / "xor" / "runs" / "gone" / "7"
     stale.mkdir(parents=True)
     (stale / "metrics.json").write_text("{}")
@@ -207,14 +211,14 @@ def test_pages_show_both_stages(done: Path) -> None:
     assert "| plain | ✓ +0.4" in text
 
 
-WATCHED = '''
+SEALED_TASK = '''
 
 import dataclasses
 import pathlib
 
 
 class Draws:
-    """Validation examples, and test examples that tell when they are looked at."""
+    """Validation examples, and test examples that raise when they are read."""
 
     def __init__(self, generator):
         self.validation, self.hidden = task(generator, 100), task(generator, 100)
@@ -222,7 +226,7 @@ class Draws:
     @property
     def test(self):
         if pathlib.Path("sealed").exists():
-            raise RuntimeError("somebody looked at the test examples")
+            raise RuntimeError("the test examples were read")
         return self.hidden
 
     def __call__(self, generator, size):
@@ -263,34 +267,34 @@ SEALED = (
 )
 
 
-def test_promotion_never_looks_at_test_examples(tmp_path: Path) -> None:
+def test_promotion_never_reads_test_examples(tmp_path: Path) -> None:
     write_project(tmp_path, SEALED)
     with (tmp_path / "xor.py").open("a") as file:
-        file.write(WATCHED)
+        file.write(SEALED_TASK)
     (tmp_path / "sealed").touch()
     screened = study(tmp_path, "--screen", "-n", "0")
     assert screened.returncode == 0, screened.stderr
-    entered = json.loads((tmp_path / "xor.promoted.json").read_text())
-    assert entered["promoted"] == ["plain", "slow-lr-0.1"]
-    wild = entered["configurations"]["wild"]
+    promoted = json.loads((tmp_path / "xor.promoted.json").read_text())
+    assert promoted["promoted"] == ["plain", "slow-lr-0.1"]
+    wild = promoted["configurations"]["wild"]
     assert (wild["scores"]["0"], wild["why"]) == ({"error": None}, "its score is not finite")
     report = tmp_path / "reports" / "xor" / "report.md"
     assert (
         "| wild | not finite | not finite | not finite | no | its score is not finite | lr 1e+38 |"
         in report.read_text()
     )
-    # Stage B does look at them, and a seed that fails is told.
+    # Stage B does read them, and a seed that fails is reported.
     blocked = study(tmp_path, "-n", "0")
     assert blocked.returncode == 1
-    assert "somebody looked at the test examples" in blocked.stdout
+    assert "the test examples were read" in blocked.stdout
     assert "The claim of «plain» is INCOMPLETE: seed" in report.read_text()
     (tmp_path / "sealed").unlink()
     opened = study(tmp_path, "-n", "0")
     assert opened.returncode == 0, opened.stdout + opened.stderr
-    # A score that gives one number, of which less is better; an intervention that takes the seed; growth; buffers.
-    found = evidence(tmp_path)
-    assert len(found) == 2
-    (first, *_) = found["lab/xor/plain"]["claim"]["contrasts"]  # type: ignore[index]
+    # A score that returns one number and is better when lower; an intervention that takes the seed; growth; buffers.
+    claims = evidence(tmp_path)
+    assert len(claims) == 2
+    (first, *_) = claims["lab/xor/plain"]["claim"]["contrasts"]  # type: ignore[index]
     assert (first["metric"], first["direction"]) == ("error", "lower")
     assert "«plain» is lower in error than" in (tmp_path / "reports" / "xor" / "report.md").read_text()
     run = tmp_path / "reports" / "xor" / "runs" / "plain" / "10002"
@@ -300,7 +304,7 @@ def test_promotion_never_looks_at_test_examples(tmp_path: Path) -> None:
     assert load_file(run / "memory.safetensors")["seen"].item() == 10002
 
 
-def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_a_killed_run_is_resumed(tmp_path: Path) -> None:
     write_project(tmp_path, MATRIX.replace("steps: 40", "steps: 400"))
     command = [sys.executable, "-m", "memkit.cli", "study", "xor.yaml", "-n", "1"]
     process = subprocess.Popen(
@@ -313,12 +317,12 @@ def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     until(lambda: len(trained(tmp_path)) >= 2 or process.poll() is not None)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    kept = {path: path.stat().st_mtime_ns for path in trained(tmp_path)}
-    assert kept
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    before = {path: path.stat().st_mtime_ns for path in trained(tmp_path)}
+    assert before
+    resumed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     assert len(evidence(tmp_path)) == 2
-    assert kept.items() <= {path: path.stat().st_mtime_ns for path in trained(tmp_path)}.items()
+    assert before.items() <= {path: path.stat().st_mtime_ns for path in trained(tmp_path)}.items()
 
 
 @pytest.mark.parametrize(
@@ -333,7 +337,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
         ("examples: 200", "score: builtins:len", "score: builtins:len must be a function of a model and examples"),
     ],
 )
-def test_bad_input_is_one_sentence(tmp_path: Path, old: str, new: str, sentence: str) -> None:
+def test_invalid_input_gives_a_message_of_one_sentence(tmp_path: Path, old: str, new: str, sentence: str) -> None:
     write_project(tmp_path, MATRIX.replace(old, new))
     refused = study(tmp_path)
     assert refused.returncode == 4
@@ -350,9 +354,9 @@ def test_without_a_promoted_file_there_is_nothing_to_measure(tmp_path: Path) -> 
     assert run_pytest(tmp_path, "--sweeps").returncode == pytest.ExitCode.NO_TESTS_COLLECTED
 
 
-def test_a_verdict_that_was_expected_and_did_not_come_fails(tmp_path: Path) -> None:
+def test_a_verdict_other_than_the_expected_one_fails_the_run(tmp_path: Path) -> None:
     write_project(tmp_path, MATRIX.replace("seeds: 8", "seeds: 8, expect: refuted").replace("best: 1,", "best: 0,"))
-    # The test may lie there already, under another name, in the author's own form.
+    # The author may have written the test already, under another name.
     (tmp_path / "test_mine.py").write_text(
         'import memkit\n\n\n@memkit.staged("xor.yaml")\ndef test_mine(scores):\n    return scores\n'
     )
@@ -365,7 +369,7 @@ def test_a_verdict_that_was_expected_and_did_not_come_fails(tmp_path: Path) -> N
     assert "registered as refuted" in (tmp_path / "reports" / "xor" / "report.md").read_text()
 
 
-def test_code_behind_the_score_is_code_behind_the_claim(tmp_path: Path) -> None:
+def test_a_change_of_code_that_the_score_uses_is_a_revision_of_the_claim(tmp_path: Path) -> None:
     matrix = MATRIX.replace("examples: 200", 'examples: 50\nscore: "scores_of_mine:right"').replace(
         "best: 1", "best: 0"
     )
@@ -383,7 +387,7 @@ def test_code_behind_the_score_is_code_behind_the_claim(tmp_path: Path) -> None:
     assert "the code behind it has changed; a revision" in again.stdout
     after = Lock.load(tmp_path / "claims.lock").claims["lab/xor/plain"]
     assert (after.digest, after.attempt, after.revision) == (entry.digest, 1, 1)
-    # The score itself is the body of the test: who edits it has fresh seeds.
+    # The score itself counts as the body of the test: an edit moves the claim to fresh seeds.
     score.write_text(score.read_text().replace("argmax(1)", "argmax(-1)"))
     again = memkit(tmp_path, "register", "test_xor.py")
     assert "lab/xor/plain: changed, attempt 2" in again.stdout

@@ -1,4 +1,4 @@
-"""The rule by which configurations are promoted, and its file."""
+"""The promotion rule and the file of promoted configurations."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ def entrants(values: Sequence[float], families: str = "") -> list[Entrant]:
     ]
 
 
-def promoted(entered: list[Entrant], **rule: object) -> list[str]:
+def promoted(candidates: list[Entrant], **rule: object) -> list[str]:
+    """Return the names of the promoted entrants."""
     policy = Policy(**{"by": "m", "higher": True, "best": 1, **rule})  # type: ignore[arg-type]
-    return [outcome.name for outcome in promote(entered, policy) if outcome.promoted]
+    return [outcome.name for outcome in promote(candidates, policy) if outcome.promoted]
 
 
-def test_the_best_are_promoted_in_the_direction_asked_for() -> None:
+def test_the_best_are_promoted_in_the_direction_of_the_rule() -> None:
     assert promoted(entrants([0.1, 0.9, 0.5]), best=2) == ["c1", "c2"]
     assert promoted(entrants([0.1, 0.9, 0.5]), best=2, higher=False) == ["c0", "c2"]
 
@@ -37,16 +38,16 @@ def test_ties_are_broken_by_the_order_of_the_file() -> None:
     assert promoted(entrants([0.5, 0.5, 0.5]), best=1, higher=False) == ["c0"]
 
 
-def test_ties_are_told() -> None:
-    found = promote(entrants([0.5, 0.9, 0.5]), Policy(by="m", higher=False, best=1))
-    assert [outcome.why for outcome in found] == [
+def test_ties_are_reported() -> None:
+    outcomes = promote(entrants([0.5, 0.9, 0.5]), Policy(by="m", higher=False, best=1))
+    assert [outcome.why for outcome in outcomes] == [
         "rank 1 of 3, tied with 1 and placed by the order of the file",
         "rank 3 of 3, beyond the best 1",
         "rank 2 of 3, tied with 1 and placed by the order of the file, beyond the best 1",
     ]
 
 
-def test_what_is_not_finite_is_never_among_the_best() -> None:
+def test_an_entrant_without_a_finite_mean_is_never_among_the_best() -> None:
     assert promoted(entrants([math.nan, 0.1, math.inf]), best=3) == ["c1"]
     mixed = Entrant(name="mixed", family="", scores={0: {"m": 1.0}, 1: {"m": math.nan}})
     assert promoted([mixed, *entrants([0.1])], best=1) == ["c0"]
@@ -55,16 +56,16 @@ def test_what_is_not_finite_is_never_among_the_best() -> None:
 
 def test_within_families_and_always() -> None:
     assert promoted(entrants([0.1, 0.9, 0.5, 0.4], "aabb"), within="family") == ["c1", "c2"]
-    # Who is promoted anyway takes nobody's place.
+    # A configuration that is always promoted does not take the place of another.
     assert promoted(entrants([0.1, 0.9, 0.5]), always=("c1",)) == ["c1", "c2"]
     control = Entrant(name="control", family="", scores={0: {"m": 1.0}}, competes=False)
     assert promoted([control, *entrants([0.1])]) == ["c0"]
 
 
-def test_why_is_said() -> None:
+def test_every_outcome_has_a_reason() -> None:
     policy = Policy(by="m", higher=True, best=1, within="family", always=("c0",))
-    found = promote([*entrants([0.1, 0.9, 0.5, math.nan], "aaab")], policy)
-    assert [outcome.why for outcome in found] == [
+    outcomes = promote([*entrants([0.1, 0.9, 0.5, math.nan], "aaab")], policy)
+    assert [outcome.why for outcome in outcomes] == [
         "always",
         "rank 1 of 2 of family «a»",
         "rank 2 of 2 of family «a», beyond the best 1",
@@ -81,33 +82,33 @@ def test_why_is_said() -> None:
     st.integers(1, 12),
     st.booleans(),
 )
-def test_nobody_who_stayed_behind_scored_better(values: list[float], best: int, higher: bool) -> None:
-    found = promote(entrants(values), Policy(by="m", higher=higher, best=best))
-    inside = [o.mean for o in found if o.promoted]
-    outside = [o.mean for o in found if not o.promoted and math.isfinite(o.mean)]
+def test_no_other_entrant_scored_better_than_a_promoted_one(values: list[float], best: int, higher: bool) -> None:
+    outcomes = promote(entrants(values), Policy(by="m", higher=higher, best=best))
+    inside = [o.mean for o in outcomes if o.promoted]
+    outside = [o.mean for o in outcomes if not o.promoted and math.isfinite(o.mean)]
     assert len(inside) == min(best, sum(map(math.isfinite, values)))
     if inside and outside:
         assert min(inside) >= max(outside) if higher else max(inside) <= min(outside)
 
 
-def test_the_file_comes_back_and_cannot_be_edited(tmp_path: Path) -> None:
+def test_the_file_is_read_back_and_edits_are_detected(tmp_path: Path) -> None:
     policy = Policy(by="m", higher=True, best=1)
-    entered = tuple(entrants([0.25, 0.5, math.nan]))
-    made = Promotion(
+    candidates = tuple(entrants([0.25, 0.5, math.nan]))
+    promotion = Promotion(
         study="lab/x",
         matrix="0" * 32,
         seeds=(0,),
         policy=policy,
-        entrants=entered,
-        outcomes=tuple(promote(entered, policy)),
+        entrants=candidates,
+        outcomes=tuple(promote(candidates, policy)),
     )
     path = tmp_path / "x.promoted.json"
     assert load_promotion(path) is None
-    assert made.save(path)
-    assert not made.save(path)
-    found = load_promotion(path)
-    assert found is not None
-    assert (found.promoted, found.policy, found.to_json()) == (("c1",), policy, made.to_json())
+    assert promotion.save(path)
+    assert not promotion.save(path)
+    loaded = load_promotion(path)
+    assert loaded is not None
+    assert (loaded.promoted, loaded.policy, loaded.to_json()) == (("c1",), policy, promotion.to_json())
 
     data = json.loads(path.read_text())
     path.write_text(json.dumps({**data, "promoted": ["c0"]}))

@@ -137,7 +137,7 @@ def test_a_stored_score_is_used_if_it_consists_of_numbers() -> None:
     assert found is not None
     assert (found["m"], math.isnan(found["n"])) == (0.5, True)
     for stored in ([], "much", {"m": "much"}, {"m": None}, {"m": [0.5]}, {"m": True}, {"m": 10**400}):
-        with pytest.warns(MemkitWarning, match="the matrix: what is stored has another form .*; it is scored again"):
+        with pytest.warns(MemkitWarning, match="the stored measurement has another form .*; it is scored again"):
             assert kept_scores(stored, "the matrix") is None
 
 
