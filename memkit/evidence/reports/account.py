@@ -88,12 +88,12 @@ def methods(evidence: Evidence) -> list[tuple[str, str]]:
     """Describe how the evidence was obtained, as pairs of a name and a text."""
     claims = evidence.claims
     measured = {(entry.claim.id, seed) for entry in claims for seed in entry.seen}
-    own = [entry for entry in claims if entry.claim.of_its_own]
-    looks = Counter(entry.judgement.look for entry in own if entry.judgement.look is not None)
+    originals = [entry for entry in claims if entry.claim.of_its_own]
+    looks = Counter(entry.judgement.look for entry in originals if entry.judgement.look is not None)
     levels = ", ".join(f"{100 * (1 - look.alpha):.4g} % at {look.n} seeds" for look in LOOKS)
     decided = ", ".join(f"{looks[n]} after {n} seeds" for n in sorted(looks)) or "none"
-    undecided = sum(entry.judgement.look is None for entry in own)
-    normal = _by_normal_theory(own)
+    undecided = sum(entry.judgement.look is None for entry in originals)
+    normal = _by_normal_theory(originals)
     described = [
         (
             "What was run",

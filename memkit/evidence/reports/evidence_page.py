@@ -65,7 +65,7 @@ def render_html(evidence: Evidence, gallery: Gallery | None = None, *, most: int
         evidence = evidence.of_claims(failed_first[:most])
     ps = [p_by_id[entry.claim.id] for entry in evidence.claims]
     pictures = {digest: picture for digest, curves in evidence.curves.items() if (picture := curves_svg(curves))}
-    own = [entry for entry in evidence.claims if entry.claim.of_its_own]
+    originals = [entry for entry in evidence.claims if entry.claim.of_its_own]
     brief = len(evidence.claims) > MANY
     claims = [
         claim_view(entry, p, pictures, gallery, brief=brief, metrics=evidence.metrics.get(entry.claim.study))
@@ -88,8 +88,8 @@ def render_html(evidence: Evidence, gallery: Gallery | None = None, *, most: int
             repeated_controls=account.repeated_controls(every),
             left_out=_left_out(every),
             compact=brief,
-            forest=Markup(forest_svg(own, width=1020, compact=brief)) if own else "",
-            forest_narrow=Markup(forest_svg(own, width=350, compact=brief)) if own else "",
+            forest=Markup(forest_svg(originals, width=1020, compact=brief)) if originals else "",
+            forest_narrow=Markup(forest_svg(originals, width=350, compact=brief)) if originals else "",
             claims=[claim for claim in claims if not claim.sweep],
             cells=[claim for claim in claims if claim.sweep],
             grids=grids(evidence.claims),

@@ -89,16 +89,16 @@ def _is_derived(claim: Accepted) -> bool:
 def _summary(study: str, claims: Mapping[str, Accepted]) -> str:
     if not claims:
         raise MemkitError(f"no claim of the study {study!r} has been accepted")
-    own = [claim for claim in claims.values() if not _is_derived(claim)]
+    originals = [claim for claim in claims.values() if not _is_derived(claim)]
     mutants = [claim for claim in claims.values() if claim["mutant_of"]]
-    verdicts = [Verdict(claim["judgement"]["verdict"]) for claim in own]
+    verdicts = [Verdict(claim["judgement"]["verdict"]) for claim in originals]
     counts = ", ".join(f"{verdicts.count(v)} {v.value}" for v in Verdict if v in verdicts)
-    seconds = sum(claim["cost"].get("trained", 0.0) + claim["cost"].get("measured", 0.0) for claim in own)
+    seconds = sum(claim["cost"].get("trained", 0.0) + claim["cost"].get("measured", 0.0) for claim in originals)
     lines = ["No claims other than the cells of sweeps."]
-    if own:
+    if originals:
         lines = [
-            f"{many(len(own), 'claim')}: {counts}. Training and measuring took {words.duration(seconds)} of CPU time; "
-            "a model that several claims share is counted once for each of them.",
+            f"{many(len(originals), 'claim')}: {counts}. Training and measuring took {words.duration(seconds)} of CPU "
+            "time; a model that several claims share is counted once for each of them.",
         ]
     if mutants:
         broken = len({claim["mutant_of"] for claim in mutants})

@@ -253,10 +253,10 @@ def terminal_table(
     ...     judgement=judge(claim, observations, planned=registration.seeds(32)),
     ...     gate=Gate("passed", "expected supported, found SUPPORTED"),
     ... )
-    >>> for line in terminal_table([entry], width=72)[:3]:
+    >>> for line in terminal_table([entry], width=80)[:3]:
     ...     print(line)
     verdict         effect  t interval        betting           seeds  attempt
-    ✓ SUPPORTED     lab/new                               expected supported
+    ✓ SUPPORTED     lab/new                                       expected supported
                     +0.823  [+0.802, +0.843]  [+0.041, +0.899]   8/32        1
 
     Args:
