@@ -71,7 +71,7 @@ def test_a_claim_that_stands_for_its_reason_has_a_mutant_that_falls(pytester: py
     assert found["lab/one"]["judgement"]["verdict"] == "SUPPORTED"
     assert found["lab/one/mutant-signal-silenced"]["judgement"]["verdict"] == "REFUTED"
     page = (pytester.path / "reports" / "evidence.html").read_text(encoding="utf-8")
-    assert "fell, as it must" in page
+    assert "failed, as it should" in page
 
 
 def test_a_claim_that_nothing_makes_fall_is_found_out(pytester: pytest.Pytester) -> None:

@@ -112,7 +112,7 @@ def test_what_git_does_not_say_is_unknown_and_the_page_says_so(
     assert found["commit"] == ("3f9c" if command == "status" else said)
     told = {name: found[name] for name in ("commit", "dirty")}
     page = " ".join(render_html(samples.evidence(samples.supported(), **told)).replace("&#39;", "'").split())
-    assert f"Whether the code that ran is that of a commit alone is {said}." in page
+    assert f"Whether the code that ran had uncommitted changes is {said}." in page
     assert (f"3f9c; whether there are uncommitted changes is {said}" in page) == (command == "status")
     assert "clean" not in page.partition("3f9c")[2][:200]
 

@@ -1,6 +1,6 @@
-"""The parts of a report that a reader who looks for successes would miss: failures, methods and threats to validity.
+"""The parts of a report that a reader looking only for successes would miss: failures, methods, threats to validity.
 
-All of it is generated from the evidence, and says nothing that the evidence does not hold.
+All of it is generated from the evidence and says nothing that the evidence does not contain.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from typing import Any
 from memkit.errors import many
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.reports import words
-from memkit.evidence.reports.adjusted import Adjusted
+from memkit.evidence.reports.adjusted import AdjustedP
 from memkit.evidence.seed_ranges import seed_ranges
 from memkit.evidence.verdict import Verdict
 from memkit.statistics import LOOKS, collapse_bound
 
 UNEQUAL = 2.0
-"""Arms of one contrast that differ by more than this factor in size or time are reported."""
+"""The factor in size or time beyond which the arms of a contrast are reported as unequal."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """Seeds of a claim on which something went wrong.
+    """The seeds of a claim on which something went wrong.
 
     Attributes:
         claim: the claim's id.
         kind: "crashed", "not finite", "diverged in training" or "missing".
-        seeds: the seeds, or how many there are, in words.
+        seeds: the seeds, or their number, in words.
         what: what happened, as far as it was recorded.
     """
 
@@ -41,204 +41,215 @@ class Failure:
 
 
 def failures(claims: Iterable[ClaimEvidence]) -> list[Failure]:
-    """Return every crashed, diverged or missing seed, by claim."""
-    found = []
+    """Return the crashed, diverged and missing seeds of each claim."""
+    result = []
     for entry in claims:
         name = entry.claim.id
         for reason in dict.fromkeys(entry.failures.values()):
-            crashed = [seed for seed, why in entry.failures.items() if why == reason]
-            found.append(Failure(claim=name, kind="crashed", seeds=seed_ranges(crashed), what=reason))
-        broken: dict[tuple[str, str], list[int]] = {}
+            crashed = [seed for seed, other in entry.failures.items() if other == reason]
+            result.append(Failure(claim=name, kind="crashed", seeds=seed_ranges(crashed), what=reason))
+        not_finite: dict[tuple[str, str], list[int]] = {}
         for o in entry.observations:
             if not math.isfinite(o.value):
-                broken.setdefault((o.arm, o.reason or "no reason was recorded"), []).append(o.seed)
-        for (arm, reason), seeds in broken.items():
+                not_finite.setdefault((o.arm, o.reason or "no reason was recorded"), []).append(o.seed)
+        for (arm, reason), seeds in not_finite.items():
             what = f"{arm}: {reason}"
-            found.append(Failure(claim=name, kind="not finite", seeds=seed_ranges(set(seeds)), what=what))
+            result.append(Failure(claim=name, kind="not finite", seeds=seed_ranges(set(seeds)), what=what))
         for arm, facts in entry.arms.items():
             if diverged := facts.get("diverged"):
-                what = f"{arm}: the loss was no longer finite"
-                found.append(Failure(claim=name, kind="diverged in training", seeds=many(diverged, "seed"), what=what))
+                what = f"{arm}: the loss became infinite or nan"
+                seeds_in_words = many(diverged, "seed")
+                result.append(Failure(claim=name, kind="diverged in training", seeds=seeds_in_words, what=what))
         if entry.judgement.missing:
             missing = seed_ranges(entry.judgement.missing)
-            found.append(Failure(claim=name, kind="missing", seeds=missing, what=entry.gate.reason))
-    return found
+            result.append(Failure(claim=name, kind="missing", seeds=missing, what=entry.gate.reason))
+    return result
 
 
 def share_reused(claims: Sequence[ClaimEvidence]) -> tuple[int, float]:
-    """Return for how many measurements it is recorded whether they came from the store, and the share that did."""
-    known = [(len(entry.seen), entry.cost["reused"]) for entry in claims if "reused" in entry.cost]
-    total = sum(seeds for seeds, _ in known)
-    return total, sum(seeds * part for seeds, part in known) / total if total else 0.0
+    """Return how many measurements say whether they came from the store, and the share of those that did."""
+    recorded = [(len(entry.seen), entry.cost["reused"]) for entry in claims if "reused" in entry.cost]
+    total = sum(seeds for seeds, _ in recorded)
+    return total, sum(seeds * share for seeds, share in recorded) / total if total else 0.0
 
 
 def reused(claims: Sequence[ClaimEvidence]) -> str:
-    """Say how many measurements came from the store, in a sentence; "" where that was not recorded."""
+    """Say in a sentence how many measurements came from the store; "" if that was not recorded."""
     total, share = share_reused(claims)
     if not total:
         return ""
     return (
-        f"Of {many(total, 'measurement')}, one per claim and seed, {words.percent(share)} were made in an earlier run "
-        "of the same code on the same models, and read from the store."
+        f"Of {many(total, 'measurement')} (one per claim and seed), {words.percent(share)} were made in an earlier run "
+        "of the same code on the same models, and were read from the store."
     )
 
 
 def methods(evidence: Evidence) -> list[tuple[str, str]]:
-    """Describe how the evidence was obtained, as names and sentences."""
+    """Describe how the evidence was obtained, as pairs of a name and a text."""
     claims = evidence.claims
-    observed = {(entry.claim.id, seed) for entry in claims for seed in entry.seen}
-    own = [entry for entry in claims if entry.claim.of_its_own]
-    looks = Counter(entry.judgement.look for entry in own if entry.judgement.look is not None)
+    measured = {(entry.claim.id, seed) for entry in claims for seed in entry.seen}
+    originals = [entry for entry in claims if entry.claim.of_its_own]
+    looks = Counter(entry.judgement.look for entry in originals if entry.judgement.look is not None)
     levels = ", ".join(f"{100 * (1 - look.alpha):.4g} % at {look.n} seeds" for look in LOOKS)
     decided = ", ".join(f"{looks[n]} after {n} seeds" for n in sorted(looks)) or "none"
-    undecided = sum(entry.judgement.look is None for entry in own)
-    normal = _by_normal_theory(own)
-    said = [
+    undecided = sum(entry.judgement.look is None for entry in originals)
+    normal = _by_normal_theory(originals)
+    described = [
         (
             "What was run",
-            f"{many(len(claims), 'claim')}{_among(claims)}, {many(len(observed), 'measurement')} of a claim and "
-            "seed, "
-            f"{many(sum(len(entry.observations) for entry in claims), 'number')} in all. The seed is the unit: what "
-            "is measured within one is averaged before anything else.",
+            f"{many(len(claims), 'claim')}{_derived(claims)}, {many(len(measured), 'measurement')} (one per claim and "
+            f"seed) and {many(sum(len(entry.observations) for entry in claims), 'number')} in all. The seed is the "
+            "unit of replication: whatever is measured within a seed is averaged first.",
         ),
         (
             "Pairing",
-            "All arms of a claim are measured on the same seeds, and compared seed by seed.",
+            "All arms of a claim are measured on the same seeds and compared seed by seed.",
         ),
         (
             "Looks",
-            f"At 8, 16 and 32 seeds, until one decides. Decided: {decided}; {undecided} not at all. Levels of "
-            f"Student’s t intervals: {levels}, so that the looks together err once in twenty times. What is left of "
-            "100 % may add up to more, since a later look has the seeds of the earlier ones and errs with them.",
+            f"The decision rule is applied at 8, 16 and 32 seeds, until one of these looks decides. Claims decided: "
+            f"{decided}; undecided: {undecided}. The levels of Student’s t intervals, {levels}, give all looks "
+            "together an error probability of 5 %. The error probabilities of the single looks add up to more than "
+            "that, because a later look includes the seeds of the earlier ones, so that their errors coincide.",
         ),
         (
             "Betting intervals",
-            "Of a bounded mean (Waudby-Smith and Ramdas 2024), at 95 %, from the bounds that each claim declares; they "
-            "assume independent seeds and nothing of the distribution."
-            + (f" Waived beforehand in {many(len(normal), 'claim')}." if normal else ""),
+            "Intervals for the mean of a bounded variable (Waudby-Smith and Ramdas 2024), at 95 %, from the bounds "
+            "that each claim declares. They assume that seeds are independent, and nothing about their distribution."
+            + (f" Waived in advance in {many(len(normal), 'claim')}." if normal else ""),
         ),
         (
             "Failed seeds",
-            "None is dropped. One that did not converge counts as it is; one that is not finite counts as the worst "
-            "declared bound against the claim; one that crashed fails the run.",
+            "No seed is dropped. A seed that did not converge counts as it is; a value that is not finite counts as "
+            "the declared bound that is worst for the claim; a seed that crashed fails the run.",
         ),
         (
             "Registration",
-            "Statement, contrasts, arms and test of a claim are in the lock before its deciding seeds are seen. An "
-            "edited claim moves to fresh seeds; claims of a study that are edited at once move to the same ones, on "
-            "which none of them was before. " + _registered(claims),
+            "The statement, contrasts, arms and test of a claim are in the lock before its deciding seeds are used. An "
+            "edited claim moves to fresh seeds. Claims of a study that are edited together move to the same fresh "
+            "seeds, which none of them has used before. " + _registered(claims),
         ),
     ]
     if controls := _controls(claims):
-        said.append(("Controls", controls))
+        described.append(("Controls", controls))
     if sentence := reused(claims):
-        said.append(("Reused", sentence))
-    return said
+        described.append(("Reused", sentence))
+    return described
 
 
-def _among(claims: Sequence[ClaimEvidence]) -> str:
-    """Count the mutants, replications and sweep cells among the claims, which the sections below leave out."""
+def _derived(claims: Sequence[ClaimEvidence]) -> str:
+    """Count the mutants, replications and sweep cells among the claims, which most of the report leaves out."""
     mutants = sum(entry.claim.is_mutant for entry in claims)
-    again = sum(entry.claim.is_replication for entry in claims)
+    replications = sum(entry.claim.is_replication for entry in claims)
     cells = sum(bool(entry.claim.sweep) for entry in claims)
-    counts = (many(mutants, "mutant"), many(again, "replication"), many(cells, "sweep cell"))
-    said = [count for count in counts if not count.startswith("0 ")]
-    return f" ({', '.join(said)} among them)" if said else ""
+    counts = (many(mutants, "mutant"), many(replications, "replication"), many(cells, "sweep cell"))
+    counts_above_zero = [count for count in counts if not count.startswith("0 ")]
+    return f" (including {', '.join(counts_above_zero)})" if counts_above_zero else ""
 
 
-def threats(evidence: Evidence, found: Sequence[Adjusted]) -> list[tuple[str, str]]:
-    """Say what may be wrong with the evidence, as names and sentences; only what applies here."""
+def threats(evidence: Evidence, ps: Sequence[AdjustedP]) -> list[tuple[str, str]]:
+    """Describe the threats to the validity of this evidence, as pairs of a name and a text.
+
+    Args:
+        evidence: the evidence.
+        ps: the adjusted p of each of its claims.
+    """
     claims = [entry for entry in evidence.claims if entry.claim.of_its_own]
-    said = []
-    again = [entry for entry in claims if entry.registration.attempt > 1]
-    if again:
-        most = max(entry.registration.attempt for entry in again)
-        said.append(
+    described = []
+    repeated = [entry for entry in claims if entry.registration.attempt > 1]
+    if repeated:
+        most = max(entry.registration.attempt for entry in repeated)
+        described.append(
             (
-                "Asked more than once",
-                f"{_of(again, claims)} {_have(again)} been changed and asked again on fresh seeds, up to attempt "
-                f"{most}. What earlier attempts came to is not in this file, but for what a claim's source says of "
-                "it; that they "
-                "were made is. With an attempt its margin, bounds or method may have changed, too.",
+                "Repeated attempts",
+                f"{_of(repeated, claims)} {_have(repeated)} been changed and tested again on fresh seeds, up to "
+                f"attempt {most}. This file does not contain the results of earlier attempts, except where a claim’s "
+                "source reports them. The margin, bounds or method may have changed between attempts, too.",
             )
         )
     seeds = {(entry.claim.study, seed) for entry in claims for seed in entry.seen}
     measured = sum(len(entry.seen) for entry in claims)
     if measured > len(seeds):
-        said.append(
+        described.append(
             (
                 "Shared seeds",
-                f"{many(measured, 'measurement')} rest on {many(len(seeds), 'seed')}: claims of a study share "
-                "seeds, and models where arms are the same. Each verdict holds by itself; together they are not that "
-                "many independent findings.",
+                f"{many(measured, 'measurement')} were made on {many(len(seeds), 'seed')}, because claims of a study "
+                "share seeds, and share models if their arms are the same. Each verdict is valid by itself, but "
+                "together they are not as many independent findings.",
             )
         )
     recoded = [entry for entry in claims if entry.registration.revision or entry.registration.recoded]
     if recoded:
-        said.append(
+        described.append(
             (
-                "Code that changed",
-                f"The code behind {_of(recoded, claims)} was changed after the registration, on the same seeds. "
-                "Whether for other reasons than the verdict, the history of the repository can tell.",
+                "Changed code",
+                f"The code behind {_of(recoded, claims)} was changed after registration, on the same seeds. Whether "
+                "the verdict was the reason can only be told from the history of the repository.",
             )
         )
-    loose = [entry for entry in claims if entry.registration.status in ("changed", "unregistered")]
-    if loose:
-        said.append(
-            ("Not registered", f"{_of(loose, claims)}: on development seeds, or edited since. They decide nothing.")
+    unregistered = [entry for entry in claims if entry.registration.status in ("changed", "unregistered")]
+    if unregistered:
+        were = "was" if len(unregistered) == 1 else "were"
+        described.append(
+            (
+                "Not registered",
+                f"{_of(unregistered, claims)} {were} measured on development seeds, or edited since registration: "
+                "such verdicts decide nothing.",
+            )
         )
     if reworded := [entry for entry in claims if entry.registration.status == "reworded"]:
-        said.append(
+        described.append(
             (
                 "Reworded",
-                f"What is tested by {_of(reworded, claims)} is as it was registered; what is said of it was edited "
-                "since, and that is not registered.",
+                f"The wording of {_of(reworded, claims)} was edited after registration, and the new wording is not "
+                "registered; what is tested is unchanged.",
             )
         )
     if normal := _by_normal_theory(claims):
-        said.append(
+        described.append(
             (
                 "Normal theory",
-                f"{_of(normal, claims)} {_have(normal)} a contrast that Student’s t decides alone. It errs more often "
-                "than it says where a few seeds in a hundred collapse.",
+                f"{_of(normal, claims)} {_have(normal)} a contrast that Student’s t decides alone. Student’s t errs "
+                "more often than its level says if a few seeds in a hundred collapse.",
             )
         )
     sizes = [entry.judgement.n for entry in claims if entry.judgement.look is not None]
     if sizes:
-        least = min(sizes)
-        said.append(
+        fewest = min(sizes)
+        described.append(
             (
                 "Rare collapse",
-                f"{many(sizes.count(least), 'claim')} {'rests' if sizes.count(least) == 1 else 'rest'} "
-                f"on {least} seeds, with which a collapse in up to {words.percent(collapse_bound(least))} of seeds "
-                "cannot be ruled out, if none was seen.",
+                f"{many(sizes.count(fewest), 'claim')} {'was' if sizes.count(fewest) == 1 else 'were'} decided on "
+                f"{fewest} seeds. Even if none of them collapsed, a collapse in up to "
+                f"{words.percent(collapse_bound(fewest))} of seeds cannot be ruled out.",
             )
         )
-    if lost := _lost_to_holm(claims, evidence.claims, found):
-        said.append(("Many claims", lost))
+    if multiplicity := _multiplicity(claims, evidence.claims, ps):
+        described.append(("Many claims", multiplicity))
     if unequal := _unequal(claims):
-        said.append(("Unequal arms", unequal))
+        described.append(("Unequal arms", unequal))
     if untuned := [entry.claim.id for entry in claims if _untuned(entry)]:
-        said.append(
+        described.append(
             (
                 "Tuning",
-                f"Of {many(len(untuned), 'claim')} an arm does not say how its settings were chosen.",
+                f"In {many(len(untuned), 'claim')}, an arm does not say how its hyperparameters were chosen.",
             )
         )
     provenance = evidence.provenance
     if isinstance(dirty := provenance.get("dirty"), str):
-        said.append(("Uncommitted changes", f"Whether the code that ran is that of a commit alone is {dirty}."))
+        described.append(("Uncommitted changes", f"Whether the code that ran had uncommitted changes is {dirty}."))
     elif dirty:
-        said.append(("Uncommitted changes", "The code that ran is not that of the commit alone."))
+        described.append(("Uncommitted changes", "The code that ran had uncommitted changes."))
     device = provenance.get("device")
-    said.append(
+    described.append(
         (
-            "Reach",
-            "Seeds vary initial values, data order and splits. What holds for new seeds need not hold for other data, "
-            "tasks or sizes" + (f", nor on other devices than {device}." if device else "."),
+            "Generalisation",
+            "Seeds vary the initial values, the order of the data and the splits. A finding that holds for new seeds "
+            "need not hold for other data, tasks or sizes"
+            + (f", or on devices other than {device}." if device else "."),
         )
     )
-    return said
+    return described
 
 
 def _by_normal_theory(claims: Sequence[ClaimEvidence]) -> list[ClaimEvidence]:
@@ -257,64 +268,79 @@ def _controls(claims: Sequence[ClaimEvidence]) -> str:
     cells = [entry for entry in claims if "/multiverse" in entry.claim.sweep]
     parts = []
     if mutants:
-        fell = sum(entry.gate.outcome == "passed" for entry in mutants)
-        parts.append(f"{fell} of {many(len(mutants), 'mutant')}, claims with an arm broken on purpose, fell")
+        failed = sum(entry.gate.outcome == "passed" for entry in mutants)
+        parts.append(f"{failed} of {many(len(mutants), 'mutant')} (an arm broken on purpose) failed as they should")
     if false:
-        held = sum(entry.verdict is not Verdict.SUPPORTED for entry in false)
+        unsupported = sum(entry.verdict is not Verdict.SUPPORTED for entry in false)
         parts.append(
-            f"{held} of {many(len(false), 'claim')} that are false by construction, such as an arm against itself, "
-            "found no support"
+            f"{unsupported} of {many(len(false), 'claim')} known to be false (an arm against itself, for example) "
+            f"{'was' if unsupported == 1 else 'were'} not supported"
         )
-        if again := [entry for entry in false if entry.registration.attempt > 1]:
-            parts[-1] += f", {len(again)} of them not at the first attempt"
+        if repeated := [entry for entry in false if entry.registration.attempt > 1]:
+            parts[-1] += f", {len(repeated)} of them not at the first attempt"
     if cells:
-        parts.append(f"{many(len(cells), 'cell')} of multiverses ask a claim again under other defensible choices")
+        test = "tests" if len(cells) == 1 else "test"
+        parts.append(f"{many(len(cells), 'multiverse cell')} {test} a claim again under other defensible choices")
     return "; ".join(parts) + "." if parts else ""
 
 
-def controls_again(claims: Sequence[ClaimEvidence]) -> str:
-    """Name the controls that were asked more than once, so that a reader does not take the last time for the only one.
+def repeated_controls(claims: Sequence[ClaimEvidence]) -> str:
+    """Name the controls that were attempted more than once, so that the last attempt is not taken for the only one.
 
-    Mutants are left out: they are asked again with the claims that they are made from.
+    Mutants are left out: they get a new attempt whenever the claim that they are made from gets one.
     """
     false = [e.claim for e in claims if e.claim.expect == "not_supported" and not e.claim.is_mutant]
     attempts = {e.claim.id: e.registration.attempt for e in claims}
     named = [f"{claim.id} (attempt {attempts[claim.id]})" for claim in false if attempts[claim.id] > 1]
-    return f"Not at the first attempt, of which the claim’s source may tell: {', '.join(named)}." if named else ""
-
-
-def _lost_to_holm(claims: Sequence[ClaimEvidence], all_of: Sequence[ClaimEvidence], found: Sequence[Adjusted]) -> str:
-    ps = {entry.claim.id: p for entry, p in zip(all_of, found, strict=True)}
-    decisive = [e for e in claims if e.verdict in (Verdict.SUPPORTED, Verdict.EQUIVALENT, Verdict.REFUTED)]
-    lost = [e.claim.id for e in decisive if ps[e.claim.id].adjusted > 0.05]
-    if len(decisive) < 2:
-        return ""
-    lead = f"{len(decisive)} claims were decided, each at an error probability of 5 % or less by itself."
-    if not lost:
-        return f"{lead} All have an adjusted p below 0.05 by Holm, which is shown and decides nothing."
-    shown = ", ".join(lost[:6]) + (f" and {len(lost) - 6} more" if len(lost) > 6 else "")
-    return f"{lead} By Holm, which is shown and decides nothing, {len(lost)} would not be: {shown}."
-
-
-def _unequal(claims: Sequence[ClaimEvidence]) -> str:
-    """Say in how many claims treatment and control differ by much in size or training time."""
-    labels = {"parameters": "parameters", "state_size": "state", "cpu_seconds": "training time"}
-    found: dict[str, list[str]] = {}
-    for entry in claims:
-        for key, label in labels.items():
-            values = [_size(entry.arms, contrast, key) for contrast in entry.claim.contrasts]
-            worst = max((high / low for low, high in filter(None, values) if low > 0), default=1.0)
-            if worst > UNEQUAL:
-                found.setdefault(label, []).append(entry.claim.id)
-    if not found:
-        return ""
-    parts = [f"in {label} in {many(len(ids), 'claim')}" for label, ids in found.items()]
     return (
-        f"Treatment and control differ by more than {UNEQUAL:g} times {', '.join(parts)}: see the arms of each claim."
+        f"Not at the first attempt, for reasons that the claim’s source may give: {', '.join(named)}." if named else ""
     )
 
 
-def _size(arms: Mapping[str, Mapping[str, Any]], contrast: Any, key: str) -> tuple[float, float] | None:
+def _multiplicity(claims: Sequence[ClaimEvidence], every: Sequence[ClaimEvidence], ps: Sequence[AdjustedP]) -> str:
+    """Say how many decided claims have a Holm-adjusted p above 0.05; "" if fewer than two were decided.
+
+    Args:
+        claims: the claims to count.
+        every: the claims that the p values belong to.
+        ps: the adjusted p of each claim of ``every``.
+    """
+    p_by_id = {entry.claim.id: p for entry, p in zip(every, ps, strict=True)}
+    decided = [e for e in claims if e.verdict in (Verdict.SUPPORTED, Verdict.EQUIVALENT, Verdict.REFUTED)]
+    above = [e.claim.id for e in decided if p_by_id[e.claim.id].adjusted > 0.05]
+    if len(decided) < 2:
+        return ""
+    lead = (
+        f"{len(decided)} claims were decided, each with an error probability of at most 5 % by itself. p values "
+        "adjusted by Holm are shown, but decide nothing."
+    )
+    if not above:
+        return f"{lead} All of them are at most 0.05."
+    shown = ", ".join(above[:6]) + (f" and {len(above) - 6} more" if len(above) > 6 else "")
+    return f"{lead} {len(above)} of them {'is' if len(above) == 1 else 'are'} above 0.05: {shown}."
+
+
+def _unequal(claims: Sequence[ClaimEvidence]) -> str:
+    """Count the claims whose treatment and control differ by more than :data:`UNEQUAL` in size or training time."""
+    labels = {"parameters": "parameters", "state_size": "state", "cpu_seconds": "training time"}
+    unequal: dict[str, list[str]] = {}
+    for entry in claims:
+        for key, label in labels.items():
+            values = [_range(entry.arms, contrast, key) for contrast in entry.claim.contrasts]
+            ratio = max((high / low for low, high in filter(None, values) if low > 0), default=1.0)
+            if ratio > UNEQUAL:
+                unequal.setdefault(label, []).append(entry.claim.id)
+    if not unequal:
+        return ""
+    parts = [f"in {label} in {many(len(ids), 'claim')}" for label, ids in unequal.items()]
+    return (
+        f"Treatment and control differ by more than a factor of {UNEQUAL:g} {', '.join(parts)}; see the table of arms "
+        "of each claim."
+    )
+
+
+def _range(arms: Mapping[str, Mapping[str, Any]], contrast: Any, key: str) -> tuple[float, float] | None:
+    """Return the smaller and the larger value of the two arms of a contrast; None if one was not recorded."""
     values = [arms[name].get(key) for name in contrast.names if name in arms]
     numbers = [float(value) for value in values if isinstance(value, (int, float))]
     return (min(numbers), max(numbers)) if len(numbers) == 2 else None

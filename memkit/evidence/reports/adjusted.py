@@ -1,4 +1,4 @@
-"""p values adjusted for how many claims there are: shown beside the verdicts, and deciding none of them."""
+"""p values adjusted for the number of claims; they are shown beside the verdicts and decide none of them."""
 
 from __future__ import annotations
 
@@ -12,49 +12,55 @@ from memkit.evidence.reports import words
 from memkit.statistics import benjamini_hochberg, holm
 
 
-class Adjusted(NamedTuple):
-    """A claim's p; nan where its seeds decide nothing."""
+class AdjustedP(NamedTuple):
+    """The p value of a claim, before and after adjustment; both are nan if its seeds decide nothing."""
 
     p: float
     adjusted: float
-    family: str
+    method: str
     """The method and the family: ``Holm over 14 claims``."""
 
 
-def adjusted(claims: Sequence[ClaimEvidence]) -> list[Adjusted]:
-    """Adjust p values: by Holm over the claims of a run but the cells of sweeps, by Benjamini-Hochberg over each sweep.
+def adjusted_p_values(claims: Sequence[ClaimEvidence]) -> list[AdjustedP]:
+    """Adjust the p values of claims by Holm, and those of each sweep's cells by Benjamini-Hochberg.
 
-    Replications are a family of their own: they ask nothing new, and replicating a claim must not cost it anything.
+    Replications are a family of their own: they ask no new question, so replicating a claim does not raise its
+    adjusted p.
 
-    Claims whose seeds decide nothing count, with p = 1, and so do cells that were not run, so that choosing among cells
-    gains nothing. The p of a claim depends on what was registered, not on what was found. It is the largest p of its
-    contrasts, since all of them have to hold; k times the smallest where a refutation was expected, since one of k
-    contrasts refutes; and the largest p of its equivalence tests where equivalence was expected. An open question has
-    registered nothing, and has the p that fits its verdict.
+    Claims whose seeds decide nothing count as p = 1, and so do cells of a sweep that were not run; otherwise, running
+    only some cells would make their adjusted p values smaller.
+
+    The p of a claim depends on the registered expectation, not on the result:
+
+    - in general, the largest p of its contrasts, because all of them have to hold;
+    - k times the smallest p of its k contrasts if it was expected to be refuted, because one contrast refutes it;
+    - the largest p of its equivalence tests if it was expected to be equivalent;
+    - for an open question, which has no expectation, the p that fits its verdict.
     """
-    found: dict[str, Adjusted] = {}
-    for sweep, again in dict.fromkeys((entry.claim.sweep, entry.claim.is_replication) for entry in claims):
-        family = [entry for entry in claims if (entry.claim.sweep, entry.claim.is_replication) == (sweep, again)]
+    by_id: dict[str, AdjustedP] = {}
+    families = dict.fromkeys((entry.claim.sweep, entry.claim.is_replication) for entry in claims)
+    for sweep, is_replication in families:
+        family = [e for e in claims if (e.claim.sweep, e.claim.is_replication) == (sweep, is_replication)]
         ps = [_claim_p(entry) if entry.decided else math.nan for entry in family]
         origin = family[0].claim.origin
         size = max(len(ps), origin.cells) if isinstance(origin, SweepCell) else len(ps)
         filled = [1.0 if math.isnan(p) else p for p in ps] + [1.0] * (size - len(ps))
-        qs = (benjamini_hochberg if sweep else holm)(filled)[: len(ps)]
-        said = (
+        adjusted = (benjamini_hochberg if sweep else holm)(filled)[: len(ps)]
+        method = (
             f"Benjamini–Hochberg over {size} cells"
             if sweep
-            else f"Holm over {size} {'replications' if again else 'claims'}"
+            else f"Holm over {size} {'replications' if is_replication else 'claims'}"
         )
-        for entry, p, q in zip(family, ps, qs, strict=True):
-            found[entry.claim.id] = Adjusted(p, math.nan if math.isnan(p) else float(q), said)
-    return [found[entry.claim.id] for entry in claims]
+        for entry, p, q in zip(family, ps, adjusted, strict=True):
+            by_id[entry.claim.id] = AdjustedP(p, math.nan if math.isnan(p) else float(q), method)
+    return [by_id[entry.claim.id] for entry in claims]
 
 
 def _claim_p(entry: ClaimEvidence) -> float:
-    own = words.own_findings(entry)
-    asked = entry.verdict.value.lower() if entry.claim.expect == "open" else entry.claim.expect
-    if asked == "equivalent":
-        return max(1.0 if finding.tost_p is None else finding.tost_p for finding in own)
-    if asked == "refuted":
-        return min(1.0, len(own) * min(finding.p for finding in own))
-    return max(finding.p for finding in own)
+    findings = words.own_findings(entry)
+    expected = entry.verdict.value.lower() if entry.claim.expect == "open" else entry.claim.expect
+    if expected == "equivalent":
+        return max(1.0 if finding.tost_p is None else finding.tost_p for finding in findings)
+    if expected == "refuted":
+        return min(1.0, len(findings) * min(finding.p for finding in findings))
+    return max(finding.p for finding in findings)

@@ -1,4 +1,4 @@
-"""One claim in the words of the page: its contrasts, its seeds, its arms, its record; the template lays them out."""
+"""One claim as the page shows it: its contrasts, seeds, arms and record, as text that the template lays out."""
 
 from __future__ import annotations
 
@@ -19,28 +19,37 @@ from memkit.evidence.decision_rule import differences, looked
 from memkit.evidence.evidence_file import ClaimEvidence
 from memkit.evidence.figures import Figure, Lines, Table
 from memkit.evidence.reports import words
-from memkit.evidence.reports.adjusted import Adjusted
+from memkit.evidence.reports.adjusted import AdjustedP
 from memkit.evidence.reports.gallery import Gallery
 from memkit.evidence.reports.numbers import minus
 from memkit.evidence.reports.plots.heatmap import heatmap_svg
 from memkit.evidence.reports.plots.lines import lines_svg
 from memkit.evidence.reports.plots.slopes import slopes_svg
 from memkit.evidence.reports.plots.strip import strip_svg
-from memkit.evidence.reports.robustness import Row, others, path
+from memkit.evidence.reports.robustness import Row, intervals_by_look, other_methods
 from memkit.evidence.reports.table_cells import Cells, other_measurements, table_cells
 from memkit.evidence.reports.tables import VerdictRow, verdict_row
 from memkit.evidence.verdict import Finding, Judgement, Verdict
 from memkit.statistics import collapse_bound
 
 Facts = list[tuple[str, str]]
-"""Names and texts, in order."""
+"""Pairs of a name and a text, in order."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ContrastView:
-    """A contrast as the page shows it; ``verdict`` is None on seeds that decide nothing.
+    """A contrast as the page shows it.
 
-    ``path`` are both intervals at every look, ``others`` what other methods say; ``slopes`` may be "".
+    Attributes:
+        label: what is compared.
+        role: "contrast", "requires" or "positive control".
+        verdict: its verdict; None on seeds that decide nothing.
+        facts: its numbers.
+        notes: sentences that qualify them.
+        strip: the picture of the differences of all seeds.
+        slopes: the picture of both arms on all seeds; "" if there is none.
+        looks: the intervals at every look.
+        other_methods: the results of methods that decide nothing.
     """
 
     label: str
@@ -50,13 +59,13 @@ class ContrastView:
     notes: tuple[str, ...]
     strip: Markup
     slopes: Markup
-    path: list[Row]
-    others: list[Row]
+    looks: list[Row]
+    other_methods: list[Row]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FigureView:
-    """A figure and its title: a picture, or the cells of a table."""
+    """A figure with its title: either a picture or the cells of a table."""
 
     title: str
     picture: Markup | None = None
@@ -65,26 +74,47 @@ class FigureView:
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimView:
-    """A claim as the page shows it; ``table`` has one row per seed, and one cell per measured value."""
+    """A claim as the page shows it.
+
+    Attributes:
+        row: its row in the table of verdicts.
+        arm_means: the means of its arms, in a sentence.
+        metrics: pairs of a metric and what it is.
+        on_deciding_seeds: whether its seeds are not development seeds.
+        stopping: at which look it was decided, in a sentence.
+        seeds: how many seeds were used, and which, in a sentence.
+        columns: the columns of ``seed_table``, without seed and status.
+        seed_table: one row per seed: the seed, its status, and one cell per measured value or difference.
+        arm_facts: what differs between the arms: pairs of a name and one text per arm.
+        shared_facts: what is the same for all arms.
+        record: registration, digest and cost.
+        commands: shell commands that run the claim again.
+        mutant_of: the claim that it is a mutant of, or "".
+        replicates: the claim that it replicates, or "".
+        adjusted_p: its p value, adjusted for the number of claims.
+        changes: what changed since the accepted run, or "".
+        curves: the learning curves that the page shows: pairs of an arm and a recipe's digest.
+        keys: what the page's script sorts and searches by.
+    """
 
     row: VerdictRow
     statement: str
     source: str
-    here: str
-    measures: list[tuple[str, str]]
+    arm_means: str
+    metrics: list[tuple[str, str]]
     study: str
     expect: str
     falsifier: words.Falsifier
-    decides: bool
-    course: str
+    on_deciding_seeds: bool
+    stopping: str
     contrasts: list[ContrastView]
     figures: list[FigureView]
     seeds: str
     columns: list[str]
-    table: list[tuple[int, str, list[str]]]
+    seed_table: list[tuple[int, str, list[str]]]
     arms: list[str]
     arm_facts: list[tuple[str, list[str]]]
-    shared: Facts
+    shared_facts: Facts
     record: Facts
     commands: list[str]
     sweep: str
@@ -92,59 +122,59 @@ class ClaimView:
     replicates: str
     of_its_own: bool
     headline: bool
-    p: str
-    adjusted: str
-    since: str
-    trained: list[tuple[str, str]]
+    adjusted_p: str
+    changes: str
+    curves: list[tuple[str, str]]
     keys: Mapping[str, str]
 
     @property
     def some_unused(self) -> bool:
-        """Return whether the verdict does not rest on every seed of the table."""
-        return any(status != "used" for _, status, _ in self.table)
+        """Return whether the verdict leaves out some seed of the table."""
+        return any(status != "used" for _, status, _ in self.seed_table)
 
 
 def claim_view(
     entry: ClaimEvidence,
-    p: Adjusted,
+    p: AdjustedP,
     curves: Collection[str] = (),
     gallery: Gallery | None = None,
     *,
     brief: bool = False,
     metrics: Mapping[str, str] | None = None,
 ) -> ClaimView:
-    """Put one claim into words.
+    """Return one claim as the page shows it.
 
     Args:
-        p: the claim's p, and what it is among the others.
+        entry: the claim and its evidence.
+        p: the claim's p value.
         curves: digests of the recipes whose learning curves the page shows.
-        gallery: takes the pictures of the claim's figures; None: all are in the page.
-        brief: of many: what is said twice is said once.
-        metrics: metric → what it is, as the study says.
+        gallery: the collector of the pictures of the claim's figures; None: all pictures are in the page.
+        brief: leave out tooltips that repeat a table, as on a page of many claims.
+        metrics: metric → what it is, as the study describes it.
     """
     claim = entry.claim
     first = entry.planned[0] if entry.planned else entry.registration.first_seed
-    columns, table = _seed_table(entry)
-    arm_facts, shared = _arms(entry)
+    columns, seed_table = _seed_table(entry)
+    arm_facts, shared_facts = _arms(entry)
     return ClaimView(
         row=verdict_row(entry),
         statement=words.statement(claim),
         source=claim.source,
-        here=_here(entry),
-        measures=[(name, (metrics or {})[name]) for name in claim.metrics if name in (metrics or {})],
+        arm_means=_arm_means(entry),
+        metrics=[(name, (metrics or {})[name]) for name in claim.metrics if name in (metrics or {})],
         study=claim.study,
         expect=claim.expect,
         falsifier=words.falsifier(claim),
-        decides=not entry.registration.development,
-        course=words.course(entry),
+        on_deciding_seeds=not entry.registration.development,
+        stopping=words.stopping_sentence(entry),
         contrasts=_contrasts(entry, brief),
         figures=_figures(entry, gallery or Gallery()),
         seeds=_seeds(entry),
         columns=columns,
-        table=table,
+        seed_table=seed_table,
         arms=list(claim.arms),
         arm_facts=arm_facts,
-        shared=shared,
+        shared_facts=shared_facts,
         record=_record(entry, p),
         commands=_commands(entry, first),
         sweep=claim.sweep,
@@ -152,37 +182,39 @@ def claim_view(
         replicates=claim.made_from if claim.is_replication else "",
         of_its_own=claim.of_its_own,
         headline=claim.headline,
-        p=words.p_value(p.p),
-        adjusted=words.p_value(p.adjusted),
-        since="; ".join((*entry.drift, *entry.changes)),
-        trained=_trained(entry, curves),
+        adjusted_p=words.p_value(p.adjusted),
+        changes="; ".join((*entry.drift, *entry.changes)),
+        curves=_curves(entry, curves),
         keys=_keys(entry, p),
     )
 
 
-def _here(entry: ClaimEvidence) -> str:
-    """Return the mean of every arm over the seeds that were used: ``accuracy: dynamic: 0.97; static: 0.18``."""
-    used, found = set(words.used_seeds(entry)), dict[str, dict[str, list[float]]]()
+def _arm_means(entry: ClaimEvidence) -> str:
+    """Return the mean of every arm over the used seeds: ``accuracy: dynamic: 0.97; static: 0.18 (means of 8 seeds)``.
+
+    Values that are not finite are left out.
+    """
+    used, values = set(words.used_seeds(entry)), dict[str, dict[str, list[float]]]()
     for o in entry.observations:
         if o.seed in used and math.isfinite(o.value):
-            found.setdefault(o.metric, {}).setdefault(o.arm, []).append(o.value)
+            values.setdefault(o.metric, {}).setdefault(o.arm, []).append(o.value)
     compared = list(dict.fromkeys(contrast.metric for contrast in entry.claim.all_contrasts))
-    said = []
+    by_metric = []
     for metric in compared:
-        means = [f"{arm}: {minus(f'{fmean(values):.3g}')}" for arm, values in found.get(metric, {}).items()]
-        said += [f"{metric}: {'; '.join(means)}"] if means else []
-    return ". ".join(said) + (f" (means of {many(len(used), 'seed')})" if said else "")
+        means = [f"{arm}: {minus(f'{fmean(of_arm):.3g}')}" for arm, of_arm in values.get(metric, {}).items()]
+        by_metric += [f"{metric}: {'; '.join(means)}"] if means else []
+    return ". ".join(by_metric) + (f" (means of {many(len(used), 'seed')})" if by_metric else "")
 
 
-def _trained(entry: ClaimEvidence, curves: Collection[str]) -> list[tuple[str, str]]:
-    """Return the recipes whose curves are shown, as pairs of arm and digest: each recipe once, by its first arm."""
+def _curves(entry: ClaimEvidence, curves: Collection[str]) -> list[tuple[str, str]]:
+    """Return the recipes whose curves are shown, as pairs of an arm and a digest; each recipe with its first arm."""
     digests: dict[str, str] = {}
     for name, facts in entry.arms.items():
         digests.setdefault(str(facts.get("digest", "")), name)
     return [(name, digest) for digest, name in digests.items() if digest in curves]
 
 
-def _keys(entry: ClaimEvidence, p: Adjusted) -> Mapping[str, str]:
+def _keys(entry: ClaimEvidence, p: AdjustedP) -> Mapping[str, str]:
     """Return the keys by which the page's script sorts and searches the table of verdicts."""
     finding = words.weakest(words.own_findings(entry))
     order = list(Verdict).index(entry.verdict)
@@ -195,20 +227,20 @@ def _keys(entry: ClaimEvidence, p: Adjusted) -> Mapping[str, str]:
 
 
 def _commands(entry: ClaimEvidence, first: int) -> list[str]:
-    """Return commands that a reader may copy to a shell, though the evidence may come from anybody.
+    """Return commands that are safe to copy to a shell, although the evidence may come from anybody.
 
-    A node id that pytest would take for an option, or that leads out of the project, is not offered.
+    There is no pytest command if pytest would take the node id for an option, or if it leads out of the project.
     """
     claim, nodeid = entry.claim, entry.nodeid
-    found = [f"memkit reproduce {shlex.quote(claim.id)} --seed {first}"]
+    commands = [f"memkit reproduce {shlex.quote(claim.id)} --seed {first}"]
     path = PurePosixPath(nodeid.partition("::")[0])
     if nodeid.isprintable() and not nodeid.startswith(("-", "@")) and ".." not in path.parts and not path.is_absolute():
-        found.insert(0, f"pytest {shlex.quote(nodeid)}" + (" --memkit-sweeps" if claim.aside else ""))
-    return found
+        commands.insert(0, f"pytest {shlex.quote(nodeid)}" + (" --memkit-sweeps" if claim.aside else ""))
+    return commands
 
 
 def _figures(entry: ClaimEvidence, gallery: Gallery) -> list[FigureView]:
-    """Return what was measured beyond the contrasts, then the figures that the claim shows of its first seed."""
+    """Return the measurements that no contrast compares, then the claim's own figures, which show its first seed."""
     seed = entry.seen[0] if entry.seen else None
     name = entry.claim.id
     views = [_figure(figure, figure.title, name, gallery) for figure in other_measurements(entry)]
@@ -219,7 +251,7 @@ def _figure(figure: Figure, title: str, name: str, gallery: Gallery) -> FigureVi
     if isinstance(figure, Table):
         return FigureView(title=title, cells=table_cells(figure))
     picture = lines_svg(figure) if isinstance(figure, Lines) else heatmap_svg(figure)
-    return FigureView(title=title, picture=gallery.hang(name, picture))
+    return FigureView(title=title, picture=gallery.add(name, picture))
 
 
 def _contrasts(entry: ClaimEvidence, brief: bool) -> list[ContrastView]:
@@ -233,9 +265,9 @@ def _contrast(entry: ClaimEvidence, finding: Finding, looks: Sequence[Judgement]
     facts = [("Estimate", f"{words.fixed(finding.t.estimate, places)} in {contrast.metric}")]
     names = {"student-t": "Student’s t interval", "betting": "Betting interval"}
     for interval in finding.intervals:
-        low_high = words.span(interval.low, interval.high, places)
+        limits = words.span(interval.low, interval.high, places)
         level = f"{100 * interval.level:.4g} %"
-        facts.append((names.get(interval.method, "Student’s t interval"), f"{low_high} at {level}, n = {interval.n}"))
+        facts.append((names.get(interval.method, "Student’s t interval"), f"{limits} at {level}, n = {interval.n}"))
     if finding.betting is None:
         facts.append(("Betting interval", "none: the claim declares no bounds for this contrast"))
     facts.append(
@@ -252,10 +284,11 @@ def _contrast(entry: ClaimEvidence, finding: Finding, looks: Sequence[Judgement]
     if "mde" in plan:
         facts.append(("Minimum detectable effect", f"{words.compact(plan['mde'])} at power 0.8, by Student’s t alone"))
     if "seeds_needed" in plan:
-        facts.append(("Seeds needed", f"{words.compact_count(plan['seeds_needed'])} for the effect that was seen"))
+        facts.append(("Seeds needed", f"{words.compact_count(plan['seeds_needed'])} for the observed effect"))
     if "betting_minimum" in plan:
         minimum = words.compact(plan["betting_minimum"])
-        facts.append(("Betting minimum", f"{minimum}, the least constant difference that {finding.n} seeds can show"))
+        text = f"{minimum}, the smallest constant difference that {finding.n} seeds can show"
+        facts.append(("Betting minimum", text))
     return ContrastView(
         label=words.label(contrast),
         role=finding.role,
@@ -264,8 +297,8 @@ def _contrast(entry: ClaimEvidence, finding: Finding, looks: Sequence[Judgement]
         notes=_contrast_notes(entry, finding),
         strip=Markup(strip_svg(entry, contrast, named=not brief)),
         slopes=Markup(slopes_svg(entry, contrast)),
-        path=path(looks, contrast),
-        others=others(entry, contrast),
+        looks=intervals_by_look(looks, contrast),
+        other_methods=other_methods(entry, contrast),
     )
 
 
@@ -273,35 +306,36 @@ def _contrast_notes(entry: ClaimEvidence, finding: Finding) -> tuple[str, ...]:
     contrast = finding.contrast
     notes = []
     if contrast.assume == "normal":
-        notes.append("Normal theory: the betting interval was waived beforehand; Student’s t decides alone.")
+        notes.append("Normal theory: the betting interval was waived in advance; Student’s t decides alone.")
     if finding.provisional:
-        notes.append("Provisional: Student’s t alone would have decided; the betting interval does not agree yet.")
+        notes.append("Provisional: Student’s t alone would have decided, but the betting interval does not agree yet.")
     if finding.negligible:
-        notes.append(f"Negligible: the effect is there, and smaller than the ±{contrast.sesoi:g} that would matter.")
-    if finding.verdict is Verdict.EQUIVALENT and not finding.t.low <= 0 <= finding.t.high:
-        notes.append(f"A difference is there, by Student’s t; it lies inside the ±{contrast.sesoi:g} that is allowed.")
-    several = len(entry.claim.contrasts)
-    if finding.verdict is Verdict.REFUTED and entry.verdict is Verdict.INCONCLUSIVE and several > 1:
         notes.append(
-            f"Refuted by itself; the claim, with {several} contrasts, is refuted at 1/{several} of the error "
+            f"Negligible: there is an effect, but it is smaller than ±{contrast.sesoi:g}, the smallest of interest."
+        )
+    if finding.verdict is Verdict.EQUIVALENT and not finding.t.low <= 0 <= finding.t.high:
+        notes.append(f"There is a difference by Student’s t, but it lies inside ±{contrast.sesoi:g}.")
+    count = len(entry.claim.contrasts)
+    if finding.verdict is Verdict.REFUTED and entry.verdict is Verdict.INCONCLUSIVE and count > 1:
+        notes.append(
+            f"Refuted by itself, but a claim with {count} contrasts is refuted only at 1/{count} of the error "
             "probability, which is not reached."
         )
     notes += _at_bounds(entry, contrast)
-    said = " ".join(notes).lower()
-    return (*notes, *(note for note in finding.notes if note.lower()[:13] not in said))
+    # A finding may have a shorter note on the same matter, which begins with the same words.
+    text = " ".join(notes).lower()
+    return (*notes, *(note for note in finding.notes if note.lower()[:13] not in text))
 
 
 def _at_bounds(entry: ClaimEvidence, contrast: Contrast) -> list[str]:
-    """Name the arms all of whose values lie at a declared bound, where they may have been cut off."""
+    """Name the arms all of whose values lie at a declared bound, so that the metric may be saturated there."""
     notes, used = [], set(words.used_seeds(entry))
     for arm in contrast.names if contrast.bounds is not None else ():
         values = {
             o.value for o in entry.observations if o.arm == arm and o.metric == contrast.metric and o.seed in used
         }
         if len(used) > 1 and len(values) == 1 and (value := values.pop()) in (contrast.bounds or ()):
-            notes.append(
-                f"Every seed of {arm} is at the bound {value:g}; what is measured may have been cut off there."
-            )
+            notes.append(f"Every seed of {arm} is at the bound {value:g}, so the metric may be saturated there.")
     return notes
 
 
@@ -319,31 +353,36 @@ def _seeds(entry: ClaimEvidence) -> str:
     text = words.seed_counts(entry)
     if entry.judgement.n:
         share = words.percent(collapse_bound(entry.judgement.n))
-        text += f" A failure that none of {entry.judgement.n} seeds shows may still befall up to {share} of seeds."
+        text += f" Even if none of them failed, the rate of failing seeds may be up to {share}."
     return text
 
 
 def _seed_table(entry: ClaimEvidence) -> tuple[list[str], list[tuple[int, str, list[str]]]]:
-    """Return the columns, arms and metrics, then differences; and a row for each seed seen, failed or missing."""
+    """Return the table of the seeds of a claim.
+
+    Returns:
+        The columns, of arms and metrics first and of differences then; and a row for each seed that was observed,
+        that failed or that is missing, with the seed, its status and its cells.
+    """
     keys = list(dict.fromkeys((o.arm, o.metric) for o in entry.observations))
     cells = {(o.seed, o.arm, o.metric): o for o in entry.observations}
-    gaps = [
+    labelled_differences = [
         (finding.contrast.label, differences(entry.claim, finding.contrast, entry.observations))
         for finding in entry.judgement.findings
     ]
     used = set(words.used_seeds(entry))
-    several = len({metric for _, metric in keys}) > 1
-    columns = [f"{arm}, {metric}" if several else arm for arm, metric in keys]
-    labels = [label for label, _ in gaps]
+    several_metrics = len({metric for _, metric in keys}) > 1
+    columns = [f"{arm}, {metric}" if several_metrics else arm for arm, metric in keys]
+    labels = [label for label, _ in labelled_differences]
     metrics = [finding.contrast.metric for finding in entry.judgement.findings]
     columns += [
         f"difference, {label}" + (f", {metric}" if labels.count(label) > 1 else "")
         for label, metric in zip(labels, metrics, strict=True)
     ]
     rows = []
-    seen = {o.seed for o in entry.observations}
-    for seed in sorted(seen | set(entry.failures) | set(entry.judgement.missing)):
-        if seed not in seen:
+    observed = {o.seed for o in entry.observations}
+    for seed in sorted(observed | set(entry.failures) | set(entry.judgement.missing)):
+        if seed not in observed:
             reason = entry.failures.get(seed)
             rows.append((seed, f"failed: {reason}" if reason is not None else "not run", ["–"] * len(columns)))
             continue
@@ -351,13 +390,16 @@ def _seed_table(entry: ClaimEvidence) -> tuple[list[str], list[tuple[int, str, l
         for arm, metric in keys:
             o = cells.get((seed, arm, metric))
             row.append("–" if o is None else f"{o.value:.6g}" if math.isfinite(o.value) else f"not finite: {o.reason}")
-        row += [f"{gap[seed]:+.6g}" if math.isfinite(gap[seed]) else "not scored" for _, gap in gaps]
-        rows.append((seed, "used" if seed in used else "seen, not used", row))
+        row += [
+            f"{by_seed[seed]:+.6g}" if math.isfinite(by_seed[seed]) else "not scored"
+            for _, by_seed in labelled_differences
+        ]
+        rows.append((seed, "used" if seed in used else "measured, not used", row))
     return columns, rows
 
 
 def _arms(entry: ClaimEvidence) -> tuple[list[tuple[str, list[str]]], Facts]:
-    """Return what differs between the arms or was trained, one row per field, and what all arms share."""
+    """Return what differs between the arms, with all facts of their training, and what is the same for all arms."""
     described = []
     for name, arm in entry.claim.to_json()["arms"].items():
         fields = dict(flat(arm["recipe"])) if arm["recipe"] is not None else {"recipe": "fitted by the test itself"}
@@ -385,46 +427,46 @@ _TRAINED = {
     "steps": "steps taken (first seed)",
     "trained_on": "trained on",
 }
-"""The facts of a trained arm → what the table of arms calls them."""
+"""Keys of the facts of a trained arm → their names in the table of arms."""
 
 
-def _record(entry: ClaimEvidence, p: Adjusted) -> Facts:
+def _record(entry: ClaimEvidence, p: AdjustedP) -> Facts:
     registration = entry.registration
     attempt = f"attempt {registration.attempt}, " if registration.attempt else ""
     edited = f" ({registration.edited})" if registration.edited else ""
     facts = [
         ("Registration", f"{registration.status}{edited}, {attempt}first seed {registration.first_seed}"),
-        ("Code behind it", words.revisions(registration) or "as it was registered first, as far as is known"),
+        ("Code behind it", words.revisions(registration) or "unchanged since registration, as far as is known"),
         ("Expected", words.expectation(entry.claim) + ("" if entry.claim.gates else ", gates nothing")),
         ("Digest of the claim", entry.claim.digest),
-        ("p of the claim", _both(p)),
+        ("p of the claim", _p_values(p)),
     ]
     if entry.claim.deterministic:
-        facts.append(("Deterministic", "declared: every seed may give the same values"))
-    declared = [
-        f"{name}: {', '.join(said)}" for name in ("data", "environment") if (said := getattr(entry.claim, name))
+        facts.append(("Deterministic", "declared: all seeds may give the same values"))
+    dependencies = [
+        f"{name}: {', '.join(names)}" for name in ("data", "environment") if (names := getattr(entry.claim, name))
     ]
-    if declared:
-        facts.append(("Depends on", "; ".join(declared)))
+    if dependencies:
+        facts.append(("Depends on", "; ".join(dependencies)))
     if entry.drift or entry.changes:
         facts.append(("Since the accepted run", "; ".join((*entry.drift, *entry.changes))))
     if entry.remeasured:
         facts.append(("Measured again", "; ".join(entry.remeasured)))
-    labels = {"trained": "Training", "measured": "Measuring", "reused": "Observations reused"}
+    labels = {"trained": "Training", "measured": "Measuring", "reused": "Measurements from the store"}
     for name, value in entry.cost.items():
         shown = words.percent(value) if name == "reused" else f"{words.duration(value)} of CPU time"
         facts.append((labels.get(name, name.replace("_", " ")), shown))
     return facts
 
 
-def _both(p: Adjusted) -> str:
+def _p_values(p: AdjustedP) -> str:
     if math.isnan(p.p):
         return "none: these seeds decide nothing"
-    return f"{words.p_value(p.p)}; {words.p_value(p.adjusted)} by {p.family}"
+    return f"{words.p_value(p.p)}; {words.p_value(p.adjusted)} by {p.method}"
 
 
 def flat(data: Any, prefix: str = "") -> Iterable[tuple[str, str]]:
-    """Yield the leaves of nested JSON, as ``optimiser.lr`` and a text."""
+    """Yield the leaves of nested JSON, as pairs of a path, such as ``optimiser.lr``, and a text."""
     if isinstance(data, Mapping) and data:
         for key, value in data.items():
             yield from flat(value, f"{prefix}.{key}" if prefix else str(key))

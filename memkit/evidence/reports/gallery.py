@@ -1,4 +1,4 @@
-"""Pictures of a page: in it as long as the page stays small, and beside it, linked, beyond that."""
+"""The pictures of a page: inside the page while it is small enough, otherwise in files beside it."""
 
 from __future__ import annotations
 
@@ -11,59 +11,61 @@ from markupsafe import Markup
 from memkit.files import encoded, write_whole
 
 LIMIT = 4_800_000
-"""The most bytes of a page with its pictures. Everything but pictures is always in the page."""
+"""The largest size of a page with its pictures, in bytes. Everything except pictures is always in the page."""
 
 
 @dataclass
 class Gallery:
-    """Takes the pictures of studies while a page is made, and puts them into it when it is.
+    """A collector of the pictures of a page: the page gets placeholders, which :meth:`fill` replaces.
 
     Attributes:
-        folder: where pictures beside the page go, relative to it; None: all are in the page, however large it gets.
-        limit: bytes of the page.
-        beside: once the page was filled, the pictures that found no room: name of the file → SVG.
+        folder: the folder for pictures that do not fit into the page, relative to the page; None: all pictures are in
+            the page, however large it becomes.
+        limit: the largest size of the page, in bytes.
+        beside: after :meth:`fill`, the pictures that did not fit: file name → SVG.
     """
 
     folder: str | None = None
     limit: int = LIMIT
     beside: dict[str, str] = field(default_factory=dict)
-    _hung: list[tuple[str, str]] = field(default_factory=list)
+    _pictures: list[tuple[str, str]] = field(default_factory=list)
 
-    def hang(self, name: str, svg: str) -> Markup:
-        """Return a place for a picture: a comment, until the page is filled.
+    def add(self, name: str, svg: str) -> Markup:
+        """Add a picture and return its placeholder, an HTML comment.
 
         Args:
-            name: of what it shows, for its file: a claim's id, say.
+            name: what the picture shows, such as a claim's id; its file is named after it.
+            svg: the picture.
         """
-        self._hung.append((name, svg))
-        return Markup(f"<!--picture {len(self._hung) - 1}-->")
+        self._pictures.append((name, svg))
+        return Markup(f"<!--picture {len(self._pictures) - 1}-->")
 
     def fill(self, page: str) -> str:
-        """Return the page with its pictures: in it while there is room, else links to files."""
+        """Return the page with pictures for placeholders, or with links to files once the page is full."""
         room = self.limit - len(encoded(page))
-        for number, (name, svg) in enumerate(self._hung):
+        for number, (name, svg) in enumerate(self._pictures):
             size = len(encoded(svg))
             if self.folder is not None and size > room:
                 file = f"{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')[:120]}-{number}.svg"
                 self.beside[file] = svg
-                self._hung[number] = (name, f'<p><a href="{self.folder}/{file}">In a file of its own</a></p>')
+                self._pictures[number] = (name, f'<p><a href="{self.folder}/{file}">Picture in a separate file</a></p>')
             else:
                 room -= size
-        # Texts from a claim are escaped, so none of them can be such a comment.
-        return re.sub(r"<!--picture (\d+)-->", lambda found: self._hung[int(found[1])][1], page)
+        # The texts of a claim are escaped, so none of them can look like a placeholder.
+        return re.sub(r"<!--picture (\d+)-->", lambda match: self._pictures[int(match[1])][1], page)
 
 
 def save(text: str, gallery: Gallery, page: Path) -> None:
-    """Write a page, and beside it what found no room in it; remove what an earlier page left there.
+    """Write a page and the pictures beside it, and remove the pictures of an earlier page.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: a file cannot be written.
     """
     folder = page.parent / (gallery.folder or "")
     for name, svg in gallery.beside.items():
         write_whole(folder / name, svg)
     write_whole(page, text)
-    # This comes last: until the new page is written, the earlier one shows them.
+    # Old pictures are removed last, because the earlier page links to them until the new one is written.
     for old in folder.glob("*.svg") if gallery.folder else ():
         if old.name not in gallery.beside:
             old.unlink()

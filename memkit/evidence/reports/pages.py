@@ -1,14 +1,14 @@
-"""Pages of a study: prose by its authors, and between two marks what the accepted verdicts say.
+"""Pages of a study: prose by its authors, with blocks that ``memkit page`` writes from the accepted verdicts.
 
-    <!-- memkit: summary binding -->            how the study's claims came out, and the sweeps
-    <!-- memkit: claims/binding/test_x.py -->   the claims of a file: the source beside what was found here
+    <!-- memkit: summary binding -->            the verdicts of the study's claims, and its sweeps
+    <!-- memkit: claims/binding/test_x.py -->   the claims of a file: what the source says, and what was measured
     <!-- memkit: replications binding -->       claims beside their replications on another backend
     <!-- memkit: comparisons lab/xor -->        a sweep's cells against each of their controls
     <!-- memkit: screening lab/xor.promoted.json -->    how a staged study's configurations were promoted
     <!-- memkit: end -->
 
-What stands between such a mark and the next ``end`` is written anew by ``memkit page``, from ``accepted.json``, and
-from the file that a block of another kind names.
+``memkit page`` replaces the text between such a mark and the next ``end``. It takes the text from ``accepted.json``, or
+from the file that the mark names.
 """
 
 from __future__ import annotations
@@ -23,125 +23,131 @@ from memkit.evidence.derived.replication import counted, holds, in_words
 from memkit.evidence.reports import words
 from memkit.evidence.verdict import Verdict
 
-_BLOCK = re.compile(r"<!-- memkit: (?!end)(?P<what>[^>]+?) -->\n.*?<!-- memkit: end -->", re.DOTALL)
-_MARK = re.compile(r"<!-- memkit: (?P<what>[^>]+?) -->")
+_BLOCK = re.compile(r"<!-- memkit: (?!end)(?P<content>[^>]+?) -->\n.*?<!-- memkit: end -->", re.DOTALL)
+_MARK = re.compile(r"<!-- memkit: (?P<content>[^>]+?) -->")
 
 Accepted = Mapping[str, Any]
+"""A claim of ``accepted.json``."""
 
 
 def rewrite(page: str, accepted: Mapping[str, Accepted], more: Mapping[str, Callable[[str], str]] | None = None) -> str:
-    """Return the page with every block written anew.
+    """Return the page with the text of every block replaced.
 
     Args:
-        more: further kinds of blocks: the word that begins a block's mark → a function that turns the rest of the
-            mark into the block's text.
+        page: the page, in Markdown.
+        accepted: the accepted claims: id → claim.
+        more: further kinds of blocks: the first word of a block's mark → a function that takes the rest of the mark
+            and returns the block's text.
 
     Raises:
-        MemkitError: a block has no end, names no accepted claims, or claims of a study that the page summarises
-            stand in no block.
+        MemkitError: a block has no end or names no accepted claims, or a claim of a study that the page summarises
+            is in no block.
     """
-    opened = [mark["what"] for mark in _MARK.finditer(page)]
-    for one, following in zip(opened[::2], opened[1::2] + [""] * (len(opened) % 2), strict=True):
-        if one == "end" or following != "end":
-            raise MemkitError(f"the block «{one}» has no end; close it with <!-- memkit: end -->")
-    if len(_BLOCK.findall(page)) != len(opened) // 2:
-        raise MemkitError("a mark of a block and its end stand on one line; put each on a line of its own")
-    told: set[str] = set()
-    studies: set[str] = set()
+    marks = [mark["content"] for mark in _MARK.finditer(page)]
+    for opening, closing in zip(marks[::2], marks[1::2] + [""] * (len(marks) % 2), strict=True):
+        if opening == "end" or closing != "end":
+            raise MemkitError(f"the block «{opening}» has no end; close it with <!-- memkit: end -->")
+    if len(_BLOCK.findall(page)) != len(marks) // 2:
+        raise MemkitError("a block begins and ends on the same line; put each of its two marks on a line of its own")
+    listed: set[str] = set()
+    summarised: set[str] = set()
 
-    def block(found: re.Match[str]) -> str:
-        what = found["what"]
-        kind, _, study = what.partition(" ")
-        if more and kind in more and study:
-            text = more[kind](study)
-        elif kind == "replications" and study:
-            text = _replications(study, accepted)
-        elif kind == "comparisons" and study:
-            text = _comparisons(study, {name: c for name, c in accepted.items() if c["sweep"] == study})
-        elif kind == "summary" and study:
-            studies.add(study)
-            text = _summary(study, {name: c for name, c in accepted.items() if name.split("/", 1)[0] == study})
+    def rewritten(block: re.Match[str]) -> str:
+        content = block["content"]
+        kind, _, subject = content.partition(" ")
+        if more and kind in more and subject:
+            text = more[kind](subject)
+        elif kind == "replications" and subject:
+            text = _replications(subject, accepted)
+        elif kind == "comparisons" and subject:
+            text = _comparisons(subject, {name: c for name, c in accepted.items() if c["sweep"] == subject})
+        elif kind == "summary" and subject:
+            summarised.add(subject)
+            text = _summary(subject, {name: c for name, c in accepted.items() if name.split("/", 1)[0] == subject})
         else:
-            claims = {n: c for n, c in accepted.items() if c["nodeid"].partition("::")[0] == what and _own(c)}
+            claims = {
+                n: c for n, c in accepted.items() if c["nodeid"].partition("::")[0] == content and not _is_derived(c)
+            }
             if not claims:
-                raise MemkitError(f"no claim of {what} has been accepted; name a file of claims, or «summary STUDY»")
-            told.update(claims)
+                raise MemkitError(f"no claim of {content} has been accepted; name a file of claims, or «summary STUDY»")
+            listed.update(claims)
             text = _claims(claims)
-        return f"<!-- memkit: {what} -->\n{text}\n<!-- memkit: end -->"
+        return f"<!-- memkit: {content} -->\n{text}\n<!-- memkit: end -->"
 
-    written = _BLOCK.sub(block, page)
+    result = _BLOCK.sub(rewritten, page)
     for name, claim in sorted(accepted.items()):
-        if name.split("/", 1)[0] in studies and name not in told and _own(claim):
-            raise MemkitError(f"{name} stands in no block; add <!-- memkit: {claim['nodeid'].partition('::')[0]} -->")
-    return written
+        if name.split("/", 1)[0] in summarised and name not in listed and not _is_derived(claim):
+            raise MemkitError(f"{name} is in no block; add <!-- memkit: {claim['nodeid'].partition('::')[0]} -->")
+    return result
 
 
-def _own(claim: Accepted) -> bool:
-    """Return whether it is a claim by itself: neither a cell of a sweep nor a mutant nor a replication."""
-    return not claim["sweep"] and not claim["mutant_of"] and not claim.get("replicates")
+def _is_derived(claim: Accepted) -> bool:
+    """Return whether a claim is a cell of a sweep, a mutant or a replication."""
+    return bool(claim["sweep"] or claim["mutant_of"] or claim.get("replicates"))
 
 
 def _summary(study: str, claims: Mapping[str, Accepted]) -> str:
     if not claims:
         raise MemkitError(f"no claim of the study {study!r} has been accepted")
-    own = [claim for claim in claims.values() if _own(claim)]
+    originals = [claim for claim in claims.values() if not _is_derived(claim)]
     mutants = [claim for claim in claims.values() if claim["mutant_of"]]
-    verdicts = [Verdict(claim["judgement"]["verdict"]) for claim in own]
+    verdicts = [Verdict(claim["judgement"]["verdict"]) for claim in originals]
     counts = ", ".join(f"{verdicts.count(v)} {v.value}" for v in Verdict if v in verdicts)
-    seconds = sum(claim["cost"].get("trained", 0.0) + claim["cost"].get("measured", 0.0) for claim in own)
-    lines = ["No claims but the cells of sweeps."]
-    if own:
+    seconds = sum(claim["cost"].get("trained", 0.0) + claim["cost"].get("measured", 0.0) for claim in originals)
+    lines = ["No claims other than the cells of sweeps."]
+    if originals:
         lines = [
-            f"{many(len(own), 'claim')}: {counts}. Training and measuring took {words.duration(seconds)} of CPU time, "
-            "models that claims share counted once for each.",
+            f"{many(len(originals), 'claim')}: {counts}. Training and measuring took {words.duration(seconds)} of CPU "
+            "time; a model that several claims share is counted once for each of them.",
         ]
     if mutants:
         broken = len({claim["mutant_of"] for claim in mutants})
-        said = f"{broken} of the claims have mutants, {len(mutants)} in all: with an arm broken on purpose. All fell."
-        lines += ["", said]
+        should = "it should" if len(mutants) == 1 else "they should"
+        of_claims = f"{many(len(mutants), 'mutant')} of {many(broken, 'claim')}"
+        lines += ["", f"{of_claims}, with an arm broken on purpose, failed as {should}."]
     for sweep in dict.fromkeys(claim["sweep"] for claim in claims.values() if claim["sweep"]):
         lines += ["", *_sweep(sweep, [claim for claim in claims.values() if claim["sweep"] == sweep])]
     return "\n".join(lines)
 
 
 def _replications(study: str, accepted: Mapping[str, Accepted]) -> str:
-    """Write a table of each claim and its replication, and where the finding holds."""
-    again = {n: c for n, c in accepted.items() if c.get("replicates") and n.split("/", 1)[0] == study}
-    if not again:
+    """Return a table of each claim and its replication, and of where the finding holds."""
+    replications = {n: c for n, c in accepted.items() if c.get("replicates") and n.split("/", 1)[0] == study}
+    if not replications:
         raise MemkitError(f"no replication of a claim of the study {study!r} has been accepted")
-    rows, counts = [["Claim", "Here", "Replication", "The finding holds"], ["---"] * 4], Counter[str]()
-    for name, claim in again.items():
-        first, backend = accepted.get(claim["replicates"]), name.rsplit("/", 1)[-1]
-        if first is None:
+    rows, counts = [["Claim", "torch", "Replication", "The finding holds"], ["---"] * 4], Counter[str]()
+    for name, claim in replications.items():
+        original, backend = accepted.get(claim["replicates"]), name.rsplit("/", 1)[-1]
+        if original is None:
             raise MemkitError(f"{name} was accepted, but not the claim that it replicates, {claim['replicates']}")
-        verdicts = [Verdict(entry["judgement"]["verdict"]) for entry in (first, claim)]
-        where = holds(*verdicts, expect=first["expect"], backend=backend)
+        verdicts = [Verdict(entry["judgement"]["verdict"]) for entry in (original, claim)]
+        where = holds(*verdicts, expect=original["expect"], backend=backend)
         counts[where] += 1
-        told = [f"{_verdict(entry['judgement'])}<br>{_effect(_weakest(entry))}" for entry in (first, claim)]
+        results = [f"{_verdict(entry['judgement'])}<br>{_effect(_weakest(entry))}" for entry in (original, claim)]
         attempt = f", attempt {claim['attempt']}" if claim["attempt"] > 1 else ""
-        told[1] += f"<br>{in_words(backend)}, n = {claim['judgement']['n']}{attempt}"
-        rows.append([f"`{claim['replicates'].split('/', 1)[1]}`", *told, where])
-    total = f"{len(again)} claim{' was' if len(again) == 1 else 's were'} asked again on another backend: "
-    return f"{total}{counted(counts)}.\n\n{_table(rows)}"
+        results[1] += f"<br>{in_words(backend)}, n = {claim['judgement']['n']}{attempt}"
+        rows.append([f"`{claim['replicates'].split('/', 1)[1]}`", *results, where])
+    were = "claim was" if len(replications) == 1 else "claims were"
+    return f"{len(replications)} {were} replicated on another backend: {counted(counts)}.\n\n{_table(rows)}"
 
 
 def _weakest(claim: Accepted) -> Mapping[str, Any]:
-    """Return the finding on which a claim stands or falls."""
-    own: list[Mapping[str, Any]] = [f for f in claim["judgement"]["findings"] if f["role"] == "contrast"]
-    (weakest, *_) = [f for f in own if f["contrast"] == claim["weakest"]] or own
+    """Return the finding that supports a claim least."""
+    findings: list[Mapping[str, Any]] = [f for f in claim["judgement"]["findings"] if f["role"] == "contrast"]
+    (weakest, *_) = [f for f in findings if f["contrast"] == claim["weakest"]] or findings
     return weakest
 
 
 def _claims(claims: Mapping[str, Accepted]) -> str:
-    """Write two tables: what the sources said beside what was found, and what the arms are."""
-    found = [["Claim", "Source", "Here", "Effect, t interval, betting interval", "Verdict"], ["---"] * 5]
-    arms = [["Arm", "of claim", "Parameters", "State", "Steps", "CPU s per seed", "Tuning"], ["---"] * 7]
+    """Return two tables: the claims, with what their sources say and what was measured, and their arms."""
+    results = [["Claim", "Source", "Measured", "Effect, t interval, betting interval", "Verdict"], ["---"] * 5]
+    arms = [["Arm", "Claim", "Parameters", "State", "Steps", "CPU s per seed", "Tuning"], ["---"] * 7]
     listed: set[str] = set()
     for name, claim in claims.items():
         judgement = claim["judgement"]
         attempt = f", attempt {claim['attempt']}" if claim["attempt"] > 1 else ""
         attempt += f", code revised {claim['revision']} ×" if claim.get("revision") else ""
-        found.append(
+        results.append(
             [
                 f"{_text(claim['statement'])}<br>`{name}`",
                 _text(claim["source"]) or "none given",
@@ -151,7 +157,7 @@ def _claims(claims: Mapping[str, Accepted]) -> str:
             ]
         )
         for arm, facts in claim["arms"].items():
-            if facts["recipe"] in listed:  # an intervention on it, or the arm of another claim
+            if facts["recipe"] in listed:  # by another claim, or by an arm without the intervention
                 continue
             listed.add(facts["recipe"])
             arms.append(
@@ -163,10 +169,10 @@ def _claims(claims: Mapping[str, Accepted]) -> str:
                     _text(facts.get("tuning", "")),
                 ]
             )
-    table = _table(found)
+    table = _table(results)
     if len(arms) > 2:
-        # The attribute is for Python-Markdown, which would leave a table in HTML as it is; others do without.
-        folded = '<details markdown="1"><summary>What the arms are</summary>'
+        # Python-Markdown needs the attribute to render a table inside HTML; others ignore it.
+        folded = '<details markdown="1"><summary>The arms</summary>'
         table += f"\n\n{folded}\n\n{_table(arms)}\n\n</details>"
     return table
 
@@ -177,17 +183,17 @@ def _expected(claim: Accepted) -> str:
 
 
 def _verdict(judgement: Mapping[str, Any]) -> str:
-    """Return the verdict, with a note where Student's t decides alone, and with ±sesoi where it is EQUIVALENT."""
+    """Return the verdict, with a note if Student's t decides alone, and with ±sesoi if it is EQUIVALENT."""
     verdict = Verdict(judgement["verdict"])
-    own = [finding for finding in judgement["findings"] if finding["role"] == "contrast"]
-    said = ["normal theory: t alone decides"] if any(f["assume"] == "normal" for f in own) else []
-    sizes = sorted({f["sesoi"] for f in own if f["sesoi"]})
-    said += ["inside " + " and ".join(f"±{size:g}" for size in sizes)] if verdict is Verdict.EQUIVALENT else []
-    return f"{words.MARKS[verdict]} {verdict.value}" + (f" ({'; '.join(said)})" if said else "")
+    findings = [finding for finding in judgement["findings"] if finding["role"] == "contrast"]
+    notes = ["normal theory: t alone decides"] if any(f["assume"] == "normal" for f in findings) else []
+    sizes = sorted({f["sesoi"] for f in findings if f["sesoi"]})
+    notes += ["inside " + " and ".join(f"±{size:g}" for size in sizes)] if verdict is Verdict.EQUIVALENT else []
+    return f"{words.MARKS[verdict]} {verdict.value}" + (f" ({'; '.join(notes)})" if notes else "")
 
 
 def _measured(means: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> str:
-    """Return each arm's mean on the metrics that are compared."""
+    """Return the mean of each arm on the metrics that are compared."""
     metrics = list(dict.fromkeys(metric for row in means.values() for metric in row))
     compared = [metric for metric in metrics if len(metrics) == 1 or any(f["metric"] == metric for f in findings)]
     lines = []
@@ -206,62 +212,62 @@ def _effect(finding: Mapping[str, Any]) -> str:
     betting = intervals.get("betting", "no bounds")
     t = next((text for method, text in intervals.items() if method != "betting"), "")
     label = finding["contrast"]
-    if finding["direction"] == "lower":  # positive where the treatment is lower, as it should be
+    if finding["direction"] == "lower":  # then the effect is positive if the treatment is below the control
         label = label.replace(" over ", " below ", 1)
     return f"{_text(label)}: {_signed(finding['estimate'], places)}, {t}, {betting}"
 
 
 def _places(finding: Mapping[str, Any]) -> int:
-    """Return the digits after the point: more for normal theory, whose effects are small."""
+    """Return the number of decimals of an effect: more for normal theory, which is used for small effects."""
     return 3 if finding["assume"] == "normal" else 2
 
 
 def _sweep(sweep: str, claims: Sequence[Accepted]) -> list[str]:
-    """Write the table of a sweep, with the rows and columns of :func:`words.place`."""
-    places: dict[tuple[str, str], str] = {}
+    """Return the lines of a sweep's table, with rows and columns as :func:`words.row_and_column` assigns them."""
+    cells: dict[tuple[str, str], str] = {}
     for claim in claims:
         judgement = claim["judgement"]
         weakest = _weakest(claim)
         mark = words.MARKS[Verdict(judgement["verdict"])]
         effect = _signed(weakest["estimate"], _places(weakest))
-        places[words.place(claim["cell"])] = f"{mark} {effect}"
-    rows = sorted({row for row, _ in places}, key=_by_number)
-    columns = sorted({column for _, column in places}, key=_by_number)
+        cells[words.row_and_column(claim["cell"])] = f"{mark} {effect}"
+    rows = sorted({row for row, _ in cells}, key=_by_number)
+    columns = sorted({column for _, column in cells}, key=_by_number)
     table = [[f"`{sweep}`", *map(_text, columns)], ["---", *["---:"] * len(columns)]]
-    table += [[_text(row), *(places.get((row, column), "–") for column in columns)] for row in rows]
+    table += [[_text(row), *(cells.get((row, column), "–") for column in columns)] for row in rows]
     compared = [f for f in claims[0]["judgement"]["findings"] if f["role"] == "contrast"]
     labels = ([f["contrast"] for f in c["judgement"]["findings"] if f["role"] == "contrast"] for c in claims)
-    said = words.cells_label(labels)
-    said += f", {compared[0]['metric']}" + (f", the weakest of {len(compared)} contrasts" if len(compared) > 1 else "")
-    return [f"Sweep: {_text(said)}.", "", _table(table)]
+    title = f"{words.cells_label(labels)}, {compared[0]['metric']}"
+    title += f", the weakest of {len(compared)} contrasts" if len(compared) > 1 else ""
+    return [f"Sweep: {_text(title)}.", "", _table(table)]
 
 
 def _comparisons(sweep: str, claims: Mapping[str, Accepted]) -> str:
-    """Write a table of cells × controls: the verdict of each contrast by itself, its effect and its t interval."""
+    """Return a table of cells × controls, with the verdict, effect and t interval of each contrast by itself."""
     if not claims:
         raise MemkitError(f"no cell of a sweep {sweep!r} has been accepted")
-    places: dict[tuple[str, str], str] = {}
+    cells: dict[tuple[str, str], str] = {}
     for claim in claims.values():
-        row = ", ".join(part for part in words.place(claim["cell"]) if part != "effect")
+        row = ", ".join(part for part in words.row_and_column(claim["cell"]) if part != "effect")
         for finding in claim["judgement"]["findings"]:
             if finding["role"] == "contrast":
                 control = finding["contrast"].partition(" over ")[2]
-                places[row, control] = f"{words.MARKS[Verdict(finding['verdict'])]} {_with_t(finding)}"
-    rows = sorted({row for row, _ in places}, key=_by_number)
-    columns = list(dict.fromkeys(column for _, column in places))
+                cells[row, control] = f"{words.MARKS[Verdict(finding['verdict'])]} {_effect_and_t(finding)}"
+    rows = sorted({row for row, _ in cells}, key=_by_number)
+    columns = list(dict.fromkeys(column for _, column in cells))
     table = [[f"`{sweep}`", *(f"over {_text(column)}" for column in columns)], ["---", *["---:"] * len(columns)]]
-    table += [[_text(row), *(places.get((row, column), "–") for column in columns)] for row in rows]
+    table += [[_text(row), *(cells.get((row, column), "–") for column in columns)] for row in rows]
     findings = [f for claim in claims.values() for f in claim["judgement"]["findings"] if f["role"] == "contrast"]
     metric = ", ".join(dict.fromkeys(f["metric"] for f in findings))
-    lower = " Positive effects are in favour of the cell, which is to be lower." if _all_lower(findings) else ""
-    return f"Effects in {_text(metric)}, and t intervals.{lower}\n\n{_table(table)}"
+    lower = " Lower is better, so positive effects are in the cell’s favour." if _all_lower(findings) else ""
+    return f"Effects in {_text(metric)}, with t intervals.{lower}\n\n{_table(table)}"
 
 
-def _with_t(finding: Mapping[str, Any]) -> str:
+def _effect_and_t(finding: Mapping[str, Any]) -> str:
     places = _places(finding)
     t = next((i for i in finding["intervals"] if i["method"] != "betting"), None)
-    span = f" \\[{_limit(t['low'], places)}, {_limit(t['high'], places)}\\]" if t else ""
-    return f"{_signed(finding['estimate'], places)}{span}"
+    interval = f" \\[{_limit(t['low'], places)}, {_limit(t['high'], places)}\\]" if t else ""
+    return f"{_signed(finding['estimate'], places)}{interval}"
 
 
 def _all_lower(findings: Sequence[Mapping[str, Any]]) -> bool:
@@ -269,7 +275,7 @@ def _all_lower(findings: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _by_number(name: str) -> list[tuple[float, str]]:
-    """Return a key that sorts texts by the numbers in them: k 8 before k 16."""
+    """Return a key that sorts names by the numbers in them: k 8 before k 16."""
     parts = re.split(r"(\d+(?:\.\d+)?)", name)
     return [(float(part), "") if number % 2 else (0.0, part) for number, part in enumerate(parts)]
 
@@ -279,7 +285,7 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _text(text: str) -> str:
-    """Escape a text, so that a cell of a Markdown table shows it as it is."""
+    """Escape a text, so that a cell of a Markdown table shows it literally."""
     plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
     return re.sub(r"([\\|*_\[\]])", r"\\\1", plain)
 
@@ -289,8 +295,8 @@ def _number(value: float | None, places: int) -> str:
 
 
 def _limit(value: float | None, places: int) -> str:
-    """Format a limit of an interval so that it does not read as 0 where it is not: readers look for that."""
-    return "∞" if value is None else words.off_zero(value, places).replace("-", "−")
+    """Format a limit of an interval, as :func:`words.limit` does; ∞ for None."""
+    return "∞" if value is None else words.limit(value, places).replace("-", "−")
 
 
 def _signed(value: float | None, places: int = 2) -> str:

@@ -1,4 +1,4 @@
-"""Claims beside their replications on another backend: where each finding holds."""
+"""Claims beside their replications on another backend, and where each finding holds."""
 
 from __future__ import annotations
 
@@ -12,37 +12,48 @@ from memkit.evidence.evidence_file import ClaimEvidence
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """A replication, and the claim that it replicates where that is in the evidence, too."""
+    """A replication and the claim that it replicates.
+
+    Attributes:
+        backend: the name of the replication's backend, as it is written in text.
+        claim: the replicated claim; None if the evidence does not contain it.
+        replication: the replication.
+        holds: where the finding holds, as :func:`memkit.evidence.derived.replication.holds` says it; "" if one of the
+            two has no observations.
+    """
 
     backend: str
     claim: ClaimEvidence | None
     replication: ClaimEvidence
     holds: str
-    """The text of :func:`holds`; "" where there is nothing to compare with."""
 
 
 def pairs(claims: Sequence[ClaimEvidence]) -> list[Pair]:
-    """Return the replications among the claims, in their order."""
+    """Return each replication with its claim, in the order of the replications."""
     by_id = {entry.claim.id: entry for entry in claims}
-    found = []
+    result = []
     for entry in claims:
         if not entry.claim.is_replication:
             continue
         backend = entry.claim.id.rsplit("/", 1)[-1]
-        first, said = by_id.get(entry.claim.made_from), ""
-        if first is not None and first.observations and entry.observations:
-            said = holds(first.verdict, entry.verdict, expect=first.claim.expect, backend=backend)
-        found.append(Pair(backend=in_words(backend), claim=first, replication=entry, holds=said))
-    return found
+        original, where = by_id.get(entry.claim.made_from), ""
+        if original is not None and original.observations and entry.observations:
+            where = holds(original.verdict, entry.verdict, expect=original.claim.expect, backend=backend)
+        result.append(Pair(backend=in_words(backend), claim=original, replication=entry, holds=where))
+    return result
 
 
-def replicated(claims: Sequence[ClaimEvidence]) -> str:
-    """``5 claims were replicated in MLX: 4 hold in both, 1 in torch alone.``; "" where none was."""
+def replications_sentence(claims: Sequence[ClaimEvidence]) -> str:
+    """Count where replicated findings hold: ``5 claims were replicated in MLX: 4 hold in both, 1 in torch alone.``
+
+    Returns:
+        One sentence per backend; "" if no claim was replicated.
+    """
     compared = [pair for pair in pairs(claims) if pair.holds]
     sentences = []
     for backend in dict.fromkeys(pair.backend for pair in compared):
         counts = Counter(pair.holds for pair in compared if pair.backend == backend)
         total = sum(counts.values())
-        were = "claim was" if total == 1 else "claims were"
-        sentences.append(f"{total} {were} replicated in {backend}: {counted(counts)}.")
+        subject = "claim was" if total == 1 else "claims were"
+        sentences.append(f"{total} {subject} replicated in {backend}: {counted(counts)}.")
     return " ".join(sentences)

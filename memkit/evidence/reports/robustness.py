@@ -1,4 +1,4 @@
-"""The robustness of a contrast: the path of the looks, and what other methods would have said."""
+"""The robustness of a contrast: its intervals at every look, and the results of other methods."""
 
 from __future__ import annotations
 
@@ -20,16 +20,23 @@ _NAMES = {"student-t": "Student’s t", "betting": "betting", "bootstrap, BCa": 
 
 @dataclass(frozen=True)
 class Row:
-    """One answer: by which method, of how many seeds, the numbers, and what it says of the margin."""
+    """The result of one method.
 
-    by: str
+    Attributes:
+        method: the method, with its level.
+        seeds: the number of seeds.
+        numbers: the estimate and the interval, or whatever the method gives.
+        position: where the interval lies relative to the margin: "above", "below", "inside ±0.1" or "neither".
+    """
+
+    method: str
     seeds: str
     numbers: str
-    says: str
+    position: str
 
 
-def path(looks: Sequence[Judgement], contrast: Contrast) -> list[Row]:
-    """Return both intervals at every look that was taken, in their order."""
+def intervals_by_look(looks: Sequence[Judgement], contrast: Contrast) -> list[Row]:
+    """Return the intervals of a contrast at every look that was taken, in order."""
     rows = []
     for judgement in looks:
         finding = next((f for f in judgement.findings if f.contrast == contrast), None)
@@ -41,41 +48,43 @@ def path(looks: Sequence[Judgement], contrast: Contrast) -> list[Row]:
                 f"{_NAMES[interval.method]}, {100 * interval.level:.4g} %",
                 str(judgement.n),
                 _numbers(interval, places),
-                _says(interval, contrast),
+                _position(interval, contrast),
             )
             for interval in finding.intervals
         ]
     return rows
 
 
-def others(entry: ClaimEvidence, contrast: Contrast) -> list[Row]:
-    """Return what other methods say of the same seeds; nothing where fewer than two differences are finite."""
-    gaps = differences(entry.claim, contrast, entry.observations)
-    used = [gaps[seed] for seed in words.used_seeds(entry) if math.isfinite(gaps.get(seed, math.nan))]
+def other_methods(entry: ClaimEvidence, contrast: Contrast) -> list[Row]:
+    """Return the results of other methods on the same seeds; [] if fewer than two differences are finite."""
+    by_seed = differences(entry.claim, contrast, entry.observations)
+    used = [by_seed[seed] for seed in words.used_seeds(entry) if math.isfinite(by_seed.get(seed, math.nan))]
     if len(used) < 2:
         return []
     finding = next((f for f in entry.judgement.findings if f.contrast == contrast), None)
     places = words.decimals(finding) if finding is not None else 2
-    found = sensitivity(used, null=contrast.margin)
+    result = sensitivity(used, null=contrast.margin)
     rows = [
-        Row(f"{_NAMES[i.method]}, 95 %", str(i.n), _numbers(i, places), _says(i, contrast)) for i in found.intervals
+        Row(f"{_NAMES[i.method]}, 95 %", str(i.n), _numbers(i, places), _position(i, contrast))
+        for i in result.intervals
     ]
-    every = [gap for gap in gaps.values() if math.isfinite(gap)]
-    if len(every) > len(used):
-        (more, *_) = sensitivity(every, null=contrast.margin).intervals
-        name = "Student’s t, 95 %, with the seeds that were not used"
-        rows.append(Row(name, str(more.n), _numbers(more, places), _says(more, contrast)))
-    above = found.above
+    finite = [difference for difference in by_seed.values() if math.isfinite(difference)]
+    if len(finite) > len(used):
+        (with_unused, *_) = sensitivity(finite, null=contrast.margin).intervals
+        name = "Student’s t, 95 %, including unused seeds"
+        numbers = _numbers(with_unused, places)
+        rows.append(Row(name, str(with_unused.n), numbers, _position(with_unused, contrast)))
+    above = result.above
     count = round(above.estimate * above.n)
     rows += [
         Row(
-            "seeds beyond the margin, Wilson, 95 %",
+            "share of seeds above the margin, Wilson, 95 %",
             str(above.n),
             f"{count} of {above.n}, [{words.percent(above.low)}, {words.percent(above.high)}]",
             "most seeds" if above.low > 0.5 else "few seeds" if above.high < 0.5 else "neither",
         ),
-        Row("mean without a tenth at each end", str(len(used)), minus(words.fixed(found.trimmed, places)), ""),
-        Row("Wilcoxon’s signed ranks", str(len(used)), f"p {words.p_value(found.wilcoxon)}", ""),
+        Row("mean, trimmed by a tenth at each end", str(len(used)), minus(words.fixed(result.trimmed, places)), ""),
+        Row("Wilcoxon signed-rank test", str(len(used)), f"p {words.p_value(result.wilcoxon)}", ""),
     ]
     return rows
 
@@ -84,7 +93,7 @@ def _numbers(interval: Interval, places: int) -> str:
     return minus(f"{words.fixed(interval.estimate, places)} {words.span(interval.low, interval.high, places)}")
 
 
-def _says(interval: Interval, contrast: Contrast) -> str:
+def _position(interval: Interval, contrast: Contrast) -> str:
     if interval.above(contrast.margin):
         return "above"
     if interval.below(contrast.margin):

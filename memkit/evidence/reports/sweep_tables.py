@@ -1,6 +1,6 @@
-"""Sweeps as tables: a row for each setting of the first factors, a column for each value of the last one.
+"""Sweeps as tables: one row per setting of the first factors, one column per value of the last factor.
 
-A sweep over one factor has a row for each value.
+A sweep over a single factor has one row per value.
 """
 
 from __future__ import annotations
@@ -11,22 +11,28 @@ from dataclasses import dataclass
 
 from memkit.evidence.evidence_file import ClaimEvidence
 from memkit.evidence.reports import words
-from memkit.evidence.reports.adjusted import adjusted
+from memkit.evidence.reports.adjusted import adjusted_p_values
 from memkit.evidence.verdict import Verdict
 
 FALSE_DISCOVERIES = 0.05
+"""The false discovery rate of the cells that are marked in a sweep."""
 LEGEND = (
-    "Cells: verdict and effect of the weakest contrast; * is kept by Benjamini–Hochberg within the sweep, with at most "
-    f"{words.percent(FALSE_DISCOVERIES)} false discoveries expected."
+    "Cells: verdict and effect of the weakest contrast. An asterisk marks a discovery by Benjamini–Hochberg within the "
+    f"sweep, at a false discovery rate of {words.percent(FALSE_DISCOVERIES)}."
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class GridCell:
-    """A claim of a sweep; ``effect`` is that of its weakest contrast.
+    """A cell of a sweep, which is a claim.
 
     Attributes:
-        discovery: among those that Benjamini-Hochberg keeps, with 5 % false ones expected at most.
+        claim: the claim's id.
+        verdict: its verdict.
+        effect: the effect of its weakest contrast.
+        t: Student's t interval of that contrast.
+        seeds: the number of seeds that were used.
+        is_discovery: whether Benjamini-Hochberg keeps it at a false discovery rate of :data:`FALSE_DISCOVERIES`.
     """
 
     claim: str
@@ -34,17 +40,26 @@ class GridCell:
     effect: str
     t: str
     seeds: int
-    discovery: bool
+    is_discovery: bool
 
     @property
     def text(self) -> str:
-        """``✓ +0.45*``."""
-        return f"{words.MARKS[self.verdict]} {self.effect}{'*' if self.discovery else ''}"
+        """The text of the cell: ``✓ +0.45*``."""
+        return f"{words.MARKS[self.verdict]} {self.effect}{'*' if self.is_discovery else ''}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """A sweep; ``cells`` holds None where a cell was not run."""
+    """A sweep as a table.
+
+    Attributes:
+        sweep: the sweep's id.
+        contrast: what its cells compare.
+        metric: the metric that they compare.
+        rows: the names of the rows.
+        columns: the names of the columns.
+        cells: one tuple per row; None where a cell was not run.
+    """
 
     sweep: str
     contrast: str
@@ -55,18 +70,18 @@ class Grid:
 
 
 def grids(claims: Sequence[ClaimEvidence]) -> list[Grid]:
-    """One a sweep, in the order of the claims."""
-    qs = {entry.claim.id: found for entry, found in zip(claims, adjusted(claims), strict=True)}
-    made = []
+    """Return one table per sweep, in the order of the claims."""
+    ps = {entry.claim.id: p for entry, p in zip(claims, adjusted_p_values(claims), strict=True)}
+    result = []
     for sweep in dict.fromkeys(entry.claim.sweep for entry in claims if entry.claim.sweep):
         family = [entry for entry in claims if entry.claim.sweep == sweep]
-        places = {words.place(entry.claim.cell): entry for entry in family}
-        rows = tuple(dict.fromkeys(row for row, _ in places))
-        columns = tuple(dict.fromkeys(column for _, column in places))
+        entries = {words.row_and_column(entry.claim.cell): entry for entry in family}
+        rows = tuple(dict.fromkeys(row for row, _ in entries))
+        columns = tuple(dict.fromkeys(column for _, column in entries))
         cells = tuple(
             tuple(
-                _cell(places[row, column], qs[places[row, column].claim.id].adjusted)
-                if (row, column) in places
+                _cell(entries[row, column], ps[entries[row, column].claim.id].adjusted)
+                if (row, column) in entries
                 else None
                 for column in columns
             )
@@ -75,11 +90,12 @@ def grids(claims: Sequence[ClaimEvidence]) -> list[Grid]:
         first = family[0].claim.contrasts
         label = words.cells_label([contrast.label for contrast in entry.claim.contrasts] for entry in family)
         label += f" (the weakest of {len(first)})" if len(first) > 1 else ""
-        made.append(Grid(sweep=sweep, contrast=label, metric=first[0].metric, rows=rows, columns=columns, cells=cells))
-    return made
+        metric = first[0].metric
+        result.append(Grid(sweep=sweep, contrast=label, metric=metric, rows=rows, columns=columns, cells=cells))
+    return result
 
 
-def _cell(entry: ClaimEvidence, q: float) -> GridCell:
+def _cell(entry: ClaimEvidence, adjusted_p: float) -> GridCell:
     weakest = words.weakest(words.own_findings(entry))
     places = words.decimals(weakest) if weakest is not None else 2
     return GridCell(
@@ -88,17 +104,17 @@ def _cell(entry: ClaimEvidence, q: float) -> GridCell:
         effect="n/a" if weakest is None else words.fixed(weakest.t.estimate, _places(weakest.contrast.assume)),
         t="n/a" if weakest is None else words.span(weakest.t.low, weakest.t.high, places),
         seeds=entry.judgement.n,
-        discovery=q <= FALSE_DISCOVERIES,
+        is_discovery=adjusted_p <= FALSE_DISCOVERIES,
     )
 
 
 def _places(assume: str) -> int:
-    """Digits after the point: effects that are left to normal theory are small."""
+    """Return the number of decimals of an effect: more for normal theory, which is used for small effects."""
     return 3 if assume == "normal" else 2
 
 
 def grid_lines(grid: Grid, *, width: int) -> list[str]:
-    """A sweep as lines of text, for the terminal: its columns side by side as far as they fit, the rest below."""
+    """Return a sweep as lines of text for a terminal; columns that do not fit beside the others follow below."""
     texts = [["–" if cell is None else cell.text for cell in row] for row in grid.cells]
     head = max(map(len, grid.rows))
     widths = [max(len(name), *(len(row[i]) for row in texts)) for i, name in enumerate(grid.columns)]
@@ -116,15 +132,12 @@ def grid_lines(grid: Grid, *, width: int) -> list[str]:
 
 
 def grid_markdown(grid: Grid) -> str:
-    """A sweep as a table of GitHub Markdown."""
+    """Return a sweep as a table in GitHub Markdown."""
     head = [grid.sweep, *grid.columns]
-    rows = [[name, *("–" if cell is None else cell.text for cell in row)] for name, row in _named_rows(grid)]
+    named_rows = zip(grid.rows, grid.cells, strict=True)
+    rows = [[name, *("–" if cell is None else cell.text for cell in row)] for name, row in named_rows]
     lines = [head, ["---", *["---:"] * len(grid.columns)], *rows]
     return "\n".join("| " + " | ".join(_escaped(cell) for cell in line) + " |" for line in lines)
-
-
-def _named_rows(grid: Grid) -> list[tuple[str, tuple[GridCell | None, ...]]]:
-    return list(zip(grid.rows, grid.cells, strict=True))
 
 
 def _escaped(text: str) -> str:

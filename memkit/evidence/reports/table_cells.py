@@ -1,4 +1,4 @@
-"""The cells of a claim's own tables as texts: four digits, and one number of decimals a column where that serves."""
+"""The cells of a claim's own tables as text: four significant digits, with equal decimals in a column if possible."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from memkit.evidence.reports import words
 from memkit.evidence.reports.numbers import grouped, minus, power
 
 _DIGITS = 4
-_NONE = "–"
+_EMPTY = "–"
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Cells:
     """A table as a page shows it.
 
     Attributes:
-        columns: their names, each with whether it holds numbers, which are aligned on the right.
-        rows: a name, and one text a column.
+        columns: the name of each column, and whether it holds numbers, which are aligned on the right.
+        rows: the name of each row, and one text per column.
     """
 
     columns: tuple[tuple[str, bool], ...]
@@ -32,39 +32,47 @@ class Cells:
 
 
 def table_cells(figure: Table) -> Cells:
-    """Return a table's numbers as texts."""
+    """Format the cells of a table."""
     columns = list(zip(*(row[1:] for row in figure.rows), strict=True))
     texts = zip(*(_column(column) for column in columns), strict=True)
-    numeric = [not all(isinstance(cell, str) or cell is None for cell in column) for column in columns]
+    is_numeric = [not all(isinstance(cell, str) or cell is None for cell in column) for column in columns]
     return Cells(
-        columns=tuple(zip(map(_shown, figure.columns), numeric, strict=True)),
-        rows=tuple((_shown(str(row[0])), cells) for row, cells in zip(figure.rows, texts, strict=True)),
+        columns=tuple(zip(map(_printable, figure.columns), is_numeric, strict=True)),
+        rows=tuple((_printable(str(row[0])), cells) for row, cells in zip(figure.rows, texts, strict=True)),
     )
 
 
 def other_measurements(entry: ClaimEvidence) -> list[Table]:
-    """Return a table of metrics that no contrast compares: means over used seeds, arms as rows, metrics as columns."""
+    """Return a table of the metrics that no contrast compares: means over used seeds, one row per arm.
+
+    Metrics that an arm lacks, or that are not finite on some seed, are left out.
+
+    Returns:
+        One table, or none if no metric is left, or if there are more arms than a table may have rows.
+    """
     compared = {contrast.metric for contrast in entry.claim.all_contrasts}
     used = set(words.used_seeds(entry))
-    found: dict[str, dict[str, list[float]]] = {}
+    values: dict[str, dict[str, list[float]]] = {}
     for o in entry.observations:
         if o.metric not in compared and o.seed in used:
-            found.setdefault(o.metric, {}).setdefault(o.arm, []).append(o.value)
-    arms = list(dict.fromkeys(arm for of_arm in found.values() for arm in of_arm))
+            values.setdefault(o.metric, {}).setdefault(o.arm, []).append(o.value)
+    arms = list(dict.fromkeys(arm for by_arm in values.values() for arm in by_arm))
     means = {
-        metric: [fmean(of_arm[arm]) for arm in arms]
-        for metric, of_arm in found.items()
-        if of_arm.keys() >= set(arms) and all(map(math.isfinite, chain(*of_arm.values())))
+        metric: [fmean(by_arm[arm]) for arm in arms]
+        for metric, by_arm in values.items()
+        if by_arm.keys() >= set(arms) and all(map(math.isfinite, chain(*by_arm.values())))
     }
     metrics = list(means)[:MOST_COLUMNS]
     if not metrics or len(arms) > MOST_ROWS:
         return []
-    rows: list[list[str | float | None]] = [[arm, *(means[m][at] for m in metrics)] for at, arm in enumerate(arms)]
-    return [Table(f"Measured beside what is compared, means of {many(len(used), 'seed')}", tuple(metrics), rows)]
+    rows: list[list[str | float | None]] = [
+        [arm, *(means[metric][index] for metric in metrics)] for index, arm in enumerate(arms)
+    ]
+    return [Table(f"Other measurements, means of {many(len(used), 'seed')}", tuple(metrics), rows)]
 
 
 def significant(value: float) -> str:
-    """``0.9500``, ``12.35``, ``1.235 × 10⁷``: four digits, but for whole numbers, which are written to their last."""
+    """Format a number with four significant digits, as ``0.9500`` or ``1.235 × 10⁷``; whole numbers with all digits."""
     if isinstance(value, int) or value == 0:
         return minus(grouped(value))
     exponent = _exponent(value)
@@ -79,9 +87,9 @@ def _column(cells: Sequence[str | float | None]) -> list[str]:
     texts = []
     for cell in cells:
         if cell is None:
-            texts.append(_NONE)
+            texts.append(_EMPTY)
         elif isinstance(cell, str):
-            texts.append(_shown(cell))
+            texts.append(_printable(cell))
         elif isinstance(cell, float) and places is not None:
             texts.append(minus(grouped(cell, places)))
         else:
@@ -90,7 +98,10 @@ def _column(cells: Sequence[str | float | None]) -> list[str]:
 
 
 def _shared_places(sizes: Sequence[float]) -> int | None:
-    """Decimals that give the largest number four digits, 1 counting as 0.9999; None where a small one needs more."""
+    """Return the decimals that give the largest number four digits; None if small ones need more, or without numbers.
+
+    A largest number of exactly 1 gets as many decimals as 0.9999, so that a column of shares has four.
+    """
     if not sizes:
         return None
     places = _DIGITS - math.ceil(math.log10(max(sizes)) - 1e-12)
@@ -98,9 +109,10 @@ def _shared_places(sizes: Sequence[float]) -> int | None:
 
 
 def _exponent(value: float) -> int:
-    """Return the exponent of ten once the number is rounded: 9.99996 has the exponent of 10."""
+    """Return the decimal exponent of the rounded number: 9.99996 has that of 10."""
     return int(f"{value:.{_DIGITS - 1}e}".split("e")[1])
 
 
-def _shown(text: str) -> str:
+def _printable(text: str) -> str:
+    """Replace the characters of ``text`` that cannot be printed."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -1,4 +1,4 @@
-"""Verdict tables for the terminal and for Markdown: pure functions of the evidence, without pytest."""
+"""Tables of verdicts for the terminal and for Markdown: pure functions of the evidence, independent of pytest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.reports import words
-from memkit.evidence.reports.replications import replicated
+from memkit.evidence.reports.replications import replications_sentence
 from memkit.evidence.reports.sweep_tables import LEGEND, grid_lines, grid_markdown, grids
 from memkit.evidence.verdict import Finding, Verdict
 from memkit.statistics import collapse_bound
@@ -16,14 +16,31 @@ from memkit.statistics import collapse_bound
 
 @dataclass(frozen=True, kw_only=True)
 class EffectRow:
-    """One contrast, its numbers ready to print.
+    """One contrast, with its numbers formatted for printing.
+
+    >>> from memkit.evidence import Verdict
+    >>> from memkit.evidence.reports import EffectRow
+    >>> row = EffectRow(
+    ...     label="new over old",
+    ...     metric="accuracy",
+    ...     verdict=Verdict.SUPPORTED,
+    ...     estimate="+0.80",
+    ...     t="[+0.74, +0.86]",
+    ...     betting="[+0.03, +0.98]",
+    ...     notes=(),
+    ... )
+    >>> f"{row.label}: {row.estimate} {row.t}"
+    'new over old: +0.80 [+0.74, +0.86]'
 
     Attributes:
-        label: ``dynamic over static``.
-        metric: what was measured.
-        verdict: of this contrast alone.
-        estimate, t, betting: ``+0.80``, ``[+0.74, +0.86]``; betting is ``n/a`` where no bounds are declared.
-        notes: "provisional", "negligible", "normal theory", and what a larger run would need.
+        label: what is compared, as in ``dynamic over static``.
+        metric: the metric's name.
+        verdict: the verdict of this contrast alone.
+        estimate: the mean difference, as in ``+0.80``.
+        t: Student's t interval, as in ``[+0.74, +0.86]``.
+        betting: the betting interval, or ``n/a`` if no bounds are declared.
+        notes: qualifications such as "provisional", "negligible" and "normal theory", and the seeds that a larger run
+            would need.
     """
 
     label: str
@@ -39,20 +56,44 @@ class EffectRow:
 class VerdictRow:
     """One claim in a table.
 
+    >>> from memkit.evidence import Verdict
+    >>> from memkit.evidence.reports import VerdictRow
+    >>> row = VerdictRow(
+    ...     claim="lab/new",
+    ...     verdict=Verdict.SUPPORTED,
+    ...     indication=None,
+    ...     effects=(),
+    ...     weakest=None,
+    ...     used=8,
+    ...     planned=32,
+    ...     saved=24,
+    ...     attempt=1,
+    ...     expected="supported",
+    ...     outcome="passed",
+    ...     reason="expected supported, found SUPPORTED",
+    ...     cost="12 s",
+    ...     notes=(),
+    ...     unruled=0.31,
+    ... )
+    >>> f"{row.claim}: {row.verdict} on {row.used} of {row.planned} seeds"
+    'lab/new: SUPPORTED on 8 of 32 seeds'
+
     Attributes:
-        claim: its id.
-        verdict: what counts.
-        indication: what the looks would have said on seeds that decide nothing.
-        effects: one per contrast, in the claim's order; empty where nothing was observed.
-        weakest: the effect on which the claim stands or falls.
-        used, planned: how many seeds the numbers stand on, and how many there might have been at most.
-        saved: how many were never run, since the looks had ended before.
+        claim: the claim's id.
+        verdict: the verdict that counts.
+        indication: the verdict that the decision rule would have reached, if the seeds decide nothing.
+        effects: one row per contrast, in the claim's order; empty if nothing was observed.
+        weakest: the effect that supports the claim least.
+        used: the number of seeds that the numbers are computed from.
+        planned: the largest number of seeds that the claim could have used.
+        saved: the number of planned seeds that were not run because the claim was already decided.
         attempt: how many times the claim was registered; 0 if never.
-        expected: the verdict that was registered.
-        outcome, reason: what the gate made of it.
-        cost: CPU time of training and measuring, in words; "" where it was not recorded.
-        notes: of the claim as a whole.
-        unruled: the rate of collapsing seeds that the used ones cannot rule out; None without seeds.
+        expected: the registered verdict, in words.
+        outcome: the gate's outcome: "passed", "failed" or "skipped".
+        reason: the gate's reason.
+        cost: the CPU time of training and measuring, in words; "" if it was not recorded.
+        notes: notes on the claim as a whole.
+        unruled: the largest rate of collapsing seeds that the used seeds cannot rule out; None without seeds.
     """
 
     claim: str
@@ -73,7 +114,33 @@ class VerdictRow:
 
 
 def verdict_row(entry: ClaimEvidence) -> VerdictRow:
-    """Return the table row of one claim."""
+    """Return the table row of one claim.
+
+    A run's claims are ``load(path).claims`` (:func:`memkit.evidence.load`); this example builds one by hand.
+
+    >>> from memkit.evidence import Arm, Claim, ClaimEvidence, Contrast, Gate, Observation, Registration, judge
+    >>> from memkit.evidence.reports import verdict_row
+    >>> over = Contrast("new", over="old", metric="accuracy", bounds=(0, 1))
+    >>> claim = Claim(id="lab/new", statement="New beats old.", arms={"new": Arm(), "old": Arm()}, contrasts=(over,))
+    >>> registration = Registration(status="registered", attempt=1, first_seed=10_000)
+    >>> observations = tuple(
+    ...     Observation(claim="lab/new", seed=seed, arm=arm, metric="accuracy", value=value)
+    ...     for seed in registration.seeds(8)
+    ...     for arm, value in (("new", 0.9 + seed % 3 / 50), ("old", 0.1))
+    ... )
+    >>> entry = ClaimEvidence(
+    ...     claim=claim,
+    ...     nodeid="test_new.py::test_new",
+    ...     registration=registration,
+    ...     planned=registration.seeds(32),
+    ...     observations=observations,
+    ...     judgement=judge(claim, observations, planned=registration.seeds(32)),
+    ...     gate=Gate("passed", "expected supported, found SUPPORTED"),
+    ... )
+    >>> row = verdict_row(entry)
+    >>> str(row.verdict), row.weakest.estimate, row.weakest.t, row.used
+    ('SUPPORTED', '+0.823', '[+0.802, +0.843]', 8)
+    """
     judgement = entry.judgement
     findings = words.own_findings(entry)
     effects = tuple(_effect(finding) for finding in findings)
@@ -85,8 +152,8 @@ def verdict_row(entry: ClaimEvidence) -> VerdictRow:
         notes.append(f"missing: {_seeds(len(judgement.missing))}")
     if entry.registration.status != "registered":
         notes.append(entry.registration.status)
-    if said := words.revisions(entry.registration):
-        notes.append(said)
+    if revisions := words.revisions(entry.registration):
+        notes.append(revisions)
     notes += judgement.notes
     notes += entry.remeasured
     notes += [f"since the accepted run: {sentence}" for sentence in entry.drift]
@@ -110,7 +177,14 @@ def verdict_row(entry: ClaimEvidence) -> VerdictRow:
 
 
 def verdict_rows(evidence: Evidence) -> list[VerdictRow]:
-    """Return one row per claim, in the order of the evidence."""
+    """Return one table row per claim, in the order of the evidence.
+
+    >>> from memkit.evidence import Evidence
+    >>> from memkit.evidence.reports import verdict_rows
+    >>> evidence = Evidence(created="2026-11-22T18:30:00+00:00", provenance={}, claims=())
+    >>> [f"{row.claim}: {row.verdict}" for row in verdict_rows(evidence)]
+    []
+    """
     return [verdict_row(entry) for entry in evidence.claims]
 
 
@@ -130,10 +204,13 @@ def _effect(finding: Finding) -> EffectRow:
 
 # The terminal -------------------------------------------------------------------------------------
 
-_INDENT = 16  # "✓ INCONCLUSIVE" and two blanks: numbers start below the claim's id
-_LEAST_WIDTH = 40
+_INDENT = 16
+"""The width of "✓ INCONCLUSIVE" and two spaces, so that the numbers start below the claim's id."""
+_MIN_WIDTH = 40
 _WIDE = 110
-_WIDEST = 130  # beyond it, a claim and its expectation at the far end are no longer read as one line
+"""From this width on, every contrast has a line."""
+_MAX_WIDTH = 130
+"""In wider tables the expectation would be too far from its claim to be read as the same line."""
 _COLOURS: Mapping[Verdict, str] = {
     Verdict.SUPPORTED: "1;36",
     Verdict.REFUTED: "1;33",
@@ -144,57 +221,85 @@ _COLOURS: Mapping[Verdict, str] = {
 _ASCII = str.maketrans(
     {"✓": "+", "✗": "x", "≈": "=", "…": "~", "·": "|", "±": "~", "–": "-", "−": "-", "«": '"', "»": '"'}
 )
-"""Each character becomes one other, so that columns keep their widths."""
+"""Every character is replaced by exactly one, so that columns keep their widths."""
 
 
 def terminal_table(
     claims: Sequence[ClaimEvidence], *, width: int, colour: bool = False, ascii: bool = False
 ) -> list[str]:
-    """Write the verdicts as lines of text.
+    """Return the table of verdicts as lines of text.
 
-    Two lines a claim: verdict, id and expectation; then the weakest contrast's estimate with both intervals.
-    From 110 columns on, each contrast has a line. What qualifies the numbers follows in words.
+    Each claim has two lines: verdict, id and expectation; then the weakest contrast's estimate with both intervals.
+    From a width of 110 characters on, each contrast has a line. Notes that qualify the numbers follow.
+
+    A run's claims are ``load(path).claims`` (:func:`memkit.evidence.load`); this example builds one by hand.
+
+    >>> from memkit.evidence import Arm, Claim, ClaimEvidence, Contrast, Gate, Observation, Registration, judge
+    >>> from memkit.evidence.reports import terminal_table
+    >>> over = Contrast("new", over="old", metric="accuracy", bounds=(0, 1))
+    >>> claim = Claim(id="lab/new", statement="New beats old.", arms={"new": Arm(), "old": Arm()}, contrasts=(over,))
+    >>> registration = Registration(status="registered", attempt=1, first_seed=10_000)
+    >>> observations = tuple(
+    ...     Observation(claim="lab/new", seed=seed, arm=arm, metric="accuracy", value=value)
+    ...     for seed in registration.seeds(8)
+    ...     for arm, value in (("new", 0.9 + seed % 3 / 50), ("old", 0.1))
+    ... )
+    >>> entry = ClaimEvidence(
+    ...     claim=claim,
+    ...     nodeid="test_new.py::test_new",
+    ...     registration=registration,
+    ...     planned=registration.seeds(32),
+    ...     observations=observations,
+    ...     judgement=judge(claim, observations, planned=registration.seeds(32)),
+    ...     gate=Gate("passed", "expected supported, found SUPPORTED"),
+    ... )
+    >>> for line in terminal_table([entry], width=80)[:3]:
+    ...     print(line)
+    verdict         effect  t interval        betting           seeds  attempt
+    ✓ SUPPORTED     lab/new                                       expected supported
+                    +0.823  [+0.802, +0.843]  [+0.041, +0.899]   8/32        1
 
     Args:
-        claims: in the order to print.
-        width: of the terminal; no line is longer (40 at the least).
-        colour: add ANSI colours; the text says all that they say.
-        ascii: print nothing beyond ASCII, for terminals that cannot.
+        claims: the claims, in the order to print.
+        width: the terminal's width in characters, at least 40; no line is longer.
+        colour: add ANSI colours, which repeat what the text says.
+        ascii: use ASCII characters only, for terminals that cannot print others.
     """
-    rows = [verdict_row(entry) for entry in words.in_tables(claims)]
-    width = max(width, _LEAST_WIDTH)
-    sweeps = _sweeps(claims, width)
+    rows = [verdict_row(entry) for entry in words.claims_with_rows(claims)]
+    width = max(width, _MIN_WIDTH)
+    sweeps = _sweep_lines(claims, width)
     if ascii:
-        rows = [_infinity_in_letters(row) for row in rows]
+        rows = [_spell_infinity(row) for row in rows]
     if not rows:
         return [line.render(width, colour=colour, ascii=ascii) for line in sweeps]
-    table = _Table(rows, width=min(width, _WIDEST), wide=width >= _WIDE)
+    table = _Table(rows, width=min(width, _MAX_WIDTH), wide=width >= _WIDE)
     lines: list[_Line] = [table.heading()]
     for row in rows:
         lines += table.claim(row)
-    lines += [*table.footer(" ".join(filter(None, (words.fallen(claims), replicated(claims))))), *sweeps]
+    counts = " ".join(filter(None, (words.mutants_sentence(claims), replications_sentence(claims))))
+    lines += [*table.footer(counts), *sweeps]
     return [line.render(width, colour=colour, ascii=ascii) for line in lines]
 
 
-def _sweeps(claims: Sequence[ClaimEvidence], width: int) -> list[_Line]:
-    """Each sweep as a grid, and what its marks mean."""
+def _sweep_lines(claims: Sequence[ClaimEvidence], width: int) -> list[_Line]:
+    """Return each sweep as a grid, followed by the legend."""
     lines = [line for grid in grids(claims) for line in ("", *grid_lines(grid, width=width))]
     return [_Line(line) for line in [*lines, *(textwrap.wrap(LEGEND, width) if lines else [])]]
 
 
-def _infinity_in_letters(row: VerdictRow) -> VerdictRow:
-    """``-inf`` for ``-∞``, before widths are measured: it is longer."""
+def _spell_infinity(row: VerdictRow) -> VerdictRow:
+    """Replace ∞ by ``inf``, which is longer; this has to happen before the columns' widths are measured."""
 
-    def letters(effect: EffectRow) -> EffectRow:
+    def spell(effect: EffectRow) -> EffectRow:
         return replace(effect, t=effect.t.replace("∞", "inf"), betting=effect.betting.replace("∞", "inf"))
 
-    weakest = letters(row.weakest) if row.weakest is not None else None
-    return replace(row, effects=tuple(map(letters, row.effects)), weakest=weakest)
+    weakest = spell(row.weakest) if row.weakest is not None else None
+    return replace(row, effects=tuple(map(spell, row.effects)), weakest=weakest)
 
 
 @dataclass(frozen=True)
 class _Line:
-    """A line, and the stretches of it that may be coloured: (start, end, ANSI code)."""
+    """A line of text, and the spans of it that may be coloured: (start, end, ANSI code)."""
 
     text: str
     colours: tuple[tuple[int, int, str], ...] = ()
@@ -210,7 +315,7 @@ class _Line:
 
 
 class _Table:
-    """Column widths, measured once over all rows, and the lines that they make."""
+    """The lines of a table; the widths of its columns are measured once, over all rows."""
 
     def __init__(self, rows: Sequence[VerdictRow], *, width: int, wide: bool) -> None:
         self.rows, self.width, self.wide = rows, width, wide
@@ -220,7 +325,7 @@ class _Table:
         self.betting = max([7, *(len(effect.betting) for effect in effects)])
         self.seeds = max([5, *(len(f"{row.used}/{row.planned}") for row in rows)])
         numbers = self.estimate + self.t + self.betting + self.seeds + len("attempt") + 4 * 2
-        # On a narrow screen the numbers move to the left rather than lose their ends.
+        # On a narrow screen the numbers move to the left, so that they are not cut off.
         self.indent = min(_INDENT, max(2, width - numbers))
         room = width - self.indent - numbers - 2 - (10 if wide else 0)
         labels = [len(_plain(effect.label)) for effect in effects]
@@ -249,11 +354,11 @@ class _Table:
         failed = row.outcome == "failed"
         expected = f"expected {row.expected}" + (": FAILED" if failed else "")
         room = self.width - _INDENT
-        beside = len(row.claim) + 2 + len(expected) <= room
+        expected_fits = len(row.claim) + 2 + len(expected) <= room
         head = f"{words.MARKS[row.verdict]} {row.verdict.value}"
         first = f"{head:<{_INDENT}}{words.elide(_plain(row.claim), room)}"
         colours = [(0, len(head), _COLOURS[row.verdict])]
-        if beside:
+        if expected_fits:
             first = f"{first:<{self.width - len(expected)}}{expected}"
             if failed:
                 colours.append((len(first) - len("FAILED"), len(first), "1;31"))
@@ -265,16 +370,16 @@ class _Table:
             if self.wide and effect.notes:
                 lines += self._wrapped(" · ".join(effect.notes), self.indent + 2)
         if not row.effects:
-            lines.append(_Line(self._numbers("no observation", "n/a", "n/a", "n/a", *facts)))
-        said = [] if beside else [expected]
+            lines.append(_Line(self._numbers("no observations", "n/a", "n/a", "n/a", *facts)))
+        notes = [] if expected_fits else [expected]
         if not self.wide and row.weakest is not None:
             if len(row.effects) > 1:
-                said.append(f"weakest of {len(row.effects)} contrasts: {_plain(row.weakest.label)}")
-            said += row.weakest.notes
+                notes.append(f"weakest of {len(row.effects)} contrasts: {_plain(row.weakest.label)}")
+            notes += row.weakest.notes
         if row.outcome == "skipped" and row.expected != "open":
-            said.append("gates nothing")
-        said += row.notes
-        return lines + (self._wrapped(" · ".join(said), self.indent) if said else [])
+            notes.append("gates nothing")
+        notes += row.notes
+        return lines + (self._wrapped(" · ".join(notes), self.indent) if notes else [])
 
     def _wrapped(self, text: str, indent: int) -> list[_Line]:
         blank = " " * indent
@@ -289,19 +394,20 @@ class _Table:
             )
         ]
 
-    def footer(self, more: str) -> list[_Line]:
+    def footer(self, counts: str) -> list[_Line]:
+        """Return the footer: what the seeds cannot rule out, then ``counts``, on mutants and replications."""
         sizes = sorted({row.used for row in self.rows if row.used > 1})
         if not sizes:
             return []
         rates = ", ".join(f"{words.percent(collapse_bound(n))} with {n} seeds" for n in sizes)
-        said = f"Seeds that collapse, and of which none was seen, may still be as many as {rates}."
+        text = f"Even if no seed collapsed, the collapse rate may be up to {rates}."
         if any(row.saved for row in self.rows):
-            said = f"Seeds: used/at most; no claim takes more than decide it. {said}"
-        return self._wrapped(f"{said} {more}", 0)
+            text = f"Seeds: used/at most; a claim stops at the look that decides it. {text}"
+        return self._wrapped(f"{text} {counts}", 0)
 
 
 def _plain(text: str) -> str:
-    """One line without control characters, which could move the cursor of the terminal that prints them."""
+    """Return the text on one line, without control characters, which could move the cursor of a terminal."""
     return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
@@ -313,8 +419,15 @@ def _seeds(n: int) -> str:
 
 
 def markdown_table(evidence: Evidence) -> str:
-    """Write the gate's result and the verdicts as GitHub Markdown, for ``$GITHUB_STEP_SUMMARY``."""
-    rows = [verdict_row(entry) for entry in words.in_tables(evidence.claims)]
+    """Return the gate's result and the table of verdicts as GitHub Markdown, for ``$GITHUB_STEP_SUMMARY``.
+
+    >>> from memkit.evidence import Evidence
+    >>> from memkit.evidence.reports import markdown_table
+    >>> print(markdown_table(Evidence(created="2026-11-22T18:30:00+00:00", provenance={}, claims=())))
+    **No claims.**
+    <BLANKLINE>
+    """
+    rows = [verdict_row(entry) for entry in words.claims_with_rows(evidence.claims)]
     sweeps = [text for grid in grids(evidence.claims) for text in ("", grid_markdown(grid))]
     sweeps += ["", _markdown(LEGEND)] if sweeps else []
     lines = [f"**{_markdown(gate_sentence(evidence.claims))}**", ""]
@@ -357,8 +470,8 @@ def markdown_table(evidence: Evidence) -> str:
                     ]
                 )
             )
-    for said in filter(None, (words.fallen(evidence.claims), replicated(evidence.claims))):
-        lines += ["", said]
+    for sentence in filter(None, (words.mutants_sentence(evidence.claims), replications_sentence(evidence.claims))):
+        lines += ["", sentence]
     failed = [row for row in rows if row.outcome == "failed"]
     if failed:
         lines += ["", *(f"- {_markdown(row.claim)}: {_markdown(row.reason)}" for row in failed)]
@@ -366,13 +479,13 @@ def markdown_table(evidence: Evidence) -> str:
 
 
 def gate_sentence(claims: Sequence[ClaimEvidence]) -> str:
-    """``Gate failed: 3 claims passed, 1 failed, 2 gate nothing.``"""
+    """Return the gate's result in a sentence: ``Gate failed: 3 passed, 1 failed, 2 gate nothing.``"""
     counts = {name: sum(entry.gate.outcome == name for entry in claims) for name in words.OUTCOMES}
     if not claims:
         return "No claims."
     head = "Gate failed" if counts["failed"] else "Gate passed" if counts["passed"] else "Nothing decided"
-    idle = f"{counts['skipped']} gate{'s' if counts['skipped'] == 1 else ''} nothing"
-    return f"{head}: {counts['passed']} passed, {counts['failed']} failed, {idle}."
+    skipped = f"{counts['skipped']} gate{'s' if counts['skipped'] == 1 else ''} nothing"
+    return f"{head}: {counts['passed']} passed, {counts['failed']} failed, {skipped}."
 
 
 def _pipes(cells: Iterable[str]) -> str:
@@ -380,7 +493,7 @@ def _pipes(cells: Iterable[str]) -> str:
 
 
 def _markdown(text: str) -> str:
-    """``text`` shown as it is: no markup, no HTML, no cell of its own."""
+    """Escape ``text``, so that a table cell shows it literally, without markup, HTML or further cells."""
     plain = _plain(text)
     for character in "\\`*_[]|~":
         plain = plain.replace(character, "\\" + character)

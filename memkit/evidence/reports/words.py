@@ -1,4 +1,4 @@
-"""Numbers and verdicts in words, the same in every report. ASCII, but for the infinity sign and dashes."""
+"""Numbers and verdicts in words, the same in every report: ASCII apart from the infinity sign and dashes."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ MARKS = {
     Verdict.INCOMPLETE: "…",
 }
 UNKNOWN = "unknown: "
-"""The beginning of a fact of the provenance that could not be found out; the reason follows."""
+"""The prefix of a provenance entry that could not be determined; the reason follows it."""
 OUTCOMES = {"passed": "passed", "failed": "FAILED", "skipped": "gates nothing"}
 
 
 def fixed(value: float, decimals: int, *, signed: bool = True) -> str:
-    """Format a number as ``+0.80``; ``-∞`` for an interval without an end, ``n/a`` for nan."""
+    """Format a number as ``+0.80``, an infinite one as ``-∞`` or ``+∞``, and nan as ``n/a``."""
     if math.isnan(value):
         return "n/a"
     if math.isinf(value):
@@ -40,8 +40,8 @@ def fixed(value: float, decimals: int, *, signed: bool = True) -> str:
 
 
 def decimals(finding: Finding) -> int:
-    """Return the decimals that show two digits of the narrowest interval's width, so that rounding leaves one."""
-    widths = [i.high - i.low for i in finding.intervals]
+    """Return the number of decimals that shows two significant digits of the width of the narrowest interval."""
+    widths = [interval.high - interval.low for interval in finding.intervals]
     widths = [width for width in widths if math.isfinite(width) and width > 0]
     if not widths:
         return 2
@@ -49,19 +49,20 @@ def decimals(finding: Finding) -> int:
 
 
 def span(low: float, high: float, places: int) -> str:
-    """Format an interval, ``[+0.74, +0.86]``, its limits by :func:`off_zero`: readers look for whether it holds 0."""
-    return f"[{off_zero(low, places)}, {off_zero(high, places)}]"
+    """Format an interval as ``[+0.74, +0.86]``; only a limit that is 0, or below 1e-6 in size, reads as 0."""
+    # Readers check whether an interval contains 0, so rounding must not move a limit there.
+    return f"[{limit(low, places)}, {limit(high, places)}]"
 
 
-def off_zero(value: float, places: int) -> str:
-    """Format a number as :func:`fixed` does, with more decimals, up to six, where it would read as 0 and is not."""
+def limit(value: float, places: int) -> str:
+    """Format a limit of an interval: as :func:`fixed`, with up to six decimals if it would otherwise read as 0."""
     while value and places < 6 and math.isfinite(value) and abs(value) < 0.5 * 10.0**-places:
         places += 1
     return fixed(value, places)
 
 
 def compact(value: float) -> str:
-    """Format a number to three digits or so: ``0.083``, ``12``."""
+    """Format a number with three significant digits: ``0.083``, ``12``."""
     return fixed(value, 0, signed=False) if math.isinf(value) else f"{value:.3g}"
 
 
@@ -91,68 +92,76 @@ def duration(seconds: float) -> str:
 
 
 def cpu_time(cost: Mapping[str, float]) -> str:
-    """Return the CPU time that training and measuring took together; "" where neither was recorded."""
+    """Return the CPU time that training and measuring took together, or "" if neither was recorded."""
     parts = [cost[name] for name in ("trained", "measured") if name in cost]
     return duration(sum(parts)) if parts else ""
 
 
-def in_tables(claims: Iterable[ClaimEvidence]) -> list[ClaimEvidence]:
-    """Return the claims that have a row: no cells of sweeps, which have a table of their own, and no mutants that fell.
+def claims_with_rows(claims: Iterable[ClaimEvidence]) -> list[ClaimEvidence]:
+    """Return the claims that have a row in the table of verdicts; replications come last.
 
-    Replications come last.
+    Cells of sweeps have a table of their own, and mutants that failed as they should are only counted.
     """
     rows = [e for e in claims if not e.claim.sweep and not (e.claim.is_mutant and e.gate.outcome == "passed")]
     return sorted(rows, key=lambda e: e.claim.is_replication)
 
 
-def fallen(claims: Iterable[ClaimEvidence]) -> str:
-    """Say ``3 mutants, claims with an arm broken on purpose, fell as they must.``; "" where there were none."""
+def mutants_sentence(claims: Iterable[ClaimEvidence]) -> str:
+    """Count the mutants that failed as they should, in a sentence; "" if there were none."""
     count = sum(entry.claim.is_mutant and entry.gate.outcome == "passed" for entry in claims)
     if not count:
         return ""
     if count == 1:
-        return "1 mutant, a claim with an arm broken on purpose, fell as it must."
-    return f"{count} mutants, claims with an arm broken on purpose, fell as they must."
+        return "1 mutant, a claim with an arm broken on purpose, failed as it should."
+    return f"{count} mutants, claims with an arm broken on purpose, failed as they should."
 
 
-def one_label(labels: Iterable[str]) -> str:
-    """Say what the cells of a sweep compare: ``slots over lstm``, or ``each over lstm`` where treatments differ."""
-    found = list(dict.fromkeys(labels))
-    controls = {label.partition(" over ")[2] for label in found}
-    if len(found) == 1:
-        return found[0]
+def _common_label(labels: Iterable[str]) -> str:
+    """Return one label for contrasts of several cells: ``slots over lstm``, ``each over lstm``."""
+    distinct = list(dict.fromkeys(labels))
+    controls = {label.partition(" over ")[2] for label in distinct}
+    if len(distinct) == 1:
+        return distinct[0]
     return f"each over {controls.pop()}" if len(controls) == 1 else "each over its control"
 
 
 def cells_label(cells: Iterable[Sequence[str]]) -> str:
-    """Say what cells with several contrasts each compare: ``slots over each of its controls``."""
+    """Return one label for the cells of a sweep, given the contrasts' labels of each cell.
+
+    It is ``slots over lstm`` if all cells compare the same, ``each over lstm`` if only the control is the same, and
+    ``slots over each of its controls`` if a cell has several contrasts.
+    """
     cells = list(cells)
     labels = [label for cell in cells for label in cell]
     if all(len(cell) == 1 for cell in cells) or len(set(labels)) == 1:
-        return one_label(labels)
+        return _common_label(labels)
     treatments = {label.partition(" over ")[0] for label in labels}
     return f"{treatments.pop() if len(treatments) == 1 else 'each'} over each of its controls"
 
 
 def setting(factor: str, value: object) -> str:
-    """Return ``level 3``, or a text by itself; on one line, without control characters."""
-    said = value if isinstance(value, str) else f"{factor.replace('_', ' ')} {value}"
-    return "".join(c if c.isprintable() else "?" for c in said)
+    """Return a factor's value for a table: ``level 3``, or a string alone; unprintable characters become ``?``."""
+    text = value if isinstance(value, str) else f"{factor.replace('_', ' ')} {value}"
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
-def place(cell: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the row and column of a sweep's cell: the last factor makes the columns, unless it is the only one."""
-    *others, last = cell.items()
-    if not others:
+def row_and_column(cell: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the row and the column of a sweep's cell.
+
+    The last factor makes the columns. If it is the only one, it makes the rows, and the one column is ``effect``.
+    """
+    *row_factors, last = cell.items()
+    if not row_factors:
         return setting(*last), "effect"
-    return ", ".join(setting(*factor) for factor in others), setting(*last)
+    return ", ".join(setting(*factor) for factor in row_factors), setting(*last)
 
 
 def revisions(registration: Registration) -> str:
-    """Say ``code changed since registration``, ``code revised twice``; "" where it is as it was registered first."""
-    times = {0: "", 1: "code revised once", 2: "code revised twice"}
-    said = times.get(registration.revision, f"code revised {registration.revision} times")
-    return ", ".join(part for part in (said, "code changed since registration" if registration.recoded else "") if part)
+    """Say how the code changed: ``code revised twice, code changed since registration``; "" if it never did."""
+    names = {0: "", 1: "code revised once", 2: "code revised twice"}
+    revised = names.get(registration.revision, f"code revised {registration.revision} times")
+    changed = "code changed since registration" if registration.recoded else ""
+    return ", ".join(part for part in (revised, changed) if part)
 
 
 def expectation(claim: Claim) -> str:
@@ -161,7 +170,7 @@ def expectation(claim: Claim) -> str:
 
 
 def elide(text: str, width: int, ellipsis: str = "…") -> str:
-    """Return ``text`` in at most ``width`` characters, without its middle where it is longer."""
+    """Return ``text``, with ``ellipsis`` for its middle if it is longer than ``width`` characters."""
     if len(text) <= width:
         return text
     keep = width - len(ellipsis)
@@ -171,75 +180,76 @@ def elide(text: str, width: int, ellipsis: str = "…") -> str:
 
 
 def used_seeds(entry: ClaimEvidence) -> tuple[int, ...]:
-    """Return the seeds that the findings rest on; seeds that were seen beyond them are shown and never used."""
+    """Return the seeds that the findings are computed from; seeds observed beyond them are shown, but not used."""
     return entry.seen[: entry.judgement.n]
 
 
-def course(entry: ClaimEvidence) -> str:
-    """Say in a sentence how the looks went: ``Decided at n = 8 of at most 32.``"""
+def stopping_sentence(entry: ClaimEvidence) -> str:
+    """Say at which look the claim was decided, or why it was not: ``Decided at n = 8 of at most 32.``"""
     judgement, most = entry.judgement, len(entry.planned)
-    n = f"n = {judgement.n}" + (f" of at most {most}" if judgement.n < most else ", the most that was planned")
+    n = f"n = {judgement.n}" + (f" of at most {most}" if judgement.n < most else ", the planned maximum")
     if judgement.look is not None:
         return f"Decided at {n}."
     if judgement.indication is not None:
-        looked = judgement.n in {look.n for look in LOOKS}
-        ended = f"The looks ended at {n}" if looked else "No look was taken"
-        return f"{ended}: these seeds decide nothing."
+        if judgement.n not in {look.n for look in LOOKS}:
+            return "No look was reached, so these seeds decide nothing."
+        return f"The decision rule stopped at {n}, but these seeds decide nothing."
     if entry.verdict is Verdict.INCOMPLETE:
-        return "Not judged: observations or preconditions are lacking."
+        return "Not judged: observations are missing or unusable, or a precondition does not hold."
     return f"Undecided after the last look, at {judgement.n} seeds."
 
 
 def seed_counts(entry: ClaimEvidence) -> str:
-    """Say ``8 used of at most 32 (10000–10007), 24 never needed.``, and name the seeds that are missing."""
+    """Count used, unused and unneeded seeds in a sentence, and name the missing ones."""
     used = used_seeds(entry)
     parts = [f"{len(used)} used of at most {len(entry.planned)}" + (f" ({seed_ranges(used)})" if used else "")]
-    if beyond := len(entry.seen) - len(used):
-        parts.append(f"{beyond} more seen and not used")
+    if unused := len(entry.seen) - len(used):
+        parts.append(f"{unused} more measured but not used")
     if saved := len(entry.saved):
         parts.append(f"{saved} never needed")
     missing = entry.judgement.missing
     return ", ".join(parts) + "." + (f" Missing: {seed_ranges(missing)}." if missing else "")
 
 
-def seeds_asked(asked: object) -> object:
-    """Say what a run's ``--seeds`` means; the provenance records a number, or a text where none was given."""
-    if not isinstance(asked, int):
-        return asked
-    return f"at most {asked} a claim" if asked in {look.n for look in LOOKS} else f"{asked} a claim, which is no look"
+def seeds_option(seeds: object) -> object:
+    """Explain a run's ``--seeds``, a number; a string, which the provenance records where none was given, stays."""
+    if not isinstance(seeds, int):
+        return seeds
+    is_look = seeds in {look.n for look in LOOKS}
+    return f"at most {seeds} per claim" if is_look else f"{seeds} per claim, which is not a look"
 
 
 def commit(provenance: Mapping[str, Any], digits: int = 40) -> str:
-    """Return the commit that ran, and whether anything differed from it; "" where the provenance says nothing of it."""
+    """Return the commit that ran, and whether there were uncommitted changes; "" if no commit is recorded."""
     if "commit" not in provenance:
         return ""
-    found, dirty = provenance["commit"], provenance.get("dirty")
-    if found is None:
+    recorded, dirty = provenance["commit"], provenance.get("dirty")
+    if recorded is None:
         return "none: not a git repository"
-    if str(found).startswith(UNKNOWN):
-        return str(found)
-    if found == "":
+    if str(recorded).startswith(UNKNOWN):
+        return str(recorded)
+    if recorded == "":
         return "not known"
-    said = str(found)[:digits] if str(found).isalnum() else str(found)  # merged files may name several
+    text = str(recorded)[:digits] if str(recorded).isalnum() else str(recorded)  # merged files may name several
     if isinstance(dirty, str):
-        return f"{said}; whether there are uncommitted changes is {dirty}"
-    return said if dirty is None else said + (", with uncommitted changes" if dirty else ", clean")
+        return f"{text}; whether there are uncommitted changes is {dirty}"
+    return text if dirty is None else text + (", with uncommitted changes" if dirty else ", clean")
 
 
 def savings(claims: Iterable[ClaimEvidence]) -> str:
-    """Say ``72 of at most 128 seeds (56 %) were never needed``; "" where none were saved."""
+    """Say how many seeds early decisions saved: ``72 of at most 128 seeds (56 %) were never needed``; "" if none."""
     saved, planned = seeds_saved(claims)
     verb = "was" if saved == 1 else "were"
     return f"{saved} of at most {planned} seeds ({percent(saved / planned)}) {verb} never needed" if saved else ""
 
 
 def label(contrast: Contrast) -> str:
-    """Say what is compared, in the sense of its numbers: ``a over b``, ``a below b, margin 0.1``.
+    """Say what is compared: ``a over b``, or ``a below b, margin 0.1`` where lower is better.
 
-    Effects are positive in the treatment's favour: where lower is better, they say how far the treatment is below.
+    An effect is positive if its label holds, so it always favours the treatment.
     """
-    said = contrast.label if contrast.direction == "higher" else contrast.label.replace(" over ", " below ", 1)
-    return said + (f", margin {margin(contrast)}" if contrast.margin else "")
+    text = contrast.label if contrast.direction == "higher" else contrast.label.replace(" over ", " below ", 1)
+    return text + (f", margin {margin(contrast)}" if contrast.margin else "")
 
 
 def margin(contrast: Contrast) -> str:
@@ -248,17 +258,17 @@ def margin(contrast: Contrast) -> str:
 
 
 def statement(claim: Claim) -> str:
-    """Return a claim's statement as it is registered; a mutant's, which is registered as a formula, as a sentence."""
+    """Return a claim's registered statement; for a mutant, reworded to say that it has to fail."""
     for arm in claim.arms if claim.is_mutant else ():
-        formula = f"Broken on purpose, {arm} with its "
-        if claim.statement.startswith(formula):
-            change, _, broken = claim.statement.removeprefix(formula).partition(": ")
-            return f"Must fall, for {arm} was broken on purpose ({change}): {broken}"
+        prefix = f"Broken on purpose, {arm} with its "
+        if claim.statement.startswith(prefix):
+            change, _, original = claim.statement.removeprefix(prefix).partition(": ")
+            return f"Must fail, because {arm} was broken on purpose ({change}): {original}"
     return claim.statement
 
 
 def difference(contrast: Contrast) -> str:
-    """Write the difference that is positive where the label holds; for «slots below 0.95», ``0.95 − slots``."""
+    """Write the difference that is positive if the contrast's label holds: ``0.95 − slots`` for «slots below 0.95»."""
     control = contrast.over if isinstance(contrast.over, str) else f"{contrast.over:g}"
     pair = (contrast.treatment, control) if contrast.direction == "higher" else (control, contrast.treatment)
     return " − ".join(pair)
@@ -270,7 +280,7 @@ def own_findings(entry: ClaimEvidence) -> list[Finding]:
 
 
 def weakest(findings: Sequence[Finding]) -> Finding | None:
-    """Return the finding on which the claim stands or falls: the least supported, then the nearest to its margin."""
+    """Return the finding that supports the claim least; None if there are no findings."""
     order = [Verdict.REFUTED, Verdict.INCOMPLETE, Verdict.INCONCLUSIVE, Verdict.EQUIVALENT, Verdict.SUPPORTED]
 
     def strength(finding: Finding) -> tuple[int, float, float]:
@@ -286,7 +296,7 @@ def weakest(findings: Sequence[Finding]) -> Finding | None:
 
 
 def short_notes(finding: Finding) -> tuple[str, ...]:
-    """Return what must be said beside a contrast's numbers, in a few words each."""
+    """Return the short notes that qualify a contrast's numbers: ``normal theory``, ``mde 0.12``."""
     notes = []
     if finding.contrast.assume == "normal":
         notes.append("normal theory")
@@ -305,7 +315,7 @@ def short_notes(finding: Finding) -> tuple[str, ...]:
 
 
 def compact_count(value: float) -> str:
-    """Format a number of seeds: ``96``, or ``> 10000`` where it is beyond anybody's means."""
+    """Format a number of seeds: ``96``, or ``> 10000`` if it is larger than anyone can run."""
     return "> 10000" if value > 10_000 else str(math.ceil(value))
 
 
@@ -321,7 +331,13 @@ def quantity(contrast: Contrast) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Falsifier:
-    """The observations that would show a registered verdict to be wrong: a lead, one item per contrast, a close."""
+    """The observations that would contradict a registered verdict.
+
+    Attributes:
+        lead: the sentence that introduces the items.
+        items: one per contrast.
+        close: the sentence after the items, or "".
+    """
 
     lead: str
     items: tuple[str, ...]
@@ -329,39 +345,41 @@ class Falsifier:
 
 
 def falsifier(claim: Claim) -> Falsifier:
-    """Say in words what would make the registered verdict fall, from the contrasts and the expectation."""
-    against = tuple(_side(c, supports=False) for c in claim.contrasts)
-    infavour = tuple(_side(c, supports=True) for c in claim.contrasts)
-    every = "all of these hold at one look" if len(infavour) > 1 else "this holds at a look"
-    k = len(against)
+    """Say in words what would contradict the registered verdict, given the contrasts and the expectation."""
+    refuting = tuple(_condition(c, supports=False) for c in claim.contrasts)
+    supporting = tuple(_condition(c, supports=True) for c in claim.contrasts)
+    every = "all of these hold at one look" if len(supporting) > 1 else "this holds at a look"
+    k = len(refuting)
     any_of = (
-        f"any of these holds at a look, with 1/{k} of the error probability each" if k > 1 else "this holds at a look"
+        f"any of these holds at a look, each at 1/{k} of the error probability" if k > 1 else "this holds at a look"
     )
-    still = f"It fails, too, where the last look, at {claim.planned(None)} seeds, leaves it inconclusive"
+    undecided = f"It also fails if it is still inconclusive at the last look, at {claim.planned(None)} seeds"
     if claim.expect == "supported":
-        equal = ", or where a look shows equivalence" if any(c.sesoi is not None for c in claim.contrasts) else ""
-        return Falsifier(f"It is refuted if {any_of}:", against, f"{still}{equal}.")
+        equivalent = ", or if a look shows equivalence" if any(c.sesoi is not None for c in claim.contrasts) else ""
+        return Falsifier(f"It is refuted if {any_of}:", refuting, f"{undecided}{equivalent}.")
     if claim.expect == "refuted":
-        return Falsifier(f"It is registered as refuted, which is wrong if {every}:", infavour, f"{still}.")
+        return Falsifier(f"It is registered as refuted, which is wrong if {every}:", supporting, f"{undecided}.")
     if claim.expect == "not_supported":
-        return Falsifier(f"It is registered as not supported, which is wrong if {every}:", infavour)
+        return Falsifier(f"It is registered as not supported, which is wrong if {every}:", supporting)
     if claim.expect == "open":
-        equal = ""
+        equivalent = ""
         if all(c.sesoi is not None for c in claim.contrasts):
-            inside = ", ".join(dict.fromkeys(f"±{c.sesoi:g}" for c in claim.contrasts))
-            equal = f"It is equivalent if a later look shows all differences to lie inside {inside}."
+            limits = ", ".join(dict.fromkeys(f"±{c.sesoi:g}" for c in claim.contrasts))
+            equivalent = f"It is equivalent if a later look shows that all differences lie inside {limits}."
         lead = f"The question is open, and no answer fails the run. It is supported if {every}:"
-        return Falsifier(lead, infavour, equal)
-    spread = tuple(_spread(c, claim.planned(None)) for c in claim.contrasts)
+        return Falsifier(lead, supporting, equivalent)
+    not_equivalent = tuple(_no_equivalence(c, claim.planned(None)) for c in claim.contrasts)
     control = claim.positive_control
-    close = f"Nor does it count if the positive control, {control.label}, is not supported." if control else ""
+    close = f"It also fails if the positive control, {control.label}, is not supported." if control else ""
     return Falsifier(
-        "Equivalence fails if " + ("any of these holds:" if len(spread) > 1 else "this holds:"), spread, close
+        "Equivalence fails if " + ("any of these holds:" if len(not_equivalent) > 1 else "this holds:"),
+        not_equivalent,
+        close,
     )
 
 
-def _side(contrast: Contrast, *, supports: bool) -> str:
-    """``both intervals put accuracy of dynamic below accuracy of static``."""
+def _condition(contrast: Contrast, *, supports: bool) -> str:
+    """Say what supports or refutes a contrast: ``both intervals put accuracy of a below accuracy of b``."""
     treatment, control = quantity(contrast)
     up, down = ("above", "below") if contrast.direction == "higher" else ("below", "above")
     margin = contrast.margin
@@ -371,16 +389,16 @@ def _side(contrast: Contrast, *, supports: bool) -> str:
         where = f"{'more' if supports else 'less'} than {margin:g} {up}"
     else:
         where = f"{'less' if supports else 'more'} than {-margin:g} {down}"
-    return f"{_tool(contrast)} {treatment} {where} {control}"
+    return f"{_intervals_put(contrast)} {treatment} {where} {control}"
 
 
-def _spread(contrast: Contrast, seeds: int) -> str:
+def _no_equivalence(contrast: Contrast, seeds: int) -> str:
     treatment, control = quantity(contrast)
     return (
-        f"no look, up to {seeds} seeds, shows the difference between {treatment} and {control} to lie "
+        f"no look, up to {seeds} seeds, shows that the difference between {treatment} and {control} lies "
         f"inside ±{contrast.sesoi:g}"
     )
 
 
-def _tool(contrast: Contrast) -> str:
+def _intervals_put(contrast: Contrast) -> str:
     return "Student’s t interval alone puts" if contrast.assume == "normal" else "both intervals put"

@@ -1,4 +1,4 @@
-"""Evidence made up for the reports' tests: every verdict once, by judging planted observations."""
+"""Sample evidence for the tests of the reports: each verdict occurs, from synthetic observations that are judged."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def make(
     skip: tuple[int, ...] = (),
     reason: str = "loss became nan at step 412",
 ) -> ClaimEvidence:
-    """Evidence whose arms measured ``values``: name → one number per seed, all of one length."""
+    """Return evidence whose arms measured ``values``: name → one number per seed, all of the same length."""
     planned = (claim.seeds or 32) if planned is None else planned
     registration = Registration(status=status, attempt=attempt, first_seed=first)
     seeds = registration.seeds(planned)
@@ -121,7 +121,7 @@ def supported(**options: Any) -> ClaimEvidence:
 
 
 def adaptive() -> ClaimEvidence:
-    """Decided at the first look, so that no other seed was run."""
+    """Return a claim that was decided at the first look, so that no further seeds were run."""
     claim = Claim(
         id="binding/swapped-slots-swap-the-answer",
         statement="Where the contents of two slots are exchanged, so are the answers.",
@@ -224,7 +224,7 @@ def unseen() -> ClaimEvidence:
 
 
 def unbounded() -> ClaimEvidence:
-    """One seed: the t interval has no ends, and there is no betting interval."""
+    """Return a claim with one seed: its t interval is infinite, and it has no betting interval."""
     claim = Claim(
         id="growth/one-seed",
         statement="The norm of the gradient is larger with soft addressing.",
@@ -252,7 +252,7 @@ def hostile() -> ClaimEvidence:
 
 
 def pair(a: Sequence[float], b: Sequence[float], bounds: tuple[float, float] = (0, 1)) -> ClaimEvidence:
-    """Two arms with the values that are given, one per seed."""
+    """Return a claim with two arms that measured the given values, one per seed."""
     claim = Claim(
         id="a/b",
         statement="a over b.",

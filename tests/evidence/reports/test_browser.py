@@ -1,4 +1,4 @@
-"""The page in a real browser: sorting, filtering, anchors, keyboard, print; and nothing leaves the file.
+"""The page in a real browser: sorting, filtering, anchors, keyboard and print; and it makes no requests.
 
 Needs Chromium and its driver (Debian: ``chromium``, ``chromium-driver``) and the extra ``browser``; without them these
 tests are skipped.
@@ -70,7 +70,7 @@ def opened(browser: Any, page: Path) -> Any:
 
 
 def ids(browser: Any) -> list[str]:
-    """The claims whose rows are shown, in their order."""
+    """Return the claims whose rows are shown, in order."""
     rows = "[...document.querySelectorAll('#verdict-table tbody tr')]"
     return list(browser.execute_script(f"return {rows}.filter(row => !row.hidden).map(row => row.dataset.claim)"))
 
@@ -79,7 +79,7 @@ def press(browser: Any, column: int) -> None:
     browser.find_elements("css selector", "#verdict-table thead button")[column].click()
 
 
-def test_columns_are_sorted_by_what_they_say(opened: Any) -> None:
+def test_columns_can_be_sorted(opened: Any) -> None:
     before = ids(opened)
     press(opened, 1)
     assert ids(opened) == sorted(before, key=str.lower)
@@ -110,14 +110,14 @@ def test_rows_and_claims_are_filtered_and_searched(opened: Any) -> None:
     support.Select(opened.find_element("id", "verdict")).select_by_value("")
     opened.find_element("id", "search").send_keys("nearest-neighbour VOTE")
     assert ids(opened) == ["intervention/active-memory-over-nearest-neighbours"]
-    # What the filter hides is shown all the same to who follows a link to it.
+    # A link to a claim shows it even if the filter hides it.
     hidden = opened.find_element("css selector", 'article[id="binding/retrieval-needs-dynamic-memory"]')
     assert not hidden.is_displayed()
     opened.execute_script("location.hash = arguments[0]", hidden.get_attribute("id"))
     support.WebDriverWait(opened, 60).until(lambda _: hidden.is_displayed())
 
 
-def test_anchors_lead_to_their_claims_also_into_what_is_folded(opened: Any, page: Path) -> None:
+def test_anchors_lead_to_their_claims_even_in_folded_sections(opened: Any, page: Path) -> None:
     name = "growth/growing-preserves-the-function"
     opened.get(f"{page.as_uri()}#{name}")
     top = opened.execute_script("return document.getElementById(arguments[0]).getBoundingClientRect().top", name)
@@ -140,7 +140,7 @@ def test_everything_can_be_reached_by_the_keyboard(opened: Any) -> None:
         if what in reached and what.startswith("BODY"):
             break
         reached.add(what)
-    said = "\n".join(reached)
+    focused = "\n".join(reached)
     for part in (
         "INPUT search",
         "SELECT study",
@@ -149,10 +149,10 @@ def test_everything_can_be_reached_by_the_keyboard(opened: Any) -> None:
         "SUMMARY",
         "DIV Table of verdicts",
     ):
-        assert part in said, part
+        assert part in focused, part
 
 
-def test_nothing_leaves_the_file_and_nothing_is_complained_of(opened: Any, page: Path) -> None:
+def test_the_page_makes_no_requests_and_logs_nothing(opened: Any, page: Path) -> None:
     press(opened, 0)
     opened.find_element("id", "search").send_keys("a")
     assert opened.get_log("browser") == []
@@ -160,7 +160,7 @@ def test_nothing_leaves_the_file_and_nothing_is_complained_of(opened: Any, page:
     assert all(page.as_uri() in line["message"] or '"url":"data:,"' in line["message"] for line in requested)
 
 
-def test_what_is_folded_is_printed(opened: Any) -> None:
+def test_folded_sections_are_printed(opened: Any) -> None:
     opened.execute_script("dispatchEvent(new Event('beforeprint'))")
     assert opened.find_elements("css selector", "details:not([open])") == []
     opened.execute_script("dispatchEvent(new Event('afterprint'))")
@@ -189,5 +189,5 @@ def test_axe_finds_nothing(opened: Any, scheme: str, size: tuple[int, int]) -> N
     found = opened.execute_async_script(
         "const done = arguments[arguments.length - 1]; axe.run().then(r => done(r.violations), e => done(String(e)))"
     )
-    said = [(v["id"], v["help"], [n["html"][:200] for n in v["nodes"][:3]]) for v in found]
-    assert said == []
+    violations = [(v["id"], v["help"], [n["html"][:200] for n in v["nodes"][:3]]) for v in found]
+    assert violations == []

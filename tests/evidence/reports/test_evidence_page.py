@@ -1,4 +1,4 @@
-"""The page: complete, self-contained, harmless, well-formed, and small."""
+"""The page is complete, self-contained, safe, well-formed and small."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from memkit.evidence import Arm, Claim, ClaimEvidence, Contrast, Evidence, Gate,
 from memkit.evidence.figures import Heatmap, Lines, Series, Table
 from memkit.evidence.origin import Replication
 from memkit.evidence.reports import markdown_table, render_html
-from memkit.evidence.reports.adjusted import adjusted
+from memkit.evidence.reports.adjusted import adjusted_p_values
 
 from . import samples
 
@@ -25,7 +25,7 @@ VOID = {"meta", "link", "br", "img", "hr", "input"}
 
 
 class Page(HTMLParser):
-    """Collects what the tests ask about, and checks that every element is closed where it should be."""
+    """A parsed page, for the tests to inspect; parsing checks that every element is closed where it should be."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ def test_nothing_is_fetched_and_nothing_runs_but_the_one_script(html: str) -> No
     assert "url(" not in html
 
 
-def test_the_front_says_what_the_gate_made_of_it(html: str) -> None:
+def test_the_top_of_the_page_gives_the_result_of_the_gate(html: str) -> None:
     text = " ".join(Page(html).text.split())
     assert "Gate failed: 4 passed, 2 failed, 3 gate nothing." in text
     assert "3f9c2ab417d06a55c1f0e9d7c8ab3321f0e4d9aa, with uncommitted changes" in text
@@ -123,19 +123,19 @@ def test_the_front_says_what_the_gate_made_of_it(html: str) -> None:
         "Student’s t interval alone puts accuracy of active below accuracy of random",
         "It is registered as refuted, which is wrong if this holds at a look:",
         "both intervals put loss jump of net2net above loss jump of fresh",
-        "no look, up to 32 seeds, shows the difference between accuracy of slots and accuracy of lstm to lie",
-        "It fails, too, where the last look, at 32 seeds, leaves it inconclusive, or where a look shows equivalence.",
+        "no look, up to 32 seeds, shows that the difference between accuracy of slots and accuracy of lstm lies",
+        "It also fails if it is still inconclusive at the last look, at 32 seeds, or if a look shows equivalence.",
         "slots over untrained (positive control)",
         "at 99.01 %, n = 8",
         "Decided at n = 8 of at most 32.",
-        "The looks ended at n = 16 of at most 32: these seeds decide nothing.",
-        "No look was taken: these seeds decide nothing.",
+        "The decision rule stopped at n = 16 of at most 32, but these seeds decide nothing.",
+        "No look was reached, so these seeds decide nothing.",
         "Undecided after the last look, at 32 seeds.",
         "Development seeds: this verdict decides nothing.",
-        "Normal theory: the betting interval was waived beforehand",
-        "Negligible: the effect is there",
+        "Normal theory: the betting interval was waived in advance",
+        "Negligible: there is an effect",
         "Minimum detectable effect",
-        "8 used of at most 32 (10000–10007), 24 more seen and not used.",
+        "8 used of at most 32 (10000–10007), 24 more measured but not used.",
         "a collapse in up to 31 % of seeds cannot be ruled out",
         "Missing: 10003, 10006–10007.",
         "failed: RuntimeError: worker gw1 crashed",
@@ -161,14 +161,16 @@ def test_no_command_is_offered_that_leads_out_of_the_project(nodeid: str) -> Non
     assert "pytest " not in text.partition("memkit reproduce")[0][-200:]
 
 
-def test_seeds_that_were_never_needed_are_said_to_be_saved_and_not_missing() -> None:
+def test_seeds_that_were_never_needed_count_as_saved_and_not_as_missing() -> None:
     html = render_html(samples.evidence(samples.adaptive(), samples.inconclusive(), seeds=32))
     text = " ".join(Page(html).text.split())
     assert "Decided at n = 8 of at most 32." in text
     assert "8 used of at most 32 (10000–10007), 24 never needed." in text
-    assert "Seeds saved24 of at most 64 seeds (38 %) were never needed: their claims were decided before" in text
-    assert "at most 32 a claim" in text
-    assert "Every seed’s values (8)" in text
+    assert (
+        "Seeds saved24 of at most 64 seeds (38 %) were never needed, because their claims were decided earlier" in text
+    )
+    assert "at most 32 per claim" in text
+    assert "Values per seed (8)" in text
     assert "Missing" not in text
     assert "not run" not in text
     assert "CPU time per seed" in text
@@ -180,13 +182,13 @@ def test_conclusions_have_three_parts() -> None:
     evidence = replace(samples.evidence(*entries), studies={"binding": "First <b>.\n\nSecond."})
     html = render_html(evidence)
     text = " ".join(Page(html).text.split())
-    start, middle = text.index("What the evidence backs"), text.index("What the authors make of it")
-    backed, rest = text[start:middle], text[middle : text.index("Every crashed, diverged or missing seed.")]
+    start, middle = text.index("What the evidence shows"), text.index("The authors’ own view")
+    shown, rest = text[start:middle], text[middle : text.index("Every crashed, diverged or missing seed.")]
     for entry in entries[:3]:
-        assert entry.claim.statement in backed
-    assert "Negative findings" in backed
-    assert "Null findings" in backed
-    assert entries[3].claim.statement not in backed
+        assert entry.claim.statement in shown
+    assert "Negative findings" in shown
+    assert "Null findings" in shown
+    assert entries[3].claim.statement not in shown
     assert entries[3].claim.statement in rest
     assert "<p>First &lt;b&gt;.</p>" in html
     assert "<p>Second.</p>" in html
@@ -196,7 +198,7 @@ def test_conclusions_have_three_parts() -> None:
 def test_failures_are_listed_by_seed(html: str) -> None:
     text = " ".join(Page(html).text.split())
     start = text.index("Every crashed, diverged or missing seed.")
-    failures = text[start : text.index(" measurements, one per claim and seed,", start)]
+    failures = text[start : text.index(" measurements (one per claim and seed), ", start)]
     assert "growth/growing-preserves-the-functioncrashed10003RuntimeError: worker gw1 crashed" in failures
     assert "growth/growing-preserves-the-functionmissing10003, 10006–10007" in failures
     assert "not finite10020single: loss became nan at step 412" in failures
@@ -208,47 +210,47 @@ def test_a_contrast_shows_every_look_and_what_other_methods_say() -> None:
     for said in ("Student’s t, 99.01 %8", "Student’s t, 98.02 %16", "Student’s t, 97.03 %32", "betting, 95 %32"):
         assert said in text
     assert "bootstrap, BCa, 95 %32" in text
-    assert "Wilcoxon’s signed ranks32p 0." in text
+    assert "Wilcoxon signed-rank test32p 0." in text
 
 
 def test_methods_and_threats_are_those_of_the_run(html: str) -> None:
     text = " ".join(Page(html).text.split())
     for said in (
         "9 claims, 2",
-        "Waived beforehand in 2 claims.",
-        "The code that ran is not that of the commit alone.",
-        "been changed and asked again on fresh seeds, up to attempt 2",
-        "with which a collapse in up to 31 % of seeds cannot be ruled out",
-        "nor on other devices than cpu",
+        "Waived in advance in 2 claims.",
+        "The code that ran had uncommitted changes.",
+        "been changed and tested again on fresh seeds, up to attempt 2",
+        "Even if none of them collapsed, a collapse in up to 31 % of seeds cannot be ruled out",
+        "or on devices other than cpu",
     ):
         assert said in text, said
     clean = render_html(samples.evidence(samples.supported(), dirty=False))
     assert "Uncommitted changes" not in clean
-    assert "Asked more than once" not in clean
+    assert "Repeated attempts" not in clean
 
 
-def test_a_claim_that_was_edited_since_it_was_registered_is_told() -> None:
+def test_a_claim_whose_wording_was_edited_is_reported() -> None:
     claim = samples.supported()
     registration = replace(claim.registration, status="reworded", edited="statement, source")
     page = Page(render_html(samples.evidence(replace(claim, registration=registration))))
     text = " ".join(page.text.split())
-    assert "what is said of it was edited since, and that is not registered" in text
+    assert "was edited after registration, and the new wording is not registered" in text
     assert "reworded (statement, source), attempt 1, first seed 10000" in text
-    assert "or edited since. They decide nothing" not in text
+    assert "or edited since registration" not in text
 
 
-def test_what_a_claim_declares_of_itself_is_told() -> None:
+def test_the_declarations_of_a_claim_are_shown() -> None:
     entry = samples.supported()
     claim = replace(entry.claim, deterministic=True, data=("data/table.csv",), environment=("FLAG", "OTHER"))
     page = render_html(samples.evidence(replace(entry, claim=claim)))
-    assert "declared: every seed may give the same values" in page
+    assert "declared: all seeds may give the same values" in page
     assert "data: data/table.csv; environment: FLAG, OTHER" in page
     plain = render_html(samples.evidence(entry))
-    assert "every seed may give" not in plain
+    assert "all seeds may give" not in plain
     assert "Depends on" not in plain
 
 
-def test_where_nothing_was_saved_nothing_is_said(html: str) -> None:
+def test_saved_seeds_are_not_mentioned_if_there_are_none(html: str) -> None:
     assert "Seeds saved" not in html
 
 
@@ -310,7 +312,7 @@ def test_a_bare_file_makes_a_page() -> None:
 
 
 def test_three_contrasts_of_which_one_is_refuted_alone() -> None:
-    """What refutes a contrast does not refute the claim, and the page says why."""
+    """A contrast can be refuted although the claim is not; the page says why."""
     claim = Claim(
         id="a/b",
         statement="a over b and c.",
@@ -363,22 +365,22 @@ def renamed(entry: ClaimEvidence, name: str, **changes: Any) -> ClaimEvidence:
 def test_of_many_claims_the_page_is_brief() -> None:
     many = tuple(renamed(samples.supported(), f"binding/claim-{n}") for n in range(31))
     brief, whole = render_html(samples.evidence(*many)), render_html(samples.evidence(*many[:30]))
-    assert "One row per claim: the contrast on which it stands or falls" in brief
-    assert "One row per claim" not in whole
+    assert "There is one row per claim, for its weakest contrast" in brief
+    assert "one row per claim" not in whole
     assert "<title>10000: " in whole
     assert "<title>10000: " not in brief
 
 
-def test_a_page_shows_so_many_claims_and_counts_all_of_them() -> None:
+def test_a_page_shows_at_most_so_many_claims_but_counts_all() -> None:
     many = [renamed(samples.supported(), f"binding/claim-{n}") for n in range(6)]
     many[4] = replace(many[4], gate=Gate("failed", "a reason"))
     page = render_html(samples.evidence(*many), most=3)
     shown = re.findall(r'<article id="([^"]*)"', page)
     assert shown == ["binding/claim-4", "binding/claim-0", "binding/claim-1"]
-    assert "Of 6 claims this page shows 3: those that failed, then the first of the run." in page
+    assert "This page shows 3 of 6 claims: those that failed, then the first of the run." in page
     assert "<li><b>6</b>" in page
     assert samples.evidence(*many).digest in page
-    assert "this page shows" not in render_html(samples.evidence(*many))
+    assert "This page shows" not in render_html(samples.evidence(*many))
 
 
 def test_a_replication_stands_beside_its_claim_and_is_no_claim_of_its_own() -> None:
@@ -386,7 +388,7 @@ def test_a_replication_stands_beside_its_claim_and_is_no_claim_of_its_own() -> N
     again = renamed(one, f"{one.claim.id}/mlx", origin=Replication(one.claim.id))
     page = render_html(samples.evidence(one, again))
     assert "1 claim was replicated in MLX: 1 holds in both." in page
-    assert "By verdict: without 1 replication." in page
+    assert "These counts leave out 1 replication." in page
     assert "<li><b>1</b>" in page
     assert "1 claim was replicated in MLX: 1 holds in both." in markdown_table(samples.evidence(one, again))
     alone = render_html(samples.evidence(again))
@@ -396,20 +398,20 @@ def test_a_replication_stands_beside_its_claim_and_is_no_claim_of_its_own() -> N
 
 def test_replications_cost_their_claims_nothing_where_p_is_adjusted() -> None:
     claims = [renamed(samples.supported(), f"binding/claim-{n}") for n in range(3)]
-    again = [renamed(one, f"{one.claim.id}/mlx", origin=Replication(one.claim.id)) for one in claims]
-    without, both = adjusted(claims), adjusted([*claims, *again])
+    replications = [renamed(one, f"{one.claim.id}/mlx", origin=Replication(one.claim.id)) for one in claims]
+    without, both = adjusted_p_values(claims), adjusted_p_values([*claims, *replications])
     assert both[:3] == without
-    assert {p.family for p in both[3:]} == {"Holm over 3 replications"}
+    assert {p.method for p in both[3:]} == {"Holm over 3 replications"}
 
 
-def test_what_a_metric_is_stands_with_every_claim_that_uses_it() -> None:
+def test_every_claim_describes_its_metrics() -> None:
     one = samples.supported()
     page = render_html(replace(samples.evidence(one), metrics={"binding": {"accuracy": "share of <right> answers"}}))
     assert "<dt>Accuracy</dt><dd>Share of &lt;right&gt; answers.</dd>" in page
     assert "&lt;right&gt;" not in render_html(samples.evidence(one))
 
 
-def test_a_control_that_was_asked_again_is_not_taken_for_the_only_one() -> None:
+def test_repeated_attempts_at_a_control_are_reported() -> None:
     claim = Claim(
         id="lab/a-a",
         statement="An arm beats itself.",
@@ -420,9 +422,9 @@ def test_a_control_that_was_asked_again_is_not_taken_for_the_only_one() -> None:
     values = {"one": samples.normal(1, 0.5, 0.1), "other": samples.normal(2, 0.5, 0.1)}
     first, second = (render_html(samples.evidence(samples.make(claim, values, attempt=n))) for n in (1, 2))
     assert "Not at the first attempt" not in first
-    assert "Not at the first attempt, of which the claim’s source may tell: lab/a-a (attempt 2)." in second
-    assert "found no support, 1 of them not at the first attempt" in second
-    assert "1 control among the INCONCLUSIVE, of which nothing else is expected." in second
+    assert "Not at the first attempt, for reasons that the claim’s source may give: lab/a-a (attempt 2)." in second
+    assert "was not supported, 1 of them not at the first attempt" in second
+    assert "1 control is INCONCLUSIVE, as expected." in second
 
 
 def test_an_open_question_has_the_p_of_its_answer() -> None:
@@ -430,4 +432,4 @@ def test_an_open_question_has_the_p_of_its_answer() -> None:
     asked = replace(entry, claim=replace(entry.claim, expect="open"))
     largest = max(finding.tost_p or 1.0 for finding in entry.judgement.findings if finding.role == "contrast")
     assert entry.verdict is Verdict.EQUIVALENT
-    assert [found.p for found in adjusted([asked])] == [largest]
+    assert [p.p for p in adjusted_p_values([asked])] == [largest]

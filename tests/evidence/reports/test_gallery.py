@@ -1,4 +1,4 @@
-"""Pictures in the page and beside it."""
+"""Pictures in the page, and in files beside it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from memkit.evidence.reports.plots.heatmap import heatmap_svg
 from . import samples
 
 
-def test_beyond_its_room_a_page_links_its_pictures(tmp_path: Path) -> None:
+def test_a_full_page_links_its_pictures(tmp_path: Path) -> None:
     figures = tuple(Heatmap(f"Map {k}", ("a",), ("b",), ((k / 10,),)) for k in range(3))
     evidence = samples.evidence(replace(samples.supported(), figures=figures))
     whole = render_html(evidence)
-    assert whole.count("In a file of its own") == 0
+    assert whole.count("Picture in a separate file") == 0
     last = len(heatmap_svg(figures[2]).encode())
 
     page = tmp_path / "evidence.html"
@@ -31,21 +31,21 @@ def test_beyond_its_room_a_page_links_its_pictures(tmp_path: Path) -> None:
     assert (tmp_path / "evidence-figures" / name).read_text(encoding="utf-8").startswith("<svg xmlns=")
     assert len(html) < len(whole)
 
-    # A page that has room again leaves none behind.
+    # Once the page has room again, the files of the earlier page are removed.
     gallery = beside(page)
     save(render_html(evidence, gallery), gallery, page)
     assert list((tmp_path / "evidence-figures").iterdir()) == []
 
 
-def test_no_name_leaves_the_folder() -> None:
+def test_no_name_leads_out_of_the_folder() -> None:
     gallery = Gallery(folder="evidence-figures", limit=0)
     names = ("../../etc/passwd", "a/b", "", "é" * 300, "A/b")
-    page = gallery.fill("".join(gallery.hang(name, "<svg/>") for name in names))
+    page = gallery.fill("".join(gallery.add(name, "<svg/>") for name in names))
     assert list(gallery.beside) == ["etc-passwd-0.svg", "a-b-1.svg", "-2.svg", "-3.svg", "a-b-4.svg"]
     assert page.count('href="evidence-figures/') == 5
 
 
-def test_a_text_that_looks_like_a_place_is_a_text() -> None:
+def test_a_text_that_looks_like_a_placeholder_stays_a_text() -> None:
     entry = samples.supported()
     claim = replace(entry.claim, source="<!--picture 0-->")
     figure = Heatmap("Map", ("a",), ("b",), ((0.5,),))

@@ -1,4 +1,4 @@
-"""Pages: what stands between marks is written from the accepted verdicts, and the rest is the author's."""
+"""Pages: the blocks between marks are written from the accepted verdicts; everything else is left as it is."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ More prose.
 
 @pytest.fixture(scope="module")
 def accepted() -> dict[str, Any]:
-    """Those sample claims that passed, as one file's of one study."""
+    """The registered sample claims that passed, as if they were in one file of one study."""
     from dataclasses import replace
 
     everything = samples.everything()
-    fine = [e for e in everything.claims if e.gate.outcome == "passed" and e.registration.status == "registered"]
-    assert len(fine) > 2
-    found = accepted_claims(replace(everything, claims=tuple(fine)), recipe_key)
+    passed = [e for e in everything.claims if e.gate.outcome == "passed" and e.registration.status == "registered"]
+    assert len(passed) > 2
+    found = accepted_claims(replace(everything, claims=tuple(passed)), recipe_key)
     return {
         f"lab/{name.split('/', 1)[1]}": {**claim, "nodeid": "claims/test_x.py::test_y"} for name, claim in found.items()
     }
@@ -75,10 +75,10 @@ def test_every_row_of_a_table_has_as_many_cells(accepted: dict[str, Any]) -> Non
         ("<!-- memkit: summary lab -->\n<!-- memkit: claims/test_x.py -->\n<!-- memkit: end -->", "has no end"),
         ("<!-- memkit: claims/test_z.py -->\n<!-- memkit: end -->", "no claim of claims/test_z.py has been accepted"),
         ("<!-- memkit: summary other -->\n<!-- memkit: end -->", "no claim of the study 'other'"),
-        ("<!-- memkit: summary lab -->\n<!-- memkit: end -->", "stands in no block; add <!-- memkit: claims/test_x.py"),
+        ("<!-- memkit: summary lab -->\n<!-- memkit: end -->", "is in no block; add <!-- memkit: claims/test_x.py"),
     ],
 )
-def test_mistakes_get_a_sentence(accepted: dict[str, Any], page: str, message: str) -> None:
+def test_mistakes_are_explained(accepted: dict[str, Any], page: str, message: str) -> None:
     with pytest.raises(MemkitError, match=message):
         rewrite(page, accepted)
 
@@ -92,7 +92,7 @@ def test_accepted_verdicts_survive_the_file(accepted: dict[str, Any], tmp_path: 
         load_accepted(tmp_path / "accepted.json")
 
 
-def test_means_are_those_of_the_seeds_that_count(accepted: dict[str, Any]) -> None:
+def test_means_are_over_the_used_seeds(accepted: dict[str, Any]) -> None:
     everything = samples.everything()
     for entry in everything.claims:
         claim = accepted.get(f"lab/{entry.claim.id.split('/', 1)[1]}")
@@ -107,13 +107,13 @@ def test_means_are_those_of_the_seeds_that_count(accepted: dict[str, Any]) -> No
                     assert (least, greatest) == pytest.approx((min(values), max(values)), abs=1e-5)
 
 
-def test_settings_are_in_the_order_of_their_numbers() -> None:
+def test_settings_are_sorted_by_their_numbers() -> None:
     names = ["k 16", "k 8", "none", "step 0.5", "step 0.05", "capacity 1000, fifo", "capacity 250, fifo"]
     expected = ["capacity 250, fifo", "capacity 1000, fifo", "k 8", "k 16", "none", "step 0.05", "step 0.5"]
     assert sorted(names, key=pages._by_number) == expected
 
 
-def test_a_claim_that_did_not_run_leaves_what_was_accepted_of_it() -> None:
+def test_a_claim_that_did_not_run_is_not_accepted() -> None:
     from dataclasses import replace
 
     everything = samples.everything()
@@ -126,19 +126,19 @@ REPLICATED = "<!-- memkit: replications lab -->\n<!-- memkit: end -->\n"
 
 def test_replications_stand_beside_their_claims(accepted: dict[str, Any]) -> None:
     name, claim = next((n, c) for n, c in accepted.items() if c["judgement"]["verdict"] == "SUPPORTED")
-    again = {**claim, "replicates": name}
-    written = rewrite(REPLICATED, {**accepted, f"{name}/mlx": again})
-    assert "1 claim was asked again on another backend: 1 holds in both." in written
+    replication = {**claim, "replicates": name}
+    written = rewrite(REPLICATED, {**accepted, f"{name}/mlx": replication})
+    assert "1 claim was replicated on another backend: 1 holds in both." in written
     (row,) = [line for line in written.splitlines() if f"`{name.split('/', 1)[1]}`" in line]
     assert row.count("✓ SUPPORTED") == 2
     assert row.endswith("| in both |")
     assert "MLX, n = " in row
-    # A replication is no claim of its own: it needs no block, and is not counted.
+    # A replication needs no block of its own and is not counted as a claim.
     page = PAGE.format(study="lab", file="claims/test_x.py")
-    assert rewrite(page, {**accepted, f"{name}/mlx": again}) == rewrite(page, accepted)
+    assert rewrite(page, {**accepted, f"{name}/mlx": replication}) == rewrite(page, accepted)
 
 
-def test_replications_that_are_not_there_or_stand_alone_get_a_sentence(accepted: dict[str, Any]) -> None:
+def test_missing_replications_and_claims_are_explained(accepted: dict[str, Any]) -> None:
     with pytest.raises(MemkitError, match="no replication of a claim of the study 'lab' has been accepted"):
         rewrite(REPLICATED, accepted)
     name, claim = next(iter(accepted.items()))

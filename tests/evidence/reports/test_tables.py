@@ -1,4 +1,4 @@
-"""The verdict tables: no line too long, nothing said by colour alone, nothing that breaks the markup."""
+"""The tables of verdicts: no line is too long, colour adds no information, and names do not break the markup."""
 
 from __future__ import annotations
 
@@ -48,15 +48,15 @@ def test_no_claims_give_no_table() -> None:
     assert terminal_table([], width=80) == []
 
 
-def test_only_what_was_decided_is_coloured() -> None:
-    """No green anywhere: a verdict is no success, and INCONCLUSIVE least of all."""
+def test_only_decided_claims_are_coloured() -> None:
+    """No verdict is green, because a verdict is not a success."""
     text = "\n".join(terminal_table(samples.everything().claims, width=80, colour=True))
     assert "32m" not in text
     assert "\x1b[1m? INCONCLUSIVE\x1b[0m" in text
 
 
 @pytest.mark.parametrize("width", [80, 140])
-def test_every_verdict_is_a_word_and_both_intervals_are_there(width: int) -> None:
+def test_every_verdict_and_both_intervals_are_in_the_text(width: int) -> None:
     evidence = samples.everything()
     text = "\n".join(terminal_table(evidence.claims, width=width))
     for verdict in Verdict:
@@ -78,7 +78,7 @@ def test_a_wide_terminal_shows_every_contrast_and_a_narrow_one_the_weakest() -> 
 
 
 @pytest.mark.parametrize("width", [80, 140])
-def test_what_qualifies_a_verdict_is_said_in_words(width: int) -> None:
+def test_notes_that_qualify_a_verdict_are_in_the_text(width: int) -> None:
     text = " ".join(" ".join(terminal_table(samples.everything().claims, width=width)).split())
     for word in (
         "normal theory",
@@ -98,16 +98,16 @@ def test_what_qualifies_a_verdict_is_said_in_words(width: int) -> None:
         assert word in text
 
 
-def test_used_seeds_of_at_most_so_many() -> None:
+def test_used_and_planned_seeds_are_shown() -> None:
     row = verdict_row(samples.adaptive())
     assert (row.used, row.planned, row.saved) == (8, 32, 24)
     text = " ".join(" ".join(terminal_table([samples.adaptive()], width=80)).split())
     assert " 8/32 " in text
-    assert "Seeds: used/at most; no claim takes more than decide it. Seeds that collapse" in text
+    assert "Seeds: used/at most; a claim stops at the look that decides it. Even if no seed collapsed" in text
     assert "missing" not in text
     assert "8/32" in markdown_table(samples.evidence(samples.adaptive()))
-    everything = verdict_row(samples.supported())
-    assert (everything.used, everything.planned, everything.saved) == (8, 32, 0), "all seeds ran"
+    complete = verdict_row(samples.supported())
+    assert (complete.used, complete.planned, complete.saved) == (8, 32, 0), "all seeds ran"
     assert "used/at most" not in " ".join(terminal_table([samples.supported()], width=80))
 
 
@@ -115,7 +115,7 @@ def test_one_seed_has_no_collapse_rate() -> None:
     assert "collapse" not in " ".join(terminal_table([samples.unbounded()], width=80))
 
 
-def test_provisional_is_said() -> None:
+def test_a_provisional_verdict_has_a_note() -> None:
     claim = Claim(
         id="a/b",
         statement="Student's t decides here, and the betting interval does not.",

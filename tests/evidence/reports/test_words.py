@@ -68,8 +68,8 @@ def test_the_weakest_contrast_is_the_one_nearest_to_its_margin() -> None:
     assert words.weakest([]) is None
 
 
-def test_a_missing_seed_shifts_no_other_into_what_was_used() -> None:
-    """Of 32 planned seeds, 10003, 10006 and 10007 were not seen; the findings rest on the 29 others."""
+def test_a_missing_seed_does_not_make_another_seed_count_as_used() -> None:
+    """Of 32 planned seeds, 10003, 10006 and 10007 were not observed; the findings use the 29 others."""
     entry = samples.incomplete()
     used = words.used_seeds(entry)
     assert len(used) == entry.judgement.n == 29
@@ -77,25 +77,25 @@ def test_a_missing_seed_shifts_no_other_into_what_was_used() -> None:
 
 
 @pytest.mark.parametrize(
-    ("entry", "course"),
+    ("entry", "sentence"),
     [
         (samples.adaptive(), "Decided at n = 8 of at most 32."),
-        (samples.supported(planned=8), "Decided at n = 8, the most that was planned."),
+        (samples.supported(planned=8), "Decided at n = 8, the planned maximum."),
         (samples.inconclusive(), "Undecided after the last look, at 32 seeds."),
-        (samples.incomplete(), "Not judged: observations or preconditions are lacking."),
-        (samples.development(), "The looks ended at n = 16 of at most 32: these seeds decide nothing."),
-        (samples.unbounded(), "No look was taken: these seeds decide nothing."),
+        (samples.incomplete(), "Not judged: observations are missing or unusable, or a precondition does not hold."),
+        (samples.development(), "The decision rule stopped at n = 16 of at most 32, but these seeds decide nothing."),
+        (samples.unbounded(), "No look was reached, so these seeds decide nothing."),
     ],
 )
-def test_the_course_of_the_looks(entry: ClaimEvidence, course: str) -> None:
-    assert words.course(entry) == course
+def test_the_sentence_says_when_the_looks_stopped(entry: ClaimEvidence, sentence: str) -> None:
+    assert words.stopping_sentence(entry) == sentence
 
 
 @pytest.mark.parametrize(
     ("entry", "counts"),
     [
         (samples.adaptive(), "8 used of at most 32 (10000–10007), 24 never needed."),
-        (samples.supported(), "8 used of at most 32 (10000–10007), 24 more seen and not used."),
+        (samples.supported(), "8 used of at most 32 (10000–10007), 24 more measured but not used."),
         (samples.unseen(), "0 used of at most 32. Missing: 10000–10007."),
         (
             samples.incomplete(),
@@ -110,20 +110,20 @@ def test_the_seeds_of_a_claim(entry: ClaimEvidence, counts: str) -> None:
 def test_savings() -> None:
     assert words.savings([]) == ""
     assert words.savings([samples.supported(), samples.unseen()]) == ""
-    said = words.savings([samples.supported(), samples.adaptive(), samples.unseen()])
-    assert said == "24 of at most 64 seeds (38 %) were never needed"
+    sentence = words.savings([samples.supported(), samples.adaptive(), samples.unseen()])
+    assert sentence == "24 of at most 64 seeds (38 %) were never needed"
 
 
 @pytest.mark.parametrize(
-    ("asked", "text"),
+    ("seeds", "text"),
     [
-        (16, "at most 16 a claim"),
-        (12, "12 a claim, which is no look"),
+        (16, "at most 16 per claim"),
+        (12, "12 per claim, which is not a look"),
         ("as each claim declares", "as each claim declares"),
     ],
 )
-def test_seeds_asked_for(asked: object, text: str) -> None:
-    assert words.seeds_asked(asked) == text
+def test_the_seeds_option_is_explained(seeds: object, text: str) -> None:
+    assert words.seeds_option(seeds) == text
 
 
 @pytest.mark.parametrize(
@@ -148,16 +148,16 @@ def test_differences_and_questions() -> None:
         id="s/open", statement="What is it?", arms={"a": Arm(), "b": Arm()}, contrasts=(higher, lower), expect="open"
     )
     assert words.falsifier(claim).close == (
-        "It is equivalent if a later look shows all differences to lie inside ±0.1."
+        "It is equivalent if a later look shows that all differences lie inside ±0.1."
     )
     assert words.falsifier(replace(claim, contrasts=(replace(higher, sesoi=None),))).close == ""
 
 
-def test_a_mutant_is_told_of_in_a_sentence() -> None:
+def test_a_mutant_says_that_it_has_to_fail() -> None:
     over = Contrast("a, b", over="b", metric="m", bounds=(0, 1))
     claim = Claim(id="s/a", statement="A beats b.", arms={"a, b": Arm(), "b": Arm()}, contrasts=(over,))
     broken = replace(
         claim, origin=Mutant("s/a"), statement="Broken on purpose, a, b with its never written: A beats b."
     )
     assert words.statement(claim) == "A beats b."
-    assert words.statement(broken) == "Must fall, for a, b was broken on purpose (never written): A beats b."
+    assert words.statement(broken) == "Must fail, because a, b was broken on purpose (never written): A beats b."

@@ -1,4 +1,4 @@
-"""The axis of a plot: a scale from data to pixels, with its ticks, how these are written, and how all is drawn."""
+"""The axis of a plot: its scale from data to pixels, its ticks and their labels, and how they are drawn."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from memkit.evidence.reports.numbers import grouped, minus, power
 from memkit.evidence.reports.plots import svg
 
 _FLAT = 1e-6
-"""Numbers that differ by less than this share of their size are drawn as one: their ticks could not be told apart."""
+"""The relative difference below which numbers are drawn as one, because labels could not distinguish them."""
 _PLAIN = (1e-4, 1e6)
-"""Sizes of numbers that are written out; others are multiples of powers of ten."""
-
-
-_ACROSS, _UPWARDS = 54.0, 32.0
-"""Room of a tick and its label on an axis that runs to the right, and on one that runs up."""
+"""The range of absolute values that are written out; others are written as multiples of powers of ten."""
+_TICK_WIDTH, _TICK_HEIGHT = 54.0, 32.0
+"""The room for a tick and its label, in pixels: on an axis that runs to the right, and on one that runs up."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class Axis:
     Attributes:
         low, high: ends of the axis; of a logarithmic one, their logarithms to base 10.
         start, end: where these are drawn, in pixels.
-        ticks: numbers and their labels; a scale that is not drawn has none.
+        ticks: pairs of a number and its label; empty for a scale that is not drawn.
         log: whether the axis is logarithmic.
     """
 
@@ -52,50 +50,57 @@ class Axis:
         whole: bool = False,
         pad: float = 0.0,
     ) -> Axis:
-        """Return an axis that shows all numbers of ``shown``, with round numbers for ticks.
+        """Return an axis that shows all numbers of ``shown``, with round numbers as ticks.
 
         Args:
-            counts: where all numbers are whole, so are the ticks.
-            whole: it begins and ends at a tick, unless that would leave most of a step empty.
-            pad: room at either end, as a share of the axis.
+            shown: the numbers to show.
+            start, end: where the axis starts and ends, in pixels.
+            counts: use whole numbers as ticks if all numbers are whole.
+            whole: start and end the axis at a tick, unless that would leave most of a step empty.
+            pad: the room to add at either end, as a share of the axis.
         """
-        low, high = _apart(*_ends(shown))
-        step = _round_step(low, high, _most(start, end))
+        low, high = _widened(*_ends(shown))
+        step = _round_step(low, high, _max_ticks(start, end))
         if counts and all(float(value).is_integer() for value in shown):
             step = max(step, 1.0)
         if whole:
             low, high = _outward(low, -1, step, 0.03 * (high - low)), _outward(high, 1, step, 0.03 * (high - low))
         low, high = low - pad * (high - low), high + pad * (high - low)
         ticks = _multiples(low, high, step)
-        return cls(low, high, start, end, tuple(zip(ticks, _written(ticks, step), strict=True)))
+        return cls(low, high, start, end, tuple(zip(ticks, _labels(ticks, step), strict=True)))
 
     @classmethod
     def logarithmic(cls, shown: Collection[float], start: float, end: float, *, pad: float = 0.0) -> Axis:
-        """Return a logarithmic axis that shows the positive numbers of ``shown``; few of them are its ticks."""
+        """Return a logarithmic axis that shows all numbers of ``shown``, which are positive.
+
+        If they are few and far enough apart, the numbers themselves are the ticks, otherwise round numbers.
+        """
         low, high = map(math.log10, _ends(shown))
         if high - low < 0.01:
             low, high = low - 0.3, high + 0.3
         low, high = low - pad * (high - low), high + pad * (high - low)
-        found = _log_ticks(sorted(set(shown)), low, high, _most(start, end))
-        return cls(low, high, start, end, tuple(zip(found, _log_labels(found), strict=True)), log=True)
+        ticks = _log_ticks(sorted(set(shown)), low, high, _max_ticks(start, end))
+        return cls(low, high, start, end, tuple(zip(ticks, _log_labels(ticks), strict=True)), log=True)
 
     def at(self, value: float) -> float:
-        """Return where ``value`` is drawn; what lies beyond the axis is put at its end."""
+        """Return where ``value`` is drawn, in pixels; values beyond the axis are drawn at its end."""
         share = ((math.log10(value) if self.log else value) - self.low) / (self.high - self.low)
         return self.start + min(max(share, 0.0), 1.0) * (self.end - self.start)
 
     @property
     def label_width(self) -> float:
-        """Return the width of its longest label, at most or so."""
+        """The width of the longest label in pixels, estimated generously."""
         return max((svg.width_of(label) for _, label in self.ticks), default=0.0)
 
     def below(self, y: float, *, edge: float = 0.0, grid: float | None = None) -> list[str]:
         """Draw an axis that runs to the right: a line at ``y``, with the ticks and their labels below.
 
+        Labels that would touch the label before them are left out.
+
         Args:
-            edge: where the drawing begins on the left; a label that would reach beyond is left out, and so is one that
-                would touch the label before it.
-            grid: up to which y a faint line goes from each tick; None: there is none.
+            y: the y of the axis.
+            edge: the left edge of the drawing; labels that would cross it are left out.
+            grid: the y up to which a faint line is drawn from each tick; None: no lines.
         """
         parts = []
         if grid is not None:
@@ -112,22 +117,22 @@ class Axis:
         return [*parts, svg.labels(shown, size=11, opacity=0.75)]
 
     def beside(self, left: float, right: float) -> list[str]:
-        """Draw an axis that runs up: a faint line from ``left`` to ``right`` at each tick, its label left of it."""
+        """Draw an axis that runs up: at each tick a label, and a faint line from ``left`` to ``right``."""
         shown = [(left - 6, self.at(value) + 4, label) for value, label in self.ticks]
         lines = [svg.horizontal(self.at(value), left, right, opacity=0.15) for value, _ in self.ticks]
         return [*lines, svg.labels(shown, size=11, opacity=0.75, anchor="end")]
 
 
-def _most(start: float, end: float) -> int:
+def _max_ticks(start: float, end: float) -> int:
     """Return how many ticks an axis has room for."""
     if end > start:
-        return max(2, min(7, int((end - start) / _ACROSS)))
-    return max(2, min(5, int((start - end) / _UPWARDS)))
+        return max(2, min(7, int((end - start) / _TICK_WIDTH)))
+    return max(2, min(5, int((start - end) / _TICK_HEIGHT)))
 
 
-def _round_step(low: float, high: float, most: int) -> float:
-    """Return 1, 2 or 5 times a power of ten, so that at most ``most`` such steps fill the axis."""
-    rough = (high - low) / most
+def _round_step(low: float, high: float, max_steps: int) -> float:
+    """Return the smallest 1, 2 or 5 times a power of ten of which at most ``max_steps`` fill the axis."""
+    rough = (high - low) / max_steps
     unit = 10.0 ** math.floor(math.log10(rough))
     return next(unit * k for k in (1, 2, 5, 10) if unit * k >= rough * (1 - 1e-9))
 
@@ -137,8 +142,8 @@ def _multiples(low: float, high: float, step: float) -> list[float]:
     return [k * step for k in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]
 
 
-def _written(ticks: Sequence[float], step: float) -> list[str]:
-    """Return the labels of ticks that lie ``step`` apart, all with the decimals that this takes."""
+def _labels(ticks: Sequence[float], step: float) -> list[str]:
+    """Return the labels of ticks that are ``step`` apart, all with as many decimals as the step needs."""
     size = max(map(abs, ticks), default=0.0)
     if not _PLAIN[0] <= size < _PLAIN[1]:
         exponent = math.floor(math.log10(size)) if size else 0
@@ -151,13 +156,17 @@ def _written(ticks: Sequence[float], step: float) -> list[str]:
 
 
 def _places(step: float) -> int:
+    """Return how many decimals a step needs."""
     return max(0, -math.floor(math.log10(step) + 1e-9))
 
 
-def _outward(end: float, way: int, step: float, pad: float) -> float:
-    """Return ``end``, moved outwards to the next tick (``way`` −1: downwards), or a little where that is far."""
-    tick = way * step * math.ceil(way * end / step - 1e-9)
-    return tick if abs(tick - end) <= 0.6 * step else end + way * pad
+def _outward(end: float, sign: int, step: float, pad: float) -> float:
+    """Return an end of an axis moved outwards to the next tick, or by ``pad`` if the tick is far away.
+
+    ``sign`` is 1 for the high end, which moves up, and −1 for the low end.
+    """
+    tick = sign * step * math.ceil(sign * end / step - 1e-9)
+    return tick if abs(tick - end) <= 0.6 * step else end + sign * pad
 
 
 def _ends(shown: Iterable[float]) -> tuple[float, float]:
@@ -165,28 +174,29 @@ def _ends(shown: Iterable[float]) -> tuple[float, float]:
     return min(values), max(values)
 
 
-def _apart(low: float, high: float) -> tuple[float, float]:
-    """Return the ends of an axis, moved apart where all that it shows is one number."""
+def _widened(low: float, high: float) -> tuple[float, float]:
+    """Return the ends of an axis, moved apart if they are practically equal."""
     size = max(abs(low), abs(high))
     if size < 1e-290:
         return 0.0, 1.0
     return (low, high) if high - low > _FLAT * size else (low - 0.1 * size, high + 0.1 * size)
 
 
-def _log_ticks(shown: Sequence[float], low: float, high: float, most: int) -> list[float]:
-    places = [math.log10(value) for value in shown]
-    gaps = [after - before for before, after in pairwise(places)]
-    if len(shown) <= most + 2 and min(gaps, default=math.inf) > 0.7 * (high - low) / most:
+def _log_ticks(shown: Sequence[float], low: float, high: float, max_ticks: int) -> list[float]:
+    """Return the ticks of a logarithmic axis; ``shown`` is sorted, ``low`` and ``high`` are decimal logarithms."""
+    logs = [math.log10(value) for value in shown]
+    gaps = [after - before for before, after in pairwise(logs)]
+    if len(shown) <= max_ticks + 2 and min(gaps, default=math.inf) > 0.7 * (high - low) / max_ticks:
         return list(shown)
     exponents = range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1)
-    if len(exponents) > max(2, most // 2):
-        every = math.ceil(len(exponents) / most)
-        return [float(f"1e{exponent}") for exponent in exponents[::every]]
+    if len(exponents) > max(2, max_ticks // 2):
+        stride = math.ceil(len(exponents) / max_ticks)
+        return [float(f"1e{exponent}") for exponent in exponents[::stride]]
     lowest = math.floor(low)
     fine = [float(f"{k}e{e}") for e in range(lowest, math.floor(high) + 1) for k in (1, 2, 5)]
     fine = [value for value in fine if value > 0 and low - 1e-9 <= math.log10(value) <= high + 1e-9]
-    # Within a few percent of one another: round numbers, though they lie no round share apart.
-    return fine if len(fine) > 1 else _multiples(10**low, 10**high, _round_step(10**low, 10**high, most))
+    # On an axis that spans only a few percent, there are no such ticks; equally spaced ones look almost linear there.
+    return fine if len(fine) > 1 else _multiples(10**low, 10**high, _round_step(10**low, 10**high, max_ticks))
 
 
 def _log_labels(ticks: Sequence[float]) -> list[str]:

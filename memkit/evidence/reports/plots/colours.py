@@ -1,4 +1,4 @@
-"""The colours of all plots: Okabe and Ito's hues, toned so that each keeps 3:1 on white and on near-black."""
+"""The colours of all plots: the hues of Okabe and Ito, with a contrast of at least 3:1 on white and on near-black."""
 
 BLUE = "#1f7ec2"
 ORANGE = "#d1591c"

@@ -1,8 +1,8 @@
-"""Forest plots as inline SVG: no plotting library, no script, no style sheet of the page.
+"""Forest plots as inline SVG, which needs no plotting library, script or style sheet.
 
-Text and axes take the colour of the text around them, and the verdicts' colours are middle tones, so a plot
-can be read on white and on black. Each verdict has a word and a shape besides its colour; only what is
-decided is coloured.
+Text and axes have the colour of the surrounding text, and the verdicts' colours are mid-tones, so that a plot is
+legible on white and on black. Every verdict has a word and a shape besides its colour; only decided claims have a
+colour.
 """
 
 from __future__ import annotations
@@ -19,21 +19,47 @@ from memkit.evidence.reports.plots.intervals import difference_axis, guides, int
 from memkit.evidence.verdict import Finding
 
 _NARROW = 560
+"""The width in pixels below which labels are above the intervals."""
 
 
 def forest_svg(claims: Sequence[ClaimEvidence], *, width: int = 900, compact: bool = False) -> str:
     """Draw every contrast of ``claims`` with its estimate and both intervals, grouped by claim.
 
-    Contrasts share an axis where study and metric are the same, since only then do they share a unit. Below
-    560 units of width, labels stand above the intervals instead of beside them.
+    Contrasts share an axis if they share study and metric, because only then do they share a unit. In drawings
+    narrower than 560 pixels, labels are above the intervals instead of beside them.
+
+    A run's claims are ``load(path).claims`` (:func:`memkit.evidence.load`); this example builds one by hand.
+
+    >>> from memkit.evidence import Arm, Claim, ClaimEvidence, Contrast, Gate, Observation, Registration, judge
+    >>> from memkit.evidence.reports import forest_svg
+    >>> over = Contrast("new", over="old", metric="accuracy", bounds=(0, 1))
+    >>> claim = Claim(id="lab/new", statement="New beats old.", arms={"new": Arm(), "old": Arm()}, contrasts=(over,))
+    >>> registration = Registration(status="registered", attempt=1, first_seed=10_000)
+    >>> observations = tuple(
+    ...     Observation(claim="lab/new", seed=seed, arm=arm, metric="accuracy", value=value)
+    ...     for seed in registration.seeds(8)
+    ...     for arm, value in (("new", 0.9 + seed % 3 / 50), ("old", 0.1))
+    ... )
+    >>> entry = ClaimEvidence(
+    ...     claim=claim,
+    ...     nodeid="test_new.py::test_new",
+    ...     registration=registration,
+    ...     planned=registration.seeds(32),
+    ...     observations=observations,
+    ...     judgement=judge(claim, observations, planned=registration.seeds(32)),
+    ...     gate=Gate("passed", "expected supported, found SUPPORTED"),
+    ... )
+    >>> svg = forest_svg([entry], width=600)
+    >>> svg.startswith("<svg"), "lab/new: SUPPORTED" in svg
+    (True, True)
 
     Args:
-        claims: in the order to draw; one claim gives the plot that goes beside its verdict.
-        width: of the drawing, in pixels; it shrinks with the page, never grows.
-        compact: one row per claim, the contrast on which it stands or falls.
+        claims: the claims, in the order to draw.
+        width: the width of the drawing in pixels; on a narrower page the drawing shrinks.
+        compact: draw one row per claim, with its weakest contrast.
 
     Returns:
-        An ``<svg>`` element that depends on nothing outside it.
+        A self-contained ``<svg>`` element.
     """
     longest = max((len(_numbers(f)) for entry in claims for f in words.own_findings(entry)), default=0)
     layout = _Layout(width, numbers=7.0 * longest + 20, compact=compact)
@@ -45,49 +71,55 @@ def forest_svg(claims: Sequence[ClaimEvidence], *, width: int = 900, compact: bo
     for line in svg.wrap(legend, svg.fitting(width - 8)):
         y += 17
         parts.append(svg.text(4, y, line, size=11.5, opacity=0.75))
-    many = f"{len(claims)} claims" if len(claims) != 1 else claims[0].claim.id
-    described = "; ".join(_said(entry) for entry in claims) or "No claims."
-    return svg.document(width, y + 10, f"Forest plot: {many}", described, parts)
+    subject = f"{len(claims)} claims" if len(claims) != 1 else claims[0].claim.id
+    description = "; ".join(_description(entry) for entry in claims) or "No claims."
+    return svg.document(width, y + 10, f"Forest plot: {subject}", description, parts)
 
 
 # Panels and rows ----------------------------------------------------------------------------------
 
 _Group = tuple[ClaimEvidence, list[Finding]]
+"""A claim and those of its findings that a panel shows."""
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """The layout of a drawing that is ``width`` pixels wide, ``numbers`` of them for the printed numbers."""
+    """The layout of a drawing: its width, and the width of the column of numbers, in pixels."""
 
     width: int
     numbers: float
     compact: bool = False
 
     @property
-    def stacked(self) -> bool:
+    def is_stacked(self) -> bool:
+        """Return whether labels are above the intervals."""
         return self.width < _NARROW
 
     @property
     def plot(self) -> tuple[float, float]:
-        names = 0.45 if self.compact else 0.28
-        return (8, self.width - 8) if self.stacked else (names * self.width, self.width - self.numbers)
+        """The left and the right end of the intervals' axis."""
+        share_of_names = 0.45 if self.compact else 0.28
+        return (8, self.width - 8) if self.is_stacked else (share_of_names * self.width, self.width - self.numbers)
 
 
 def _panels(claims: Sequence[ClaimEvidence]) -> list[tuple[str, list[_Group]]]:
-    """Return the claims of each study by metric, since only contrasts of one metric share a unit."""
+    """Return one panel per study and metric, because only contrasts of one metric share a unit."""
     panels: dict[tuple[str, str], list[_Group]] = {}
     for entry in claims:
         findings = words.own_findings(entry)
         if not findings:
             panels.setdefault((entry.claim.study, entry.claim.contrasts[0].metric), []).append((entry, []))
         for metric in dict.fromkeys(finding.contrast.metric for finding in findings):
-            own = [finding for finding in findings if finding.contrast.metric == metric]
-            panels.setdefault((entry.claim.study, metric), []).append((entry, own))
+            of_metric = [finding for finding in findings if finding.contrast.metric == metric]
+            panels.setdefault((entry.claim.study, metric), []).append((entry, of_metric))
     return [(f"{study}: difference in {metric}", groups) for (study, metric), groups in panels.items()]
 
 
 def _compact_panels(claims: Sequence[ClaimEvidence]) -> list[tuple[str, list[_Group]]]:
-    """Return each study's claims with their weakest contrasts, by the metric's bounds: all shares are one panel."""
+    """Return one panel per study and bounds of the metric, with the weakest contrast of each claim.
+
+    All metrics between 0 and 1, for example, share a panel.
+    """
     panels: dict[tuple[str, tuple[float, float] | str], list[_Group]] = {}
     for entry in claims:
         weakest = words.weakest(words.own_findings(entry))
@@ -96,86 +128,91 @@ def _compact_panels(claims: Sequence[ClaimEvidence]) -> list[tuple[str, list[_Gr
         panels.setdefault(key, []).append((entry, [weakest] if weakest is not None else []))
     titles = []
     for (study, unit), groups in panels.items():
-        metrics = {f.contrast.metric for _, own in groups for f in own}
+        metrics = {finding.contrast.metric for _, findings in groups for finding in findings}
         if isinstance(unit, str) or len(metrics) == 1:
             titles.append(f"{study}: difference in {metrics.pop() if metrics else unit}")
         else:
             low, high = (minus(f"{end:g}") for end in unit)
-            titles.append(f"{study}: differences of what lies between {low} and {high}")
+            titles.append(f"{study}: differences in metrics from {low} to {high}")
     return list(zip(titles, panels.values(), strict=True))
 
 
 def _panel(parts: list[str], layout: _Layout, title: str, groups: Sequence[_Group], y: float) -> float:
+    """Append a panel to ``parts``, from ``y`` downwards, and return the y below it."""
     left, right = layout.plot
-    findings = [finding for _, own in groups for finding in own]
+    findings = [finding for _, of_claim in groups for finding in of_claim]
     axis = difference_axis([finding.contrast for finding in findings], findings, left, right)
     y += 20
     parts.append(svg.text(4, y, words.elide(title, svg.fitting(layout.width, bold=True)), size=13, weight=600))
     y += 4
-    rows = _claim_row if layout.compact else _claim_rows
-    for entry, own in groups:
-        y = rows(parts, layout, axis, entry, own, y)
+    draw_claim = _claim_row if layout.compact else _claim_rows
+    for entry, of_claim in groups:
+        y = draw_claim(parts, layout, axis, entry, of_claim, y)
     y += 10
     if findings:
         parts += axis.below(y)
         y += 30
-        parts.append(svg.text(right, y, "as each line says →", size=11, anchor="end", opacity=0.75))
-        parts.append(svg.text(left, y, "← the other way round", size=11, opacity=0.75))
+        parts.append(svg.text(right, y, "for the treatment →", size=11, anchor="end", opacity=0.75))
+        parts.append(svg.text(left, y, "← against it", size=11, opacity=0.75))
     return y + 10
 
 
 def _claim_rows(
-    parts: list[str], layout: _Layout, axis: Axis, entry: ClaimEvidence, own: Sequence[Finding], y: float
+    parts: list[str], layout: _Layout, axis: Axis, entry: ClaimEvidence, findings: Sequence[Finding], y: float
 ) -> float:
-    word = f"{words.MARKS[entry.verdict]} {entry.verdict}"
+    """Append a claim with one row per finding to ``parts``, and return the y below it."""
+    verdict = f"{words.MARKS[entry.verdict]} {entry.verdict}"
     y += 20
-    room = layout.width - 8.0 - (0 if layout.stacked else 9 * len(word))
+    room = layout.width - 8.0 - (0 if layout.is_stacked else 9 * len(verdict))
     parts.append(svg.text(4, y, words.elide(entry.claim.id, svg.fitting(room, bold=True)), size=12, weight=600))
-    if layout.stacked:
+    if layout.is_stacked:
         y += 16
-        parts.append(svg.text(4, y, word, size=12, weight=600))
+        parts.append(svg.text(4, y, verdict, size=12, weight=600))
     else:
-        parts.append(svg.text(layout.width - 4, y, word, size=12, weight=600, anchor="end"))
-    if not own:
+        parts.append(svg.text(layout.width - 4, y, verdict, size=12, weight=600, anchor="end"))
+    if not findings:
         y += 17
-        parts.append(svg.text(12, y, "no observation", size=11.5, opacity=0.75))
-    for finding in own:
+        parts.append(svg.text(12, y, "no observations", size=11.5, opacity=0.75))
+    for finding in findings:
         numbers = _numbers(finding)
         y += 19
-        beside = layout.width - 24 - 7.0 * len(numbers) if layout.stacked else axis.start - 20
-        parts.append(svg.text(12, y, words.elide(words.label(finding.contrast), svg.fitting(beside)), size=11.5))
+        room = layout.width - 24 - 7.0 * len(numbers) if layout.is_stacked else axis.start - 20
+        parts.append(svg.text(12, y, words.elide(words.label(finding.contrast), svg.fitting(room)), size=11.5))
         parts.append(svg.text(layout.width - 4, y, numbers, size=11.5, anchor="end"))
-        if layout.stacked:
+        if layout.is_stacked:
             y += 13
             parts += guides(axis, [finding.contrast], y - 8, y + 8)
-            parts += interval(axis, finding, y, settled=entry.decided)
+            parts += interval(axis, finding, y, decided=entry.decided)
             y += 4
         else:
             parts += guides(axis, [finding.contrast], y - 14, y + 5)
-            parts += interval(axis, finding, y - 4, settled=entry.decided)
+            parts += interval(axis, finding, y - 4, decided=entry.decided)
     return y + 4
 
 
 def _claim_row(
-    parts: list[str], layout: _Layout, axis: Axis, entry: ClaimEvidence, own: Sequence[Finding], y: float
+    parts: list[str], layout: _Layout, axis: Axis, entry: ClaimEvidence, findings: Sequence[Finding], y: float
 ) -> float:
-    """A claim in one line, two where labels stand above: its name without the study, which the panel has."""
-    said = f"{words.MARKS[entry.verdict]} {entry.claim.id.partition('/')[2]}"
-    if own and own[0].contrast.metric != "accuracy":
-        said += f" · {own[0].contrast.metric}"
-    if own and own[0].contrast.margin:
-        said += f" · margin {words.margin(own[0].contrast)}"
-    numbers = _numbers(own[0]) if own else "no observation"
+    """Append a claim in one row (two in a narrow drawing) to ``parts``, and return the y below it.
+
+    ``findings`` holds at most one finding. The study is left out of the claim's name, because the panel's title has it.
+    """
+    label = f"{words.MARKS[entry.verdict]} {entry.claim.id.partition('/')[2]}"
+    if findings and findings[0].contrast.metric != "accuracy":
+        label += f" · {findings[0].contrast.metric}"
+    if findings and findings[0].contrast.margin:
+        label += f" · margin {words.margin(findings[0].contrast)}"
+    numbers = _numbers(findings[0]) if findings else "no observations"
     y += 17
-    room = layout.width - 24 - 7.0 * len(numbers) if layout.stacked else axis.start - 16
-    parts.append(svg.text(4, y, words.elide(said, svg.fitting(room)), size=11.5))
+    room = layout.width - 24 - 7.0 * len(numbers) if layout.is_stacked else axis.start - 16
+    parts.append(svg.text(4, y, words.elide(label, svg.fitting(room)), size=11.5))
     parts.append(svg.text(layout.width - 4, y, numbers, size=11.5, anchor="end"))
-    for finding in own:
-        y += 12 if layout.stacked else 0
-        middle = y if layout.stacked else y - 4
+    for finding in findings:
+        y += 12 if layout.is_stacked else 0
+        middle = y if layout.is_stacked else y - 4
         parts += guides(axis, [finding.contrast], middle - 9, middle + 8)
-        parts += interval(axis, finding, middle, settled=entry.decided)
-        y += 4 if layout.stacked else 0
+        parts += interval(axis, finding, middle, decided=entry.decided)
+        y += 4 if layout.is_stacked else 0
     return y
 
 
@@ -187,17 +224,18 @@ def _numbers(finding: Finding) -> str:
 def _legend(findings: Sequence[Finding]) -> str:
     if not findings:
         return ""
-    said = ["Thick line: Student’s t interval; thin line: betting interval."]
+    sentences = ["Thick line: Student’s t interval; thin line: betting interval."]
     if any(finding.contrast.sesoi is not None for finding in findings):
-        said.append("Shaded: smaller than the smallest effect of interest.")
+        sentences.append("Shaded: smaller than the smallest effect of interest.")
     if any(finding.contrast.margin for finding in findings):
-        said.append("Dashed, across a line: the margin to be exceeded.")
-    said.append("An arrowhead: the interval goes on beyond the axis.")
-    said.append("Circle: supported; diamond: refuted; square: equivalent; ring: undecided.")
-    return " ".join(said)
+        sentences.append("Dashed vertical line: the margin to exceed.")
+    sentences.append("Arrowhead: the interval continues beyond the axis.")
+    sentences.append("Circle: supported; diamond: refuted; square: equivalent; ring: undecided.")
+    return " ".join(sentences)
 
 
-def _said(entry: ClaimEvidence) -> str:
+def _description(entry: ClaimEvidence) -> str:
+    """Describe a claim for the plot's text alternative."""
     effects = []
     for finding in words.own_findings(entry):
         places = words.decimals(finding)
@@ -205,4 +243,4 @@ def _said(entry: ClaimEvidence) -> str:
             f"{words.label(finding.contrast)} {words.fixed(finding.t.estimate, places)} "
             f"{words.span(finding.t.low, finding.t.high, places)}"
         )
-    return f"{entry.claim.id}: {entry.verdict}, {', '.join(effects) or 'no observation'}"
+    return f"{entry.claim.id}: {entry.verdict}, {', '.join(effects) or 'no observations'}"

@@ -1,4 +1,4 @@
-"""A finding on an axis of differences: both intervals, the estimate in its verdict's shape, and what guides the eye."""
+"""A finding on an axis of differences: both intervals, the estimate in its verdict's shape, and reference lines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLOURS = {
     Verdict.INCOMPLETE: colours.GREY,
 }
 _EQUAL = 1e-9
-"""Differences that are all smaller than this are drawn as zero."""
+"""The length of an axis below which all its differences are drawn as zero."""
 
 
 def difference_axis(
@@ -29,15 +29,15 @@ def difference_axis(
     *,
     values: Iterable[float] = (),
 ) -> Axis:
-    """Return the axis that shows zero, margins, intervals and ``values``.
+    """Return an axis of differences that shows zero, the margins, the intervals and ``values``.
 
-    Ends of intervals beyond what a difference can be are cut off there.
+    Of intervals that extend beyond the possible differences, the axis shows only the possible part.
     """
     shown = [0.0, *values]
     for finding in findings:
         bounds = finding.contrast.difference_bounds or (-math.inf, math.inf)
-        for one in finding.intervals:
-            ends = (one.low, one.estimate, one.high)
+        for limits in finding.intervals:
+            ends = (limits.low, limits.estimate, limits.high)
             shown += [min(max(end, bounds[0]), bounds[1]) for end in ends if math.isfinite(end)]
     for contrast in contrasts:
         shown.append(contrast.margin)
@@ -47,25 +47,28 @@ def difference_axis(
     return Axis.linear(shown, start, end, pad=0.05)
 
 
-def interval(axis: Axis, finding: Finding, y: float, *, settled: bool) -> list[str]:
-    """Draw the betting interval thin, t thick, and the estimate on top; an arrow where an end lies beyond the axis."""
-    verdict = finding.verdict if settled else Verdict.INCOMPLETE
+def interval(axis: Axis, finding: Finding, y: float, *, decided: bool) -> list[str]:
+    """Draw the betting interval as a thin line, the t interval as a thick one, and the estimate on top of them.
+
+    An end beyond the axis is drawn as an arrowhead. The drawing is grey unless ``decided`` is true.
+    """
+    verdict = finding.verdict if decided else Verdict.INCOMPLETE
     colour = COLOURS[verdict]
     parts = []
     lines = [(finding.betting, 1.4), (finding.t, 4.0)]
-    for one, thickness in lines:
-        if one is None or math.isnan(one.estimate):
+    for limits, thickness in lines:
+        if limits is None or math.isnan(limits.estimate):
             continue
-        x1, x2 = axis.at(one.low), axis.at(one.high)
+        x1, x2 = axis.at(limits.low), axis.at(limits.high)
         parts.append(
             f'<line x1="{x1:.1f}" y1="{y:.1f}" x2="{x2:.1f}" y2="{y:.1f}" stroke="{colour}" '
             f'stroke-width="{thickness}"/>'
         )
-        if thickness < 2 and axis.low <= one.low and one.high <= axis.high:
+        if thickness < 2 and axis.low <= limits.low and limits.high <= axis.high:
             parts += [svg.tick(x, y, 4, colour) for x in (x1, x2)]
-        if one.low < axis.low:
+        if limits.low < axis.low:
             parts.append(svg.arrow(x1, y, -1, colour))
-        if one.high > axis.high:
+        if limits.high > axis.high:
             parts.append(svg.arrow(x2, y, +1, colour))
     if math.isfinite(finding.t.estimate):
         parts.append(_marker(axis.at(finding.t.estimate), y, verdict))
@@ -73,7 +76,7 @@ def interval(axis: Axis, finding: Finding, y: float, *, settled: bool) -> list[s
 
 
 def guides(axis: Axis, contrasts: Iterable[Contrast], top: float, bottom: float) -> list[str]:
-    """Draw the zero line, the margin where it is not zero, and the band of effects too small to be of interest."""
+    """Draw the zero line, margins other than zero, and the band of effects that are too small to be of interest."""
     parts = []
     for contrast in contrasts:
         if contrast.sesoi is not None:
@@ -96,5 +99,5 @@ def _marker(x: float, y: float, verdict: Verdict) -> str:
         return f'<path d="M{x:.1f} {y - 6.5:.1f}l6.5 6.5-6.5 6.5-6.5-6.5z" fill="{colour}"/>'
     if verdict is Verdict.EQUIVALENT:
         return f'<rect x="{x - 4.5:.1f}" y="{y - 4.5:.1f}" width="9" height="9" fill="{colour}"/>'
-    # Undecided: a hollow circle without a fill, since the colour of the page is not known.
+    # Undecided: a ring without a fill, because the page's background colour is not known.
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.2" fill="none" stroke="{colour}" stroke-width="2"/>'

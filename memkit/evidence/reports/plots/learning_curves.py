@@ -1,4 +1,4 @@
-"""Learning curves as inline SVG: the training loss of every seed of a recipe, one thin line each."""
+"""Learning curves as inline SVG: the training loss of a recipe, with one thin line per seed."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from memkit.evidence.reports.plots import colours, svg
 from memkit.evidence.reports.plots.axis import Axis
 
 COLOUR, BROKEN = colours.BLUE, colours.ORANGE
-"""The colours of a seed, and of one whose loss was not finite in the end."""
+"""The colours of a seed, and of a seed whose last loss was not finite."""
 _WIDTH, _HEIGHT, _LEFT, _TOP = 320.0, 130.0, 48.0, 8.0
 
 
 def curves_svg(curves: Curves) -> str:
-    """Draw one line per seed, from its first step to its last; on a logarithmic axis where losses span decades.
+    """Draw one line per seed; the axis of the loss is logarithmic if the losses differ by more than a factor of 30.
 
     Returns:
-        An ``<svg>`` element that depends on nothing outside it; "" where no loss is finite.
+        A self-contained ``<svg>`` element; "" if no loss is finite.
     """
     losses = [y for points in curves.seeds.values() for _, y in points if y is not None]
     if not losses:
@@ -31,12 +31,12 @@ def curves_svg(curves: Curves) -> str:
         finite = [(x.at(step), y.at(loss)) for step, loss in points if loss is not None]
         if not finite:
             continue
-        broken = points[-1][1] is None
-        drawn = "L".join(f"{px:.0f} {py:.1f}" for px, py in finite)
+        is_broken = points[-1][1] is None
+        path = "L".join(f"{px:.0f} {py:.1f}" for px, py in finite)
         parts.append(
-            f'<path d="M{drawn}" fill="none" stroke="{BROKEN if broken else COLOUR}" stroke-width="1.2" '
-            f'stroke-opacity="0.5"><title>seed {seed}{", not finite in the end" if broken else ""}</title></path>'
+            f'<path d="M{path}" fill="none" stroke="{BROKEN if is_broken else COLOUR}" stroke-width="1.2" '
+            f'stroke-opacity="0.5"><title>seed {seed}{", not finite at the end" if is_broken else ""}</title></path>'
         )
     parts.append(svg.text(_LEFT, floor + 34, f"step; {'log ' if log else ''}training loss", size=11, opacity=0.75))
-    said = f"{many(len(curves.seeds), 'seed')}, up to step {max(steps)}"
-    return svg.document(_WIDTH, floor + 42, f"Learning curves: {curves.arms[0]}", said, parts)
+    description = f"{many(len(curves.seeds), 'seed')}, up to step {max(steps)}"
+    return svg.document(_WIDTH, floor + 42, f"Learning curves: {curves.arms[0]}", description, parts)

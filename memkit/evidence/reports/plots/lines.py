@@ -1,6 +1,7 @@
-"""Curves as inline SVG: a thin grid, and series that differ in colour, marker and dash, named where they end.
+"""Curves as inline SVG: series that differ in colour, marker and dash, over a thin grid.
 
-Where names would touch at the ends of the curves, they stand in a legend above the plot, never over the data.
+Each series is named at the end of its curve, or, if names would touch there, in a legend above the plot. Names never
+cover the data.
 """
 
 from __future__ import annotations
@@ -16,57 +17,63 @@ from memkit.evidence.reports.plots import colours, svg
 from memkit.evidence.reports.plots.axis import Axis
 
 COLOURS = (colours.BLUE, colours.ORANGE, colours.GREEN, colours.PURPLE, colours.YELLOW, colours.GREY)
-_SHAPES = ("circle", "square", "diamond", "triangle", "turned", "cross")
+_SHAPES = ("circle", "square", "diamond", "triangle", "inverted triangle", "cross")
 _WIDTH, _HEIGHT, _SQUARE = 400.0, 230.0, 270.0
-_LONGEST = 34
-_FEW = 24
-"""The most points of a series that each get a marker; of more, some do."""
-_SOME = 7
+"""The width and height of a plot, and the side of a square one, in pixels."""
+_MAX_CHARACTERS = 34
+"""The length beyond which a series' name is shortened."""
+_ALL_MARKED = 24
+"""The largest number of points of a series that all get a marker; of longer series, only some points do."""
+_MARKERS = 7
+"""The number of markers of a longer series."""
 _KEY = 26.0
+"""The width of the line in front of a name in the legend."""
 _LEGEND = 460.0
-"""Least room for a legend; it may be wider than the plot."""
-_BETWEEN = 22.0
-_APART = 15.0
-"""Height of a line of text: names nearer to one another would touch."""
+"""The least width of a legend, which may be wider than the plot."""
+_COLUMN_GAP = 22.0
+_LINE_HEIGHT = 15.0
+"""The height of a line of text: names closer together than this would touch."""
 _IDENTITY = "y = x"
 
 
 @dataclass(frozen=True)
-class _Look:
-    """A marker and a colour that tell a series from others; from the seventh series on, dashes too."""
+class _Style:
+    """The colour, marker and dash that distinguish a series from the others."""
 
     colour: str
     shape: str
     dashed: bool
 
     @classmethod
-    def of(cls, number: int) -> _Look:
-        return cls(COLOURS[number % len(COLOURS)], _SHAPES[number % len(_SHAPES)], number >= len(COLOURS))
+    def of(cls, index: int) -> _Style:
+        """Return the style of the series at ``index``; from the seventh series on, lines are dashed."""
+        return cls(COLOURS[index % len(COLOURS)], _SHAPES[index % len(_SHAPES)], index >= len(COLOURS))
 
 
 @dataclass(frozen=True)
 class _Plot:
-    """The axes of a figure, drawn with the plot's upper left corner at 0, 0."""
+    """The axes of a figure, in coordinates whose origin is the upper left corner of the plot."""
 
     x: Axis
     y: Axis
 
     @classmethod
     def of(cls, figure: Lines) -> _Plot:
-        xs = [value for one in figure.series for value in one.x]
-        ys = [value for one in figure.series for value in one.y if value is not None]
+        """Return axes that show all points of a figure."""
+        xs = [value for series in figure.series for value in series.x]
+        ys = [value for series in figure.series for value in series.y if value is not None]
         ys += figure.span or ()
         ys += [0.0] if figure.steps else []
         if figure.identity:
             both = [*xs, *ys]
-            across = Axis.linear(both, 0, _SQUARE, whole=True)
-            return cls(across, Axis.linear(both, _SQUARE, 0, whole=True))
+            x_axis = Axis.linear(both, 0, _SQUARE, whole=True)
+            return cls(x_axis, Axis.linear(both, _SQUARE, 0, whole=True))
         pad = 0.0 if figure.steps else 0.025
         if figure.log:
-            across = Axis.logarithmic(xs, 0, _WIDTH, pad=pad)
+            x_axis = Axis.logarithmic(xs, 0, _WIDTH, pad=pad)
         else:
-            across = Axis.linear(xs, 0, _WIDTH, counts=True, pad=pad)
-        return cls(across, Axis.linear(ys, _HEIGHT, 0, whole=True))
+            x_axis = Axis.linear(xs, 0, _WIDTH, counts=True, pad=pad)
+        return cls(x_axis, Axis.linear(ys, _HEIGHT, 0, whole=True))
 
     @property
     def width(self) -> float:
@@ -78,75 +85,80 @@ class _Plot:
 
 
 def lines_svg(figure: Lines) -> str:
-    """Draw one figure as an ``<svg>`` element; its title is left to the page."""
+    """Draw a figure as an ``<svg>`` element, without its title, which the page shows."""
     plot = _Plot.of(figure)
-    beside = _places_beside(figure, plot)
+    name_ys = _name_ys(figure, plot)
     left = 12 + plot.y.label_width
-    names = [words.elide(one.name, _LONGEST) for one in figure.series]
-    right = 14 + max(map(svg.width_of, names)) if beside else 18.0
-    above = svg.wrap(figure.y, svg.fitting(plot.width + left))
+    names = [words.elide(series.name, _MAX_CHARACTERS) for series in figure.series]
+    right = 14 + max(map(svg.width_of, names)) if name_ys else 18.0
+    y_label = svg.wrap(figure.y, svg.fitting(plot.width + left))
     width = left + plot.width + right
-    legend = [] if beside else _rows([*names, *([_IDENTITY] if figure.identity else [])], max(width, _LEGEND))
-    width = max([width, *(row[-1][2] + _entry(row[-1][1]) for row in legend)])
+    legend = [] if name_ys else _legend([*names, *([_IDENTITY] if figure.identity else [])], max(width, _LEGEND))
+    width = max([width, *(row[-1][2] + _entry_width(row[-1][1]) for row in legend)])
     y = 4.0
     parts = []
     for row in legend:
-        y += _APART + 3
+        y += _LINE_HEIGHT + 3
         parts += _legend_row(row, figure, y)
     y += 12 if legend else 0
-    for line in above:
-        y += _APART
+    for line in y_label:
+        y += _LINE_HEIGHT
         parts.append(svg.text(0, y - 3, words.elide(line, svg.fitting(plot.width + left)), size=12, opacity=0.75))
     y += 10
-    drawn = [*plot.y.beside(0, plot.width), *plot.x.below(plot.height, edge=-left, grid=0), *_curves(figure, plot)]
-    drawn += [svg.text(plot.width + 6, at + 4, name, size=12) for name, at in zip(names, beside, strict=False)]
-    parts.append(f'<g transform="translate({left:.1f} {y:.1f})">{"".join(drawn)}</g>')
+    contents = [*plot.y.beside(0, plot.width), *plot.x.below(plot.height, edge=-left, grid=0), *_curves(figure, plot)]
+    contents += [
+        svg.text(plot.width + 6, name_y + 4, name, size=12) for name, name_y in zip(names, name_ys, strict=False)
+    ]
+    parts.append(f'<g transform="translate({left:.1f} {y:.1f})">{"".join(contents)}</g>')
     y += plot.height + 20
     for line in svg.wrap(figure.x, svg.fitting(plot.width)):
-        y += _APART
+        y += _LINE_HEIGHT
         label = words.elide(line, svg.fitting(plot.width))
         parts.append(svg.text(left + plot.width / 2, y, label, size=12, anchor="middle", opacity=0.75))
-    return svg.document(width, y + 8, figure.title, _said(figure), parts)
+    return svg.document(width, y + 8, figure.title, _description(figure), parts)
 
 
-def _places_beside(figure: Lines, plot: _Plot) -> list[float]:
-    """Return the y of each curve's name, right of its end; [] where names would touch, or curves end elsewhere."""
+def _name_ys(figure: Lines, plot: _Plot) -> list[float]:
+    """Return the y of each series' name beside the end of its curve.
+
+    Returns:
+        One y per series; [] if names would touch, or if a curve does not end at the right edge.
+    """
     if figure.steps or figure.identity:
         return []
-    ends = [max((x, y) for x, y in zip(one.x, one.y, strict=True) if y is not None) for one in figure.series]
+    ends = [max((x, y) for x, y in zip(series.x, series.y, strict=True) if y is not None) for series in figure.series]
     if any(plot.x.at(x) < 0.94 * plot.width for x, _ in ends):
         return []
-    places = [plot.y.at(y) for _, y in ends]
-    ordered = sorted(places)
-    touching = any(after - before < _APART for before, after in pairwise(ordered))
-    return [] if touching else places
+    ys = [plot.y.at(y) for _, y in ends]
+    names_touch = any(after - before < _LINE_HEIGHT for before, after in pairwise(sorted(ys)))
+    return [] if names_touch else ys
 
 
 # Legend ------------------------------------------------------------------------------------------------------
 
 
-def _rows(names: Sequence[str], room: float) -> list[list[tuple[int, str, float]]]:
-    """Return the legend's rows: number, name and x of each entry; in columns where there are several rows."""
-    widths = [_entry(name) + _BETWEEN for name in names]
-    if sum(widths) - _BETWEEN <= room:
-        places = [sum(widths[:number]) for number in range(len(names))]
-        return [list(zip(range(len(names)), names, places, strict=True))]
-    across = max(1, int((room + _BETWEEN) / max(widths)))
-    entries = [(number, name, (number % across) * max(widths)) for number, name in enumerate(names)]
-    return [entries[first : first + across] for first in range(0, len(entries), across)]
+def _legend(names: Sequence[str], room: float) -> list[list[tuple[int, str, float]]]:
+    """Return the rows of the legend: index, name and x of each entry. Several rows are aligned in columns."""
+    widths = [_entry_width(name) + _COLUMN_GAP for name in names]
+    if sum(widths) - _COLUMN_GAP <= room:
+        xs = [sum(widths[:index]) for index in range(len(names))]
+        return [list(zip(range(len(names)), names, xs, strict=True))]
+    columns = max(1, int((room + _COLUMN_GAP) / max(widths)))
+    entries = [(index, name, (index % columns) * max(widths)) for index, name in enumerate(names)]
+    return [entries[first : first + columns] for first in range(0, len(entries), columns)]
 
 
-def _entry(name: str) -> float:
+def _entry_width(name: str) -> float:
     return _KEY + 6 + svg.width_of(name)
 
 
 def _legend_row(row: Sequence[tuple[int, str, float]], figure: Lines, y: float) -> list[str]:
     parts = []
-    for number, name, x in row:
-        if number < len(figure.series):
-            look = _Look.of(number)
-            parts.append(_path([[(x, y - 4), (x + _KEY, y - 4)]], look))
-            parts.append(_marker(x + _KEY / 2, y - 4, look))
+    for index, name, x in row:
+        if index < len(figure.series):
+            style = _Style.of(index)
+            parts.append(_path([[(x, y - 4), (x + _KEY, y - 4)]], style))
+            parts.append(_marker(x + _KEY / 2, y - 4, style))
         else:
             parts.append(_reference(x, y - 4, x + _KEY, y - 4))
         parts.append(svg.text(x + _KEY + 6, y, name, size=12))
@@ -161,23 +173,23 @@ def _curves(figure: Lines, plot: _Plot) -> list[str]:
     if figure.identity:
         low, high = plot.x.low, plot.x.high
         parts.append(_reference(plot.x.at(low), plot.y.at(low), plot.x.at(high), plot.y.at(high)))
-    for number, one in enumerate(figure.series):
-        look = _Look.of(number)
-        runs = list(_steps(one, plot) if figure.steps else _runs(one, plot))
-        parts.append(_path(runs, look))
-        for at in _marked(one, number, len(figure.series)):
-            value, x = one.y[at], plot.x.at(one.x[at])
+    for index, series in enumerate(figure.series):
+        style = _Style.of(index)
+        runs = list(_steps(series, plot) if figure.steps else _runs(series, plot))
+        parts.append(_path(runs, style))
+        for point in _marked_points(series, index, len(figure.series)):
+            value, x = series.y[point], plot.x.at(series.x[point])
             if value is not None:
-                x = (x + plot.x.at(one.x[at + 1])) / 2 if figure.steps else x
-                title = f"{one.name}: {minus(f'{one.x[at]:.4g}, {value:.4g}')}"
-                parts.append(_marker(x, plot.y.at(value), look, title))
+                x = (x + plot.x.at(series.x[point + 1])) / 2 if figure.steps else x
+                title = f"{series.name}: {minus(f'{series.x[point]:.4g}, {value:.4g}')}"
+                parts.append(_marker(x, plot.y.at(value), style, title))
     return parts
 
 
-def _runs(one: Series, plot: _Plot) -> Iterator[list[tuple[float, float]]]:
-    """Yield the stretches of a curve between its gaps."""
+def _runs(series: Series, plot: _Plot) -> Iterator[list[tuple[float, float]]]:
+    """Yield the parts of a curve between its gaps."""
     run: list[tuple[float, float]] = []
-    for x, y in zip(one.x, one.y, strict=True):
+    for x, y in zip(series.x, series.y, strict=True):
         if y is not None:
             run.append((plot.x.at(x), plot.y.at(y)))
         elif run:
@@ -187,12 +199,12 @@ def _runs(one: Series, plot: _Plot) -> Iterator[list[tuple[float, float]]]:
         yield run
 
 
-def _steps(one: Series, plot: _Plot) -> Iterator[list[tuple[float, float]]]:
+def _steps(series: Series, plot: _Plot) -> Iterator[list[tuple[float, float]]]:
     """Yield the outline of a histogram, which goes down to zero at both ends and at its gaps."""
     floor = plot.y.at(0.0)
     run: list[tuple[float, float]] = []
-    for number, y in enumerate(one.y):
-        x1, x2 = plot.x.at(one.x[number]), plot.x.at(one.x[number + 1])
+    for index, y in enumerate(series.y):
+        x1, x2 = plot.x.at(series.x[index]), plot.x.at(series.x[index + 1])
         if y is not None:
             run += [] if run else [(x1, floor)]
             run += [(x1, plot.y.at(y)), (x2, plot.y.at(y))]
@@ -203,24 +215,27 @@ def _steps(one: Series, plot: _Plot) -> Iterator[list[tuple[float, float]]]:
         yield [*run, (run[-1][0], floor)]
 
 
-def _marked(one: Series, number: int, count: int) -> list[int]:
-    """Return the points that get a marker: if there are many, some, not the same in each series; and lone points."""
-    known = [at for at, value in enumerate(one.y) if value is not None]
-    if len(known) <= _FEW:
-        return known
-    every = len(known) / _SOME
-    some = {known[int((k + (number + 0.5) / count) * every)] for k in range(_SOME)}
-    given = set(known)
-    return sorted(some | {at for at in known if at - 1 not in given and at + 1 not in given})
+def _marked_points(series: Series, index: int, count: int) -> list[int]:
+    """Return the indices of the points that get a marker, of the series at ``index`` of ``count``.
+
+    In long series only some points do, different ones in each series, and points between two gaps.
+    """
+    points = [point for point, value in enumerate(series.y) if value is not None]
+    if len(points) <= _ALL_MARKED:
+        return points
+    stride = len(points) / _MARKERS
+    marked = {points[int((k + (index + 0.5) / count) * stride)] for k in range(_MARKERS)}
+    present = set(points)
+    return sorted(marked | {point for point in points if point - 1 not in present and point + 1 not in present})
 
 
 # Shapes ------------------------------------------------------------------------------------------------------
 
 
-def _path(runs: Sequence[Sequence[tuple[float, float]]], look: _Look) -> str:
-    drawn = "".join("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in run) for run in runs)
-    dashes = ' stroke-dasharray="6 3"' if look.dashed else ""
-    return f'<path d="{drawn}" fill="none" stroke="{look.colour}" stroke-width="1.6" stroke-linejoin="round"{dashes}/>'
+def _path(runs: Sequence[Sequence[tuple[float, float]]], style: _Style) -> str:
+    path = "".join("M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in run) for run in runs)
+    dashes = ' stroke-dasharray="6 3"' if style.dashed else ""
+    return f'<path d="{path}" fill="none" stroke="{style.colour}" stroke-width="1.6" stroke-linejoin="round"{dashes}/>'
 
 
 def _reference(x1: float, y1: float, x2: float, y2: float) -> str:
@@ -230,35 +245,42 @@ def _reference(x1: float, y1: float, x2: float, y2: float) -> str:
     )
 
 
-def _marker(x: float, y: float, look: _Look, title: str = "") -> str:
+def _marker(x: float, y: float, style: _Style, title: str = "") -> str:
     inner = f"<title>{svg.escaped(title)}</title>" if title else ""
-    if look.shape == "circle":
-        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.3" fill="{look.colour}">{inner}</circle>'
+    if style.shape == "circle":
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.3" fill="{style.colour}">{inner}</circle>'
     outline = {
         "square": f"M{x - 3:.1f} {y - 3:.1f}h6v6h-6z",
         "diamond": f"M{x:.1f} {y - 4.4:.1f}l4.4 4.4-4.4 4.4-4.4-4.4z",
         "triangle": f"M{x:.1f} {y - 4.2:.1f}l4 7h-8z",
-        "turned": f"M{x:.1f} {y + 4.2:.1f}l4-7h-8z",
+        "inverted triangle": f"M{x:.1f} {y + 4.2:.1f}l4-7h-8z",
         "cross": f"M{x - 3.2:.1f} {y - 3.2:.1f}l6.4 6.4m0-6.4l-6.4 6.4",
-    }[look.shape]
-    ink = f'fill="none" stroke="{look.colour}" stroke-width="1.8"' if look.shape == "cross" else f'fill="{look.colour}"'
-    return f'<path d="{outline}" {ink}>{inner}</path>'
+    }[style.shape]
+    if style.shape == "cross":
+        paint = f'fill="none" stroke="{style.colour}" stroke-width="1.8"'
+    else:
+        paint = f'fill="{style.colour}"'
+    return f'<path d="{outline}" {paint}>{inner}</path>'
 
 
-def _said(figure: Lines) -> str:
-    """Describe the figure: every point where there are few, else a curve's ends, lowest and highest point."""
+# Text alternative --------------------------------------------------------------------------------------------
+
+
+def _description(figure: Lines) -> str:
+    """Describe the figure for its text alternative."""
     axes = f"{figure.y} against {figure.x}" + (", logarithmic" if figure.log else "")
-    return "; ".join([axes, *(_curve_said(one) for one in figure.series)])
+    return "; ".join([axes, *(_series_description(series) for series in figure.series)])
 
 
-def _curve_said(one: Series) -> str:
-    # A step is named by its left edge.
-    points = [(x, y) for x, y in zip(one.x, one.y, strict=False) if y is not None]
-    if len(points) <= _FEW:
-        return f"{one.name}: " + ", ".join(_point(*point) for point in points)
+def _series_description(series: Series) -> str:
+    """List the points of a short series; of a long one, its ends and its lowest and highest point."""
+    # Of a histogram, x has one more value than y: a step is described by its left edge.
+    points = [(x, y) for x, y in zip(series.x, series.y, strict=False) if y is not None]
+    if len(points) <= _ALL_MARKED:
+        return f"{series.name}: " + ", ".join(_point(*point) for point in points)
     low, high = min(points, key=lambda point: point[1]), max(points, key=lambda point: point[1])
     return (
-        f"{one.name}: {len(points)} points from {_point(*points[0])} to {_point(*points[-1])}, "
+        f"{series.name}: {len(points)} points from {_point(*points[0])} to {_point(*points[-1])}, "
         f"lowest {_point(*low)}, highest {_point(*high)}"
     )
 

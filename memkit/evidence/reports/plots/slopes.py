@@ -1,6 +1,6 @@
-"""Paired slopes as inline SVG: what control and treatment scored, one line per seed.
+"""Paired slopes as inline SVG: the values of control and treatment, joined by one line per seed.
 
-A difference of means may come from every seed or from a few; here one sees which.
+They show whether a difference of means comes from every seed or from a few.
 """
 
 from __future__ import annotations
@@ -15,21 +15,20 @@ from memkit.evidence.reports.plots import colours, svg
 from memkit.evidence.reports.plots.axis import Axis
 
 FOR, AGAINST = colours.BLUE, colours.ORANGE
-"""The colours of seeds for and against the treatment. Lines against it are dashed."""
+"""The colours of seeds for and against the treatment; lines of seeds against it are dashed, too."""
 _HEIGHT, _LEFT, _TOP = 150.0, 46.0, 12.0
 
 
 def slopes_svg(entry: ClaimEvidence, contrast: Contrast, *, width: int = 440) -> str:
-    """Draw control at the left, treatment at the right, one line per seed; faint where the seed was seen and not used.
+    """Draw one line per seed, from the control's value to the treatment's; lines of unused seeds are faint.
 
     Args:
         entry: the claim.
         contrast: one of its contrasts.
-        width: of the drawing, in pixels; it shrinks with the page.
+        width: the width of the drawing in pixels; on a narrower page the drawing shrinks.
 
     Returns:
-        An ``<svg>`` element that depends on nothing outside it. "" where no seed has both values, and where the control
-        is a number: then the strip of differences shows all there is.
+        A self-contained ``<svg>`` element; "" if no seed has both values, or if the control is a number.
     """
     pairs = _pairs(entry, contrast)
     if not pairs:
@@ -39,23 +38,23 @@ def slopes_svg(entry: ClaimEvidence, contrast: Contrast, *, width: int = 440) ->
     y = Axis.linear(shown, _TOP + _HEIGHT, _TOP, pad=0.04)
     left, right = _LEFT + 0.24 * (width - _LEFT), width - 0.24 * (width - _LEFT)
     parts = y.beside(_LEFT, width - 4)
-    favour, ties, lines, dots = 0, 0, dict[tuple[str, bool, bool], str](), dict[str, str]()
+    in_favour, ties, lines, dots = 0, 0, dict[tuple[str, bool, bool], str](), dict[str, str]()
     for seed in sorted(pairs):
         control, treatment = pairs[seed]
-        gap = contrast.difference(treatment, control)
-        favour += gap > 0 and seed in used
-        ties += gap == 0 and seed in used
-        colour = FOR if gap > 0 else AGAINST if gap < 0 else "currentColor"
+        difference = contrast.difference(treatment, control)
+        in_favour += difference > 0 and seed in used
+        ties += difference == 0 and seed in used
+        colour = FOR if difference > 0 else AGAINST if difference < 0 else "currentColor"
         start, end = f"{left:.0f} {y.at(control):.1f}", f"{right:.0f} {y.at(treatment):.1f}"
-        look = (colour, gap < 0, seed in used)
-        lines[look] = lines.get(look, "") + f"M{start}L{end}"
+        style = (colour, difference < 0, seed in used)
+        lines[style] = lines.get(style, "") + f"M{start}L{end}"
         dots[colour] = dots.get(colour, "") + f"M{start}h0M{end}h0"
-    # All lines that look alike are one path, and so are all dots of a colour, since a report may have thousands of
-    # seeds. The strip of differences says which seed is which.
-    for (colour, dashed, filled), path in sorted(lines.items(), key=lambda line: line[0][2]):
-        dash = ' stroke-dasharray="4 3"' if dashed else ""
-        faint = 0.75 if filled else 0.3
-        parts.append(f'<path d="{path}" stroke="{colour}" stroke-width="1.4" stroke-opacity="{faint}"{dash}/>')
+    # Lines of one style form a single path, and so do dots of one colour, because a report may have thousands of
+    # seeds. Only the strip of differences identifies each seed.
+    for (colour, is_dashed, is_used), path in sorted(lines.items(), key=lambda line: line[0][2]):
+        dash = ' stroke-dasharray="4 3"' if is_dashed else ""
+        opacity = 0.75 if is_used else 0.3
+        parts.append(f'<path d="{path}" stroke="{colour}" stroke-width="1.4" stroke-opacity="{opacity}"{dash}/>')
     parts += [
         f'<path d="{points}" stroke="{colour}" stroke-width="5" stroke-linecap="round"/>'
         for colour, points in dots.items()
@@ -65,26 +64,28 @@ def slopes_svg(entry: ClaimEvidence, contrast: Contrast, *, width: int = 440) ->
     for x, name in zip((left, right), names, strict=True):
         room = svg.fitting(2 * min(x - 2, width - 2 - x))
         parts.append(svg.text(x, below, words.elide(name, room), size=12, anchor="middle"))
-    counted = len(used & set(pairs))
+    used_pairs = len(used & set(pairs))
     where = "above" if contrast.direction == "higher" else "below"
-    said = f"{contrast.treatment} {where} in {favour} of {counted} used seeds"
-    said += f", equal in {ties}" if ties else ""
+    description = f"{contrast.treatment} {where} in {in_favour} of {used_pairs} used seeds"
+    description += f", equal in {ties}" if ties else ""
     y_text = float(below)
-    for line in svg.wrap(f"{contrast.metric}; {said}", svg.fitting(width - 8)):
+    for line in svg.wrap(f"{contrast.metric}; {description}", svg.fitting(width - 8)):
         y_text += 15
         parts.append(svg.text(4, y_text + 5, line, size=11, opacity=0.75))
-    title = f"{contrast.metric} of every seed: {contrast.label}"
-    return svg.document(width, y_text + 13, title, said, parts)
+    title = f"{contrast.metric} per seed: {contrast.label}"
+    return svg.document(width, y_text + 13, title, description, parts)
 
 
 def _pairs(entry: ClaimEvidence, contrast: Contrast) -> Mapping[int, tuple[float, float]]:
-    """Seed → control and treatment, where both are finite."""
+    """Return seed → (control, treatment), for seeds on which both values are finite."""
     if not isinstance(contrast.over, str):
         return {}
-    found: dict[int, dict[str, float]] = {}
+    by_seed: dict[int, dict[str, float]] = {}
     for o in entry.observations:
         if o.metric == contrast.metric and o.arm in contrast.names and math.isfinite(o.value):
-            found.setdefault(o.seed, {})[o.arm] = o.value
+            by_seed.setdefault(o.seed, {})[o.arm] = o.value
     return {
-        seed: (values[contrast.over], values[contrast.treatment]) for seed, values in found.items() if len(values) == 2
+        seed: (values[contrast.over], values[contrast.treatment])
+        for seed, values in by_seed.items()
+        if len(values) == 2
     }

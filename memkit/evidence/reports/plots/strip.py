@@ -1,4 +1,4 @@
-"""Strips of seeds as inline SVG: the difference of every seed, and beneath them what their intervals say."""
+"""Strips of seeds as inline SVG: the difference of every seed as a dot, and the intervals below them."""
 
 from __future__ import annotations
 
@@ -16,19 +16,49 @@ from memkit.evidence.verdict import Verdict
 
 
 def strip_svg(entry: ClaimEvidence, contrast: Contrast, *, width: int = 440, named: bool = True) -> str:
-    """Draw the difference of every seed as a dot, and beneath them the estimate with both intervals.
+    """Draw the difference of every seed as a dot, and below the dots the estimate with both intervals.
 
-    Filled: a seed that the verdict rests on. Hollow: seen and not used, being beyond the decisive look.
-    A cross: a value that was not finite, drawn where it was scored.
+    A filled dot is a seed that the verdict uses. A hollow dot is a seed beyond the decisive look, which was measured
+    but is not used. A cross is a value that was not finite, drawn at the bound that it was scored at.
+
+    A run's claims are ``load(path).claims`` (:func:`memkit.evidence.load`); this example builds one by hand.
+
+    >>> from memkit.evidence import Arm, Claim, ClaimEvidence, Contrast, Gate, Observation, Registration, judge
+    >>> from memkit.evidence.reports import strip_svg
+    >>> over = Contrast("new", over="old", metric="accuracy", bounds=(0, 1))
+    >>> claim = Claim(id="lab/new", statement="New beats old.", arms={"new": Arm(), "old": Arm()}, contrasts=(over,))
+    >>> registration = Registration(status="registered", attempt=1, first_seed=10_000)
+    >>> observations = tuple(
+    ...     Observation(claim="lab/new", seed=seed, arm=arm, metric="accuracy", value=value)
+    ...     for seed in registration.seeds(8)
+    ...     for arm, value in (("new", 0.9 + seed % 3 / 50), ("old", 0.1))
+    ... )
+    >>> entry = ClaimEvidence(
+    ...     claim=claim,
+    ...     nodeid="test_new.py::test_new",
+    ...     registration=registration,
+    ...     planned=registration.seeds(32),
+    ...     observations=observations,
+    ...     judgement=judge(claim, observations, planned=registration.seeds(32)),
+    ...     gate=Gate("passed", "expected supported, found SUPPORTED"),
+    ... )
+    >>> svg = strip_svg(entry, over)
+    >>> svg.startswith("<svg"), "8 seeds, 0 of them not used" in svg
+    (True, True)
 
     Args:
-        width: of the drawing, in pixels; it shrinks with the page.
-        named: say at each dot, in a tooltip, which seed it is; a page of many claims has it in the table alone.
+        entry: the claim and its evidence.
+        contrast: one of the claim's contrasts.
+        width: the width of the drawing in pixels; on a narrower page the drawing shrinks.
+        named: name the seed of each dot in a tooltip.
+
+    Returns:
+        A self-contained ``<svg>`` element.
     """
     values = differences(entry.claim, contrast, entry.observations)
     finite = {seed: value for seed, value in values.items() if math.isfinite(value)}
     used = set(words.used_seeds(entry))
-    broken = {o.seed for o in entry.observations if o.arm in contrast.names and not math.isfinite(o.value)}
+    not_finite = {o.seed for o in entry.observations if o.arm in contrast.names and not math.isfinite(o.value)}
     finding = next((f for f in entry.judgement.findings if f.contrast == contrast), None)
     findings = [finding] if finding is not None else []
 
@@ -40,32 +70,31 @@ def strip_svg(entry: ClaimEvidence, contrast: Contrast, *, width: int = 440, nam
     step = min(8.0, 112 / tallest)
     floor = 12 + step * (tallest - 1) + 6
     parts = [*guides(axis, [contrast], 4, floor + 34)]
-    settled = entry.decided
-    colour = COLOURS[finding.verdict if finding is not None and settled else Verdict.INCOMPLETE]
+    colour = COLOURS[finding.verdict if finding is not None and entry.decided else Verdict.INCOMPLETE]
     dots = []
     for stack in stacks.values():
         for height, seed in enumerate(stack):
             x, y = axis.at(finite[seed]), floor - height * step
-            kind = {"used": seed in used, "broken": seed in broken}
-            title = _seed_title(seed, finite[seed], **kind) if named else ""
-            dots.append(svg.dot(x, y, colour, title=title, **kind))
+            status = {"is_used": seed in used, "is_finite": seed not in not_finite}
+            title = _seed_title(seed, finite[seed], **status) if named else ""
+            dots.append(svg.dot(x, y, colour, title=title, **status))
     parts.append(svg.dots(dots, colour))
     if finding is not None:
-        parts += interval(axis, finding, floor + 20, settled=settled)
+        parts += interval(axis, finding, floor + 20, decided=entry.decided)
     parts += axis.below(floor + 38)
     y = floor + 58
     for line in svg.wrap(f"{contrast.metric}: {words.difference(contrast)}", svg.fitting(width - 8)):
         y += 14
         parts.append(svg.text(width / 2, y - 4, line, size=11, anchor="middle", opacity=0.75))
-    beyond = len(finite) - len(used & set(finite))
-    said = f"{many(len(finite), 'seed')}, {beyond} of them not used"
-    if lost := len(values) - len(finite):
-        said += f"; {lost} not finite and not scored"
-    return svg.document(width, y + 4, f"Difference of every seed: {contrast.label}", said, parts)
+    unused = len(finite) - len(used & set(finite))
+    description = f"{many(len(finite), 'seed')}, {unused} of them not used"
+    if not_scored := len(values) - len(finite):
+        description += f"; {not_scored} not finite and not scored"
+    return svg.document(width, y + 4, f"Difference per seed: {contrast.label}", description, parts)
 
 
-def _seed_title(seed: int, value: float, *, used: bool, broken: bool) -> str:
-    said = f"{seed}: {minus(f'{value:+.4g}')}"
-    if broken:
-        said += ", not finite, scored at the worst bound"
-    return said if used else said + ", not used"
+def _seed_title(seed: int, value: float, *, is_used: bool, is_finite: bool) -> str:
+    title = f"{seed}: {minus(f'{value:+.4g}')}"
+    if not is_finite:
+        title += ", not finite, scored at the worst bound"
+    return title if is_used else title + ", not used"

@@ -1,4 +1,4 @@
-"""Reads what plots draw: well-formed, self-contained, with a title and a text beside the picture."""
+"""Parses plots, and checks that they are well-formed and self-contained and have a title and a text alternative."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def parsed(svg: str) -> ElementTree.Element:
     return root
 
 
-def said(root: ElementTree.Element) -> str:
+def all_text(root: ElementTree.Element) -> str:
     return "\n".join(element.text or "" for element in root.iter())
 
 

@@ -1,4 +1,4 @@
-"""Forest plots: well-formed, self-contained, harmless, and true to what was found."""
+"""Forest plots: well-formed, self-contained, safe, and true to the evidence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from memkit.evidence import Verdict
 from memkit.evidence.reports import forest_svg
 from memkit.evidence.reports.plots.intervals import COLOURS
 from tests.evidence.reports import samples
-from tests.evidence.reports.plots.parsing import SVG, parsed, said
+from tests.evidence.reports.plots.parsing import SVG, all_text, parsed
 
 
 @pytest.mark.parametrize("compact", [False, True], ids=["whole", "compact"])
@@ -24,16 +24,16 @@ def test_every_claim_is_drawn_within_the_frame(width: int, compact: bool) -> Non
             value = element.get(name)
             assert value is None or -1 <= float(value) <= limit + 1
     for verdict in Verdict:
-        assert verdict.value in said(root)
+        assert verdict.value in all_text(root)
 
 
 def test_no_claims_draw_an_empty_plot() -> None:
-    assert "No claims." in said(parsed(forest_svg([])))
+    assert "No claims." in all_text(parsed(forest_svg([])))
 
 
 def test_one_claim_stands_for_itself() -> None:
     svg = forest_svg([samples.supported()])
-    text = said(parsed(svg))
+    text = all_text(parsed(svg))
     assert "binding/retrieval-needs-dynamic-memory" in text
     assert "✓ SUPPORTED" in text
     assert "+0.793" in text
@@ -41,7 +41,7 @@ def test_one_claim_stands_for_itself() -> None:
     assert 'id="' not in svg
 
 
-def test_a_compact_plot_has_a_row_a_claim_and_shares_of_any_kind_on_one_axis() -> None:
+def test_a_compact_plot_has_one_row_per_claim_and_one_axis_per_bounds() -> None:
     claims = [samples.supported(), samples.refuted(), samples.normal_theory()]
     lines = [element.text or "" for element in parsed(forest_svg(claims, compact=True)).iter(f"{SVG}text")]
     for entry in claims:
@@ -67,7 +67,7 @@ def test_hostile_names_are_text() -> None:
         parsed(svg)
 
 
-def test_what_is_undecided_has_no_colour() -> None:
+def test_undecided_claims_have_no_colour() -> None:
     decided = {COLOURS[v] for v in (Verdict.SUPPORTED, Verdict.REFUTED, Verdict.EQUIVALENT)}
     assert len(decided) == 3
     assert COLOURS[Verdict.INCONCLUSIVE] == COLOURS[Verdict.INCOMPLETE]
@@ -93,7 +93,7 @@ def test_marks_stand_out_on_white_and_on_black(colour: str, page: str) -> None:
 def test_an_interval_without_ends_gets_arrows() -> None:
     root = parsed(forest_svg([samples.unbounded()]))
     assert sum("4.5v9z" in (path.get("d") or "") for path in root.iter(f"{SVG}path")) == 2
-    assert "−∞" in said(root)
+    assert "−∞" in all_text(root)
 
 
 @pytest.mark.parametrize("values", [[0.0] * 8, [1.0] * 8, [1e-9] * 8, [0.3] * 8])

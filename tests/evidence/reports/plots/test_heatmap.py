@@ -1,4 +1,4 @@
-"""Heat maps as drawn: harmless, fuller where the number is larger."""
+"""Heat maps as drawn: safe, and stronger in colour where the number is larger."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from memkit.evidence.figures import Heatmap
 from memkit.evidence.reports.plots.heatmap import heatmap_svg
 from tests.evidence.reports.plots.parsing import parsed
 
-FINE: dict[str, Any] = {"title": "t", "rows": ("a", "b"), "columns": ("x",), "values": ((0.5,), (1.0,))}
+VALID: dict[str, Any] = {"title": "t", "rows": ("a", "b"), "columns": ("x",), "values": ((0.5,), (1.0,))}
 
 
 def test_names_are_shown_and_not_run() -> None:
-    picture = heatmap_svg(Heatmap(**{**FINE, "rows": ("<script>alert(1)</script>", "a&b"), "title": "<b>"}))
+    picture = heatmap_svg(Heatmap(**{**VALID, "rows": ("<script>alert(1)</script>", "a&b"), "title": "<b>"}))
     assert "<script" not in picture
     assert "<b>" not in picture
     assert "&lt;script&gt;" in picture
 
 
 def test_small_numbers_are_left_out_of_the_cells() -> None:
-    picture = heatmap_svg(Heatmap(**{**FINE, "values": ((0.004,), (-0.5,))}))
+    picture = heatmap_svg(Heatmap(**{**VALID, "values": ((0.004,), (-0.5,))}))
     assert ">0.00<" not in picture
     assert ">−0.50<" in picture
 

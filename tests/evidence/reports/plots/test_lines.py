@@ -1,4 +1,4 @@
-"""Curves as drawn: well-formed, inside the frame, told apart without colour, said in words, and harmless."""
+"""Curves as drawn: well-formed, inside the frame, distinguishable without colour, described in words, and safe."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def parsed(figure: Lines) -> ElementTree.Element:
 
 
 def curves(root: ElementTree.Element) -> list[ElementTree.Element]:
-    """Those in the plot, not the keys of the legend."""
+    """Return the curves in the plot, without the lines of the legend."""
     (plot,) = root.findall(f"{SVG}g")
     return [path for path in plot.iter(f"{SVG}path") if path.get("stroke-linejoin")]
 
@@ -74,20 +74,20 @@ def test_names_stand_at_the_ends_of_curves_where_they_do_not_touch_and_else_in_a
 
 
 @pytest.mark.parametrize("steps", [False, True])
-def test_series_are_told_apart_without_colour(steps: bool) -> None:
+def test_series_are_distinguishable_without_colour(steps: bool) -> None:
     count = 50
     series = [
         Series(f"s{k}", range(count + steps), [k + math.sin(i) for i in range(count)]) for k in range(MOST_SERIES)
     ]
     root = parsed(Lines("t", "x", "y", series, steps=steps))
     (plot,) = root.findall(f"{SVG}g")
-    looks = set()
+    styles = set()
     for number, path in enumerate(curves(root)):
         title = f"s{number}: "
         marker = next(e for e in plot if (e.findtext(f"{SVG}title") or "").startswith(title))
         shape = (marker.get("d") or "circle").lstrip("M0123456789.- ")
-        looks.add((shape, path.get("stroke-dasharray")))
-    assert len(looks) == MOST_SERIES
+        styles.add((shape, path.get("stroke-dasharray")))
+    assert len(styles) == MOST_SERIES
     assert len(COLOURS) == MOST_SERIES / 2
 
 
@@ -126,13 +126,13 @@ def test_the_axis_shows_its_span_at_least_and_every_value() -> None:
     assert {"0", "1.5"} <= set(found)
 
 
-def test_it_says_in_words_what_it_shows() -> None:
+def test_the_text_alternative_describes_the_curves() -> None:
     few = text_alternative(parsed(Lines("t", "epoch", "accuracy", (FALLING, Series("-", (1, 2), (-1, None))))))
     assert few == "accuracy against epoch; falling: 0.9 at 1, 0.5 at 2, 0.1 at 3; -: −1 at 1"
     many = Series("many", range(1, 101), [abs(k - 40) / 100 for k in range(1, 101)])
-    said = text_alternative(parsed(Lines("t", "k", "error", [many], log=True)))
+    description = text_alternative(parsed(Lines("t", "k", "error", [many], log=True)))
     points = "100 points from 0.39 at 1 to 0.6 at 100, lowest 0 at 40, highest 0.6 at 100"
-    assert said == f"error against k, logarithmic; many: {points}"
+    assert description == f"error against k, logarithmic; many: {points}"
 
 
 def test_hostile_names_are_text() -> None:

@@ -16,25 +16,25 @@ OVER = Contrast("a", over="b", metric="accuracy", bounds=(0, 1))
 CHANCE = Contrast("a", over=0.25, metric="accuracy", bounds=(0, 1))
 
 
-def made(a: list[float], b: list[float], *contrasts: Contrast, **options: object) -> str:
+def drawn_slopes(a: list[float], b: list[float], *contrasts: Contrast, **options: object) -> str:
     claim = Claim(
         id="study/name", statement="A beats B.", arms={"a": Arm(), "b": Arm()}, contrasts=contrasts or (OVER,)
     )
     entry = samples.make(claim, {"a": a, "b": b}, **options)
-    drawn = slopes_svg(entry, claim.contrasts[0])
-    if drawn:
-        ElementTree.fromstring(drawn)
-    return drawn
+    svg = slopes_svg(entry, claim.contrasts[0])
+    if svg:
+        ElementTree.fromstring(svg)
+    return svg
 
 
 def lines(svg: str, colour: str) -> int:
-    """How many lines of a colour there are."""
+    """Return the number of lines of a colour."""
     found = re.findall(rf'<path d="([^"]*L[^"]*)" stroke="{colour}"', svg)
     return sum(path.count("L") for path in found)
 
 
-def test_a_line_a_seed_in_favour_or_against() -> None:
-    svg = made([0.9, 0.8, 0.2, 0.9, 0.5, 0.9, 0.9, 0.9], [0.1, 0.1, 0.7, 0.3, 0.5, 0.1, 0.2, 0.1])
+def test_one_line_per_seed_for_or_against_the_treatment() -> None:
+    svg = drawn_slopes([0.9, 0.8, 0.2, 0.9, 0.5, 0.9, 0.9, 0.9], [0.1, 0.1, 0.7, 0.3, 0.5, 0.1, 0.2, 0.1])
     assert (lines(svg, FOR), lines(svg, AGAINST), lines(svg, "currentColor")) == (6, 1, 1)
     assert "a above in 6 of 8 used seeds, equal in 1" in svg
     assert 'stroke-dasharray="4 3"' in svg
@@ -42,25 +42,25 @@ def test_a_line_a_seed_in_favour_or_against() -> None:
 
 def test_lower_may_be_better() -> None:
     lower = Contrast("a", over="b", metric="loss", bounds=(0, 1), direction="lower")
-    assert "a below in 8 of 8 used seeds" in made([0.1] * 8, [0.9] * 8, lower)
+    assert "a below in 8 of 8 used seeds" in drawn_slopes([0.1] * 8, [0.9] * 8, lower)
 
 
 def test_seeds_beyond_the_decisive_look_are_faint_and_not_counted() -> None:
-    svg = made([0.97, 0.98] * 8, [0.01, 0.02] * 8)
+    svg = drawn_slopes([0.97, 0.98] * 8, [0.01, 0.02] * 8)
     assert "8 of 8 used seeds" in svg
     assert lines(svg, FOR) == 16
     assert 'stroke-opacity="0.3"' in svg
 
 
 def test_a_number_has_no_pairs() -> None:
-    assert made([0.9] * 8, [0.1] * 8, CHANCE) == ""
+    assert drawn_slopes([0.9] * 8, [0.1] * 8, CHANCE) == ""
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_seed_that_is_not_finite_has_no_line(value: float) -> None:
-    svg = made([value, *[0.9] * 7], [0.1] * 8)
+    svg = drawn_slopes([value, *[0.9] * 7], [0.1] * 8)
     assert lines(svg, FOR) == 7
-    assert made([value] * 8, [0.1] * 8) == ""
+    assert drawn_slopes([value] * 8, [0.1] * 8) == ""
 
 
 def test_names_are_escaped() -> None:

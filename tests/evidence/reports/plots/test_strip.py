@@ -6,7 +6,7 @@ import pytest
 
 from memkit.evidence.reports import strip_svg
 from tests.evidence.reports import samples
-from tests.evidence.reports.plots.parsing import SVG, parsed, said
+from tests.evidence.reports.plots.parsing import SVG, all_text, parsed
 
 
 def test_the_strip_shows_every_seed_once() -> None:
@@ -28,7 +28,7 @@ def test_the_strip_marks_a_diverged_seed() -> None:
 
 def test_the_strip_of_a_claim_that_never_ran() -> None:
     entry = samples.unseen()
-    assert "0 seeds" in said(parsed(strip_svg(entry, entry.claim.contrasts[0])))
+    assert "0 seeds" in all_text(parsed(strip_svg(entry, entry.claim.contrasts[0])))
 
 
 def test_dots_without_tooltips_are_one_path() -> None:
