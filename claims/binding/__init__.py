@@ -39,7 +39,7 @@ METRICS = {
     ),
     "others": "accuracy on all commands except those that bind a protected variable again",
     "clear": (
-        "accuracy in unseen combinations on commands that clear a variable; a cleared variable's correct answer is empty"
+        "accuracy in unseen combinations on commands that clear a variable; the right answer to a cleared one is empty"
     ),
     "clear/bound again": "accuracy on commands that clear a variable and then bind it again",
     "accuracy on the second action": (
