@@ -1,56 +1,56 @@
-"""A memory that is written at run time does something for these networks that weights do not: the causal claims, in
-which contents of two slots are exchanged and answers follow, are our strongest evidence, since they compare a network
+"""A memory that is written at run time does something for these networks that weights do not. The causal claims, in
+which two slots exchange their contents and the answers follow, are our strongest evidence, since they compare a network
 with itself.
 
-That slots generalise to unseen combinations where an LSTM and a Transformer do not owes much to their form: an
-address is made of a word nearby. The tasks were chosen because they tell networks apart. Of the findings' remedies,
-discrete addresses turned out not to prevent learning where something else tells what to write.
+Slots generalise to unseen combinations where an LSTM and a Transformer do not, largely because of their form: an
+address is computed from a nearby word. The tasks were chosen because they separate the networks. Contrary to the
+findings, discrete addresses do not prevent learning where something else determines what to write.
 """
 
 METRICS = {
-    "accuracy": "share of commands that are answered right in every position",
-    "L3/rebinding": "accuracy on `X means jump do X then X means walk do X`: bound anew, and used before and after",
+    "accuracy": "share of commands that are answered correctly in every position",
+    "L3/rebinding": "accuracy on `X means jump do X then X means walk do X`: bound again, and used before and after",
     "L3/twice": "accuracy on `X means jump do X twice`",
     "share answered with the other variable's value": (
-        "of commands with two variables in slots of their own: how many are answered with the value of the one "
-        "that was not asked for"
+        "of commands whose two variables have different slots, the share answered with the value of the variable that "
+        "was not asked for"
     ),
     "share of commands whose variables have different slots": (
-        "by the slot that is read most when each of a command's two variables is asked for"
+        "a variable's slot is the one that is read most when that variable is asked for"
     ),
-    "share of slots in use": "slots whose numbers, after a command was read, deviate by more than a hundredth",
+    "share of slots in use": "slots whose numbers deviate by more than a hundredth after a command was read",
     "share of pairs with both answers right": (
-        "pairs of commands that differ in one binding, answered right before and after the change"
+        "pairs of commands that differ in one binding; both have to be answered correctly"
     ),
     "once": "accuracy on commands to do an action once",
     "twice": "accuracy on commands to do an action twice",
     "thrice": "accuracy on commands to do an action thrice",
     "share of the address map that a gradient reaches": (
-        "numbers of the map from words to slots whose gradient, before training, is not 0"
+        "of the weights that map words to slots, those with a gradient other than 0 before training"
     ),
-    "past": "accuracy where a variable's earlier value is asked for",
-    "present": "accuracy where a variable's present value is asked for",
+    "past": "accuracy on commands that ask for a variable's earlier value",
+    "present": "accuracy on commands that ask for a variable's present value",
     "after protecting": (
-        "accuracy in unseen combinations, after one variable was protected and it or the other one bound again"
+        "accuracy in unseen combinations, where one variable is protected and then it or the other one is bound again"
     ),
-    "protected": "accuracy where the protected variable was bound again: the protected value is right",
+    "protected": "accuracy on commands that bind the protected variable again; the protected value is correct",
     "share answered with the later value": (
-        "of the same commands, those answered with the value that protection should have kept out"
+        "share of the same commands answered with the value that protection should have kept out"
     ),
-    "others": "accuracy on all commands but those that bind a protected variable again",
+    "others": "accuracy on all commands except those that bind a protected variable again",
     "clear": (
-        "accuracy in unseen combinations on commands that clear a variable; where nothing is left, nothing is right"
+        "accuracy in unseen combinations on commands that clear a variable; the right answer to a cleared one is empty"
     ),
-    "clear/bound again": "accuracy where a variable was cleared and then bound again",
+    "clear/bound again": "accuracy on commands that clear a variable and then bind it again",
     "accuracy on the second action": (
-        "share of commands whose second action, after the variable was bound again, is right"
+        "share of commands whose second action, after the variable was bound again, is correct"
     ),
-    "six": "accuracy on commands for six repetitions, where up to four were trained",
-    "eight": "accuracy on commands for eight repetitions, where up to four were trained",
-    "trained": "accuracy on the commands that were trained on, up to four repetitions",
+    "six": "accuracy on commands for six repetitions; training had up to four",
+    "eight": "accuracy on commands for eight repetitions; training had up to four",
+    "trained": "accuracy on the training commands, with up to four repetitions",
     "share with the first four positions right": (
-        "commands for six or eight repetitions whose first four positions are right"
+        "commands for six or eight repetitions whose first four positions are correct"
     ),
-    "share that ends after one action": "sequences of two actions whose answer ends after the first",
+    "share that ends after one action": "of sequences of two actions, the share whose answer ends after the first",
 }
 """What is measured, for the report."""

@@ -1,4 +1,4 @@
-"""Inside one model: what happens to its answers when its memory is edited."""
+"""Causal tests within one model: how its answers change when its memory is edited."""
 
 from fixtures.binding.causality import (
     other_emptied,
@@ -13,7 +13,7 @@ from fixtures.binding.recipes import FACTORISED_SLOTS
 from memkit import Arm, Contrast, claim, mutant, replicated
 from memkit.tasks.scoring import accuracy
 
-NEW = "not in the sources, which looked at accuracies alone"
+NEW = "not in the sources, which reported accuracies only"
 APART = "share of commands whose variables have different slots"
 OTHER = "share answered with the other variable's value"
 
@@ -22,8 +22,8 @@ OTHER = "share answered with the other variable's value"
 @replicated("mlx")
 @claim(
     "binding/the-answer-follows-the-slot",
-    "When the slots of a command's two variables exchange their contents, the answer is the other variable's value; "
-    "when two slots that neither uses do, it is not, and stays right.",
+    "If the slots of a command's two variables exchange their contents, the network answers with the other variable's "
+    "value; if two slots that neither variable uses exchange theirs, it does not, and its answer stays right.",
     arms={
         "as trained": FACTORISED_SLOTS,
         "swapped": Arm(FACTORISED_SLOTS, swapped),
@@ -34,7 +34,7 @@ OTHER = "share answered with the other variable's value"
         Contrast("others swapped", over="swapped", metric="accuracy", bounds=(0, 1), sesoi=0.1),
     ],
     requires=[Contrast("as trained", over=0.5, metric=APART, bounds=(0, 1))],
-    source=f"{NEW}. Scored on commands whose variables have different slots; in the others nothing can be swapped",
+    source=f"{NEW}. Scored on commands whose variables have different slots; in the others there is nothing to swap",
     headline=True,
 )
 def test_the_answer_follows_the_slot(arms, every_command, apart, apart_other):
@@ -51,7 +51,8 @@ def test_the_answer_follows_the_slot(arms, every_command, apart, apart_other):
 @replicated("mlx")
 @claim(
     "binding/a-value-lies-in-its-variables-slot",
-    "To empty the slot of the variable asked for costs the answer; to empty the other variable's does not.",
+    "Emptying the slot of the variable that is asked for loses the answer; emptying the other variable's slot does "
+    "not.",
     arms={
         "as trained": FACTORISED_SLOTS,
         "other emptied": Arm(FACTORISED_SLOTS, other_emptied),
@@ -67,11 +68,11 @@ def test_a_value_lies_in_its_variables_slot(arms, apart):
 @replicated("mlx")
 @claim(
     "binding/an-emptied-slot-answers-with-the-other-value",
-    "A soft address reads a little of every slot: where the slot asked for is empty, the answer is the other stored "
-    "value more often than chance has it.",
+    "A soft address reads a little of every slot: if the slot of the variable that is asked for is empty, the network "
+    "answers with the other stored value more often than by chance.",
     arms={"as trained": FACTORISED_SLOTS, "own emptied": Arm(FACTORISED_SLOTS, own_emptied)},
     contrasts=[Contrast("own emptied", over=1 / 8, metric=OTHER, bounds=(0, 1))],
-    source=f"{NEW}. So an emptied slot does not make a network say that it does not know",
+    source=f"{NEW}. An emptied slot therefore does not make a network say that it does not know",
 )
 def test_an_emptied_slot_answers_with_the_other_value(arms, apart_other):
     return {name: accuracy(model, apart_other) for name, model in arms.items()}
@@ -80,7 +81,8 @@ def test_an_emptied_slot_answers_with_the_other_value(arms, apart_other):
 @replicated("mlx")
 @claim(
     "binding/shuffled-memories-answer-by-chance",
-    "From the memory of another command a network answers as by chance, one command in eight (sesoi: another eighth).",
+    "A network that reads the memory of another command answers at chance level, one command in eight (sesoi: another "
+    "eighth).",
     arms={"as trained": FACTORISED_SLOTS, "shuffled": Arm(FACTORISED_SLOTS, shuffled)},
     contrasts=[Contrast("shuffled", over=1 / 8, metric="accuracy", bounds=(0, 1), sesoi=1 / 8)],
     positive_control=Contrast("as trained", over=1 / 8, metric="accuracy", bounds=(0, 1)),

@@ -1,4 +1,4 @@
-"""Composed commands, L1 to L4: `X means jump do X twice then Y means walk do Y and X`, by every architecture."""
+"""Every architecture on composed commands, L1 to L4: `X means jump do X twice then Y means walk do Y and X`."""
 
 from fixtures.binding.composition import (
     ARGMAX_MEMORY,
@@ -37,10 +37,12 @@ FINDINGS = "memory network findings"
 @replicated("mlx")
 @claim(
     "binding/two-stage-prediction",
-    "A two-stage compiler that keeps when each binding was made answers more than 85 % of the published commands.",
+    "A two-stage compiler that records when each binding was made answers more than 85 % of the published commands "
+    "correctly.",
     arms={"two-stage": POSITIONAL},
     contrasts=[Contrast("two-stage", over=0.85, metric="accuracy", bounds=(0, 1))],
-    source=f"{FINDINGS}: «expected accuracy 85-95 %». The table sketched there holds last writes: at most 240 of 280",
+    source=f"{FINDINGS}: «expected accuracy 85-95 %». The table sketched there holds last writes only: at most 240 of "
+    "280",
 )
 def test_two_stage_prediction(arms, every_command, by_pattern):
     return {name: accuracies(model, every_command, by_pattern) for name, model in arms.items()}
@@ -49,7 +51,7 @@ def test_two_stage_prediction(arms, every_command, by_pattern):
 @replicated("mlx")
 @claim(
     "binding/cross-attention-prediction",
-    "Answers that attend over the stated bindings are right for more than 70 % of the published commands.",
+    "A network that attends over the stated bindings to answer is right on more than 70 % of the published commands.",
     arms={"cross-attention": CROSS_ATTENTION},
     contrasts=[Contrast("cross-attention", over=0.7, metric="accuracy", bounds=(0, 1))],
     source=f"{FINDINGS}: «expected accuracy 70-85 %»",
@@ -62,8 +64,8 @@ def test_cross_attention_prediction(arms, every_command, by_pattern):
 @replicated("mlx")
 @claim(
     "binding/predictions-as-ranges",
-    "As it was predicted, a two-stage compiler answers at most 95 % of the published commands, and cross-attention at "
-    "most 85 %.",
+    "As predicted, a two-stage compiler answers at most 95 % of the published commands correctly, and cross-attention "
+    "at most 85 %.",
     arms={"two-stage": POSITIONAL, "cross-attention": CROSS_ATTENTION},
     contrasts=[
         Contrast("two-stage", over=0.95, metric="accuracy", bounds=(0, 1), direction="lower", assume="normal"),
@@ -71,7 +73,7 @@ def test_cross_attention_prediction(arms, every_command, by_pattern):
     ],
     expect="refuted",
     source=f"{FINDINGS}: «expected accuracy 85-95 %», «70-85 %»: the upper ends. (With both intervals, an earlier "
-    "attempt was undecided: 0.05 and 0.11 are too little for the betting interval.)",
+    "attempt was undecided: 0.05 and 0.11 are too small for the betting interval.)",
     gate=True,
 )
 def test_predictions_as_ranges(arms, every_command):
@@ -81,15 +83,15 @@ def test_predictions_as_ranges(arms, every_command):
 @replicated("mlx")
 @claim(
     "binding/memory-network-cannot-rebind-or-repeat",
-    "A memory network by argmax fails on rebinding, and executes `do X twice` once: of the published commands it "
-    "answers at most half of either kind.",
+    "A memory network with argmax addresses fails on rebinding, and executes `do X twice` only once: it answers at "
+    "most half of the published commands of each kind correctly.",
     arms={"argmax": ARGMAX_MEMORY},
     contrasts=[
         Contrast("argmax", over=0.5, metric=metric, bounds=(0, 1), direction="lower")
         for metric in ("L3/rebinding", "L3/twice")
     ],
     expect="refuted",
-    source=f"{FINDINGS}: «rebinding fails», «do X twice → executes once»; trained on these commands, as there",
+    source=f"{FINDINGS}: «rebinding fails», «do X twice → executes once»; trained on these commands, as in the source",
 )
 def test_memory_network_cannot_rebind_or_repeat(arms, every_command, by_pattern):
     return {name: accuracies(model, every_command, by_pattern) for name, model in arms.items()}
@@ -98,8 +100,8 @@ def test_memory_network_cannot_rebind_or_repeat(arms, every_command, by_pattern)
 @replicated("mlx")
 @claim(
     "binding/memory-stays-zero",
-    "After training, a memory network's slots stay at zero: after a forward pass at most half of them hold numbers "
-    "that deviate by more than a hundredth.",
+    "After training, a memory network's slots stay at zero: after a forward pass, at most half of the slots hold "
+    "numbers that deviate by more than a hundredth.",
     arms={"argmax": ARGMAX_MEMORY, "soft": SOFT_MEMORY},
     contrasts=[
         Contrast(name, over=0.5, metric="share of slots in use", bounds=(0, 1), direction="lower")
@@ -115,14 +117,14 @@ def test_memory_stays_zero(arms, every_command):
 @replicated("mlx")
 @claim(
     "binding/predictions-hold-for-unseen-combinations",
-    "In a larger vocabulary, both predictions hold for combinations that were never trained on: the two-stage compiler "
-    "answers more than 85 %, cross-attention more than 70 %.",
+    "In a larger vocabulary, both predictions hold for combinations that were never trained on: the two-stage "
+    "compiler answers more than 85 % correctly, and cross-attention more than 70 %.",
     arms={"two-stage": LONG_POSITIONAL, "cross-attention": LONG_CROSS_ATTENTION},
     contrasts=[
         Contrast("two-stage", over=0.85, metric="accuracy", bounds=(0, 1), assume="normal"),
         Contrast("cross-attention", over=0.7, metric="accuracy", bounds=(0, 1)),
     ],
-    source=f"{FINDINGS}, whose numbers were for commands that networks are trained on",
+    source=f"{FINDINGS}, whose numbers are for commands that the networks are trained on",
     gate=True,
 )
 def test_predictions_hold_for_unseen_combinations(arms, held_out):
@@ -133,8 +135,8 @@ def test_predictions_hold_for_unseen_combinations(arms, held_out):
 @replicated("mlx")
 @claim(
     "binding/last-write-fails-on-rebinding",
-    "A compiler whose table holds each name's last value fails where a name is bound again; one whose table keeps when "
-    "each binding was made does not.",
+    "A compiler whose table holds only each name's last value fails where a name is bound again; a compiler whose "
+    "table records when each binding was made does not.",
     arms={"positional": POSITIONAL, "last-write": LAST_WRITE},
     contrasts=[
         Contrast("positional", over="last-write", metric="L3/rebinding", bounds=(0, 1), sesoi=0.1),
@@ -143,7 +145,7 @@ def test_predictions_hold_for_unseen_combinations(arms, held_out):
     ],
     figures=[values_of_words],
     headline=True,
-    source="seen when its code was run again: 0 of 72. Here 1/3 by construction: a guess among the other actions",
+    source="measured when its code was rerun: 0 of 72. Here 1/3 by construction: a guess among the other actions",
     deterministic=True,
 )
 def test_last_write_fails_on_rebinding(arms, every_command, by_pattern):
@@ -153,8 +155,8 @@ def test_last_write_fails_on_rebinding(arms, every_command, by_pattern):
 @replicated("mlx")
 @claim(
     "binding/argmax-memory-is-bypassed",
-    "Addressed by argmax, a memory network answers the published commands as well without its memory as with it; "
-    "the same network with soft addresses does not.",
+    "A memory network with argmax addresses answers the published commands as well without its memory as with it; the "
+    "same network with soft addresses does not.",
     arms={
         "argmax": ARGMAX_MEMORY,
         "argmax, off": Arm(ARGMAX_MEMORY, memory_off),
@@ -173,8 +175,8 @@ def test_argmax_memory_is_bypassed(arms, every_command):
 @replicated("mlx")
 @claim(
     "binding/addresses-with-a-gradient-are-used",
-    "Soft and straight-through addresses get a gradient, and such a network's answers need its memory: on the same "
-    "weights they are right more often with it than without.",
+    "Soft and straight-through addresses receive a gradient, and a network with such addresses needs its memory to "
+    "answer: on the same weights, it is right more often with the memory than without.",
     arms={
         "soft": SOFT_MEMORY,
         "soft, off": Arm(SOFT_MEMORY, memory_off),
@@ -185,7 +187,7 @@ def test_argmax_memory_is_bypassed(arms, every_command):
         Contrast(name, over=f"{name}, off", metric="accuracy", bounds=(0, 1), sesoi=0.1)
         for name in ("soft", "straight-through")
     ],
-    source=f"{FINDINGS}: «discrete slot assignment (argmax) blocks gradient flow»; so does what follows from it",
+    source=f"{FINDINGS}: «discrete slot assignment (argmax) blocks gradient flow». This tests a consequence",
 )
 def test_addresses_with_a_gradient_are_used(arms, every_command):
     return {name: accuracy(model, every_command) for name, model in arms.items()}
@@ -194,8 +196,8 @@ def test_addresses_with_a_gradient_are_used(arms, every_command):
 @replicated("mlx")
 @claim(
     "binding/published-commands-need-no-memory",
-    "On commands that it is trained on, a memory network is no better than the same network trained without memory, "
-    "which answers most of them (sesoi: one in five).",
+    "On the commands that it is trained on, a memory network is no better than the same network trained without a "
+    "memory, which answers most of them correctly (sesoi: one in five).",
     arms={"argmax": ARGMAX_MEMORY, "soft": SOFT_MEMORY, "no memory": NO_MEMORY},
     contrasts=[
         Contrast(name, over="no memory", metric="accuracy", bounds=(0, 1), sesoi=0.2) for name in ("argmax", "soft")
@@ -211,14 +213,14 @@ def test_published_commands_need_no_memory(arms, every_command, by_pattern):
 @replicated("mlx")
 @claim(
     "binding/memory-carries-over",
-    "In unseen combinations of a larger vocabulary a memory network with soft addresses is right more often than the "
-    "same network trained without memory, and more often than with addresses by argmax.",
+    "In unseen combinations of a larger vocabulary, a memory network with soft addresses is right more often than the "
+    "same network trained without a memory, and more often than one with argmax addresses.",
     arms={"argmax": LARGE_ARGMAX_MEMORY, "soft": LARGE_SOFT_MEMORY, "no memory": LARGE_NO_MEMORY},
     contrasts=[
         Contrast("soft", over=control, metric="accuracy", bounds=(0, 1), sesoi=0.1)
         for control in ("no memory", "argmax")
     ],
-    source=f"{FINDINGS}, which had four actions, few enough to learn every command without memory",
+    source=f"{FINDINGS}, which had four actions: few enough to learn every command without a memory",
 )
 def test_memory_carries_over(arms, held_out, held_out_by_pattern):
     return {name: accuracies(model, held_out, held_out_by_pattern) for name, model in arms.items()}
@@ -227,11 +229,11 @@ def test_memory_carries_over(arms, held_out, held_out_by_pattern):
 @replicated("mlx")
 @claim(
     "binding/argmax-memory-carries-over",
-    "In unseen combinations of a larger vocabulary, a memory that is addressed by argmax helps too: addresses that "
-    "stay as they were drawn serve to write and read by.",
+    "In unseen combinations of a larger vocabulary, a memory with argmax addresses helps, too: addresses that keep "
+    "their random initial values are good enough to write and read by.",
     arms={"argmax": LARGE_ARGMAX_MEMORY, "no memory": LARGE_NO_MEMORY},
     contrasts=[Contrast("argmax", over="no memory", metric="accuracy", bounds=(0, 1), sesoi=0.1, assume="normal")],
-    source=f"{FINDINGS}: «the discrete memory operations fundamentally prevent learning»; they hamper it",
+    source=f"{FINDINGS}: «the discrete memory operations fundamentally prevent learning»; they hinder it",
     seeds=32,
     gate=True,
 )
@@ -242,8 +244,8 @@ def test_argmax_memory_carries_over(arms, held_out):
 @replicated("mlx")
 @claim(
     "binding/bindings-in-the-architecture-generalise",
-    "Held-out combinations of the published commands: slots, a two-stage compiler and cross-attention over bindings "
-    "are each right more often than an LSTM and a Transformer of their size and budget.",
+    "In held-out combinations of the published commands, slots, a two-stage compiler and cross-attention over "
+    "bindings are each right more often than an LSTM and a Transformer of their size and budget.",
     arms={
         "slots": UNSEEN_SLOTS,
         "two-stage": UNSEEN_POSITIONAL,
@@ -256,7 +258,7 @@ def test_argmax_memory_carries_over(arms, held_out):
         for name in ("slots", "two-stage", "cross-attention")
         for control in ("lstm", "transformer")
     ],
-    source="not in the sources, which tested on what was trained. The two-stage compiler is told what binds",
+    source="not in the sources, which tested on the training commands. The two-stage compiler is told which words bind",
 )
 def test_bindings_in_the_architecture_generalise(arms, held_out, held_out_by_pattern):
     return {name: accuracies(model, held_out, held_out_by_pattern) for name, model in arms.items()}
@@ -265,7 +267,8 @@ def test_bindings_in_the_architecture_generalise(arms, held_out, held_out_by_pat
 @replicated("mlx")
 @claim(
     "binding/slots-over-memory-network",
-    "Factorised slots answer held-out combinations of the published commands more often than the memory network.",
+    "Factorised slots answer held-out combinations of the published commands correctly more often than the memory "
+    "network.",
     arms={"slots": UNSEEN_SLOTS, "memory network": UNSEEN_MEMORY},
     contrasts=[Contrast("slots", over="memory network", metric="accuracy", bounds=(0, 1), sesoi=0.1)],
     source="not in the sources",
@@ -277,8 +280,9 @@ def test_slots_over_memory_network(arms, held_out):
 @replicated("mlx")
 @claim(
     "binding/slots-do-not-parse",
-    "In a larger vocabulary, slots that are written and read by the last three tokens lose their lead: they are right "
-    "no more often than a Transformer in unseen combinations (sesoi: one in five), where a two-stage compiler is.",
+    "In a larger vocabulary, slots that are addressed by the last three tokens lose their lead: in unseen "
+    "combinations they are right no more often than a Transformer (sesoi: one in five), whereas a two-stage compiler "
+    "is.",
     arms={"slots": LARGE_SLOTS, "transformer": LARGE_TRANSFORMER, "two-stage": LARGE_POSITIONAL},
     contrasts=[Contrast("slots", over="transformer", metric="accuracy", bounds=(0, 1), sesoi=0.2)],
     positive_control=Contrast("two-stage", over="transformer", metric="accuracy", bounds=(0, 1)),
@@ -292,8 +296,8 @@ def test_slots_do_not_parse(arms, held_out, held_out_by_pattern):
 @replicated("mlx")
 @claim(
     "binding/memory-network-over-slots",
-    "In unseen combinations of a larger vocabulary, an LSTM that addresses slots softly is right more often than slots "
-    "that are written and read by the last three tokens.",
+    "In unseen combinations of a larger vocabulary, an LSTM with softly addressed slots is right more often than "
+    "slots that are addressed by the last three tokens.",
     arms={"memory network": LARGE_SOFT_MEMORY, "slots": LARGE_SLOTS},
     contrasts=[Contrast("memory network", over="slots", metric="accuracy", bounds=(0, 1), sesoi=0.1)],
     source="not in the sources; in their smaller vocabulary it is the other way round",
@@ -305,8 +309,8 @@ def test_memory_network_over_slots(arms, held_out):
 @replicated("mlx")
 @claim(
     "binding/the-extractor-can-be-learnt",
-    "An extractor that is trained with its executor, told nothing, makes a Transformer answer more commands in "
-    "held-out combinations than without; the extractor by rule makes it answer more still.",
+    "With an extractor that is trained together with its executor, without rules, a Transformer answers more commands "
+    "in held-out combinations correctly than without one; with the rule-based extractor it answers still more.",
     arms={"rule": UNSEEN_POSITIONAL, "learnt": UNSEEN_LEARNT, "transformer": UNSEEN_TRANSFORMER},
     contrasts=[
         Contrast("learnt", over="transformer", metric="accuracy", bounds=(0, 1), sesoi=0.1, assume="normal"),

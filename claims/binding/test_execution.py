@@ -27,10 +27,11 @@ def test_modification_needs_dynamic_memory(arms, modifications):
 @replicated("mlx")
 @claim(
     "binding/full-binding",
-    "With a memory written at run time, a bound action is carried out once, twice or three times, as told.",
+    "With a memory that is written at run time, a network carries out a bound action once, twice or three times, as "
+    "the command says.",
     arms={"dynamic": EXECUTION_SLOTS},
     contrasts=[Contrast("dynamic", over=0.2, metric=metric, bounds=(0, 1)) for metric in ("once", "twice", "thrice")],
-    source=f"{DIARY}: 84.38 %, the ceiling of a readout of two positions, without room for `thrice`",
+    source=f"{DIARY}: 84.38 %, the ceiling of a readout with two positions, which has no room for `thrice`",
 )
 def test_full_binding(arms, by_modifier):
     return {

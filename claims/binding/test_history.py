@@ -11,8 +11,8 @@ VERSIONED_OVER_OVERWRITING = Contrast("versioned", over="overwriting", metric="p
 @replicated("mlx")
 @claim(
     "binding/versions-answer-about-the-past",
-    "Asked what a variable meant before, slots that keep what a write replaces answer more often than slots that do "
-    "not; positions of writing and reading are given by rule.",
+    "Asked for a variable's earlier value, slots that keep what a write replaces are right more often than slots that "
+    "do not; the positions of writing and reading are given by a rule.",
     arms={"versioned": VERSIONED_SLOTS, "overwriting": PRESENT_ALONE},
     contrasts=[
         VERSIONED_OVER_OVERWRITING,
@@ -27,7 +27,8 @@ def test_versions_answer_about_the_past(arms, about_the_past):
 @replicated("mlx")
 @claim(
     "binding/versions-cost-nothing-in-the-present",
-    "Asked what a variable means now, slots that keep what a write replaces answer as often as slots that do not.",
+    "Asked for a variable's present value, slots that keep what a write replaces are right as often as slots that do "
+    "not.",
     arms={"versioned": VERSIONED_SLOTS, "overwriting": PRESENT_ALONE},
     contrasts=[Contrast("versioned", over="overwriting", metric="present", bounds=(0, 1), sesoi=0.15)],
     positive_control=VERSIONED_OVER_OVERWRITING,
@@ -44,13 +45,14 @@ def test_versions_cost_nothing_in_the_present(arms, about_the_past, about_the_pr
 @replicated("mlx")
 @claim(
     "binding/overwriting-loses-the-past",
-    "What is overwritten is lost: free to learn where and when it writes and reads, a network with overwriting slots "
-    "answers at most half of the questions about the past.",
+    "Overwritten values are lost: a network with overwriting slots that is free to learn where and when it writes and "
+    "reads answers at most half of the questions about the past correctly.",
     arms={"overwriting": ONE_REBINDING_SLOTS},
     contrasts=[Contrast("overwriting", over=0.5, metric="accuracy", bounds=(0, 1), direction="lower")],
     expect="refuted",
-    source="what one would expect. But of two variables with one rebinding only one has a past, and a network that "
-    "reads a slot just before it is overwritten need not know which was asked for: a shortcut of the task",
+    source="what one would expect. But with two variables and one rebinding, only one variable has a past, and a "
+    "network that reads a slot just before it is overwritten need not know which variable is asked for: a shortcut of "
+    "the task",
 )
 def test_overwriting_loses_the_past(arms, about_the_past):
     return {name: accuracy(model, about_the_past) for name, model in arms.items()}

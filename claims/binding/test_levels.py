@@ -1,4 +1,4 @@
-"""Sweeps: levels L1 to L4 against every architecture, and the controls' budget, in unseen combinations."""
+"""Sweeps in unseen combinations: every architecture at levels L1 to L4, and controls with a larger budget."""
 
 from fixtures.binding.composition import ARCHITECTURES, LARGER_CONTROLS, TRANSFORMERS
 from fixtures.binding.recipes import (
@@ -15,8 +15,8 @@ from memkit.tasks.scoring import accuracy
 
 @sweep(
     "binding/levels",
-    "At level {level}, {network} answers more held-out commands of the {vocabulary} vocabulary than a Transformer of "
-    "its size and budget.",
+    "At level {level}, {network} answers more held-out commands of the {vocabulary} vocabulary correctly than a "
+    "Transformer of its size and budget.",
     over={"vocabulary": ("unseen", "large"), "level": (1, 2, 3, 4), "network": tuple(ARCHITECTURES["unseen"])},
     arms=lambda vocabulary, level, network: {
         network: ARCHITECTURES[vocabulary][network],
@@ -25,7 +25,7 @@ from memkit.tasks.scoring import accuracy
     contrasts=lambda vocabulary, level, network: [
         Contrast(network, over="transformer", metric="accuracy", bounds=(0, 1))
     ],
-    source="memory network findings: 100 % at level 1, 40 % at level 2, of commands that were trained on",
+    source="memory network findings: 100 % at level 1 and 40 % at level 2, on the commands that were trained on",
 )
 def test_levels(arms, cell, held_out_by_level):
     return {name: accuracy(model, held_out_by_level[f"L{cell['level']}"]) for name, model in arms.items()}
@@ -33,8 +33,8 @@ def test_levels(arms, cell, held_out_by_level):
 
 @sweep(
     "binding/composition-against-larger-controls",
-    "In unseen combinations of the published commands, {network} still answers more than a {control} of three times "
-    "its size that trains four times as long.",
+    "In unseen combinations of the published commands, {network} still answers more commands correctly than the "
+    "larger {control}, which has three times its size and trains four times as long.",
     over={"control": tuple(LARGER_CONTROLS), "network": ("two-stage", "cross-attention", "slots")},
     arms=lambda control, network: {
         network: ARCHITECTURES["unseen"][network],
@@ -49,16 +49,16 @@ def test_composition_against_larger_controls(arms, held_out):
 
 @sweep(
     "binding/slots-against-larger-controls",
-    "Slots recall values in unseen combinations more often than a {control} of three times their size that trains four "
-    "times as long.",
+    "Slots recall values in unseen combinations more often than the larger {control}, which has three times their "
+    "size and trains four times as long.",
     over={"control": ("LSTM", "Transformer")},
     arms=lambda control: {
         "slots": FACTORISED_SLOTS,
         f"large {control}": {"LSTM": LARGE_LSTM, "Transformer": LARGE_TRANSFORMER}[control],
     },
     contrasts=lambda control: [Contrast("slots", over=f"large {control}", metric="accuracy", bounds=(0, 1), sesoi=0.1)],
-    source="sensitivity of binding/slots-generalise-to-unseen-combinations to the controls' budget; one claim, it was "
-    "supported on 16 seeds (+0.67 over the LSTM), and took a seventh of the time of all claims",
+    source="sensitivity of binding/slots-generalise-to-unseen-combinations to the controls' budget. As a single claim "
+    "it was supported on 16 seeds (+0.67 over the LSTM), and took a seventh of the time of all claims",
 )
 def test_slots_against_larger_controls(arms, held_out):
     return {name: accuracy(model, held_out) for name, model in arms.items()}
@@ -73,7 +73,7 @@ def test_slots_against_larger_controls(arms, held_out):
         "transformer": TRANSFORMER if vocabulary.startswith("5") else LARGE_VOCABULARY_TRANSFORMER,
     },
     contrasts=[Contrast("slots", over="transformer", metric="accuracy", bounds=(0, 1))],
-    source="a small vocabulary is a poor test bed: there, few combinations can be trained on",
+    source="a small vocabulary is a poor test bed: it leaves few combinations to train on",
 )
 def test_slots_over_transformer_by_vocabulary(arms, held_out):
     return {name: accuracy(model, held_out) for name, model in arms.items()}

@@ -10,14 +10,14 @@ from memkit.tasks.scoring import position_accuracy
 @replicated("mlx")
 @claim(
     "binding/rebinding-needs-overwriting",
-    "A variable bound again answers with its present value more often if a write replaces what stood there than if it "
-    "adds to it.",
+    "The present value of a variable that was bound again is recalled more often if a write replaces the contents of "
+    "a slot than if it adds to them.",
     arms={"overwriting": REBINDING_SLOTS.with_(memory="overwriting"), "additive": REBINDING_SLOTS},
     contrasts=[
         Contrast("overwriting", over="additive", metric="accuracy on the second action", bounds=(0, 1), sesoi=0.1)
     ],
-    source="memory network findings: «rebinding fails». Seen when its code was run again: 45 to 50 % with "
-    "additive writes, whose ceiling is 1/2, 100 % with overwriting ones",
+    source="memory network findings: «rebinding fails». Measured when its code was rerun: 45 to 50 % with additive "
+    "writes, whose ceiling is 1/2, and 100 % with overwriting ones",
     headline=True,
     deterministic=True,
 )

@@ -8,14 +8,14 @@ from memkit.tasks.scoring import accuracy
 @replicated("mlx")
 @claim(
     "binding/recognition",
-    "Which variable is asked for is recognised with and without a memory that is written at run time.",
+    "Networks recognise which variable is asked for, with and without a memory that is written at run time.",
     arms={"dynamic": RECOGNITION_SLOTS, "static": RECOGNITION_SLOTS.with_(memory="static")},
     contrasts=[
         Contrast("dynamic", over=1 / 3, metric="accuracy", bounds=(0, 1)),
         Contrast("static", over=1 / 3, metric="accuracy", bounds=(0, 1)),
     ],
-    source="research diary, 29 July 2025: 100 %. The answer is the command's last word, so this shows that a "
-    "network reads, and nothing about binding",
+    source="research diary, 29 July 2025: 100 %. The answer is the command's last word, so this shows that a network "
+    "reads its input, and nothing about binding",
 )
 def test_recognition(arms, every_command):
     return {name: accuracy(model, every_command) for name, model in arms.items()}
@@ -24,12 +24,12 @@ def test_recognition(arms, every_command):
 @replicated("mlx")
 @claim(
     "binding/recognition-needs-no-dynamic-memory",
-    "Which variable is asked for is recognised as often without a memory that is written at run time as with one.",
+    "Networks recognise which variable is asked for as often without a memory that is written at run time as with one.",
     arms={"dynamic": RECOGNITION_SLOTS, "static": RECOGNITION_SLOTS.with_(memory="static")},
     contrasts=[Contrast("dynamic", over="static", metric="accuracy", bounds=(0, 1), sesoi=0.15)],
     positive_control=Contrast("dynamic", over=1 / 3, metric="accuracy", bounds=(0, 1)),
     expect="equivalent",
-    source="research diary, 29 July 2025: 100 % with static slots, and with dynamic ones",
+    source="research diary, 29 July 2025: 100 % with static slots and with dynamic slots",
 )
 def test_recognition_needs_no_dynamic_memory(arms, every_command):
     return {name: accuracy(model, every_command) for name, model in arms.items()}

@@ -1,4 +1,4 @@
-"""Training regimes: stages in turn or one alone, gates by rule or learnt; and more repetitions than were trained."""
+"""Training regimes: a curriculum or a single stage, gates by rule or learnt; and more repetitions than in training."""
 
 from fixtures.binding.recipes import FACTORISED_SLOTS, RULE_SLOTS
 from fixtures.binding.regimes import (
@@ -22,15 +22,16 @@ REPEATING = {"slots": REPEATING_SLOTS, "lstm": REPEATING_LSTM, "transformer": RE
 @replicated("mlx")
 @claim(
     "binding/curriculum-over-single-stage",
-    "Trained on recognition, then retrieval, then two variables in sequence, slots answer more unseen combinations of "
-    "the last than if they train on it alone, or on all three mixed, for as many steps.",
+    "Slots that are trained on recognition, then on retrieval, then on two variables in sequence answer more unseen "
+    "combinations of the last stage correctly than slots that are trained for as many steps on it alone, or on all "
+    "three stages mixed.",
     arms={**TWO_VARIABLES, "single, through slots": SINGLE_THROUGH_SLOTS},
     contrasts=[
         Contrast("staged", over=control, metric="accuracy", bounds=(0, 1), sesoi=0.1)
         for control in ("single", "mixed", "single, through slots")
     ],
     expect="open",
-    source=f"{DIARY}, which trained in stages and had no control. Tuning: sixteen trials a regime",
+    source=f"{DIARY}, which trained in stages and had no control. Tuning: sixteen trials per regime",
 )
 def test_curriculum_over_single_stage(arms, held_out_at_last):
     return {name: accuracy(model, held_out_at_last) for name, model in arms.items()}
@@ -39,8 +40,8 @@ def test_curriculum_over_single_stage(arms, held_out_at_last):
 @replicated("mlx")
 @claim(
     "binding/full-binding-needs-no-curriculum",
-    "Where the last stage is the diary's, with one variable, slots answer unseen combinations as well without the "
-    "stages before it.",
+    "If the last stage is the diary's, with one variable, slots answer unseen combinations as well without the stages "
+    "before it as with them.",
     arms={name: FULL_BINDING[name] for name in ("staged", "single")},
     contrasts=[Contrast("staged", over="single", metric="accuracy", bounds=(0, 1), sesoi=0.15)],
     positive_control=Contrast("single", over=1 / 8, metric="accuracy", bounds=(0, 1)),
@@ -54,11 +55,13 @@ def test_full_binding_needs_no_curriculum(arms, held_out_at_last):
 @replicated("mlx")
 @claim(
     "binding/learnt-against-rule-given-gates",
-    "Slots that learn where to write and read answer as many unseen combinations as slots that are told by rule.",
+    "Slots that learn where to write and read answer as many unseen combinations correctly as slots that are told by "
+    "a rule.",
     arms={"learnt": FACTORISED_SLOTS, "by rule": RULE_SLOTS},
     contrasts=[Contrast("learnt", over="by rule", metric="accuracy", bounds=(0, 1), sesoi=0.1)],
     expect="open",
-    source=f"{DIARY}, whose model was told by rule. By rule, each of twelve trials reached 1.00 on development seeds",
+    source=f"{DIARY}, whose model was told by a rule. With the rule, each of twelve trials reached 1.00 on "
+    "development seeds",
 )
 def test_learnt_against_rule_given_gates(arms, held_out):
     return {name: accuracy(model, held_out) for name, model in arms.items()}
@@ -67,13 +70,15 @@ def test_learnt_against_rule_given_gates(arms, held_out):
 @replicated("mlx")
 @claim(
     "binding/repeats-longer-than-trained",
-    "Trained on up to four repetitions, networks give an action six times when told to in fewer than one case in five.",
+    "Networks that are trained on up to four repetitions carry out a command for six repetitions in fewer than one "
+    "case in five.",
     arms=REPEATING,
     contrasts=[Contrast(name, over=0.2, metric="six", bounds=(0, 1), direction="lower") for name in REPEATING],
     requires=[Contrast(name, over=0.5, metric="trained", bounds=(0, 1)) for name in REPEATING],
     expect="open",
-    source=f"{DIARY}: «limitation» in `twice` and `thrice`. For the LSTM and the Transformer it is so by construction: "
-    "they read each answer position with weights of its own, and past the fourth training asked for END alone",
+    source=f"{DIARY}: «limitation» in `twice` and `thrice`. For the LSTM and the Transformer this holds by "
+    "construction: they read each answer position with separate weights, and after the fourth, training asked for END "
+    "only",
 )
 def test_repeats_longer_than_trained(arms, six_times, trained_commands):
     return {
@@ -85,12 +90,12 @@ def test_repeats_longer_than_trained(arms, six_times, trained_commands):
 @replicated("mlx")
 @claim(
     "binding/repeats-until-positions-end",
-    "Slots that give an action eight times, trained on up to four, fill what positions there are: with a ninth, they "
-    "are right less often.",
+    "Slots that are trained on up to four repetitions and give an action eight times only fill the positions that "
+    "there are: with a ninth position, they are right less often.",
     arms={"eight positions": EIGHT_POSITIONS, "nine positions": NINE_POSITIONS},
     contrasts=[Contrast("eight positions", over="nine positions", metric="eight", bounds=(0, 1), sesoi=0.1)],
     expect="open",
-    source="seen on development seeds, where it looked as if slots had learnt to count further than they were trained",
+    source="observed on development seeds, where slots seemed to have learnt to count further than they were trained",
 )
 def test_repeats_until_positions_end(arms, eight_times):
     return {name: {"eight": accuracy(model, eight_times[name])} for name, model in arms.items()}
@@ -99,15 +104,15 @@ def test_repeats_until_positions_end(arms, eight_times):
 @replicated("mlx")
 @claim(
     "binding/repeats-as-far-as-trained",
-    "Told to repeat an action six or eight times, slots fill the four positions that training filled more often than "
-    "an LSTM and a Transformer do.",
+    "On commands for six or eight repetitions, slots fill the four positions that training filled correctly more "
+    "often than an LSTM and a Transformer do.",
     arms=REPEATING,
     contrasts=[
         Contrast("slots", over=control, metric=FOUR_OF_MORE, bounds=(0, 1), sesoi=0.1)
         for control in ("lstm", "transformer")
     ],
     expect="open",
-    source="what is left to ask of networks that cannot go further. Tuning: twelve trials each",
+    source="the question that is left for networks that cannot go further. Tuning: twelve trials each",
 )
 def test_repeats_as_far_as_trained(arms, beyond_so_far):
     return {name: {FOUR_OF_MORE: accuracy(model, beyond_so_far)} for name, model in arms.items()}

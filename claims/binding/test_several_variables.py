@@ -21,16 +21,16 @@ from memkit.tasks.scoring import accuracy
 @replicated("mlx")
 @claim(
     "binding/slots-generalise-to-unseen-combinations",
-    "Told nothing about where to write, slots recall values in unseen combinations more often than an LSTM and a "
-    "Transformer of their size and budget, and more often than by picking one of the stored values.",
+    "Slots that are not told where to write recall values in unseen combinations more often than an LSTM and a "
+    "Transformer of their size and budget, and more often than one would by picking one of the stored values.",
     arms={"slots": FACTORISED_SLOTS, "lstm": LSTM, "transformer": TRANSFORMER},
     contrasts=[
         Contrast("slots", over=control, metric="accuracy", bounds=(0, 1), sesoi=0.1)
         for control in ("lstm", "transformer", 0.5)
     ],
-    source="research diary, 29 July 2025, had one variable, no held-out command and no control of this kind. Here two "
-    "of five variables are stored, and 60 % of the 40 combinations are held out: a task chosen on development seeds, "
-    "as one that sets the three apart. Tuning: 32 trials or more a family, claims/binding/tuning.py",
+    source="the research diary, 29 July 2025, had one variable, no held-out command and no control of this kind. Here "
+    "two of five variables are stored, and 60 % of the 40 combinations are held out: a task chosen on development "
+    "seeds because it separates the three. Tuning: 32 or more trials per family, claims/binding/tuning.py",
     headline=True,
     figures=[written_and_read, address_of_each_variable],
 )
@@ -41,8 +41,8 @@ def test_slots_generalise_to_unseen_combinations(arms, held_out):
 @replicated("mlx")
 @claim(
     "binding/factorised-addressing-generalises",
-    "At equal tuning, an address from one token and a value from one token carry over to unseen combinations better "
-    "than addresses and values that are linear in three tokens.",
+    "With equal tuning, addresses and values that are each computed from one token generalise to unseen combinations "
+    "better than addresses and values that are linear in three tokens.",
     arms={
         "factorised": FACTORISED_SLOTS.with_(steps=1000),
         "unfactorised": UNFACTORISED_SLOTS.with_(steps=1000),
@@ -50,9 +50,9 @@ def test_slots_generalise_to_unseen_combinations(arms, held_out):
     contrasts=[
         Contrast("factorised", over="unfactorised", metric="accuracy", bounds=(0, 1), sesoi=0.1, assume="normal")
     ],
-    source="a prototype saw 0.69 against 0.25, and the addressing as the cause. Most of that gap was tuning: "
-    "development seeds gave 0.95 against 0.79 here, too little for the betting interval. (The first attempt, against a "
-    "control with too much weight decay, found 0.20, supported by both intervals.)",
+    source="a prototype measured 0.69 against 0.25, and attributed it to the addressing. Most of that gap was tuning: "
+    "development seeds gave 0.95 against 0.79 here, too little for the betting interval. (The first attempt, against "
+    "a control with too much weight decay, found a difference of 0.20, supported by both intervals.)",
     seeds=32,
     gate=True,
 )
@@ -64,7 +64,7 @@ def test_factorised_addressing_generalises(arms, held_out):
 @claim(
     "binding/more-slots-make-up-for-factorised-addressing",
     "With eight times as many slots, and nearly three times as many parameters, addresses and values that are linear "
-    "in three tokens carry over to unseen combinations as well as factorised ones (sesoi: one in four).",
+    "in three tokens generalise to unseen combinations as well as factorised ones (sesoi: one in four).",
     arms={
         "factorised": FACTORISED_SLOTS.with_(steps=1000),
         "unfactorised": UNFACTORISED_SLOTS.with_(steps=1000, slots=128, tuning="that with 32 slots, not tuned again"),
@@ -72,8 +72,8 @@ def test_factorised_addressing_generalises(arms, held_out):
     contrasts=[Contrast("factorised", over="unfactorised", metric="accuracy", bounds=(0, 1), sesoi=0.25)],
     positive_control=Contrast("factorised", over=0.5, metric="accuracy", bounds=(0, 1)),
     expect="equivalent",
-    source="development seeds: 0.95 against 0.78 with 32 slots, 0.86 with 64, 0.92 with 128. (Inside ±0.2 it was "
-    "undecided on 32 seeds, +0.08, betting interval from -0.08 to +0.21; so was a second attempt, on 16.)",
+    source="development seeds: 0.95 against 0.78 with 32 slots, 0.86 with 64, 0.92 with 128. (With a sesoi of 0.2 it "
+    "was undecided on 32 seeds, +0.08, betting interval from -0.08 to +0.21; so was a second attempt, on 16.)",
 )
 def test_more_slots_make_up_for_factorised_addressing(arms, held_out):
     return {name: accuracy(model, held_out) for name, model in arms.items()}
@@ -82,8 +82,8 @@ def test_more_slots_make_up_for_factorised_addressing(arms, held_out):
 @replicated("mlx")
 @claim(
     "binding/rule-given-writes-generalise",
-    "Told by rule where to write and read, as the published model was, slots recall values in "
-    "unseen combinations more often than an LSTM and a Transformer, which are told nothing.",
+    "Slots that are told by a rule where to write and read, as the published model was, recall values in unseen "
+    "combinations more often than an LSTM and a Transformer, which have no rule.",
     arms={"slots": RULE_SLOTS, "lstm": LSTM, "transformer": TRANSFORMER},
     contrasts=[
         Contrast("slots", over=control, metric="accuracy", bounds=(0, 1), sesoi=0.1)
@@ -98,11 +98,12 @@ def test_rule_given_writes_generalise(arms, held_out):
 @replicated("mlx")
 @claim(
     "binding/transformers-bind-in-a-large-vocabulary",
-    "Trained on two thirds of 96 combinations, a Transformer recalls values in the other third more often than by "
-    "picking a stored one.",
+    "A Transformer that is trained on two thirds of 96 combinations recalls values in the other third more often than "
+    "one would by picking a stored value.",
     arms={"transformer": LARGE_VOCABULARY_TRANSFORMER},
     contrasts=[Contrast("transformer", over=0.5, metric="accuracy", bounds=(0, 1))],
-    source="a prototype saw 0.25 and took it for a limit of the architecture; with other settings it is none",
+    source="a prototype measured 0.25 and took it for a limit of the architecture; with other settings there is no "
+    "such limit",
 )
 def test_transformers_bind_in_a_large_vocabulary(arms, held_out):
     return {name: accuracy(model, held_out) for name, model in arms.items()}

@@ -1,8 +1,8 @@
-"""The tuning of the headline's arms on development seeds, as it was done: ``python -m claims.binding.tuning lstm``.
+"""The tuning of the headline claim's arms on development seeds: ``python -m claims.binding.tuning lstm``.
 
 Prints each trial's mean accuracy on held-out combinations over development seeds 0 to 7, best first. Slot networks had
-32 trials: the twelve here, and some twenty before, on other vocabularies, which set the initial time of reading and
-the scale of the embeddings. So the controls get 32 and more here.
+32 trials: the twelve here, and some twenty earlier ones on other vocabularies, which set the initial reading time and
+the scale of the embeddings. The controls therefore get 32 or more trials here.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ SHAPES: dict[str, tuple[Mapping[str, Any], ...]] = {
 }
 
 
-# Depth helped the LSTM most, so it was tried further.
+# Depth helped the LSTM most, so more depths were tried.
 DEEPER_LSTMS: tuple[Mapping[str, Any], ...] = (
     *({"layers": 3, "width": 30, "lr": 1e-3, "weight_decay": decay} for decay in (0.1, 0.5, 1.0)),
     *({"layers": 3, "width": 30, "lr": lr, "weight_decay": 0.1} for lr in (2e-3, 5e-4)),
@@ -69,7 +69,7 @@ DEEPER_LSTMS: tuple[Mapping[str, Any], ...] = (
 
 
 def trials(family: str) -> Iterator[dict[str, Any]]:
-    """The changes to a family's recipe that are tried."""
+    """Yield the changes to a family's recipe that are tried."""
     for lr, decay in product(*RATES.values()):
         yield {"lr": lr, "weight_decay": decay}
     yield from (dict(shape) for shape in SHAPES[family])
@@ -80,7 +80,7 @@ def trials(family: str) -> Iterator[dict[str, Any]]:
 
 
 def mean_accuracy(recipe: Recipe) -> float:
-    """On the combinations that each development seed holds out."""
+    """Return the mean accuracy on the combinations that each development seed holds out."""
     values = []
     for run in train(recipe, SEEDS):
         commands = recipe.task.commands(generator(run.seed, "split"), "held_out")

@@ -1,4 +1,4 @@
-"""Stage B of ablation.yaml: its promoted configurations, each held against its controls."""
+"""Stage B of ablation.yaml: its promoted configurations, each compared with its controls."""
 
 from memkit import staged
 

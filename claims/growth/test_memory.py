@@ -1,9 +1,9 @@
-"""Growing networks with a memory: «currently unsupported», said the toolkit. What of it holds, and what does not.
+"""Growing networks with a memory, which the toolkit called «currently unsupported»: what holds, and what does not.
 
-The memory fills while the network learns and grows, 500 places, as in the published regime of the intervention study;
-all of the layer's dimensions are affected. Its step size was chosen out of five, on validation images of development
-seeds; the networks without one share its learning rate. Small effects, normal theory; conditional on this test set,
-which was seen with 32 development seeds before the claims were registered.
+The memory has 500 places and fills while the network learns and grows, as in the published regime of the intervention
+study; it corrects all dimensions of the layer. Its step size is the best of five on validation images of development
+seeds; the networks without a memory have the same learning rate. Effects are small, so normal theory is assumed.
+Results are conditional on this test set, which was used with 32 development seeds before the claims were registered.
 """
 
 from fixtures.growth.figures import diagnostics_of_growing, learning_while_growing
@@ -33,12 +33,12 @@ FLIPS = Contrast("active", over=0.0, metric="flipped", assume="normal", margin=0
 
 
 def voting(placement):
-    """Return an arm without a memory: in a growing network, as many stored images vote as the memory has places."""
+    """Return an arm that has no memory: as many stored images as the memory has places vote in a growing network."""
     return Arm(WIDER, voting_on_training_images(MEMORY.capacity, placement))
 
 
 def held_against(name, arms, images):
-    """Accuracy; the numbers that weights and memory hold; and what other test images leave open of the difference."""
+    """Return accuracy, the numbers held in weights and memory, and the standard error of the difference from an arm."""
     return {
         arm: {
             "accuracy": accuracy(model, images.test),
@@ -51,8 +51,8 @@ def held_against(name, arms, images):
 
 @claim(
     "growth/memory-over-its-controls",
-    "In a growing network, in four epochs at a learning rate of 0.001, an active memory is worth more than none, than "
-    "random entries, and than the values of other entries.",
+    "After four epochs at a learning rate of 0.001, a growing network with an active memory is more accurate than "
+    "with none, with random entries, or with other entries' values.",
     arms={
         "active": REMEMBERING,
         "inactive": INACTIVE,
@@ -62,8 +62,8 @@ def held_against(name, arms, images):
     contrasts=[Contrast("active", over=control, **NORMAL) for control in ("inactive", "random", "shuffled")],
     requires=[FLIPS],
     gate=True,
-    source=f"{TOOLKIT}: over controls. An inactive memory is a growing network without one, to the bit (a software "
-    "test)",
+    source=f"{TOOLKIT}: over controls. With an inactive memory, a growing network equals one without a memory bit for "
+    "bit (a software test)",
     figures=[diagnostics_of_growing, learning_while_growing],
 )
 def test_memory_over_its_controls(arms, images):
@@ -80,8 +80,8 @@ def test_memory_over_its_controls(arms, images):
 
 @claim(
     "growth/memory-makes-up-for-growing",
-    "In four epochs at a learning rate of 0.001, a growing network with a memory is at most two points behind one that "
-    "has its final size from the beginning, and no memory.",
+    "After four epochs at a learning rate of 0.001, a growing network with a memory is at most two points behind a "
+    "network without a memory that has its final size from the beginning.",
     arms={"growing with memory": REMEMBERING, "final": FIXED},
     contrasts=[Contrast("growing with memory", over="final", margin=-0.02, **NORMAL)],
     gate=True,
@@ -94,8 +94,8 @@ def test_memory_makes_up_for_growing(arms, images):
 
 @claim(
     "growth/large-over-growing-with-memory",
-    "In four epochs at a learning rate of 0.001, a network of twice the final width, that neither grows nor remembers, "
-    "learns more than a growing one with a memory.",
+    "After four epochs at a learning rate of 0.001, a network of twice the final width, without growth and without a "
+    "memory, is more accurate than a growing network with a memory.",
     arms={"nn_large": LARGE, "growing with memory": REMEMBERING},
     contrasts=[Contrast("nn_large", over="growing with memory", **NORMAL)],
     gate=True,
@@ -107,9 +107,9 @@ def test_large_over_growing_with_memory(arms, images):
 
 @claim(
     "growth/votes-over-growing-with-memory",
-    "A vote of as many stored images as the memory has places, in the first hidden layer of a growing network or by "
-    "raw pixels, is right more often than a growing network with a memory, after four epochs at a learning rate of "
-    "0.001.",
+    "After four epochs at a learning rate of 0.001, a vote of as many stored images as the memory has places, in the "
+    "first hidden layer of a growing network or by raw pixels, is right more often than a growing network with a "
+    "memory.",
     arms={"first layer": voting("early"), "raw pixels": voting("pixels"), "growing with memory": REMEMBERING},
     contrasts=[Contrast(vote, over="growing with memory", **NORMAL) for vote in ("first layer", "raw pixels")],
     gate=True,
@@ -121,8 +121,8 @@ def test_votes_over_growing_with_memory(arms, images):
 
 @claim(
     "growth/embedding-knn-near-growing-with-memory",
-    "A vote of as many stored images in the penultimate layer of a growing network is at most two points behind a "
-    "growing network with a memory, after four epochs at a learning rate of 0.001.",
+    "After four epochs at a learning rate of 0.001, a vote of as many stored images in the penultimate layer of a "
+    "growing network is at most two points behind a growing network with a memory.",
     arms={"embedding_knn": voting("penultimate"), "growing with memory": REMEMBERING},
     contrasts=[Contrast("embedding_knn", over="growing with memory", margin=-0.02, **NORMAL)],
     gate=True,
@@ -134,8 +134,8 @@ def test_embedding_knn_near_growing_with_memory(arms, images):
 
 @claim(
     "growth/the-final-size-over-growing-both-with-memory",
-    "Of two networks with a memory, that which has its final size from the beginning learns more than that which "
-    "grows, in four epochs at a learning rate of 0.001.",
+    "After four epochs at a learning rate of 0.001, a network with a memory that has its final size from the "
+    "beginning is more accurate than a network with a memory that grows.",
     arms={"final with memory": remembering(FIXED), "growing with memory": REMEMBERING},
     contrasts=[Contrast("final with memory", over="growing with memory", **NORMAL)],
     gate=True,
@@ -147,8 +147,8 @@ def test_the_final_size_with_memory(arms, images):
 
 @claim(
     "growth/staying-small-near-growing-both-with-memory",
-    "Of two networks with a memory, that which stays small is at most two points behind that which grows, after four "
-    "epochs at a learning rate of 0.001.",
+    "After four epochs at a learning rate of 0.001, a network with a memory that stays small is at most two points "
+    "behind a network with a memory that grows.",
     arms={"small with memory": remembering(SMALL), "growing with memory": REMEMBERING},
     contrasts=[Contrast("small with memory", over="growing with memory", margin=-0.02, **NORMAL)],
     gate=True,
@@ -160,8 +160,8 @@ def test_staying_small_with_memory(arms, images):
 
 @claim(
     "growth/memory-is-worth-more-to-smaller-networks",
-    "A memory adds more points of accuracy to a network that stays small than to one that grows, and to that more than "
-    "to one of the final size, in four epochs at a learning rate of 0.001.",
+    "After four epochs at a learning rate of 0.001, a memory adds more points of accuracy to a network that stays "
+    "small than to one that grows, and more to one that grows than to one of the final size.",
     arms={
         "small": SMALL,
         "small, active": remembering(SMALL),
@@ -176,8 +176,8 @@ def test_staying_small_with_memory(arms, images):
         Contrast("gain growing", over="gain final", **NORMAL),
     ],
     gate=True,
-    source="the toolkit's grid of growth and memory. A first attempt compared growing and final alone: +0.024. In "
-    "points: in the share of errors that it removes, a memory is worth about as much to all three",
+    source="the toolkit's grid of growth and memory. A first attempt compared only growing and final: +0.024. The "
+    "gain is in points; as a share of the errors that it removes, a memory is worth about as much to all three",
 )
 def test_memory_is_worth_more_to_smaller_networks(arms, images):
     found = {name: accuracy(model, images.test) for name, model in arms.items()}
@@ -187,8 +187,9 @@ def test_memory_is_worth_more_to_smaller_networks(arms, images):
 
 @claim(
     "growth/tuned-rates-leave-little-to-gain",
-    "With every learning rate tuned, a memory still adds something to a growing network in four epochs, but at most "
-    "three points; and it is at most a point ahead of a network of the final size without one.",
+    "With every learning rate tuned, a memory still improves a growing network after four epochs, but by at most "
+    "three points; and a growing network with a memory is at most a point ahead of a network of the final size "
+    "without one.",
     arms={"growing with memory": TUNED_REMEMBERING, "growing": TUNED_WIDER, "final": TUNED_FIXED},
     contrasts=[
         Contrast("growing with memory", over="growing", **NORMAL),
@@ -196,8 +197,9 @@ def test_memory_is_worth_more_to_smaller_networks(arms, images):
         Contrast("final", over="growing with memory", margin=-0.01, **NORMAL),
     ],
     gate=True,
-    source="sensitivity to the learning rate: 7 trials each, 0.01; 15 for the memory, 0.003 with step size 5. The "
-    "first attempt said that it adds at most two points, and was INCONCLUSIVE with 32 seeds: 1.3, between 0.5 and 2.1",
+    source="sensitivity to the learning rate: 7 trials each, 0.01 chosen; 15 for the memory, 0.003 with step size 5 "
+    "chosen. The first attempt claimed at most two points, and was INCONCLUSIVE with 32 seeds: 1.3, between 0.5 and "
+    "2.1",
 )
 def test_tuned_rates_leave_little_to_gain(arms, images):
     return held_against("growing with memory", arms, images)
@@ -205,8 +207,8 @@ def test_tuned_rates_leave_little_to_gain(arms, images):
 
 @claim(
     "growth/memory-after-many-epochs",
-    "In sixteen epochs at a learning rate of 0.001, growing at the same shares of them, a memory adds at most a point "
-    "and a half.",
+    "After sixteen epochs at a learning rate of 0.001, with growth at the same fractions of the training, a memory "
+    "adds at most a point and a half.",
     arms={"inactive": longer(INACTIVE, 4), "active": longer(REMEMBERING, 4)},
     contrasts=[Contrast("inactive", over="active", margin=-0.015, **NORMAL)],
     gate=True,

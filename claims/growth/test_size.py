@@ -1,7 +1,8 @@
-"""Growing against networks that have one size from the beginning to the end. No memory; small effects, normal theory.
+"""Growing networks against networks of a fixed size, without a memory.
 
-A growing network ends with exactly as many parameters as its matched control has from the beginning. All see the same
-examples, unless a claim says otherwise. Conditional on this test set.
+A growing network ends with exactly as many parameters as its matched control has from the beginning. All networks see
+the same examples, unless a claim says otherwise. Effects are small, so normal theory is assumed. Results are
+conditional on this test set.
 """
 
 from fixtures.growth.recipes import (
@@ -25,12 +26,12 @@ from memkit import Contrast, claim
 from memkit.models.parameters import parameters_per_seed
 from memkit.tasks.images.scoring import accuracy, error_over_images
 
-TOOLKIT = "MNIST hybrid toolkit: growing networks against fixed ones, which were said to match and had more parameters"
+TOOLKIT = "MNIST hybrid toolkit: growing networks against fixed ones, which were called matched and had more parameters"
 NORMAL = {"metric": "accuracy", "assume": "normal"}
 
 
 def sized(arms, images):
-    """Accuracy; parameters; and by how much other test images might move a difference to the last arm."""
+    """Return accuracy, parameters, and the standard error over test images of the difference from the last arm."""
     *_, last = arms.values()
     return {
         name: {
@@ -44,8 +45,8 @@ def sized(arms, images):
 
 @claim(
     "growth/growing-over-staying-small",
-    "In four epochs at a learning rate of 0.001, a network that grows in width learns more than one that stays as "
-    "small as it began.",
+    "After four epochs at a learning rate of 0.001, a network that grows in width is more accurate than one that "
+    "keeps the small size it began with.",
     arms={"growing": WIDER, "small": SMALL},
     contrasts=[Contrast("growing", over="small", **NORMAL)],
     gate=True,
@@ -57,8 +58,8 @@ def test_growing_over_staying_small(arms, images):
 
 @claim(
     "growth/the-final-size-over-growing-to-it",
-    "In four epochs at a learning rate of 0.001, a network that has the final size from the beginning learns more than "
-    "one that grows to it, in width alone or by a layer too.",
+    "After four epochs at a learning rate of 0.001, a network that has the final size from the beginning is more "
+    "accurate than one that grows to it, in width alone or also by a layer.",
     arms={"final": FIXED, "growing": WIDER, "final, deep": DEEP, "growing, both": BOTH},
     contrasts=[Contrast("final", over="growing", **NORMAL), Contrast("final, deep", over="growing, both", **NORMAL)],
     gate=True,
@@ -70,7 +71,8 @@ def test_the_final_size_over_growing(arms, images):
 
 @claim(
     "growth/large-over-growing",
-    "In four epochs at a learning rate of 0.001, a network of twice the final width learns more than one that grows.",
+    "After four epochs at a learning rate of 0.001, a network of twice the final width is more accurate than one that "
+    "grows.",
     arms={"nn_large": LARGE, "growing": WIDER},
     contrasts=[Contrast("nn_large", over="growing", **NORMAL)],
     gate=True,
@@ -82,13 +84,13 @@ def test_large_over_growing(arms, images):
 
 @claim(
     "growth/growing-saves-nothing",
-    "Trained for so many steps fewer that it takes no more multiplications than growing does (52 %), a network of the "
-    "final size is at most two points behind, at a learning rate of 0.001.",
+    "At a learning rate of 0.001, a network of the final size that is trained for fewer steps (52 %), so that it "
+    "takes no more multiplications than growing does, is at most two points behind.",
     arms={"final, fewer steps": FIXED_AT_EQUAL_COST, "growing": WIDER},
     contrasts=[Contrast("final, fewer steps", over="growing", margin=-0.02, **NORMAL)],
     gate=True,
-    source="the usual argument for growing. Counted with tensors of the size that the network has; ours have that of "
-    "the end",
+    source="the usual argument for growing. Multiplications are counted for tensors of the network's current size; "
+    "ours have the final size throughout",
 )
 def test_growing_saves_nothing(arms, images):
     return sized(arms, images)
@@ -96,8 +98,8 @@ def test_growing_saves_nothing(arms, images):
 
 @claim(
     "growth/deeper-by-growing",
-    "In four epochs at a learning rate of 0.001, a third layer that begins as the identity lets a network learn more "
-    "than one that begins at random; that it comes late is worth at most a point.",
+    "After four epochs at a learning rate of 0.001, a network whose third layer begins as the identity is more "
+    "accurate than one whose third layer begins at random; adding the layer late is worth at most a point.",
     arms={"identity, late": DEEPER, "identity, at once": DEEPER_AT_ONCE, "random": DEEP},
     contrasts=[
         Contrast("identity, late", over="random", **NORMAL),
@@ -105,8 +107,8 @@ def test_growing_saves_nothing(arms, images):
         Contrast("identity, at once", over="identity, late", margin=-0.01, **NORMAL),
     ],
     gate=True,
-    source="growth in depth, held against networks of the same size. A first attempt had no layer that is there at "
-    "once, and was SUPPORTED: +0.017 for the one that comes late",
+    source="growth in depth, compared with networks of the same size. A first attempt had no arm that has the layer "
+    "at once, and was SUPPORTED: +0.017 for the layer that is added late",
 )
 def test_deeper_by_growing(arms, images):
     return sized(arms, images)
@@ -114,12 +116,12 @@ def test_deeper_by_growing(arms, images):
 
 @claim(
     "growth/depth-at-tuned-rates",
-    "With every learning rate tuned, a network of three layers that begin at random is at most two points behind one "
-    "that gets its third as the identity after two of four epochs.",
+    "With every learning rate tuned, a network of three layers that begin at random is at most two points behind a "
+    "network whose third layer is added as the identity after two of four epochs.",
     arms={"random": TUNED_DEEP, "identity, late": TUNED_DEEPER},
     contrasts=[Contrast("random", over="identity, late", margin=-0.02, **NORMAL)],
     gate=True,
-    source="sensitivity to the learning rate: 7 trials each, 0.005 for both",
+    source="sensitivity to the learning rate: 7 trials each, 0.005 chosen for both",
 )
 def test_depth_at_tuned_rates(arms, images):
     return sized(arms, images)
@@ -127,12 +129,12 @@ def test_depth_at_tuned_rates(arms, images):
 
 @claim(
     "growth/final-size-over-growing-with-tuned-rates",
-    "With every learning rate tuned, a network of the final size still learns more in four epochs than one that grows "
-    "to it.",
+    "With every learning rate tuned, a network of the final size is still more accurate after four epochs than one "
+    "that grows to it.",
     arms={"final": TUNED_FIXED, "growing": TUNED_WIDER},
     contrasts=[Contrast("final", over="growing", **NORMAL)],
     gate=True,
-    source="sensitivity to the learning rate: 7 trials each, 0.01 for both",
+    source="sensitivity to the learning rate: 7 trials each, 0.01 chosen for both",
 )
 def test_final_size_with_tuned_rates(arms, images):
     return sized(arms, images)
@@ -144,7 +146,7 @@ def test_final_size_with_tuned_rates(arms, images):
     arms={"small": TUNED_SMALL, "growing": TUNED_WIDER},
     contrasts=[Contrast("small", over="growing", margin=-0.02, **NORMAL)],
     gate=True,
-    source="sensitivity to the learning rate: 8 trials, 0.02, and 7, 0.01",
+    source="sensitivity to the learning rate: 8 trials, 0.02 chosen, and 7, 0.01 chosen",
 )
 def test_staying_small_with_tuned_rates(arms, images):
     return sized(arms, images)
@@ -152,8 +154,8 @@ def test_staying_small_with_tuned_rates(arms, images):
 
 @claim(
     "growth/final-size-over-growing-for-longer",
-    "In sixteen epochs at a learning rate of 0.001, growing at the same shares of them, a network of the final size "
-    "still learns more than one that grows to it.",
+    "After sixteen epochs at a learning rate of 0.001, with growth at the same fractions of the training, a network "
+    "of the final size is still more accurate than one that grows to it.",
     arms={"final": longer(FIXED, 4), "growing": longer(WIDER, 4)},
     contrasts=[Contrast("final", over="growing", **NORMAL)],
     gate=True,

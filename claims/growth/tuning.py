@@ -1,8 +1,8 @@
-"""The trials by which the study's free choices were made: ``python -m claims.growth.tuning step``.
+"""Trials that chose the study's free settings: ``python -m claims.growth.tuning step``.
 
-``step``: the memory's step size, for each network that has one. ``rate``: the learning rate of every network; of
-networks with a memory, learning rate and step size. By accuracy on the validation images of development seeds 0 to 7,
-after the last step; no test image is looked at. Best first.
+``step`` tries the memory's step size, for each network that has a memory. ``rate`` tries the learning rate of every
+network, and learning rate and step size together for networks with a memory. Trials are ranked, best first, by accuracy
+on the validation images of development seeds 0 to 7 after the last step. No test image is used.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ RATES = (3e-4, 1e-3, 2e-3, 3e-3, 5e-3, 1e-2, 2e-2, 4e-2)
 
 
 def trials(choice: str) -> dict[str, dict[str, Recipe]]:
-    """Network → trial → recipe."""
+    """Return the trials of a choice: network → trial → recipe."""
     memories = {"growing": WIDER, "of the final size": FIXED}
     if choice == "step":
         return {
@@ -38,13 +38,13 @@ def trials(choice: str) -> dict[str, dict[str, Recipe]]:
         "growing": WIDER,
         "deeper": DEEPER,
     }
-    found = {name: {f"rate {lr:g}": network.with_(lr=lr) for lr in RATES} for name, network in plain.items()}
+    recipes = {name: {f"rate {lr:g}": network.with_(lr=lr) for lr in RATES} for name, network in plain.items()}
     for name, network in memories.items():
-        found[f"{name}, with a memory"] = {
+        recipes[f"{name}, with a memory"] = {
             f"rate {lr:g}, step size {eta:g}": remembering(network.with_(lr=lr), MEMORY.with_(step_size=eta))
             for lr, eta in product((1e-3, 3e-3, 1e-2), STEP_SIZES)
         }
-    return found
+    return recipes
 
 
 def main() -> None:
@@ -53,11 +53,11 @@ def main() -> None:
     parser.add_argument("choice", choices=("step", "rate"))
     prepare_process()
     for network, recipes in trials(parser.parse_args().choice).items():
-        found = []
+        results = []
         for name, recipe in recipes.items():
-            right = [run.validation[-1][2] for run in train(recipe, SEEDS)]
-            found.append((sum(right) / len(right), name))
-        for value, name in sorted(found, reverse=True):
+            accuracies = [run.validation[-1][2] for run in train(recipe, SEEDS)]
+            results.append((sum(accuracies) / len(accuracies), name))
+        for value, name in sorted(results, reverse=True):
             print(f"{value:.4f}  {network}: {name}", flush=True)
         print()
 

@@ -1,6 +1,6 @@
-"""Classes added after training where no image of the old classes is left: only the added ones can be remembered.
+"""Classes added after training when no image of the old classes is left: only added classes can be remembered.
 
-The memory is held back where the network is sure of its answer. Everything else is as in test_added_classes.py.
+A gate suppresses the memory where the network is sure of its answer. Everything else is as in test_added_classes.py.
 """
 
 from fixtures.intervention.interventions import emptied, fine_tuning, remembering, voting
@@ -18,8 +18,8 @@ INACTIVE = Arm(OLD_NETWORK, remembering(CAUTIOUS.with_(use="never"), old=0))
 @mutant("memory emptied", arm="active", by=emptied, seeds=32)
 @claim(
     "intervention/added-classes-without-old-examples",
-    "Where only images of the added classes can be remembered, a network with a memory of corrections does better on "
-    "the average of old and added classes than without it, with random entries, with other entries' values, or by a "
+    "If only images of the added classes can be remembered, a network with a memory of corrections has a higher mean "
+    "accuracy over old and added classes than without it, with random entries, with other entries' values, or with a "
     "vote of those images.",
     arms={
         "active": ACTIVE,
@@ -32,8 +32,8 @@ INACTIVE = Arm(OLD_NETWORK, remembering(CAUTIOUS.with_(use="never"), old=0))
         Contrast("active", over=control, **BALANCED) for control in ("inactive", "random", "shuffled", "embedding_knn")
     ],
     requires=[Contrast("active", over=0.0, metric="flipped", bounds=(0, 1), margin=0.01)],
-    source="found on development seeds: where the memory has to know when to keep silent. By construction inactive "
-    "never says an added class and the vote never an old one: neither can exceed a half",
+    source="found on development seeds: this is where the memory has to know when not to act. By construction, "
+    "inactive never predicts an added class and the vote never an old one, so neither can exceed a half",
     headline=True,
 )
 def test_added_classes_without_old_examples(arms, images):
@@ -50,11 +50,13 @@ def test_added_classes_without_old_examples(arms, images):
 
 @claim(
     "intervention/without-old-examples-over-fine-tuning",
-    "There, it does better on that average than the network fine-tuned on the same images.",
+    "If only images of the added classes can be remembered, a network with a memory of corrections has a higher mean "
+    "accuracy over old and added classes than the network fine-tuned on the same images.",
     arms={"active": ACTIVE, "fine-tuned": Arm(OLD_NETWORK, fine_tuning(old=0, lr=3e-4, last=True))},
     contrasts=[Contrast("active", over="fine-tuned", **SMALL)],
     gate=True,
-    source="the same; the best of 24 trials each. But see fine-tuning-by-doubt-near-memory",
+    source="as added-classes-without-old-examples; both are the best of 24 trials. But see "
+    "fine-tuning-by-doubt-near-memory",
 )
 def test_without_old_examples_over_fine_tuning(arms, images):
     return {name: balanced_accuracy(model, images.test, GROUPS) for name, model in arms.items()}
@@ -62,12 +64,12 @@ def test_without_old_examples_over_fine_tuning(arms, images):
 
 @claim(
     "intervention/fine-tuning-by-doubt-near-memory",
-    "Fine-tuned on the same images, and mixed with what it said before by the memory's own gate, the network is at "
-    "most five points behind the memory.",
+    "If the network is fine-tuned on the same images, and its answer is mixed with its earlier one by the memory's "
+    "own gate, it is at most five points behind the memory.",
     arms={"mixed fine-tuning": Arm(OLD_NETWORK, fine_tuning(old=0, mixed=4.0)), "active": ACTIVE},
     contrasts=[Contrast("mixed fine-tuning", over="active", margin=-0.05, **SMALL)],
     gate=True,
-    source="what a sceptic asks next: is it the memory, or the gate?",
+    source="a sceptic's next question: is it the memory, or the gate?",
 )
 def test_fine_tuning_by_doubt_near_memory(arms, images):
     return {name: balanced_accuracy(model, images.test, GROUPS) for name, model in arms.items()}
@@ -80,7 +82,7 @@ def test_fine_tuning_by_doubt_near_memory(arms, images):
     arms={"mixed vote": Arm(OLD_NETWORK, voting(old=0, placement="early", mixed=4.0)), "active": ACTIVE},
     contrasts=[Contrast("mixed vote", over="active", margin=-0.05, **SMALL)],
     gate=True,
-    source="what a sceptic asks next: does it take hidden states? Mixture: Khandelwal et al. 2020, equation 3",
+    source="a sceptic's next question: are hidden states needed? Mixture: Khandelwal et al. 2020, equation 3",
 )
 def test_mixed_vote_near_memory(arms, images):
     return {name: balanced_accuracy(model, images.test, GROUPS) for name, model in arms.items()}

@@ -1,7 +1,8 @@
-"""The published regime: an MLP is trained on ten classes for three epochs, and its memory fills meanwhile.
+"""The published regime: an MLP is trained on ten classes for three epochs while its memory fills.
 
-On digits: 1,000 training images and 500 places, so that entries are evicted; the source had 6,000 images and a memory
-that never filled. Effects are of a few points: normal theory, declared beforehand. Conditional on this test set.
+Digits, with 1,000 training images and 500 places, so that entries are evicted; the source had 6,000 images and a memory
+that never filled. Effects are a few points, so normal theory is assumed, as declared beforehand. Results are
+conditional on this test set.
 """
 
 from fixtures.intervention.figures import diagnostics_of_digits, learning_curves
@@ -37,8 +38,9 @@ FLIPS = Contrast("active", over=0.0, metric="flipped", assume="normal")
 
 @claim(
     "intervention/published-step-is-inert",
-    "With steps as small as the published ones the memory changes accuracy by less than half a point, also where each "
-    "is taken along the image's own gradient and so 128 times longer; with steps of 50 it changes it by more.",
+    "With steps as small as the published ones, the memory changes accuracy by less than half a point, even where "
+    "each step is taken along the image's own gradient and is therefore 128 times longer; with steps of 50 it changes "
+    "accuracy by more.",
     arms={
         "published": hybrid(PUBLISHED.with_(step_size=PUBLISHED_STEP)),
         "own gradient": hybrid(PUBLISHED.with_(step_size=OWN_GRADIENT_STEP)),
@@ -49,8 +51,8 @@ FLIPS = Contrast("active", over=0.0, metric="flipped", assume="normal")
     positive_control=Contrast("step 50", over="inactive", margin=0.005, **SMALL),
     expect="equivalent",
     gate=True,
-    source=f"{TOOLKIT}: active 0.929, inactive 0.929, random 0.930 (run again, three seeds), magnitude 9e-6, no "
-    "prediction changed. Deltas came from the gradient of the batch mean; put right, it took steps of about 50",
+    source=f"{TOOLKIT}: active 0.929, inactive 0.929, random 0.930 (rerun, three seeds), magnitude 9e-6, no "
+    "prediction changed. Deltas came from the gradient of the batch mean; once corrected, it took steps of about 50",
 )
 def test_published_step_is_inert(arms, images):
     return {
@@ -65,13 +67,13 @@ def test_published_step_is_inert(arms, images):
 
 @claim(
     "intervention/published-regime-over-controls",
-    "With the step put right, networks with an active memory classify more digits than with an inactive one, with "
-    "random entries, or with other entries' values, at this learning rate.",
+    "With the step corrected, networks with an active memory classify more digits correctly than with an inactive "
+    "one, with random entries, or with other entries' values, at this learning rate.",
     arms={"active": ACTIVE, "inactive": INACTIVE, "random": RANDOM, "shuffled": SHUFFLED},
     contrasts=[Contrast("active", over=control, **SMALL) for control in ("inactive", "random", "shuffled")],
     requires=[FLIPS],
     gate=True,
-    source=f"{TOOLKIT}: «unsupported»; run again with the step put right: +0.67 points over random",
+    source=f"{TOOLKIT}: «unsupported»; rerun with the step corrected: +0.67 points over random",
     figures=[diagnostics_of_digits, learning_curves],
 )
 def test_published_regime_over_controls(arms, images):
@@ -88,7 +90,7 @@ def test_published_regime_over_controls(arms, images):
 
 @claim(
     "intervention/published-regime-over-controls-on-the-same-weights",
-    "The same where the memory is applied at inference alone, so that all networks have the same weights.",
+    "The same holds if the memory is applied at inference only, so that all networks have the same weights.",
     arms={
         "active": EVICTING["fifo"],
         "inactive": INACTIVE,
@@ -98,7 +100,7 @@ def test_published_regime_over_controls(arms, images):
     contrasts=[Contrast("active", over=control, **SMALL) for control in ("inactive", "random", "shuffled")],
     requires=[Contrast("active", over=0.0, metric="flipped", assume="normal", margin=0.01)],
     gate=True,
-    source=f"{TOOLKIT}, run again with the step put right: off to on 0.919 to 0.921, 0.930 to 0.936, 0.933 to 0.939; "
+    source=f"{TOOLKIT}, rerun with the step corrected: off to on 0.919 to 0.921, 0.930 to 0.936, 0.933 to 0.939; "
     "+0.67 points over random",
 )
 def test_published_regime_on_the_same_weights(arms, images):
@@ -115,8 +117,8 @@ def test_published_regime_on_the_same_weights(arms, images):
 
 @claim(
     "intervention/tuned-learning-rates",
-    "With every learning rate tuned, in the same three epochs, a network without a memory is at most two points behind "
-    "one with it, and one of twice the width at most one.",
+    "With every learning rate tuned, after the same three epochs, a network without a memory is at most two points "
+    "behind one with a memory, and a network of twice the width at most one point.",
     arms={"nn": TUNED, "nn_large": TUNED_LARGE, "nn_extra_layer": TUNED_EXTRA_LAYER, "active": TUNED_ACTIVE},
     contrasts=[
         Contrast("nn", over="active", margin=-0.02, **SMALL),
@@ -137,7 +139,7 @@ def test_tuned_learning_rates(arms, images):
 
 @claim(
     "intervention/published-regime-over-another-layer",
-    "In these three epochs the memory adds more than another layer does, at this learning rate.",
+    "After these three epochs, at this learning rate, the memory adds more accuracy than another layer does.",
     arms={"active": ACTIVE, "nn": NETWORK, "nn_extra_layer": EXTRA_LAYER},
     contrasts=[Contrast("active", over=baseline, **SMALL) for baseline in ("nn", "nn_extra_layer")],
     gate=True,
@@ -149,7 +151,7 @@ def test_published_regime_over_another_layer(arms, images):
 
 @claim(
     "intervention/memory-or-capacity",
-    "The memory is at most a point worse than doubling every width, at this learning rate, and takes more time an "
+    "At this learning rate, the memory is at most a point worse than doubling every width, and takes more time per "
     "image.",
     arms={"active": ACTIVE, "nn_large": LARGE, "inactive": INACTIVE},
     contrasts=[
@@ -172,12 +174,12 @@ def test_memory_or_capacity(arms, images):
 
 @claim(
     "intervention/embedding-knn-near-memory",
-    "A vote of as many stored training images in the penultimate layer is at most two points behind the memory, at "
-    "this learning rate.",
+    "At this learning rate, a vote of as many stored training images in the penultimate layer is at most two points "
+    "behind the memory.",
     arms={"embedding_knn": Arm(NETWORK, voting_on_training_images(PUBLISHED.capacity)), "active": ACTIVE},
     contrasts=[Contrast("embedding_knn", over="active", margin=-0.02, **SMALL)],
     gate=True,
-    source=f"{TOOLKIT}: embedding_knn 0.946, hybrid 0.929 on MNIST, all training images stored",
+    source=f"{TOOLKIT}: embedding_knn 0.946, hybrid 0.929 on MNIST, with all training images stored",
 )
 def test_embedding_knn_near_memory(arms, images):
     return {name: accuracy(model, images.test) for name, model in arms.items()}
@@ -185,8 +187,8 @@ def test_embedding_knn_near_memory(arms, images):
 
 @claim(
     "intervention/votes-over-the-published-regime",
-    "A vote of as many stored training images classifies more digits than the memory does: in the first hidden layer, "
-    "and by raw pixels, without any network.",
+    "A vote of as many stored training images classifies more digits correctly than the memory does, both in the "
+    "first hidden layer and by raw pixels, without any network.",
     arms={
         "first layer": Arm(NETWORK, voting_on_training_images(PUBLISHED.capacity, placement="early")),
         "raw pixels": Arm(NETWORK, voting_on_training_images(PUBLISHED.capacity, placement="pixels")),
@@ -194,7 +196,7 @@ def test_embedding_knn_near_memory(arms, images):
     },
     contrasts=[Contrast(vote, over="active", **SMALL) for vote in ("first layer", "raw pixels")],
     gate=True,
-    source="what a sceptic asks next",
+    source="a sceptic's next question",
 )
 def test_votes_over_the_published_regime(arms, images):
     return {name: accuracy(model, images.test) for name, model in arms.items()}
@@ -213,7 +215,8 @@ def test_networks_come_to_lean_on_their_memory(arms, images):
 
 @claim(
     "intervention/memory-at-inference-alone",
-    "Applied to a network that was trained without it, the memory adds accuracy; used in training as well, more.",
+    "The memory adds accuracy if it is applied to a network that was trained without it, and adds more if it is also "
+    "used in training.",
     arms={
         "training and inference": ACTIVE,
         "inference": hybrid(PUBLISHED.with_(use="inference")),
@@ -224,7 +227,7 @@ def test_networks_come_to_lean_on_their_memory(arms, images):
         Contrast("training and inference", over="inference", **SMALL),
     ],
     gate=True,
-    source="the toolkit's train-time and inference-time toggles; off to on, run again: 0.919 to 0.921, 0.930 to 0.936, "
+    source="the toolkit's train-time and inference-time toggles; off to on, rerun: 0.919 to 0.921, 0.930 to 0.936, "
     "0.933 to 0.939",
 )
 def test_memory_at_inference_alone(arms, images):
@@ -233,7 +236,7 @@ def test_memory_at_inference_alone(arms, images):
 
 @claim(
     "intervention/six-epochs-leave-nothing-to-gain",
-    "Trained for six epochs and not three, a network without a memory is at most a point behind one with it.",
+    "After six epochs instead of three, a network without a memory is at most a point behind one with a memory.",
     arms={"inactive": hybrid(PUBLISHED.with_(use="never"), epochs(6)), "active": hybrid(PUBLISHED, epochs(6))},
     contrasts=[Contrast("inactive", over="active", margin=-0.01, **SMALL)],
     gate=True,
@@ -245,7 +248,7 @@ def test_six_epochs_leave_nothing_to_gain(arms, images):
 
 @claim(
     "intervention/memory-at-inference-after-long-training",
-    "After twenty-four epochs, a memory applied at inference alone adds less than half a point.",
+    "After twenty-four epochs, a memory that is applied at inference only adds less than half a point.",
     arms={
         "inactive": hybrid(PUBLISHED.with_(use="never"), epochs(24)),
         "inference": hybrid(PUBLISHED.with_(use="inference"), epochs(24)),
@@ -260,7 +263,7 @@ def test_memory_at_inference_after_long_training(arms, images):
 
 @claim(
     "intervention/test-labels-leak-through-class-conditional-retrieval",
-    "A memory that is searched among the entries of the test image's own class looks better than it is.",
+    "A memory whose retrieval is restricted to entries of the test image's own class looks better than it is.",
     arms={"class-conditional": ACTIVE, "honest": ACTIVE},
     contrasts=[Contrast("class-conditional", over="honest", **SMALL)],
     gate=True,
@@ -275,14 +278,14 @@ def test_test_labels_leak(arms, images, accuracy_by_leak):
 
 @claim(
     "intervention/calibration",
-    "After three epochs, when networks are less sure than they might be, those with an active memory are better "
-    "calibrated (expected calibration error, 15 bins).",
+    "After three epochs, when networks are less confident than they might be, networks with an active memory are "
+    "better calibrated (expected calibration error, 15 bins).",
     arms={"active": ACTIVE, "inactive": INACTIVE},
     contrasts=[
         Contrast("active", over="inactive", metric="ECE", direction="lower", assume="normal"),
     ],
     gate=True,
-    source=f"{TOOLKIT}: lists ECE among its diagnostics",
+    source=f"{TOOLKIT}, which lists ECE among its diagnostics",
 )
 def test_calibration(arms, images):
     return {name: expected_calibration_error(model, images.test) for name, model in arms.items()}

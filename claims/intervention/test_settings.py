@@ -33,7 +33,7 @@ SMALL = {"metric": "accuracy", "assume": "normal"}
 
 @sweep(
     "intervention/settings-of-added-classes",
-    "With {setting}, the memory recognises more of old and added classes than with its default settings.",
+    "With {setting}, the memory recognises more images of old and added classes than with its default settings.",
     over={"setting": ("no memory", *OF_ADDED_CLASSES)},
     arms=lambda setting: {
         "changed": Arm(OLD_NETWORK, remembering(ADDING.with_(**OF_ADDED_CLASSES.get(setting, {"use": "never"})))),
@@ -49,15 +49,15 @@ def test_settings_of_added_classes(arms, images):
 
 @sweep(
     "intervention/networks-and-classes",
-    "A {network} that has learnt all digits but {added} recognises these with the memory.",
+    "A network ({network}) that has learnt all digits except {added} recognises these with the memory.",
     over={"network": ("MLP", "CNN"), "added": ("7, 8, 9", "0, 1, 2", "1, 4, 8")},
     arms=lambda network, added: {
         "active": Arm(without(added, network), remembering(ADDING, without(added, network).task)),
         "inactive": without(added, network),
     },
     contrasts=[Contrast("active", over="inactive", **BALANCED)],
-    source="robustness of intervention/added-classes-need-their-own-entries; its settings were chosen on an MLP and 7, "
-    "8, 9",
+    source="robustness of intervention/added-classes-need-their-own-entries, whose settings were chosen on an MLP and "
+    "7, 8, 9",
     seeds=16,
 )
 def test_networks_and_classes(arms, images, task):
@@ -66,7 +66,8 @@ def test_networks_and_classes(arms, images, task):
 
 @sweep(
     "intervention/placement",
-    "At the {placement} one of four hidden layers, the memory recognises added classes more often than without it.",
+    "At the {placement} one of four hidden layers, the memory recognises added classes more often than the network "
+    "without it.",
     over={"placement": ("early", "middle", "late", "penultimate")},
     arms=lambda placement: {
         "active": Arm(DEEP_OLD_NETWORK, remembering(ADDING.with_(placement=placement))),
@@ -82,7 +83,7 @@ def test_placement(arms, images):
 
 @sweep(
     "intervention/labels",
-    "With {each} images of every class, {over} recognises more than the memory does.",
+    "With {each} images of every class, {over} recognises more images than the memory does.",
     over={"each": (1, 2, 5, 20, 50), "over": ("a vote in the same layer", "a vote in the penultimate layer")},
     arms=lambda each, over: {
         "vote": Arm(
@@ -92,7 +93,7 @@ def test_placement(arms, images):
         "active": Arm(OLD_NETWORK, remembering(ADDING, old=each, added=each)),
     },
     contrasts=[Contrast("vote", over="active", metric="balanced accuracy", assume="normal")],
-    source="how few labels the memory needs",
+    source="the number of labels that the memory needs",
     seeds=16,
 )
 def test_labels(arms, images):
@@ -101,7 +102,7 @@ def test_labels(arms, images):
 
 @sweep(
     "intervention/settings-of-the-published-regime",
-    "With {setting}, networks with a memory classify more digits than with the default settings.",
+    "With {setting}, networks with a memory classify more digits correctly than with the default settings.",
     over={"setting": tuple(OF_THE_PUBLISHED_REGIME)},
     arms=lambda setting: {
         "changed": hybrid(PUBLISHED.with_(**OF_THE_PUBLISHED_REGIME[setting])),
@@ -117,7 +118,7 @@ def test_settings_of_the_published_regime(arms, images):
 
 @sweep(
     "intervention/epochs",
-    "After {epochs} epochs, used {use}, the memory adds accuracy.",
+    "After {epochs} epochs, the memory adds accuracy (use: {use}).",
     over={"use": ("both", "inference"), "epochs": (1, 3, 6, 12, 24)},
     arms=lambda use, epochs: {
         "active": hybrid(PUBLISHED.with_(use=use), NETWORK.with_(steps=round(epochs * 1000 / 32))),
@@ -133,7 +134,7 @@ def test_epochs(arms, images):
 
 @sweep(
     "intervention/eviction-by-capacity",
-    "With {capacity} places, {policy} beats a uniform sample of all that came.",
+    "With {capacity} places, {policy} beats a uniform sample of all entries.",
     over={"capacity": (100, 250, 500, 1000), "policy": tuple(p for p in POLICIES if p != "reservoir")},
     arms=lambda capacity, policy: {
         "policy": evicting(policy, capacity),
@@ -149,7 +150,7 @@ def test_eviction_by_capacity(arms, images):
 
 @sweep(
     "intervention/added-classes-on-mnist",
-    "On {dataset}, filled with twenty images of each class, the memory recognises more than {control}.",
+    "On {dataset}, filled with twenty images per class, the memory recognises more images than {control}.",
     over={"dataset": ("mnist-10k", "fashion-mnist"), "control": tuple(CONTROLS)},
     arms=lambda dataset, control: {
         "active": Arm(old_network_on(dataset), remembering(ADDING, old_network_on(dataset).task)),
@@ -165,7 +166,7 @@ def test_added_classes_on_mnist(arms, images):
 
 @sweep(
     "intervention/published-regime-on-mnist",
-    "On MNIST at the published budget, with {memory}, networks classify more digits than {control}.",
+    "On MNIST at the published budget, with {memory}, networks classify more digits correctly than {control}.",
     over={
         "memory": ("places for every image", "2000 places, first in, first out"),
         "control": ("inactive", "random entries", "shuffled values", "nn_large", "nn_extra_layer"),

@@ -1,9 +1,9 @@
-"""The trials by which the study's free choices were made: ``python -m claims.intervention.tuning step``.
+"""Trials that chose the study's free settings: ``python -m claims.intervention.tuning step``.
 
-``step``: the step size of the published regime, by accuracy. The others, ``added`` and ``gone``: what recognises added
-classes, with images of all classes remembered, or of the added ones alone; by balanced accuracy. All on the validation
-images of development seeds 0 to 7; no test image is looked at. Each family has 24 trials, but for votes, which have
-fewer knobs. Best first.
+``step`` tries step sizes of the published regime, by accuracy. ``added`` and ``gone`` try methods that recognise added
+classes, by balanced accuracy: with remembered images of all classes, and with images of the added classes only. All
+trials use the validation images of development seeds 0 to 7; no test image is used. Each family has 24 trials, except
+votes, which have fewer settings. Trials are printed best first.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Trials = Iterator[tuple[str, Callable[..., Any]]]
 
 
 def step_sizes() -> None:
-    """Accuracy on validation images, by the step size."""
+    """Print the accuracy on validation images for each step size."""
     for eta in (PUBLISHED.step_size / 6400, 0.5, 5.0, 20.0, 50.0, 100.0, 250.0):
         recipe = hybrid(PUBLISHED.with_(step_size=eta), NETWORK)
         values = [
@@ -46,17 +46,17 @@ def step_sizes() -> None:
 
 
 def memories(old: int) -> Trials:
-    """Corrections of a hidden state."""
+    """Yield trials of a memory that corrects a hidden state."""
     gates: tuple[dict[str, Any], ...] = ({}, {"mode": "gated", "gate": "uncertainty", "alpha": 1.0})
     for placement, k, metric in product(("early", "penultimate"), (3, 8), ("l2", "cosine")):
-        # With a gate, steps are longer: the less sure the network is, the more of a step the gate lets through.
+        # Steps are longer with a gate, which lets through only a part of them: more, the less sure the network is.
         for eta in (2.0, 5.0, 15.0) if old else (30.0, 60.0, 120.0):
             settings = ADDING.with_(placement=placement, k=k, metric=metric, step_size=eta, **gates[0 if old else 1])
             yield f"{placement}, k {k}, {metric}, step size {eta:g}", remembering(settings, old=old)
 
 
 def votes(old: int) -> Trials:
-    """Votes in a hidden layer; without old images also mixed into the network's own answer."""
+    """Yield trials of votes in a hidden layer; without old images, also votes mixed into the network's answer."""
     for placement, k in product(("pixels", "early", "penultimate"), (1, 3, 8)):
         yield f"vote {placement}, k {k}", voting(old=old, placement=placement, k=k)
         for mixed in () if old else (1.0, 2.0, 4.0):
@@ -64,7 +64,7 @@ def votes(old: int) -> Trials:
 
 
 def fine_tunings(old: int) -> Trials:
-    """Adam on the same images, on all weights or on those of the last layer; without old images also mixed."""
+    """Yield trials of Adam on the same images, for all weights or the last layer; without old images, also mixed."""
     for lr, steps, last in product((1e-4, 3e-4, 1e-3, 1e-2), (10, 50, 200), (False, True)):
         for mixed in (None,) if old else (None, 4.0):
             yield (
@@ -74,17 +74,17 @@ def fine_tunings(old: int) -> Trials:
 
 
 def added_classes(old: int) -> None:
-    """Balanced accuracy of every trial."""
+    """Print the balanced accuracy of every trial."""
     runs = {run.seed: run.state for run in train(OLD_NETWORK, SEEDS)}
     for family in (memories, votes, fine_tunings):
-        found = []
+        results = []
         for name, fill in family(old):
             values = []
             for seed, state in runs.items():
                 images = OLD_DIGITS.split(generator(seed, "split")).validation
                 values.append(balanced_accuracy(fill(restore(OLD_NETWORK, seed, state), seed), images, GROUPS))
-            found.append((sum(values) / len(values), name))
-        for value, name in sorted(found, reverse=True):
+            results.append((sum(values) / len(values), name))
+        for value, name in sorted(results, reverse=True):
             print(f"{value:.3f}  {name}", flush=True)
         print()
 

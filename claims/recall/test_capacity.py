@@ -1,4 +1,4 @@
-"""Capacity: recall by the number of facts and slots, of other text, after later contexts, and with shared cues."""
+"""Capacity: recall by numbers of facts and slots, by the amount of other text, by lag, and with shared cues."""
 
 from scipy.stats import linregress
 
@@ -16,8 +16,8 @@ ON = {"slots": Arm(SLOTS, on)}
 
 @claim(
     "recall/capacity-follows-the-slots",
-    "Eight slots recall as many facts as there is room for: all but a twentieth of eight, and of K more the share 8/K, "
-    "to within 0.15.",
+    "Eight slots recall as many facts as they have room for: more than 95 % of eight facts, and of K > 8 facts the "
+    "share 8/K, to within 0.15.",
     arms=ON,
     derived=("8 facts", "10 facts", "12 facts", "16 facts"),
     contrasts=[Contrast(f"{facts} facts", over=8 / facts, sesoi=0.15, **EXACT) for facts in (10, 12, 16)],
@@ -34,13 +34,13 @@ def test_capacity_follows_the_slots(arms, seed):
 
 @claim(
     "recall/other-text-wears-full-slots",
-    "Eight facts in eight slots, among 64 contexts of other text: more than half are still recalled, but fewer than "
-    "among eight contexts.",
+    "With eight facts in eight slots, among 64 contexts of other text, more than half of the facts are still "
+    "recalled, but fewer than among eight contexts.",
     arms=ON,
     derived=("8 texts", "64 texts"),
     contrasts=[Contrast("64 texts", over=0.5, **EXACT), Contrast("8 texts", over="64 texts", **EXACT, assume="normal")],
     gate=True,
-    source=f"{NEW}. No context is ignored quite: each takes a little from the slot that was written first",
+    source=f"{NEW}. No context is ignored completely: each overwrites a little of the slot that was written first",
     figures=[distractors],
 )
 def test_other_text_wears_full_slots(arms, seed):
@@ -50,8 +50,8 @@ def test_other_text_wears_full_slots(arms, seed):
 
 @claim(
     "recall/a-fact-outlasts-other-text",
-    "With slots left, more than 85 of 100 facts are recalled, when 32 contexts came after them as when they were read "
-    "last.",
+    "With slots to spare, more than 85 % of facts are recalled, both if 32 contexts came after them and if they were "
+    "read last.",
     arms=ON,
     derived=("0 later", "32 later"),
     contrasts=[Contrast(f"{lag} later", over=0.85, **EXACT) for lag in (0, 32)],
@@ -67,9 +67,9 @@ def test_a_fact_outlasts_other_text(arms, seed):
 
 @claim(
     "recall/slopes-of-other-text-and-lag",
-    "With contexts of other text, eight slots lose exact match with eight facts, and for every 64 of them less than "
-    "a tenth with four; and of four facts less than a tenth for every 64 contexts that come after a fact, among 64 and "
-    "up to 48 of them.",
+    "Contexts of other text lower the exact match of eight slots with eight facts; with four facts, every 64 of them "
+    "cost less than a tenth; and with four facts among 64 contexts, every 64 contexts after a fact, measured up to "
+    "48, cost less than a tenth.",
     arms=ON,
     derived=("other text, eight facts", "other text, four facts", "lag, four facts"),
     contrasts=[
@@ -78,10 +78,10 @@ def test_a_fact_outlasts_other_text(arms, seed):
         Contrast("lag, four facts", over=-0.1, **SLOPE),
     ],
     gate=True,
-    source=f"{NEW}. Least squares over 0, 8, 32, 64 contexts, and over lags of 0, 16, 32, 48 among 64. Not a line: "
-    "what is lost is the slot that was written first, so of facts that are read before 60 and more others many are "
-    "lost: recall/lag, a sweep. In attempt 3 more than a twentieth was to be lost with eight facts, as before the "
-    "training was shortened; it was 0.08, and INCONCLUSIVE",
+    source=f"{NEW}. Least squares over 0, 8, 32, 64 contexts, and over lags of 0, 16, 32, 48 among 64. The relation "
+    "is not linear: what is lost is the slot that was written first, so many of the facts that are read before 60 or "
+    "more other contexts are lost: recall/lag, a sweep. In attempt 3, the claim was that more than a twentieth is "
+    "lost with eight facts, as before the training was shortened; it was 0.08, and INCONCLUSIVE",
     figures=[distractors, lag],
 )
 def test_slopes_of_other_text_and_lag(arms, seed):
@@ -105,7 +105,7 @@ def slope(by_contexts):
 
 @claim(
     "recall/shared-cues-have-a-ceiling",
-    "Where two facts have one cue, one of them at most can be recalled, and less than one of them is.",
+    "If two facts share a cue, at most one of them can be recalled, and on average less than one is.",
     arms=ON,
     derived=("unique", "shared"),
     contrasts=[
@@ -113,7 +113,7 @@ def slope(by_contexts):
         Contrast("shared", over=0.5, direction="lower", **EXACT, assume="normal"),
     ],
     gate=True,
-    source="the ceiling is 1/2. Both slots are read at once, and a mixture of both facts is said",
+    source="the ceiling is 1/2. Both slots are read at once, and the completion mixes both facts",
 )
 def test_shared_cues_have_a_ceiling(arms, seed):
     by_cues = {name: recalled(arms["slots"], seed, shared=count) for name, count in (("unique", 1), ("shared", 2))}
@@ -122,12 +122,12 @@ def test_shared_cues_have_a_ceiling(arms, seed):
 
 @claim(
     "recall/delta-rule-recalls",
-    "An associative matrix, written by the delta rule, recalls more than half of eight facts; slots recall more.",
+    "An associative matrix that is written by the delta rule recalls more than half of eight facts; slots recall more.",
     arms={"delta": Arm(DELTA, on), "slots": Arm(SLOTS, on)},
     contrasts=[Contrast("delta", over=0.5, **EXACT), Contrast("slots", over="delta", **EXACT, assume="normal")],
     gate=True,
-    source="a prototype recalled 0.72 of eight novel words so. Its state is 16,384 numbers, that of the slots 2,576. "
-    "It has the settings of the slots, was not tuned itself, and takes three times as many steps",
+    source="a prototype of it recalled 0.72 of eight novel words. Its state is 16,384 numbers, that of the slots "
+    "2,576. It has the settings of the slots, was not tuned itself, and takes three times as many steps",
 )
 def test_delta_rule_recalls(arms, facts_asked_for):
     return {name: exact_match(model, facts_asked_for) for name, model in arms.items()}

@@ -1,4 +1,4 @@
-"""The cost of a memory for its network, and whether it can be left on."""
+"""The cost of a memory for its network, and whether it can stay on for a long stream."""
 
 from fixtures.recall.costs import after_stream, shares
 from fixtures.recall.recipes import LINFORMER, SLOTS, unseen
@@ -9,8 +9,8 @@ IMM = "IMM experiments"
 
 @claim(
     "recall/share-of-parameters-and-time",
-    "Of the parameters of its network gated slots take less than half, and of what it takes to read an episode and to "
-    "complete four cues, less than half of the operations and two thirds of the time.",
+    "Gated slots take less than half of the parameters of their network; of reading an episode and completing four "
+    "cues, they take less than half of the operations and less than two thirds of the time.",
     arms={"slots": SLOTS},
     contrasts=[
         Contrast("slots", over=1 / 2, direction="lower", metric="share of parameters", bounds=(0, 1)),
@@ -20,9 +20,10 @@ IMM = "IMM experiments"
     gate=True,
     seeds=16,
     source=f"{IMM}: 0.49 % of parameters, «minimal overhead», of GPT-2 small, in which the network is 1,400 times as "
-    "large. Operations: of matrix products. Time: of a CPU, the least of nine turns, as it was when this was measured. "
-    "The first two are the same for every seed; LinformerMemory takes 0.6 and 5 % of its network here. In attempt 1, "
-    "which had closer thresholds, normal theory could say nothing of numbers without variance: INCONCLUSIVE",
+    "large. Operations are those of matrix products. Time is CPU time, the least of nine repetitions, at the time of "
+    "the measurement. The first two are the same for every seed; LinformerMemory takes 0.6 and 5 % of its network "
+    "here. In attempt 1, which had closer thresholds, normal theory could say nothing about numbers without variance: "
+    "INCONCLUSIVE",
 )
 def test_share_of_parameters_and_time(arms, seed):
     return {name: shares(model, unseen("closed", seed, count=32)) for name, model in arms.items()}
@@ -30,8 +31,8 @@ def test_share_of_parameters_and_time(arms, seed):
 
 @claim(
     "recall/a-long-stream-does-no-harm",
-    "After 2,000 contexts of other text in a row, slots recall more than 70 of 100 of eight facts that are read then, "
-    "and in less than half of the networks was any number NaN or infinite, that either memory held.",
+    "After 2,000 contexts of other text in a row, slots recall more than 70 % of eight facts that are read then, and "
+    "for each of the two memories, fewer than half of the networks hold any number that is NaN or infinite.",
     arms={"slots": SLOTS, "LinformerMemory": LINFORMER},
     contrasts=[
         Contrast("slots", over=0.7, metric="exact match", bounds=(0, 1)),
@@ -40,10 +41,10 @@ def test_share_of_parameters_and_time(arms, seed):
     ],
     gate=True,
     seeds=16,
-    source=f"{IMM}, stability: no NaN and no infinite number in some 50 sequences. Looked for in what the memory "
-    "holds, after every 50 contexts, and in the predictions. In attempt 2 there was none, nothing was forgotten, and "
-    "normal theory, which was assumed, says nothing of numbers without variance: INCONCLUSIVE. These limits are what "
-    "16 seeds can say of what happened in none of them",
+    source=f"{IMM}, stability: no NaN and no infinite number in some 50 sequences. Checked in what the memory holds, "
+    "after every 50 contexts, and in the predictions. In attempt 2 there was none, nothing was forgotten, and normal "
+    "theory, which was assumed, says nothing about numbers without variance: INCONCLUSIVE. These limits are what 16 "
+    "seeds can say of something that happened in none of them",
 )
 def test_a_long_stream_does_no_harm(arms, seed):
     return {name: after_stream(model, seed, 2000) for name, model in arms.items()}

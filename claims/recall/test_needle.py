@@ -1,7 +1,7 @@
 """A needle in a haystack: a fact is read once among other text; later, in a new context, its first two words are given.
 
-Facts and text are new to the networks. All conditions share weights, contexts and facts, and differ in what the memory
-holds. LinformerMemory has weights of its own, from more steps, which take longer.
+Facts and text are new to the networks. All conditions share weights, contexts and facts, and differ only in what the
+memory holds. LinformerMemory has its own weights, which were trained for more steps and for longer.
 """
 
 from fixtures.recall.figures import by_position, completions, reading, writing
@@ -28,7 +28,7 @@ CONTROLS = ("off", "filler only", "other facts", "permuted values")
 
 
 def conditions(recipe):
-    """One recipe, under each condition."""
+    """Return an arm for each condition of a recipe."""
     return {
         "on": Arm(recipe, on),
         "off": Arm(recipe, off),
@@ -42,13 +42,13 @@ def conditions(recipe):
 @mutant("keys taken away", arm="on", by=without_keys, seeds=8)
 @claim(
     "recall/a-needle-is-recalled-from-a-partial-cue",
-    "A language model with gated slots completes the first two words of each of eight facts that it read once, word by "
-    "word: more often than with its memory off, with other text or facts in it, with values permuted, than by chance "
-    "among the eight, and than with LinformerMemory as published.",
+    "Given its first two words, a language model with gated slots completes each of eight facts that it read once, "
+    "word by word: more often than with its memory off, with other text or other facts in it, with values permuted, "
+    "than by chance among the eight, and than with LinformerMemory as published.",
     arms={**conditions(SLOTS), "LinformerMemory": Arm(LINFORMER, on), "in context": Arm(ORACLE, in_context)},
     contrasts=[Contrast("on", over=control, **EXACT) for control in (*CONTROLS, "LinformerMemory", 1 / 8)],
-    source=f"{SOURCE}. By chance 1 in 2,048; one of the eight by chance, 1 in 8. «In context» is a network of the same "
-    "size, trained to find the fact in the context in which it is asked for",
+    source=f"{SOURCE}. A completion is right by chance in 1 of 2,048 cases; a random choice among the eight, in 1 of "
+    "8. «In context» is a network of the same size, trained to find the fact in the context in which it is asked for",
     headline=True,
     figures=[completions, by_position, reading, writing],
 )
@@ -58,12 +58,13 @@ def test_a_needle_is_recalled_from_a_partial_cue(arms, facts_asked_for):
 
 @claim(
     "recall/nats-of-a-needle",
-    "With its memory, the model needs fewer nats a token for what is to be recalled than under any other condition, "
-    "than uniform guessing, and than knowing which words may stand there.",
+    "With its memory, the model needs fewer nats per token for the words to be recalled than under any other "
+    "condition, than a uniform guess, and than a guess that knows which words are possible in each position.",
     arms=conditions(SLOTS),
     contrasts=[Contrast("on", over=control, **NATS) for control in (*CONTROLS, 5.79, 1.906)],
-    source="log V = 5.79 nats is uniform; 8 verbs, 16 colours, 16 things and a full stop, each as likely, would take "
-    "log(2048) / 4 = 1.906. With the memory off the model is worse than that: it was never trained without one",
+    source="log V = 5.79 nats is uniform; 8 verbs, 16 colours, 16 things and a full stop, all equally likely in their "
+    "position, would take log(2048) / 4 = 1.906. With the memory off the model is worse than that: it was never "
+    "trained without one",
 )
 def test_nats_of_a_needle(arms, facts_asked_for):
     return {name: scores(model, facts_asked_for) for name, model in arms.items()}
@@ -71,11 +72,11 @@ def test_nats_of_a_needle(arms, facts_asked_for):
 
 @claim(
     "recall/novel-words-are-recalled",
-    "New names of four letters, which no training fact had, are recalled from the two words before them, letter by "
-    "letter, eight in an episode.",
+    "New names of four letters, which occurred in no training fact, are recalled from the two words before them, "
+    "letter by letter, eight per episode.",
     arms={**conditions(NOVEL_SLOTS), "in context": Arm(NOVEL_ORACLE, in_context)},
     contrasts=[Contrast("on", over=control, **EXACT) for control in (*CONTROLS, 0.5)],
-    source="a prototype recalled 0.86 to 0.91 in five of six seeds and 0.03 in one",
+    source="a prototype recalled 0.86 to 0.91 in five of six seeds, and 0.03 in one",
 )
 def test_novel_words_are_recalled(arms, facts_asked_for):
     return {name: scores(model, facts_asked_for) for name, model in arms.items()}
@@ -83,8 +84,8 @@ def test_novel_words_are_recalled(arms, facts_asked_for):
 
 @claim(
     "recall/linformer-memory-recalls-nothing",
-    "Trained to recall for 75 steps, more than slots take, LinformerMemory as published chooses among the endings of "
-    "eight facts as by chance (sesoi: 0.1), and saves less than a tenth of a nat a token over the memory off.",
+    "LinformerMemory as published, trained to recall for 75 steps, more than slots take, chooses among the endings of "
+    "eight facts at chance (sesoi: 0.1), and saves less than a tenth of a nat per token over the memory off.",
     arms={"on": Arm(LINFORMER, on), "off": Arm(LINFORMER, off), "slots": Arm(SLOTS, on)},
     contrasts=[
         Contrast("on", over=1 / 8, metric="forced choice", sesoi=0.1, assume="normal"),
@@ -96,8 +97,8 @@ def test_novel_words_are_recalled(arms, facts_asked_for):
     source=f"{SOURCE}. It never masters episodes with one fact, so its training has no others: see "
     "recall/not-even-one-fact, a sweep. Attempts 1 and 2 were badly planned, and INCONCLUSIVE: 16 seeds could not "
     "bound exact match, which was 0.0002, nor a forced choice that may be anything up to 1. Attempt 3 was EQUIVALENT, "
-    "with a forced choice that counted as 1/4 at most, so that one seed in two might have recalled all unseen; attempt "
-    "4 too, with 100 steps",
+    "with a forced choice that was cut off at 1/4, so that one seed in two might have recalled everything unnoticed; "
+    "so was attempt 4, with 100 steps",
     seeds=16,
 )
 def test_linformer_memory_recalls_nothing(arms, facts_asked_for):
@@ -114,10 +115,10 @@ def test_linformer_memory_recalls_nothing(arms, facts_asked_for):
     "learnt attention, and the documented variant of the module.",
     arms={name: Arm(recipe, on) for name, recipe in {"slots": SLOTS, **TUNED}.items()},
     contrasts=[Contrast("slots", over=name, **EXACT) for name in TUNED],
-    source="no straw man, but not the same chances: the slots have a key of two words and four values, the form of "
-    "the facts, and entries that are left undecided at first; the others, as published, have neither. «Learnt "
-    "attention» is after Bulatov et al. 2022; a prototype of it recalled at most 0.03 of eight facts. At this budget: "
-    "`recall/four-times-the-steps`, a sweep, has four times the steps",
+    source="the controls are no straw men, but do not have the same chances: the slots have a key of two words and "
+    "four values, the form of the facts, and entries that are left undecided at first; the others, as published, have "
+    "neither. «Learnt attention» is after Bulatov et al. 2022; a prototype of it recalled at most 0.03 of eight "
+    "facts. This holds for this budget: recall/four-times-the-steps, a sweep, has four times the steps",
     figures=[completions],
 )
 def test_slots_over_tuned_memories(arms, facts_asked_for):

@@ -1,8 +1,8 @@
-"""The published experiments with LinformerMemory, as they were run, and what it is that they measure.
+"""The published experiments with LinformerMemory as they were run, and what they measure.
 
 The model was GPT-2 small as initialised: nothing was trained. «Similarity» is the published pattern similarity: the
-mean cosine of the slots with the mean hidden state of the sequence just written. Effects are small beside the bounds of
-a cosine: normal theory, declared beforehand, but where bounds are given.
+mean cosine of the slots with the mean hidden state of the sequence just written. Effects are small compared with the
+bounds of a cosine, so normal theory is assumed, as declared beforehand, except where bounds are given.
 """
 
 from fixtures.recall.published import (
@@ -42,7 +42,8 @@ SLOTS = {"metric": "effective number of slots", "bounds": (1, 8)}
 @claim(
     "recall/published-similarity-is-a-rise",
     "While GPT-2 small as initialised reads 50 sequences of 64 characters, the similarity is 0.45 to 0.65 on average, "
-    "and 0.2 to 0.4 over the first 20; it is the mean of a rise, and in the end the slots have cosines above 0.9.",
+    "and 0.2 to 0.4 over the first 20. It rises over the sequences, and at the end the slots have mutual cosines "
+    "above 0.9.",
     arms=["GPT-2 small"],
     contrasts=[
         Contrast("GPT-2 small", over=0.45, **SIMILARITY),
@@ -64,8 +65,8 @@ def test_published_similarity_is_a_rise(seed):
 
 @claim(
     "recall/fewer-sequences-not-longer-ones",
-    "Over 20 sequences of 256 tokens the similarity is lower than over 50 of 64, by more than 0.1, because they are "
-    "fewer: over the first 20 of 64 tokens it is the same, to within 0.05.",
+    "The similarity is lower over 20 sequences of 256 tokens than over 50 of 64, by more than 0.1, because there are "
+    "fewer sequences: over the first 20 of 64 tokens it is the same, to within 0.05.",
     arms=["50 of 64", "20 of 64", "20 of 256"],
     contrasts=[
         Contrast("50 of 64", over="20 of 256", margin=0.1, **SIMILARITY),
@@ -84,15 +85,16 @@ def test_fewer_sequences_not_longer_ones(seed):
 
 @claim(
     "recall/similarity-does-not-recognise-what-was-written",
-    "Of two sequences of text, one of which was written, that one has the higher similarity as often as not, to within "
-    "0.2: just after it was written, and after all 50 were.",
+    "Of two sequences of text, one of which was written, the written one has the higher similarity as often as not, "
+    "to within 0.2: just after it was written, and after all 50 were.",
     arms=["just written", "written before", "text or random characters", "kept patterns"],
     contrasts=[Contrast(arm, sesoi=0.2, **TOLD_APART) for arm in ("just written", "written before")],
     positive_control=Contrast("kept patterns", **TOLD_APART),
     expect="equivalent",
     seeds=16,
-    source=f"{IMM}: «higher similarity indicates effective pattern storage». {NARROW}; GPT-2 small, a development "
-    "seed: 0.49 of pairs. The control keeps the mean hidden states themselves, and takes the cosine with the nearest",
+    source=f"{IMM}: «higher similarity indicates effective pattern storage». {NARROW}; GPT-2 small, one development "
+    "seed: 0.49 of pairs. The control keeps the mean hidden states themselves, and takes the cosine with the nearest "
+    "one",
     figures=[similarity_of_text_never_written],
 )
 def test_similarity_does_not_recognise_what_was_written(seed):
@@ -101,13 +103,14 @@ def test_similarity_does_not_recognise_what_was_written(seed):
 
 @claim(
     "recall/even-use-of-slots-that-are-alike",
-    "By what is written to them more of the eight slots are in use, whether text or random characters are read, than "
-    "are different from each other in the end.",
+    "Whether text or random characters are read, more of the eight slots are in use, judged by what is written to "
+    "them, than differ from one another at the end.",
     arms=["in use, text", "in use, random characters", "different"],
     contrasts=[Contrast(f"in use, {kind}", over="different", **SLOTS) for kind in ("text", "random characters")],
     seeds=16,
-    source=f"{IMM}: «all slots used evenly (average usage per slot: 1.0)», of a mask of ones that nothing updates. By "
-    f"actual writes use is even too, 8.0, since cosines are divided by √d. {NARROW}; GPT-2 small: 8.0 and 1.3",
+    source=f"{IMM}: «all slots used evenly (average usage per slot: 1.0)», measured on a mask of ones that nothing "
+    f"updates. Judged by actual writes, use is even too, 8.0, because cosines are divided by √d. {NARROW}; GPT-2 "
+    "small: 8.0 and 1.3",
     figures=[slots_in_use],
 )
 def test_even_use_of_slots_that_are_alike(seed):
@@ -117,7 +120,8 @@ def test_even_use_of_slots_that_are_alike(seed):
 @claim(
     "recall/slots-turn-to-the-memorys-own-output",
     "The slots come to resemble what the memory itself adds to the hidden states, with a cosine more than 0.4 above "
-    "that of slots whose readings are not added; and random characters score at most 0.1 less than text.",
+    "that of slots whose output is not added; and the similarity of random characters is at most 0.1 lower than that "
+    "of text.",
     arms=[WRITTEN, RANDOM, NOT_ADDED],
     contrasts=[
         Contrast(WRITTEN, over=NOT_ADDED, margin=0.4, **OWN),
@@ -126,8 +130,9 @@ def test_even_use_of_slots_that_are_alike(seed):
     gate=True,
     seeds=8,
     source=f"{IMM}: «a rising or stable trend suggests memory is learning and retaining useful patterns». {NARROW}; "
-    "GPT-2 small, a development seed each: cosine 0.58 with its own output, -0.05 if that is not added, which leaves "
-    "the similarity at 0.51 and not 0.52, so the rise does without; text 0.53, random characters 0.50",
+    "GPT-2 small, one development seed each: the cosine with its own output is 0.58, or -0.05 if that output is not "
+    "added, which leaves the similarity at 0.51 instead of 0.52, so the rise does not depend on it; text 0.53, random "
+    "characters 0.50",
     figures=[similarity_of_random_characters],
 )
 def test_slots_turn_to_the_memorys_own_output(seed):
@@ -136,8 +141,9 @@ def test_slots_turn_to_the_memorys_own_output(seed):
 
 @claim(
     "recall/context-influence-is-not-of-the-context",
-    "The memory changes predictions on text that was never written at most 0.01 of total variation less than on text "
-    "that was; and had it read random characters instead, they would differ by less than a third of what is possible.",
+    "On text that was never written, the memory changes predictions by at most 0.01 of total variation less than on "
+    "text that was; and if it had read random characters instead, predictions would differ by less than a third of "
+    "what is possible.",
     arms=[WRITTEN, UNSEEN],
     contrasts=[
         Contrast(UNSEEN, over=WRITTEN, metric="influence", margin=-0.01, assume="normal"),
@@ -148,7 +154,7 @@ def test_slots_turn_to_the_memorys_own_output(seed):
     gate=True,
     seeds=8,
     source=f"{IMM}: «high values mean memory is actively shaping predictions», without a number. {NARROW}; GPT-2 "
-    "small, a development seed: 0.23 on either text, and a share of 0.04",
+    "small, one development seed: 0.23 on either text, and a share of 0.04",
     figures=[context_influence],
 )
 def test_context_influence_is_not_of_the_context(seed):
@@ -157,8 +163,8 @@ def test_context_influence_is_not_of_the_context(seed):
 
 @claim(
     "recall/reported-best-settings-score-lower",
-    "With settings that are really used, those reported as the best score lower than those that were run, in the "
-    "published similarity; a larger step scores higher, and a temperature of 0.8 no more than 0.01.",
+    "If settings really take effect, those reported as the best have a lower published similarity than those that "
+    "were run; a larger step has a higher one, and a temperature of 0.8 is at most 0.01 higher.",
     arms=list(SETTINGS),
     contrasts=[
         Contrast("as run", over="reported best", margin=0.1, **SIMILARITY),
@@ -167,9 +173,9 @@ def test_context_influence_is_not_of_the_context(seed):
     ],
     gate=True,
     seeds=8,
-    source=f"{IMM}: «best configuration: lr = 0.04, norm = layer, temp = 0.8», of settings that nothing read. "
-    f"{NARROW}; GPT-2 small, a development seed: 0.52 as run, 0.14, 0.78, 0.52. With «layer» a slot has the length √d, "
-    "beside which a step is small",
+    source=f"{IMM}: «best configuration: lr = 0.04, norm = layer, temp = 0.8», settings that no code read. {NARROW}; "
+    "GPT-2 small, one development seed: 0.52 as run, then 0.14, 0.78, 0.52. With «layer» a slot has the length √d, "
+    "compared with which a step is small",
     figures=[similarity_with_other_settings],
 )
 def test_reported_best_settings_score_lower(seed):

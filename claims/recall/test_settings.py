@@ -23,7 +23,8 @@ TUNED = {"LinformerMemory": TUNED_LINFORMER, "learnt attention": LEARNT, "the do
 
 @sweep(
     "recall/slots-and-facts",
-    "{slots} slots recall of {facts} facts what there is room for, min(1, slots/facts), but a tenth.",
+    "Of {facts} facts, {slots} slots recall the share that they have room for, min(1, slots/facts), less at most a "
+    "tenth.",
     over={"slots": (1, 2, 4, 8, 16, 32), "facts": (1, 2, 4, 8, 12, 16)},
     arms={"slots": SLOTS},
     contrasts=lambda slots, facts: [
@@ -37,7 +38,7 @@ def test_slots_and_facts(arms, cell, seed):
 
 @sweep(
     "recall/facts-among-other-text",
-    "Of {facts} facts among {distractors} contexts of other text, eight slots recall more than nine of ten.",
+    "Of {facts} facts among {distractors} contexts of other text, eight slots recall more than nine out of ten.",
     over={"facts": (2, 4, 8), "distractors": (0, 8, 32, 64)},
     arms={"slots": Arm(SLOTS, on)},
     contrasts=[Contrast("slots", over=0.9, metric="exact match", assume="normal")],
@@ -49,7 +50,7 @@ def test_facts_among_other_text(arms, cell, seed):
 
 @sweep(
     "recall/lag",
-    "One of {facts} facts, {lag} contexts after it was read, is recalled more often than nine times of ten.",
+    "One of {facts} facts, {lag} contexts after it was read, is recalled more often than nine times out of ten.",
     over={"facts": (2, 4, 8), "lag": (0, 8, 16, 32, 48, 64)},
     arms={"slots": Arm(SLOTS, on)},
     contrasts=[Contrast("slots", over=0.9, metric="exact match", assume="normal")],
@@ -61,13 +62,13 @@ def test_lag(arms, cell, seed):
 
 
 def in_corpus(corpus, kind):
-    """The slots, trained on facts of a kind among text of a corpus."""
+    """Return the recipe of the slots for facts of a kind among text of a corpus."""
     return SLOTS.with_(task=Recall(kind=kind, corpus=corpus), tuning="that of the topics of Python's help")
 
 
 @sweep(
     "recall/other-corpora",
-    "Among text of {corpus}, {kind} words are recalled more often than with the memory off or written with filler, and "
+    "Among text of {corpus}, {kind} words are recalled more often than with the memory off or filled with filler, and "
     "more often than not.",
     over={"corpus": ("shakespeare",), "kind": ("closed", "novel")},
     arms=lambda corpus, kind: {
@@ -77,7 +78,7 @@ def in_corpus(corpus, kind):
     },
     contrasts=[Contrast("on", over=control, **EXACT) for control in ("off", "filler only", 0.5)],
     source="robustness of recall/a-needle-is-recalled-from-a-partial-cue and recall/novel-words-are-recalled. Closed "
-    "words are those of the training, in new combinations",
+    "words are those of the training facts, in new combinations",
     seeds=8,
 )
 def test_other_corpora(arms, cell, seed):
@@ -86,17 +87,17 @@ def test_other_corpora(arms, cell, seed):
 
 
 def of_length(length):
-    """The slots, trained in contexts of some tokens."""
+    """Return the recipe of the slots for contexts of ``length`` tokens."""
     return SLOTS.with_(task=Recall(length=length), tuning="that of contexts of 16 tokens")
 
 
 @sweep(
     "recall/longer-contexts",
-    "Trained and asked in contexts of {length} tokens, eight slots recall more than half of eight facts.",
+    "With training and recall in contexts of {length} tokens, eight slots recall more than half of eight facts.",
     over={"length": (32, 64)},
     arms=lambda length: {"slots": Arm(of_length(length), on)},
     contrasts=[Contrast("slots", over=0.5, **EXACT)],
-    source=f"{RECOMMENDED}; block size 64 and 256 as published, of sequences that nothing was recalled from",
+    source=f"{RECOMMENDED}; published with block sizes 64 and 256, for sequences that nothing was recalled from",
     seeds=8,
 )
 def test_longer_contexts(arms, cell, seed):
@@ -108,8 +109,8 @@ OTHERS = {"LinformerMemory as published": LINFORMER, **TUNED}
 
 @sweep(
     "recall/not-even-one-fact",
-    "With one fact among eight contexts of other text, to hold it instead of another episode's fact saves {memory} a "
-    "tenth of a nat a token of its ending.",
+    "With one fact among eight contexts of other text, holding that fact instead of another episode's fact saves "
+    "{memory} a tenth of a nat per token of its ending.",
     over={"memory": tuple(OTHERS)},
     arms=lambda memory: {
         "own": Arm(OTHERS[memory], on),
@@ -119,9 +120,9 @@ OTHERS = {"LinformerMemory as published": LINFORMER, **TUNED}
     },
     contrasts=[Contrast("own", over="another", sesoi=0.1, **NATS)],
     requires=[Contrast("slots, own", over="slots, another", **NATS)],
-    source="episodes with one fact are what training begins with, and these memories get no further. EQUIVALENT: less "
-    "than a tenth, whichever fact is held. It was a claim, whose third attempt, with 16 seeds and half as many steps "
-    "more, was EQUIVALENT for all four memories",
+    source="training begins with episodes with one fact, and these memories get no further. EQUIVALENT: less than a "
+    "tenth, whichever fact is held. It was a claim, whose third attempt, with 16 seeds and half as many steps more, "
+    "was EQUIVALENT for all four memories",
     seeds=16,
 )
 def test_not_even_one_fact(arms, seed):
@@ -144,8 +145,8 @@ def test_four_times_the_steps(arms, facts_asked_for):
 
 @sweep(
     "recall/linformer-settings",
-    "LinformerMemory, written after {updates} with steps of {lr} and norm {norm}, and trained to recall, chooses the "
-    "right one of eight endings more often than by chance.",
+    "LinformerMemory, trained to recall and written after {updates} with lr {lr} and norm {norm}, chooses the right "
+    "one of eight endings more often than by chance.",
     over={"updates": ("every block", "later half"), "lr": (0.01, 0.04, 1.0), "norm": ("l2", "layer")},
     arms=lambda updates, lr, norm: {
         "memory": Arm(LINFORMER.with_(memory={"kind": "linformer", "lr": lr, "norm": norm}, updates=updates), on)
@@ -160,12 +161,13 @@ def test_linformer_settings(arms, facts_asked_for):
 
 @sweep(
     "recall/published-similarity-by-slots-and-length",
-    "With {slots} slots, and 50 sequences of {length} characters, the published similarity is higher than with eight "
+    "With {slots} slots and 50 sequences of {length} characters, the published similarity is higher than with eight "
     "slots and 64 characters.",
     over={"slots": (1, 2, 4, 8, 16, 32), "length": (64, 128, 256)},
     arms=["changed", "as run"],
     contrasts=[Contrast("changed", over="as run", metric="similarity", assume="normal")],
-    source="IMM experiments: «best configuration: 8 slots, block size 64». Here 8 blocks of width 128, nothing trained",
+    source="IMM experiments: «best configuration: 8 slots, block size 64». Here 8 blocks of width 128, without "
+    "training",
     seeds=8,
 )
 def test_published_similarity_by_slots_and_length(cell, seed):
@@ -174,11 +176,12 @@ def test_published_similarity_by_slots_and_length(cell, seed):
 
 @sweep(
     "recall/published-similarity-by-settings",
-    "With lr {lr}, norm {norm} and temperature {temperature}, the published similarity is higher than as it was run.",
+    "With lr {lr}, norm {norm} and temperature {temperature}, the published similarity is higher than with the "
+    "settings that were run.",
     over={"norm": ("l2", "layer"), "temperature": (0.1, 0.8, 1.0), "lr": (0.01, 0.04, 0.16)},
     arms=["changed", "as run"],
     contrasts=[Contrast("changed", over="as run", metric="similarity", assume="normal")],
-    source="IMM experiments: «best configuration: lr = 0.04, norm = layer, temp = 0.8», of settings that nothing read",
+    source="IMM experiments: «best configuration: lr = 0.04, norm = layer, temp = 0.8», settings that no code read",
     seeds=8,
 )
 def test_published_similarity_by_settings(cell, seed):
@@ -186,7 +189,7 @@ def test_published_similarity_by_settings(cell, seed):
 
 
 def similarities(seed, **changed):
-    """The mean similarity of written text, with the settings that were run and with others."""
+    """Return the mean similarity of written text, with changed settings and with those that were run."""
     settings = ({**AS_RUN, **changed}, AS_RUN)
     found = (reading(seed, kinds=(WRITTEN,), **given).similarity.mean() for given in settings)
     return dict(zip(("changed", "as run"), map(float, found), strict=True))

@@ -1,4 +1,4 @@
-"""Update strategies on the same weights: a memory writes all contexts, as trained, only some, or all with resets.
+"""Update strategies on the same weights: all contexts are written, as in training, or only some, or all with resets.
 
 Eight facts are read among 32 contexts of other text, with eight slots.
 """
@@ -14,18 +14,19 @@ EXACT = {"metric": "exact match", "bounds": (0, 1)}
 
 
 def measured(arms, seed):
-    """Exact match after contexts, most of which hold no fact."""
+    """Return the exact match of each arm after contexts of which most hold no fact."""
     return {name: exact_match(model, unseen("closed", seed, distractors=32)) for name, model in arms.items()}
 
 
 @claim(
     "recall/importance-over-every-context",
-    "With only the sixteen contexts of forty written that surprise the model most, more is recalled than with every "
-    "context.",
+    "If only the sixteen of forty contexts that surprise the model most are written, more is recalled than if every "
+    "context is written.",
     arms={"most surprising": Arm(SLOTS, most_surprising), "every context": Arm(SLOTS, on)},
     contrasts=[Contrast("most surprising", over="every context", **EXACT)],
     expect="open",
-    source=f"{SOURCE}. Surprise: nats a token of a context, with the memory off, in a model that was trained with one",
+    source=f"{SOURCE}. Surprise is the nats per token of a context, with the memory off, in a model that was trained "
+    "with one",
 )
 def test_importance_over_every_context(arms, seed):
     return measured(arms, seed)
@@ -33,8 +34,9 @@ def test_importance_over_every_context(arms, seed):
 
 @claim(
     "recall/surprise-over-evenly-spaced",
-    "If only sixteen contexts of forty are written, those that surprise the model most bring back more than sixteen "
-    "evenly spaced ones do, but less than what the learnt gates let in when every context is read.",
+    "If only sixteen of forty contexts are written, more is recalled with those that surprise the model most than "
+    "with sixteen evenly spaced ones, but less than if every context is read and the learnt gates decide what is "
+    "written.",
     arms={
         "most surprising": Arm(SLOTS, most_surprising),
         "evenly spaced": Arm(SLOTS, as_many),
@@ -45,9 +47,9 @@ def test_importance_over_every_context(arms, seed):
         Contrast("every context", over="most surprising", metric="exact match", assume="normal"),
     ],
     gate=True,
-    source=f"{SOURCE}. A fact surprises the model more than other text, by 0.3 of 4.3 nats a token on two development "
-    "seeds: with its memory off, the model is at its worst where a fact is to be completed, as it never had to do "
-    "without",
+    source=f"{SOURCE}. A fact surprises the model more than other text, by 0.3 of 4.3 nats per token on two "
+    "development seeds: with its memory off, the model is at its worst where a fact has to be completed, which it "
+    "never had to do without a memory",
 )
 def test_surprise_over_evenly_spaced(arms, seed):
     return measured(arms, seed)
@@ -55,12 +57,12 @@ def test_surprise_over_evenly_spaced(arms, seed):
 
 @claim(
     "recall/resets-over-none",
-    "With the memory emptied after every 24 contexts, more is recalled than without.",
+    "If the memory is emptied after every 24 contexts, more is recalled than without resets.",
     arms={"reset": Arm(SLOTS, resets), "none": Arm(SLOTS, on)},
     contrasts=[Contrast("reset", over="none", **EXACT)],
     expect="open",
-    source="IMM experiments, recommendations: «periodic memory resets». The last reset is 16 contexts ago, "
-    "of 40: what came before can only be guessed",
+    source="IMM experiments, recommendations: «periodic memory resets». The last reset of 40 contexts is 16 contexts "
+    "before the end: what came earlier can only be guessed",
 )
 def test_resets_over_none(arms, seed):
     return measured(arms, seed)

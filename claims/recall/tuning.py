@@ -1,14 +1,14 @@
 """Trials of the memories' settings on development seeds: ``python -m claims.recall.tuning linformer``.
 
-None but the slots told one fact from another, in any trial: fixtures/recall/recipes.py has what was taken.
-LinformerMemory had a grid of 30 before, judged by what is gained over the memory off, a measure that praises a
-network for its dependence on a constant. Both vary the norm, the size and sharpness of its writes, and how much of
-what it reads is added at first. These had 150 steps then, and training that went on fact by fact. The slots were
-tuned by hand as well, some 30 trials while they were designed, and some 20 when their training was shortened.
+In no trial did any memory but the slots tell one fact from another; fixtures/recall/recipes.py has the chosen settings.
+LinformerMemory had an earlier grid of 30 trials, ranked by the gain over the memory off, a measure that rewards a
+network for depending on a constant. Both grids vary the norm, the size and sharpness of its writes, and how much of
+what it reads is added at first. At that time trials had 150 steps, and training went on fact by fact. The slots were
+also tuned by hand: some 30 trials while they were designed, and some 20 when their training was shortened.
 
-Prints for each trial, over development seeds 0 and 1: exact match with eight facts and with one, and by how many nats
-a token the memory of one fact helps more than that of another, on facts and text that were not trained on. Best first
-at the end.
+Prints for each trial, over development seeds 0 and 1: exact match with eight facts and with one, and how many more nats
+per token the memory of the right fact saves than that of another, on facts and text that were not trained on. A ranking
+follows at the end, best first.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ RATES = (1e-3, 3e-3, 1e-2)
 
 
 def trials(family: str) -> Iterator[Mapping[str, Any]]:
-    """The changes to a family's recipe that are tried."""
+    """Yield the changes to a family's recipe that are tried."""
     if family == "slots":
         for soft, sharpness in product((20, 30, 60), (4.0, 8.0, 16.0)):
             yield {"memory": {"kind": "slots", "soft": soft, "sharpness": sharpness}}
@@ -57,17 +57,17 @@ def trials(family: str) -> Iterator[Mapping[str, Any]]:
 
 
 def score(recipe: Recipe) -> dict[str, float]:
-    """Means over the development seeds."""
-    found: list[tuple[float, float, float, float]] = []
+    """Return each score's mean over the development seeds."""
+    rows: list[tuple[float, float, float, float]] = []
     for run in train(recipe, SEEDS):
         model: Any = restore(recipe, run.seed, run.state)
         eight = scores(on(model), unseen("closed", run.seed))["exact match"]
         one = unseen("closed", run.seed, facts=1, asked=1, count=384)
         own, others = scores(on(model), one), scores(other_facts(model), one)
         gain = others["nats a token"] - own["nats a token"]
-        found.append((eight, own["exact match"], gain, run.metrics["steps"]))
+        rows.append((eight, own["exact match"], gain, run.metrics["steps"]))
     names = ("eight facts", "one fact", "nats gained", "steps")
-    return {name: sum(column) / len(column) for name, column in zip(names, zip(*found, strict=True), strict=True)}
+    return {name: sum(column) / len(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
 
 def main() -> None:
@@ -79,15 +79,15 @@ def main() -> None:
     results = []
     for number, change in enumerate(trials(family), start=1):
         results.append((score(FAMILIES[family].with_(**change)), change))
-        print(f"{number:>3}  {words(results[-1][0])}  {change}", flush=True)
+        print(f"{number:>3}  {in_words(results[-1][0])}  {change}", flush=True)
     print(f"\n{family}, best first")
-    for found, change in sorted(results, key=lambda result: (-result[0]["eight facts"], -result[0]["nats gained"])):
-        print(f"     {words(found)}  {change}")
+    for means, change in sorted(results, key=lambda result: (-result[0]["eight facts"], -result[0]["nats gained"])):
+        print(f"     {in_words(means)}  {change}")
 
 
-def words(found: Mapping[str, float]) -> str:
-    """A trial's results on a line."""
-    return "  ".join(f"{name} {value:.3f}" for name, value in found.items())
+def in_words(means: Mapping[str, float]) -> str:
+    """Return a trial's results as a line of text."""
+    return "  ".join(f"{name} {value:.3f}" for name, value in means.items())
 
 
 if __name__ == "__main__":

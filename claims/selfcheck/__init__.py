@@ -1,3 +1,3 @@
-"""Claims that are true or false by construction: an arm against itself, and effects that were planted. They say
-whether the engine can be believed, and nothing of any memory.
+"""Claims that are true or false by construction: arms against themselves, and planted effects. They show whether the
+engine can be trusted, and say nothing about any memory.
 """

@@ -1,4 +1,4 @@
-"""The engine held against known truth: two arms that do not differ must not be told apart."""
+"""Checks of the engine against known truth: two arms that do not differ must not be told apart."""
 
 from fixtures.growth.recipes import WIDER, remembering
 from memkit import Contrast, claim
@@ -7,7 +7,8 @@ from memkit.tasks.images.scoring import accuracy
 
 @claim(
     "growth/a-a",
-    "A growing network with a memory beats itself, from other initial values and in another order.",
+    "A growing network with a memory beats the same network with other initial values and another order of the "
+    "training images.",
     arms={"a": remembering(WIDER), "b": remembering(WIDER.with_(stream="b"))},
     contrasts=[Contrast("a", over="b", metric="accuracy", bounds=(0, 1))],
     expect="not_supported",
