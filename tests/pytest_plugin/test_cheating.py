@@ -128,7 +128,7 @@ def test_an_edit_of_what_is_said_fails_until_it_is_registered_on_the_same_seeds(
         assert result.ret == 1
         result.stdout.fnmatch_lines(
             [
-                "memkit: lab/one reworded since registration, which fails this run: `memkit register` takes that over*",
+                "memkit: lab/one reworded since registration, which fails this run: `memkit register` records*",
                 f"FAILED*lab/one: *, but its {edited} edited since it was registered; `memkit register` takes that *",
             ]
         )

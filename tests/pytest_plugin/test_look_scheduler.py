@@ -128,7 +128,7 @@ class Run:
     def may_run(self, worker: Worker) -> bool:
         if not worker.hand or not (worker.told or len(worker.hand) > 1):
             return False  # a worker starts an item when it knows the next one, or that there is none
-        if self.stopped and self.scheduler.left:
+        if self.stopped and self.scheduler.unassigned_count:
             return True  # the controller notices, and sends home whoever waits
         done = {*self.run, *self.crashed}
         look = self.looks[worker.hand[0]]
@@ -157,13 +157,13 @@ class Run:
         out = [index for worker in self.living for index in worker.hand]
         done = self.run + self.crashed
         assert len({*out, *done}) == len(out) + len(done), "an item was handed out twice"
-        assert self.scheduler.left == len(self.ids) - len(out) - len(done), "an item was lost"
+        assert self.scheduler.unassigned_count == len(self.ids) - len(out) - len(done), "an item was lost"
         assert self.scheduler.has_pending == (len(done) < len(self.ids))
         for worker in self.living:
             if worker.ready and not worker.told:
                 assert len(worker.hand) == 2, f"{worker} may wait for its next item for ever"
         if self.scheduler.tests_finished:
-            assert not self.scheduler.left
+            assert not self.scheduler.unassigned_count
             assert all(len(worker.hand) < 2 for worker in self.living)
         owners: dict[str, Worker] = {}
         for worker in self.living:
@@ -202,7 +202,7 @@ def test_every_item_runs_once_whoever_dies(
             run.die(fate.choice(run.living))
         else:
             events = run.events()
-            assert events, f"everybody waits: {run.living}, {run.scheduler.left} items left"
+            assert events, f"everybody waits: {run.living}, {run.scheduler.unassigned_count} items left"
             fate.choice(events)()
         run.check()
     if not run.stopped:
@@ -275,8 +275,8 @@ def test_a_worker_that_found_other_items_is_sent_home() -> None:
     run.scheduler.schedule()
     assert stranger.told
     assert not stranger.sent
-    assert run.scheduler.differs
-    assert run.scheduler.left == 3
+    assert run.scheduler.collections_differ
+    assert run.scheduler.unassigned_count == 3
 
 
 def test_an_item_that_a_plugin_wants_again_is_handed_out_again() -> None:

@@ -243,7 +243,7 @@ def test_where_looks_cannot_be_kept_every_seed_runs(pytester: pytest.Pytester, h
         assert entry["judgement"] == fully_judged(entry, name)
         assert entry["judgement"]["look"] == look  # seeds beyond it are shown, never used
         assert len(entry["observations"]) == 2 * 32
-    result.stdout.fnmatch_lines(["memkit: *so every seed runs, also beyond the verdict"])
+    result.stdout.fnmatch_lines(["memkit: *so every seed runs, even after the verdict"])
     result.stdout.no_fnmatch_line("*each claim stops at its verdict*")
 
 
@@ -252,12 +252,13 @@ def test_without_claims_the_chosen_scheduler_does_its_own_work(pytester: pytest.
         def pytest_sessionfinish(session):
             if not hasattr(session.config, "workerinput"):
                 scheduler = session.config.pluginmanager.get_plugin("dsession").sched
-                print("handed out by looks:", scheduler.active, type(scheduler.chosen).__name__, scheduler.left)
+                original = type(scheduler.original).__name__
+                print("sent look by look:", scheduler.active, original, scheduler.unassigned_count)
     """)
     pytester.makepyfile("import pytest\n\n@pytest.mark.parametrize('x', range(9))\ndef test_plain(x):\n    pass\n")
 
     for how, name in {"load": "LoadScheduling", "loadfile": "LoadFileScheduling"}.items():
         result = run(pytester, "-n2", f"--dist={how}")
         result.assert_outcomes(passed=9)
-        result.stdout.fnmatch_lines([f"*handed out by looks: False {name} 0"])
+        result.stdout.fnmatch_lines([f"*sent look by look: False {name} 0"])
         result.stdout.no_fnmatch_line("memkit: *")

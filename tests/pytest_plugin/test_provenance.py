@@ -29,7 +29,7 @@ def made(root: Path, *, args: tuple[str, ...] = (), lock: Any = None) -> dict[st
     settings: Any = SimpleNamespace(
         root=str(root), device="cpu", shared="", seeds=8, gate="verdict", strict=False, lock=lock
     )
-    plan: Any = SimpleNamespace(calculated_on={})
+    plan: Any = SimpleNamespace(compute_platform={})
     return provenance(config, settings, plan)
 
 
