@@ -263,7 +263,8 @@ def file_of(item: pytest.Item, root: Path) -> str:
 
 def record_removed_items(config: pytest.Config, before: Iterable[pytest.Item], after: Iterable[pytest.Item]) -> None:
     """Record how many items of each claim a hook removed without reporting them as deselected."""
-    accounted_for = {item.nodeid for item in after} | config.stash.get(_DESELECTED, set[str]())
+    deselected: set[str] = config.stash.get(_DESELECTED, set())
+    accounted_for = deselected | {item.nodeid for item in after}
     removed = [item for item in before if item.nodeid not in accounted_for]
     claims = (pair[0].id for item in removed if (pair := claim_and_seed(item)) is not None)
     config.stash[REMOVED_ITEMS] = dict(Counter(claims))

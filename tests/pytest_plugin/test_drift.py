@@ -1,4 +1,4 @@
-"""What changed since the accepted run, in a real pytest run: told, and a gate where it is asked for."""
+"""Changes since the accepted run, in a real pytest run: they are reported, and fail the run with --gate drift."""
 
 from __future__ import annotations
 

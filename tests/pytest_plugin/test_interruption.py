@@ -131,11 +131,11 @@ def test_a_reader_that_goes_leaves_the_evidence_of_what_was_measured(pytester: p
     while process.poll() is None and not (pytester.path / "slow").exists():
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)  # if it has not noticed yet, it prints again when something ends
-    said = process.stderr.read()
+    stderr = process.stderr.read()
     process.stderr.close()
     assert process.wait() != 0
     assert (verdict(pytester, "quick"), verdict(pytester, "slow")) == ("SUPPORTED", "INCOMPLETE")
-    assert "Traceback" not in said
+    assert "Traceback" not in stderr
 
 
 def test_a_reader_that_goes_is_told_of_in_a_sentence(pytester: pytest.Pytester) -> None:
@@ -146,11 +146,11 @@ def test_a_reader_that_goes_is_told_of_in_a_sentence(pytester: pytest.Pytester) 
         if "PASSED" in line:
             break
     process.stdout.close()
-    said = process.stderr.read()
+    stderr = process.stderr.read()
     process.stderr.close()
     assert process.wait() in (pytest.ExitCode.OK, pytest.ExitCode.INTERRUPTED), "it may have been through"
     file = pytester.path / "reports" / "evidence.json"
-    assert said == f"memkit: standard output was closed; {file} contains what was measured\n"
+    assert stderr == f"memkit: standard output was closed; {file} contains what was measured\n"
     assert evidence(pytester)["lab/quick"]["observations"]
 
 
