@@ -36,21 +36,23 @@ class AbsentClaim:
     why: str
 
 
-def absent_claims(config: pytest.Config, lock: Lock, found: Set[str], *, strict: bool) -> tuple[AbsentClaim, ...]:
+def absent_claims(
+    config: pytest.Config, lock: Lock, found_claims: Set[str], *, strict: bool
+) -> tuple[AbsentClaim, ...]:
     """Return the claims of a lock that this run should have collected and did not.
 
     Args:
-        found: the ids of the claims that were found, including those that the options exclude.
+        found_claims: the ids of the claims that were found, including those that the options exclude.
         strict: whether the claims of a file that was skipped, or that pytest was told to ignore, count as absent, too.
     """
     absent = []
     for name, entry in sorted(lock.claims.items()):
-        if name not in found and entry.file:
+        if name not in found_claims and entry.file:
             file = root_of(config) / entry.file
             if file.is_file():
                 why = _reason_missing(config, file, entry.file, strict=strict)
             # Claims are not expected in a run of other tests.
-            elif found or strict or collects_all_of(config, file) or _uses_testpaths(config):
+            elif found_claims or strict or collects_all_of(config, file) or _uses_testpaths(config):
                 why = f"it is registered, but {entry.file} no longer exists"
             else:
                 why = ""

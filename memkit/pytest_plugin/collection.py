@@ -317,7 +317,7 @@ def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
     """
     settings = settings_of(config)
     lock = lock_of(config)
-    found: dict[str, tuple[Claim, pytest.Item]] = {}
+    first_items: dict[str, tuple[Claim, pytest.Item]] = {}
     selected: dict[str, list[int]] = {}
     looks: list[int] = []
     for item in items:
@@ -325,13 +325,13 @@ def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
         if pair is None:
             continue
         claim, seed = pair
-        found.setdefault(claim.id, (claim, item))
+        first_items.setdefault(claim.id, (claim, item))
         selected.setdefault(claim.id, []).append(seed)
         looks.append(_look_index(planned_seeds(config, claim).index(seed)))
     trainings: dict[str, Training] = {}
     files: dict[str, str] = {}
     claims = []
-    for claim, item in found.values():
+    for claim, item in first_items.values():
         missing = missing_data(claim, Path(settings.root))
         recipes = [arm.recipe for arm in claim.arms.values() if arm.recipe is not None and not missing]
         for recipe in recipes:
@@ -365,8 +365,8 @@ def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
         trainings=trainings,
         files=files,
         ordered=ordered,
-        studies=_by_study(found.values(), interpretation),
-        metrics=_by_study(found.values(), definitions),
+        studies=_by_study(first_items.values(), interpretation),
+        metrics=_by_study(first_items.values(), definitions),
         excluded=dict(Counter(config.stash.get(_EXCLUDED, {}).values())),
         absent=absent,
         # The platform of a worker, where there are workers: they measure, and have imported the packages for it.
@@ -374,13 +374,13 @@ def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
     )
 
 
-def _by_study(found: Iterable[tuple[Claim, pytest.Item]], read: Callable[[pytest.Item], T]) -> dict[str, T]:
+def _by_study(pairs: Iterable[tuple[Claim, pytest.Item]], read: Callable[[pytest.Item], T]) -> dict[str, T]:
     """Return study → what ``read`` returns for the package of its tests, where that is not empty.
 
     If a study has several packages, the one with the study's name takes precedence, then the first.
     """
     results: dict[str, T] = {}
-    for claim, item in found:
+    for claim, item in pairs:
         package = _package(item)
         has_name_of_study = package is not None and package.__name__.rpartition(".")[2] == claim.study
         if (has_name_of_study or claim.study not in results) and (result := read(item)):

@@ -74,7 +74,7 @@ def signals_ignored() -> Iterator[None]:
 def discard_output_if_closed(config: pytest.Config, evidence: str) -> None:
     """Discard all further output if nobody reads standard output any more, as in ``pytest | head -1``.
 
-    Otherwise an error of printing could prevent that the evidence is written.
+    Otherwise a printing error could prevent the evidence from being written.
 
     Args:
         evidence: the evidence file, which a message on standard error names.

@@ -1,6 +1,6 @@
 """The provenance of evidence: where and how it was made.
 
-The provenance decides nothing, so no error here may prevent that the evidence is written: a fact that cannot be
+The provenance decides nothing, so no error here may prevent the evidence from being written: a fact that cannot be
 determined is recorded as unknown, with the reason.
 """
 

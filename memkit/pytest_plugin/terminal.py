@@ -49,7 +49,7 @@ def print_plan(
     if running:
         reporter.write_line(f"memkit: {plural(len(running), 'claim')}, at most {plural(seeds, 'seed')} in all{stop}")
     if skipped := len(plan.claims) - len(running):
-        reporter.write_line(f"memkit: {plural(skipped, 'claim')} skipped, because data or a backend are missing")
+        reporter.write_line(f"memkit: {plural(skipped, 'claim')} skipped, because data or a backend is missing")
     for kind, number in plan.excluded.items():
         reporter.write_line(f"memkit: {number} excluded: {kind}")
     first = " for the first look" if adaptive else ""
