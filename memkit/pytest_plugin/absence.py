@@ -1,6 +1,6 @@
-"""Registered claims that a run should have found: their file was collected without them, or is gone.
+"""Registered claims that a run should have collected and did not: their file lacks them, or no longer exists.
 
-A run in which no claim was found asks here too, so nothing of the engine is imported.
+A run without claims uses this module too, so it imports nothing of the engine.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from memkit.errors import MemkitError, many
-from memkit.pytest_plugin.controller import COLLECTED, REMOVED
-from memkit.pytest_plugin.options import asked, root_of
+from memkit.pytest_plugin.controller import COLLECTED_FILES, REMOVED_ITEMS
+from memkit.pytest_plugin.options import requested_paths, root_of
 
 if TYPE_CHECKING:
     from memkit.evidence.lock_file import Lock
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AbsentClaim:
-    """A registered claim that was not found where it should be.
+    """A registered claim that the run should have collected and did not.
 
     Attributes:
-        name: its id.
-        file: that it was registered from, relative to the project's root.
-        why: in words that follow its id.
+        name: the id of the claim.
+        file: the file that the claim was registered from, relative to the project's root.
+        why: the reason why it counts as absent, a predicate that follows the id in a message.
     """
 
     name: str
@@ -36,74 +36,77 @@ class AbsentClaim:
     why: str
 
 
-def absent_claims(config: pytest.Config, lock: Lock, seen: Set[str], *, strict: bool) -> tuple[AbsentClaim, ...]:
-    """Return the claims of a lock that this run should have found.
+def absent_claims(
+    config: pytest.Config, lock: Lock, found_claims: Set[str], *, strict: bool
+) -> tuple[AbsentClaim, ...]:
+    """Return the claims of a lock that this run should have collected and did not.
 
     Args:
-        seen: the ids of the claims that were found, also of those that the options exclude.
-        strict: the claims of a file that was skipped, or not collected where it should have been, count, too.
+        found_claims: the ids of the claims that were found, including those that the options exclude.
+        strict: whether the claims of a file that was skipped, or that pytest was told to ignore, count as absent, too.
     """
-    found = []
+    absent = []
     for name, entry in sorted(lock.claims.items()):
-        if name not in seen and entry.file:
+        if name not in found_claims and entry.file:
             file = root_of(config) / entry.file
             if file.is_file():
-                why = _missing_from(config, file, entry.file, strict=strict)
-            # A run of other tests is not about claims.
-            elif seen or strict or covers(config, file) or _by_testpaths(config):
-                why = f"it is registered, and {entry.file} is gone"
+                why = _reason_missing(config, file, entry.file, strict=strict)
+            # Claims are not expected in a run of other tests.
+            elif found_claims or strict or collects_all_of(config, file) or _uses_testpaths(config):
+                why = f"it is registered, but {entry.file} no longer exists"
             else:
                 why = ""
             if why.startswith("it is registered"):
-                why += f"; bring it back, or take it out of the lock: memkit register --remove {name}"
+                why += f"; restore it, or remove it from the lock with memkit register --remove {name}"
             if why:
-                found.append(AbsentClaim(name, entry.file, why))
-    return tuple(found)
+                absent.append(AbsentClaim(name, entry.file, why))
+    return tuple(absent)
 
 
 def removed_claims(config: pytest.Config, lock: Lock) -> tuple[AbsentClaim, ...]:
-    """Return the registered claims whose items a hook removed without reporting it; see :data:`REMOVED`."""
+    """Return the registered claims of which a hook removed items without reporting them as deselected."""
     return tuple(
         AbsentClaim(
             name,
             lock.claims[name].file,
-            f"a hook removed {many(count, 'item')} of it without reporting them as deselected; let it call "
-            "config.hook.pytest_deselected, or leave the claim alone",
+            f"a hook removed {many(count, 'item')} of it without reporting them as deselected; let the hook call "
+            "config.hook.pytest_deselected, or keep the claim's items",
         )
-        for name, count in sorted(config.stash.get(REMOVED, {}).items())
+        for name, count in sorted(config.stash.get(REMOVED_ITEMS, {}).items())
         if name in lock.claims
     )
 
 
-def _missing_from(config: pytest.Config, file: Path, name: str, *, strict: bool) -> str:
-    """Why a claim counts as missing from a file that is there, or ""."""
-    collected = config.stash.get(COLLECTED, {})
-    if config.getoption("lf", False) or not covers(config, file):  # --lf leaves out what has not failed
+def _reason_missing(config: pytest.Config, file: Path, name: str, *, strict: bool) -> str:
+    """Return the reason why a claim counts as missing from a file that exists, or ""."""
+    if config.getoption("lf", False) or not collects_all_of(config, file):  # --lf omits what did not fail
         return ""
-    reason = collected.get(file)
-    if reason == "":
-        return f"it is registered, and no longer in {name}"
+    skip_reason = config.stash.get(COLLECTED_FILES, {}).get(file)
+    if skip_reason == "":
+        return f"it is registered, but no longer in {name}"
     if not strict:
         return ""
-    what = "was not collected, though it lies where claims were" if reason is None else f"was skipped: {reason}"
-    return f"INCOMPLETE: {name} {what} (--memkit-strict)"
+    problem = "was not collected, although claims were registered from it"
+    if skip_reason is not None:
+        problem = f"was skipped: {skip_reason}"
+    return f"INCOMPLETE: {name} {problem} (--memkit-strict)"
 
 
-def _by_testpaths(config: pytest.Config) -> bool:
-    """Return whether pytest collects what ``testpaths`` says; it skips folders there that no longer exist."""
+def _uses_testpaths(config: pytest.Config) -> bool:
+    """Return whether pytest collects the folders of ``testpaths``, where it ignores those that no longer exist."""
     return getattr(config, "args_source", None) is pytest.Config.ArgsSource.TESTPATHS
 
 
-def may_be_absent(config: pytest.Config, lock: Path) -> bool:
-    """Return whether a run in which no claim was found should have found one of a lock."""
+def may_miss_claims(config: pytest.Config, lock: Path) -> bool:
+    """Return whether a run without claims should have collected a claim of a lock."""
     try:
         claims: Mapping[str, Mapping[str, str]] = json.loads(lock.read_text(encoding="utf-8"))["claims"]
         files = {root_of(config) / str(entry["file"]) for entry in claims.values() if "file" in entry}
-        return any(covers(config, file) or (_by_testpaths(config) and not file.is_file()) for file in files)
+        return any(collects_all_of(config, file) or (_uses_testpaths(config) and not file.is_file()) for file in files)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, MemkitError):
-        return True  # whoever reads it with care says what is wrong
+        return True  # the lock is read again with checks that report what is wrong with it
 
 
-def covers(config: pytest.Config, file: Path) -> bool:
-    """Return whether pytest was asked to collect all of a file: an argument names it, or a folder above it."""
-    return any(whole and (file == place or place in file.parents) for place, whole in asked(config))
+def collects_all_of(config: pytest.Config, file: Path) -> bool:
+    """Return whether pytest was asked to collect a whole file: an argument names the file, or a folder above it."""
+    return any(whole and (file == path or path in file.parents) for path, whole in requested_paths(config))

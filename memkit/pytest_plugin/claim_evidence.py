@@ -1,4 +1,4 @@
-"""A claim's part of the evidence, built from what came in while it ran."""
+"""The evidence of one claim, built from the results of its run."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from memkit.pytest_plugin.measurement import Measurement
 def evidence_of(
     run: ClaimRun, *, mode: Mode, strict: bool = False, accepted: Mapping[str, Any] | None = None
 ) -> ClaimEvidence:
-    """Return a claim's part of the evidence.
+    """Return the evidence of a claim.
 
     Args:
-        mode: what may fail the run.
-        strict: a claim that decides nothing fails it, too.
-        accepted: the claim as it was accepted last, if it was.
+        mode: the mode of the gate, which determines what may fail the run.
+        strict: whether a claim that decides nothing fails the run, too.
+        accepted: the entry of the claim in the accepted verdicts, or None.
     """
     planned = run.planned
     claim, registration = planned.claim, planned.registration
     failures = dict(run.failures)
-    if not run.skipped_whole:
+    if not run.is_skipped:
         failures |= run.skipped
     observations = tuple(o for o in run.observations if o.seed not in failures)
     judgement = judge(claim, observations, planned=planned.planned, development=registration.development)
     seeds = [seed for seed in planned.planned if seed in run.measurements and seed not in failures]
     used = [run.measurements[seed] for seed in seeds]
     arms = _arms(used)
-    since = _since(claim, accepted, judgement, arms)
-    result = gate(claim, judgement, registration=registration, failures=failures, mode=mode, drift=since.drift)
-    if run.skipped_whole and result.outcome != "failed":  # an edited claim fails, skipped or not
+    changes = _changes_since_accepted(claim, accepted, judgement, arms)
+    result = gate(claim, judgement, registration=registration, failures=failures, mode=mode, drift=changes.drift)
+    if run.is_skipped and result.outcome != "failed":  # an edited claim fails even if it is skipped
         result = Gate("skipped", f"INCOMPLETE: {next(iter(run.skipped.values()))}")
     if strict:
         result = strictly(result, claim, judgement, registration=registration)
@@ -56,23 +56,23 @@ def evidence_of(
         gate=result,
         failures=failures,
         arms=arms,
-        drift=since.drift,
-        changes=since.others,
+        drift=changes.drift,
+        changes=changes.others,
         remeasured=_remeasured(used),
         figures=next((m.figures for m in used if m.figures), ()),
         cost=_cost(used),
     )
 
 
-def _since(
+def _changes_since_accepted(
     claim: Claim, accepted: Mapping[str, Any] | None, judgement: Judgement, arms: Mapping[str, Any]
 ) -> Difference:
-    """Return what changed since the claim was accepted; nothing if it was edited since, or is not decided."""
+    """Return what changed since the claim was accepted; no change if it was edited since, or is not decided."""
     decided = judgement.indication is None and not judgement.missing and judgement.verdict is not Verdict.INCOMPLETE
     if accepted is None or not is_digest_of(claim, accepted["digest"]) or not decided:
         return Difference(claim.id)
-    told = {"judgement": judgement.to_json(), "arms": arms, "digest": accepted["digest"]}
-    return difference(claim.id, accepted, told)
+    current = {"judgement": judgement.to_json(), "arms": arms, "digest": accepted["digest"]}
+    return difference(claim.id, accepted, current)
 
 
 def _arms(measurements: Sequence[Measurement]) -> dict[str, dict[str, Any]]:
@@ -87,42 +87,42 @@ def _arms(measurements: Sequence[Measurement]) -> dict[str, dict[str, Any]]:
             "cpu_seconds": round(fmean(run["cpu_seconds"] for run in runs), 3),
         }
         arms[name] |= {key: runs[0][key] for key in ("state_size", "tuning") if runs[0].get(key)}
-        if elsewhere := sorted({run["trained_on"] for run in runs if run.get("trained_on")}):
-            arms[name]["trained_on"] = ", ".join(elsewhere)
+        if other_devices := sorted({run["trained_on"] for run in runs if run.get("trained_on")}):
+            arms[name]["trained_on"] = ", ".join(other_devices)
     return arms
 
 
-_TOLD = 20
-"""The most values that are reported one by one."""
+_MAX_REPORTED = 20
+"""The largest number of values that are reported one by one."""
 
 
 def _remeasured(measurements: Sequence[Measurement]) -> tuple[str, ...]:
-    """Return sentences on values that differed on a second measurement, and on files whose change required one."""
-    told, more = list[str](), 0
+    """Return messages on values that differed in a second measurement, and on files whose change required one."""
+    messages, unreported = list[str](), 0
     for measurement in measurements:
         first = {(o.arm, o.metric): o.value for o in measurement.observations}
-        for o in measurement.again:
-            before = first.get((o.arm, o.metric), math.nan)
-            if before == o.value or (math.isnan(before) and math.isnan(o.value)):
+        for o in measurement.second_observations:
+            earlier = first.get((o.arm, o.metric), math.nan)
+            if earlier == o.value or (math.isnan(earlier) and math.isnan(o.value)):
                 continue
-            if len(told) == _TOLD:
-                more += 1
+            if len(messages) == _MAX_REPORTED:
+                unreported += 1
             else:
-                told.append(
-                    f"seed {o.seed}: {o.metric} of {o.arm!r} was {before:.6g}, and {o.value:.6g} when it was measured "
-                    "again; the first counts"
+                messages.append(
+                    f"seed {o.seed}: {o.metric} of {o.arm!r} was {earlier:.6g}, but {o.value:.6g} when measured again; "
+                    "the first value counts"
                 )
-    if more:
-        told.append(f"{many(more, 'value')} more differed when measured again; the first count")
-    changed = Counter(measurement.changed for measurement in measurements if measurement.changed)
-    told += [f"{many(n, 'seed')} measured again, since {name} has changed" for name, n in changed.items()]
-    return tuple(told)
+    if unreported:
+        messages.append(f"{many(unreported, 'further value')} differed when measured again; the first values count")
+    changed_files = Counter(measurement.changed_file for measurement in measurements if measurement.changed_file)
+    messages += [f"{many(n, 'seed')} measured again, since {name} has changed" for name, n in changed_files.items()]
+    return tuple(messages)
 
 
 def _cost(measurements: Sequence[Measurement]) -> dict[str, float]:
-    # Arms of one recipe share a model, whose training is counted once.
-    shared = [{arm["digest"]: arm["cpu_seconds"] for arm in m.arms.values()} for m in measurements]
-    training = sum(seconds for by_digest in shared for seconds in by_digest.values())
+    # Arms with the same recipe share a model, whose training is counted once.
+    seconds_by_digest = [{arm["digest"]: arm["cpu_seconds"] for arm in m.arms.values()} for m in measurements]
+    training = sum(seconds for per_run in seconds_by_digest for seconds in per_run.values())
     return {
         "trained": round(training, 1),
         "measured": round(sum(m.cpu_seconds for m in measurements), 1),

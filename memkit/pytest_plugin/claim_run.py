@@ -1,4 +1,4 @@
-"""A claim while it runs: which of its seeds are out, what came in, and which come next."""
+"""The state of a claim during a run: which seeds are open, their results so far, and which seeds come next."""
 
 from __future__ import annotations
 
@@ -17,18 +17,21 @@ from memkit.pytest_plugin.tries import Try
 
 @dataclass
 class ClaimRun:
-    """A claim while it runs.
+    """The state of a claim during a run.
 
     Attributes:
-        opened: seeds that may be measured.
-        waiting: those of them that have not reported yet.
-        tries: the last try of those that have begun to report.
-        measurements, failures, skipped: what came in, by seed.
+        planned: the claim in the plan of the run.
+        open_seeds: the seeds that may be measured.
+        unfinished_seeds: the open seeds whose items have not ended.
+        tries: seed → its last try, for seeds with reports whose items have not ended.
+        measurements: seed → measurement.
+        failures: seed → the reason why it failed.
+        skipped: seed → the reason why it was skipped.
     """
 
     planned: PlannedClaim
-    opened: set[int] = field(default_factory=set)
-    waiting: set[int] = field(default_factory=set)
+    open_seeds: set[int] = field(default_factory=set)
+    unfinished_seeds: set[int] = field(default_factory=set)
     tries: dict[int, Try] = field(default_factory=dict)
     measurements: dict[int, Measurement] = field(default_factory=dict)
     failures: dict[int, str] = field(default_factory=dict)
@@ -36,31 +39,35 @@ class ClaimRun:
 
     @property
     def observations(self) -> tuple[Observation, ...]:
-        """Return those of the seeds that did not fail, in the order of the looks."""
+        """The observations of the seeds that did not fail, in the order of the looks."""
         seeds = [seed for seed in self.planned.planned if seed in self.measurements and seed not in self.failures]
         return tuple(o for seed in seeds for o in self.measurements[seed].observations)
 
     @property
-    def skipped_whole(self) -> bool:
-        """Return whether the whole claim is skipped, its data being missing, say; nobody may skip single seeds."""
+    def is_skipped(self) -> bool:
+        """Whether the whole claim is skipped, for example because its data are missing.
+
+        A test must not skip single seeds, since it could then choose the seeds that count.
+        """
         return bool(self.skipped) and not self.measurements and not self.failures
 
     def open(self, seeds: Collection[int]) -> None:
-        """Wait for these seeds, which may be measured from here on."""
-        self.opened |= set(seeds)
-        self.waiting |= set(seeds)
+        """Open seeds: from now on they may be measured, and their reports are expected."""
+        self.open_seeds |= set(seeds)
+        self.unfinished_seeds |= set(seeds)
 
-    def take(self, seed: int, report: pytest.TestReport) -> None:
-        """Take a report of a seed's item."""
+    def add_report(self, seed: int, report: pytest.TestReport) -> None:
+        """Add a report of a seed's item."""
         last = self.tries.setdefault(seed, Try())
-        if report.when == "setup" and not last.sound:  # only then; with --dist each, tries overlap
+        # A new try begins only after a try that did not pass; with --dist each, the reports of several tries overlap.
+        if report.when == "setup" and not last.all_passed:
             last = self.tries[seed] = Try()
-        last.take(report)
+        last.add_report(report)
 
-    def end(self, seed: int) -> None:
-        """Take what the last try of a seed came to; one that left nothing has failed."""
+    def finish_seed(self, seed: int) -> None:
+        """Record the result of a seed's last try; a try without any result counts as a failure."""
         last = self.tries.pop(seed)
-        self.waiting.discard(seed)
+        self.unfinished_seeds.discard(seed)
         if last.failure:
             self.failures[seed] = last.failure
         elif last.skipped:
@@ -68,28 +75,32 @@ class ClaimRun:
         elif last.measurement is not None:
             self.measurements[seed] = last.measurement
         else:
-            self.failures[seed] = "it ended without a measurement and without a reason; another plugin may have run it"
+            self.failures[seed] = "it ended without a measurement or a reason; another plugin may have run it"
 
     def next_seeds(self, *, adaptive: bool) -> list[int]:
-        """Return the seeds that come next; none when the claim needs no more, or when it cannot be decided any more."""
-        rest = [seed for seed in self.planned.selected if seed not in self.opened]
+        """Return the seeds to open next; none if the claim needs no more, or can no longer be decided.
+
+        Args:
+            adaptive: whether the claim stops at the look that decides it; otherwise all its seeds are opened at once.
+        """
+        rest = [seed for seed in self.planned.selected if seed not in self.open_seeds]
         if self.failures or self.skipped:
             return []
         wanted = seeds_wanted(self.planned.claim, self.observations, planned=self.planned.planned)
-        if not adaptive or not set(wanted) <= set(self.planned.selected):  # a look that will not be complete
+        if not adaptive or not set(wanted) <= set(self.planned.selected):  # the look cannot become complete
             return rest
         return [seed for seed in rest if seed in wanted]
 
-    def give_up(self, reason: str) -> None:
+    def fail_all(self, reason: str) -> None:
         """Count every seed as failed."""
         self.failures = dict.fromkeys(self.planned.selected, reason)
 
-    def settled(self, judgement: Judgement) -> str:
-        """Return why the seeds that were not opened are not needed."""
-        if self.skipped_whole:
+    def settle_reason(self, judgement: Judgement) -> str:
+        """Return the reason why the seeds that were not opened are not needed."""
+        if self.is_skipped:
             return next(iter(self.skipped.values()))
-        if broken := {**self.failures, **self.skipped}:
-            return f"seed {min(broken)} failed, so the claim cannot be decided"
+        if failed := {**self.failures, **self.skipped}:
+            return f"seed {min(failed)} failed, so the claim cannot be decided"
         if judgement.look is not None:
             return f"decided at n = {judgement.look}"
         if judgement.indication not in (None, Verdict.INCONCLUSIVE):

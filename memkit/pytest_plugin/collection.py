@@ -1,4 +1,4 @@
-"""Collection: one item per claim and seed, in the order of the looks; and the plan of a run."""
+"""Collection: makes one item per claim and seed, in the order of the looks, and the plan of a run."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from memkit.evidence.derived.copies import marked_as_its_source
 from memkit.evidence.derived.sweep import is_sweep
 from memkit.paths import locked_root
 from memkit.pytest_plugin import fixtures
-from memkit.pytest_plugin.absence import absent_claims, removed_claims
-from memkit.pytest_plugin.compute_platform import calculated_on
-from memkit.pytest_plugin.controller import PLAN, REMOVED, SEEN
+from memkit.pytest_plugin.absence import AbsentClaim, absent_claims, removed_claims
+from memkit.pytest_plugin.compute_platform import compute_platform
+from memkit.pytest_plugin.controller import FOUND_CLAIMS, PLAN, REMOVED_ITEMS
 from memkit.pytest_plugin.file_watcher import FileWatcher
 from memkit.pytest_plugin.fixtures import FIXTURES
 from memkit.pytest_plugin.interruption import end_with_parent
@@ -48,14 +48,16 @@ _FIXTURES = "memkit.pytest_plugin.fixtures"
 T = TypeVar("T")
 
 
-def leave_out(collector: Any, name: str, function: object) -> list[pytest.Item] | None:
-    """Return an empty list for what becomes no item: a sweep, for which its cells stand, and what the options exclude.
+def exclude_from_collection(collector: Any, name: str, function: object) -> list[pytest.Item] | None:
+    """Return an empty list for a function that becomes no item, and None for any other object.
+
+    The function of a sweep becomes no item, since its cells do, nor does a claim that the options exclude.
 
     Raises:
-        MemkitError: pytest would not collect the claim, which must not vanish without a word; the command line names
-            a claim that its options exclude; or the claim lies below a lock that the run does not go by.
+        MemkitError: pytest would not collect the claim, which must not disappear silently; the command line names a
+            claim that its options exclude; or the claim belongs to another lock than the run.
     """
-    if not isinstance(function, _FUNCTIONS):  # a proxy, say, may raise at any attribute, or have every one
+    if not isinstance(function, _FUNCTIONS):  # a proxy may raise at any attribute, or have every attribute
         return None
     if is_sweep(function):
         return []
@@ -63,7 +65,7 @@ def leave_out(collector: Any, name: str, function: object) -> list[pytest.Item] 
     claim = claim_of(function)
     if claim is None:
         return None
-    seen = collector.config.stash.setdefault(SEEN, set())
+    found_claims = collector.config.stash.setdefault(FOUND_CLAIMS, set())
     _check_lock(collector.config, claim, collector.path.parent)
     if not collector.config.pluginmanager.has_plugin("memkit-fixtures"):
         collector.config.pluginmanager.register(fixtures, "memkit-fixtures")
@@ -73,55 +75,59 @@ def leave_out(collector: Any, name: str, function: object) -> list[pytest.Item] 
         collector.config.pluginmanager.register(FileWatcher(collector.config), "memkit-file-watcher")
     if getattr(function, "__name__", name) != name:
         raise MemkitError(
-            f"claim {claim.id!r}: a decorator below it hides {name}() behind {getattr(function, '__name__', '')}(); "
-            "make it with functools.wraps"
+            f"claim {claim.id!r}: a decorator below it replaces {name}() by {getattr(function, '__name__', '')}(); "
+            "apply functools.wraps in that decorator"
         )
     if not collector.funcnamefilter(name):
         raise MemkitError(f"claim {claim.id!r}: pytest collects no function called {name}(); call it test_{name}()")
     if excluded := _excluded(claim, settings_of(collector.config)):
-        what, remedy = excluded
-        if any(_names(argument, collector, name) for argument in collector.config.args):
-            raise MemkitError(f"claim {claim.id!r} is among the {what}; {remedy}")
-        collector.config.stash.setdefault(_EXCLUDED, {})[claim.id] = f"{what} ({remedy})"
-        seen.add(claim.id)
+        kind, option = excluded
+        if any(_names_function(argument, collector, name) for argument in collector.config.args):
+            raise MemkitError(f"claim {claim.id!r} is one of the {kind}; {option}")
+        collector.config.stash.setdefault(_EXCLUDED, {})[claim.id] = f"{kind} ({option})"
+        found_claims.add(claim.id)
         return []
     return None
 
 
 def _check_lock(config: pytest.Config, claim: Claim, folder: Path) -> None:
-    """See that no claim is taken for unregistered because the run goes by another project's lock."""
+    """Check that a claim does not count as unregistered because the run uses another project's lock.
+
+    Raises:
+        MemkitError: the nearest lock above the claim is not that of the run.
+    """
     root = Path(settings_of(config).root)
-    own = once(config, ("lock above", folder), lambda: locked_root(folder.resolve()))
-    if own is not None and own != root:
+    claim_root = once(config, ("lock above", folder), lambda: locked_root(folder.resolve()))
+    if claim_root is not None and claim_root != root:
         raise MemkitError(
-            f"claim {claim.id!r} lies below the lock of {own}, and this run is about {root}; run it by itself: "
-            f"pytest {folder}"
+            f"claim {claim.id!r} belongs to the lock of {claim_root}, but this run uses that of {root}; run it "
+            f"separately: pytest {folder}"
         )
 
 
-def _names(argument: str, collector: Any, name: str) -> bool:
-    """Return whether an argument of the command line names a function in a file."""
+def _names_function(argument: str, collector: Any, name: str) -> bool:
+    """Return whether a command-line argument names a function of the file that is being collected."""
     path, *names = re.split(r"::|\[", argument)
     return name in names and (collector.config.invocation_params.dir / path).resolve() == collector.path.resolve()
 
 
 def _excluded(claim: Claim, settings: Settings) -> tuple[str, str] | None:
-    """Return which claims the options exclude, and the remedy, if this claim is one of them."""
+    """Return (kind of claims, what the option does) if the options exclude a claim, else None."""
     if settings.headline and not claim.headline:
-        return "claims that are no headlines", "--memkit-headline leaves them out"
+        return "claims that are not headlines", "--memkit-headline excludes them"
     if settings.sweeps == "none" and claim.aside:
         return "cells of sweeps and replications", "--memkit-sweeps runs them"
     if settings.sweeps == "only" and not (claim.sweep or claim.is_replication):
-        return "claims beside the sweeps", "--memkit-sweeps leaves them out"
+        return "claims outside sweeps", "--memkit-sweeps excludes them"
     return None
 
 
 def parametrize(metafunc: pytest.Metafunc) -> None:
-    """Give a claim's test its seeds.
+    """Parametrise the test of a claim by its planned seeds.
 
     Raises:
-        MemkitError: it depends on no seed, it is parametrised by hand, or a fixture of the project hides one of
-            memkit's.
+        MemkitError: the test depends on no seed, it is parametrised by hand, or a fixture of the project overrides one
+            of memkit's.
     """
     claim = claim_of(metafunc.function)
     if claim is None:
@@ -130,7 +136,8 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     if "seed" not in metafunc.fixturenames:
         taken = ", ".join(f"`{name}`" for name in inspect.signature(metafunc.function).parameters) or "nothing"
         raise MemkitError(
-            f"claim {claim.id!r}: {name}() depends on no seed; take the fixture `arms` or `seed` (it takes {taken})"
+            f"claim {claim.id!r}: {name}() depends on no seed; let it take the fixture `arms` or `seed` "
+            f"(it takes {taken})"
         )
     for mark in metafunc.definition.iter_markers("parametrize"):
         names = mark.args[0] if mark.args else mark.kwargs.get("argnames", ())
@@ -138,24 +145,25 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
             _refuse_parameter(claim, parameter.strip())
     definitions: Mapping[str, Sequence[Any]] = metafunc.definition._fixtureinfo.name2fixturedefs
     for fixture in FIXTURES:
-        found = definitions.get(fixture, ())
-        if found and getattr(found[-1].func, "__module__", "") != _FIXTURES:
-            where = f"{found[-1].func.__module__}.{found[-1].func.__qualname__}()"
+        candidates = definitions.get(fixture, ())
+        if candidates and getattr(candidates[-1].func, "__module__", "") != _FIXTURES:
+            other = f"{candidates[-1].func.__module__}.{candidates[-1].func.__qualname__}()"
             raise MemkitError(
-                f"claim {claim.id!r}: {name}() would get `{fixture}` from {where} and not from memkit; rename that "
-                "fixture, or move the claim to a folder where it is not in scope"
+                f"claim {claim.id!r}: {name}() would get `{fixture}` from {other} and not from memkit; rename that "
+                "fixture, or move the claim to a folder where the fixture is not in scope"
             )
     metafunc.parametrize("seed", planned_seeds(metafunc.config, claim), ids=str)
-    metafunc.config.stash.setdefault(SEEN, set()).add(claim.id)  # here, since pytest may make no item of a function
+    # Not before this hook, since pytest does not make items of every function.
+    metafunc.config.stash.setdefault(FOUND_CLAIMS, set()).add(claim.id)
 
 
 def _refuse_parameter(claim: Claim, parameter: str) -> None:
     if parameter == "seed":
         raise MemkitError(
-            f"claim {claim.id!r} is parametrised by 'seed', which memkit does; leave that parametrize() out, and cap "
-            "the number of seeds with seeds="
+            f"claim {claim.id!r} is parametrised by 'seed', which memkit does itself; remove that parametrize(), and "
+            "limit the number of seeds with seeds="
         )
-    raise MemkitError(f"claim {claim.id!r} is parametrised by {parameter!r} too; write a claim for each value")
+    raise MemkitError(f"claim {claim.id!r} is also parametrised by {parameter!r}; write a claim for each value")
 
 
 def claim_and_seed(item: pytest.Item) -> tuple[Claim, int] | None:
@@ -166,20 +174,26 @@ def claim_and_seed(item: pytest.Item) -> tuple[Claim, int] | None:
 
 
 def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Check the claims, and order their items by look.
+    """Check the claims, and sort their items by look.
 
-    All claims reach their first look before any goes on, and within a look one claim follows another, so that the
-    first verdicts come early. Other tests keep their places before.
+    All claims reach their first look before any claim goes on. Within a look the items are sorted by claim, so that the
+    first verdicts come early. Other tests come before the claims, in their original order.
+
+    Raises:
+        MemkitError: two claims or two sweeps have the same id, a claim is parametrised by hand or belongs to a
+            ``unittest.TestCase``, the options exclude every claim, or the store cannot be written.
     """
     owners: dict[str, str] = {}
     sweeps: dict[str, str] = {}
     others: list[pytest.Item] = []
-    ours: list[tuple[int, int, pytest.Item]] = []
+    claim_items: list[tuple[int, int, pytest.Item]] = []
     for position, item in enumerate(items):
         pair = claim_and_seed(item)
         if pair is None:
-            if unfit := claim_of(getattr(item, "function", None)):
-                raise MemkitError(f"claim {unfit.id!r}: a unittest.TestCase cannot be parametrised; write a function")
+            if claim_without_seed := claim_of(getattr(item, "function", None)):
+                raise MemkitError(
+                    f"claim {claim_without_seed.id!r}: a unittest.TestCase cannot be parametrised; write a function"
+                )
             others.append(item)
             continue
         claim, seed = pair
@@ -191,20 +205,20 @@ def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
         extra = set(item.callspec.params) - {"seed"}  # type: ignore[attr-defined]
         if extra:
             _refuse_parameter(claim, min(extra))
-        ours.append((_look(planned_seeds(config, claim).index(seed)), position, item))
-    if not items and (left_out := config.stash.get(_EXCLUDED, {})):
-        which, number = Counter(left_out.values()).most_common(1)[0]
-        raise MemkitError(f"no claim is left: {number} left out, {which}")
-    if ours and not config.option.collectonly:
+        claim_items.append((_look_index(planned_seeds(config, claim).index(seed)), position, item))
+    if not items and (excluded := config.stash.get(_EXCLUDED, {})):
+        kind, number = Counter(excluded.values()).most_common(1)[0]
+        raise MemkitError(f"no claim is left to run: the options exclude {number}, {kind}")
+    if claim_items and not config.option.collectonly:
         settings_of(config).store_of_run.prepare()
-    items[:] = others + [item for _, _, item in sorted(ours, key=lambda entry: entry[:2])]
+    items[:] = others + [item for _, _, item in sorted(claim_items, key=lambda entry: entry[:2])]
 
 
 def check_training(device: str, claim: str) -> None:
-    """See that models can be trained here, before each seed finds out by itself.
+    """Check once, and not for each seed, that models can be trained on this machine.
 
     Raises:
-        MemkitError: torch is not installed, or does not know the device.
+        MemkitError: torch is not installed, or the device is not available.
     """
     if missing := [name for name in ("torch", "safetensors") if importlib.util.find_spec(name) is None]:
         raise MemkitError(
@@ -214,49 +228,50 @@ def check_training(device: str, claim: str) -> None:
     if device != "cpu":
         import torch
 
-        known = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-        if not known[device]:
+        available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        if not available[device]:
             raise MemkitError(
-                f"--memkit-device {device}: this machine, or its build of torch, has no such device; use cpu"
+                f"--memkit-device {device} is not available on this machine or in its build of torch; use cpu"
             )
 
 
 def missing_data(claim: Claim, root: Path) -> str:
-    """Return what of a claim is not on this machine: data that it or its recipes name, or a backend; or "".
+    """Return what a claim needs that is missing on this machine, its data or a backend, and how to get it; or "".
 
     Raises:
-        MemkitError: a task's ``missing`` is no text, or what the claim declares is neither a file nor a folder.
+        MemkitError: a task's ``missing`` is not a string, or the claim declares data that is neither a file nor a
+            folder.
     """
     try:
-        said = [arm.recipe.missing for arm in claim.arms.values() if arm.recipe is not None]
+        messages = [arm.recipe.missing for arm in claim.arms.values() if arm.recipe is not None]
     except MemkitError as error:
         raise MemkitError(f"claim {claim.id!r}: {error}") from error
     for name in claim.data:
-        place = root / name
-        if place.exists() and not (place.is_file() or place.is_dir()):
+        path = root / name
+        if path.exists() and not (path.is_file() or path.is_dir()):
             raise MemkitError(f"claim {claim.id!r}: data={name!r} is a pipe or a device; name a file or a folder")
-        said += [] if place.exists() else [f"{name} is not below {root}; put it there"]
-    return "; ".join(dict.fromkeys(filter(None, said)))
+        messages += [] if path.exists() else [f"{name} is not below {root}; put it there"]
+    return "; ".join(dict.fromkeys(filter(None, messages)))
 
 
 def file_of(item: pytest.Item, root: Path) -> str:
-    """Return the file of a claim as the lock names it: relative to the root, with slashes; "" outside of it."""
-    # As it was collected first: it may be a link to a file elsewhere.
+    """Return the file of a claim as the lock names it: relative to the root, with slashes; "" outside the root."""
+    # The collected path comes first, since it may be a symbolic link to a file outside the project.
     files = (item.path.parent.resolve() / item.path.name, item.path, item.path.resolve())
     return next((file.relative_to(root).as_posix() for file in files if file.is_relative_to(root)), "")
 
 
-def note_removed(config: pytest.Config, before: Iterable[pytest.Item], after: Iterable[pytest.Item]) -> None:
-    """Note which claims have lost items between two hooks, without those that were reported as deselected."""
-    left = {item.nodeid for item in after}
-    told: set[str] = config.stash.get(_DESELECTED, set())
-    left |= told
-    lost = (pair[0].id for item in before if item.nodeid not in left and (pair := claim_and_seed(item)) is not None)
-    config.stash[REMOVED] = dict(Counter(lost))
+def record_removed_items(config: pytest.Config, before: Iterable[pytest.Item], after: Iterable[pytest.Item]) -> None:
+    """Record how many items of each claim a hook removed without reporting them as deselected."""
+    deselected: set[str] = config.stash.get(_DESELECTED, set())
+    accounted_for = deselected | {item.nodeid for item in after}
+    removed = [item for item in before if item.nodeid not in accounted_for]
+    claims = (pair[0].id for item in removed if (pair := claim_and_seed(item)) is not None)
+    config.stash[REMOVED_ITEMS] = dict(Counter(claims))
 
 
-def note_deselected(items: Iterable[pytest.Item]) -> None:
-    """Note items that were left out by somebody who says so."""
+def record_deselected_items(items: Iterable[pytest.Item]) -> None:
+    """Record items that a hook or a plugin reports as deselected."""
     for item in items:
         item.config.stash.setdefault(_DESELECTED, set()).add(item.nodeid)
 
@@ -266,35 +281,43 @@ def base_nodeid(nodeid: str) -> str:
     return nodeid[: nodeid.rindex("[")]
 
 
-def _look(position: int) -> int:
-    """At which look a seed comes in, counted from 0, by its place among the planned ones."""
+def _look_index(position: int) -> int:
+    """Return the index of the first look that includes a seed, from the seed's position among the planned ones."""
     return sum(look.n <= position for look in LOOKS)
 
 
-def hand_over_plan(session: pytest.Session) -> None:
-    """Make the plan of the run; a worker leaves it for the controller."""
+def publish_plan(session: pytest.Session) -> None:
+    """Make the plan of the run, and store it where the controller finds it; a worker writes it to a file.
+
+    Raises:
+        MemkitError: a claim, the lock or the table of aliases has an error.
+    """
     config = session.config
     settings = settings_of(config)
-    if settings.refused():  # pytest comes here all the same
+    if settings.refusal_message():  # pytest calls this hook even after a refusal
         return
     for file in settings_in_use({item.path for item in session.items}):
         check_project_aliases(file)
-    made = make_plan(config, session.items)
-    if not made.claims and not made.absent:
+    plan = make_plan(config, session.items)
+    if not plan.claims and not plan.absent:
         return
     if hasattr(config, "workerinput"):
         worker = config.workerinput["workerid"]
         file = Path(settings.exchange) / f"plan-{worker}.json"
-        file.write_text(json.dumps({**made.to_json(), "path": sys.path}), encoding="utf-8")
+        file.write_text(json.dumps({**plan.to_json(), "path": sys.path}), encoding="utf-8")
     else:
-        config.stash[PLAN] = made
+        config.stash[PLAN] = plan
 
 
 def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
-    """Return the claims among the items, and what their arms are trained by."""
+    """Return the plan of a run: the claims among the items, and the training that their arms need.
+
+    Raises:
+        MemkitError: a claim or the lock has an error, or models cannot be trained on this machine.
+    """
     settings = settings_of(config)
     lock = lock_of(config)
-    found: dict[str, tuple[Claim, pytest.Item]] = {}
+    first_items: dict[str, tuple[Claim, pytest.Item]] = {}
     selected: dict[str, list[int]] = {}
     looks: list[int] = []
     for item in items:
@@ -302,13 +325,13 @@ def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
         if pair is None:
             continue
         claim, seed = pair
-        found.setdefault(claim.id, (claim, item))
+        first_items.setdefault(claim.id, (claim, item))
         selected.setdefault(claim.id, []).append(seed)
-        looks.append(_look(planned_seeds(config, claim).index(seed)))
+        looks.append(_look_index(planned_seeds(config, claim).index(seed)))
     trainings: dict[str, Training] = {}
     files: dict[str, str] = {}
     claims = []
-    for claim, item in found.values():
+    for claim, item in first_items.values():
         missing = missing_data(claim, Path(settings.root))
         recipes = [arm.recipe for arm in claim.arms.values() if arm.recipe is not None and not missing]
         for recipe in recipes:
@@ -329,56 +352,58 @@ def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
                 missing=missing,
             )
         )
-    trained = next((p.claim.id for p in claims if p.recipes), None)
-    if trained is not None and not config.option.collectonly:
-        check_training(settings.device, trained)
+    claim_with_training = next((p.claim.id for p in claims if p.recipes), None)
+    if claim_with_training is not None and not config.option.collectonly:
+        check_training(settings.device, claim_with_training)
     ordered = looks == sorted(looks)
-    seen = config.stash.get(SEEN, set[str]())
-    gates = settings.gate != "none" and not settings.development
-    made = RunPlan(
+    absent: tuple[AbsentClaim, ...] = ()
+    if settings.gate != "none" and not settings.development:
+        found_claims = config.stash.get(FOUND_CLAIMS, set[str]())
+        absent = absent_claims(config, lock, found_claims, strict=settings.strict) + removed_claims(config, lock)
+    return RunPlan(
         claims=tuple(claims),
         trainings=trainings,
         files=files,
         ordered=ordered,
-        studies=_by_study(found.values(), interpretation),
-        metrics=_by_study(found.values(), definitions),
+        studies=_by_study(first_items.values(), interpretation),
+        metrics=_by_study(first_items.values(), definitions),
         excluded=dict(Counter(config.stash.get(_EXCLUDED, {}).values())),
-        absent=(*absent_claims(config, lock, seen, strict=settings.strict), *removed_claims(config, lock))
-        if gates
-        else (),
-        # A worker's, where there are workers: they measure, and have imported what they measure with.
-        calculated_on=calculated_on(settings.device, trains=bool(trainings) and not config.option.collectonly),
+        absent=absent,
+        # The platform of a worker, where there are workers: they measure, and have imported the packages for it.
+        compute_platform=compute_platform(settings.device, trains=bool(trainings) and not config.option.collectonly),
     )
-    return made
 
 
-def _by_study(found: Iterable[tuple[Claim, pytest.Item]], said_by: Callable[[pytest.Item], T]) -> dict[str, T]:
-    """Study → what the package of its tests says. Of several packages, the one of the study's name speaks for it."""
-    told: dict[str, T] = {}
-    for claim, item in found:
+def _by_study(pairs: Iterable[tuple[Claim, pytest.Item]], read: Callable[[pytest.Item], T]) -> dict[str, T]:
+    """Return study → what ``read`` returns for the package of its tests, where that is not empty.
+
+    If a study has several packages, the one with the study's name takes precedence, then the first.
+    """
+    results: dict[str, T] = {}
+    for claim, item in pairs:
         package = _package(item)
-        own = package is not None and package.__name__.rpartition(".")[2] == claim.study
-        if (own or claim.study not in told) and (said := said_by(item)):
-            told[claim.study] = said
-    return told
+        has_name_of_study = package is not None and package.__name__.rpartition(".")[2] == claim.study
+        if (has_name_of_study or claim.study not in results) and (result := read(item)):
+            results[claim.study] = result
+    return results
 
 
 def interpretation(item: pytest.Item) -> str:
-    """Return how the authors of an item's study read it: the docstring of the package of its tests; else ""."""
+    """Return the authors' interpretation of an item's study, the docstring of the package of its tests; or ""."""
     package = _package(item)
     return inspect.cleandoc(package.__doc__ or "") if package is not None else ""
 
 
 def definitions(item: pytest.Item) -> dict[str, str]:
-    """Return what the metrics of an item's study are: ``METRICS`` of the package of its tests; else nothing.
+    """Return metric → its description, which is ``METRICS`` of the package of an item's tests; or an empty dict.
 
     Raises:
-        MemkitError: it is not {metric: sentence}.
+        MemkitError: ``METRICS`` is not a dict of strings.
     """
-    said = getattr(_package(item), "METRICS", {})
-    if not isinstance(said, dict) or not all(isinstance(part, str) for pair in said.items() for part in pair):
-        raise MemkitError(f"{item.nodeid}: METRICS of its package must be {{metric: sentence}}, not {said!r:.80}")
-    return dict(said)
+    metrics = getattr(_package(item), "METRICS", {})
+    if not isinstance(metrics, dict) or not all(isinstance(text, str) for pair in metrics.items() for text in pair):
+        raise MemkitError(f"{item.nodeid}: METRICS of its package must be {{metric: sentence}}, not {metrics!r:.80}")
+    return dict(metrics)
 
 
 def _package(item: pytest.Item) -> ModuleType | None:

@@ -1,8 +1,8 @@
-"""The controller's side of a run: receives the plan, then has the aggregator carry it out.
+"""The controller's side of a run: receives the plan and starts the aggregator, which carries it out.
 
-Without xdist the controller is the process that runs the tests. With xdist it collects nothing: its workers do, and the
-first one that has collected leaves the plan in a file. In a run without claims there is no plan, and nothing of the
-engine is imported.
+Without xdist the controller is the process that runs the tests. With xdist its workers collect the tests, and the first
+worker that has finished writes the plan to a file for the controller. A run without claims has no plan and imports
+nothing of the engine.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     from memkit.pytest_plugin.plan import RunPlan
 
 PLAN = pytest.StashKey["RunPlan"]()
-SEEN = pytest.StashKey[set[str]]()
-"""The ids of the claims that were found, also of those that the options exclude."""
-REMOVED = pytest.StashKey[dict[str, int]]()
-"""The claims of which a hook removed items that pytest had collected, and did not say so → how many items."""
-COLLECTED = pytest.StashKey[dict[Path, str]]()
-"""The test files that were collected → why they were skipped, or ""."""
+FOUND_CLAIMS = pytest.StashKey[set[str]]()
+"""The ids of the claims that were found, including those that the options exclude."""
+REMOVED_ITEMS = pytest.StashKey[dict[str, int]]()
+"""Claim id → the number of its collected items that a hook removed without reporting them as deselected."""
+COLLECTED_FILES = pytest.StashKey[dict[Path, str]]()
+"""Collected test file → the reason why it was skipped, or ""."""
 
 
 class Controller:
-    """Waits for the plan of the run.
+    """The controller of a run: receives the plan, and starts the aggregator.
 
     Attributes:
-        aggregator: what carries the plan out, once there is one.
-        scheduler: the xdist scheduler that hands out the items of claims look by look, if there is one.
+        aggregator: the object that carries out the plan; None before the plan has arrived.
+        scheduler: the xdist scheduler that sends out the items of claims look by look; None where it is not used.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -50,29 +50,29 @@ class Controller:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Hand the settings to a worker of xdist."""
+        """Pass the settings to an xdist worker."""
         node.workerinput["memkit"] = settings_of(self.config).to_worker()
 
     @pytest.hookimpl(optionalhook=True, wrapper=True)
     def pytest_xdist_make_scheduler(self) -> Generator[None, Any, Any]:
-        """Hand out the items of claims look by look, where xdist sends every item to one worker."""
+        """Replace xdist's scheduler by one that sends out items look by look, where each item goes to one worker."""
         from memkit.pytest_plugin.look_scheduler import LookScheduler, can_replace
 
-        chosen = yield
-        if not can_replace(chosen):
+        original = yield
+        if not can_replace(original):
             self._adaptive = False
-            return chosen
+            return original
         self.scheduler = LookScheduler(
-            self.config, chosen, lambda: self.aggregator is not None and self.aggregator.plan.ordered
+            self.config, original, lambda: self.aggregator is not None and self.aggregator.plan.ordered
         )
         return self.scheduler
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any) -> None:
-        """Take the plan from the first worker that has collected."""
+        """Read the plan of the first worker that has finished collection."""
         if self.aggregator is None:
-            exchange = Path(settings_of(self.config).exchange)
-            file = exchange / f"plan-{node.workerinput['workerid']}.json"
+            folder = Path(settings_of(self.config).exchange)
+            file = folder / f"plan-{node.workerinput['workerid']}.json"
             if file.is_file():
                 from memkit.pytest_plugin.plan import RunPlan
 
@@ -82,50 +82,50 @@ class Controller:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self) -> None:
-        """Stop with the sentence that a worker left when it refused bad input."""
-        if message := settings_of(self.config).refused():
+        """Stop the run with the message of a worker that refused bad input."""
+        if message := settings_of(self.config).refusal_message():
             raise pytest.UsageError(message)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
-        """Begin with the plan, and end what was begun, however the loop ends."""
+        """Start the aggregator before the tests run, and end it however the loop ends."""
         option = self.config.option
-        looks_only = option.collectonly or option.setuponly or option.setupplan
-        stopped = session.testsfailed and not option.continue_on_collection_errors
+        runs_no_tests = option.collectonly or option.setuponly or option.setupplan
+        has_collection_errors = session.testsfailed and not option.continue_on_collection_errors
         with self._signals:
             try:
-                if PLAN in self.config.stash and not looks_only and not stopped:
+                if PLAN in self.config.stash and not runs_no_tests and not has_collection_errors:
                     self._begin(self.config.stash[PLAN])
                 return (yield)
             except BrokenPipeError:
                 if self.aggregator is None:
                     raise
-                raise KeyboardInterrupt("a pipe broke") from None  # pytest goes on as after Ctrl-C
-            except MemkitError as error:  # what the processes of the run leave for one another cannot be written
+                raise KeyboardInterrupt("a pipe broke") from None  # pytest then ends the run as after Ctrl-C
+            except MemkitError as error:  # a message between the processes of the run could not be written
                 raise refusal(str(error)) from error
             finally:
-                # -x, --maxfail and Ctrl-C leave the loop by an exception: what came in still gets its verdict.
+                # -x, --maxfail and Ctrl-C leave the loop with an exception. The results so far are judged all the same.
                 if self.aggregator is not None:
-                    from memkit.pytest_plugin.interruption import undisturbed
+                    from memkit.pytest_plugin.interruption import signals_ignored
 
-                    with undisturbed(), settings_of(self.config).refusing():
+                    with signals_ignored(), settings_of(self.config).errors_refused():
                         self.aggregator.end()
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
     def pytest_html_report_title(self, report: Any) -> None:
-        """Remember pytest-html's report: its title and columns are set before it is known whether there are claims."""
+        """Keep pytest-html's report, which is made before it is known whether the run has claims."""
         self._html = report
 
     def pytest_unconfigure(self) -> None:
-        """Remove what the workers left."""
+        """Remove the files that the workers wrote."""
         if SETTINGS in self.config.stash:
             self.config.stash[SETTINGS].close()
 
     def _begin(self, plan: RunPlan) -> None:
         from memkit.pytest_plugin.aggregator import Aggregator
-        from memkit.pytest_plugin.interruption import ending_by_signals
+        from memkit.pytest_plugin.interruption import signals_end_the_run
 
-        self._signals.enter_context(ending_by_signals())
+        self._signals.enter_context(signals_end_the_run())
         settings = settings_of(self.config)
         self.aggregator = Aggregator(self.config, settings, plan, self.scheduler, adaptive=self._adaptive)
         self.config.pluginmanager.register(self.aggregator, "memkit-aggregator")

@@ -1,4 +1,4 @@
-"""The files that a run leaves behind: the evidence, and for ``--lf`` a note of the claims that failed."""
+"""Writes the files of a run: the evidence, and the list of failed seeds for ``--lf``."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def write_evidence(
     """Write the evidence of a run.
 
     Returns:
-        The files that were written, and a sentence for each that could not be.
+        The files that were written, and a message for each file that could not be written.
 
     Raises:
         pytest.UsageError: the evidence file itself cannot be written.
     """
-    # A run that was refused, or that measured nothing, leaves the evidence of the last one alone.
-    if not any(e.observations or e.failures for e in verdicts.claims.values()) or settings.refused():
+    # A run that was refused, or that measured nothing, does not overwrite the evidence of the last run.
+    if not any(e.observations or e.failures for e in verdicts.claims.values()) or settings.refusal_message():
         return [], []
     evidence = Evidence(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -42,23 +42,23 @@ def write_evidence(
     )
     try:
         return write_all(evidence, Path(settings.evidence))
-    except OSError as error:  # the disk is full, say
+    except OSError as error:  # for example, the disk is full
         settings.refuse(f"the evidence could not be written to {settings.evidence} ({error.strerror})")
 
 
-def note_failed(config: pytest.Config, claims: Iterable[ClaimEvidence]) -> None:
-    """Note the seeds of failed claims for ``--lf``: a verdict itself is not an item that can run again."""
+def store_failed(config: pytest.Config, claims: Iterable[ClaimEvidence]) -> None:
+    """Store the seeds of failed claims for ``--lf``, since a verdict itself is not an item that can run again."""
     cache = getattr(config, "cache", None)
     if cache is None:
         return
-    noted = dict(cache.get("cache/lastfailed", {}))
-    before = dict(noted)
+    last_failed = dict(cache.get("cache/lastfailed", {}))
+    stored = dict(last_failed)
     for entry in claims:
-        # Also the seeds that the claim would have once it is edited; otherwise --lf would run everything after an edit.
-        elsewhere = {f"{entry.nodeid}[{seed}]": True for seed in DEVELOPMENT_SEEDS[: len(entry.planned)]}
+        # The development seeds too, on which an edited claim runs; otherwise --lf would run everything after an edit.
+        development = {f"{entry.nodeid}[{seed}]": True for seed in DEVELOPMENT_SEEDS[: len(entry.planned)]}
         if entry.gate.outcome == "failed":
-            noted |= {**elsewhere, **{f"{entry.nodeid}[{seed}]": True for seed in entry.planned}}
+            last_failed |= {**development, **{f"{entry.nodeid}[{seed}]": True for seed in entry.planned}}
         elif not entry.registration.development:
-            noted = {name: value for name, value in noted.items() if name not in elsewhere}
-    if noted != before:
-        cache.set("cache/lastfailed", noted)
+            last_failed = {name: value for name, value in last_failed.items() if name not in development}
+    if last_failed != stored:
+        cache.set("cache/lastfailed", last_failed)

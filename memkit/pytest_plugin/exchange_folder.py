@@ -1,4 +1,4 @@
-"""The folder in which the processes of one run leave messages for one another."""
+"""The folder through which the processes of one run exchange files."""
 
 from __future__ import annotations
 
@@ -16,63 +16,69 @@ _PROBE = bytes(1 << 16)
 
 
 def make_exchange_folder(spare: Path) -> str:
-    """Make the folder where temporary files go, or in ``spare`` if there is no room; remove what killed runs left.
+    """Make an exchange folder, and remove those of runs that were killed.
+
+    Args:
+        spare: the parent folder where the system's folder for temporary files is full or missing.
+
+    Returns:
+        The path of the folder.
 
     Raises:
-        MemkitError: there is no room in either.
+        MemkitError: neither parent folder has space.
     """
-    for base in (_temporary(), spare):
+    for base in (_temporary_folder(), spare):
         try:
             if base is None:
                 continue
             base.mkdir(parents=True, exist_ok=True)
-            _remove_left(base)
+            _remove_stale_folders_in(base)
             folder = tempfile.mkdtemp(prefix=prefix(), dir=base)
             (Path(folder) / "probe").write_bytes(_PROBE)
         except OSError:
             continue
         return folder
     raise MemkitError(
-        f"temporary files can be written neither to {_temporary() or 'the folder for them'} nor to {spare}; free space "
-        "there, or set TMPDIR to a folder that has some"
+        f"temporary files can be written neither to {_temporary_folder() or 'the system folder'} nor to {spare}; free "
+        "space there, or set TMPDIR to a folder that has space"
     )
 
 
 def prefix() -> str:
-    """Return how the names of this process's temporary folders begin, by which a later run knows whose they are."""
-    return f"{_mark()}{os.getpid()}-"
+    """Return the prefix of the names of this process's temporary folders, which names the machine and the process."""
+    return f"{_machine_prefix()}{os.getpid()}-"
 
 
-def remove_left() -> None:
-    """Remove the temporary folders of processes of this machine that were killed."""
-    if (base := _temporary()) is not None:
+def remove_stale_folders() -> None:
+    """Remove the temporary folders of killed processes of this machine."""
+    if (base := _temporary_folder()) is not None:
         with suppress(OSError):
-            _remove_left(base)
+            _remove_stale_folders_in(base)
 
 
-def _remove_left(base: Path) -> None:
-    for left in base.glob(f"{_mark()}*"):
-        if _is_dead(left.name.removeprefix(_mark()).partition("-")[0]):
-            shutil.rmtree(left, ignore_errors=True)
+def _remove_stale_folders_in(base: Path) -> None:
+    for folder in base.glob(f"{_machine_prefix()}*"):
+        if _is_dead(folder.name.removeprefix(_machine_prefix()).partition("-")[0]):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def _mark() -> str:
+def _machine_prefix() -> str:
     return f"memkit-{re.sub(r'[^A-Za-z0-9]', '_', platform.node())}-"
 
 
-def _temporary() -> Path | None:
+def _temporary_folder() -> Path | None:
     try:
         return Path(tempfile.gettempdir())
-    except OSError:  # no temporary folder can be written
+    except OSError:  # the system has no writable folder for temporary files
         return None
 
 
-def _is_dead(process: str) -> bool:
-    """Return whether a process of this machine has ended, by its number; False where that cannot be found out."""
-    if not process.isdecimal():
+def _is_dead(process_id: str) -> bool:
+    """Return whether a process of this machine has ended; False where this cannot be determined."""
+    if not process_id.isdecimal():
         return False
     try:
-        os.kill(int(process), 0)
+        os.kill(int(process_id), 0)
     except ProcessLookupError:
         return True
     except (OSError, OverflowError):

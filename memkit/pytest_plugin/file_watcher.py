@@ -1,4 +1,4 @@
-"""Watching which files of the project claims' tests open, from the start of a run."""
+"""Records which files of the project the tests of claims open, from the start of a run."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     from memkit.opened_files import Opened
 
 _OPENED = pytest.StashKey["Opened"]()
-_FROM_THE_START = pytest.StashKey[bool]()
+_RECORDED_FROM_THE_START = pytest.StashKey[bool]()
 _USES = pytest.StashKey[dict[Any, set[Any]]]()
-"""Fixture → fixtures that were set up when it was."""
+"""Fixture function → the functions of the other fixtures that were active after its setup."""
 _USED = pytest.StashKey[set[Any]]()
-"""The fixtures that an item has used."""
+"""The functions of the fixtures that an item has used."""
 
 
-def begin(config: pytest.Config) -> None:
-    """Listen before the first conftest is loaded, where the project has a lock.
+def start_recording(config: pytest.Config) -> None:
+    """Start to record opened files before the first conftest is loaded, where the project has a lock.
 
-    Elsewhere nobody listens before the first claim is found: a project without claims is left alone, and what is not
-    registered decides nothing.
+    Without a lock, recording starts with the first claim: a project without claims is left alone, and claims that are
+    not registered decide nothing.
     """
     here = config.invocation_params.dir
-    given = getattr(config.known_args_namespace, "file_or_dir", None) or [""]
-    roots = {locked_root((here / str(name).partition("::")[0]).resolve()) for name in given} - {None}
+    arguments = getattr(config.known_args_namespace, "file_or_dir", None) or [""]
+    roots = {locked_root((here / str(argument).partition("::")[0]).resolve()) for argument in arguments} - {None}
     for root in roots:
         if root is not None:
             _listen(config, root)
@@ -45,22 +45,22 @@ def _listen(config: pytest.Config, root: Path) -> Opened:
 
 
 def opened_of(config: pytest.Config) -> Opened:
-    """Return who listens to what is opened below the project's root."""
+    """Return the record of the files below the project's root that were opened."""
     if _OPENED not in config.stash:
         from memkit.opened_files import listener
 
         settings = settings_of(config)
         opened = listener(Path(settings.root))
-        config.stash[_FROM_THE_START] = opened is not None
+        config.stash[_RECORDED_FROM_THE_START] = opened is not None
         config.stash[_OPENED] = opened or _listen(config, Path(settings.root))
         config.stash[_OPENED].leave_out(Path(settings.store))
     return config.stash[_OPENED]
 
 
-def from_the_start(config: pytest.Config) -> bool:
-    """Return whether it was listened before the first conftest was loaded."""
+def recorded_from_the_start(config: pytest.Config) -> bool:
+    """Return whether recording started before the first conftest was loaded."""
     opened_of(config)
-    return config.stash[_FROM_THE_START]
+    return config.stash[_RECORDED_FROM_THE_START]
 
 
 _OF_PYTEST = ("_pytest.fixtures", "_pytest.python")
@@ -68,7 +68,7 @@ _OF_PYTEST = ("_pytest.fixtures", "_pytest.python")
 
 
 class FileWatcher:
-    """Says which test or fixture is running, for whom what is opened counts."""
+    """Attributes opened files to the test or fixture that is running."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._opened = opened_of(config)
@@ -77,8 +77,8 @@ class FileWatcher:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, object, object]:
-        """Count what a fixture opens for the fixture, and note which others it may have asked for."""
-        if fixturedef.func.__module__ in _OF_PYTEST:  # such as those of parameters, of which there are very many
+        """Attribute opened files to a fixture during its setup, and record which other fixtures it may use."""
+        if fixturedef.func.__module__ in _OF_PYTEST:  # such as the fixtures of parameters, which are very many
             return (yield)
         with self._opened.within(("fixture", fixturedef.func), getattr(fixturedef.func, "__code__", None)):
             try:
@@ -88,7 +88,7 @@ class FileWatcher:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Note which fixtures an item has used, also by a name that came up while it ran."""
+        """Record which fixtures an item has used, including those that it requested while it ran."""
         try:
             return (yield)
         finally:
@@ -96,25 +96,28 @@ class FileWatcher:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Count what an item opens for its test, and for the modules that it shares with others."""
+        """Attribute opened files to the test of an item, and to the modules that it shares with other tests."""
         function, name = getattr(item, "function", None), name_of(item)
         with self._opened.within(name, getattr(function, "__code__", None)):
             result = yield
         if self._opened.heard(name):
             module = getattr(getattr(item, "module", None), "__name__", "")
             if module not in self._shared:
-                self._shared[module] = _shared(module)
+                self._shared[module] = _shared_code(module)
             self._opened.keeps(name, self._shared[module])
         return result
 
 
 def _active(request: Any) -> set[Any]:
-    """The functions of the fixtures that are set up for a request."""
+    """Return the functions of the fixtures that are set up for a request."""
     return {definition.func for definition in getattr(request, "_fixture_defs", {}).values()}
 
 
-def _shared(module: str) -> list[str]:
-    """The files of code that a module's tests use and others may use, without conftests, by which all would."""
+def _shared_code(module: str) -> list[str]:
+    """Return the code files of a module's tests that other tests may use, too.
+
+    Conftests are excluded: all tests share them.
+    """
     from memkit.source import source_files
 
     files = source_files([module]) if module else []
@@ -122,25 +125,25 @@ def _shared(module: str) -> list[str]:
 
 
 def name_of(item: pytest.Item) -> tuple[str, str]:
-    """Return what an item's test is called by, on whatever seed."""
+    """Return the name under which the opened files of an item's test are recorded, the same for all seeds."""
     return ("test", item.nodeid[: item.nodeid.rindex("[")] if hasattr(item, "callspec") else item.nodeid)
 
 
 def files_opened(item: pytest.Item, covered: list[str], imported: Collection[str]) -> set[str]:
-    """Return the files that an item's test is known to have opened, itself or by its fixtures, on any seed.
+    """Return the files that an item's test has opened, itself or through its fixtures, on any seed.
 
     Args:
-        covered: files of code that count already.
-        imported: names that their import statements show.
+        covered: the code files that the key of the measurement covers.
+        imported: the names in the import statements of these files.
     """
     fixtures: Any = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]
-    todo: list[Any] = [definition.func for group in fixtures.values() for definition in group]
-    known: set[Any] = item.stash.get(_USED, set())
-    todo += known
+    queue: list[Any] = [definition.func for group in fixtures.values() for definition in group]
+    recorded: set[Any] = item.stash.get(_USED, set())
+    queue += recorded
     used, uses = set[Any](), item.config.stash[_USES]
-    while todo:
-        if (function := todo.pop()) not in used:
+    while queue:
+        if (function := queue.pop()) not in used:
             used.add(function)
-            todo += uses.get(function, ())
+            queue += uses.get(function, ())
     names = [name_of(item), *(("fixture", function) for function in used)]
     return opened_of(item.config).files(names, covered, imported)

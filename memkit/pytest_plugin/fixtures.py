@@ -1,7 +1,6 @@
-"""The fixtures that a claim's test may ask for: ``seed``, ``arms``, ``trained``, ``cell``, ``scores``.
+"""The fixtures for the tests of claims: ``seed``, ``arms``, ``trained``, ``cell``, ``scores``.
 
-They are there in every pytest run of an environment in which memkit is installed, so what they need is imported when
-one of them is asked for.
+Modules that only a fixture needs are imported when the fixture is requested.
 """
 
 from __future__ import annotations
@@ -16,14 +15,22 @@ FIXTURES = ("seed", "arms", "trained", "cell", "scores")
 
 @pytest.fixture
 def seed() -> int:
-    """Return the seed of a claim's test; ``@claim`` gives it its values."""
-    # It does without `request`, which pytest would make for every item.
-    raise pytest.UsageError("`seed` has a value in tests under @claim only")
+    """Return the seed of a claim's test; ``@claim`` parametrises the test by its seeds.
+
+    Raises:
+        pytest.UsageError: the test is not one under ``@claim``.
+    """
+    # It does not ask for `request`, which pytest would have to make for every item.
+    raise pytest.UsageError("`seed` is for tests under @claim")
 
 
 @pytest.fixture
 def cell(request: pytest.FixtureRequest) -> Mapping[str, Any]:
-    """Return the cell of a sweep that is measured: factor → value."""
+    """Return factor → value for the cell of a sweep that is measured.
+
+    Raises:
+        pytest.UsageError: the test is not one under ``@sweep``.
+    """
     from memkit.evidence.claim_decorator import claim_of
 
     claim = claim_of(request.function)
@@ -34,7 +41,11 @@ def cell(request: pytest.FixtureRequest) -> Mapping[str, Any]:
 
 @pytest.fixture
 def trained(request: pytest.FixtureRequest, seed: int) -> Mapping[str, Any]:
-    """Return arm → :class:`memkit.training.trainer.TrainedRun` of this seed: its metrics, its history, its state."""
+    """Return arm → :class:`memkit.training.trainer.TrainedRun` on this seed, with its metrics, history and state.
+
+    Raises:
+        pytest.UsageError: the test is not one under ``@claim``.
+    """
     from memkit.evidence.claim_decorator import claim_of
     from memkit.pytest_plugin.item_call import RUNS
     from memkit.pytest_plugin.messages import messages_of
@@ -46,15 +57,15 @@ def trained(request: pytest.FixtureRequest, seed: int) -> Mapping[str, Any]:
         raise pytest.UsageError(f"{request.node.nodeid}: `arms` and `trained` are for tests under @claim")
     settings = settings_of(request.config)
     store = settings.store_of_run
-    failed = messages_of(request.config).failed
+    training_errors = messages_of(request.config).training_errors
     runs = {}
     for name, arm in claim.arms.items():
         if arm.recipe is not None:
-            if reason := failed.get((arm.recipe.digest, seed)):
+            if reason := training_errors.get((arm.recipe.digest, seed)):
                 pytest.fail(f"{reason}\n(while the arm {name!r} was trained on seed {seed})", pytrace=False)
             recipe = arm.recipe
             run = obtain(recipe, recipe.digest, seed, store, device=settings.device)
-            if "arms" not in request.fixturenames:  # which would see whether the weights are the model's
+            if "arms" not in request.fixturenames:  # `arms` itself checks that the weights fit the model
                 run, _ = restored(run, recipe, recipe.digest, store, device=settings.device)
             runs[name] = run
     request.node.stash[RUNS] = runs
@@ -63,7 +74,7 @@ def trained(request: pytest.FixtureRequest, seed: int) -> Mapping[str, Any]:
 
 @pytest.fixture
 def arms(request: pytest.FixtureRequest, seed: int, trained: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield arm → trained model of this seed, in evaluation mode, with its intervention applied, if it has one."""
+    """Yield arm → the model trained on this seed, in evaluation mode, with the arm's intervention applied."""
     from memkit.evidence.claim_decorator import claim_of
     from memkit.pytest_plugin.item_call import RUNS
     from memkit.pytest_plugin.settings import settings_of
@@ -71,11 +82,11 @@ def arms(request: pytest.FixtureRequest, seed: int, trained: Mapping[str, Any]) 
     from memkit.training.process import prepared_process
 
     claim = claim_of(request.function)
-    assert claim is not None  # `trained` has refused
+    assert claim is not None  # `trained` has checked it
     settings = settings_of(request.config)
     with prepared_process():
         models: dict[str, Any] = {}
-        runs = request.node.stash[RUNS]  # which is `trained`
+        runs = request.node.stash[RUNS]  # the dict that `trained` returned
         for name, run in tuple(runs.items()):
             arm = claim.arms[name]
             store = settings.store_of_run
@@ -84,14 +95,18 @@ def arms(request: pytest.FixtureRequest, seed: int, trained: Mapping[str, Any]) 
             if callable(arm.intervention):
                 models[name] = arm.intervened(model, seed)
                 if models[name] is None:
-                    said = f"the intervention {arm.intervention.__qualname__}() of the arm {name!r} returned None"
-                    pytest.fail(f"claim {claim.id!r}: {said}; return the model", pytrace=False)
+                    problem = f"the intervention {arm.intervention.__qualname__}() of the arm {name!r} returned None"
+                    pytest.fail(f"claim {claim.id!r}: {problem}; return the model", pytrace=False)
         yield models
 
 
 @pytest.fixture
 def scores(request: pytest.FixtureRequest, seed: int, arms: Mapping[str, Any]) -> Mapping[str, Mapping[str, float]]:
-    """Return arm → metric → value by the score of a staged study's matrix, on the test examples of this seed."""
+    """Return arm → metric → value, computed by the score of a staged study on the test examples of this seed.
+
+    Raises:
+        pytest.UsageError: the test is not one under ``@staged``.
+    """
     from memkit.errors import MemkitError
     from memkit.evidence.claim_decorator import claim_of
     from memkit.evidence.derived.copies import scoring_of
@@ -102,5 +117,5 @@ def scores(request: pytest.FixtureRequest, seed: int, arms: Mapping[str, Any]) -
     try:
         return {name: scoring.of(model, claim.arms[name].recipe, seed, "test") for name, model in arms.items()}
     except MemkitError as error:
-        refusal = f"claim {claim.id!r}, seed {seed}: {error}"
-    pytest.fail(refusal, pytrace=False)
+        message = f"claim {claim.id!r}, seed {seed}: {error}"
+    pytest.fail(message, pytrace=False)

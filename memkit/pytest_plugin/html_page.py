@@ -1,4 +1,4 @@
-"""pytest-html's page: all verdicts in one plot, a row a verdict, and its seeds folded into that row."""
+"""Additions to the page of pytest-html: a plot of all verdicts, and one row per verdict with its seeds folded in."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _INK = "color: #222"  # pytest-html prints its tables in a grey that is too ligh
 
 
 class HtmlPage:
-    """Hooks of pytest-html, in a run with claims.
+    """A plugin with the hooks of pytest-html, for a run with claims.
 
     Args:
-        verdicts: what has come in, and what it comes to.
+        verdicts: the results so far, and the verdicts on them.
         report: pytest-html's report, whose title and header were made before the claims were collected.
     """
 
     def __init__(self, config: pytest.Config, verdicts: Verdicts, report: Any) -> None:
         self.verdicts = verdicts
-        if report.title == Path(config.option.htmlpath).name:  # no conftest has given it another
+        if report.title == Path(config.option.htmlpath).name:  # no conftest has set another title
             report.title = "Claims and their verdicts"
         header = list(report.table_header)
         header[2:2] = ["<th>Claim</th>", "<th>Verdict</th>", "<th>Effect and t interval</th>"]
@@ -35,23 +35,23 @@ class HtmlPage:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_summary(self, prefix: list[str], session: pytest.Session) -> None:
-        """The plot of all claims, before the table."""
+        """Add the plot of all claims before the table."""
         if claims := self.verdicts.in_order():
             prefix.append(f'<div style="max-width: 60rem; {_INK}">{forest_svg(claims)}</div>')
             prefix.append(
-                "<p>A row a verdict; its seeds are in its details. Seeds that failed have rows of their own.</p>"
+                "<p>Each verdict has one row, with its seeds in the details. Seeds that failed have their own rows.</p>"
             )
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_table_row(self, report: Any, cells: list[str]) -> None:
-        """Fill the columns for verdicts, leave them empty for other tests, and drop the rows of seeds.
+        """Fill the columns of verdicts, leave them empty for other tests, and remove the rows of seeds.
 
-        Those that failed stay; those that were measured, or never needed, are in the details of their verdict.
+        Seeds that failed keep their rows. Seeds that were measured, or not needed, are in the details of their verdict.
         """
         entry: ClaimEvidence | None = getattr(report, "memkit", None)
         if entry is None:
             measured = any(name == PROPERTY for name, _ in report.user_properties)
-            if (measured and report.outcome == "passed") or self.verdicts.unneeded(report):
+            if (measured and report.outcome == "passed") or self.verdicts.is_of_unneeded_seed(report):
                 cells.clear()
             else:
                 cells[2:2] = ["<td></td>"] * 3
@@ -70,19 +70,19 @@ class HtmlPage:
             import pytest_html
 
             text = f"<p>{escape(entry.claim.statement)}</p><p>Gate: {escape(entry.gate.reason)}.</p>"
-            content = f'<div style="{_INK}">{text}{forest_svg([entry])}{_seeds(entry)}</div>'
+            content = f'<div style="{_INK}">{text}{forest_svg([entry])}{_seeds_table(entry)}</div>'
             report.extras = [pytest_html.extras.html(content)]
 
 
-def _seeds(entry: ClaimEvidence) -> str:
-    """Every seed's values, folded away."""
+def _seeds_table(entry: ClaimEvidence) -> str:
+    """Return the HTML of a folded table with the values of every seed."""
     names = list(dict.fromkeys((o.arm, o.metric) for o in entry.observations))
     values = {(o.seed, o.arm, o.metric): o for o in entry.observations}
     head = "".join(f"<th>{escape(arm)}<br>{escape(metric)}</th>" for arm, metric in names)
     rows = []
     for seed in entry.seen:
-        found = (values.get((seed, *name)) for name in names)
-        cells = (escape(o.reason) or f"{o.value:.4g}" if o is not None else "" for o in found)
+        observations = (values.get((seed, *name)) for name in names)
+        cells = (escape(o.reason) or f"{o.value:.4g}" if o is not None else "" for o in observations)
         rows.append(f"<tr><td>{seed}</td>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     table = f"<table><tr><th>seed</th>{head}</tr>{''.join(rows)}</table>"
     return f"<details><summary>{many(len(rows), 'seed')}</summary>{table}</details>"

@@ -1,4 +1,4 @@
-"""The measurement of one item, as it travels to the controller and as the store keeps it."""
+"""The measurement of one item: its JSON form for the controller, and its form in the store."""
 
 from __future__ import annotations
 
@@ -21,18 +21,21 @@ PROPERTY = "memkit.measurement"
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """The measurement of one item; it travels to the controller as JSON in the report's user properties.
+    """The measurement of one item, which is sent to the controller as JSON in the user properties of a report.
 
     Attributes:
-        returned: what the test returned, in plain numbers: all that is stored of it, since bounds, divergence and
-            contrasts may change without a need to measure again.
-        arms: arm → digest of the trained run, its metrics, and its learning curve.
-        figures: what the claim's figure functions made of the first seed.
-        drawn_by: digest of these functions; "" where there are none, or it is another seed.
-        cpu_seconds: what the test itself took.
-        reused: it came from the store.
-        changed: the file whose change made an earlier measurement useless, or "".
-        again: observations of a second measurement under the same key, where it differs from this one, the first.
+        claim: the id of the claim.
+        seed: the seed of the item.
+        returned: the values that the test returned, as plain numbers. The store keeps these and not the observations,
+            since bounds, divergence and contrasts may change without a need to measure again.
+        observations: the observations that follow from these values.
+        arms: arm → the digest of its trained run, its metrics and its learning curve.
+        figures: the figures of the claim's first seed.
+        figures_digest: the digest of the functions that drew them; "" where there are none, or for another seed.
+        cpu_seconds: the CPU seconds of the test itself.
+        reused: whether the measurement comes from the store.
+        changed_file: the file whose change invalidated an earlier measurement, or "".
+        second_observations: the observations of a second measurement under the same key, if they differ from these.
     """
 
     claim: str
@@ -41,11 +44,11 @@ class Measurement:
     observations: tuple[Observation, ...]
     arms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     figures: tuple[Figure, ...] = ()
-    drawn_by: str = ""
+    figures_digest: str = ""
     cpu_seconds: float = 0.0
     reused: bool = False
-    changed: str = ""
-    again: tuple[Observation, ...] = ()
+    changed_file: str = ""
+    second_observations: tuple[Observation, ...] = ()
 
     @classmethod
     def of(
@@ -56,14 +59,14 @@ class Measurement:
         *,
         arms: Mapping[str, Mapping[str, Any]],
         figures: tuple[Figure, ...] = (),
-        drawn_by: str = "",
+        figures_digest: str = "",
         cpu_seconds: float = 0.0,
         reused: bool = False,
     ) -> Measurement:
-        """Make a measurement of what a test returned.
+        """Make a measurement from the values that a test returned.
 
         Raises:
-            MemkitError: it is not what the claim needs.
+            MemkitError: the values are not those that the claim needs.
         """
         diverged = {name: str(arm["diverged"]) for name, arm in arms.items() if arm["diverged"]}
         return cls(
@@ -73,13 +76,13 @@ class Measurement:
             observations=observe(claim, seed, returned, diverged=diverged),
             arms=arms,
             figures=figures,
-            drawn_by=drawn_by,
+            figures_digest=figures_digest,
             cpu_seconds=cpu_seconds,
             reused=reused,
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain types, as a run hands them on."""
+        """Return a JSON object of plain types, in the form that is sent to the controller."""
         return {
             "claim": self.claim,
             "seed": self.seed,
@@ -88,8 +91,8 @@ class Measurement:
             "figures": [figure.to_json() for figure in self.figures],
             "cpu_seconds": self.cpu_seconds,
             "reused": self.reused,
-            "changed": self.changed,
-            "again": [observation.to_json() for observation in self.again],
+            "changed": self.changed_file,
+            "again": [observation.to_json() for observation in self.second_observations],
         }
 
     @classmethod
@@ -105,21 +108,21 @@ class Measurement:
             figures=tuple(figure_from_json(figure) for figure in data["figures"]),
             cpu_seconds=float(data["cpu_seconds"]),
             reused=bool(data["reused"]),
-            changed=str(data["changed"]),
-            again=tuple(Observation.from_json(claim, row) for row in data["again"]),
+            changed_file=str(data["changed"]),
+            second_observations=tuple(Observation.from_json(claim, row) for row in data["again"]),
         )
 
     def to_stored(self) -> dict[str, Any]:
-        """Return plain types, as the store keeps them under a key that says of which test and seed they are."""
+        """Return a JSON object of plain types, in the form of the store; the key there names the test and the seed."""
         return {
-            # In pairs, which keep their order: by it the observations stand in the evidence, whose digest covers them.
+            # Pairs, because their order is kept; it determines the order in the evidence, and hence its digest.
             "returned": [
                 [name, list(map(list, value.items())) if isinstance(value, Mapping) else value]
                 for name, value in self.returned.items()
             ],
             "arms": {name: dict(arm) for name, arm in self.arms.items()},
             "figures": [figure.to_json() for figure in self.figures],
-            "drawn_by": self.drawn_by,
+            "drawn_by": self.figures_digest,
             "cpu_seconds": self.cpu_seconds,
         }
 
@@ -128,55 +131,57 @@ class Measurement:
         """Read what :meth:`to_stored` wrote, as a measurement of a claim.
 
         Raises:
-            MemkitError: the claim needs something else by now.
-            Exception: it has another form; a store is data from elsewhere.
+            MemkitError: the claim now needs other values.
+            Exception: the data have another form; a store may come from another machine.
         """
-        arms = {str(name): _checked(arm) for name, arm in data["arms"].items()}
+        arms = {str(name): _checked_arm(arm) for name, arm in data["arms"].items()}
         for name in arms:
             if name not in claim.arms or claim.arms[name].recipe is None:
-                raise ValueError(f"{name!r} is no arm that is trained")
+                raise ValueError(f"{name!r} is not an arm with a recipe")
         return cls.of(
             claim,
             seed,
             {name: _number_or_numbers(value) for name, value in _pairs(part(data, "returned", list))},
             arms=arms,
             figures=tuple(figure_from_json(figure) for figure in data["figures"]),
-            drawn_by=part(data, "drawn_by", str),
+            figures_digest=part(data, "drawn_by", str),
             cpu_seconds=seconds(data["cpu_seconds"]),
             reused=True,
         )
 
     def to_property(self) -> tuple[str, str]:
-        """Return the user property of the report."""
+        """Return the (name, value) of the report's user property."""
         return PROPERTY, json.dumps(self.to_json())
 
 
 def _number_or_numbers(value: Any) -> float | dict[str, float]:
-    """Read what a test returned under a name from the form that the store keeps: a number, or one per metric.
+    """Read one value that a test returned from its form in the store: a number, or metric → number.
 
     Raises:
-        ValueError: it has another form.
+        ValueError: the value has another form.
     """
-    return {metric: number(one) for metric, one in _pairs(value)} if isinstance(value, list) else number(value)
+    if isinstance(value, list):
+        return {metric: number(item) for metric, item in _pairs(value)}
+    return number(value)
 
 
 def _pairs(rows: list[Any]) -> list[tuple[str, Any]]:
-    """Return names, each once, with their values.
+    """Return the (name, value) pairs of a stored list, after a check that the names are distinct strings.
 
     Raises:
-        ValueError: it has another form.
+        ValueError: the list has another form.
     """
-    found = [(name, value) for name, value in rows if isinstance(name, str)]
-    if len(dict(found)) < len(rows):
-        raise ValueError("what a test returned has two values of one name, or a name that is no text")
-    return found
+    pairs = [(name, value) for name, value in rows if isinstance(name, str)]
+    if len(dict(pairs)) < len(rows):
+        raise ValueError("what a test returned has two values of one name, or a name that is not a string")
+    return pairs
 
 
-def _checked(arm: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Check the stored record of an arm, which may come from elsewhere, and return it.
+def _checked_arm(arm: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the stored record of an arm after a check of its form, since a store may come from another machine.
 
     Raises:
-        ValueError: it has another form.
+        ValueError: the record has another form.
     """
     for name in ("parameters", "steps"):
         whole(arm[name])
@@ -191,33 +196,35 @@ def _checked(arm: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def stored_measurement(
-    key: str, claim: Claim, seed: int, store: Store, *, drawn_by: str | None = None
+    key: str, claim: Claim, seed: int, store: Store, *, figures_digest: str | None = None
 ) -> Measurement | None:
-    """Return the measurement of a seed in the store, or None; with a warning where it is damaged.
+    """Return the measurement of a seed from the store; None where there is none, or, with a warning, a damaged one.
 
     Args:
-        drawn_by: digest of the functions that its figures must be made by; None takes any.
+        figures_digest: the digest of the functions that must have drawn the figures; None accepts any.
     """
     stored = load_measurements(store, key, seed)
     if not stored:
         return None
     try:
         first, *later = [Measurement.from_stored(data, claim, seed) for data in stored]
-    except MemkitError:  # the claim needs other names or bounds by now, as the test will say
+    except MemkitError:  # the claim now has other names or bounds, which the test will report
         return None
-    except Exception as error:  # any exception: the data may come from elsewhere
-        wrong = f"the stored measurement of seed {seed} of the claim {claim.id!r} {why(error)}"
+    except Exception as error:  # any exception: the data may come from another machine
+        problem = f"the stored measurement of seed {seed} of the claim {claim.id!r} {why(error)}"
         forget_measurement(store, key, seed)
-        warnings.warn(f"{wrong}; it is measured again", MemkitWarning, stacklevel=2)
+        warnings.warn(f"{problem}; it is measured again", MemkitWarning, stacklevel=2)
         return None
     for measurement in later:
         if not differ(first.observations, measurement.observations):
-            first = replace(measurement, again=first.again)  # with its figures, which may be drawn by other functions
-        elif not first.again:
-            first = replace(first, again=measurement.observations)
-    return first if drawn_by in (None, first.drawn_by) else None
+            # The later measurement may have figures by newer functions.
+            first = replace(measurement, second_observations=first.second_observations)
+        elif not first.second_observations:
+            first = replace(first, second_observations=measurement.observations)
+    return first if figures_digest in (None, first.figures_digest) else None
 
 
 def differ(some: tuple[Observation, ...], others: tuple[Observation, ...]) -> bool:
-    """Return whether two measurements differ; repr writes every digit of a number, and nan."""
+    """Return whether two measurements differ in any observation."""
+    # repr() writes every digit of a number, and makes nan equal to nan.
     return sorted(repr(o.to_json()) for o in some) != sorted(repr(o.to_json()) for o in others)

@@ -1,4 +1,4 @@
-"""The dependencies of a measurement: the key that the store finds it by, and the files beside it.
+"""The dependencies of a measurement: its key in the store, and the files that it has read.
 
 ``docs/dependencies.md`` describes all of them.
 """
@@ -16,7 +16,7 @@ import pytest
 from memkit.errors import MemkitError
 from memkit.evidence.claim import Claim
 from memkit.evidence.derived.copies import scoring_of
-from memkit.pytest_plugin.file_watcher import files_opened, from_the_start, opened_of
+from memkit.pytest_plugin.file_watcher import files_opened, opened_of, recorded_from_the_start
 from memkit.pytest_plugin.other_plugins import plugin_files, unusual_plugins
 from memkit.pytest_plugin.seeds import planned_seeds
 from memkit.pytest_plugin.settings import Settings, settings_of
@@ -37,7 +37,7 @@ from memkit.versions import versions_behind
 T = TypeVar("T")
 
 _RECORDS = pytest.StashKey[dict[tuple[str, int], set[str]]]()
-_KNOWN = pytest.StashKey[dict[tuple[Hashable, ...], Any]]()
+_RESULTS = pytest.StashKey[dict[tuple[Hashable, ...], Any]]()
 
 
 def key_of(item: Any, claim: Claim) -> str:
@@ -46,18 +46,18 @@ def key_of(item: Any, claim: Claim) -> str:
 
 
 def once(config: pytest.Config, name: tuple[Hashable, ...], make: Callable[[], T]) -> T:
-    """Return what ``make`` returns, computed once per run for each name."""
-    known = config.stash.setdefault(_KNOWN, {})
-    if name not in known:
-        known[name] = make()
-    found: T = known[name]
-    return found
+    """Return the result of ``make``, which is called once per name and process."""
+    results = config.stash.setdefault(_RESULTS, {})
+    if name not in results:
+        results[name] = make()
+    result: T = results[name]
+    return result
 
 
 def _make_key(item: Any, claim: Claim) -> str:
     settings: Settings = settings_of(item.config)
     functions = _functions(item, claim)
-    covered = _covered(item, claim)
+    covered = _code_files(item, claim)
     arms = {
         name: [
             arm.recipe.digest if arm.recipe is not None else None,
@@ -71,53 +71,53 @@ def _make_key(item: Any, claim: Claim) -> str:
         "cell": dict(claim.cell),
         "arms": arms,
         "source": _source(item.config, *_sources(item, functions)),
-        "packages": once(item.config, ("packages", covered), lambda: _packages_of(covered)),
+        "packages": once(item.config, ("packages", covered), lambda: _package_digests(covered)),
         "reused": once(item.config, ("reused", covered), lambda: reused_claims(covered)),
         "versions": _versions(item.config, claim, covered),
         "device": settings.device,
         "plugins": once(item.config, ("plugins",), lambda: unusual_plugins(item.config)),
-        "watched": from_the_start(item.config),
+        "watched": recorded_from_the_start(item.config),
         "data": {name: settings.files.folder_checksum(name) for name in claim.data},
-        "environment": {name: _hidden(os.environ.get(name)) for name in claim.environment},
+        "environment": {name: _hashed(os.environ.get(name)) for name in claim.environment},
     }
     return measurement_key(content)
 
 
 def _versions(config: pytest.Config, claim: Claim, covered: tuple[Path, ...]) -> dict[str, str]:
-    """The versions behind a claim's test, and behind its recipes."""
+    """Return package → version for the code of a claim's test and of its recipes."""
 
-    def behind(modules: tuple[str, ...]) -> dict[str, str]:
+    def versions_of_modules(modules: tuple[str, ...]) -> dict[str, str]:
         return once(config, ("versions", modules), lambda: versions_behind(source_files(modules)))
 
-    found = once(config, ("versions", covered), lambda: versions_behind(covered))
+    versions = once(config, ("versions", covered), lambda: versions_behind(covered))
     for arm in claim.arms.values():
         if arm.recipe is not None:
-            found = {**found, **behind(arm.recipe.modules)}
-    return found
+            versions = {**versions, **versions_of_modules(arm.recipe.modules)}
+    return versions
 
 
-def _hidden(value: str | None) -> str | None:
-    """Return the SHA-256 of a variable's value, which may be a secret."""
+def _hashed(value: str | None) -> str | None:
+    """Return the SHA-256 of an environment variable's value, which may be a secret; None for None."""
     return None if value is None else hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _packages_of(covered: tuple[Path, ...]) -> list[str]:
-    """The code of the files that make packages of folders: it runs when a module in them is imported."""
+def _package_digests(covered: tuple[Path, ...]) -> list[str]:
+    """Return the digests of the ``__init__.py`` files with code, which runs at the import of any module in them."""
     files = (file for file in covered if file.name == "__init__.py")
     return [digest for file in files if (digest := file_digest(file)) != WITHOUT_CODE]
 
 
 def code_of(item: Any, claim: Claim) -> str:
-    """Return 16 hex digits for the code behind a claim, the same on any machine with this minor version of Python."""
+    """Return a digest of the code behind a claim: 16 hex digits that depend on no machine, only on Python's version."""
     recipes = {name: arm.recipe.digest for name, arm in claim.arms.items() if arm.recipe is not None}
-    given = [arm.intervention for arm in claim.arms.values() if callable(arm.intervention)] + list(claim.figures)
-    functions = _functions(item, claim) | set(given)
-    source = _source(item.config, *_sources(item, functions)) + "".join(map(callable_digest, given))
+    callables = [arm.intervention for arm in claim.arms.values() if callable(arm.intervention)] + list(claim.figures)
+    functions = _functions(item, claim) | set(callables)
+    source = _source(item.config, *_sources(item, functions)) + "".join(map(callable_digest, callables))
     return measurement_key({"arms": recipes, "source": source})[:16]
 
 
-def drawn_by(item: Any, claim: Claim, seed: int) -> str:
-    """Return the digest of a claim's figure functions, where it is the seed that they draw; else ""."""
+def figures_digest(item: Any, claim: Claim, seed: int) -> str:
+    """Return the digest of a claim's figure functions for its first seed, of which figures are drawn; else ""."""
     if not claim.figures or seed != planned_seeds(item.config, claim)[0]:
         return ""
     modules = tuple(sorted({figure.__module__ for figure in claim.figures}))
@@ -128,7 +128,7 @@ def drawn_by(item: Any, claim: Claim, seed: int) -> str:
 
 
 def _functions(item: Any, claim: Claim) -> set[Callable[..., Any]]:
-    """Return the functions behind a claim's test: the project's fixtures, interventions, a staged study's score."""
+    """Return the functions that a claim's test uses: fixtures, interventions, the score of a staged study."""
     functions = {definition.func for group in item._fixtureinfo.name2fixturedefs.values() for definition in group}
     functions = {function for function in functions if not is_installed(function.__code__.co_filename)}
     functions |= {arm.intervention for arm in claim.arms.values() if callable(arm.intervention)}
@@ -138,68 +138,68 @@ def _functions(item: Any, claim: Claim) -> set[Callable[..., Any]]:
 
 
 def _sources(item: Any, functions: set[Callable[..., Any]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The modules and files that functions and their test are defined in, and every conftest that may count."""
+    """Return the modules and files in which the functions and their test are defined, with all conftests above it."""
     modules = {function.__module__ for function in functions} | {item.function.__module__}
     files = {function.__code__.co_filename for function in functions if hasattr(function, "__code__")}
     files |= _conftests(item.config, item.path.parent)
     return tuple(sorted(modules)), tuple(sorted(files))
 
 
-def _covered(item: Any, claim: Claim) -> tuple[Path, ...]:
-    """The files of code that the key of a claim's measurements covers."""
+def _code_files(item: Any, claim: Claim) -> tuple[Path, ...]:
+    """Return the code files that the key of a claim's measurements covers."""
     modules, files = _sources(item, _functions(item, claim))
     return once(item.config, ("covered", modules, files), lambda: tuple(source_files(modules, files)))
 
 
 def _conftests(config: pytest.Config, folder: Path) -> set[str]:
-    """Every conftest on the way to a folder: a fixture may be asked for while the test runs.
+    """Return the files of all conftests in a folder and above it, since a test may request any fixture while it runs.
 
-    Several of them share one module name, so they count by file.
+    They are identified by their files, since several conftests may share one module name.
     """
 
-    def found() -> set[str]:
+    def find() -> set[str]:
         files = (getattr(plugin, "__file__", None) for plugin in config.pluginmanager.get_plugins())
         above = {folder, *folder.parents}
         return {file for file in files if file and Path(file).name == "conftest.py" and Path(file).parent in above}
 
-    return once(config, ("conftests", folder), found)
+    return once(config, ("conftests", folder), find)
 
 
 def _source(config: pytest.Config, modules: tuple[str, ...], files: tuple[str, ...]) -> str:
-    """The digest of modules and files."""
+    """Return the digest of the source of modules and files."""
     return once(config, ("source", modules, files), lambda: source_digest(modules, files))
 
 
-def depends_on(item: pytest.Item, claim: Claim, key: str, seed: int) -> dict[str, str]:
-    """Return what a measurement of an item depends on beside its key: files, with their checksums.
+def file_dependencies(item: pytest.Item, claim: Claim, key: str, seed: int) -> dict[str, str]:
+    """Return file → checksum for the files that a measurement depends on in addition to its key.
 
     Raises:
-        MemkitError: they are too many to be recorded.
+        MemkitError: the files are too many to be recorded.
     """
     settings = settings_of(item.config)
     store, files = settings.store_of_run, settings.files
     opened = opened_of(item.config)
-    found: dict[str, str] = {}
+    from_training: dict[str, str] = {}
     for arm in claim.arms.values():
         if arm.recipe is not None:
-            found |= store.depends(arm.recipe.digest, seed)
-    # Most items open nothing new, and there are very many.
-    known = item.config.stash.setdefault(_RECORDS, {})
+            from_training |= store.depends(arm.recipe.digest, seed)
+    # The files are determined again only after a file was opened: most of the very many items open no new file.
+    records = item.config.stash.setdefault(_RECORDS, {})
     name = (claim.id, opened.count)
-    if name not in known:
-        covered = _covered(item, claim)
+    if name not in records:
+        covered = _code_files(item, claim)
         names = once(item.config, ("imported", covered), lambda: frozenset().union(*map(imported_names, covered)))
-        known[name] = files_opened(item, [*map(str, covered), *plugin_files(item.config)], names)
-    before = once(item.config, ("known files", key), lambda: known_files(store, key))
-    if not (before or found or known[name]):
+        records[name] = files_opened(item, [*map(str, covered), *plugin_files(item.config)], names)
+    recorded = once(item.config, ("known files", key), lambda: known_files(store, key))
+    if not (recorded or from_training or records[name]):
         return {}
-    record = {**before, **found, **files.record(opened, known[name])}
+    record = {**recorded, **from_training, **files.record(opened, records[name])}
     if len(record) > MOST:
-        folders = tuple(f"{name.rstrip('/')}/" for name in claim.data)  # whose contents are in the key
+        folders = tuple(f"{name.rstrip('/')}/" for name in claim.data)  # the key covers their contents
         record = {label: checksum for label, checksum in record.items() if not label.startswith(folders)}
     if len(record) > MOST:
         raise MemkitError(
-            f"claim {claim.id!r} opened {len(record)} files of the project, and {MOST} are recorded at most, so it is "
-            'measured again the next time; name their folder in the claim, as in data=["data"]'
+            f"claim {claim.id!r} opened {len(record)} files of the project, of which at most {MOST} can be recorded, "
+            'so it will be measured again; name the folder of the files in the claim, as in data=["data"]'
         )
     return record

@@ -1,8 +1,8 @@
-"""The messages from the controller to the workers about what may be measured.
+"""The messages from the controller to the workers about which seeds may be measured.
 
-An item waits until the seeds of its look are opened and their models are trained, or until its claim is settled, after
-which it has nothing left to do. With workers the messages are lines of JSON in a file, which the controller appends to
-and each worker reads on from where it was; without workers they are an object that both hold.
+An item waits until the seeds of its look are opened and their models are trained, or until its claim is settled, which
+means that it needs no further seeds. With workers the messages are lines of JSON in a file: the controller appends
+lines, and each worker reads those that are new. Without workers the controller and the items share one object.
 """
 
 from __future__ import annotations
@@ -25,37 +25,37 @@ Run = tuple[str, int]
 
 
 class Messages:
-    """Messages that one process posts and any process reads, and what they come to so far.
+    """Messages that one process posts and any process reads, and the state that follows from them.
 
     Args:
-        file: where they go; None where the process that posts them is the one that reads them.
+        file: the file for the messages; None where the process that posts them is the one that reads them.
 
     Attributes:
-        opened: claim → the seeds that may be measured.
-        settled: claim → why it needs no further seeds.
-        pending: runs that are being trained, or are about to be.
-        failed: run → why it could not be trained.
-        closed: why nothing more will come, or "".
+        open_seeds: claim id → the seeds that may be measured.
+        settled: claim id → the reason why the claim needs no further seeds.
+        pending_runs: the runs that are being trained, or wait for training.
+        training_errors: run → the reason why it could not be trained.
+        close_reason: the reason why there will be no more messages, or "" if there may be more.
     """
 
     def __init__(self, file: Path | None = None) -> None:
-        self.opened: dict[str, set[int]] = {}
+        self.open_seeds: dict[str, set[int]] = {}
         self.settled: dict[str, str] = {}
-        self.pending: set[Run] = set()
-        self.failed: dict[Run, str] = {}
-        self.closed = ""
+        self.pending_runs: set[Run] = set()
+        self.training_errors: dict[Run, str] = {}
+        self.close_reason = ""
         self._file = file
-        self._read = 0
-        self._lost = False
-        self._posting = threading.Lock()
+        self._bytes_read = 0
+        self._write_failed = False
+        self._write_lock = threading.Lock()
 
     # --- posted by the controller ----------------------------------------------------------------------------
 
     def open(self, claim: str, seeds: Iterable[int], cohorts: Iterable[Cohort] = ()) -> None:
-        """Post that seeds of a claim may be measured, once these cohorts are trained.
+        """Post that seeds of a claim may be measured once these cohorts are trained.
 
         Raises:
-            MemkitError: the file cannot be written; it is said once, and :meth:`close` does not say it.
+            MemkitError: the file cannot be written. Only the first such failure raises, and :meth:`close` never does.
         """
         runs = [[c.training.digest, list(c.seeds)] for c in cohorts]
         self._post({"open": claim, "seeds": list(seeds), "training": runs})
@@ -64,67 +64,67 @@ class Messages:
         """Post that a claim needs no further seeds, and why."""
         self._post({"settle": claim, "reason": reason})
 
-    def trained(self, cohort: Cohort, result: Result) -> None:
-        """Post how a cohort's training has ended."""
+    def report_training(self, cohort: Cohort, result: Result) -> None:
+        """Post the result of a cohort's training."""
         reason = "\n".join(filter(None, (result.reason, result.details))) if result.kind == "failed" else ""
         self._post({"trained": cohort.training.digest, "seeds": list(cohort.seeds), "failed": reason})
 
     def close(self, reason: str) -> None:
-        """Post that nothing more will come, so that nobody waits any longer."""
-        self.closed = reason  # before the items hear of it, and are skipped
+        """Post that there will be no more messages, so that no item keeps waiting."""
+        self.close_reason = reason  # must be set before the items read the message and are skipped
         self._post({"close": reason})
 
     def _post(self, line: dict[str, Any]) -> None:
-        with self._posting:
+        with self._write_lock:
             if self._file is None:
-                self._take(line)
+                self._apply(line)
                 return
             try:
                 with self._file.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(line) + "\n")
             except OSError as error:
-                lost, self._lost = self._lost, True
-                if lost or "close" in line:  # the run is ending, and must not be kept from it
+                failed_before, self._write_failed = self._write_failed, True
+                if failed_before or "close" in line:  # the run is ending, which an exception would disturb
                     return
                 raise MemkitError(
-                    f"the run cannot go on: {self._file} cannot be written ({error.strerror}); free space there, or "
-                    "set TMPDIR to a folder that has some"
+                    f"the run cannot continue: {self._file} cannot be written ({error.strerror}); free space there, or "
+                    "set TMPDIR to a folder that has space"
                 ) from error
 
-    # --- read by whoever waits -------------------------------------------------------------------------------
+    # --- read by waiting items -------------------------------------------------------------------------------
 
     def refresh(self) -> None:
-        """Read what has been posted since the last time."""
+        """Read the messages that were posted since the last call."""
         if self._file is None or not self._file.exists():
             return
         with self._file.open("rb") as file:
-            file.seek(self._read)
+            file.seek(self._bytes_read)
             text = file.read()
-        whole = text[: text.rfind(b"\n") + 1]  # the last line may still be being written
-        self._read += len(whole)
-        for line in whole.splitlines():
-            self._take(json.loads(line))
+        complete = text[: text.rfind(b"\n") + 1]  # the last line may be incomplete, as it is being written
+        self._bytes_read += len(complete)
+        for line in complete.splitlines():
+            self._apply(json.loads(line))
 
-    def _take(self, line: dict[str, Any]) -> None:
+    def _apply(self, line: dict[str, Any]) -> None:
         if "open" in line:
-            self.pending |= {(digest, seed) for digest, seeds in line["training"] for seed in seeds}
-            self.opened.setdefault(line["open"], set()).update(line["seeds"])
+            self.pending_runs |= {(digest, seed) for digest, seeds in line["training"] for seed in seeds}
+            self.open_seeds.setdefault(line["open"], set()).update(line["seeds"])
         elif "settle" in line:
             self.settled[line["settle"]] = line["reason"]
         elif "trained" in line:
             runs = {(line["trained"], seed) for seed in line["seeds"]}
-            self.pending -= runs
+            self.pending_runs -= runs
             if line["failed"]:
-                self.failed |= dict.fromkeys(runs, line["failed"])
+                self.training_errors |= dict.fromkeys(runs, line["failed"])
         else:
-            self.closed = line["close"]
+            self.close_reason = line["close"]
 
 
 _MESSAGES = pytest.StashKey[Messages]()
 
 
 def messages_of(config: pytest.Config) -> Messages:
-    """Return the messages of a run; with workers, by a file in the exchange folder."""
+    """Return the messages of a run; with workers they are in a file in the exchange folder."""
     if _MESSAGES not in config.stash:
         exchange = settings_of(config).exchange
         config.stash[_MESSAGES] = Messages(Path(exchange) / "messages.jsonl" if exchange else None)

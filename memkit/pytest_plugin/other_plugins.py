@@ -1,4 +1,4 @@
-"""The part of pytest that a measurement depends on: plugins that may change what is measured."""
+"""The pytest plugins that may change a measurement, and that its key in the store therefore covers."""
 
 from __future__ import annotations
 
@@ -28,35 +28,38 @@ USUAL = frozenset(
         *("pytest_html", "pytest_metadata", "pytest_cov", "pytest_timeout", "pytest_sugar", "pytest_rerunfailures"),
     }
 )
-"""Plugins that report or schedule: top-level names of their modules."""
-_KNOWN = pytest.StashKey[dict[tuple[str, ...], list[tuple[str, str]]]]()
+"""Plugins that only report or schedule: the top-level names of their modules."""
+_UNUSUAL = pytest.StashKey[dict[tuple[str, ...], list[tuple[str, str]]]]()
 
 
 def unusual_plugins(config: pytest.Config) -> list[str]:
-    """Return the active plugins other than the usual ones and conftests: name and version, or digest of the source."""
-    found = set()
+    """Return the active plugins other than the usual ones and conftests, as "name version" or "module digest"."""
+    labels = set()
     for module, file in _unusual(config):
         name = module.partition(".")[0]
-        # An installed plugin may consist of several, and a worker may lack some of them.
-        own = version_of(name) if not file or is_installed(file) else ""
-        found.add(f"{name} {own}" if own else f"{module} {source_digest([module], [file] if file else [])}")
-    return sorted(found)
+        # By package: an installed plugin may consist of several modules, some of which a worker may lack.
+        version = version_of(name) if not file or is_installed(file) else ""
+        labels.add(f"{name} {version}" if version else f"{module} {source_digest([module], [file] if file else [])}")
+    return sorted(labels)
 
 
 def plugin_files(config: pytest.Config) -> list[str]:
-    """Return the files of those plugins that belong to the project."""
+    """Return the files of the unusual plugins that belong to the project."""
     return [os.path.realpath(file) for _, file in _unusual(config) if file and not is_installed(file)]
 
 
 def _unusual(config: pytest.Config) -> list[tuple[str, str]]:
-    """Return module and file of the unusual plugins; a conftest counts with the code behind the claims below it."""
+    """Return (module, file) of the unusual plugins; file is "" where it is unknown.
+
+    Conftests are not among them, since they count as code of the claims below them.
+    """
     plugins = config.pluginmanager.list_name_plugin()
-    # It is asked for each of many claims, and a plugin seldom comes or goes during a run.
-    known = config.stash.setdefault(_KNOWN, {})
+    # Each of many claims asks for them, and a plugin seldom comes or goes during a run.
+    cache = config.stash.setdefault(_UNUSUAL, {})
     names = tuple(name for name, _ in plugins)
-    if names not in known:
-        known[names] = list(_find_unusual(plugin for _, plugin in plugins if plugin is not None))
-    return known[names]
+    if names not in cache:
+        cache[names] = list(_find_unusual(plugin for _, plugin in plugins if plugin is not None))
+    return cache[names]
 
 
 def _find_unusual(plugins: Iterable[object]) -> Iterator[tuple[str, str]]:

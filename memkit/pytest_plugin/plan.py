@@ -1,4 +1,4 @@
-"""The plan of a run, in plain types: xdist's workers make it, the controller follows it."""
+"""The plan of a run, in plain types: made by the process that collects the tests, carried out by the controller."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from memkit.store.store import Store
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedClaim:
-    """A claim of this run.
+    """A claim in the plan of a run.
 
     Attributes:
-        nodeid: of its test, without the seed.
-        location: file, line and name, for reports.
-        planned: the most seeds it may use, in the order of the looks.
-        selected: those among the items; fewer with ``-k``, ``--lf`` or a node id.
-        key: of its measurements in the store.
-        recipes: digests of what its arms are trained by; none where its data are missing.
-        missing: how to get the data that are missing, for which the claim is skipped; else "".
+        nodeid: the node id of its test, without the seed.
+        location: (file, line, name), for reports.
+        planned: all seeds that the claim may use, in the order of the looks.
+        selected: the planned seeds among the collected items, which are fewer with ``-k``, ``--lf`` or a node id.
+        key: the key of its measurements in the store.
+        recipes: the digests of the recipes of its arms; empty where data are missing.
+        missing: the reason why the claim is skipped: which data are missing, and how to get them; or "".
     """
 
     claim: Claim
@@ -40,7 +40,7 @@ class PlannedClaim:
     missing: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain types."""
+        """Return a JSON object of plain types."""
         return {
             "claim": self.claim.to_json(),
             "nodeid": self.nodeid,
@@ -73,15 +73,15 @@ class RunPlan:
     """The plan of a run.
 
     Attributes:
-        claims: in the order of their items.
-        trainings: recipe digest → what it takes to train it.
+        claims: the claims, in the order of their items.
+        trainings: recipe digest → the training that the recipe describes.
         files: module → file, for the processes that train.
-        ordered: whether the items stand in the order of the looks; another plugin may have shuffled them.
-        studies: study → how its authors read what it finds, for the report.
-        metrics: study → metric → what it is, for the report.
-        excluded: which claims the options exclude → how many.
-        absent: registered claims that should have been found.
-        calculated_on: the platform of the process that made the plan, as measurements depend on it.
+        ordered: whether the items are in the order of the looks; another plugin may have shuffled them.
+        studies: study → its authors' interpretation, for the report.
+        metrics: study → metric → description, for the report.
+        excluded: kind of claims that the options exclude → how many there are.
+        absent: the registered claims that should have been collected and were not.
+        compute_platform: the compute platform of the process that made the plan.
     """
 
     claims: tuple[PlannedClaim, ...]
@@ -92,11 +92,11 @@ class RunPlan:
     metrics: Mapping[str, Mapping[str, str]]
     excluded: Mapping[str, int] = field(default_factory=dict)
     absent: tuple[AbsentClaim, ...] = ()
-    calculated_on: Mapping[str, Any] = field(default_factory=dict)
+    compute_platform: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def skipped(self) -> dict[str, int]:
-        """A text that says what is missing → the number of claims that are skipped for it."""
+        """What is missing → the number of claims that are skipped because of it."""
         return dict(Counter(planned.missing for planned in self.claims if planned.missing))
 
     def cohorts(
@@ -105,28 +105,29 @@ class RunPlan:
         """Return the cohorts that have to be trained before these seeds of these claims can be measured.
 
         Args:
-            fresh: measure again what was measured before.
+            wanted: pairs of a claim and its seeds.
+            fresh: whether seeds are measured again whose measurement is in the store.
         """
         needed: list[tuple[Training, list[int]]] = []
         for planned, seeds in wanted:
             if planned.recipes:
                 stored = set() if fresh else stored_seeds(store, planned.key, seeds)
-                rest = [seed for seed in seeds if seed not in stored]
-                needed += [(self.trainings[digest], rest) for digest in planned.recipes]
+                unmeasured = [seed for seed in seeds if seed not in stored]
+                needed += [(self.trainings[digest], unmeasured) for digest in planned.recipes]
         return plan(needed, store)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain types."""
+        """Return a JSON object of plain types."""
         return {
             "claims": [claim.to_json() for claim in self.claims],
             "trainings": [training.to_json() for training in self.trainings.values()],
             "files": dict(self.files),
             "ordered": self.ordered,
             "studies": dict(self.studies),
-            "metrics": {study: dict(said) for study, said in self.metrics.items()},
+            "metrics": {study: dict(descriptions) for study, descriptions in self.metrics.items()},
             "excluded": dict(self.excluded),
             "absent": [asdict(claim) for claim in self.absent],
-            "calculated_on": dict(self.calculated_on),
+            "calculated_on": dict(self.compute_platform),
         }
 
     @classmethod
@@ -142,5 +143,5 @@ class RunPlan:
             metrics=data["metrics"],
             excluded=data["excluded"],
             absent=tuple(AbsentClaim(**claim) for claim in data["absent"]),
-            calculated_on=data["calculated_on"],
+            compute_platform=data["calculated_on"],
         )

@@ -19,13 +19,14 @@ from memkit.store.store import Store
 
 @dataclass(frozen=True)
 class ClaimPreview:
-    """The work that one claim would take if it ran alone.
+    """The work that one claim would need if it ran alone.
 
     Attributes:
-        measured: seeds whose measurement is in the store.
-        wanted: seeds that come next; none where those in the store decide, or the claim's data are missing.
-        next: what has to be trained for these.
-        most: what would have to be trained if no look before the last decided.
+        planned: the claim in the plan of the run.
+        measured: the number of seeds whose measurement is in the store.
+        wanted: the seeds that come next; empty if those in the store decide, or if the claim's data are missing.
+        next: the cohorts that have to be trained for these seeds.
+        most: the cohorts that have to be trained if only the last look decides.
     """
 
     planned: PlannedClaim
@@ -37,19 +38,23 @@ class ClaimPreview:
 
 @dataclass(frozen=True)
 class Preview:
-    """The work that a run would take: claim by claim, and together, where claims share models."""
+    """The work that a run would need, for each claim and in total; claims may share models."""
 
     plan: RunPlan
     claims: Sequence[ClaimPreview]
     next: Sequence[Cohort]
     most: Sequence[Cohort]
     seconds: Mapping[str, float]
-    """Recipe digest → CPU seconds per seed, where it was trained before."""
+    """Recipe digest → CPU seconds per seed, for recipes that were trained before."""
     store: str
 
 
 def preview(config: pytest.Config) -> Preview:
-    """Look ahead from the items that were collected."""
+    """Return the preview of a run of the items that were collected.
+
+    Raises:
+        pytest.UsageError: an option has a value that memkit does not accept.
+    """
     settings = settings_of(config)
     store = settings.store_of_run
     plan = config.stash.get(PLAN, RunPlan(claims=(), trainings={}, files={}, ordered=True, studies={}, metrics={}))
@@ -57,15 +62,15 @@ def preview(config: pytest.Config) -> Preview:
     def cohorts(wanted: Iterable[tuple[PlannedClaim, Sequence[int]]]) -> list[Cohort]:
         return plan.cohorts(wanted, store, fresh=settings.fresh)
 
-    previews, following, everything = [], [], []
+    previews, next_seeds, most_seeds = [], [], []
     for planned in plan.claims:
         measured = [] if settings.fresh else _measured(planned, store)
         observations = [o for measurement in measured for o in measurement.observations]
         wanted = seeds_wanted(planned.claim, observations, planned=planned.planned)
         wanted = tuple(seed for seed in wanted if seed in planned.selected and not planned.missing)
         most = planned.selected if wanted else ()
-        following.append((planned, wanted))
-        everything.append((planned, most))
+        next_seeds.append((planned, wanted))
+        most_seeds.append((planned, most))
         previews.append(
             ClaimPreview(
                 planned,
@@ -78,8 +83,8 @@ def preview(config: pytest.Config) -> Preview:
     return Preview(
         plan=plan,
         claims=previews,
-        next=cohorts(following),
-        most=cohorts(everything),
+        next=cohorts(next_seeds),
+        most=cohorts(most_seeds),
         seconds=seconds_per_seed(plan.trainings.values(), store, settings.accepted),
         store=str(store),
     )
@@ -87,5 +92,5 @@ def preview(config: pytest.Config) -> Preview:
 
 def _measured(planned: PlannedClaim, store: Store) -> list[Measurement]:
     """Return the measurements of a claim's planned seeds that are in the store."""
-    found = (stored_measurement(planned.key, planned.claim, seed, store) for seed in planned.planned)
-    return [measurement for measurement in found if measurement is not None]
+    stored = (stored_measurement(planned.key, planned.claim, seed, store) for seed in planned.planned)
+    return [measurement for measurement in stored if measurement is not None]

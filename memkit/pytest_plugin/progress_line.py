@@ -1,4 +1,4 @@
-"""The line on the terminal that tells how far training is."""
+"""The line on the terminal that shows the progress of training."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from memkit.pytest_plugin.terminal import duration, end_line, plural, prints
+from memkit.pytest_plugin.terminal import can_print, duration, plural, start_new_line
 from memkit.scheduling.queue import Progress, TrainingQueue
 
-_QUIET = 20.0  # seconds between two lines where a line cannot be rewritten
+_LINE_INTERVAL = 20.0  # seconds between two lines where a line cannot be rewritten
 
 
 class ProgressLine:
-    """Training progress: one line that is rewritten on a terminal, now and then a line elsewhere.
+    """The progress of training: a line that is rewritten on a terminal, or a new line every 20 seconds elsewhere.
 
-    It may be shown from another thread than the one that prints reports, so both hold ``lock``.
+    The training thread may show it while the main thread prints reports, so both hold ``lock``.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -25,17 +25,17 @@ class ProgressLine:
         self.lock = threading.RLock()
         self.shown = False
         self.busy_since: float | None = None
-        self.last = 0.0
-        self.before = 0
+        self.last_shown = 0.0
+        self.runs_before = 0
 
     @property
     def reporter(self) -> Any:
-        """pytest's, or None where nothing is to be printed."""
+        """pytest's terminal reporter, or None where nothing should be printed."""
         reporter: Any = self.config.pluginmanager.get_plugin("terminalreporter")
         return None if reporter is None or self.config.option.verbose < 0 else reporter
 
     def show(self, queue: TrainingQueue) -> None:
-        """Show how far training is, if there is any, and if it is time to."""
+        """Show the progress of training, unless it was shown a moment ago; remove the line once training has ended."""
         reporter, idle, progress, now = self.reporter, queue.idle, queue.progress, time.monotonic()
         if reporter is None:
             return
@@ -44,16 +44,16 @@ class ProgressLine:
                 self._end(progress)
                 return
             if self.busy_since is None:
-                self.busy_since = self.last = now
-            live = bool(getattr(reporter, "isatty", False))
-            if now - self.last < (1.0 if live else _QUIET):
+                self.busy_since = self.last_shown = now
+            can_rewrite = bool(getattr(reporter, "isatty", False))
+            if now - self.last_shown < (1.0 if can_rewrite else _LINE_INTERVAL):
                 return
-            self.last = now
+            self.last_shown = now
             left = f", about {duration(progress.remaining)} left" if progress.remaining is not None else ""
             text = f"{progress.share:.0%}, {progress.done} of {progress.total} runs{left}"
             if not self.shown:
-                end_line(reporter)
-            if live:
+                start_new_line(reporter)
+            if can_rewrite:
                 current = f": {progress.current[0]}" if progress.current else ""
                 line = f"training {_bar(progress.share, reporter._tw)} {text}{current}"
                 reporter.rewrite(line[: reporter._tw.fullwidth - 1], erase=True)
@@ -62,11 +62,11 @@ class ProgressLine:
                 reporter.write_line(f"training: {text}")
 
     def clear(self) -> None:
-        """Take the line away, for others to print; hold the lock while they do."""
+        """Remove the line before others print; the caller holds the lock until they have printed."""
         if self.shown:
             self.reporter.rewrite("", erase=True)
             self.reporter._tw.write("\r")
-            self.reporter._tw._current_line = ""  # by which pytest knows how much room is left for its dots
+            self.reporter._tw._current_line = ""  # pytest computes from it how much space is left for its dots
             self.shown = False
 
     def _end(self, progress: Progress) -> None:
@@ -75,12 +75,12 @@ class ProgressLine:
         self.clear()
         took = time.monotonic() - self.busy_since
         if took >= 1:
-            end_line(self.reporter)
-            self.reporter.write_line(f"trained {plural(progress.done - self.before, 'run')} in {duration(took)}")
-        self.busy_since, self.before = None, progress.done
+            start_new_line(self.reporter)
+            self.reporter.write_line(f"trained {plural(progress.done - self.runs_before, 'run')} in {duration(took)}")
+        self.busy_since, self.runs_before = None, progress.done
 
 
 def _bar(share: float, tw: Any, width: int = 20) -> str:
-    full, empty = "━─" if prints(tw, "━─") else "#-"
+    full, empty = "━─" if can_print(tw, "━─") else "#-"
     done = round(share * width)
     return full * done + empty * (width - done)

@@ -1,7 +1,7 @@
 """The provenance of evidence: where and how it was made.
 
-Nothing here decides anything, so nothing here may cost the evidence: a fact that cannot be found out is unknown, and
-the reason stands in its place.
+The provenance decides nothing, so no error here may prevent the evidence from being written: a fact that cannot be
+determined is recorded as unknown, with the reason.
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from memkit.pytest_plugin.plan import RunPlan
 from memkit.pytest_plugin.settings import Settings
 from memkit.store.remote import Remote
 
-_PATIENCE = 10  # seconds
+_TIMEOUT = 10  # seconds
 _PACKAGES = ("numpy", "scipy", "torch", "pytest")
 
 
 def provenance(config: pytest.Config, settings: Settings, plan: RunPlan) -> dict[str, Any]:
-    """Return where and how the evidence was made."""
+    """Return where and how the evidence was made: name → fact, a JSON object."""
     import platform
     from importlib.metadata import version
 
     root = Path(settings.root)
     commit = _fact(lambda: _commit(root))
-    known = isinstance(commit, str) and not commit.startswith(UNKNOWN)
+    has_commit = isinstance(commit, str) and not commit.startswith(UNKNOWN)
     return {
         "memkit": _fact(lambda: version("memkit-claims")),
         "python": _fact(platform.python_version),
         **_versions(),
         "platform": _fact(platform.platform),
         "device": settings.device,
-        "calculated_on": dict(plan.calculated_on),
+        "calculated_on": dict(plan.compute_platform),
         "command": _fact(lambda: _command(config, settings)),
         "commit": commit,
-        # Where the commit is not known, neither is what differs from it.
-        "dirty": _fact(lambda: _dirty(root)) if known else commit,
-        "lock": _fact(lambda: _digest(settings)),
+        # Without a known commit, it is not known either whether the code differs from it.
+        "dirty": _fact(lambda: _dirty(root)) if has_commit else commit,
+        "lock": _fact(lambda: _lock_digest(settings)),
         "seeds": settings.seeds or "up to what each claim declares",
         "gate": settings.gate,
         "strict": settings.strict,
@@ -50,17 +50,17 @@ def provenance(config: pytest.Config, settings: Settings, plan: RunPlan) -> dict
 
 
 def _fact(find: Callable[[], Any]) -> Any:
-    """Return what ``find`` returns, or a text that says why it is unknown."""
+    """Return the result of ``find``, or a string that says why the fact is unknown."""
     try:
-        found = find()
-    except Exception as error:  # whatever it is, the evidence matters more
-        found = UNKNOWN + (" ".join(str(error).split())[:200] or type(error).__name__)
-    # An argument may hold bytes that are not text.
-    return found.encode("utf-8", "backslashreplace").decode() if isinstance(found, str) else found
+        fact = find()
+    except Exception as error:  # any exception, since the evidence matters more
+        fact = UNKNOWN + (" ".join(str(error).split())[:200] or type(error).__name__)
+    # A command-line argument may contain bytes that are not valid text.
+    return fact.encode("utf-8", "backslashreplace").decode() if isinstance(fact, str) else fact
 
 
 def _versions() -> dict[str, Any]:
-    """Return the versions of the packages that are installed: name → version."""
+    """Return name → version for the packages that are installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     def of(name: str) -> str | None:
@@ -69,11 +69,11 @@ def _versions() -> dict[str, Any]:
         except PackageNotFoundError:
             return None
 
-    found = {name: _fact(lambda name=name: of(name)) for name in _PACKAGES}  # type: ignore[misc]
-    return {name: said for name, said in found.items() if said is not None}
+    versions = {name: _fact(lambda name=name: of(name)) for name in _PACKAGES}  # type: ignore[misc]
+    return {name: fact for name, fact in versions.items() if fact is not None}
 
 
-def _digest(settings: Settings) -> str | None:
+def _lock_digest(settings: Settings) -> str | None:
     """Return the digest of the lock; None where there is no lock."""
     import hashlib
 
@@ -81,44 +81,54 @@ def _digest(settings: Settings) -> str | None:
 
 
 def _command(config: pytest.Config, settings: Settings) -> str:
-    """Return the command as it was given, without the parts of a URL that may hold a password."""
+    """Return the command as it was given, without the parts of a URL that may contain a password."""
     command = " ".join(["pytest", *map(str, config.invocation_params.args)])
     return command.replace(settings.shared, str(Remote(settings.shared))) if settings.shared else command
 
 
 def _commit(root: Path) -> str | None:
-    """Return the commit of the project; None where it is in no repository."""
+    """Return the commit of the project; None if the project is not in a repository.
+
+    Raises:
+        _GitError: git fails for any other reason.
+    """
     try:
         return _git(root, "rev-parse", "--verify", "HEAD").decode("ascii").strip()
-    except _Refused as error:
+    except _GitError as error:
         if "not a git repository" in str(error):
             return None
         if "Needed a single revision" in str(error):
-            raise _Refused("there is no commit yet") from None
+            raise _GitError("there is no commit yet") from None
         raise
 
 
 def _dirty(root: Path) -> bool:
-    """Return whether anything differs from the commit."""
+    """Return whether any file differs from the commit."""
     return bool(_git(root, "status", "--porcelain").strip())
 
 
-class _Refused(Exception):
-    """Git has refused, or could not be run; the message says why."""
+class _GitError(Exception):
+    """The failure of a git command; the message gives the reason."""
 
 
 def _git(folder: Path, *arguments: str) -> bytes:
-    """Return what git prints, in bytes: the name of a file need not be text."""
-    # In English, whatever the user's language; and a query must not write or start anything.
+    """Return the output of a git command as bytes, since the name of a file need not be valid text.
+
+    Raises:
+        _GitError: git fails, takes too long or cannot be run.
+    """
+    # Messages in English, whatever the user's language. A query must not take locks or start a file monitor.
     command = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", *arguments]
     environment = {**os.environ, "LC_ALL": "C"}
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, timeout=_PATIENCE, check=True, env=environment)
+        process = subprocess.run(
+            command, cwd=folder, capture_output=True, timeout=_TIMEOUT, check=True, env=environment
+        )
     except subprocess.TimeoutExpired:
-        raise _Refused(f"git {arguments[0]} took longer than {_PATIENCE} s") from None
+        raise _GitError(f"git {arguments[0]} took longer than {_TIMEOUT} s") from None
     except subprocess.CalledProcessError as error:
-        said = error.stderr.decode("utf-8", "backslashreplace").strip().partition("\n")[0].removeprefix("fatal: ")
-        raise _Refused(said or f"git {arguments[0]} ended with {error.returncode}") from None
+        message = error.stderr.decode("utf-8", "backslashreplace").strip().partition("\n")[0].removeprefix("fatal: ")
+        raise _GitError(message or f"git {arguments[0]} ended with {error.returncode}") from None
     except OSError as error:
-        raise _Refused(f"git could not be run ({error.strerror})") from None
-    return done.stdout
+        raise _GitError(f"git could not be run ({error.strerror})") from None
+    return process.stdout

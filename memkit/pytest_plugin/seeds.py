@@ -1,4 +1,4 @@
-"""The seeds of a claim in this run, by its registration."""
+"""The seeds of a claim in this run, which its registration determines."""
 
 from __future__ import annotations
 
@@ -13,17 +13,21 @@ _PLANNED = pytest.StashKey[dict[str, tuple[int, ...]]]()
 
 
 def lock_of(config: pytest.Config) -> Lock:
-    """The project's lock, read once per process."""
+    """Return the project's lock, which is read once per process.
+
+    Raises:
+        MemkitError: the project has two locks, or the lock is damaged.
+    """
     if _LOCK not in config.stash:
         config.stash[_LOCK] = Lock.load(settings_of(config).lock)
     return config.stash[_LOCK]
 
 
 def planned_seeds(config: pytest.Config, claim: Claim) -> tuple[int, ...]:
-    """The most seeds that a claim may use in this run, in the order of the looks."""
-    known = config.stash.setdefault(_PLANNED, {})
-    if claim.id not in known:
+    """Return all seeds that a claim may use in this run, in the order of the looks."""
+    planned = config.stash.setdefault(_PLANNED, {})
+    if claim.id not in planned:
         settings = settings_of(config)
         registration = lock_of(config).registration(claim, development=settings.development)
-        known[claim.id] = registration.seeds(claim.planned(settings.seeds))
-    return known[claim.id]
+        planned[claim.id] = registration.seeds(claim.planned(settings.seeds))
+    return planned[claim.id]

@@ -1,4 +1,4 @@
-"""The settings of a run: the options, resolved once on the controller and handed to the workers."""
+"""The settings of a run: the options, which the controller resolves once and passes to the workers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 from memkit.errors import MemkitError
 from memkit.paths import is_url
-from memkit.pytest_plugin.options import config_values, data_named, root_of
+from memkit.pytest_plugin.options import config_values, data_option, root_of
 
 if TYPE_CHECKING:
     from memkit.evidence.gate import Mode
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 
 SETTINGS = pytest.StashKey["Settings"]()
 DATA = "MEMKIT_DATA"
-"""The environment variable that tasks find their data by; see ``memkit.tasks.images.datasets``."""
+"""The environment variable from which tasks read the folder of their data; see ``memkit.tasks.images.datasets``."""
 
 
 def refusal(message: str) -> pytest.UsageError:
-    """Return the exception that stops a run for bad input to memkit; ``by_memkit`` tells it from pytest's own."""
+    """Return the exception that stops a run because of bad input; its attribute ``by_memkit`` marks it as memkit's."""
     error = pytest.UsageError(message)
     error.by_memkit = True  # type: ignore[attr-defined]
     return error
 
 
 def settings_of(config: pytest.Config) -> Settings:
-    """Return the settings of a run, resolved on first use: a run without claims never needs them.
+    """Return the settings of a run, which are resolved on first use, since a run without claims never needs them.
 
     Raises:
-        pytest.UsageError: bad input.
+        pytest.UsageError: an option has a value that memkit does not accept.
     """
     if SETTINGS not in config.stash:
         try:
@@ -50,20 +50,20 @@ def settings_of(config: pytest.Config) -> Settings:
     return config.stash[SETTINGS]
 
 
-def publish_data(config: pytest.Config) -> None:
-    """Tell tasks where their data are, in this process and those that it starts, until the run ends.
+def publish_data_folder(config: pytest.Config) -> None:
+    """Set the environment variable of the data folder, for this process and its children, until the run ends.
 
     Raises:
-        pytest.UsageError: the folder that the command line or the project names is not there.
+        pytest.UsageError: the folder that the command line or the project names does not exist.
     """
-    handed: Any = getattr(config, "workerinput", {}).get("memkit")
-    if handed is None:
+    from_controller: Any = getattr(config, "workerinput", {}).get("memkit")
+    if from_controller is None:
         try:
             root_of(config)
-        except MemkitError:  # the paths belong to two locks, which is reported where there are claims
+        except MemkitError:  # the paths belong to two locks, which is reported only if the run has claims
             return
     try:
-        folder = handed["data"] if handed is not None else _data(config, data_named(config))
+        folder = from_controller["data"] if from_controller is not None else _data_folder(config, data_option(config))
     except MemkitError as error:
         raise pytest.UsageError(str(error)) from error
     if folder:
@@ -72,16 +72,16 @@ def publish_data(config: pytest.Config) -> None:
         config.add_cleanup(environment.undo)
 
 
-def _data(config: pytest.Config, named: str | None) -> str:
-    """Return the folder that ``--memkit-data`` or the project names; "" leaves it to the environment."""
-    if named is None or (config.option.memkit_data is None and os.environ.get(DATA)):
+def _data_folder(config: pytest.Config, path: str | None) -> str:
+    """Return the data folder that ``--memkit-data`` or the project names; "" where the environment determines it."""
+    if path is None or (config.option.memkit_data is None and os.environ.get(DATA)):
         return ""
-    if not Path(named).is_dir():
-        raise MemkitError(f"--memkit-data {named}: there is no such folder; name the one that holds the data")
-    return named
+    if not Path(path).is_dir():
+        raise MemkitError(f"--memkit-data {path}: there is no such folder; name the one that holds the data")
+    return path
 
 
-def _exchange(store: Path) -> str:
+def _make_exchange_folder(store: Path) -> str:
     from memkit.pytest_plugin.exchange_folder import make_exchange_folder
 
     return make_exchange_folder(store / "tmp")
@@ -89,16 +89,16 @@ def _exchange(store: Path) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The options, with absolute paths.
+    """The options of a run, with absolute paths.
 
     Attributes:
         store: the folder of the store.
-        shared: the URL of a store that machines share, which that folder is in front of; or "".
-        data: the folder that data sets are read from; "" to leave it as the environment has it.
+        shared: the URL of a store that several machines share, for which the folder is a cache; or "".
+        data: the folder that data sets are read from; "" where the environment determines it.
         root: the root of the project, see :func:`memkit.pytest_plugin.options.root_of`.
-        strict: a claim that decides nothing fails the run.
-        session: names this run of the suite.
-        exchange: a folder in which workers leave the plan (or the reason why there is none) for the controller;
+        strict: whether a claim that decides nothing fails the run.
+        session: a unique identifier of this run.
+        exchange: the folder in which workers write the plan, or the reason why there is none, for the controller;
             "" without workers.
     """
 
@@ -123,26 +123,26 @@ class Settings:
 
     @classmethod
     def of(cls, config: pytest.Config) -> Settings:
-        """Resolve the options; on a worker, take what the controller resolved.
+        """Resolve the options; on a worker, return the settings that the controller resolved.
 
         Raises:
-            MemkitError: bad input.
+            MemkitError: an option has a value that memkit does not accept.
         """
-        handed: Any = getattr(config, "workerinput", {}).get("memkit")
-        if handed is not None:
-            return cls(**handed)
+        from_controller: Any = getattr(config, "workerinput", {}).get("memkit")
+        if from_controller is not None:
+            return cls(**from_controller)
         value = config_values(config)
         root = root_of(config)
         shared = value["store"] if is_url(value["store"] or "") else ""
         evidence = Path(value["evidence"] or root / "reports" / "evidence.json")
         if evidence.suffix in (".csv", ".html"):
             raise MemkitError(
-                f"--memkit-evidence {evidence} would be written over by its own {evidence.suffix} file; let it end in "
-                ".json"
+                f"--memkit-evidence {evidence} would be overwritten by its own {evidence.suffix} file; choose a name "
+                "that ends in .json"
             )
         if value["strict"] and (value["development"] or value["gate"] == "none"):
-            idle = "--memkit-development" if value["development"] else "--memkit-gate none"
-            raise MemkitError(f"--memkit-strict and {idle} contradict one another; leave one of them out")
+            conflicting = "--memkit-development" if value["development"] else "--memkit-gate none"
+            raise MemkitError(f"--memkit-strict and {conflicting} contradict each other; omit one of them")
         if evidence.is_dir():
             raise MemkitError(f"--memkit-evidence {evidence} is a folder; name a file in it, such as evidence.json")
         store = str(root / ".memkit") if shared or not value["store"] else value["store"]
@@ -156,7 +156,7 @@ class Settings:
             retrain=value["retrain"],
             store=store,
             shared=shared,
-            data=_data(config, value["data"]),
+            data=_data_folder(config, value["data"]),
             evidence=str(evidence),
             root=str(root),
             device=value["device"],
@@ -165,12 +165,12 @@ class Settings:
             gate=value["gate"],
             strict=value["strict"],
             session=uuid.uuid4().hex,
-            exchange=_exchange(Path(store)) if distributed else "",
+            exchange=_make_exchange_folder(Path(store)) if distributed else "",
         )
 
     @property
     def accepted(self) -> Path:
-        """Return the file of the project's accepted verdicts."""
+        """The file of the project's accepted verdicts."""
         return Path(self.root) / "reports" / "accepted.json"
 
     @cached_property
@@ -178,7 +178,7 @@ class Settings:
         """The project's lock.
 
         Raises:
-            MemkitError: there are two.
+            MemkitError: the project has two locks.
         """
         from memkit.evidence.lock_file import lock_path
 
@@ -215,22 +215,28 @@ class Settings:
         return Remote(self.shared) if self.shared else None
 
     def refuse(self, message: str) -> NoReturn:
-        """Stop the run for bad input: exit code 4, and the message alone. A worker leaves it for the controller."""
+        """Stop the run because of bad input, with exit code 4 and the message alone.
+
+        A worker also writes the message to a file, from which the controller reads it.
+
+        Raises:
+            pytest.UsageError: always.
+        """
         if self.exchange:
             with suppress(OSError):
                 (Path(self.exchange) / "refused").write_text(message, encoding="utf-8")
         raise refusal(message)
 
     @contextmanager
-    def refusing(self) -> Iterator[None]:
-        """Turn a :class:`MemkitError` into the end of the run."""
+    def errors_refused(self) -> Iterator[None]:
+        """Stop the run, as :meth:`refuse` does, at a :class:`MemkitError`."""
         try:
             yield
         except MemkitError as error:
             self.refuse(str(error))
 
-    def refused(self) -> str:
-        """Return the message with which a worker refused, or ""."""
+    def refusal_message(self) -> str:
+        """Return the message of a worker that refused bad input, or ""."""
         file = Path(self.exchange) / "refused"
         return file.read_text(encoding="utf-8") if self.exchange and file.is_file() else ""
 

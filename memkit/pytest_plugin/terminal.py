@@ -1,4 +1,4 @@
-"""The terminal output of a run: what it will do, and at its end the table of verdicts."""
+"""The terminal output of a run: its plan at the start, and the table of verdicts at the end."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from memkit.scheduling.cohorts import Cohort
 
 _EDITED = {
     "changed": "use --memkit-development, or `memkit register` for fresh seeds",
-    "reworded": "`memkit register` takes that over, and it costs no attempt",
+    "reworded": "`memkit register` records the new words, and no attempt is counted",
 }
-"""The status of a claim that was edited → what to do."""
+"""Status of an edited claim → what to do about it."""
 
 
-def announce(
+def print_plan(
     config: pytest.Config,
     plan: RunPlan,
     cohorts: Sequence[Cohort],
@@ -32,50 +32,57 @@ def announce(
     *,
     adaptive: bool,
 ) -> None:
-    """Print what the run will do, before it does it.
+    """Print what the run will do.
 
     Args:
-        cohorts: what has to be trained before the first look.
-        seconds: recipe digest → CPU seconds per seed, where known.
-        adaptive: the run stops at the verdict.
+        cohorts: the cohorts that have to be trained for the first look.
+        seconds: recipe digest → CPU seconds per seed, where they are known.
+        adaptive: whether each claim stops at its verdict.
     """
     reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or config.option.verbose < 0 or not plan.claims:
         return
-    end_line(reporter)
+    start_new_line(reporter)
     running = [planned for planned in plan.claims if not planned.missing]
     seeds = sum(len(planned.selected) for planned in running)
-    look = "; each claim stops at its verdict" if adaptive else ""
+    stop = "; each claim stops at its verdict" if adaptive else ""
     if running:
-        reporter.write_line(f"memkit: {plural(len(running), 'claim')}, at most {plural(seeds, 'seed')} in all{look}")
+        reporter.write_line(f"memkit: {plural(len(running), 'claim')}, at most {plural(seeds, 'seed')} in all{stop}")
     if skipped := len(plan.claims) - len(running):
-        reporter.write_line(f"memkit: {plural(skipped, 'claim')} skipped, for want of data or of a backend")
-    for which, number in plan.excluded.items():
-        reporter.write_line(f"memkit: {number} left out: {which}")
+        reporter.write_line(f"memkit: {plural(skipped, 'claim')} skipped, because data or a backend is missing")
+    for kind, number in plan.excluded.items():
+        reporter.write_line(f"memkit: {number} excluded: {kind}")
     first = " for the first look" if adaptive else ""
-    inline = ", each in the test that asks for it" if cohorts and settings.executor == "inline" else ""
+    inline = ", each in the test that needs it" if cohorts and settings.executor == "inline" else ""
     needed = training_needed(cohorts, seconds, first)
     reporter.write_line(f"memkit: {needed}{inline}; store {settings.store_of_run}")
     if not settings.development and settings.gate != "none":
         for status, remedy in _EDITED.items():
             if edited := [p.claim.id for p in plan.claims if p.registration.status == status]:
                 more = f" and {len(edited) - 1} more" if len(edited) > 1 else ""
-                which = f"{edited[0]}{more} {status} since registration"
-                reporter.write_line(f"memkit: {which}, which fails this run: {remedy}")
+                reporter.write_line(
+                    f"memkit: {edited[0]}{more} {status} since registration, which fails this run: {remedy}"
+                )
     if not adaptive:
         reporter.write_line(
-            "memkit: the items do not come look by look (--dist each, or another plugin), so every seed runs, also "
-            "beyond the verdict"
+            "memkit: the items do not run look by look (because of --dist each, or of another plugin), so every seed "
+            "runs, even after the verdict"
         )
 
 
 def skipped_for_data(plan: RunPlan) -> list[str]:
-    """Return a line for each thing that is missing: how many claims are skipped, and how to get it."""
+    """Return a line for each missing data set or backend: how many claims are skipped, and how to get it."""
     return [f"{plural(claims, 'claim')} skipped: {missing}" for missing, claims in plan.skipped.items()]
 
 
 def training_needed(cohorts: Sequence[Cohort], seconds: Mapping[str, float], why: str = "") -> str:
-    """``88 runs to train, about 1 min 10 s of CPU``, as far as it is known."""
+    """Return a phrase such as ``88 runs to train, about 1 min 10 s of CPU``.
+
+    Args:
+        cohorts: the cohorts that have to be trained.
+        seconds: recipe digest → CPU seconds per seed, where they are known.
+        why: words after ``to train``, such as `` for the first look``.
+    """
     runs = sum(len(cohort.seeds) for cohort in cohorts)
     if not runs:
         return f"nothing to train{why}"
@@ -84,30 +91,30 @@ def training_needed(cohorts: Sequence[Cohort], seconds: Mapping[str, float], why
     text = f"{plural(runs, 'run')} to train{why}"
     if unknown == runs:
         return f"{text}, time unknown: never trained before"
-    rest = f" and what {unknown} that were never trained take" if unknown else ""
+    rest = f", plus the time of {unknown} that were never trained" if unknown else ""
     return f"{text}, about {duration(known)} of CPU{rest}"
 
 
-def summarise(
+def print_summary(
     reporter: pytest.TerminalReporter,
     claims: Sequence[ClaimEvidence],
     written: Sequence[Path],
     problems: Sequence[str],
 ) -> None:
-    """Print the verdict table and where the evidence lies."""
+    """Print the verdict table, the problems of the run and the paths of the evidence files."""
     reporter.section("claims")
     tw: Any = reporter._tw
-    ascii_only = not prints(tw, "✓≈–")
+    ascii_only = not can_print(tw, "✓≈–")
     for line in terminal_table(claims, width=tw.fullwidth, colour=tw.hasmarkup, ascii=ascii_only):
         reporter.write_line(line)
-    for error in problems:
-        reporter.write_line(error)
+    for problem in problems:
+        reporter.write_line(problem)
     reporter.write_line("")
     unregistered = sum(entry.registration.status == "unregistered" for entry in claims)
     if unregistered:
         reporter.write_line(
             f"Not registered: {unregistered} of {plural(len(claims), 'claim')}. They ran on development seeds and "
-            "decide nothing; `memkit register` gives them deciding seeds."
+            "decide nothing; `memkit register` assigns deciding seeds."
         )
     training = sum(entry.cost.get("trained", 0.0) for entry in claims)
     reused = sum(entry.cost.get("reused", 0.0) * len(entry.seen) for entry in claims)
@@ -120,34 +127,34 @@ def summarise(
         reporter.write_line(f"{saved}: each claim stopped at its verdict")
     for path in written:
         reporter.write_line(f"{path.suffix[1:]:>8}  {path}")
-    if said := fallen_sentence(claims):
-        reporter.write_line(said, red=True)
+    if summary := failure_summary(claims):
+        reporter.write_line(summary, red=True)
 
 
-def fallen_sentence(claims: Sequence[ClaimEvidence], named: int = 3) -> str:
-    """Return one sentence on what failed: claims first, then the number of mutants, which fail with them; or ""."""
+def failure_summary(claims: Sequence[ClaimEvidence], max_named: int = 3) -> str:
+    """Return one sentence on what failed, or "": up to ``max_named`` claims by name, then the number of mutants."""
     failed = [entry for entry in claims if entry.gate.outcome == "failed"]
-    own = [entry for entry in failed if not entry.claim.is_mutant]
-    mutants = len(failed) - len(own)
-    told = [f"{entry.claim.id} ({entry.gate.reason.partition(';')[0]})" for entry in own[:named]]
-    if len(own) > named:
-        told.append(f"{len(own) - named} more")
+    originals = [entry for entry in failed if not entry.claim.is_mutant]
+    mutants = len(failed) - len(originals)
+    parts = [f"{entry.claim.id} ({entry.gate.reason.partition(';')[0]})" for entry in originals[:max_named]]
+    if len(originals) > max_named:
+        parts.append(f"{len(originals) - max_named} more")
     if mutants:
-        told.append(plural(mutants, "mutant"))
-    if not told:
+        parts.append(plural(mutants, "mutant"))
+    if not parts:
         return ""
-    listed = f"{', '.join(told[:-1])} and {told[-1]}" if len(told) > 1 else told[0]
+    listed = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
     return f"Not as registered: {listed}."
 
 
-def end_line(reporter: Any) -> None:
-    """Go to a new line if something stands on this one; pytest's own way does not know of xdist's dots."""
+def start_new_line(reporter: Any) -> None:
+    """Start a new line unless the current one is empty; pytest's own method does not take account of xdist's dots."""
     reporter.currentfspath = None
     if reporter._tw.width_of_current_line:
         reporter._tw.line()
 
 
-def prints(tw: Any, text: str) -> bool:
+def can_print(tw: Any, text: str) -> bool:
     """Return whether a terminal writer can print a text."""
     encoding = getattr(tw._file, "encoding", None) or sys.getdefaultencoding()
     try:
@@ -158,11 +165,11 @@ def prints(tw: Any, text: str) -> bool:
 
 
 def duration(seconds: float) -> str:
-    """``45 s``, ``2 min 05 s``."""
+    """Return a duration in words, such as ``45 s`` or ``2 min 05 s``."""
     whole = round(seconds)
     return f"{whole} s" if whole < 100 else f"{whole // 60} min {whole % 60:02d} s"
 
 
 def plural(number: int, noun: str) -> str:
-    """``1 seed``, ``1464 seeds``."""
+    """Return a number with its noun, such as ``1 seed`` or ``1464 seeds``."""
     return f"{number} {noun}" + ("" if number == 1 else "s")

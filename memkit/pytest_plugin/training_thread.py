@@ -1,4 +1,4 @@
-"""Training beside the tests, on the controller: where models are trained, and the thread that drives the queue."""
+"""Training while tests run, on the controller: where models are trained, and the thread that drives the queue."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from memkit.pytest_plugin.settings import Settings
 from memkit.scheduling.executor import Executor, LocalExecutor
 from memkit.scheduling.queue import TrainingQueue
 
-_TURN = 0.2  # seconds
+_TURN_SECONDS = 0.2
 
 
 def executor_for(config: pytest.Config, settings: Settings, plan: RunPlan) -> Executor:
-    """Return where the models of a run are trained: in processes of this machine, or by Ray.
+    """Return the executor that trains the models of a run: processes of this machine, or a Ray cluster.
 
     Raises:
         MemkitError: Ray cannot be reached.
@@ -28,42 +28,42 @@ def executor_for(config: pytest.Config, settings: Settings, plan: RunPlan) -> Ex
         return LocalExecutor(workers, device=settings.device, files=plan.files)
     from memkit.scheduling.ray_executor import RayExecutor
 
-    least = min(training.gpus for training in plan.trainings.values())
-    return RayExecutor(settings.ray_address, device=settings.device, files=plan.files, gpus=least)
+    fewest_gpus = min(training.gpus for training in plan.trainings.values())
+    return RayExecutor(settings.ray_address, device=settings.device, files=plan.files, gpus=fewest_gpus)
 
 
 class TrainingThread(threading.Thread):
-    """Turns the queue until it is ended; the queue's owner posts what has ended.
+    """A thread that advances the training queue until :meth:`end` is called.
 
     Args:
-        queue: what to train.
-        messages: closed if the queue itself breaks down, so that nobody waits for it.
-        tick: called after every turn.
+        queue: the training queue, which reports by itself which training has ended.
+        messages: closed if the queue raises an exception, so that no item waits for it.
+        on_turn: called after every turn of the queue.
 
     Attributes:
-        error: what the queue broke down with, or None.
+        error: the exception that the queue raised, or None.
     """
 
-    def __init__(self, queue: TrainingQueue, messages: Messages, tick: Callable[[], None]) -> None:
+    def __init__(self, queue: TrainingQueue, messages: Messages, on_turn: Callable[[], None]) -> None:
         super().__init__(name="memkit-training", daemon=True)
         self.queue = queue
         self.messages = messages
-        self.tick = tick
+        self.on_turn = on_turn
         self.error: Exception | None = None
         self._ending = threading.Event()
 
     def run(self) -> None:
-        """Train what is added."""
+        """Train the cohorts that are added to the queue."""
         try:
             while not self._ending.is_set():
-                self.queue.turn(_TURN)
-                self.tick()
+                self.queue.turn(_TURN_SECONDS)
+                self.on_turn()
         except Exception as error:
             self.error = error
-            self.messages.close(f"training broke down: {type(error).__name__}: {error}")
+            self.messages.close(f"training stopped with {type(error).__name__}: {error}")
 
     def end(self) -> None:
-        """Stop at once; what had been trained is in the store."""
+        """Stop at once; runs that have been trained are in the store."""
         self._ending.set()
         self.queue.wake()
         try:

@@ -1,4 +1,4 @@
-"""The last try of a claim's seed: its measurement, or why it has none."""
+"""The last try of a seed: its measurement, or the reason why it has none."""
 
 from __future__ import annotations
 
@@ -12,26 +12,29 @@ from memkit.pytest_plugin.measurement import PROPERTY, Measurement
 
 @dataclass
 class Try:
-    """The result so far of the last try of a seed; a plugin may run a test again.
+    """The results so far of one try of a seed, of which there are several if a plugin runs a test again.
 
     Attributes:
-        sound: everything has passed so far.
+        measurement: the measurement, once the test has returned one.
+        failure: the reason why the try failed, or "".
+        skipped: the reason why the test was skipped, or "".
+        all_passed: whether all phases have passed so far.
     """
 
     measurement: Measurement | None = None
     failure: str = ""
     skipped: str = ""
-    sound: bool = True
+    all_passed: bool = True
 
-    def take(self, report: pytest.TestReport) -> None:
-        """Take what a report of the seed's item says."""
-        self.sound = self.sound and report.passed
+    def add_report(self, report: pytest.TestReport) -> None:
+        """Add a report of the seed's item."""
+        self.all_passed = self.all_passed and report.passed
         if report.failed:
             self.failure = self.failure or _reason(report)
         elif report.skipped and report.when == "teardown":
             self.failure = self.failure or f"its teardown was {_skip_reason(report)}"
         elif report.skipped:
-            # A subtest that is skipped is a matter of the test.
+            # A skipped subtest does not skip the test.
             self.skipped = self.skipped if hasattr(report, "context") else _skip_reason(report)
         elif report.when == "call" and report.passed:
             properties = dict(report.user_properties)
@@ -40,11 +43,11 @@ class Try:
 
 
 def _reason(report: pytest.TestReport) -> str:
-    """Return why a seed failed, in one line."""
+    """Return the reason why a seed failed, in one line."""
     crash = getattr(report.longrepr, "reprcrash", None)
     text = _as_text(crash.message if crash is not None else str(report.longrepr))
     lines = [line for line in text.splitlines() if line.strip()]
-    # pytest.fail() raises an exception called Failed, whose message says enough.
+    # pytest.fail() raises an exception called Failed, which adds nothing to its message.
     return lines[0].strip().removeprefix("Failed: ") if lines else "no reason was given"
 
 
@@ -55,6 +58,6 @@ def _skip_reason(report: pytest.TestReport) -> str:
     return f"skipped: {_as_text(reason).removeprefix('Skipped: ')}"
 
 
-def _as_text(said: str) -> str:
-    """Return a message that can be encoded: it may hold a name that is not valid text."""
-    return said.encode("utf-8", "backslashreplace").decode("utf-8")
+def _as_text(message: str) -> str:
+    """Return a message that UTF-8 can encode; the original may contain, for example, an invalid file name."""
+    return message.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""Verdicts as test reports, ``…::test_x[verdict]``: the exit code, JUnit, pytest-html and ``-r`` all see them."""
+"""Verdicts as test reports, ``…::test_x[verdict]``, which the exit code, JUnit, pytest-html and ``-r`` include."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 from memkit.evidence.evidence_file import ClaimEvidence
 from memkit.evidence.reports.tables import terminal_table
 from memkit.pytest_plugin.absence import AbsentClaim
-from memkit.pytest_plugin.interruption import print_nowhere_if_unread
+from memkit.pytest_plugin.interruption import discard_output_if_closed
 
 _PHASES: tuple[Literal["setup", "call", "teardown"], ...] = ("setup", "call", "teardown")
 
 
-class Sentence:
-    """Why a claim failed, in the shape that pytest prints."""
+class FailureMessage:
+    """The reason why a claim failed, with the attributes and methods of the failures that pytest prints."""
 
     def __init__(self, text: str, path: str, lineno: int) -> None:
         self.reprcrash = _Crash(text, path, lineno)
@@ -29,8 +29,8 @@ class Sentence:
         return self.reprcrash.message
 
 
-class VerdictText(Sentence):
-    """Why a verdict failed: one sentence and the table's lines."""
+class VerdictFailureMessage(FailureMessage):
+    """The reason why a verdict failed: one sentence, and the claim's lines of the verdict table."""
 
     def __init__(self, entry: ClaimEvidence, path: str, lineno: int) -> None:
         super().__init__(f"{entry.claim.id}: {entry.gate.reason}", path, lineno)
@@ -50,12 +50,12 @@ class _Crash:
 
 
 def verdict_reports(entry: ClaimEvidence, location: tuple[str, int | None, str]) -> Iterator[pytest.TestReport]:
-    """Yield the reports of a verdict: its call, and the teardown that closes it for JUnit and pytest-html."""
+    """Yield the reports of a verdict for setup, call and teardown; JUnit and pytest-html need all three."""
     path, line, name = location
     outcome = entry.gate.outcome
     longrepr: Any = None
     if outcome == "failed":
-        longrepr = VerdictText(entry, path, line or 0)
+        longrepr = VerdictFailureMessage(entry, path, line or 0)
     elif outcome == "skipped":
         longrepr = (path, line or 0, f"{entry.claim.id}: {entry.gate.reason}")
     properties = [("memkit.claim", entry.claim.id), ("memkit.verdict", entry.verdict.value)]
@@ -79,7 +79,7 @@ def verdict_reports(entry: ClaimEvidence, location: tuple[str, int | None, str])
 
 
 def absent_reports(absent: AbsentClaim) -> Iterator[pytest.TestReport]:
-    """Yield the reports of a registered claim that should have been found: it fails."""
+    """Yield the reports, of which the call fails, of a registered claim that should have been collected."""
     for when in _PHASES:
         failed = when == "call"
         yield pytest.TestReport(
@@ -87,25 +87,25 @@ def absent_reports(absent: AbsentClaim) -> Iterator[pytest.TestReport]:
             location=(absent.file, None, f"{absent.name}[verdict]"),
             keywords={},
             outcome="failed" if failed else "passed",
-            longrepr=Sentence(f"{absent.name}: {absent.why}", absent.file, 0) if failed else None,  # type: ignore[arg-type]
+            longrepr=FailureMessage(f"{absent.name}: {absent.why}", absent.file, 0) if failed else None,  # type: ignore[arg-type]
             when=when,
             duration=0.0,
         )
 
 
 def emit(config: pytest.Config, reports: Iterable[pytest.TestReport], *, evidence: str) -> None:
-    """Hand the reports of a test that was not collected to pytest and its plugins.
+    """Pass the reports of a verdict, which is not a collected item, to pytest and its plugins.
 
     Args:
-        evidence: the file that the evidence goes to; told if nobody reads standard output any more.
+        evidence: the evidence file, which a message names if standard output is closed.
     """
     session: Any = config.pluginmanager.get_plugin("session")
     if session is not None:
-        session.testscollected += 1  # or the terminal counts beyond 100 %
+        session.testscollected += 1  # otherwise the terminal would count beyond 100 %
     for report in reports:
         try:
             config.hook.pytest_runtest_logreport(report=report)
-        except OSError:  # it could not be printed, and pytest may not have counted it
-            print_nowhere_if_unread(config, evidence)
+        except OSError:  # the report could not be printed, and pytest may not have counted it
+            discard_output_if_closed(config, evidence)
             if report.failed and session is not None:
                 session.testsfailed += 1

@@ -1,4 +1,4 @@
-"""Small suites of claims for the plugin's tests: canned numbers, so that every verdict is known beforehand."""
+"""Small suites of claims for the plugin's tests, with fixed numbers, so that every verdict is known in advance."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ CLAIM = """
 
 
 INLINE = "--memkit-executor=inline"
-"""Trains in the process that runs the tests: starting one that trains takes seconds."""
+"""Trains in the process that runs the tests, since starting another process takes seconds."""
 
 
 def canned(name: str, treatment: str = "0.9", control: str = "0.1", *, body: str = "pass", options: str = "") -> str:
-    """The source of one claim; ``seed`` may be used in the expressions, ``body`` runs before they do."""
+    """Return the source of one claim; the expressions may use ``seed``, and ``body`` runs before them."""
     return CLAIM.format(name=name, treatment=treatment, control=control, body=body, options=options)
 
 
@@ -62,7 +62,7 @@ def write_suite(
 
 
 def register_suite(pytester: pytest.Pytester, *sources: str) -> None:
-    """Register claims as ``memkit register`` does, or did before for a suite of the same source."""
+    """Register claims with ``memkit register``, or with the stored lock of an earlier suite of the same source."""
     lock = pytester.path / "claims.lock"
     if lock.exists():
         register_claims(pytester)
@@ -74,26 +74,26 @@ def register_suite(pytester: pytest.Pytester, *sources: str) -> None:
 
 
 def register_claims(pytester: pytest.Pytester) -> pytest.RunResult:
-    """``memkit register``."""
+    """Run ``memkit register``, and check that it succeeds."""
     result = command(pytester, "register")
     assert result.ret == 0, result.stderr.str()
     return result
 
 
 def evidence(pytester: pytest.Pytester) -> dict[str, Any]:
-    """Claim id → its part of the evidence file."""
+    """Return claim id → its part of the evidence file."""
     data = json.loads((pytester.path / "reports" / "evidence.json").read_text(encoding="utf-8"))
     return {entry["claim"]["id"]: entry for entry in data["claims"]}
 
 
 def verdict(pytester: pytest.Pytester, name: str) -> str:
-    """The verdict of ``lab/name`` in the evidence file."""
-    found: str = evidence(pytester)[f"lab/{name}"]["judgement"]["verdict"]
-    return found
+    """Return the verdict of ``lab/name`` in the evidence file."""
+    result: str = evidence(pytester)[f"lab/{name}"]["judgement"]["verdict"]
+    return result
 
 
 def ran(path: Path) -> list[str]:
-    """What was really run, and forgotten afterwards: ``name seed`` lines."""
+    """Return the tests that were run, as lines "name seed", and reset the record."""
     file = path / "ran.txt"
     lines = file.read_text().splitlines() if file.exists() else []
     file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The cheat: each way of getting a verdict that the evidence does not carry is caught, or told beside the verdict."""
+"""Attempts to obtain a verdict that the evidence does not support are refused, or reported beside the verdict."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MODEL = """
 
 @pytest.fixture
 def suite(pytester: pytest.Pytester) -> pytest.Pytester:
-    """A registered claim that was looked at, and not supported."""
+    """A registered claim whose verdict is known and is not SUPPORTED."""
     write(pytester)
     register_claims(pytester)
     assert run(pytester).ret == 1
@@ -98,8 +98,8 @@ def test_an_edit_after_looking_fails_until_it_is_registered_on_fresh_seeds(
     assert evidence(suite)["lab/one"]["outcome"]["outcome"] != "passed"
     page = (suite.path / "reports" / "evidence.html").read_text(encoding="utf-8")
     assert "changed" in page
-    said = register_claims(suite)
-    said.stdout.fnmatch_lines(["lab/one: changed, attempt 2, seeds from 10100"])
+    result = register_claims(suite)
+    result.stdout.fnmatch_lines(["lab/one: changed, attempt 2, seeds from 10100"])
     run(suite)
     assert found(suite)[1:] == ("registered", 2)
     assert not set(seeds) & set(evidence(suite)["lab/one"]["planned"])
@@ -128,7 +128,7 @@ def test_an_edit_of_what_is_said_fails_until_it_is_registered_on_the_same_seeds(
         assert result.ret == 1
         result.stdout.fnmatch_lines(
             [
-                "memkit: lab/one reworded since registration, which fails this run: `memkit register` takes that over*",
+                "memkit: lab/one reworded since registration, which fails this run: `memkit register` records*",
                 f"FAILED*lab/one: *, but its {edited} edited since it was registered; `memkit register` registers*",
             ]
         )

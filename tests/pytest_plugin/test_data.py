@@ -105,7 +105,7 @@ def test_claims_whose_data_are_missing_are_skipped(suite: pytest.Pytester, how: 
     result.stdout.fnmatch_lines(
         [
             "memkit: 1 claim, at most 8 seeds in all*",
-            "memkit: 2 claims skipped, for want of data or of a backend",
+            "memkit: 2 claims skipped, because data or a backend is missing",
             "*8 runs to train*",
             "2 claims skipped: the data set gone is not at hand: buy it",
         ]

@@ -298,13 +298,13 @@ def test_a_second_measurement_that_differs_is_told_and_the_first_counts(pytester
     register_claims(pytester)
     run(pytester, "--memkit-gate=none")  # and leave ran.txt, so the next run gives other numbers
     result = run(pytester, "--memkit-gate=none", "--memkit-fresh")
-    told = "seed 10000: score of 'treatment' was 0.9, and 0.2 when it was measured again; the first counts"
-    result.stdout.fnmatch_lines([f"*{told}*"])
+    message = "seed 10000: score of 'treatment' was 0.9, but 0.2 when measured again; the first value counts"
+    result.stdout.fnmatch_lines([f"*{message}*"])
     entry = evidence(pytester)["lab/it"]
-    assert entry["remeasured"][0] == told
+    assert entry["remeasured"][0] == message
     assert entry["judgement"]["verdict"] == "SUPPORTED"
     assert {row[3] for row in entry["observations"] if row[1] == "treatment"} == {0.9}
-    run(pytester, "--memkit-gate=none").stdout.fnmatch_lines([f"*{told}*"])
+    run(pytester, "--memkit-gate=none").stdout.fnmatch_lines([f"*{message}*"])
     assert {row[3] for row in evidence(pytester)["lab/it"]["observations"] if row[1] == "treatment"} == {0.9}
 
 
@@ -454,7 +454,7 @@ def test_a_claim_with_more_figures_keeps_its_first_value(pytester: pytest.Pytest
     register_claims(pytester)
     run(pytester, "--memkit-gate=none")
     write(pytester.path, {"test_it.py": figure + claim("it", body, options="figures=[shown],")})
-    run(pytester, "--memkit-gate=none").stdout.fnmatch_lines(["*was 0.9, and 0.2*"])
+    run(pytester, "--memkit-gate=none").stdout.fnmatch_lines(["*was 0.9, but 0.2*"])
     entry = evidence(pytester)["lab/it"]
     assert {row[3] for row in entry["observations"] if row[1] == "treatment"} == {0.9}
     assert [shown["title"] for shown in entry["figures"]] == ["T"]

@@ -1,4 +1,4 @@
-"""What changed since the accepted run, in a real pytest run: told, and a gate where it is asked for."""
+"""Changes since the accepted run, in a real pytest run: they are reported, and fail the run with --gate drift."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def accepted(pytester: pytest.Pytester) -> pytest.Pytester:
     register_claims(pytester)
     refused = run(pytester, "--gate", "drift")
     assert refused.ret == 4
-    refused.stderr.fnmatch_lines(["*there is no reports/accepted.json; `memkit accept` keeps a run's verdicts*"])
+    refused.stderr.fnmatch_lines(["*there is no reports/accepted.json; store the verdicts of a run with `memkit *"])
     assert run(pytester).ret == 0
     assert command(pytester, "accept").ret == 0
     assert run(pytester, "--gate", "drift").ret == 0
@@ -52,5 +52,5 @@ def test_a_claim_that_was_edited_since_is_held_against_nothing(accepted: pytest.
     register_claims(accepted)
     result = run(accepted, "--gate", "drift")
     assert result.ret == 0
-    result.stdout.fnmatch_lines(["drift: lab/one had no accepted verdict to be held against"])
+    result.stdout.fnmatch_lines(["drift: lab/one had no accepted verdict to compare with"])
     assert evidence(accepted)["lab/one"]["drift"] == []

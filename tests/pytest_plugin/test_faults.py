@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.pytest_plugin.lab import canned, evidence, ran, verdict, write_suite
-from tests.pytest_plugin.test_looks import EIGHT, NEVER, SIXTEEN, looked, reasons, run, seeds_that_ran
+from tests.pytest_plugin.test_looks import EIGHT, NEVER, SIXTEEN, reasons, run, seeds_per_claim, seeds_that_ran
 
 # The worker that runs it holds a seed of the first look of `never` besides; meanwhile the other worker runs all
 # others of the first look, and waits at the second.
@@ -64,7 +64,7 @@ def test_nobody_waits_for_what_will_not_come(
     assert len(entries["lab/never"]["judgement"]["missing"]) == 1
     assert entries["lab/never"]["outcome"]["outcome"] == "skipped"
     assert set(reasons(pytester)["never"]) == {"the run was stopped"}
-    assert looked(seeds_that_ran(pytester)) == {"eight": 8, "never": 7}
+    assert seeds_per_claim(seeds_that_ran(pytester)) == {"eight": 8, "never": 7}
 
 
 def test_a_worker_that_dies_is_replaced_and_its_seeds_are_run_by_another(pytester: pytest.Pytester) -> None:
@@ -74,7 +74,7 @@ def test_a_worker_that_dies_is_replaced_and_its_seeds_are_run_by_another(pyteste
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(passed=32 + 8 + 2, failed=1, skipped=24)
-    assert looked(seeds_that_ran(pytester)) == {"eight": 8, "never": 32}
+    assert seeds_per_claim(seeds_that_ran(pytester)) == {"eight": 8, "never": 32}
     assert verdict(pytester, "eight") == "SUPPORTED"
     assert verdict(pytester, "never") == "INCONCLUSIVE"
 
@@ -107,7 +107,7 @@ def test_a_seed_that_kills_its_worker_leaves_its_claim_incomplete(pytester: pyte
         assert verdict(pytester, "sixteen") == "INCOMPLETE"
         return
     assert verdict(pytester, "sixteen") == "SUPPORTED"
-    assert looked(seeds_that_ran(pytester)) == {"eight": 8, "deadly": 8, "sixteen": 16}
+    assert seeds_per_claim(seeds_that_ran(pytester)) == {"eight": 8, "deadly": 8, "sixteen": 16}
     assert reasons(pytester)["deadly"] == {"seed 10003 failed, so the claim cannot be decided": 24}
 
 
@@ -117,7 +117,7 @@ def test_a_claim_that_skips_itself_whole_is_settled_after_its_first_look(pyteste
     result = run(pytester, "-n2", "-rs")
 
     assert result.ret == 0
-    assert looked(seeds_that_ran(pytester)) == {"bare": 8, "eight": 8}
+    assert seeds_per_claim(seeds_that_ran(pytester)) == {"bare": 8, "eight": 8}
     assert sum(reasons(pytester)["bare"].values()) == 32
     result.stdout.fnmatch_lines(["SKIPPED*lab/bare: INCOMPLETE: skipped: no data: get them"])
     assert not ran(pytester.path)

@@ -58,7 +58,7 @@ def test_a_signal_leaves_the_evidence_of_what_was_measured(
     process.send_signal(number)
     out, _ = process.communicate()
     assert process.returncode == pytest.ExitCode.INTERRUPTED
-    assert f"{number.name} has ended the run; what was measured is in the evidence" in out
+    assert f"{number.name} has ended the run; the evidence contains what was measured before" in out
     assert (verdict(pytester, "quick"), verdict(pytester, "slow")) == ("SUPPORTED", "INCOMPLETE")
 
 
@@ -131,11 +131,11 @@ def test_a_reader_that_goes_leaves_the_evidence_of_what_was_measured(pytester: p
     while process.poll() is None and not (pytester.path / "slow").exists():
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)  # if it has not noticed yet, it prints again when something ends
-    said = process.stderr.read()
+    stderr = process.stderr.read()
     process.stderr.close()
     assert process.wait() != 0
     assert (verdict(pytester, "quick"), verdict(pytester, "slow")) == ("SUPPORTED", "INCOMPLETE")
-    assert "Traceback" not in said
+    assert "Traceback" not in stderr
 
 
 def test_a_reader_that_goes_is_told_of_in_a_sentence(pytester: pytest.Pytester) -> None:
@@ -146,11 +146,11 @@ def test_a_reader_that_goes_is_told_of_in_a_sentence(pytester: pytest.Pytester) 
         if "PASSED" in line:
             break
     process.stdout.close()
-    said = process.stderr.read()
+    stderr = process.stderr.read()
     process.stderr.close()
     assert process.wait() in (pytest.ExitCode.OK, pytest.ExitCode.INTERRUPTED), "it may have been through"
     file = pytester.path / "reports" / "evidence.json"
-    assert said == f"memkit: standard output was closed; what was measured is in {file}\n"
+    assert stderr == f"memkit: standard output was closed; {file} contains what was measured\n"
     assert evidence(pytester)["lab/quick"]["observations"]
 
 
@@ -238,7 +238,7 @@ def test_a_board_that_cannot_be_written_ends_the_run_once(tmp_path: Path) -> Non
     messages.close("nobody is kept from ending")
     messages = Messages(tmp_path / "gone" / "messages.jsonl")
     with pytest.raises(
-        MemkitError, match=r"the run cannot go on: .*messages.jsonl cannot be written \(No such file.*TMPDIR"
+        MemkitError, match=r"the run cannot continue: .*messages.jsonl cannot be written \(No such file.*TMPDIR"
     ):
         messages.settle("lab/a", "decided")
     messages.settle("lab/b", "decided")
@@ -269,7 +269,7 @@ def test_a_full_disk_under_temporary_files_leaves_the_evidence(
     pytester.makeconftest(FULL)
     result = run(pytester, "-n2")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: the run cannot go on: *messages.jsonl cannot be written (No space left*"])
+    result.stderr.fnmatch_lines(["ERROR: the run cannot continue: *messages.jsonl cannot be written (No space left*"])
     assert any(entry["observations"] for entry in evidence(pytester).values())
 
 

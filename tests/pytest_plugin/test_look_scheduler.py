@@ -1,4 +1,4 @@
-"""Handing out items to workers one by one, in a model of xdist: workers run, die and are replaced in any order."""
+"""The look scheduler in a model of xdist, in which workers run items, die and are replaced in any order."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ SCHEDULERS = (LoadScheduling, WorkStealingScheduling, LoadFileScheduling, LoadSc
 
 
 class Worker:
-    """What the scheduler knows of a worker: it may be sent items, and a word that no more will come."""
+    """A worker as the scheduler sees it: it receives items, and at the end the message to shut down."""
 
     def __init__(self, name: str) -> None:
         self.gateway = SimpleNamespace(id=name)
         self.sent: list[int] = []
-        self.hand: list[int] = []
-        self.ready = self.told = self.gone = False
+        self.assigned: list[int] = []
+        self.ready = self.shutdown_sent = self.gone = False
 
     @property
     def shutting_down(self) -> bool:
-        return self.told or self.gone
+        return self.shutdown_sent or self.gone
 
     def send_runtest_some(self, indices: Sequence[int]) -> None:
         assert not self.shutting_down, "an item was sent to a worker that will not run it"
         self.sent += indices
-        self.hand += indices
+        self.assigned += indices
 
     def shutdown(self) -> None:
-        self.told = True
+        self.shutdown_sent = True
 
     def __repr__(self) -> str:
-        return f"{self.gateway.id}{self.hand}"
+        return f"{self.gateway.id}{self.assigned}"
 
 
 def config(workers: int) -> Any:
@@ -96,7 +96,7 @@ class Run:
             self.scheduler.schedule()
 
     def finish(self, worker: Worker) -> None:
-        index = worker.hand.pop(0)
+        index = worker.assigned.pop(0)
         self.run.append(index)
         self.scheduler.mark_test_complete(worker, index)
 
@@ -107,9 +107,9 @@ class Run:
     def die(self, worker: Worker) -> None:
         worker.gone = True
         lost = self.scheduler.remove_node(worker)
-        assert lost == (self.ids[worker.hand[0]] if worker.hand else None)
-        self.crashed += worker.hand[:1]
-        worker.hand.clear()
+        assert lost == (self.ids[worker.assigned[0]] if worker.assigned else None)
+        self.crashed += worker.assigned[:1]
+        worker.assigned.clear()
         self.restarts -= 1
         if self.restarts >= 0:
             self.coming += 1
@@ -126,18 +126,18 @@ class Run:
         return [worker for worker in self.workers if not worker.gone]
 
     def may_run(self, worker: Worker) -> bool:
-        if not worker.hand or not (worker.told or len(worker.hand) > 1):
+        if not worker.assigned or not (worker.shutdown_sent or len(worker.assigned) > 1):
             return False  # a worker starts an item when it knows the next one, or that there is none
-        if self.stopped and self.scheduler.left:
-            return True  # the controller notices, and sends home whoever waits
+        if self.stopped and self.scheduler.unassigned_count:
+            return True  # the controller then skips the items that wait
         done = {*self.run, *self.crashed}
-        look = self.looks[worker.hand[0]]
+        look = self.looks[worker.assigned[0]]
         return all(index in done for index in range(len(self.ids)) if self.looks[index] < look)
 
     def events(self) -> list[Callable[[], None]]:
         found: list[Callable[[], None]] = []
         for worker in self.living:
-            if worker.told and not worker.hand:
+            if worker.shutdown_sent and not worker.assigned:
                 found.append(partial(self.leave, worker))
             elif not worker.ready:
                 found.append(partial(self.collect, worker))
@@ -154,17 +154,17 @@ class Run:
     # What must hold at any time -----------------------------------------------------------------------
 
     def check(self) -> None:
-        out = [index for worker in self.living for index in worker.hand]
+        out = [index for worker in self.living for index in worker.assigned]
         done = self.run + self.crashed
         assert len({*out, *done}) == len(out) + len(done), "an item was handed out twice"
-        assert self.scheduler.left == len(self.ids) - len(out) - len(done), "an item was lost"
+        assert self.scheduler.unassigned_count == len(self.ids) - len(out) - len(done), "an item was lost"
         assert self.scheduler.has_pending == (len(done) < len(self.ids))
         for worker in self.living:
-            if worker.ready and not worker.told:
-                assert len(worker.hand) == 2, f"{worker} may wait for its next item for ever"
+            if worker.ready and not worker.shutdown_sent:
+                assert len(worker.assigned) == 2, f"{worker} may wait for its next item for ever"
         if self.scheduler.tests_finished:
-            assert not self.scheduler.left
-            assert all(len(worker.hand) < 2 for worker in self.living)
+            assert not self.scheduler.unassigned_count
+            assert all(len(worker.assigned) < 2 for worker in self.living)
         owners: dict[str, Worker] = {}
         for worker in self.living:
             for index in worker.sent:
@@ -202,7 +202,7 @@ def test_every_item_runs_once_whoever_dies(
             run.die(fate.choice(run.living))
         else:
             events = run.events()
-            assert events, f"everybody waits: {run.living}, {run.scheduler.left} items left"
+            assert events, f"everybody waits: {run.living}, {run.scheduler.unassigned_count} items left"
             fate.choice(events)()
         run.check()
     if not run.stopped:
@@ -235,16 +235,16 @@ def test_items_go_out_one_by_one_first_one_to_everybody() -> None:
     run.finish(two)
     run.finish(two)
     assert (one.sent, two.sent) == ([0, 2], [1, 3, 4, 5])
-    assert not one.told
+    assert not one.shutdown_sent
     run.finish(two)
-    assert two.told
-    assert two.hand == [5]  # and no word that it ends could reach it before it knew of this one
+    assert two.shutdown_sent
+    assert two.assigned == [5]  # item 5 was sent before the message to shut down
 
 
 def test_what_belongs_together_stays_on_one_worker_until_it_dies() -> None:
     run = Run(LoadFileScheduling, ids_of(*"abababab"), [0] * 8, workers=3)
     one, two, three = run.workers
-    assert (one.sent, two.sent, three.sent, three.told) == ([0, 2], [1, 3], [], True)
+    assert (one.sent, two.sent, three.sent, three.shutdown_sent) == ([0, 2], [1, 3], [], True)
     run.leave(three)
     run.die(one)
     run.replace()
@@ -257,13 +257,13 @@ def test_an_item_whose_worker_died_is_not_dealt_behind_one_that_waits_for_it() -
     run = Run(LoadScheduling, ids_of(*"aaaaaa"), [0, 0, 0, 0, 1, 1], workers=2)
     one, two = run.workers
     run.finish(two)
-    assert (one.hand, two.hand) == ([0, 2], [3, 4])
+    assert (one.assigned, two.assigned) == ([0, 2], [3, 4])
     run.die(one)
     run.finish(two)
-    assert two.hand == [4, 5]  # 4 may wait for 2
+    assert two.assigned == [4, 5]  # 4 may wait for 2
     run.replace()
     run.collect(run.workers[-1])
-    assert run.workers[-1].hand == [2]
+    assert run.workers[-1].assigned == [2]
 
 
 def test_a_worker_that_found_other_items_is_sent_home() -> None:
@@ -273,10 +273,10 @@ def test_a_worker_that_found_other_items_is_sent_home() -> None:
     stranger = run.workers[-1]
     run.scheduler.add_node_collection(stranger, ["test_a.py::test_y"])
     run.scheduler.schedule()
-    assert stranger.told
+    assert stranger.shutdown_sent
     assert not stranger.sent
-    assert run.scheduler.differs
-    assert run.scheduler.left == 3
+    assert run.scheduler.collections_differ
+    assert run.scheduler.unassigned_count == 3
 
 
 def test_an_item_that_a_plugin_wants_again_is_handed_out_again() -> None:
@@ -304,10 +304,10 @@ def test_without_claims_the_chosen_scheduler_does_it_all(chosen: type) -> None:
     assert not scheduler.active
     assert sorted(nodes[0].sent + nodes[1].sent) == [0, 1, 2, 3]
     assert scheduler.has_pending
-    while any(node.hand for node in nodes):
+    while any(node.assigned for node in nodes):
         for node in nodes:
-            if node.hand:
-                scheduler.mark_test_complete(node, node.hand.pop(0))
+            if node.assigned:
+                scheduler.mark_test_complete(node, node.assigned.pop(0))
     assert scheduler.tests_finished
     assert not scheduler.has_pending
     assert [scheduler.remove_node(node) for node in nodes] == [None, None]

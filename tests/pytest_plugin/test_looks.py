@@ -15,7 +15,7 @@ from memkit.evidence.observation import Observation
 from tests import inner
 from tests.pytest_plugin.lab import canned, evidence, ran, verdict, write_suite
 
-# What decides at 8 seeds, at 16, and never, and what a test of 32 seeds would have measured.
+# The values (treatment, control) of claims that are decided at 8 seeds, at 16 seeds, or never.
 ARMS: dict[str, Callable[[int], tuple[float, float]]] = {
     "eight": lambda seed: (0.9, 0.1),
     "sixteen": lambda seed: (0.6 + 0.01 * (seed % 7), 0.1),
@@ -35,7 +35,7 @@ def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
 
 
 def seeds_that_ran(pytester: pytest.Pytester, first: int = 10000) -> dict[str, list[int]]:
-    """Claim → its seeds, counted from 0, in the order in which they ran; forgotten afterwards."""
+    """Return claim → its seeds, counted from 0, in the order in which they ran; reset the record."""
     found: dict[str, list[int]] = {}
     for line in ran(pytester.path):
         name, seed = line.split()
@@ -43,8 +43,8 @@ def seeds_that_ran(pytester: pytest.Pytester, first: int = 10000) -> dict[str, l
     return found
 
 
-def looked(found: dict[str, list[int]]) -> dict[str, int]:
-    """Claim → how many seeds ran: each of them once, and those of a look after all of the one before."""
+def seeds_per_claim(found: dict[str, list[int]]) -> dict[str, int]:
+    """Return claim → how many seeds ran, after a check that each ran once and that the looks ran in order."""
     for seeds in found.values():
         for start, end in itertools.pairwise((0, 8, 16, 32)):
             assert set(seeds[start:end]) <= set(range(start, end))
@@ -53,7 +53,7 @@ def looked(found: dict[str, list[int]]) -> dict[str, int]:
 
 
 def reasons(pytester: pytest.Pytester) -> dict[str, dict[str, int]]:
-    """Claim → why its seeds were skipped, and how many were for that reason; from the JUnit report."""
+    """Return claim → reason → how many of its seeds were skipped for that reason, from the JUnit report."""
     found: dict[str, dict[str, int]] = {}
     for case in ElementTree.parse(pytester.path / "junit.xml").iter("testcase"):
         skipped = case.find("skipped")
@@ -65,7 +65,7 @@ def reasons(pytester: pytest.Pytester) -> dict[str, dict[str, int]]:
 
 
 def fully_judged(entry: dict[str, Any], name: str) -> dict[str, Any]:
-    """The judgement on the observations of all planned seeds."""
+    """Return the judgement on the observations of all planned seeds."""
     claim = Claim.from_json(entry["claim"])
     rows = [
         Observation(claim=claim.id, seed=seed, arm=arm, metric="score", value=float(value))
@@ -87,7 +87,7 @@ def test_the_seeds_that_decide_are_measured_and_no_more(pytester: pytest.Pyteste
 
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(passed=8 + 32 + 1 + 16 + 7 + 3, failed=1 + 1, skipped=24 + 16 + 24)
-    assert looked(seeds_that_ran(pytester)) == {"eight": 8, "never": 32, "sixteen": 16, "broken": 8}
+    assert seeds_per_claim(seeds_that_ran(pytester)) == {"eight": 8, "never": 32, "sixteen": 16, "broken": 8}
     assert reasons(pytester) == {
         "eight": {"decided at n = 8": 24},
         "sixteen": {"decided at n = 16": 16},
@@ -154,7 +154,7 @@ def test_fewer_seeds_may_be_asked_for(pytester: pytest.Pytester) -> None:
     }
     for seeds, (eight, sixteen) in expected.items():
         run(pytester, "-n0", "--fresh", f"--seeds={seeds}")
-        counts = looked(seeds_that_ran(pytester))
+        counts = seeds_per_claim(seeds_that_ran(pytester))
         assert (counts["eight"], verdict(pytester, "eight")) == eight, seeds
         assert (counts["sixteen"], verdict(pytester, "sixteen")) == sixteen, seeds
         assert len(evidence(pytester)["lab/eight"]["planned"]) == int(seeds)
@@ -167,7 +167,7 @@ def test_development_seeds_stop_alike(pytester: pytest.Pytester) -> None:
     result = run(pytester, "-n2")
 
     assert result.ret == 0
-    assert looked(seeds_that_ran(pytester, first=0)) == {"eight": 8, "sixteen": 16, "never": 32}
+    assert seeds_per_claim(seeds_that_ran(pytester, first=0)) == {"eight": 8, "sixteen": 16, "never": 32}
     assert reasons(pytester) == {
         "eight": {"looks like SUPPORTED at n = 8": 24},
         "sixteen": {"looks like SUPPORTED at n = 16": 16},
@@ -185,7 +185,7 @@ def test_more_workers_than_a_look_has_items(pytester: pytest.Pytester) -> None:
 
     assert result.ret == 0
     result.assert_outcomes(passed=16 + 1, skipped=4)
-    assert looked(seeds_that_ran(pytester)) == {"sixteen": 16}
+    assert seeds_per_claim(seeds_that_ran(pytester)) == {"sixteen": 16}
 
 
 def test_a_look_that_will_not_be_complete_runs_and_decides_nothing(pytester: pytest.Pytester) -> None:
@@ -243,7 +243,7 @@ def test_where_looks_cannot_be_kept_every_seed_runs(pytester: pytest.Pytester, h
         assert entry["judgement"] == fully_judged(entry, name)
         assert entry["judgement"]["look"] == look  # seeds beyond it are shown, never used
         assert len(entry["observations"]) == 2 * 32
-    result.stdout.fnmatch_lines(["memkit: *so every seed runs, also beyond the verdict"])
+    result.stdout.fnmatch_lines(["memkit: *so every seed runs, even after the verdict"])
     result.stdout.no_fnmatch_line("*each claim stops at its verdict*")
 
 
@@ -252,12 +252,13 @@ def test_without_claims_the_chosen_scheduler_does_its_own_work(pytester: pytest.
         def pytest_sessionfinish(session):
             if not hasattr(session.config, "workerinput"):
                 scheduler = session.config.pluginmanager.get_plugin("dsession").sched
-                print("handed out by looks:", scheduler.active, type(scheduler.chosen).__name__, scheduler.left)
+                original = type(scheduler.original).__name__
+                print("sent look by look:", scheduler.active, original, scheduler.unassigned_count)
     """)
     pytester.makepyfile("import pytest\n\n@pytest.mark.parametrize('x', range(9))\ndef test_plain(x):\n    pass\n")
 
     for how, name in {"load": "LoadScheduling", "loadfile": "LoadFileScheduling"}.items():
         result = run(pytester, "-n2", f"--dist={how}")
         result.assert_outcomes(passed=9)
-        result.stdout.fnmatch_lines([f"*handed out by looks: False {name} 0"])
+        result.stdout.fnmatch_lines([f"*sent look by look: False {name} 0"])
         result.stdout.no_fnmatch_line("memkit: *")

@@ -16,7 +16,7 @@ NET, TREE = (Training(digest, {}, digest, 10) for digest in ("net", "tree"))
 
 
 def state(messages: Messages) -> dict[str, object]:
-    names = ("opened", "settled", "pending", "failed", "closed")
+    names = ("open_seeds", "settled", "pending_runs", "training_errors", "close_reason")
     return {name: getattr(messages, name) for name in names}
 
 
@@ -24,17 +24,17 @@ def post_all(messages: Messages) -> None:
     messages.open("lab/one", [1, 2], [Cohort(NET, (1, 2)), Cohort(TREE, (2,))])
     messages.open("lab/two", [1])
     messages.open("lab/one", [3])
-    messages.trained(Cohort(NET, (1,)), Result("trained"))
-    messages.trained(Cohort(TREE, (2,)), Result("failed", "ValueError: größer als «1»", "Traceback:\n  …"))
+    messages.report_training(Cohort(NET, (1,)), Result("trained"))
+    messages.report_training(Cohort(TREE, (2,)), Result("failed", "ValueError: größer als «1»", "Traceback:\n  …"))
     messages.settle("lab/two", "decided at n = 8")
 
 
 POSTED = {
-    "opened": {"lab/one": {1, 2, 3}, "lab/two": {1}},
+    "open_seeds": {"lab/one": {1, 2, 3}, "lab/two": {1}},
     "settled": {"lab/two": "decided at n = 8"},
-    "pending": {("net", 2)},
-    "failed": {("tree", 2): "ValueError: größer als «1»\nTraceback:\n  …"},
-    "closed": "",
+    "pending_runs": {("net", 2)},
+    "training_errors": {("tree", 2): "ValueError: größer als «1»\nTraceback:\n  …"},
+    "close_reason": "",
 }
 
 
@@ -44,7 +44,7 @@ def test_without_workers_the_messages_are_the_object_itself() -> None:
     messages.refresh()
     assert state(messages) == POSTED
     messages.close("the end")
-    assert messages.closed == "the end"
+    assert messages.close_reason == "the end"
 
 
 def test_workers_read_what_the_controller_posts(tmp_path: Path) -> None:
@@ -59,17 +59,17 @@ def test_workers_read_what_the_controller_posts(tmp_path: Path) -> None:
     for messages in (early, late):
         messages.refresh()
         messages.refresh()
-        assert state(messages) == {**POSTED, "closed": "the run was stopped"}
+        assert state(messages) == {**POSTED, "close_reason": "the run was stopped"}
 
 
 def test_whoever_closes_a_run_knows_it_at_once(tmp_path: Path) -> None:
     """The training thread may break down, and what the items of workers then report says nothing about their seeds."""
     controller, worker = (Messages(tmp_path / "messages.jsonl") for _ in range(2))
-    controller.close("training broke down")
-    assert controller.closed == "training broke down"
-    assert worker.closed == ""
+    controller.close("training stopped with an error")
+    assert controller.close_reason == "training stopped with an error"
+    assert worker.close_reason == ""
     worker.refresh()
-    assert worker.closed == controller.closed
+    assert worker.close_reason == controller.close_reason
 
 
 @given(cuts=st.lists(st.integers(0, 2000), max_size=8))
@@ -86,22 +86,22 @@ def test_a_line_that_is_still_being_written_is_read_later(
             file.write(whole[written:cut])
         written = max(written, min(cut, len(whole)))
         reader.refresh()
-        assert set(reader.opened.get("lab/one", ())) <= {1, 2, 3}
+        assert set(reader.open_seeds.get("lab/one", ())) <= {1, 2, 3}
     assert state(reader) == POSTED
 
 
 def test_what_could_not_be_loaded_elsewhere_is_left_to_the_tests() -> None:
     messages = Messages()
     messages.open("lab/one", [1], [Cohort(NET, (1,))])
-    messages.trained(Cohort(NET, (1,)), Result("unloadable", "ModuleNotFoundError: nets"))
-    assert not messages.pending
-    assert not messages.failed
+    messages.report_training(Cohort(NET, (1,)), Result("unloadable", "ModuleNotFoundError: nets"))
+    assert not messages.pending_runs
+    assert not messages.training_errors
 
 
 def test_a_run_that_is_there_already_is_not_waited_for() -> None:
     messages = Messages()
     messages.open("lab/one", [1], [Cohort(NET, (1,))])
-    messages.trained(Cohort(NET, (1,)), Result("trained"))
+    messages.report_training(Cohort(NET, (1,)), Result("trained"))
     messages.open("lab/two", [1])
-    assert not messages.pending
-    assert messages.opened == {"lab/one": {1}, "lab/two": {1}}
+    assert not messages.pending_runs
+    assert messages.open_seeds == {"lab/one": {1}, "lab/two": {1}}

@@ -103,8 +103,8 @@ def test_registering_rewrites_it(older: pytest.Pytester) -> None:
     lock = read(older, "claims.lock")
     true = lock["claims"]["lab/true"]
     assert lock["schema"] == 2
-    said = {"statement": "The statement of true.", "source": "page 3", "deterministic": True}
-    assert true["annotations"] == said
+    annotations = {"statement": "The statement of true.", "source": "page 3", "deterministic": True}
+    assert true["annotations"] == annotations
     assert true["file"] == "test_lab.py"
     first, second = true["attempts"]
     assert first == {"block": None}

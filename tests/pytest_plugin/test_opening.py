@@ -96,7 +96,7 @@ class Course:
 
     def end(self) -> None:
         """End once all that was asked for is trained."""
-        until(lambda: not self.messages.pending or self.looks.error is not None)
+        until(lambda: not self.messages.pending_runs or self.looks.error is not None)
         self.looks.end()
 
     def report(self, claim: PlannedClaim, seed: int, treatment: float) -> ClaimRun | None:
@@ -106,8 +106,8 @@ class Course:
         for when in ("setup", "call", "teardown"):
             report = pytest.TestReport(nodeid, claim.location, {}, "passed", None, when)  # type: ignore[arg-type]
             report.user_properties = [measured.to_property()] if when == "call" else []
-            assert self.verdicts.take(report) is None
-        return self.verdicts.finish(nodeid)
+            assert self.verdicts.add_report(report) is None
+        return self.verdicts.finish_item(nodeid)
 
 
 @pytest.fixture
@@ -119,14 +119,14 @@ def test_claims_that_share_a_recipe_have_each_run_trained_once(config: pytest.Co
     course = Course(config, planned("one"), planned("two"), ends=Result("trained"))
     course.end()
     assert [seed for cohort in course.executor.given for seed in cohort.seeds] == list(FIRST)
-    assert course.messages.opened == {"lab/one": set(FIRST), "lab/two": set(FIRST)}
+    assert course.messages.open_seeds == {"lab/one": set(FIRST), "lab/two": set(FIRST)}
     assert course.looks.problems == []
 
 
 def test_training_that_failed_is_told_to_the_items_and_at_the_end(config: pytest.Config) -> None:
     course = Course(config, planned("one"), ends=Result("failed", "ValueError: too large"))
     course.end()
-    assert course.messages.failed == {(NET.digest, seed): "ValueError: too large" for seed in FIRST}
+    assert course.messages.training_errors == {(NET.digest, seed): "ValueError: too large" for seed in FIRST}
     assert {problem.rpartition(": ")[2] for problem in course.looks.problems} == {"too large"}
 
 
@@ -136,7 +136,7 @@ def test_a_claim_whose_data_are_missing_is_settled_before_it_begins(config: pyte
     course.end()
     assert course.messages.settled == {"lab/one": "get the data"}
     assert not course.executor.given
-    run = course.verdicts.finish(f"{missing.nodeid}[{SEEDS[0]}]")
+    run = course.verdicts.finish_item(f"{missing.nodeid}[{SEEDS[0]}]")
     assert run is not None
     assert course.verdicts.judge(run).gate.outcome == "skipped"
 
@@ -153,7 +153,7 @@ def test_the_last_report_of_a_look_opens_the_next_one_or_settles_the_claim(confi
             course.looks.settle(run, course.verdicts.judge(run).judgement)
     course.end()
     assert course.messages.settled == {"lab/clear": "decided at n = 8"}
-    assert course.messages.opened["lab/open"] > set(FIRST)
+    assert course.messages.open_seeds["lab/open"] > set(FIRST)
     assert [run.planned for run in course.verdicts.running] == [open_]
     assert [entry.claim.id for entry in course.verdicts.in_order()] == ["lab/clear"]
 

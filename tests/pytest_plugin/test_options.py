@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from memkit.pytest_plugin.arguments import join
+from memkit.pytest_plugin.arguments import join_values
 from memkit.pytest_plugin.options import OPTIONS, WITH_SHORT_NAMES
 from memkit.pytest_plugin.settings import Settings, settings_of
 from tests.inner import command, run
@@ -116,7 +116,7 @@ def test_an_option_that_went_to_somebody_else_is_told_of_where_claims_run(crowde
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         result.stderr.fnmatch_lines(
             [
-                "ERROR: --gate belongs to another plugin or to a conftest, so memkit does not hear of it; write "
+                "ERROR: --gate belongs to another plugin or to a conftest, so memkit does not receive it; write "
                 "--memkit-gate for the claims, or gate = ... in [[]tool.memkit[]]"
             ]
         )
@@ -213,7 +213,7 @@ def test_only_values_of_memkits_options_are_joined() -> None:
         "--memkit-store",
         "c",
     ]
-    assert join(given, ours) == [
+    assert join_values(given, ours) == [
         *("-k", "x", "--memkit-store=a", "--memkit-fresh", "b", "--memkit-data", "-q"),
         *("--", "--memkit-store", "c"),
     ]
@@ -255,7 +255,7 @@ def test_a_project_says_what_it_always_wants(pytester: pytest.Pytester, monkeypa
         ('stroe = "x"', "unknown option 'stroe'; did you mean 'store'?"),
         ("fresh = 1", "fresh = 1 must be true or false"),
         ('sweeps = "some"', "sweeps = 'some' must be one of 'none', 'only', 'all'"),
-        ("store = 3", "store = 3 must be a text"),
+        ("store = 3", "store = 3 must be a string"),
         ('seeds = "8"', "seeds = '8' must be a number"),
         ("seeds = 0", "seeds = 0 must be from 1 to 100"),
         ('gate = "drfit"', "gate = 'drfit' must be one of 'verdict', 'drift', 'none'"),
@@ -314,8 +314,8 @@ def test_values_that_are_no_paths(pytester: pytest.Pytester, what: str, value: s
 @pytest.mark.parametrize(
     ("value", "sentence"),
     [
-        ("found.csv", "*found.csv would be written over by its own .csv file; let it end in .json"),
-        ("found.html", "*found.html would be written over by its own .html file; let it end in .json"),
+        ("found.csv", "*found.csv would be overwritten by its own .csv file; choose a name that ends in .json"),
+        ("found.html", "*found.html would be overwritten by its own .html file; choose a name that ends in .json"),
         ("folder", "*folder is a folder; name a file in it, such as evidence.json"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Where evidence comes from is told as far as it is known; what is unknown costs nothing but a sentence."""
+"""The provenance of evidence: a fact that cannot be determined is recorded as unknown, and nothing else fails."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def made(root: Path, *, args: tuple[str, ...] = (), lock: Any = None) -> dict[st
     settings: Any = SimpleNamespace(
         root=str(root), device="cpu", shared="", seeds=8, gate="verdict", strict=False, lock=lock
     )
-    plan: Any = SimpleNamespace(calculated_on={})
+    plan: Any = SimpleNamespace(compute_platform={})
     return provenance(config, settings, plan)
 
 
@@ -77,15 +77,15 @@ def test_a_file_whose_name_is_no_text_is_a_change(repository: Path) -> None:
     assert made(repository)["dirty"] is True
 
 
-def refusing(monkeypatch: pytest.MonkeyPatch, command: str, error: Exception) -> None:
-    """``git status``, say, fails; of what else is asked git, it knows a commit."""
+def make_git_fail(monkeypatch: pytest.MonkeyPatch, command: str, error: Exception) -> None:
+    """Let one git command, such as ``status``, raise an error, and let all others print a commit."""
 
-    def answered(arguments: list[str], **_: Any) -> Any:
+    def fake_run(arguments: list[str], **_: Any) -> Any:
         if command in arguments:
             raise error
         return SimpleNamespace(stdout=b"3f9c\n")
 
-    monkeypatch.setattr("memkit.pytest_plugin.provenance.subprocess.run", answered)
+    monkeypatch.setattr("memkit.pytest_plugin.provenance.subprocess.run", fake_run)
 
 
 DUBIOUS = subprocess.CalledProcessError(
@@ -94,7 +94,7 @@ DUBIOUS = subprocess.CalledProcessError(
 
 
 @pytest.mark.parametrize(
-    ("command", "error", "said"),
+    ("command", "error", "expected"),
     [
         ("status", subprocess.TimeoutExpired("git", 10), "unknown: git status took longer than 10 s"),
         ("status", subprocess.CalledProcessError(3, "git", stderr=b""), "unknown: git status ended with 3"),
@@ -104,16 +104,16 @@ DUBIOUS = subprocess.CalledProcessError(
     ],
 )
 def test_what_git_does_not_say_is_unknown_and_the_page_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, error: Exception, said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, error: Exception, expected: str
 ) -> None:
-    refusing(monkeypatch, command, error)
+    make_git_fail(monkeypatch, command, error)
     found = made(tmp_path)
-    assert found["dirty"] == said
-    assert found["commit"] == ("3f9c" if command == "status" else said)
-    told = {name: found[name] for name in ("commit", "dirty")}
-    page = " ".join(render_html(samples.evidence(samples.supported(), **told)).replace("&#39;", "'").split())
-    assert f"Whether the code that ran had uncommitted changes is {said}." in page
-    assert (f"3f9c; whether there are uncommitted changes is {said}" in page) == (command == "status")
+    assert found["dirty"] == expected
+    assert found["commit"] == ("3f9c" if command == "status" else expected)
+    facts = {name: found[name] for name in ("commit", "dirty")}
+    page = " ".join(render_html(samples.evidence(samples.supported(), **facts)).replace("&#39;", "'").split())
+    assert f"Whether the code that ran had uncommitted changes is {expected}." in page
+    assert (f"3f9c; whether there are uncommitted changes is {expected}" in page) == (command == "status")
     assert "clean" not in page.partition("3f9c")[2][:200]
 
 

@@ -32,13 +32,13 @@ SUITES = {
     ),
     "a test without seeds": (
         canned("true").replace("(seed)", "()"),
-        "*'lab/true': test_true() depends on no seed; take the fixture `arms` or `seed` (it takes nothing)",
+        "*'lab/true': test_true() depends on no seed; let it take the fixture `arms` or `seed` (it takes nothing)",
     ),
     "a claim parametrised by hand": (
         canned("true")
         .replace("(seed)", "(seed, width)")
         .replace("    @claim", "    @pytest.mark.parametrize('width', [1, 2])\n    @claim", 1),
-        "*'lab/true' is parametrised by 'width' too; write a claim for each value",
+        "*'lab/true' is also parametrised by 'width'; write a claim for each value",
     ),
     "two claims on one test": (
         canned("outer").split("def test_")[0] + canned("true"),
@@ -56,7 +56,7 @@ SUITES = {
     ),
     "a claim that is parametrised by seeds of its own": (
         canned("true").replace("    @claim", "    @pytest.mark.parametrize('seed', [1, 2])\n    @claim", 1),
-        "*'lab/true' is parametrised by 'seed', which memkit does; leave that parametrize() out, and cap*",
+        "*'lab/true' is parametrised by 'seed', which memkit does itself; remove that parametrize(), and limit*",
     ),
     "a module for an arm": (
         canned("true").replace('arms=("treatment", "control")', 'arms={"treatment": math, "control": None}'),
@@ -131,13 +131,13 @@ def test_a_claim_that_is_left_out_and_named_is_refused(pytester: pytest.Pytester
     named = run(pytester, "--headline", "test_lab.py::test_small")
     assert named.ret == pytest.ExitCode.USAGE_ERROR
     named.stderr.fnmatch_lines(
-        ["ERROR: *claim 'lab/small' is among the claims that are no headlines; --memkit-headline leaves them out"]
+        ["ERROR: *claim 'lab/small' is one of the claims that are not headlines; --memkit-headline excludes them"]
     )
     assert run(pytester, "--headline", "test_more.py::test_big", "test_lab.py").ret == 0
     nothing = run(pytester, "--headline", "test_lab.py")
     assert nothing.ret == pytest.ExitCode.USAGE_ERROR
     nothing.stderr.fnmatch_lines(
-        ["ERROR: no claim is left: 1 left out, claims that are no headlines (--memkit-headline leaves them out)"]
+        ["ERROR: no claim is left to run: the options exclude 1, claims that are not headlines *"]
     )
 
 
@@ -196,7 +196,7 @@ def test_seeds_must_be_a_number(pytester: pytest.Pytester, value: str) -> None:
     result = run(pytester, f"--seeds={value}")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"*--seeds: '{value}' is no number of seeds, from 1 to 100; give 8, 16 or 32"])
+    result.stderr.fnmatch_lines([f"*--seeds: '{value}' is not a number from 1 to 100; give 8, 16 or 32"])
 
 
 @needs_torch
@@ -214,7 +214,7 @@ def test_training_needs_torch_and_a_device(pytester: pytest.Pytester, monkeypatc
     device = run(pytester, "-n2", "--device=mps")
     assert device.ret == pytest.ExitCode.USAGE_ERROR
     device.stderr.fnmatch_lines(
-        ["ERROR: --memkit-device mps: this machine, or its build of torch, has no such device; use cpu"]
+        ["ERROR: --memkit-device mps is not available on this machine or in its build of torch; use cpu"]
     )
 
     find = importlib.util.find_spec

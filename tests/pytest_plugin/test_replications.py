@@ -1,4 +1,4 @@
-"""Replications in a real run: selected by --sweeps, gating, told side by side, skipped where the backend is missing."""
+"""Replications in a real run: selected by --sweeps, gating, compared in reports, skipped without their backend."""
 
 from __future__ import annotations
 

@@ -92,8 +92,8 @@ def test_a_run_above_a_lock_is_refused(pytester: pytest.Pytester, project: Path)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
         [
-            f"*claim 'lab/false' lies below the lock of {project}, and this run is about {pytester.path}; "
-            "run it by itself*"
+            f"*claim 'lab/false' belongs to the lock of {project}, but this run uses that of {pytester.path}; "
+            "run it separately*"
         ]
     )
 
@@ -171,7 +171,7 @@ def test_a_registered_claim_that_is_gone_fails_the_run(
     result = run(pytester, how)
     assert result.ret == FAILED
     result.stdout.fnmatch_lines(
-        ["*FAILED *::lab/false[[]verdict[]] - lab/false: it is registered, and *memkit register --remove lab/false*"]
+        ["*FAILED *::lab/false[[]verdict[]] - lab/false: it is registered, but *memkit register --remove lab/false*"]
     )
     assert run(pytester, "-n0", "--memkit-gate=none").ret != FAILED
     assert run(pytester, "-n0", "--memkit-development").ret != FAILED
@@ -231,7 +231,7 @@ def test_a_claim_that_pytest_makes_no_item_of_is_missed(pytester: pytest.Pyteste
         file.write("\ntest_false.__test__ = False\n")
     result = run(pytester, "-n0")
     assert result.ret == FAILED
-    result.stdout.fnmatch_lines(["*lab/false: it is registered, and no longer in claims/test_lab.py; *"])
+    result.stdout.fnmatch_lines(["*lab/false: it is registered, but no longer in claims/test_lab.py; *"])
 
 
 def test_a_folder_of_testpaths_that_is_gone_is_missed(pytester: pytest.Pytester, suite: Path) -> None:
@@ -243,7 +243,7 @@ def test_a_folder_of_testpaths_that_is_gone_is_missed(pytester: pytest.Pytester,
     (pytester.path / "studies" / "claims.lock").unlink()
     result = run(pytester, "-n0")
     assert result.ret == FAILED
-    result.stdout.fnmatch_lines(["*lab/other: it is registered, and claims/test_more.py is gone; *"])
+    result.stdout.fnmatch_lines(["*lab/other: it is registered, but claims/test_more.py no longer exists; *"])
 
 
 def test_a_link_to_a_file_elsewhere_is_missed_when_it_is_deleted(pytester: pytest.Pytester, suite: Path) -> None:
@@ -261,7 +261,7 @@ def test_a_package_that_is_given_by_its_name_is_covered(pytester: pytest.Pyteste
     lose_the_claim(suite)
     result = run(pytester, "--pyargs", "claims", "-n0")
     assert result.ret == FAILED
-    result.stdout.fnmatch_lines(["*lab/false: it is registered, and no longer in claims/test_lab.py; *"])
+    result.stdout.fnmatch_lines(["*lab/false: it is registered, but no longer in claims/test_lab.py; *"])
 
 
 def test_what_has_not_failed_is_not_missed_by_a_run_of_what_has(pytester: pytest.Pytester, suite: Path) -> None:
@@ -360,7 +360,7 @@ def test_a_file_that_is_not_collected_fails_a_strict_run(pytester: pytest.Pytest
     (pytester.path / file).write_text(IGNORED[file])
     result = run(pytester, "-n0", "--memkit-strict")
     assert result.ret == FAILED
-    result.stdout.fnmatch_lines(["*lab/false: INCOMPLETE: claims/test_lab.py was not collected, though*"])
+    result.stdout.fnmatch_lines(["*lab/false: INCOMPLETE: claims/test_lab.py was not collected, although*"])
 
 
 def test_a_claim_that_is_not_to_be_supported_shows_nothing_on_few_seeds(pytester: pytest.Pytester) -> None:
@@ -388,7 +388,7 @@ def test_a_strict_run_that_decides_nothing_is_refused(pytester: pytest.Pytester,
     write_suite(pytester, TRUE)
     result = run(pytester, "-n0", "--memkit-strict", other)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*--memkit-strict and --memkit-* contradict one another; leave one of them out"])
+    result.stderr.fnmatch_lines(["*--memkit-strict and --memkit-* contradict each other; omit one of them"])
 
 
 def test_pytests_own_strict_is_not_memkits(pytester: pytest.Pytester) -> None:

@@ -46,7 +46,7 @@ MEASUREMENT = Measurement.of(
         }
     },
     figures=(Table("The table.", ["x"], [["row", 0.5]]),),
-    drawn_by="ef" * 16,
+    figures_digest="ef" * 16,
     cpu_seconds=0.25,
 )
 
@@ -87,7 +87,7 @@ def test_what_was_measured_is_found(store: Store) -> None:
     returned = [["a", [["loss", 0.5], ["accuracy", 0.75]]], ["b", missing]]
     assert found.to_stored() == {**MEASUREMENT.to_stored(), "returned": returned}, "also in their order"
     assert found.observations[2].reason == "the test returned nan"
-    assert stored_measurement(KEY, CLAIM, FIRST, store, drawn_by="") is None, "other functions draw its figures"
+    assert stored_measurement(KEY, CLAIM, FIRST, store, figures_digest="") is None, "other functions draw its figures"
     used(found)
 
 

@@ -38,7 +38,7 @@ def test_a_run_leaves_sweeps_out(suite: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(
         [
             "collected 32 items",
-            "memkit: 4 left out: cells of sweeps and replications (--memkit-sweeps runs them)",
+            "memkit: 4 excluded: cells of sweeps and replications (--memkit-sweeps runs them)",
             "*9 passed, 24 skipped in*",
         ]
     )

@@ -133,4 +133,4 @@ def test_a_seed_that_another_plugin_ran_has_failed_with_a_reason(pytester: pytes
     write_suite(pytester, canned("true"))
     result = run(pytester, "-n0")
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["*lab/true: seed 10003 failed: it ended without a measurement and without a reason*"])
+    result.stdout.fnmatch_lines(["*lab/true: seed 10003 failed: it ended without a measurement or a reason*"])

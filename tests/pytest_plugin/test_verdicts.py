@@ -231,9 +231,7 @@ def test_headline_runs_the_headline_claims(pytester: pytest.Pytester) -> None:
     assert result.ret == 0
     assert set(evidence(pytester)) == {"lab/big"}
     result.assert_outcomes(passed=8 + 1, skipped=24)
-    result.stdout.fnmatch_lines(
-        ["memkit: 1 left out: claims that are no headlines (--memkit-headline leaves them out)"]
-    )
+    result.stdout.fnmatch_lines(["memkit: 1 excluded: claims that are not headlines (--memkit-headline excludes them)"])
 
 
 @BOTH
