@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from memkit.memories.slots import read, recalled, reset, write
+from memkit.memories.slots import read, reset, write, write_weights
 from memkit.training.streams import generator
 
 
@@ -51,7 +51,7 @@ class RuleSlots(nn.Module):
         indicators = one_hot(tokens, len(words))
         gate, when = self.rule(tokens)
         address = indicators @ torch.softmax(self.address(words), -1)
-        weights = recalled(F.pad(address[:, :-2], (0, 0, 2, 0)), gate, address, when, writing=self.memory)
+        weights = write_weights(F.pad(address[:, :-2], (0, 0, 2, 0)), gate, address, when, writing=self.memory)
         logits = self.decoder((weights @ indicators) @ self.value(words))
         direct = F.embedding(tokens[:, -1], self.direct(words)).view(len(tokens), self.positions, -1)
         return logits + direct
@@ -103,7 +103,7 @@ class FactorisedSlots(nn.Module):
         logits = recent.flatten(2) @ by_offset + torch.cat([self.gate.bias, self.when.bias])
         when = torch.softmax(logits[..., 1:].transpose(1, 2) + self.when_time, -1)
         gate = torch.sigmoid(logits[..., 0])
-        weights = recalled(write_address, gate, read_address, when, writing=self.memory)
+        weights = write_weights(write_address, gate, read_address, when, writing=self.memory)
         token_weights = (weights.unsqueeze(-1) * choice[..., 1].unsqueeze(1)).flatten(2)
         values = (token_weights @ recent.flatten(1, 2)) @ (words @ self.value.weight.T)
         return self.decoder(values + weights.sum(-1, keepdim=True) * self.value.bias)

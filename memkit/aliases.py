@@ -240,6 +240,10 @@ MEMKIT = Aliases(
     {
         "memkit.characters": "memkit.demo.characters",
         "memkit.evidence.claim:claim_of": "memkit.evidence.claim_decorator:claim_of",
+        "memkit.models.diagnostics:seconds_an_image": "memkit.models.diagnostics:cpu_seconds_per_image",
+        "memkit.models.recall_diagnostics:address_right": "memkit.models.recall_diagnostics:address_accuracy",
+        "memkit.models.recall_diagnostics:contexts_told_apart": "memkit.models.recall_diagnostics:effective_contexts",
+        "memkit.models.recall_diagnostics:cues_told_apart": "memkit.models.recall_diagnostics:effective_cues",
         "memkit.streams": "memkit.training.streams",
         "memkit.study.scoring": "memkit.training.scoring",
         **_within("training", "recipes", ("recipe", "references", "backends", "diagnosis", "untracked")),

@@ -23,7 +23,7 @@ class MemkitError(ValueError):
     """
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def suggestion(name: str, known: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?`` with the known name most similar to ``name``, or else the list of known names."""
     names = sorted(known)
     if name in names:  # callers may build the message before they know whether they need it, and the search is slow
@@ -48,7 +48,7 @@ def check_fields(kind: type[Any], given: Iterable[str], hint: str = "") -> None:
     known = {field.name for field in dataclasses.fields(kind) if field.init} - {"_"}
     for name in given:
         if name not in known:
-            raise MemkitError(f"{kind.__name__} has no field {name!r}{nearest(name, known)}{hint}")
+            raise MemkitError(f"{kind.__name__} has no field {name!r}{suggestion(name, known)}{hint}")
 
 
 class MemkitWarning(UserWarning):
@@ -64,12 +64,12 @@ class MemkitWarning(UserWarning):
     """
 
 
-def many(count: int, noun: str) -> str:
+def count_of(count: int, noun: str) -> str:
     """Return a count with its noun: ``1 seed``, ``8 seeds``, ``1 464 measurements``."""
     return f"{count:,} {noun}".replace(",", " ") + ("" if count == 1 else "s")
 
 
-def shown(value: Any) -> str:
+def short_repr(value: Any) -> str:
     """Return a short representation of a value, on one line, however large the value is."""
     try:
         return " ".join(reprlib.repr(value).split())
@@ -77,7 +77,7 @@ def shown(value: Any) -> str:
         return f"this {type(value).__name__}"
 
 
-def told(text: str) -> None:
+def warn(text: str) -> None:
     """Warn about a problem that only costs time and must not end a run, such as an unreachable server.
 
     If warnings are errors, print the text to standard error instead.

@@ -34,7 +34,7 @@ State = tuple[int, int, int] | None
 """A file's modification time in ns, its size and its inode; None where there is no file."""
 
 
-class Opened:
+class OpenedFiles:
     """The files that this process opens below a project's root.
 
     Args:
@@ -62,7 +62,7 @@ class Opened:
         self._own_code: dict[str, bool] = {}
         self._callers: frozenset[CodeType] = frozenset()
 
-    def listen(self) -> Opened:
+    def listen(self) -> OpenedFiles:
         """Start listening. No file is attributed to the project's code that is already on the stack.
 
         That may be a script of the project that runs pytest, for example.
@@ -250,7 +250,7 @@ def _source_of(path: str) -> str:
     return source if os.path.basename(folder) == "__pycache__" and os.path.isfile(source) else path
 
 
-def listener(root: Path) -> Opened | None:
+def listener(root: Path) -> OpenedFiles | None:
     """Return the active record of the files below a project in this process, or None."""
     name = os.path.join(os.path.realpath(root), "")
     return next((one for one in _listeners if one.root == name), None)
@@ -265,13 +265,13 @@ def state_of(file: str) -> State:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-_listeners: list[Opened] = []
+_listeners: list[OpenedFiles] = []
 _hooked = False
 _quiet = threading.local()
 
 
 @contextmanager
-def unheard() -> Iterator[None]:
+def unrecorded() -> Iterator[None]:
     """Hide from all listeners what this thread opens in this context."""
     before = getattr(_quiet, "on", False)
     _quiet.on = True
@@ -287,7 +287,7 @@ def _heard(event: str, args: tuple[Any, ...]) -> None:
         return
     if event == "open" and all(listener.leaves_out(args[0]) for listener in _listeners):  # the store, very often
         return
-    with contextlib.suppress(Exception), unheard():
+    with contextlib.suppress(Exception), unrecorded():
         frame = sys._getframe(1)
         if event in _COMMANDS:
             words, folder = _command(event, args)

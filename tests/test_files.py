@@ -22,7 +22,7 @@ from memkit.evidence import Evidence, load
 from memkit.evidence.accepted_verdicts import save_accepted
 from memkit.evidence.lock_file import Lock
 from memkit.evidence.output_files import write_all
-from memkit.evidence.reports.gallery import Gallery, save
+from memkit.evidence.reports.gallery import Gallery, save_page
 from memkit.files import replacing, write_whole
 from tests.evidence.entries import entry
 from tests.machines.killed import killed_at
@@ -85,7 +85,7 @@ SAVES = {
     "evidence": lambda path: evidence().save(path),
     "lock": lambda path: Lock().save(path),
     "accepted": lambda path: save_accepted(path, {}),
-    "page": lambda path: save("<html>", Gallery(), path),
+    "page": lambda path: save_page("<html>", Gallery(), path),
 }
 
 

@@ -12,28 +12,28 @@ from typing import Any
 
 import pytest
 
-from memkit.opened_files import Opened, listener, unheard
-from memkit.store.dependencies import ABSENT, ProjectFiles, noting
+from memkit.opened_files import OpenedFiles, listener, unrecorded
+from memkit.store.dependencies import ABSENT, ProjectFiles, recording_opened_files
 
 NAME = "the test"
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Opened]:
-    made = Opened(tmp_path).listen()
+def opened(tmp_path: Path) -> Iterator[OpenedFiles]:
+    made = OpenedFiles(tmp_path).listen()
     yield made
     made.close()
 
 
-def heard(opened: Opened) -> list[str]:
+def heard(opened: OpenedFiles) -> list[str]:
     """What was opened for NAME, relative to the project."""
     return sorted(os.path.relpath(file, opened.root) for file in opened.files([NAME], ()))
 
 
-def test_every_way_of_opening_a_file_is_heard(opened: Opened, tmp_path: Path) -> None:
+def test_every_way_of_opening_a_file_is_heard(opened: OpenedFiles, tmp_path: Path) -> None:
     for name in ("a", "b", "c", "d", "e"):
         (tmp_path / name).write_text("")
-    opened = Opened(tmp_path).listen()  # which has not heard the writing
+    opened = OpenedFiles(tmp_path).listen()  # which has not heard the writing
     with opened.within(NAME):
         open(tmp_path / "a").close()
         (tmp_path / "b").read_bytes()
@@ -47,13 +47,13 @@ def test_every_way_of_opening_a_file_is_heard(opened: Opened, tmp_path: Path) ->
 
 
 def test_what_is_not_the_projects_and_what_was_written_does_not_count(
-    opened: Opened, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    opened: OpenedFiles, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "a"
     elsewhere.write_text("")
     for name in (".git", "store", "venv/lib/site-packages"):
         (tmp_path / name).mkdir(parents=True)
-        with unheard():
+        with unrecorded():
             (tmp_path / name / "a").write_text("")
     opened.leave_out(tmp_path / "store")
     with opened.within(NAME):
@@ -63,7 +63,7 @@ def test_what_is_not_the_projects_and_what_was_written_does_not_count(
         (tmp_path / "out").write_text("")
         (tmp_path / "out").read_text()
         os.close(os.open(tmp_path, os.O_RDONLY))
-        with unheard(), pytest.raises(OSError):
+        with unrecorded(), pytest.raises(OSError):
             (tmp_path / "secret").read_text()
     assert heard(opened) == []
 
@@ -76,7 +76,7 @@ def test_links_count_by_their_names_in_the_project(tmp_path: Path) -> None:
     (project / "linked").symlink_to(data)
     (tmp_path / "by another name").symlink_to(project)
     (project / "b").write_text("2")
-    opened = Opened(tmp_path / "by another name").listen()
+    opened = OpenedFiles(tmp_path / "by another name").listen()
     with opened.within(NAME):
         (project / "linked" / "a").read_text()
         (tmp_path / "by another name" / "b").read_text()
@@ -88,7 +88,7 @@ def test_links_count_by_their_names_in_the_project(tmp_path: Path) -> None:
     assert files.changed(record) == "linked/a"
 
 
-def test_a_file_that_is_not_there_counts_until_it_is(opened: Opened, tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_counts_until_it_is(opened: OpenedFiles, tmp_path: Path) -> None:
     with opened.within(NAME), pytest.raises(FileNotFoundError):
         (tmp_path / "a").read_text()
     files = ProjectFiles(tmp_path)
@@ -99,8 +99,8 @@ def test_a_file_that_is_not_there_counts_until_it_is(opened: Opened, tmp_path: P
     assert files.changed(record) == "a"
 
 
-def test_files_that_a_command_is_given_count(opened: Opened, tmp_path: Path) -> None:
-    with unheard():
+def test_files_that_a_command_is_given_count(opened: OpenedFiles, tmp_path: Path) -> None:
+    with unrecorded():
         for name in ("a.py", "b.txt", "c.txt"):
             (tmp_path / name).write_text("")
     with opened.within(NAME):
@@ -117,14 +117,14 @@ def test_files_that_a_command_is_given_count(opened: Opened, tmp_path: Path) -> 
 
 
 def test_what_code_has_read_counts_for_its_file(
-    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    opened: OpenedFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may keep it for whoever calls it next."""
     (tmp_path / "reader_of_a.py").write_text(
         "def read(path):\n    with open(path) as file:\n        return file.read()\n"
     )
     (tmp_path / "a").write_text("")
-    opened = Opened(tmp_path).listen()
+    opened = OpenedFiles(tmp_path).listen()
     monkeypatch.syspath_prepend(tmp_path)
     import reader_of_a  # type: ignore[import-not-found]
 
@@ -148,7 +148,7 @@ def test_files_do_not_count_for_the_code_that_runs_the_tests(tmp_path: Path, mon
     import runs_tests  # type: ignore[import-not-found]
 
     def tests() -> None:
-        opened = Opened(tmp_path).listen()
+        opened = OpenedFiles(tmp_path).listen()
         (tmp_path / "a").open("a+").close()
         opened.close()
         assert opened.files([], [script]) == set()
@@ -164,7 +164,7 @@ def test_a_script_that_lies_elsewhere_is_not_the_projects_by_its_spelling(tmp_pa
     called = compile("def call(path):\n    open(path).close()\n", script, "exec")
     exec(called, names := dict[str, Any]())
     (project / "a").write_text("")
-    opened = Opened(project).listen()
+    opened = OpenedFiles(project).listen()
     names["call"](project / "a")
     opened.close()
     assert opened.files([], [script]) == set()
@@ -186,12 +186,14 @@ def test_each_file_is_held_against_its_own_kind_of_checksum(tmp_path: Path) -> N
     assert files.changed(record) == "code.py", "it is no Python any more"
 
 
-def test_a_file_that_changes_after_it_was_read_is_never_taken_for_unchanged(opened: Opened, tmp_path: Path) -> None:
-    with unheard():
+def test_a_file_that_changes_after_it_was_read_is_never_taken_for_unchanged(
+    opened: OpenedFiles, tmp_path: Path
+) -> None:
+    with unrecorded():
         (tmp_path / "a").write_text("before")
     with opened.within(NAME):
         (tmp_path / "a").read_text()
-    with unheard():
+    with unrecorded():
         (tmp_path / "a").write_text("and after")
     files = ProjectFiles(tmp_path)
     record = files.record(opened, opened.files([NAME], ()))
@@ -217,23 +219,25 @@ def test_a_folder_counts_with_the_names_of_its_files(tmp_path: Path) -> None:
 def test_nobody_listens_and_nothing_is_noted(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("")
     assert listener(tmp_path) is None
-    with noting(ProjectFiles(tmp_path), NAME, []) as record:
+    with recording_opened_files(ProjectFiles(tmp_path), NAME, []) as record:
         (tmp_path / "a").read_text()
         assert record() == {}
-    with noting(None, NAME, []) as record:
+    with recording_opened_files(None, NAME, []) as record:
         assert record() == {}
 
 
-def test_what_is_opened_within_is_noted(opened: Opened, tmp_path: Path) -> None:
-    with unheard():
+def test_what_is_opened_within_is_noted(opened: OpenedFiles, tmp_path: Path) -> None:
+    with unrecorded():
         (tmp_path / "a").write_text("")
-    with noting(ProjectFiles(tmp_path), NAME, []) as record:
+    with recording_opened_files(ProjectFiles(tmp_path), NAME, []) as record:
         assert record() == {}
         (tmp_path / "a").read_text()
         assert list(record()) == ["a"]
 
 
-def test_a_fault_in_listening_fails_nothing(opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_in_listening_fails_nothing(
+    opened: OpenedFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "a").write_text("text")
     monkeypatch.setattr(opened, "opened", lambda *given: 1 / 0)
     assert (tmp_path / "a").read_text() == "text"

@@ -8,7 +8,7 @@ from fixtures.binding.causality import (
     swapped,
     unread_swapped,
 )
-from fixtures.binding.mutants import left_alone
+from fixtures.binding.mutants import without_edit
 from fixtures.binding.recipes import FACTORISED_SLOTS
 from memkit import Arm, Contrast, claim, mutant, replicated
 from memkit.tasks.scoring import accuracy
@@ -18,7 +18,7 @@ APART = "share of commands whose variables have different slots"
 OTHER = "share answered with the other variable's value"
 
 
-@mutant("swap undone", arm="swapped", by=left_alone, seeds=16)
+@mutant("swap undone", arm="swapped", by=without_edit, seeds=16)
 @replicated("mlx")
 @claim(
     "binding/the-answer-follows-the-slot",

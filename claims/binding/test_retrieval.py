@@ -1,6 +1,6 @@
 """One variable: `X is jump recall X`. What a network needs to recall a value given at run time."""
 
-from fixtures.binding.mutants import Confused, emptied
+from fixtures.binding.mutants import ShiftedAnswers, emptied
 from fixtures.binding.recipes import ONE_VARIABLE_LSTM, ONE_VARIABLE_TRANSFORMER, RETRIEVAL_SLOTS
 from memkit import Contrast, claim, mutant, replicated
 from memkit.tasks.scoring import accuracy
@@ -44,7 +44,7 @@ def test_static_memory_stays_at_its_ceiling(arms, every_command):
     return {name: accuracy(model, every_command) for name, model in arms.items()}
 
 
-@mutant("answers confused", arm="transformer", by=Confused, seeds=8)
+@mutant("answers confused", arm="transformer", by=ShiftedAnswers, seeds=8)
 @replicated("mlx")
 @claim(
     "binding/context-networks-bind-one-variable",

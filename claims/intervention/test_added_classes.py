@@ -6,7 +6,7 @@ classes and the accuracy on the added classes.
 """
 
 from fixtures.intervention.figures import accuracy_by_k, diagnostics_of_added_classes
-from fixtures.intervention.interventions import emptied, fine_tuning, of_batch_means, remembering, voting
+from fixtures.intervention.interventions import emptied, fine_tuning, remembering, voting, with_batch_mean_steps
 from fixtures.intervention.recipes import (
     ADDED,
     ADDING,
@@ -32,7 +32,7 @@ INACTIVE = Arm(OLD_NETWORK, remembering(ADDING.with_(use="never")))
 
 
 @mutant("memory emptied", arm="active", by=emptied, seeds=16)
-@mutant("deltas taken from the gradient of the batch mean", arm="active", by=of_batch_means, seeds=16)
+@mutant("deltas taken from the gradient of the batch mean", arm="active", by=with_batch_mean_steps, seeds=16)
 @claim(
     "intervention/added-classes-need-their-own-entries",
     "With a memory of corrections to its first hidden layer that is filled with twenty images per class, a network "

@@ -6,7 +6,7 @@ in what their memories hold. The results are conditional on this test set.
 """
 
 from fixtures.intervention.figures import ages_by_policy
-from fixtures.intervention.interventions import encoded_again, measured
+from fixtures.intervention.interventions import measured, with_recomputed_entries
 from fixtures.intervention.recipes import EVICTING, INACTIVE
 from memkit import Arm, Contrast, claim
 from memkit.tasks.images.scoring import accuracy
@@ -91,8 +91,8 @@ def test_used_and_helpful_entries_against_a_uniform_sample(arms, images):
     "most a point and a half behind a memory of the last ones: the age of the entries hurts, not which images they "
     "are.",
     arms={
-        "none, made anew": Arm(EVICTING["none"], encoded_again),
-        "fifo, made anew": Arm(EVICTING["fifo"], encoded_again),
+        "none, made anew": Arm(EVICTING["none"], with_recomputed_entries),
+        "fifo, made anew": Arm(EVICTING["fifo"], with_recomputed_entries),
         "none": EVICTING["none"],
     },
     contrasts=[

@@ -27,7 +27,7 @@ from fixtures.intervention.recipes import (
     hybrid,
 )
 from memkit import Arm, Contrast, claim
-from memkit.models.diagnostics import diagnose, expected_calibration_error, seconds_an_image
+from memkit.models.diagnostics import cpu_seconds_per_image, diagnose, expected_calibration_error
 from memkit.models.parameters import parameters_per_seed
 from memkit.tasks.images.scoring import accuracy, error_over_images, flipped
 
@@ -166,7 +166,7 @@ def test_memory_or_capacity(arms, images):
         name: {
             "accuracy": accuracy(model, images.test),
             "numbers held": parameters_per_seed(model) + getattr(model, "state_size", 0),
-            "microseconds an image": 1e6 * seconds_an_image(model, images.test[0]),
+            "microseconds an image": 1e6 * cpu_seconds_per_image(model, images.test[0]),
         }
         for name, model in arms.items()
     }

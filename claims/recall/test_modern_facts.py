@@ -6,9 +6,9 @@ Chance is 0 for exact match, 1/24 for the forced choice, and log 103 = 4.63 nats
 
 from fixtures.recall.modern import (
     CHANCE,
-    FEW,
+    MAX_FORCED_CHOICE,
+    MAX_GAIN,
     MOST,
-    SMALL,
     by_distractors,
     completions,
     cut_off,
@@ -41,10 +41,10 @@ CONTROLS = ("off", "filler", "other", "permuted")
     },
     contrasts=[
         *(
-            Contrast(f"gain over {name}", over=0, metric="nats a character", bounds=(-SMALL, SMALL), sesoi=0.05)
+            Contrast(f"gain over {name}", over=0, metric="nats a character", bounds=(-MAX_GAIN, MAX_GAIN), sesoi=0.05)
             for name in ("off", "filler", "other")
         ),
-        Contrast("on, cut off", over=CHANCE, metric="forced choice", bounds=(0, FEW), sesoi=0.1),
+        Contrast("on, cut off", over=CHANCE, metric="forced choice", bounds=(0, MAX_FORCED_CHOICE), sesoi=0.1),
     ],
     derived=["gain over off", "gain over filler", "gain over other", "on, cut off"],
     positive_control=Contrast("store", over=CHANCE, metric="forced choice", bounds=(0, 1)),

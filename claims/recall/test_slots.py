@@ -2,7 +2,7 @@
 
 from fixtures.recall.recipes import DECIDED_SLOTS, LINFORMER, NOVEL_SLOTS, SLOTS, unseen
 from memkit import Arm, Contrast, claim
-from memkit.models.recall_diagnostics import address_right, contexts_told_apart, cues_told_apart
+from memkit.models.recall_diagnostics import address_accuracy, effective_contexts, effective_cues
 from memkit.models.recalling import off, on, other_emptied, own_emptied
 from memkit.tasks.recall_scoring import exact_match, influence
 
@@ -18,7 +18,7 @@ EXACT = {"metric": "exact match", "bounds": (0, 1)}
     source=NEW,
 )
 def test_a_cue_addresses_its_slot(arms, facts_asked_for):
-    return {"slots": address_right(arms["slots"], facts_asked_for)}
+    return {"slots": address_accuracy(arms["slots"], facts_asked_for)}
 
 
 @claim(
@@ -68,7 +68,7 @@ def test_influence_is_selective(arms, facts_asked_for):
 )
 def test_slots_tell_contexts_apart(arms, seed):
     episodes = unseen("closed", seed, distractors=0)
-    return {name: contexts_told_apart(model, episodes.written) for name, model in arms.items()}
+    return {name: effective_contexts(model, episodes.written) for name, model in arms.items()}
 
 
 @claim(
@@ -87,7 +87,7 @@ def test_slots_tell_contexts_apart(arms, seed):
 )
 def test_slots_tell_cues_apart(arms, seed):
     episodes = unseen("closed", seed, distractors=0, asked=8)
-    return {name: cues_told_apart(model, episodes) for name, model in arms.items()}
+    return {name: effective_cues(model, episodes) for name, model in arms.items()}
 
 
 @claim(

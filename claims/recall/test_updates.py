@@ -4,7 +4,7 @@ Eight facts are read among 32 contexts of other text, with eight slots.
 """
 
 from fixtures.recall.recipes import SLOTS, unseen
-from fixtures.recall.updates import as_many, most_surprising, resets
+from fixtures.recall.updates import evenly_spaced_contexts, most_surprising, resets
 from memkit import Arm, Contrast, claim
 from memkit.models.recalling import on
 from memkit.tasks.recall_scoring import exact_match
@@ -39,7 +39,7 @@ def test_importance_over_every_context(arms, seed):
     "written.",
     arms={
         "most surprising": Arm(SLOTS, most_surprising),
-        "evenly spaced": Arm(SLOTS, as_many),
+        "evenly spaced": Arm(SLOTS, evenly_spaced_contexts),
         "every context": Arm(SLOTS, on),
     },
     contrasts=[

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memkit.cli import places
-from memkit.errors import MemkitError, many
+from memkit.errors import MemkitError, count_of
 from memkit.evidence.lock_file import Lock
-from memkit.evidence.lock_schema_1 import carried_over
+from memkit.evidence.lock_schema_1 import carry_over_accepted
 from memkit.paths import root_of_lock
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def plan(options: argparse.Namespace) -> int:
         (
             row.planned.claim.id,
             f"{row.measured} of {len(row.planned.planned)}",
-            "skipped" if row.planned.missing else many(len(row.wanted), "seed") if row.wanted else "verdict",
+            "skipped" if row.planned.missing else count_of(len(row.wanted), "seed") if row.wanted else "verdict",
             str(runs(row.next)),
             seconds(row.next),
             str(runs(row.most)),
@@ -158,7 +158,7 @@ def register_claims(arguments: Sequence[str], *, check: bool = False, others: bo
         new, rewritten = _carry_over(lock, new, accepted)
         also = f", and so is {accepted}" if rewritten else ""
         lines.append(
-            f"{many(outdated, 'claim')} registered by an older memkit: the lock is rewritten without new attempts{also}"
+            f"{count_of(outdated, 'claim')} of an older memkit: the lock is rewritten without new attempts{also}"
         )
     if new != lock and not check:
         new.save(path)  # before printing, which fails if the reader of standard output has exited
@@ -166,14 +166,14 @@ def register_claims(arguments: Sequence[str], *, check: bool = False, others: bo
     if check:
         also = f", {reworded} reworded" if reworded else ""
         print(
-            f"{changes} of {many(len(claims), 'claim')} new or changed{also}, {len(recoded)} with different code "
+            f"{changes} of {count_of(len(claims), 'claim')} new or changed{also}, {len(recoded)} with different code "
             f"behind them, {len(absent)} registered but not collected"
         )
         if incomplete:
-            print(f"the lock lacks the file or the code of {many(incomplete, 'claim')}; `memkit register` adds it")
+            print(f"the lock lacks the file or the code of {count_of(incomplete, 'claim')}; `memkit register` adds it")
         if outdated:
             print(
-                f"{many(outdated, 'claim')} registered by an older memkit; `memkit register` rewrites the lock "
+                f"{count_of(outdated, 'claim')} registered by an older memkit; `memkit register` rewrites the lock "
                 "without new attempts"
             )
         return 1 if changes or reworded or absent or recoded else 0
@@ -191,7 +191,7 @@ def _carry_over(before: Lock, after: Lock, path: Path) -> tuple[Lock, bool]:
     from memkit.evidence.accepted_verdicts import load_accepted, save_accepted
 
     accepted = load_accepted(path)
-    lock, claims = carried_over(before, after, accepted)
+    lock, claims = carry_over_accepted(before, after, accepted)
     if claims != accepted:
         save_accepted(path, claims)
     return lock, claims != accepted

@@ -6,7 +6,7 @@ import argparse
 import importlib.util
 from pathlib import Path
 
-from memkit.errors import MemkitError, nearest
+from memkit.errors import MemkitError, suggestion
 
 
 def ls(options: argparse.Namespace) -> int:
@@ -40,7 +40,7 @@ def get(options: argparse.Namespace) -> int:
     name = options.name
     if name not in datasets.SOURCES and name not in corpus.SOURCES:
         known = [*datasets.SOURCES, *corpus.SOURCES]
-        raise MemkitError(f"there is no data set {name!r}{nearest(name, known)}")
+        raise MemkitError(f"there is no data set {name!r}{suggestion(name, known)}")
     text = corpus.SOURCES.get(name)
     relative_path = text.file if text is not None else datasets.source(name).folder
     root: Path | None = options.to or datasets.data_root()

@@ -9,26 +9,26 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from memkit.cli import places
-from memkit.errors import MemkitError, many
+from memkit.errors import MemkitError, count_of
 from memkit.evidence.evidence_file import Evidence
-from memkit.evidence.evidence_loading import checked, load
+from memkit.evidence.evidence_loading import load, load_and_recompute
 from memkit.evidence.evidence_merging import merge
-from memkit.evidence.lock_comparison import held_against
+from memkit.evidence.lock_comparison import compare_with_lock
 from memkit.evidence.lock_file import Lock
 from memkit.files import write_whole
 
 
 def verdicts(options: argparse.Namespace) -> int:
     """``memkit verdicts``: recompute every verdict of an evidence file, and compare its claims with the lock."""
-    evidence, rows = checked(options.file)
+    evidence, rows = load_and_recompute(options.file)
     path = places.lock()
     lock = Lock.load(path) if path.is_file() else None
-    comparisons = [held_against(lock, entry) for entry in evidence.claims]
+    comparisons = [compare_with_lock(lock, entry) for entry in evidence.claims]
     width = max((len(name) for name, _, _ in rows), default=0)
     wrong = 0
     for (name, recorded, recomputed), comparison in zip(rows, comparisons, strict=True):
         verdict, _, detail = recomputed.partition(" (")
-        remarks = [f"DIFFERS from the lock: {sentence}" for sentence in comparison.differs]
+        remarks = [f"DIFFERS from the lock: {sentence}" for sentence in comparison.contradictions]
         if recorded != recomputed:
             wrong += 1
             difference = detail.removesuffix(")") if verdict == recorded else f"the file says {recorded}"
@@ -37,17 +37,17 @@ def verdicts(options: argparse.Namespace) -> int:
         print("  ".join([f"{name:<{width}}", verdict, "; ".join(remarks)]).rstrip())
     if wrong:
         print(
-            f"{wrong} of {many(len(rows), 'claim')}: what the file says does not follow from the observations in "
+            f"{wrong} of {count_of(len(rows), 'claim')}: what the file says does not follow from the observations in "
             f"{options.file}"
         )
     else:
         count = "the verdict follows" if len(rows) == 1 else f"all {len(rows)} verdicts follow"
         print(f"{count} from the observations in {options.file}")
-    differing = sum(bool(comparison.differs) for comparison in comparisons)
+    differing = sum(bool(comparison.contradictions) for comparison in comparisons)
     if lock is None:
         print(f"{path} does not exist, so the claims could not be compared with what was registered")
     elif differing:
-        print(f"{differing} of {many(len(rows), 'claim')}: the file differs from what is registered in {path}")
+        print(f"{differing} of {count_of(len(rows), 'claim')}: the file differs from what is registered in {path}")
     _print_absent(lock, evidence)
     if wrong or differing:
         return 1
@@ -67,17 +67,17 @@ def _print_absent(lock: Lock | None, evidence: Evidence) -> None:
 def report(options: argparse.Namespace) -> int:
     """``memkit report``: render the HTML report of one evidence file, or of several merged."""
     from memkit.evidence.reports import render_html
-    from memkit.evidence.reports.gallery import beside, save
+    from memkit.evidence.reports.gallery import gallery_for, save_page
 
     output = options.output or options.files[0].with_suffix(".html")
-    gallery, evidence = beside(output), _merged(options.files)
+    gallery, evidence = gallery_for(output), _merged(options.files)
     if options.claims:
         selected = tuple(entry for entry in evidence.claims if fnmatchcase(entry.claim.id, options.claims))
         if not selected:
             raise MemkitError(f"no claim's id matches {options.claims!r}; write a pattern such as 'binding/*'")
         selection = f"{len(selected)} of {len(evidence.claims)}, those that match {options.claims!r}"
         evidence = replace(evidence.of_claims(selected), provenance={**evidence.provenance, "claims": selection})
-    save(render_html(evidence, gallery), gallery, output)
+    save_page(render_html(evidence, gallery), gallery, output)
     print(output)
     return 0
 
@@ -91,7 +91,7 @@ def merge_files(options: argparse.Namespace) -> int:
     print(gate_sentence(merged.claims))
     path = places.lock()
     lock = Lock.load(path) if path.is_file() else None
-    differences = [(entry.claim.id, held_against(lock, entry).differs) for entry in merged.claims]
+    differences = [(entry.claim.id, compare_with_lock(lock, entry).contradictions) for entry in merged.claims]
     for name, sentence in ((name, sentence) for name, sentences in differences for sentence in sentences):
         print(f"{name} DIFFERS from the lock: {sentence}")
     _print_absent(lock, merged)
@@ -107,7 +107,13 @@ def _merged(files: Sequence[Path]) -> Evidence:
 
 def accept(options: argparse.Namespace) -> int:
     """``memkit accept``: write a run's verdicts and effects to a file to commit."""
-    from memkit.evidence.accepted_verdicts import accepted_claims, load_accepted, outdated, recorded, save_accepted
+    from memkit.evidence.accepted_verdicts import (
+        accepted_claims,
+        load_accepted,
+        outdated_claims,
+        record_outcomes,
+        save_accepted,
+    )
     from memkit.scheduling.estimates import recipe_key
 
     evidence = load(options.file)
@@ -121,18 +127,18 @@ def accept(options: argparse.Namespace) -> int:
         raise MemkitError(f"{path} was written by an older memkit; run `memkit register` first, which rewrites it")
     # Claims that were accepted before and are not in this run stay accepted while their registration is unchanged.
     claims = {**load_accepted(options.output), **accepted}
-    dropped = outdated(claims, lock)
+    dropped = outdated_claims(claims, lock)
     for name, reason in sorted(dropped.items()):
         print(f"{name} {reason}; dropped")
-    new, contradictions = recorded(lock, evidence, accepted.keys() - dropped.keys())
+    new, contradictions = record_outcomes(lock, evidence, accepted.keys() - dropped.keys())
     save_accepted(options.output, {name: claim for name, claim in claims.items() if name not in dropped})
     if new != lock:
         new.save(path)
     for sentence in contradictions:
         print(sentence)
     if idle := len(evidence.claims) - len(accepted):
-        print(f"{many(idle, 'claim')} did not run; earlier accepted verdicts are kept")
-    print(f"{many(len(accepted), 'verdict')} accepted in {options.output}; commit that file and {path}")
+        print(f"{count_of(idle, 'claim')} did not run; earlier accepted verdicts are kept")
+    print(f"{count_of(len(accepted), 'verdict')} accepted in {options.output}; commit that file and {path}")
     return 0
 
 
@@ -149,24 +155,24 @@ def compare(options: argparse.Namespace) -> int:
     for name in only_after:
         print(f"{name}: only in {options.after}")
     drifted = sum(bool(entry.drift) for entry in in_both)
-    print(f"{many(len(in_both), 'claim')} in both; the verdict or an effect of {drifted} of them changed")
+    print(f"{count_of(len(in_both), 'claim')} in both; the verdict or an effect of {drifted} of them changed")
     return 1 if drifted else 0
 
 
 def page(options: argparse.Namespace) -> int:
     """``memkit page``: write the accepted verdicts between the markers of a study's page."""
-    from memkit.evidence.accepted_verdicts import load_accepted, outdated
-    from memkit.evidence.reports.pages import rewrite
+    from memkit.evidence.accepted_verdicts import load_accepted, outdated_claims
+    from memkit.evidence.reports.pages import rewrite_blocks
     from memkit.study.screening_table import screening_block
 
     accepted = load_accepted(options.accepted)
-    for name, reason in outdated(accepted, Lock.load(places.lock())).items():
+    for name, reason in outdated_claims(accepted, Lock.load(places.lock())).items():
         raise MemkitError(f"{options.accepted}: {name} {reason}; run it, and accept the run with `memkit accept`")
     rewritten = []
     for file in options.files:
         try:
             before = file.read_text(encoding="utf-8")
-            rewritten.append((file, before, rewrite(before, accepted, {"screening": screening_block})))
+            rewritten.append((file, before, rewrite_blocks(before, accepted, {"screening": screening_block})))
         except UnicodeDecodeError as error:
             raise MemkitError(f"{file} is not UTF-8, at byte {error.start}") from None
         except KeyError as error:

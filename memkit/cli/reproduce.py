@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 from memkit.cli import places
 from memkit.cli.claims import QUIETLY
-from memkit.errors import MemkitError, nearest
+from memkit.errors import MemkitError, suggestion
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.evidence_loading import load
-from memkit.evidence.lock_comparison import held_against
+from memkit.evidence.lock_comparison import compare_with_lock
 from memkit.evidence.lock_file import Lock
 from memkit.evidence.registration import BLOCK, DEVELOPMENT_SEEDS
 from memkit.evidence.reproduction import Reproduction, platforms, reproduction
@@ -75,7 +75,7 @@ def entry_of(evidence: Evidence, claim_id: str, file: Path) -> ClaimEvidence:
     for entry in evidence.claims:
         if entry.claim.id == claim_id:
             return entry
-    raise MemkitError(f"{file} has no claim {claim_id!r}{nearest(claim_id, (e.claim.id for e in evidence.claims))}")
+    raise MemkitError(f"{file} has no claim {claim_id!r}{suggestion(claim_id, (e.claim.id for e in evidence.claims))}")
 
 
 def _values(entry: ClaimEvidence, seed: int) -> dict[tuple[str, str], float]:
@@ -89,10 +89,10 @@ def _compare_with_lock(recorded: ClaimEvidence) -> list[str]:
     lock = Lock.load(path) if path.is_file() else None
     if lock is None:
         print(f"{path} does not exist, so the claim cannot be compared with what was registered")
-    comparison = held_against(lock, recorded)
+    comparison = compare_with_lock(lock, recorded)
     for note in comparison.notes:
         _print(f"{recorded.claim.id}: {note}")
-    return list(comparison.differs)
+    return list(comparison.contradictions)
 
 
 class _SelectSeed:
@@ -120,10 +120,10 @@ def _run_seed(options: argparse.Namespace) -> Evidence:
     """
     import pytest
 
-    from memkit.pytest_plugin.exchange_folder import prefix
+    from memkit.pytest_plugin.exchange_folder import folder_prefix
 
     selection = _SelectSeed(options.claim, options.seed)
-    with tempfile.TemporaryDirectory(prefix=prefix()) as folder:
+    with tempfile.TemporaryDirectory(prefix=folder_prefix()) as folder:
         file = Path(folder) / "evidence.json"
         arguments = [
             *(options.paths or _default_paths()),
@@ -166,7 +166,7 @@ def _not_collected(options: argparse.Namespace, collected_claims: set[str]) -> s
             "development seeds, or only the latter if it has changed since its registration"
         )
     return (
-        f"no claim {options.claim!r} was collected in this project{nearest(options.claim, collected_claims)}; "
+        f"no claim {options.claim!r} was collected in this project{suggestion(options.claim, collected_claims)}; "
         f"if it is in another folder, name it: memkit reproduce {options.claim} claims --seed {options.seed}"
     )
 

@@ -6,7 +6,7 @@ import argparse
 import time
 
 from memkit.cli import places
-from memkit.errors import MemkitError, many
+from memkit.errors import MemkitError, count_of
 from memkit.store.housekeeping import (
     StoredRun,
     damaged,
@@ -42,7 +42,7 @@ def ls(options: argparse.Namespace) -> int:
     total = sum(run.size for stored in by_recipe.values() for run in stored)
     count = sum(len(stored) for stored in by_recipe.values())
     print(
-        f"{store.root}: {many(count, 'run')}, {format_size(total)}; {many(measurements, 'measurement')}, "
+        f"{store.root}: {count_of(count, 'run')}, {format_size(total)}; {count_of(measurements, 'measurement')}, "
         f"{format_size(measurement_bytes)}"
     )
     return 0
@@ -77,11 +77,11 @@ def gc(options: argparse.Namespace) -> int:
     removed_size = sum(run.size for run in removed)
     action = "removed" if options.delete else "would be removed"
     print(
-        f"{len(removed)} of {many(len(stored), 'run')} {action}, {format_size(removed_size)} of {format_size(total)}; "
-        f"accepted verdicts keep {format_size(pinned_size)}"
+        f"{len(removed)} of {count_of(len(stored), 'run')} {action}, {format_size(removed_size)} of "
+        f"{format_size(total)}; accepted verdicts keep {format_size(pinned_size)}"
     )
     if remaining := len(selected) - len(removed):
-        print(f"{many(remaining, 'run')} could not be removed; check the permissions of {store.root}")
+        print(f"{count_of(remaining, 'run')} could not be removed; check the permissions of {store.root}")
     if selected and not options.delete:
         print("nothing was removed; add --delete to remove these runs")
     return 0

@@ -18,10 +18,10 @@ import torch
 from memkit.demo.characters import CHARACTERS, LANGUAGE
 from memkit.errors import MemkitError
 from memkit.memories import next_tokens
-from memkit.models.continuing import greedy, score
+from memkit.models.continuing import greedy, score_endings
 from memkit.models.gpt import GPT
 from memkit.models.next_token_memory import NextTokenMemory
-from memkit.scheduling.cohorts import obtain, restored, train_missing
+from memkit.scheduling.cohorts import load_or_train, restore_or_retrain, train_missing
 from memkit.store.store import Store
 from memkit.tasks import needles
 from memkit.tasks.modern_facts import CUE, cue, ending
@@ -155,7 +155,7 @@ def recall(model: Any, fact: str, asked: str | None = None, *, seed: int = SEED)
     needle = needles.shown(stream, held_out, characters, [fact], LANGUAGE.length)
     memory = NextTokenMemory(model, states={})
     store = memory.remember(torch.cat([contexts[: OTHER // 2], needle, contexts[OTHER // 2 :]]))
-    stores = {"on": store, "off": memory.empty(), "shuffled": next_tokens.permuted(store, stream)}
+    stores = {"on": store, "off": memory.empty(), "shuffled": next_tokens.permute_values(store, stream)}
     true_tokens = torch.tensor([characters.encode(ending_text)])
     other_text = held_out.windows(stream, LANGUAGE.length + 1 - len(ending_text), 1)
     prompt = needles.asked(other_text, characters, [cue_text])
@@ -163,7 +163,7 @@ def recall(model: Any, fact: str, asked: str | None = None, *, seed: int = SEED)
     for name, stored in stores.items():
         reader = partial(memory, stored)
         completion = characters.decode(greedy(reader, prompt, len(ending_text))[0].tolist())
-        answers.append(Completed(name, completion, float(score(reader, prompt, true_tokens).a_token)))
+        answers.append(Completed(name, completion, float(score_endings(reader, prompt, true_tokens).nats_per_token)))
     return Recalled(cue_text.strip(), ending_text, characters.decode(prompt[0].tolist()), tuple(answers))
 
 
@@ -171,8 +171,8 @@ def trained(store: Store, *, seed: int = SEED, progress: Callable[[float], None]
     """Return the trained model of a seed, which is trained now if it is not in the store."""
     store.prepare()
     train_missing(CHARACTERS, CHARACTERS.digest, [seed], store, progress=progress)
-    run = obtain(CHARACTERS, CHARACTERS.digest, seed, store)
-    _, model = restored(run, CHARACTERS, CHARACTERS.digest, store)
+    run = load_or_train(CHARACTERS, CHARACTERS.digest, seed, store)
+    _, model = restore_or_retrain(run, CHARACTERS, CHARACTERS.digest, store)
     assert isinstance(model, GPT)
     return model
 

@@ -4,7 +4,7 @@ from memkit.evidence.arm import Arm
 from memkit.evidence.claim import EXPECTATIONS, Claim
 from memkit.evidence.claim_decorator import claim, claim_of
 from memkit.evidence.contrast import Contrast
-from memkit.evidence.decision_rule import differences, judge, seeds_wanted
+from memkit.evidence.decision_rule import differences, judge, next_seeds
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence, seeds_saved
 from memkit.evidence.evidence_loading import load, recompute
 from memkit.evidence.gate import Gate, gate
@@ -35,8 +35,8 @@ __all__ = [
     "judge",
     "load",
     "lock_path",
+    "next_seeds",
     "observe",
     "recompute",
     "seeds_saved",
-    "seeds_wanted",
 ]

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from memkit.errors import MemkitError, shown
+from memkit.errors import MemkitError, short_repr
 from memkit.evidence import strict_json
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.gate import gate
@@ -52,7 +52,7 @@ def _finding(value: Any, what: str) -> None:
 
 def _verdict(value: Any, what: str) -> None:
     if strict_json.text(value, what) not in set(Verdict):
-        raise MemkitError(f"{what}: {shown(value)} is not a verdict")
+        raise MemkitError(f"{what}: {short_repr(value)} is not a verdict")
 
 
 def _judgement(value: Any, what: str) -> None:
@@ -115,11 +115,11 @@ def accepted_of(value: Any) -> dict[str, Any]:
     """
     data = strict_json.fields(value, "the file", {}, "schema", "claims")
     if data["schema"] != SCHEMA:
-        raise MemkitError(f"the schema must be {SCHEMA}, not {shown(data['schema'])}")
+        raise MemkitError(f"the schema must be {SCHEMA}, not {short_repr(data['schema'])}")
     return strict_json.each(data["claims"], "claims", _claim)
 
 
-def outdated(claims: Mapping[str, Any], lock: Lock) -> dict[str, str]:
+def outdated_claims(claims: Mapping[str, Any], lock: Lock) -> dict[str, str]:
     """Return the accepted claims that differ from what is registered now: id → reason."""
     reasons = {}
     for name, claim in claims.items():
@@ -170,8 +170,8 @@ def accepted_claims(evidence: Evidence, recipe_key: Callable[[Any], str]) -> dic
             "expect": entry.claim.expect,
             "sweep": entry.claim.sweep,
             "cell": dict(entry.claim.cell),
-            "mutant_of": entry.claim.made_from if entry.claim.is_mutant else "",
-            **({"replicates": entry.claim.made_from} if entry.claim.is_replication else {}),
+            "mutant_of": entry.claim.parent_id if entry.claim.is_mutant else "",
+            **({"replicates": entry.claim.parent_id} if entry.claim.is_replication else {}),
             "arms": {
                 name: {**arm, "recipe": recipe_key(entry.claim.arms[name].recipe)} for name, arm in entry.arms.items()
             },
@@ -186,7 +186,7 @@ def accepted_claims(evidence: Evidence, recipe_key: Callable[[Any], str]) -> dic
     }
 
 
-def recorded(lock: Lock, evidence: Evidence, names: Container[str]) -> tuple[Lock, list[str]]:
+def record_outcomes(lock: Lock, evidence: Evidence, names: Container[str]) -> tuple[Lock, list[str]]:
     """Record the results of these claims in the lock.
 
     Args:
@@ -215,7 +215,7 @@ def recorded(lock: Lock, evidence: Evidence, names: Container[str]) -> tuple[Loc
 
 def _weakest(entry: ClaimEvidence) -> str:
     """Return the label of the weakest contrast, the one that limits the claim's verdict; "" without findings."""
-    finding = words.weakest(words.own_findings(entry))
+    finding = words.weakest(words.contrast_findings(entry))
     return "" if finding is None else finding.contrast.label
 
 

@@ -41,7 +41,7 @@ class Arm:
     def __post_init__(self) -> None:
         if not (self.recipe is None or isinstance(self.recipe, Mapping) or _is_recipe(self.recipe)):
             raise MemkitError(
-                f"Arm: {described(self.recipe)} is not a recipe; write Recipe(task, model, ...), or give only the "
+                f"Arm: {describe(self.recipe)} is not a recipe; write Recipe(task, model, ...), or give only the "
                 "names of the arms, arms=(...), if the test fits its models itself"
             )
         if callable(self.intervention) and not hasattr(self.intervention, "__qualname__"):
@@ -65,7 +65,7 @@ def _is_recipe(value: Any) -> bool:
     return hasattr(type(value), "digest") and hasattr(type(value), "to_json")
 
 
-def described(value: Any) -> str:
+def describe(value: Any) -> str:
     """Describe a value that was given for an arm in a few words; the repr of a model may fill pages."""
     if isinstance(value, type):
         return f"the class {value.__name__}"

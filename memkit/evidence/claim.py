@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from memkit.errors import MemkitError, nearest
-from memkit.evidence.arm import Arm, described
+from memkit.errors import MemkitError, suggestion
+from memkit.evidence.arm import Arm, describe
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.origin import KEYS as ORIGIN_KEYS
 from memkit.evidence.origin import Mutant, Origin, Replication, SweepCell, origin_from_json, origin_to_json
@@ -150,14 +150,14 @@ class Claim:
             )
         for name, arm in self.arms.items():
             if not isinstance(arm, Arm):
-                raise MemkitError(f"{where}: the arm {name!r} is {described(arm)}; write Arm(recipe)")
+                raise MemkitError(f"{where}: the arm {name!r} is {describe(arm)}; write Arm(recipe)")
         if not self.contrasts:
             raise MemkitError(
                 f'{where}: there is no contrast; give contrasts=[Contrast("treatment", over="control", ...)]'
             )
         if self.expect not in EXPECTATIONS:
             raise MemkitError(
-                f"{where}: expect={self.expect!r} is not a verdict{nearest(str(self.expect), EXPECTATIONS)}"
+                f"{where}: expect={self.expect!r} is not a verdict{suggestion(str(self.expect), EXPECTATIONS)}"
             )
         if not all(callable(figure) and hasattr(figure, "__qualname__") for figure in self.figures):
             raise MemkitError(f"{where}: figures={list(self.figures)!r} must be named functions of arms and seed")
@@ -197,9 +197,8 @@ class Claim:
         for contrast in self.all_contrasts:
             for name in contrast.names:
                 if name not in known:
-                    raise MemkitError(
-                        f"{where}: the contrast «{contrast.label}» names an unknown arm {name!r}{nearest(name, known)}"
-                    )
+                    unknown = f"names an unknown arm {name!r}{suggestion(name, known)}"
+                    raise MemkitError(f"{where}: the contrast «{contrast.label}» {unknown}")
         if self.expect == "equivalent":
             if self.positive_control is None:
                 raise MemkitError(
@@ -227,7 +226,7 @@ class Claim:
         return self.id.split("/", 1)[0]
 
     @property
-    def of_its_own(self) -> bool:
+    def is_standalone(self) -> bool:
         """Whether the claim is not derived: not a cell of a sweep, not a mutant and not a replication."""
         return self.origin is None
 
@@ -252,12 +251,12 @@ class Claim:
         return isinstance(self.origin, Replication)
 
     @property
-    def made_from(self) -> str:
+    def parent_id(self) -> str:
         """The id of the claim that this is a mutant or a replication of; "" if it is neither."""
         return self.origin.of if isinstance(self.origin, Mutant | Replication) else ""
 
     @property
-    def aside(self) -> bool:
+    def needs_sweeps(self) -> bool:
         """Whether only runs with sweeps include the claim: a cell, or a replication that is not a headline claim."""
         return bool(self.sweep) or (self.is_replication and not self.headline)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from memkit.errors import MemkitError, nearest
+from memkit.errors import MemkitError, suggestion
 from memkit.evidence.arm import Arm
 from memkit.evidence.claim import LISTS, Claim
 from memkit.evidence.contrast import Contrast
@@ -128,7 +128,7 @@ def refuse_unknown(where: str, decorator: Callable[..., Any], unknown: Mapping[s
     if unknown:
         options = [name for name, p in inspect.signature(decorator).parameters.items() if p.kind is p.KEYWORD_ONLY]
         name = next(iter(unknown))
-        raise MemkitError(f"{where}: unknown option {name!r}{nearest(name, options)}")
+        raise MemkitError(f"{where}: unknown option {name!r}{suggestion(name, options)}")
 
 
 def refuse_bare(decorator: Callable[..., Any], given: Any, arguments: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import KW_ONLY, asdict, dataclass, fields
 from typing import Any, Literal
 
 from memkit.checks import is_real
-from memkit.errors import MemkitError, check_fields, shown
+from memkit.errors import MemkitError, check_fields, short_repr
 from memkit.plain_values import plain_fields
 
 
@@ -55,7 +55,7 @@ class Contrast:
 
     def __post_init__(self) -> None:
         plain_fields(self, *(f.name for f in fields(self)))
-        over = repr(self.over) if isinstance(self.over, str) else shown(self.over)
+        over = repr(self.over) if isinstance(self.over, str) else short_repr(self.over)
         where = f"Contrast({self.treatment!r}, over={over})"
 
         def check(ok: bool, message: str) -> None:
@@ -78,10 +78,10 @@ class Contrast:
         )
         check(self.direction in ("higher", "lower"), f'direction={self.direction!r} must be "higher" or "lower"')
         check(self.assume in ("bounded", "normal"), f'assume={self.assume!r} must be "bounded" or "normal"')
-        check(is_real(self.margin), f"margin={shown(self.margin)} must be a finite number")
+        check(is_real(self.margin), f"margin={short_repr(self.margin)} must be a finite number")
         check(
             self.sesoi is None or (is_real(self.sesoi) and self.sesoi > 0),
-            f"sesoi={shown(self.sesoi)} must be a positive number, in units of the metric",
+            f"sesoi={short_repr(self.sesoi)} must be a positive number, in units of the metric",
         )
         for name in ("over", "margin", "sesoi"):  # 0 and 0.0 must give the same digest
             if is_real(value := getattr(self, name)):
@@ -98,7 +98,7 @@ class Contrast:
             and len(self.bounds) == 2
             and all(is_real(b) for b in self.bounds)
             and self.bounds[0] < self.bounds[1],
-            f"bounds={shown(self.bounds)} must be two finite numbers, the lower first",
+            f"bounds={short_repr(self.bounds)} must be two finite numbers, the lower first",
         )
         object.__setattr__(self, "bounds", (float(self.bounds[0]), float(self.bounds[1])))
         low, high = self.bounds

@@ -32,7 +32,7 @@ from memkit.statistics import (
     t_test,
 )
 
-__all__ = ["Finding", "Judgement", "Verdict", "differences", "judge", "looked", "seeds_wanted"]
+__all__ = ["Finding", "Judgement", "Verdict", "differences", "judge", "judgements_at_looks", "next_seeds"]
 
 _MOST_SEEDS = 10_000  # more seeds than anybody can afford; `seeds_needed` is infinite beyond
 
@@ -77,7 +77,9 @@ def judge(
     return _undecided(judgement, "development seeds decide nothing") if development else judgement
 
 
-def looked(claim: Claim, observations: Iterable[Observation], *, planned: Sequence[int]) -> tuple[Judgement, ...]:
+def judgements_at_looks(
+    claim: Claim, observations: Iterable[Observation], *, planned: Sequence[int]
+) -> tuple[Judgement, ...]:
     """Return the judgement at every look that was taken, in order; the last one is the result.
 
     Args:
@@ -92,7 +94,7 @@ def looked(claim: Claim, observations: Iterable[Observation], *, planned: Sequen
     return tuple(_with_planning(claim, table, planned, result.judgement) for result in results)
 
 
-def seeds_wanted(claim: Claim, observations: Iterable[Observation], *, planned: Sequence[int]) -> tuple[int, ...]:
+def next_seeds(claim: Claim, observations: Iterable[Observation], *, planned: Sequence[int]) -> tuple[int, ...]:
     """Return the seeds that the verdict needs next: those of the next look that have not been observed yet.
 
     A run that measures these seeds, calls this function again, and ends when it returns none reaches the same judgement
@@ -108,10 +110,10 @@ def seeds_wanted(claim: Claim, observations: Iterable[Observation], *, planned: 
         bounds are declared to score it. If the number of planned seeds is not the size of a look: all seeds that were
         not observed. A seed that failed without an observation is returned again, so the caller has to stop.
 
-    >>> from memkit.evidence import Arm, Claim, Contrast, seeds_wanted
+    >>> from memkit.evidence import Arm, Claim, Contrast, next_seeds
     >>> contrast = Contrast("memory", over=0.5, metric="accuracy", bounds=(0, 1))
     >>> claim = Claim(id="recall/memory", statement="Beats chance.", arms={"memory": Arm()}, contrasts=(contrast,))
-    >>> seeds_wanted(claim, [], planned=range(10_000, 10_016))
+    >>> next_seeds(claim, [], planned=range(10_000, 10_016))
     (10000, 10001, 10002, 10003, 10004, 10005, 10006, 10007)
     """
     table = _table(o for o in observations if o.claim == claim.id)

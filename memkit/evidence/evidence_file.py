@@ -58,7 +58,7 @@ from typing import TYPE_CHECKING, Any
 
 from memkit.evidence.claim import Claim
 from memkit.evidence.figures import Figure
-from memkit.evidence.gate import Gate, Mode, gate, strictly
+from memkit.evidence.gate import Gate, Mode, apply_strict_mode, gate
 from memkit.evidence.learning_curves import Curves
 from memkit.evidence.observation import Observation
 from memkit.evidence.registration import Registration
@@ -132,7 +132,9 @@ class ClaimEvidence:
             mode=mode,
             drift=self.drift,
         )
-        return strictly(result, self.claim, self.judgement, registration=self.registration) if strict else result
+        return (
+            apply_strict_mode(result, self.claim, self.judgement, registration=self.registration) if strict else result
+        )
 
     def as_accepted(self) -> dict[str, Any]:
         """Return the judgement, the arms and the digest as plain types, as accepted.json holds them."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
-from memkit.errors import MemkitError, shown
+from memkit.errors import MemkitError, short_repr
 from memkit.evidence import strict_json
 from memkit.evidence.claim import Claim
 from memkit.evidence.decision_rule import judge
@@ -113,7 +113,7 @@ def load(path: Path) -> Evidence:
     ...     load(Path(folder) / "evidence.json") == evidence
     True
     """
-    return checked(path)[0]
+    return load_and_recompute(path)[0]
 
 
 def recompute(path: Path) -> list[tuple[str, str, str]]:
@@ -136,10 +136,10 @@ def recompute(path: Path) -> list[tuple[str, str, str]]:
     ...     [row for row in recompute(Path(folder) / "evidence.json") if row[1] != row[2]]
     []
     """
-    return checked(path)[1]
+    return load_and_recompute(path)[1]
 
 
-def checked(path: Path) -> tuple[Evidence, list[tuple[str, str, str]]]:
+def load_and_recompute(path: Path) -> tuple[Evidence, list[tuple[str, str, str]]]:
     """Return the results of :func:`load` and of :func:`recompute`, reading the file only once.
 
     Raises:
@@ -157,7 +157,7 @@ def checked(path: Path) -> tuple[Evidence, list[tuple[str, str, str]]]:
     if not isinstance(head, dict) or "schema" not in head:
         raise MemkitError(f"{path} is not an evidence file: it has no schema")
     if head["schema"] != SCHEMA or type(head["schema"]) is not int:
-        raise MemkitError(f"{path} has schema {shown(head['schema'])}; this memkit reads schema {SCHEMA}")
+        raise MemkitError(f"{path} has schema {short_repr(head['schema'])}; this memkit reads schema {SCHEMA}")
     try:
         data = strict_json.fields(head, "the file", _FILE_CHECKS, "claims", "created", "provenance")
         if count > MOST_DECISIONS:  # each claim takes at least one look, so refuse the file before judging any
@@ -260,7 +260,7 @@ def _close(a: Any, b: Any, tolerance: float = 1e-6) -> bool:
 
 def _claim(value: Any) -> Claim:
     data = strict_json.fields(value, "a claim", {**_CLAIM_CHECKS, **_OPTIONAL_CLAIM_CHECKS}, *_CLAIM_CHECKS)
-    where = f"claim {shown(data['id'])}"
+    where = f"claim {short_repr(data['id'])}"
     for name, arm in data["arms"].items():
         strict_json.fields(arm, f"{where}: arm {name:.80}", _CLAIM_ARM_CHECKS)
     if data.get("sweep") and not data.get("cell"):
@@ -275,9 +275,8 @@ def _arm(value: Any, what: str) -> dict[str, Any]:
 def _registration(value: Any, where: str) -> Registration:
     data = strict_json.fields(value, f"{where}: registration", _REGISTRATION_CHECKS, "status", "attempt", "first_seed")
     if data["status"] not in get_args(Status):
-        raise MemkitError(
-            f"{where}: the registration's status {shown(data['status'])} must be one of {', '.join(get_args(Status))}"
-        )
+        status, known = short_repr(data["status"]), ", ".join(get_args(Status))
+        raise MemkitError(f"{where}: the registration's status {status} must be one of {known}")
     strict_json.whole(
         data["attempt"], f"{where}: the attempt of a claim that is {data['status']}", _least_attempt(data["status"])
     )
@@ -286,7 +285,7 @@ def _registration(value: Any, where: str) -> Registration:
     registration = Registration(**data)
     if bool(registration.edited) != (registration.status == "reworded"):
         raise MemkitError(
-            f"{where} is {registration.status}, which contradicts its edited fields, {shown(registration.edited)}"
+            f"{where} is {registration.status}, which contradicts its edited fields, {short_repr(registration.edited)}"
         )
     if registration.withheld and not (registration.status == "changed" and registration.development):
         raise MemkitError(f"{where}: withheld may be true only for a claim that is changed and on development seeds")
@@ -330,7 +329,7 @@ def claim_evidence(data: Any, decisions: int = MOST_DECISIONS) -> ClaimEvidence:
     outcome = strict_json.fields(data["outcome"], f"{where}: outcome", _OUTCOME_CHECKS, *_OUTCOME_CHECKS)
     if outcome["outcome"] not in get_args(Outcome):
         raise MemkitError(
-            f"{where}: the outcome {shown(outcome['outcome'])} must be one of {', '.join(get_args(Outcome))}"
+            f"{where}: the outcome {short_repr(outcome['outcome'])} must be one of {', '.join(get_args(Outcome))}"
         )
     arms = strict_json.each(data["arms"], f"{where}: arms", _arm)
     if unknown := next((name for name in arms if name not in claim.arms), None):

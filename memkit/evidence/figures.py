@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
-from memkit.errors import MemkitError, nearest
+from memkit.errors import MemkitError, suggestion
 
 MOST = 64
 """The most rows, and the most columns, of a heat map."""
@@ -294,7 +294,7 @@ def figure_from_json(data: Any) -> Figure:
         raise MemkitError(f"a figure must be an object with a kind, not {_shown(data)}")
     kind = data.get("kind", Heatmap.kind)
     if not isinstance(kind, str) or kind not in _KINDS:
-        raise MemkitError(f"the kind of figure {_shown(kind)} is not known{nearest(str(kind)[:LONGEST], _KINDS)}")
+        raise MemkitError(f"the kind of figure {_shown(kind)} is not known{suggestion(str(kind)[:LONGEST], _KINDS)}")
     try:
         return _KINDS[kind].from_json(data)
     except (KeyError, TypeError) as error:
@@ -302,7 +302,7 @@ def figure_from_json(data: Any) -> Figure:
         raise MemkitError(f"a figure of kind {kind!r} is damaged: {reason}") from error
 
 
-def drawn(figures: Sequence[Any], where: str, **given: Any) -> tuple[Figure, ...]:
+def make_figures(figures: Sequence[Any], where: str, **given: Any) -> tuple[Figure, ...]:
     """Return a claim's figures of a seed's trained models.
 
     Args:

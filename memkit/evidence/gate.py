@@ -81,7 +81,7 @@ def gate(
         return Gate("failed" if claim.gates and enabled else "skipped", f"INCOMPLETE: {notes}")
     if claim.expect == "open":
         return Gate("skipped", f"{verdict}; an open question, gates nothing")
-    is_met = agrees(claim.expect, verdict) and (not claim.is_mutant or fell(judgement))
+    is_met = agrees(claim.expect, verdict) and (not claim.is_mutant or mutant_failed(judgement))
     comparison = f"expected {claim.expect.replace('_', ' ')}, found {verdict}"
     if not claim.gates:
         return Gate("skipped", f"{comparison}; gates nothing")
@@ -124,7 +124,7 @@ def _has_too_few_seeds(claim: Claim, judgement: Judgement) -> bool:
     return undecided and not claim.is_mutant and judgement.n < claim.planned(None)
 
 
-def strictly(result: Gate, claim: Claim, judgement: Judgement, *, registration: Registration) -> Gate:
+def apply_strict_mode(result: Gate, claim: Claim, judgement: Judgement, *, registration: Registration) -> Gate:
     """Return the result of the gate in a strict run, such as in CI, where a claim that decides nothing fails.
 
     A claim decides nothing if it is not registered, if seeds or its data are missing, if the number of its seeds is
@@ -140,7 +140,7 @@ def strictly(result: Gate, claim: Claim, judgement: Judgement, *, registration: 
     return result
 
 
-def fell(judgement: Judgement) -> bool:
+def mutant_failed(judgement: Judgement) -> bool:
     """Return whether a mutant failed clearly enough to show that the break matters.
 
     It did if a contrast is REFUTED or EQUIVALENT, or if the upper end of its t interval lies below the margin plus the

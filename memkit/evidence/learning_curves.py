@@ -64,7 +64,7 @@ class Curves:
         return cls(arms=arms, seeds=seeds)
 
 
-def thinned(history: Sequence[tuple[int, float]], most: int = POINTS) -> list[list[float | None]]:
+def thin_curve(history: Sequence[tuple[int, float]], most: int = POINTS) -> list[list[float | None]]:
     """Return at most ``most`` of the (step, loss) pairs, evenly spaced from the first to the last.
 
     Returns:
@@ -75,7 +75,7 @@ def thinned(history: Sequence[tuple[int, float]], most: int = POINTS) -> list[li
     return [[int(step), float(f"{loss:.4g}") if math.isfinite(loss) else None] for step, loss in history]
 
 
-def gathered(
+def curves_by_recipe(
     measured: Iterable[tuple[str, int, Mapping[str, Mapping[str, Any]]]],
 ) -> dict[str, Curves]:
     """Return the learning curves of a run by recipe.

@@ -14,19 +14,19 @@ from memkit.evidence.registration import DEVELOPMENT_SEEDS, Registration
 
 
 @dataclass(frozen=True)
-class Held:
+class LockComparison:
     """The result of comparing a claim of an evidence file with the lock.
 
     Attributes:
-        differs: sentences on contradictions between the file and the lock.
+        contradictions: sentences on contradictions between the file and the lock.
         notes: sentences on what does not contradict the lock, but is not a registered result either.
     """
 
-    differs: tuple[str, ...] = ()
+    contradictions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def held_against(lock: Lock | None, entry: ClaimEvidence) -> Held:
+def compare_with_lock(lock: Lock | None, entry: ClaimEvidence) -> LockComparison:
     """Compare the claim, the attempt and the seeds of a claim's evidence with the claim's entry in the lock.
 
     Args:
@@ -35,7 +35,7 @@ def held_against(lock: Lock | None, entry: ClaimEvidence) -> Held:
     """
     if lock is None:
         development = entry.registration.development
-        return Held(notes=("on development seeds, which decide nothing",) if development else ())
+        return LockComparison(notes=("on development seeds, which decide nothing",) if development else ())
     recorded, claim = entry.registration, entry.claim
     is_registered = claim.id in lock.claims
     registered = lock.registration(claim, development=recorded.explores)
@@ -45,7 +45,7 @@ def held_against(lock: Lock | None, entry: ClaimEvidence) -> Held:
         notes.append(f"unregistered: on development seeds, which decide nothing{since}")
         registered = Lock().registration(claim)
     elif not is_registered:
-        return Held(differs=("the file says that it is registered, but it is not in the lock",))
+        return LockComparison(contradictions=("the file says that it is registered, but it is not in the lock",))
     elif recorded.explores:
         edited = ", for a claim that was edited" if recorded.status in ("reworded", "changed") else ""
         notes.append(f"on development seeds, which decide nothing{edited}")
@@ -68,7 +68,7 @@ def held_against(lock: Lock | None, entry: ClaimEvidence) -> Held:
     decides = is_registered and recorded.status != "unregistered" and not recorded.explores
     if decides and not differs and recorded.revision != registered.revision:
         notes.append(f"its code is at revision {recorded.revision}; the lock has revision {registered.revision}")
-    return Held(tuple(differs), tuple(notes))
+    return LockComparison(tuple(differs), tuple(notes))
 
 
 def _seeds(registered: Registration, entry: ClaimEvidence) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from memkit.errors import MemkitError, shown
+from memkit.errors import MemkitError, short_repr
 from memkit.evidence import strict_json
 from memkit.evidence.claim import ANNOTATIONS, Claim
 from memkit.evidence.lock_schema_1 import PREFIX, is_digest_of
@@ -159,19 +159,19 @@ def known(value: Any, what: str, checks: Mapping[str, Check], *needed: str) -> d
     """
     result = strict_json.fields(value, what, checks, *needed)
     if unknown := [name for name in result if name not in checks]:
-        raise NewerError(f"{what} has the unknown field {shown(unknown[0])}")
+        raise NewerError(f"{what} has the unknown field {short_repr(unknown[0])}")
     return result
 
 
 def _verdict(value: Any, what: str) -> str:
     if strict_json.text(value, what) not in set(Verdict):
-        raise MemkitError(f"{what}: {shown(value)} is not a verdict")
+        raise MemkitError(f"{what}: {short_repr(value)} is not a verdict")
     return str(value)
 
 
 def _amount(value: Any, what: str) -> float:
     if (amount := strict_json.number(value, what)) < 0:
-        raise MemkitError(f"{what} must be a number that is not negative, not {shown(value)}")
+        raise MemkitError(f"{what} must be a number that is not negative, not {short_repr(value)}")
     return amount
 
 
@@ -239,6 +239,6 @@ def _check_blocks(blocks: list[int | None], what: str) -> None:
     is_rising = is_rising and all(b - a >= j - i for (i, a), (j, b) in itertools.pairwise(recorded))
     if not blocks or blocks[-1] is None or not is_rising:
         raise MemkitError(
-            f"{what} has attempts on the blocks of seeds {shown(blocks)}; the blocks must rise, up to {most}, and "
+            f"{what} has attempts on the blocks of seeds {short_repr(blocks)}; the blocks must rise, up to {most}, and "
             "the last one must be known"
         )

@@ -30,7 +30,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from memkit.errors import MemkitError, nearest, shown
+from memkit.errors import MemkitError, short_repr, suggestion
 from memkit.evidence import lock_schema_1, strict_json
 from memkit.evidence.claim import Claim
 from memkit.evidence.lock_entry import Attempt, Entry, NewerError, entry_from, known
@@ -130,8 +130,8 @@ class Lock:
                 studies[claim.study] = max(studies.values(), default=0) + STUDY_STRIDE
             old, code_now = entries.get(claim.id), code.get(claim.id, "")
             if old is None:
-                parent = self.claims.get(claim.made_from)
-                parent_moves = parent is not None and claim.made_from in moving
+                parent = self.claims.get(claim.parent_id)
+                parent_moves = parent is not None and claim.parent_id in moving
                 block = 0 if parent is None else fresh[claim.study] if parent_moves else parent.block
                 new = Entry(
                     digest=claim.digest, annotations=claim.annotations, code=code_now, attempts=(Attempt(block=block),)
@@ -160,7 +160,7 @@ class Lock:
         """
         ids = list(ids)
         if unknown := next((name for name in ids if name not in self.claims), None):
-            raise MemkitError(f"the lock has no claim {unknown!r}{nearest(unknown, self.claims)}")
+            raise MemkitError(f"the lock has no claim {unknown!r}{suggestion(unknown, self.claims)}")
         remaining = {name: entry for name, entry in self.claims.items() if name not in ids}
         return replace(self, claims=remaining, removed={**self.removed, **{name: self.claims[name] for name in ids}})
 
@@ -192,7 +192,7 @@ class Lock:
             data = strict_json.fields(strict_json.read_json(path), "the lock", {}, "schema")
             schema = strict_json.whole(data["schema"], "the schema", 1)
             if schema not in (1, SCHEMA):
-                raise NewerError(f"it has schema {shown(schema)}; this memkit reads schema {SCHEMA} and 1")
+                raise NewerError(f"it has schema {short_repr(schema)}; this memkit reads schema {SCHEMA} and 1")
             lock = cls._from_json(lock_schema_1.to_schema_2(data) if schema == 1 else data)
         except FileNotFoundError:
             if path.is_symlink():

@@ -73,7 +73,7 @@ def _entry(value: Any, what: str) -> dict[str, Any]:
     return {"digest": PREFIX + entry["digest"], **unchanged, "attempts": [{"block": block} for block in blocks]}
 
 
-def carried_over(before: Lock, after: Lock, accepted: Mapping[str, Any]) -> tuple[Lock, dict[str, Any]]:
+def carry_over_accepted(before: Lock, after: Lock, accepted: Mapping[str, Any]) -> tuple[Lock, dict[str, Any]]:
     """Update the accepted verdicts, and their outcomes in the lock, after entries of schema 1 were rewritten.
 
     Args:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from memkit.errors import MemkitError, nearest, shown
+from memkit.errors import MemkitError, short_repr, suggestion
 from memkit.evidence.claim import Claim
 from memkit.evidence.strict_json import listed, number
 
@@ -80,14 +80,18 @@ def observations_from(claim: Claim, rows: Any, planned: Sequence[int]) -> tuple[
     observations = []
     for row in listed(rows, f"{where}: observations"):
         if type(row) is not list or len(row) != 5:
-            raise MemkitError(f"{where}: an observation must be [seed, arm, metric, value, reason], not {shown(row)}")
+            raise MemkitError(
+                f"{where}: an observation must be [seed, arm, metric, value, reason], not {short_repr(row)}"
+            )
         seed, arm, metric, value, reason = row
         if not (type(seed) is int and type(arm) is type(metric) is type(reason) is str):
-            raise MemkitError(f"{where}: an observation must be [seed, arm, metric, value, reason], not {shown(row)}")
+            raise MemkitError(
+                f"{where}: an observation must be [seed, arm, metric, value, reason], not {short_repr(row)}"
+            )
         if seed not in seeds:
-            raise MemkitError(f"{where} has observations of seed {shown(seed)}, which was not planned")
+            raise MemkitError(f"{where} has observations of seed {short_repr(seed)}, which was not planned")
         if arm not in arms:
-            raise MemkitError(f"{where} has observations of {shown(arm)}, which is not one of its arms")
+            raise MemkitError(f"{where} has observations of {short_repr(arm)}, which is not one of its arms")
         key = seeds[seed], names[arm], names.setdefault(metric, metric)
         if key in seen:
             raise MemkitError(f"{where} has two observations of the same seed, arm and metric")
@@ -135,7 +139,7 @@ def observe(
     if unknown := [name for name in returned if name not in claim.measured]:
         raise MemkitError(
             f"{where}: the test returned {unknown[0]!r}, which is neither an arm nor a derived quantity"
-            f"{nearest(str(unknown[0]), claim.measured)}"
+            f"{suggestion(str(unknown[0]), claim.measured)}"
         )
     if missing := [name for name in claim.measured if name not in returned]:
         raise MemkitError(f"{where}: the test returned nothing for {missing[0]!r}; it should return {expected}")
@@ -157,7 +161,7 @@ def observe(
     return tuple(rows)
 
 
-def plain(claim: Claim, seed: int, returned: Any) -> Any:
+def to_floats(claim: Claim, seed: int, returned: Any) -> Any:
     """Return what a test returned with every number as a float, so that it can be stored.
 
     A masked value becomes nan. Whatever is not a dict, or has an unknown name, is returned as it is; :func:`observe`
@@ -187,7 +191,7 @@ def _metrics(claim: Claim, name: str, value: Any, where: str) -> Mapping[str, An
     needed = claim.metrics_of[name]
     if isinstance(value, Mapping):
         if missing := [metric for metric in needed if metric not in value]:
-            raise MemkitError(f"{where}: {name!r} has no {missing[0]!r}{nearest(missing[0], map(str, value))}")
+            raise MemkitError(f"{where}: {name!r} has no {missing[0]!r}{suggestion(missing[0], map(str, value))}")
         for metric in value:
             if not isinstance(metric, str) or metric.encode("utf-8", "replace").decode() != metric:
                 raise MemkitError(f"{where}: the name of a metric of {name!r} must be a Unicode string, not {metric!r}")
@@ -215,7 +219,7 @@ def _number(value: Any, where: str, metric: str, name: str) -> float:
         value = value.item()  # an array or tensor without dimensions
     if isinstance(value, bool) or not isinstance(value, Real):
         raise MemkitError(
-            f"{where}: {metric} of {name!r} is {shown(value)}, a {type(value).__name__}; it should be one number"
+            f"{where}: {metric} of {name!r} is {short_repr(value)}, a {type(value).__name__}; it should be one number"
         )
     try:
         number = float(value)

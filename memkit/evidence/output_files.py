@@ -39,15 +39,15 @@ def write_all(evidence: Evidence, path: Path) -> tuple[list[Path], list[str]]:
     """
     # Imported here, since the plugin is loaded in every pytest run, and few of them write evidence.
     from memkit.evidence.reports.evidence_page import render_html
-    from memkit.evidence.reports.gallery import beside, save
+    from memkit.evidence.reports.gallery import gallery_for, save_page
     from memkit.evidence.reports.tables import markdown_table
 
     evidence.save(path)
     written, problems = [path], []
 
     def page(target: Path) -> None:
-        gallery = beside(target)
-        save(render_html(evidence, gallery), gallery, target)
+        gallery = gallery_for(target)
+        save_page(render_html(evidence, gallery), gallery, target)
 
     def summary(target: Path) -> None:
         text = markdown_table(evidence) + "\n"

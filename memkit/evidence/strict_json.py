@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from memkit.checks import is_real, is_whole
-from memkit.errors import MemkitError, shown
+from memkit.errors import MemkitError, short_repr
 
 LARGEST = 100_000_000
 """The most bytes of a file."""
@@ -170,7 +170,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(result) < len(pairs):
         seen = set[str]()
         twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise MemkitError(f"the key {shown(twice)} occurs twice in one object")
+        raise MemkitError(f"the key {short_repr(twice)} occurs twice in one object")
     return result
 
 
@@ -231,14 +231,14 @@ def whole(value: Any, what: str, least: int | None = 0) -> int:
     """Return the value if it is a whole number of 64 bits that is not less than ``least``, if that is given."""
     if not is_whole(value, least) or not -(2**63) < value < 2**63:
         beginning = "" if least is None else f" from {least}"
-        raise MemkitError(f"{what} must be a whole number{beginning}, not {shown(value)}")
+        raise MemkitError(f"{what} must be a whole number{beginning}, not {short_repr(value)}")
     return value
 
 
 def number(value: Any, what: str) -> float:
     """Return the value as a float if it is a number of magnitude less than 1e300."""
     if not is_real(value) or not abs(value) < 1e300:
-        raise MemkitError(f"{what} must be a number, not {shown(value)}")
+        raise MemkitError(f"{what} must be a number, not {short_repr(value)}")
     return float(value)
 
 
@@ -282,11 +282,11 @@ def fields(value: Any, what: str, checks: Mapping[str, Callable[[Any, str], Any]
 def seed_of(value: str, what: str) -> int:
     """Return a seed that is the key of a JSON object as a number."""
     if not (value.isascii() and value.isdecimal() and len(value) < 19):
-        raise MemkitError(f"{what} must be a seed, not {shown(value)}")
+        raise MemkitError(f"{what} must be a seed, not {short_repr(value)}")
     return int(value)
 
 
 def _checked(value: Any, kind: type[Any], what: str, expected: str) -> Any:
     if type(value) is not kind:
-        raise MemkitError(f"{what} must be {expected}, not {shown(value)}")
+        raise MemkitError(f"{what} must be {expected}, not {short_repr(value)}")
     return value

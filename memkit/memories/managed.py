@@ -105,7 +105,7 @@ def read(state: State, address: Tensor) -> Tensor:
     return slots.read(state.contents, address)
 
 
-def recalled(
+def write_weights(
     write_address: Tensor,
     gate: Tensor,
     clearing: Tensor,

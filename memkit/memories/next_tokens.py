@@ -27,7 +27,7 @@ from typing import Literal, NamedTuple, TypeAlias, get_args
 import torch
 from torch import Tensor
 
-from memkit.errors import MemkitError, nearest
+from memkit.errors import MemkitError, suggestion
 
 Eviction: TypeAlias = Literal["none", "fifo", "surprise"]
 EVICTIONS: tuple[str, ...] = get_args(Eviction)
@@ -52,7 +52,7 @@ class Entries(NamedTuple):
     surprises: Tensor
 
 
-class Found(NamedTuple):
+class StoreReading(NamedTuple):
     """The result of reading a store with Q queries.
 
     Attributes:
@@ -75,7 +75,7 @@ def empty(n: int) -> Entries:
     return Entries(torch.zeros(0, n, dtype=torch.int64), torch.zeros(0, dtype=torch.int64), torch.zeros(0))
 
 
-def keys(tokens: Tensor, n: int) -> Tensor:
+def context_keys(tokens: Tensor, n: int) -> Tensor:
     """Return the key at each token: the n tokens up to and including it, the most recent first: [..., L] → [..., L, n].
 
     >>> import torch
@@ -106,7 +106,7 @@ def append(store: Entries, new: Entries, *, capacity: int | None = None, evictio
     tensor([1, 4])
     """
     if eviction not in EVICTIONS:
-        raise MemkitError(f"eviction={eviction!r} is unknown{nearest(str(eviction), EVICTIONS)}")
+        raise MemkitError(f"eviction={eviction!r} is unknown{suggestion(str(eviction), EVICTIONS)}")
     combined = Entries(*(torch.cat(parts) for parts in zip(store, new, strict=True)))
     count = len(combined.values)
     if capacity is None or count <= capacity:
@@ -119,7 +119,7 @@ def append(store: Entries, new: Entries, *, capacity: int | None = None, evictio
     return Entries(*(part[kept] for part in combined))
 
 
-def permuted(store: Entries, generator: torch.Generator) -> Entries:
+def permute_values(store: Entries, generator: torch.Generator) -> Entries:
     """Return the store with its values in a random order; the keys stay where they are.
 
     >>> import torch
@@ -139,8 +139,8 @@ def distances(queries: Tensor, keys: Tensor, *, decay: float) -> Tensor:
 
     >>> import torch
     >>> from memkit.memories import next_tokens
-    >>> queries, keys = torch.tensor([[1, 3]]), torch.tensor([[1, 3], [1, 2], [4, 3]])
-    >>> next_tokens.distances(queries, keys, decay=0.5)
+    >>> queries, context_keys = torch.tensor([[1, 3]]), torch.tensor([[1, 3], [1, 2], [4, 3]])
+    >>> next_tokens.distances(queries, context_keys, decay=0.5)
     tensor([[0.0000, 0.3333, 0.6667]])
     """
     n = keys.shape[1]
@@ -153,7 +153,9 @@ def distances(queries: Tensor, keys: Tensor, *, decay: float) -> Tensor:
     return (1 - matches).clamp_(min=0)
 
 
-def read(store: Entries, queries: Tensor, *, tokens: int, k: int, decay: float, tau: float, most: float) -> Found:
+def read(
+    store: Entries, queries: Tensor, *, tokens: int, k: int, decay: float, tau: float, most: float
+) -> StoreReading:
     """Return the result of reading a store with queries [Q, n], over a vocabulary of V = ``tokens``.
 
     >>> import torch
@@ -166,7 +168,7 @@ def read(store: Entries, queries: Tensor, *, tokens: int, k: int, decay: float, 
     """
     probabilities, weights = torch.zeros(len(queries), tokens), torch.zeros(len(queries))
     if not len(store.values):
-        return Found(probabilities, weights)
+        return StoreReading(probabilities, weights)
     at_once = max(1, _PAIRS // len(store.values))
     for first in range(0, len(queries), at_once):
         part = slice(first, first + at_once)
@@ -176,10 +178,10 @@ def read(store: Entries, queries: Tensor, *, tokens: int, k: int, decay: float, 
         shares = torch.softmax(-nearest_distances / tau, -1)
         probabilities[part].scatter_add_(1, store.values[nearest_indices], shares)
         weights[part] = most * torch.exp(-nearest_distances[:, 0] / tau)
-    return Found(probabilities, weights)
+    return StoreReading(probabilities, weights)
 
 
-def mix(log_probabilities: Tensor, found: Found) -> Tensor:
+def mix(log_probabilities: Tensor, found: StoreReading) -> Tensor:
     """Return log p of the mixture, [Q, V], from log p_LM [Q, V] and the result of a read.
 
     >>> import torch

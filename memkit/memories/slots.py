@@ -106,7 +106,7 @@ def shuffle(state: Tensor, order: Tensor) -> Tensor:
     return state[:, order]
 
 
-def recalled(
+def write_weights(
     write_address: Tensor, gate: Tensor, read_address: Tensor, read_weights: Tensor, *, writing: Writing
 ) -> Tensor:
     """Return the weight of each write in each answer after T steps, in closed form: [..., P, T].

@@ -62,10 +62,12 @@ def read(state: Tensor, address: Tensor, age: Tensor) -> Tensor:
     return slots.read(slots.read(state, address.unsqueeze(-2)), age)
 
 
-def recalled(write_address: Tensor, gate: Tensor, read_address: Tensor, read_weights: Tensor, age: Tensor) -> Tensor:
+def write_weights(
+    write_address: Tensor, gate: Tensor, read_address: Tensor, read_weights: Tensor, age: Tensor
+) -> Tensor:
     """Return the weight of each write in each of P answers after T steps, in closed form: [..., P, T].
 
-    As :func:`memkit.memories.slots.recalled`, with weights ``age`` [..., P, N] of the versions.
+    As :func:`memkit.memories.slots.write_weights`, with weights ``age`` [..., P, N] of the versions.
 
     >>> import torch
     >>> from memkit.memories import versions

@@ -15,7 +15,7 @@ from torch import Tensor
 Reader: TypeAlias = Callable[[Tensor, int], Tensor]
 
 
-class Scored(NamedTuple):
+class EndingScores(NamedTuple):
     """The costs of given endings.
 
     Attributes:
@@ -27,7 +27,7 @@ class Scored(NamedTuple):
     exact: Tensor
 
     @property
-    def a_token(self) -> Tensor:
+    def nats_per_token(self) -> Tensor:
         """The mean nats per token of each ending, [B]."""
         return self.nats.nanmean(-1)
 
@@ -40,7 +40,7 @@ def greedy(reader: Reader, prompts: Tensor, count: int) -> Tensor:
     return text[:, prompts.shape[1] :]
 
 
-def score(reader: Reader, prompts: Tensor, endings: Tensor) -> Scored:
+def score_endings(reader: Reader, prompts: Tensor, endings: Tensor) -> EndingScores:
     """Return the costs of endings [B, E] after prompts [B, P]; −1 pads shorter endings."""
     is_token = endings >= 0
     targets = endings.clamp(min=0)
@@ -48,16 +48,16 @@ def score(reader: Reader, prompts: Tensor, endings: Tensor) -> Scored:
     nats = -log_probabilities.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
     # Greedy continuation conditions on its own tokens; as long as they are right, they are those of the ending.
     exact = ((log_probabilities.argmax(-1) == targets) | ~is_token).all(-1)
-    return Scored(nats.masked_fill(~is_token, torch.nan), exact)
+    return EndingScores(nats.masked_fill(~is_token, torch.nan), exact)
 
 
-def costs(reader: Reader, prompts: Tensor, endings: Tensor) -> Tensor:
+def ending_costs(reader: Reader, prompts: Tensor, endings: Tensor) -> Tensor:
     """Return the nats per token of each ending [E, L] after each prompt [B, P]: [B, E]."""
-    scored = score(reader, prompts.repeat_interleave(len(endings), 0), endings.repeat(len(prompts), 1))
-    return scored.a_token.view(len(prompts), -1)
+    scored = score_endings(reader, prompts.repeat_interleave(len(endings), 0), endings.repeat(len(prompts), 1))
+    return scored.nats_per_token.view(len(prompts), -1)
 
 
-def padded(rows: list[list[int]]) -> Tensor:
+def pad_endings(rows: list[list[int]]) -> Tensor:
     """Return endings of different lengths as one tensor [B, E], padded with −1."""
     longest = max(map(len, rows))
     return torch.tensor([row + [-1] * (longest - len(row)) for row in rows])

@@ -192,7 +192,7 @@ def expected_calibration_error(model: nn.Module, examples: tuple[Tensor, Tensor]
     return calibration_error(best.values.numpy(), (best.indices == examples[1]).numpy())
 
 
-def seconds_an_image(model: nn.Module, inputs: Tensor) -> float:
+def cpu_seconds_per_image(model: nn.Module, inputs: Tensor) -> float:
     """Return the CPU seconds per image that a model of one seed takes for images [N, H, W], on this machine."""
     with torch.inference_mode():
         model(inputs.unsqueeze(0))

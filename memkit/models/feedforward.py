@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from memkit.errors import nearest
+from memkit.errors import suggestion
 from memkit.models.layers import Generators, Linear, uniform
 
 PLACEMENTS = ("early", "middle", "late", "penultimate")
@@ -140,7 +140,7 @@ def layer_of(network: FeedForwardNetwork, placement: str) -> int:
     if placement in names:
         return names.index(placement)
     if placement not in PLACEMENTS:
-        raise ValueError(f"placement={placement!r} is not a hidden layer{nearest(placement, (*PLACEMENTS, *names))}")
+        raise ValueError(f"placement={placement!r} is not a hidden layer{suggestion(placement, (*PLACEMENTS, *names))}")
     n = len(names)
     needed = {"early": 2, "middle": 4, "late": 3, "penultimate": 1}[placement]
     if n < needed:

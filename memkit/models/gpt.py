@@ -186,7 +186,7 @@ class GPT(nn.Module):
             (name,) = self.memory_of.values()
             return {name: self.layer(name).written(states[name], self.hidden(tokens))}
         for context in torch.split(tokens, 1, 2):
-            _, states = self.passed(context, states, writing=True)
+            _, states = self.run_blocks(context, states, writing=True)
         return states
 
     def hidden(self, tokens: Tensor) -> Tensor:
@@ -203,7 +203,7 @@ class GPT(nn.Module):
         Args:
             states: the memory states; ``{}`` to read no memory.
         """
-        x, _ = self.passed(tokens, states, writing=False)
+        x, _ = self.run_blocks(tokens, states, writing=False)
         return self.predict(x)
 
     def stream(self, tokens: Tensor, states: States | None = None) -> tuple[Tensor, States]:
@@ -219,7 +219,7 @@ class GPT(nn.Module):
             states = self.remember(context, states)
         return torch.cat(logits, 2), states
 
-    def passed(self, tokens: Tensor, states: States, *, writing: bool) -> tuple[Tensor, States]:
+    def run_blocks(self, tokens: Tensor, states: States, *, writing: bool) -> tuple[Tensor, States]:
         """Run contexts [S, B, N, L] through all blocks.
 
         With ``writing``, each memory is written before it is read, block by block, as in the published model.

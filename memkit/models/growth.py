@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from memkit.checks import is_real, is_whole
-from memkit.errors import MemkitError, nearest
+from memkit.errors import MemkitError, suggestion
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "schedule": ("epochs", "steps", "plateau", "performance"),
@@ -58,7 +58,7 @@ class Growth:
 
         for name, known in CHOICES.items():
             value = getattr(self, name)
-            check(value in known, f"{name}={value!r} is unknown{nearest(str(value), known)}")
+            check(value in known, f"{name}={value!r} is unknown{suggestion(str(value), known)}")
         check(
             isinstance(self.start, (tuple, list)) and bool(self.start) and all(is_whole(n, 1) for n in self.start),
             f"start={self.start!r} must name the initial widths of the hidden layers, as in (64, 32)",
@@ -82,7 +82,7 @@ class Growth:
         known = {f.name for f in fields(cls)}
         for name in settings:
             if name not in known:
-                raise MemkitError(f"Growth has no setting {name!r}{nearest(name, known)}")
+                raise MemkitError(f"Growth has no setting {name!r}{suggestion(name, known)}")
         if "start" not in settings:
             raise MemkitError("Growth: start is missing: the initial widths of the hidden layers, as in (64, 32)")
         growth = cls(**settings)

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from memkit.checks import is_real, is_whole
-from memkit.errors import MemkitError, nearest
+from memkit.errors import MemkitError, suggestion
 from memkit.memories.eviction import POLICIES
 from memkit.memories.neighbours import WHICH
 from memkit.memories.retrieval import METRICS, WEIGHTS
@@ -86,7 +86,7 @@ class Intervention:
 
         for name, known in CHOICES.items():
             value = getattr(self, name)
-            check(value in known, f"{name}={value!r} is unknown{nearest(str(value), known)}")
+            check(value in known, f"{name}={value!r} is unknown{suggestion(str(value), known)}")
         for name in ("projection", "k", "capacity", "steps"):
             value = getattr(self, name)
             check(is_whole(value, 1), f"{name}={value!r} must be a positive whole number")
@@ -146,7 +146,7 @@ class Intervention:
         known = {f.name for f in fields(self)}
         for name in changes:
             if name not in known:
-                raise MemkitError(f"Intervention has no setting {name!r}{nearest(name, known)}")
+                raise MemkitError(f"Intervention has no setting {name!r}{suggestion(name, known)}")
         return replace(self, **changes)
 
     def to_json(self) -> dict[str, Any]:

@@ -58,11 +58,11 @@ class Readdressed(nn.Module):
         return logits
 
 
-def address_read(model: SlotNetwork, tokens: Tensor) -> Tensor:
+def final_read_address(model: SlotNetwork, tokens: Tensor) -> Tensor:
     """Return the read address at the last token of each command: tokens [S, B, L] → [S, B, K]."""
     return model.plan(tokens).read_address[:, :, -1]
 
 
-def slot_read(model: SlotNetwork, tokens: Tensor) -> Tensor:
+def most_read_slot(model: SlotNetwork, tokens: Tensor) -> Tensor:
     """Return the slot with the largest read weight at the last token of each command: tokens [S, B, L] → [S, B]."""
-    return address_read(model, tokens).argmax(-1)
+    return final_read_address(model, tokens).argmax(-1)

@@ -107,7 +107,7 @@ class ManagedSlotNetwork(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Return logits [S, B, P, answers] for tokens [S, B, L]."""
         plan, managing = self.plan(tokens)
-        write_weights = managed.recalled(plan.write_address, plan.gate, *managing, plan.read_address, plan.when)
+        write_weights = managed.write_weights(plan.write_address, plan.gate, *managing, plan.read_address, plan.when)
         # How much of each vector reaches an answer. Each write contains the bias, so its weight is that of all writes.
         weights = (write_weights.unsqueeze(-1) * plan.value_weights.unsqueeze(2)).flatten(3)
         weights = weights @ plan.value_selection.flatten(2, 3)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from memkit.memories.slots import recalled, reset, write
+from memkit.memories.slots import reset, write, write_weights
 from memkit.models.addressing import Assignment, SlotAssignment
 from memkit.models.layers import LSTM, Embedding, Generators, Linear, split_positions
 
@@ -90,10 +90,10 @@ class MemoryNetwork(nn.Module):
         # Each answer reads once, at the last of the L steps, from its own address.
         reads = F.pad(read_addresses.unsqueeze(3), (0, 0, h.shape[2] - 1, 0))
         read_weights = F.one_hot(torch.tensor([h.shape[2] - 1], device=h.device), h.shape[2]).to(h.dtype)
-        write_weights = recalled(
+        weights = write_weights(
             write_addresses.unsqueeze(2), gates.unsqueeze(2), reads, read_weights, writing="overwriting"
         )
-        return write_weights.squeeze(3) @ values
+        return weights.squeeze(3) @ values
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return logits [S, B, P, answers] for tokens [S, B, L]."""

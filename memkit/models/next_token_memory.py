@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from memkit.errors import MemkitError, nearest
+from memkit.errors import MemkitError, suggestion
 from memkit.memories import next_tokens
 from memkit.memories.next_tokens import EVICTIONS, Entries, Eviction
 from memkit.models.gpt import GPT, States
@@ -64,7 +64,9 @@ class NextTokenMemory(nn.Module):
         if capacity is not None and capacity < 1:
             raise MemkitError(f"NextTokenMemory: capacity={capacity} must be at least 1, or None")
         if eviction not in EVICTIONS:
-            raise MemkitError(f"NextTokenMemory: eviction={eviction!r} is unknown{nearest(str(eviction), EVICTIONS)}")
+            raise MemkitError(
+                f"NextTokenMemory: eviction={eviction!r} is unknown{suggestion(str(eviction), EVICTIONS)}"
+            )
         self.model, self.states = model, states
         self.tokens = model.embedding.weight.shape[1]
         self.n, self.k, self.decay, self.tau, self.most = n, k, decay, tau, most
@@ -89,7 +91,7 @@ class NextTokenMemory(nn.Module):
         log_probabilities = (
             self.without_store(text[:, :-1], text.shape[1] - 1).gather(-1, text[:, 1:, None]).squeeze(-1)
         )
-        keys = next_tokens.keys(text[:, :-1], self.n)
+        keys = next_tokens.context_keys(text[:, :-1], self.n)
         new = Entries(keys.flatten(0, 1), text[:, 1:].flatten(), -log_probabilities.flatten())
         return next_tokens.append(store, new, capacity=self.capacity, eviction=self.eviction)
 
@@ -97,23 +99,23 @@ class NextTokenMemory(nn.Module):
     def forward(self, store: Entries, text: Tensor, last: int) -> Tensor:
         """Return log p [B, last, V] after each of the last tokens of contexts [B, L]; the store is not written."""
         model_log_probabilities = self.without_store(text, last)
-        keys = next_tokens.keys(text, self.n)[:, -last:].flatten(0, 1)
+        keys = next_tokens.context_keys(text, self.n)[:, -last:].flatten(0, 1)
         queries, inverse = torch.unique(keys, dim=0, return_inverse=True)
         matches = next_tokens.read(
             store, queries, tokens=self.tokens, k=self.k, decay=self.decay, tau=self.tau, most=self.most
         )
         mixed = next_tokens.mix(
-            model_log_probabilities.flatten(0, 1), next_tokens.Found(*(part[inverse] for part in matches))
+            model_log_probabilities.flatten(0, 1), next_tokens.StoreReading(*(part[inverse] for part in matches))
         )
         return mixed.view(model_log_probabilities.shape)
 
     def without_store(self, text: Tensor, last: int) -> Tensor:
         """Return log p [B, last, V] of the model without the store."""
-        return said(self.model, self.states, text, last)
+        return next_token_log_probabilities(self.model, self.states, text, last)
 
 
 @torch.inference_mode()
-def said(model: GPT, states: States | None, text: Tensor, last: int) -> Tensor:
+def next_token_log_probabilities(model: GPT, states: States | None, text: Tensor, last: int) -> Tensor:
     """Return log p [B, last, V] of a GPT of one seed after each of the last tokens of contexts [B, L].
 
     The contexts are read independently. Of a context that is longer than the model's block, only the end is read.

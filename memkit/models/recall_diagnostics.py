@@ -27,7 +27,7 @@ def slot_memory(model: GPT) -> SlotMemory:
     return layers[0]
 
 
-def placed(model: GPT, contexts: Tensor) -> tuple[Entries, lru.Placement]:
+def place_entries(model: GPT, contexts: Tensor) -> tuple[Entries, lru.Placement]:
     """Return the entries of contexts [B, C, L], and the slots that hold them at the end.
 
     The tensors of both are [1, B, ...].
@@ -40,12 +40,12 @@ def placed(model: GPT, contexts: Tensor) -> tuple[Entries, lru.Placement]:
 
 def slot_of_each_fact(model: GPT, episodes: Episodes) -> Tensor:
     """Return the slot that holds the largest share of each fact: [B, K]."""
-    _, placement = placed(model, episodes.written)
+    _, placement = place_entries(model, episodes.written)
     where = episodes.where.unsqueeze(1).expand(-1, placement.weights.shape[2], -1)
     return placement.weights[0].gather(-1, where).argmax(1)
 
 
-def reads(model: GPT, episodes: Episodes) -> Tensor:
+def read_weights(model: GPT, episodes: Episodes) -> Tensor:
     """Return the weight of each value of each slot at each token of the asked contexts: [B, Q, L, P, K]."""
     layer = slot_memory(model)
     with torch.inference_mode():
@@ -54,13 +54,13 @@ def reads(model: GPT, episodes: Episodes) -> Tensor:
         return layer.match_weights(keys, log_amounts, queries)[0]
 
 
-def address_right(model: GPT, episodes: Episodes) -> float:
+def address_accuracy(model: GPT, episodes: Episodes) -> float:
     """Return how often a cue reads the slot of its fact, 0 to 1.
 
     A cue reads the slot with the largest weight at its second word; the slot of a fact is that which holds most of it.
     """
     rows, questions = torch.arange(len(episodes.cue)).unsqueeze(1), torch.arange(episodes.cue.shape[1])
-    slots_read = reads(model, episodes)[rows, questions, episodes.cue, 0].argmax(-1)
+    slots_read = read_weights(model, episodes)[rows, questions, episodes.cue, 0].argmax(-1)
     return float((slots_read == slot_of_each_fact(model, episodes).gather(1, episodes.which)).double().mean())
 
 
@@ -102,7 +102,7 @@ def shares_of_reads(model: GPT, episodes: Episodes) -> Tensor:
     layer = model.layer(name)
     rows, questions = torch.arange(len(episodes.cue)).unsqueeze(1), torch.arange(episodes.cue.shape[1])
     if isinstance(layer, SlotMemory):
-        amounts = reads(model, episodes)[rows, questions, episodes.cue].sum(-2)
+        amounts = read_weights(model, episodes)[rows, questions, episodes.cue].sum(-2)
     elif isinstance(layer, LinformerMemory):
         with torch.inference_mode():
             slots = model.remember(episodes.written[None])[name][0][0]
@@ -113,7 +113,7 @@ def shares_of_reads(model: GPT, episodes: Episodes) -> Tensor:
     return amounts / amounts.sum(-1, keepdim=True)
 
 
-def contexts_told_apart(model: GPT, contexts: Tensor) -> float:
+def effective_contexts(model: GPT, contexts: Tensor) -> float:
     """Return the effective number of contexts that the writes distinguish: exp I(context; slot), mean over episodes.
 
     It is 1 if all contexts are written alike, and K if each is written to its own slot.
@@ -121,7 +121,7 @@ def contexts_told_apart(model: GPT, contexts: Tensor) -> float:
     return _effective_count(shares_of_writes(model, contexts))
 
 
-def cues_told_apart(model: GPT, episodes: Episodes) -> float:
+def effective_cues(model: GPT, episodes: Episodes) -> float:
     """Return the effective number of cues that the reads distinguish: exp I(cue; slot), mean over episodes.
 
     It is 1 if all cues read alike, and K if each reads its own slot.

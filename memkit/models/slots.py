@@ -129,9 +129,9 @@ class SlotNetwork(nn.Module):
         operations = plan.write_address, plan.gate, plan.read_address, plan.when
         if self.memory == "versioned":
             assert plan.age is not None
-            write_weights = versions.recalled(*operations, plan.age)
+            write_weights = versions.write_weights(*operations, plan.age)
         else:
-            write_weights = slots.recalled(*operations, writing=self.memory)
+            write_weights = slots.write_weights(*operations, writing=self.memory)
         weights = (write_weights.unsqueeze(-1) * plan.value_weights.unsqueeze(2)).flatten(3)
         # How much of each vector reaches an answer. Each write contains the bias, so its weight is that of all writes.
         totals = [weights @ plan.value_selection.flatten(2, 3), write_weights.sum(-1, keepdim=True)]

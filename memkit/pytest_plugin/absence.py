@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from memkit.errors import MemkitError, many
+from memkit.errors import MemkitError, count_of
 from memkit.pytest_plugin.controller import COLLECTED_FILES, REMOVED_ITEMS
 from memkit.pytest_plugin.options import requested_paths, root_of
 
@@ -69,7 +69,7 @@ def removed_claims(config: pytest.Config, lock: Lock) -> tuple[AbsentClaim, ...]
         AbsentClaim(
             name,
             lock.claims[name].file,
-            f"a hook removed {many(count, 'item')} of it without reporting them as deselected; let the hook call "
+            f"a hook removed {count_of(count, 'item')} of it without reporting them as deselected; let the hook call "
             "config.hook.pytest_deselected, or keep the claim's items",
         )
         for name, count in sorted(config.stash.get(REMOVED_ITEMS, {}).items())

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from memkit.errors import many
+from memkit.errors import count_of
 from memkit.evidence.claim import Claim
 from memkit.evidence.decision_rule import judge
 from memkit.evidence.drift import Difference, difference
 from memkit.evidence.evidence_file import ClaimEvidence
-from memkit.evidence.gate import Gate, Mode, gate, strictly
+from memkit.evidence.gate import Gate, Mode, apply_strict_mode, gate
 from memkit.evidence.lock_schema_1 import is_digest_of
 from memkit.evidence.verdict import Judgement, Verdict
 from memkit.pytest_plugin.claim_run import ClaimRun
@@ -45,7 +45,7 @@ def evidence_of(
     if run.is_skipped and result.outcome != "failed":  # an edited claim fails even if it is skipped
         result = Gate("skipped", f"INCOMPLETE: {next(iter(run.skipped.values()))}")
     if strict:
-        result = strictly(result, claim, judgement, registration=registration)
+        result = apply_strict_mode(result, claim, judgement, registration=registration)
     return ClaimEvidence(
         claim=claim,
         nodeid=planned.nodeid,
@@ -113,9 +113,9 @@ def _remeasured(measurements: Sequence[Measurement]) -> tuple[str, ...]:
                     "the first value counts"
                 )
     if unreported:
-        messages.append(f"{many(unreported, 'further value')} differed when measured again; the first values count")
+        messages.append(f"{count_of(unreported, 'further value')} differed when measured again; the first values count")
     changed_files = Counter(measurement.changed_file for measurement in measurements if measurement.changed_file)
-    messages += [f"{many(n, 'seed')} measured again, since {name} has changed" for name, n in changed_files.items()]
+    messages += [f"{count_of(n, 'seed')} measured again, since {name} has changed" for name, n in changed_files.items()]
     return tuple(messages)
 
 

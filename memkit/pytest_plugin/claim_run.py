@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from memkit.evidence.decision_rule import seeds_wanted
+from memkit.evidence.decision_rule import next_seeds
 from memkit.evidence.observation import Observation
 from memkit.evidence.verdict import Judgement, Verdict
 from memkit.pytest_plugin.measurement import Measurement
@@ -86,7 +86,7 @@ class ClaimRun:
         rest = [seed for seed in self.planned.selected if seed not in self.open_seeds]
         if self.failures or self.skipped:
             return []
-        wanted = seeds_wanted(self.planned.claim, self.observations, planned=self.planned.planned)
+        wanted = next_seeds(self.planned.claim, self.observations, planned=self.planned.planned)
         if not adaptive or not set(wanted) <= set(self.planned.selected):  # the look cannot become complete
             return rest
         return [seed for seed in rest if seed in wanted]

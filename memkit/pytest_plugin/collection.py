@@ -22,7 +22,7 @@ from memkit.aliases import settings_in_use
 from memkit.errors import MemkitError
 from memkit.evidence.claim import Claim
 from memkit.evidence.claim_decorator import claim_of
-from memkit.evidence.derived.copies import marked_as_its_source
+from memkit.evidence.derived.copies import copy_marks
 from memkit.evidence.derived.sweep import is_sweep
 from memkit.paths import locked_root
 from memkit.pytest_plugin import fixtures
@@ -61,7 +61,7 @@ def exclude_from_collection(collector: Any, name: str, function: object) -> list
         return None
     if is_sweep(function):
         return []
-    marked_as_its_source(function)
+    copy_marks(function)
     claim = claim_of(function)
     if claim is None:
         return None
@@ -115,7 +115,7 @@ def _excluded(claim: Claim, settings: Settings) -> tuple[str, str] | None:
     """Return (kind of claims, what the option does) if the options exclude a claim, else None."""
     if settings.headline and not claim.headline:
         return "claims that are not headlines", "--memkit-headline excludes them"
-    if settings.sweeps == "none" and claim.aside:
+    if settings.sweeps == "none" and claim.needs_sweeps:
         return "cells of sweeps and replications", "--memkit-sweeps runs them"
     if settings.sweeps == "only" and not (claim.sweep or claim.is_replication):
         return "claims outside sweeps", "--memkit-sweeps excludes them"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
-from memkit.evidence.learning_curves import gathered
+from memkit.evidence.learning_curves import curves_by_recipe
 from memkit.evidence.output_files import write_all
 from memkit.evidence.registration import DEVELOPMENT_SEEDS
 from memkit.pytest_plugin.plan import RunPlan
@@ -38,7 +38,7 @@ def write_evidence(
         claims=tuple(verdicts.in_order()),
         studies=plan.studies,
         metrics=plan.metrics,
-        curves=gathered(verdicts.curves),
+        curves=curves_by_recipe(verdicts.curves),
     )
     try:
         return write_all(evidence, Path(settings.evidence))

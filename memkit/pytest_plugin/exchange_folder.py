@@ -33,7 +33,7 @@ def make_exchange_folder(spare: Path) -> str:
                 continue
             base.mkdir(parents=True, exist_ok=True)
             _remove_stale_folders_in(base)
-            folder = tempfile.mkdtemp(prefix=prefix(), dir=base)
+            folder = tempfile.mkdtemp(prefix=folder_prefix(), dir=base)
             (Path(folder) / "probe").write_bytes(_PROBE)
         except OSError:
             continue
@@ -44,7 +44,7 @@ def make_exchange_folder(spare: Path) -> str:
     )
 
 
-def prefix() -> str:
+def folder_prefix() -> str:
     """Return the prefix of the names of this process's temporary folders, which names the machine and the process."""
     return f"{_machine_prefix()}{os.getpid()}-"
 

@@ -12,9 +12,9 @@ from memkit.paths import locked_root
 from memkit.pytest_plugin.settings import settings_of
 
 if TYPE_CHECKING:
-    from memkit.opened_files import Opened
+    from memkit.opened_files import OpenedFiles
 
-_OPENED = pytest.StashKey["Opened"]()
+_OPENED = pytest.StashKey["OpenedFiles"]()
 _RECORDED_FROM_THE_START = pytest.StashKey[bool]()
 _USES = pytest.StashKey[dict[Any, set[Any]]]()
 """Fixture function → the functions of the other fixtures that were active after its setup."""
@@ -36,15 +36,15 @@ def start_recording(config: pytest.Config) -> None:
             _listen(config, root)
 
 
-def _listen(config: pytest.Config, root: Path) -> Opened:
-    from memkit.opened_files import Opened
+def _listen(config: pytest.Config, root: Path) -> OpenedFiles:
+    from memkit.opened_files import OpenedFiles
 
-    opened = Opened(root).listen()
+    opened = OpenedFiles(root).listen()
     config.add_cleanup(opened.close)
     return opened
 
 
-def opened_of(config: pytest.Config) -> Opened:
+def opened_of(config: pytest.Config) -> OpenedFiles:
     """Return the record of the files below the project's root that were opened."""
     if _OPENED not in config.stash:
         from memkit.opened_files import listener

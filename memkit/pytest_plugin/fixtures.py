@@ -50,7 +50,7 @@ def trained(request: pytest.FixtureRequest, seed: int) -> Mapping[str, Any]:
     from memkit.pytest_plugin.item_call import RUNS
     from memkit.pytest_plugin.messages import messages_of
     from memkit.pytest_plugin.settings import settings_of
-    from memkit.scheduling.cohorts import obtain, restored
+    from memkit.scheduling.cohorts import load_or_train, restore_or_retrain
 
     claim = claim_of(request.function)
     if claim is None:
@@ -64,9 +64,9 @@ def trained(request: pytest.FixtureRequest, seed: int) -> Mapping[str, Any]:
             if reason := training_errors.get((arm.recipe.digest, seed)):
                 pytest.fail(f"{reason}\n(while the arm {name!r} was trained on seed {seed})", pytrace=False)
             recipe = arm.recipe
-            run = obtain(recipe, recipe.digest, seed, store, device=settings.device)
+            run = load_or_train(recipe, recipe.digest, seed, store, device=settings.device)
             if "arms" not in request.fixturenames:  # `arms` itself checks that the weights fit the model
-                run, _ = restored(run, recipe, recipe.digest, store, device=settings.device)
+                run, _ = restore_or_retrain(run, recipe, recipe.digest, store, device=settings.device)
             runs[name] = run
     request.node.stash[RUNS] = runs
     return runs
@@ -78,7 +78,7 @@ def arms(request: pytest.FixtureRequest, seed: int, trained: Mapping[str, Any]) 
     from memkit.evidence.claim_decorator import claim_of
     from memkit.pytest_plugin.item_call import RUNS
     from memkit.pytest_plugin.settings import settings_of
-    from memkit.scheduling.cohorts import restored
+    from memkit.scheduling.cohorts import restore_or_retrain
     from memkit.training.process import prepared_process
 
     claim = claim_of(request.function)
@@ -90,7 +90,7 @@ def arms(request: pytest.FixtureRequest, seed: int, trained: Mapping[str, Any]) 
         for name, run in tuple(runs.items()):
             arm = claim.arms[name]
             store = settings.store_of_run
-            runs[name], model = restored(run, arm.recipe, arm.recipe.digest, store, device=settings.device)
+            runs[name], model = restore_or_retrain(run, arm.recipe, arm.recipe.digest, store, device=settings.device)
             models[name] = model
             if callable(arm.intervention):
                 models[name] = arm.intervened(model, seed)

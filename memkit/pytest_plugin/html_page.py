@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from memkit.errors import many
+from memkit.errors import count_of
 from memkit.evidence.evidence_file import ClaimEvidence
 from memkit.evidence.reports.plots.forest import forest_svg
 from memkit.pytest_plugin.measurement import PROPERTY
@@ -85,4 +85,4 @@ def _seeds_table(entry: ClaimEvidence) -> str:
         cells = (escape(o.reason) or f"{o.value:.4g}" if o is not None else "" for o in observations)
         rows.append(f"<tr><td>{seed}</td>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     table = f"<table><tr><th>seed</th>{head}</tr>{''.join(rows)}</table>"
-    return f"<details><summary>{many(len(rows), 'seed')}</summary>{table}</details>"
+    return f"<details><summary>{count_of(len(rows), 'seed')}</summary>{table}</details>"

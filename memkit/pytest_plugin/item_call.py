@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from memkit.errors import MemkitError, MemkitWarning, told
+from memkit.errors import MemkitError, MemkitWarning, warn
 from memkit.evidence.claim import Claim
 from memkit.evidence.claim_decorator import claim_of
-from memkit.evidence.figures import Figure, drawn
-from memkit.evidence.learning_curves import thinned
-from memkit.evidence.observation import plain
+from memkit.evidence.figures import Figure, make_figures
+from memkit.evidence.learning_curves import thin_curve
+from memkit.evidence.observation import to_floats
 from memkit.pytest_plugin.item_turn import CHANGED_FILE, WARNINGS
 from memkit.pytest_plugin.measurement import PROPERTY, Measurement, differ, stored_measurement
 from memkit.pytest_plugin.measurement_keys import figures_digest, key_of
@@ -37,7 +37,7 @@ def call(item: pytest.Function) -> bool | None:
         return None
     seed: int = item.callspec.params["seed"]  # type: ignore[assignment]
     for text in item.stash.get(WARNINGS, ()):
-        told(text)
+        warn(text)
     # A plugin may run a test again; then the last try counts.
     if MEASUREMENT in item.stash:
         del item.stash[MEASUREMENT]
@@ -53,13 +53,13 @@ def call(item: pytest.Function) -> bool | None:
             "diverged": run.diverged,
             "tuning": claim.arms[name].recipe.tuning,
             "trained_on": _other_training_device(item, claim.arms[name].recipe.digest, seed),
-            "curve": thinned(run.history),
+            "curve": thin_curve(run.history),
         }
         for name, run in runs.items()
     }
     message = ""
     try:
-        values = plain(claim, seed, returned)
+        values = to_floats(claim, seed, returned)
         measurement = Measurement.of(claim, seed, values, arms=arms, cpu_seconds=round(cpu_seconds, 3))
     except MemkitError as error:
         message = str(error)
@@ -99,7 +99,7 @@ def _other_training_device(item: pytest.Item, digest: str, seed: int) -> str:
 def _draw_figures(item: Any, claim: Claim, seed: int) -> tuple[Figure, ...]:
     """Return the figures of a claim; if one of them raises an exception, warn and return none of them."""
     try:
-        return drawn(
+        return make_figures(
             claim.figures,
             f"claim {claim.id!r}",
             arms=item.funcargs.get("arms", {}),

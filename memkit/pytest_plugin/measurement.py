@@ -12,9 +12,17 @@ from memkit.errors import MemkitError, MemkitWarning
 from memkit.evidence.claim import Claim
 from memkit.evidence.figures import Figure, figure_from_json
 from memkit.evidence.observation import Observation, observe
-from memkit.store.measurements import forget_measurement, load_measurements
+from memkit.store.measurements import load_measurements, revoke_measurement
 from memkit.store.store import Store
-from memkit.store.verified_files import curve, finite, number, part, seconds, whole, why
+from memkit.store.verified_files import (
+    checked_count,
+    checked_finite,
+    checked_seconds,
+    describe_damage,
+    parse_curve,
+    parse_number,
+    typed_entry,
+)
 
 PROPERTY = "memkit.measurement"
 
@@ -141,11 +149,11 @@ class Measurement:
         return cls.of(
             claim,
             seed,
-            {name: _number_or_numbers(value) for name, value in _pairs(part(data, "returned", list))},
+            {name: _number_or_numbers(value) for name, value in _pairs(typed_entry(data, "returned", list))},
             arms=arms,
             figures=tuple(figure_from_json(figure) for figure in data["figures"]),
-            figures_digest=part(data, "drawn_by", str),
-            cpu_seconds=seconds(data["cpu_seconds"]),
+            figures_digest=typed_entry(data, "drawn_by", str),
+            cpu_seconds=checked_seconds(data["cpu_seconds"]),
             reused=True,
         )
 
@@ -161,8 +169,8 @@ def _number_or_numbers(value: Any) -> float | dict[str, float]:
         ValueError: the value has another form.
     """
     if isinstance(value, list):
-        return {metric: number(item) for metric, item in _pairs(value)}
-    return number(value)
+        return {metric: parse_number(item) for metric, item in _pairs(value)}
+    return parse_number(value)
 
 
 def _pairs(rows: list[Any]) -> list[tuple[str, Any]]:
@@ -184,14 +192,14 @@ def _checked_arm(arm: Mapping[str, Any]) -> Mapping[str, Any]:
         ValueError: the record has another form.
     """
     for name in ("parameters", "steps"):
-        whole(arm[name])
-    whole(arm.get("state_size", 0))
-    seconds(arm["cpu_seconds"])
+        checked_count(arm[name])
+    checked_count(arm.get("state_size", 0))
+    checked_seconds(arm["cpu_seconds"])
     for name in ("digest", "diverged"):
-        part(arm, name, str)
+        typed_entry(arm, name, str)
     for name in {"tuning", "trained_on"} & arm.keys():
-        part(arm, name, str)
-    curve(arm.get("curve", []), lambda loss: None if loss is None else finite(loss))
+        typed_entry(arm, name, str)
+    parse_curve(arm.get("curve", []), lambda loss: None if loss is None else checked_finite(loss))
     return dict(arm)
 
 
@@ -211,8 +219,8 @@ def stored_measurement(
     except MemkitError:  # the claim now has other names or bounds, which the test will report
         return None
     except Exception as error:  # any exception: the data may come from another machine
-        problem = f"the stored measurement of seed {seed} of the claim {claim.id!r} {why(error)}"
-        forget_measurement(store, key, seed)
+        problem = f"the stored measurement of seed {seed} of the claim {claim.id!r} {describe_damage(error)}"
+        revoke_measurement(store, key, seed)
         warnings.warn(f"{problem}; it is measured again", MemkitWarning, stacklevel=2)
         return None
     for measurement in later:

@@ -6,13 +6,13 @@ from collections.abc import Generator
 
 import pytest
 
-from memkit.errors import MemkitError, told
+from memkit.errors import MemkitError, warn
 from memkit.evidence.claim_decorator import claim_of
 from memkit.pytest_plugin.item_call import MEASUREMENT
 from memkit.pytest_plugin.measurement import Measurement, differ, stored_measurement
 from memkit.pytest_plugin.measurement_keys import file_dependencies, key_of
 from memkit.pytest_plugin.settings import settings_of
-from memkit.store.measurements import forget_measurement, save_measurement
+from memkit.store.measurements import revoke_measurement, save_measurement
 
 
 class MeasurementKeeper:
@@ -43,7 +43,7 @@ class MeasurementKeeper:
             self._not_passed.add(report.nodeid)
         if report.failed and report.when == "teardown" and report.nodeid != self._last_run:
             for key, seed in self._saved:
-                forget_measurement(settings_of(self.config).store_of_run, key, seed)
+                revoke_measurement(settings_of(self.config).store_of_run, key, seed)
             self._saved.clear()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -58,7 +58,7 @@ class MeasurementKeeper:
                     if key := _save(item, measurement):
                         self._saved.append((key, measurement.seed))
                 except MemkitError as error:  # the measurement counts in this run, and is repeated in the next one
-                    told(str(error))
+                    warn(str(error))
         self._not_passed.discard(item.nodeid)
         return result
 

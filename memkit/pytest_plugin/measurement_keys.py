@@ -30,7 +30,7 @@ from memkit.source import (
     source_digest,
     source_files,
 )
-from memkit.store.dependencies import MOST
+from memkit.store.dependencies import MAX_FILES
 from memkit.store.measurements import known_files, measurement_key
 from memkit.versions import versions_behind
 
@@ -194,12 +194,12 @@ def file_dependencies(item: pytest.Item, claim: Claim, key: str, seed: int) -> d
     if not (recorded or from_training or records[name]):
         return {}
     record = {**recorded, **from_training, **files.record(opened, records[name])}
-    if len(record) > MOST:
+    if len(record) > MAX_FILES:
         folders = tuple(f"{name.rstrip('/')}/" for name in claim.data)  # the key covers their contents
         record = {label: checksum for label, checksum in record.items() if not label.startswith(folders)}
-    if len(record) > MOST:
+    if len(record) > MAX_FILES:
         raise MemkitError(
-            f"claim {claim.id!r} opened {len(record)} files of the project, of which at most {MOST} can be recorded, "
-            'so it will be measured again; name the folder of the files in the claim, as in data=["data"]'
+            f"claim {claim.id!r} opened {len(record)} files of the project, of which at most {MAX_FILES} can be "
+            'recorded, so it will be measured again; name the folder of the files in the claim, as in data=["data"]'
         )
     return record

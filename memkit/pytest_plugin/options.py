@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from memkit.errors import MemkitError, nearest
+from memkit.errors import MemkitError, suggestion
 from memkit.paths import is_url, named_path, project_root, settings_file
 
 PREFIX = "memkit-"
@@ -311,7 +311,7 @@ def project_values(root: Path) -> tuple[Path, dict[str, Any]]:
         project_aliases(file)  # which reports errors in the table before anything is collected
     for name, value in table.items():
         if name not in options:
-            raise MemkitError(f"{where}: unknown option {name!r}{nearest(name, options)}")
+            raise MemkitError(f"{where}: unknown option {name!r}{suggestion(name, options)}")
         option = options[name]
         assert option.kind is not None
         if type(value) is not option.kind:

@@ -10,7 +10,7 @@ from typing import Any
 from memkit.evidence.claim import Claim
 from memkit.evidence.registration import Registration
 from memkit.pytest_plugin.absence import AbsentClaim
-from memkit.scheduling.cohorts import Cohort, Training, plan
+from memkit.scheduling.cohorts import Cohort, Training, plan_cohorts
 from memkit.store.measurements import stored_seeds
 from memkit.store.store import Store
 
@@ -114,7 +114,7 @@ class RunPlan:
                 stored = set() if fresh else stored_seeds(store, planned.key, seeds)
                 unmeasured = [seed for seed in seeds if seed not in stored]
                 needed += [(self.trainings[digest], unmeasured) for digest in planned.recipes]
-        return plan(needed, store)
+        return plan_cohorts(needed, store)
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON object of plain types."""

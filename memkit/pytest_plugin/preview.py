@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from memkit.evidence.decision_rule import seeds_wanted
+from memkit.evidence.decision_rule import next_seeds
 from memkit.pytest_plugin.controller import PLAN
 from memkit.pytest_plugin.measurement import Measurement, stored_measurement
 from memkit.pytest_plugin.plan import PlannedClaim, RunPlan
@@ -62,15 +62,15 @@ def preview(config: pytest.Config) -> Preview:
     def cohorts(wanted: Iterable[tuple[PlannedClaim, Sequence[int]]]) -> list[Cohort]:
         return plan.cohorts(wanted, store, fresh=settings.fresh)
 
-    previews, next_seeds, most_seeds = [], [], []
+    previews, next_looks, all_looks = [], [], []
     for planned in plan.claims:
         measured = [] if settings.fresh else _measured(planned, store)
         observations = [o for measurement in measured for o in measurement.observations]
-        wanted = seeds_wanted(planned.claim, observations, planned=planned.planned)
+        wanted = next_seeds(planned.claim, observations, planned=planned.planned)
         wanted = tuple(seed for seed in wanted if seed in planned.selected and not planned.missing)
         most = planned.selected if wanted else ()
-        next_seeds.append((planned, wanted))
-        most_seeds.append((planned, most))
+        next_looks.append((planned, wanted))
+        all_looks.append((planned, most))
         previews.append(
             ClaimPreview(
                 planned,
@@ -83,8 +83,8 @@ def preview(config: pytest.Config) -> Preview:
     return Preview(
         plan=plan,
         claims=previews,
-        next=cohorts(next_seeds),
-        most=cohorts(most_seeds),
+        next=cohorts(next_looks),
+        most=cohorts(all_looks),
         seconds=seconds_per_seed(plan.trainings.values(), store, settings.accepted),
         store=str(store),
     )

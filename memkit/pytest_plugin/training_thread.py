@@ -56,7 +56,7 @@ class TrainingThread(threading.Thread):
         """Train the cohorts that are added to the queue."""
         try:
             while not self._ending.is_set():
-                self.queue.turn(_TURN_SECONDS)
+                self.queue.step(_TURN_SECONDS)
                 self.on_turn()
         except Exception as error:
             self.error = error

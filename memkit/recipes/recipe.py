@@ -16,7 +16,7 @@ from typing import Any
 
 from memkit.aliases import aliases_of_module
 from memkit.checks import is_real, is_whole
-from memkit.errors import MemkitError, check_fields, nearest, shown
+from memkit.errors import MemkitError, check_fields, short_repr, suggestion
 from memkit.plain_values import plain_fields, plain_task
 from memkit.recipes.references import known_aliases, module_of, reference, resolve
 from memkit.source import source_digest
@@ -134,29 +134,31 @@ class Recipe:
         )
         check(
             self.optimizer in OPTIMIZERS,
-            f"optimizer={self.optimizer!r} is unknown{nearest(str(self.optimizer), OPTIMIZERS)}",
+            f"optimizer={self.optimizer!r} is unknown{suggestion(str(self.optimizer), OPTIMIZERS)}",
         )
         for name in ("batch", "steps", "validate_every"):
             value = getattr(self, name)
             optional = name == "validate_every"
             check(
                 (optional and value is None) or is_whole(value, 1),
-                f"{name}={shown(value)} must be a positive whole number" + (", or None" if optional else ""),
+                f"{name}={short_repr(value)} must be a positive whole number" + (", or None" if optional else ""),
             )
-        check(is_real(self.lr) and self.lr > 0, f"lr={shown(self.lr)} must be a positive number")
+        check(is_real(self.lr) and self.lr > 0, f"lr={short_repr(self.lr)} must be a positive number")
         check(
             is_real(self.weight_decay) and self.weight_decay >= 0,
-            f"weight_decay={shown(self.weight_decay)} must be 0 or more",
+            f"weight_decay={short_repr(self.weight_decay)} must be 0 or more",
         )
         check(
             self.clip is None or (is_real(self.clip) and self.clip > 0),
-            f"clip={shown(self.clip)} must be positive, or None",
+            f"clip={short_repr(self.clip)} must be positive, or None",
         )
         check(isinstance(self.stream, str), f"stream={self.stream!r} must be a string")
         check(isinstance(self.tuning, str), f"tuning={self.tuning!r} must be a string")
         for name in ("cpus", "gpus"):
             value = getattr(self, name)
-            check(is_real(value) and value > 0, f"{name}={shown(value)} must be a positive number, such as 1 or 0.25")
+            check(
+                is_real(value) and value > 0, f"{name}={short_repr(value)} must be a positive number, such as 1 or 0.25"
+            )
         check(
             self.gpus <= 1 or self.gpus == int(self.gpus),
             f"gpus={self.gpus!r} must be a fraction of one GPU or a whole number of GPUs",
@@ -167,7 +169,7 @@ class Recipe:
             f"vmap=True is for ordinary modules, and {_name(self.model)} has a seed axis, so its seeds train together "
             "anyway; leave vmap out",
         )
-        check(self.backend in BACKENDS, f"backend={self.backend!r} is unknown{nearest(str(self.backend), BACKENDS)}")
+        check(self.backend in BACKENDS, f"backend={self.backend!r} is unknown{suggestion(str(self.backend), BACKENDS)}")
         if self.backend == "mlx":
             self._check_mlx(check)
         check(isinstance(self.options, Mapping), f"options={self.options!r} must be a dict of names and values")
@@ -183,7 +185,7 @@ class Recipe:
         known = model_options(self.model)
         for name in self.options:
             if known is not None and name not in known:
-                raise MemkitError(f"Recipe: {_name(self.model)} takes no option {name!r}{nearest(name, known)}")
+                raise MemkitError(f"Recipe: {_name(self.model)} takes no option {name!r}{suggestion(name, known)}")
             check(name not in _RESERVED, f"the option {name!r} is set by the trainer; leave it out")
         try:
             json.dumps(dict(self.options), allow_nan=False)
@@ -224,7 +226,7 @@ class Recipe:
         if known is not None and (unknown := [name for name in options if name not in known]):
             raise MemkitError(
                 f"Recipe has no field {unknown[0]!r}, and {_name(self.model)} takes no such option"
-                f"{nearest(unknown[0], field_names | known)}"
+                f"{suggestion(unknown[0], field_names | known)}"
             )
         if options:
             changed_fields["options"] = {**changed_fields.get("options", self.options), **options}

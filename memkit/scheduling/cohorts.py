@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from memkit.errors import MemkitError
 from memkit.scheduling.devices import deterministic, free, lacks_memory
 from memkit.source import source_files
-from memkit.store.dependencies import noting
+from memkit.store.dependencies import recording_opened_files
 from memkit.store.verified_files import DAMAGED
 from memkit.versions import versions_behind
 
@@ -66,7 +66,7 @@ class Cohort:
         return f"{self.training.summary}, {len(self.seeds)} seed" + ("s" if len(self.seeds) > 1 else "")
 
 
-def plan(wanted: Iterable[tuple[Training, Iterable[int]]], store: Store) -> list[Cohort]:
+def plan_cohorts(wanted: Iterable[tuple[Training, Iterable[int]]], store: Store) -> list[Cohort]:
     """Return the cohorts that have to be trained, in the order in which they are first requested.
 
     There is one cohort per recipe, with all requested seeds that the store lacks.
@@ -124,8 +124,8 @@ def train_missing(
 
 
 def _recording_files(recipe: Recipe, digest: str, store: Store) -> AbstractContextManager[Callable[[], dict[str, str]]]:
-    """Record which files training opens; see :func:`memkit.store.dependencies.noting`."""
-    return noting(store.files, ("training", digest), recipe.modules)
+    """Record which files training opens; see :func:`memkit.store.dependencies.recording_opened_files`."""
+    return recording_opened_files(store.files, ("training", digest), recipe.modules)
 
 
 def versions_of(recipe: Recipe) -> dict[str, str]:
@@ -166,7 +166,7 @@ def _part_of_progress(progress: Callable[[float], None] | None, i: int, n: int) 
     return None if progress is None else lambda fraction: progress((i + fraction) / n)
 
 
-def obtain(recipe: Recipe, digest: str, seed: int, store: Store, *, device: str = "cpu") -> TrainedRun:
+def load_or_train(recipe: Recipe, digest: str, seed: int, store: Store, *, device: str = "cpu") -> TrainedRun:
     """Return the trained run of one seed, from the store or after training it.
 
     Raises:
@@ -182,10 +182,10 @@ def obtain(recipe: Recipe, digest: str, seed: int, store: Store, *, device: str 
     raise MemkitError(f"the store {store} loses what is written to it; choose another one with --store")
 
 
-def restored(
+def restore_or_retrain(
     run: TrainedRun, recipe: Recipe, digest: str, store: Store, *, device: str = "cpu"
 ) -> tuple[TrainedRun, Any]:
-    """Return a run from :func:`obtain` together with its model, in evaluation mode.
+    """Return a run from :func:`load_or_train` together with its model, in evaluation mode.
 
     Weights that do not fit the model count as damage, even if their checksum matches: the run is trained again, and the
     new run is returned. If its weights do not fit either, the model is at fault, and its exception is raised.
@@ -199,7 +199,7 @@ def restored(
         if not mismatch:
             raise
     store.discard_damaged(digest, run.seed, f"{DAMAGED}: its weights do not fit its model: {mismatch}")
-    retrained = obtain(recipe, digest, run.seed, store, device=device)
+    retrained = load_or_train(recipe, digest, run.seed, store, device=device)
     return retrained, restore(recipe, run.seed, retrained.state, device=device)
 
 

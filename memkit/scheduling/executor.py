@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from memkit.errors import MemkitError
-from memkit.opened_files import Opened, listener
+from memkit.opened_files import OpenedFiles, listener
 from memkit.scheduling.cohorts import Cohort, train_missing
 from memkit.store.store import Store
 
@@ -264,7 +264,7 @@ def train_cohort(
             report(reported)
 
     if store.files is not None and listener(store.files.root) is None:  # this process only trains
-        Opened(store.files.root).listen().leave_out(store.root)
+        OpenedFiles(store.files.root).listen().leave_out(store.root)
     training = cohort.training
     try:
         recipe = Recipe.from_json(training.recipe, files)

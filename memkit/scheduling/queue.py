@@ -51,13 +51,13 @@ class Progress:
 class TrainingQueue:
     """A queue of cohorts to be trained into a store.
 
-    :meth:`add` may be called from any thread, even while :meth:`turn` waits in another one.
+    :meth:`add` may be called from any thread, even while :meth:`step` waits in another one.
 
     Args:
         executor: trains the cohorts.
         store: receives the runs.
         seconds: recipe digest → CPU seconds per seed, as far as known, for estimates of the work.
-        ended: called by :meth:`turn` with each cohort, or part of a cohort, that has ended, and its result.
+        ended: called by :meth:`step` with each cohort, or part of a cohort, that has ended, and its result.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class TrainingQueue:
             self._inbox.put(cohort)
 
     def wake(self) -> None:
-        """Make a :meth:`turn` that waits for new cohorts return at once."""
+        """Make a :meth:`step` that waits for new cohorts return at once."""
         self._inbox.put(None)
 
     @property
@@ -98,7 +98,7 @@ class TrainingQueue:
         """True if all added cohorts have ended and ``progress`` includes them; may be read from any thread."""
         return self.progress.done == self._added
 
-    def turn(self, timeout: float) -> bool:
+    def step(self, timeout: float) -> bool:
         """Start waiting cohorts in free slots, then wait for a cohort to end, for at most ``timeout`` seconds.
 
         Returns:
@@ -129,7 +129,7 @@ class TrainingQueue:
     def run(self, report: Callable[[Progress], None] = lambda progress: None) -> None:
         """Train all added cohorts, and call ``report`` about twice per second."""
         while not self.idle:
-            self.turn(0.5)
+            self.step(0.5)
             report(self.progress)
 
     def _receive(self, cohort: Cohort | None) -> None:

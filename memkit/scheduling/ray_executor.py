@@ -18,7 +18,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from typing import Any
 
-from memkit.errors import MemkitError, told
+from memkit.errors import MemkitError, warn
 from memkit.scheduling.cohorts import Cohort
 from memkit.scheduling.executor import Job, Result, train_cohort
 from memkit.store.store import Store
@@ -90,7 +90,7 @@ class RayExecutor:
         self._count += 1
         largest = max((node["Resources"].get("CPU", 0.0) for node in self._ray.nodes() if node["Alive"]), default=0.0)
         if training.cpus > largest:
-            told(f"{cohort}: it requests {training.cpus:g} CPUs, and waits until the cluster has a node with that many")
+            warn(f"{cohort}: it requests {training.cpus:g} CPUs, and waits until the cluster has a node with that many")
         task = self._ray.remote(_train).options(
             num_cpus=training.cpus,
             num_gpus=training.gpus if self.device == "cuda" else 0,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from memkit.checks import is_real
-from memkit.errors import MemkitError, shown
+from memkit.errors import MemkitError, short_repr
 from memkit.plain_values import plain
 
 Floats = NDArray[np.float64]
@@ -27,7 +27,7 @@ def floats(x: ArrayLike, *, name: str = "x") -> Floats:
         is_object_array = values.dtype.kind == "O"
         if values.dtype.kind in "biuf" or (is_object_array and all(map(_converts_to_float, values.flat))):
             return np.asarray(values, dtype=np.float64)
-    raise MemkitError(f"{name} must hold numbers; it is {shown(x)}")
+    raise MemkitError(f"{name} must hold numbers; it is {short_repr(x)}")
 
 
 def sample(x: ArrayLike, *, name: str = "x") -> Floats:
@@ -73,7 +73,7 @@ def bounds_pair(bounds: tuple[float, float]) -> tuple[float, float]:
     if len(ends) == 2 and all(map(is_real, ends)) and ends[0] < ends[1]:
         return float(ends[0]), float(ends[1])
     are_numbers = len(ends) == 2 and all(is_real(end) or isinstance(end, float) for end in ends)
-    given = f"({ends[0]:g}, {ends[1]:g})" if are_numbers else shown(bounds)
+    given = f"({ends[0]:g}, {ends[1]:g})" if are_numbers else short_repr(bounds)
     raise MemkitError(f"bounds must be two finite numbers, the lower first; they are {given}")
 
 
@@ -81,7 +81,7 @@ def finite(value: float, *, name: str) -> float:
     """Return ``value`` as a float that is neither infinite nor nan."""
     number = _number(value)
     if not is_real(number):
-        raise MemkitError(f"{name} must be a finite number; it is {shown(value)}")
+        raise MemkitError(f"{name} must be a finite number; it is {short_repr(value)}")
     return float(number)
 
 
@@ -89,7 +89,7 @@ def not_negative(value: float, *, name: str) -> float:
     """Return ``value`` as a finite float of at least zero."""
     number = _number(value)
     if not (is_real(number) and number >= 0):
-        raise MemkitError(f"{name} must be a finite number of at least 0; it is {shown(value)}")
+        raise MemkitError(f"{name} must be a finite number of at least 0; it is {short_repr(value)}")
     return float(number)
 
 
@@ -97,7 +97,7 @@ def positive(value: float, *, name: str) -> float:
     """Return ``value`` as a finite float above zero."""
     number = _number(value)
     if not (is_real(number) and number > 0):
-        raise MemkitError(f"{name} must be a finite number above 0; it is {shown(value)}")
+        raise MemkitError(f"{name} must be a finite number above 0; it is {short_repr(value)}")
     return float(number)
 
 
@@ -111,7 +111,7 @@ def probability(value: float, *, name: str) -> float:
     """Return ``value`` as a float strictly between 0 and 1."""
     number = _number(value)
     if not (is_real(number) and 0 < number < 1):
-        raise MemkitError(f"{name} must lie strictly between 0 and 1; it is {shown(value)}")
+        raise MemkitError(f"{name} must lie strictly between 0 and 1; it is {short_repr(value)}")
     return float(number)
 
 
@@ -119,7 +119,7 @@ def count(value: int, *, name: str, least: int = 1) -> int:
     """Return ``value`` as an int of at least ``least``; a float without a fractional part is accepted."""
     number = _number(value)
     if not (is_real(number) and number == int(number) and number >= least):
-        raise MemkitError(f"{name} must be a whole number of at least {least}; it is {shown(value)}")
+        raise MemkitError(f"{name} must be a whole number of at least {least}; it is {short_repr(value)}")
     return int(number)
 
 

@@ -33,16 +33,16 @@ class Sensitivity(NamedTuple):
     Attributes:
         intervals: Student's t interval at 95 %, not divided among looks, and the BCa bootstrap interval at 95 %. The
             bootstrap interval is missing where all differences are equal.
-        above: Wilson's 95 % interval for the proportion of seeds that lie above ``null``.
-        wilcoxon: two-sided p-value of Wilcoxon's signed-rank test against ``null``; nan where every difference equals
+        share_above: Wilson's 95 % interval for the proportion of seeds that lie above ``null``.
+        wilcoxon_p: two-sided p-value of Wilcoxon's signed-rank test against ``null``; nan where every difference equals
             ``null``.
-        trimmed: the trimmed mean: a tenth of the seeds, rounded up, is removed at each end.
+        trimmed_mean: the trimmed mean: a tenth of the seeds, rounded up, is removed at each end.
     """
 
     intervals: tuple[Interval, ...]
-    above: Interval
-    wilcoxon: float
-    trimmed: float
+    share_above: Interval
+    wilcoxon_p: float
+    trimmed_mean: float
 
 
 def sensitivity(x: ArrayLike, *, null: float = 0.0) -> Sensitivity:
@@ -62,9 +62,9 @@ def sensitivity(x: ArrayLike, *, null: float = 0.0) -> Sensitivity:
     kept = np.sort(values)[trim:-trim] if len(values) > 2 * trim else values
     return Sensitivity(
         intervals=(student_t(values), *_bootstrap_interval(values)),
-        above=wilson(int((values > null).sum()), len(values)),
-        wilcoxon=_signed_rank_p(values - null),
-        trimmed=float(kept.mean()),
+        share_above=wilson(int((values > null).sum()), len(values)),
+        wilcoxon_p=_signed_rank_p(values - null),
+        trimmed_mean=float(kept.mean()),
     )
 
 
@@ -100,7 +100,7 @@ def _signed_rank_p(x: NDArray[np.float64]) -> float:
     if not len(nonzero):
         return math.nan
     if len(nonzero) > _MOST_SEEDS_EXACT:
-        return float(scipy.stats.wilcoxon(nonzero).pvalue)
+        return float(scipy.stats.wilcoxon_p(nonzero).pvalue)
     _, index, counts = np.unique(np.abs(nonzero), return_inverse=True, return_counts=True)
     # Doubled, the mean ranks of tied values are whole numbers.
     doubled_ranks = (2 * counts.cumsum() - counts + 1)[index]

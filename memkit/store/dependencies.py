@@ -16,13 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from memkit.errors import MemkitError
-from memkit.opened_files import Opened, State, listener, state_of, unheard
+from memkit.opened_files import OpenedFiles, State, listener, state_of, unrecorded
 from memkit.source import file_digest, source_files
 
 ABSENT = "absent"
 _CHANGING = "changed while it was read"
 _UNREADABLE = "unreadable"
-MOST = 10_000
+MAX_FILES = 10_000
 """The maximum number of files in a record."""
 _MAX_PATH_LENGTH = 4096  # the longest path that operating systems allow
 
@@ -57,7 +57,7 @@ class ProjectFiles:
             return _UNREADABLE
         cached = self._cache.get((label, kind))
         if cached is None or cached[0] != state:
-            with unheard():
+            with unrecorded():
                 cached = self._cache[label, kind] = (state, _checksum(Path(path), kind))
         return cached[1]
 
@@ -83,7 +83,7 @@ class ProjectFiles:
         lines.sort()
         return "sha256:" + hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
 
-    def record(self, opened: Opened, files: Iterable[str]) -> dict[str, str]:
+    def record(self, opened: OpenedFiles, files: Iterable[str]) -> dict[str, str]:
         """Return label → checksum for files that were opened, with the checksums at the time of the first opening."""
         files = list(files)
         imported = _imported(files)
@@ -103,7 +103,7 @@ class ProjectFiles:
 
 
 @contextmanager
-def noting(
+def recording_opened_files(
     files: ProjectFiles | None, name: Hashable, modules: Iterable[str]
 ) -> Iterator[Callable[[], dict[str, str]]]:
     """Record which files are opened within the context; yield a function that returns label → checksum.
@@ -132,8 +132,8 @@ def parse_dependencies(value: object) -> dict[str, str]:
     """
     if not isinstance(value, dict) or not all(isinstance(text, str) for pair in value.items() for text in pair):
         raise ValueError("its dependencies are not a record of files and checksums")
-    if len(value) > MOST:
-        raise ValueError(f"it depends on {len(value)} files, and the maximum is {MOST}")
+    if len(value) > MAX_FILES:
+        raise ValueError(f"it depends on {len(value)} files, and the maximum is {MAX_FILES}")
     for label in value:
         if len(label) > _MAX_PATH_LENGTH or "\0" in label or label.startswith("/") or ".." in label.split("/"):
             raise ValueError(f"it depends on {label:.80}, which is not a file of the project")

@@ -21,7 +21,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memkit.store.dependencies import parse_dependencies
-from memkit.store.verified_files import DAMAGED, curve, indented_json, number, parse_object, part, seconds, whole, why
+from memkit.store.verified_files import (
+    DAMAGED,
+    checked_count,
+    checked_seconds,
+    describe_damage,
+    indented_json,
+    parse_curve,
+    parse_number,
+    parse_object,
+    typed_entry,
+)
 
 if TYPE_CHECKING:
     from memkit.training.trained_run import TrainedRun
@@ -89,20 +99,21 @@ def _parse_run(content: bytes) -> dict[str, Any]:
         ValueError: if it does not have the expected form; its checksum may match nevertheless, if it was written so.
     """
     run = parse_object(content)
-    metrics = {name: number(value) for name, value in part(run, "metrics", dict).items()}
+    metrics = {name: parse_number(value) for name, value in typed_entry(run, "metrics", dict).items()}
     for name in _METRICS:
-        part(metrics, name, object)
+        typed_entry(metrics, name, object)
     for name in _COUNTS:
-        whole(metrics[name])
-    seconds(metrics["cpu_seconds"])
-    part(run, "made", dict)
+        checked_count(metrics[name])
+    checked_seconds(metrics["cpu_seconds"])
+    typed_entry(run, "made", dict)
     return {
         "metrics": metrics,
-        "history": curve(part(run, "history", list), number),
+        "history": parse_curve(typed_entry(run, "history", list), parse_number),
         "validation": tuple(
-            (whole(step), number(loss), number(accuracy)) for step, loss, accuracy in run["validation"]
+            (checked_count(step), parse_number(loss), parse_number(accuracy))
+            for step, loss, accuracy in run["validation"]
         ),
-        "diverged": part(run, "diverged", str),
+        "diverged": typed_entry(run, "diverged", str),
     }
 
 
@@ -114,7 +125,7 @@ def find_damage(entry: Path) -> str:
     try:
         _parse_run(read_verified(entry, [entry.parent.name, int(entry.name)])[RUN])
     except Exception as error:  # any exception: the data may come from another machine
-        return why(error)
+        return describe_damage(error)
     return ""
 
 
@@ -137,7 +148,7 @@ def _check_manifest(files: Mapping[str, bytes], run: list[str | int]) -> Any:
     manifest = parse_object(files[MANIFEST])
     if manifest["version"] != VERSION:
         raise UnsupportedVersion(f"has version {manifest['version']!r}; this memkit reads version {VERSION}")
-    part(manifest, "session", str)
+    typed_entry(manifest, "session", str)
     for name in ("depends", "versions"):
         parse_dependencies(manifest.get(name, {}))
     if manifest["run"] != run:

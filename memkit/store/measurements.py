@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from memkit.errors import MemkitError, MemkitWarning, told
+from memkit.errors import MemkitError, MemkitWarning, warn
 from memkit.files import remove_all
 from memkit.store.dependencies import ProjectFiles, parse_dependencies
 from memkit.store.remote import Remote
@@ -35,12 +35,12 @@ from memkit.store.verified_files import (
     DAMAGED,
     UNUSABLE_FILE,
     append_line,
+    describe_damage,
     from_bytes,
     parse_object,
-    part,
     read_regular_file,
     to_bytes,
-    why,
+    typed_entry,
 )
 
 _LINE = re.compile(
@@ -75,7 +75,7 @@ def load_measurements(store: Store, key: str, seed: int) -> list[Any]:
         if isinstance(error, (IsADirectoryError, NotADirectoryError, PermissionError)) or error.errno in UNUSABLE_FILE:
             folder = Path(path).parent
             remove_all(Path(path) if os.path.isdir(folder) else folder)
-        _warn(path, seed, why(error))
+        _warn(path, seed, describe_damage(error))
         return []
     named_files = _named_files(store, lines)
     damage: dict[int, str] = {}  # number of the line → what is wrong with it
@@ -197,7 +197,7 @@ def _parse_line(line: bytes) -> tuple[int, Mapping[str, str], Any]:
         depends = parse_dependencies(json.loads(match["depends"])) if match["depends"] else {}
         return int(match["seed"]), depends, json.loads(match["content"])
     except (ValueError, RecursionError) as error:
-        raise ValueError(why(error)) from error
+        raise ValueError(describe_damage(error)) from error
 
 
 def _checksum(seed: int, depends: bytes | None, content: bytes) -> bytes:
@@ -221,7 +221,7 @@ def damaged_measurements(store: Store) -> Iterator[tuple[Path, str]]:
                 if line.strip():
                     _parse_line(line)
         except (OSError, ValueError) as error:
-            yield path, why(error)
+            yield path, describe_damage(error)
 
 
 def count_measurements(store: Store) -> tuple[int, int]:
@@ -250,11 +250,11 @@ def _fetch(store: Store, remote: Remote, key: str, seed: int) -> Any:
         return None
     try:
         record = parse_object(content) if content.startswith(b'{"depends": ') else None
-        depends = parse_dependencies(part(record, "depends", dict)) if record is not None else {}
-        measurement = from_bytes(part(record, "measurement", str).encode() if record is not None else content)
+        depends = parse_dependencies(typed_entry(record, "depends", dict)) if record is not None else {}
+        measurement = from_bytes(typed_entry(record, "measurement", str).encode() if record is not None else content)
     except ValueError as error:
         remote.delete(_object(key, seed))
-        told(f"the stored measurement {remote}/{_object(key, seed)} {error}; it is measured again")
+        warn(f"the stored measurement {remote}/{_object(key, seed)} {error}; it is measured again")
         return None
     if store.files is not None and store.files.changed(depends):
         return None
@@ -322,7 +322,7 @@ def save_measurement(
         store.remote.put(_object(key, seed), stored)
 
 
-def forget_measurement(store: Store, key: str, seed: int) -> None:
+def revoke_measurement(store: Store, key: str, seed: int) -> None:
     """Revoke the stored measurements of a seed; if this cannot be written, they stay valid."""
     with contextlib.suppress(OSError):
         append_line(_file(store, key), _line(seed, {}, b"null"), _folder(store))

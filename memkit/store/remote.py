@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from memkit.errors import MemkitError, told
+from memkit.errors import MemkitError, warn
 from memkit.files import replacing, write
 
 T = TypeVar("T")
@@ -121,7 +121,7 @@ class Remote:
                 "or MEMKIT_STORE"
             ) from error
         if self.create(probe, b"1") and self.create(probe, b"2"):
-            told(
+            warn(
                 f"the store {self} allows existing objects to be created again, so two machines may train the same run"
             )
         self.delete(probe)
@@ -163,7 +163,7 @@ class Remote:
             always: call the server even during the pause after an error.
         """
         if len(content) > MAX_OBJECT_SIZE:
-            told(f"the store {self}: {name} is larger than {MAX_OBJECT_SIZE} bytes, so it stays on this machine")
+            warn(f"the store {self}: {name} is larger than {MAX_OBJECT_SIZE} bytes, so it stays on this machine")
             return False
 
         def write_object(fs: Any, root: str) -> bool:
@@ -237,7 +237,7 @@ class Remote:
                 reason = _first_line(error)
         else:
             self._paused_until = self.clock.now() + _PAUSE
-        told(f"the store {self}: {reason}; continuing with what is on this machine")
+        warn(f"the store {self}: {reason}; continuing with what is on this machine")
         return default
 
 

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from memkit.errors import MemkitError, told
+from memkit.errors import MemkitError, warn
 from memkit.files import remove_all, replacing, write
 from memkit.paths import named_path
 from memkit.store.damaged_runs import discard, temporary_folder, warn_of_damaged_run
@@ -49,7 +49,7 @@ from memkit.store.entries import (
 )
 from memkit.store.leases import leased
 from memkit.store.remote import Remote
-from memkit.store.verified_files import DAMAGED, make_folder, parse_object, why
+from memkit.store.verified_files import DAMAGED, describe_damage, make_folder, parse_object
 from memkit.versions import version_of
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class Store:
         except MemoryError:
             raise
         except Exception as error:  # any exception: the data may come from another machine
-            self.discard_damaged(digest, seed, why(error), shared_too=fetched is not None)
+            self.discard_damaged(digest, seed, describe_damage(error), shared_too=fetched is not None)
             return None
 
     def discard_damaged(self, digest: str, seed: int, damage: str, *, shared_too: bool = True) -> None:
@@ -259,7 +259,7 @@ class Store:
                     write(temporary / name, content, sync=True)
                 make_folder(entry.parent, self._runs)
                 if os.path.lexists(entry) and not os.path.isfile(entry / MANIFEST):
-                    told(f"the stored run {entry} {DAMAGED}: {MANIFEST} is missing; it is trained again")
+                    warn(f"the stored run {entry} {DAMAGED}: {MANIFEST} is missing; it is trained again")
                 discard(entry, self._runs)
         except OSError as error:
             raise MemkitError(
@@ -293,7 +293,7 @@ class Store:
             self.remote.unusable.add(name)
             if not isinstance(error, UnsupportedVersion):  # machines with the other version may still use it
                 self.remote.delete(name)
-            told(f"the stored run {self.remote}/{name} {why(error)}; it is trained again")
+            warn(f"the stored run {self.remote}/{name} {describe_damage(error)}; it is trained again")
             return None
         if (self.retrain and manifest["session"] != self.session) or self._changed(manifest):
             self.remote.unusable.add(name)
@@ -304,7 +304,7 @@ class Store:
                 if not self._in_folder(digest, seed):
                     self._write(digest, seed, files)
         except (MemkitError, OSError) as error:
-            told(f"the stored run {self.remote}/{name} was fetched, but cannot be written to the store: {error}")
+            warn(f"the stored run {self.remote}/{name} was fetched, but cannot be written to the store: {error}")
         return files
 
     def remove(self, digest: str, seed: int) -> bool:

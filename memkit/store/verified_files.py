@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from memkit.checks import is_real, is_whole
-from memkit.errors import shown, told
+from memkit.errors import short_repr, warn
 from memkit.files import remove_all
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ def from_bytes(data: bytes) -> Any:
     try:
         return json.loads(match["content"])
     except (ValueError, RecursionError) as error:
-        raise ValueError(why(error)) from error
+        raise ValueError(describe_damage(error)) from error
 
 
 def parse_object(content: bytes) -> dict[str, Any]:
@@ -53,11 +53,11 @@ def parse_object(content: bytes) -> dict[str, Any]:
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if not isinstance(value, dict):
-        raise ValueError(f"it contains {shown(value)} instead of an object")
+        raise ValueError(f"it contains {short_repr(value)} instead of an object")
     return value
 
 
-def part(data: Mapping[str, Any], name: str, kind: type[T]) -> T:
+def typed_entry(data: Mapping[str, Any], name: str, kind: type[T]) -> T:
     """Return an entry of a JSON object, checked to be of a type.
 
     Raises:
@@ -66,45 +66,45 @@ def part(data: Mapping[str, Any], name: str, kind: type[T]) -> T:
     if name not in data:
         raise ValueError(f"{name!r} is missing")
     if not isinstance(data[name], kind):
-        raise ValueError(f"{name!r} is {shown(data[name])}, not a {kind.__name__}")
+        raise ValueError(f"{name!r} is {short_repr(data[name])}, not a {kind.__name__}")
     value: T = data[name]
     return value
 
 
-def whole(value: Any) -> int:
+def checked_count(value: Any) -> int:
     """Check that a value is a whole number from 0 to 2**53 - 1, which every JSON reader represents exactly; return it.
 
     Raises:
         ValueError: if it is not.
     """
     if not is_whole(value, 0) or not value < 2**53:
-        raise ValueError(f"{shown(value)} is not a count")
+        raise ValueError(f"{short_repr(value)} is not a count")
     return value
 
 
-def finite(value: Any) -> float:
+def checked_finite(value: Any) -> float:
     """Check that a value is a finite number; return it.
 
     Raises:
         ValueError: if it is not.
     """
     if not is_real(value):
-        raise ValueError(f"{shown(value)} is not a finite number")
+        raise ValueError(f"{short_repr(value)} is not a finite number")
     return value
 
 
-def seconds(value: Any) -> float:
+def checked_seconds(value: Any) -> float:
     """Check that a value is a plausible duration in seconds, from 0 to a few thousand years; return it as a float.
 
     Raises:
         ValueError: if it is not.
     """
-    if not 0 <= finite(value) <= 1e11:
-        raise ValueError(f"{shown(value)} is not a duration in seconds")
+    if not 0 <= checked_finite(value) <= 1e11:
+        raise ValueError(f"{short_repr(value)} is not a duration in seconds")
     return float(value)
 
 
-def number(value: Any) -> float:
+def parse_number(value: Any) -> float:
     """Return a number; nan and the infinities may be written as strings, since JSON lacks them.
 
     Raises:
@@ -112,18 +112,18 @@ def number(value: Any) -> float:
     """
     if value in ("nan", "inf", "-inf") or (type(value) is float and not math.isfinite(value)):
         return float(value)
-    return finite(value)
+    return checked_finite(value)
 
 
-def curve(rows: Any, value_of: Callable[[Any], T]) -> tuple[tuple[int, T], ...]:
+def parse_curve(rows: Any, value_of: Callable[[Any], T]) -> tuple[tuple[int, T], ...]:
     """Return a learning curve, as (step, ``value_of(value)``) for each row [step, value].
 
     Raises:
         ValueError: if it has another form, or if its steps do not increase.
     """
     if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) == 2 for row in rows):
-        raise ValueError(f"a learning curve must be a list of [step, value], not {shown(rows)}")
-    points = tuple((whole(step), value_of(value)) for step, value in rows)
+        raise ValueError(f"a learning curve must be a list of [step, value], not {short_repr(rows)}")
+    points = tuple((checked_count(step), value_of(value)) for step, value in rows)
     if any(following <= step for (step, _), (following, _) in pairwise(points)):
         raise ValueError("the steps of a learning curve do not increase")
     return points
@@ -184,12 +184,12 @@ def append_line(path: str, line: bytes, store_folder: Path) -> None:
         os.close(file)
 
 
-def why(error: Exception) -> str:
+def describe_damage(error: Exception) -> str:
     """Return what is wrong with a file or folder, as the rest of a sentence that begins with its name."""
     if isinstance(error, FileNotFoundError) and error.filename is not None:
         return f"{DAMAGED}: {Path(error.filename).name} is missing"
     if isinstance(error, KeyError):
-        return f"{DAMAGED}: {shown(error.args[0])} is missing"
+        return f"{DAMAGED}: {short_repr(error.args[0])} is missing"
     message = str(error) or type(error).__name__
     return message if message.startswith((DAMAGED, "has version")) else f"{DAMAGED}: {message}"
 
@@ -214,6 +214,6 @@ def make_folder(path: Path, store_folder: Path) -> None:
     except (FileExistsError, NotADirectoryError):
         for folder in (path, *path.parents):
             if store_folder in folder.parents and os.path.lexists(folder) and not os.path.isdir(folder):
-                told(f"{folder} {DAMAGED}: it is not a folder; its contents are created again")
+                warn(f"{folder} {DAMAGED}: it is not a folder; its contents are created again")
                 remove_all(folder)
         path.mkdir(parents=True, exist_ok=True)

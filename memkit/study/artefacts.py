@@ -43,7 +43,7 @@ from memkit.study.promotion import Promotion
 from memkit.study.screening import subject_key, trained_model
 from memkit.study.subjects import Subject
 from memkit.training.protocols import IGNORED, WithExampleRecords, WithTables
-from memkit.training.scoring import classified, examples_of, on_device_of
+from memkit.training.scoring import examples_of, on_device_of, predictions_of
 from memkit.training.trained_run import TrainedRun
 
 FORMAT = 1
@@ -190,10 +190,10 @@ def _write(
     files = ["epochs.csv"]
     memory: Mapping[str, float] = {}
     with trained_model(planned.subject, planned.seed, store, device=device, where=where) as (model, run):
-        _write_rows(folder / "epochs.csv", epochs(run))
+        _write_rows(folder / "epochs.csv", epoch_rows(run))
         if not run.diverged:
             examples = on_device_of(model, examples_of(recipe, planned.seed, planned.part, matrix.examples))
-            rows, memory = samples(model, examples)
+            rows, memory = sample_rows(model, examples)
             if rows:
                 _write_rows(folder / "samples.csv", rows)
                 files.append("samples.csv")
@@ -237,7 +237,7 @@ def _is_complete(folder: Path, files: Any) -> bool:
     )
 
 
-def epochs(run: TrainedRun) -> list[dict[str, Any]]:
+def epoch_rows(run: TrainedRun) -> list[dict[str, Any]]:
     """Return rows of step, training loss, validation loss and validation accuracy.
 
     A step can have two rows, with validation before and after a model grew.
@@ -254,7 +254,7 @@ def epochs(run: TrainedRun) -> list[dict[str, Any]]:
     return rows
 
 
-def samples(model: nn.Module, examples: tuple[Tensor, Tensor]) -> tuple[list[dict[str, Any]], dict[str, float]]:
+def sample_rows(model: nn.Module, examples: tuple[Tensor, Tensor]) -> tuple[list[dict[str, Any]], dict[str, float]]:
     """Return a row per target, except ignored targets, and the model's summary of its examples.
 
     Returns:
@@ -266,7 +266,7 @@ def samples(model: nn.Module, examples: tuple[Tensor, Tensor]) -> tuple[list[dic
         records = model.example_records(examples[0].cpu(), examples[1].cpu())
         return _rows(records.columns), dict(records.summary)
     try:
-        predictions = classified(model, examples)
+        predictions = predictions_of(model, examples)
     except MemkitError:  # the model is not a classifier
         return [], {}
     columns = {

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from memkit.checks import is_whole
-from memkit.errors import MemkitError, nearest
+from memkit.errors import MemkitError, suggestion
 from memkit.study.settings import Settings
 
 MAX_NAME_BYTES = 120
@@ -20,7 +20,7 @@ def check_keys(given: Settings, known: Iterable[str], where: str) -> None:
     """Raise if a mapping has an unknown key."""
     for name in given:
         if name not in known:
-            raise MemkitError(f"{where}{': ' if where else ''}there is no {name!r}{nearest(name, known)}")
+            raise MemkitError(f"{where}{': ' if where else ''}there is no {name!r}{suggestion(name, known)}")
 
 
 def mapping(given: Any, where: str, expected: str = "a mapping, name: value") -> Settings:
@@ -59,7 +59,7 @@ def metric(given: Any, where: str, has_default_score: bool) -> str:
         raise MemkitError(f"{where}: {given!r} is empty; name a metric of the score")
     known = ("accuracy", "loss")
     if has_default_score and name not in known:
-        raise MemkitError(f"{where}: the default score has no {name!r}{nearest(name, known)}")
+        raise MemkitError(f"{where}: the default score has no {name!r}{suggestion(name, known)}")
     return name
 
 

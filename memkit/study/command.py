@@ -16,7 +16,7 @@ from memkit.evidence.evidence_file import Evidence
 from memkit.evidence.evidence_loading import load
 from memkit.evidence.verdict import Verdict
 from memkit.files import write_whole
-from memkit.opened_files import Opened
+from memkit.opened_files import OpenedFiles
 from memkit.scheduling.executor import Executor, InlineExecutor, LocalExecutor
 from memkit.store.store import Store
 from memkit.study.loading import load_matrix
@@ -132,7 +132,7 @@ def run(options: Options, register: Callable[[list[str]], object]) -> int:
 @contextmanager
 def _recording_opened_files(store: Store) -> Iterator[None]:
     """Record which files of the project are opened within the context, since scores may depend on them."""
-    opened = Opened(store.files.root).listen() if store.files is not None else None
+    opened = OpenedFiles(store.files.root).listen() if store.files is not None else None
     try:
         if opened is not None:
             opened.leave_out(store.root)

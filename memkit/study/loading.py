@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from memkit.errors import MemkitError, nearest
+from memkit.errors import MemkitError, suggestion
 from memkit.recipes.references import first_names, reference, resolve
 from memkit.statistics import LOOKS
 from memkit.study import checking
@@ -127,7 +127,7 @@ def _configurations(top: Settings, controls: Mapping[str, str | Settings]) -> di
     for name, control in controls.items():
         if isinstance(control, str) and control not in all_settings:
             raise MemkitError(
-                f"controls: {name}: there is no configuration {control!r}{nearest(control, all_settings)}"
+                f"controls: {name}: there is no configuration {control!r}{suggestion(control, all_settings)}"
             )
         if name in all_settings and control != name:
             raise MemkitError(
@@ -150,7 +150,7 @@ def _configurations(top: Settings, controls: Mapping[str, str | Settings]) -> di
             raise MemkitError(f"{where}: controls: {own_controls!r} must be a list of names of controls")
         for control in own_controls:
             if control not in controls:
-                raise MemkitError(f"{where}: controls: there is no control {control!r}{nearest(control, controls)}")
+                raise MemkitError(f"{where}: controls: there is no control {control!r}{suggestion(control, controls)}")
             if controls[control] == name:
                 raise MemkitError(f"{where}: controls: {control!r} is the configuration itself")
         own_settings = {k: v for k, v in subject.settings.items() if shared.get(k) != v and k != "tuning"}
@@ -204,7 +204,9 @@ def _screen(given: Settings, configurations: Mapping[str, Configuration], has_de
         raise MemkitError(f"screen: always: {always!r} must be a list of configurations")
     for name in always:
         if name not in configurations:
-            raise MemkitError(f"screen: always: there is no configuration {name!r}{nearest(str(name), configurations)}")
+            raise MemkitError(
+                f"screen: always: there is no configuration {name!r}{suggestion(str(name), configurations)}"
+            )
     by = checking.metric(given["by"], "screen: by", has_default_score)
     return Screen(
         seeds=checking.count(given.get("seeds", 1), "screen: seeds", most=10_000),
@@ -238,7 +240,7 @@ def _confirm(given: Settings, screen: Screen, has_default_score: bool) -> Confir
             "confirm: expect: 'equivalent' needs a positive control; write that claim by hand, with @claim"
         )
     if expect not in EXPECTATIONS:
-        raise MemkitError(f"confirm: expect: {expect!r} is not a verdict{nearest(str(expect), EXPECTATIONS)}")
+        raise MemkitError(f"confirm: expect: {expect!r} is not a verdict{suggestion(str(expect), EXPECTATIONS)}")
     confirm = Confirm(
         metric=metric,
         higher=checking.flag(given.get("higher", higher), "confirm: higher"),
@@ -259,7 +261,7 @@ def _confirm(given: Settings, screen: Screen, has_default_score: bool) -> Confir
 def _reported(given: Settings, configurations: Mapping[str, Configuration]) -> dict[str, str]:
     for name, value in given.items():
         if name not in configurations:
-            raise MemkitError(f"reported: there is no configuration {name!r}{nearest(name, configurations)}")
+            raise MemkitError(f"reported: there is no configuration {name!r}{suggestion(name, configurations)}")
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
             raise MemkitError(f"reported: {name}: {value!r} must be a number or a text, the value in the source")
     return {name: checking.text(str(value), "reported") for name, value in given.items()}

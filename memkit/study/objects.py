@@ -11,7 +11,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from memkit.errors import MemkitError, nearest
+from memkit.errors import MemkitError, suggestion
 from memkit.recipes.references import resolve
 
 
@@ -47,7 +47,7 @@ def import_object(name: Any, where: str) -> Any:
         if loaded is None or hasattr(loaded, qualified.split(".")[0]):
             raise MemkitError(f"{where}: {name!r} cannot be imported: {error}") from error
         known = [attribute for attribute in vars(loaded) if not attribute.startswith("_")]
-        raise MemkitError(f"{where}: there is no {qualified!r} in {module}{nearest(qualified, known)}") from error
+        raise MemkitError(f"{where}: there is no {qualified!r} in {module}{suggestion(qualified, known)}") from error
     except MemkitError:
         raise
     except Exception as error:
@@ -69,7 +69,7 @@ def make_task(given: Any, where: str) -> Any:
         if name == "type":
             continue
         if name not in known:
-            raise MemkitError(f"{where}: {cls.__name__} has no field {name!r}{nearest(name, known)}")
+            raise MemkitError(f"{where}: {cls.__name__} has no field {name!r}{suggestion(name, known)}")
         arguments[name] = _field_value(value, f"{where}: {name}")
     try:
         return cls(**arguments)
@@ -121,7 +121,7 @@ def _check_call(factory: Any, name: Any, options: Mapping[str, Any], where: str)
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         for option in options:
             if option not in parameters:
-                raise MemkitError(f"{where}: {name} takes no {option!r}{nearest(option, parameters)}")
+                raise MemkitError(f"{where}: {name} takes no {option!r}{suggestion(option, parameters)}")
     try:
         inspect.signature(factory).bind(**options)
     except TypeError as error:

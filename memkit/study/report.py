@@ -383,7 +383,7 @@ def _can_be_promoted(matrix: Matrix, name: str) -> bool:
 
 def signed(value: float | None) -> str:
     """Return a number with its sign and three decimals, ``+0.123``; ``n/a`` for None."""
-    return "n/a" if value is None else words.fixed(value, 3).replace("-", "−")
+    return "n/a" if value is None else words.format_number(value, 3).replace("-", "−")
 
 
 def _effect(row: Comparison) -> str:

@@ -69,7 +69,7 @@ def evidence_by_configuration(matrix: Matrix, evidence: Evidence | None) -> dict
 
 def comparisons(claims: Mapping[str, ClaimEvidence]) -> list[Comparison]:
     """Return a comparison for every contrast of every claim."""
-    findings = [(name, entry, finding) for name, entry in claims.items() for finding in words.own_findings(entry)]
+    findings = [(name, entry, finding) for name, entry in claims.items() for finding in words.contrast_findings(entry)]
     counts = [entry.decided for _, entry, _ in findings]
     ps = [
         finding.p if is_counted and math.isfinite(finding.p) else 1.0

@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from memkit.errors import MemkitError, nearest, told
-from memkit.scheduling.cohorts import Cohort, Training, obtain, plan, restored
+from memkit.errors import MemkitError, suggestion, warn
+from memkit.scheduling.cohorts import Cohort, Training, load_or_train, plan_cohorts, restore_or_retrain
 from memkit.scheduling.estimates import seconds_per_seed
 from memkit.scheduling.executor import Executor, Result
 from memkit.scheduling.queue import Progress, TrainingQueue
 from memkit.source import callable_digest, source_digest, source_files
-from memkit.store.dependencies import noting
+from memkit.store.dependencies import recording_opened_files
 from memkit.store.measurements import (
-    forget_measurement,
     load_measurement,
     measurement_key,
+    revoke_measurement,
     save_measurement,
 )
 from memkit.store.store import Store
-from memkit.store.verified_files import number
+from memkit.store.verified_files import parse_number
 from memkit.study.matrix import Configuration, Matrix
 from memkit.study.promotion import Entrant, Policy, Promotion, promote
 from memkit.study.subjects import Subject
@@ -129,7 +129,9 @@ def check_score(matrix: Matrix) -> None:
     for place, required in (("screen: by", by), ("confirm: metric", metric)):
         if required not in returned:
             known = [str(metric) for metric in returned]
-            raise MemkitError(f"{matrix.path.name}: {place}: the score has no {required!r}{nearest(required, known)}")
+            raise MemkitError(
+                f"{matrix.path.name}: {place}: the score has no {required!r}{suggestion(required, known)}"
+            )
 
 
 def check_arms(matrix: Matrix, names: Iterable[str], *, device: str) -> None:
@@ -199,7 +201,7 @@ def development_seeds(matrix: Matrix) -> tuple[int, ...]:
 def cohorts_to_train(matrix: Matrix, store: Store) -> list[Cohort]:
     """Return the cohorts to train for stage A: each recipe once, with all its seeds that are not in the store."""
     seeds = development_seeds(matrix)
-    return plan([(Training.of(c.recipe), seeds) for c in matrix.configurations.values()], store)
+    return plan_cohorts([(Training.of(c.recipe), seeds) for c in matrix.configurations.values()], store)
 
 
 def train_missing(
@@ -269,11 +271,13 @@ def screen(matrix: Matrix, store: Store, *, device: str) -> Scores:
         for seed in development_seeds(matrix):
             where = f"{matrix.path.name}: {name}"
             stored = load_measurement(store, key, seed)
-            scores = kept_scores(stored, f"{where}, seed {seed}")
+            scores = scores_of_measurement(stored, f"{where}, seed {seed}")
             if scores is None:
                 if stored is not None:  # the store keeps the first measurement, so an unreadable one is deleted
-                    forget_measurement(store, key, seed)
-                with noting(store.files, ("screening", key), _modules(configuration, matrix)) as opened_files:
+                    revoke_measurement(store, key, seed)
+                with recording_opened_files(
+                    store.files, ("screening", key), _modules(configuration, matrix)
+                ) as opened_files:
                     scores = _score(configuration, scoring, seed, store, device=device, where=where)
                     recipe_files = store.depends(configuration.recipe.digest, seed)
                     save_measurement(store, key, seed, scores, depends={**recipe_files, **opened_files()})
@@ -281,14 +285,14 @@ def screen(matrix: Matrix, store: Store, *, device: str) -> Scores:
     return all_scores
 
 
-def kept_scores(stored: Any, where: str) -> Mapping[str, float] | None:
+def scores_of_measurement(stored: Any, where: str) -> Mapping[str, float] | None:
     """Return the scores in a stored measurement; None if there is none or, with a warning, if it has another form."""
     if stored is None:
         return None
     try:
-        return {metric: number(value) for metric, value in stored.items()}
+        return {metric: parse_number(value) for metric, value in stored.items()}
     except (AttributeError, ValueError) as error:
-        told(f"{where}: the stored measurement has another form ({error}); it is scored again")
+        warn(f"{where}: the stored measurement has another form ({error}); it is scored again")
         return None
 
 
@@ -316,9 +320,9 @@ def trained_model(
     from memkit.training.process import prepared_process
 
     recipe = subject.recipe
-    run = obtain(recipe, recipe.digest, seed, store, device=device)
+    run = load_or_train(recipe, recipe.digest, seed, store, device=device)
     with prepared_process():
-        run, model = restored(run, recipe, recipe.digest, store, device=device)
+        run, model = restore_or_retrain(run, recipe, recipe.digest, store, device=device)
         yield apply_intervention(subject, model, seed, where), run
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
-from memkit.errors import MemkitError, nearest
+from memkit.errors import MemkitError, suggestion
 
 MOST_CONFIGURATIONS = 1000
 Settings = Mapping[str, Any]
@@ -62,7 +62,7 @@ def _inherited(name: str, configurations: Mapping[str, Settings], path: tuple[st
     if base is None:
         return settings
     if not isinstance(base, str) or base not in configurations:
-        raise MemkitError(f"{name}: base: there is no configuration {base!r}{nearest(str(base), configurations)}")
+        raise MemkitError(f"{name}: base: there is no configuration {base!r}{suggestion(str(base), configurations)}")
     if base in (*path, name):
         raise MemkitError(f"{name}: base: {' → '.join((*path, name, base))} leads back to itself")
     return merged(_inherited(base, configurations, (*path, name)), settings)

@@ -21,7 +21,7 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias
 import torch
 from torch import Tensor
 
-from memkit.errors import MemkitError, nearest
+from memkit.errors import MemkitError, suggestion
 from memkit.tasks.images.datasets import data_root
 
 
@@ -56,7 +56,7 @@ def source(name: str) -> Source:
         MemkitError: there is no corpus of that name.
     """
     if name not in SOURCES:
-        raise MemkitError(f"there is no corpus {name!r}{nearest(name, SOURCES)}")
+        raise MemkitError(f"there is no corpus {name!r}{suggestion(name, SOURCES)}")
     return SOURCES[name]
 
 

@@ -17,14 +17,14 @@ from typing import Literal, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
-from memkit.errors import MemkitError, nearest
+from memkit.errors import MemkitError, suggestion
 from memkit.tasks.corpus import Words
 
 Kind: TypeAlias = Literal["closed", "novel"]
 KINDS = ("closed", "novel")
-CUE, REST = 2, 4
+CUE, ENDING_LENGTH = 2, 4
 """The numbers of tokens of a cue and of an ending."""
-FACT = CUE + REST
+FACT = CUE + ENDING_LENGTH
 """The number of tokens of a fact."""
 HELD_OUT = 0.25
 """The share of cues, and of endings, that do not occur in training."""
@@ -151,7 +151,7 @@ def pools(kind: Kind, words: Words, generator: torch.Generator) -> Pools:
         MemkitError: there is no such kind, or a word of the facts has no token.
     """
     if kind not in KINDS:
-        raise MemkitError(f"there are no facts of kind {kind!r}{nearest(str(kind), KINDS)}")
+        raise MemkitError(f"there are no facts of kind {kind!r}{suggestion(str(kind), KINDS)}")
     cues = _split(_product(words, TITLES, NAMES), generator)
     endings = _split(_closed(words) if kind == "closed" else _novel(words), generator)
     return Pools(*(Pool(*parts) for parts in zip(cues, endings, strict=True)))

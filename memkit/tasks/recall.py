@@ -29,7 +29,7 @@ from torch.nn import functional as F
 from memkit.errors import MemkitError
 from memkit.tasks import corpus
 from memkit.tasks.corpus import Part, Stretch, Words
-from memkit.tasks.facts import CUE, FACT, REST, WORDS, Kind, Pool, Pools, pools
+from memkit.tasks.facts import CUE, ENDING_LENGTH, FACT, WORDS, Kind, Pool, Pools, pools
 
 
 class Episodes(NamedTuple):
@@ -71,7 +71,7 @@ class Episodes(NamedTuple):
         """True where the next token of an asked context belongs to an ending: bool [B, Q, L]."""
         positions = torch.arange(self.asked.shape[-1] - 1)
         distance = positions - self.cue.unsqueeze(-1)
-        return (distance >= 0) & (distance < REST)
+        return (distance >= 0) & (distance < ENDING_LENGTH)
 
 
 def episodes(

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from memkit.errors import MemkitError
-from memkit.tasks.facts import REST
+from memkit.tasks.facts import ENDING_LENGTH
 from memkit.tasks.recall import Episodes
 
 Model = Callable[[Episodes], Tensor]
@@ -33,7 +33,7 @@ def logits_of(model: Model, episodes: Episodes) -> Tensor:
 
 def endings(logits: Tensor, episodes: Episodes) -> tuple[Tensor, Tensor]:
     """Return the logits of the endings [B, Q, REST, V], and their tokens [B, Q, REST]."""
-    positions = episodes.cue.unsqueeze(-1) + torch.arange(REST)
+    positions = episodes.cue.unsqueeze(-1) + torch.arange(ENDING_LENGTH)
     ending_logits = logits.gather(2, positions.unsqueeze(-1).expand(-1, -1, -1, logits.shape[-1]))
     return ending_logits, episodes.asked.gather(2, positions + 1)
 
@@ -63,9 +63,9 @@ def forced_choice(model: Model, episodes: Episodes) -> float:
     which = torch.arange(facts).repeat(len(episodes.facts), asked)
     rows = torch.arange(len(episodes.facts)).unsqueeze(1)
     cue = episodes.cue.repeat_interleave(facts, 1)
-    positions = cue.unsqueeze(-1) + 1 + torch.arange(REST)
+    positions = cue.unsqueeze(-1) + 1 + torch.arange(ENDING_LENGTH)
     contexts = episodes.asked.repeat_interleave(facts, 1)
-    contexts = contexts.scatter(-1, positions, episodes.facts[rows, which, -REST:])
+    contexts = contexts.scatter(-1, positions, episodes.facts[rows, which, -ENDING_LENGTH:])
     before = episodes.before.repeat_interleave(facts, 1)
     candidates = episodes._replace(asked=contexts, which=which, cue=cue, before=before)
     logits, tokens = endings(logits_of(model, candidates), candidates)

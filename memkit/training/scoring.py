@@ -31,12 +31,12 @@ def accuracy_and_loss(model: nn.Module, examples: Examples) -> dict[str, float]:
     Raises:
         MemkitError: the targets are not classes, or the model does not return logits for each of them.
     """
-    results = classified(model, examples)
+    results = predictions_of(model, examples)
     return {"accuracy": float(results.right.double().mean()), "loss": float(results.loss.mean())}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classified:
+class Predictions:
     """The predictions for all targets that count: tensors [T].
 
     Attributes:
@@ -58,7 +58,7 @@ class Classified:
         return self.label == self.prediction
 
 
-def classified(model: nn.Module, examples: Examples) -> Classified:
+def predictions_of(model: nn.Module, examples: Examples) -> Predictions:
     """Return the predictions of a model of one seed for examples, target by target.
 
     Raises:
@@ -84,7 +84,7 @@ def classified(model: nn.Module, examples: Examples) -> Classified:
     label = targets.flatten()[counted]
     best = log_probabilities.max(-1)
     indices = torch.arange(len(targets), device=targets.device).view(-1, *[1] * (targets.dim() - 1))
-    return Classified(
+    return Predictions(
         example=indices.expand_as(targets).flatten()[counted],
         label=label,
         prediction=best.indices,

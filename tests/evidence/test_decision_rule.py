@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memkit.evidence import Contrast, Observation, Verdict, differences, judge
-from memkit.evidence.decision_rule import seeds_wanted
+from memkit.evidence.decision_rule import next_seeds
 
 from .planted import CHANCE, FIRST, OVER, around, make, observations_of, planned
 
@@ -330,7 +330,7 @@ def test_arms_that_repeat_their_values_are_incomplete_unless_that_is_declared(
     assert any("deterministic=True" in note for note in judgement.notes) == repeats
     declared = judge(make(deterministic=True), observations_of(values), planned=planned(16))
     assert declared.verdict is not Verdict.INCOMPLETE
-    wanted = seeds_wanted(make(deterministic=False), observations_of(values), planned=planned(16))
+    wanted = next_seeds(make(deterministic=False), observations_of(values), planned=planned(16))
     assert not wanted, "more seeds would not help"
 
 

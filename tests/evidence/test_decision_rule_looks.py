@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memkit.evidence import Claim, Contrast, Judgement, Observation, Verdict, judge, seeds_wanted
+from memkit.evidence import Claim, Contrast, Judgement, Observation, Verdict, judge, next_seeds
 from memkit.statistics import LOOKS
 
 from .planted import FIRST, OVER, around, make, observations_of, planned
@@ -127,7 +127,7 @@ def course(claim: Claim, rows: Sequence[Observation], planned: Sequence[int]) ->
     """Return the judgement of an adaptive run, the seeds in the order of the requests, and the size of each request."""
     asked: list[int] = []
     batches: list[int] = []
-    while wanted := seeds_wanted(claim, of_seeds(rows, asked), planned=planned):
+    while wanted := next_seeds(claim, of_seeds(rows, asked), planned=planned):
         assert not set(wanted) & set(asked), "a seed was asked for twice"
         asked += wanted
         batches.append(len(wanted))
@@ -177,7 +177,7 @@ def test_observing_the_wanted_seeds_gives_the_judgement_of_all_planned_seeds(
     foreign = [replace(o, claim="study/other") for o in rows] + observations_of({"a": a, "b": b}, first=FIRST + 100)
     more = [*of_seeds(rows, {*asked, *extra}), *foreign]
     assert judge(claim, more, planned=planned) == whole
-    assert seeds_wanted(claim, more, planned=planned) == ()
+    assert next_seeds(claim, more, planned=planned) == ()
 
 
 @given(a=VALUES, b=VALUES, data=st.data())
@@ -188,7 +188,7 @@ def test_seeds_that_come_one_by_one_are_asked_for_look_by_look(
     """One worker reports at a time; the wanted seeds are those of the next look that are still missing."""
     claim, rows, planned = make(OVER), observations_of({"a": a, "b": b}), range(FIRST, FIRST + 32)
     observed: list[int] = []
-    while wanted := seeds_wanted(claim, of_seeds(rows, observed), planned=planned):
+    while wanted := next_seeds(claim, of_seeds(rows, observed), planned=planned):
         look = next(n for n in SIZES if n > len(observed))
         assert wanted == tuple(seed for seed in planned[:look] if seed not in observed)
         assert judge(claim, of_seeds(rows, observed), planned=planned).missing == wanted
@@ -220,9 +220,9 @@ def test_the_looks_are_capped_by_what_is_planned() -> None:
 def test_all_seeds_are_wanted_if_their_number_is_not_a_look(n: int) -> None:
     claim, planned = make(OVER), range(FIRST, FIRST + n)
     rows = observations_of({"a": [1.0] * n, "b": [0.0] * n})
-    assert seeds_wanted(claim, [], planned=planned) == tuple(planned)
-    assert seeds_wanted(claim, of_seeds(rows, [FIRST]), planned=planned) == tuple(planned)[1:]
-    assert seeds_wanted(claim, rows, planned=planned) == ()
+    assert next_seeds(claim, [], planned=planned) == tuple(planned)
+    assert next_seeds(claim, of_seeds(rows, [FIRST]), planned=planned) == tuple(planned)[1:]
+    assert next_seeds(claim, rows, planned=planned) == ()
 
 
 def test_a_seed_that_cannot_be_scored_ends_the_looks() -> None:
@@ -244,4 +244,4 @@ def test_a_precondition_that_is_not_met_yet_asks_for_the_next_look() -> None:
 def test_a_seed_that_failed_is_still_wanted() -> None:
     """It has no observation, and only the caller knows that it will never have one."""
     rows = [o for o in observations_of({"a": [1.0] * 32, "b": [0.0] * 32}) if o.seed != FIRST + 3]
-    assert seeds_wanted(make(OVER), rows, planned=range(FIRST, FIRST + 32)) == (FIRST + 3,)
+    assert next_seeds(make(OVER), rows, planned=range(FIRST, FIRST + 32)) == (FIRST + 3,)

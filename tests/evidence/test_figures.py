@@ -25,8 +25,8 @@ from memkit.evidence.figures import (
     Lines,
     Series,
     Table,
-    drawn,
     figure_from_json,
+    make_figures,
 )
 
 FINE: dict[str, Any] = {"title": "t", "rows": ("a", "b"), "columns": ("x",), "values": ((0.5,), (1.0,))}
@@ -253,8 +253,8 @@ def test_arrays_are_taken_as_they_are() -> None:
 
 def test_a_figure_function_may_make_one_or_several_and_nothing_else() -> None:
     first, second, third = FIGURES
-    assert drawn([lambda seed: first, lambda seed: [second, third]], "claim", seed=1) == (first, second, third)
+    assert make_figures([lambda seed: first, lambda seed: [second, third]], "claim", seed=1) == (first, second, third)
     with pytest.raises(MemkitError, match="returned a str, not a Heatmap, Lines or Table"):
-        drawn([lambda seed: "picture"], "claim", seed=1)
+        make_figures([lambda seed: "picture"], "claim", seed=1)
     with pytest.raises(MemkitError, match="returned a Series, not a Heatmap, Lines or Table"):
-        drawn([lambda seed: [SERIES]], "claim", seed=1)
+        make_figures([lambda seed: [SERIES]], "claim", seed=1)

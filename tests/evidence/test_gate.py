@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from memkit.evidence import EXPECTATIONS, Arm, Claim, Contrast, Judgement, Registration, Verdict, gate
-from memkit.evidence.gate import fell
+from memkit.evidence.gate import mutant_failed
 from memkit.evidence.origin import Mutant
 from tests.evidence.entries import entry
 
@@ -180,12 +180,12 @@ def test_only_a_gate_on_drift_fails_for_drift() -> None:
 
 def test_a_mutant_that_is_merely_undecided_has_not_fallen() -> None:
     """Its remaining effect of 0.4 would matter; one of 0.02 would not."""
-    assert fell(entry(a=0.12, b=0.1).judgement)
-    assert fell(entry(a=0.0, b=0.9).judgement)
+    assert mutant_failed(entry(a=0.12, b=0.1).judgement)
+    assert mutant_failed(entry(a=0.0, b=0.9).judgement)
     undecided = entry(a=0.5, b=0.1)
     undecided = replace(undecided, claim=replace(undecided.claim, seeds=8))
     assert undecided.verdict is Verdict.INCONCLUSIVE
-    assert not fell(undecided.judgement)
+    assert not mutant_failed(undecided.judgement)
     mutant = replace(undecided.claim, expect="not_supported", origin=Mutant("study/other"))
     result = gate(mutant, undecided.judgement, registration=REGISTERED, failures={})
     assert (result.outcome, "not clear enough" in result.reason) == ("failed", True)

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memkit.errors import MemkitError
-from memkit.evidence.learning_curves import POINTS, Curves, gathered, thinned
+from memkit.evidence.learning_curves import POINTS, Curves, curves_by_recipe, thin_curve
 
 
 @given(n=st.integers(1, 400))
 def test_a_thinned_curve_keeps_its_ends_and_its_order(n: int) -> None:
-    result = thinned([(3 * i + 1, 1 / (i + 1)) for i in range(n)])
+    result = thin_curve([(3 * i + 1, 1 / (i + 1)) for i in range(n)])
     steps = [step for step, _ in result]
     assert len(result) == min(n, POINTS)
     assert (steps[0], steps[-1]) == (1, 3 * n - 2)
@@ -24,14 +24,14 @@ def test_a_thinned_curve_keeps_its_ends_and_its_order(n: int) -> None:
 
 
 def test_losses_are_rounded_and_what_is_not_finite_is_none() -> None:
-    assert thinned([(1, 0.123456), (2, math.nan), (3, math.inf)]) == [[1, 0.1235], [2, None], [3, None]]
-    assert thinned([]) == []
+    assert thin_curve([(1, 0.123456), (2, math.nan), (3, math.inf)]) == [[1, 0.1235], [2, None], [3, None]]
+    assert thin_curve([]) == []
 
 
 def test_curves_are_gathered_by_recipe() -> None:
     slots = {"digest": "s", "curve": [[1, 2.0], [5, 1.0]]}
     other = {"digest": "o", "curve": [[1, 3.0]]}
-    result = gathered(
+    result = curves_by_recipe(
         [
             ("a/one", 7, {"slots": slots, "lstm": other}),
             ("a/one", 6, {"slots": slots}),

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from memkit.evidence import ClaimEvidence, Lock
-from memkit.evidence.lock_comparison import held_against
+from memkit.evidence.lock_comparison import compare_with_lock
 
 from .entries import entry
 
@@ -57,7 +57,7 @@ def with_registration(claim: ClaimEvidence = ENTRY, **changes: object) -> ClaimE
     ],
 )
 def test_contradictions_are_reported(lock: Lock, claim: ClaimEvidence, sentence: str) -> None:
-    (result,) = held_against(lock, claim).differs
+    (result,) = compare_with_lock(lock, claim).contradictions
     assert sentence in result
 
 
@@ -97,5 +97,5 @@ def test_contradictions_are_reported(lock: Lock, claim: ClaimEvidence, sentence:
     ],
 )
 def test_other_differences_are_notes(lock: Lock | None, claim: ClaimEvidence, notes: tuple[str, ...]) -> None:
-    result = held_against(lock, claim)
-    assert (result.differs, result.notes) == ((), notes)
+    result = compare_with_lock(lock, claim)
+    assert (result.contradictions, result.notes) == ((), notes)

@@ -11,7 +11,7 @@ import pytest
 
 from memkit.errors import MemkitError
 from memkit.evidence import Arm, Claim, Contrast, Lock
-from memkit.evidence.lock_schema_1 import carried_over, digest_1, is_digest_of
+from memkit.evidence.lock_schema_1 import carry_over_accepted, digest_1, is_digest_of
 
 OVER = Contrast("a", over="b", metric="accuracy", bounds=(0, 1))
 ARMS = {"a": Arm(), "b": Arm()}
@@ -137,7 +137,7 @@ def accepted(digest: str, attempt: int) -> dict[str, Any]:
 )
 def test_accepted_verdicts_come_along(lock: Lock, digest: str, attempt: int, outcome: str) -> None:
     before = {SECOND.id: accepted(digest, attempt), FIRST.id: accepted(DIGESTS[FIRST.id], 1)}
-    after, claims = carried_over(lock, lock.register([SECOND]), before)
+    after, claims = carry_over_accepted(lock, lock.register([SECOND]), before)
     assert after.claims[SECOND.id].attempts[-1].outcome == outcome
     taken = outcome != "not recorded"
     assert claims == {**before, SECOND.id: {**before[SECOND.id], "digest": SECOND.digest if taken else digest}}
@@ -147,7 +147,7 @@ def test_accepted_verdicts_come_along(lock: Lock, digest: str, attempt: int, out
 def test_those_of_a_changed_claim_do_not(lock: Lock) -> None:
     before = {SECOND.id: accepted(DIGESTS[SECOND.id], 3)}
     new = lock.register([replace(SECOND, test="another")])
-    assert carried_over(lock, new, before) == (new, before)
+    assert carry_over_accepted(lock, new, before) == (new, before)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from memkit.errors import MemkitError
 from memkit.evidence import Arm, Claim, Contrast, Observation, observe
-from memkit.evidence.observation import plain
+from memkit.evidence.observation import to_floats
 
 CLAIM = Claim(
     id="study/name",
@@ -136,7 +136,7 @@ def test_a_masked_value_is_nan_and_not_the_number_under_the_mask(masked: Any) ->
 
 def test_the_stored_value_is_the_observed_value() -> None:
     masked, whole = np.ma.masked, np.int64(1)
-    stored = plain(CLAIM, 0, {"a": {"accuracy": masked, "loss": np.float32(0.5)}, "b": whole})
+    stored = to_floats(CLAIM, 0, {"a": {"accuracy": masked, "loss": np.float32(0.5)}, "b": whole})
     assert math.isnan(stored["a"]["accuracy"])
     assert (stored["a"]["loss"], stored["b"]) == (0.5, 1.0)
     assert {type(value) for value in (*stored["a"].values(), stored["b"])} == {float}
@@ -144,7 +144,7 @@ def test_the_stored_value_is_the_observed_value() -> None:
 
 @pytest.mark.parametrize("returned", [3, None, {"c": "text", "a": 0.5, "b": 0.5}, {0: 0.5}])
 def test_unknown_names_are_left_for_observe_to_refuse(returned: Any) -> None:
-    assert plain(CLAIM, 0, returned) == returned
+    assert to_floats(CLAIM, 0, returned) == returned
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -77,7 +77,15 @@ def test_digests_are_those_that_were_registered(origin: Origin | None, options: 
 
 def test_a_claim_says_in_a_word_where_it_comes_from() -> None:
     properties = {
-        type(origin): (c.of_its_own, c.aside, c.sweep, dict(c.cell), c.is_mutant, c.is_replication, c.made_from)
+        type(origin): (
+            c.is_standalone,
+            c.needs_sweeps,
+            c.sweep,
+            dict(c.cell),
+            c.is_mutant,
+            c.is_replication,
+            c.parent_id,
+        )
         for origin, _ in KINDS
         for c in [make_claim(origin)]
     }
@@ -87,7 +95,7 @@ def test_a_claim_says_in_a_word_where_it_comes_from() -> None:
         Mutant: (False, False, "", {}, True, False, "study/other"),
         Replication: (False, True, "", {}, False, True, "study/other"),
     }
-    assert not make_claim(Replication("study/other"), headline=True).aside
+    assert not make_claim(Replication("study/other"), headline=True).needs_sweeps
 
 
 def test_numbers_of_numpy_are_plain() -> None:

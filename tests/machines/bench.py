@@ -56,7 +56,7 @@ class Bench:
         """Run the queue until the seeds have ended."""
 
         def ended() -> bool:
-            self.queue.turn(0.1)
+            self.queue.step(0.1)
             return all(self.result(recipe, seed) for seed in seeds)
 
         until(ended)

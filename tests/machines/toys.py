@@ -403,11 +403,11 @@ def silenced(model: nn.Module) -> nn.Module:
 def obtain_in_process(recipe: dict[str, Any], root: str, seed: int, session: str = "") -> None:
     """Obtain a trained run; for calls in another process."""
     from memkit import Recipe
-    from memkit.scheduling.cohorts import obtain
+    from memkit.scheduling.cohorts import load_or_train
     from memkit.store.store import Store
 
     made = Recipe.from_json(recipe)
-    obtain(made, made.digest, seed, Store(Path(root), session=session))
+    load_or_train(made, made.digest, seed, Store(Path(root), session=session))
 
 
 def loads_the_compiler(recipes: Iterable[Mapping[str, Any]]) -> bool:

@@ -72,7 +72,7 @@ def test_the_closed_form_equals_stepping(seed: int, steps: int) -> None:
         state = managed.protect(state, reads[:, :, t], protect[:, :, t])
         all_reads.append(managed.read(state, reads[:, :, t]))
     clearing, protecting = (strength.unsqueeze(-1) * reads for strength in (clear, protect))
-    got = managed.recalled(writes, gate, clearing, protecting, reads, when)
+    got = managed.write_weights(writes, gate, clearing, protecting, reads, when)
     torch.testing.assert_close(got @ values, when @ torch.stack(all_reads, 2), rtol=1e-4, atol=1e-5)
 
 
@@ -81,8 +81,8 @@ def test_the_closed_form_equals_stepping(seed: int, steps: int) -> None:
 def test_without_management_these_are_overwriting_slots(seed: int, steps: int) -> None:
     writes, reads, _, gate, _, _ = drawn(seed, steps)
     nothing, when = torch.zeros_like(reads), torch.eye(steps)
-    got = managed.recalled(writes, gate, nothing, nothing, reads, when)
-    torch.testing.assert_close(got, slots.recalled(writes, gate, reads, when, writing="overwriting"))
+    got = managed.write_weights(writes, gate, nothing, nothing, reads, when)
+    torch.testing.assert_close(got, slots.write_weights(writes, gate, reads, when, writing="overwriting"))
 
 
 @settings(deadline=None)
@@ -91,12 +91,12 @@ def test_a_clear_equals_a_write_of_zeros(seed: int, steps: int) -> None:
     """Compare with overwriting slots that have one more step before each, which writes zeros."""
     writes, reads, values, gate, clear, _ = drawn(seed, steps)
     clearing = clear.unsqueeze(-1) * reads
-    got = managed.recalled(writes, gate, clearing, torch.zeros_like(reads), reads, torch.eye(steps)) @ values
+    got = managed.write_weights(writes, gate, clearing, torch.zeros_like(reads), reads, torch.eye(steps)) @ values
 
     def alternating(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
         return torch.stack([first, second], 3).flatten(2, 3)
 
     addresses = alternating(reads, writes), alternating(clear.unsqueeze(-1), gate.unsqueeze(-1)).squeeze(-1)
     twice = torch.eye(2 * steps)[1::2]
-    weights = slots.recalled(*addresses, alternating(reads, reads), twice, writing="overwriting")
+    weights = slots.write_weights(*addresses, alternating(reads, reads), twice, writing="overwriting")
     torch.testing.assert_close(got, weights @ alternating(torch.zeros_like(values), values), rtol=1e-4, atol=1e-5)

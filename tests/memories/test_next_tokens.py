@@ -26,7 +26,7 @@ def entries(texts: list[list[int]], n: int = 3, seed: int = 0) -> Entries:
     for text in texts:
         read = torch.tensor(text)
         surprises = torch.rand(len(text) - 1, generator=generator)
-        store = next_tokens.append(store, Entries(next_tokens.keys(read[:-1], n), read[1:], surprises))
+        store = next_tokens.append(store, Entries(next_tokens.context_keys(read[:-1], n), read[1:], surprises))
     return store
 
 
@@ -47,18 +47,20 @@ def suffix(one: list[int], other: list[int]) -> int:
     return same
 
 
-def result(store: Entries, query: Tensor, *, k: int = 8, tau: float = 0.1, most: float = 0.9) -> next_tokens.Found:
+def result(
+    store: Entries, query: Tensor, *, k: int = 8, tau: float = 0.1, most: float = 0.9
+) -> next_tokens.StoreReading:
     return next_tokens.read(store, query, tokens=TOKENS, k=k, decay=0.5, tau=tau, most=most)
 
 
 def test_a_key_is_the_tokens_up_to_a_token_most_recent_first() -> None:
-    assert next_tokens.keys(torch.tensor([[5, 6, 7]]), 2).tolist() == [[[5, -1], [6, 5], [7, 6]]]
+    assert next_tokens.context_keys(torch.tensor([[5, 6, 7]]), 2).tolist() == [[[5, -1], [6, 5], [7, 6]]]
 
 
 @given(query=TEXT, texts=st.lists(TEXT, min_size=1, max_size=4), decay=DECAY)
 def test_distance_is_the_weighted_number_of_mismatches(query: list[int], texts: list[list[int]], decay: float) -> None:
-    asked = next_tokens.keys(torch.tensor(query), 3)
-    keys = torch.cat([next_tokens.keys(torch.tensor(text), 3) for text in texts])
+    asked = next_tokens.context_keys(torch.tensor(query), 3)
+    keys = torch.cat([next_tokens.context_keys(torch.tensor(text), 3) for text in texts])
     expected = [[apart(q, k, decay) for k in keys.tolist()] for q in asked.tolist()]
     torch.testing.assert_close(next_tokens.distances(asked, keys, decay=decay), torch.tensor(expected))
 
@@ -67,7 +69,7 @@ def test_distance_is_the_weighted_number_of_mismatches(query: list[int], texts: 
 def test_with_decay_up_to_a_half_the_longest_common_suffix_is_nearest(
     query: list[int], text: list[int], decay: float
 ) -> None:
-    asked, keys = (next_tokens.keys(torch.tensor(tokens), 6) for tokens in (query, text))
+    asked, keys = (next_tokens.context_keys(torch.tensor(tokens), 6) for tokens in (query, text))
     nearest = next_tokens.distances(asked, keys, decay=decay).argmin(1)
     for q, chosen in zip(asked.tolist(), nearest.tolist(), strict=True):
         same = [suffix(q, key) for key in keys.tolist()]
@@ -76,7 +78,7 @@ def test_with_decay_up_to_a_half_the_longest_common_suffix_is_nearest(
 
 @given(texts=st.lists(TEXT, min_size=1, max_size=4), query=TEXT, k=st.integers(1, 9), tau=st.sampled_from([0.05, 1.0]))
 def test_a_read_follows_its_equation(texts: list[list[int]], query: list[int], k: int, tau: float) -> None:
-    store, asked = entries(texts), next_tokens.keys(torch.tensor(query), 3)
+    store, asked = entries(texts), next_tokens.context_keys(torch.tensor(query), 3)
     read = result(store, asked, k=k, tau=tau)
     for row, one in enumerate(asked.tolist()):
         near = sorted(apart(one, key, 0.5) for key in store.keys.tolist())[:k]
@@ -94,7 +96,7 @@ def test_a_read_follows_its_equation(texts: list[list[int]], query: list[int], k
 
 
 def test_results_do_not_depend_on_the_number_of_queries(monkeypatch: pytest.MonkeyPatch) -> None:
-    store, asked = entries([[0, 1, 2, 3, 1, 2, 0]]), next_tokens.keys(torch.tensor([0, 1, 2, 0, 3, 1]), 3)
+    store, asked = entries([[0, 1, 2, 3, 1, 2, 0]]), next_tokens.context_keys(torch.tensor([0, 1, 2, 0, 3, 1]), 3)
     whole = result(store, asked)
     monkeypatch.setattr(next_tokens, "_PAIRS", 1)
     torch.testing.assert_close(result(store, asked), whole)
@@ -102,7 +104,7 @@ def test_results_do_not_depend_on_the_number_of_queries(monkeypatch: pytest.Monk
 
 @given(seed=st.integers(0, 2**31), query=TEXT)
 def test_a_mixture_is_a_distribution_and_an_empty_store_changes_nothing(seed: int, query: list[int]) -> None:
-    asked = next_tokens.keys(torch.tensor(query), 3)
+    asked = next_tokens.context_keys(torch.tensor(query), 3)
     alone = torch.log_softmax(torch.randn(len(query), TOKENS, generator=torch.Generator().manual_seed(seed)), -1)
     mixed = next_tokens.mix(alone, result(entries([[0, 1, 2, 3, 0, 2]]), asked))
     torch.testing.assert_close(mixed.exp().sum(-1), torch.ones(len(query)))
@@ -148,7 +150,7 @@ def test_an_unknown_eviction_is_refused_in_one_sentence() -> None:
 def test_permuting_moves_values_only_and_does_not_change_the_given_store() -> None:
     store = entries([[0, 1, 2, 3, 0, 2, 1]])
     before = [part.clone() for part in store]
-    other = next_tokens.permuted(store, torch.Generator().manual_seed(1))
+    other = next_tokens.permute_values(store, torch.Generator().manual_seed(1))
     assert other.keys.tolist() == store.keys.tolist()
     assert other.values.tolist() != store.values.tolist()
     assert sorted(other.values.tolist()) == sorted(store.values.tolist())

@@ -82,11 +82,11 @@ def test_the_closed_form_equals_stepping(seed: int, steps: int, writing: slots.W
         state = slots.write(state, writes[:, :, t], values[:, :, t], gates[:, :, t], writing=writing)
         all_reads.append(slots.read(state, reads[:, :, t]))
     stepped = torch.stack(all_reads, 2)
-    weights = slots.recalled(writes, gates, reads, torch.eye(steps), writing=writing)
+    weights = slots.write_weights(writes, gates, reads, torch.eye(steps), writing=writing)
     assert torch.equal(weights, weights.tril())
     torch.testing.assert_close(weights @ values, stepped, rtol=1e-4, atol=1e-5)
     when = torch.softmax(torch.randn(2, 3, 2, steps, generator=g), -1)
-    weights = slots.recalled(writes, gates, reads, when, writing=writing)
+    weights = slots.write_weights(writes, gates, reads, when, writing=writing)
     torch.testing.assert_close(weights @ values, when @ stepped, rtol=1e-4, atol=1e-5)
 
 

@@ -49,8 +49,8 @@ def test_one_version_equals_the_overwriting_memory(seed: int, steps: int) -> Non
         stack, plain = versions.push(stack, *written), slots.write(plain, *written, writing="overwriting")
         torch.testing.assert_close(stack.squeeze(2), plain)
     when = torch.eye(steps)
-    got = versions.recalled(writes, gates, reads, when, torch.ones(2, 3, steps, 1))
-    torch.testing.assert_close(got, slots.recalled(writes, gates, reads, when, writing="overwriting"))
+    got = versions.write_weights(writes, gates, reads, when, torch.ones(2, 3, steps, 1))
+    torch.testing.assert_close(got, slots.write_weights(writes, gates, reads, when, writing="overwriting"))
 
 
 @settings(deadline=None)
@@ -65,7 +65,7 @@ def test_the_closed_form_equals_stepping(seed: int, steps: int, version_count: i
         state = versions.push(state, writes[:, :, t], values[:, :, t], gates[:, :, t])
         for p in range(2):
             expected[:, :, p] += when[:, :, p, t, None] * versions.read(state, reads[:, :, t], age[:, :, p])
-    got = versions.recalled(writes, gates, reads, when, age) @ values
+    got = versions.write_weights(writes, gates, reads, when, age) @ values
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
 
 

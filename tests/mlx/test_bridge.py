@@ -11,7 +11,7 @@ from torch import Tensor
 from memkit import Recipe
 from memkit.memories import slots
 from memkit.models import MemoryNetwork, SlotNetwork, TwoStageNetwork
-from memkit.models.interventions import Edited, Readdressed, slot_read
+from memkit.models.interventions import Edited, Readdressed, most_read_slot
 from memkit.models.memory_network import memory_off
 from memkit.recipes import backends
 from memkit.tasks.binding import Retrieval
@@ -41,7 +41,7 @@ def test_an_edited_memory_is_read(tokens: Tensor) -> None:
     torch.testing.assert_close(intact(tokens), model(tokens), rtol=1e-5, atol=1e-5)
     emptied = Edited(model, torch.zeros_like, lambda model, tokens: ())
     assert not torch.allclose(emptied(tokens), model(tokens), atol=1e-4)
-    one = Edited(model, slots.ablate, lambda model, tokens: (slot_read(model, tokens),))
+    one = Edited(model, slots.ablate, lambda model, tokens: (most_read_slot(model, tokens),))
     assert not torch.allclose(one(tokens), model(tokens), atol=1e-5)
 
 

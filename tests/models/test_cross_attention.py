@@ -36,7 +36,7 @@ def test_with_weights_set_by_hand_it_finds_a_binding_and_copies_its_value() -> N
         model.offset[0, 0, 0, 2] = 100.0
         model.value.weight[0] = torch.eye(size)
         for action in range(WORDS.actions):
-            model.decoder.weight[0, WORDS.action(action), WORDS.acted(action)] = 1.0
+            model.decoder.weight[0, WORDS.action(action), WORDS.action_answer(action)] = 1.0
     commands = encode("X is jump Y is walk recall X", "X is jump Y is walk recall Y", "Z is run X is look recall Z")
     assert model.attention(commands)[0].argmax(-1).tolist() == [[[3]], [[6]], [[3]]]  # entry 0 is "no word"
     answered = model(commands).argmax(-1)[0].tolist()

@@ -14,9 +14,9 @@ from memkit.models.diagnostics import (
     BINS,
     Diagnosis,
     calibration_error,
+    cpu_seconds_per_image,
     diagnose,
     expected_calibration_error,
-    seconds_an_image,
 )
 from memkit.models.intervened import IntervenedNetwork
 from memkit.models.intervened_settings import Intervention
@@ -150,5 +150,5 @@ def test_seconds_an_image_times_the_second_pass(monkeypatch: pytest.MonkeyPatch)
     passes = []
     counted = model()
     counted.register_forward_hook(lambda *_: passes.append(1))
-    assert seconds_an_image(counted, images(50, "asked")[0]) == pytest.approx(5 / 50)
+    assert cpu_seconds_per_image(counted, images(50, "asked")[0]) == pytest.approx(5 / 50)
     assert len(passes) == 2

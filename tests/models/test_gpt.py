@@ -64,7 +64,7 @@ def one_by_one(model: GPT, tokens: Tensor) -> States:
     """Return the memory states after running contexts through the whole network one by one."""
     states = model.empty(tokens)
     for at in range(tokens.shape[2]):
-        _, states = model.passed(tokens[:, :, at : at + 1], states, writing=True)
+        _, states = model.run_blocks(tokens[:, :, at : at + 1], states, writing=True)
     return states
 
 

@@ -12,21 +12,21 @@ from torch.nn import functional as F
 from fixtures.binding.causality import (
     addressed_apart,
     addressed_together,
-    answers_of_the_other,
     asking_for_the_other,
     other_emptied,
-    own_and_other,
     own_emptied,
     share_apart,
     shuffled,
+    slots_of_both_variables,
     swapped,
-    two_unread,
+    two_least_read_slots,
     unread_swapped,
+    with_other_answers,
 )
 from fixtures.binding.recipes import SEVERAL_VARIABLES
 from memkit.memories import slots
 from memkit.models import SlotNetwork
-from memkit.models.interventions import Edited, Readdressed, address_read, slot_read
+from memkit.models.interventions import Edited, Readdressed, final_read_address, most_read_slot
 from memkit.models.slots import add_penalty_gradient, read_imbalance
 from memkit.tasks.binding import Rebinding, Retrieval
 from memkit.tasks.binding.vocabulary import DO, IS, MEANS, RECALL
@@ -77,7 +77,7 @@ def by_hand(task: Retrieval) -> SlotNetwork:
         for i in range(task.variables):
             model.addressing.address.weight[0, task.vocabulary.variable(i), i] = 200.0
         for i in range(task.actions):
-            model.decoder.weight[0, task.vocabulary.action(i), task.vocabulary.acted(i)] = 1.0
+            model.decoder.weight[0, task.vocabulary.action(i), task.vocabulary.action_answer(i)] = 1.0
     return model
 
 
@@ -90,9 +90,9 @@ def test_effects_of_edits_on_a_network_with_weights_set_by_hand() -> None:
     commands = "X is jump Y is walk recall X", "X is jump Y is walk recall Y", "V is run Z is look recall Z"
     tokens = encode(*commands)
     assert answers_of(model, *commands) == ["JUMP", "WALK", "LOOK"]
-    assert [slot.tolist() for slot in own_and_other(model, tokens)] == [[[0, 1, 2]], [[1, 0, 4]]]
+    assert [slot.tolist() for slot in slots_of_both_variables(model, tokens)] == [[[0, 1, 2]], [[1, 0, 4]]]
     assert answers_of(swapped(model), *commands) == ["WALK", "JUMP", "RUN"]
-    unread = torch.stack(two_unread(model, tokens), -1)[0].tolist()
+    unread = torch.stack(two_least_read_slots(model, tokens), -1)[0].tolist()
     assert all(not {own, other} & set(free) for free, own, other in zip(unread, (0, 1, 2), (1, 0, 4), strict=True))
     assert (
         answers_of(unread_swapped(model), *commands)
@@ -129,7 +129,7 @@ def test_distant_addresses_are_found_where_others_collide() -> None:
 
 def test_an_identity_edit_changes_no_logits() -> None:
     model, tokens = network(SEVERAL_VARIABLES), drawn(SEVERAL_VARIABLES)
-    unchanged = Edited(model, lambda memory, own, other: memory, own_and_other)
+    unchanged = Edited(model, lambda memory, own, other: memory, slots_of_both_variables)
     torch.testing.assert_close(unchanged(tokens), model(tokens), rtol=1e-5, atol=1e-5)
     assert torch.equal(Readdressed(model, lambda model, tokens: tokens)(tokens), model(tokens))
 
@@ -159,15 +159,15 @@ def test_the_other_variable_and_its_value() -> None:
     assert torch.equal(
         asking_for_the_other(tokens), encode("X is jump Y is walk recall Y", "V is run Z is look recall V")
     )
-    _, targets = answers_of_the_other(SEVERAL_VARIABLES, (tokens[0], torch.empty(0)))
+    _, targets = with_other_answers(SEVERAL_VARIABLES, (tokens[0], torch.empty(0)))
     assert [WORDS.decode_answer(target) for target in targets.tolist()] == ["WALK", "RUN"]
 
 
 def test_slot_read_is_the_argmax_of_address_read() -> None:
     model, tokens = network(SEVERAL_VARIABLES), drawn(SEVERAL_VARIABLES)
-    address = address_read(model, tokens)
+    address = final_read_address(model, tokens)
     assert torch.equal(address, model.plan(tokens).read_address[:, :, -1])
-    assert torch.equal(slot_read(model, tokens), address.argmax(-1))
+    assert torch.equal(most_read_slot(model, tokens), address.argmax(-1))
 
 
 def test_read_imbalance_by_known_values() -> None:

@@ -127,7 +127,7 @@ def by_hand() -> ManagedSlotNetwork:
         model.manage.weight[0, tokens + protect, 1] = 100.0
         for i in range(TASK.actions):
             addressing.gate.weight[0, WORDS.action(i)] = 200.0
-            model.decoder.weight[0, WORDS.action(i), WORDS.acted(i)] = 1.0
+            model.decoder.weight[0, WORDS.action(i), WORDS.action_answer(i)] = 1.0
     return model
 
 

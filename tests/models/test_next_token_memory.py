@@ -13,9 +13,9 @@ from torch import Tensor
 
 from memkit.errors import MemkitError
 from memkit.memories import next_tokens
-from memkit.models.continuing import costs, greedy, padded, score
+from memkit.models.continuing import ending_costs, greedy, pad_endings, score_endings
 from memkit.models.gpt import GPT
-from memkit.models.next_token_memory import NextTokenMemory, said
+from memkit.models.next_token_memory import NextTokenMemory, next_token_log_probabilities
 from memkit.training.streams import generator
 
 TOKENS, BLOCK = 11, 24
@@ -60,7 +60,7 @@ def test_an_empty_store_does_not_change_predictions(seed: int, length: int, last
     asked, last = text(seed, 2, length), min(last, length)
     mixed = MEMORY(MEMORY.empty(), asked, last)
     assert mixed.shape == (2, last, TOKENS)
-    torch.testing.assert_close(mixed, said(MODEL, None, asked, last))
+    torch.testing.assert_close(mixed, next_token_log_probabilities(MODEL, None, asked, last))
 
 
 @settings(max_examples=20)
@@ -79,9 +79,9 @@ def test_a_text_read_once_is_completed_from_its_beginning(seed: int) -> None:
     prompt, ending = read[:, :5], read[:, 5:]
     reader = partial(MEMORY, MEMORY.remember(read))
     assert greedy(reader, prompt, ending.shape[1]).tolist() == ending.tolist()
-    with_it, without = (score(one, prompt, ending) for one in (reader, partial(MEMORY, MEMORY.empty())))
+    with_it, without = (score_endings(one, prompt, ending) for one in (reader, partial(MEMORY, MEMORY.empty())))
     assert bool(with_it.exact.all())
-    assert float(with_it.a_token) < float(without.a_token)
+    assert float(with_it.nats_per_token) < float(without.nats_per_token)
 
 
 @settings(max_examples=20)
@@ -90,27 +90,30 @@ def test_exact_means_that_greedy_decoding_gives_the_ending(seed: int, count: int
     reader = partial(MEMORY, MEMORY.remember(text(seed, 3, 12)))
     prompts = text(seed + 1, 4, 6)
     endings = greedy(reader, prompts, count)
-    assert bool(score(reader, prompts, endings).exact.all())
+    assert bool(score_endings(reader, prompts, endings).exact.all())
     endings[0, -1] = (endings[0, -1] + 1) % TOKENS
-    assert score(reader, prompts, endings).exact.tolist() == [False, True, True, True]
+    assert score_endings(reader, prompts, endings).exact.tolist() == [False, True, True, True]
 
 
 def test_padding_does_not_change_the_scores_of_endings() -> None:
     reader, prompts = partial(MEMORY, MEMORY.remember(text(0, 3, 12))), text(1, 3, 6)
     rows = [[1, 2, 3], [4], [5, 6]]
-    together = score(reader, prompts, padded(rows))
-    each = costs(reader, prompts, padded(rows))
+    together = score_endings(reader, prompts, pad_endings(rows))
+    each = ending_costs(reader, prompts, pad_endings(rows))
     for at, row in enumerate(rows):
-        no_states = score(reader, prompts[at : at + 1], torch.tensor([row]))
-        torch.testing.assert_close(together.a_token[at : at + 1], no_states.a_token)
+        no_states = score_endings(reader, prompts[at : at + 1], torch.tensor([row]))
+        torch.testing.assert_close(together.nats_per_token[at : at + 1], no_states.nats_per_token)
         torch.testing.assert_close(together.nats[at, : len(row)], no_states.nats[0])
         assert bool(together.nats[at, len(row) :].isnan().all())
-        torch.testing.assert_close(each[at, at], no_states.a_token[0])
+        torch.testing.assert_close(each[at, at], no_states.nats_per_token[0])
 
 
 def test_only_the_end_of_a_long_context_is_read() -> None:
     long = text(2, 2, BLOCK + 9)
-    torch.testing.assert_close(said(MODEL, None, long, 3), said(MODEL, None, long[:, -BLOCK:], 3))
+    torch.testing.assert_close(
+        next_token_log_probabilities(MODEL, None, long, 3),
+        next_token_log_probabilities(MODEL, None, long[:, -BLOCK:], 3),
+    )
 
 
 def test_given_memory_states_are_read() -> None:

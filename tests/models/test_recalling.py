@@ -13,11 +13,11 @@ from memkit.errors import MemkitError
 from memkit.models import recalling
 from memkit.models.gpt import GPT
 from memkit.models.recall_diagnostics import (
-    address_right,
-    contexts_told_apart,
-    cues_told_apart,
-    placed,
-    reads,
+    address_accuracy,
+    effective_contexts,
+    effective_cues,
+    place_entries,
+    read_weights,
     shares_of_reads,
     shares_of_writes,
     slot_memory,
@@ -120,14 +120,14 @@ def test_the_slot_of_the_fact_asked_for_first_is_emptied(drawn: Episodes) -> Non
 def test_slots_that_hold_facts(drawn: Episodes) -> None:
     model = network()
     slot_memory(model).spans.point.bias.data[..., 1] = 50.0  # every gate is open
-    entries, result = placed(model, drawn.written)
+    entries, result = place_entries(model, drawn.written)
     assert same(entries.gates, torch.ones_like(entries.gates))
     # Seven contexts in four slots: context n is in slot n mod 4.
     last = drawn.where >= 3
     assert torch.equal(slot_of_each_fact(model, drawn)[last], (drawn.where % 4)[last])
     assert result.weights.sum() == pytest.approx(4 * len(drawn.written))
-    assert reads(model, drawn).shape == (6, 3, TASK.length, 4, 4)
-    assert 0 <= address_right(model, drawn) <= 1
+    assert read_weights(model, drawn).shape == (6, 3, TASK.length, 4, 4)
+    assert 0 <= address_accuracy(model, drawn) <= 1
 
 
 def test_with_slots_changes_the_number_of_slots() -> None:
@@ -144,8 +144,8 @@ def test_contexts_told_apart_by_known_values(drawn: Episodes) -> None:
     slots, linformer = network(), network("linformer")
     slot_memory(slots).spans.point.bias.data[..., 1] = 50.0
     contexts = drawn.written[:, :4]
-    assert contexts_told_apart(slots, contexts) == pytest.approx(4)
-    assert 1 <= contexts_told_apart(linformer, contexts) < 1.1
+    assert effective_contexts(slots, contexts) == pytest.approx(4)
+    assert 1 <= effective_contexts(linformer, contexts) < 1.1
     for model in (slots, linformer):
         assert same(shares_of_writes(model, contexts).sum(-1), torch.ones(6, 4))
     with pytest.raises(TypeError, match="DeltaMemory has no slots with addresses"):
@@ -156,7 +156,7 @@ def test_cues_told_apart_by_known_values(drawn: Episodes) -> None:
     slots, linformer = network(), network("linformer")
     for model in (slots, linformer):
         assert same(shares_of_reads(model, drawn).sum(-1), torch.ones(6, 3))
-        assert 1 <= cues_told_apart(model, drawn) <= 3
+        assert 1 <= effective_cues(model, drawn) <= 3
     with pytest.raises(TypeError, match="DeltaMemory has no slots with addresses"):
         shares_of_reads(network_of_a_matrix(), drawn)
 
@@ -167,7 +167,7 @@ def test_shares_of_reads_of_a_linformer_memory(drawn: Episodes) -> None:
     weight.zero_()
     weight[:, 2] = 1.0
     assert same(shares_of_reads(model, drawn), torch.eye(4)[2].expand(6, 3, -1))
-    assert cues_told_apart(model, drawn) == pytest.approx(1)
+    assert effective_cues(model, drawn) == pytest.approx(1)
 
 
 def network_of_a_matrix() -> GPT:

@@ -209,7 +209,7 @@ def test_a_run_without_workers_removes_what_is_left_too(
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(base))
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    left = base / exchange_folder.prefix().replace(f"-{os.getpid()}-", f"-{dead.pid}-x")
+    left = base / exchange_folder.folder_prefix().replace(f"-{os.getpid()}-", f"-{dead.pid}-x")
     left.mkdir()
     write_suite(pytester, canned("true"))
     assert run(pytester, "-n0").ret == 0

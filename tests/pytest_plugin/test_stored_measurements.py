@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from memkit import MemkitWarning
 from memkit.evidence import Arm, Registration
 from memkit.evidence.figures import Table
-from memkit.evidence.learning_curves import Curves, gathered
+from memkit.evidence.learning_curves import Curves, curves_by_recipe
 from memkit.pytest_plugin.claim_evidence import evidence_of
 from memkit.pytest_plugin.claim_run import ClaimRun
 from memkit.pytest_plugin.measurement import Measurement, stored_measurement
 from memkit.pytest_plugin.plan import PlannedClaim
-from memkit.store.measurements import forget_measurement, load_measurement, save_measurement
+from memkit.store.measurements import load_measurement, revoke_measurement, save_measurement
 from memkit.store.store import Store
 from tests.evidence.planted import FIRST, make
 from tests.machines.mutated import mutated
@@ -65,7 +65,7 @@ def used(measurement: Measurement) -> None:
         recipes=("cd" * 16,),
     )
     entry = evidence_of(ClaimRun(planned, measurements={FIRST: measurement}), mode="verdict")
-    curves = gathered([(CLAIM.id, FIRST, measurement.arms)])
+    curves = curves_by_recipe([(CLAIM.id, FIRST, measurement.arms)])
     for made in (entry.to_json(), *(curve.to_json() for curve in curves.values())):
         json.dumps(made, allow_nan=False)
     for curve in curves.values():
@@ -97,7 +97,7 @@ def test_a_measurement_of_another_form_is_damaged_although_its_checksum_verifies
     store: Store, data: st.DataObject
 ) -> None:
     content: Any = data.draw(mutated(MEASUREMENT.to_stored()))
-    forget_measurement(store, KEY, FIRST)
+    revoke_measurement(store, KEY, FIRST)
     save_measurement(store, KEY, FIRST, content)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

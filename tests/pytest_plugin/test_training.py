@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from memkit.store.measurements import forget_measurement, load_measurement, save_measurement
+from memkit.store.measurements import load_measurement, revoke_measurement, save_measurement
 from memkit.store.store import Store
 from tests.inner import command, needs_torch, run
 from tests.pytest_plugin.lab import INLINE, evidence, register_claims, register_suite
@@ -202,7 +202,7 @@ def test_a_stored_measurement_of_another_form_is_measured_again(pytester: pytest
     for file in (store.root / "measurements").rglob("*.jsonl"):
         content = load_measurement(store, file.stem, 10_003)
         content["arms"]["hidden"]["curve"] = "a learning curve"
-        forget_measurement(store, file.stem, 10_003)
+        revoke_measurement(store, file.stem, 10_003)
         save_measurement(store, file.stem, 10_003, content)
 
     result = run(pytester, INLINE, "--seeds=8")

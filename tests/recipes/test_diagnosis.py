@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from memkit import MemkitError, Recipe
 from memkit.recipes import backends
-from memkit.scheduling.cohorts import obtain, restored
+from memkit.scheduling.cohorts import load_or_train, restore_or_retrain
 from memkit.store.store import Store
 from tests.machines import toys
 
@@ -164,8 +164,8 @@ def test_what_can_be_trained_and_stored_is(
     store = Store(tmp_path / "store", session="here")
     store.prepare()
     recipe = Recipe(task, model, options=options, vmap=vmap, steps=3, batch=8)
-    run = obtain(recipe, recipe.digest, 0, store)
-    _, again = restored(run, recipe, recipe.digest, store)
+    run = load_or_train(recipe, recipe.digest, 0, store)
+    _, again = restore_or_retrain(run, recipe, recipe.digest, store)
     assert all(torch.equal(tensor, run.state[name]) for name, tensor in again.state_dict().items())
 
 

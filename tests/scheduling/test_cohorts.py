@@ -16,7 +16,15 @@ import pytest
 import torch
 
 from memkit import MemkitError, MemkitWarning, Recipe
-from memkit.scheduling.cohorts import Cohort, Training, lacks_memory, obtain, plan, restored, train_missing
+from memkit.scheduling.cohorts import (
+    Cohort,
+    Training,
+    lacks_memory,
+    load_or_train,
+    plan_cohorts,
+    restore_or_retrain,
+    train_missing,
+)
 from memkit.store.store import Store
 from memkit.training.trained_run import TrainedRun
 from tests.machines import toys
@@ -58,12 +66,12 @@ def test_a_plan_holds_each_recipe_once_with_what_is_missing_in_the_order_it_was_
     again = Recipe(toys.Halves(), toys.Cohort, steps=5, batch=4)
     train_missing(RECIPE, RECIPE.digest, [3], store)
     for first, second in ((RECIPE, long), (long, RECIPE)):
-        planned = plan([request(first, 4, 1), request(second, 4, 1), request(again, 3, 2, 1)], store)
+        planned = plan_cohorts([request(first, 4, 1), request(second, 4, 1), request(again, 3, 2, 1)], store)
         assert [cohort.training for cohort in planned] == [Training.of(first), Training.of(second)]
         assert {c.training.digest: c.seeds for c in planned} == {RECIPE.digest: (1, 2, 4), long.digest: (1, 4)}
-    assert plan([request(RECIPE, 3)], store) == []
-    assert plan([request(RECIPE)], store) == []
-    assert plan([], store) == []
+    assert plan_cohorts([request(RECIPE, 3)], store) == []
+    assert plan_cohorts([request(RECIPE)], store) == []
+    assert plan_cohorts([], store) == []
 
 
 def test_a_training_is_of_plain_types_and_leads_back_to_the_recipe() -> None:
@@ -95,61 +103,61 @@ def test_only_what_is_missing_is_trained(store: Store, folder: Path) -> None:
 
 def test_obtaining_trains_once_and_then_loads(store: Store, folder: Path) -> None:
     recipe = witnessed(folder)
-    first, second = (obtain(recipe, recipe.digest, 1, store) for _ in range(2))
+    first, second = (load_or_train(recipe, recipe.digest, 1, store) for _ in range(2))
     assert trainings(folder) == 1
     assert all(torch.equal(first.state[name], second.state[name]) for name in first.state)
-    obtain(recipe, recipe.digest, 1, Store(store.root, session="other", retrain=True))
+    load_or_train(recipe, recipe.digest, 1, Store(store.root, session="other", retrain=True))
     assert trainings(folder) == 2
-    obtain(recipe, recipe.digest, 1, Store(store.root, session="other", retrain=True))
+    load_or_train(recipe, recipe.digest, 1, Store(store.root, session="other", retrain=True))
     assert trainings(folder) == 2
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "run.json", "recipe.json", "manifest.json"])
 def test_a_damaged_run_is_trained_again_to_the_same_weights(store: Store, folder: Path, name: str) -> None:
     recipe = witnessed(folder)
-    whole = obtain(recipe, recipe.digest, 1, store)
+    whole = load_or_train(recipe, recipe.digest, 1, store)
     path = store.root / "runs" / recipe.digest[:2] / recipe.digest / "1" / name
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.warns(MemkitWarning, match="it is trained again"):
-        again = obtain(recipe, recipe.digest, 1, store)
+        again = load_or_train(recipe, recipe.digest, 1, store)
     assert trainings(folder) == 2
     assert all(torch.equal(whole.state[name], again.state[name]) for name in whole.state)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        obtain(recipe, recipe.digest, 1, store)
+        load_or_train(recipe, recipe.digest, 1, store)
 
 
 def foreign(store: Store, recipe: Recipe, state: dict[str, torch.Tensor]) -> TrainedRun:
     """Store weights that do not fit the recipe's model, as if they had been trained."""
-    run = replace(obtain(recipe, recipe.digest, 1, store), state=state)
+    run = replace(load_or_train(recipe, recipe.digest, 1, store), state=state)
     store.save(recipe.digest, recipe.to_json(), run, made={})
     return run
 
 
 def test_weights_of_another_model_are_trained_again(store: Store, folder: Path) -> None:
     recipe = witnessed(folder)
-    whole = dict(obtain(recipe, recipe.digest, 1, store).state)
+    whole = dict(load_or_train(recipe, recipe.digest, 1, store).state)
     name = next(iter(whole))
     for state in ({}, {**whole, name: torch.zeros(1, 9, 9)}, {**whole, "stray": torch.zeros(1)}):
         run, before = foreign(store, recipe, state), trainings(folder)
         with pytest.warns(MemkitWarning, match="is damaged: its weights do not fit its model: .*trained again"):
-            run, model = restored(run, recipe, recipe.digest, store)
+            run, model = restore_or_retrain(run, recipe, recipe.digest, store)
         assert trainings(folder) == before + 1
-        for found in (run.state, model.state_dict(), obtain(recipe, recipe.digest, 1, store).state):
+        for found in (run.state, model.state_dict(), load_or_train(recipe, recipe.digest, 1, store).state):
             assert all(torch.equal(whole[name], found[name]) for name in whole)
 
 
 def test_a_model_that_cannot_be_made_costs_no_trained_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = Recipe(toys.Halves(), toys.Ordinary, steps=2, batch=4)
-    run = obtain(recipe, recipe.digest, 1, store)
+    run = load_or_train(recipe, recipe.digest, 1, store)
     monkeypatch.setattr(toys.Ordinary, "__init__", lambda self, **options: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        restored(run, recipe, recipe.digest, store)
+        restore_or_retrain(run, recipe, recipe.digest, store)
     assert store.has(recipe.digest, 1)
 
 
 def test_a_device_that_lacks_memory_costs_no_trained_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = obtain(RECIPE, RECIPE.digest, 1, store)
+    run = load_or_train(RECIPE, RECIPE.digest, 1, store)
 
     def to(model: torch.nn.Module, device: str) -> torch.nn.Module:
         if device == "cuda":
@@ -158,7 +166,7 @@ def test_a_device_that_lacks_memory_costs_no_trained_run(store: Store, monkeypat
 
     monkeypatch.setattr(toys.Cohort, "to", to)
     with pytest.raises(torch.OutOfMemoryError):
-        restored(run, RECIPE, RECIPE.digest, store, device="cuda")
+        restore_or_retrain(run, RECIPE, RECIPE.digest, store, device="cuda")
     assert store.has(RECIPE.digest, 1)
 
 
@@ -166,10 +174,10 @@ def test_a_model_that_cannot_load_its_own_weights_says_so(store: Store, monkeypa
     def load_state_dict(*_: object) -> None:
         raise RuntimeError("no weights, please")
 
-    run = obtain(RECIPE, RECIPE.digest, 1, store)
+    run = load_or_train(RECIPE, RECIPE.digest, 1, store)
     monkeypatch.setattr(toys.Cohort, "load_state_dict", load_state_dict)
     with pytest.warns(MemkitWarning, match="no weights, please"), pytest.raises(RuntimeError, match="no weights"):
-        restored(run, RECIPE, RECIPE.digest, store)
+        restore_or_retrain(run, RECIPE, RECIPE.digest, store)
 
 
 def test_training_leaves_the_process_as_it_was(store: Store) -> None:
@@ -188,8 +196,8 @@ def test_training_leaves_the_process_as_it_was(store: Store) -> None:
 
 def test_a_diverged_run_is_kept_and_not_trained_again(store: Store, folder: Path) -> None:
     recipe = witnessed(folder).with_(optimizer="sgd", lr=1e30, weight_decay=1e10)
-    assert obtain(recipe, recipe.digest, 1, store).diverged
-    assert obtain(recipe, recipe.digest, 1, store).diverged
+    assert load_or_train(recipe, recipe.digest, 1, store).diverged
+    assert load_or_train(recipe, recipe.digest, 1, store).diverged
     assert trainings(folder) == 1
 
 
@@ -197,7 +205,7 @@ def test_training_that_raises_leaves_no_entry_and_no_lock(store: Store, folder: 
     recipe = witnessed(folder, "raise")
     for _ in range(2):
         with pytest.raises(RuntimeError, match="the dog ate the data"):
-            obtain(recipe, recipe.digest, 1, store)
+            load_or_train(recipe, recipe.digest, 1, store)
     assert store.missing(recipe.digest, [1]) == [1]
 
 
@@ -221,7 +229,7 @@ def test_a_store_that_cannot_be_written_ends_with_a_sentence(store: Store, monke
 
     monkeypatch.setattr("memkit.store.store.write", fails)
     with pytest.raises(MemkitError, match="--store"):
-        obtain(RECIPE, RECIPE.digest, 1, store)
+        load_or_train(RECIPE, RECIPE.digest, 1, store)
 
 
 def test_two_processes_that_want_one_run_train_it_once(
@@ -232,7 +240,7 @@ def test_two_processes_that_want_one_run_train_it_once(
     until(lambda: trainings(folder) or theirs.done())
     caplog.set_level(logging.DEBUG, "filelock")
     with ThreadPoolExecutor(1) as pool:
-        ours = pool.submit(obtain, recipe, recipe.digest, 1, store)
+        ours = pool.submit(load_or_train, recipe, recipe.digest, 1, store)
         until(lambda: "waiting" in caplog.text or ours.done())  # for the lock that the other process holds
         assert [run.done() for run in (ours, theirs)] == [False, False]
         Path(f"{folder}.go").touch()
@@ -252,7 +260,7 @@ def test_a_process_that_is_killed_in_training_leaves_no_entry_and_no_lock(
     elsewhere.kill()
     assert isinstance(theirs.exception(PATIENCE), BrokenExecutor)
     assert not store.has(recipe.digest, 1)
-    run = obtain(recipe, recipe.digest, 1, store)  # it would wait forever if the lock were still held
+    run = load_or_train(recipe, recipe.digest, 1, store)  # it would wait forever if the lock were still held
     assert trainings(folder) == 2
     assert run.metrics["steps"] == 5
 

@@ -95,7 +95,7 @@ def cohort(name: str, seeds: int | Sequence[int] = 1, steps: int = 100) -> Cohor
 def start(lab: Lab, *cohorts: Cohort, seconds: dict[str, float] | None = None) -> TrainingQueue:
     queue = TrainingQueue(lab, lab, seconds=seconds, ended=lab.note)
     queue.add(cohorts)
-    queue.turn(0)
+    queue.step(0)
     return queue
 
 
@@ -111,10 +111,10 @@ def test_first_come_first_trained() -> None:
     queue = start(lab, cohort("b", steps=1), cohort("a", 3, steps=1000))
     queue.add([cohort("c")])
     while lab.running:
-        assert not queue.turn(0)
+        assert not queue.step(0)
         lab.running[0].end()
-        assert queue.turn(0)
-        queue.turn(0)
+        assert queue.step(0)
+        queue.step(0)
     assert pieces(lab) == [("b", 1), ("a", 3), ("c", 1)]
     assert [c for c, _ in lab.ended] == lab.sent
     assert queue.idle
@@ -145,12 +145,12 @@ def test_of_three_equal_cohorts_on_two_slots_the_last_is_halved() -> None:
     assert pieces(lab) == [("a", 8), ("b", 8)]
     lab.running[1].done = 0.9
     lab.running[0].end()
-    queue.turn(0)
-    queue.turn(0)
+    queue.step(0)
+    queue.step(0)
     assert pieces(lab)[2:] == [("c", 4)]
     lab.running[0].end()
-    queue.turn(0)
-    queue.turn(0)
+    queue.step(0)
+    queue.step(0)
     assert pieces(lab)[2:] == [("c", 4), ("c", 4)]
 
 
@@ -161,8 +161,8 @@ def test_what_another_slot_still_has_to_do_counts() -> None:
     lab.running[1].end()
     lab.running[0].done = 0.95
     queue.add([cohort("b", 4, steps=100)])
-    queue.turn(0)
-    queue.turn(0)
+    queue.step(0)
+    queue.step(0)
     assert pieces(lab)[2:] == [("b", 2)], "now the other slot will soon be free"
 
 
@@ -186,12 +186,12 @@ def test_a_death_is_tried_once_more_with_what_is_missing_and_before_all_others()
     lab = Lab()
     queue = start(lab, cohort("a", 4), cohort("b"))
     lab.running[0].end(BrokenProcessPool("killed"), kept=[0, 2])
-    assert queue.turn(0)
+    assert queue.step(0)
     assert lab.ended == [(cohort("a", [0, 2]), TRAINED)]
-    queue.turn(0)
+    queue.step(0)
     assert lab.sent[1:] == [cohort("a", [1, 3])]
     lab.running[0].end()
-    queue.turn(0)
+    queue.step(0)
     assert lab.ended[1:] == [(cohort("a", [1, 3]), TRAINED)]
     assert (queue.progress.done, queue.idle) == (4, False)
 
@@ -200,14 +200,14 @@ def test_a_second_death_fails_what_is_missing_then() -> None:
     lab = Lab()
     queue = start(lab, cohort("a", 4), cohort("b"))
     lab.running[0].end(BrokenExecutor(), kept=[0])
-    queue.turn(0)
-    queue.turn(0)
+    queue.step(0)
+    queue.step(0)
     lab.running[0].end(BrokenExecutor(), kept=[0, 1])
-    queue.turn(0)
+    queue.step(0)
     assert lab.ended == [(cohort("a", [0]), TRAINED), (cohort("a", [1]), TRAINED), (cohort("a", [2, 3]), DIED)]
-    queue.turn(0)
+    queue.step(0)
     lab.running[0].end(BrokenExecutor())
-    queue.turn(0)
+    queue.step(0)
     assert not queue.idle, "the other cohort has its own attempts"
 
 
@@ -218,8 +218,8 @@ def test_a_cohort_is_tried_as_often_as_the_executor_allows() -> None:
     for _ in range(4):
         assert queue.progress.done == 0
         lab.running[0].end(BrokenExecutor())
-        queue.turn(0)
-        queue.turn(0)
+        queue.step(0)
+        queue.step(0)
     reason = "the process that trained it died 4 times, perhaps because it ran out of memory"
     assert lab.ended == [(cohort("a"), Result("failed", reason))]
     assert len(lab.sent) == 4
@@ -229,7 +229,7 @@ def test_a_death_after_the_last_seed_was_kept_is_no_failure() -> None:
     lab = Lab()
     queue = start(lab, cohort("a", 2))
     lab.running[0].end(BrokenExecutor(), kept=[0, 1])
-    queue.turn(0)
+    queue.step(0)
     assert lab.ended == [(cohort("a", 2), TRAINED)]
     assert queue.idle
 
@@ -239,7 +239,7 @@ def test_a_failure_is_not_tried_again_and_costs_only_what_is_missing(result: Res
     lab = Lab()
     queue = start(lab, cohort("a", 3))
     lab.running[0].end(result, kept=[0])
-    queue.turn(0)
+    queue.step(0)
     assert lab.ended == [(cohort("a", [0]), TRAINED), (cohort("a", [1, 2]), result)]
     assert queue.idle
 
@@ -249,7 +249,7 @@ def test_an_error_of_the_executor_costs_one_cohort() -> None:
     queue = start(lab, cohort("a"), cohort("b"))
     lab.running[0].end(OSError("the cluster is gone"))
     lab.running[0].end()
-    queue.turn(0)
+    queue.step(0)
     results = {c.training.digest: result for c, result in lab.ended}
     assert (results["a"].kind, results["a"].reason) == ("failed", "OSError: the cluster is gone")
     assert "Traceback" in results["a"].details
@@ -266,16 +266,16 @@ def test_progress_shows_the_running_cohorts_and_the_fraction_done() -> None:
     assert queue.idle
     queue.add([cohort("a", 4), cohort("b", 4)])
     assert not queue.idle
-    queue.turn(0)
+    queue.step(0)
     current = ("Net on a, 4 seeds", "Net on b, 4 seeds")
     assert queue.progress == Progress(done=0, total=8, share=0.0, remaining=None, current=current)
     lab.running[0].done, lab.running[1].done = 0.5, 0.25
-    queue.turn(0)
+    queue.step(0)
     assert queue.progress.share == pytest.approx(0.375)
     assert queue.progress.remaining is not None
     assert queue.progress.remaining >= 0
     lab.running[0].end()
-    queue.turn(0)
+    queue.step(0)
     assert queue.progress.current == current[1:]
     assert (queue.progress.done, queue.progress.share) == (4, pytest.approx(0.625))
 
@@ -310,10 +310,10 @@ def test_a_turn_that_waits_for_work_takes_what_another_thread_adds() -> None:
     queue._inbox = Inbox()
     adding = threading.Thread(target=lambda: waits.wait(PATIENCE) and queue.add([cohort("a")]))
     adding.start()
-    assert not queue.turn(PATIENCE)
+    assert not queue.step(PATIENCE)
     adding.join()
     assert queue.progress.total == 0
-    queue.turn(0)
+    queue.step(0)
     assert lab.sent == [cohort("a")]
 
 
@@ -327,7 +327,7 @@ def test_what_many_threads_add_while_it_turns_ends_once() -> None:
     for thread in adding:
         thread.start()
     while not queue.idle or any(thread.is_alive() for thread in adding):
-        queue.turn(0.01)
+        queue.step(0.01)
     assert len(lab.outcomes()) == queue.progress.total == 4 * 5 * (1 + 2 + 3 + 4)
     assert set(lab.outcomes().values()) == {TRAINED}
 
@@ -351,10 +351,10 @@ def test_every_run_ends_once_whatever_happens(slots: int, events: list[tuple[str
     failed: set[tuple[str, int]] = set()
     is_steady = True  # no cohort was added and no process died since the last turn
 
-    def turn() -> None:
+    def step() -> None:
         nonlocal is_steady
         before = queue.progress
-        queue.turn(0)
+        queue.step(0)
         now = queue.progress
         assert now.done >= before.done
         assert now.share >= before.share - 1e-9 or not is_steady
@@ -385,7 +385,7 @@ def test_every_run_ends_once_whatever_happens(slots: int, events: list[tuple[str
             queue.add(new)
             is_steady = False
         elif what == "turn":
-            turn()
+            step()
         elif lab.running:
             at, share = how  # type: ignore
             job = lab.running[at % len(lab.running)]
@@ -394,7 +394,7 @@ def test_every_run_ends_once_whatever_happens(slots: int, events: list[tuple[str
             else:
                 end(job, what, share)
     while not queue.idle:
-        turn()
+        step()
         for job in list(lab.running):
             end(job, "train", 1.0)
     assert queue.progress.done == queue.progress.total == sum(len(c.seeds) for c in added)

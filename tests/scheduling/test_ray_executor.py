@@ -144,7 +144,7 @@ def test_progress_is_reported(bench: Bench, tmp_path: Path) -> None:
     bench.add(COHORT.with_(task=toys.Paced(file=str(go), batches=60), steps=60), 1, 2)
 
     def has_progress() -> bool:
-        bench.queue.turn(0.1)
+        bench.queue.step(0.1)
         return bench.queue.progress.share > 0
 
     until(has_progress)
@@ -172,7 +172,7 @@ def test_a_node_that_dies_loses_nothing_that_was_finished(cluster: Two, bench: B
         bench.add(recipe, 1, 2)
 
     def both_wait() -> bool:
-        bench.queue.turn(0.1)
+        bench.queue.step(0.1)
         return len(toys.witnesses(folder, 2)) == 2
 
     until(both_wait)

@@ -26,9 +26,12 @@ def test_results_for_sleep_agree_with_r_and_scipy() -> None:
     assert bca.method == "bootstrap, BCa"
     assert 0.7 < bca.low < 1.58 < bca.high < 3.2
     # Nine of ten above zero; R: prop.test(9, 10, correct = FALSE) gives 0.5958500 to 0.9821238.
-    assert (result.above.low, result.above.high) == (pytest.approx(0.59585, abs=1e-5), pytest.approx(0.98212, abs=1e-5))
-    assert result.wilcoxon == pytest.approx(stats.wilcoxon(SLEEP).pvalue)
-    assert result.trimmed == pytest.approx(np.mean(sorted(SLEEP)[1:-1]))
+    assert (result.share_above.low, result.share_above.high) == (
+        pytest.approx(0.59585, abs=1e-5),
+        pytest.approx(0.98212, abs=1e-5),
+    )
+    assert result.wilcoxon_p == pytest.approx(stats.wilcoxon_p(SLEEP).pvalue)
+    assert result.trimmed_mean == pytest.approx(np.mean(sorted(SLEEP)[1:-1]))
 
 
 @settings(max_examples=25)
@@ -47,14 +50,14 @@ def test_the_bootstrap_interval_agrees_with_scipy_on_the_same_resamples(x: list[
 @given(x=st.lists(st.floats(0.001, 1), min_size=2, max_size=45, unique=True), seed=st.integers(0, 99))
 def test_the_signed_rank_test_without_ties_agrees_with_scipy(x: list[float], seed: int) -> None:
     values = np.array(x) * np.random.default_rng(seed).choice([-1, 1], size=len(x))
-    expected = stats.wilcoxon(values, method="exact").pvalue
-    assert sensitivity(values).wilcoxon == pytest.approx(expected, rel=1e-9)
+    expected = stats.wilcoxon_p(values, method="exact").pvalue
+    assert sensitivity(values).wilcoxon_p == pytest.approx(expected, rel=1e-9)
 
 
 def test_results_against_a_margin() -> None:
     result = sensitivity(SLEEP, null=1.0)
-    assert result.above.estimate == 7 / 10, "a seed at the margin does not exceed it"
-    assert result.wilcoxon == pytest.approx(stats.wilcoxon(np.array(SLEEP) - 1.0).pvalue)
+    assert result.share_above.estimate == 7 / 10, "a seed at the margin does not exceed it"
+    assert result.wilcoxon_p == pytest.approx(stats.wilcoxon_p(np.array(SLEEP) - 1.0).pvalue)
 
 
 @settings(max_examples=40, deadline=None)
@@ -63,8 +66,8 @@ def test_the_signed_rank_test_with_ties_agrees_with_scipy(x: list[int]) -> None:
     assume(any(x))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        expected = stats.wilcoxon(np.array(x) / 4).pvalue
-    assert sensitivity(np.array(x) / 4).wilcoxon == pytest.approx(expected, abs=1e-12)
+        expected = stats.wilcoxon_p(np.array(x) / 4).pvalue
+    assert sensitivity(np.array(x) / 4).wilcoxon_p == pytest.approx(expected, abs=1e-12)
 
 
 @settings(max_examples=25, deadline=None)
@@ -76,15 +79,15 @@ def test_every_interval_contains_the_mean_and_results_are_reproducible(x: list[f
     for interval in result.intervals:
         assert interval.low <= interval.estimate <= interval.high
         assert interval.estimate == pytest.approx(float(np.mean(x)), abs=1e-12)
-    assert min(x) - 1e-12 <= result.trimmed <= max(x) + 1e-12
+    assert min(x) - 1e-12 <= result.trimmed_mean <= max(x) + 1e-12
 
 
 @pytest.mark.parametrize("value", [0.0, 0.25])
 def test_equal_differences_have_no_bootstrap_interval(value: float) -> None:
     result = sensitivity([value] * 8)
     assert [interval.method for interval in result.intervals] == ["student-t"]
-    assert math.isnan(result.wilcoxon) == (value == 0)
-    assert result.above.estimate == (value > 0)
+    assert math.isnan(result.wilcoxon_p) == (value == 0)
+    assert result.share_above.estimate == (value > 0)
 
 
 def test_a_single_difference_is_refused() -> None:

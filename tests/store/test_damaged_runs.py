@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from memkit import MemkitError, MemkitWarning
-from memkit.evidence.learning_curves import thinned
+from memkit.evidence.learning_curves import thin_curve
 from memkit.store.entries import find_damage
 from memkit.store.store import Store
 from tests.machines.mutated import mutated
@@ -146,7 +146,7 @@ def test_an_entry_of_another_form_is_damaged_although_its_checksums_verify(
     assert {type(loaded.metrics[name]) for name in ("steps", "parameters")} == {int}
     assert math.isfinite(loaded.metrics["cpu_seconds"])
     assert all(0 <= before[0] < after[0] for before, after in pairwise(loaded.history))
-    json.dumps(thinned(loaded.history), allow_nan=False)
+    json.dumps(thin_curve(loaded.history), allow_nan=False)
     store.save(DIGEST, {}, loaded, made={})
 
 

@@ -15,9 +15,9 @@ from memkit import MemkitError, MemkitWarning
 from memkit.store.measurements import (
     count_measurements,
     damaged_measurements,
-    forget_measurement,
     load_measurement,
     measurement_key,
+    revoke_measurement,
     save_measurement,
     stored_seeds,
 )
@@ -199,7 +199,7 @@ def test_what_would_never_end_is_damage_and_holds_nobody_up(store: Store, make: 
 def test_what_is_forgotten_was_never_made(store: Store) -> None:
     for seed in (1, 2):
         save_measurement(store, KEY, seed, {"value": seed})
-    forget_measurement(store, KEY, 1)
+    revoke_measurement(store, KEY, 1)
     assert [load_measurement(store, KEY, seed) for seed in (1, 2)] == [None, {"value": 2}]
     save_measurement(store, KEY, 1, {"value": 3})
     assert load_measurement(store, KEY, 1) == {"value": 3}

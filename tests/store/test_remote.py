@@ -25,9 +25,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memkit.errors import MemkitError, MemkitWarning, told
+from memkit.errors import MemkitError, MemkitWarning, warn
 from memkit.recipes.recipe import Recipe
-from memkit.scheduling.cohorts import Cohort, Training, obtain, train_missing
+from memkit.scheduling.cohorts import Cohort, Training, load_or_train, train_missing
 from memkit.scheduling.executor import Result, train_cohort
 from memkit.store import entries
 from memkit.store import remote as remote_module
@@ -195,7 +195,7 @@ def test_what_is_damaged_in_the_folder_is_fetched_again(url: str, machine: Machi
     weights = here.root / "runs" / RECIPE.digest[:2] / RECIPE.digest / "1" / "weights.safetensors"
     weights.write_bytes(b"\0" * 10)
     with pytest.warns(MemkitWarning, match="is damaged"):
-        run = obtain(RECIPE, RECIPE.digest, 1, here)
+        run = load_or_train(RECIPE, RECIPE.digest, 1, here)
     assert here.made(RECIPE.digest, 1)["cohort"] == 1
     assert run.seed == 1
     assert weights.stat().st_size > 10
@@ -358,7 +358,7 @@ def test_without_the_server_work_goes_on_here(
 
     def train_and_measure() -> bool:
         save_measurement(here, KEY, 3, {"value": 1})
-        return obtain(RECIPE, RECIPE.digest, 1, here).seed == 1
+        return load_or_train(RECIPE, RECIPE.digest, 1, here).seed == 1
 
     with pytest.warns(MemkitWarning, match=r"Service Unavailable; continuing with what is on this machine") as caught:
         assert train_and_measure()
@@ -467,7 +467,7 @@ def test_where_warnings_are_errors_a_fault_is_printed(
 ) -> None:
     there = machine(url)
     assert there.remote is not None
-    monkeypatch.setattr(there.remote, "_call", lambda call, default, always=False: (told("a fault"), default)[1])
+    monkeypatch.setattr(there.remote, "_call", lambda call, default, always=False: (warn("a fault"), default)[1])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert there.missing(DIGEST, [3]) == [3]
@@ -508,7 +508,7 @@ def test_what_is_listed_and_cannot_be_had_is_trained(
         server[f"{url.removeprefix('s3://lab/')}/runs/{RECIPE.digest[:2]}/{RECIPE.digest}/1.zip"] = b"nothing"
         monkeypatch.setattr(files, "rm_file", denied)
     with pytest.warns(MemkitWarning):
-        assert obtain(RECIPE, RECIPE.digest, 1, there).seed == 1
+        assert load_or_train(RECIPE, RECIPE.digest, 1, there).seed == 1
 
 
 def test_an_entry_of_another_version_is_left_to_those_who_want_it(

@@ -109,7 +109,9 @@ def test_no_action_shares_an_index_with_padding_or_the_end() -> None:
             tokens = {words.action(index) for index in range(actions)}
             assert PAD not in tokens
             assert not tokens & {words.variable(index) for index in range(variables)}
-            answers = [words.acted(i) for i in range(actions)] + [words.named(i) for i in range(variables)]
+            answers = [words.action_answer(i) for i in range(actions)] + [
+                words.variable_answer(i) for i in range(variables)
+            ]
             assert sorted([END, *answers]) == list(range(len(words.answers)))
 
 
@@ -145,7 +147,7 @@ def test_held_out_combinations_are_never_trained_on(
     if (~trained).any():
         held_out, targets = task.commands(generator(seed, "split"), "held_out")
         for row, target in zip(held_out.tolist(), targets.tolist(), strict=True):
-            asked = row[-1] - words.variable(0), target[0] - words.acted(0)
+            asked = row[-1] - words.variable(0), target[0] - words.action_answer(0)
             assert not trained[asked]
 
 

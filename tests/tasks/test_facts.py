@@ -14,7 +14,7 @@ from torch import Tensor
 from memkit.errors import MemkitError
 from memkit.tasks import facts
 from memkit.tasks.corpus import Words
-from memkit.tasks.facts import CUE, KINDS, REST, Kind, Pools, pools
+from memkit.tasks.facts import CUE, ENDING_LENGTH, KINDS, Kind, Pools, pools
 from memkit.training.streams import generator
 
 TOKENS = Words.of("the dog sees the cat .", most=2, also=facts.WORDS)
@@ -55,7 +55,7 @@ def test_the_words_of_facts() -> None:
     for kind, subset in product(KINDS, ("train", "held_out")):
         pool = getattr(ALL[kind], subset)
         assert pool.cues.shape[1] == CUE
-        assert pool.endings.shape[1] == REST
+        assert pool.endings.shape[1] == ENDING_LENGTH
         assert all(re.fullmatch(f"({titles}) ({names})", TOKENS.decode(row)) for row in pool.cues.tolist())
         assert all(re.fullmatch(patterns[kind], TOKENS.decode(row)) for row in pool.endings.tolist())
 
@@ -84,7 +84,7 @@ def test_cues_and_endings_of_an_episode_are_different(
 ) -> None:
     pool = ALL[kind].held_out
     drawn = pool.draw(torch.Generator().manual_seed(seed), episodes, cues * shared, shared=shared)
-    assert drawn.shape == (episodes, cues * shared, CUE + REST)
+    assert drawn.shape == (episodes, cues * shared, CUE + ENDING_LENGTH)
     for episode in drawn:
         episode_cues, endings = rows(episode[:, :CUE]), rows(episode[:, CUE:])
         assert episode_cues <= rows(pool.cues)

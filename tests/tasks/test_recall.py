@@ -14,14 +14,14 @@ from torch.nn import functional as F
 
 from memkit.errors import MemkitError
 from memkit.tasks.corpus import Stretch
-from memkit.tasks.facts import CUE, FACT, REST, Pool
+from memkit.tasks.facts import CUE, ENDING_LENGTH, FACT, Pool
 from memkit.tasks.recall import WINDOW, Episodes, EpisodeSampler, Recall, episodes
 from memkit.training.streams import generator
 
 TASK = Recall()
 TEXT = Stretch(torch.arange(1000))
 """A corpus in which every token is its own position."""
-POOL = Pool(torch.arange(1000, 1080).view(40, CUE), torch.arange(2000, 2160).view(40, REST))
+POOL = Pool(torch.arange(1000, 1080).view(40, CUE), torch.arange(2000, 2160).view(40, ENDING_LENGTH))
 """Facts whose tokens do not occur in the corpus."""
 
 
@@ -91,7 +91,7 @@ def test_an_asked_context_contains_the_fact_that_is_asked_for_at_its_cue(options
             assert int(found.before[b, q]) + FACT <= begins
             # The tokens to predict at the answering positions are the ending.
             answering = found.answering[b, q]
-            assert answering.nonzero().flatten().tolist() == list(range(cue, cue + REST))
+            assert answering.nonzero().flatten().tolist() == list(range(cue, cue + ENDING_LENGTH))
             assert torch.equal(context[1:][answering], fact[CUE:])
             assert positions(found.in_context[b, q], fact) == [int(found.before[b, q]), begins]
 
@@ -140,7 +140,7 @@ def test_facts_and_cues_occur_at_all_positions() -> None:
     begins = (found.written[rows, found.where] >= 1000).int().argmax(-1)
     assert sorted(set(begins.flatten().tolist())) == list(range(14 - FACT + 1))
     # There is room for a fact before the cue; the last token of an ending may be the one that is only predicted.
-    assert sorted(set(found.cue.flatten().tolist())) == list(range(FACT + 1, 14 - REST + 1))
+    assert sorted(set(found.cue.flatten().tolist())) == list(range(FACT + 1, 14 - ENDING_LENGTH + 1))
 
 
 def test_episodes_depend_only_on_the_generator() -> None:
@@ -204,8 +204,8 @@ def test_training_draws_only_training_facts() -> None:
     tokens = len(task.words.names)
     # Targets are the inputs one token later; those of an ending are counted from V on.
     assert torch.equal((targets % tokens)[..., :-1], inputs[:, 4:, 1:])
-    assert ((targets >= tokens).sum(-1) == REST).all()
-    endings = {tuple(row) for row in (targets[targets >= tokens] - tokens).view(-1, REST).tolist()}
+    assert ((targets >= tokens).sum(-1) == ENDING_LENGTH).all()
+    endings = {tuple(row) for row in (targets[targets >= tokens] - tokens).view(-1, ENDING_LENGTH).tolist()}
     assert endings <= {tuple(row) for row in pools.train.endings.tolist()}
     cues = inputs[:, 4:].unfold(-1, CUE, 1).flatten(0, 2)
     shown = {tuple(row) for row in cues.tolist()}
@@ -250,7 +250,7 @@ def answers(targets: Tensor, right: Tensor, tokens: int = 7) -> Tensor:
     """Return logits [B, Q, L, V] that predict only the endings, and those with an error unless ``right`` [B, Q]."""
     words = targets % tokens
     ending = targets >= tokens
-    last = ending & (ending.long().cumsum(-1) == REST)
+    last = ending & (ending.long().cumsum(-1) == ENDING_LENGTH)
     words = torch.where(ending, words, (words + 1) % tokens)
     words = torch.where(last & ~right.unsqueeze(-1), (words + 1) % tokens, words)
     return F.one_hot(words, tokens).float()
@@ -259,7 +259,7 @@ def answers(targets: Tensor, right: Tensor, tokens: int = 7) -> Tensor:
 def targets_with_endings(count: int, asked: int = 2) -> Tensor:
     """Return targets [count, asked, 8] with one ending each."""
     targets = torch.randint(7, (count, asked, 8), generator=torch.Generator().manual_seed(count))
-    targets[..., 2 : 2 + REST] += 7
+    targets[..., 2 : 2 + ENDING_LENGTH] += 7
     return targets
 
 

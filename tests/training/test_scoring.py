@@ -12,8 +12,8 @@ import torch
 
 from memkit import MemkitError, MemkitWarning, Recipe, study
 from memkit.source import project_modules
-from memkit.study.artefacts import epochs, samples
-from memkit.study.screening import kept_scores
+from memkit.study.artefacts import epoch_rows, sample_rows
+from memkit.study.screening import scores_of_measurement
 from memkit.training.building import build
 from memkit.training.scoring import Scoring, accuracy_and_loss, examples_of
 from memkit.training.streams import generator
@@ -48,7 +48,7 @@ def test_examples_with_several_targets() -> None:
     targets = torch.tensor([[1, 1, -100], [0, 1, 1]])
     model = torch.nn.Identity()
     assert accuracy_and_loss(model, (logits, targets))["accuracy"] == pytest.approx(4 / 5)
-    rows, memory = samples(model, (logits, targets))
+    rows, memory = sample_rows(model, (logits, targets))
     assert memory == {}
     assert [(row["example"], row["place"], row["label"], row["prediction"]) for row in rows] == [
         (0, 0, 1, 1),
@@ -64,7 +64,7 @@ def test_targets_that_are_not_classes_are_refused() -> None:
         accuracy_and_loss(torch.nn.Identity(), (torch.zeros(2, 2), torch.zeros(2)))
     with pytest.raises(MemkitError, match="the default score needs logits for each target"):
         accuracy_and_loss(torch.nn.Identity(), (torch.zeros(2, 3, 2), torch.zeros(2, dtype=torch.int64)))
-    assert samples(torch.nn.Identity(), (torch.zeros(2, 2), torch.zeros(2))) == ([], {})
+    assert sample_rows(torch.nn.Identity(), (torch.zeros(2, 2), torch.zeros(2))) == ([], {})
 
 
 def draw(generator: torch.Generator, size: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -132,13 +132,13 @@ def test_a_score_returns_a_number_or_named_numbers() -> None:
 
 
 def test_a_stored_score_is_used_if_it_consists_of_numbers() -> None:
-    assert kept_scores(None, "the matrix") is None
-    found = kept_scores({"m": 0.5, "n": "nan"}, "the matrix")
+    assert scores_of_measurement(None, "the matrix") is None
+    found = scores_of_measurement({"m": 0.5, "n": "nan"}, "the matrix")
     assert found is not None
     assert (found["m"], math.isnan(found["n"])) == (0.5, True)
     for stored in ([], "much", {"m": "much"}, {"m": None}, {"m": [0.5]}, {"m": True}, {"m": 10**400}):
         with pytest.warns(MemkitWarning, match="the stored measurement has another form .*; it is scored again"):
-            assert kept_scores(stored, "the matrix") is None
+            assert scores_of_measurement(stored, "the matrix") is None
 
 
 def test_epochs_keep_two_validations_at_one_step() -> None:
@@ -149,7 +149,7 @@ def test_epochs_keep_two_validations_at_one_step() -> None:
         history=((1, 0.9), (10, 0.5)),
         validation=((5, 0.7, 0.5), (10, 0.6, 0.6), (10, 0.61, 0.59)),
     )
-    assert [tuple(row.get(name) for name in ("step", "loss", "validation_loss")) for row in epochs(run)] == [
+    assert [tuple(row.get(name) for name in ("step", "loss", "validation_loss")) for row in epoch_rows(run)] == [
         (1, 0.9, ""),
         (5, "", 0.7),
         (10, 0.5, 0.6),

@@ -53,7 +53,7 @@ def scoring_of(function: Any) -> Any:
     return getattr(function, "__memkit_scoring__", None)
 
 
-def marked_as_its_source(function: Any) -> None:
+def copy_marks(function: Any) -> None:
     """Give a copy the pytest marks that were added to its source after the copy was made."""
     source = getattr(function, "__memkit_derived__", None)
     if source is not None and hasattr(source, "pytestmark"):

@@ -10,7 +10,7 @@ supported nevertheless, the claim does not depend on that arm.
 
 The mutant also measures the unchanged arm, as ``dynamic, intact``. This arm must beat the broken one in every metric in
 which the claim compares it; otherwise the break changed nothing, and the mutant is INCOMPLETE. A mutant that is merely
-undecided does not pass, either (:func:`memkit.evidence.gate.fell`).
+undecided does not pass, either (:func:`memkit.evidence.gate.mutant_failed`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from memkit.errors import MemkitError, nearest
+from memkit.aliases import aliases_of_module
+from memkit.errors import MemkitError, suggestion
 from memkit.evidence.arm import Arm, intervene
 from memkit.evidence.claim import Claim
 from memkit.evidence.claim_decorator import claim_of, refuse_bare, refuse_unknown
@@ -91,7 +92,7 @@ def mutant(
 def _broken(claim: Claim, name: str, arm: str, by: Callable[..., Any], where: str) -> Claim:
     """Return the mutant of a claim."""
     if arm not in claim.arms:
-        raise MemkitError(f"{where}: the claim has no arm {arm!r}{nearest(arm, claim.arms)}")
+        raise MemkitError(f"{where}: the claim has no arm {arm!r}{suggestion(arm, claim.arms)}")
     if claim.expect != "supported":
         raise MemkitError(f"{where}: the claim must be expected to be supported, not {claim.expect.replace('_', ' ')}")
     old = claim.arms[arm]
@@ -139,5 +140,11 @@ def _composed(first: Any, then: Callable[..., Any]) -> Callable[..., Any]:
     def both(model: Any, seed: int) -> Any:
         return intervene(then, intervene(first, model, seed), seed)
 
-    both.__module__, both.__qualname__ = then.__module__, f"{first.__qualname__}, then {then.__qualname__}"
+    both.__module__, both.__qualname__ = then.__module__, f"{_first_name(first)}, then {_first_name(then)}"
     return both
+
+
+def _first_name(function: Callable[..., Any]) -> str:
+    """Return a function's name before any renaming: the digest of the claim covers the name of its intervention."""
+    module = function.__module__
+    return aliases_of_module(module).first(f"{module}:{function.__qualname__}").partition(":")[2]

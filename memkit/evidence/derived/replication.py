@@ -89,11 +89,11 @@ def replicated(
 
 def _on_backend(recipe: Any, backend: str) -> Any:
     """Return a recipe on another backend, with a note that it was not tuned again."""
-    tuning = f"{recipe.tuning}; not tuned again in {in_words(backend)}" if recipe.tuning else ""
+    tuning = f"{recipe.tuning}; not tuned again in {backend_name(backend)}" if recipe.tuning else ""
     return recipe.with_(backend=backend, tuning=tuning)
 
 
-def holds(verdict: Verdict, there: Verdict, *, expect: str, backend: str) -> str:
+def where_it_holds(verdict: Verdict, there: Verdict, *, expect: str, backend: str) -> str:
     """Say on which backends a finding holds: ``in both``, ``in torch alone``, ``in neither``.
 
     Args:
@@ -114,15 +114,15 @@ def holds(verdict: Verdict, there: Verdict, *, expect: str, backend: str) -> str
     any_undecided = {verdict, there} & set(undecided_verdicts)
     if not (holds_here or holds_there):
         return "undecided" if any_undecided else "in neither"
-    where = "torch" if holds_here else in_words(backend)
+    where = "torch" if holds_here else backend_name(backend)
     return f"in {where}, undecided in the other" if any_undecided else f"in {where} alone"
 
 
-def counted(counts: Mapping[str, int]) -> str:
+def describe_counts(counts: Mapping[str, int]) -> str:
     """Say how many findings hold where: ``56 hold in both, 4 are undecided``.
 
     Args:
-        counts: what :func:`holds` returned → how many times.
+        counts: what :func:`where_it_holds` returned → how many times.
     """
     phrases = []
     for where, n in sorted(counts.items(), key=lambda item: -item[1]):
@@ -131,6 +131,6 @@ def counted(counts: Mapping[str, int]) -> str:
     return ", ".join(phrases)
 
 
-def in_words(backend: str) -> str:
+def backend_name(backend: str) -> str:
     """Return the name of a backend for texts: ``MLX``."""
     return {"mlx": "MLX"}.get(backend, backend)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from memkit.errors import many
+from memkit.errors import count_of
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.reports import words
 from memkit.evidence.reports.adjusted import AdjustedP
@@ -58,7 +58,7 @@ def failures(claims: Iterable[ClaimEvidence]) -> list[Failure]:
         for arm, facts in entry.arms.items():
             if diverged := facts.get("diverged"):
                 what = f"{arm}: the loss became infinite or nan"
-                seeds_in_words = many(diverged, "seed")
+                seeds_in_words = count_of(diverged, "seed")
                 result.append(Failure(claim=name, kind="diverged in training", seeds=seeds_in_words, what=what))
         if entry.judgement.missing:
             missing = seed_ranges(entry.judgement.missing)
@@ -79,8 +79,8 @@ def reused(claims: Sequence[ClaimEvidence]) -> str:
     if not total:
         return ""
     return (
-        f"Of {many(total, 'measurement')} (one per claim and seed), {words.percent(share)} were made in an earlier run "
-        "of the same code on the same models, and were read from the store."
+        f"Of {count_of(total, 'measurement')} (one per claim and seed), {words.percent(share)} were made in an earlier "
+        "run of the same code on the same models, and were read from the store."
     )
 
 
@@ -88,7 +88,7 @@ def methods(evidence: Evidence) -> list[tuple[str, str]]:
     """Describe how the evidence was obtained, as pairs of a name and a text."""
     claims = evidence.claims
     measured = {(entry.claim.id, seed) for entry in claims for seed in entry.seen}
-    originals = [entry for entry in claims if entry.claim.of_its_own]
+    originals = [entry for entry in claims if entry.claim.is_standalone]
     looks = Counter(entry.judgement.look for entry in originals if entry.judgement.look is not None)
     levels = ", ".join(f"{100 * (1 - look.alpha):.4g} % at {look.n} seeds" for look in LOOKS)
     decided = ", ".join(f"{looks[n]} after {n} seeds" for n in sorted(looks)) or "none"
@@ -97,9 +97,9 @@ def methods(evidence: Evidence) -> list[tuple[str, str]]:
     described = [
         (
             "What was run",
-            f"{many(len(claims), 'claim')}{_derived(claims)}, {many(len(measured), 'measurement')} (one per claim and "
-            f"seed) and {many(sum(len(entry.observations) for entry in claims), 'number')} in all. The seed is the "
-            "unit of replication: whatever is measured within a seed is averaged first.",
+            f"{count_of(len(claims), 'claim')}{_derived(claims)}, {count_of(len(measured), 'measurement')} (one per "
+            f"claim and seed) and {count_of(sum(len(entry.observations) for entry in claims), 'number')} in all. The "
+            "seed is the unit of replication: whatever is measured within a seed is averaged first.",
         ),
         (
             "Pairing",
@@ -116,7 +116,7 @@ def methods(evidence: Evidence) -> list[tuple[str, str]]:
             "Betting intervals",
             "Intervals for the mean of a bounded variable (Waudby-Smith and Ramdas 2024), at 95 %, from the bounds "
             "that each claim declares. They assume that seeds are independent, and nothing about their distribution."
-            + (f" Waived in advance in {many(len(normal), 'claim')}." if normal else ""),
+            + (f" Waived in advance in {count_of(len(normal), 'claim')}." if normal else ""),
         ),
         (
             "Failed seeds",
@@ -142,7 +142,7 @@ def _derived(claims: Sequence[ClaimEvidence]) -> str:
     mutants = sum(entry.claim.is_mutant for entry in claims)
     replications = sum(entry.claim.is_replication for entry in claims)
     cells = sum(bool(entry.claim.sweep) for entry in claims)
-    counts = (many(mutants, "mutant"), many(replications, "replication"), many(cells, "sweep cell"))
+    counts = (count_of(mutants, "mutant"), count_of(replications, "replication"), count_of(cells, "sweep cell"))
     counts_above_zero = [count for count in counts if not count.startswith("0 ")]
     return f" (including {', '.join(counts_above_zero)})" if counts_above_zero else ""
 
@@ -154,7 +154,7 @@ def threats(evidence: Evidence, ps: Sequence[AdjustedP]) -> list[tuple[str, str]
         evidence: the evidence.
         ps: the adjusted p of each of its claims.
     """
-    claims = [entry for entry in evidence.claims if entry.claim.of_its_own]
+    claims = [entry for entry in evidence.claims if entry.claim.is_standalone]
     described = []
     repeated = [entry for entry in claims if entry.registration.attempt > 1]
     if repeated:
@@ -173,8 +173,8 @@ def threats(evidence: Evidence, ps: Sequence[AdjustedP]) -> list[tuple[str, str]
         described.append(
             (
                 "Shared seeds",
-                f"{many(measured, 'measurement')} were made on {many(len(seeds), 'seed')}, because claims of a study "
-                "share seeds, and share models if their arms are the same. Each verdict is valid by itself, but "
+                f"{count_of(measured, 'measurement')} were made on {count_of(len(seeds), 'seed')}, because claims of a "
+                "study share seeds, and share models if their arms are the same. Each verdict is valid by itself, but "
                 "together they are not as many independent findings.",
             )
         )
@@ -219,7 +219,7 @@ def threats(evidence: Evidence, ps: Sequence[AdjustedP]) -> list[tuple[str, str]
         described.append(
             (
                 "Rare collapse",
-                f"{many(sizes.count(fewest), 'claim')} {'was' if sizes.count(fewest) == 1 else 'were'} decided on "
+                f"{count_of(sizes.count(fewest), 'claim')} {'was' if sizes.count(fewest) == 1 else 'were'} decided on "
                 f"{fewest} seeds. Even if none of them collapsed, a collapse in up to "
                 f"{words.percent(collapse_bound(fewest))} of seeds cannot be ruled out.",
             )
@@ -232,7 +232,7 @@ def threats(evidence: Evidence, ps: Sequence[AdjustedP]) -> list[tuple[str, str]
         described.append(
             (
                 "Tuning",
-                f"In {many(len(untuned), 'claim')}, an arm does not say how its hyperparameters were chosen.",
+                f"In {count_of(len(untuned), 'claim')}, an arm does not say how its hyperparameters were chosen.",
             )
         )
     provenance = evidence.provenance
@@ -269,18 +269,18 @@ def _controls(claims: Sequence[ClaimEvidence]) -> str:
     parts = []
     if mutants:
         failed = sum(entry.gate.outcome == "passed" for entry in mutants)
-        parts.append(f"{failed} of {many(len(mutants), 'mutant')} (an arm broken on purpose) failed as they should")
+        parts.append(f"{failed} of {count_of(len(mutants), 'mutant')} (an arm broken on purpose) failed as they should")
     if false:
         unsupported = sum(entry.verdict is not Verdict.SUPPORTED for entry in false)
         parts.append(
-            f"{unsupported} of {many(len(false), 'claim')} known to be false (an arm against itself, for example) "
+            f"{unsupported} of {count_of(len(false), 'claim')} known to be false (an arm against itself, for example) "
             f"{'was' if unsupported == 1 else 'were'} not supported"
         )
         if repeated := [entry for entry in false if entry.registration.attempt > 1]:
             parts[-1] += f", {len(repeated)} of them not at the first attempt"
     if cells:
         test = "tests" if len(cells) == 1 else "test"
-        parts.append(f"{many(len(cells), 'multiverse cell')} {test} a claim again under other defensible choices")
+        parts.append(f"{count_of(len(cells), 'multiverse cell')} {test} a claim again under other defensible choices")
     return "; ".join(parts) + "." if parts else ""
 
 
@@ -332,7 +332,7 @@ def _unequal(claims: Sequence[ClaimEvidence]) -> str:
                 unequal.setdefault(label, []).append(entry.claim.id)
     if not unequal:
         return ""
-    parts = [f"in {label} in {many(len(ids), 'claim')}" for label, ids in unequal.items()]
+    parts = [f"in {label} in {count_of(len(ids), 'claim')}" for label, ids in unequal.items()]
     return (
         f"Treatment and control differ by more than a factor of {UNEQUAL:g} {', '.join(parts)}; see the table of arms "
         "of each claim."
@@ -352,7 +352,7 @@ def _untuned(entry: ClaimEvidence) -> bool:
 
 
 def _of(some: Sequence[object], every: Sequence[object]) -> str:
-    return f"{len(some)} of {many(len(every), 'claim')}"
+    return f"{len(some)} of {count_of(len(every), 'claim')}"
 
 
 def _have(some: Sequence[object]) -> str:

@@ -57,7 +57,7 @@ def adjusted_p_values(claims: Sequence[ClaimEvidence]) -> list[AdjustedP]:
 
 
 def _claim_p(entry: ClaimEvidence) -> float:
-    findings = words.own_findings(entry)
+    findings = words.contrast_findings(entry)
     expected = entry.verdict.value.lower() if entry.claim.expect == "open" else entry.claim.expect
     if expected == "equivalent":
         return max(1.0 if finding.tost_p is None else finding.tost_p for finding in findings)

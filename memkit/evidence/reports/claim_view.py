@@ -13,9 +13,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from memkit.errors import many
+from memkit.errors import count_of
 from memkit.evidence.contrast import Contrast
-from memkit.evidence.decision_rule import differences, looked
+from memkit.evidence.decision_rule import differences, judgements_at_looks
 from memkit.evidence.evidence_file import ClaimEvidence
 from memkit.evidence.figures import Figure, Lines, Table
 from memkit.evidence.reports import words
@@ -120,7 +120,7 @@ class ClaimView:
     sweep: str
     mutant_of: str
     replicates: str
-    of_its_own: bool
+    is_standalone: bool
     headline: bool
     adjusted_p: str
     changes: str
@@ -178,9 +178,9 @@ def claim_view(
         record=_record(entry, p),
         commands=_commands(entry, first),
         sweep=claim.sweep,
-        mutant_of=claim.made_from if claim.is_mutant else "",
-        replicates=claim.made_from if claim.is_replication else "",
-        of_its_own=claim.of_its_own,
+        mutant_of=claim.parent_id if claim.is_mutant else "",
+        replicates=claim.parent_id if claim.is_replication else "",
+        is_standalone=claim.is_standalone,
         headline=claim.headline,
         adjusted_p=words.p_value(p.adjusted),
         changes="; ".join((*entry.drift, *entry.changes)),
@@ -203,7 +203,7 @@ def _arm_means(entry: ClaimEvidence) -> str:
     for metric in compared:
         means = [f"{arm}: {minus(f'{fmean(of_arm):.3g}')}" for arm, of_arm in values.get(metric, {}).items()]
         by_metric += [f"{metric}: {'; '.join(means)}"] if means else []
-    return ". ".join(by_metric) + (f" (means of {many(len(used), 'seed')})" if by_metric else "")
+    return ". ".join(by_metric) + (f" (means of {count_of(len(used), 'seed')})" if by_metric else "")
 
 
 def _curves(entry: ClaimEvidence, curves: Collection[str]) -> list[tuple[str, str]]:
@@ -216,7 +216,7 @@ def _curves(entry: ClaimEvidence, curves: Collection[str]) -> list[tuple[str, st
 
 def _keys(entry: ClaimEvidence, p: AdjustedP) -> Mapping[str, str]:
     """Return the keys by which the page's script sorts and searches the table of verdicts."""
-    finding = words.weakest(words.own_findings(entry))
+    finding = words.weakest(words.contrast_findings(entry))
     order = list(Verdict).index(entry.verdict)
     return {
         "verdict": str(order),
@@ -235,7 +235,7 @@ def _commands(entry: ClaimEvidence, first: int) -> list[str]:
     commands = [f"memkit reproduce {shlex.quote(claim.id)} --seed {first}"]
     path = PurePosixPath(nodeid.partition("::")[0])
     if nodeid.isprintable() and not nodeid.startswith(("-", "@")) and ".." not in path.parts and not path.is_absolute():
-        commands.insert(0, f"pytest {shlex.quote(nodeid)}" + (" --memkit-sweeps" if claim.aside else ""))
+        commands.insert(0, f"pytest {shlex.quote(nodeid)}" + (" --memkit-sweeps" if claim.needs_sweeps else ""))
     return commands
 
 
@@ -255,17 +255,17 @@ def _figure(figure: Figure, title: str, name: str, gallery: Gallery) -> FigureVi
 
 
 def _contrasts(entry: ClaimEvidence, brief: bool) -> list[ContrastView]:
-    looks = looked(entry.claim, entry.observations, planned=entry.planned)
+    looks = judgements_at_looks(entry.claim, entry.observations, planned=entry.planned)
     return [_contrast(entry, finding, looks, brief) for finding in entry.judgement.findings]
 
 
 def _contrast(entry: ClaimEvidence, finding: Finding, looks: Sequence[Judgement], brief: bool) -> ContrastView:
     contrast = finding.contrast
     places = words.decimals(finding)
-    facts = [("Estimate", f"{words.fixed(finding.t.estimate, places)} in {contrast.metric}")]
+    facts = [("Estimate", f"{words.format_number(finding.t.estimate, places)} in {contrast.metric}")]
     names = {"student-t": "Student’s t interval", "betting": "Betting interval"}
     for interval in finding.intervals:
-        limits = words.span(interval.low, interval.high, places)
+        limits = words.format_interval(interval.low, interval.high, places)
         level = f"{100 * interval.level:.4g} %"
         facts.append((names.get(interval.method, "Student’s t interval"), f"{limits} at {level}, n = {interval.n}"))
     if finding.betting is None:

@@ -20,7 +20,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from memkit.errors import many
+from memkit.errors import count_of
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.reports import account, words
 from memkit.evidence.reports.adjusted import adjusted_p_values
@@ -65,14 +65,14 @@ def render_html(evidence: Evidence, gallery: Gallery | None = None, *, most: int
         evidence = evidence.of_claims(failed_first[:most])
     ps = [p_by_id[entry.claim.id] for entry in evidence.claims]
     pictures = {digest: picture for digest, curves in evidence.curves.items() if (picture := curves_svg(curves))}
-    originals = [entry for entry in evidence.claims if entry.claim.of_its_own]
+    originals = [entry for entry in evidence.claims if entry.claim.is_standalone]
     brief = len(evidence.claims) > MANY
     claims = [
         claim_view(entry, p, pictures, gallery, brief=brief, metrics=evidence.metrics.get(entry.claim.study))
         for entry, p in zip(evidence.claims, ps, strict=True)
     ]
     # Verdicts are counted without mutants, replications and cells of sweeps, unless there is nothing else.
-    counted = [entry for entry in every if entry.claim.of_its_own] or every
+    counted = [entry for entry in every if entry.claim.is_standalone] or every
     counts = [(verdict, sum(entry.verdict is verdict for entry in counted)) for verdict in Verdict]
     page = (
         _environment()
@@ -94,7 +94,7 @@ def render_html(evidence: Evidence, gallery: Gallery | None = None, *, most: int
             cells=[claim for claim in claims if claim.sweep],
             grids=grids(evidence.claims),
             legend=LEGEND,
-            conclusions=_conclusions([claim for claim in claims if claim.of_its_own]),
+            conclusions=_conclusions([claim for claim in claims if claim.is_standalone]),
             replications=pairs(evidence.claims),
             replications_sentence=replications_sentence(every),
             effects={c.row.claim: _effect(c) for c in claims},
@@ -147,10 +147,10 @@ def _left_out(entries: Sequence[ClaimEvidence]) -> str:
     if parts:
         joined = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
         sentences.append(f"These counts leave out {joined}.")
-    false = [e for e in entries if e.claim.of_its_own and e.claim.expect == "not_supported"]
+    false = [e for e in entries if e.claim.is_standalone and e.claim.expect == "not_supported"]
     if unsupported := sum(entry.verdict is Verdict.INCONCLUSIVE for entry in false):
         are = "is" if unsupported == 1 else "are"
-        sentences.append(f"{many(unsupported, 'control')} {are} INCONCLUSIVE, as expected.")
+        sentences.append(f"{count_of(unsupported, 'control')} {are} INCONCLUSIVE, as expected.")
     return " ".join(sentences)
 
 

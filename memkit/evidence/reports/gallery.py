@@ -55,7 +55,7 @@ class Gallery:
         return re.sub(r"<!--picture (\d+)-->", lambda match: self._pictures[int(match[1])][1], page)
 
 
-def save(text: str, gallery: Gallery, page: Path) -> None:
+def save_page(text: str, gallery: Gallery, page: Path) -> None:
     """Write a page and the pictures beside it, and remove the pictures of an earlier page.
 
     Raises:
@@ -71,6 +71,6 @@ def save(text: str, gallery: Gallery, page: Path) -> None:
             old.unlink()
 
 
-def beside(page: Path) -> Gallery:
+def gallery_for(page: Path) -> Gallery:
     """Return the gallery of a page that may have a folder of pictures: ``evidence-figures`` for ``evidence.html``."""
     return Gallery(folder=f"{page.stem}-figures")

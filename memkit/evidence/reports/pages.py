@@ -18,8 +18,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from memkit.errors import MemkitError, many
-from memkit.evidence.derived.replication import counted, holds, in_words
+from memkit.errors import MemkitError, count_of
+from memkit.evidence.derived.replication import backend_name, describe_counts, where_it_holds
 from memkit.evidence.reports import words
 from memkit.evidence.verdict import Verdict
 
@@ -30,7 +30,9 @@ Accepted = Mapping[str, Any]
 """A claim of ``accepted.json``."""
 
 
-def rewrite(page: str, accepted: Mapping[str, Accepted], more: Mapping[str, Callable[[str], str]] | None = None) -> str:
+def rewrite_blocks(
+    page: str, accepted: Mapping[str, Accepted], more: Mapping[str, Callable[[str], str]] | None = None
+) -> str:
     """Return the page with the text of every block replaced.
 
     Args:
@@ -97,13 +99,13 @@ def _summary(study: str, claims: Mapping[str, Accepted]) -> str:
     lines = ["No claims other than the cells of sweeps."]
     if originals:
         lines = [
-            f"{many(len(originals), 'claim')}: {counts}. Training and measuring took {words.duration(seconds)} of CPU "
-            "time; a model that several claims share is counted once for each of them.",
+            f"{count_of(len(originals), 'claim')}: {counts}. Training and measuring took {words.duration(seconds)} of "
+            "CPU time; a model that several claims share is counted once for each of them.",
         ]
     if mutants:
         broken = len({claim["mutant_of"] for claim in mutants})
         should = "it should" if len(mutants) == 1 else "they should"
-        of_claims = f"{many(len(mutants), 'mutant')} of {many(broken, 'claim')}"
+        of_claims = f"{count_of(len(mutants), 'mutant')} of {count_of(broken, 'claim')}"
         lines += ["", f"{of_claims}, with an arm broken on purpose, failed as {should}."]
     for sweep in dict.fromkeys(claim["sweep"] for claim in claims.values() if claim["sweep"]):
         lines += ["", *_sweep(sweep, [claim for claim in claims.values() if claim["sweep"] == sweep])]
@@ -121,14 +123,14 @@ def _replications(study: str, accepted: Mapping[str, Accepted]) -> str:
         if original is None:
             raise MemkitError(f"{name} was accepted, but not the claim that it replicates, {claim['replicates']}")
         verdicts = [Verdict(entry["judgement"]["verdict"]) for entry in (original, claim)]
-        where = holds(*verdicts, expect=original["expect"], backend=backend)
+        where = where_it_holds(*verdicts, expect=original["expect"], backend=backend)
         counts[where] += 1
         results = [f"{_verdict(entry['judgement'])}<br>{_effect(_weakest(entry))}" for entry in (original, claim)]
         attempt = f", attempt {claim['attempt']}" if claim["attempt"] > 1 else ""
-        results[1] += f"<br>{in_words(backend)}, n = {claim['judgement']['n']}{attempt}"
+        results[1] += f"<br>{backend_name(backend)}, n = {claim['judgement']['n']}{attempt}"
         rows.append([f"`{claim['replicates'].split('/', 1)[1]}`", *results, where])
     were = "claim was" if len(replications) == 1 else "claims were"
-    return f"{len(replications)} {were} replicated on another backend: {counted(counts)}.\n\n{_table(rows)}"
+    return f"{len(replications)} {were} replicated on another backend: {describe_counts(counts)}.\n\n{_table(rows)}"
 
 
 def _weakest(claim: Accepted) -> Mapping[str, Any]:
@@ -300,7 +302,7 @@ def _limit(value: float | None, places: int) -> str:
 
 
 def _signed(value: float | None, places: int = 2) -> str:
-    return "∞" if value is None else words.fixed(value, places).replace("-", "−")
+    return "∞" if value is None else words.format_number(value, places).replace("-", "−")
 
 
 def _count(value: Any) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from memkit.evidence.derived.replication import counted, holds, in_words
+from memkit.evidence.derived.replication import backend_name, describe_counts, where_it_holds
 from memkit.evidence.evidence_file import ClaimEvidence
 
 
@@ -18,8 +18,8 @@ class Pair:
         backend: the name of the replication's backend, as it is written in text.
         claim: the replicated claim; None if the evidence does not contain it.
         replication: the replication.
-        holds: where the finding holds, as :func:`memkit.evidence.derived.replication.holds` says it; "" if one of the
-            two has no observations.
+        holds: where the finding holds, as :func:`memkit.evidence.derived.replication.where_it_holds` returns it; "" if
+            one of the two has no observations.
     """
 
     backend: str
@@ -36,10 +36,10 @@ def pairs(claims: Sequence[ClaimEvidence]) -> list[Pair]:
         if not entry.claim.is_replication:
             continue
         backend = entry.claim.id.rsplit("/", 1)[-1]
-        original, where = by_id.get(entry.claim.made_from), ""
+        original, where = by_id.get(entry.claim.parent_id), ""
         if original is not None and original.observations and entry.observations:
-            where = holds(original.verdict, entry.verdict, expect=original.claim.expect, backend=backend)
-        result.append(Pair(backend=in_words(backend), claim=original, replication=entry, holds=where))
+            where = where_it_holds(original.verdict, entry.verdict, expect=original.claim.expect, backend=backend)
+        result.append(Pair(backend=backend_name(backend), claim=original, replication=entry, holds=where))
     return result
 
 
@@ -55,5 +55,5 @@ def replications_sentence(claims: Sequence[ClaimEvidence]) -> str:
         counts = Counter(pair.holds for pair in compared if pair.backend == backend)
         total = sum(counts.values())
         subject = "claim was" if total == 1 else "claims were"
-        sentences.append(f"{total} {subject} replicated in {backend}: {counted(counts)}.")
+        sentences.append(f"{total} {subject} replicated in {backend}: {describe_counts(counts)}.")
     return " ".join(sentences)

@@ -74,7 +74,7 @@ def other_methods(entry: ClaimEvidence, contrast: Contrast) -> list[Row]:
         name = "Student’s t, 95 %, including unused seeds"
         numbers = _numbers(with_unused, places)
         rows.append(Row(name, str(with_unused.n), numbers, _position(with_unused, contrast)))
-    above = result.above
+    above = result.share_above
     count = round(above.estimate * above.n)
     rows += [
         Row(
@@ -83,14 +83,21 @@ def other_methods(entry: ClaimEvidence, contrast: Contrast) -> list[Row]:
             f"{count} of {above.n}, [{words.percent(above.low)}, {words.percent(above.high)}]",
             "most seeds" if above.low > 0.5 else "few seeds" if above.high < 0.5 else "neither",
         ),
-        Row("mean, trimmed by a tenth at each end", str(len(used)), minus(words.fixed(result.trimmed, places)), ""),
-        Row("Wilcoxon signed-rank test", str(len(used)), f"p {words.p_value(result.wilcoxon)}", ""),
+        Row(
+            "mean, trimmed by a tenth at each end",
+            str(len(used)),
+            minus(words.format_number(result.trimmed_mean, places)),
+            "",
+        ),
+        Row("Wilcoxon signed-rank test", str(len(used)), f"p {words.p_value(result.wilcoxon_p)}", ""),
     ]
     return rows
 
 
 def _numbers(interval: Interval, places: int) -> str:
-    return minus(f"{words.fixed(interval.estimate, places)} {words.span(interval.low, interval.high, places)}")
+    return minus(
+        f"{words.format_number(interval.estimate, places)} {words.format_interval(interval.low, interval.high, places)}"
+    )
 
 
 def _position(interval: Interval, contrast: Contrast) -> str:

@@ -96,13 +96,13 @@ def grids(claims: Sequence[ClaimEvidence]) -> list[Grid]:
 
 
 def _cell(entry: ClaimEvidence, adjusted_p: float) -> GridCell:
-    weakest = words.weakest(words.own_findings(entry))
+    weakest = words.weakest(words.contrast_findings(entry))
     places = words.decimals(weakest) if weakest is not None else 2
     return GridCell(
         claim=entry.claim.id,
         verdict=entry.verdict,
-        effect="n/a" if weakest is None else words.fixed(weakest.t.estimate, _places(weakest.contrast.assume)),
-        t="n/a" if weakest is None else words.span(weakest.t.low, weakest.t.high, places),
+        effect="n/a" if weakest is None else words.format_number(weakest.t.estimate, _places(weakest.contrast.assume)),
+        t="n/a" if weakest is None else words.format_interval(weakest.t.low, weakest.t.high, places),
         seeds=entry.judgement.n,
         is_discovery=adjusted_p <= FALSE_DISCOVERIES,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from statistics import fmean
 
-from memkit.errors import many
+from memkit.errors import count_of
 from memkit.evidence.evidence_file import ClaimEvidence
 from memkit.evidence.figures import MOST_COLUMNS, MOST_ROWS, Table
 from memkit.evidence.reports import words
@@ -68,7 +68,7 @@ def other_measurements(entry: ClaimEvidence) -> list[Table]:
     rows: list[list[str | float | None]] = [
         [arm, *(means[metric][index] for metric in metrics)] for index, arm in enumerate(arms)
     ]
-    return [Table(f"Other measurements, means of {many(len(used), 'seed')}", tuple(metrics), rows)]
+    return [Table(f"Other measurements, means of {count_of(len(used), 'seed')}", tuple(metrics), rows)]
 
 
 def significant(value: float) -> str:

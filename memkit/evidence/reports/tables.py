@@ -73,7 +73,7 @@ class VerdictRow:
     ...     reason="expected supported, found SUPPORTED",
     ...     cost="12 s",
     ...     notes=(),
-    ...     unruled=0.31,
+    ...     collapse_bound=0.31,
     ... )
     >>> f"{row.claim}: {row.verdict} on {row.used} of {row.planned} seeds"
     'lab/new: SUPPORTED on 8 of 32 seeds'
@@ -93,7 +93,7 @@ class VerdictRow:
         reason: the gate's reason.
         cost: the CPU time of training and measuring, in words; "" if it was not recorded.
         notes: notes on the claim as a whole.
-        unruled: the largest rate of collapsing seeds that the used seeds cannot rule out; None without seeds.
+        collapse_bound: the largest rate of collapsing seeds that the used seeds cannot rule out; None without seeds.
     """
 
     claim: str
@@ -110,7 +110,7 @@ class VerdictRow:
     reason: str
     cost: str
     notes: tuple[str, ...]
-    unruled: float | None
+    collapse_bound: float | None
 
 
 def verdict_row(entry: ClaimEvidence) -> VerdictRow:
@@ -142,7 +142,7 @@ def verdict_row(entry: ClaimEvidence) -> VerdictRow:
     ('SUPPORTED', '+0.823', '[+0.802, +0.843]', 8)
     """
     judgement = entry.judgement
-    findings = words.own_findings(entry)
+    findings = words.contrast_findings(entry)
     effects = tuple(_effect(finding) for finding in findings)
     weakest = words.weakest(findings)
     notes = []
@@ -172,7 +172,7 @@ def verdict_row(entry: ClaimEvidence) -> VerdictRow:
         reason=entry.gate.reason,
         cost=words.cpu_time(entry.cost),
         notes=tuple(notes),
-        unruled=collapse_bound(judgement.n) if judgement.n else None,
+        collapse_bound=collapse_bound(judgement.n) if judgement.n else None,
     )
 
 
@@ -195,9 +195,9 @@ def _effect(finding: Finding) -> EffectRow:
         label=words.label(finding.contrast),
         metric=finding.contrast.metric,
         verdict=finding.verdict,
-        estimate=words.fixed(finding.t.estimate, places),
-        t=words.span(finding.t.low, finding.t.high, places),
-        betting=words.span(betting.low, betting.high, places) if betting is not None else "n/a",
+        estimate=words.format_number(finding.t.estimate, places),
+        t=words.format_interval(finding.t.low, finding.t.high, places),
+        betting=words.format_interval(betting.low, betting.high, places) if betting is not None else "n/a",
         notes=words.short_notes(finding),
     )
 

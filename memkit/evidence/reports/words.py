@@ -27,7 +27,7 @@ UNKNOWN = "unknown: "
 OUTCOMES = {"passed": "passed", "failed": "FAILED", "skipped": "gates nothing"}
 
 
-def fixed(value: float, decimals: int, *, signed: bool = True) -> str:
+def format_number(value: float, decimals: int, *, signed: bool = True) -> str:
     """Format a number as ``+0.80``, an infinite one as ``-∞`` or ``+∞``, and nan as ``n/a``."""
     if math.isnan(value):
         return "n/a"
@@ -48,22 +48,22 @@ def decimals(finding: Finding) -> int:
     return min(max(1 - math.floor(math.log10(min(widths))), 0 if min(widths) >= 100 else 2), 6)
 
 
-def span(low: float, high: float, places: int) -> str:
+def format_interval(low: float, high: float, places: int) -> str:
     """Format an interval as ``[+0.74, +0.86]``; only a limit that is 0, or below 1e-6 in size, reads as 0."""
     # Readers check whether an interval contains 0, so rounding must not move a limit there.
     return f"[{limit(low, places)}, {limit(high, places)}]"
 
 
 def limit(value: float, places: int) -> str:
-    """Format a limit of an interval: as :func:`fixed`, with up to six decimals if it would otherwise read as 0."""
+    """Format a limit of an interval: as :func:`format_number`, with up to six decimals if it would read as 0."""
     while value and places < 6 and math.isfinite(value) and abs(value) < 0.5 * 10.0**-places:
         places += 1
-    return fixed(value, places)
+    return format_number(value, places)
 
 
 def compact(value: float) -> str:
     """Format a number with three significant digits: ``0.083``, ``12``."""
-    return fixed(value, 0, signed=False) if math.isinf(value) else f"{value:.3g}"
+    return format_number(value, 0, signed=False) if math.isinf(value) else f"{value:.3g}"
 
 
 def p_value(p: float | None) -> str:
@@ -274,7 +274,7 @@ def difference(contrast: Contrast) -> str:
     return " − ".join(pair)
 
 
-def own_findings(entry: ClaimEvidence) -> list[Finding]:
+def contrast_findings(entry: ClaimEvidence) -> list[Finding]:
     """Return the findings on the claim's contrasts, without preconditions and the positive control."""
     return [finding for finding in entry.judgement.findings if finding.role == "contrast"]
 

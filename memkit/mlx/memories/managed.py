@@ -44,7 +44,7 @@ def read(state: State, address: mx.array) -> mx.array:
     return slots.read(state.contents, address)
 
 
-def recalled(
+def write_weights(
     write_address: mx.array,
     gate: mx.array,
     clearing: mx.array,

@@ -29,7 +29,7 @@ def read(state: mx.array, address: mx.array) -> mx.array:
     return (address[..., None, :] @ state).squeeze(-2)
 
 
-def recalled(
+def write_weights(
     write_address: mx.array, gate: mx.array, read_address: mx.array, read_weights: mx.array, *, writing: Writing
 ) -> mx.array:
     """Return the weight of each write in each of P answers after T steps, in closed form: [..., P, T].

@@ -24,10 +24,10 @@ def read(state: mx.array, address: mx.array, age: mx.array) -> mx.array:
     return slots.read(slots.read(state, address[..., None, :]), age)
 
 
-def recalled(
+def write_weights(
     write_address: mx.array, gate: mx.array, read_address: mx.array, read_weights: mx.array, age: mx.array
 ) -> mx.array:
-    """Return the same as :func:`memkit.mlx.memories.slots.recalled`, with version weights ``age`` [..., P, N]."""
+    """Return the same as :func:`memkit.mlx.memories.slots.write_weights`, with version weights ``age`` [..., P, N]."""
     # [..., 1, T, 1, K] and [..., P, T, N, K]
     weight = (gate[..., None] * write_address)[..., None, :, None, :]
     weighted_reads = read_weights[..., None, None] * age[..., None, :, None] * read_address[..., None, :, None, :]

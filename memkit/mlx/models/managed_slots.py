@@ -75,7 +75,7 @@ class ManagedSlotNetwork(nn.Module):
     def __call__(self, tokens: mx.array, *, noise: Noise | None = None) -> mx.array:
         """Return logits [B, P, answers] for tokens [B, L]."""
         plan, managing = self.plan(tokens, noise)
-        write_weights = managed.recalled(plan.write_address, plan.gate, *managing, plan.read_address, plan.when)
+        write_weights = managed.write_weights(plan.write_address, plan.gate, *managing, plan.read_address, plan.when)
         weights = (write_weights[..., None] * plan.value_weights[:, None]).reshape(*write_weights.shape[:2], -1)
         marks = plan.value_selection.reshape(len(weights), -1, plan.value_selection.shape[-1])
         read = weighted_rows(weights @ marks, plan.values) + write_weights.sum(-1, keepdims=True) * plan.bias

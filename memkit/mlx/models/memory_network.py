@@ -5,7 +5,7 @@ from __future__ import annotations
 import mlx.core as mx
 from mlx import nn
 
-from memkit.mlx.memories.slots import recalled, reset, write
+from memkit.mlx.memories.slots import reset, write, write_weights
 from memkit.mlx.models.addressing import SlotAssignment
 from memkit.mlx.models.layers import LSTM, Embedding, Keys, Linear, split_positions
 from memkit.models.addressing import Assignment
@@ -65,8 +65,8 @@ class MemoryNetwork(nn.Module):
         earlier = mx.zeros((*read_addresses.shape[:2], h.shape[1] - 1, read_addresses.shape[-1]))
         reads = mx.concatenate([earlier, read_addresses[:, :, None]], 2)
         read_weights = (mx.arange(h.shape[1]) == h.shape[1] - 1).astype(h.dtype)[None]
-        write_weights = recalled(write_addresses[:, None], gates[:, None], reads, read_weights, writing="overwriting")
-        return write_weights.squeeze(2) @ values
+        weights = write_weights(write_addresses[:, None], gates[:, None], reads, read_weights, writing="overwriting")
+        return weights.squeeze(2) @ values
 
     def __call__(self, tokens: mx.array) -> mx.array:
         """Return logits [B, P, answers] for tokens [B, L]."""

@@ -87,9 +87,9 @@ class SlotNetwork(nn.Module):
         operations = plan.write_address, plan.gate, plan.read_address, plan.when
         if self.memory == "versioned":
             assert plan.age is not None
-            write_weights = versions.recalled(*operations, plan.age)
+            write_weights = versions.write_weights(*operations, plan.age)
         else:
-            write_weights = slots.recalled(*operations, writing=self.memory)
+            write_weights = slots.write_weights(*operations, writing=self.memory)
         weights = (write_weights[..., None] * plan.value_weights[:, None]).reshape(*write_weights.shape[:2], -1)
         marks = plan.value_selection.reshape(len(weights), -1, plan.value_selection.shape[-1])
         return weighted_rows(weights @ marks, plan.values) + write_weights.sum(-1, keepdims=True) * plan.bias

@@ -13,7 +13,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from memkit.errors import MemkitError, nearest
+from memkit.errors import MemkitError, suggestion
 from memkit.models.gpt_memory.delta import DeltaMemory
 from memkit.models.gpt_memory.documented import DocumentedMemory
 from memkit.models.gpt_memory.layer import MemoryLayer, State
@@ -42,11 +42,11 @@ def memory_layer(generators: Generators, width: int, settings: Mapping[str, Any]
     options = dict(settings)
     kind = options.pop("kind", None)
     if kind not in KINDS:
-        raise MemkitError(f"memory={dict(settings)!r} must have a kind{nearest(str(kind), KINDS)}")
+        raise MemkitError(f"memory={dict(settings)!r} must have a kind{suggestion(str(kind), KINDS)}")
     known = list(inspect.signature(KINDS[kind]).parameters)[2:]
     for name in options:
         if name not in known:
-            raise MemkitError(f"a memory of kind {kind!r} has no setting {name!r}{nearest(name, known)}")
+            raise MemkitError(f"a memory of kind {kind!r} has no setting {name!r}{suggestion(name, known)}")
     layer_class: Any = KINDS[kind]
     built: MemoryLayer = layer_class(generators, width, **options)
     return built

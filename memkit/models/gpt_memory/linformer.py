@@ -13,7 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from memkit.errors import MemkitError, nearest
+from memkit.errors import MemkitError, suggestion
 from memkit.memories import linformer
 from memkit.memories.linformer import NORMS, Norm
 from memkit.models.gpt_memory.layer import MemoryLayer, State
@@ -41,7 +41,7 @@ class LinformerMemory(MemoryLayer):
     ) -> None:
         super().__init__()
         if norm not in NORMS:
-            raise MemkitError(f"LinformerMemory: norm={norm!r} is unknown{nearest(str(norm), NORMS)}")
+            raise MemkitError(f"LinformerMemory: norm={norm!r} is unknown{suggestion(str(norm), NORMS)}")
         if slots < 1 or lr < 0 or temperature <= 0:
             raise MemkitError(
                 f"LinformerMemory: slots={slots} must be at least 1, lr={lr} 0 or more, and temperature={temperature} "

@@ -53,7 +53,7 @@ class Execution(BindingTask):
                     name = words.variable(variable)
                     yield Row(
                         tokens=(name, MEANS, words.action(action), DO, name, *modifier),
-                        answers=(words.acted(action),) * times,
+                        answers=(words.action_answer(action),) * times,
                         stated=((variable, action),),
                         asked=((variable, action),),
                         weight=weight,

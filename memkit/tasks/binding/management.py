@@ -149,7 +149,7 @@ class Management(BindingTask):
         action = actions[form.binding]
         return Row(
             tokens=tuple(chain(*bindings[:2], *managed, *bindings[2:], question)),
-            answers=() if form.is_empty else (words.acted(action),),
+            answers=() if form.is_empty else (words.action_answer(action),),
             stated=tuple(zip(bound, actions, strict=True)),
             asked=((variables[form.asked], action),),
             weight=weight,

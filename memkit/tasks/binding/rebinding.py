@@ -46,7 +46,7 @@ class Rebinding(BindingTask):
                 bindings = tuple((variable, action) for action in actions)
                 yield Row(
                     tokens=tuple(tokens[:-1]),
-                    answers=tuple(words.acted(action) for action in actions),
+                    answers=tuple(words.action_answer(action) for action in actions),
                     stated=bindings,
                     asked=bindings,
                 )

@@ -49,7 +49,7 @@ class Recognition(BindingTask):
                     for asked, action in bindings:
                         yield Row(
                             tokens=(*tokens, WHAT, IS, words.variable(asked)),
-                            answers=(words.named(asked),),
+                            answers=(words.variable_answer(asked),),
                             stated=bindings,
                             asked=((asked, action),),
                         )

@@ -49,7 +49,7 @@ class Retrieval(BindingTask):
                 for asked, action in bindings:
                     yield Row(
                         tokens=(*tokens, RECALL, words.variable(asked)),
-                        answers=(words.acted(action),),
+                        answers=(words.action_answer(action),),
                         stated=bindings,
                         asked=((asked, action),),
                     )

@@ -48,7 +48,7 @@ class Template:
                 tokens.update((name, words.action(index[name])) for name in actions)
                 yield Row(
                     tokens=tuple(tokens[word] for word in command),
-                    answers=tuple(words.acted(index[name]) for name in answer),
+                    answers=tuple(words.action_answer(index[name]) for name in answer),
                     stated=tuple((index[name], index[action]) for name, action in bindings),
                     asked=tuple((index[name], index[action]) for name, action in bindings if action in answer),
                     weight=weight,

@@ -65,11 +65,11 @@ class Vocabulary:
         """Return the token of an action."""
         return len(KEYWORDS) + self.variables + index
 
-    def acted(self, index: int) -> int:
+    def action_answer(self, index: int) -> int:
         """Return the answer that carries out an action."""
         return END + 1 + index
 
-    def named(self, index: int) -> int:
+    def variable_answer(self, index: int) -> int:
         """Return the answer that names a variable."""
         return END + 1 + self.actions + index
 

@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memkit.errors import MemkitError, nearest
+from memkit.errors import MemkitError, suggestion
 
 
 class Images(NamedTuple):
@@ -125,7 +125,7 @@ def source(name: str) -> Source:
         MemkitError: there is no data set of that name.
     """
     if name not in SOURCES:
-        raise MemkitError(f"there is no data set {name!r}{nearest(name, SOURCES)}")
+        raise MemkitError(f"there is no data set {name!r}{suggestion(name, SOURCES)}")
     return SOURCES[name]
 
 

@@ -10,7 +10,7 @@ import pytest
 from memkit import Arm, Contrast, MemkitError, Recipe, claim, replicated
 from memkit.evidence.claim import Claim
 from memkit.evidence.claim_decorator import claim_of
-from memkit.evidence.derived.replication import counted, holds
+from memkit.evidence.derived.replication import describe_counts, where_it_holds
 from memkit.evidence.origin import Replication
 from memkit.evidence.verdict import Verdict
 from memkit.models import LSTMNetwork, SlotNetwork
@@ -60,7 +60,7 @@ def test_every_arm_is_trained_on_the_other_backend() -> None:
     assert derived.arms["a"].recipe.tuning == "not tuned; not tuned again in MLX"
     assert derived.contrasts == (OVER,)
     assert (derived.expect, derived.seeds, derived.headline, derived.gates) == ("supported", 16, False, True)
-    assert not derived.of_its_own
+    assert not derived.is_standalone
 
 
 def test_what_is_registered_there_may_differ() -> None:
@@ -69,14 +69,14 @@ def test_what_is_registered_there_may_differ() -> None:
 
 
 def test_only_headlines_run_without_sweeps() -> None:
-    assert replication_of().aside
-    assert not replication_of(headline=True).aside
+    assert replication_of().needs_sweeps
+    assert not replication_of(headline=True).needs_sweeps
 
 
 def test_the_claim_itself_is_left_as_it_was() -> None:
     namespace = claim_of(module()["test_it"])
     assert namespace is not None
-    assert (namespace.origin, namespace.of_its_own, namespace.aside) == (None, True, False)
+    assert (namespace.origin, namespace.is_standalone, namespace.needs_sweeps) == (None, True, False)
     assert namespace.arms["a"].recipe.backend == "torch"
 
 
@@ -160,11 +160,11 @@ def test_without_mlx_a_recipe_says_what_is_missing(monkeypatch: pytest.MonkeyPat
     ],
 )
 def test_where_a_finding_holds(verdict: str, there: str, expect: str, message: str) -> None:
-    assert holds(Verdict(verdict), Verdict(there), expect=expect, backend="mlx") == message
+    assert where_it_holds(Verdict(verdict), Verdict(there), expect=expect, backend="mlx") == message
 
 
 def test_how_many_hold_where() -> None:
-    assert counted({"undecided": 1, "in both": 5, "in torch alone": 1}) == (
+    assert describe_counts({"undecided": 1, "in both": 5, "in torch alone": 1}) == (
         "5 hold in both, 1 is undecided, 1 holds in torch alone"
     )
-    assert counted({"undecided": 2}) == "2 are undecided"
+    assert describe_counts({"undecided": 2}) == "2 are undecided"

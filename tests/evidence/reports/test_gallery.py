@@ -7,7 +7,7 @@ from pathlib import Path
 
 from memkit.evidence.figures import Heatmap
 from memkit.evidence.reports import render_html
-from memkit.evidence.reports.gallery import Gallery, beside, save
+from memkit.evidence.reports.gallery import Gallery, gallery_for, save_page
 from memkit.evidence.reports.plots.heatmap import heatmap_svg
 
 from . import samples
@@ -21,9 +21,9 @@ def test_a_full_page_links_its_pictures(tmp_path: Path) -> None:
     last = len(heatmap_svg(figures[2]).encode())
 
     page = tmp_path / "evidence.html"
-    gallery = replace(beside(page), limit=len(whole.encode()) - last + 100)
+    gallery = replace(gallery_for(page), limit=len(whole.encode()) - last + 100)
     html = render_html(evidence, gallery)
-    save(html, gallery, page)
+    save_page(html, gallery, page)
     assert page.read_text(encoding="utf-8") == html
     (name,) = gallery.beside
     assert name == "binding-retrieval-needs-dynamic-memory-2.svg"
@@ -32,8 +32,8 @@ def test_a_full_page_links_its_pictures(tmp_path: Path) -> None:
     assert len(html) < len(whole)
 
     # Once the page has room again, the files of the earlier page are removed.
-    gallery = beside(page)
-    save(render_html(evidence, gallery), gallery, page)
+    gallery = gallery_for(page)
+    save_page(render_html(evidence, gallery), gallery, page)
     assert list((tmp_path / "evidence-figures").iterdir()) == []
 
 

@@ -10,8 +10,8 @@ import pytest
 from memkit import MemkitError
 from memkit.evidence.accepted_verdicts import accepted_claims, load_accepted, save_accepted
 from memkit.evidence.reports import pages
-from memkit.evidence.reports.pages import rewrite
-from memkit.evidence.reports.words import fixed
+from memkit.evidence.reports.pages import rewrite_blocks
+from memkit.evidence.reports.words import format_number
 from memkit.scheduling.estimates import recipe_key
 from tests.evidence.reports import samples
 
@@ -45,7 +45,7 @@ def accepted() -> dict[str, Any]:
 
 
 def test_blocks_are_written_and_prose_is_left(accepted: dict[str, Any]) -> None:
-    written = rewrite(PAGE.format(study="lab", file="claims/test_x.py"), accepted)
+    written = rewrite_blocks(PAGE.format(study="lab", file="claims/test_x.py"), accepted)
     assert written.startswith("# A study\n\nProse.\n\n<!-- memkit: summary lab -->\n")
     assert written.endswith("<!-- memkit: end -->\n\nMore prose.\n")
     assert "\nold\n" not in written
@@ -54,13 +54,13 @@ def test_blocks_are_written_and_prose_is_left(accepted: dict[str, Any]) -> None:
         assert f"`{name}`" in written
         for finding in claim["judgement"]["findings"]:
             if finding["role"] == "contrast":
-                assert fixed(finding["estimate"], 2).replace("-", "−") in written
-    assert rewrite(written, accepted) == written
+                assert format_number(finding["estimate"], 2).replace("-", "−") in written
+    assert rewrite_blocks(written, accepted) == written
 
 
 def test_every_row_of_a_table_has_as_many_cells(accepted: dict[str, Any]) -> None:
     hostile = {name: {**claim, "source": "a | b <script> *c* _d_\n| e"} for name, claim in accepted.items()}
-    written = rewrite(PAGE.format(study="lab", file="claims/test_x.py"), hostile)
+    written = rewrite_blocks(PAGE.format(study="lab", file="claims/test_x.py"), hostile)
     assert "<script" not in written
     for line in written.splitlines():
         if line.startswith("|"):
@@ -80,7 +80,7 @@ def test_every_row_of_a_table_has_as_many_cells(accepted: dict[str, Any]) -> Non
 )
 def test_mistakes_are_explained(accepted: dict[str, Any], page: str, message: str) -> None:
     with pytest.raises(MemkitError, match=message):
-        rewrite(page, accepted)
+        rewrite_blocks(page, accepted)
 
 
 def test_accepted_verdicts_survive_the_file(accepted: dict[str, Any], tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ REPLICATED = "<!-- memkit: replications lab -->\n<!-- memkit: end -->\n"
 def test_replications_stand_beside_their_claims(accepted: dict[str, Any]) -> None:
     name, claim = next((n, c) for n, c in accepted.items() if c["judgement"]["verdict"] == "SUPPORTED")
     replication = {**claim, "replicates": name}
-    written = rewrite(REPLICATED, {**accepted, f"{name}/mlx": replication})
+    written = rewrite_blocks(REPLICATED, {**accepted, f"{name}/mlx": replication})
     assert "1 claim was replicated on another backend: 1 holds in both." in written
     (row,) = [line for line in written.splitlines() if f"`{name.split('/', 1)[1]}`" in line]
     assert row.count("✓ SUPPORTED") == 2
@@ -135,12 +135,12 @@ def test_replications_stand_beside_their_claims(accepted: dict[str, Any]) -> Non
     assert "MLX, n = " in row
     # A replication needs no block of its own and is not counted as a claim.
     page = PAGE.format(study="lab", file="claims/test_x.py")
-    assert rewrite(page, {**accepted, f"{name}/mlx": replication}) == rewrite(page, accepted)
+    assert rewrite_blocks(page, {**accepted, f"{name}/mlx": replication}) == rewrite_blocks(page, accepted)
 
 
 def test_missing_replications_and_claims_are_explained(accepted: dict[str, Any]) -> None:
     with pytest.raises(MemkitError, match="no replication of a claim of the study 'lab' has been accepted"):
-        rewrite(REPLICATED, accepted)
+        rewrite_blocks(REPLICATED, accepted)
     name, claim = next(iter(accepted.items()))
     with pytest.raises(MemkitError, match="but not the claim that it replicates, lab/gone"):
-        rewrite(REPLICATED, {f"{name}/mlx": {**claim, "replicates": "lab/gone"}})
+        rewrite_blocks(REPLICATED, {f"{name}/mlx": {**claim, "replicates": "lab/gone"}})

@@ -140,7 +140,7 @@ def test_the_row_of_a_claim_that_never_ran() -> None:
     assert (row.verdict, row.used, row.planned) == (Verdict.INCOMPLETE, 0, 32)
     assert row.effects == ()
     assert row.weakest is None
-    assert row.unruled is None
+    assert row.collapse_bound is None
 
 
 def test_digits_follow_the_width_of_the_interval() -> None:

@@ -28,7 +28,7 @@ from . import samples
     ],
 )
 def test_fixed(value: float, places: int, text: str) -> None:
-    assert words.fixed(value, places) == text
+    assert words.format_number(value, places) == text
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_elided_text_fits_and_keeps_its_ends(width: int) -> None:
 
 
 def test_the_weakest_contrast_is_the_one_nearest_to_its_margin() -> None:
-    findings = words.own_findings(samples.supported())
+    findings = words.contrast_findings(samples.supported())
     assert words.weakest(findings) is findings[0]
     assert words.weakest(findings[::-1]) is findings[0]
     assert words.weakest([]) is None
@@ -137,7 +137,7 @@ def test_the_seeds_option_is_explained(seeds: object, text: str) -> None:
     ],
 )
 def test_a_limit_that_is_not_zero_does_not_read_as_zero(low: float, high: float, text: str) -> None:
-    assert words.span(low, high, 2) == text
+    assert words.format_interval(low, high, 2) == text
 
 
 def test_differences_and_questions() -> None:

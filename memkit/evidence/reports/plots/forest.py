@@ -61,13 +61,13 @@ def forest_svg(claims: Sequence[ClaimEvidence], *, width: int = 900, compact: bo
     Returns:
         A self-contained ``<svg>`` element.
     """
-    longest = max((len(_numbers(f)) for entry in claims for f in words.own_findings(entry)), default=0)
+    longest = max((len(_numbers(f)) for entry in claims for f in words.contrast_findings(entry)), default=0)
     layout = _Layout(width, numbers=7.0 * longest + 20, compact=compact)
     parts: list[str] = []
     y = 4.0
     for title, groups in _compact_panels(claims) if compact else _panels(claims):
         y = _panel(parts, layout, title, groups, y)
-    legend = _legend([finding for entry in claims for finding in words.own_findings(entry)])
+    legend = _legend([finding for entry in claims for finding in words.contrast_findings(entry)])
     for line in svg.wrap(legend, svg.fitting(width - 8)):
         y += 17
         parts.append(svg.text(4, y, line, size=11.5, opacity=0.75))
@@ -106,7 +106,7 @@ def _panels(claims: Sequence[ClaimEvidence]) -> list[tuple[str, list[_Group]]]:
     """Return one panel per study and metric, because only contrasts of one metric share a unit."""
     panels: dict[tuple[str, str], list[_Group]] = {}
     for entry in claims:
-        findings = words.own_findings(entry)
+        findings = words.contrast_findings(entry)
         if not findings:
             panels.setdefault((entry.claim.study, entry.claim.contrasts[0].metric), []).append((entry, []))
         for metric in dict.fromkeys(finding.contrast.metric for finding in findings):
@@ -122,7 +122,7 @@ def _compact_panels(claims: Sequence[ClaimEvidence]) -> list[tuple[str, list[_Gr
     """
     panels: dict[tuple[str, tuple[float, float] | str], list[_Group]] = {}
     for entry in claims:
-        weakest = words.weakest(words.own_findings(entry))
+        weakest = words.weakest(words.contrast_findings(entry))
         contrast = weakest.contrast if weakest is not None else entry.claim.contrasts[0]
         key = entry.claim.study, contrast.bounds or contrast.metric
         panels.setdefault(key, []).append((entry, [weakest] if weakest is not None else []))
@@ -218,7 +218,8 @@ def _claim_row(
 
 def _numbers(finding: Finding) -> str:
     places = words.decimals(finding)
-    return minus(f"{words.fixed(finding.t.estimate, places)} {words.span(finding.t.low, finding.t.high, places)}")
+    interval = words.format_interval(finding.t.low, finding.t.high, places)
+    return minus(f"{words.format_number(finding.t.estimate, places)} {interval}")
 
 
 def _legend(findings: Sequence[Finding]) -> str:
@@ -237,10 +238,10 @@ def _legend(findings: Sequence[Finding]) -> str:
 def _description(entry: ClaimEvidence) -> str:
     """Describe a claim for the plot's text alternative."""
     effects = []
-    for finding in words.own_findings(entry):
+    for finding in words.contrast_findings(entry):
         places = words.decimals(finding)
         effects.append(
-            f"{words.label(finding.contrast)} {words.fixed(finding.t.estimate, places)} "
-            f"{words.span(finding.t.low, finding.t.high, places)}"
+            f"{words.label(finding.contrast)} {words.format_number(finding.t.estimate, places)} "
+            f"{words.format_interval(finding.t.low, finding.t.high, places)}"
         )
     return f"{entry.claim.id}: {entry.verdict}, {', '.join(effects) or 'no observations'}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from memkit.errors import many
+from memkit.errors import count_of
 from memkit.evidence.learning_curves import Curves
 from memkit.evidence.reports.plots import colours, svg
 from memkit.evidence.reports.plots.axis import Axis
@@ -38,5 +38,5 @@ def curves_svg(curves: Curves) -> str:
             f'stroke-opacity="0.5"><title>seed {seed}{", not finite at the end" if is_broken else ""}</title></path>'
         )
     parts.append(svg.text(_LEFT, floor + 34, f"step; {'log ' if log else ''}training loss", size=11, opacity=0.75))
-    description = f"{many(len(curves.seeds), 'seed')}, up to step {max(steps)}"
+    description = f"{count_of(len(curves.seeds), 'seed')}, up to step {max(steps)}"
     return svg.document(_WIDTH, floor + 42, f"Learning curves: {curves.arms[0]}", description, parts)

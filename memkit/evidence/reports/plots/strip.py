@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from memkit.errors import many
+from memkit.errors import count_of
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.decision_rule import differences
 from memkit.evidence.evidence_file import ClaimEvidence
@@ -87,7 +87,7 @@ def strip_svg(entry: ClaimEvidence, contrast: Contrast, *, width: int = 440, nam
         y += 14
         parts.append(svg.text(width / 2, y - 4, line, size=11, anchor="middle", opacity=0.75))
     unused = len(finite) - len(used & set(finite))
-    description = f"{many(len(finite), 'seed')}, {unused} of them not used"
+    description = f"{count_of(len(finite), 'seed')}, {unused} of them not used"
     if not_scored := len(values) - len(finite):
         description += f"; {not_scored} not finite and not scored"
     return svg.document(width, y + 4, f"Difference per seed: {contrast.label}", description, parts)
