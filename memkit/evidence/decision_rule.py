@@ -148,7 +148,7 @@ class _LookResult:
 
     @property
     def decisive(self) -> bool:
-        """Whether the looks end here, as they do with every verdict except INCONCLUSIVE; so with INCOMPLETE, too."""
+        """True if the looks end here, as they do with every verdict except INCONCLUSIVE; so with INCOMPLETE, too."""
         return self.judgement.verdict is not Verdict.INCONCLUSIVE
 
 

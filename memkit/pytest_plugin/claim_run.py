@@ -45,7 +45,7 @@ class ClaimRun:
 
     @property
     def is_skipped(self) -> bool:
-        """Whether the whole claim is skipped, for example because its data are missing.
+        """True if the whole claim is skipped, for example because its data are missing.
 
         A test must not skip single seeds, since it could then choose the seeds that count.
         """

@@ -60,7 +60,7 @@ class Looks:
 
     @property
     def closed(self) -> bool:
-        """Whether the run was stopped: the waiting items are then skipped, whatever their claims."""
+        """True if the run was stopped: the waiting items are then skipped, whatever their claims."""
         return bool(self._messages.close_reason)
 
     @property

@@ -79,7 +79,7 @@ class Option:
 
     @property
     def takes_value(self) -> bool:
-        """Whether a value follows the name."""
+        """True if a value follows the name."""
         return "action" not in self.attributes
 
     @property

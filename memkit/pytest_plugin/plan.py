@@ -96,7 +96,7 @@ class RunPlan:
 
     @property
     def skipped(self) -> dict[str, int]:
-        """What is missing → the number of claims that are skipped because of it."""
+        """Missing requirement → the number of claims that are skipped because of it."""
         return dict(Counter(planned.missing for planned in self.claims if planned.missing))
 
     def cohorts(

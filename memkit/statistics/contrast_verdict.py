@@ -82,7 +82,7 @@ class Decision:
 
     @property
     def decisive(self) -> bool:
-        """Whether the outcome is anything but inconclusive, so that no later look is taken."""
+        """True if the outcome is anything but inconclusive, so that no later look is taken."""
         return self.outcome != "inconclusive"
 
 
@@ -166,7 +166,7 @@ def decide_many(
 
 
 class _Location(NamedTuple):
-    """Where one method alone, or both together, locate the mean; each field has the shape (...)."""
+    """The position of the mean, by one method or by both together; each field has the shape (...)."""
 
     above_margin: Bools
     below_margin: Bools

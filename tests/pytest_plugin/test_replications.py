@@ -60,7 +60,7 @@ def test_a_replication_has_a_verdict_of_its_own(suite: pytest.Pytester) -> None:
     page = (suite.path / "reports" / "evidence.html").read_text(encoding="utf-8")
     assert 'id="replications"' in page
     assert "1 claim was replicated in MLX: 1 holds in both." in page
-    assert "By verdict: without 1 replication." in page
+    assert "These counts leave out 1 replication." in page
     assert command(suite, "verdicts", "reports/evidence.json").ret == 0
 
 
