@@ -3,9 +3,9 @@
 CPython calls audit hooks for every file that Python code opens, including imported modules, and for every command
 that it starts (PEP 578). A hook cannot be removed, so the process has one, which does nothing while nobody listens.
 
-A file is attributed to what was running when it was opened: the test or the fixture (:meth:`Opened.within`), the files
-whose code was being executed, and the modules that the test uses, since code may keep what it has read or imported for
-the next caller. Files that native code or another process opens are not seen.
+A file is attributed to what was running when it was opened: the test or the fixture (:meth:`OpenedFiles.attributing_to`),
+the files whose code was being executed, and the modules that the test uses, since code may keep what it has read or
+imported for the next caller. Files that native code or another process opens are not seen.
 """
 
 from __future__ import annotations
@@ -76,11 +76,11 @@ class OpenedFiles:
         _listeners.append(self)
         return self
 
-    def leave_out(self, folder: Path) -> None:
+    def ignore(self, folder: Path) -> None:
         """Ignore the files in a folder, such as the store."""
         self._ignored += (os.path.join(os.path.realpath(folder), ""),)
 
-    def leaves_out(self, path: Any) -> bool:
+    def ignores(self, path: Any) -> bool:
         """Return whether a path, as it was written, lies in a folder that is ignored."""
         return isinstance(path, str) and path.startswith(self._ignored) and ".." not in path
 
@@ -90,7 +90,7 @@ class OpenedFiles:
             _listeners.remove(self)
 
     @contextmanager
-    def within(self, name: Hashable, code: CodeType | None = None) -> Iterator[None]:
+    def attributing_to(self, name: Hashable, code: CodeType | None = None) -> Iterator[None]:
         """Attribute the files that are opened in this context to a name.
 
         Args:
@@ -104,11 +104,11 @@ class OpenedFiles:
         finally:
             self._contexts.remove(entry)
 
-    def heard(self, name: Hashable) -> bool:
+    def has_record(self, name: Hashable) -> bool:
         """Return whether any file was attributed to a name."""
         return name in self._by_name
 
-    def keeps(self, name: Hashable, modules: Iterable[str]) -> None:
+    def add_shared_files(self, name: Hashable, modules: Iterable[str]) -> None:
         """Attribute the files of a name to modules as well, any of which may have kept what was read.
 
         Args:
@@ -151,7 +151,7 @@ class OpenedFiles:
             return
         self._note(file, frame)
 
-    def commanded(self, words: Iterable[str], folder: str | None, frame: FrameType | None) -> None:
+    def record_command(self, words: Iterable[str], folder: str | None, frame: FrameType | None) -> None:
         """Record the files among the words of a command."""
         for word in words:
             file = self._own(os.path.join(folder, word) if folder else word)
@@ -285,14 +285,14 @@ def _heard(event: str, args: tuple[Any, ...]) -> None:
     """Pass an event on to the listeners; an exception here would make the audited call fail."""
     if not _listeners or event not in _EVENTS or getattr(_quiet, "on", False):
         return
-    if event == "open" and all(listener.leaves_out(args[0]) for listener in _listeners):  # the store, very often
+    if event == "open" and all(listener.ignores(args[0]) for listener in _listeners):  # the store, very often
         return
     with contextlib.suppress(Exception), unrecorded():
         frame = sys._getframe(1)
         if event in _COMMANDS:
             words, folder = _command(event, args)
             for listener in tuple(_listeners):
-                listener.commanded(words, folder, frame)
+                listener.record_command(words, folder, frame)
         elif (found := _file(event, args)) is not None:
             path, reads, writes = found
             for listener in tuple(_listeners):

@@ -25,7 +25,7 @@ def opened(tmp_path: Path) -> Iterator[OpenedFiles]:
     made.close()
 
 
-def heard(opened: OpenedFiles) -> list[str]:
+def recorded(opened: OpenedFiles) -> list[str]:
     """What was opened for NAME, relative to the project."""
     return sorted(os.path.relpath(file, opened.root) for file in opened.files([NAME], ()))
 
@@ -34,7 +34,7 @@ def test_every_way_of_opening_a_file_is_heard(opened: OpenedFiles, tmp_path: Pat
     for name in ("a", "b", "c", "d", "e"):
         (tmp_path / name).write_text("")
     opened = OpenedFiles(tmp_path).listen()  # which has not heard the writing
-    with opened.within(NAME):
+    with opened.attributing_to(NAME):
         open(tmp_path / "a").close()
         (tmp_path / "b").read_bytes()
         os.close(os.open(tmp_path / "c", os.O_RDONLY))
@@ -43,7 +43,7 @@ def test_every_way_of_opening_a_file_is_heard(opened: OpenedFiles, tmp_path: Pat
         sqlite3.connect(tmp_path / "e").close()
     opened.close()
     open(tmp_path / "a").close()
-    assert heard(opened) == ["a", "b", "c", "d", "e"]
+    assert recorded(opened) == ["a", "b", "c", "d", "e"]
 
 
 def test_what_is_not_the_projects_and_what_was_written_does_not_count(
@@ -55,8 +55,8 @@ def test_what_is_not_the_projects_and_what_was_written_does_not_count(
         (tmp_path / name).mkdir(parents=True)
         with unrecorded():
             (tmp_path / name / "a").write_text("")
-    opened.leave_out(tmp_path / "store")
-    with opened.within(NAME):
+    opened.ignore(tmp_path / "store")
+    with opened.attributing_to(NAME):
         elsewhere.read_text()
         for name in (".git", "store", "venv/lib/site-packages"):
             (tmp_path / name / "a").read_text()
@@ -65,7 +65,7 @@ def test_what_is_not_the_projects_and_what_was_written_does_not_count(
         os.close(os.open(tmp_path, os.O_RDONLY))
         with unrecorded(), pytest.raises(OSError):
             (tmp_path / "secret").read_text()
-    assert heard(opened) == []
+    assert recorded(opened) == []
 
 
 def test_links_count_by_their_names_in_the_project(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_links_count_by_their_names_in_the_project(tmp_path: Path) -> None:
     (tmp_path / "by another name").symlink_to(project)
     (project / "b").write_text("2")
     opened = OpenedFiles(tmp_path / "by another name").listen()
-    with opened.within(NAME):
+    with opened.attributing_to(NAME):
         (project / "linked" / "a").read_text()
         (tmp_path / "by another name" / "b").read_text()
     opened.close()
@@ -89,7 +89,7 @@ def test_links_count_by_their_names_in_the_project(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_counts_until_it_is(opened: OpenedFiles, tmp_path: Path) -> None:
-    with opened.within(NAME), pytest.raises(FileNotFoundError):
+    with opened.attributing_to(NAME), pytest.raises(FileNotFoundError):
         (tmp_path / "a").read_text()
     files = ProjectFiles(tmp_path)
     record = files.record(opened, opened.files([NAME], ()))
@@ -103,11 +103,11 @@ def test_files_that_a_command_is_given_count(opened: OpenedFiles, tmp_path: Path
     with unrecorded():
         for name in ("a.py", "b.txt", "c.txt"):
             (tmp_path / name).write_text("")
-    with opened.within(NAME):
+    with opened.attributing_to(NAME):
         subprocess.run([sys.executable, "a.py", "--option"], cwd=tmp_path, check=True)
         subprocess.run(f"true {tmp_path / 'b.txt'}", shell=True, check=True)
         os.system(f"true {tmp_path / 'c.txt'}")
-    assert heard(opened) == ["a.py", "b.txt", "c.txt"]
+    assert recorded(opened) == ["a.py", "b.txt", "c.txt"]
     record = ProjectFiles(tmp_path).record(opened, opened.files([NAME], ()))
     assert {label: kind.partition(":")[0] for label, kind in record.items()} == {
         "a.py": "code",
@@ -131,7 +131,7 @@ def test_what_code_has_read_counts_for_its_file(
     def first() -> None:
         reader_of_a.read(tmp_path / "a")
 
-    with opened.within("first", first.__code__):
+    with opened.attributing_to("first", first.__code__):
         first()
     opened.close()
     monkeypatch.delitem(sys.modules, "reader_of_a")
@@ -191,7 +191,7 @@ def test_a_file_that_changes_after_it_was_read_is_never_taken_for_unchanged(
 ) -> None:
     with unrecorded():
         (tmp_path / "a").write_text("before")
-    with opened.within(NAME):
+    with opened.attributing_to(NAME):
         (tmp_path / "a").read_text()
     with unrecorded():
         (tmp_path / "a").write_text("and after")

@@ -39,7 +39,7 @@ def reproduce(options: argparse.Namespace) -> int:
     recorded = entry_of(evidence, options.claim, options.evidence)
     recorded_values = _values(recorded, options.seed)
     if not recorded_values:
-        seeds = seed_ranges(recorded.seen)
+        seeds = seed_ranges(recorded.observed_seeds)
         raise MemkitError(
             f"{options.evidence} has no observation of {options.claim} for seed {options.seed}; it has {seeds}"
         )

@@ -224,7 +224,7 @@ def _means(entry: ClaimEvidence) -> dict[str, dict[str, list[float | None]]]:
 
     Only metrics that a contrast compares are included; the others are in the evidence.
     """
-    used = set(entry.seen[: entry.judgement.n])
+    used = set(entry.observed_seeds[: entry.judgement.n])
     values: dict[str, dict[str, list[float]]] = {}
     for o in entry.observations:
         if o.seed in used and o.metric in entry.claim.metrics:

@@ -117,7 +117,7 @@ class ClaimEvidence:
         return self.judgement.indication is None and self.verdict is not Verdict.INCOMPLETE
 
     @property
-    def seen(self) -> tuple[int, ...]:
+    def observed_seeds(self) -> tuple[int, ...]:
         """The planned seeds that were observed, in the order of the looks."""
         observed = {observation.seed for observation in self.observations}
         return tuple(seed for seed in self.planned if seed in observed)
@@ -144,17 +144,17 @@ class ClaimEvidence:
     @property
     def observed(self) -> str:
         """A hash of the observations that the verdict rests on, in the order of the looks: 32 hex digits."""
-        positions = {seed: position for position, seed in enumerate(self.seen[: self.judgement.n])}
+        positions = {seed: position for position, seed in enumerate(self.observed_seeds[: self.judgement.n])}
         used = [o for o in self.observations if o.seed in positions]
         used.sort(key=lambda o: (positions[o.seed], o.arm, o.metric))
         return hashlib.sha256("\n".join(_line(o.to_json()) for o in used).encode()).hexdigest()[:32]
 
     @property
-    def saved(self) -> tuple[int, ...]:
+    def saved_seeds(self) -> tuple[int, ...]:
         """The planned seeds that were not run because the looks ended earlier; none if seeds are missing."""
         if self.judgement.missing:
             return ()
-        ran = {*self.seen, *self.failures}
+        ran = {*self.observed_seeds, *self.failures}
         return tuple(seed for seed in self.planned if seed not in ran)
 
     def to_json(self) -> dict[str, Any]:
@@ -255,7 +255,7 @@ class Evidence:
         return text.getvalue()
 
     def _rows(self) -> list[tuple[Any, ...]]:
-        used = [frozenset(entry.seen[: entry.judgement.n]) for entry in self.claims]
+        used = [frozenset(entry.observed_seeds[: entry.judgement.n]) for entry in self.claims]
         return [
             (
                 entry.claim.study,
@@ -301,4 +301,4 @@ def seeds_saved(claims: Iterable[ClaimEvidence]) -> tuple[int, int]:
     (0, 0)
     """
     ended = [entry for entry in claims if not entry.judgement.missing]
-    return sum(len(entry.saved) for entry in ended), sum(len(entry.planned) for entry in ended)
+    return sum(len(entry.saved_seeds) for entry in ended), sum(len(entry.planned) for entry in ended)

@@ -372,7 +372,7 @@ def _too_many() -> MemkitError:
 
 def _decisions_taken(entry: ClaimEvidence) -> int:
     """Return how many looks at contrasts the judgement took; planning is counted in looks that take as long."""
-    looks = _decisions(entry.claim, entry.planned, len(entry.seen))
+    looks = _decisions(entry.claim, entry.planned, len(entry.observed_seeds))
     # If there are several contrasts, each is tested again at its share of the level, as it may refute the claim.
     again = looks if len(entry.claim.contrasts) > 1 and entry.verdict is not Verdict.SUPPORTED else 0
     return looks + again + _PLANNING * sum(bool(finding.planning) for finding in entry.judgement.findings)

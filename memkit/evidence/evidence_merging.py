@@ -86,7 +86,7 @@ def _merge_claim(entries: Sequence[tuple[str, ClaimEvidence]], mode: Mode, *, st
     registration = replace(first.registration, recoded=recoded)
     judgement = judge(first.claim, observations, planned=planned, development=registration.development)
     drift = tuple(dict.fromkeys(sentence for _, entry in entries for sentence in entry.drift))
-    longest = max((entry for _, entry in entries), key=lambda entry: len(entry.seen))
+    longest = max((entry for _, entry in entries), key=lambda entry: len(entry.observed_seeds))
     merged = replace(
         longest,
         registration=registration,
@@ -148,10 +148,10 @@ def _cost(entries: Sequence[ClaimEvidence], seeds: int) -> dict[str, float]:
         seeds: the number of different seeds in all entries.
     """
     cost: dict[str, float] = {}
-    total = sum(len(entry.seen) for entry in entries) or 1
+    total = sum(len(entry.observed_seeds) for entry in entries) or 1
     for entry in entries:
         for name, value in entry.cost.items():
-            weight = len(entry.seen) / total if name == "reused" else seeds / total
+            weight = len(entry.observed_seeds) / total if name == "reused" else seeds / total
             cost[name] = cost.get(name, 0.0) + weight * value
     return cost
 

@@ -53,7 +53,7 @@ def opened_of(config: pytest.Config) -> OpenedFiles:
         opened = listener(Path(settings.root))
         config.stash[_RECORDED_FROM_THE_START] = opened is not None
         config.stash[_OPENED] = opened or _listen(config, Path(settings.root))
-        config.stash[_OPENED].leave_out(Path(settings.store))
+        config.stash[_OPENED].ignore(Path(settings.store))
     return config.stash[_OPENED]
 
 
@@ -80,7 +80,7 @@ class FileWatcher:
         """Attribute opened files to a fixture during its setup, and record which other fixtures it may use."""
         if fixturedef.func.__module__ in _OF_PYTEST:  # such as the fixtures of parameters, which are very many
             return (yield)
-        with self._opened.within(("fixture", fixturedef.func), getattr(fixturedef.func, "__code__", None)):
+        with self._opened.attributing_to(("fixture", fixturedef.func), getattr(fixturedef.func, "__code__", None)):
             try:
                 return (yield)
             finally:
@@ -98,13 +98,13 @@ class FileWatcher:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
         """Attribute opened files to the test of an item, and to the modules that it shares with other tests."""
         function, name = getattr(item, "function", None), name_of(item)
-        with self._opened.within(name, getattr(function, "__code__", None)):
+        with self._opened.attributing_to(name, getattr(function, "__code__", None)):
             result = yield
-        if self._opened.heard(name):
+        if self._opened.has_record(name):
             module = getattr(getattr(item, "module", None), "__name__", "")
             if module not in self._shared:
                 self._shared[module] = _shared_code(module)
-            self._opened.keeps(name, self._shared[module])
+            self._opened.add_shared_files(name, self._shared[module])
         return result
 
 

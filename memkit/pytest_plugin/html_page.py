@@ -80,7 +80,7 @@ def _seeds_table(entry: ClaimEvidence) -> str:
     values = {(o.seed, o.arm, o.metric): o for o in entry.observations}
     head = "".join(f"<th>{escape(arm)}<br>{escape(metric)}</th>" for arm, metric in names)
     rows = []
-    for seed in entry.seen:
+    for seed in entry.observed_seeds:
         observations = (values.get((seed, *name)) for name in names)
         cells = (escape(o.reason) or f"{o.value:.4g}" if o is not None else "" for o in observations)
         rows.append(f"<tr><td>{seed}</td>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")

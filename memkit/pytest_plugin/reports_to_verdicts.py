@@ -104,7 +104,7 @@ class Verdicts:
         """Return whether a report is that of a seed that was skipped because its claim did not need it."""
         claim_id, seed = self._item(report.nodeid)
         entry = self.claims.get(claim_id)
-        return report.skipped and entry is not None and seed not in (*entry.seen, *entry.failures)
+        return report.skipped and entry is not None and seed not in (*entry.observed_seeds, *entry.failures)
 
     def without_baseline(self) -> list[str]:
         """Return a message about the claims without an accepted verdict if the gate is "drift", in a list; else []."""

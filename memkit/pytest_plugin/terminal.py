@@ -117,8 +117,8 @@ def print_summary(
             "decide nothing; `memkit register` assigns deciding seeds."
         )
     training = sum(entry.cost.get("trained", 0.0) for entry in claims)
-    reused = sum(entry.cost.get("reused", 0.0) * len(entry.seen) for entry in claims)
-    seen = sum(len(entry.seen) for entry in claims)
+    reused = sum(entry.cost.get("reused", 0.0) * len(entry.observed_seeds) for entry in claims)
+    seen = sum(len(entry.observed_seeds) for entry in claims)
     reporter.write_line(
         f"{plural(seen, 'measurement')}, {reused:.0f} of them from the store; training their models took "
         f"{duration(training)} of CPU, now or earlier"

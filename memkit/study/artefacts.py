@@ -150,7 +150,7 @@ def _confirmation_runs(matrix: Matrix, evidence: Evidence | None) -> Iterable[_P
         for arm in entry.claim.arms:
             run_name = matrix.run_name(arm, name)
             subject = matrix.configurations[name] if arm == name else matrix.control(arm, name)
-            for seed in entry.seen:
+            for seed in entry.observed_seeds:
                 if (run_name, seed) not in yielded:
                     yielded.add((run_name, seed))
                     scores = {o.metric: o.value for o in entry.observations if (o.seed, o.arm) == (seed, arm)}

@@ -145,9 +145,9 @@ def test_an_observation_that_is_not_a_number_survives(file: Path) -> None:
 
 def test_seeds_seen(file: Path) -> None:
     whole = entry()
-    assert whole.seen == whole.planned
+    assert whole.observed_seeds == whole.planned
     part = replace(whole, observations=tuple(o for o in whole.observations if o.seed != 10_004))
-    assert part.seen == tuple(seed for seed in whole.planned if seed != 10_004)
+    assert part.observed_seeds == tuple(seed for seed in whole.planned if seed != 10_004)
 
 
 def test_the_hash_of_observations_covers_the_seeds_of_the_verdict_in_the_order_of_the_looks() -> None:
@@ -175,11 +175,11 @@ def test_seeds_saved() -> None:
     seen = early.planned[:8]
     adaptive = replace(early, observations=tuple(o for o in early.observations if o.seed in seen))
     assert judge(adaptive.claim, adaptive.observations, planned=adaptive.planned) == early.judgement
-    assert (early.saved, adaptive.saved) == ((), early.planned[8:])
+    assert (early.saved_seeds, adaptive.saved_seeds) == ((), early.planned[8:])
     failed = replace(adaptive, failures={early.planned[9]: "a worker died"})
-    assert len(failed.saved) == 23, "a seed that ran beyond the look, and failed, was not saved"
+    assert len(failed.saved_seeds) == 23, "a seed that ran beyond the look, and failed, was not saved"
     missing = replace(adaptive, judgement=judge(early.claim, adaptive.observations[2:], planned=early.planned))
-    assert missing.saved == (), "of seeds that are missing below the look, nothing was saved"
+    assert missing.saved_seeds == (), "of seeds that are missing below the look, nothing was saved"
     assert seeds_saved([early, adaptive, failed, missing]) == (24 + 23, 3 * 32)
     assert seeds_saved([]) == (0, 0)
 
@@ -190,7 +190,7 @@ def test_seeds_that_were_never_needed_leave_the_file_whole(tmp_path: Path) -> No
     evidence(few).save(tmp_path / "evidence.json")
     assert recompute(tmp_path / "evidence.json") == [("study/name", "SUPPORTED", "SUPPORTED")]
     (read,) = load(tmp_path / "evidence.json").claims
-    assert (read.judgement, len(read.saved), read.arms["a"]) == (early.judgement, 24, {"cpu_seconds": 1.5})
+    assert (read.judgement, len(read.saved_seeds), read.arms["a"]) == (early.judgement, 24, {"cpu_seconds": 1.5})
 
 
 def test_a_part_has_the_studies_metrics_and_curves_that_are_its_own() -> None:

@@ -68,7 +68,7 @@ def failures(claims: Iterable[ClaimEvidence]) -> list[Failure]:
 
 def share_reused(claims: Sequence[ClaimEvidence]) -> tuple[int, float]:
     """Return how many measurements say whether they came from the store, and the share of those that did."""
-    recorded = [(len(entry.seen), entry.cost["reused"]) for entry in claims if "reused" in entry.cost]
+    recorded = [(len(entry.observed_seeds), entry.cost["reused"]) for entry in claims if "reused" in entry.cost]
     total = sum(seeds for seeds, _ in recorded)
     return total, sum(seeds * share for seeds, share in recorded) / total if total else 0.0
 
@@ -87,7 +87,7 @@ def reused(claims: Sequence[ClaimEvidence]) -> str:
 def methods(evidence: Evidence) -> list[tuple[str, str]]:
     """Describe how the evidence was obtained, as pairs of a name and a text."""
     claims = evidence.claims
-    measured = {(entry.claim.id, seed) for entry in claims for seed in entry.seen}
+    measured = {(entry.claim.id, seed) for entry in claims for seed in entry.observed_seeds}
     originals = [entry for entry in claims if entry.claim.is_standalone]
     looks = Counter(entry.judgement.look for entry in originals if entry.judgement.look is not None)
     levels = ", ".join(f"{100 * (1 - look.alpha):.4g} % at {look.n} seeds" for look in LOOKS)
@@ -167,8 +167,8 @@ def threats(evidence: Evidence, ps: Sequence[AdjustedP]) -> list[tuple[str, str]
                 "source reports them. The margin, bounds or method may have changed between attempts, too.",
             )
         )
-    seeds = {(entry.claim.study, seed) for entry in claims for seed in entry.seen}
-    measured = sum(len(entry.seen) for entry in claims)
+    seeds = {(entry.claim.study, seed) for entry in claims for seed in entry.observed_seeds}
+    measured = sum(len(entry.observed_seeds) for entry in claims)
     if measured > len(seeds):
         described.append(
             (

@@ -241,7 +241,7 @@ def _commands(entry: ClaimEvidence, first: int) -> list[str]:
 
 def _figures(entry: ClaimEvidence, gallery: Gallery) -> list[FigureView]:
     """Return the measurements that no contrast compares, then the claim's own figures, which show its first seed."""
-    seed = entry.seen[0] if entry.seen else None
+    seed = entry.observed_seeds[0] if entry.observed_seeds else None
     name = entry.claim.id
     views = [_figure(figure, figure.title, name, gallery) for figure in other_measurements(entry)]
     return views + [_figure(figure, f"{figure.title}; seed {seed}", name, gallery) for figure in entry.figures]

@@ -165,7 +165,7 @@ def verdict_row(entry: ClaimEvidence) -> VerdictRow:
         weakest=effects[findings.index(weakest)] if weakest is not None else None,
         used=judgement.n,
         planned=len(entry.planned),
-        saved=len(entry.saved),
+        saved=len(entry.saved_seeds),
         attempt=entry.registration.attempt,
         expected=words.expectation(entry.claim),
         outcome=entry.gate.outcome,

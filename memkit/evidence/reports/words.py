@@ -181,7 +181,7 @@ def elide(text: str, width: int, ellipsis: str = "…") -> str:
 
 def used_seeds(entry: ClaimEvidence) -> tuple[int, ...]:
     """Return the seeds that the findings are computed from; seeds observed beyond them are shown, but not used."""
-    return entry.seen[: entry.judgement.n]
+    return entry.observed_seeds[: entry.judgement.n]
 
 
 def stopping_sentence(entry: ClaimEvidence) -> str:
@@ -203,9 +203,9 @@ def seed_counts(entry: ClaimEvidence) -> str:
     """Count used, unused and unneeded seeds in a sentence, and name the missing ones."""
     used = used_seeds(entry)
     parts = [f"{len(used)} used of at most {len(entry.planned)}" + (f" ({seed_ranges(used)})" if used else "")]
-    if unused := len(entry.seen) - len(used):
+    if unused := len(entry.observed_seeds) - len(used):
         parts.append(f"{unused} more measured but not used")
-    if saved := len(entry.saved):
+    if saved := len(entry.saved_seeds):
         parts.append(f"{saved} never needed")
     missing = entry.judgement.missing
     return ", ".join(parts) + "." + (f" Missing: {seed_ranges(missing)}." if missing else "")

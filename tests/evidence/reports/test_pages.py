@@ -98,7 +98,7 @@ def test_means_are_over_the_used_seeds(accepted: dict[str, Any]) -> None:
         claim = accepted.get(f"lab/{entry.claim.id.split('/', 1)[1]}")
         if claim is None:
             continue
-        used = set(entry.seen[: entry.judgement.n])
+        used = set(entry.observed_seeds[: entry.judgement.n])
         for arm, metrics in claim["means"].items():
             for metric, (mean, least, greatest) in metrics.items():
                 values = [o.value for o in entry.observations if (o.arm, o.metric) == (arm, metric) and o.seed in used]
