@@ -3,7 +3,7 @@
 CPython calls audit hooks for every file that Python code opens, including imported modules, and for every command
 that it starts (PEP 578). A hook cannot be removed, so the process has one, which does nothing while nobody listens.
 
-A file is attributed to what was running when it was opened: the test or the fixture (:meth:`OpenedFiles.attributing_to`),
+A file is attributed to what was running when it was opened: the test or fixture (:meth:`OpenedFiles.attributing_to`),
 the files whose code was being executed, and the modules that the test uses, since code may keep what it has read or
 imported for the next caller. Files that native code or another process opens are not seen.
 """

@@ -112,7 +112,7 @@ def recording_opened_files(
 
     Args:
         files: the files of the project, or None without a project.
-        name: what the opened files belong to; see :meth:`memkit.opened_files.Opened.attributing_to`.
+        name: what the opened files belong to; see :meth:`memkit.opened_files.OpenedFiles.attributing_to`.
         modules: modules whose source a digest covers already; see :func:`memkit.source.source_files`.
     """
     opened = listener(files.root) if files is not None else None
