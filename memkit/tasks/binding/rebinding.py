@@ -1,4 +1,4 @@
-"""Rebinding over time: a variable is given another value, and the command must then act by its present value.
+"""Rebinding over time: a variable is bound to another value, and a network must then use its present value.
 
     rebindings=1    input    X means jump do X then X means walk do X
                     answer                JUMP                   WALK
