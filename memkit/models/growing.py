@@ -45,7 +45,7 @@ NEVER = -1
 
 
 class Widening(NamedTuple):
-    """E for one layer of one seed.
+    """The matrix E of one layer of one seed; see the equations above.
 
     Attributes:
         seed: the index of the seed in the cohort.

@@ -105,11 +105,11 @@ class GrowingIntervenedNetwork(IntervenedNetwork):
         ]
 
     def tables(self) -> dict[str, list[dict[str, int | str]]]:
-        """See :meth:`memkit.models.growing.GrowingNetwork.tables`."""
+        """Return the growth of a network of one seed as a table."""
         return self.network.tables()
 
     def timeline(self) -> list[dict[str, int | str]]:
-        """See :meth:`memkit.models.growing.GrowingNetwork.timeline`."""
+        """Return one row per growth event, as :meth:`memkit.models.growing.GrowingNetwork.timeline` does."""
         return self.network.timeline()
 
     @torch.no_grad()

@@ -35,7 +35,7 @@ class Growth:
         every: epochs or steps between events, for "epochs" and "steps".
         patience, improvement: a number of evaluations, and nats.
         target: the accuracy that is sufficient, 0 to 1.
-        how: "preserving": the network computes the same function just after growth as just before; or "fresh": new
+        how: "preserving": the network computes the same function just after growth as just before; "fresh": new
             weights are drawn as for a new network, which changes the function.
         noise: the standard deviation of the noise that makes a unit's two halves differ in the next layer, in units
             of that layer's root mean square weight; it cancels in the sum of the two halves.

@@ -20,7 +20,7 @@ from memkit.tasks.binding.vocabulary import DO, MEANS, THEN
 
 @dataclass(frozen=True, kw_only=True)
 class Rebinding(BindingTask):
-    """``V means A do V``, then the same with another action, ``rebindings`` (1 to 3) times.
+    """Commands ``V means A do V``, then the same with another action, ``rebindings`` (1 to 3) times.
 
     >>> from memkit import generator
     >>> from memkit.tasks.binding import Rebinding
