@@ -107,7 +107,7 @@ class _Form(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Management(BindingTask):
-    """Commands that bind two variables, manage one or none, rebind up to ``updates`` (1 or 2) times, and ``recall V``."""
+    """Commands that bind two variables, manage up to one, rebind up to ``updates`` (1 or 2) times and ``recall V``."""
 
     updates: int = 2
 
