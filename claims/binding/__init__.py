@@ -18,7 +18,7 @@ METRICS = {
     "share of commands whose variables have different slots": (
         "a variable's slot is the one that is read most when that variable is asked for"
     ),
-    "share of slots in use": "slots whose numbers deviate by more than a hundredth after a command was read",
+    "share of slots in use": "share of slots whose numbers have a standard deviation above 0.01 after the commands",
     "share of pairs with both answers right": (
         "pairs of commands that differ in one binding; both have to be answered correctly"
     ),
@@ -31,7 +31,7 @@ METRICS = {
     "past": "accuracy on commands that ask for a variable's earlier value",
     "present": "accuracy on commands that ask for a variable's present value",
     "after protecting": (
-        "accuracy in unseen combinations, where one variable is protected and then it or the other one is bound again"
+        "accuracy in unseen combinations on commands that protect one variable, and then bind it or the other one again"
     ),
     "protected": "accuracy on commands that bind the protected variable again; the protected value is correct",
     "share answered with the later value": (
@@ -39,7 +39,7 @@ METRICS = {
     ),
     "others": "accuracy on all commands except those that bind a protected variable again",
     "clear": (
-        "accuracy in unseen combinations on commands that clear a variable; the right answer to a cleared one is empty"
+        "accuracy in unseen combinations on commands that clear a variable; a cleared variable has an empty answer"
     ),
     "clear/bound again": "accuracy on commands that clear a variable and then bind it again",
     "accuracy on the second action": (

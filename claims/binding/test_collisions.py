@@ -29,7 +29,7 @@ APART = "share of commands whose variables have different slots"
     },
     contrasts=[Contrast("apart", over="together", metric="accuracy", bounds=(0, 1), sesoi=0.1)],
     source="the diary's dynamic model, rerun with two variables: 83, 50 and 83 %, depending on whether the variables "
-    "shared a slot. Between seeds, other things may cause that; here only the addresses differ",
+    "shared a slot. Other differences between seeds may cause that; here only the addresses differ",
 )
 def test_collisions_cost_answers(arms, every_command):
     return {name: accuracy(model, every_command) for name, model in arms.items()}

@@ -101,7 +101,7 @@ def test_memory_network_cannot_rebind_or_repeat(arms, every_command, by_pattern)
 @claim(
     "binding/memory-stays-zero",
     "After training, a memory network's slots stay at zero: after a forward pass, at most half of the slots hold "
-    "numbers that deviate by more than a hundredth.",
+    "numbers with a standard deviation above a hundredth.",
     arms={"argmax": ARGMAX_MEMORY, "soft": SOFT_MEMORY},
     contrasts=[
         Contrast(name, over=0.5, metric="share of slots in use", bounds=(0, 1), direction="lower")
@@ -145,7 +145,7 @@ def test_predictions_hold_for_unseen_combinations(arms, held_out):
     ],
     figures=[values_of_words],
     headline=True,
-    source="measured when its code was rerun: 0 of 72. Here 1/3 by construction: a guess among the other actions",
+    source="the source's code, rerun: 0 of 72. Here 1/3 by construction: a guess among the other actions",
     deterministic=True,
 )
 def test_last_write_fails_on_rebinding(arms, every_command, by_pattern):
@@ -229,8 +229,8 @@ def test_memory_carries_over(arms, held_out, held_out_by_pattern):
 @replicated("mlx")
 @claim(
     "binding/argmax-memory-carries-over",
-    "In unseen combinations of a larger vocabulary, a memory with argmax addresses helps, too: addresses that keep "
-    "their random initial values are good enough to write and read by.",
+    "In unseen combinations of a larger vocabulary, a memory with argmax addresses helps too: addresses that keep "
+    "their random initial values are good enough for writing and reading.",
     arms={"argmax": LARGE_ARGMAX_MEMORY, "no memory": LARGE_NO_MEMORY},
     contrasts=[Contrast("argmax", over="no memory", metric="accuracy", bounds=(0, 1), sesoi=0.1, assume="normal")],
     source=f"{FINDINGS}: «the discrete memory operations fundamentally prevent learning»; they hinder it",
@@ -282,7 +282,7 @@ def test_slots_over_memory_network(arms, held_out):
     "binding/slots-do-not-parse",
     "In a larger vocabulary, slots that are addressed by the last three tokens lose their lead: in unseen "
     "combinations they are right no more often than a Transformer (sesoi: one in five), whereas a two-stage compiler "
-    "is.",
+    "is right more often.",
     arms={"slots": LARGE_SLOTS, "transformer": LARGE_TRANSFORMER, "two-stage": LARGE_POSITIONAL},
     contrasts=[Contrast("slots", over="transformer", metric="accuracy", bounds=(0, 1), sesoi=0.2)],
     positive_control=Contrast("two-stage", over="transformer", metric="accuracy", bounds=(0, 1)),

@@ -24,7 +24,7 @@ def test_argmax_stops_the_gradient(untrained, trained_commands):
 @claim(
     "binding/addresses-without-a-gradient-generalise-less",
     "Where addresses have to be learnt, networks with soft, straight-through and Gumbel-softmax addresses recall "
-    "values in unseen combinations more often than with argmax addresses, which no gradient reaches.",
+    "values in unseen combinations more often than networks with argmax addresses, which no gradient reaches.",
     arms=ASSIGNED,
     contrasts=[
         Contrast(kind, over="argmax", metric="accuracy", bounds=(0, 1), sesoi=0.1)

@@ -80,7 +80,7 @@ def test_protection_costs_nothing_else(arms, unseen):
 @claim(
     "binding/clearing-is-a-write",
     "Clearing needs nothing but overwriting: overwriting slots answer commands that clear a variable as well as slots "
-    "with a gate for clearing, and these answer them as well with that gate switched off (sesoi: 0.15).",
+    "with a gate for clearing, which answer them just as well with that gate switched off (sesoi: 0.15).",
     arms={"managed": MANAGED, "gate off": Arm(MANAGED, uncleared), "overwriting": OVERWRITING},
     contrasts=[
         Contrast("managed", over=control, metric="clear", bounds=(0, 1), sesoi=0.15)

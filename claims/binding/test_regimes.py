@@ -1,4 +1,4 @@
-"""Training regimes: a curriculum or a single stage, gates by rule or learnt; and more repetitions than in training."""
+"""Training regimes: a curriculum or one stage, gates by rule or learnt gates, and more repetitions than in training."""
 
 from fixtures.binding.recipes import FACTORISED_SLOTS, RULE_SLOTS
 from fixtures.binding.regimes import (
@@ -23,8 +23,8 @@ REPEATING = {"slots": REPEATING_SLOTS, "lstm": REPEATING_LSTM, "transformer": RE
 @claim(
     "binding/curriculum-over-single-stage",
     "Slots that are trained on recognition, then on retrieval, then on two variables in sequence answer more unseen "
-    "combinations of the last stage correctly than slots that are trained for as many steps on it alone, or on all "
-    "three stages mixed.",
+    "combinations of the last stage correctly than slots that are trained for as many steps on that stage alone, or on "
+    "all three stages mixed.",
     arms={**TWO_VARIABLES, "single, through slots": SINGLE_THROUGH_SLOTS},
     contrasts=[
         Contrast("staged", over=control, metric="accuracy", bounds=(0, 1), sesoi=0.1)
@@ -90,8 +90,8 @@ def test_repeats_longer_than_trained(arms, six_times, trained_commands):
 @replicated("mlx")
 @claim(
     "binding/repeats-until-positions-end",
-    "Slots that are trained on up to four repetitions and give an action eight times only fill the positions that "
-    "there are: with a ninth position, they are right less often.",
+    "If slots that are trained on up to four repetitions give an action eight times, they merely fill the available "
+    "positions: with a ninth position, they are right less often.",
     arms={"eight positions": EIGHT_POSITIONS, "nine positions": NINE_POSITIONS},
     contrasts=[Contrast("eight positions", over="nine positions", metric="eight", bounds=(0, 1), sesoi=0.1)],
     expect="open",

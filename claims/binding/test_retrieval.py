@@ -31,7 +31,7 @@ def test_retrieval_needs_dynamic_memory(arms, every_command):
 @replicated("mlx")
 @claim(
     "binding/static-memory-stays-at-its-ceiling",
-    "A memory of learnt constants recalls one action in five, and not a second one (sesoi: one in five).",
+    "A memory of learnt constants recalls one action in five, and not two (sesoi: one in five).",
     arms={"static": STATIC, "dynamic": RETRIEVAL_SLOTS},
     contrasts=[Contrast("static", over=0.2, metric="accuracy", bounds=(0, 1), sesoi=0.2)],
     positive_control=DYNAMIC_OVER_CHANCE,

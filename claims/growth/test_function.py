@@ -32,8 +32,8 @@ RISE = {"metric": "rise of the loss", "bounds": (0, MOST), "direction": "lower"}
 @claim(
     "growth/preserves-the-function",
     "A network that grows fourfold in width and by a layer, and is not trained any further, still gives most digits "
-    "the same class as before if units are split and the layer begins as the identity; if what is new is drawn at "
-    "random, it has forgotten what it knew.",
+    "the same class as before if units are split and the layer begins as the identity; if new units and the new "
+    "layer are drawn at random, it has forgotten what it knew.",
     arms={
         "preserving": Arm(UNGROWN, grown("preserving")),
         "fresh": Arm(UNGROWN, grown("fresh")),
@@ -80,8 +80,8 @@ def test_just_after_as_just_before(arms, images):
     "doubling the units of each of its layers at random does.",
     arms={"units": fresh(TWICE_AS_WIDE), "layer": fresh(DEEPER)},
     contrasts=[Contrast("units", over="layer", **RISE)],
-    source=f"{TOOLKIT}; it does not say in which way it grew. A first attempt compared with units that come in three "
-    "events",
+    source=f"{TOOLKIT}; it does not say in which way its networks grew. In a first attempt, the units that the layer "
+    "was compared with were added in three events",
 )
 def test_new_layers_destroy_more(arms, trained):
     return {name: rise_at_growth(run.validation) for name, run in trained.items()}
@@ -93,8 +93,8 @@ def test_new_layers_destroy_more(arms, trained):
     "carried over to the wider layer than if they are left as they were.",
     arms={"carried": REMEMBERING, "left": remembering(WIDER, carry=False)},
     contrasts=[Contrast("carried", over="left", **RISE)],
-    source="what the toolkit's growing networks with a memory have to do, and its page does not mention. A software "
-    "test shows that nothing changes for a memory that is carried over",
+    source="the toolkit's growing networks with a memory have to do this as well; its page does not mention it. A "
+    "software test shows that nothing changes for a memory that is carried over",
 )
 def test_a_memory_is_carried_over(arms, trained):
     return {name: rise_at_growth(run.validation) for name, run in trained.items()}
@@ -121,7 +121,7 @@ def test_preserving_pays(arms, images):
     arms={"fresh": fresh(WIDER), "preserving": WIDER},
     contrasts=[Contrast("fresh", over="preserving", margin=-0.01, **NORMAL)],
     gate=True,
-    source=f"{TOOLKIT}; this asks where that came from",
+    source=f"{TOOLKIT}; this asks whether random units caused that",
 )
 def test_random_units_do_as_well(arms, images):
     return {name: accuracy(model, images.test) for name, model in arms.items()}

@@ -38,7 +38,7 @@ def voting(placement):
 
 
 def held_against(name, arms, images):
-    """Return accuracy, the numbers held in weights and memory, and the standard error of the difference from an arm."""
+    """Return accuracy, the size of weights and memory, and the standard error of the difference from an arm."""
     return {
         arm: {
             "accuracy": accuracy(model, images.test),

@@ -114,8 +114,8 @@ def test_using_the_memory_in_training_hurts_added_classes(arms, images):
         Contrast("active", over=baseline, metric="accuracy on added classes", bounds=(0, 1))
         for baseline in ("nn", "nn_large", "nn_extra_layer")
     ],
-    source="the toolkit's baselines nn, nn_large, nn_extra_layer, whose accuracy is 0 by construction. What networks "
-    "learn from the same images: fine-tuning-near-memory",
+    source="the toolkit's baselines nn, nn_large, nn_extra_layer, whose accuracy is 0 by construction. For networks "
+    "that learn from the same images, see fine-tuning-near-memory",
 )
 def test_capacity_adds_no_classes(arms, images):
     return {name: accuracy(model, among(images.test, ADDED)) for name, model in arms.items()}

@@ -52,7 +52,7 @@ FLIPS = Contrast("active", over=0.0, metric="flipped", assume="normal")
     expect="equivalent",
     gate=True,
     source=f"{TOOLKIT}: active 0.929, inactive 0.929, random 0.930 (rerun, three seeds), magnitude 9e-6, no "
-    "prediction changed. Deltas came from the gradient of the batch mean; once corrected, it took steps of about 50",
+    "prediction changed. Deltas came from the gradient of the batch mean; the corrected code needs steps of about 50",
 )
 def test_published_step_is_inert(arms, images):
     return {

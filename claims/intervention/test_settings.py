@@ -66,8 +66,8 @@ def test_networks_and_classes(arms, images, task):
 
 @sweep(
     "intervention/placement",
-    "At the {placement} one of four hidden layers, the memory recognises added classes more often than the network "
-    "without it.",
+    "With the memory at the {placement} layer of four hidden layers, a network recognises added classes more often "
+    "than without it.",
     over={"placement": ("early", "middle", "late", "penultimate")},
     arms=lambda placement: {
         "active": Arm(DEEP_OLD_NETWORK, remembering(ADDING.with_(placement=placement))),

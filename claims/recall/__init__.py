@@ -20,7 +20,7 @@ METRICS = {
     "share of parameters": "the memory's parameters as a share of the whole model's",
     "share of operations": "the memory's share of the matrix-product operations to read episodes and complete cues",
     "share of time": "the memory's share of the CPU time to read episodes and complete cues",
-    "any not finite": "1 if any number that was held or predicted was not finite, else 0",
+    "any not finite": "1 if any number in the memory or in the predictions was not finite, else 0",
     "similarity": "the published similarity: mean cosine between the slots and the mean hidden state of what is read",
     "similarity of the first twenty": "the published similarity, over the first twenty sequences",
     "rank correlation with the number read": "Spearman's correlation with the number of sequences read before",

@@ -79,8 +79,8 @@ def test_a_fact_outlasts_other_text(arms, seed):
     ],
     gate=True,
     source=f"{NEW}. Least squares over 0, 8, 32, 64 contexts, and over lags of 0, 16, 32, 48 among 64. The relation "
-    "is not linear: what is lost is the slot that was written first, so many of the facts that are read before 60 or "
-    "more other contexts are lost: recall/lag, a sweep. In attempt 3, the claim was that more than a twentieth is "
+    "is not linear: what is lost is the slot that was written first, and therefore many of the facts that are followed "
+    "by 60 or more other contexts: recall/lag, a sweep. In attempt 3, the claim was that more than a twentieth is "
     "lost with eight facts, as before the training was shortened; it was 0.08, and INCONCLUSIVE",
     figures=[distractors, lag],
 )

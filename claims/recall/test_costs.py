@@ -9,8 +9,8 @@ IMM = "IMM experiments"
 
 @claim(
     "recall/share-of-parameters-and-time",
-    "Gated slots take less than half of the parameters of their network; of reading an episode and completing four "
-    "cues, they take less than half of the operations and less than two thirds of the time.",
+    "Gated slots take less than half of the parameters of their network, and, when an episode is read and four cues "
+    "are completed, less than half of the operations and less than two thirds of the time.",
     arms={"slots": SLOTS},
     contrasts=[
         Contrast("slots", over=1 / 2, direction="lower", metric="share of parameters", bounds=(0, 1)),
@@ -19,7 +19,7 @@ IMM = "IMM experiments"
     ],
     gate=True,
     seeds=16,
-    source=f"{IMM}: 0.49 % of parameters, «minimal overhead», of GPT-2 small, in which the network is 1,400 times as "
+    source=f"{IMM}: 0.49 % of the parameters of GPT-2 small, «minimal overhead»; that network is 1,400 times as "
     "large. Operations are those of matrix products. Time is CPU time, the least of nine repetitions, at the time of "
     "the measurement. The first two are the same for every seed; LinformerMemory takes 0.6 and 5 % of its network "
     "here. In attempt 1, which had closer thresholds, normal theory could say nothing about numbers without variance: "
@@ -31,7 +31,7 @@ def test_share_of_parameters_and_time(arms, seed):
 
 @claim(
     "recall/a-long-stream-does-no-harm",
-    "After 2,000 contexts of other text in a row, slots recall more than 70 % of eight facts that are read then, and "
+    "After 2,000 contexts of other text in a row, slots recall more than 70 % of eight facts that are read next, and "
     "for each of the two memories, fewer than half of the networks hold any number that is NaN or infinite.",
     arms={"slots": SLOTS, "LinformerMemory": LINFORMER},
     contrasts=[

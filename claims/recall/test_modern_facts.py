@@ -34,7 +34,7 @@ CONTROLS = ("off", "filler", "other", "permuted")
     "recall/linformer-recalls-no-modern-fact",
     "LinformerMemory as published, trained within a character model, recalls none of 24 modern facts: having read "
     "them changes the nats per character of their endings by less than 0.05 against no memory, filler and other "
-    "facts, and the right one of all endings is chosen at chance, 1/24, to within 0.1.",
+    "facts, and the right ending is chosen from all endings at chance level, 1/24, to within 0.1.",
     arms={
         **{name: Arm(CHARACTERS, linformer(name)) for name in ("on", "off", "filler", "other")},
         "store": Arm(CHARACTERS, store("on")),
@@ -129,7 +129,7 @@ def test_surprise_over_first_in_first_out(arms):
     ],
     gate=True,
     source="IMM experiments, recommendations: «different memory update strategies (e.g., importance-based)». A review "
-    "asked for it, after a deciding seed of the first attempt had been looked at; that attempt was never run",
+    "asked for it, after a deciding seed of the first attempt had been inspected; that attempt was never run",
     figures=[completions],
 )
 def test_whole_facts_or_all_facts(arms):

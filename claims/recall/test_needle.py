@@ -43,8 +43,9 @@ def conditions(recipe):
 @claim(
     "recall/a-needle-is-recalled-from-a-partial-cue",
     "Given its first two words, a language model with gated slots completes each of eight facts that it read once, "
-    "word by word: more often than with its memory off, with other text or other facts in it, with values permuted, "
-    "than by chance among the eight, and than with LinformerMemory as published.",
+    "word by word: more often than with its memory off, with other text or other facts in its memory, or with "
+    "permuted values; more often than by chance among the eight facts; and more often than a model with "
+    "LinformerMemory as published.",
     arms={**conditions(SLOTS), "LinformerMemory": Arm(LINFORMER, on), "in context": Arm(ORACLE, in_context)},
     contrasts=[Contrast("on", over=control, **EXACT) for control in (*CONTROLS, "LinformerMemory", 1 / 8)],
     source=f"{SOURCE}. A completion is right by chance in 1 of 2,048 cases; a random choice among the eight, in 1 of "
@@ -84,8 +85,9 @@ def test_novel_words_are_recalled(arms, facts_asked_for):
 
 @claim(
     "recall/linformer-memory-recalls-nothing",
-    "LinformerMemory as published, trained to recall for 75 steps, more than slots take, chooses among the endings of "
-    "eight facts at chance (sesoi: 0.1), and saves less than a tenth of a nat per token over the memory off.",
+    "LinformerMemory as published, trained to recall for 75 steps, which is more than slots take, chooses among the "
+    "endings of eight facts at chance (sesoi: 0.1), and saves less than a tenth of a nat per token compared with the "
+    "memory off.",
     arms={"on": Arm(LINFORMER, on), "off": Arm(LINFORMER, off), "slots": Arm(SLOTS, on)},
     contrasts=[
         Contrast("on", over=1 / 8, metric="forced choice", sesoi=0.1, assume="normal"),

@@ -97,7 +97,7 @@ def of_length(length):
     over={"length": (32, 64)},
     arms=lambda length: {"slots": Arm(of_length(length), on)},
     contrasts=[Contrast("slots", over=0.5, **EXACT)],
-    source=f"{RECOMMENDED}; published with block sizes 64 and 256, for sequences that nothing was recalled from",
+    source=f"{RECOMMENDED}; published with block sizes 64 and 256, for sequences from which nothing was recalled",
     seeds=8,
 )
 def test_longer_contexts(arms, cell, seed):
@@ -121,7 +121,7 @@ OTHERS = {"LinformerMemory as published": LINFORMER, **TUNED}
     contrasts=[Contrast("own", over="another", sesoi=0.1, **NATS)],
     requires=[Contrast("slots, own", over="slots, another", **NATS)],
     source="training begins with episodes with one fact, and these memories get no further. EQUIVALENT: less than a "
-    "tenth, whichever fact is held. It was a claim, whose third attempt, with 16 seeds and half as many steps more, "
+    "tenth, whichever fact is held. It was a claim, whose third attempt, with 16 seeds and 50 % more steps, "
     "was EQUIVALENT for all four memories",
     seeds=16,
 )

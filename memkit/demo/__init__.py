@@ -1,1 +1,1 @@
-"""``memkit demo``: a memory that recalls a sentence of the user's."""
+"""``memkit demo``: a memory that recalls a sentence from the user."""

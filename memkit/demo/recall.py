@@ -1,4 +1,4 @@
-"""``memkit demo recall``: a memory reads a sentence of the user's once, and recalls it later.
+"""``memkit demo recall``: a memory reads a sentence from the user once, and recalls it later.
 
 A small character model, trained on Python's built-in help, reads several contexts of held-out text, one of which
 contains the sentence. A memory of next tokens records all of them. Then the model completes the cue in different text:

@@ -9,7 +9,7 @@ Import a module and use its functions: ``from memkit.memories import slots``.
 ``associative``   a matrix from keys to values, written by the delta rule
 ``linformer``     slots that drift towards the hidden states that are read, as in a published GPT
 ``neighbours``    keys and values of examples, of which the nearest are retrieved
-``eviction``      policies of which entries stay in a full memory of ``neighbours``
+``eviction``      policies that decide which entries stay in a full memory of ``neighbours``
 ``retrieval``     exact nearest-neighbour search
 ``next_tokens``   the token that followed each position of a text
 """

@@ -64,7 +64,7 @@ class PolicySettings(NamedTuple):
 
 
 Policy = Callable[[Record, PolicySettings], Tensor]
-"""Returns the scores of entries, [..., M]; equations are above."""
+"""A function that returns the scores of entries, [..., M]; equations are above."""
 
 
 def none(record: Record, settings: PolicySettings) -> Tensor:
@@ -219,8 +219,8 @@ def _normalised(numbers: Tensor) -> Tensor:
 
 
 def _with_probation(score: Tensor, record: Record, settings: PolicySettings) -> Tensor:
-    # Among entries on probation the youngest have priority; finite scores avoid ties between infinities.
     """Return the scores, with those of entries on probation above all others."""
+    # Among entries on probation the youngest have priority; finite scores avoid ties between infinities.
     on_probation = _age(record, settings) < settings.probation
     return torch.where(on_probation, _PROBATION_SCORE + record.born.double(), score)
 

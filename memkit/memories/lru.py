@@ -7,9 +7,9 @@
     age      a[k] ← a[k] + 1 for all k, then a[k*] ← (1 − g)·a[k*]
     content  c[k*] ← (1 − g)·c[k*] + g·c_new
 
-A gate of 0 leaves the slot the oldest, so that the next content goes there: what is not written takes no space. With
-gates of 1, a slot is overwritten after K writes. This is the least recently used slot, where only writes count as use;
-reads do not, since the memory is read only after it is written.
+With a gate of 0 the slot remains the oldest, and the next content goes there: content that is not written takes no
+space. With gates of 1, a slot is overwritten after K writes. This is the least recently used slot, where only writes
+count as use; reads do not, since the memory is read only after it is written.
 
 For several writes there is a closed form: after N writes, the content of slot k is kept[k]·c_0[k] + Σ_n w[k, n]·c_n. So
 contents, which are large, are moved only once. Santoro et al. 2016, Meta-learning with memory-augmented neural

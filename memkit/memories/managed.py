@@ -11,12 +11,12 @@
     protect  p[k] ← p[k] + a·w[k]·(1 − p[k])
     read     r = Σ_k w[k]·M[k]
 
-    recalled  the weight of the value written at step s in answer p, as in memkit/memories/slots.py; here each step
-              clears, writes, protects, and then reads. Protection depends on addresses and gates only, so answers are
-              still linear in the values: u_t[k] = g_t·w_t[k]·Π_{s<t} (1 − a_s·w_s[k]), and a slot keeps the share
-              (1 − u_t)·(1 − c_t·w_t) of its content.
+    write_weights  the weight of the value written at step s in answer p, as in memkit/memories/slots.py; here each
+                   step clears, writes, protects, and then reads. Protection depends only on addresses and gates, so
+                   answers are still linear in the values: u_t[k] = g_t·w_t[k]·Π_{s<t} (1 − a_s·w_s[k]), and a slot
+                   keeps the share (1 − u_t)·(1 − c_t·w_t) of its content.
 
-Protection is from writes only: clearing empties a protected slot, and it remains protected. With c = a = 0, these are
+Protection prevents writes only: clearing empties a protected slot, which remains protected. With c = a = 0, these are
 overwriting slots. State size: K·(d + 1) numbers per sequence.
 """
 

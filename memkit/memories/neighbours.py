@@ -220,7 +220,7 @@ class NeighbourMemory(nn.Module):
         self.uses[seed, place], self.help[seed, place], self.lot[seed, place] = 0, 0.0, random_numbers[seed, entry]
 
     def _refresh_entries(self, keys: Tensor, values: Tensor, labels: Tensor, born: Tensor, accepted: Tensor) -> Tensor:
-        """Move entries towards the new entries that refresh them, and return which new entries do: bool [S, m]."""
+        """Move entries towards the new entries that refresh them, and return which those are: bool [S, m]."""
         random_numbers = torch.stack([torch.rand(labels.shape[1], generator=g) for g in self._generators("refresh")])
         refreshes = accepted & (random_numbers < self.refresh).to(accepted.device)
         nearest_place = torch.zeros_like(labels)

@@ -10,8 +10,8 @@
 
 These are equations 2 and 3 of Khandelwal et al. 2020, Generalization through memorization: nearest neighbour language
 models, with two changes. Keys are tokens, not hidden states; with decay up to 1/2, the key with the longest common
-suffix is always the nearest. And w, constant in the paper, decreases with the distance of the nearest key: where
-nothing similar was read, the prediction of the language model is unchanged.
+suffix is always the nearest. And w, constant in the paper, decreases with the distance of the nearest key: if nothing
+similar was read, the prediction of the language model is unchanged.
 
 A full store evicts: "none" adds nothing more, "fifo" evicts the entry that was read first, and "surprise" the entry
 with the lowest surprise, or the older one of equals.
@@ -33,7 +33,7 @@ Eviction: TypeAlias = Literal["none", "fifo", "surprise"]
 EVICTIONS: tuple[str, ...] = get_args(Eviction)
 
 _NOTHING = -1
-"""In a key, the position of a token that does not exist. It matches no token, and not even itself."""
+"""The value in a key for a token that does not exist. It matches no token, not even itself."""
 _PAIRS = 1 << 22
 """The maximum number of pairs of a key and a query that are compared at once."""
 
@@ -42,7 +42,7 @@ class Entries(NamedTuple):
     """A store, or entries to be added to one, in the order of reading.
 
     Attributes:
-        keys: tokens [N, n], −1 where there is none.
+        keys: tokens [N, n]; −1 stands for a token that does not exist.
         values: tokens [N].
         surprises: nats [N].
     """
@@ -162,8 +162,8 @@ def read(
     >>> from memkit.memories import next_tokens
     >>> text = torch.tensor([3, 1, 4, 1])
     >>> store = next_tokens.Entries(next_tokens.context_keys(text[:-1], 2), text[1:], torch.tensor([2.0, 5.0, 1.0]))
-    >>> found = next_tokens.read(store, torch.tensor([[1, 3]]), tokens=5, k=1, decay=0.5, tau=0.1, most=0.9)
-    >>> found.probabilities, found.weights  # 4 came after 3, 1
+    >>> reading = next_tokens.read(store, torch.tensor([[1, 3]]), tokens=5, k=1, decay=0.5, tau=0.1, most=0.9)
+    >>> reading.probabilities, reading.weights  # 4 came after 3, 1
     (tensor([[0., 0., 0., 0., 1.]]), tensor([0.9000]))
     """
     probabilities, weights = torch.zeros(len(queries), tokens), torch.zeros(len(queries))
@@ -186,8 +186,8 @@ def mix(log_probabilities: Tensor, found: StoreReading) -> Tensor:
 
     >>> import torch
     >>> from memkit.memories import next_tokens
-    >>> found = next_tokens.StoreReading(torch.tensor([[0.0, 1.0]]), torch.tensor([0.5]))
-    >>> next_tokens.mix(torch.tensor([[0.5, 0.5]]).log(), found).exp()
+    >>> reading = next_tokens.StoreReading(torch.tensor([[0.0, 1.0]]), torch.tensor([0.5]))
+    >>> next_tokens.mix(torch.tensor([[0.5, 0.5]]).log(), reading).exp()
     tensor([[0.2500, 0.7500]])
     """
     weights = found.weights.unsqueeze(-1)

@@ -26,7 +26,7 @@ METRICS: tuple[str, ...] = get_args(Metric)
 WEIGHTS: tuple[str, ...] = get_args(Weights)
 
 _BLOCK = 8
-"""Entries per block. The k nearest entries lie in the k blocks whose nearest entries are nearest."""
+"""Entries per block. The k nearest entries lie in the k blocks with the smallest minimum distances."""
 _ENTRIES = 20 << 10
 """The maximum number of entries that are compared at once; more are split into parts."""
 _SCORES = 128 * _ENTRIES

@@ -9,7 +9,7 @@
     overwriting   M[k] ← (1 − g·w[k])·M[k] + g·w[k]·v
     read          r = Σ_k w[k]·M[k]
 
-    recalled      c[p, s] = Σ_t when_p[t] · Σ_k a_t[k] · Π_{s<u≤t} (1 − g_u·w_u[k]) · g_s·w_s[k] over t ≥ s, without Π
+    write_weights c[p, s] = Σ_t when_p[t] · Σ_k a_t[k] · Π_{s<u≤t} (1 − g_u·w_u[k]) · g_s·w_s[k] over t ≥ s, without Π
                   when additive: the weight of the value written at step s in answer p, where an answer is a weighted
                   sum of the reads at all steps: Σ_t when_p[t]·r_t = Σ_s c[p, s]·v_s
 
@@ -126,7 +126,8 @@ def write_weights(
     >>> from memkit.memories import slots
     >>> address = torch.ones(2, 1)  # one slot, written at 2 steps
     >>> last_read = torch.tensor([[0.0, 1.0]])  # one answer: the read at the second step
-    >>> slots.write_weights(address, torch.ones(2), address, last_read, writing="overwriting")  # only the second write
+    >>> # An overwriting memory recalls only the second write.
+    >>> slots.write_weights(address, torch.ones(2), address, last_read, writing="overwriting")
     tensor([[0., 1.]])
     """
     weight = (gate.unsqueeze(-1) * write_address).unsqueeze(-3)

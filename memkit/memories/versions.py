@@ -67,13 +67,15 @@ def write_weights(
 ) -> Tensor:
     """Return the weight of each write in each of P answers after T steps, in closed form: [..., P, T].
 
-    As :func:`memkit.memories.slots.write_weights`, with weights ``age`` [..., P, N] of the versions.
+    The arguments are those of :func:`memkit.memories.slots.write_weights`, and the weights ``age`` [..., P, N] of the
+    versions.
 
     >>> import torch
     >>> from memkit.memories import versions
     >>> address = torch.ones(2, 1)  # one slot, written at 2 steps
     >>> last_read, previous = torch.tensor([[0.0, 1.0]]), torch.tensor([[0.0, 1.0]])
-    >>> versions.write_weights(address, torch.ones(2), address, last_read, previous)  # reads the first write
+    >>> # The previous version is the first write.
+    >>> versions.write_weights(address, torch.ones(2), address, last_read, previous)
     tensor([[1., 0.]])
     """
     weight = (gate.unsqueeze(-1) * write_address)[..., None, :, None, :]

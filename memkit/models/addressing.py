@@ -1,11 +1,11 @@
-"""Addressing: where a slot network writes and reads, by a fixed rule or as learnt from the tokens.
+"""Addressing: where a slot network writes and reads, given by a fixed rule or learnt.
 
 An addressing turns tokens [S, B, L] and the word embeddings E [S, W, d] into one :class:`MemoryPlan`.
 
     Rule          Write after a binder word (`V means A`, `V is A`): the address comes from V, the value from A, and the
                   gate is 1. Read at the word after a query word (`do V`, `recall V`). Only the maps below are learnt.
-    Factorised    The address comes from ONE of the last three tokens, and the value from ONE of them. Which one is an
-                  attention over the offsets o = 0, 1, 2 with scores u·e_{t−o} + b_o: the score of a token does not
+    Factorised    The address comes from ONE of the last three tokens, and the value from ONE of them. Attention over
+                  the offsets o = 0, 1, 2 chooses it, with scores u·e_{t−o} + b_o: the score of a token does not
                   depend on its neighbours. The gate and the time of reading are linear in the last three tokens.
     Unfactorised  Address, value and gate are linear in the last three tokens together.
 
@@ -44,10 +44,10 @@ ASSIGNMENTS: tuple[Assignment, ...] = ("soft", "argmax", "straight-through", "gu
 
 
 class SlotAssignment(nn.Module):
-    """Maps scores over the slots [S, ..., K] to an address: non-negative weights that sum to 1; see above.
+    """A map from scores over the slots [S, ..., K] to an address: non-negative weights that sum to 1; see above.
 
     The Gumbel noise of a seed comes from its own generator, which is derived from that of its initial values. So a seed
-    gets the same noise in any cohort.
+    gets the same noise in every cohort.
     """
 
     def __init__(self, generators: Generators, *, kind: Assignment, anneal: int) -> None:
@@ -97,7 +97,7 @@ class MemoryPlan(NamedTuple):
     values: Tensor
     """The table of vectors from which values are composed, [S, N, d]."""
     bias: Tensor
-    """Added to each value, [S, 1, d]."""
+    """The vector that is added to each value, [S, 1, d]."""
     value_selection: Tensor
     """The table rows that make up each value, [S, B, L, O, N]: one-hot, or several ones."""
     value_weights: Tensor
@@ -124,7 +124,7 @@ def window_table(words: Tensor, weight: Tensor) -> Tensor:
 
     Args:
         words: word embeddings, [S, W, d].
-        weight: of the map, [S, 3·d, n].
+        weight: the weights of the map, [S, 3·d, n].
 
     Returns:
         [S, 3·W, n]
@@ -280,8 +280,8 @@ class UnfactorisedAddressing(nn.Module):
 def _initial_read_times(generators: Generators, positions: int, length: int) -> nn.Parameter:
     """Return the initial logits of the time of reading, [S, 1, P, L].
 
-    They are highest at the last token, where the controls read too. Without a preference at the start, most seeds never
-    leave the average of all reads (5 of 8 development seeds).
+    They are highest at the last token, where the controls read too. Without this preference, most seeds keep
+    averaging all reads (5 of 8 development seeds).
     """
     logits = constant(generators, 1, positions, length)
     with torch.no_grad():
@@ -290,5 +290,5 @@ def _initial_read_times(generators: Generators, positions: int, length: int) -> 
 
 
 def _is_one_of(tokens: Tensor, allowed: tuple[int, ...]) -> Tensor:
-    """Return whether each token is one of some tokens: [S, B, L] → bool [S, B, L]."""
+    """Return whether each token is among the allowed ones: [S, B, L] → bool [S, B, L]."""
     return torch.isin(tokens, torch.tensor(allowed, device=tokens.device))

@@ -10,7 +10,7 @@
     logits_p = W Σ_t a_p[t] v_t + b                  the last two per head, each of width d / heads
                                                                                               → [S, B, P, answers]
 
-No rule is given, and the answer depends on the command through the attention only: it is composed of values of single
+No rule is given, and the answer depends on the command only through the attention: it is composed of values of single
 words and of the "no word" entry, which may say END. State size: the command itself, 2·(layers + 1)·L·width numbers per
 sequence.
 """
@@ -36,7 +36,7 @@ from memkit.models.transformer import Block
 
 
 class CrossAttentionNetwork(nn.Module):
-    """Answers attend to bindings, with keys from names and values from single words; see the equations above.
+    """A network whose answers attend to bindings; keys come from names, values from single words; equations above.
 
     >>> import torch
     >>> from memkit.models import CrossAttentionNetwork

@@ -25,7 +25,7 @@ from memkit.models.intervened import IntervenedNetwork
 
 BINS = 15
 NEUTRAL = 0.01
-"""A smaller change of the loss, in nats, is neither help nor harm."""
+"""The largest change of the loss, in nats, that counts as neither help nor harm."""
 STRONG = 0.2
 _CHUNK = 2048
 
@@ -95,7 +95,7 @@ class Diagnosis:
         return means
 
     def by_class(self, classes: int) -> dict[str, list[float]]:
-        """Return precision, recall and F1 of each class, without and with the memory; 0 if it is never predicted."""
+        """Return precision, recall and F1 of each class, without and with the memory; 0 where undefined."""
         from sklearn.metrics import precision_recall_fscore_support
 
         table: dict[str, list[float]] = {}

@@ -42,7 +42,7 @@ class Convolution(nn.Module):
 
 
 class FeedForwardNetwork(nn.Module):
-    """An MLP with hidden layers of some ``widths``, after convolutions if ``channels`` names any; equations above.
+    """An MLP with hidden layers of the given ``widths``, after convolutions if ``channels`` names any; see above.
 
     >>> import torch
     >>> from memkit.models import FeedForwardNetwork

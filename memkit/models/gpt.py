@@ -2,13 +2,13 @@
 
     S seeds   B episodes   N contexts   L tokens   d width
 
-    x_0 = E[token] + position                       tokens [S, B, N, L] → [S, B, N, L, d]; positions begin anew
+    x_0 = E[token] + position                       tokens [S, B, N, L] → [S, B, N, L, d]; positions restart at 0
     x ← x + Attention(LayerNorm(x))                 causal, within one context
     x ← x + W₂ GELU(W₁ LayerNorm(x))
     M ← write(M, x), x ← x + read(M, x)             after the chosen blocks: memkit/models/gpt_memory
     logits = E LayerNorm(x_last)                    → [S, B, N, L, V]
 
-Information passes from one context to the next through a memory only. The network and its initial values are those of
+Information passes from one context to the next only through a memory. The network and its initial values are those of
 GPT-2 (Radford et al. 2019): weights are normal with standard deviation ``initial`` (0.02 in GPT-2), divided by
 √(2·layers) where the result is added to x.
 """
@@ -152,7 +152,7 @@ class GPT(nn.Module):
         return sum(self.layer(name).state_size for name in self.memories)
 
     def layer(self, name: str) -> MemoryLayer:
-        """Return the memory layer of a name."""
+        """Return the memory layer with the given name."""
         layer = self.memories[name]
         assert isinstance(layer, MemoryLayer)
         return layer

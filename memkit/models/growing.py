@@ -13,10 +13,10 @@ on. So the network computes and learns the same as a small network built from th
 E has one non-negative entry per row, so relu(z Eᵀ) = relu(z) Eᵀ. Since Eᵀ E = 1, the next layer gets h Eᵀ E V = h V. So
 growth changes neither the function of the network nor the distances and angles between hidden states: a memory of
 hidden states is carried over by k ← k Eᵀ, and retrieves the same entries. This is Net2Net (Chen, Goodfellow and Shlens
-2016), except that the two halves of a unit are scaled to preserve lengths, where Net2Net copies them. The noise N has
+2016), except that the two halves of a unit are scaled to preserve lengths, whereas Net2Net copies them. The noise N has
 opposite signs for the two halves, so that they can learn different things.
 
-The optimiser's moments are carried over: those of the same gradients, transformed by E. New parameters without a past
+The optimiser's moments are carried over, transformed by E as the gradients are. New parameters without a past
 (an added layer, or with "fresh" growth a unit) start with the mean square of the gradients in the layer that they copy
 or belong to; with 0 instead, their first steps would be several times too large.
 """
@@ -45,7 +45,7 @@ NEVER = -1
 
 
 class Widening(NamedTuple):
-    """E for one layer of one seed.
+    """The matrix E of one layer of one seed; see the equations above.
 
     Attributes:
         seed: the index of the seed in the cohort.
@@ -177,7 +177,7 @@ class GrowingNetwork(FeedForwardNetwork):
         """Apply the next growth event of a seed, changing parameters and moments in place.
 
         Returns:
-            the widenings that were applied, by which states are carried over; none with "fresh" growth
+            the widenings that were applied, for carrying states over; none with "fresh" growth
         """
         event = int(self.events[seed])
         before, after = self.sizes_after(event), self.sizes_after(event + 1)
@@ -190,7 +190,7 @@ class GrowingNetwork(FeedForwardNetwork):
             while widths[layer] < target:
                 added = target - widths[layer]
                 if self.growth.how == "preserving":
-                    added = min(added, widths[layer])  # a unit is split once at a time
+                    added = min(added, widths[layer])  # a pass splits each unit at most once
                     widenings.append(self._split(seed, layer, added, widths, moments))
                 else:
                     self._add(seed, layer, added, widths, moments)

@@ -1,9 +1,9 @@
 """A classifier that grows while it is trained, with a memory that changes a hidden state.
 
-It is the network of intervened.py with a network of growing.py inside. When the memory's layer is widened, what the
-memory stores of it is carried over, k ← k Eᵀ: keys, values and class centroids, and also the weights of a learnt gate
-and of a projection. As lengths and angles are preserved, the memory retrieves the same entries with the same effect. So
-the network with its memory computes the same function just after growth as just before.
+It is the network of intervened.py with a network of growing.py inside. When the memory's layer is widened, everything
+that the memory stores about this layer is carried over, k ← k Eᵀ: keys, values and class centroids, and also the
+weights of a learnt gate and of a projection. As lengths and angles are preserved, the memory retrieves the same entries
+with the same effect. So the network with its memory computes the same function just after growth as just before.
 """
 
 from __future__ import annotations
@@ -105,11 +105,11 @@ class GrowingIntervenedNetwork(IntervenedNetwork):
         ]
 
     def tables(self) -> dict[str, list[dict[str, int | str]]]:
-        """See :meth:`memkit.models.growing.GrowingNetwork.tables`."""
+        """Return the growth of a network of one seed as a table."""
         return self.network.tables()
 
     def timeline(self) -> list[dict[str, int | str]]:
-        """See :meth:`memkit.models.growing.GrowingNetwork.timeline`."""
+        """Return one row per growth event, as :meth:`memkit.models.growing.GrowingNetwork.timeline` does."""
         return self.network.timeline()
 
     @torch.no_grad()

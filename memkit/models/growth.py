@@ -35,9 +35,9 @@ class Growth:
         every: epochs or steps between events, for "epochs" and "steps".
         patience, improvement: a number of evaluations, and nats.
         target: the accuracy that is sufficient, 0 to 1.
-        how: "preserving": the network computes the same function just after growth as just before; or "fresh": new
-            weights are drawn as for a new network, which is growth without care.
-        noise: the standard deviation of the noise that tells the two halves of a unit apart in the next layer, in units
+        how: "preserving": the network computes the same function just after growth as just before; "fresh": new
+            weights are drawn as for a new network, which changes the function.
+        noise: the standard deviation of the noise that makes a unit's two halves differ in the next layer, in units
             of that layer's root mean square weight; it cancels in the sum of the two halves.
     """
 

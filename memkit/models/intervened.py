@@ -19,9 +19,9 @@
     use        training, inference or both: when the memory is applied; never: it is filled, but never applied
 
 The gradient is that of each example's own loss, not of the batch mean, which would be smaller by a factor of the batch
-size. In training, a batch is retrieved for before it is inserted. But from the second epoch on, an example may retrieve
-its own earlier entry, which was made with its label. Test examples have no such entry. So how much a network relies on
-its memory in training does not show how useful the memory is.
+size. In training, the memory is read for a batch before the batch is inserted. But from the second epoch on, an example
+may retrieve its own earlier entry, which was made with its label. Test examples have no such entry. So how much a
+network relies on its memory in training does not show how useful the memory is.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class IntervenedNetwork(nn.Module):
     """A feed-forward classifier with a neighbour memory at one of its hidden layers; see the equations above.
 
     Its trained parameters are drawn first, and equal those of a :class:`FeedForwardNetwork` from the same generators.
-    In training, :meth:`saw` passes it the labels after the backward pass, and the batch is stored.
+    In training, :meth:`saw` receives the labels after the backward pass, and stores the batch.
 
     Args:
         intervention: the settings of an :class:`Intervention` that differ from the defaults.
@@ -207,7 +207,7 @@ class IntervenedNetwork(nn.Module):
 
         diagnosis = diagnose(self, (inputs, targets))
         columns = {name: values.tolist() for name, values in diagnosis.by_example().items()}
-        # Under the names that the records of other models use: the network with its memory.
+        # Records of other models use these names; here they stand for the network with its memory.
         for name, source in (("prediction", "predicted_on"), ("confidence", "confidence_on"), ("loss", "loss_on")):
             columns[name] = columns[source]
         return ExampleRecords(columns={"example": list(range(len(targets))), **columns}, summary=diagnosis.summary())

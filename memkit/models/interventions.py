@@ -1,10 +1,10 @@
 """Interventions on a trained slot network: its memory or its addresses are edited while it answers.
 
     Edited(model, edit, which)   every read gets an edited memory; what is written, and where, does not change
-    Readdressed(model, rename)   the addresses are those of other tokens than the command's; what is written, how much
+    Readdressed(model, rename)   the addresses are those of tokens other than the command's; what is written, how much
                                  of it, and when it is read are those of the command
 
-The weights do not change. So two such networks of one seed differ in the edit only, and the edit causes any difference
+The weights do not change. So two such networks of one seed differ only in the edit, and the edit causes any difference
 between their answers. Like every network, they map tokens [S, B, L] to logits.
 """
 

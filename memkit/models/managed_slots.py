@@ -44,7 +44,7 @@ class SlotManagement(NamedTuple):
 class ManagedSlotNetwork(nn.Module):
     """A slot network with learnt gates for clearing and protecting; see the equations above.
 
-    Both gates start at σ(``closed``), almost closed: a network that protected slots by chance could not learn any more.
+    Both gates start at σ(``closed``), almost closed: a network that protects slots by chance can no longer learn.
 
     >>> import torch
     >>> from memkit.models import ManagedSlotNetwork

@@ -83,7 +83,7 @@ class NextTokenMemory(nn.Module):
         Every token except the first of each context becomes an entry.
 
         Args:
-            store: the store before; None for an empty one. It is not changed.
+            store: the store to extend; None for an empty one. It is not changed in place.
         """
         store = self.empty() if store is None else store
         if not len(text) or text.shape[1] < 2:

@@ -15,10 +15,10 @@ from memkit.tasks.recall import Episodes
 
 
 def slot_memory(model: GPT) -> SlotMemory:
-    """Return the only memory of a model, which must be one of slots.
+    """Return the only memory of a model, which must be a slot memory.
 
     Raises:
-        MemkitError: the model has no memory, several, or one of another kind.
+        MemkitError: the model has no memory, several memories, or a memory of another kind.
     """
     layers = [model.layer(name) for name in model.memories]
     if len(layers) != 1 or not isinstance(layers[0], SlotMemory):
@@ -57,7 +57,7 @@ def read_weights(model: GPT, episodes: Episodes) -> Tensor:
 def address_accuracy(model: GPT, episodes: Episodes) -> float:
     """Return how often a cue reads the slot of its fact, 0 to 1.
 
-    A cue reads the slot with the largest weight at its second word; the slot of a fact is that which holds most of it.
+    A cue reads the slot with the largest weight at its second word; a fact's slot is the one that holds most of it.
     """
     rows, questions = torch.arange(len(episodes.cue)).unsqueeze(1), torch.arange(episodes.cue.shape[1])
     slots_read = read_weights(model, episodes)[rows, questions, episodes.cue, 0].argmax(-1)

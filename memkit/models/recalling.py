@@ -29,9 +29,9 @@ from memkit.models.recall_diagnostics import slot_memory, slot_of_each_fact
 from memkit.tasks.recall import Episodes
 
 ContextsToWrite = Callable[[Episodes], Tensor]
-"""Returns the contexts of some episodes that are written, [B, C, L]."""
+"""A function that returns the contexts to be written, [B, C, L]."""
 ReplaceStates = Callable[[GPT, States, Episodes], States]
-"""Returns the memory states to use instead of those that were written."""
+"""A function that returns the memory states to use instead of those that were written."""
 
 
 def unchanged(model: GPT, states: States, episodes: Episodes) -> States:
@@ -93,7 +93,7 @@ def on(model: GPT) -> Recalling:
 
 
 def off(model: GPT) -> Recalling:
-    """Return the model with its memory not read."""
+    """Return the model without reading its memory."""
     return Recalling(model, held=no_memory)
 
 
@@ -131,17 +131,17 @@ def permuted_values(model: GPT) -> Recalling:
 
 
 def in_context(model: GPT) -> Recalling:
-    """Return the model with its memory not read, and the fact before its cue in the context."""
+    """Return the model without reading its memory, with the fact before its cue in the context."""
     return Recalling(model, held=no_memory, inside=True)
 
 
 def own_emptied(model: GPT) -> Recalling:
-    """Return the model with the slot emptied that holds the fact asked for first."""
+    """Return the model after emptying the slot that holds the fact asked for first."""
     return Recalling(model, held=functools.partial(_with_slot_emptied, offset=0))
 
 
 def other_emptied(model: GPT) -> Recalling:
-    """Return the model with the slot emptied that follows the one of the fact asked for first."""
+    """Return the model after emptying the slot after the one that holds the fact asked for first."""
     return Recalling(model, held=functools.partial(_with_slot_emptied, offset=1))
 
 

@@ -14,8 +14,8 @@
                            memkit/memories/versions.py; answer p reads version n with weight softmax(linear in the last
                            three tokens of the command)
 
-With ``direct``, the last token (it may be `twice`) reaches the answer as well, but no other token does. Whatever the
-command stated reaches the answer through the slots only. State size: slots·width numbers per sequence, times the number
+With ``direct``, the last token (it may be `twice`) reaches the answer as well, but no other token does. What the
+command states reaches the answer only through the slots. State size: slots·width numbers per sequence, times the number
 of versions in a versioned memory.
 
 All maps between the embeddings, the memory and the answers are linear. So the network computes one table of the vectors

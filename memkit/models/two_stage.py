@@ -10,7 +10,7 @@
 
     extractor="last-write"   a rule, with a table of the last value of each name: above, `do walk then do walk`
     extractor="positional"   a rule, with a table that knows where each binding was stated: the latest before the use
-    extractor="learnt"       trained with the executor; it is told neither what binds nor which tokens are names
+    extractor="learnt"       trained with the executor; it is not told which tokens bind, or which are names
 
 The learnt extractor's table is positional as well. With c_t the tokens t − 2 … t + 2, concatenated:
 
@@ -51,7 +51,7 @@ class ExtractedCommand(NamedTuple):
     """The result of an extractor."""
 
     source: Tensor
-    """The token whose embedding replaces each token, [S, B, L, L], sums to 1; itself for a token that is no name."""
+    """The token whose embedding replaces each token, [S, B, L, L], sums to 1; or itself if it is not a name."""
     keep: Tensor
     """1 for each token that is kept, 0 for each that is removed, [S, B, L]."""
 

@@ -3,10 +3,10 @@
     closed   captain nemo | hides crimson lantern .     known words, 8·16·16 endings
     novel    captain nemo | z o r v                     a name of four letters, spelt letter by letter
 
-A fact is a row of tokens: two for the cue, then ``REST`` for the ending. For every seed, a quarter of the cues and a
-quarter of the endings are held out. The facts of the evaluation combine a held-out cue with a held-out ending, so that
-the model was trained on neither. (It was trained on their words, and a few names are words that the corpus spells, such
-as `none`.)
+A fact is a row of tokens: two for the cue, then ``ENDING_LENGTH`` for the ending. For every seed, a quarter of the cues
+and a quarter of the endings are held out. The facts of the evaluation combine a held-out cue with a held-out ending, so
+that the model was trained on neither. (It was trained on their words, and a few names are words that the corpus spells,
+such as `none`.)
 """
 
 from __future__ import annotations
@@ -107,13 +107,13 @@ VOWELS, CONSONANTS = "aeiou", "bdfgklmnprstvz"
 
 
 class Pool(NamedTuple):
-    """The cues [N, CUE] and endings [M, REST] from which facts are drawn, as tokens."""
+    """The cues [N, CUE] and endings [M, ENDING_LENGTH] from which facts are drawn, as tokens."""
 
     cues: Tensor
     endings: Tensor
 
     def draw(self, generator: torch.Generator, episodes: int, facts: int, *, shared: int = 1) -> Tensor:
-        """Draw facts [episodes, facts, CUE + REST]; in an episode, each cue belongs to ``shared`` facts.
+        """Draw facts [episodes, facts, FACT]; in an episode, each cue belongs to ``shared`` facts.
 
         The endings of an episode all differ, so that confusing two facts is never right by chance.
 
@@ -175,12 +175,12 @@ def _product(words: Words, *parts: tuple[str, ...]) -> Tensor:
 
 
 def _closed(words: Words) -> Tensor:
-    """Return all endings of known words: [8·16·16, REST]."""
+    """Return all endings of known words: [8·16·16, ENDING_LENGTH]."""
     return _product(words, VERBS, COLOURS, THINGS, (".",))
 
 
 def _novel(words: Words) -> Tensor:
-    """Return all endings that spell a name: [18620, REST].
+    """Return all endings that spell a name: [18620, ENDING_LENGTH].
 
     A name is a consonant, a vowel, a consonant, and a consonant or vowel: 14·5·14·19 = 18,620 names.
     """

@@ -40,7 +40,7 @@ def shown(
 
 
 def asked(text: Tensor, characters: Characters, cues: Sequence[str], facts: Sequence[str] | None = None) -> Tensor:
-    """Return contexts [N, P] of corpus text that end with a cue each.
+    """Return contexts [N, P] of corpus text, each of which ends with a cue.
 
     Args:
         text: the corpus text, [N, P].

@@ -98,8 +98,8 @@ def episodes(
         unwritten: the number of additional asked contexts, which come last. Their facts are not written, but are part
             of the asked context.
         shared: the number of facts that have the same cue.
-        lag: the number of contexts after that of the first fact, which is then the only one asked for. None: all facts
-            are asked for, and the order is random.
+        lag: the number of contexts after the context of the first fact, which is then the only fact asked for. None:
+            all facts are asked for, and the order is random.
 
     Raises:
         MemkitError: a fact does not fit into a context, or there are too few facts or contexts.
@@ -250,7 +250,7 @@ def _mean(values: Tensor, mask: Tensor) -> Tensor:
 WINDOW = 250
 """The approximate number of last completions over which the share of right ones is computed.
 
-The share counts once about half as many were seen.
+The share is used only once about half as many have been seen.
 """
 
 

@@ -32,7 +32,7 @@ def logits_of(model: Model, episodes: Episodes) -> Tensor:
 
 
 def endings(logits: Tensor, episodes: Episodes) -> tuple[Tensor, Tensor]:
-    """Return the logits of the endings [B, Q, REST, V], and their tokens [B, Q, REST]."""
+    """Return the logits of the endings [B, Q, ENDING_LENGTH, V], and their tokens [B, Q, ENDING_LENGTH]."""
     positions = episodes.cue.unsqueeze(-1) + torch.arange(ENDING_LENGTH)
     ending_logits = logits.gather(2, positions.unsqueeze(-1).expand(-1, -1, -1, logits.shape[-1]))
     return ending_logits, episodes.asked.gather(2, positions + 1)

@@ -82,7 +82,7 @@ class Learner:
         return moments
 
     def with_rows(self, recipe: Recipe, seeds: Sequence[int], rows: Sequence[int], device: str) -> Learner:
-        """Return a learner for some of the seeds, which continues training where this one stands.
+        """Return a learner for some of the seeds, which continues training from the state of this one.
 
         Args:
             seeds: the seeds to keep.

@@ -27,7 +27,7 @@ class Validation:
         inputs, targets: [S, N, ...], where N is the largest number of examples of any seed; a seed with fewer examples
             repeats them.
         counts: the number of distinct examples of each seed.
-        epoch_sizes: the number of training examples in an epoch of each seed; nan where it is unknown.
+        epoch_sizes: the number of training examples in an epoch of each seed; nan if it is unknown.
         batch: the number of training examples per step and seed.
         loss_of: outputs and targets, with the seed axis if the model has one → the loss.
         seed_axis: whether the model has a seed axis.

@@ -1,6 +1,6 @@
 """Addressing in MLX: where a slot network writes and reads; for the equations see memkit/models/addressing.py.
 
-Shapes are those of a single seed: what is [S, B, L, K] there is [B, L, K] here.
+Shapes are those of a single seed: an array [S, B, L, K] there is [B, L, K] here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Noise(NamedTuple):
 
 
 class SlotAssignment(nn.Module):
-    """Maps scores over the slots [..., K] to an address: non-negative weights that sum to 1."""
+    """A map from scores over the slots [..., K] to an address: non-negative weights that sum to 1."""
 
     def __init__(self, *, kind: Assignment, anneal: int) -> None:
         super().__init__()
@@ -229,5 +229,5 @@ def _initial_read_times(positions: int, length: int) -> mx.array:
 
 
 def _is_one_of(tokens: mx.array, allowed: Sequence[int]) -> mx.array:
-    """Return whether each token is one of some tokens: [B, L] → bool [B, L]."""
+    """Return whether each token is among the allowed ones: [B, L] → bool [B, L]."""
     return (tokens[..., None] == mx.array(list(allowed))).any(-1)

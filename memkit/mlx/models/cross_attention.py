@@ -12,7 +12,7 @@ from memkit.models.addressing import WINDOW
 
 
 class CrossAttentionNetwork(nn.Module):
-    """Each answer attends to the bindings that the command states, and copies a value."""
+    """A network whose answers attend to the bindings that the command states, and copy a value each."""
 
     def __init__(
         self,

@@ -20,7 +20,7 @@ from mlx import nn
 
 
 class Keys:
-    """Provides one random key per draw, in the order of the draws."""
+    """A source of random keys: one per draw, in the order of the draws."""
 
     def __init__(self, seed: int) -> None:
         self._key = mx.random.key(seed)

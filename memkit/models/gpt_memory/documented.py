@@ -1,7 +1,7 @@
 """The memory as the documentation of the published model describes it, which is not what its code does.
 
     h = mean_t x_t                                             mean hidden state of a context
-    U = the ``updated`` slots that were written least often    the first ones, where several were written equally often
+    U = the ``updated`` slots that were written least often    of equals, the first
     g = σ(w_g [W_m M[k], h] + b_g)                             one gate per slot
     M[k] ← g·W_s h + (1 − g)·M[k] for k in U                   W_s is called the "write layer"
     read_t = softmax_k(W_q x_t · W_p M[k] / √d) W_v M[k]       W_p and W_q project to ``low_rank`` dimensions

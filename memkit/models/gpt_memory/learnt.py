@@ -21,7 +21,7 @@ from memkit.models.layers import Generators, LayerNorm, Linear, normal
 
 
 class CrossAttention(nn.Module):
-    """Multi-head attention of some vectors to others."""
+    """Multi-head attention of vectors to the vectors of a context."""
 
     def __init__(self, generators: Generators, width: int, heads: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The published LinformerMemory in a GPT: adds a linear map of each token's cosines with the slots to its hidden state.
+"""The published LinformerMemory in a GPT: it adds a linear map of a token's cosines with the slots to its hidden state.
 
     M ← write(M, x)                                            memkit/memories/linformer.py
     read_t = W [cos(x_t, M[1]) … cos(x_t, M[K])] + b

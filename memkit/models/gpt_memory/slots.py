@@ -20,7 +20,7 @@ from memkit.models.gpt_memory.spans import Entries
 
 
 class SlotMemory(SpanMemory):
-    """Slots with keys and values.
+    """Slots with keys and values; see the equations above.
 
     A state is keys [S, B, K, k], values [S, B, K, P, d], log m [S, B, K] and ages [S, B, K].
     """

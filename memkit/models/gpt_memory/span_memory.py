@@ -1,4 +1,4 @@
-"""Base class of memories of spans: how entries are read, also while it is not yet decided where a fact begins.
+"""Base class of memories of spans: how entries are read, even before it is decided where a fact begins.
 
     entries           of the contexts: keys k_n, values v_n[j], gates g_n      memkit/models/gpt_memory/spans.py
     a_t ∝ exp(β·q_{t−j}·k + m),  and exp(β₀) for reading nothing               over stored keys and j = 0 … P−1
@@ -7,11 +7,11 @@
 Each token compares every stored key with the query of j tokens ago. Where the two match, value j is the token that
 comes next. So a cue is recognised wherever it stands, and the network does not have to count tokens.
 
-It is hard to learn at the same time where a fact begins and which key it is asked for by: each is of use only with the
-other, and from random initial values nothing is recalled for hundreds of steps. So in the first ``soft`` training steps
-no entry is chosen. Every token of a context is stored as a candidate, weighted by its probability p_t': m is
-log p_t' plus the log of how much of the context is stored. With candidates, a fact is found from the start of training,
-and p learns from these reads where facts begin.
+Two things have to be learnt at the same time: where a fact begins, and by which key it is asked for. Each is useful
+only with the other, so from random initial values nothing is recalled for hundreds of steps. Therefore, in the first
+``soft`` training steps no entry is chosen. Every token of a context is stored as a candidate, weighted by its
+probability p_t': m is log p_t' plus the log of how much of the context is stored. With candidates, a fact is found from
+the start of training, and p learns from these reads where facts begin.
 """
 
 from __future__ import annotations

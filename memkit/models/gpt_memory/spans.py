@@ -56,7 +56,7 @@ class Candidates(NamedTuple):
 
 
 class Spans(nn.Module):
-    """Computes entries and queries from hidden states; see the equations above."""
+    """The maps from hidden states to entries and queries; see the equations above."""
 
     def __init__(self, generators: Generators, width: int, *, key: int, ahead: int) -> None:
         super().__init__()

@@ -5,7 +5,7 @@
     stage 3   execution                    X means jump do X twice → JUMP JUMP END
 
     regime="staged"   one stage after another; each ends when it is mastered, or when training no longer improves
-    regime="mixed"    the stage of every command is drawn according to ``shares``
+    regime="mixed"    the stage of each command is drawn according to ``shares``
     regime="single"   only the last stage
 
 All stages share one vocabulary. In every regime, inputs are padded on the left and answers with END to the longest
@@ -40,7 +40,7 @@ class Curriculum:
     Attributes:
         stages: binding tasks with the same vocabulary and the same share of held-out combinations.
         regime: "staged", "mixed" or "single"; see the top of this file.
-        shares: how often the mixed regime draws each stage, relative to the others; (): all equally often.
+        shares: how often the mixed regime draws each stage, relative to the others; () for equally often.
         leave_at: an accuracy; a command counts as right if its whole answer is right.
         window: a number of batches.
         patience: a number of batches.
@@ -113,7 +113,7 @@ class CurriculumSampler:
     """The sampler of one seed, which moves through the curriculum: (generator, size) → a batch of commands.
 
     Attributes:
-        stage: the index of the stage from which the next batch is drawn; without meaning in the mixed regime.
+        stage: the index of the stage from which the next batch is drawn; meaningless in the mixed regime.
         left: for each stage that has ended, the total number of batches seen by then.
     """
 
@@ -142,7 +142,7 @@ class CurriculumSampler:
         return torch.cat(inputs), torch.cat(targets)
 
     def saw(self, outputs: Tensor, targets: Tensor) -> None:
-        """Receive a model's outputs [B, P, answers] and the targets [B, P] of a batch; end the stage if it is time."""
+        """Receive a model's outputs [B, P, answers] and the targets [B, P] of a batch, and end the stage if due."""
         self._batches_seen += 1
         if self.stage == len(self.samplers) - 1:
             return

@@ -20,7 +20,7 @@ from memkit.tasks.binding.vocabulary import DO, MEANS, THRICE, TWICE
 
 @dataclass(frozen=True, kw_only=True)
 class Execution(BindingTask):
-    """``V means A do V [twice|thrice]`` → A, once, twice or three times.
+    """Commands ``V means A do V [twice|thrice]``, whose answer is A once, twice or three times.
 
     Attributes:
         modified: the share of training commands with a modifier.

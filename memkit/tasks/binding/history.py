@@ -35,7 +35,7 @@ ASKED = ("present", "past")
 
 @dataclass(frozen=True, kw_only=True)
 class History(BindingTask):
-    """``V means A`` for ``stored`` variables, ``rebindings`` (1 to 3) more bindings, then ``recall V [before ...]``.
+    """Commands that bind ``stored`` variables, rebind them ``rebindings`` (1 to 3) times and ``recall V [before ...]``.
 
     Attributes:
         back: the largest number of versions that a command goes back.

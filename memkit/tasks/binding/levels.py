@@ -18,11 +18,11 @@
 
 These are the patterns of the published code; with its 4 actions and 2 variables there are 8, 72, 104 and 96 commands,
 280 in total.
-Different variables of a command have different actions, and so have the successive bindings of one variable. ``then``
+Different variables of a command have different actions, and so do the successive bindings of one variable. ``then``
 separates segments; bindings remain valid in later segments. A modifier repeats only the variable before it, ``and``
 binds more tightly than ``then``, and ``or`` asks for the first of its two variables.
 
-Training draws the levels equally often, and so the patterns within a level, as the published code did.
+Training draws the levels equally often, and the patterns within a level equally often, as the published code did.
 Patterns: ``L1/single``, ``L2/and``, ...; ``L2`` is the group of the patterns of level 2.
 """
 

@@ -15,12 +15,13 @@
 
 Two variables are bound, one of them may be managed (cleared or protected), up to ``updates`` bindings follow, and one
 of the variables is asked for. A cleared variable has no action until it is bound again. A protected variable keeps its
-action: later bindings have no effect. Protection is only against updates, so ``clear`` also empties a protected
+action: later bindings have no effect. Protection prevents only updates: ``clear`` also empties a protected
 variable. The variable that is managed, those that are bound again and the one that is asked for are crossed, so that
 neither the position of a binding nor the word ``clear`` or ``protect`` determines the answer without its variable.
 
 The actions of a command all differ. 3 variables × 5 actions: 23,760 commands with up to two updates, 9360 with at most
-one. Training draws ``update``, ``clear`` and ``protect`` equally often, and so the forms of command within each.
+one. Training draws ``update``, ``clear`` and ``protect`` equally often, and the forms of command within each
+equally often.
 Patterns, by what happened to the variable asked for (``other``: only the other variable was managed):
 
     update/kept  update/updated
@@ -106,7 +107,7 @@ class _Form(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Management(BindingTask):
-    """``V means A W means B``, ``clear`` or ``protect`` one, up to ``updates`` (1 or 2) more bindings, ``recall V``."""
+    """Commands that bind two variables, manage up to one, rebind up to ``updates`` (1 or 2) times and ``recall V``."""
 
     updates: int = 2
 

@@ -29,7 +29,7 @@ _TIMES = {"twice": 2, "thrice": 3}
 
 @dataclass(frozen=True, kw_only=True)
 class Nesting(BindingTask):
-    """``V means A do V`` and up to ``depth`` (1 to 4) times ``twice`` or ``thrice`` → A, repeated by their product.
+    """Commands ``V means A do V`` with up to ``depth`` (1 to 4) modifiers; the answer repeats A by their product.
 
     Attributes:
         most: the largest count of any command.

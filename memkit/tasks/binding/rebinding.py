@@ -1,4 +1,4 @@
-"""Rebinding over time: a variable is given another value, and the command must then act by its present value.
+"""Rebinding over time: a variable is bound to another value, and a network must then use its present value.
 
     rebindings=1    input    X means jump do X then X means walk do X
                     answer                JUMP                   WALK
@@ -20,7 +20,7 @@ from memkit.tasks.binding.vocabulary import DO, MEANS, THEN
 
 @dataclass(frozen=True, kw_only=True)
 class Rebinding(BindingTask):
-    """``V means A do V``, then the same with another action, ``rebindings`` (1 to 3) times.
+    """Commands ``V means A do V``, then the same with another action, ``rebindings`` (1 to 3) times.
 
     >>> from memkit import generator
     >>> from memkit.tasks.binding import Rebinding

@@ -20,7 +20,7 @@ from memkit.tasks.binding.vocabulary import IS, MEANS, WHAT
 
 @dataclass(frozen=True, kw_only=True)
 class Recognition(BindingTask):
-    """``V means A ... what is V`` → V, with two to ``most`` (2 or 3) bindings.
+    """Commands ``V means A ... what is V`` with two to ``most`` (2 or 3) bindings; the answer is V.
 
     >>> from memkit import generator
     >>> from memkit.tasks.binding import Recognition

@@ -23,7 +23,7 @@ from memkit.tasks.binding.vocabulary import IS, RECALL
 
 @dataclass(frozen=True, kw_only=True)
 class Retrieval(BindingTask):
-    """``V is A`` for each of ``stored`` variables, then ``recall V`` → A.
+    """Commands that state ``V is A`` for each of ``stored`` variables, then ``recall V``; the answer is A.
 
     >>> from memkit import generator
     >>> from memkit.tasks.binding import Retrieval

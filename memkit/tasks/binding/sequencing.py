@@ -36,7 +36,7 @@ CONNECTIVES = ("then", "and", "or")
 
 @dataclass(frozen=True, kw_only=True)
 class Sequencing(BindingTask):
-    """``V means A W means B do V|W connective W|V``, and ``V means A do V then W means B do W`` with ``segments``.
+    """Commands ``V means A W means B do V|W connective W|V``; in ``segments``, ``V means A do V then W means B do W``.
 
     >>> from memkit import generator
     >>> from memkit.tasks.binding import Sequencing

@@ -124,7 +124,7 @@ class BindingTask(ABC):
         Vocabulary(self.variables, self.actions)
         if not 0 <= self.held_out < 1:
             raise ValueError(f"held_out must be a share in [0, 1), not {self.held_out}")
-        # Up to this number can always be held out so that each variable and action keeps a combination in training.
+        # This many can always be held out while each variable and each action keeps a combination in training.
         most = (self.variables - 1) * (self.actions - 1) - 1
         if self._held_out_count() > most:
             raise ValueError(
@@ -212,7 +212,7 @@ class BindingTask(ABC):
         """
         inputs, targets = self.commands(generator, subset)
         first_action = self.vocabulary.action(0)
-        # Commands that are equal once the action at one position is left out.
+        # Groups of commands that differ at most in the action at one position.
         rows_by_rest: dict[tuple[int, ...], list[int]] = {}
         for row, tokens in enumerate(inputs.tolist()):
             for position, token in enumerate(tokens):
