@@ -45,10 +45,6 @@ MODEL_CODE = ("demo", "memories", "mlx", "models", "tasks", "training")
 """The folders of memkit that weights and measured numbers depend on. All other code decides, reports and schedules."""
 
 
-WITHOUT_CODE = hashlib.sha256(b"").hexdigest()[:32]
-"""The digest of a file that computes nothing, such as an empty ``__init__.py``."""
-
-
 def function_digest(function: Callable[..., Any]) -> str:
     """Return the digest of a function, 16 hex digits, without its docstring, comments, layout and memkit's decorators.
 
@@ -149,6 +145,11 @@ def file_digest(file: Path) -> str:
         OSError: it cannot be read.
     """
     return _digest([_code(file)])
+
+
+def acts_on_import(file: Path) -> bool:
+    """Return whether importing a file does more than import, define functions and assign literals."""
+    return _module(file, file.stat().st_mtime_ns).acts
 
 
 def imported_names(file: Path) -> frozenset[str]:

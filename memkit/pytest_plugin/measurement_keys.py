@@ -21,7 +21,7 @@ from memkit.pytest_plugin.other_plugins import plugin_files, unusual_plugins
 from memkit.pytest_plugin.seeds import planned_seeds
 from memkit.pytest_plugin.settings import Settings, settings_of
 from memkit.source import (
-    WITHOUT_CODE,
+    acts_on_import,
     callable_digest,
     file_digest,
     imported_names,
@@ -102,9 +102,11 @@ def _hashed(value: str | None) -> str | None:
 
 
 def _package_digests(covered: tuple[Path, ...]) -> list[str]:
-    """Return the digests of the ``__init__.py`` files with code, which runs at the import of any module in them."""
-    files = (file for file in covered if file.name == "__init__.py")
-    return [digest for file in files if (digest := file_digest(file)) != WITHOUT_CODE]
+    """Return digests of the ``__init__.py`` files that do something: they run when a module in the package is imported.
+
+    Text that an ``__init__.py`` holds for the report, such as descriptions of metrics, does not count.
+    """
+    return [file_digest(file) for file in covered if file.name == "__init__.py" and acts_on_import(file)]
 
 
 def code_of(item: Any, claim: Claim) -> str:
