@@ -33,7 +33,7 @@ def test_docstrings_begin_with_a_verb_or_a_noun(file: str) -> None:
     assert not found
 
 
-def test_a_term_is_defined_where_the_page_says() -> None:
+def test_terms_are_unique_and_their_files_exist() -> None:
     page = (ROOT / "docs" / "style.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| `(memkit/[\w/]+\.py)` \|$", page, flags=re.MULTILINE)
     assert len(rows) > 20

@@ -1,4 +1,4 @@
-"""What the evidence holds beside verdicts: learning curves, what authors make of their study, what it cost."""
+"""The evidence beside the verdicts: learning curves, the authors' interpretation of their study, and its cost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def whole(pytester: pytest.Pytester) -> dict[str, Any]:
 
 
 @needs_torch
-def test_learning_curves_are_in_the_evidence_each_recipe_once(pytester: pytest.Pytester) -> None:
+def test_learning_curves_are_in_the_evidence_once_per_recipe(pytester: pytest.Pytester) -> None:
     test_training.write_suite(pytester, steps=60)
     run(pytester, INLINE)
     data = whole(pytester)
@@ -33,13 +33,13 @@ def test_learning_curves_are_in_the_evidence_each_recipe_once(pytester: pytest.P
     page = (pytester.path / "reports" / "evidence.html").read_text(encoding="utf-8")
     assert page.count("Learning curves: lab/") == 2
 
-    # Measured before: the curves come with what was measured.
+    # The measurements come from the store, and the curves with them.
     run(pytester, "-n0")
     assert whole(pytester)["curves"] == data["curves"]
 
 
 @needs_torch
-def test_a_model_that_arms_share_costs_its_training_once(pytester: pytest.Pytester) -> None:
+def test_the_training_of_a_shared_model_is_counted_once(pytester: pytest.Pytester) -> None:
     claims = test_training.CLAIMS.replace("STEPS", "30").replace("XOR.with_(hidden=False)", "Arm(XOR, same)")
     claims = claims.replace("def score", "def same(net):\n    return net\n\ndef score")
     pytester.makepyfile(nets=test_training.NETS, test_nets=claims)
@@ -65,7 +65,7 @@ def test_the_docstring_of_a_package_is_its_interpretation(pytester: pytest.Pytes
     assert "<dt>Score</dt><dd>Share of &lt;good&gt; ones.</dd>" in page
 
 
-def test_of_several_packages_the_one_of_the_studys_name_speaks_for_it(pytester: pytest.Pytester) -> None:
+def test_among_several_packages_the_one_with_the_studys_name_is_used(pytester: pytest.Pytester) -> None:
     for folder, name in (("before", "first"), ("lab", "own"), ("selfcheck", "last")):
         pytester.mkpydir(folder).joinpath("__init__.py").write_text(
             f'"""By {folder}."""\nMETRICS = {{"score": "of {folder}"}}\n'
@@ -76,7 +76,7 @@ def test_of_several_packages_the_one_of_the_studys_name_speaks_for_it(pytester: 
     assert whole(pytester)["metrics"] == {"lab": {"score": "of lab"}}
 
 
-def test_metrics_that_are_no_sentences_are_refused(pytester: pytest.Pytester) -> None:
+def test_metrics_without_a_description_are_refused(pytester: pytest.Pytester) -> None:
     pytester.mkpydir("lab").joinpath("__init__.py").write_text('METRICS = {"score": 3}\n')
     (pytester.path / "lab" / "test_lab.py").write_text(_dedented(HEAD + canned("true")))
     result = run(pytester, "-n0")
@@ -84,7 +84,7 @@ def test_metrics_that_are_no_sentences_are_refused(pytester: pytest.Pytester) ->
     result.stderr.fnmatch_lines(["*METRICS of its package must be {metric: sentence}*"])
 
 
-def test_without_a_package_there_is_none(pytester: pytest.Pytester) -> None:
+def test_without_a_package_there_is_no_interpretation(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_lab=HEAD + canned("true"))
     register_claims(pytester)
     assert run(pytester, "-n0").ret == 0

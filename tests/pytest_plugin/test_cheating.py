@@ -21,7 +21,7 @@ CLAIM = """
         return {arm: {"first": noise(seed, arm, 1), "second": noise(seed, arm, 2)} for arm in (
             "treatment", "control", "straw man")}
 """
-# No arm differs from another, but for the straw man, which is worse.
+# All arms are equal, except for the straw man, which is worse.
 MODEL = """
     import random
 
@@ -53,7 +53,7 @@ def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
 
 
 def found(pytester: pytest.Pytester) -> tuple[str, str, int]:
-    """The verdict, and what the registration says."""
+    """Return the verdict, the state of the registration, and the attempt."""
     entry = evidence(pytester)["lab/one"]
     return entry["judgement"]["verdict"], entry["registration"]["status"], entry["registration"]["attempt"]
 
@@ -84,7 +84,7 @@ def test_seeds_cannot_be_added_until_it_is_significant(suite: pytest.Pytester) -
         pytest.param(("noise(seed, arm, 1)", "noise(seed, arm, 3)"), id="test"),
     ],
 )
-def test_an_edit_after_looking_fails_until_it_is_registered_on_fresh_seeds(
+def test_an_edit_after_a_run_fails_until_it_is_registered_on_fresh_seeds(
     suite: pytest.Pytester, edit: tuple[str, str]
 ) -> None:
     seeds = evidence(suite)["lab/one"]["planned"]
@@ -114,7 +114,7 @@ WORDS = [
 
 
 @pytest.mark.parametrize(("edit", "edited"), WORDS)
-def test_an_edit_of_what_is_said_fails_until_it_is_registered_on_the_same_seeds(
+def test_an_edit_of_the_wording_fails_until_it_is_registered_on_the_same_seeds(
     suite: pytest.Pytester, edit: tuple[str, str], edited: str
 ) -> None:
     write(suite, ("contrasts=", 'expect="open", contrasts='))  # another claim, which no verdict fails
@@ -178,7 +178,7 @@ def test_a_changed_claim_fails_by_whatever_computes_its_gate_and_development_fai
     refused.stderr.fnmatch_lines(["*lab/one is changed; only a run that decided and passed is accepted"])
 
 
-def test_other_code_behind_a_claim_is_told_and_counted(suite: pytest.Pytester) -> None:
+def test_a_change_of_the_code_behind_a_claim_is_reported_and_counted(suite: pytest.Pytester) -> None:
     better = MODEL.replace("return 0.0 if", 'return 0.99 if arm == "treatment" else 0.0 if')
     write(suite, model=better)
     result = run(suite)
@@ -205,8 +205,8 @@ def test_development_seeds_decide_nothing_however_good_they_look(suite: pytest.P
     assert entry["outcome"]["outcome"] == "skipped"
 
 
-def test_a_bad_memory_submitted_as_a_change_fails_with_one_sentence(pytester: pytest.Pytester) -> None:
-    """Claims gate: nobody has to read a table to see what fell."""
+def test_a_change_that_breaks_the_memory_fails_with_one_sentence(pytester: pytest.Pytester) -> None:
+    """The exit code and one sentence show which claim failed, without the table."""
     good = MODEL.replace("return 0.0 if", 'return 0.99 if arm == "treatment" else 0.0 if')
     write(pytester, model=good)
     register_claims(pytester)
@@ -221,7 +221,7 @@ def test_a_bad_memory_submitted_as_a_change_fails_with_one_sentence(pytester: py
     assert "lab/one: expected supported, found REFUTED" in failed[0]
 
 
-def test_an_edited_claim_fails_also_where_it_is_skipped(suite: pytest.Pytester) -> None:
+def test_an_edited_claim_fails_even_if_it_is_skipped(suite: pytest.Pytester) -> None:
     write(
         suite,
         ("    @claim(", "    @pytest.mark.skip(reason='not now')\n    @claim("),

@@ -66,7 +66,7 @@ def test_the_commit_is_that_of_the_project(repository: Path) -> None:
 
 
 @needs_git
-def test_a_file_whose_name_is_no_text_is_a_change(repository: Path) -> None:
+def test_a_new_file_with_an_undecodable_name_is_a_change(repository: Path) -> None:
     git(repository, "init")
     git(repository, "config", "core.quotepath", "false")
     git(repository, "commit", "--allow-empty", "-m", "x")
@@ -103,7 +103,7 @@ DUBIOUS = subprocess.CalledProcessError(
         ("rev-parse", RuntimeError(), "unknown: RuntimeError"),
     ],
 )
-def test_what_git_does_not_say_is_unknown_and_the_page_says_so(
+def test_facts_that_git_does_not_give_are_unknown_on_the_page_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, error: Exception, expected: str
 ) -> None:
     make_git_fail(monkeypatch, command, error)
@@ -117,7 +117,7 @@ def test_what_git_does_not_say_is_unknown_and_the_page_says_so(
     assert "clean" not in page.partition("3f9c")[2][:200]
 
 
-def test_facts_that_cannot_be_found_out_are_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_facts_that_cannot_be_determined_are_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> Any:
         raise ValueError("no\nsuch thing")
 
@@ -130,7 +130,7 @@ def test_facts_that_cannot_be_found_out_are_unknown(tmp_path: Path, monkeypatch:
     json.dumps(found, ensure_ascii=False).encode()
 
 
-def test_a_run_whose_provenance_is_unknown_leaves_its_evidence(
+def test_a_run_with_unknown_provenance_writes_its_evidence(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_suite(pytester, canned("a"))

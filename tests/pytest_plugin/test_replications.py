@@ -47,7 +47,7 @@ def suite(pytester: pytest.Pytester) -> pytest.Pytester:
 
 
 @needs_mlx
-def test_a_replication_has_a_verdict_of_its_own(suite: pytest.Pytester) -> None:
+def test_a_replication_has_a_separate_verdict(suite: pytest.Pytester) -> None:
     assert command(suite, "register").ret == 0
     both = run(suite, "-n1", "--with-sweeps")
     assert both.ret == 0
@@ -80,7 +80,7 @@ def test_replications_run_with_the_sweeps(suite: pytest.Pytester) -> None:
     }
 
 
-def test_without_mlx_it_is_skipped_with_the_sentence_that_says_how_to_get_it(
+def test_without_mlx_a_replication_is_skipped_with_instructions(
     suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     find = importlib.util.find_spec
@@ -97,7 +97,7 @@ def test_without_mlx_it_is_skipped_with_the_sentence_that_says_how_to_get_it(
 
 
 @needs_mlx
-def test_a_replication_that_comes_out_otherwise_fails_the_run(suite: pytest.Pytester) -> None:
+def test_a_replication_with_another_verdict_fails_the_run(suite: pytest.Pytester) -> None:
     (suite.path / "test_lab.py").write_text(
         SUITE.replace('replicated("mlx")', 'replicated("mlx", expect="refuted")'), encoding="utf-8"
     )
@@ -107,8 +107,8 @@ def test_a_replication_that_comes_out_otherwise_fails_the_run(suite: pytest.Pyte
     result.stdout.fnmatch_lines(["*Not as registered: lab/slots/mlx*"])
 
 
-def test_nobody_imports_mlx_without_asking_for_it(suite: pytest.Pytester) -> None:
-    """The engine, and a run of claims in torch, load nothing of MLX."""
+def test_mlx_is_imported_only_on_request(suite: pytest.Pytester) -> None:
+    """Neither the engine nor a run of claims in torch imports MLX."""
     script = Path(suite.path / "loaded.py")
     script.write_text(
         "import sys, memkit, memkit.recipes.backends, memkit.pytest_plugin, memkit.evidence.derived.replication\n"
