@@ -60,7 +60,7 @@ def test_mapping_a_name_there_and_back_gives_the_same_name(renamed: dict[str, st
 
 
 @pytest.mark.parametrize(
-    ("renamed", "said"),
+    ("renamed", "message"),
     [
         ({"a": "c", "b": "c"}, "aliases: c stands for two old names; give each a name of its own"),
         ({"a": "b", "b": "c"}, "aliases: b is an old name and a new one; write a = c alone"),
@@ -70,10 +70,10 @@ def test_mapping_a_name_there_and_back_gives_the_same_name(renamed: dict[str, st
         ({"a": 3}, "aliases: 3 is not a valid name"),
     ],
 )
-def test_an_ambiguous_or_malformed_table_is_refused(renamed: Any, said: str) -> None:
+def test_an_ambiguous_or_malformed_table_is_refused(renamed: Any, message: str) -> None:
     with pytest.raises(MemkitError) as caught:
         Aliases(renamed)
-    assert str(caught.value).startswith(said)
+    assert str(caught.value).startswith(message)
 
 
 BEFORE = {
@@ -283,15 +283,15 @@ def test_two_options_that_map_to_the_same_name_are_refused() -> None:
 
 
 def test_names_in_plain_data_are_replaced_by_the_original_names() -> None:
-    said = {"call": "memkit.training.streams:generator", "count": 3, "of": ["memkit.training.streams", "a: b"]}
+    renamed = {"call": "memkit.training.streams:generator", "count": 3, "of": ["memkit.training.streams", "a: b"]}
     first = {"call": "memkit.streams:generator", "count": 3, "of": ["memkit.training.streams", "a: b"]}
-    assert first_names(said) == first
+    assert first_names(renamed) == first
     assert resolve("memkit.streams:generator") is memkit.training.streams.generator  # type: ignore[attr-defined]
     assert reference(resolve("memkit.streams:generator")) == "memkit.streams:generator"
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ('"lab.gone" = "lab.absent"', "lab.absent does not exist; lab.absent is no module of this project"),
         ('"json.gone" = "json.decoder"', "json.decoder does not exist; json.decoder is no module of this project"),
@@ -308,7 +308,7 @@ def test_names_in_plain_data_are_replaced_by_the_original_names() -> None:
         ('"lab.broken:x" = "lab.broken:y"', "which an alias names, is not Python"),
     ],
 )
-def test_an_alias_is_refused_unless_only_its_new_name_exists(tmp_path: Path, line: str, said: str) -> None:
+def test_an_alias_is_refused_unless_only_its_new_name_exists(tmp_path: Path, line: str, message: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         more = {
             "lab/lazy.py": "        def __getattr__(name):\n            return 1",
@@ -318,7 +318,7 @@ def test_an_alias_is_refused_unless_only_its_new_name_exists(tmp_path: Path, lin
             "pyproject.toml": f"        [tool.memkit.aliases]\n        {line}",
         }
         project(tmp_path, {**AFTER, **more}, patch)
-        with pytest.raises(MemkitError, match=re.escape(said)):
+        with pytest.raises(MemkitError, match=re.escape(message)):
             check_project_aliases(tmp_path / "pyproject.toml")
 
 

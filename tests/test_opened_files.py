@@ -33,7 +33,7 @@ def heard(opened: OpenedFiles) -> list[str]:
 def test_every_way_of_opening_a_file_is_recorded(opened: OpenedFiles, tmp_path: Path) -> None:
     for name in ("a", "b", "c", "d", "e"):
         (tmp_path / name).write_text("")
-    opened = OpenedFiles(tmp_path).listen()  # which has not heard the writing
+    opened = OpenedFiles(tmp_path).listen()  # a new listener, which has not recorded the writing
     with opened.within(NAME):
         open(tmp_path / "a").close()
         (tmp_path / "b").read_bytes()

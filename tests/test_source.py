@@ -52,7 +52,7 @@ class Project:
             file = package / f"{name}.py"
             if name != "__init__" or not file.exists() or text:
                 file.write_text(text.replace("PROJECT", self.name), encoding="utf-8")
-                # An edit shows by the file's time; two edits of a test may fall into one tick of the clock.
+                # Edits are detected by the file's time, and two edits of a test may fall into one tick of the clock.
                 os.utime(file, ns=(next(_COUNT) * 10**9,) * 2)
         importlib.invalidate_caches()
 

@@ -128,7 +128,7 @@ def write_weights(
     >>> from memkit.memories import managed
     >>> address, nothing = torch.ones(2, 1), torch.zeros(2, 1)  # one slot, written at 2 steps
     >>> protecting = torch.tensor([[1.0], [0.0]])  # the first write is protected
-    >>> managed.recalled(address, torch.ones(2), nothing, protecting, address, torch.tensor([[0.0, 1.0]]))
+    >>> managed.write_weights(address, torch.ones(2), nothing, protecting, address, torch.tensor([[0.0, 1.0]]))
     tensor([[1., 0.]])
     """
     unprotected = F.pad((1 - protecting).cumprod(-2)[..., :-1, :], (0, 0, 1, 0), value=1.0)

@@ -126,7 +126,7 @@ def write_weights(
     >>> from memkit.memories import slots
     >>> address = torch.ones(2, 1)  # one slot, written at 2 steps
     >>> last_read = torch.tensor([[0.0, 1.0]])  # one answer: the read at the second step
-    >>> slots.recalled(address, torch.ones(2), address, last_read, writing="overwriting")  # only the second write
+    >>> slots.write_weights(address, torch.ones(2), address, last_read, writing="overwriting")  # only the second write
     tensor([[0., 1.]])
     """
     weight = (gate.unsqueeze(-1) * write_address).unsqueeze(-3)

@@ -73,7 +73,7 @@ def write_weights(
     >>> from memkit.memories import versions
     >>> address = torch.ones(2, 1)  # one slot, written at 2 steps
     >>> last_read, previous = torch.tensor([[0.0, 1.0]]), torch.tensor([[0.0, 1.0]])
-    >>> versions.recalled(address, torch.ones(2), address, last_read, previous)  # the previous version: the first write
+    >>> versions.write_weights(address, torch.ones(2), address, last_read, previous)  # the first write
     tensor([[1., 0.]])
     """
     weight = (gate.unsqueeze(-1) * write_address)[..., None, :, None, :]

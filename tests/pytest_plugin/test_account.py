@@ -12,7 +12,7 @@ from tests.pytest_plugin import test_training
 from tests.pytest_plugin.lab import HEAD, INLINE, canned, register_claims
 
 
-def whole(pytester: pytest.Pytester) -> dict[str, Any]:
+def evidence_file(pytester: pytest.Pytester) -> dict[str, Any]:
     return dict(json.loads((pytester.path / "reports" / "evidence.json").read_text(encoding="utf-8")))
 
 
@@ -20,7 +20,7 @@ def whole(pytester: pytest.Pytester) -> dict[str, Any]:
 def test_learning_curves_are_in_the_evidence_once_per_recipe(pytester: pytest.Pytester) -> None:
     test_training.write_suite(pytester, steps=60)
     run(pytester, INLINE)
-    data = whole(pytester)
+    data = evidence_file(pytester)
     assert len(data["curves"]) == 2, "two claims share two recipes"
     for curves in data["curves"].values():
         claims = {arm.split(": ")[0] for arm in curves["arms"]}
@@ -35,7 +35,7 @@ def test_learning_curves_are_in_the_evidence_once_per_recipe(pytester: pytest.Py
 
     # The measurements come from the store, and the curves with them.
     run(pytester, "-n0")
-    assert whole(pytester)["curves"] == data["curves"]
+    assert evidence_file(pytester)["curves"] == data["curves"]
 
 
 @needs_torch
@@ -45,7 +45,7 @@ def test_the_training_of_a_shared_model_is_counted_once(pytester: pytest.Pyteste
     pytester.makepyfile(nets=test_training.NETS, test_nets=claims)
     register_claims(pytester)
     run(pytester, INLINE, "-k", "test_hidden_layer")
-    (entry,) = whole(pytester)["claims"]
+    (entry,) = evidence_file(pytester)["claims"]
     seeds = len({row[0] for row in entry["observations"]})
     assert entry["cost"]["trained"] == pytest.approx(seeds * entry["arms"]["hidden"]["cpu_seconds"], abs=0.1)
 
@@ -58,10 +58,10 @@ def test_the_docstring_of_a_package_is_its_interpretation(pytester: pytest.Pytes
     (pytester.path / "lab" / "test_lab.py").write_text(_dedented(HEAD + canned("true")))
     register_claims(pytester)
     assert run(pytester, how).ret == 0
-    assert whole(pytester)["studies"] == {"lab": "What it <means>.\n\nAnd what not."}
+    assert evidence_file(pytester)["studies"] == {"lab": "What it <means>.\n\nAnd what not."}
     page = (pytester.path / "reports" / "evidence.html").read_text(encoding="utf-8")
     assert "<p>What it &lt;means&gt;.</p>" in page
-    assert whole(pytester)["metrics"] == {"lab": {"score": "share of <good> ones"}}
+    assert evidence_file(pytester)["metrics"] == {"lab": {"score": "share of <good> ones"}}
     assert "<dt>Score</dt><dd>Share of &lt;good&gt; ones.</dd>" in page
 
 
@@ -72,8 +72,8 @@ def test_among_several_packages_the_one_with_the_studys_name_is_used(pytester: p
         )
         (pytester.path / folder / f"test_{name}.py").write_text(_dedented(HEAD + canned(name)))
     assert run(pytester, "-n0", "--seeds=8").ret == 0
-    assert whole(pytester)["studies"] == {"lab": "By lab."}
-    assert whole(pytester)["metrics"] == {"lab": {"score": "of lab"}}
+    assert evidence_file(pytester)["studies"] == {"lab": "By lab."}
+    assert evidence_file(pytester)["metrics"] == {"lab": {"score": "of lab"}}
 
 
 def test_metrics_without_a_description_are_refused(pytester: pytest.Pytester) -> None:
@@ -88,7 +88,7 @@ def test_without_a_package_there_is_no_interpretation(pytester: pytest.Pytester)
     pytester.makepyfile(test_lab=HEAD + canned("true"))
     register_claims(pytester)
     assert run(pytester, "-n0").ret == 0
-    assert whole(pytester)["studies"] == {}
+    assert evidence_file(pytester)["studies"] == {}
 
 
 def _dedented(source: str) -> str:

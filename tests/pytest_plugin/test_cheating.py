@@ -36,7 +36,7 @@ def suite(pytester: pytest.Pytester) -> pytest.Pytester:
     write(pytester)
     register_claims(pytester)
     assert run(pytester).ret == 1
-    assert found(pytester) == ("INCONCLUSIVE", "registered", 1)
+    assert verdict_and_registration(pytester) == ("INCONCLUSIVE", "registered", 1)
     return pytester
 
 
@@ -52,7 +52,7 @@ def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     return inner.run(pytester, "-n0", *arguments)
 
 
-def found(pytester: pytest.Pytester) -> tuple[str, str, int]:
+def verdict_and_registration(pytester: pytest.Pytester) -> tuple[str, str, int]:
     """Return the verdict, the state of the registration, and the attempt."""
     entry = evidence(pytester)["lab/one"]
     return entry["judgement"]["verdict"], entry["registration"]["status"], entry["registration"]["attempt"]
@@ -90,7 +90,7 @@ def test_an_edit_after_a_run_fails_until_it_is_registered_on_fresh_seeds(
     seeds = evidence(suite)["lab/one"]["planned"]
     write(suite, edit)
     result = run(suite)
-    _, status, attempt = found(suite)
+    _, status, attempt = verdict_and_registration(suite)
     assert (status, attempt) == ("changed", 1)
     assert set(evidence(suite)["lab/one"]["planned"]) <= set(range(32)), "on development seeds alone"
     result.stdout.fnmatch_lines(["*changed*"])
@@ -101,7 +101,7 @@ def test_an_edit_after_a_run_fails_until_it_is_registered_on_fresh_seeds(
     result = register_claims(suite)
     result.stdout.fnmatch_lines(["lab/one: changed, attempt 2, seeds from 10100"])
     run(suite)
-    assert found(suite)[1:] == ("registered", 2)
+    assert verdict_and_registration(suite)[1:] == ("registered", 2)
     assert not set(seeds) & set(evidence(suite)["lab/one"]["planned"])
 
 
@@ -117,7 +117,7 @@ WORDS = [
 def test_an_edit_of_the_wording_fails_until_it_is_registered_on_the_same_seeds(
     suite: pytest.Pytester, edit: tuple[str, str], edited: str
 ) -> None:
-    write(suite, ("contrasts=", 'expect="open", contrasts='))  # another claim, which no verdict fails
+    write(suite, ("contrasts=", 'expect="open", contrasts='))  # another claim, which does not gate
     register_claims(suite)
     assert run(suite).ret == 0
     assert command(suite, "accept").ret == 0
@@ -132,7 +132,7 @@ def test_an_edit_of_the_wording_fails_until_it_is_registered_on_the_same_seeds(
                 f"FAILED*lab/one: *, but its {edited} edited since it was registered; `memkit register` registers*",
             ]
         )
-        assert found(suite) == ("INCONCLUSIVE", "reworded", 2)
+        assert verdict_and_registration(suite) == ("INCONCLUSIVE", "reworded", 2)
         assert evidence(suite)["lab/one"]["planned"] == seeds[: len(evidence(suite)["lab/one"]["planned"])]
     assert "reworded" in (suite.path / "reports" / "evidence.html").read_text(encoding="utf-8")
     recomputed = command(suite, "verdicts")
@@ -152,7 +152,7 @@ def test_an_edit_of_the_wording_fails_until_it_is_registered_on_the_same_seeds(
     checked.stdout.fnmatch_lines([f"lab/one: reworded ({words}), on the same seeds", "0 of 1 claim *, 1 reworded, *"])
     register_claims(suite).stdout.fnmatch_lines([f"lab/one: reworded ({words}), on the same seeds"])
     assert run(suite).ret == 0
-    assert found(suite)[1:] == ("registered", 2)
+    assert verdict_and_registration(suite)[1:] == ("registered", 2)
     assert command(suite, "register", "--check").ret == 0
     assert command(suite, "verdicts").ret == 0
 
@@ -183,7 +183,7 @@ def test_a_change_of_the_code_behind_a_claim_is_reported_and_counted(suite: pyte
     write(suite, model=better)
     result = run(suite)
     assert result.ret == 0, "the code may be changed for other reasons than its verdict"
-    assert found(suite) == ("SUPPORTED", "registered", 1)
+    assert verdict_and_registration(suite) == ("SUPPORTED", "registered", 1)
     result.stdout.fnmatch_lines(["*code changed since registration*"])
     assert "code changed since registration" in (suite.path / "reports" / "evidence.html").read_text(encoding="utf-8")
     register_claims(suite).stdout.fnmatch_lines(
@@ -191,7 +191,7 @@ def test_a_change_of_the_code_behind_a_claim_is_reported_and_counted(suite: pyte
     )
     result = run(suite)
     result.stdout.fnmatch_lines(["*code revised once*"])
-    assert found(suite) == ("SUPPORTED", "registered", 1)
+    assert verdict_and_registration(suite) == ("SUPPORTED", "registered", 1)
     write(suite, model=better.replace("import random", "import random  # a comment"))
     assert "code changed" not in run(suite).stdout.str(), "formatting is no other code"
 

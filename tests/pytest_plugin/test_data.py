@@ -136,7 +136,7 @@ def test_claims_run_if_their_data_are_present(suite: pytest.Pytester, how: str) 
     assert result.ret == 0
     assert "for want of data" not in result.stdout.str()
     assert len(ran(suite.path)) == 3 * 8
-    assert len(trained(suite)) == 2 * 8  # two of the claims are about one recipe
+    assert len(trained(suite)) == 2 * 8  # two of the claims use the same recipe
     assert {entry["judgement"]["verdict"] for entry in evidence(suite).values()} == {"SUPPORTED"}
 
 
@@ -217,7 +217,8 @@ def test_the_command_line_needs_no_data(suite: pytest.Pytester) -> None:
     suite.path.joinpath("claims.lock").unlink()
     registered = command(suite, "register")
     registered.stdout.fnmatch_lines(["*claims.lock: 3 claims, 3 of them new or changed*"])
-    suite.path.joinpath("data", "gone.txt").write_text("1")  # the code behind a claim is the same with its data
+    # The digest of the code behind a claim does not depend on the presence of its data.
+    suite.path.joinpath("data", "gone.txt").write_text("1")
     assert command(suite, "register", "--check").ret == 0
     suite.path.joinpath("data", "gone.txt").unlink()
 

@@ -321,7 +321,7 @@ def test_changes_of_wording_and_contrasts_cause_no_new_measurement(pytester: pyt
         source = source.replace(old, new)
         write(pytester.path, {"test_it.py": source})
         measured, _ = suite(pytester)
-        assert len(measured) == (0 if "bounds" not in new else 8), new  # twice as wide, it takes more seeds
+        assert len(measured) == (0 if "bounds" not in new else 8), new  # wider bounds need more seeds
     write(pytester.path, {"test_it.py": source.replace("0.9", "0.8")})
     assert suite(pytester)[0]
 

@@ -166,7 +166,7 @@ def test_a_run_that_is_killed_while_it_aggregates_leaves_the_previous_evidence(
 def test_a_clock_that_goes_backwards_changes_no_verdict(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(time, "time", time.time)  # as it is after the test, whatever the conftest below makes of it
+    monkeypatch.setattr(time, "time", time.time)  # restored after the test, whatever the conftest below does
     write_suite(pytester, canned("a"), canned("b", "0.5 + seed % 2 / 10", "0.5"))
     assert run(pytester, "-n2").ret in (0, 1)
     before = {name: entry["judgement"] for name, entry in evidence(pytester).items()}

@@ -130,7 +130,7 @@ def test_a_closed_output_leaves_the_evidence_of_what_was_measured(pytester: pyte
     process.stdout.close()
     while process.poll() is None and not (pytester.path / "slow").exists():
         time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)  # if it has not noticed yet, it prints again when something ends
+    process.send_signal(signal.SIGTERM)  # the last report prints again, in case the run has not noticed
     stderr = process.stderr.read()
     process.stderr.close()
     assert process.wait() != 0
@@ -262,7 +262,7 @@ FULL = """
 def test_a_full_disk_under_temporary_files_leaves_the_evidence(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Path, "open", Path.open)  # put back what the conftest replaces
+    monkeypatch.setattr(Path, "open", Path.open)  # restore the function that the conftest replaces
     write_suite(pytester, *(canned(name) for name in "abcd"))
     pytester.makeconftest(FULL)
     result = run(pytester, "-n2")
@@ -274,7 +274,7 @@ def test_a_full_disk_under_temporary_files_leaves_the_evidence(
 def test_undecodable_text_does_not_prevent_the_evidence(pytester: pytest.Pytester) -> None:
     odd = canned("odd").replace('"treatment": 0.9', '"treatment": {"score": 0.9, chr(0xDCFF): 1}')
     write_suite(pytester, odd, canned("skipping", body="pytest.skip('no file ' + chr(0xDCFF))"), canned("true"))
-    assert run(pytester, "-n0").ret == pytest.ExitCode.TESTS_FAILED  # workers of pytest-xdist send no such text
+    assert run(pytester, "-n0").ret == pytest.ExitCode.TESTS_FAILED  # workers of pytest-xdist cannot send such text
     assert verdict(pytester, "true") == "SUPPORTED"
     assert "which is no text" in next(iter(evidence(pytester)["lab/odd"]["failures"].values()))
     command(pytester, "verdicts").stdout.fnmatch_lines(["lab/true*SUPPORTED*"])

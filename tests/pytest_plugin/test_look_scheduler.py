@@ -81,7 +81,7 @@ class Run:
         for worker in self.workers:
             self.collect(worker, schedule=worker is self.workers[-1])
 
-    # What happens, as xdist tells it --------------------------------------------------------------
+    # Events, as xdist reports them ----------------------------------------------------------------
 
     def arrive(self) -> None:
         worker = Worker(f"gw{len(self.workers)}")
@@ -119,7 +119,7 @@ class Run:
         for other in self.scheduler.nodes:
             other.shutdown()
 
-    # What may happen next ---------------------------------------------------------------------------
+    # Possible next events ---------------------------------------------------------------------------
 
     @property
     def living(self) -> list[Worker]:
@@ -151,7 +151,7 @@ class Run:
         self.coming -= 1
         self.arrive()
 
-    # What must hold at any time -----------------------------------------------------------------------
+    # Invariants --------------------------------------------------------------------------------------
 
     def check(self) -> None:
         out = [index for worker in self.living for index in worker.assigned]
@@ -282,7 +282,7 @@ def test_a_worker_that_collected_other_items_is_shut_down() -> None:
 def test_an_item_that_a_plugin_repeats_is_distributed_again() -> None:
     run = Run(LoadScheduling, ids_of(*"aaa"), [0] * 3, workers=1)
     run.die(run.workers[0])
-    run.scheduler.mark_test_pending(run.ids[0])  # it was what the worker died of
+    run.scheduler.mark_test_pending(run.ids[0])  # this item killed the worker
     run.replace()
     run.collect(run.workers[-1])
     assert run.workers[-1].sent == [0, 1]

@@ -158,7 +158,7 @@ def test_fewer_seeds_can_be_requested(pytester: pytest.Pytester) -> None:
         assert (counts["eight"], verdict(pytester, "eight")) == eight, seeds
         assert (counts["sixteen"], verdict(pytester, "sixteen")) == sixteen, seeds
         assert len(evidence(pytester)["lab/eight"]["planned"]) == int(seeds)
-    assert reasons(pytester) == {}  # of 12 seeds, which is no look, all run
+    assert reasons(pytester) == {}  # 12 seeds are not a look, so all of them run
 
 
 def test_development_seeds_stop_at_the_same_look(pytester: pytest.Pytester) -> None:

@@ -39,8 +39,8 @@ OWN_TESTS = """
 """
 
 
-class Found:
-    """Return the settings that pytest determined before it collected."""
+class StartRecorder:
+    """A plugin that records the configuration and the conftests that pytest loaded before it collected."""
 
     config: pytest.Config
     conftests: set[str]
@@ -51,15 +51,15 @@ class Found:
         self.conftests = {Path(file).parent.name for file in files if file and Path(file).name == "conftest.py"}
 
 
-def found(pytester: pytest.Pytester, *arguments: str) -> Found:
-    """Start pytest, and stop it before it collects."""
-    seen = Found()
-    run(pytester, *arguments, "--markers", plugins=[seen])
-    return seen
+def start_without_collecting(pytester: pytest.Pytester, *arguments: str) -> StartRecorder:
+    """Start pytest, stop it before it collects, and return the record."""
+    recorder = StartRecorder()
+    run(pytester, *arguments, "--markers", plugins=[recorder])
+    return recorder
 
 
 def settings(pytester: pytest.Pytester, *arguments: str) -> Settings:
-    return settings_of(found(pytester, *arguments).config)
+    return settings_of(start_without_collecting(pytester, *arguments).config)
 
 
 def test_these_tests_have_a_value_for_every_option_that_takes_one() -> None:
@@ -72,7 +72,7 @@ def test_a_short_name_has_the_same_effect_as_the_long_one(pytester: pytest.Pytes
     value = (VALUES[option.name],) if option.takes_value else ()
     read = []
     for name in (option.long, option.short):
-        config = found(pytester, name, *value).config
+        config = start_without_collecting(pytester, name, *value).config
         read.append(getattr(config.option, option.target))
         assert read[-1] is not None
     assert read[0] == read[1]
@@ -133,7 +133,7 @@ def test_a_path_after_a_flag_of_a_conftest_stays_a_path(pytester: pytest.Pyteste
         (pytester.path / folder / "test_it.py").write_text(
             "def test_it(pytestconfig): assert pytestconfig.option.store\n"
         )
-    seen = found(pytester, "--store", "sub")
+    seen = start_without_collecting(pytester, "--store", "sub")
     assert seen.config.args == ["sub"]
     assert seen.conftests == {pytester.path.name, "sub"}
     run(pytester, "--store", "sub").assert_outcomes(passed=1)
@@ -178,7 +178,7 @@ def test_the_value_of_an_option_does_not_determine_the_project(
     other = Path(f"{project.path}-other", VALUES[name])
     arguments = form.format(name=f"--{prefix}{name}", value=other).split()
 
-    seen = found(project, *arguments)
+    seen = start_without_collecting(project, *arguments)
 
     assert seen.config.rootpath == project.path
     assert seen.config.inipath == project.path / "tox.ini"
@@ -193,7 +193,7 @@ def test_the_value_of_an_option_does_not_determine_the_project(
 
 def test_paths_on_the_command_line_still_determine_the_project(project: pytest.Pytester) -> None:
     other = Path(f"{project.path}-other")
-    seen = found(project, "--store", str(other / "elsewhere"), str(other / "8"))
+    seen = start_without_collecting(project, "--store", str(other / "elsewhere"), str(other / "8"))
     assert seen.config.rootpath == other
     assert seen.conftests == {"8"}
 
@@ -286,7 +286,7 @@ def test_an_ini_file_beside_the_value_of_an_option_does_not_open_the_gate(pytest
     (other / "pytest.ini").write_text("[pytest]\naddopts = --memkit-gate none -vv\n")
     pytester.makeini("[pytest]\naddopts = --memkit-seeds 8\n")
     write_suite(pytester, canned("false", "0.1", "0.9"))
-    seen = found(pytester, "--memkit-store", str(other / "store"))
+    seen = start_without_collecting(pytester, "--memkit-store", str(other / "store"))
     assert seen.config.option.verbose == 0
     assert settings_of(seen.config).seeds == 8
     assert run(pytester, "--memkit-store", str(other / "store")).ret == pytest.ExitCode.TESTS_FAILED
@@ -295,7 +295,7 @@ def test_an_ini_file_beside_the_value_of_an_option_does_not_open_the_gate(pytest
 def test_arguments_from_a_file_are_read_like_all_others(project: pytest.Pytester) -> None:
     other = Path(f"{project.path}-other", "elsewhere")
     (project.path / "options.txt").write_text(f"--store\n{other}\n")
-    seen = found(project, "@options.txt")
+    seen = start_without_collecting(project, "@options.txt")
     assert seen.config.rootpath == project.path
     assert seen.config.option.memkit_store == str(other)
 

@@ -141,7 +141,7 @@ def test_naming_a_claim_that_the_options_exclude_is_refused(pytester: pytest.Pyt
     )
 
 
-WITH_WORKERS = "an arm that does not exist"  # one case will do: a worker refuses as a single process does
+WITH_WORKERS = "an arm that does not exist"  # one case is enough: workers refuse in the same way
 
 
 @pytest.mark.parametrize(("case", "how"), [*((case, "-n0") for case in SUITES), (WITH_WORKERS, "-n2")])

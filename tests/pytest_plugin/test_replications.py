@@ -35,7 +35,7 @@ def test_slots(arms):
     commands = Retrieval().commands(torch.Generator().manual_seed(1), "all")
     return {name: accuracy(model, commands) for name, model in arms.items()}
 """
-if importlib.util.find_spec("mlx") is not None:  # what a test imports is forgotten, and MLX cannot be imported twice
+if importlib.util.find_spec("mlx") is not None:  # an inner run's modules are removed; MLX loads only once
     importlib.import_module("mlx.core")
 needs_mlx = pytest.mark.skipif(importlib.util.find_spec("mlx") is None, reason="MLX is not installed")
 
@@ -70,8 +70,8 @@ def test_replications_run_with_the_sweeps(suite: pytest.Pytester) -> None:
         options: run(suite, "-n0", "--collect-only", "-q", *options).stdout.str()
         for options in ((), ("--sweeps",), ("--with-sweeps",), ("--headline",))
     }
-    own, again = "::test_slots[", "::test_slots__replicated_mlx["
-    selected = {options: (own in said, again in said) for options, said in found.items()}
+    claim, replication = "::test_slots[", "::test_slots__replicated_mlx["
+    selected = {options: (claim in output, replication in output) for options, output in found.items()}
     assert selected == {
         (): (True, False),
         ("--sweeps",): (False, True),

@@ -410,7 +410,7 @@ def test_the_lock_is_created_where_memkit_searches_for_it(pytester: pytest.Pytes
 REMOVES = """
 def pytest_collection_modifyitems(config, items):
     gone = [item for item in items if {which} in item.nodeid]
-    {said}
+    {report}
     items[:] = [item for item in items if item not in gone]
 """
 
@@ -419,7 +419,7 @@ def pytest_collection_modifyitems(config, items):
 @pytest.mark.parametrize("which", ["'test_false['", "'test_false[10003]'"])
 def test_a_hook_that_removes_a_claim_silently_fails_the_run(pytester: pytest.Pytester, which: str, how: str) -> None:
     write_suite(pytester, canned("true"), canned("false", "0.1", "0.9"))
-    pytester.makeconftest(REMOVES.format(which=which, said="pass"))
+    pytester.makeconftest(REMOVES.format(which=which, report="pass"))
     result = run(pytester, how)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*lab/false: a hook removed * of it without reporting them as deselected*"])
@@ -427,7 +427,7 @@ def test_a_hook_that_removes_a_claim_silently_fails_the_run(pytester: pytest.Pyt
 
 def test_a_hook_that_reports_deselected_items_is_accepted(pytester: pytest.Pytester) -> None:
     write_suite(pytester, canned("true"), canned("false", "0.1", "0.9"))
-    said = "config.hook.pytest_deselected(items=gone)"
-    pytester.makeconftest(REMOVES.format(which="'test_false['", said=said))
+    report = "config.hook.pytest_deselected(items=gone)"
+    pytester.makeconftest(REMOVES.format(which="'test_false['", report=report))
     assert run(pytester).ret == 0
     assert run(pytester, "-k", "test_true").ret == 0

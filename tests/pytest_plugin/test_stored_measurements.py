@@ -103,7 +103,7 @@ def test_a_malformed_measurement_is_damaged_even_if_its_checksum_matches(store: 
     if found is not None:
         assert not caught
         used(found)
-    elif caught:  # `null` is no measurement, and other names or numbers out of bounds are what another claim needs
+    elif caught:  # `null` is not a measurement; other names and numbers out of bounds may be valid for another claim
         assert [w.category for w in caught] == [MemkitWarning]
         assert str(caught[0].message).endswith("; it is measured again")
         assert load_measurement(store, KEY, FIRST) is None, "it is out of the way"

@@ -266,7 +266,7 @@ def test_a_damaged_measurement_is_made_again(pytester: pytest.Pytester) -> None:
     victim = next((pytester.path / ".memkit" / "measurements").rglob("*.jsonl"))
     victim.write_text(victim.read_text().replace("0.9", "0.8", 1))
 
-    pytester.makeini("[pytest]\nfilterwarnings = error\n")  # an entry that was mended is no error all the same
+    pytester.makeini("[pytest]\nfilterwarnings = error\n")  # a repaired entry is not an error
 
     result = run(pytester, "-n0")
 
