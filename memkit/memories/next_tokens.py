@@ -80,7 +80,7 @@ def context_keys(tokens: Tensor, n: int) -> Tensor:
 
     >>> import torch
     >>> from memkit.memories import next_tokens
-    >>> next_tokens.keys(torch.tensor([3, 1, 4]), 2)
+    >>> next_tokens.context_keys(torch.tensor([3, 1, 4]), 2)
     tensor([[ 3, -1],
             [ 1,  3],
             [ 4,  1]])
@@ -101,7 +101,7 @@ def append(store: Entries, new: Entries, *, capacity: int | None = None, evictio
     >>> import torch
     >>> from memkit.memories import next_tokens
     >>> text = torch.tensor([3, 1, 4, 1])
-    >>> store = next_tokens.Entries(next_tokens.keys(text[:-1], 2), text[1:], torch.tensor([2.0, 5.0, 1.0]))
+    >>> store = next_tokens.Entries(next_tokens.context_keys(text[:-1], 2), text[1:], torch.tensor([2.0, 5.0, 1.0]))
     >>> next_tokens.append(next_tokens.empty(2), store, capacity=2, eviction="surprise").values  # tokens 1, 4 and 1
     tensor([1, 4])
     """
@@ -125,8 +125,8 @@ def permute_values(store: Entries, generator: torch.Generator) -> Entries:
     >>> import torch
     >>> from memkit.memories import next_tokens
     >>> text = torch.tensor([3, 1, 4, 1])
-    >>> store = next_tokens.Entries(next_tokens.keys(text[:-1], 2), text[1:], torch.tensor([2.0, 5.0, 1.0]))
-    >>> shuffled = next_tokens.permuted(store, torch.Generator().manual_seed(0))
+    >>> store = next_tokens.Entries(next_tokens.context_keys(text[:-1], 2), text[1:], torch.tensor([2.0, 5.0, 1.0]))
+    >>> shuffled = next_tokens.permute_values(store, torch.Generator().manual_seed(0))
     >>> sorted(shuffled.values.tolist()), torch.equal(shuffled.keys, store.keys)
     ([1, 1, 4], True)
     """
@@ -161,7 +161,7 @@ def read(
     >>> import torch
     >>> from memkit.memories import next_tokens
     >>> text = torch.tensor([3, 1, 4, 1])
-    >>> store = next_tokens.Entries(next_tokens.keys(text[:-1], 2), text[1:], torch.tensor([2.0, 5.0, 1.0]))
+    >>> store = next_tokens.Entries(next_tokens.context_keys(text[:-1], 2), text[1:], torch.tensor([2.0, 5.0, 1.0]))
     >>> found = next_tokens.read(store, torch.tensor([[1, 3]]), tokens=5, k=1, decay=0.5, tau=0.1, most=0.9)
     >>> found.probabilities, found.weights  # 4 came after 3, 1
     (tensor([[0., 0., 0., 0., 1.]]), tensor([0.9000]))
@@ -186,7 +186,7 @@ def mix(log_probabilities: Tensor, found: StoreReading) -> Tensor:
 
     >>> import torch
     >>> from memkit.memories import next_tokens
-    >>> found = next_tokens.Found(torch.tensor([[0.0, 1.0]]), torch.tensor([0.5]))
+    >>> found = next_tokens.StoreReading(torch.tensor([[0.0, 1.0]]), torch.tensor([0.5]))
     >>> next_tokens.mix(torch.tensor([[0.5, 0.5]]).log(), found).exp()
     tensor([[0.2500, 0.7500]])
     """
