@@ -1,4 +1,4 @@
-"""An identity stays what it is when code moves or is renamed, and the table of names says so in both directions."""
+"""Aliases: digests are unchanged when code moves or is renamed, and names can be mapped in both directions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REPOSITORY = project_aliases(ROOT / "pyproject.toml")
 
 
 @pytest.mark.parametrize(("old", "new"), [*MEMKIT.renamed.items(), *REPOSITORY.renamed.items()])
-def test_what_was_moved_is_found_by_its_old_name_and_written_by_it(old: str, new: str) -> None:
+def test_moved_code_is_found_and_written_by_its_old_name(old: str, new: str) -> None:
     table = Aliases({**MEMKIT.renamed, **REPOSITORY.renamed})
     assert table.now(old) == new
     assert table.first(new) == old
@@ -46,11 +46,11 @@ names = st.one_of(modules, st.builds("{}:{}".format, modules, st.sampled_from(["
 
 
 @given(st.dictionaries(modules, modules), names)
-def test_there_and_back_is_the_same_name(renamed: dict[str, str], name: str) -> None:
+def test_mapping_a_name_there_and_back_gives_the_same_name(renamed: dict[str, str], name: str) -> None:
     try:
         table = Aliases(renamed)
     except MemkitError:
-        return  # a name stands for two, or on both sides
+        return  # a name has two old names, or is both an old and a new name
     if table.now(name) == name and table.first(name) == name:
         assert name.partition(":")[0] not in {*renamed, *renamed.values()}
     elif table.now(name) != name:
@@ -60,7 +60,7 @@ def test_there_and_back_is_the_same_name(renamed: dict[str, str], name: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("renamed", "said"),
+    ("renamed", "message"),
     [
         ({"a": "c", "b": "c"}, "aliases: c stands for two old names; give each a name of its own"),
         ({"a": "b", "b": "c"}, "aliases: b is an old name and a new one; write a = c alone"),
@@ -70,10 +70,10 @@ def test_there_and_back_is_the_same_name(renamed: dict[str, str], name: str) -> 
         ({"a": 3}, "aliases: 3 is not a valid name"),
     ],
 )
-def test_a_table_that_cannot_be_followed_is_refused(renamed: Any, said: str) -> None:
+def test_an_ambiguous_or_malformed_table_is_refused(renamed: Any, message: str) -> None:
     with pytest.raises(MemkitError) as caught:
         Aliases(renamed)
-    assert str(caught.value).startswith(said)
+    assert str(caught.value).startswith(message)
 
 
 BEFORE = {
@@ -172,7 +172,7 @@ AFTER = {
 
 
 def project(folder: Path, files: dict[str, str], patch: pytest.MonkeyPatch) -> None:
-    """Write a project, whose modules are found from now on."""
+    """Write a project, and let its modules be imported."""
     for name, text in files.items():
         lines = text.strip("\n").split("\n")
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -184,7 +184,7 @@ def project(folder: Path, files: dict[str, str], patch: pytest.MonkeyPatch) -> N
 
 
 def identities(folder: Path, files: dict[str, str], patch: pytest.MonkeyPatch, task: str, model: str) -> dict[str, Any]:
-    """All that names the code of a project."""
+    """Return everything that contains names of a project's code."""
     project(folder, files, patch)
     claims = importlib.import_module("claims_of_lab")
     recipe = Recipe(importlib.import_module(task).Copy(length=6), resolve(model), options={"size": 3})
@@ -206,9 +206,7 @@ def identities(folder: Path, files: dict[str, str], patch: pytest.MonkeyPatch, t
     }
 
 
-def test_a_project_whose_code_moved_and_was_renamed_has_the_same_identities(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_moving_and_renaming_code_keeps_its_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = identities(tmp_path / "lab_before", BEFORE, monkeypatch, "lab.copying", "lab.nets:Net")
     after = identities(tmp_path / "lab_after", AFTER, monkeypatch, "lab.tasks", "lab.nets:Net")
     assert after == before
@@ -222,7 +220,7 @@ def test_a_project_whose_code_moved_and_was_renamed_has_the_same_identities(
     assert {name for name in before if other[name] == before[name]} == {"shadowing"}
 
 
-def test_options_that_were_renamed_are_written_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_renamed_options_are_written_by_their_old_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     renamed = AFTER | {
         "lab/tasks.py": AFTER["lab/tasks.py"].replace("length", "steps"),
         "lab/models/networks.py": AFTER["lab/models/networks.py"].replace("size", "width"),
@@ -250,7 +248,7 @@ SWAPPED = """
 """
 
 
-def test_a_swap_of_a_renamed_function_for_one_that_has_its_old_name_is_seen(
+def test_replacing_a_renamed_function_by_one_with_its_old_name_changes_the_digest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = []
@@ -266,7 +264,7 @@ def test_a_swap_of_a_renamed_function_for_one_that_has_its_old_name_is_seen(
 @pytest.mark.parametrize(
     "lines", [("from lab.a import *", "from lab.b import *"), ("from lab.a import x", "from lab.b import x")]
 )
-def test_the_order_of_imports_counts_where_the_last_one_does(
+def test_the_order_of_imports_counts_if_the_last_one_decides(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: tuple[str, str]
 ) -> None:
     found = []
@@ -277,23 +275,23 @@ def test_the_order_of_imports_counts_where_the_last_one_does(
     assert found[0] != found[1]
 
 
-def test_two_options_that_would_have_one_name_are_refused() -> None:
+def test_two_options_that_map_to_the_same_name_are_refused() -> None:
     table = Aliases({"lab:Net(size)": "lab:Net(width)"})
     assert table.first_options("lab:Net", {"width": 3}) == {"size": 3}
     with pytest.raises(MemkitError, match="the options 'size' and 'width' would both be called 'size'"):
         table.first_options("lab:Net", {"size": 1, "width": 3})
 
 
-def test_names_in_plain_data_are_those_that_objects_had_first() -> None:
-    said = {"call": "memkit.training.streams:generator", "count": 3, "of": ["memkit.training.streams", "a: b"]}
+def test_names_in_plain_data_are_replaced_by_the_original_names() -> None:
+    renamed = {"call": "memkit.training.streams:generator", "count": 3, "of": ["memkit.training.streams", "a: b"]}
     first = {"call": "memkit.streams:generator", "count": 3, "of": ["memkit.training.streams", "a: b"]}
-    assert first_names(said) == first
+    assert first_names(renamed) == first
     assert resolve("memkit.streams:generator") is memkit.training.streams.generator  # type: ignore[attr-defined]
     assert reference(resolve("memkit.streams:generator")) == "memkit.streams:generator"
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ('"lab.gone" = "lab.absent"', "lab.absent does not exist; lab.absent is no module of this project"),
         ('"json.gone" = "json.decoder"', "json.decoder does not exist; json.decoder is no module of this project"),
@@ -310,7 +308,7 @@ def test_names_in_plain_data_are_those_that_objects_had_first() -> None:
         ('"lab.broken:x" = "lab.broken:y"', "which an alias names, is not Python"),
     ],
 )
-def test_an_alias_that_makes_one_thing_pass_for_another_is_refused(tmp_path: Path, line: str, said: str) -> None:
+def test_an_alias_is_refused_unless_only_its_new_name_exists(tmp_path: Path, line: str, message: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         more = {
             "lab/lazy.py": "        def __getattr__(name):\n            return 1",
@@ -320,11 +318,11 @@ def test_an_alias_that_makes_one_thing_pass_for_another_is_refused(tmp_path: Pat
             "pyproject.toml": f"        [tool.memkit.aliases]\n        {line}",
         }
         project(tmp_path, {**AFTER, **more}, patch)
-        with pytest.raises(MemkitError, match=re.escape(said)):
+        with pytest.raises(MemkitError, match=re.escape(message)):
             check_project_aliases(tmp_path / "pyproject.toml")
 
 
-def test_a_run_refuses_such_an_alias(pytester: pytest.Pytester) -> None:
+def test_a_run_refuses_an_alias_of_a_missing_module(pytester: pytest.Pytester) -> None:
     write_suite(pytester, canned("a"))
     (pytester.path / "pyproject.toml").write_text('[tool.memkit.aliases]\n"lab.a" = "lab.b"\n')
     result = run(pytester, INLINE)
@@ -332,11 +330,11 @@ def test_a_run_refuses_such_an_alias(pytester: pytest.Pytester) -> None:
     result.stderr.fnmatch_lines(["*tool.memkit.aliases]: lab.b does not exist; lab.b is no module of this project"])
 
 
-def test_what_was_moved_is_gone() -> None:
+def test_the_aliases_of_this_repository_are_valid() -> None:
     check_project_aliases(ROOT / "pyproject.toml")
 
 
-def test_a_project_gives_its_own_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_aliases_of_a_project_apply_to_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "pyproject.toml").write_text('[tool.memkit.aliases]\n"lab.a" = "lab.b"\n')
     assert aliases_of(tmp_path / "lab" / "b.py").first("lab.b:X") == "lab.a:X"
     assert aliases_of(tmp_path / "lab" / "b.py").first("memkit.training.streams") == "memkit.streams"

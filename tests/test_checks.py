@@ -32,7 +32,7 @@ ANYTHING = st.one_of(
 
 
 @given(ANYTHING)
-def test_what_is_real_is_a_finite_float_or_a_whole_number_that_a_float_holds(value: Any) -> None:
+def test_is_real_accepts_finite_floats_and_integers_within_the_range_of_a_float(value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         assert not is_real(value)
     elif isinstance(value, float):
@@ -42,13 +42,13 @@ def test_what_is_real_is_a_finite_float_or_a_whole_number_that_a_float_holds(val
 
 
 @given(ANYTHING, st.none() | st.integers())
-def test_what_is_whole_is_an_int(value: Any, least: int | None) -> None:
+def test_is_whole_accepts_only_integers_from_the_minimum_on(value: Any, least: int | None) -> None:
     expected = type(value) is int and (least is None or value >= least)
     assert is_whole(value, least) is expected
 
 
 @pytest.mark.parametrize("value", [LARGEST, -LARGEST, 0, -0.0, 5e-324, np.float64(0.5)])
-def test_what_a_float_holds_is_real(value: Any) -> None:
+def test_is_real_accepts_numbers_that_a_float_can_hold(value: Any) -> None:
     assert is_real(value) is True
     assert math.isfinite(float(value))
 
@@ -58,11 +58,11 @@ def test_what_a_float_holds_is_real(value: Any) -> None:
     [LARGEST + 1, 10**400, -(10**5000), math.nan, -math.inf, np.float64("nan"), np.int64(3), np.array([1.0])],
     ids=range(8),
 )
-def test_what_no_float_holds_is_not(value: Any) -> None:
+def test_is_real_rejects_numbers_that_no_float_can_hold(value: Any) -> None:
     assert is_real(value) is False
 
 
-def test_it_needs_the_standard_library_alone() -> None:
+def test_the_module_needs_only_the_standard_library() -> None:
     """Model code imports this module, so it must not depend on any package."""
     command = [sys.executable, "-I", "-S", "-c", Path(checks.__file__).read_text(encoding="utf-8")]
     subprocess.run(command, check=True)

@@ -35,7 +35,7 @@ def falsify(key: str, value: object) -> None:
 
 
 @pytest.mark.usefixtures("run")
-def test_a_report_of_some_claims(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_report_can_be_limited_to_some_claims(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "some.html"
     assert main(["report", "--claims", "lab/t*", "--output", str(page)]) == 0
     text = page.read_text(encoding="utf-8")
@@ -332,7 +332,7 @@ def test_plan_needs_claims_and_options_that_pytest_knows(pytester: pytest.Pytest
     ],
 )
 @pytest.mark.parametrize("command", ["verdicts", "report", "accept"])
-def test_files_that_are_not_evidence(
+def test_files_that_are_not_evidence_are_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, content: str | None, sentence: str
 ) -> None:
     file = tmp_path / "evidence.json"
@@ -346,7 +346,9 @@ def test_files_that_are_not_evidence(
     assert sentence in error
 
 
-def test_the_page_of_pytest_html_and_the_summary_for_ci(run: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verdicts_are_in_the_pytest_html_page_and_in_the_ci_summary(
+    run: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(run.path / "summary.md"))
 
     result = inner(run, "-n2", "--html=page.html", "--self-contained-html")

@@ -21,7 +21,7 @@ PAGES = [ROOT / "docs" / f"{study}.md" for study in STUDIES]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_page_is_what_memkit_page_writes(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_matches_the_output_of_memkit_page(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     assert main(["page", "--check", str(page)]) == 0
 
@@ -32,7 +32,7 @@ def test_every_study_has_a_page() -> None:
 
 
 @pytest.mark.parametrize("study", STUDIES)
-def test_every_metric_that_is_compared_is_explained(study: str) -> None:
+def test_every_compared_metric_is_explained(study: str) -> None:
     explained = importlib.import_module(f"claims.{study}").METRICS
     compared = {
         finding["metric"]
@@ -53,7 +53,7 @@ def test_the_code_on_extending_runs(pytester: pytest.Pytester) -> None:
     assert len(evidence(pytester)["parity/held-out-words"]["observations"]) == 2 * 8
 
 
-def test_the_contracts_on_extending_are_those_of_the_code() -> None:
+def test_the_contracts_on_extending_match_the_code() -> None:
     contracts = runpy.run_path(str(ROOT / "docs" / "contracts.py"))
     text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
     assert contracts["page"](text) == text
@@ -64,6 +64,6 @@ def test_the_contracts_on_extending_are_those_of_the_code() -> None:
 
 
 @pytest.mark.parametrize("page", [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md"], ids=lambda page: page.stem)
-def test_links_lead_to_files_that_are_there(page: Path) -> None:
+def test_links_lead_to_existing_files(page: Path) -> None:
     for link in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / link).exists(), link

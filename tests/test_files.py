@@ -93,7 +93,7 @@ SAVES = {
 @pytest.mark.parametrize("there", [False, True])
 @pytest.mark.parametrize("full_disk", ["write", "replace"], indirect=True)
 @pytest.mark.usefixtures("full_disk")
-def test_a_full_disk_leaves_what_was_there(tmp_path: Path, what: str, there: bool) -> None:
+def test_a_full_disk_leaves_the_old_content(tmp_path: Path, what: str, there: bool) -> None:
     path = tmp_path / "file"
     if there:
         path.touch()
@@ -117,7 +117,7 @@ def make_folder(target: Path, folder: Path, error: type[BaseException] | None = 
 
 
 @pytest.mark.parametrize("there", [False, True])
-def test_a_full_disk_leaves_nothing_of_a_folder(tmp_path: Path, full_disk: str, there: bool) -> None:
+def test_a_full_disk_leaves_no_incomplete_folder(tmp_path: Path, full_disk: str, there: bool) -> None:
     target, folder = tmp_path / "target", tmp_path / "temporary"
     folder.mkdir()
     if there:
@@ -128,18 +128,18 @@ def test_a_full_disk_leaves_nothing_of_a_folder(tmp_path: Path, full_disk: str, 
 
 
 @pytest.mark.parametrize("error", [KeyError, KeyboardInterrupt])
-def test_an_error_leaves_nothing_of_a_folder(tmp_path: Path, error: type[BaseException]) -> None:
+def test_an_error_leaves_no_incomplete_folder(tmp_path: Path, error: type[BaseException]) -> None:
     with pytest.raises(error):
         make_folder(tmp_path / "target", tmp_path, error)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_is_there_once_it_is_whole(tmp_path: Path) -> None:
+def test_a_folder_appears_once_it_is_complete(tmp_path: Path) -> None:
     make_folder(tmp_path / "target", tmp_path)
     assert contents(tmp_path) == {"target/first": b"content"}
 
 
-def test_a_link_is_replaced_where_it_is_not_followed(tmp_path: Path) -> None:
+def test_a_link_that_is_not_followed_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "real").write_text("old")
     (tmp_path / "link").symlink_to("real")
     with replacing(tmp_path / "link", tmp_path) as temporary:
@@ -159,7 +159,7 @@ def test_only_content_that_must_survive_a_power_failure_is_synced(
 
 
 @pytest.mark.parametrize("moment", ["write", "replace"])
-def test_a_process_that_is_killed_leaves_what_was_there(tmp_path: Path, moment: str) -> None:
+def test_a_killed_process_leaves_the_old_content(tmp_path: Path, moment: str) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"before")
     victim = multiprocessing.get_context("spawn").Process(target=killed_at, args=(moment, path, b"after"))
@@ -199,7 +199,7 @@ def test_a_summary_is_appended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert summary.read_text(encoding="utf-8").startswith("before\n")
 
 
-def test_a_name_that_is_no_text_costs_neither_evidence_nor_page(tmp_path: Path) -> None:
+def test_an_undecodable_name_prevents_neither_the_evidence_nor_the_page(tmp_path: Path) -> None:
     path = tmp_path / "evidence.json"
     odd = Evidence(created="now", provenance={"command": "pytest caf\udce9"}, claims=(entry(),))
     _, problems = write_all(odd, path)
@@ -208,7 +208,7 @@ def test_a_name_that_is_no_text_costs_neither_evidence_nor_page(tmp_path: Path) 
     assert "caf\ufffd" in path.with_suffix(".html").read_text(encoding="utf-8")
 
 
-def test_memkit_report_leaves_the_earlier_page_where_it_cannot_render(
+def test_memkit_report_leaves_the_earlier_page_if_it_cannot_render(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "evidence.json"

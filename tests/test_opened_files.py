@@ -1,4 +1,4 @@
-"""Which files of a project a process opens, and on whose behalf."""
+"""The record of the files of a project that a process opens, and of the code that opened them."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def opened(tmp_path: Path) -> Iterator[OpenedFiles]:
 
 
 def recorded(opened: OpenedFiles) -> list[str]:
-    """What was opened for NAME, relative to the project."""
+    """Return the files that were opened for NAME, relative to the project."""
     return sorted(os.path.relpath(file, opened.root) for file in opened.files([NAME], ()))
 
 
-def test_every_way_of_opening_a_file_is_heard(opened: OpenedFiles, tmp_path: Path) -> None:
+def test_every_way_of_opening_a_file_is_recorded(opened: OpenedFiles, tmp_path: Path) -> None:
     for name in ("a", "b", "c", "d", "e"):
         (tmp_path / name).write_text("")
-    opened = OpenedFiles(tmp_path).listen()  # which has not heard the writing
+    opened = OpenedFiles(tmp_path).listen()  # a new listener, which has not recorded the writing
     with opened.attributing_to(NAME):
         open(tmp_path / "a").close()
         (tmp_path / "b").read_bytes()
@@ -46,7 +46,7 @@ def test_every_way_of_opening_a_file_is_heard(opened: OpenedFiles, tmp_path: Pat
     assert recorded(opened) == ["a", "b", "c", "d", "e"]
 
 
-def test_what_is_not_the_projects_and_what_was_written_does_not_count(
+def test_files_outside_the_project_and_written_files_do_not_count(
     opened: OpenedFiles, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "a"
@@ -88,7 +88,7 @@ def test_links_count_by_their_names_in_the_project(tmp_path: Path) -> None:
     assert files.changed(record) == "linked/a"
 
 
-def test_a_file_that_is_not_there_counts_until_it_is(opened: OpenedFiles, tmp_path: Path) -> None:
+def test_a_missing_file_counts_until_it_exists(opened: OpenedFiles, tmp_path: Path) -> None:
     with opened.attributing_to(NAME), pytest.raises(FileNotFoundError):
         (tmp_path / "a").read_text()
     files = ProjectFiles(tmp_path)
@@ -99,7 +99,7 @@ def test_a_file_that_is_not_there_counts_until_it_is(opened: OpenedFiles, tmp_pa
     assert files.changed(record) == "a"
 
 
-def test_files_that_a_command_is_given_count(opened: OpenedFiles, tmp_path: Path) -> None:
+def test_file_arguments_of_a_command_count(opened: OpenedFiles, tmp_path: Path) -> None:
     with unrecorded():
         for name in ("a.py", "b.txt", "c.txt"):
             (tmp_path / name).write_text("")
@@ -116,10 +116,10 @@ def test_files_that_a_command_is_given_count(opened: OpenedFiles, tmp_path: Path
     }
 
 
-def test_what_code_has_read_counts_for_its_file(
+def test_a_file_counts_for_the_module_that_opened_it(
     opened: OpenedFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may keep it for whoever calls it next."""
+    """The module may keep the contents, and return them to another caller."""
     (tmp_path / "reader_of_a.py").write_text(
         "def read(path):\n    with open(path) as file:\n        return file.read()\n"
     )
@@ -141,7 +141,7 @@ def test_what_code_has_read_counts_for_its_file(
 
 
 def test_files_do_not_count_for_the_code_that_runs_the_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A script of the project may call pytest; all test modules would count for each other."""
+    """If a script of the project calls pytest, all test modules would otherwise count for each other."""
     (tmp_path / "runs_tests.py").write_text("def run(tests):\n    tests()\n")
     script = str(tmp_path / "runs_tests.py")
     monkeypatch.syspath_prepend(tmp_path)
@@ -157,7 +157,7 @@ def test_files_do_not_count_for_the_code_that_runs_the_tests(tmp_path: Path, mon
     monkeypatch.delitem(sys.modules, "runs_tests")
 
 
-def test_a_script_that_lies_elsewhere_is_not_the_projects_by_its_spelling(tmp_path: Path) -> None:
+def test_a_script_outside_the_project_does_not_count_however_its_path_is_spelt(tmp_path: Path) -> None:
     project = tmp_path / "project"
     project.mkdir()
     script = f"{project}/../script.py"  # as a command line may name it
@@ -170,7 +170,7 @@ def test_a_script_that_lies_elsewhere_is_not_the_projects_by_its_spelling(tmp_pa
     assert opened.files([], [script]) == set()
 
 
-def test_each_file_is_held_against_its_own_kind_of_checksum(tmp_path: Path) -> None:
+def test_each_file_is_compared_with_its_own_kind_of_checksum(tmp_path: Path) -> None:
     files = ProjectFiles(tmp_path)
     (tmp_path / "code.py").write_text("x = 1\n")
     (tmp_path / "data.txt").write_text("1")
@@ -186,9 +186,7 @@ def test_each_file_is_held_against_its_own_kind_of_checksum(tmp_path: Path) -> N
     assert files.changed(record) == "code.py", "it is no Python any more"
 
 
-def test_a_file_that_changes_after_it_was_read_is_never_taken_for_unchanged(
-    opened: OpenedFiles, tmp_path: Path
-) -> None:
+def test_a_file_that_changes_after_it_was_read_counts_as_changed(opened: OpenedFiles, tmp_path: Path) -> None:
     with unrecorded():
         (tmp_path / "a").write_text("before")
     with opened.attributing_to(NAME):
@@ -216,7 +214,7 @@ def test_a_folder_counts_with_the_names_of_its_files(tmp_path: Path) -> None:
     assert found[-1] == found[0]
 
 
-def test_nobody_listens_and_nothing_is_noted(tmp_path: Path) -> None:
+def test_nothing_is_recorded_without_a_listener(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("")
     assert listener(tmp_path) is None
     with recording_opened_files(ProjectFiles(tmp_path), NAME, []) as record:
@@ -226,7 +224,7 @@ def test_nobody_listens_and_nothing_is_noted(tmp_path: Path) -> None:
         assert record() == {}
 
 
-def test_what_is_opened_within_is_noted(opened: OpenedFiles, tmp_path: Path) -> None:
+def test_files_opened_in_the_block_are_recorded(opened: OpenedFiles, tmp_path: Path) -> None:
     with unrecorded():
         (tmp_path / "a").write_text("")
     with recording_opened_files(ProjectFiles(tmp_path), NAME, []) as record:
@@ -235,7 +233,7 @@ def test_what_is_opened_within_is_noted(opened: OpenedFiles, tmp_path: Path) -> 
         assert list(record()) == ["a"]
 
 
-def test_a_fault_in_listening_fails_nothing(
+def test_an_error_in_the_listener_does_not_affect_opening_files(
     opened: OpenedFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a").write_text("text")

@@ -1,4 +1,4 @@
-"""The root folder of a project is found from its files."""
+"""The search for the root folder of a project, and for its settings."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_root_is_found_from_the_claims(tmp_path: Path, files: list[str], pla
     assert project_root(tmp_path / place for place in places) == tmp_path / root
 
 
-def test_what_does_not_exist_belongs_where_it_would_lie(tmp_path: Path) -> None:
+def test_a_missing_path_belongs_to_the_project_above_it(tmp_path: Path) -> None:
     make(tmp_path, "p/claims/claims.lock")
     assert project_root([tmp_path / "p" / "no" / "such" / "test_x.py"]) == tmp_path / "p"
 
@@ -62,7 +62,7 @@ def test_two_locks_are_refused(tmp_path: Path) -> None:
         project_root([tmp_path / "p" / "claims", tmp_path / "q"])
 
 
-def test_settings_are_those_of_the_nearest_file_above(tmp_path: Path) -> None:
+def test_settings_come_from_the_nearest_file_above(tmp_path: Path) -> None:
     make(tmp_path, "pyproject.toml", "p/claims/claims.lock")
     assert settings_file(tmp_path / "p") == tmp_path / "pyproject.toml"
     make(tmp_path, "p/pyproject.toml")

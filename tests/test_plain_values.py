@@ -1,4 +1,4 @@
-"""A declaration with NumPy's numbers is the one with Python's: the same digest, the same JSON, the same types."""
+"""Declarations with NumPy's numbers have the same digest, JSON and types as those with Python's."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ CONTRAST: dict[str, Any] = {"over": 0.5, "metric": "accuracy", "bounds": (0, 1),
     ],
     ids=repr,
 )
-def test_a_scalar_is_the_number_that_it_is(given: Any, meant: Any) -> None:
+def test_a_numpy_scalar_becomes_a_python_number(given: Any, meant: Any) -> None:
     assert repr(plain(given)) == repr(meant)
 
 
 @pytest.mark.parametrize("value", [np.ma.masked, np.ma.array([1, 2], mask=[0, 1]), 1j, range(3), int], ids=repr)
-def test_what_is_no_number_stays_what_it_is(value: Any) -> None:
+def test_other_values_are_unchanged(value: Any) -> None:
     assert plain(value) is value
 
 
@@ -57,7 +57,7 @@ def test_what_is_no_number_stays_what_it_is(value: Any) -> None:
         {"metric": np.str_("accuracy")},
     ],
 )
-def test_a_contrast(given: dict[str, Any]) -> None:
+def test_a_contrast_of_numpy_numbers_equals_one_of_python_numbers(given: dict[str, Any]) -> None:
     made, expected = Contrast("a", **{**CONTRAST, **given}), Contrast("a", **CONTRAST)
     assert repr(made) == repr(expected)
     assert json.dumps(made.to_json()) == json.dumps(expected.to_json())
@@ -74,7 +74,7 @@ def test_a_contrast(given: dict[str, Any]) -> None:
         ({"over": np.array([0.5])}, r"over=\[0.5\]"),
     ],
 )
-def test_what_a_contrast_refuses_it_refuses_of_numpy_too(given: dict[str, Any], message: str) -> None:
+def test_a_contrast_refuses_invalid_numpy_numbers_too(given: dict[str, Any], message: str) -> None:
     with pytest.raises(MemkitError, match=message):
         Contrast("a", **{**CONTRAST, **given})
 
@@ -89,7 +89,7 @@ def claimed(**options: Any) -> Claim:
     return made
 
 
-def test_a_claim() -> None:
+def test_a_claim_of_numpy_numbers_equals_one_of_python_numbers() -> None:
     expected = claimed(seeds=16, gate=False, headline=True, deterministic=True)
     made = claimed(seeds=np.int64(16), gate=np.bool_(False), headline=np.bool_(True), deterministic=np.array(True))
     assert json.dumps(made.to_json()) == json.dumps(expected.to_json())
@@ -121,7 +121,7 @@ def cells(over: Any) -> dict[str, Claim]:
     ],
     ids=["array", "scalars", "floats"],
 )
-def test_a_grid(given: Any, meant: Any) -> None:
+def test_a_grid_of_numpy_numbers_equals_one_of_python_numbers(given: Any, meant: Any) -> None:
     made, expected = cells(given), cells(meant)
     assert list(made) == list(expected)
     for name, own in made.items():
@@ -131,13 +131,13 @@ def test_a_grid(given: Any, meant: Any) -> None:
 
 
 @pytest.mark.parametrize("values", [np.array([True]), np.array([[1, 2]]), np.array([]), np.array(3), [np.bool_(True)]])
-def test_what_is_no_grid_is_refused(values: Any) -> None:
+def test_values_that_are_not_a_grid_are_refused(values: Any) -> None:
     with pytest.raises(MemkitError, match="must be a list of strings or numbers"):
         cells({"width": values})
 
 
 class OfNumbers:
-    """Stands for a recipe, which needs torch."""
+    """A substitute for a recipe, which would need torch."""
 
     digest, missing = "0" * 32, ""
 
@@ -149,7 +149,7 @@ def broken(model: Any) -> Any:
     return model
 
 
-def test_a_mutant() -> None:
+def test_a_mutant_of_numpy_numbers_equals_one_of_python_numbers() -> None:
     def of(seeds: Any) -> list[Claim]:
         own: dict[str, Any] = {"__name__": "made"}
         template: Any = measured

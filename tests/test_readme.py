@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_a_claim_of_your_own(pytester: pytest.Pytester) -> None:
+def test_the_claim_of_the_readme_is_registered_and_supported(pytester: pytest.Pytester) -> None:
     blocks = re.findall(r"`(\w+\.py)`:\n\n```python\n(.*?)```", README, flags=re.DOTALL)
     assert [name for name, _ in blocks] == ["xor.py", "test_xor.py"]
     for name, code in blocks:
@@ -42,7 +42,7 @@ def test_the_quick_start_shows_the_same_code() -> None:
     assert claim in (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
 
 
-def test_a_mutant_of_the_claim(pytester: pytest.Pytester) -> None:
+def test_the_mutant_on_the_claims_page_passes(pytester: pytest.Pytester) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     own = next(block for block in blocks if block.startswith("import torch\nfrom memkit"))
     page = (ROOT / "docs" / "claims.md").read_text(encoding="utf-8")
@@ -59,7 +59,7 @@ def test_a_mutant_of_the_claim(pytester: pytest.Pytester) -> None:
     assert all(entry["outcome"]["outcome"] == "passed" for entry in found.values())
 
 
-def test_every_option_is_one_of_pytest_memkit() -> None:
+def test_the_options_page_lists_every_option() -> None:
     page = (ROOT / "docs" / "running.md").read_text(encoding="utf-8")
     shown = {
         name

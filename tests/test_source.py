@@ -1,4 +1,4 @@
-"""A digest of source changes with what is computed, and with nothing else."""
+"""Digests of source: they change if the computation changes, and otherwise stay the same."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _COUNT = itertools.count(1)
 
 
 class Project:
-    """A package of its own in a folder of its own, whose files a test writes."""
+    """A package in a separate folder; the test writes its files."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -52,7 +52,7 @@ class Project:
             file = package / f"{name}.py"
             if name != "__init__" or not file.exists() or text:
                 file.write_text(text.replace("PROJECT", self.name), encoding="utf-8")
-                # An edit shows by the file's time; two edits of a test may fall into one tick of the clock.
+                # Edits are detected by the file's time, and two edits of a test may fall into one tick of the clock.
                 os.utime(file, ns=(next(_COUNT) * 10**9,) * 2)
         importlib.invalidate_caches()
 
@@ -87,7 +87,7 @@ PLAIN = "import memkit\nfrom memkit import claim\n\ndef scale(x):\n    return 2 
     ],
     ids=["docstring", "function docstring", "comments", "formatting", "claim", "async claim"],
 )
-def test_what_computes_nothing_does_not_count(project: Project, same: str) -> None:
+def test_code_that_computes_nothing_does_not_count(project: Project, same: str) -> None:
     project.write(main=PLAIN)
     before = project.digest()
     project.write(main=same)
@@ -103,7 +103,7 @@ def test_what_computes_nothing_does_not_count(project: Project, same: str) -> No
     ],
     ids=["another decorator", "another object's", "another module's"],
 )
-def test_a_decorator_that_is_not_memkits_hides_nothing(project: Project, other: str) -> None:
+def test_decorators_of_other_packages_count(project: Project, other: str) -> None:
     project.write(main=other)
     before = project.digest()
     project.write(main=other.replace("return 1\n", "return 9\n").replace("== 2", "== 9"))
@@ -145,13 +145,13 @@ finally:
 
 
 def test_the_digest_of_code_is_the_same_on_every_python(project: Project) -> None:
-    """The engine's tests run on several versions, and each has to find this digest, which 3.11, 3.12 and 3.13 gave."""
+    """CI runs this test on several versions; each must compute this digest, as 3.11, 3.12 and 3.13 did."""
     project.write(main=EVERY_KIND)
     assert file_digest(project.folder / project.name / "main.py") == "2006ff5dcaacb207fcd1e65a00bc3b60"
 
 
 class Scaling:
-    """An object that can be called, with a method of the same effect."""
+    """A callable object, with a method that has the same effect."""
 
     def __init__(self, scale: float) -> None:
         self.scale = scale
@@ -196,13 +196,13 @@ def test_an_intervention_counts_by_the_values_it_was_made_with(intervention: Cal
     assert callable_digest(intervention(0)) != callable_digest(intervention(1))
 
 
-def test_a_value_that_holds_itself_is_described() -> None:
+def test_a_value_that_contains_itself_can_be_described() -> None:
     loop: list[Any] = []
     loop.append(loop)
     assert callable_digest(constant(loop)) == callable_digest(constant(loop))
 
 
-def test_an_intervention_counts_with_what_its_closure_holds() -> None:
+def test_the_values_in_the_closure_of_an_intervention_count() -> None:
     def made(scale: Any) -> Any:
         return lambda model: scale
 
@@ -282,21 +282,21 @@ def test_type_checking_imports_are_not_followed(project: Project) -> None:
     assert project.digest() == before
 
 
-def test_imports_in_a_circle_end(project: Project) -> None:
+def test_circular_imports_are_followed_once(project: Project) -> None:
     project.write(main="from . import other", other="from . import main")
     assert project.modules() == [project.name, "main", "other"]
 
 
-def test_installed_packages_and_the_engine_are_passed_over() -> None:
+def test_installed_packages_and_the_engine_do_not_count() -> None:
     assert project_modules(["sys", "no.such.module"]) == []
-    # Named directly, a module counts wherever it lies; what it imports does not, if it is installed.
+    # A module that is named directly counts even if it is installed; the installed modules that it imports do not.
     assert project_modules(["json"]) == ["json"]
     engine = ["memkit", "memkit.evidence.decision_rule", "memkit.statistics", "memkit.source", "memkit.pytest_plugin"]
     engine += ["memkit.recipes.recipe", "memkit.scheduling.cohorts", "memkit.store.store", "memkit.study.staged"]
     assert project_modules(engine) == []
 
 
-def test_the_trainer_counts_and_takes_nothing_of_the_engine_along() -> None:
+def test_the_trainer_counts_without_the_engine() -> None:
     assert project_modules(["memkit.training.trainer"]) == [
         "memkit.training.building",
         "memkit.training.learner",
@@ -313,12 +313,12 @@ ENGINE = ("cli", "evidence", "pytest_plugin", "recipes", "scheduling", "statisti
 
 
 def test_every_folder_of_memkit_is_engine_or_model_code() -> None:
-    """Code of a folder of neither kind would be left out of digests without anybody's having said so."""
+    """The code of any other folder would be missing from digests without notice."""
     folders = {path.parent.name for path in Path(memkit.__file__).parent.glob("*/__init__.py")}
     assert folders == {*ENGINE, *MODEL_CODE}
 
 
-def test_what_a_package_imports_when_it_is_asked_for_counts_alone(project: Project) -> None:
+def test_lazy_imports_of_a_package_count_only_if_they_are_used(project: Project) -> None:
     lazy = """
         NAMES = {"one": "first", "two": "second"}
         def __getattr__(name):
@@ -335,7 +335,7 @@ def test_what_a_package_imports_when_it_is_asked_for_counts_alone(project: Proje
     assert not {"memkit.models", "memkit.models.gpt", "memkit.models.lstm"} & set(found)
 
 
-def test_what_a_package_imports_on_demand_counts_as_an_attribute_too(project: Project) -> None:
+def test_lazy_imports_of_a_package_count_when_used_as_attributes(project: Project) -> None:
     lazy = "NAMES = {'one': 'first', 'two': 'second'}\n\ndef __getattr__(name):\n    ...\n"
     project.write(__init__=lazy, main="import PROJECT\nPROJECT.one\n", first="one = 1", second="two = 2")
     assert project.modules() == [project.name, "first", "main"]
@@ -355,7 +355,7 @@ def test_what_a_package_imports_on_demand_counts_as_an_attribute_too(project: Pr
         ("if True:\n    import json\n", ("json", "csv")),
     ],
 )
-def test_a_package_that_does_something_on_import_counts_for_its_modules(
+def test_a_package_that_runs_code_on_import_counts_for_its_modules(
     project: Project, package: str, edited: tuple[str, str]
 ) -> None:
     project.write(__init__=package, main="x = 1")
@@ -365,18 +365,18 @@ def test_a_package_that_does_something_on_import_counts_for_its_modules(
     assert project.digest() != before
 
 
-def test_what_such_a_package_imports_counts_too(project: Project) -> None:
+def test_the_imports_of_a_package_that_runs_code_on_import_count_too(project: Project) -> None:
     project.write(__init__="from . import patches\npatches.apply()\n", main="x = 1", patches="def apply(): ...")
     assert project.modules() == [project.name, "main", "patches"]
 
 
-def test_a_package_that_only_gathers_names_does_not_count_for_its_modules(project: Project) -> None:
+def test_a_package_that_only_imports_names_does_not_count_for_its_modules(project: Project) -> None:
     gathers = "'''A package.'''\nfrom .other import scale\n__all__ = ['scale']\nSCALE: int = 2\ndef f():\n    g()\n"
     project.write(__init__=gathers, main="x = 1", other="scale = 1")
     assert project.modules() == ["main"]
 
 
-def test_files_of_one_name_are_told_apart_by_their_folders(project: Project) -> None:
+def test_files_with_the_same_name_are_distinguished_by_their_folders(project: Project) -> None:
     (project.folder / "pyproject.toml").write_text("")
     files = [project.folder / name / "conftest.py" for name in ("a", "b")]
 
@@ -408,7 +408,7 @@ def test_other_encodings_are_read(project: Project) -> None:
 
 
 def make(project: Project, text: str) -> Callable[..., object]:
-    """The last function of a module with this text."""
+    """Return the last function of a module with this text."""
     name = f"made{next(_COUNT)}"
     project.write(**{name: text})
     module = importlib.import_module(f"{project.name}.{name}")
@@ -431,7 +431,7 @@ def make(project: Project, text: str) -> Callable[..., object]:
         ("def measure(x):\n    return x - 1\n", False),
     ],
 )
-def test_a_function_is_its_syntax_tree(project: Project, text: str, same: bool) -> None:
+def test_the_digest_of_a_function_is_that_of_its_syntax_tree(project: Project, text: str, same: bool) -> None:
     plain = function_digest(make(project, "def measure(x):\n    return x + 1\n"))
     if "@m.claim" in text:
         text = text.replace("contrasts=[]", "contrasts=[m.Contrast('a', over=0.2, metric='k', bounds=(0, 1))]")
@@ -473,7 +473,7 @@ def test_a_version_is_found_by_the_name_of_a_module() -> None:
     assert version_of("no_such_module") == ""
 
 
-def test_import_statements_show_names(project: Project) -> None:
+def test_all_imported_names_are_listed(project: Project) -> None:
     project.write(main="import a.b\nfrom c import d\n\ndef f():\n    from .e import g\n")
     assert imported_names(project.folder / project.name / "main.py") >= {"a", "b", "c", "d", "e", "g"}
 
@@ -495,7 +495,9 @@ CLAIM = "@claim('s/a', 'A.', arms=('x',), contrasts=[])\ndef test_a(seed):\n    
         pytest.param("", "from PROJECT import main\nmain.test_a(1)\n", True, id="another module calls it"),
     ],
 )
-def test_a_claims_test_that_other_code_names_is_code(project: Project, more: str, other: str, reused: bool) -> None:
+def test_the_test_of_a_claim_counts_if_other_code_uses_it(
+    project: Project, more: str, other: str, reused: bool
+) -> None:
     head = "from memkit import claim, mutant\n"
 
     def digest(claim: str) -> str:

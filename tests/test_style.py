@@ -63,7 +63,7 @@ def test_a_rate_is_written_with_per(file: str) -> None:
     assert not [found for text in prose for found in re.findall(rf"\b(?:{UNITS}) an? (?:{PER})\b", text)]
 
 
-def test_a_term_is_defined_where_the_page_says() -> None:
+def test_terms_are_unique_and_their_files_exist() -> None:
     page = (ROOT / "docs" / "style.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| `(memkit/[\w/]+\.py)` \|$", page, flags=re.MULTILINE)
     assert len(rows) > 20

@@ -27,8 +27,8 @@ def memory(seeds: list[int] | None = None, **options: Any) -> NeighbourMemory:
 def put(store: NeighbourMemory, keys: list[float], values: list[float] | None = None, labels: Any = 0) -> None:
     """Offer entries with keys (key, 0) to a memory of one seed."""
     points = torch.tensor([[[float(key), 0.0] for key in keys]])
-    said = torch.tensor(keys if values is None else values).float().view(1, -1, 1)
-    store.insert(points, said, torch.as_tensor(labels).expand(1, len(keys)).long())
+    entry_values = torch.tensor(keys if values is None else values).float().view(1, -1, 1)
+    store.insert(points, entry_values, torch.as_tensor(labels).expand(1, len(keys)).long())
 
 
 def drawn(seeds: list[int], m: int, step: int, width: int = 2) -> tuple[Tensor, Tensor, Tensor]:
@@ -284,9 +284,9 @@ def test_shuffled_gives_each_entry_the_value_of_another(seed: int, count: int, t
     put(store, list(range(count)))
     result = store.retrieve(store.keys[:, :count])
     assert result.indices.flatten().tolist() == list(range(count)), "the neighbours are correct"
-    said = result.value.flatten().tolist()
-    assert sorted(said) == list(range(count))
-    assert not any(value == own for own, value in enumerate(said))
+    retrieved = result.value.flatten().tolist()
+    assert sorted(retrieved) == list(range(count))
+    assert not any(value == own for own, value in enumerate(retrieved))
 
 
 def test_shuffling_a_single_entry_keeps_its_value() -> None:

@@ -1,4 +1,4 @@
-"""What the evidence holds beside verdicts: learning curves, what authors make of their study, what it cost."""
+"""The evidence beside the verdicts: learning curves, the authors' interpretation of their study, and its cost."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tests.pytest_plugin import test_training
 from tests.pytest_plugin.lab import HEAD, INLINE, canned, register_claims
 
 
-def whole(pytester: pytest.Pytester) -> dict[str, Any]:
+def evidence_file(pytester: pytest.Pytester) -> dict[str, Any]:
     return dict(json.loads((pytester.path / "reports" / "evidence.json").read_text(encoding="utf-8")))
 
 
 @needs_torch
-def test_learning_curves_are_in_the_evidence_each_recipe_once(pytester: pytest.Pytester) -> None:
+def test_learning_curves_are_in_the_evidence_once_per_recipe(pytester: pytest.Pytester) -> None:
     test_training.write_suite(pytester, steps=60)
     run(pytester, INLINE)
-    data = whole(pytester)
+    data = evidence_file(pytester)
     assert len(data["curves"]) == 2, "two claims share two recipes"
     for curves in data["curves"].values():
         claims = {arm.split(": ")[0] for arm in curves["arms"]}
@@ -33,19 +33,19 @@ def test_learning_curves_are_in_the_evidence_each_recipe_once(pytester: pytest.P
     page = (pytester.path / "reports" / "evidence.html").read_text(encoding="utf-8")
     assert page.count("Learning curves: lab/") == 2
 
-    # Measured before: the curves come with what was measured.
+    # The measurements come from the store, and the curves with them.
     run(pytester, "-n0")
-    assert whole(pytester)["curves"] == data["curves"]
+    assert evidence_file(pytester)["curves"] == data["curves"]
 
 
 @needs_torch
-def test_a_model_that_arms_share_costs_its_training_once(pytester: pytest.Pytester) -> None:
+def test_the_training_of_a_shared_model_is_counted_once(pytester: pytest.Pytester) -> None:
     claims = test_training.CLAIMS.replace("STEPS", "30").replace("XOR.with_(hidden=False)", "Arm(XOR, same)")
     claims = claims.replace("def score", "def same(net):\n    return net\n\ndef score")
     pytester.makepyfile(nets=test_training.NETS, test_nets=claims)
     register_claims(pytester)
     run(pytester, INLINE, "-k", "test_hidden_layer")
-    (entry,) = whole(pytester)["claims"]
+    (entry,) = evidence_file(pytester)["claims"]
     seeds = len({row[0] for row in entry["observations"]})
     assert entry["cost"]["trained"] == pytest.approx(seeds * entry["arms"]["hidden"]["cpu_seconds"], abs=0.1)
 
@@ -58,25 +58,25 @@ def test_the_docstring_of_a_package_is_its_interpretation(pytester: pytest.Pytes
     (pytester.path / "lab" / "test_lab.py").write_text(_dedented(HEAD + canned("true")))
     register_claims(pytester)
     assert run(pytester, how).ret == 0
-    assert whole(pytester)["studies"] == {"lab": "What it <means>.\n\nAnd what not."}
+    assert evidence_file(pytester)["studies"] == {"lab": "What it <means>.\n\nAnd what not."}
     page = (pytester.path / "reports" / "evidence.html").read_text(encoding="utf-8")
     assert "<p>What it &lt;means&gt;.</p>" in page
-    assert whole(pytester)["metrics"] == {"lab": {"score": "share of <good> ones"}}
+    assert evidence_file(pytester)["metrics"] == {"lab": {"score": "share of <good> ones"}}
     assert "<dt>Score</dt><dd>Share of &lt;good&gt; ones.</dd>" in page
 
 
-def test_of_several_packages_the_one_of_the_studys_name_speaks_for_it(pytester: pytest.Pytester) -> None:
+def test_among_several_packages_the_one_with_the_studys_name_is_used(pytester: pytest.Pytester) -> None:
     for folder, name in (("before", "first"), ("lab", "own"), ("selfcheck", "last")):
         pytester.mkpydir(folder).joinpath("__init__.py").write_text(
             f'"""By {folder}."""\nMETRICS = {{"score": "of {folder}"}}\n'
         )
         (pytester.path / folder / f"test_{name}.py").write_text(_dedented(HEAD + canned(name)))
     assert run(pytester, "-n0", "--seeds=8").ret == 0
-    assert whole(pytester)["studies"] == {"lab": "By lab."}
-    assert whole(pytester)["metrics"] == {"lab": {"score": "of lab"}}
+    assert evidence_file(pytester)["studies"] == {"lab": "By lab."}
+    assert evidence_file(pytester)["metrics"] == {"lab": {"score": "of lab"}}
 
 
-def test_metrics_that_are_no_sentences_are_refused(pytester: pytest.Pytester) -> None:
+def test_metrics_without_a_description_are_refused(pytester: pytest.Pytester) -> None:
     pytester.mkpydir("lab").joinpath("__init__.py").write_text('METRICS = {"score": 3}\n')
     (pytester.path / "lab" / "test_lab.py").write_text(_dedented(HEAD + canned("true")))
     result = run(pytester, "-n0")
@@ -84,11 +84,11 @@ def test_metrics_that_are_no_sentences_are_refused(pytester: pytest.Pytester) ->
     result.stderr.fnmatch_lines(["*METRICS of its package must be {metric: sentence}*"])
 
 
-def test_without_a_package_there_is_none(pytester: pytest.Pytester) -> None:
+def test_without_a_package_there_is_no_interpretation(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_lab=HEAD + canned("true"))
     register_claims(pytester)
     assert run(pytester, "-n0").ret == 0
-    assert whole(pytester)["studies"] == {}
+    assert evidence_file(pytester)["studies"] == {}
 
 
 def _dedented(source: str) -> str:

@@ -1,4 +1,4 @@
-"""Runs that reach beyond one machine: a Ray cluster that trains, and stores that lie at a URL."""
+"""Runs beyond one machine: a Ray cluster that trains, and stores at a URL."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COMMAND = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
 
 
 def suite(folder: Path) -> Path:
-    """The suite of two suites at once, in a folder."""
+    """Write the claims of ``test_two_suites.py`` to a folder, and return it."""
     folder.mkdir(exist_ok=True)
     (folder / "test_lab.py").write_text(SUITE, encoding="utf-8")
     (folder / "trained").mkdir()
@@ -33,7 +33,7 @@ def suite(folder: Path) -> Path:
 
 
 def trained(*folders: Path) -> Counter[str]:
-    """How often each run was trained."""
+    """Return run → how often it was trained."""
     return Counter(path.name.rsplit("-", 1)[0] for folder in folders for path in (folder / "trained").iterdir())
 
 
@@ -42,7 +42,7 @@ def observed(folder: Path) -> Any:
 
 
 @needs_ray
-def test_a_cluster_trains(pytester: pytest.Pytester) -> None:
+def test_a_ray_cluster_trains_the_runs(pytester: pytest.Pytester) -> None:
     suite(pytester.path)
     register_claims(pytester)
     assert run(pytester, INLINE, "--store=here").ret == 0
@@ -61,7 +61,7 @@ def test_a_cluster_trains(pytester: pytest.Pytester) -> None:
 
 
 @needs_ray
-def test_without_a_cluster_a_sentence(pytester: pytest.Pytester) -> None:
+def test_a_missing_cluster_is_explained(pytester: pytest.Pytester) -> None:
     suite(pytester.path)
     register_claims(pytester)
     result = pytester.runpytest_subprocess("--executor=ray", "--ray-address=auto")
@@ -98,9 +98,7 @@ def test_two_machines_share_a_store(pytester: pytest.Pytester, monkeypatch: pyte
     server.close()
 
 
-def test_a_store_that_is_not_there_is_refused_in_a_sentence(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_store_is_refused_with_a_message(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server()
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
@@ -112,7 +110,7 @@ def test_a_store_that_is_not_there_is_refused_in_a_sentence(
     server.close()
 
 
-def test_without_ray_a_sentence(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_installation_of_ray_is_explained(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     suite(pytester.path)
     register_claims(pytester)
     monkeypatch.setitem(sys.modules, "ray", None)
@@ -121,7 +119,7 @@ def test_without_ray_a_sentence(pytester: pytest.Pytester, monkeypatch: pytest.M
     result.stderr.fnmatch_lines(["ERROR: --executor ray needs Ray; install memkit with its extra*"])
 
 
-def test_a_model_that_was_trained_elsewhere_is_said_to_be(pytester: pytest.Pytester) -> None:
+def test_the_evidence_says_that_a_model_was_trained_on_another_device(pytester: pytest.Pytester) -> None:
     suite(pytester.path)
     register_claims(pytester)
     assert run(pytester, INLINE).ret == 0

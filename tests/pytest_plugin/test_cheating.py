@@ -21,7 +21,7 @@ CLAIM = """
         return {arm: {"first": noise(seed, arm, 1), "second": noise(seed, arm, 2)} for arm in (
             "treatment", "control", "straw man")}
 """
-# No arm differs from another, but for the straw man, which is worse.
+# All arms are equal, except for the straw man, which is worse.
 MODEL = """
     import random
 
@@ -36,7 +36,7 @@ def suite(pytester: pytest.Pytester) -> pytest.Pytester:
     write(pytester)
     register_claims(pytester)
     assert run(pytester).ret == 1
-    assert found(pytester) == ("INCONCLUSIVE", "registered", 1)
+    assert verdict_and_registration(pytester) == ("INCONCLUSIVE", "registered", 1)
     return pytester
 
 
@@ -52,8 +52,8 @@ def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
     return inner.run(pytester, "-n0", *arguments)
 
 
-def found(pytester: pytest.Pytester) -> tuple[str, str, int]:
-    """The verdict, and what the registration says."""
+def verdict_and_registration(pytester: pytest.Pytester) -> tuple[str, str, int]:
+    """Return the verdict, the state of the registration, and the attempt."""
     entry = evidence(pytester)["lab/one"]
     return entry["judgement"]["verdict"], entry["registration"]["status"], entry["registration"]["attempt"]
 
@@ -84,13 +84,13 @@ def test_seeds_cannot_be_added_until_it_is_significant(suite: pytest.Pytester) -
         pytest.param(("noise(seed, arm, 1)", "noise(seed, arm, 3)"), id="test"),
     ],
 )
-def test_an_edit_after_looking_fails_until_it_is_registered_on_fresh_seeds(
+def test_an_edit_after_a_run_fails_until_it_is_registered_on_fresh_seeds(
     suite: pytest.Pytester, edit: tuple[str, str]
 ) -> None:
     seeds = evidence(suite)["lab/one"]["planned"]
     write(suite, edit)
     result = run(suite)
-    _, status, attempt = found(suite)
+    _, status, attempt = verdict_and_registration(suite)
     assert (status, attempt) == ("changed", 1)
     assert set(evidence(suite)["lab/one"]["planned"]) <= set(range(32)), "on development seeds alone"
     result.stdout.fnmatch_lines(["*changed*"])
@@ -101,7 +101,7 @@ def test_an_edit_after_looking_fails_until_it_is_registered_on_fresh_seeds(
     result = register_claims(suite)
     result.stdout.fnmatch_lines(["lab/one: changed, attempt 2, seeds from 10100"])
     run(suite)
-    assert found(suite)[1:] == ("registered", 2)
+    assert verdict_and_registration(suite)[1:] == ("registered", 2)
     assert not set(seeds) & set(evidence(suite)["lab/one"]["planned"])
 
 
@@ -114,10 +114,10 @@ WORDS = [
 
 
 @pytest.mark.parametrize(("edit", "edited"), WORDS)
-def test_an_edit_of_what_is_said_fails_until_it_is_registered_on_the_same_seeds(
+def test_an_edit_of_the_wording_fails_until_it_is_registered_on_the_same_seeds(
     suite: pytest.Pytester, edit: tuple[str, str], edited: str
 ) -> None:
-    write(suite, ("contrasts=", 'expect="open", contrasts='))  # another claim, which no verdict fails
+    write(suite, ("contrasts=", 'expect="open", contrasts='))  # another claim, which does not gate
     register_claims(suite)
     assert run(suite).ret == 0
     assert command(suite, "accept").ret == 0
@@ -132,7 +132,7 @@ def test_an_edit_of_what_is_said_fails_until_it_is_registered_on_the_same_seeds(
                 f"FAILED*lab/one: *, but its {edited} edited since it was registered; `memkit register` registers*",
             ]
         )
-        assert found(suite) == ("INCONCLUSIVE", "reworded", 2)
+        assert verdict_and_registration(suite) == ("INCONCLUSIVE", "reworded", 2)
         assert evidence(suite)["lab/one"]["planned"] == seeds[: len(evidence(suite)["lab/one"]["planned"])]
     assert "reworded" in (suite.path / "reports" / "evidence.html").read_text(encoding="utf-8")
     recomputed = command(suite, "verdicts")
@@ -152,7 +152,7 @@ def test_an_edit_of_what_is_said_fails_until_it_is_registered_on_the_same_seeds(
     checked.stdout.fnmatch_lines([f"lab/one: reworded ({words}), on the same seeds", "0 of 1 claim *, 1 reworded, *"])
     register_claims(suite).stdout.fnmatch_lines([f"lab/one: reworded ({words}), on the same seeds"])
     assert run(suite).ret == 0
-    assert found(suite)[1:] == ("registered", 2)
+    assert verdict_and_registration(suite)[1:] == ("registered", 2)
     assert command(suite, "register", "--check").ret == 0
     assert command(suite, "verdicts").ret == 0
 
@@ -178,12 +178,12 @@ def test_a_changed_claim_fails_by_whatever_computes_its_gate_and_development_fai
     refused.stderr.fnmatch_lines(["*lab/one is changed; only a run that decided and passed is accepted"])
 
 
-def test_other_code_behind_a_claim_is_told_and_counted(suite: pytest.Pytester) -> None:
+def test_a_change_of_the_code_behind_a_claim_is_reported_and_counted(suite: pytest.Pytester) -> None:
     better = MODEL.replace("return 0.0 if", 'return 0.99 if arm == "treatment" else 0.0 if')
     write(suite, model=better)
     result = run(suite)
     assert result.ret == 0, "the code may be changed for other reasons than its verdict"
-    assert found(suite) == ("SUPPORTED", "registered", 1)
+    assert verdict_and_registration(suite) == ("SUPPORTED", "registered", 1)
     result.stdout.fnmatch_lines(["*code changed since registration*"])
     assert "code changed since registration" in (suite.path / "reports" / "evidence.html").read_text(encoding="utf-8")
     register_claims(suite).stdout.fnmatch_lines(
@@ -191,7 +191,7 @@ def test_other_code_behind_a_claim_is_told_and_counted(suite: pytest.Pytester) -
     )
     result = run(suite)
     result.stdout.fnmatch_lines(["*code revised once*"])
-    assert found(suite) == ("SUPPORTED", "registered", 1)
+    assert verdict_and_registration(suite) == ("SUPPORTED", "registered", 1)
     write(suite, model=better.replace("import random", "import random  # a comment"))
     assert "code changed" not in run(suite).stdout.str(), "formatting is no other code"
 
@@ -205,8 +205,8 @@ def test_development_seeds_decide_nothing_however_good_they_look(suite: pytest.P
     assert entry["outcome"]["outcome"] == "skipped"
 
 
-def test_a_bad_memory_submitted_as_a_change_fails_with_one_sentence(pytester: pytest.Pytester) -> None:
-    """Claims gate: nobody has to read a table to see what fell."""
+def test_a_change_that_breaks_the_memory_fails_with_one_sentence(pytester: pytest.Pytester) -> None:
+    """The exit code and one sentence show which claim failed, without the table."""
     good = MODEL.replace("return 0.0 if", 'return 0.99 if arm == "treatment" else 0.0 if')
     write(pytester, model=good)
     register_claims(pytester)
@@ -221,7 +221,7 @@ def test_a_bad_memory_submitted_as_a_change_fails_with_one_sentence(pytester: py
     assert "lab/one: expected supported, found REFUTED" in failed[0]
 
 
-def test_an_edited_claim_fails_also_where_it_is_skipped(suite: pytest.Pytester) -> None:
+def test_an_edited_claim_fails_even_if_it_is_skipped(suite: pytest.Pytester) -> None:
     write(
         suite,
         ("    @claim(", "    @pytest.mark.skip(reason='not now')\n    @claim("),

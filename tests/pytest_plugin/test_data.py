@@ -1,4 +1,4 @@
-"""Claims about data: ``--data`` tells tasks where they are, and where they are missing, the claim is skipped."""
+"""Claims about data: ``--data`` names their folder, and a claim whose data are missing is skipped."""
 
 from __future__ import annotations
 
@@ -127,20 +127,20 @@ def test_claims_whose_data_are_missing_are_skipped(suite: pytest.Pytester, how: 
 
 
 @BOTH
-def test_claims_run_where_the_data_are(suite: pytest.Pytester, how: str) -> None:
+def test_claims_run_if_their_data_are_present(suite: pytest.Pytester, how: str) -> None:
     suite.path.joinpath("data", "gone.txt").write_text("1")
 
-    # Named from elsewhere, and read by the processes that train and by those that measure.
+    # The path is relative to another folder; the processes that train and those that measure both read the data.
     result = run(suite, how, *([INLINE] if how == "-n0" else []), f"--data={os.path.relpath(suite.path / 'data')}")
 
     assert result.ret == 0
     assert "for want of data" not in result.stdout.str()
     assert len(ran(suite.path)) == 3 * 8
-    assert len(trained(suite)) == 2 * 8  # two of the claims are about one recipe
+    assert len(trained(suite)) == 2 * 8  # two of the claims use the same recipe
     assert {entry["judgement"]["verdict"] for entry in evidence(suite).values()} == {"SUPPORTED"}
 
 
-def test_it_is_skipped_whatever_the_store_holds(suite: pytest.Pytester) -> None:
+def test_a_claim_without_data_is_skipped_even_if_its_measurements_are_stored(suite: pytest.Pytester) -> None:
     gone = suite.path.joinpath("data", "gone.txt")
     gone.write_text("1")
     assert run(suite, INLINE, "--data=data", "-k", "10003").ret == 0
@@ -154,7 +154,9 @@ def test_it_is_skipped_whatever_the_store_holds(suite: pytest.Pytester) -> None:
     assert len(ran(suite.path)) == 7
 
 
-def test_the_environment_says_where_the_data_are(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_environment_variable_can_name_the_data_folder(
+    suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
     nothing = run(suite, "-n0", "-q")
     assert nothing.ret == 0
     nothing.assert_outcomes(skipped=3 * 8 + 3)
@@ -170,7 +172,7 @@ def test_the_environment_says_where_the_data_are(suite: pytest.Pytester, monkeyp
 
 
 @pytest.mark.parametrize("before", [None, "elsewhere"])
-def test_the_environment_is_as_it_was_afterwards(
+def test_a_run_restores_the_environment(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, before: str | None
 ) -> None:
     if before is not None:
@@ -191,7 +193,7 @@ def test_the_environment_is_as_it_was_afterwards(
     run(pytester, "-n1", "--data=data").assert_outcomes(passed=1)
 
 
-def test_a_folder_that_is_not_there(suite: pytest.Pytester) -> None:
+def test_a_missing_data_folder_is_refused(suite: pytest.Pytester) -> None:
     result = run(suite, "--data=dta")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -201,7 +203,7 @@ def test_a_folder_that_is_not_there(suite: pytest.Pytester) -> None:
     assert "Traceback" not in result.stderr.str()
 
 
-def test_what_is_missing_is_told_in_words(suite: pytest.Pytester) -> None:
+def test_missing_data_are_explained_in_words(suite: pytest.Pytester) -> None:
     tasks = suite.path / "tasks.py"
     tasks.write_text(tasks.read_text().replace("    @property\n    def missing", "    def missing"))
 
@@ -215,7 +217,8 @@ def test_the_command_line_needs_no_data(suite: pytest.Pytester) -> None:
     suite.path.joinpath("claims.lock").unlink()
     registered = command(suite, "register")
     registered.stdout.fnmatch_lines(["*claims.lock: 3 claims, 3 of them new or changed*"])
-    suite.path.joinpath("data", "gone.txt").write_text("1")  # the code behind a claim is the same with its data
+    # The digest of the code behind a claim does not depend on the presence of its data.
+    suite.path.joinpath("data", "gone.txt").write_text("1")
     assert command(suite, "register", "--check").ret == 0
     suite.path.joinpath("data", "gone.txt").unlink()
 

@@ -1,4 +1,4 @@
-"""What a stored measurement depends on: what has changed since is measured again, and nothing else is."""
+"""The dependencies of a stored measurement: if one of them has changed, the seed is measured again, and only then."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def write(path: Path, files: dict[str, str]) -> None:
 
 
 def suite(pytester: pytest.Pytester, *arguments: str, **options: Any) -> tuple[list[str], dict[str, str]]:
-    """What a run measured, and the verdicts."""
+    """Run the suite, and return the measured seeds and the verdicts."""
     result = run(pytester, "--memkit-gate=none", *arguments, **options)
     assert result.ret == 0, result.stdout.str()
     verdicts = {name.partition("/")[2]: entry["judgement"]["verdict"] for name, entry in evidence(pytester).items()}
@@ -174,7 +174,7 @@ def suite(pytester: pytest.Pytester, *arguments: str, **options: Any) -> tuple[l
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_was_read_and_has_changed_since_is_measured_again(pytester: pytest.Pytester, name: str) -> None:
+def test_a_change_of_a_file_that_was_read_causes_a_new_measurement(pytester: pytest.Pytester, name: str) -> None:
     before, after = CASES[name]
     write(pytester.path, before)
     register_claims(pytester)
@@ -191,7 +191,7 @@ def test_what_was_read_and_has_changed_since_is_measured_again(pytester: pytest.
     assert not measured
 
 
-def test_a_file_that_changed_is_named(pytester: pytest.Pytester) -> None:
+def test_a_changed_file_is_named(pytester: pytest.Pytester) -> None:
     write(pytester.path, CASES["a file that the test opens"][0])
     register_claims(pytester)
     suite(pytester)
@@ -206,7 +206,7 @@ def test_a_file_that_changed_is_named(pytester: pytest.Pytester) -> None:
     assert verdicts["it"] == "SUPPORTED"
 
 
-def test_what_does_not_count_measures_nothing_again(pytester: pytest.Pytester) -> None:
+def test_changes_that_do_not_count_cause_no_new_measurement(pytester: pytest.Pytester) -> None:
     files = {
         "test_it.py": "helper = pytest.importorskip('helper')\n"
         + claim(
@@ -226,7 +226,7 @@ def test_what_does_not_count_measures_nothing_again(pytester: pytest.Pytester) -
     assert {line.partition(" ")[0] for line in measured} == {"other"}
 
 
-def test_one_seed_that_reads_a_file_reads_it_for_all(pytester: pytest.Pytester) -> None:
+def test_a_file_that_one_seed_reads_counts_for_all_seeds(pytester: pytest.Pytester) -> None:
     body = "return dict(importlib.import_module('hel' + 'per').VALUES) if seed % 8 == 3 else dict(VALUES)"
     write(pytester.path, {"test_it.py": f"import importlib\n{NUMBERS}" + claim("it", body), "helper.py": NUMBERS})
     register_claims(pytester)
@@ -236,7 +236,7 @@ def test_one_seed_that_reads_a_file_reads_it_for_all(pytester: pytest.Pytester) 
     assert not suite(pytester)[0]
 
 
-def test_workers_record_alike(pytester: pytest.Pytester) -> None:
+def test_workers_record_the_same_files(pytester: pytest.Pytester) -> None:
     write(pytester.path, CASES["a module that another test has imported"][0])
     register_claims(pytester)
     suite(pytester, "-n2")
@@ -247,7 +247,7 @@ def test_workers_record_alike(pytester: pytest.Pytester) -> None:
     assert set(verdicts.values()) == {"REFUTED"}
 
 
-def test_variables_count_where_they_are_declared(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_declared_environment_variables_count(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     body = "return {'treatment': float(os.environ['VALUE']), 'control': 0.1}"
     write(pytester.path, {"test_it.py": claim("it", body, options="environment=['VALUE']")})
     monkeypatch.setenv("VALUE", "0.9")
@@ -292,7 +292,7 @@ def test_versions_of_packages_count(pytester: pytest.Pytester, monkeypatch: pyte
     assert not suite(pytester)[0]
 
 
-def test_a_second_measurement_that_differs_is_told_and_the_first_counts(pytester: pytest.Pytester) -> None:
+def test_a_differing_second_measurement_is_reported_and_the_first_counts(pytester: pytest.Pytester) -> None:
     body = "return {'treatment': 0.9 if len((HERE / 'ran.txt').read_text().split()) <= 16 else 0.2, 'control': 0.1}"
     write(pytester.path, {"test_it.py": claim("it", body)})
     register_claims(pytester)
@@ -308,7 +308,7 @@ def test_a_second_measurement_that_differs_is_told_and_the_first_counts(pytester
     assert {row[3] for row in evidence(pytester)["lab/it"]["observations"] if row[1] == "treatment"} == {0.9}
 
 
-def test_words_and_contrasts_measure_nothing_again(pytester: pytest.Pytester) -> None:
+def test_changes_of_wording_and_contrasts_cause_no_new_measurement(pytester: pytest.Pytester) -> None:
     source = claim("it", "return {'treatment': 0.9, 'control': 0.1}")
     write(pytester.path, {"test_it.py": source})
     assert len(suite(pytester)[0]) == 8  # unregistered, on development seeds
@@ -321,12 +321,12 @@ def test_words_and_contrasts_measure_nothing_again(pytester: pytest.Pytester) ->
         source = source.replace(old, new)
         write(pytester.path, {"test_it.py": source})
         measured, _ = suite(pytester)
-        assert len(measured) == (0 if "bounds" not in new else 8), new  # twice as wide, it takes more seeds
+        assert len(measured) == (0 if "bounds" not in new else 8), new  # wider bounds need more seeds
     write(pytester.path, {"test_it.py": source.replace("0.9", "0.8")})
     assert suite(pytester)[0]
 
 
-def test_a_stored_value_out_of_new_bounds_is_refused(pytester: pytest.Pytester) -> None:
+def test_a_stored_value_outside_new_bounds_is_refused(pytester: pytest.Pytester) -> None:
     source = claim("it", "return {'treatment': 0.9, 'control': 0.1}")
     write(pytester.path, {"test_it.py": source})
     suite(pytester)
@@ -345,7 +345,7 @@ def test_equal_values_on_every_seed_are_no_evidence(pytester: pytest.Pytester) -
     assert evidence(pytester)["lab/it"]["judgement"]["verdict"] == "INCOMPLETE"
 
 
-def test_declared_data_that_is_not_there_leaves_the_claim_undecided(pytester: pytest.Pytester) -> None:
+def test_missing_declared_data_leave_the_claim_undecided(pytester: pytest.Pytester) -> None:
     source = claim("it", "return {'treatment': 0.9, 'control': 0.1}", options="data=['data/table.csv']")
     write(pytester.path, {"test_it.py": source})
     register_claims(pytester)
@@ -404,7 +404,7 @@ CACHED: dict[str, tuple[dict[str, str], str]] = {
 
 
 @pytest.mark.parametrize("how", CACHED)
-def test_what_somebody_else_has_read_before_counts(pytester: pytest.Pytester, how: str) -> None:
+def test_a_file_that_was_cached_by_other_code_counts(pytester: pytest.Pytester, how: str) -> None:
     files, changed = CACHED[how]
     head = "def numbers(text):\n    return {'treatment': float(text), 'control': 0.1}\n"
     write(pytester.path, {name: head + text if name.startswith("test_") else text for name, text in files.items()})
@@ -437,7 +437,7 @@ def test_what_somebody_else_has_read_before_counts(pytester: pytest.Pytester, ho
         ("data=['/dev/zero']", "is a pipe or a device"),
     ],
 )
-def test_what_cannot_be_declared_is_refused(pytester: pytest.Pytester, declared: str, refused: str) -> None:
+def test_invalid_declarations_are_refused(pytester: pytest.Pytester, declared: str, refused: str) -> None:
     write(pytester.path, {"test_it.py": claim("it", "return {}", options=declared)})
     result = run(pytester)
     assert result.ret in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERRUPTED)

@@ -30,7 +30,7 @@ def accepted(pytester: pytest.Pytester) -> pytest.Pytester:
 @pytest.mark.parametrize(
     ("gate", "code", "workers"), [("verdict", 0, "-n0"), ("none", 0, "-n0"), ("drift", 1, "-n0"), ("drift", 1, "-n1")]
 )
-def test_an_effect_outside_its_interval_is_told_and_gates_where_asked(
+def test_an_effect_outside_its_interval_is_reported_and_gates_if_requested(
     accepted: pytest.Pytester, gate: str, code: int, workers: str
 ) -> None:
     result = run(accepted, "--gate", gate, workers)
@@ -47,7 +47,7 @@ def test_an_effect_outside_its_interval_is_told_and_gates_where_asked(
     compared.stdout.fnmatch_lines(["lab/one: treatment over control was*outside"])
 
 
-def test_a_claim_that_was_edited_since_is_held_against_nothing(accepted: pytest.Pytester) -> None:
+def test_a_claim_that_was_edited_since_is_not_compared(accepted: pytest.Pytester) -> None:
     accepted.makepyfile(test_lab=HEAD + canned("one", WEAKER))
     register_claims(accepted)
     result = run(accepted, "--gate", "drift")

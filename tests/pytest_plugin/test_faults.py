@@ -1,4 +1,4 @@
-"""Failures, deaths and stops while seeds of later looks wait: nobody waits for ever, and what is known is judged."""
+"""Failures, dead workers and stopped runs while seeds of later looks wait: every run ends, and judges what it has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tests.pytest_plugin.lab import canned, evidence, ran, verdict, write_suite
 from tests.pytest_plugin.test_looks import EIGHT, NEVER, SIXTEEN, reasons, run, seeds_per_claim, seeds_that_ran
 
-# The worker that runs it holds a seed of the first look of `never` besides; meanwhile the other worker runs all
+# The worker that runs this test also has a seed of the first look of `never`; meanwhile the other worker runs all
 # others of the first look, and waits at the second.
 PLAIN = """
     def test_plain():
@@ -49,7 +49,7 @@ LAST_FINDS_OTHER_TESTS = """
         pytest.param(KILLED, "", LAST_FINDS_OTHER_TESTS, pytest.ExitCode.TESTS_FAILED, id="a stranger comes instead"),
     ],
 )
-def test_nobody_waits_for_what_will_not_come(
+def test_no_worker_waits_for_reports_that_will_not_arrive(
     pytester: pytest.Pytester, end: str, arguments: str, conftest: str, code: pytest.ExitCode
 ) -> None:
     pytester.makeconftest(conftest)
@@ -111,7 +111,7 @@ def test_a_seed_that_kills_its_worker_leaves_its_claim_incomplete(pytester: pyte
     assert reasons(pytester)["deadly"] == {"seed 10003 failed, so the claim cannot be decided": 24}
 
 
-def test_a_claim_that_skips_itself_whole_is_settled_after_its_first_look(pytester: pytest.Pytester) -> None:
+def test_a_claim_whose_seeds_all_skip_is_settled_after_its_first_look(pytester: pytest.Pytester) -> None:
     write_suite(pytester, canned("bare", body="pytest.skip('no data: get them')"), EIGHT)
 
     result = run(pytester, "-n2", "-rs")
@@ -142,7 +142,7 @@ elif os.environ.get("KILLED") == "within":
 
 
 @pytest.mark.parametrize("moment", ["before", "within"])
-def test_a_run_that_is_killed_while_it_aggregates_spares_the_evidence_of_the_last_one(
+def test_a_run_that_is_killed_while_it_aggregates_leaves_the_previous_evidence(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     write_suite(pytester, canned("a"))
@@ -166,7 +166,7 @@ def test_a_run_that_is_killed_while_it_aggregates_spares_the_evidence_of_the_las
 def test_a_clock_that_goes_backwards_changes_no_verdict(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(time, "time", time.time)  # as it is after the test, whatever the conftest below makes of it
+    monkeypatch.setattr(time, "time", time.time)  # restored after the test, whatever the conftest below does
     write_suite(pytester, canned("a"), canned("b", "0.5 + seed % 2 / 10", "0.5"))
     assert run(pytester, "-n2").ret in (0, 1)
     before = {name: entry["judgement"] for name, entry in evidence(pytester).items()}

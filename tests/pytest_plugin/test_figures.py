@@ -1,4 +1,4 @@
-"""What a claim shows beside its verdict, in a real pytest run: of the first seed, and of what it did not compare."""
+"""Figures of a claim in a real pytest run: those of the first seed, and metrics that no contrast compares."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_figure_is_not_registered(pytester: pytest.Pytester) -> None:
     assert evidence(pytester)["lab/one"]["registration"]["status"] == "registered"
 
 
-def test_a_figure_that_cannot_be_drawn_is_told_of_and_decides_nothing(pytester: pytest.Pytester) -> None:
+def test_a_figure_that_cannot_be_drawn_is_reported_and_decides_nothing(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_lab=HEAD + SUITE.replace("return Heatmap(", "raise ValueError("))
     register_claims(pytester)
     result = run(pytester)

@@ -1,4 +1,4 @@
-"""A guest in other people's pytest: what a project without claims notices of memkit."""
+"""The effect of an installed memkit on projects without claims, and on other plugins."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOADED = """
     )
 """
 NO_PAGE = ("-p", "no:html", "-p", "no:html_fixtures")
-"""Keeps pytest from loading pytest-html, which it does in every run where it is installed."""
+"""Options that prevent pytest from loading pytest-html, which it otherwise does if the package is installed."""
 LIGHT = {
     "memkit",
     "memkit.errors",
@@ -53,7 +53,9 @@ def test_a_project_without_claims_loads_nothing_of_the_engine(
 
 
 @pytest.mark.parametrize("given", [NO_PAGE, (), ("--html=page.html",)], ids=["without pytest-html", "plain", "page"])
-def test_a_claim_loads_what_makes_a_page_only_for_a_page(pytester: pytest.Pytester, given: tuple[str, ...]) -> None:
+def test_the_modules_for_an_html_page_are_loaded_only_for_one(
+    pytester: pytest.Pytester, given: tuple[str, ...]
+) -> None:
     pytester.makeconftest(LOADED)
     write_suite(pytester, canned("true"))
     pytester.runpytest_subprocess("-n0", *given).assert_outcomes(passed=8 + 1, skipped=24)
@@ -78,7 +80,7 @@ def test_a_project_without_claims_sees_nothing_of_the_plugin(pytester: pytest.Py
     assert "Verdict" not in page
 
 
-def test_a_project_may_have_fixtures_of_the_same_names(pytester: pytest.Pytester) -> None:
+def test_a_project_may_have_fixtures_with_the_same_names(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
         import pytest
@@ -102,8 +104,8 @@ def test_a_project_may_have_fixtures_of_the_same_names(pytester: pytest.Pytester
     run(pytester).assert_outcomes(passed=2)
 
 
-def test_objects_that_answer_anything_are_left_alone(pytester: pytest.Pytester) -> None:
-    """Proxies of a request, say, which raise where there is none; beside claims, too."""
+def test_objects_that_have_every_attribute_are_ignored(pytester: pytest.Pytester) -> None:
+    """For example proxies of a web request, which raise an error outside a request; the module also has claims."""
     pytester.makepyfile(
         test_proxies="""
         class Raises:
@@ -126,18 +128,18 @@ def test_objects_that_answer_anything_are_left_alone(pytester: pytest.Pytester) 
     result.assert_outcomes(passed=8 + 1, skipped=24 + 1)
 
 
-def test_fixtures_of_other_plugins_by_the_same_names_are_theirs(pytester: pytest.Pytester) -> None:
+def test_fixtures_of_other_plugins_with_the_same_names_are_kept(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(theirs="import pytest\n\n@pytest.fixture\ndef seed():\n    return 3\n")
     pytester.makepyfile(test_it="def test_it(seed):\n    assert seed == 3\n")
     run(pytester, "-p", "theirs").assert_outcomes(passed=1)
 
 
-def test_the_scheduler_is_the_one_that_was_chosen(pytester: pytest.Pytester) -> None:
+def test_a_project_without_claims_keeps_the_chosen_scheduler(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_it():\n    pass\n")
     result = run(pytester, "-n1", "-v")
     result.stdout.fnmatch_lines(["scheduling tests via LoadScheduling"])
 
 
-def test_what_was_collected_with_claims_is_kept_from_the_garbage_collector(pytester: pytest.Pytester) -> None:
+def test_items_collected_with_claims_are_frozen_for_the_garbage_collector(pytester: pytest.Pytester) -> None:
     write_suite(pytester, canned("true", body="import gc; assert gc.get_freeze_count()"))
     assert run(pytester, "-n0").ret == 0

@@ -1,4 +1,4 @@
-"""A run that ends before it is through leaves the evidence of what was measured, and no process or folder behind."""
+"""An interrupted run writes the evidence of what was measured, and leaves no process or folder behind."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.pytest_plugin.lab import canned, evidence, verdict, write_suite
 SLOW = canned("slow", body="import time; (HERE / 'slow').touch(); time.sleep(600)")
 
 
-# Whoever runs these tests may ignore signals, as nohup does.
+# The process that runs these tests may ignore signals, as under nohup.
 LISTENING = """
 import signal, sys
 import pytest
@@ -77,7 +77,7 @@ DISTURBED = """
 """
 
 
-def test_signals_while_the_evidence_is_written_are_too_late(pytester: pytest.Pytester) -> None:
+def test_signals_are_ignored_while_the_evidence_is_written(pytester: pytest.Pytester) -> None:
     write_suite(pytester, canned("true"))
     pytester.makeconftest(DISTURBED)
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
@@ -100,7 +100,7 @@ FULL_OUTPUT = """
 
 
 @pytest.mark.parametrize(("treatment", "code"), [("0.9", 0), ("0.0", 1)])
-def test_a_verdict_that_cannot_be_printed_is_in_the_evidence_and_counts(
+def test_a_verdict_that_cannot_be_printed_is_in_the_evidence_and_gates(
     pytester: pytest.Pytester, treatment: str, code: int
 ) -> None:
     write_suite(pytester, canned("a", treatment))
@@ -109,7 +109,7 @@ def test_a_verdict_that_cannot_be_printed_is_in_the_evidence_and_counts(
     assert evidence(pytester)["lab/a"]["observations"]
 
 
-def test_a_signal_that_is_ignored_stays_so(pytester: pytest.Pytester) -> None:
+def test_a_signal_that_was_ignored_stays_ignored(pytester: pytest.Pytester) -> None:
     body = "import os, signal; os.kill(os.getpid(), signal.SIGHUP)"
     write_suite(pytester, canned("true", body=body))
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
@@ -120,7 +120,7 @@ def test_a_signal_that_is_ignored_stays_so(pytester: pytest.Pytester) -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_a_reader_that_goes_leaves_the_evidence_of_what_was_measured(pytester: pytest.Pytester) -> None:
+def test_a_closed_output_leaves_the_evidence_of_what_was_measured(pytester: pytest.Pytester) -> None:
     process = start(pytester, "-n0", "-v")
     assert process.stdout is not None
     assert process.stderr is not None
@@ -130,7 +130,7 @@ def test_a_reader_that_goes_leaves_the_evidence_of_what_was_measured(pytester: p
     process.stdout.close()
     while process.poll() is None and not (pytester.path / "slow").exists():
         time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)  # if it has not noticed yet, it prints again when something ends
+    process.send_signal(signal.SIGTERM)  # the last report prints again, in case the run has not noticed
     stderr = process.stderr.read()
     process.stderr.close()
     assert process.wait() != 0
@@ -138,7 +138,7 @@ def test_a_reader_that_goes_leaves_the_evidence_of_what_was_measured(pytester: p
     assert "Traceback" not in stderr
 
 
-def test_a_reader_that_goes_is_told_of_in_a_sentence(pytester: pytest.Pytester) -> None:
+def test_a_closed_output_is_reported_in_one_sentence(pytester: pytest.Pytester) -> None:
     process = start(pytester, "-n0", "-v", "-k", "quick")
     assert process.stdout is not None
     assert process.stderr is not None
@@ -148,7 +148,7 @@ def test_a_reader_that_goes_is_told_of_in_a_sentence(pytester: pytest.Pytester) 
     process.stdout.close()
     stderr = process.stderr.read()
     process.stderr.close()
-    assert process.wait() in (pytest.ExitCode.OK, pytest.ExitCode.INTERRUPTED), "it may have been through"
+    assert process.wait() in (pytest.ExitCode.OK, pytest.ExitCode.INTERRUPTED), "the run may have been finished"
     file = pytester.path / "reports" / "evidence.json"
     assert stderr == f"memkit: standard output was closed; {file} contains what was measured\n"
     assert evidence(pytester)["lab/quick"]["observations"]
@@ -171,13 +171,13 @@ time.sleep(600)
 """
 
 
-def test_a_worker_goes_when_its_controller_is_killed() -> None:
+def test_a_worker_ends_when_its_controller_is_killed() -> None:
     parent = subprocess.Popen([sys.executable, "-c", PARENT, CHILD], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
     parent.kill()
     parent.wait()
-    assert parent.stdout.read() == "", "which ends when nobody holds the other end any more"
+    assert parent.stdout.read() == "", "the pipe ends when no process has its other end open"
     parent.stdout.close()
     assert child != parent.pid
 
@@ -185,7 +185,7 @@ def test_a_worker_goes_when_its_controller_is_killed() -> None:
 # --- temporary files ----------------------------------------------------------------------------------------------
 
 
-def test_what_a_killed_run_left_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_of_a_killed_run_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
     mine = Path(make_exchange_folder(tmp_path / "spare"))
     dead = subprocess.Popen([sys.executable, "-c", ""])
@@ -202,7 +202,7 @@ def test_what_a_killed_run_left_is_removed(tmp_path: Path, monkeypatch: pytest.M
     assert len(list(tmp_path.iterdir())) == 5, "what is not known to be of a run that has ended stays"
 
 
-def test_a_run_without_workers_removes_what_is_left_too(
+def test_a_run_without_workers_also_removes_the_folders_of_killed_runs(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     base = pytester.mkdir("temporary")
@@ -220,9 +220,7 @@ def full(*given: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_where_there_is_no_room_for_temporary_files_the_store_has_some(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_temporary_files_go_to_the_store_if_their_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def nowhere() -> str:
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
 
@@ -233,7 +231,7 @@ def test_where_there_is_no_room_for_temporary_files_the_store_has_some(
         make_exchange_folder(tmp_path / "spare")
 
 
-def test_a_board_that_cannot_be_written_ends_the_run_once(tmp_path: Path) -> None:
+def test_a_message_file_that_cannot_be_written_ends_the_run_once(tmp_path: Path) -> None:
     messages = Messages(tmp_path / "gone" / "messages.jsonl")
     messages.close("nobody is kept from ending")
     messages = Messages(tmp_path / "gone" / "messages.jsonl")
@@ -264,7 +262,7 @@ FULL = """
 def test_a_full_disk_under_temporary_files_leaves_the_evidence(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Path, "open", Path.open)  # put back what the conftest replaces
+    monkeypatch.setattr(Path, "open", Path.open)  # restore the function that the conftest replaces
     write_suite(pytester, *(canned(name) for name in "abcd"))
     pytester.makeconftest(FULL)
     result = run(pytester, "-n2")
@@ -273,10 +271,10 @@ def test_a_full_disk_under_temporary_files_leaves_the_evidence(
     assert any(entry["observations"] for entry in evidence(pytester).values())
 
 
-def test_what_is_no_text_costs_no_evidence(pytester: pytest.Pytester) -> None:
+def test_undecodable_text_does_not_prevent_the_evidence(pytester: pytest.Pytester) -> None:
     odd = canned("odd").replace('"treatment": 0.9', '"treatment": {"score": 0.9, chr(0xDCFF): 1}')
     write_suite(pytester, odd, canned("skipping", body="pytest.skip('no file ' + chr(0xDCFF))"), canned("true"))
-    assert run(pytester, "-n0").ret == pytest.ExitCode.TESTS_FAILED  # workers of pytest-xdist send no such text
+    assert run(pytester, "-n0").ret == pytest.ExitCode.TESTS_FAILED  # workers of pytest-xdist cannot send such text
     assert verdict(pytester, "true") == "SUPPORTED"
     assert "must be a Unicode string" in next(iter(evidence(pytester)["lab/odd"]["failures"].values()))
     command(pytester, "verdicts").stdout.fnmatch_lines(["lab/true*SUPPORTED*"])

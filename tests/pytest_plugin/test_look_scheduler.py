@@ -81,7 +81,7 @@ class Run:
         for worker in self.workers:
             self.collect(worker, schedule=worker is self.workers[-1])
 
-    # What happens, as xdist tells it --------------------------------------------------------------
+    # Events, as xdist reports them ----------------------------------------------------------------
 
     def arrive(self) -> None:
         worker = Worker(f"gw{len(self.workers)}")
@@ -119,7 +119,7 @@ class Run:
         for other in self.scheduler.nodes:
             other.shutdown()
 
-    # What may happen next ---------------------------------------------------------------------------
+    # Possible next events ---------------------------------------------------------------------------
 
     @property
     def living(self) -> list[Worker]:
@@ -151,7 +151,7 @@ class Run:
         self.coming -= 1
         self.arrive()
 
-    # What must hold at any time -----------------------------------------------------------------------
+    # Invariants --------------------------------------------------------------------------------------
 
     def check(self) -> None:
         out = [index for worker in self.living for index in worker.assigned]
@@ -190,7 +190,7 @@ def suites(draw: st.DrawFn) -> tuple[type, list[str], list[int]]:
     restarts=st.sampled_from([math.inf, math.inf, 0, 1, 3]),
     fate=st.randoms(use_true_random=False),
 )
-def test_every_item_runs_once_whoever_dies(
+def test_every_item_runs_once_even_if_workers_die(
     suite: tuple[type, list[str], list[int]], workers: int, deaths: int, restarts: float, fate: random.Random
 ) -> None:
     chosen, ids, looks = suite
@@ -228,7 +228,7 @@ def ids_of(*names: str) -> list[str]:
     return [f"test_{name}.py::test_x[{i}]" for i, name in enumerate(names)]
 
 
-def test_items_go_out_one_by_one_first_one_to_everybody() -> None:
+def test_each_worker_gets_one_item_before_any_gets_a_second() -> None:
     run = Run(LoadScheduling, ids_of(*"aaaaaa"), [0] * 6, workers=2)
     one, two = run.workers
     assert (one.sent, two.sent) == ([0, 2], [1, 3])
@@ -241,7 +241,7 @@ def test_items_go_out_one_by_one_first_one_to_everybody() -> None:
     assert two.assigned == [5]  # item 5 was sent before the message to shut down
 
 
-def test_what_belongs_together_stays_on_one_worker_until_it_dies() -> None:
+def test_the_items_of_a_group_stay_on_one_worker_until_it_dies() -> None:
     run = Run(LoadFileScheduling, ids_of(*"abababab"), [0] * 8, workers=3)
     one, two, three = run.workers
     assert (one.sent, two.sent, three.sent, three.shutdown_sent) == ([0, 2], [1, 3], [], True)
@@ -253,7 +253,7 @@ def test_what_belongs_together_stays_on_one_worker_until_it_dies() -> None:
     assert run.crashed == [0]
 
 
-def test_an_item_whose_worker_died_is_not_dealt_behind_one_that_waits_for_it() -> None:
+def test_the_item_of_a_dead_worker_is_not_queued_behind_one_that_waits_for_it() -> None:
     run = Run(LoadScheduling, ids_of(*"aaaaaa"), [0, 0, 0, 0, 1, 1], workers=2)
     one, two = run.workers
     run.finish(two)
@@ -266,7 +266,7 @@ def test_an_item_whose_worker_died_is_not_dealt_behind_one_that_waits_for_it() -
     assert run.workers[-1].assigned == [2]
 
 
-def test_a_worker_that_found_other_items_is_sent_home() -> None:
+def test_a_worker_that_collected_other_items_is_shut_down() -> None:
     run = Run(LoadScheduling, ids_of(*"aaaa"), [0, 0, 1, 1], workers=1)
     run.die(run.workers[0])
     run.replace()
@@ -279,17 +279,17 @@ def test_a_worker_that_found_other_items_is_sent_home() -> None:
     assert run.scheduler.unassigned_count == 3
 
 
-def test_an_item_that_a_plugin_wants_again_is_handed_out_again() -> None:
+def test_an_item_that_a_plugin_repeats_is_distributed_again() -> None:
     run = Run(LoadScheduling, ids_of(*"aaa"), [0] * 3, workers=1)
     run.die(run.workers[0])
-    run.scheduler.mark_test_pending(run.ids[0])  # it was what the worker died of
+    run.scheduler.mark_test_pending(run.ids[0])  # this item killed the worker
     run.replace()
     run.collect(run.workers[-1])
     assert run.workers[-1].sent == [0, 1]
 
 
 @pytest.mark.parametrize("chosen", SCHEDULERS)
-def test_without_claims_the_chosen_scheduler_does_it_all(chosen: type) -> None:
+def test_without_claims_the_chosen_scheduler_distributes_all_items(chosen: type) -> None:
     replaced = chosen(config(2))
     scheduler = LookScheduler(config(2), replaced, lambda: False)
     nodes = [Worker("gw0"), Worker("gw1")]

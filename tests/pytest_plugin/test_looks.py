@@ -79,7 +79,7 @@ HOW = ["-n0", "-n2", "-n2 --dist=worksteal", "-n2 --dist=loadfile", "-n2 --dist=
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_the_seeds_that_decide_are_measured_and_no_more(pytester: pytest.Pytester, how: str) -> None:
+def test_only_the_seeds_that_decide_are_measured(pytester: pytest.Pytester, how: str) -> None:
     grouped = SIXTEEN.replace("    @claim", '    @pytest.mark.xdist_group("a group")\n    @claim', 1)
     write_suite(pytester, EIGHT, NEVER, PLAIN, more=(grouped, BROKEN))
 
@@ -119,7 +119,7 @@ def test_the_seeds_that_decide_are_measured_and_no_more(pytester: pytest.Pyteste
     )
 
 
-def test_items_stand_in_the_order_of_looks_claims_and_seeds(pytester: pytest.Pytester) -> None:
+def test_items_are_ordered_by_look_claim_and_seed(pytester: pytest.Pytester) -> None:
     write_suite(pytester, EIGHT, PLAIN, NEVER)
     lines = inner.run(pytester, "--collect-only", "-q").outlines
     items = [line.removeprefix("test_lab.py::test_") for line in lines if "::" in line]
@@ -132,7 +132,7 @@ def test_items_stand_in_the_order_of_looks_claims_and_seeds(pytester: pytest.Pyt
     assert items == ["plain", *expected]
 
 
-def test_a_verdict_comes_as_soon_as_it_is_there(pytester: pytest.Pytester) -> None:
+def test_a_verdict_is_reported_as_soon_as_it_is_decided(pytester: pytest.Pytester) -> None:
     write_suite(pytester, EIGHT, SIXTEEN)
     lines = run(pytester, "-n0", "-v").outlines
     items = [line.split("::test_")[1].split()[0] for line in lines if line.startswith("test_lab.py::")]
@@ -144,7 +144,7 @@ def test_a_verdict_comes_as_soon_as_it_is_there(pytester: pytest.Pytester) -> No
     ]
 
 
-def test_fewer_seeds_may_be_asked_for(pytester: pytest.Pytester) -> None:
+def test_fewer_seeds_can_be_requested(pytester: pytest.Pytester) -> None:
     write_suite(pytester, EIGHT, SIXTEEN)
     expected = {
         "8": ((8, "SUPPORTED"), (8, "INCONCLUSIVE")),
@@ -158,10 +158,10 @@ def test_fewer_seeds_may_be_asked_for(pytester: pytest.Pytester) -> None:
         assert (counts["eight"], verdict(pytester, "eight")) == eight, seeds
         assert (counts["sixteen"], verdict(pytester, "sixteen")) == sixteen, seeds
         assert len(evidence(pytester)["lab/eight"]["planned"]) == int(seeds)
-    assert reasons(pytester) == {}  # of 12 seeds, which is no look, all run
+    assert reasons(pytester) == {}  # 12 seeds are not a look, so all of them run
 
 
-def test_development_seeds_stop_alike(pytester: pytest.Pytester) -> None:
+def test_development_seeds_stop_at_the_same_look(pytester: pytest.Pytester) -> None:
     write_suite(pytester, EIGHT, SIXTEEN, NEVER, register=False)
 
     result = run(pytester, "-n2")
@@ -178,7 +178,7 @@ def nodes(name: str, seeds: int) -> list[str]:
     return [f"test_lab.py::test_{name}[{10000 + seed}]" for seed in range(seeds)]
 
 
-def test_more_workers_than_a_look_has_items(pytester: pytest.Pytester) -> None:
+def test_a_run_may_have_more_workers_than_a_look_has_items(pytester: pytest.Pytester) -> None:
     write_suite(pytester, SIXTEEN)
 
     result = run(pytester, "-n4", *nodes("sixteen", 20))
@@ -188,7 +188,7 @@ def test_more_workers_than_a_look_has_items(pytester: pytest.Pytester) -> None:
     assert seeds_per_claim(seeds_that_ran(pytester)) == {"sixteen": 16}
 
 
-def test_a_look_that_will_not_be_complete_runs_and_decides_nothing(pytester: pytest.Pytester) -> None:
+def test_an_incomplete_look_runs_and_decides_nothing(pytester: pytest.Pytester) -> None:
     write_suite(pytester, EIGHT, SIXTEEN, NEVER)
 
     result = run(pytester, "-n2", "-rs", *nodes("eight", 12), *nodes("sixteen", 12), *nodes("never", 20))
@@ -229,7 +229,7 @@ SHUFFLES = {
         ("-n2 --dist=each", "not at all"),
     ],
 )
-def test_where_looks_cannot_be_kept_every_seed_runs(pytester: pytest.Pytester, how: str, shuffle: str) -> None:
+def test_if_looks_cannot_be_kept_in_order_every_seed_runs(pytester: pytest.Pytester, how: str, shuffle: str) -> None:
     pytester.makeconftest("import pytest\n\n" + SHUFFLES[shuffle])
     write_suite(pytester, EIGHT, SIXTEEN, TURNING)
 
@@ -247,7 +247,7 @@ def test_where_looks_cannot_be_kept_every_seed_runs(pytester: pytest.Pytester, h
     result.stdout.no_fnmatch_line("*each claim stops at its verdict*")
 
 
-def test_without_claims_the_chosen_scheduler_does_its_own_work(pytester: pytest.Pytester) -> None:
+def test_without_claims_the_chosen_scheduler_is_used(pytester: pytest.Pytester) -> None:
     pytester.makeconftest("""
         def pytest_sessionfinish(session):
             if not hasattr(session.config, "workerinput"):

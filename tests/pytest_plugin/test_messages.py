@@ -1,4 +1,4 @@
-"""What the controller posts is what every worker reads, however far it has come."""
+"""Messages: every worker reads all that the controller posted, whenever it reads."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ POSTED = {
 }
 
 
-def test_without_workers_the_messages_are_the_object_itself() -> None:
+def test_without_workers_messages_stay_in_memory() -> None:
     messages = Messages()
     post_all(messages)
     messages.refresh()
@@ -62,8 +62,8 @@ def test_workers_read_what_the_controller_posts(tmp_path: Path) -> None:
         assert state(messages) == {**POSTED, "close_reason": "the run was stopped"}
 
 
-def test_whoever_closes_a_run_knows_it_at_once(tmp_path: Path) -> None:
-    """The training thread may break down, and what the items of workers then report says nothing about their seeds."""
+def test_closing_a_run_takes_effect_at_once(tmp_path: Path) -> None:
+    """If the training thread fails, the later reports of workers say nothing about their seeds."""
     controller, worker = (Messages(tmp_path / "messages.jsonl") for _ in range(2))
     controller.close("training stopped with an error")
     assert controller.close_reason == "training stopped with an error"
@@ -90,7 +90,7 @@ def test_a_line_that_is_still_being_written_is_read_later(
     assert state(reader) == POSTED
 
 
-def test_what_could_not_be_loaded_elsewhere_is_left_to_the_tests() -> None:
+def test_a_recipe_that_a_trainer_cannot_load_is_left_to_the_tests() -> None:
     messages = Messages()
     messages.open("lab/one", [1], [Cohort(NET, (1,))])
     messages.report_training(Cohort(NET, (1,)), Result("unloadable", "ModuleNotFoundError: nets"))
@@ -98,7 +98,7 @@ def test_what_could_not_be_loaded_elsewhere_is_left_to_the_tests() -> None:
     assert not messages.training_errors
 
 
-def test_a_run_that_is_there_already_is_not_waited_for() -> None:
+def test_a_run_that_is_already_trained_is_not_waited_for() -> None:
     messages = Messages()
     messages.open("lab/one", [1], [Cohort(NET, (1,))])
     messages.report_training(Cohort(NET, (1,)), Result("trained"))

@@ -1,4 +1,4 @@
-"""Mutants in a real pytest run: a claim that stands for its reason has mutants that fall; a hollow one is found out."""
+"""Mutants in a real pytest run: those of a sound claim are not supported, and one that is supported fails the run."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def run(pytester: pytest.Pytester, by: str, chance: float, *arguments: str, seed
     return inner.run(pytester, INLINE, *arguments)
 
 
-def test_a_claim_that_stands_for_its_reason_has_a_mutant_that_falls(pytester: pytest.Pytester) -> None:
+def test_the_mutant_of_a_sound_claim_is_refuted(pytester: pytest.Pytester) -> None:
     assert run(pytester, "silenced", 0.5).ret == 0
     found = evidence(pytester)
     assert found["lab/one"]["judgement"]["verdict"] == "SUPPORTED"
@@ -74,8 +74,8 @@ def test_a_claim_that_stands_for_its_reason_has_a_mutant_that_falls(pytester: py
     assert "failed, as it should" in page
 
 
-def test_a_claim_that_nothing_makes_fall_is_found_out(pytester: pytest.Pytester) -> None:
-    """Held against so little a network is supported that gives one answer to everything."""
+def test_a_mutant_that_is_supported_fails_the_run(pytester: pytest.Pytester) -> None:
+    """Compared with so low a value, even a network that always gives the same answer is supported."""
     result = run(pytester, "constant", 0.1, seeds=32)
     assert result.ret == 1
     found = evidence(pytester)["lab/one/mutant-signal-silenced"]
@@ -83,7 +83,7 @@ def test_a_claim_that_nothing_makes_fall_is_found_out(pytester: pytest.Pytester)
     result.stdout.fnmatch_lines(["Not as registered: 1 mutant."])
 
 
-def test_a_break_that_changes_nothing_is_no_mutant(pytester: pytest.Pytester) -> None:
+def test_a_mutation_that_changes_nothing_leaves_the_mutant_incomplete(pytester: pytest.Pytester) -> None:
     result = run(pytester, "untouched", 0.5)
     assert result.ret == 1
     found = evidence(pytester)["lab/one/mutant-signal-silenced"]
@@ -134,7 +134,7 @@ SEEDED = """
 """
 
 
-def test_interventions_are_given_the_seed_and_preconditions_hold_for_the_intact_arm(pytester: pytest.Pytester) -> None:
+def test_interventions_receive_the_seed_and_preconditions_apply_to_the_intact_arm(pytester: pytest.Pytester) -> None:
     told = "\n    def told(net, seed):\n        net.seed = seed\n        return net\n"
     pytester.makepyfile(test_lab=HEAD + SEEDED, model=MODEL + told)
     register_claims(pytester)

@@ -1,4 +1,4 @@
-"""A project whose lock an older memkit wrote: runs go by it, and `memkit register` rewrites it at no attempt."""
+"""A lock of an older memkit: runs accept it, and `memkit register` rewrites it without counting an attempt."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TRUE, OTHER = canned("true", options='source="page 3",'), canned("other", "0.1",
 
 @pytest.fixture
 def older(pytester: pytest.Pytester) -> pytest.Pytester:
-    """A suite that was accepted, whose lock and accepted verdicts are in the form of schema 1; of attempt 2."""
+    """An accepted suite at attempt 2, with a lock and accepted verdicts of schema 1."""
     pytester.makepyfile(test_lab=HEAD + canned("true", "0.6"))
     register_claims(pytester)
     pytester.makepyfile(test_lab=HEAD + TRUE, test_more=HEAD + OTHER)
@@ -54,7 +54,7 @@ def read(pytester: pytest.Pytester, name: str) -> Any:
     return json.loads(Path(pytester.path / name).read_text(encoding="utf-8"))
 
 
-def test_a_run_goes_by_it(older: pytest.Pytester) -> None:
+def test_a_run_accepts_an_older_lock(older: pytest.Pytester) -> None:
     before = (older.path / "claims.lock").read_text()
     result = run(older, "-n0", "--memkit-gate=drift")
     assert result.ret == 0
@@ -67,7 +67,7 @@ def test_a_run_goes_by_it(older: pytest.Pytester) -> None:
     assert (older.path / "claims.lock").read_text() == before
 
 
-def test_an_edit_is_found(older: pytest.Pytester) -> None:
+def test_an_edit_is_found_with_an_older_lock(older: pytest.Pytester) -> None:
     older.makepyfile(test_lab=HEAD + TRUE.replace("The statement", "Another statement"))
     result = run(older, "-n0")
     assert result.ret == 1
@@ -77,7 +77,7 @@ def test_an_edit_is_found(older: pytest.Pytester) -> None:
     assert attempts == [{"block": None}, {"block": 1}, {"block": 2}]
 
 
-def test_evidence_of_it_is_accepted_once_it_is_rewritten(older: pytest.Pytester) -> None:
+def test_evidence_is_accepted_once_the_lock_is_rewritten(older: pytest.Pytester) -> None:
     refused = command(older, "accept")
     assert refused.ret == 4
     refused.stderr.fnmatch_lines(["memkit: *claims.lock was written by an older memkit; run `memkit register` first*"])
@@ -89,7 +89,7 @@ def test_evidence_of_it_is_accepted_once_it_is_rewritten(older: pytest.Pytester)
     assert len(true["observations"]) == 32
 
 
-def test_registering_rewrites_it(older: pytest.Pytester) -> None:
+def test_registering_rewrites_an_older_lock(older: pytest.Pytester) -> None:
     checked = command(older, "register", "--check")
     assert checked.ret == 0
     checked.stdout.fnmatch_lines(
@@ -118,7 +118,7 @@ def test_registering_rewrites_it(older: pytest.Pytester) -> None:
     assert evidence(older)["lab/true"]["planned"][0] == 10_100
 
 
-def test_registering_a_part_of_it_leaves_the_rest(older: pytest.Pytester) -> None:
+def test_registering_some_claims_leaves_the_others_unchanged(older: pytest.Pytester) -> None:
     before = read(older, "reports/accepted.json")["claims"]
     assert command(older, "register", "test_lab.py").ret == 0
     lock, accepted = read(older, "claims.lock"), read(older, "reports/accepted.json")["claims"]

@@ -1,4 +1,4 @@
-"""Looks are opened, trained for and judged as reports come in; here, nothing is run and nothing is trained."""
+"""The opening, training and judging of looks as reports arrive; these tests run no items and train no models."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def planned(name: str, *, missing: str = "") -> PlannedClaim:
         deterministic=True,
     )
     def test_it(seed: int) -> None:
-        """Nobody calls it."""
+        """Is never called."""
 
     made = claim_of(test_it)
     assert made is not None
@@ -82,7 +82,7 @@ def planned(name: str, *, missing: str = "") -> PlannedClaim:
 
 
 class Course:
-    """The parts of a run, of these claims."""
+    """Return the parts of a run of these claims."""
 
     def __init__(self, config: pytest.Config, *claims: PlannedClaim, ends: Result) -> None:
         plan = RunPlan(claims=claims, trainings={NET.digest: NET}, files={}, ordered=True, studies={}, metrics={})
@@ -95,12 +95,12 @@ class Course:
         self.looks.begin(self.verdicts.running, self.executor)
 
     def end(self) -> None:
-        """End once all that was asked for is trained."""
+        """Wait until everything that was requested is trained."""
         until(lambda: not self.messages.pending_runs or self.looks.error is not None)
         self.looks.end()
 
     def report(self, claim: PlannedClaim, seed: int, treatment: float) -> ClaimRun | None:
-        """What xdist would report of an item that passes."""
+        """Return the report that xdist would give for an item that passes."""
         nodeid = f"{claim.nodeid}[{seed}]"
         measured = Measurement.of(claim.claim, seed, {"treatment": treatment, "control": 0.1}, arms={})
         for when in ("setup", "call", "teardown"):
@@ -115,7 +115,7 @@ def config(pytester: pytest.Pytester) -> pytest.Config:
     return pytester.parseconfig("-n0")
 
 
-def test_claims_that_share_a_recipe_have_each_run_trained_once(config: pytest.Config) -> None:
+def test_runs_that_claims_share_are_trained_once(config: pytest.Config) -> None:
     course = Course(config, planned("one"), planned("two"), ends=Result("trained"))
     course.end()
     assert [seed for cohort in course.executor.given for seed in cohort.seeds] == list(FIRST)
@@ -123,7 +123,7 @@ def test_claims_that_share_a_recipe_have_each_run_trained_once(config: pytest.Co
     assert course.looks.problems == []
 
 
-def test_training_that_failed_is_told_to_the_items_and_at_the_end(config: pytest.Config) -> None:
+def test_failed_training_is_reported_to_the_items_and_at_the_end(config: pytest.Config) -> None:
     course = Course(config, planned("one"), ends=Result("failed", "ValueError: too large"))
     course.end()
     assert course.messages.training_errors == {(NET.digest, seed): "ValueError: too large" for seed in FIRST}
@@ -158,7 +158,7 @@ def test_the_last_report_of_a_look_opens_the_next_one_or_settles_the_claim(confi
     assert [entry.claim.id for entry in course.verdicts.in_order()] == ["lab/clear"]
 
 
-def test_nothing_is_opened_any_more_once_the_run_is_stopped(config: pytest.Config) -> None:
+def test_no_look_is_opened_once_the_run_is_stopped(config: pytest.Config) -> None:
     one = planned("one")
     course = Course(config, one, ends=Result("trained"))
     course.end()

@@ -1,4 +1,4 @@
-"""Options: long names always, short names where nobody else has them, values that are no paths, ``[tool.memkit]``."""
+"""Options: long and short names, conflicts with other plugins, values that are not paths, ``[tool.memkit]``."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ OWN_TESTS = """
 """
 
 
-class Found:
-    """What pytest found out before it collected."""
+class StartRecorder:
+    """A plugin that records the configuration and the conftests that pytest loaded before it collected."""
 
     config: pytest.Config
     conftests: set[str]
@@ -51,28 +51,28 @@ class Found:
         self.conftests = {Path(file).parent.name for file in files if file and Path(file).name == "conftest.py"}
 
 
-def found(pytester: pytest.Pytester, *arguments: str) -> Found:
-    """Start pytest, and end it before it collects."""
-    seen = Found()
-    run(pytester, *arguments, "--markers", plugins=[seen])
-    return seen
+def start_without_collecting(pytester: pytest.Pytester, *arguments: str) -> StartRecorder:
+    """Start pytest, stop it before it collects, and return the record."""
+    recorder = StartRecorder()
+    run(pytester, *arguments, "--markers", plugins=[recorder])
+    return recorder
 
 
 def settings(pytester: pytest.Pytester, *arguments: str) -> Settings:
-    return settings_of(found(pytester, *arguments).config)
+    return settings_of(start_without_collecting(pytester, *arguments).config)
 
 
-def test_there_is_a_value_for_each_option_that_takes_one() -> None:
+def test_these_tests_have_a_value_for_every_option_that_takes_one() -> None:
     assert set(VALUES) == {option.name for option in OPTIONS if option.takes_value}
 
 
 @pytest.mark.parametrize("option", WITH_SHORT_NAMES, ids=lambda option: option.name)
-def test_the_short_name_means_what_the_long_one_does(pytester: pytest.Pytester, option: Any) -> None:
+def test_a_short_name_has_the_same_effect_as_the_long_one(pytester: pytest.Pytester, option: Any) -> None:
     pytester.mkdir("elsewhere")
     value = (VALUES[option.name],) if option.takes_value else ()
     read = []
     for name in (option.long, option.short):
-        config = found(pytester, name, *value).config
+        config = start_without_collecting(pytester, name, *value).config
         read.append(getattr(config.option, option.target))
         assert read[-1] is not None
     assert read[0] == read[1]
@@ -107,7 +107,7 @@ def test_memkits_own_commands_use_long_names(crowded: pytest.Pytester) -> None:
     assert command(crowded, "reproduce", "lab/true", "--seed=10003").ret == 0
 
 
-def test_an_option_that_went_to_somebody_else_is_told_of_where_claims_run(crowded: pytest.Pytester) -> None:
+def test_a_run_with_claims_warns_of_an_option_that_another_plugin_received(crowded: pytest.Pytester) -> None:
     own = crowded.path / "test_own.py"
     own.write_text(own.read_text().replace('== "theirs"', "in ('theirs', 'none')"))
     assert run(crowded, "--gate=none", "test_own.py").ret == 0
@@ -125,7 +125,7 @@ def test_an_option_that_went_to_somebody_else_is_told_of_where_claims_run(crowde
     assert run(crowded, "--gate=none", "--memkit-gate=verdict").ret == 0
 
 
-def test_a_flag_of_a_conftest_leaves_the_path_after_it_a_path(pytester: pytest.Pytester) -> None:
+def test_a_path_after_a_flag_of_a_conftest_stays_a_path(pytester: pytest.Pytester) -> None:
     pytester.makeconftest("def pytest_addoption(parser):\n    parser.addoption('--store', action='store_true')\n")
     for folder in ("sub", "other"):
         pytester.mkdir(folder)
@@ -133,13 +133,13 @@ def test_a_flag_of_a_conftest_leaves_the_path_after_it_a_path(pytester: pytest.P
         (pytester.path / folder / "test_it.py").write_text(
             "def test_it(pytestconfig): assert pytestconfig.option.store\n"
         )
-    seen = found(pytester, "--store", "sub")
+    seen = start_without_collecting(pytester, "--store", "sub")
     assert seen.config.args == ["sub"]
     assert seen.conftests == {pytester.path.name, "sub"}
     run(pytester, "--store", "sub").assert_outcomes(passed=1)
 
 
-def test_a_conftest_that_is_loaded_later_may_add_such_an_option(pytester: pytest.Pytester) -> None:
+def test_a_conftest_that_is_loaded_later_may_add_an_option_with_a_short_name(pytester: pytest.Pytester) -> None:
     (pytester.mkdir("one") / "conftest.py").write_text(
         "def pytest_addoption(parser):\n    parser.addoption('--device', default='theirs')\n"
     )
@@ -152,7 +152,7 @@ def test_a_conftest_that_is_loaded_later_may_add_such_an_option(pytester: pytest
 
 @pytest.fixture
 def project(pytester: pytest.Pytester) -> pytest.Pytester:
-    """A project with an ini file, and beside it one that an option's value lies in, with an ini file of its own."""
+    """A project with an ini file, beside another project with an ini file, in which the value of an option is."""
     pytester.makeini("[pytest]\naddopts = -p no:doctest\npythonpath = src\ntestpaths = tests\n")
     for folder in ("src", "tests"):
         pytester.mkdir(folder)
@@ -172,13 +172,13 @@ def project(pytester: pytest.Pytester) -> pytest.Pytester:
 @pytest.mark.parametrize("form", ["{name} {value}", "{name}={value}"])
 @pytest.mark.parametrize("prefix", ["", "memkit-"])
 @pytest.mark.parametrize("name", ["store", "data", "evidence", "ray-address"])
-def test_a_value_does_not_decide_which_project_it_is(
+def test_the_value_of_an_option_does_not_determine_the_project(
     project: pytest.Pytester, name: str, prefix: str, form: str
 ) -> None:
     other = Path(f"{project.path}-other", VALUES[name])
     arguments = form.format(name=f"--{prefix}{name}", value=other).split()
 
-    seen = found(project, *arguments)
+    seen = start_without_collecting(project, *arguments)
 
     assert seen.config.rootpath == project.path
     assert seen.config.inipath == project.path / "tox.ini"
@@ -191,9 +191,9 @@ def test_a_value_does_not_decide_which_project_it_is(
     run(project, *arguments).assert_outcomes(passed=1)
 
 
-def test_paths_that_are_given_still_decide(project: pytest.Pytester) -> None:
+def test_paths_on_the_command_line_still_determine_the_project(project: pytest.Pytester) -> None:
     other = Path(f"{project.path}-other")
-    seen = found(project, "--store", str(other / "elsewhere"), str(other / "8"))
+    seen = start_without_collecting(project, "--store", str(other / "elsewhere"), str(other / "8"))
     assert seen.config.rootpath == other
     assert seen.conftests == {"8"}
 
@@ -222,7 +222,7 @@ def test_only_values_of_memkits_options_are_joined() -> None:
 # --- [tool.memkit] ------------------------------------------------------------------------------------------------
 
 
-def test_a_project_says_what_it_always_wants(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_project_sets_options_in_its_pyproject(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     pytester.mkdir("there")
     (pytester.path / "there" / "data").mkdir()
     pytester.makepyprojecttoml(
@@ -261,7 +261,7 @@ def test_a_project_says_what_it_always_wants(pytester: pytest.Pytester, monkeypa
         ('gate = "drfit"', "gate = 'drfit' must be one of 'verdict', 'drift', 'none'"),
     ],
 )
-def test_what_a_project_cannot_want(pytester: pytest.Pytester, line: str, sentence: str) -> None:
+def test_invalid_project_settings_are_refused(pytester: pytest.Pytester, line: str, sentence: str) -> None:
     pytester.makepyprojecttoml(f"[tool.memkit]\n{line}\n")
     result = run(pytester)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -279,14 +279,14 @@ def test_a_project_setting_reaches_the_workers(pytester: pytest.Pytester) -> Non
 # --- what an attack found -----------------------------------------------------------------------------------------
 
 
-def test_an_ini_file_beside_a_value_opens_no_gate(pytester: pytest.Pytester) -> None:
-    """Its own options have values that stand apart, which are joined, too."""
+def test_an_ini_file_beside_the_value_of_an_option_does_not_open_the_gate(pytester: pytest.Pytester) -> None:
+    """pytest's own options also have separate values, which are joined to their names."""
     other = pytester.path.parent / f"{pytester.path.name}-other"
     (other / "store").mkdir(parents=True)
     (other / "pytest.ini").write_text("[pytest]\naddopts = --memkit-gate none -vv\n")
     pytester.makeini("[pytest]\naddopts = --memkit-seeds 8\n")
     write_suite(pytester, canned("false", "0.1", "0.9"))
-    seen = found(pytester, "--memkit-store", str(other / "store"))
+    seen = start_without_collecting(pytester, "--memkit-store", str(other / "store"))
     assert seen.config.option.verbose == 0
     assert settings_of(seen.config).seeds == 8
     assert run(pytester, "--memkit-store", str(other / "store")).ret == pytest.ExitCode.TESTS_FAILED
@@ -295,7 +295,7 @@ def test_an_ini_file_beside_a_value_opens_no_gate(pytester: pytest.Pytester) -> 
 def test_arguments_from_a_file_are_read_like_all_others(project: pytest.Pytester) -> None:
     other = Path(f"{project.path}-other", "elsewhere")
     (project.path / "options.txt").write_text(f"--store\n{other}\n")
-    seen = found(project, "@options.txt")
+    seen = start_without_collecting(project, "@options.txt")
     assert seen.config.rootpath == project.path
     assert seen.config.option.memkit_store == str(other)
 
@@ -304,7 +304,7 @@ def test_arguments_from_a_file_are_read_like_all_others(project: pytest.Pytester
 @pytest.mark.parametrize(
     ("value", "sentence"), [("", "* is empty; give a path"), ("~no-such-user/x", "*~no-such-user/x cannot be found*")]
 )
-def test_values_that_are_no_paths(pytester: pytest.Pytester, what: str, value: str, sentence: str) -> None:
+def test_values_that_are_not_paths_are_refused(pytester: pytest.Pytester, what: str, value: str, sentence: str) -> None:
     write_suite(pytester, canned("true"), register=False)
     result = run(pytester, f"{what}={value}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -319,7 +319,7 @@ def test_values_that_are_no_paths(pytester: pytest.Pytester, what: str, value: s
         ("folder", "*folder is a folder; name a file in it, such as evidence.json"),
     ],
 )
-def test_files_that_cannot_be_the_evidence(pytester: pytest.Pytester, value: str, sentence: str) -> None:
+def test_files_that_cannot_be_the_evidence_are_refused(pytester: pytest.Pytester, value: str, sentence: str) -> None:
     pytester.mkdir("folder")
     write_suite(pytester, canned("true"), register=False)
     result = run(pytester, "--memkit-evidence", value)
@@ -328,7 +328,7 @@ def test_files_that_cannot_be_the_evidence(pytester: pytest.Pytester, value: str
     result.stderr.fnmatch_lines([f"ERROR: --memkit-evidence {sentence}"])
 
 
-def test_an_environment_that_names_no_path_is_told_of_where_claims_run(
+def test_an_environment_variable_that_is_not_a_path_is_refused_if_claims_run(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MEMKIT_STORE", "~no-such-user/x")
@@ -338,7 +338,7 @@ def test_an_environment_that_names_no_path_is_told_of_where_claims_run(
     result.stderr.fnmatch_lines(["ERROR: MEMKIT_STORE: ~no-such-user/x cannot be found *"])
 
 
-def test_a_plugin_of_a_conftest_may_add_such_an_option_late(pytester: pytest.Pytester) -> None:
+def test_a_plugin_of_a_conftest_may_add_an_option_with_a_short_name_late(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(
         """
         class Late:
@@ -353,7 +353,7 @@ def test_a_plugin_of_a_conftest_may_add_such_an_option_late(pytester: pytest.Pyt
     run(pytester).assert_outcomes(passed=1)
 
 
-def test_a_project_answers_for_a_flag_that_is_not_memkits(pytester: pytest.Pytester) -> None:
+def test_a_flag_of_another_plugin_is_refused_until_the_project_sets_the_option(pytester: pytest.Pytester) -> None:
     pytester.makeconftest("def pytest_addoption(parser):\n    parser.addoption('--fresh', action='store_true')\n")
     write_suite(pytester, canned("true"))
     refused = run(pytester, "--fresh")

@@ -23,7 +23,7 @@ from tests.pytest_plugin.lab import canned, verdict, write_suite
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
 
-def made(root: Path, *, args: tuple[str, ...] = (), lock: Any = None) -> dict[str, Any]:
+def provenance_of(root: Path, *, args: tuple[str, ...] = (), lock: Any = None) -> dict[str, Any]:
     config: Any = SimpleNamespace(invocation_params=SimpleNamespace(args=args), rootpath=Path("/"))
     lock = lock or root / "claims.lock"
     settings: Any = SimpleNamespace(
@@ -51,22 +51,22 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @needs_git
 def test_the_commit_is_that_of_the_project(repository: Path) -> None:
-    found = made(repository)
+    found = provenance_of(repository)
     assert (found["commit"], found["dirty"]) == (None, None)
     git(repository, "init")
-    found = made(repository)
+    found = provenance_of(repository)
     assert found["commit"] == found["dirty"] == "unknown: there is no commit yet"
     (repository / "file").touch()
     git(repository, "add", "file")
     git(repository, "commit", "-m", "x")
-    found = made(repository)
+    found = provenance_of(repository)
     assert (len(found["commit"]), found["dirty"]) == (40, False)
     (repository / "another").touch()
-    assert made(repository)["dirty"] is True
+    assert provenance_of(repository)["dirty"] is True
 
 
 @needs_git
-def test_a_file_whose_name_is_no_text_is_a_change(repository: Path) -> None:
+def test_a_new_file_with_an_undecodable_name_is_a_change(repository: Path) -> None:
     git(repository, "init")
     git(repository, "config", "core.quotepath", "false")
     git(repository, "commit", "--allow-empty", "-m", "x")
@@ -74,7 +74,7 @@ def test_a_file_whose_name_is_no_text_is_a_change(repository: Path) -> None:
         Path(os.fsdecode(bytes(repository) + b"/caf\xe9")).touch()
     except OSError:
         pytest.skip("this disk has no such names")
-    assert made(repository)["dirty"] is True
+    assert provenance_of(repository)["dirty"] is True
 
 
 def make_git_fail(monkeypatch: pytest.MonkeyPatch, command: str, error: Exception) -> None:
@@ -103,11 +103,11 @@ DUBIOUS = subprocess.CalledProcessError(
         ("rev-parse", RuntimeError(), "unknown: RuntimeError"),
     ],
 )
-def test_what_git_does_not_say_is_unknown_and_the_page_says_so(
+def test_facts_that_git_does_not_give_are_unknown_on_the_page_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, error: Exception, expected: str
 ) -> None:
     make_git_fail(monkeypatch, command, error)
-    found = made(tmp_path)
+    found = provenance_of(tmp_path)
     assert found["dirty"] == expected
     assert found["commit"] == ("3f9c" if command == "status" else expected)
     facts = {name: found[name] for name in ("commit", "dirty")}
@@ -117,20 +117,20 @@ def test_what_git_does_not_say_is_unknown_and_the_page_says_so(
     assert "clean" not in page.partition("3f9c")[2][:200]
 
 
-def test_facts_that_cannot_be_found_out_are_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_facts_that_cannot_be_determined_are_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> Any:
         raise ValueError("no\nsuch thing")
 
     monkeypatch.setattr(importlib.metadata, "version", broken)
     monkeypatch.setattr(platform, "platform", broken)
-    found = made(tmp_path, lock=SimpleNamespace(is_file=lambda: True, read_bytes=broken), args=("caf\udce9",))
+    found = provenance_of(tmp_path, lock=SimpleNamespace(is_file=lambda: True, read_bytes=broken), args=("caf\udce9",))
     for name in ("memkit", "numpy", "platform", "lock"):
         assert found[name] == "unknown: no such thing"
     assert found["command"] == r"pytest caf\udce9"
     json.dumps(found, ensure_ascii=False).encode()
 
 
-def test_a_run_whose_provenance_is_unknown_leaves_its_evidence(
+def test_a_run_with_unknown_provenance_writes_its_evidence(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_suite(pytester, canned("a"))

@@ -126,7 +126,7 @@ def test_a_mistake_stops_the_run_of_a_node_id_too(pytester: pytest.Pytester) -> 
     assert "Traceback" not in result.stdout.str() + result.stderr.str()
 
 
-def test_a_claim_that_is_left_out_and_named_is_refused(pytester: pytest.Pytester) -> None:
+def test_naming_a_claim_that_the_options_exclude_is_refused(pytester: pytest.Pytester) -> None:
     write_suite(pytester, canned("small"), more=(canned("big", options="headline=True,"),), register=False)
     named = run(pytester, "--headline", "test_lab.py::test_small")
     assert named.ret == pytest.ExitCode.USAGE_ERROR
@@ -141,7 +141,7 @@ def test_a_claim_that_is_left_out_and_named_is_refused(pytester: pytest.Pytester
     )
 
 
-WITH_WORKERS = "an arm that does not exist"  # one case will do: a worker refuses as a single process does
+WITH_WORKERS = "an arm that does not exist"  # one case is enough: workers refuse in the same way
 
 
 @pytest.mark.parametrize(("case", "how"), [*((case, "-n0") for case in SUITES), (WITH_WORKERS, "-n2")])
@@ -178,7 +178,7 @@ def test_a_mistake_in_a_claim_stops_the_run(pytester: pytest.Pytester, case: str
         ),
     ],
 )
-def test_places_that_cannot_be_written(
+def test_places_that_cannot_be_written_are_refused(
     pytester: pytest.Pytester, arguments: list[str], sentence: str, how: str
 ) -> None:
     write_suite(pytester, canned("true"), register=False)
@@ -226,7 +226,7 @@ def test_training_needs_torch_and_a_device(pytester: pytest.Pytester, monkeypatc
     )
 
 
-def test_a_damaged_lock(pytester: pytest.Pytester) -> None:
+def test_a_damaged_lock_is_refused(pytester: pytest.Pytester) -> None:
     write_suite(pytester, canned("true"))
     (pytester.path / "claims.lock").write_text("{")
 
@@ -256,7 +256,7 @@ RETURNS = {
 
 
 @pytest.mark.parametrize("case", RETURNS)
-def test_what_a_test_returns(pytester: pytest.Pytester, case: str) -> None:
+def test_an_invalid_return_value_is_refused(pytester: pytest.Pytester, case: str) -> None:
     returned, sentence = RETURNS[case]
     source = canned("true").replace('return {"treatment": 0.9, "control": 0.1}', f"return {returned}")
     write_suite(pytester, source)
@@ -309,7 +309,9 @@ NO_TENSORS = """
         ("dicts", "tensor", "the task drew a dict; a batch must be two tensors, (inputs, targets)"),
     ],
 )
-def test_where_a_tensor_is_expected(pytester: pytest.Pytester, task: str, kind: str, sentence: str) -> None:
+def test_models_and_tasks_that_return_no_tensor_are_refused(
+    pytester: pytest.Pytester, task: str, kind: str, sentence: str
+) -> None:
     pytester.makepyfile(test_lab=NO_TENSORS.format(task=task, kind=kind))
 
     result = run(pytester, "-n0", "--seeds=8", "--memkit-executor=inline")

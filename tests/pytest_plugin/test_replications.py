@@ -35,7 +35,7 @@ def test_slots(arms):
     commands = Retrieval().commands(torch.Generator().manual_seed(1), "all")
     return {name: accuracy(model, commands) for name, model in arms.items()}
 """
-if importlib.util.find_spec("mlx") is not None:  # what a test imports is forgotten, and MLX cannot be imported twice
+if importlib.util.find_spec("mlx") is not None:  # an inner run's modules are removed; MLX loads only once
     importlib.import_module("mlx.core")
 needs_mlx = pytest.mark.skipif(importlib.util.find_spec("mlx") is None, reason="MLX is not installed")
 
@@ -47,7 +47,7 @@ def suite(pytester: pytest.Pytester) -> pytest.Pytester:
 
 
 @needs_mlx
-def test_a_replication_has_a_verdict_of_its_own(suite: pytest.Pytester) -> None:
+def test_a_replication_has_a_separate_verdict(suite: pytest.Pytester) -> None:
     assert command(suite, "register").ret == 0
     both = run(suite, "-n1", "--with-sweeps")
     assert both.ret == 0
@@ -70,8 +70,8 @@ def test_replications_run_with_the_sweeps(suite: pytest.Pytester) -> None:
         options: run(suite, "-n0", "--collect-only", "-q", *options).stdout.str()
         for options in ((), ("--sweeps",), ("--with-sweeps",), ("--headline",))
     }
-    own, again = "::test_slots[", "::test_slots__replicated_mlx["
-    selected = {options: (own in said, again in said) for options, said in found.items()}
+    claim, replication = "::test_slots[", "::test_slots__replicated_mlx["
+    selected = {options: (claim in output, replication in output) for options, output in found.items()}
     assert selected == {
         (): (True, False),
         ("--sweeps",): (False, True),
@@ -80,7 +80,7 @@ def test_replications_run_with_the_sweeps(suite: pytest.Pytester) -> None:
     }
 
 
-def test_without_mlx_it_is_skipped_with_the_sentence_that_says_how_to_get_it(
+def test_without_mlx_a_replication_is_skipped_with_instructions(
     suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     find = importlib.util.find_spec
@@ -97,7 +97,7 @@ def test_without_mlx_it_is_skipped_with_the_sentence_that_says_how_to_get_it(
 
 
 @needs_mlx
-def test_a_replication_that_comes_out_otherwise_fails_the_run(suite: pytest.Pytester) -> None:
+def test_a_replication_with_another_verdict_fails_the_run(suite: pytest.Pytester) -> None:
     (suite.path / "test_lab.py").write_text(
         SUITE.replace('replicated("mlx")', 'replicated("mlx", expect="refuted")'), encoding="utf-8"
     )
@@ -107,8 +107,8 @@ def test_a_replication_that_comes_out_otherwise_fails_the_run(suite: pytest.Pyte
     result.stdout.fnmatch_lines(["*Not as registered: lab/slots/mlx*"])
 
 
-def test_nobody_imports_mlx_without_asking_for_it(suite: pytest.Pytester) -> None:
-    """The engine, and a run of claims in torch, load nothing of MLX."""
+def test_mlx_is_imported_only_on_request(suite: pytest.Pytester) -> None:
+    """Neither the engine nor a run of claims in torch imports MLX."""
     script = Path(suite.path / "loaded.py")
     script.write_text(
         "import sys, memkit, memkit.recipes.backends, memkit.pytest_plugin, memkit.evidence.derived.replication\n"

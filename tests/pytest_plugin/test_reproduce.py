@@ -1,4 +1,4 @@
-"""``memkit reproduce``: what is run is the project's, whatever a file says; and what counts as the same."""
+"""``memkit reproduce``: it runs the project's own claims, whatever a file says, and compares with a tolerance."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def first(change: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]]
 # --- what is run ------------------------------------------------------------------------------------------
 
 
-def test_a_seed_is_measured_again_and_only_that(suite: pytest.Pytester) -> None:
+def test_only_the_given_seed_is_measured_again(suite: pytest.Pytester) -> None:
     result = command(suite, *REPRODUCE)
     assert result.ret == 0
     result.stdout.fnmatch_lines(["reproduced: every value is the same, bit for bit; this is the platform*"])
@@ -78,7 +78,7 @@ def test_claims_are_found_in_the_folder_that_is_named_or_holds_the_lock(suite: p
     assert command(suite, "reproduce", "lab/true", ".", "--seed=10003").ret == 4
 
 
-def test_development_seeds_are_said_to_be_such(suite: pytest.Pytester) -> None:
+def test_development_seeds_are_reported_as_such(suite: pytest.Pytester) -> None:
     assert run(suite, "-n0", "--development").ret == 0
     result = command(suite, "reproduce", "lab/true", "--seed=3")
     assert result.ret == 0
@@ -158,7 +158,7 @@ def elsewhere(data: dict[str, Any]) -> None:
     data["provenance"]["calculated_on"]["machine"] = "pdp11"
 
 
-def test_one_bit_is_too_much_on_the_same_platform(suite: pytest.Pytester) -> None:
+def test_a_difference_of_one_bit_fails_on_the_same_platform(suite: pytest.Pytester) -> None:
     edit(suite, set_value(0, 0.63 + 2e-16))
     result = command(suite, *REPRODUCE)
     assert result.ret == 1
@@ -171,7 +171,7 @@ def test_one_bit_is_too_much_on_the_same_platform(suite: pytest.Pytester) -> Non
     )
 
 
-def test_a_platform_that_was_not_recorded_is_another(suite: pytest.Pytester) -> None:
+def test_an_unrecorded_platform_counts_as_another_platform(suite: pytest.Pytester) -> None:
     edit(suite, lambda data: data["provenance"].pop("calculated_on"))
     result = command(suite, *REPRODUCE)
     assert result.ret == 0
@@ -190,11 +190,11 @@ def test_a_flipped_sign_is_never_accepted(suite: pytest.Pytester) -> None:
 
 
 @pytest.mark.parametrize("given", ["-1", "nan", "inf", "much"])
-def test_a_tolerance_is_a_number_from_0(suite: pytest.Pytester, given: str) -> None:
+def test_a_tolerance_must_be_a_number_of_at_least_0(suite: pytest.Pytester, given: str) -> None:
     assert command(suite, *REPRODUCE, f"--tolerance={given}").ret == 2
 
 
-def test_where_and_by_what_was_calculated_is_recorded(suite: pytest.Pytester) -> None:
+def test_the_platform_of_the_calculation_is_recorded(suite: pytest.Pytester) -> None:
     found = json.loads(Path("reports/evidence.json").read_text())["provenance"]["calculated_on"]
     assert set(found) == {"system", "machine", "device", "numpy", "torch", "cpu", "threads"}
     assert found["device"] == "cpu"

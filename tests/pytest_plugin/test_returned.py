@@ -1,4 +1,4 @@
-"""What a test returns, as a run counts it, and as the next run takes it from the store."""
+"""The values that a test returns, as a run counts them and as the next run reads them from the store."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.pytest_plugin.lab import canned, evidence, ran, write_suite
         ("{'score': np.ma.masked, 'more': 2}", None, "the test returned nan"),
     ],
 )
-def test_a_value_is_counted_as_what_it_is(
+def test_a_returned_value_counts_the_same_before_and_after_storing(
     pytester: pytest.Pytester, returned: str, counted: float | None, reason: str
 ) -> None:
     write_suite(pytester, canned("it", returned, body="import numpy as np"))
@@ -36,7 +36,7 @@ def test_a_value_is_counted_as_what_it_is(
         assert found == {(counted, reason)}
 
 
-def test_a_number_beyond_what_counts_fails_the_seed(pytester: pytest.Pytester) -> None:
+def test_a_number_outside_the_range_of_floats_fails_the_seed(pytester: pytest.Pytester) -> None:
     write_suite(pytester, canned("it", "10**400"))
     result = run(pytester, "--memkit-seeds=8")
     assert result.ret == pytest.ExitCode.TESTS_FAILED

@@ -1,4 +1,4 @@
-"""The gate stays shut: a lock is found wherever pytest is started, and a claim that is missing is missed."""
+"""The gate cannot be avoided: the lock is found wherever pytest is started, and a missing claim fails the run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OPEN, FAILED = 0, 1
 
 
 def write(path: Path, *claims: str) -> None:
-    """A file of claims."""
+    """Write a file of claims."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = (HEAD + "".join(claims)).splitlines()
     path.write_text("\n".join(line.removeprefix("    ") for line in lines) + "\n", encoding="utf-8")
@@ -28,7 +28,7 @@ def write(path: Path, *claims: str) -> None:
 
 @pytest.fixture
 def project(pytester: pytest.Pytester) -> Path:
-    """A project with a registered claim that is REFUTED, in two folders, and none of an ini file."""
+    """A project with a registered claim that is REFUTED, in two folders, without an ini file."""
     root = pytester.path / "project"
     write(root / "claims" / "deep" / "test_lab.py", REFUTED)
     (root / "claims" / "claims.lock").write_text('{"schema": 1, "studies": {}, "claims": {}}', encoding="utf-8")
@@ -63,7 +63,7 @@ OPTIONS = [
 
 @pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
 @pytest.mark.parametrize(("folder", "paths"), [HERE[0], HERE[4], HERE[8]])
-def test_no_value_of_an_option_opens_the_gate(
+def test_the_values_of_options_do_not_open_the_gate(
     pytester: pytest.Pytester, project: Path, folder: str, paths: tuple[str, ...], options: tuple[str, ...]
 ) -> None:
     elsewhere = pytester.mkdir("elsewhere")
@@ -76,7 +76,7 @@ def test_no_value_of_an_option_opens_the_gate(
 
 
 @pytest.mark.parametrize(("folder", "paths"), HERE)
-def test_the_lock_the_store_and_the_reports_are_the_projects(
+def test_lock_store_and_reports_are_those_of_the_project(
     pytester: pytest.Pytester, project: Path, folder: str, paths: tuple[str, ...]
 ) -> None:
     pytester.mkdir("elsewhere")
@@ -125,12 +125,12 @@ def test_commands_find_the_project(pytester: pytest.Pytester, project: Path, fol
     command(pytester, "compare").stdout.fnmatch_lines(["1 claim in both*"])
 
 
-# --- a claim that is missing is missed ----------------------------------------------------------------------------
+# --- a missing claim fails the run --------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def suite(pytester: pytest.Pytester) -> Path:
-    """A file of two registered claims and another one of one."""
+    """A file with two registered claims, and another file with one."""
     write(pytester.path / "claims" / "test_lab.py", TRUE, REFUTED)
     write(pytester.path / "claims" / "test_more.py", OTHER)
     register_claims(pytester)
@@ -177,7 +177,7 @@ def test_a_registered_claim_that_is_gone_fails_the_run(
     assert run(pytester, "-n0", "--memkit-development").ret != FAILED
 
 
-def test_a_file_that_is_gone_is_missed_by_every_run_of_claims(pytester: pytest.Pytester, suite: Path) -> None:
+def test_a_missing_file_fails_every_run_of_claims(pytester: pytest.Pytester, suite: Path) -> None:
     lose_the_file(suite)
     assert run(pytester, "claims/test_more.py", "-n0").ret == FAILED
     (pytester.path / "test_plain.py").write_text("def test_plain(): pass\n")
@@ -188,7 +188,7 @@ def test_a_file_that_is_gone_is_missed_by_every_run_of_claims(pytester: pytest.P
     "arguments",
     [("claims/test_more.py",), ("claims/test_lab.py::test_true",), ("-k", "true"), ("--deselect=claims/test_lab.py",)],
 )
-def test_what_was_not_asked_for_is_not_missed(
+def test_unselected_claims_do_not_count_as_missing(
     pytester: pytest.Pytester, suite: Path, arguments: tuple[str, ...]
 ) -> None:
     result = run(pytester, *arguments, "-n0")
@@ -196,7 +196,7 @@ def test_what_was_not_asked_for_is_not_missed(
     result.stdout.no_fnmatch_line("*it is registered*")
 
 
-def test_a_claim_that_moved_is_not_missed(pytester: pytest.Pytester, suite: Path) -> None:
+def test_a_moved_claim_does_not_count_as_missing(pytester: pytest.Pytester, suite: Path) -> None:
     (suite / "test_more.py").rename(suite / "test_elsewhere.py")
     result = run(pytester, "claims", "-n0")
     result.stdout.no_fnmatch_line("*it is registered*")
@@ -205,7 +205,7 @@ def test_a_claim_that_moved_is_not_missed(pytester: pytest.Pytester, suite: Path
     assert lock["claims"]["lab/other"]["file"] == "claims/test_elsewhere.py"
 
 
-def test_a_claim_that_is_taken_out_of_the_lock_is_not_missed_and_goes_on_when_it_comes_back(
+def test_a_claim_removed_from_the_lock_does_not_count_as_missing_and_continues_if_it_returns(
     pytester: pytest.Pytester, suite: Path
 ) -> None:
     lose_the_claim(suite)
@@ -219,14 +219,14 @@ def test_a_claim_that_is_taken_out_of_the_lock_is_not_missed_and_goes_on_when_it
     assert "removed" not in json.loads((suite / "claims.lock").read_text())
 
 
-def test_a_class_that_was_not_asked_for_is_not_missed(pytester: pytest.Pytester) -> None:
+def test_an_unselected_class_does_not_count_as_missing(pytester: pytest.Pytester) -> None:
     method = canned("method").replace("\n", "\n    ").replace("(seed)", "(self, seed)")
     write_suite(pytester, TRUE, f"\n    class TestOfClaims:{method}")
     assert run(pytester, "test_lab.py::test_true", "-n0").ret == OPEN
     assert run(pytester, "test_lab.py", "-n0").ret == OPEN
 
 
-def test_a_claim_that_pytest_makes_no_item_of_is_missed(pytester: pytest.Pytester, suite: Path) -> None:
+def test_a_claim_without_items_counts_as_missing(pytester: pytest.Pytester, suite: Path) -> None:
     with (suite / "test_lab.py").open("a") as file:
         file.write("\ntest_false.__test__ = False\n")
     result = run(pytester, "-n0")
@@ -234,7 +234,7 @@ def test_a_claim_that_pytest_makes_no_item_of_is_missed(pytester: pytest.Pyteste
     result.stdout.fnmatch_lines(["*lab/false: it is registered, but no longer in claims/test_lab.py; *"])
 
 
-def test_a_folder_of_testpaths_that_is_gone_is_missed(pytester: pytest.Pytester, suite: Path) -> None:
+def test_a_missing_folder_of_testpaths_fails_the_run(pytester: pytest.Pytester, suite: Path) -> None:
     pytester.makeini("[pytest]\ntestpaths = plain claims\n")
     (pytester.mkdir("plain") / "test_plain.py").write_text("def test_plain(): pass\n")
     lock = (suite / "claims.lock").read_text()
@@ -246,7 +246,7 @@ def test_a_folder_of_testpaths_that_is_gone_is_missed(pytester: pytest.Pytester,
     result.stdout.fnmatch_lines(["*lab/other: it is registered, but claims/test_more.py no longer exists; *"])
 
 
-def test_a_link_to_a_file_elsewhere_is_missed_when_it_is_deleted(pytester: pytest.Pytester, suite: Path) -> None:
+def test_a_deleted_link_to_a_file_elsewhere_counts_as_missing(pytester: pytest.Pytester, suite: Path) -> None:
     elsewhere = pytester.mkdir("elsewhere") / "test_more.py"
     (suite / "test_more.py").rename(elsewhere)
     (suite / "test_more.py").symlink_to(elsewhere)
@@ -256,7 +256,7 @@ def test_a_link_to_a_file_elsewhere_is_missed_when_it_is_deleted(pytester: pytes
     assert run(pytester, "claims", "-n0").ret == FAILED
 
 
-def test_a_package_that_is_given_by_its_name_is_covered(pytester: pytest.Pytester, suite: Path) -> None:
+def test_claims_are_missed_in_a_package_that_is_selected_by_name(pytester: pytest.Pytester, suite: Path) -> None:
     (suite / "__init__.py").touch()
     lose_the_claim(suite)
     result = run(pytester, "--pyargs", "claims", "-n0")
@@ -264,7 +264,7 @@ def test_a_package_that_is_given_by_its_name_is_covered(pytester: pytest.Pyteste
     result.stdout.fnmatch_lines(["*lab/false: it is registered, but no longer in claims/test_lab.py; *"])
 
 
-def test_what_has_not_failed_is_not_missed_by_a_run_of_what_has(pytester: pytest.Pytester, suite: Path) -> None:
+def test_claims_that_passed_do_not_count_as_missing_with_last_failed(pytester: pytest.Pytester, suite: Path) -> None:
     assert run(pytester, "-n0").ret == FAILED
     result = run(pytester, "--lf", "-n0")
     assert result.ret == FAILED
@@ -290,11 +290,11 @@ def test_a_claim_both_registered_and_removed_is_refused(pytester: pytest.Pyteste
     result.stderr.fnmatch_lines(["ERROR: *claims.lock has 'lab/true' both in its claims and in the removed claims*"])
 
 
-# --- what was measured rests on fixtures that are torn down later -------------------------------------------------
+# --- measurements depend on fixtures that are torn down later -----------------------------------------------------
 
 
 @pytest.mark.parametrize("scope", ["class", "module", "session"])
-def test_a_fixture_of_many_items_whose_teardown_fails_fails_again_the_next_time(
+def test_a_shared_fixture_whose_teardown_fails_fails_again_in_the_next_run(
     pytester: pytest.Pytester, scope: str
 ) -> None:
     pytester.makeconftest(
@@ -307,7 +307,7 @@ def test_a_fixture_of_many_items_whose_teardown_fails_fails_again_the_next_time(
         result.stdout.fnmatch_lines(["*AssertionError: broken*"])
 
 
-def test_a_fixture_that_skips_in_its_teardown_opens_no_gate(pytester: pytest.Pytester) -> None:
+def test_a_skip_in_a_teardown_does_not_open_the_gate(pytester: pytest.Pytester) -> None:
     pytester.makeconftest("import pytest\n@pytest.fixture\ndef late():\n    yield\n    pytest.skip('no gpu')\n")
     write_suite(pytester, canned("false", "0.1", "0.9").replace("(seed)", "(seed, late)"))
     result = run(pytester, "-n0")
@@ -363,7 +363,7 @@ def test_a_file_that_is_not_collected_fails_a_strict_run(pytester: pytest.Pytest
     result.stdout.fnmatch_lines(["*lab/false: INCOMPLETE: claims/test_lab.py was not collected, although*"])
 
 
-def test_a_claim_that_is_not_to_be_supported_shows_nothing_on_few_seeds(pytester: pytest.Pytester) -> None:
+def test_an_expectation_of_not_supported_is_not_met_on_few_seeds(pytester: pytest.Pytester) -> None:
     write_suite(
         pytester, canned("small", "0.7 + seed % 2 / 10", "0.5 - seed % 3 / 10", options='expect="not_supported",')
     )
@@ -374,7 +374,7 @@ def test_a_claim_that_is_not_to_be_supported_shows_nothing_on_few_seeds(pytester
     assert run(pytester, "-n0", "--memkit-seeds=8", "--memkit-strict").ret == FAILED
 
 
-def test_a_file_that_is_skipped_fails_a_strict_run(pytester: pytest.Pytester, suite: Path) -> None:
+def test_a_skipped_file_fails_a_strict_run(pytester: pytest.Pytester, suite: Path) -> None:
     file = suite / "test_lab.py"
     file.write_text('import pytest\npytest.importorskip("no_such_package")\n' + file.read_text())
     assert run(pytester, "-n0").ret == OPEN
@@ -391,13 +391,13 @@ def test_a_strict_run_that_decides_nothing_is_refused(pytester: pytest.Pytester,
     result.stderr.fnmatch_lines(["*--memkit-strict and --memkit-* contradict each other; omit one of them"])
 
 
-def test_pytests_own_strict_is_not_memkits(pytester: pytest.Pytester) -> None:
+def test_the_strict_option_of_pytest_is_not_memkits(pytester: pytest.Pytester) -> None:
     write_suite(pytester, SKIPPED)
     assert run(pytester, "-n0", "--strict-markers").ret == OPEN
 
 
 @pytest.mark.parametrize("given", [("claims",), (), ("claims/deep/test_lab.py",)])
-def test_the_lock_is_made_where_it_is_looked_for(pytester: pytest.Pytester, given: tuple[str, ...]) -> None:
+def test_the_lock_is_created_where_memkit_searches_for_it(pytester: pytest.Pytester, given: tuple[str, ...]) -> None:
     write(pytester.path / "claims" / "deep" / "test_lab.py", TRUE)
     assert command(pytester, "register", *given).ret == OPEN
     for where in (".", "claims", "claims/deep"):
@@ -410,26 +410,24 @@ def test_the_lock_is_made_where_it_is_looked_for(pytester: pytest.Pytester, give
 REMOVES = """
 def pytest_collection_modifyitems(config, items):
     gone = [item for item in items if {which} in item.nodeid]
-    {said}
+    {report}
     items[:] = [item for item in items if item not in gone]
 """
 
 
 @pytest.mark.parametrize("how", ["-n0", "-n1"])
 @pytest.mark.parametrize("which", ["'test_false['", "'test_false[10003]'"])
-def test_a_hook_that_removes_a_claim_without_a_word_fails_the_run(
-    pytester: pytest.Pytester, which: str, how: str
-) -> None:
+def test_a_hook_that_removes_a_claim_silently_fails_the_run(pytester: pytest.Pytester, which: str, how: str) -> None:
     write_suite(pytester, canned("true"), canned("false", "0.1", "0.9"))
-    pytester.makeconftest(REMOVES.format(which=which, said="pass"))
+    pytester.makeconftest(REMOVES.format(which=which, report="pass"))
     result = run(pytester, how)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*lab/false: a hook removed * of it without reporting them as deselected*"])
 
 
-def test_a_hook_that_says_what_it_leaves_out_is_let_be(pytester: pytest.Pytester) -> None:
+def test_a_hook_that_reports_deselected_items_is_accepted(pytester: pytest.Pytester) -> None:
     write_suite(pytester, canned("true"), canned("false", "0.1", "0.9"))
-    said = "config.hook.pytest_deselected(items=gone)"
-    pytester.makeconftest(REMOVES.format(which="'test_false['", said=said))
+    report = "config.hook.pytest_deselected(items=gone)"
+    pytester.makeconftest(REMOVES.format(which="'test_false['", report=report))
     assert run(pytester).ret == 0
     assert run(pytester, "-k", "test_true").ret == 0

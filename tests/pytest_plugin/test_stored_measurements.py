@@ -1,4 +1,4 @@
-"""A measurement in the store is either one of its claim, which a verdict and a page can be made of, or it is damage."""
+"""Every measurement in the store either gives a verdict and a page of its claim, or counts as damage."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ MEASUREMENT = Measurement.of(
 
 
 def used(measurement: Measurement) -> None:
-    """Do what a run does with a measurement."""
+    """Use a measurement as a run does."""
     registration = Registration(status="registered", attempt=1, first_seed=FIRST)
     planned = PlannedClaim(
         claim=CLAIM,
@@ -77,7 +77,7 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
 
 
-def test_what_was_measured_is_found(store: Store) -> None:
+def test_a_stored_measurement_is_found(store: Store) -> None:
     assert stored_measurement(KEY, CLAIM, FIRST, store) is None
     save_measurement(store, KEY, FIRST, MEASUREMENT.to_stored())
     found = stored_measurement(KEY, CLAIM, FIRST, store)
@@ -93,9 +93,7 @@ def test_what_was_measured_is_found(store: Store) -> None:
 
 @given(data=st.data())
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_measurement_of_another_form_is_damaged_although_its_checksum_verifies(
-    store: Store, data: st.DataObject
-) -> None:
+def test_a_malformed_measurement_is_damaged_even_if_its_checksum_matches(store: Store, data: st.DataObject) -> None:
     content: Any = data.draw(mutated(MEASUREMENT.to_stored()))
     revoke_measurement(store, KEY, FIRST)
     save_measurement(store, KEY, FIRST, content)
@@ -105,7 +103,7 @@ def test_a_measurement_of_another_form_is_damaged_although_its_checksum_verifies
     if found is not None:
         assert not caught
         used(found)
-    elif caught:  # `null` is no measurement, and other names or numbers out of bounds are what another claim needs
+    elif caught:  # `null` is not a measurement; other names and numbers out of bounds may be valid for another claim
         assert [w.category for w in caught] == [MemkitWarning]
         assert str(caught[0].message).endswith("; it is measured again")
         assert load_measurement(store, KEY, FIRST) is None, "it is out of the way"

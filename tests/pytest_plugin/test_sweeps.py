@@ -1,4 +1,4 @@
-"""Sweeps in a real pytest run: left out unless they are asked for, a grid in every report, and no gate."""
+"""Sweeps in a real pytest run: they run only on request, are shown as a grid in every report, and do not gate."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_run_leaves_sweeps_out(suite: pytest.Pytester) -> None:
 
 
 @pytest.mark.parametrize("workers", ["-n0", "-n1"])
-def test_a_sweep_runs_by_itself(suite: pytest.Pytester, workers: str) -> None:
+def test_sweeps_run_alone_if_requested(suite: pytest.Pytester, workers: str) -> None:
     result = run(suite, "--sweeps", workers)
     assert result.ret == 0
     found = evidence(suite)
@@ -58,7 +58,7 @@ def test_a_sweep_runs_by_itself(suite: pytest.Pytester, workers: str) -> None:
     assert "Benjamini–Hochberg over 4 cells" in page
 
 
-def test_all_means_claims_and_sweeps_and_a_cell_can_be_picked(suite: pytest.Pytester) -> None:
+def test_claims_and_sweeps_run_together_and_a_cell_can_be_selected(suite: pytest.Pytester) -> None:
     assert run(suite, "--with-sweeps").ret == 0
     assert len(evidence(suite)) == 5
     ran(suite.path)

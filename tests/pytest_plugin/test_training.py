@@ -1,4 +1,4 @@
-"""Claims about models that are really trained: cohorts before the items, the store, faults."""
+"""Claims with trained models: cohorts that train before the items run, the store, and faults."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ def write_suite(pytester: pytest.Pytester, steps: int = 150, expect: str = "supp
 
 
 def trained(pytester: pytest.Pytester) -> list[int]:
-    """The seeds of all runs in the store, recipe by recipe."""
+    """Return the seeds of all runs in the store, recipe by recipe."""
     return [int(path.parent.name) for path in sorted((pytester.path / ".memkit" / "runs").rglob("manifest.json"))]
 
 
 @pytest.mark.parametrize("how", ["-n0", "-n1"])
-def test_models_are_trained_once_and_a_false_claim_falls(pytester: pytest.Pytester, how: str) -> None:
+def test_models_are_trained_once_and_a_false_claim_fails(pytester: pytest.Pytester, how: str) -> None:
     write_suite(pytester)
 
     first = run(pytester, how, "-ra")
@@ -110,7 +110,7 @@ def test_models_are_trained_once_and_a_false_claim_falls(pytester: pytest.Pytest
     assert evidence(pytester)["lab/hidden-layer"]["observations"] == entry["observations"]
 
 
-def test_retrain_and_fresh(pytester: pytest.Pytester) -> None:
+def test_retrain_trains_again_and_fresh_only_measures_again(pytester: pytest.Pytester) -> None:
     write_suite(pytester, steps=2)
     run(pytester, INLINE, "--seeds=8")
 
@@ -139,7 +139,7 @@ def test_a_damaged_run_is_trained_again_with_a_warning(pytester: pytest.Pytester
 
 
 def verify_again(entry: Path, **contents: bytes) -> None:
-    """Write files of an entry anew, with checksums that verify."""
+    """Replace files of an entry, with checksums that match."""
     manifest = json.loads((entry / "manifest.json").read_text())
     for name, content in contents.items():
         file = {"run": "run.json", "weights": "weights.safetensors"}[name]
@@ -172,7 +172,7 @@ def a_file_for_a_folder(entry: Path) -> None:
 
 @pytest.mark.parametrize("asks", ["arms", "trained"])
 @pytest.mark.parametrize("damage", [foreign_weights, no_metrics, a_folder_for_a_file, a_file_for_a_folder])
-def test_an_entry_of_another_form_costs_its_training_and_no_verdict(
+def test_a_malformed_entry_is_trained_again_and_changes_no_verdict(
     pytester: pytest.Pytester, damage: Callable[[Path], None], asks: str
 ) -> None:
     claims = CLAIMS.replace("STEPS", "2")
@@ -194,7 +194,7 @@ def test_an_entry_of_another_form_costs_its_training_and_no_verdict(
     again.stdout.no_fnmatch_line("*is damaged*")
 
 
-def test_a_stored_measurement_of_another_form_is_measured_again(pytester: pytest.Pytester) -> None:
+def test_a_malformed_stored_measurement_is_made_again(pytester: pytest.Pytester) -> None:
     write_suite(pytester, steps=2)
     run(pytester, INLINE, "--seeds=8")
     before = evidence(pytester)["lab/hidden-layer"]["observations"]
@@ -238,7 +238,7 @@ def test_a_file_that_training_reads_is_part_of_the_run(pytester: pytest.Pytester
     assert len(trained(pytester)) == 16, "in the place of those that are of no use"
 
 
-def test_stopping_does_not_wait_for_training(pytester: pytest.Pytester) -> None:
+def test_a_stopped_run_does_not_wait_for_training(pytester: pytest.Pytester) -> None:
     write_suite(pytester, steps=10**7)
     pytester.makepyfile(test_plain="def test_plain():\n    assert False\n")
 
@@ -249,7 +249,7 @@ def test_stopping_does_not_wait_for_training(pytester: pytest.Pytester) -> None:
     assert not trained(pytester)
 
 
-def test_a_diverged_seed_counts_as_the_worst(pytester: pytest.Pytester) -> None:
+def test_a_diverged_seed_counts_as_the_worst_value(pytester: pytest.Pytester) -> None:
     write_suite(pytester)
     pytester.makepyfile(
         test_nets=CLAIMS.replace("STEPS", "20").replace(

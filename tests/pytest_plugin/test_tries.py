@@ -1,4 +1,4 @@
-"""A seed counts as its last try ended, and is kept only where all of that passed."""
+"""Repeated tests: the last try of a seed counts, and it is stored only if all of its phases passed."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ ONCE = """
             flag.touch()
             raise RuntimeError("once")
 """
-"""Seed 3 of 8 fails the first time."""
+"""Code by which seed 3 of 8 fails the first time."""
 
 
 @pytest.mark.parametrize("teardown", [True, False])
 @pytest.mark.parametrize("how", ["-n0", "-n2"])
-def test_a_flaky_seed_opens_no_gate(pytester: pytest.Pytester, how: str, teardown: bool) -> None:
+def test_a_flaky_seed_does_not_open_the_gate(pytester: pytest.Pytester, how: str, teardown: bool) -> None:
     pytester.makeconftest(RERUNS.format(how="a teardown after each try" if teardown else "none", teardown=teardown))
     write_suite(pytester, canned("false", "0.1", "0.9", body=ONCE.strip()))
     result = run(pytester, how)
@@ -54,7 +54,7 @@ def test_a_flaky_seed_opens_no_gate(pytester: pytest.Pytester, how: str, teardow
     assert ran(pytester.path) == [], "its last try was kept"
 
 
-def test_a_seed_that_fails_to_the_last_has_failed(pytester: pytest.Pytester) -> None:
+def test_a_seed_whose_last_try_fails_has_failed(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(RERUNS.format(how="a teardown after each try", teardown=True))
     write_suite(pytester, canned("true", body="assert seed % 8 != 3, 'always'"))
     result = run(pytester, "-n0")
@@ -95,7 +95,7 @@ AFTERWARDS = {
 
 
 @pytest.mark.parametrize("what", AFTERWARDS)
-def test_a_seed_that_fails_after_its_test_has_measured_fails_again_the_next_time(
+def test_a_seed_that_fails_after_its_measurement_fails_again_in_the_next_run(
     pytester: pytest.Pytester, what: str
 ) -> None:
     head, body, more = AFTERWARDS[what]
@@ -110,7 +110,7 @@ def test_a_seed_that_fails_after_its_test_has_measured_fails_again_the_next_time
         assert [line for line in ran(pytester.path) if line.endswith("3")] == ["true 10003"]
 
 
-def test_a_subtest_that_is_skipped_costs_nothing(pytester: pytest.Pytester) -> None:
+def test_a_skipped_subtest_does_not_discard_the_measurement(pytester: pytest.Pytester) -> None:
     source = canned("true", body="with subtests.test(): pytest.skip('not here')").replace(
         "(seed):", "(seed, subtests):"
     )

@@ -1,4 +1,4 @@
-"""Two suites at once, on one store: both come to their verdicts, and no run is trained twice."""
+"""Two suites that run at the same time on one store: both reach their verdicts, and no run is trained twice."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Net(torch.nn.Module):
 
 @dataclasses.dataclass(frozen=True)
 class Signs:
-    """Leaves a file for every seed that is trained."""
+    """A task that writes a file for every seed that is trained."""
     hidden: bool
     def for_seed(self, generator):
         (HERE / "trained" / f"{generator.initial_seed()}-{self.hidden}-{uuid.uuid4().hex}").touch()

@@ -1,4 +1,4 @@
-"""A claim's way through pytest: seeds, verdict, exit code, under every way of distributing tests."""
+"""Claims in pytest: seeds, verdict and exit code, with every way of distributing tests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.inner import run
 from tests.pytest_plugin.lab import canned, evidence, ran, register_claims, verdict, write_suite
 
-# One worker does what several do, but for sharing items out, which tests/pytest_plugin/test_looks.py is about.
+# One worker does the same as several, except for the distribution of items, which test_looks.py tests.
 BOTH = pytest.mark.parametrize("how", ["-n0", "-n1"])
 
 
@@ -39,7 +39,7 @@ def test_a_claim_that_holds_passes_and_a_false_one_fails(pytester: pytest.Pytest
     assert "found REFUTED" in failure.attrib["message"]
 
 
-def test_a_verdict_depends_on_no_other_claim(pytester: pytest.Pytester) -> None:
+def test_a_verdict_does_not_depend_on_other_claims(pytester: pytest.Pytester) -> None:
     write_suite(pytester, canned("one", "0.5 + 0.01 * (seed % 7)", "0.2"), canned("other", "0.1", "0.9"))
     run(pytester, "-n0")
     together = evidence(pytester)["lab/one"]["judgement"]
@@ -98,7 +98,7 @@ def test_a_worker_that_dies_leaves_the_claim_incomplete(pytester: pytest.Pyteste
 @BOTH
 @pytest.mark.parametrize("stop", ["-x", "--maxfail=1"])
 def test_stopping_early_keeps_the_verdicts(pytester: pytest.Pytester, how: str, stop: str) -> None:
-    # The other claim takes its time, or it may be decided before the workers hear of the end.
+    # The other claim is slow; otherwise it might be decided before the workers are told to stop.
     slow = canned("other", body="__import__('time').sleep(0.4)")
     write_suite(pytester, canned("broken", body="assert seed != 10002"), slow)
 
@@ -112,7 +112,7 @@ def test_stopping_early_keeps_the_verdicts(pytester: pytest.Pytester, how: str, 
     assert entry["outcome"]["outcome"] == "skipped"
 
 
-def test_interrupting_keeps_what_was_seen(pytester: pytest.Pytester) -> None:
+def test_an_interrupted_run_keeps_its_observations(pytester: pytest.Pytester) -> None:
     write_suite(pytester, canned("short"), canned("long", "seed % 2", body="if seed == 10009: raise KeyboardInterrupt"))
 
     result = run(pytester, "-n0")
@@ -169,7 +169,7 @@ def test_a_seed_that_is_not_finite_counts_against_the_claim(pytester: pytest.Pyt
     assert finding["estimate"] == pytest.approx((15 * 0.8 + (0.0 - 0.1)) / 16)
 
 
-def test_a_number_of_seeds_that_is_no_look_decides_nothing(pytester: pytest.Pytester) -> None:
+def test_a_number_of_seeds_that_is_not_a_look_decides_nothing(pytester: pytest.Pytester) -> None:
     write_suite(pytester, canned("true"), canned("false", "0.1", "0.9"))
 
     result = run(pytester, "-n0", "--seeds=12", "-ra")
@@ -266,7 +266,7 @@ def test_a_damaged_measurement_is_made_again(pytester: pytest.Pytester) -> None:
     victim = next((pytester.path / ".memkit" / "measurements").rglob("*.jsonl"))
     victim.write_text(victim.read_text().replace("0.9", "0.8", 1))
 
-    pytester.makeini("[pytest]\nfilterwarnings = error\n")  # an entry that was mended is no error all the same
+    pytester.makeini("[pytest]\nfilterwarnings = error\n")  # a repaired entry is not an error
 
     result = run(pytester, "-n0")
 
@@ -296,7 +296,7 @@ def test_collecting_trains_and_writes_nothing(pytester: pytest.Pytester) -> None
 
 
 @pytest.mark.parametrize("way", ["pytest.skip('unlucky')", "pytest.xfail('unlucky')"])
-def test_nobody_picks_the_seeds_that_count(pytester: pytest.Pytester, way: str) -> None:
+def test_the_deciding_seeds_cannot_be_chosen(pytester: pytest.Pytester, way: str) -> None:
     write_suite(pytester, canned("true", body=f"if seed % 4 == 0: {way}"))
 
     result = run(pytester, "-n0", "-ra")
@@ -305,7 +305,7 @@ def test_nobody_picks_the_seeds_that_count(pytester: pytest.Pytester, way: str) 
     result.stdout.fnmatch_lines(["FAILED*lab/true: seed 10000 and 1 more failed: *unlucky*"])
 
 
-def test_a_claim_that_is_skipped_whole_says_why(pytester: pytest.Pytester) -> None:
+def test_a_claim_whose_seeds_all_skip_gives_the_reason(pytester: pytest.Pytester) -> None:
     skipped = canned("true").replace("    @claim", "    @pytest.mark.skip(reason='no data: get them')\n    @claim", 1)
     write_suite(pytester, skipped, canned("other"))
 
@@ -318,7 +318,7 @@ def test_a_claim_that_is_skipped_whole_says_why(pytester: pytest.Pytester) -> No
 
 @BOTH
 @pytest.mark.parametrize("folder", ["a@b[1]"])
-def test_paths_with_brackets_and_ats(pytester: pytest.Pytester, how: str, folder: str) -> None:
+def test_paths_may_contain_brackets_and_at_signs(pytester: pytest.Pytester, how: str, folder: str) -> None:
     write_suite(pytester, canned("false", "0.1", "0.9"))
     (pytester.path / folder).mkdir()
     (pytester.path / "test_lab.py").rename(pytester.path / folder / "test_lab.py")
@@ -354,7 +354,7 @@ def test_a_measurement_whose_teardown_failed_is_not_kept(pytester: pytest.Pytest
         assert verdict(pytester, "true") == "INCOMPLETE"
 
 
-def test_a_claim_that_cannot_be_judged_leaves_the_others(pytester: pytest.Pytester) -> None:
+def test_a_claim_that_cannot_be_judged_does_not_affect_the_others(pytester: pytest.Pytester) -> None:
     huge = canned("huge", "1.5e308 * (seed % 3)", "-1.5e308 * (seed % 2)")
     huge = huge.replace("bounds=(0, 1)", 'assume="normal"')
     write_suite(pytester, huge, canned("true"))
@@ -377,7 +377,7 @@ def test_the_lock_stays_in_use_when_a_claims_folder_comes_later(pytester: pytest
     result.stderr.fnmatch_lines(["ERROR: *claims.lock both exist; keep the one*"])
 
 
-def test_a_run_that_measures_nothing_leaves_the_evidence_alone(pytester: pytest.Pytester) -> None:
+def test_a_run_that_measures_nothing_leaves_the_evidence_unchanged(pytester: pytest.Pytester) -> None:
     write_suite(pytester, canned("true"))
     run(pytester, "-n0")
     before = (pytester.path / "reports" / "evidence.json").read_text()

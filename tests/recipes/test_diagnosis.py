@@ -137,7 +137,7 @@ def trained(task: Any, model: Any, *, vmap: bool = False, **options: Any) -> Any
         (symbols, Embedded, True, {"how": "function"}, "the model has sparse gradients, which vmap does not support"),
     ],
 )
-def test_what_cannot_be_trained_or_stored_is_refused_by_the_module(
+def test_models_that_cannot_be_trained_or_stored_are_refused_with_the_name_of_the_module(
     task: Any, model: Any, vmap: bool, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(MemkitError, match=re.escape(message)) as caught:
@@ -158,7 +158,7 @@ def test_what_cannot_be_trained_or_stored_is_refused_by_the_module(
         (symbols, Embedded, True, {"how": "frozen"}),
     ],
 )
-def test_what_can_be_trained_and_stored_is(
+def test_other_models_are_trained_and_stored(
     tmp_path: Path, task: Any, model: Any, vmap: bool, options: dict[str, Any]
 ) -> None:
     store = Store(tmp_path / "store", session="here")

@@ -72,7 +72,7 @@ def test_fields_that_have_their_default_are_left_out() -> None:
         ({"stream": np.str_("second")}, {"stream": "second"}),
     ],
 )
-def test_numbers_of_numpy_are_numbers(given: Any, meant: Any) -> None:
+def test_numpy_numbers_become_python_numbers(given: Any, meant: Any) -> None:
     one, other = (Recipe(**{"task": toys.signs, "model": toys.anything, **kind}) for kind in (given, meant))
     assert repr(one) == repr(other)
     assert json.dumps(one.to_json()) == json.dumps(other.to_json())
@@ -92,24 +92,24 @@ def test_numbers_of_numpy_are_numbers(given: Any, meant: Any) -> None:
         ({"task": toys.Halves(names=np.array(["left"]))}, "in a task must be of a JSON type"),
     ],
 )
-def test_what_a_recipe_refuses_it_refuses_of_numpy_too(changes: Any, message: str) -> None:
+def test_a_recipe_refuses_invalid_numpy_numbers_too(changes: Any, message: str) -> None:
     with pytest.raises(MemkitError, match=message):
         Recipe(**{"task": toys.signs, "model": toys.anything, **changes})
 
 
-def test_options_that_hold_themselves_are_refused() -> None:
+def test_options_that_contain_themselves_are_refused() -> None:
     circle: list[Any] = []
     circle.append(circle)
     with pytest.raises(MemkitError, match="options must be JSON types"):
         Recipe(toys.signs, toys.anything, options={"x": circle})
 
 
-def test_a_task_without_numbers_of_numpy_is_the_task_that_was_given() -> None:
+def test_a_task_without_numpy_numbers_is_unchanged() -> None:
     task = toys.Halves()
     assert Recipe(task, toys.Cohort).task is task
 
 
-def test_how_it_was_tuned_is_no_part_of_a_recipe() -> None:
+def test_the_description_of_tuning_is_not_part_of_the_digest() -> None:
     plain = Recipe(toys.signs, toys.Ordinary)
     tuned = plain.with_(tuning="best of 12 trials")
     assert (tuned.tuning, tuned.with_(lr=0.1).tuning) == ("best of 12 trials", "best of 12 trials")
@@ -119,7 +119,7 @@ def test_how_it_was_tuned_is_no_part_of_a_recipe() -> None:
         plain.with_(tuning=3)
 
 
-def test_what_it_takes_of_a_cluster_is_no_part_of_a_recipe() -> None:
+def test_cluster_resources_are_not_part_of_the_digest() -> None:
     plain = Recipe(toys.signs, toys.Ordinary)
     large = plain.with_(cpus=4, gpus=0.25)
     assert (large.cpus, large.gpus) == (4.0, 0.25)
@@ -131,7 +131,7 @@ def test_what_it_takes_of_a_cluster_is_no_part_of_a_recipe() -> None:
         plain.with_(gpus=1.5)
 
 
-def test_the_defaults_are_what_stored_runs_were_trained_with() -> None:
+def test_the_defaults_are_those_with_which_stored_runs_were_trained() -> None:
     # Defaults are not in the digest: if one changed, runs with the old one would be taken for runs with the new one.
     defaults = {f.name: f.default for f in dataclasses.fields(Recipe)[3:] if f.compare}
     assert defaults == {
@@ -189,11 +189,11 @@ class Data(toys.Halves):
         return f"content of {self.name}"
 
 
-def test_whole_and_broken_numbers_are_one_recipe() -> None:
+def test_integers_and_equal_floats_give_the_same_recipe() -> None:
     assert BASE.with_(lr=1, clip=2).digest == BASE.with_(lr=1.0, clip=2.0).digest
 
 
-def test_modules_are_those_of_model_and_task_and_of_all_that_the_task_holds() -> None:
+def test_the_modules_of_a_recipe_include_those_of_values_in_the_task() -> None:
     assert BASE.modules == ("memkit.training.trainer", "tests.machines.toys")
     nested = Recipe(toys.Mixture((Data("one"),)), toys.Cohort)
     assert nested.modules == ("memkit.training.trainer", "tests.machines.toys", "tests.recipes.test_recipe")
@@ -207,7 +207,7 @@ def test_seeds_train_together_with_a_seed_axis_or_by_vmap() -> None:
 # --- with_ --------------------------------------------------------------------------------------------------
 
 
-def test_with_changes_fields_and_options() -> None:
+def test_with_underscore_changes_fields_and_options() -> None:
     changed = BASE.with_(width=8, steps=20)
     assert (changed.options, changed.steps) == ({"width": 8}, 20)
     assert (BASE.options, BASE.steps) == ({"width": 4}, 10)
@@ -219,7 +219,7 @@ def test_with_changes_fields_and_options() -> None:
 
 @pytest.mark.parametrize("name", ["lr", "weight_decay", "clip", "cpus", "gpus", "batch", "steps"])
 @given(value=st.integers(-(10**320), 10**320) | st.floats() | st.booleans() | st.text() | st.fractions())
-def test_a_number_of_a_recipe_is_one_or_is_refused(name: str, value: Any) -> None:
+def test_values_that_are_not_numbers_are_refused(name: str, value: Any) -> None:
     with contextlib.suppress(MemkitError):
         made = getattr(BASE.with_(**{name: value}), name)
         assert made == value
@@ -317,7 +317,7 @@ def local_task() -> Any:
     ],
     ids=lambda value: type(value).__name__,  # str() may hold an address, which differs between xdist workers
 )
-def test_a_task_that_another_process_cannot_make_is_refused(task: Any, message: str) -> None:
+def test_a_task_that_another_process_cannot_recreate_is_refused(task: Any, message: str) -> None:
     with pytest.raises(MemkitError, match=message):
         Recipe(task, toys.Cohort)
 
@@ -331,7 +331,7 @@ def test_a_task_that_another_process_cannot_make_is_refused(task: Any, message: 
     ],
     ids=["none", "instance", "lambda"],
 )
-def test_a_model_that_another_process_cannot_make_is_refused(model: Any, message: str) -> None:
+def test_a_model_that_another_process_cannot_recreate_is_refused(model: Any, message: str) -> None:
     with pytest.raises(MemkitError, match=message):
         Recipe(toys.signs, model)
 
@@ -377,6 +377,6 @@ def test_a_misspelt_field_is_named_with_the_nearest() -> None:
     assert replace(made) == made
 
 
-def test_a_lambda_is_called_one() -> None:
+def test_a_lambda_is_refused_as_a_lambda() -> None:
     with pytest.raises(MemkitError, match="a lambda has no name that it can be imported by"):
         Recipe(lambda generator, size: toys.signs(generator, size), toys.Ordinary)

@@ -26,11 +26,11 @@ class Outer:
 
 
 @pytest.mark.parametrize("obj", [toys.signs, toys.Halves, Outer.Inner, Outer.Inner.make, len], ids=range(5))
-def test_a_name_leads_back(obj: Any) -> None:
+def test_resolving_the_name_of_an_object_gives_the_object(obj: Any) -> None:
     assert resolve(reference(obj)) == obj
 
 
-def test_what_has_no_name_is_refused() -> None:
+def test_objects_without_a_name_are_refused() -> None:
     class Local:
         """Not at the top level of a module."""
 
@@ -57,7 +57,7 @@ def test_a_module_that_only_pytest_finds_is_loaded_from_its_file(tmp_path: Path)
         sys.modules.pop(name, None)
 
 
-def test_a_module_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_module_that_fails_to_import_is_not_kept(tmp_path: Path) -> None:
     file = tmp_path / "broken.py"
     file.write_text("class Model:\n    pass\nraise RuntimeError('half-way')\n")
     for _ in range(2):

@@ -200,7 +200,7 @@ def trained(model: Any, task: Any = toys.signs, seeds: tuple[int, ...] = (0,), *
 
 
 @pytest.mark.parametrize("kept", KEPT)
-def test_a_memory_that_the_state_does_not_hold_is_refused_by_its_name(kept: str) -> None:
+def test_a_memory_outside_the_state_dict_is_refused_by_its_name(kept: str) -> None:
     with pytest.raises(MemkitError) as caught:
         trained(Remembering, options={"kept": kept})
     text = str(caught.value)
@@ -210,13 +210,13 @@ def test_a_memory_that_the_state_does_not_hold_is_refused_by_its_name(kept: str)
 
 
 @pytest.mark.parametrize("kept", [kept for kept in KEPT if kept != "none"])
-def test_a_memory_that_no_output_shows_is_refused_too(kept: str) -> None:
+def test_a_memory_that_does_not_affect_outputs_is_refused_too(kept: str) -> None:
     """A claim's test may read such a memory."""
     with pytest.raises(MemkitError, match=r"training changed the (buffer|attribute) 'memory'"):
         trained(Remembering, options={"kept": kept, "shown": False})
 
 
-def test_a_number_is_refused_where_outputs_depend_on_it() -> None:
+def test_a_number_is_refused_if_outputs_depend_on_it() -> None:
     trained(Threshold, options={"shown": False})
     with pytest.raises(MemkitError, match="training changed the attribute 'level' of Threshold"):
         trained(Threshold)
@@ -239,19 +239,19 @@ def test_a_model_that_computes_nothing_without_its_memory_is_refused() -> None:
 
 @pytest.mark.parametrize("kept", ["buffer", "tensor", "list", "none"])
 @pytest.mark.parametrize("seeds", [(3,), (3, 5, 8)])
-def test_under_vmap_it_is_refused(kept: str, seeds: tuple[int, ...]) -> None:
+def test_a_memory_outside_the_state_dict_is_refused_under_vmap(kept: str, seeds: tuple[int, ...]) -> None:
     with pytest.raises(MemkitError, match="'memory' of Remembering"):
         trained(Remembering, seeds=seeds, vmap=True, options={"kept": kept})
 
 
 @pytest.mark.parametrize("task", [toys.Halves(), toys.Enough()])
-def test_of_a_model_with_a_seed_axis_it_is_refused_whenever_its_seeds_end(task: Any) -> None:
+def test_a_memory_outside_the_state_dict_is_refused_with_a_seed_axis(task: Any) -> None:
     with pytest.raises(MemkitError, match="the attribute 'memory' of Axis"):
         trained(Axis, task, seeds=(4, 2, 9, 7), steps=30)
 
 
 @pytest.mark.parametrize("vmap", [False, True])
-def test_a_memory_that_the_state_holds_is_as_good_as_ever(vmap: bool) -> None:
+def test_a_memory_in_the_state_dict_is_accepted(vmap: bool) -> None:
     trained(Remembering, seeds=(1, 2), vmap=vmap, options={"kept": "persistent"})
 
 
@@ -259,12 +259,12 @@ def test_a_memory_that_the_state_holds_is_as_good_as_ever(vmap: bool) -> None:
     ("kept", "vmap"),
     [*((kept, vmap) for kept in ("mask", "dict", "list", "heard") for vmap in (False, True)), ("weight_norm", False)],
 )
-def test_what_evaluation_makes_again_or_does_not_read_is_let_be(kept: str, vmap: bool) -> None:
+def test_attributes_that_evaluation_recomputes_or_does_not_read_are_accepted(kept: str, vmap: bool) -> None:
     trained(Caching, seeds=(1, 2), vmap=vmap, options={"kept": kept})
 
 
 @pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
-def test_what_cannot_be_compared_is_let_be() -> None:
+def test_attributes_that_cannot_be_compared_are_accepted() -> None:
     trained(Strange)
     trained(Strange, seeds=(1, 2), vmap=True, options={"mapped": True})
 
@@ -278,7 +278,7 @@ def test_a_refused_run_is_not_stored(tmp_path: Path) -> None:
     assert store.missing(recipe.digest, [0]) == [0]
 
 
-def test_the_check_changes_nothing_of_a_run() -> None:
+def test_the_check_does_not_change_a_run() -> None:
     """The check does not affect the results of training or the state of the random number generators."""
     from memkit.training.trainer import train
 

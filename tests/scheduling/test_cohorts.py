@@ -61,7 +61,7 @@ def request(recipe: Recipe, *seeds: int) -> tuple[Training, tuple[int, ...]]:
     return Training.of(recipe), seeds
 
 
-def test_a_plan_holds_each_recipe_once_with_what_is_missing_in_the_order_it_was_wanted(store: Store) -> None:
+def test_a_plan_lists_each_recipe_once_with_its_missing_seeds_in_order_of_request(store: Store) -> None:
     long = RECIPE.with_(steps=50)
     again = Recipe(toys.Halves(), toys.Cohort, steps=5, batch=4)
     train_missing(RECIPE, RECIPE.digest, [3], store)
@@ -74,7 +74,7 @@ def test_a_plan_holds_each_recipe_once_with_what_is_missing_in_the_order_it_was_
     assert plan_cohorts([], store) == []
 
 
-def test_a_training_is_of_plain_types_and_leads_back_to_the_recipe() -> None:
+def test_a_training_has_plain_types_and_gives_the_recipe_again() -> None:
     training = Training.of(RECIPE)
     assert Training(**json.loads(json.dumps(training.to_json()))) == training
     assert pickle.loads(pickle.dumps(Cohort(training, (1, 2)))) == Cohort(training, (1, 2))
@@ -83,14 +83,14 @@ def test_a_training_is_of_plain_types_and_leads_back_to_the_recipe() -> None:
     assert (training.summary, training.steps) == (RECIPE.summary, 5)
 
 
-def test_a_cohort_knows_its_runs_and_its_name() -> None:
+def test_a_cohort_gives_its_runs_and_its_name() -> None:
     training = Training.of(RECIPE)
     assert Cohort(training, (1, 2)).runs == {(RECIPE.digest, 1), (RECIPE.digest, 2)}
     assert str(Cohort(training, (1, 2))) == f"{RECIPE.summary}, 2 seeds"
     assert str(Cohort(training, (1,))) == f"{RECIPE.summary}, 1 seed"
 
 
-def test_only_what_is_missing_is_trained(store: Store, folder: Path) -> None:
+def test_only_missing_runs_are_trained(store: Store, folder: Path) -> None:
     recipe = witnessed(folder)
     train_missing(recipe, recipe.digest, [1, 2], store)
     train_missing(recipe, recipe.digest, [1, 2, 3], store)
@@ -101,7 +101,7 @@ def test_only_what_is_missing_is_trained(store: Store, folder: Path) -> None:
     assert (made["cohort"], made["device"], made["torch"]) == (1, "cpu", importlib.metadata.version("torch"))
 
 
-def test_obtaining_trains_once_and_then_loads(store: Store, folder: Path) -> None:
+def test_a_run_is_trained_once_and_then_loaded(store: Store, folder: Path) -> None:
     recipe = witnessed(folder)
     first, second = (load_or_train(recipe, recipe.digest, 1, store) for _ in range(2))
     assert trainings(folder) == 1
@@ -147,7 +147,7 @@ def test_weights_of_another_model_are_trained_again(store: Store, folder: Path) 
             assert all(torch.equal(whole[name], found[name]) for name in whole)
 
 
-def test_a_model_that_cannot_be_made_costs_no_trained_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_cannot_be_built_leaves_the_trained_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = Recipe(toys.Halves(), toys.Ordinary, steps=2, batch=4)
     run = load_or_train(recipe, recipe.digest, 1, store)
     monkeypatch.setattr(toys.Ordinary, "__init__", lambda self, **options: 1 / 0)
@@ -156,7 +156,7 @@ def test_a_model_that_cannot_be_made_costs_no_trained_run(store: Store, monkeypa
     assert store.has(recipe.digest, 1)
 
 
-def test_a_device_that_lacks_memory_costs_no_trained_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_without_enough_memory_leaves_the_trained_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     run = load_or_train(RECIPE, RECIPE.digest, 1, store)
 
     def to(model: torch.nn.Module, device: str) -> torch.nn.Module:
@@ -170,7 +170,7 @@ def test_a_device_that_lacks_memory_costs_no_trained_run(store: Store, monkeypat
     assert store.has(RECIPE.digest, 1)
 
 
-def test_a_model_that_cannot_load_its_own_weights_says_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_cannot_load_its_own_weights_is_reported(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def load_state_dict(*_: object) -> None:
         raise RuntimeError("no weights, please")
 
@@ -180,7 +180,7 @@ def test_a_model_that_cannot_load_its_own_weights_says_so(store: Store, monkeypa
         restore_or_retrain(run, RECIPE, RECIPE.digest, store)
 
 
-def test_training_leaves_the_process_as_it_was(store: Store) -> None:
+def test_training_leaves_the_settings_of_the_process_unchanged(store: Store) -> None:
     torch.set_num_threads(2)
     tiny = sys.float_info.min
     train_missing(RECIPE, RECIPE.digest, [1], store)
@@ -223,7 +223,9 @@ def test_seeds_that_train_one_after_another_are_kept_as_soon_as_they_are_finishe
     assert store.missing(together.digest, [1, 2, 3]) == [1, 2, 3]
 
 
-def test_a_store_that_cannot_be_written_ends_with_a_sentence(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_cannot_be_written_is_reported_in_one_sentence(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fails(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -232,7 +234,7 @@ def test_a_store_that_cannot_be_written_ends_with_a_sentence(store: Store, monke
         load_or_train(RECIPE, RECIPE.digest, 1, store)
 
 
-def test_two_processes_that_want_one_run_train_it_once(
+def test_two_processes_that_need_the_same_run_train_it_once(
     store: Store, folder: Path, elsewhere: Elsewhere, caplog: pytest.LogCaptureFixture
 ) -> None:
     recipe = witnessed(folder, "wait")
@@ -268,7 +270,7 @@ def test_a_process_that_is_killed_in_training_leaves_no_entry_and_no_lock(
 # --- lack of memory -----------------------------------------------------------------------------------------
 
 
-def test_a_cohort_that_there_is_no_memory_for_is_halved(store: Store) -> None:
+def test_a_cohort_that_does_not_fit_into_memory_is_halved(store: Store) -> None:
     reported: list[float] = []
     greedy = RECIPE.with_(model=toys.Greedy)
     train_missing(greedy, greedy.digest, [1, 2, 3, 4, 5], store, progress=reported.append)
@@ -284,7 +286,7 @@ def test_a_cohort_that_there_is_no_memory_for_is_halved(store: Store) -> None:
     assert reported[-1] == 1.0
 
 
-def test_a_seed_that_there_is_no_memory_for_is_a_failure_in_a_sentence(store: Store) -> None:
+def test_a_seed_that_does_not_fit_into_memory_fails_with_one_sentence(store: Store) -> None:
     greedy = RECIPE.with_(model=toys.Greedy, options={"room": 0})
     with pytest.raises(
         MemkitError, match=r"Greedy on Halves .*: there is not enough memory to train one seed on cpu \(tried to"
@@ -306,5 +308,5 @@ def test_a_seed_that_there_is_no_memory_for_is_a_failure_in_a_sentence(store: St
     ],
     ids=lambda value: str(value)[:20],
 )
-def test_what_says_that_memory_is_lacking(error: BaseException, lacks: bool) -> None:
+def test_out_of_memory_errors_are_recognised(error: BaseException, lacks: bool) -> None:
     assert lacks_memory(error) is lacks

@@ -7,7 +7,7 @@ import torch
 from memkit.scheduling.devices import deterministic, lacks_memory
 
 
-def test_deterministic_algorithms_on_cuda_and_as_before_afterwards() -> None:
+def test_algorithms_are_deterministic_on_cuda_and_reset_afterwards() -> None:
     before = torch.are_deterministic_algorithms_enabled()
     for device in ("cuda", "cuda:1"):
         with deterministic(device):
@@ -20,7 +20,7 @@ def test_deterministic_algorithms_on_cuda_and_as_before_afterwards() -> None:
         assert torch.are_deterministic_algorithms_enabled() == before
 
 
-def test_what_says_that_memory_is_lacking() -> None:
+def test_out_of_memory_errors_are_recognised() -> None:
     assert lacks_memory(MemoryError())
     assert lacks_memory(torch.OutOfMemoryError())
     assert lacks_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"))

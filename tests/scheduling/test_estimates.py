@@ -54,7 +54,7 @@ def test_unknown_costs_stay_unknown(store: Store, accepted: Path) -> None:
     assert seconds_per_seed([], store, accepted) == {}
 
 
-def test_the_store_wins_over_what_was_accepted(store: Store, accepted: Path) -> None:
+def test_costs_in_the_store_take_precedence_over_accepted_ones(store: Store, accepted: Path) -> None:
     write(accepted, one=arm(seconds=7.0), two=arm(OTHER, seconds=9))
     assert seconds_per_seed([TRAINING, OTHER], store, accepted) == {TRAINING.digest: 7.0, OTHER.digest: 9.0}
     took(store, 1, 2.0)
@@ -71,7 +71,7 @@ def test_impossible_costs_are_ignored(store: Store, accepted: Path) -> None:
     assert seconds_per_seed([TRAINING, OTHER], store, accepted) == {TRAINING.digest: 2.0}
 
 
-def test_an_arm_without_a_cost_or_a_recipe_hides_no_other(store: Store, accepted: Path) -> None:
+def test_an_arm_without_a_cost_or_a_recipe_does_not_hide_others(store: Store, accepted: Path) -> None:
     write(accepted, bare={"parameters": 3}, uncounted={"recipe": "ab"}, unnamed={"cpu_seconds": 1.0}, one=arm())
     assert seconds_per_seed([TRAINING], store, accepted) == {TRAINING.digest: 7.0}
 
@@ -90,7 +90,7 @@ def test_a_damaged_file_is_ignored(store: Store, accepted: Path, text: str) -> N
     assert seconds_per_seed([TRAINING], store, accepted) == {}
 
 
-def test_the_key_is_the_recipes_and_not_its_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_costs_are_found_by_the_recipe_without_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipe_module, "source_digest", lambda modules: "other code")
     changed = Training.of(Recipe.from_json(RECIPE.to_json()))
     assert changed.digest != TRAINING.digest

@@ -95,7 +95,7 @@ def test_cohorts_are_trained_and_failures_give_the_reason(bench: Bench, store: S
     assert len(processes()) == 2, "failures end no process, and there is one process per slot"
 
 
-def test_a_store_that_cannot_be_written_is_a_failure_in_a_sentence(bench: Bench, store: Store) -> None:
+def test_a_store_that_cannot_be_written_fails_with_one_sentence(bench: Bench, store: Store) -> None:
     shutil.rmtree(store.root / "runs")
     (store.root / "runs").touch()
     bench.add(RECIPE, 1)
@@ -106,7 +106,7 @@ def test_a_store_that_cannot_be_written_is_a_failure_in_a_sentence(bench: Bench,
     assert "choose another folder with --store" in result.reason
 
 
-def test_a_job_knows_nothing_of_the_one_before_it(bench: Bench, executor: LocalExecutor, store: Store) -> None:
+def test_a_job_does_not_depend_on_the_previous_one(bench: Bench, executor: LocalExecutor, store: Store) -> None:
     lingering, waiting = bench.witnessed("wait and linger"), bench.witnessed("wait")
     first: Any = executor.submit(Cohort(Training.of(lingering), (1,)), store)
     assert first.fraction_done() < 1
@@ -124,7 +124,7 @@ def test_a_job_knows_nothing_of_the_one_before_it(bench: Bench, executor: LocalE
     )
 
 
-def test_progress_is_reported_so_rarely_that_it_need_not_be_read(
+def test_frequent_progress_reports_are_limited_in_rate(
     store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     reported: list[float] = []
@@ -137,9 +137,7 @@ def test_progress_is_reported_so_rarely_that_it_need_not_be_read(
     assert reported[-1] < 1
 
 
-def test_a_process_that_is_killed_costs_only_its_cohort_and_that_only_the_second_time(
-    bench: Bench, store: Store
-) -> None:
+def test_a_killed_process_fails_only_its_cohort_and_only_the_second_time(bench: Bench, store: Store) -> None:
     waiting, dying = bench.witnessed("wait"), bench.witnessed("die")
     mortal = bench.witnessed("die once", ORDINARY, at=2)
     bench.add(waiting, 1)
@@ -183,7 +181,7 @@ def test_a_process_that_is_killed_while_it_is_idle_is_replaced(bench: Bench) -> 
     assert len(processes()) == 1
 
 
-def test_closing_ends_what_is_being_trained_and_keeps_what_has_been(
+def test_closing_stops_running_training_and_keeps_finished_runs(
     bench: Bench, executor: LocalExecutor, store: Store
 ) -> None:
     recipe = bench.witnessed("hang once", ORDINARY, at=2)

@@ -106,7 +106,7 @@ def pieces(lab: Lab) -> list[tuple[str, int]]:
 # --- order and pieces ---------------------------------------------------------------------------------------
 
 
-def test_first_come_first_trained() -> None:
+def test_cohorts_are_trained_in_the_order_of_request() -> None:
     lab = Lab()
     queue = start(lab, cohort("b", steps=1), cohort("a", 3, steps=1000))
     queue.add([cohort("c")])
@@ -132,7 +132,7 @@ def test_one_cohort_is_shared_by_all_slots(slots: int, sizes: list[int]) -> None
 
 
 @given(seeds=st.integers(1, 70), slots=st.integers(1, 70), seconds=st.floats(0, 1e4))
-def test_no_slot_idles_and_no_piece_is_left_over(seeds: int, slots: int, seconds: float) -> None:
+def test_no_slot_is_idle_and_every_part_is_trained(seeds: int, slots: int, seconds: float) -> None:
     lab = Lab(slots)
     start(lab, cohort("a", seeds), seconds={"a": seconds})
     assert sum(len(c.seeds) for c in lab.sent) == seeds, "no piece has to wait for another"
@@ -154,7 +154,7 @@ def test_of_three_equal_cohorts_on_two_slots_the_last_is_halved() -> None:
     assert pieces(lab)[2:] == [("c", 4), ("c", 4)]
 
 
-def test_what_another_slot_still_has_to_do_counts() -> None:
+def test_the_remaining_work_of_other_slots_counts() -> None:
     lab = Lab(2)
     queue = start(lab, cohort("long", steps=1000), cohort("a", 4, steps=100))
     assert pieces(lab) == [("long", 1), ("a", 4)], "the other slot is busy for longer anyway"
@@ -166,7 +166,7 @@ def test_what_another_slot_still_has_to_do_counts() -> None:
     assert pieces(lab)[2:] == [("b", 2)], "now the other slot will soon be free"
 
 
-def test_known_costs_weigh() -> None:
+def test_known_costs_determine_the_split() -> None:
     equal = [cohort("a", 8), cohort("b", 8)]
     lab = Lab(2)
     start(lab, *equal)
@@ -182,7 +182,7 @@ def test_known_costs_weigh() -> None:
 # --- death and failure --------------------------------------------------------------------------------------
 
 
-def test_a_death_is_tried_once_more_with_what_is_missing_and_before_all_others() -> None:
+def test_after_a_death_the_missing_seeds_are_tried_once_more_before_all_others() -> None:
     lab = Lab()
     queue = start(lab, cohort("a", 4), cohort("b"))
     lab.running[0].end(BrokenProcessPool("killed"), kept=[0, 2])
@@ -196,7 +196,7 @@ def test_a_death_is_tried_once_more_with_what_is_missing_and_before_all_others()
     assert (queue.progress.done, queue.idle) == (4, False)
 
 
-def test_a_second_death_fails_what_is_missing_then() -> None:
+def test_after_a_second_death_the_missing_seeds_fail() -> None:
     lab = Lab()
     queue = start(lab, cohort("a", 4), cohort("b"))
     lab.running[0].end(BrokenExecutor(), kept=[0])
@@ -225,7 +225,7 @@ def test_a_cohort_is_tried_as_often_as_the_executor_allows() -> None:
     assert len(lab.sent) == 4
 
 
-def test_a_death_after_the_last_seed_was_kept_is_no_failure() -> None:
+def test_a_death_after_the_last_seed_was_saved_is_not_a_failure() -> None:
     lab = Lab()
     queue = start(lab, cohort("a", 2))
     lab.running[0].end(BrokenExecutor(), kept=[0, 1])
@@ -235,7 +235,7 @@ def test_a_death_after_the_last_seed_was_kept_is_no_failure() -> None:
 
 
 @pytest.mark.parametrize("result", [FAILED, Result("unloadable", "no module", "Traceback")])
-def test_a_failure_is_not_tried_again_and_costs_only_what_is_missing(result: Result) -> None:
+def test_a_failed_cohort_is_not_repeated_and_its_saved_seeds_count(result: Result) -> None:
     lab = Lab()
     queue = start(lab, cohort("a", 3))
     lab.running[0].end(result, kept=[0])
@@ -244,7 +244,7 @@ def test_a_failure_is_not_tried_again_and_costs_only_what_is_missing(result: Res
     assert queue.idle
 
 
-def test_an_error_of_the_executor_costs_one_cohort() -> None:
+def test_an_error_of_the_executor_fails_one_cohort() -> None:
     lab = Lab(2)
     queue = start(lab, cohort("a"), cohort("b"))
     lab.running[0].end(OSError("the cluster is gone"))
@@ -280,7 +280,7 @@ def test_progress_shows_the_running_cohorts_and_the_fraction_done() -> None:
     assert (queue.progress.done, queue.progress.share) == (4, pytest.approx(0.625))
 
 
-def test_running_reports_until_all_has_ended() -> None:
+def test_run_reports_until_all_cohorts_have_ended() -> None:
     lab = Lab(2, meanwhile=lambda job: job.end())
     queue = TrainingQueue(lab, lab, ended=lab.note)
     queue.add([cohort("a", 4), cohort("b"), cohort("c")])
@@ -295,7 +295,7 @@ def test_running_reports_until_all_has_ended() -> None:
 # --- other threads ------------------------------------------------------------------------------------------
 
 
-def test_a_turn_that_waits_for_work_takes_what_another_thread_adds() -> None:
+def test_a_waiting_turn_takes_the_cohorts_that_another_thread_adds() -> None:
     waits = threading.Event()
 
     class Inbox(SimpleQueue[Cohort | None]):
@@ -317,7 +317,7 @@ def test_a_turn_that_waits_for_work_takes_what_another_thread_adds() -> None:
     assert lab.sent == [cohort("a")]
 
 
-def test_what_many_threads_add_while_it_turns_ends_once() -> None:
+def test_cohorts_that_many_threads_add_each_end_once() -> None:
     lab = Lab(3, meanwhile=lambda job: threading.Timer(0.001, job.end).start())
     queue = TrainingQueue(lab, lab, ended=lab.note)
     adding = [

@@ -53,7 +53,7 @@ def bench(executor: RayExecutor, store: Store, tmp_path: Path) -> Bench:
     return Bench(executor, store, tmp_path)
 
 
-def test_the_same_runs_as_here_and_a_sentence_where_there_is_none(
+def test_a_cluster_gives_the_same_runs_and_explains_failures(
     bench: Bench, executor: RayExecutor, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raising, dying = bench.witnessed("raise"), bench.witnessed("die")
@@ -91,7 +91,7 @@ def test_the_same_runs_as_here_and_a_sentence_where_there_is_none(
     assert bench.outcomes["cd" * 16, 1].kind == "unloadable"
 
 
-def test_a_store_that_the_nodes_do_not_share(bench: Bench, tmp_path: Path) -> None:
+def test_a_store_that_the_nodes_do_not_share_is_reported(bench: Bench, tmp_path: Path) -> None:
     class Elsewhere(Store):
         """The store as the calling process sees it."""
 
@@ -156,7 +156,7 @@ def test_progress_is_reported(bench: Bench, tmp_path: Path) -> None:
     assert bench.queue.progress.share == 1.0
 
 
-def test_no_gpu(executor: RayExecutor, cluster: Two) -> None:
+def test_a_cluster_without_a_gpu_is_refused(executor: RayExecutor, cluster: Two) -> None:
     with pytest.raises(MemkitError, match="--device cuda: no node of the Ray cluster has a GPU"):
         RayExecutor(cluster.address, device="cuda")
 

@@ -70,7 +70,7 @@ def test_a_missing_file_is_found(store: Store, name: str) -> None:
     assert_gone(store, entry, f"is damaged: {name} is missing")
 
 
-def test_an_entry_without_a_manifest_is_no_entry(store: Store) -> None:
+def test_an_entry_without_a_manifest_does_not_count(store: Store) -> None:
     entry = save(store)
     (entry / "manifest.json").unlink()
     assert not store.has(DIGEST, RUN.seed)
@@ -83,7 +83,7 @@ def test_an_entry_without_a_manifest_is_no_entry(store: Store) -> None:
 @pytest.mark.parametrize(
     "manifest", ["null", "[]", "{}", '{"a":' * 100_000, '{"version": 1}', '{"version": 1, "sha256": 3}', "\udcff"]
 )
-def test_another_manifest_is_found(store: Store, manifest: str) -> None:
+def test_a_wrong_manifest_is_found(store: Store, manifest: str) -> None:
     entry = save(store)
     (entry / "manifest.json").write_bytes(manifest.encode(errors="surrogateescape"))
     assert_gone(store, entry, "is damaged")
@@ -96,7 +96,7 @@ def test_an_entry_of_another_version_is_trained_again(store: Store) -> None:
     assert_gone(store, entry, "has version 2; this memkit reads version 1")
 
 
-def test_where_warnings_are_errors_the_next_run_trains(store: Store) -> None:
+def test_if_warnings_are_errors_the_next_run_trains(store: Store) -> None:
     entry = save(store)
     (entry / "run.json").write_text("{}")
     with warnings.catch_warnings():
@@ -106,7 +106,7 @@ def test_where_warnings_are_errors_the_next_run_trains(store: Store) -> None:
         assert not store.has(DIGEST, RUN.seed)
 
 
-def test_damage_is_moved_away_although_somebody_removed_the_folder_for_it(store: Store) -> None:
+def test_damage_is_moved_even_if_its_target_folder_was_removed(store: Store) -> None:
     entry = save(store)
     (entry / "run.json").write_text("{}")
     shutil.rmtree(store.root / "runs" / "tmp")
@@ -126,9 +126,7 @@ def rewritten(entry: Path, **contents: Any) -> None:
 @pytest.mark.parametrize("name", ["run", "manifest"])
 @given(data=st.data())
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_an_entry_of_another_form_is_damaged_although_its_checksums_verify(
-    store: Store, name: str, data: st.DataObject
-) -> None:
+def test_a_malformed_entry_is_damaged_even_if_its_checksums_match(store: Store, name: str, data: st.DataObject) -> None:
     entry = save(store)
     rewritten(entry, **{name: data.draw(mutated(json.loads((entry / f"{name}.json").read_text())))})
     assert isinstance(store.cpu_seconds(DIGEST), list)
@@ -161,7 +159,9 @@ def test_an_entry_of_another_form_is_damaged_although_its_checksums_verify(
         ({"diverged": None}, "'diverged' is None, not a str"),
     ],
 )
-def test_what_is_wrong_with_an_entry_of_another_form_is_said(store: Store, change: dict[str, Any], damage: str) -> None:
+def test_the_warning_says_what_is_wrong_with_a_malformed_entry(
+    store: Store, change: dict[str, Any], damage: str
+) -> None:
     entry = save(store)
     rewritten(entry, run={**json.loads((entry / "run.json").read_text()), **change})
     assert_gone(store, entry, f"is damaged: {damage}; it is trained again$")
@@ -209,7 +209,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch, *, all_of_it: bool) -> None:
         monkeypatch.setattr("memkit.store.damaged_runs.remove_all", lambda path: None)
 
 
-def test_an_entry_that_cannot_be_moved_is_removed_where_it_is(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_entry_that_cannot_be_moved_is_removed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = save(store)
     (entry / "run.json").write_text("{}")
     refusing(monkeypatch, all_of_it=False)

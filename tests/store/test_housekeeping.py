@@ -1,4 +1,4 @@
-"""Housekeeping: runs are listed, damage is found, and runs are removed, but not those of accepted verdicts."""
+"""Housekeeping: runs are listed, damage is found, and runs are removed, except those of accepted verdicts."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_runs_are_listed(store: Store) -> None:
     assert one.used == 1_700_000_000
 
 
-def test_a_run_that_is_loaded_has_been_used(store: Store) -> None:
+def test_loading_a_run_updates_its_time_of_use(store: Store) -> None:
     before = {run.digest: run.used for run in runs(store) if run.seed == 1}
     assert store.load(OLD, 1) is not None
     after = {run.digest: run.used for run in runs(store) if run.seed == 1}
@@ -76,7 +76,7 @@ def test_a_run_that_is_loaded_has_been_used(store: Store) -> None:
     assert after[NEW] == before[NEW]
 
 
-def test_damage_is_found_and_left_where_it_is(store: Store) -> None:
+def test_damage_is_found_and_not_moved(store: Store) -> None:
     (folder(store, OLD, 1).parent / "notes.txt").write_text("not a run")
     assert list(damaged(store)) == []
     broken = folder(store, OLD, 2) / "weights.safetensors"
@@ -106,7 +106,9 @@ STORED_RUNS = st.builds(
     st.sets(st.sampled_from(["aa", "bb"])),
     st.integers(0, 20_000),
 )
-def test_runs_to_remove(stored: list[StoredRun], pinned: set[str], keep: int) -> None:
+def test_the_least_recently_used_unpinned_runs_are_chosen_for_removal(
+    stored: list[StoredRun], pinned: set[str], keep: int
+) -> None:
     removed = runs_to_remove(stored, pinned, keep)
     remaining = [run for run in stored if run not in removed]
     unpinned = [run for run in remaining if run.digest not in pinned]
@@ -116,7 +118,7 @@ def test_runs_to_remove(stored: list[StoredRun], pinned: set[str], keep: int) ->
     assert not removed or sum(run.size for run in remaining) + removed[-1].size > keep, "no more than necessary"
 
 
-def test_a_dry_run_removes_nothing_and_what_is_accepted_stays(
+def test_a_dry_run_removes_nothing_and_accepted_runs_stay(
     store: Store, accepted: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["store", "gc", "--store", str(store.root), "--accepted", str(accepted)]
@@ -154,7 +156,7 @@ def test_runs_that_cannot_be_removed_are_reported_and_the_others_are_removed(
     assert {(run.digest, run.seed) for run in runs(store)} == {(OLD, 1), (OLD, 2), (NEW, 1)}
 
 
-def test_an_entry_of_another_form_is_damage_although_its_checksums_verify(store: Store) -> None:
+def test_a_malformed_entry_is_damage_even_if_its_checksums_match(store: Store) -> None:
     entry = folder(store, NEW, 1)
     content = json.dumps({**json.loads((entry / "run.json").read_text()), "metrics": {}})
     (entry / "run.json").write_text(content)
@@ -164,7 +166,7 @@ def test_an_entry_of_another_form_is_damage_although_its_checksums_verify(store:
     assert list(damaged(store)) == [(entry, "is damaged: 'loss' is missing")]
 
 
-def test_the_least_recently_used_go_first(store: Store, tmp_path: Path) -> None:
+def test_the_least_recently_used_runs_are_removed_first(store: Store, tmp_path: Path) -> None:
     size = sum(run.size for run in runs(store) if run.digest == NEW)
     nothing = tmp_path / "none.json"
     assert (
@@ -174,7 +176,7 @@ def test_the_least_recently_used_go_first(store: Store, tmp_path: Path) -> None:
     assert {run.digest for run in runs(store)} == {NEW}
 
 
-def test_nothing_is_thrown_away_where_the_accepted_verdicts_cannot_be_read(
+def test_nothing_is_removed_if_the_accepted_verdicts_cannot_be_read(
     store: Store, accepted: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     accepted.write_text("{")
@@ -183,7 +185,9 @@ def test_nothing_is_thrown_away_where_the_accepted_verdicts_cannot_be_read(
     assert len(list(runs(store))) == 4
 
 
-def test_the_command_line(store: Store, accepted: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_lists_verifies_and_removes_runs(
+    store: Store, accepted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["store", "ls", "--store", str(store.root), "--accepted", str(accepted)]) == 0
     head, newest, oldest, total = capsys.readouterr().out.splitlines()
     assert head.split() == ["recipe", "runs", "size", "used", "model"]
@@ -198,12 +202,12 @@ def test_the_command_line(store: Store, accepted: Path, capsys: pytest.CaptureFi
     assert "1 damaged" in capsys.readouterr().out
 
 
-def test_where_there_is_no_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_store_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["store", "ls", "--store", str(tmp_path)]) == 4
     assert "there is no store in" in capsys.readouterr().err
 
 
-def test_a_clock_that_went_backwards_does_not_confuse_it(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_that_was_used_in_the_future_is_listed(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     os.utime(folder(store, NEW, 1) / "recipe.json", (4e9, 4e9))
     assert main(["store", "ls", "--store", str(store.root)]) == 0
     assert "in the future" in capsys.readouterr().out
@@ -213,12 +217,12 @@ def test_a_clock_that_went_backwards_does_not_confuse_it(store: Store, capsys: p
     ("text", "size"),
     [("0", 0), ("500M", 500_000_000), ("2G", 2 * 10**9), ("1.5 GB", 1_500_000_000), ("12k", 12_000), ("7b", 7)],
 )
-def test_sizes(text: str, size: int) -> None:
+def test_sizes_are_parsed_with_their_units(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "much", "-1", "1X", "inf", "nan", "G"])
-def test_texts_that_are_not_sizes(text: str) -> None:
+def test_texts_that_are_not_sizes_are_refused(text: str) -> None:
     with pytest.raises(MemkitError, match="is not a size; write 500M or 2G, for example"):
         parse_size(text)
 
@@ -228,5 +232,5 @@ def test_sizes_are_formatted_with_a_unit(size: int, text: str) -> None:
     assert format_size(size) == text
 
 
-def test_nothing_is_pinned_where_nothing_was_accepted(tmp_path: Path) -> None:
+def test_nothing_is_pinned_if_nothing_was_accepted(tmp_path: Path) -> None:
     assert pinned_digests([tmp_path / "none.json"]) == set()

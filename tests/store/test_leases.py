@@ -64,7 +64,7 @@ def test_the_lease_of_a_machine_that_died_is_taken(url: str, monkeypatch: pytest
     assert remote.names("leases/a") == set()
 
 
-def test_one_of_many_takes_it(url: str) -> None:
+def test_only_one_of_many_machines_takes_the_lease_of_a_dead_one(url: str) -> None:
     """Four machines wait for the lease of a dead one. When it is free, one acquires it, and the others wait again."""
     shared, clock = Remote(url, clock=Skipping()), Cranked()
     shared.create("leases/a/7", b"{}")
@@ -111,7 +111,7 @@ def test_a_lease_that_was_taken_is_not_taken_back(url: str, monkeypatch: pytest.
     assert other.get(f"leases/a/{number}") == b"theirs"
 
 
-def test_whoever_may_not_list_does_not_wait(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_that_may_not_list_objects_does_not_wait(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     remote = Remote(url, LEASE, clock=Skipping())
     remote.create("leases/a/1", b"{}")
 
@@ -125,20 +125,20 @@ def test_whoever_may_not_list_does_not_wait(url: str, monkeypatch: pytest.Monkey
         remote.check()
 
 
-def test_many_leases_of_the_dead_cost_one_wait(anywhere: Remote) -> None:
+def test_many_leases_of_dead_machines_take_one_wait(anywhere: Remote) -> None:
     anywhere.lease = LEASE
     for name in "abcdefgh":
         anywhere.create(f"leases/{name}/1", b"{}")
     assert LEASE < waited(anywhere, *"abcdefgh") < 1.2 * LEASE
 
 
-def test_ones_own_lease_was_left_by_one_that_died(url: str) -> None:
+def test_a_lease_of_the_same_owner_is_taken_over_at_once(url: str) -> None:
     remote = Remote(url, LEASE, clock=Skipping())
     remote.create("leases/a/1", b'{"owner": "this folder", "holder": "x", "count": 7}')
     assert waited(remote, "a", owner="this folder") == 0.0
 
 
-def test_a_renewal_that_failed_is_made_up_for(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_renewal_is_repeated(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Cranked()
     remote, other = Remote(url, LEASE, clock=clock), Remote(url, clock=Skipping())
     failing = iter([True, True])

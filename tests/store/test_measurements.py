@@ -1,4 +1,4 @@
-"""Measurements are stored, and made again if they were damaged."""
+"""Measurements: they are stored, and made again if they are damaged."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
 
 
-def test_what_was_measured_is_kept_by_key_and_seed(store: Store) -> None:
+def test_measurements_are_stored_by_key_and_seed(store: Store) -> None:
     assert load_measurement(store, KEY, 1) is None
     content = {"claim": "s/n", "seed": 1, "observations": [[1, "a", "accuracy", 1 / 3, ""]], "arms": {}}
     save_measurement(store, KEY, 1, content)
@@ -50,7 +50,7 @@ def test_what_was_measured_is_kept_by_key_and_seed(store: Store) -> None:
     assert [load_measurement(store, KEY, seed) for seed in (1, 11)] == [content, {"seed": 11}], "the first one counts"
 
 
-def test_the_seeds_of_a_claim_lie_in_one_file(store: Store) -> None:
+def test_the_seeds_of_a_claim_are_in_one_file(store: Store) -> None:
     for seed in (1, 2):
         save_measurement(store, KEY, seed, {})
     (file,) = (path for path in store.root.rglob("*") if path.is_file())
@@ -58,7 +58,7 @@ def test_the_seeds_of_a_claim_lie_in_one_file(store: Store) -> None:
     assert stored_seeds(store, KEY, [2, 3]) == {2}
 
 
-def test_the_metrics_of_an_arm_that_diverged_can_be_kept(store: Store) -> None:
+def test_the_metrics_of_a_diverged_arm_can_be_stored(store: Store) -> None:
     save_measurement(store, KEY, 1, {"arms": {"a": {"loss": math.nan, "steps": 3}}, "worst": [math.inf]})
     assert load_measurement(store, KEY, 1) == {"arms": {"a": {"loss": "nan", "steps": 3}}, "worst": ["inf"]}
 
@@ -76,7 +76,7 @@ DAMAGED = r"the stored measurement of seed 1 in .*\.jsonl is damaged.*; it is me
         lambda whole: whole[:-10] + b"\n",
     ],
 )
-def test_a_damaged_measurement_is_passed_over_with_a_warning(store: Store, damage: Callable[[bytes], bytes]) -> None:
+def test_a_damaged_measurement_is_ignored_with_a_warning(store: Store, damage: Callable[[bytes], bytes]) -> None:
     save_measurement(store, KEY, 1, {"value": 12345})
     (path,) = (store.root / "measurements").rglob("*.jsonl")
     path.write_bytes(damage(path.read_bytes()))
@@ -91,7 +91,7 @@ def test_a_damaged_measurement_is_passed_over_with_a_warning(store: Store, damag
     assert load_measurement(store, KEY, 1) == {"value": 12345}
 
 
-def test_no_measurement_is_taken_for_that_of_another_seed(store: Store) -> None:
+def test_a_measurement_of_another_seed_is_not_used(store: Store) -> None:
     save_measurement(store, KEY, 3, {"value": 12345})
     (path,) = (store.root / "measurements").rglob("*.jsonl")
     path.write_bytes(path.read_bytes().replace(b'"seed": 3', b'"seed": 1'))
@@ -121,7 +121,7 @@ def test_a_folder_in_the_place_of_a_file_is_damage(store: Store) -> None:
 
 
 @given(st.data())
-def test_a_process_that_is_killed_while_it_writes_costs_its_own_measurement_at_most(
+def test_a_process_that_is_killed_while_it_writes_loses_at_most_its_own_measurement(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     store = Store(tmp_path_factory.mktemp("store"))
@@ -152,7 +152,9 @@ def test_several_processes_may_write_at_once(store: Store) -> None:
     assert all(load_measurement(store, KEY, first + seed) == text for first in (0, 100) for seed in range(50))
 
 
-def test_a_full_disk_is_said_in_a_sentence_and_loses_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_in_one_sentence_and_loses_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     save_measurement(store, KEY, 1, {"value": 1})
     written = os.write
     monkeypatch.setattr(os, "write", lambda file, content: written(file, content[:30]))
@@ -165,7 +167,7 @@ def test_a_full_disk_is_said_in_a_sentence_and_loses_nothing(store: Store, monke
 
 
 @given(st.dictionaries(st.text(max_size=3), st.integers(), min_size=1, max_size=4), st.data())
-def test_the_key_is_the_contents(content: dict[str, int], data: st.DataObject) -> None:
+def test_the_key_depends_on_the_contents_alone(content: dict[str, int], data: st.DataObject) -> None:
     order = data.draw(st.permutations(list(content.items())))
     assert measurement_key(dict(order)) == measurement_key(content)
     name = data.draw(st.sampled_from(sorted(content)))
@@ -178,11 +180,13 @@ def pipe(path: Path) -> None:
 
 def huge(path: Path) -> None:
     with path.open("wb") as file:
-        file.truncate(1 << 42)  # which takes no space on the disk
+        file.truncate(1 << 42)  # the file takes no space on the disk
 
 
 @pytest.mark.parametrize("make", [pipe, huge, lambda path: path.symlink_to("/dev/zero")])
-def test_what_would_never_end_is_damage_and_holds_nobody_up(store: Store, make: Callable[[Path], None]) -> None:
+def test_a_pipe_or_device_in_the_place_of_a_file_is_damage_and_does_not_block(
+    store: Store, make: Callable[[Path], None]
+) -> None:
     save_measurement(store, KEY, 1, {"value": 1})
     (path,) = (store.root / "measurements").rglob("*.jsonl")
     path.unlink()
@@ -196,7 +200,7 @@ def test_what_would_never_end_is_damage_and_holds_nobody_up(store: Store, make: 
     assert load_measurement(store, KEY, 1) == {"value": 2}
 
 
-def test_what_is_forgotten_was_never_made(store: Store) -> None:
+def test_a_revoked_measurement_is_missing_until_it_is_made_again(store: Store) -> None:
     for seed in (1, 2):
         save_measurement(store, KEY, seed, {"value": seed})
     revoke_measurement(store, KEY, 1)

@@ -85,7 +85,7 @@ def same(run: TrainedRun | None) -> bool:
 # --- objects --------------------------------------------------------------------------------------------------
 
 
-def test_objects(anywhere: Remote) -> None:
+def test_objects_are_created_listed_read_and_deleted(anywhere: Remote) -> None:
     anywhere.check()
     assert anywhere.names("a") == set()
     assert anywhere.get("a/1") is None
@@ -102,7 +102,7 @@ def test_objects(anywhere: Remote) -> None:
     assert anywhere.names("a") == {"1", "b"}
 
 
-def test_one_creates(anywhere: Remote) -> None:
+def test_only_one_of_several_writers_creates_an_object(anywhere: Remote) -> None:
     anywhere.check()
     made: list[bool | None] = []
     others = [Remote(anywhere.url, clock=Skipping()) for _ in range(8)]
@@ -117,12 +117,12 @@ def test_one_creates(anywhere: Remote) -> None:
     assert sorted(map(bool, made)) == [False] * 7 + [True]
 
 
-def test_a_remote_is_sent_without_its_clock() -> None:
+def test_a_remote_is_pickled_without_its_clock() -> None:
     sent = pickle.loads(pickle.dumps(Remote("memory://x", 7.0, clock=Skipping())))
     assert (sent.url, sent.lease, type(sent.clock)) == ("memory://x", 7.0, Clock)
 
 
-def test_without_another_clock_real_time_goes_by() -> None:
+def test_the_default_clock_is_real_time() -> None:
     clock, event = Remote("memory://x").clock, threading.Event()
     before = clock.now()
     clock.sleep(0.001)
@@ -135,7 +135,7 @@ def test_without_another_clock_real_time_goes_by() -> None:
 # --- a store --------------------------------------------------------------------------------------------------
 
 
-def test_what_one_machine_trains_the_others_have(anywhere: Remote, machine: Machine) -> None:
+def test_a_run_that_one_machine_trains_is_available_to_the_others(anywhere: Remote, machine: Machine) -> None:
     here, there = machine(anywhere), machine(anywhere)
     here.prepare()
     assert there.missing(DIGEST, [3, 4]) == [3, 4]
@@ -150,7 +150,7 @@ def test_what_one_machine_trains_the_others_have(anywhere: Remote, machine: Mach
     assert load_measurement(there, KEY, 4) is None
 
 
-def test_what_another_machine_made_by_other_files_is_made_again(
+def test_results_that_another_machine_made_from_other_files_are_made_again(
     anywhere: Remote, machine: Machine, tmp_path: Path
 ) -> None:
     """Each machine has its own copy of the project."""
@@ -174,7 +174,7 @@ def test_what_another_machine_made_by_other_files_is_made_again(
     assert stored_seeds(there, KEY, [3]) == {3}
 
 
-def test_what_is_in_the_folder_is_not_asked_for(server: Server, url: str, machine: Machine) -> None:
+def test_runs_in_the_folder_are_not_requested(server: Server, url: str, machine: Machine) -> None:
     here, there = machine(url), machine(url)
     saved(here)
     save_measurement(here, KEY, 3, {"value": 1})
@@ -189,7 +189,7 @@ def test_what_is_in_the_folder_is_not_asked_for(server: Server, url: str, machin
     assert not server.requests
 
 
-def test_what_is_damaged_in_the_folder_is_fetched_again(url: str, machine: Machine) -> None:
+def test_runs_that_are_damaged_in_the_folder_are_fetched_again(url: str, machine: Machine) -> None:
     here = machine(url)
     train_missing(RECIPE, RECIPE.digest, [1], here)
     weights = here.root / "runs" / RECIPE.digest[:2] / RECIPE.digest / "1" / "weights.safetensors"
@@ -201,7 +201,7 @@ def test_what_is_damaged_in_the_folder_is_fetched_again(url: str, machine: Machi
     assert weights.stat().st_size > 10
 
 
-def test_training_once_more_passes_over_what_others_trained_before(url: str, machine: Machine) -> None:
+def test_retraining_ignores_runs_of_earlier_sessions(url: str, machine: Machine) -> None:
     saved(machine(url))
     again = machine(url)
     again.session, again.retrain = "again", True
@@ -229,7 +229,7 @@ def rejected(server: Server, url: str, store: Store, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("at", [0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
-def test_a_bit_that_flips(server: Server, url: str, machine: Machine, at: float) -> None:
+def test_a_flipped_bit_is_found_or_harmless(server: Server, url: str, machine: Machine, at: float) -> None:
     saved(machine(url))
     name = f"{url.removeprefix('s3://lab/')}/runs/ab/{DIGEST}/3.zip"
     content = bytearray(server[name])
@@ -270,11 +270,13 @@ FOUR = ("weights.safetensors", "run.json", "recipe.json", "manifest.json")
         pytest.param(archive(dict.fromkeys(FOUR, b"[" * 10**5)), id="deep nesting"),
     ],
 )
-def test_what_is_no_run(server: Server, url: str, machine: Machine, content: bytes) -> None:
+def test_an_object_that_is_not_a_run_is_deleted_and_ignored(
+    server: Server, url: str, machine: Machine, content: bytes
+) -> None:
     rejected(server, url, machine(url), content)
 
 
-def test_a_run_that_says_it_is_another(server: Server, url: str, machine: Machine) -> None:
+def test_an_object_with_the_manifest_of_another_run_is_refused(server: Server, url: str, machine: Machine) -> None:
     saved(machine(url))
     folder = url.removeprefix("s3://lab/")
     content = server[f"{folder}/runs/ab/{DIGEST}/3.zip"]
@@ -285,7 +287,9 @@ def test_a_run_that_says_it_is_another(server: Server, url: str, machine: Machin
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+def test_objects_of_arbitrary_bytes_are_ignored_with_a_warning(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes
+) -> None:
     remote = Remote(f"memory://{uuid.uuid4().hex}")
     store = Store(tmp_path_factory.mktemp("store"), remote=remote)
     remote.put(f"runs/ab/{DIGEST}/3.zip", content)
@@ -296,7 +300,9 @@ def test_any_bytes(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> 
         assert load_measurement(store, KEY, 3) is None
 
 
-def test_what_is_too_large_is_not_taken(url: str, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_object_that_is_too_large_is_not_fetched(
+    url: str, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     saved(machine(url))
     there = machine(url)
     monkeypatch.setattr(remote_module, "MAX_OBJECT_SIZE", 100)
@@ -308,7 +314,7 @@ def test_what_is_too_large_is_not_taken(url: str, machine: Machine, monkeypatch:
 
 
 @pytest.mark.parametrize("fault", [unavailable, cut_off, answer_lost, slow])
-def test_a_fault_is_got_over(server: Server, url: str, machine: Machine, fault: Fault) -> None:
+def test_a_transient_fault_does_not_lose_a_run(server: Server, url: str, machine: Machine, fault: Fault) -> None:
     here, there = machine(url), machine(url)
     server.faults.append(fault)
     saved(here)
@@ -322,7 +328,7 @@ def test_a_fault_is_got_over(server: Server, url: str, machine: Machine, fault: 
     assert not server.faults
 
 
-def test_a_run_is_there_whole_or_not_at_all(server: Server, url: str, machine: Machine) -> None:
+def test_a_run_is_written_completely_or_not_at_all(server: Server, url: str, machine: Machine) -> None:
     here, there = machine(url), machine(url)
     held = Held()
     server.faults.append(held)
@@ -338,7 +344,7 @@ def test_a_run_is_there_whole_or_not_at_all(server: Server, url: str, machine: M
     writing.join(PATIENCE)
 
 
-def test_two_writers(url: str, machine: Machine) -> None:
+def test_several_machines_may_save_the_same_run(url: str, machine: Machine) -> None:
     stores = [machine(url) for _ in range(4)]
     threads = [threading.Thread(target=saved, args=(store,)) for store in stores]
     for thread in threads:
@@ -348,7 +354,7 @@ def test_two_writers(url: str, machine: Machine) -> None:
     assert same(machine(url).load(DIGEST, 3))
 
 
-def test_without_the_server_work_goes_on_here(
+def test_if_the_server_is_down_work_continues_on_this_machine(
     server: Server, url: str, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("s3fs.core.S3FileSystem.retries", 1)
@@ -379,7 +385,7 @@ def test_without_the_server_work_goes_on_here(
 # --- names ----------------------------------------------------------------------------------------------------
 
 
-def test_named(tmp_path: Path) -> None:
+def test_the_name_of_a_store_is_a_url_or_a_path(tmp_path: Path) -> None:
     here, root = tmp_path / "sub", tmp_path
     assert str(named_store(None, here, root)) == str(root / ".memkit")
     assert str(named_store("a", here, root)) == str(here / "a")
@@ -400,13 +406,13 @@ def test_passwords_are_not_shown() -> None:
         ("file:///proc/nowhere", "cannot be used .*; check that it exists"),
     ],
 )
-def test_sentences(server: Server, url: str, says: str) -> None:
+def test_a_store_that_cannot_be_used_is_refused_with_a_message(server: Server, url: str, says: str) -> None:
     with pytest.raises(MemkitError, match=f"the store {url} {says}"):
         Remote(url).check()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("gcsfs") is not None, reason="it is installed")
-def test_a_package_that_is_missing() -> None:
+def test_a_missing_package_is_named() -> None:
     with pytest.raises(MemkitError, match=r"needs a package that is not installed .*\[gs\] for gs:"):
         Remote("gs://lab/store").check()
 
@@ -427,7 +433,7 @@ def test_a_server_that_creates_an_object_twice_is_reported(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("fault", ["write", "replace"])
-def test_a_full_disk_under_a_shared_folder_leaves_what_was_there(
+def test_a_full_disk_under_a_shared_folder_leaves_the_old_object(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     remote = Remote(f"file://{tmp_path}/shared", clock=Skipping())
@@ -462,7 +468,7 @@ def test_two_processes_fetch_the_same_runs(tmp_path: Path, machine: Machine, els
         assert [lost.result(PATIENCE) for lost in (theirs, *ours)] == [[], [], []]
 
 
-def test_where_warnings_are_errors_a_fault_is_printed(
+def test_if_warnings_are_errors_a_fault_is_printed(
     url: str, machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     there = machine(url)
@@ -476,7 +482,7 @@ def test_where_warnings_are_errors_a_fault_is_printed(
     assert "memkit: a fault" in capsys.readouterr().err
 
 
-def test_what_could_not_be_put_is_put_by_whoever_is_asked_to_train_it(url: str, machine: Machine) -> None:
+def test_a_run_that_could_not_be_uploaded_is_uploaded_when_it_is_requested(url: str, machine: Machine) -> None:
     here = machine(url)
     assert here.remote is not None
     with pytest.MonkeyPatch.context() as patch:
@@ -489,7 +495,7 @@ def test_what_could_not_be_put_is_put_by_whoever_is_asked_to_train_it(url: str, 
 
 
 @pytest.mark.parametrize("fault", ["too large", "archived", "damaged, and may not be deleted"])
-def test_what_is_listed_and_cannot_be_had_is_trained(
+def test_a_listed_run_that_cannot_be_fetched_is_trained(
     server: Server, url: str, machine: Machine, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     train_missing(RECIPE, RECIPE.digest, [1], machine(url))
@@ -511,7 +517,7 @@ def test_what_is_listed_and_cannot_be_had_is_trained(
         assert load_or_train(RECIPE, RECIPE.digest, 1, there).seed == 1
 
 
-def test_an_entry_of_another_version_is_left_to_those_who_want_it(
+def test_an_entry_of_another_version_is_not_deleted(
     server: Server, url: str, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved(machine(url))
@@ -523,7 +529,7 @@ def test_an_entry_of_another_version_is_left_to_those_who_want_it(
     assert there.missing(DIGEST, [3]) == [3]
 
 
-def test_what_cannot_be_kept_here_is_used_all_the_same(
+def test_a_fetched_run_that_cannot_be_saved_is_used_anyway(
     url: str, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved(machine(url))
@@ -537,7 +543,7 @@ def test_what_cannot_be_kept_here_is_used_all_the_same(
         assert same(there.load(DIGEST, 3))
 
 
-def test_a_lost_answer_does_not_refuse_a_store(server: Server, url: str) -> None:
+def test_a_lost_response_does_not_cause_a_refusal(server: Server, url: str) -> None:
     server.faults.append(answer_lost)
     Remote(url).check()
 
@@ -550,7 +556,7 @@ def test_a_lost_answer_does_not_refuse_a_store(server: Server, url: str) -> None
         pytest.param(b"{}", id="nothing"),
     ],
 )
-def test_hostile_content_with_a_checksum_of_its_own(url: str, machine: Machine, run: bytes) -> None:
+def test_hostile_content_with_a_valid_checksum_is_refused(url: str, machine: Machine, run: bytes) -> None:
     files = {FOUR[0]: safetensors.torch.save({}), FOUR[1]: run, FOUR[2]: b"{}"}
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     manifest = {"version": 1, "run": [DIGEST, 3], "session": "", "sha256": sums}
@@ -562,7 +568,9 @@ def test_hostile_content_with_a_checksum_of_its_own(url: str, machine: Machine, 
     assert there.missing(DIGEST, [3]) == [3], "the object is not used again"
 
 
-def test_no_memory_is_no_damage(server: Server, url: str, machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_running_out_of_memory_does_not_count_as_damage(
+    server: Server, url: str, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     saved(machine(url))
     there = machine(url)
 
@@ -576,7 +584,7 @@ def test_no_memory_is_no_damage(server: Server, url: str, machine: Machine, monk
     assert same(there.load(DIGEST, 3)), "the object was not deleted"
 
 
-def test_throwing_away_what_is_here_asks_nobody(server: Server, url: str, machine: Machine) -> None:
+def test_removing_a_local_run_makes_no_request(server: Server, url: str, machine: Machine) -> None:
     here = machine(url)
     saved(here)
     server.requests.clear()

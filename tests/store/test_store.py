@@ -44,7 +44,7 @@ def test_a_store_excludes_itself_from_git(tmp_path: Path) -> None:
     assert (new / ".gitignore").read_text() == "mine"
 
 
-def test_what_was_saved_is_loaded_to_the_bit(store: Store) -> None:
+def test_a_run_is_loaded_as_it_was_saved_to_the_bit(store: Store) -> None:
     assert store.load(DIGEST, RUN.seed) is None
     save(store)
     loaded = store.load(DIGEST, RUN.seed)
@@ -75,14 +75,14 @@ def test_nothing_is_ever_unpickled(store: Store, monkeypatch: pytest.MonkeyPatch
     assert store.load(DIGEST, RUN.seed) is not None
 
 
-def test_what_is_missing(store: Store) -> None:
+def test_missing_lists_the_seeds_that_are_not_stored(store: Store) -> None:
     save(store)
     assert store.has(DIGEST, RUN.seed)
     assert not store.has("cd" * 16, RUN.seed)
     assert store.missing(DIGEST, [1, RUN.seed, 2]) == [1, 2]
 
 
-def test_saving_again_replaces(store: Store) -> None:
+def test_saving_again_replaces_a_run(store: Store) -> None:
     entry = save(store)
     (entry / "stray").touch()
     metrics = {"loss": 0.5, "steps": 1, "parameters": 1, "cpu_seconds": 0.25}
@@ -110,7 +110,7 @@ def two_disks(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
 
 
 @pytest.mark.usefixtures("two_disks")
-def test_runs_may_lie_on_another_disk(store: Store) -> None:
+def test_runs_may_be_on_another_disk(store: Store) -> None:
     entry = save(store)
     (entry / "run.json").write_text("{}")
     assert_gone(store, entry, "is damaged")
@@ -181,7 +181,7 @@ def test_a_store_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     assert path.read_text() == "not a folder"
 
 
-def test_what_a_killed_run_left_is_cleared_after_a_day(store: Store) -> None:
+def test_the_temporary_files_of_a_killed_run_are_removed_after_a_day(store: Store) -> None:
     folder, file, fresh = (store.root / "runs" / "tmp" / name for name in ("folder", "file", "fresh"))
     folder.mkdir()
     (folder / "weights.safetensors").touch()
@@ -223,7 +223,7 @@ def test_a_full_disk_leaves_no_entry(store: Store, full_disk: list[int], written
     assert files(store.root) == []
 
 
-def test_a_full_disk_spares_the_entry_that_is_there(store: Store, full_disk: list[int]) -> None:
+def test_a_full_disk_leaves_the_existing_entry(store: Store, full_disk: list[int]) -> None:
     full_disk[0] = 4
     save(store)
     with pytest.raises(MemkitError):
@@ -265,7 +265,7 @@ def test_a_disk_without_locks_is_rejected(store: Store, monkeypatch: pytest.Monk
         pass
 
 
-def test_a_folder_in_the_place_of_a_lock_is_nobodys(store: Store) -> None:
+def test_a_folder_in_the_place_of_a_lock_does_not_block(store: Store) -> None:
     (store.root / "locks" / f"{DIGEST}-1.lock" / "within").mkdir(parents=True)
     with store.lock(DIGEST, [1]):
         pass
@@ -312,7 +312,7 @@ def test_a_process_that_is_killed_while_it_writes_leaves_no_entry(store: Store, 
 
 
 @pytest.mark.parametrize("hours", [-48, 48])
-def test_a_clock_that_jumps_costs_no_run(store: Store, monkeypatch: pytest.MonkeyPatch, hours: float) -> None:
+def test_a_clock_that_jumps_loses_no_run(store: Store, monkeypatch: pytest.MonkeyPatch, hours: float) -> None:
     """With files from tomorrow, or from the day before yesterday, runs are found, loaded and verified as usual."""
     save(store)
     temporary = store.root / "runs" / "tmp" / "being-written"

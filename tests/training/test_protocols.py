@@ -37,7 +37,7 @@ def test_a_task_draws_batches_of_a_size(task: Task) -> None:
     assert sizes_of(task) == getattr(task, "sizes", {})
 
 
-def test_samplers_are_recognised_by_what_they_offer() -> None:
+def test_samplers_are_recognised_by_their_members() -> None:
     _, curriculum, images, _, recall = (task.for_seed(torch.Generator().manual_seed(1)) for task in contracts.TASKS)
     assert isinstance(curriculum, AfterBatch)
     assert isinstance(recall, AfterBatch)

@@ -93,7 +93,7 @@ def make(**options: Any) -> torch.nn.Module:
     return torch.nn.Linear(2, 2)
 
 
-def test_examples_of_functions_come_from_streams_of_their_own() -> None:
+def test_examples_of_functions_come_from_separate_streams() -> None:
     recipe = Recipe(draw, make)
     one, other = (examples_of(recipe, 3, part, 7) for part in ("validation", "test"))
     assert len(one[1]) == len(other[1]) == 7

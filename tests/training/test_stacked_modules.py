@@ -121,7 +121,9 @@ def test_the_global_generator_is_left_unchanged() -> None:
     ],
     ids=lambda value: value.get("act", "-") if isinstance(value, dict) else None,
 )
-def test_what_cannot_be_mapped_is_refused_with_a_reason(model: Any, options: dict[str, Any], reason: str) -> None:
+def test_modules_that_cannot_be_mapped_are_refused_with_a_reason(
+    model: Any, options: dict[str, Any], reason: str
+) -> None:
     with pytest.raises(
         MemkitError,
         match=rf"vmap=True, but {model.__name__} {reason}.*; leave vmap out, and its seeds train one by one",

@@ -114,7 +114,7 @@ def test_a_restored_model_is_the_trained_one(recipe: Recipe) -> None:
 
 
 @BOTH
-def test_history_and_metrics(recipe: Recipe) -> None:
+def test_history_and_metrics_are_recorded(recipe: Recipe) -> None:
     shares: list[float] = []
     runs = train(recipe.with_(steps=250), [1, 2], progress=shares.append)
     assert shares == sorted(shares)
@@ -291,7 +291,7 @@ def test_clipping_limits_each_seeds_gradient(recipe: Recipe) -> None:
         assert norms[1] > 10 * limit
 
 
-def test_clipping_leaves_a_small_gradient_alone() -> None:
+def test_clipping_does_not_change_a_small_gradient() -> None:
     for one, other in zip(train(COHORT, [1, 2]), train(COHORT.with_(clip=1e6), [1, 2]), strict=True):
         assert same(one, other)
 
@@ -325,7 +325,7 @@ def test_a_model_without_parameters_is_refused() -> None:
         train(Recipe(toys.signs, torch.nn.Identity, steps=1), [1])
 
 
-def test_cross_entropy_leaves_out_what_is_ignored() -> None:
+def test_cross_entropy_leaves_out_ignored_targets() -> None:
     outputs = torch.randn(3, 4, 5, 7, generator=generator(0, "outputs"))
     targets = torch.randint(0, 7, (3, 4, 5), generator=generator(0, "targets"))
     targets[0, :, 2:] = IGNORED
@@ -341,7 +341,7 @@ def test_cross_entropy_leaves_out_what_is_ignored() -> None:
         )
 
 
-def test_buffers_are_kept_and_cohorts_split_them() -> None:
+def test_buffers_are_saved_separately_for_each_seed_of_a_cohort() -> None:
     (run,) = train(ORDINARY, [1])
     assert int(run.state["seen"]) == 30
     for run in train(COHORT, [1, 2]):

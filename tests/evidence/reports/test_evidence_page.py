@@ -207,15 +207,15 @@ def test_failures_are_listed_by_seed(html: str) -> None:
 
 def test_a_contrast_shows_every_look_and_what_other_methods_say() -> None:
     text = " ".join(Page(render_html(samples.evidence(samples.inconclusive()))).text.split())
-    for said in ("Student’s t, 99.01 %8", "Student’s t, 98.02 %16", "Student’s t, 97.03 %32", "betting, 95 %32"):
-        assert said in text
+    for words in ("Student’s t, 99.01 %8", "Student’s t, 98.02 %16", "Student’s t, 97.03 %32", "betting, 95 %32"):
+        assert words in text
     assert "bootstrap, BCa, 95 %32" in text
     assert "Wilcoxon signed-rank test32p 0." in text
 
 
 def test_methods_and_threats_are_those_of_the_run(html: str) -> None:
     text = " ".join(Page(html).text.split())
-    for said in (
+    for words in (
         "9 claims, 2",
         "Waived in advance in 2 claims.",
         "The code that ran had uncommitted changes.",
@@ -223,7 +223,7 @@ def test_methods_and_threats_are_those_of_the_run(html: str) -> None:
         "Even if none of them collapsed, a collapse in up to 31 % of seeds cannot be ruled out",
         "or on devices other than cpu",
     ):
-        assert said in text, said
+        assert words in text, words
     clean = render_html(samples.evidence(samples.supported(), dirty=False))
     assert "Uncommitted changes" not in clean
     assert "Repeated attempts" not in clean
