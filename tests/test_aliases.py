@@ -50,7 +50,7 @@ def test_there_and_back_is_the_same_name(renamed: dict[str, str], name: str) -> 
     try:
         table = Aliases(renamed)
     except MemkitError:
-        return  # a name stands for two, or on both sides
+        return  # a name is new for two old names, or is both an old and a new name
     if table.now(name) == name and table.first(name) == name:
         assert name.partition(":")[0] not in {*renamed, *renamed.values()}
     elif table.now(name) != name:
@@ -62,8 +62,8 @@ def test_there_and_back_is_the_same_name(renamed: dict[str, str], name: str) -> 
 @pytest.mark.parametrize(
     ("renamed", "said"),
     [
-        ({"a": "c", "b": "c"}, "aliases: c stands for two old names; give each a name of its own"),
-        ({"a": "b", "b": "c"}, "aliases: b is an old name and a new one; write a = c alone"),
+        ({"a": "c", "b": "c"}, "aliases: c is the new name for two old names; give each its own new name"),
+        ({"a": "b", "b": "c"}, "aliases: b is both an old and a new name; replace the two lines by a = c"),
         ({"a": "b:X"}, "aliases: a is a module and b:X is an object; both must be of one kind"),
         ({"a/b.py": "c"}, "aliases: 'a/b.py' is not a valid name; write \"package.module\""),
         ({"a.class": "c"}, "aliases: 'a.class' is not a valid name"),
@@ -295,19 +295,19 @@ def test_names_in_plain_data_are_those_that_objects_had_first() -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ('"lab.gone" = "lab.absent"', "lab.absent does not exist; lab.absent is no module of this project"),
-        ('"json.gone" = "json.decoder"', "json.decoder does not exist; json.decoder is no module of this project"),
+        ('"lab.gone" = "lab.absent"', "lab.absent does not exist; lab.absent is not a module of this project"),
+        ('"json.gone" = "json.decoder"', "json.decoder does not exist; json.decoder is not a module of this project"),
         ('"lab.tasks:gone" = "lab.tasks:absent"', "lab.tasks:absent does not exist"),
         ('"lab.tasks:Copy" = "lab.tasks:broken"', "lab.tasks:Copy still exists"),
         ('"claims_of_lab" = "lab.tasks"', "claims_of_lab still exists"),
         (
             '"lab.tasks:Copy(size)" = "lab.tasks:Copy(width)"',
-            "lab.tasks:Copy(width) does not exist; Copy takes no width",
+            "lab.tasks:Copy(width) does not exist; Copy has no argument width",
         ),
         ('"lab.copying:Copy(length)" = "lab.tasks:Copy(length)"', "lab.copying:Copy(length) still exists"),
-        ('"lab.lazy:x" = "lab.tasks:broken"', "lab.lazy:x still exists, or may be"),
+        ('"lab.lazy:x" = "lab.tasks:broken"', "lab.lazy:x still exists, or may exist"),
         ('"lab.old" = "lab.tasks"', "lab.old still exists"),
-        ('"lab.broken:x" = "lab.broken:y"', "which an alias names, is not Python"),
+        ('"lab.broken:x" = "lab.broken:y"', "which an alias names, is not valid Python"),
     ],
 )
 def test_an_alias_that_makes_one_thing_pass_for_another_is_refused(tmp_path: Path, line: str, said: str) -> None:
@@ -329,7 +329,7 @@ def test_a_run_refuses_such_an_alias(pytester: pytest.Pytester) -> None:
     (pytester.path / "pyproject.toml").write_text('[tool.memkit.aliases]\n"lab.a" = "lab.b"\n')
     result = run(pytester, INLINE)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*tool.memkit.aliases]: lab.b does not exist; lab.b is no module of this project"])
+    result.stderr.fnmatch_lines(["*tool.memkit.aliases]: lab.b does not exist; lab.b is not a module of this project"])
 
 
 def test_what_was_moved_is_gone() -> None:
@@ -344,5 +344,5 @@ def test_a_project_gives_its_own_names(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.syspath_prepend(tmp_path)
     assert aliases_here().now("lab.a") == "lab.b"
     (tmp_path / "pyproject.toml").write_text("[tool.memkit]\naliases = 3\n")
-    with pytest.raises(MemkitError, match=r"pyproject.toml, \[tool.memkit.aliases\]: it must be a table of old = new"):
+    with pytest.raises(MemkitError, match=r"pyproject.toml, \[tool.memkit.aliases\] must be a table of old = new"):
         project_aliases(tmp_path / "pyproject.toml")

@@ -55,7 +55,7 @@ def test_what_is_not_the_projects_and_what_was_written_does_not_count(
         (tmp_path / name).mkdir(parents=True)
         with unrecorded():
             (tmp_path / name / "a").write_text("")
-    opened.leave_out(tmp_path / "store")
+    opened.ignore_folder(tmp_path / "store")
     with opened.within(NAME):
         elsewhere.read_text()
         for name in (".git", "store", "venv/lib/site-packages"):
@@ -239,5 +239,5 @@ def test_a_fault_in_listening_fails_nothing(
     opened: OpenedFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a").write_text("text")
-    monkeypatch.setattr(opened, "opened", lambda *given: 1 / 0)
+    monkeypatch.setattr(opened, "record_opening", lambda *given: 1 / 0)
     assert (tmp_path / "a").read_text() == "text"

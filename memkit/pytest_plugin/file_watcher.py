@@ -53,7 +53,7 @@ def opened_of(config: pytest.Config) -> OpenedFiles:
         opened = listener(Path(settings.root))
         config.stash[_RECORDED_FROM_THE_START] = opened is not None
         config.stash[_OPENED] = opened or _listen(config, Path(settings.root))
-        config.stash[_OPENED].leave_out(Path(settings.store))
+        config.stash[_OPENED].ignore_folder(Path(settings.store))
     return config.stash[_OPENED]
 
 
@@ -100,11 +100,11 @@ class FileWatcher:
         function, name = getattr(item, "function", None), name_of(item)
         with self._opened.within(name, getattr(function, "__code__", None)):
             result = yield
-        if self._opened.heard(name):
+        if self._opened.has_files(name):
             module = getattr(getattr(item, "module", None), "__name__", "")
             if module not in self._shared:
                 self._shared[module] = _shared_code(module)
-            self._opened.keeps(name, self._shared[module])
+            self._opened.attribute_to_modules(name, self._shared[module])
         return result
 
 

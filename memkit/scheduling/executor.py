@@ -264,7 +264,7 @@ def train_cohort(
             report(reported)
 
     if store.files is not None and listener(store.files.root) is None:  # this process only trains
-        OpenedFiles(store.files.root).listen().leave_out(store.root)
+        OpenedFiles(store.files.root).listen().ignore_folder(store.root)
     training = cohort.training
     try:
         recipe = Recipe.from_json(training.recipe, files)

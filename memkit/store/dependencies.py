@@ -90,7 +90,7 @@ class ProjectFiles:
         record = {}
         for file in sorted(files):
             label = self.label(file)
-            kind = "code" if file in imported or (file in opened.started and file.endswith(".py")) else "sha256"
+            kind = "code" if file in imported or (file in opened.command_files and file.endswith(".py")) else "sha256"
             state_when_opened = opened.states.get(file)
             if state_when_opened is None:
                 record[label] = ABSENT

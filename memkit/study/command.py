@@ -135,7 +135,7 @@ def _recording_opened_files(store: Store) -> Iterator[None]:
     opened = OpenedFiles(store.files.root).listen() if store.files is not None else None
     try:
         if opened is not None:
-            opened.leave_out(store.root)
+            opened.ignore_folder(store.root)
         yield
     finally:
         if opened is not None:
