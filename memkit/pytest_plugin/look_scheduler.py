@@ -68,19 +68,19 @@ class LookScheduler:
 
     @property
     def collection_is_completed(self) -> bool:
-        """Whether every worker has collected."""
+        """True if every worker has collected."""
         return bool(self.original.collection_is_completed)
 
     @property
     def tests_finished(self) -> bool:
-        """Whether all items are assigned and each worker has at most one, which it runs when it is shut down."""
+        """True if all items are assigned and each worker has at most one, which it runs when it is shut down."""
         if not self.active:
             return bool(self.original.tests_finished)
         return not self.unassigned_count and all(len(items) < _ITEMS_PER_WORKER for items in self._assigned.values())
 
     @property
     def has_pending(self) -> bool:
-        """Whether any item has not been run."""
+        """True if any item has not been run."""
         if not self.active:
             return bool(self.original.has_pending)
         return bool(self.unassigned_count or any(self._assigned.values()))

@@ -26,7 +26,7 @@ Opening = tuple[ClaimRun, Sequence[int]]
 
 
 class Looks:
-    """Opens the seeds of claims look by look, and has their models trained.
+    """The looks of a run: opens the seeds of claims look by look, and requests the training of their models.
 
     Args:
         progress_line: shows the progress of training.
@@ -34,7 +34,7 @@ class Looks:
         adaptive: whether each claim stops at its verdict.
 
     Attributes:
-        problems: a message for each cohort that could not be trained, or only within its tests.
+        problems: a message for each cohort that could not be trained, or was trained within its tests.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Looks:
 
     @property
     def closed(self) -> bool:
-        """Whether the run was stopped: the waiting items are then skipped, whatever their claims."""
+        """True if the run was stopped: the waiting items are then skipped, whatever their claims."""
         return bool(self._messages.close_reason)
 
     @property

@@ -96,7 +96,7 @@ def _parse_run(content: bytes) -> dict[str, Any]:
     """Return the fields of a :class:`TrainedRun` that ``run.json`` contains.
 
     Raises:
-        ValueError: if it does not have the expected form; its checksum may match nevertheless, if it was written so.
+        ValueError: if it does not have the expected form; this is possible even if its checksum matches.
     """
     run = parse_object(content)
     metrics = {name: parse_number(value) for name, value in typed_entry(run, "metrics", dict).items()}

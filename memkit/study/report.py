@@ -116,7 +116,7 @@ def _confirmation(matrix: Matrix, claims: Mapping[str, ClaimEvidence], rows: Seq
     counts = ", ".join(f"{verdicts.count(v)} {v.value}" for v in Verdict if v in verdicts)
     on_development = any(entry.registration.development for entry in claims.values())
     seeds = (
-        "development seeds, which decide nothing" if on_development else "registered seeds that nothing was chosen by"
+        "development seeds, which decide nothing" if on_development else "registered seeds, by which nothing was chosen"
     )
     metric, better = text(matrix.confirm.metric), "higher" if matrix.confirm.higher else "lower"
     rule = (
@@ -154,7 +154,7 @@ def _confirmation(matrix: Matrix, claims: Mapping[str, ClaimEvidence], rows: Seq
 
 
 def _attempts(claims: Mapping[str, ClaimEvidence]) -> str:
-    """Return how many claims are not at their first attempt, ``, 2 of them not at the first attempt``, or ""."""
+    """Return a phrase on claims with earlier attempts, such as ``, 2 of them not at the first attempt``; or ""."""
     later = sum(entry.registration.attempt > 1 for entry in claims.values())
     return f", {later} of them not at the first attempt" if later else ""
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from memkit.errors import MemkitError
 from memkit.study.promotion import Promotion, load_promotion
 
-_MOST_SEED_COLUMNS = 8
+_MAX_SEED_COLUMNS = 8
 
 
 def screening_rows(promotion: Promotion) -> list[tuple[str, ...]]:
     """Return rows of texts, the header first; there is a column per seed if there are 2 to 8 seeds."""
     by, seeds = promotion.policy.by, promotion.seeds
-    shown_seeds = seeds if 1 < len(seeds) <= _MOST_SEED_COLUMNS else ()
+    shown_seeds = seeds if 1 < len(seeds) <= _MAX_SEED_COLUMNS else ()
     has_families = any(entrant.family for entrant in promotion.entrants)
     has_reported = any(entrant.reported for entrant in promotion.entrants)
     header = ["configuration", *(["family"] if has_families else []), *(["reported"] if has_reported else [])]

@@ -39,7 +39,7 @@ class Subject:
 
     @property
     def identity(self) -> str:
-        """A text that two subjects have in common exactly if their recipe and intervention are the same."""
+        """A text that is equal for two subjects if and only if they have the same recipe and intervention."""
         return canonical({"recipe": self.recipe.to_json(), "after": self.settings.get("after")})
 
 
