@@ -182,7 +182,7 @@ def settings_in_use(files: Iterable[Path]) -> list[Path]:
 
 def aliases_here() -> Aliases:
     """Return the aliases of all projects on ``sys.path``."""
-    return together(*(_of_project(file, os.stat(file).st_mtime_ns) for file in _settings_on(tuple(sys.path))))
+    return combined(*(_of_project(file, os.stat(file).st_mtime_ns) for file in _settings_on(tuple(sys.path))))
 
 
 @functools.lru_cache(8)
@@ -205,7 +205,7 @@ def _find_settings(folder: str) -> str | None:
     return str(file) if file is not None else None
 
 
-def together(*tables: Aliases) -> Aliases:
+def combined(*tables: Aliases) -> Aliases:
     """Return one table with the lines of memkit's table and of other tables."""
     return _merged(tuple(dict.fromkeys((MEMKIT, *tables))))
 
@@ -218,7 +218,7 @@ def _merged(tables: tuple[Aliases, ...]) -> Aliases:
 
 @functools.lru_cache(64)
 def _of_project(file: str, mtime: int) -> Aliases:
-    return together(project_aliases(Path(file)))
+    return combined(project_aliases(Path(file)))
 
 
 def project_aliases(file: Path) -> Aliases:

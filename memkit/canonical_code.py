@@ -193,8 +193,8 @@ class Names:
                 if first != name:
                     self.renamed[name] = first
             # An original name that is in use for something else is not substituted, so that a swap changes the digest.
-            taken = _identifiers(tree) if self.renamed else set()
-            self.renamed = {name: first for name, first in self.renamed.items() if first not in taken}
+            identifiers = _identifiers(tree) if self.renamed else set()
+            self.renamed = {name: first for name, first in self.renamed.items() if first not in identifiers}
 
     def add_imports(self, tree: ast.AST) -> None:
         """Add the names that import statements bind."""
@@ -233,8 +233,8 @@ class Names:
         visible.modules = {name: module for name, module in self.modules.items() if name not in bound}
         visible.roots = self.roots - bound
         visible.add_imports(function)
-        taken = _identifiers(function) if visible.renamed else set()
-        visible.renamed = {name: first for name, first in visible.renamed.items() if first not in taken}
+        identifiers = _identifiers(function) if visible.renamed else set()
+        visible.renamed = {name: first for name, first in visible.renamed.items() if first not in identifiers}
         return visible
 
     def original_import(self, module: str, name: str) -> tuple[str, str]:

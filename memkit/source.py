@@ -271,8 +271,8 @@ def _packages_with_effects(name: str) -> list[str]:
     parts = name.split(".")
     packages = (".".join(parts[:count]) for count in range(1, len(parts)))
     files = ((package, _file(package)) for package in packages)
-    found = ((package, file) for package, file in files if file is not None)
-    return [package for package, file in found if _module(file, file.stat().st_mtime_ns).has_effects]
+    existing = ((package, file) for package, file in files if file is not None)
+    return [package for package, file in existing if _module(file, file.stat().st_mtime_ns).has_effects]
 
 
 @functools.cache

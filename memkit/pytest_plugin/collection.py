@@ -112,7 +112,7 @@ def _names_function(argument: str, collector: Any, name: str) -> bool:
 
 
 def _excluded(claim: Claim, settings: Settings) -> tuple[str, str] | None:
-    """Return (kind of claims, what the option does) if the options exclude a claim, else None."""
+    """Return (kind of claims, effect of the option) if the options exclude a claim, else None."""
     if settings.headline and not claim.headline:
         return "claims that are not headlines", "--memkit-headline excludes them"
     if settings.sweeps == "none" and claim.needs_sweeps:
@@ -134,10 +134,10 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
         return
     name = metafunc.function.__name__
     if "seed" not in metafunc.fixturenames:
-        taken = ", ".join(f"`{name}`" for name in inspect.signature(metafunc.function).parameters) or "none"
+        parameters = ", ".join(f"`{name}`" for name in inspect.signature(metafunc.function).parameters) or "none"
         raise MemkitError(
             f"claim {claim.id!r}: {name}() does not depend on the seed; add the fixture `arms` or `seed` to its "
-            f"parameters (they are {taken})"
+            f"parameters (they are {parameters})"
         )
     for mark in metafunc.definition.iter_markers("parametrize"):
         names = mark.args[0] if mark.args else mark.kwargs.get("argnames", ())

@@ -60,7 +60,7 @@ class Looks:
 
     @property
     def closed(self) -> bool:
-        """True if the run was stopped: the waiting items are then skipped, whatever their claims."""
+        """True if the run was stopped, so that all waiting items are skipped."""
         return bool(self._messages.close_reason)
 
     @property
@@ -111,7 +111,7 @@ class Looks:
             self._progress_line.show(self._thread.queue)
 
     def _to_train(self, openings: Iterable[Opening]) -> list[Cohort]:
-        """Return the cohorts that these seeds need and whose training has not been requested yet."""
+        """Return the cohorts that these seeds need, without runs whose training was requested before."""
         wanted = [(run.planned, seeds) for run, seeds in openings]
         cohorts = self._plan.cohorts(wanted, self._settings.store_of_run, fresh=self._settings.fresh)
         new = (

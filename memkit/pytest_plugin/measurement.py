@@ -39,7 +39,7 @@ class Measurement:
         observations: the observations that follow from these values.
         arms: arm → the digest of its trained run, its metrics and its learning curve.
         figures: the figures of the claim's first seed.
-        figures_digest: the digest of the functions that drew them; "" where there are none, or for another seed.
+        figures_digest: the digest of the functions that drew them; "" if there are none, or for another seed.
         cpu_seconds: the CPU seconds of the test itself.
         reused: whether the measurement comes from the store.
         changed_file: the file whose change invalidated an earlier measurement, or "".

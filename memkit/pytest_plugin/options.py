@@ -261,7 +261,7 @@ def config_values(config: pytest.Config) -> dict[str, Any]:
         if value is None:
             value = option.default
         if option.name in _PATHS and value is not None and not (option.name == "store" and is_url(value)):
-            value = str(named_path(value, folder, what=source))
+            value = str(named_path(value, folder, label=source))
         values[option.target.removeprefix("memkit_")] = value
     return values
 
@@ -274,9 +274,9 @@ def data_option(config: pytest.Config) -> str | None:
     """
     value: str | None = config.option.memkit_data
     if value is not None:
-        return str(named_path(value, config.invocation_params.dir, what="--memkit-data"))
+        return str(named_path(value, config.invocation_params.dir, label="--memkit-data"))
     file, project = project_values(root_of(config))
-    return str(named_path(project["data"], file.parent, what="data in [tool.memkit]")) if "data" in project else None
+    return str(named_path(project["data"], file.parent, label="data in [tool.memkit]")) if "data" in project else None
 
 
 def project_values(root: Path) -> tuple[Path, dict[str, Any]]:

@@ -36,7 +36,7 @@ def print_plan(
 
     Args:
         cohorts: the cohorts that have to be trained for the first look.
-        seconds: recipe digest → CPU seconds per seed, where they are known.
+        seconds: recipe digest → CPU seconds per seed, as far as they are known.
         adaptive: whether each claim stops at its verdict.
     """
     reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
@@ -80,7 +80,7 @@ def training_needed(cohorts: Sequence[Cohort], seconds: Mapping[str, float], pur
 
     Args:
         cohorts: the cohorts that have to be trained.
-        seconds: recipe digest → CPU seconds per seed, where they are known.
+        seconds: recipe digest → CPU seconds per seed, as far as they are known.
         purpose: words after ``to train``, such as `` for the first look``.
     """
     runs = sum(len(cohort.seeds) for cohort in cohorts)
@@ -118,9 +118,9 @@ def print_summary(
         )
     training = sum(entry.cost.get("trained", 0.0) for entry in claims)
     reused = sum(entry.cost.get("reused", 0.0) * len(entry.seen) for entry in claims)
-    seen = sum(len(entry.seen) for entry in claims)
+    measured = sum(len(entry.seen) for entry in claims)
     reporter.write_line(
-        f"{plural(seen, 'measurement')}, {reused:.0f} of them from the store; training their models took "
+        f"{plural(measured, 'measurement')}, {reused:.0f} of them from the store; training their models took "
         f"{duration(training)} of CPU, now or earlier"
     )
     if saved := savings(claims):

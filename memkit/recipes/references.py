@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from memkit.aliases import Aliases, aliases_here, aliases_of, aliases_of_module, together
+from memkit.aliases import Aliases, aliases_here, aliases_of, aliases_of_module, combined
 from memkit.errors import MemkitError
 
 
@@ -50,7 +50,7 @@ def module_of(name: str) -> str:
 
 def known_aliases(files: Mapping[str, str] | None = None) -> Aliases:
     """Return the aliases of this project and of the projects that ``files`` belong to; see :func:`resolve`."""
-    return together(aliases_here(), *map(aliases_of, set((files or {}).values())))
+    return combined(aliases_here(), *map(aliases_of, set((files or {}).values())))
 
 
 def first_names(data: Any) -> Any:

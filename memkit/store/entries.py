@@ -80,7 +80,7 @@ def run_to_files(
 
 
 def run_from_files(files: Mapping[str, bytes], seed: int) -> TrainedRun:
-    """Return the run that :func:`run_to_files` was given.
+    """Return the run that was passed to :func:`run_to_files`.
 
     Raises:
         Exception: of any type, if the files do not have the expected form.
@@ -175,7 +175,7 @@ def pack(files: Mapping[str, bytes]) -> bytes:
 
 
 def unpack(content: bytes) -> dict[str, bytes]:
-    """Return the files that :func:`pack` was given.
+    """Return the files that were passed to :func:`pack`.
 
     Raises:
         ValueError: if the archive does not contain exactly the four files of a run, or if one of them is compressed or

@@ -396,7 +396,7 @@ def named_store(named: str | None, here: Path, root: Path, *, session: str = "")
     files = ProjectFiles(root)
     if named and "://" in named:
         return Store(root / ".memkit", session=session, remote=Remote(named), files=files)
-    folder = named_path(named, here, what="store") if named else root / ".memkit"
+    folder = named_path(named, here, label="store") if named else root / ".memkit"
     return Store(folder, session=session, files=files)
 
 

@@ -24,7 +24,7 @@ def check_keys(given: Settings, known: Iterable[str], where: str) -> None:
 
 
 def mapping(given: Any, where: str, expected: str = "a mapping, name: value") -> Settings:
-    """Return a mapping, or raise; ``expected`` is what the message says it must be."""
+    """Return a mapping, or raise an error with the message that it must be ``expected``."""
     if not isinstance(given, Mapping):
         raise MemkitError(f"{where}: {given!r} must be {expected}")
     return given

@@ -84,7 +84,7 @@ class Matrix:
         title, source: texts, or "".
         shared: the settings that all configurations share, as in the file.
         score: ``score(model, (inputs, targets))`` → a number or ``{metric: number}``.
-        examples: the number of examples drawn for validation and for testing, where the task is a function.
+        examples: the number of examples drawn for validation and for testing, if the task is a function.
         configurations: name → configuration, in the order of the file.
         controls: name → the name of a configuration, or changes to the promoted one.
         screen, confirm: the two stages.

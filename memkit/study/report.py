@@ -126,9 +126,9 @@ def _confirmation(matrix: Matrix, claims: Mapping[str, ClaimEvidence], rows: Seq
     parts = [
         "### Stage B, confirmation",
         f"{_count(len(claims), 'claim')} on {seeds}, scored on test examples: {counts}{_attempts(claims)}. A claim is "
-        "supported where the "
+        "supported if the "
         f"{metric} of its configuration is {better} than that of each of its controls. Effects are mean differences, "
-        f"paired by seed, positive where the configuration is better. {rule} p is adjusted by Benjamini–Hochberg over "
+        f"paired by seed, positive if the configuration is better. {rule} p is adjusted by Benjamini–Hochberg over "
         f"{_count(len(rows), 'comparison')}, and decides nothing.",
         f"Controls: {_controls(matrix)}.",
         markdown_table([header, *(_row(row) for row in rows)]),
@@ -160,13 +160,13 @@ def _attempts(claims: Mapping[str, ClaimEvidence]) -> str:
 
 
 def _controls(matrix: Matrix) -> str:
-    """Return what the names of controls refer to."""
+    """Return a description of each control."""
     descriptions = []
     for name, given in matrix.controls.items():
-        what = f"the promoted one with {settings_text(given)}" if not isinstance(given, str) else "as screened"
+        description = f"the promoted one with {settings_text(given)}" if not isinstance(given, str) else "as screened"
         if isinstance(given, str) and given != name:
-            what = f"the configuration «{given}»"
-        descriptions.append(f"«{name}», {text(what)}")
+            description = f"the configuration «{given}»"
+        descriptions.append(f"«{name}», {text(description)}")
     return "; ".join(descriptions)
 
 

@@ -37,7 +37,7 @@ class Comparison:
         claim_verdict: the verdict on the claim, which depends on all its contrasts.
         provisional: the verdict by the t interval alone if the betting interval does not agree; else "".
         negligible: whether it is supported although the t interval lies inside ±sesoi.
-        seeds_needed: the number of seeds with which both intervals would show the observed effect, where the comparison
+        seeds_needed: the number of seeds with which both intervals would show the observed effect, if the comparison
             is undecided and the number is known.
     """
 

@@ -210,7 +210,7 @@ def train_missing(
     """Train the runs that are not in the store.
 
     Args:
-        executor: where they are trained; it is closed afterwards.
+        executor: trains them, and is closed afterwards.
         notify: called with a line of text on the progress every few seconds.
 
     Returns:

@@ -58,7 +58,7 @@ def text_table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows, of which the first is the header, as a Markdown table."""
+    """Return rows as a Markdown table; the first row is the header."""
     header, *body = [[text(cell) for cell in row] for row in rows]
     return "\n".join("| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *body])
 

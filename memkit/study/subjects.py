@@ -24,7 +24,7 @@ class Subject:
 
     Attributes:
         settings: the settings of the recipe and ``after``, as in the matrix, in plain types.
-        recipe: what is trained.
+        recipe: the recipe that is trained.
         intervention: a function of ``(model)`` or ``(model, seed)``, which the matrix calls ``after``; or None.
     """
 
