@@ -50,7 +50,7 @@ def test_there_and_back_is_the_same_name(renamed: dict[str, str], name: str) -> 
     try:
         table = Aliases(renamed)
     except MemkitError:
-        return  # a name is new for two old names, or is both an old and a new name
+        return  # a name has two old names, or is both an old and a new name
     if table.now(name) == name and table.first(name) == name:
         assert name.partition(":")[0] not in {*renamed, *renamed.values()}
     elif table.now(name) != name:

@@ -50,7 +50,7 @@ def test_figures_of_the_first_seed_are_in_the_evidence_and_on_the_page(pytester:
         assert "calibration; seed 10000" in page
         assert "accuracy against &lt;confidence&gt;; control: 0.25 at 0.2" in page
         assert '<th scope="row">&lt;cat&gt;</th><td class="n">0.5000</td><td class="n">1000</td>' in page
-        assert "Measured beside what is compared, means of 8 seeds" in page
+        assert "Other measurements, means of 8 seeds" in page
         assert '<th scope="row">treatment</th><td class="n">0.2500</td>' in page
         assert '<th scope="row">control</th><td class="n">0.5000</td>' in page
 

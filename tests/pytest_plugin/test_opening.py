@@ -32,7 +32,7 @@ SEEDS = tuple(range(10000, 10032))
 class Job:
     result: Future[Result] = field(default_factory=Future)
 
-    def share(self) -> float:
+    def fraction_done(self) -> float:
         return 0.0
 
 
