@@ -49,8 +49,8 @@ __all__ = [
     "sweep",
 ]
 
-# pytest imports this package in every environment in which it is installed, and most runs there have no claims. So a
-# name is imported on first use, and numpy, scipy and the engine with it.
+# pytest imports this package in every environment in which it is installed, and most runs there have no claims. So each
+# name is imported on first use, and numpy, scipy and the engine are imported only then.
 _MODULES = {
     "Arm": "evidence.arm",
     "Claim": "evidence.claim",

@@ -1,16 +1,16 @@
-"""Aliases: code that moves or is renamed keeps its identity.
+"""Aliases: code that is moved or renamed keeps its identity.
 
-The lock and the store name modules, classes and functions, and digests of source cover such names. All of these use the
-first name that the code had. memkit's own table is below. A project's table is in its ``pyproject.toml``, with one line
-for each old name = new name::
+The lock and the store contain names of modules, classes and functions, and digests of source code cover such names. All
+of these use the original name of the code. The table for memkit is at the end of this file. A project's table is in its
+``pyproject.toml``, with one line per renaming, old name = new name::
 
     [tool.memkit.aliases]
     "lab.nets" = "lab.models.networks"
     "lab.nets:Net" = "lab.models.networks:SlotNetwork"
     "lab.tasks:Copy(length)" = "lab.tasks:Copy(steps)"
 
-A name is a module's; or, after a colon, that of a class or function; or, in brackets, that of one of its options. What
-moves with its module needs no line of its own.
+A line names a module, or a class or function after a colon, or one of its options in brackets. A class, function or
+option that is moved with its module, under the same name, needs no line of its own.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class Aliases:
 
     Attributes:
         renamed: old name → new name.
-        where: the place of the table, for messages.
+        where: the location of the table, for messages.
 
     Raises:
-        MemkitError: a name is not valid, stands for two others, or is both an old name and a new one.
+        MemkitError: a name is not valid, is the new name for two old names, or is both an old and a new name.
     """
 
     renamed: Mapping[str, str] = field(hash=False)
@@ -62,48 +62,50 @@ class Aliases:
                 raise MemkitError(
                     f"{self.where}: {old} is {_kind(old)} and {new} is {_kind(new)}; both must be of one kind"
                 )
-        olds = {new: old for old, new in self.renamed.items()}
-        if len(olds) < len(self.renamed):
-            twice = next(new for old, new in self.renamed.items() if olds[new] != old)
-            raise MemkitError(f"{self.where}: {twice} stands for two old names; give each a name of its own")
-        if both := sorted(olds.keys() & self.renamed.keys()):
-            old, new = olds[both[0]], self.renamed[both[0]]
-            raise MemkitError(f"{self.where}: {both[0]} is an old name and a new one; write {old} = {new} alone")
-        object.__setattr__(self, "_first", olds)
+        old_names = {new: old for old, new in self.renamed.items()}
+        if len(old_names) < len(self.renamed):
+            twice = next(new for old, new in self.renamed.items() if old_names[new] != old)
+            raise MemkitError(f"{self.where}: {twice} is the new name for two old names; give each its own new name")
+        if both := sorted(old_names.keys() & self.renamed.keys()):
+            old, new = old_names[both[0]], self.renamed[both[0]]
+            raise MemkitError(
+                f"{self.where}: {both[0]} is both an old and a new name; replace the two lines by {old} = {new}"
+            )
+        object.__setattr__(self, "_first", old_names)
 
     def first(self, name: str) -> str:
-        """Return the first name of a module, or of an object ``module:Name``."""
+        """Return the original name of a module, or of an object ``module:Name``."""
         return _mapped(name, self._first)
 
     def now(self, name: str) -> str:
-        """Return the present name of a module, or of an object ``module:Name``."""
+        """Return the current name of a module, or of an object ``module:Name``."""
         return _mapped(name, self.renamed)
 
     def first_options(self, owner: str, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return options under their first names.
+        """Return options under their original names.
 
         Args:
-            owner: the class or function that takes them, by its present name ``module:Name``.
+            owner: the current name of the class or function that takes the options, ``module:Name``.
         """
-        return _by_other_names({name: self._first.get(f"{owner}({name})") for name in options}, options)
+        return _renamed_options({name: self._first.get(f"{owner}({name})") for name in options}, options)
 
     def options_now(self, owner: str, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return options under their present names.
+        """Return options under their current names.
 
         Args:
-            owner: the class or function that takes them, by its first name ``module:Name``.
+            owner: the original name of the class or function that takes the options, ``module:Name``.
         """
-        return _by_other_names({name: self.renamed.get(f"{owner}({name})") for name in options}, options)
+        return _renamed_options({name: self.renamed.get(f"{owner}({name})") for name in options}, options)
 
     def first_dotted(self, name: str) -> str:
-        """Return the first form of a dotted name: a module, or something in a module."""
+        """Return the original form of a dotted name of a module, or of an object in a module."""
         module = name
         while module:
             rest = name[len(module) + 1 :]
-            if rest and (found := self._first.get(f"{module}:{rest.partition('.')[0]}")):
-                return ".".join([found.replace(":", "."), *rest.split(".")[1:]])
-            if found := self._first.get(module):
-                return ".".join(filter(None, (found, rest)))
+            if rest and (first := self._first.get(f"{module}:{rest.partition('.')[0]}")):
+                return ".".join([first.replace(":", "."), *rest.split(".")[1:]])
+            if first := self._first.get(module):
+                return ".".join(filter(None, (first, rest)))
             module = module.rpartition(".")[0]
         return name
 
@@ -115,7 +117,7 @@ class Aliases:
 
     @property
     def new_names(self) -> frozenset[str]:
-        """The present names in the table."""
+        """The new names in the table."""
         return frozenset(self._first)
 
 
@@ -132,18 +134,21 @@ def _kind(name: str) -> str:
 def _mapped(name: str, table: Mapping[str, str]) -> str:
     module, colon, qualified = name.partition(":")
     head, dot, rest = qualified.partition(".")
-    if colon and (found := table.get(f"{module}:{head}")):
-        return f"{found}{dot}{rest}"
+    if colon and (mapped := table.get(f"{module}:{head}")):
+        return f"{mapped}{dot}{rest}"
     return f"{table.get(module, module)}{colon}{qualified}"
 
 
-def _by_other_names(found: Mapping[str, str | None], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options under other names, ``module:Name(option)``, where the table has them.
+def _renamed_options(renamed: Mapping[str, str | None], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options under other names.
+
+    Args:
+        renamed: name → the other name, ``module:Name(option)``; None for an option that keeps its name.
 
     Raises:
-        MemkitError: two options would share a name.
+        MemkitError: two options would have the same name.
     """
-    names = {name: other[other.index("(") + 1 : -1] if other else name for name, other in found.items()}
+    names = {name: other[other.index("(") + 1 : -1] if other else name for name, other in renamed.items()}
     if len(set(names.values())) < len(names):
         clashing = sorted(name for name in names if list(names.values()).count(names[name]) > 1)
         raise MemkitError(
@@ -153,13 +158,13 @@ def _by_other_names(found: Mapping[str, str | None], options: Mapping[str, Any])
 
 
 def aliases_of(file: Path | str | None) -> Aliases:
-    """Return the aliases that apply to a file of code: memkit's and its project's.
+    """Return the aliases that apply to a file of code: those of memkit and of the file's project.
 
     Raises:
         MemkitError: the project's table is not a table of names.
     """
-    found = _settings_of(os.path.dirname(os.path.abspath(file))) if file else None
-    return _of_project(found, os.stat(found).st_mtime_ns) if found else MEMKIT
+    settings = _settings_of(os.path.dirname(os.path.abspath(file))) if file else None
+    return _of_project(settings, os.stat(settings).st_mtime_ns) if settings else MEMKIT
 
 
 def aliases_of_module(name: str) -> Aliases:
@@ -168,22 +173,22 @@ def aliases_of_module(name: str) -> Aliases:
 
 
 def settings_in_use(files: Iterable[Path]) -> list[Path]:
-    """Return the ``pyproject.toml`` files whose aliases apply to files of code, or to anything on ``sys.path``."""
+    """Return the ``pyproject.toml`` files whose aliases apply to files of code, or to modules on ``sys.path``."""
     folders = [os.path.dirname(os.path.abspath(file)) for file in files]
     folders += [os.path.abspath(path) for path in sys.path if os.path.isdir(path or ".")]
-    found = (_find_settings(folder) for folder in dict.fromkeys(folders))
-    return list(map(Path, filter(None, dict.fromkeys(found))))
+    settings = (_find_settings(folder) for folder in dict.fromkeys(folders))
+    return list(map(Path, filter(None, dict.fromkeys(settings))))
 
 
 def aliases_here() -> Aliases:
     """Return the aliases of all projects on ``sys.path``."""
-    return together(*(_of_project(file, os.stat(file).st_mtime_ns) for file in _settings_on(tuple(sys.path))))
+    return combined(*(_of_project(file, os.stat(file).st_mtime_ns) for file in _settings_on(tuple(sys.path))))
 
 
 @functools.lru_cache(8)
 def _settings_on(paths: tuple[str, ...]) -> list[str]:
-    found = (_settings_of(os.path.abspath(path)) for path in paths if os.path.isdir(path or "."))
-    return list(filter(None, dict.fromkeys(found)))
+    settings = (_settings_of(os.path.abspath(path)) for path in paths if os.path.isdir(path or "."))
+    return list(filter(None, dict.fromkeys(settings)))
 
 
 @functools.cache
@@ -193,15 +198,15 @@ def _settings_of(folder: str) -> str | None:
 
 def _find_settings(folder: str) -> str | None:
     """Return the settings file of the project that contains a folder; None for memkit itself and installed packages."""
-    place = Path(folder)
-    if place.is_relative_to(_HOME) or {"site-packages", "dist-packages"} & set(place.parts):
+    path = Path(folder)
+    if path.is_relative_to(_HOME) or {"site-packages", "dist-packages"} & set(path.parts):
         return None
-    file = settings_file(place)
+    file = settings_file(path)
     return str(file) if file is not None else None
 
 
-def together(*tables: Aliases) -> Aliases:
-    """Return one table with the lines of memkit's own table and of others."""
+def combined(*tables: Aliases) -> Aliases:
+    """Return one table with the lines of memkit's table and of other tables."""
     return _merged(tuple(dict.fromkeys((MEMKIT, *tables))))
 
 
@@ -213,7 +218,7 @@ def _merged(tables: tuple[Aliases, ...]) -> Aliases:
 
 @functools.lru_cache(64)
 def _of_project(file: str, mtime: int) -> Aliases:
-    return together(project_aliases(Path(file)))
+    return combined(project_aliases(Path(file)))
 
 
 def project_aliases(file: Path) -> Aliases:
@@ -223,16 +228,16 @@ def project_aliases(file: Path) -> Aliases:
         MemkitError: it is not a table of names.
     """
     try:
-        found = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("memkit", {}).get("aliases", {})
+        table = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("memkit", {}).get("aliases", {})
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, AttributeError):
         return Aliases({})  # the code that reads the settings reports the error
     where = f"{file}, [tool.memkit.aliases]"
-    if not isinstance(found, dict):
-        raise MemkitError(f'{where}: it must be a table of old = new, as in "lab.nets" = "lab.networks"')
-    return Aliases(found, where)
+    if not isinstance(table, dict):
+        raise MemkitError(f'{where} must be a table of old = new, as in "lab.nets" = "lab.networks"')
+    return Aliases(table, where)
 
 
-def _within(old: str, new: str, names: Iterable[str]) -> dict[str, str]:
+def _moved(old: str, new: str, names: Iterable[str]) -> dict[str, str]:
     return {f"memkit.{old}.{name}": f"memkit.{new}.{name}" for name in names}
 
 
@@ -246,12 +251,12 @@ MEMKIT = Aliases(
         "memkit.models.recall_diagnostics:cues_told_apart": "memkit.models.recall_diagnostics:effective_cues",
         "memkit.streams": "memkit.training.streams",
         "memkit.study.scoring": "memkit.training.scoring",
-        **_within("training", "recipes", ("recipe", "references", "backends", "diagnosis", "untracked")),
+        **_moved("training", "recipes", ("recipe", "references", "backends", "diagnosis", "untracked")),
         "memkit.training.vmapped": "memkit.training.stacked_modules",
         "memkit.training.checked": "memkit.store.verified_files",
-        **_within("training", "store", ("store", "entries", "remote", "leases", "housekeeping")),
-        **_within("training", "store", ("measurements", "dependencies")),
-        **_within("training", "scheduling", ("cohorts", "queue", "estimates", "devices", "executor", "ray_executor")),
+        **_moved("training", "store", ("store", "entries", "remote", "leases", "housekeeping")),
+        **_moved("training", "store", ("measurements", "dependencies")),
+        **_moved("training", "scheduling", ("cohorts", "queue", "estimates", "devices", "executor", "ray_executor")),
     },
     "memkit's aliases",
 )

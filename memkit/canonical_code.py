@@ -1,8 +1,9 @@
-"""The canonical text of code, of which digests are taken: the same for the same calculation on every Python.
+"""The canonical text of code, from which digests are computed; it is the same in every version of Python.
 
-Docstrings, other bare strings, comments and layout are left out, and so is the order of consecutive import statements.
-Modules, classes and functions that were moved or renamed stand under their first names (:mod:`memkit.aliases`). The
-text lists the nodes of the syntax tree: Python's own ``ast.unparse`` and ``ast.dump`` differ between versions.
+The text omits docstrings, other bare strings, comments and layout, and does not depend on the order of consecutive
+import statements. Modules, classes and functions that were moved or renamed appear under their original names
+(:mod:`memkit.aliases`). The text lists the nodes of the syntax tree, since the results of ``ast.unparse`` and
+``ast.dump`` differ between versions of Python.
 """
 
 from __future__ import annotations
@@ -15,35 +16,35 @@ from typing import Any
 from memkit.aliases import Aliases
 
 _PARTS = ("body", "orelse", "finalbody", "handlers", "cases")
-_BY_CALL = ("import_module", "importorskip", "__import__")
+_IMPORT_FUNCTIONS = ("import_module", "importorskip", "__import__")
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 def code_of_module(tree: ast.Module, aliases: Aliases, *, module: str = "", package: str = "") -> str:
-    """Return the code of a module; its tree is changed.
+    """Return the canonical text of a module; the tree is changed in place.
 
     Args:
-        module: the name of the module, of which the aliases of its definitions are made; "" where it has none.
+        module: the name of the module, to which the aliases of its definitions refer; "" if it has none.
         package: the package that relative imports start from.
     """
     names = Names(tree, aliases, module=module, package=package)
     tree = _Renamed(names).visit(tree)
     for node in statements(tree):
         for part in _PARTS:
-            below = getattr(node, part, None)
-            if isinstance(below, list):
-                setattr(node, part, list(_ordered(below, names)))
+            body = getattr(node, part, None)
+            if isinstance(body, list):
+                setattr(node, part, list(_ordered(body, names)))
     return text_of(tree) if any(not _is_string(node) for node in tree.body) else ""
 
 
 def code_of_function(node: ast.stmt, names: Names | None) -> str:
-    """Return the code of a function, as Python 3.11 writes it out; the lock has digests of this form.
+    """Return the source code of a function as Python 3.11 writes it; the lock has digests of this form.
 
     Args:
-        node: the definition, which :func:`without_docstrings` has been applied to.
-        names: the names in the module that defines it; None where it is not known.
+        node: the definition, after :func:`without_docstrings`.
+        names: the names in the module that defines the function; None if the module is not known.
     """
-    if names is not None and names.may_be_in(node):
+    if names is not None and names.may_occur_in(node):
         function = ast.Module([copy.deepcopy(node)], [])
         node = _Renamed(names.within(function), defines=False).visit(function)
     if any(isinstance(part, ast.JoinedStr) for part in ast.walk(node)):
@@ -63,7 +64,7 @@ def without_docstrings(tree: ast.Module) -> ast.Module:
 
 
 class _FStringsAsNames(ast.NodeTransformer):
-    """Replaces each f-string by a name that is its text, since Python 3.12 chooses other quotes than 3.11."""
+    """A transformer that replaces each f-string by a name with its text, since Python 3.12 chooses other quotes."""
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
         parts = [self._part(value) for value in node.values]
@@ -87,17 +88,17 @@ class _FStringsAsNames(ast.NodeTransformer):
 
 
 def text_of(tree: ast.AST) -> str:
-    """Return a syntax tree as text: each node's type, and those of its fields that are not empty.
+    """Return a syntax tree as text: for each node its type and its non-empty fields.
 
-    Statements that are only a string are left out: docstrings, and what describes an attribute.
+    Statements that consist of a string are omitted: docstrings, and descriptions of attributes.
     """
     parts: list[str] = []
     _write(tree, parts)
     return "".join(parts)
 
 
-# Whether a name is read or written follows from its place; the others are comments or prefixes of strings.
-_SKIPPED = ("ctx", "kind", "type_comment", "type_ignores")
+# The position of a name shows whether it is read or written (ctx). The other fields are comments or string prefixes.
+_IGNORED_FIELDS = ("ctx", "kind", "type_comment", "type_ignores")
 
 
 _PASS = ast.Pass()
@@ -108,7 +109,7 @@ def _write(value: Any, parts: list[str]) -> None:
         parts.append(f"{type(value).__name__}(")
         for name in value._fields:
             part = getattr(value, name, None)
-            if part is None or part == [] or name in _SKIPPED:
+            if part is None or part == [] or name in _IGNORED_FIELDS:
                 continue
             parts.append(f"{name}=")
             if name in _PARTS and isinstance(part, list):
@@ -132,8 +133,8 @@ def _joined(values: list[ast.expr]) -> list[ast.expr]:
     """Return the parts of an f-string with adjacent constants joined; Python's versions split them differently."""
     joined: list[ast.expr] = []
     for value in values:
-        if isinstance(value, ast.Constant) and joined and isinstance(before := joined[-1], ast.Constant):
-            joined[-1] = ast.Constant(str(before.value) + str(value.value))
+        if isinstance(value, ast.Constant) and joined and isinstance(last := joined[-1], ast.Constant):
+            joined[-1] = ast.Constant(str(last.value) + str(value.value))
         elif not (isinstance(value, ast.Constant) and value.value == ""):
             joined.append(value)
     return joined
@@ -146,11 +147,11 @@ def statements(tree: ast.AST, *, typing: bool = True) -> Iterator[ast.AST]:
         node = todo.pop()
         yield node
         # The body of `if TYPE_CHECKING:` never runs.
-        unused = not typing and isinstance(node, ast.If) and ast.unparse(node.test) in TYPE_CHECKING
-        for part in ("orelse",) if unused else _PARTS:
-            below = getattr(node, part, ())
-            if isinstance(below, list):  # a lambda's body is none
-                todo.extend(below)
+        is_skipped = not typing and isinstance(node, ast.If) and ast.unparse(node.test) in TYPE_CHECKING
+        for part in ("orelse",) if is_skipped else _PARTS:
+            body = getattr(node, part, ())
+            if isinstance(body, list):  # the body of a lambda is not a list
+                todo.extend(body)
 
 
 TYPE_CHECKING = ("TYPE_CHECKING", "typing.TYPE_CHECKING")
@@ -161,7 +162,7 @@ def _is_string(node: ast.AST) -> bool:
 
 
 def imported_from(node: ast.ImportFrom, package: str) -> str:
-    """Return the module that an import statement imports from, as an absolute name where it is known."""
+    """Return the module that an import statement imports from, as an absolute name if the package is known."""
     if not node.level:
         return node.module or ""
     parts = package.split(".") if package else []
@@ -171,11 +172,11 @@ def imported_from(node: ast.ImportFrom, package: str) -> str:
 
 
 class Names:
-    """The names in a module: the modules that they stand for, and their first names.
+    """The names in a module: the modules that they refer to, and their original names.
 
     Attributes:
-        renamed: name as it is written → first name.
-        modules: name → the module that it stands for.
+        renamed: name in the code → original name.
+        modules: name → the module that it refers to.
         roots: the first parts of the dotted names that ``import`` statements bind.
     """
 
@@ -191,9 +192,9 @@ class Names:
                 first = aliases.first(f"{module}:{name}").partition(":")[2]
                 if first != name:
                     self.renamed[name] = first
-            # Where the first name is in use for something else, a swap of the two must show.
-            taken = _identifiers(tree) if self.renamed else set()
-            self.renamed = {name: first for name, first in self.renamed.items() if first not in taken}
+            # An original name that is in use for something else is not substituted, so that a swap changes the digest.
+            identifiers = _identifiers(tree) if self.renamed else set()
+            self.renamed = {name: first for name, first in self.renamed.items() if first not in identifiers}
 
     def add_imports(self, tree: ast.AST) -> None:
         """Add the names that import statements bind."""
@@ -208,15 +209,15 @@ class Names:
                 base = imported_from(node, self.package)
                 for alias in node.names:
                     self.modules[alias.asname or alias.name] = f"{base}.{alias.name}"
-                    first = self.from_first(base, alias.name)[1]
+                    first = self.original_import(base, alias.name)[1]
                     if alias.asname is None and first != alias.name:
                         self.renamed[alias.name] = first
 
-    def may_be_in(self, function: ast.AST) -> bool:
-        """Return whether anything in a function may have had another name; a quick test."""
-        return any(map(self._may_be, ast.walk(function)))
+    def may_occur_in(self, function: ast.AST) -> bool:
+        """Return whether a function may refer to renamed code; a quick test, which may be wrong only if it is True."""
+        return any(map(self._may_refer, ast.walk(function)))
 
-    def _may_be(self, node: ast.AST) -> bool:
+    def _may_refer(self, node: ast.AST) -> bool:
         if isinstance(node, ast.Name):
             module = self.modules.get(node.id, "")
             return node.id in self.renamed or node.id in self.roots or module in self.aliases.moved
@@ -225,42 +226,42 @@ class Names:
         return isinstance(node, (ast.Import, ast.ImportFrom))
 
     def within(self, function: ast.AST) -> Names:
-        """Return the names that stand for the same in a function, which may bind some of them itself."""
-        found = copy.copy(self)
-        bound = _own_names(function)
-        found.renamed = {name: first for name, first in self.renamed.items() if name not in bound}
-        found.modules = {name: module for name, module in self.modules.items() if name not in bound}
-        found.roots = self.roots - bound
-        found.add_imports(function)
-        taken = _identifiers(function) if found.renamed else set()
-        found.renamed = {name: first for name, first in found.renamed.items() if first not in taken}
-        return found
+        """Return the names that are visible in a function, which may bind some of them to something else."""
+        visible = copy.copy(self)
+        bound = _names_bound_in(function)
+        visible.renamed = {name: first for name, first in self.renamed.items() if name not in bound}
+        visible.modules = {name: module for name, module in self.modules.items() if name not in bound}
+        visible.roots = self.roots - bound
+        visible.add_imports(function)
+        identifiers = _identifiers(function) if visible.renamed else set()
+        visible.renamed = {name: first for name, first in visible.renamed.items() if first not in identifiers}
+        return visible
 
-    def from_first(self, module: str, name: str) -> tuple[str, str]:
-        """Return the first names of a module and of something that is imported from it."""
+    def original_import(self, module: str, name: str) -> tuple[str, str]:
+        """Return the original names of a module and of a name that is imported from it."""
         if module.startswith(".") or name == "*":
             return self.aliases.first_dotted(module), name
-        found, _, last = self.aliases.first_dotted(f"{module}.{name}").rpartition(".")
-        return found, last
+        first_module, _, first_name = self.aliases.first_dotted(f"{module}.{name}").rpartition(".")
+        return first_module, first_name
 
     def imports(self, node: ast.stmt) -> list[str]:
-        """Return one import statement for each name that a statement imports."""
-        found = []
+        """Return one import statement, with the original names, for each name that a statement imports."""
+        lines = []
         if isinstance(node, ast.Import):
             for alias in node.names:
                 first = self.aliases.first_dotted(alias.name)
-                found.append(f"import {first}" + (f" as {alias.asname}" if alias.asname else ""))
+                lines.append(f"import {first}" + (f" as {alias.asname}" if alias.asname else ""))
         elif isinstance(node, ast.ImportFrom):
             base = imported_from(node, self.package)
             for alias in node.names:
-                module, name = self.from_first(base, alias.name)
+                module, name = self.original_import(base, alias.name)
                 bound = f" as {alias.asname}" if alias.asname not in (None, name) else ""
-                found.append(f"from {module} import {name}{bound}")
-        return found
+                lines.append(f"from {module} import {name}{bound}")
+        return lines
 
 
 class _Renamed(ast.NodeTransformer):
-    """Replaces present names by first names.
+    """A transformer that replaces current names by original names.
 
     Args:
         defines: whether the names of definitions are replaced, too.
@@ -281,17 +282,17 @@ class _Renamed(ast.NodeTransformer):
             if root in self.names.roots and (first := self.names.aliases.first_dotted(dotted)) != dotted:
                 return ast.parse(first, mode="eval").body
             if (module := self.names.modules.get(root)) is not None:
-                before = f"{self.names.aliases.first_dotted(module)}."
+                prefix = f"{self.names.aliases.first_dotted(module)}."
                 first = self.names.aliases.first_dotted(f"{module}.{rest}")
-                if first.startswith(before):
+                if first.startswith(prefix):
                     root = self.names.renamed.get(root, root)
-                    return ast.parse(f"{root}.{first.removeprefix(before)}", mode="eval").body
+                    return ast.parse(f"{root}.{first.removeprefix(prefix)}", mode="eval").body
         self.generic_visit(node)
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         called = getattr(node.func, "attr", getattr(node.func, "id", ""))
-        if called in _BY_CALL and node.args and isinstance(node.args[0], ast.Constant):
+        if called in _IMPORT_FUNCTIONS and node.args and isinstance(node.args[0], ast.Constant):
             name = node.args[0].value
             if isinstance(name, str):
                 node.args[0].value = self.names.aliases.first(name)
@@ -325,7 +326,7 @@ class _Renamed(ast.NodeTransformer):
         return node
 
     def _import(self, node: ast.Import | ast.ImportFrom) -> Any:
-        if self.defines:  # they are put in order later
+        if self.defines:  # `_ordered` replaces them later
             return node
         base = imported_from(node, self.names.package) if isinstance(node, ast.ImportFrom) else ""
         as_written = Names(ast.Module([], []), Aliases({}), module="", package=self.names.package).imports(node)
@@ -336,18 +337,18 @@ class _Renamed(ast.NodeTransformer):
 
 def _ordered(body: list[ast.stmt], names: Names) -> Iterator[ast.stmt]:
     """Yield statements, with consecutive imports sorted and split into one for each name."""
-    run: list[ast.Import | ast.ImportFrom] = []
+    consecutive: list[ast.Import | ast.ImportFrom] = []
     for node in [*body, None]:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
-            run.append(node)
+            consecutive.append(node)
             continue
-        lines = [line for statement in run for line in names.imports(statement)]
-        bound = [name for statement in run for name in _bound(statement)]
-        # Of imports of one name, and of those of all names, the last one counts.
+        lines = [line for statement in consecutive for line in names.imports(statement)]
+        bound = [name for statement in consecutive for name in _bound(statement)]
+        # If several imports bind the same name, or one is `import *`, their order matters: the last one wins.
         ordered = lines if "*" in bound or len(set(bound)) < len(bound) else sorted(lines)
         for line in dict.fromkeys(ordered):
             yield from ast.parse(line).body
-        run.clear()
+        consecutive.clear()
         if node is not None:
             yield node
 
@@ -377,29 +378,29 @@ def _defined(tree: ast.Module) -> Iterator[str]:
 
 def _identifiers(tree: ast.AST) -> set[str]:
     """Return every name in a tree: of variables, arguments, attributes, definitions and imports."""
-    found = set()
+    names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
-            found.add(node.id)
+            names.add(node.id)
         elif isinstance(node, ast.arg):
-            found.add(node.arg)
+            names.add(node.arg)
         elif isinstance(node, ast.Attribute):
-            found.add(node.attr)
+            names.add(node.attr)
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            found.add(node.name)
+            names.add(node.name)
         elif isinstance(node, ast.alias):
-            found.add(node.asname or node.name)
-    return found
+            names.add(node.asname or node.name)
+    return names
 
 
-def _own_names(function: ast.AST) -> set[str]:
+def _names_bound_in(function: ast.AST) -> set[str]:
     """Return the names that are bound within a function, except by imports."""
-    found = set()
+    names = set()
     for node in ast.walk(function):
         if isinstance(node, ast.arg):
-            found.add(node.arg)
+            names.add(node.arg)
         elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            found.add(node.id)
+            names.add(node.id)
         elif isinstance(node, ast.ExceptHandler) and node.name:
-            found.add(node.name)
-    return found
+            names.add(node.name)
+    return names

@@ -1,4 +1,4 @@
-"""Checks whether a value is a number. Callers write the error message, and say in it what would be right."""
+"""Checks whether a value is a number; callers write the error message, which says what would be right."""
 
 from __future__ import annotations
 

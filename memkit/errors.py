@@ -12,7 +12,7 @@ from typing import Any
 
 
 class MemkitError(ValueError):
-    """An error in the user's input. The plugin and the command line print its message without a traceback.
+    """An error in the user's input; the plugin and the command line print its message without a traceback.
 
     >>> from memkit import Contrast, MemkitError
     >>> try:
@@ -52,7 +52,7 @@ def check_fields(kind: type[Any], given: Iterable[str], hint: str = "") -> None:
 
 
 class MemkitWarning(UserWarning):
-    """A problem that was worked around without ending the run: for example, a damaged run was trained again.
+    """A warning about a problem that did not end the run: for example, a damaged run was trained again.
 
     >>> import warnings
     >>> from memkit import MemkitWarning

@@ -15,26 +15,26 @@ _ROOT_MARKERS = ("pyproject.toml", "pytest.ini", ".git")
 _WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
 
-def named_path(text: str, here: Path, *, what: str) -> Path:
+def named_path(text: str, here: Path, *, label: str) -> Path:
     """Return the absolute path that a user gave.
 
     Args:
         text: the path as given; ``~`` stands for the home directory.
         here: the directory that a relative path is relative to.
-        what: the name of the option, for the message: ``--memkit-store``.
+        label: the name of the option for messages, such as ``--memkit-store``.
 
     Raises:
         MemkitError: if it is empty, names an unknown user (``~user``), or is a Windows path on another system, where it
             would create a file of that name.
     """
     if not text:
-        raise MemkitError(f"{what} is empty; give a path")
+        raise MemkitError(f"{label} is empty; give a path")
     if os.name != "nt" and _WINDOWS_PATH.match(text):
-        raise MemkitError(f"{what}: {text} is a Windows path; on this system, write a path such as ~/memkit")
+        raise MemkitError(f"{label}: {text} is a Windows path; on this system, write a path such as ~/memkit")
     try:
         return here / Path(text).expanduser()
     except RuntimeError as error:  # ~user of an unknown user, or ~ without a home directory
-        raise MemkitError(f"{what}: {text} cannot be found ({error}); write the full path") from None
+        raise MemkitError(f"{label}: {text} cannot be found ({error}); write the full path") from None
 
 
 def is_url(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Conversion of NumPy's numbers to Python's in what authors declare: recipes, contrasts, claims, grids.
+"""Conversion of NumPy's numbers to Python's in the declarations of authors: recipes, contrasts, claims and grids.
 
 A declaration has the same digest and the same JSON whether its numbers came from Python or from NumPy.
 """
@@ -13,10 +13,10 @@ import numpy as np
 
 
 def plain(value: Any) -> Any:
-    """Return a value with NumPy's scalars as Python numbers, Booleans or strings, and NumPy's arrays as lists.
+    """Return a value with NumPy's scalars as Python numbers, booleans or strings, and NumPy's arrays as lists.
 
-    Lists, tuples and mappings are converted recursively. All else is returned unchanged, including masked arrays, which
-    have no number where they are masked, and NumPy numbers that no float represents exactly.
+    Lists, tuples and mappings are converted recursively. All other values are returned unchanged, including masked
+    arrays, whose masked entries are not numbers, and NumPy numbers that no float represents exactly.
     """
     if isinstance(value, np.ma.MaskedArray):
         return value
@@ -40,9 +40,9 @@ def plain_fields(instance: Any, *names: str) -> None:
 
 
 def plain_task(task: Any) -> Any:
-    """Return a task with Python's numbers in place of NumPy's scalars; arrays stay, since it may calculate with them.
+    """Return a task with Python's numbers in place of NumPy's scalars; arrays stay, since tasks may compute with them.
 
-    A task without such scalars is returned itself.
+    A task without such scalars is returned unchanged.
     """
     if isinstance(task, np.generic):
         return _number(task)

@@ -1,10 +1,10 @@
 """Digests of the source code that a trained model or a measurement depends on.
 
-A stored result may be used again only while the code behind it is the same. The code behind an object is its module and
-every module of the project (or of memkit's own tasks, memories, models and trainer) that it imports, directly or not.
-Docstrings, comments, formatting and the tests of claims do not count, since they compute nothing that is stored; the
-digest of a claim covers its own test. The place and the names of code do not count either, as far as aliases give its
-first names (:mod:`memkit.aliases`).
+A stored result is reused only while the code behind it is unchanged. The code behind an object is its module and every
+module that this one imports, directly or indirectly, if it belongs to the project or to memkit's tasks, memories,
+models and trainers. Docstrings, comments and formatting are not part of a digest. Nor are the tests of claims, which
+compute nothing that is stored; the digest of a claim covers its test. Code that was moved or renamed keeps its digest
+if an alias gives its original name (:mod:`memkit.aliases`).
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ def function_digest(function: Callable[..., Any]) -> str:
     file = Path(code.co_filename) if code is not None else None
     if code is not None and file is not None and file.is_file():
         mtime, module = file.stat().st_mtime_ns, str(function.__module__)
-        with contextlib.suppress(MemkitError):  # it may have changed since, and be no Python now
+        with contextlib.suppress(MemkitError):  # the file may have changed since, so that it is no longer valid Python
             if digest := _definition_digest(file, mtime, module, code.co_name, code.co_firstlineno, aliases_of(file)):
                 return digest
     try:
-        # Of all code that was made from a text, Python 3.13 gives the text of `python -c`.
+        # For any code that was compiled from a string, Python 3.13 returns the argument of `python -c`.
         if str(file) == "<string>":
-            raise OSError("it was made from a text")
+            raise OSError("it was compiled from a string")
         source = inspect.getsource(function)
     except (OSError, TypeError) as error:
         raise MemkitError(f"the source of {function!r} cannot be read; define claims in a file") from error
@@ -70,70 +70,73 @@ def function_digest(function: Callable[..., Any]) -> str:
         source = f"if True:\n{source}"
     tree = without_docstrings(ast.parse(source))
     node = tree.body[0].body[0] if isinstance(tree.body[0], ast.If) else tree.body[0]
-    return _digest([code_of_function(_without_marks(node, _CLAIMING), None)])[:16]
+    return _digest([code_of_function(_without_claim_decorators(node, _CLAIM_DECORATORS), None)])[:16]
 
 
 @functools.lru_cache(4096)
 def _definition_digest(file: Path, mtime: int, module: str, name: str, line: int, aliases: Aliases) -> str:
-    """Return the digest of the function that begins on a line of a file; "" where none of that name does."""
-    found = _definitions(file, mtime).get((name, line))
-    if found is None:
+    """Return the digest of the function that begins on a line of a file; "" if no function of that name does."""
+    definition = _definitions(file, mtime).get((name, line))
+    if definition is None:
         return ""
-    node = _without_marks(found, _decorators_in(file, mtime))
+    node = _without_claim_decorators(definition, _decorators_in(file, mtime))
     return _digest([code_of_function(node, _names_in(file, mtime, module, aliases))])[:16]
 
 
-def _without_marks(node: ast.stmt, marks: Collection[str]) -> ast.stmt:
-    """Return the definition of a function without those of its decorators that make claims."""
+def _without_claim_decorators(node: ast.stmt, names: Collection[str]) -> ast.stmt:
+    """Return the definition of a function without the decorators that make claims, which are given by their names."""
     if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return node
     node = copy.copy(node)
-    node.decorator_list = [decorator for decorator in node.decorator_list if not _is_one_of(decorator, marks)]
+    node.decorator_list = [decorator for decorator in node.decorator_list if not _is_one_of(decorator, names)]
     return node
 
 
 @functools.lru_cache(8)
 def _definitions(file: Path, mtime: int) -> dict[tuple[str, int], ast.FunctionDef | ast.AsyncFunctionDef]:
-    """Return the functions of a file by their names and first lines, from 1; there may be thousands of claims."""
-    found = {}
+    """Return (name, first line) → function, for the functions of a file; lines are counted from 1.
+
+    The result is cached, since a file may contain thousands of claims.
+    """
+    definitions = {}
     for node in statements(without_docstrings(_parse(file))):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-            found[node.name, first] = node
-    return found
+            definitions[node.name, first] = node
+    return definitions
 
 
 def source_digest(modules: Iterable[str], files: Iterable[str] = ()) -> str:
     """Return the digest of modules and of every project module that they import, 32 hex digits.
 
     Args:
-        modules: dotted names. These count wherever they are; of their imports, the standard library and installed
-            packages are skipped.
-        files: paths of further source files, for those that share a module name (conftest.py).
+        modules: dotted names. These modules are included wherever they are. Among the modules that they import, the
+            standard library and installed packages are skipped.
+        files: paths of further source files, for files that share a module name, such as conftest.py.
     """
     parts = []
     for name, file in _closure(modules, files).items():
-        label, module = (_place(file), "") if name == str(file) else (aliases_of(file).first(name), name)
-        if code := _code(file, module):  # an empty file makes a package, wherever it lies
+        label, module = (_path_in_project(file), "") if name == str(file) else (aliases_of(file).first(name), name)
+        if code := _code(file, module):  # an empty __init__.py has no effect on results
             parts.append(f"{label}\n{code}")
     return _digest(sorted(parts))
 
 
 def source_files(modules: Iterable[str], files: Iterable[str] = ()) -> list[Path]:
     """Return the files that :func:`source_digest` reads, and the ``__init__.py`` of their packages, sorted."""
-    found: set[Path] = set()
+    sources: set[Path] = set()
     for name, file in _closure(modules, files).items():
-        found.add(file)
+        sources.add(file)
         parts = name.split(".") if name != str(file) else []
         for folder in list(file.parents)[: len(parts) - 1]:
             if (package := folder / "__init__.py").is_file() and package.parent != _HOME:
-                found.add(package)
-    return sorted(found)
+                sources.add(package)
+    return sorted(sources)
 
 
 @functools.cache
-def _place(file: Path) -> str:
-    """Return a file's path within its project, which tells several conftest.py apart, wherever the project is."""
+def _path_in_project(file: Path) -> str:
+    """Return a file's path within its project, which identifies a conftest.py and does not depend on the machine."""
     return file.relative_to(project_root([file])).as_posix()
 
 
@@ -141,8 +144,8 @@ def file_digest(file: Path) -> str:
     """Return the digest of one file of code, without its comments, docstrings, layout and claims, 32 hex digits.
 
     Raises:
-        MemkitError: it is not Python.
-        OSError: it cannot be read.
+        MemkitError: the file is not valid Python.
+        OSError: the file cannot be read.
     """
     return _digest([_code(file)])
 
@@ -153,7 +156,7 @@ def acts_on_import(file: Path) -> bool:
 
 
 def imported_names(file: Path) -> frozenset[str]:
-    """Return the names in the import statements of a file; each part of a dotted name is a name of its own."""
+    """Return the names in the import statements of a file; each part of a dotted name counts as a name."""
     return _names(file, file.stat().st_mtime_ns)
 
 
@@ -163,27 +166,27 @@ def _names(file: Path, mtime: int) -> frozenset[str]:
 
 
 def imported_packages(files: Iterable[Path]) -> list[str]:
-    """Return the top-level names of the packages that files import, except Python's, memkit and the project's."""
-    found = set()
+    """Return the top-level packages that files import, except the standard library, memkit and the project's own."""
+    packages = set()
     for file in files:
         mtime = file.stat().st_mtime_ns
         for level, module, names in _module(file, mtime).imports:
             if not level:
-                found |= {name.partition(".")[0] for name in ([module] if module else names)}
-        found |= {name.partition(".")[0] for name in _by_call(file, mtime)}
-    return sorted(name for name in found - sys.stdlib_module_names - {"memkit"} if _file(name) is None)
+                packages |= {name.partition(".")[0] for name in ([module] if module else names)}
+        packages |= {name.partition(".")[0] for name in _imported_by_call(file, mtime)}
+    return sorted(name for name in packages - sys.stdlib_module_names - {"memkit"} if _file(name) is None)
 
 
 @functools.cache
-def _by_call(file: Path, mtime: int) -> frozenset[str]:
+def _imported_by_call(file: Path, mtime: int) -> frozenset[str]:
     """Return the modules that a file imports by a call with a literal name, such as ``import_module("name")``."""
     return frozenset(_CALL.findall(file.read_text(encoding="utf-8", errors="replace")))
 
 
 def reused_claims(files: Iterable[Path]) -> str:
-    """Return the digest of the claims' tests that other code in these files uses; "" where there are none.
+    """Return the digest of the claims' tests that other code in these files uses; "" if there are none.
 
-    :func:`source_digest` leaves out the tests of claims. A test that other code uses is a function like any other.
+    :func:`source_digest` omits the tests of claims, so a test that other code calls has to be covered separately.
     """
     files = list(files)
     tests: dict[str, list[str]] = {}
@@ -192,78 +195,90 @@ def reused_claims(files: Iterable[Path]) -> str:
             tests.setdefault(name, []).append(code)
     used = set[str]()
     for file in files if tests else ():
-        used |= tests.keys() & _named(file, file.stat().st_mtime_ns, tuple(sorted(tests)))
+        used |= tests.keys() & _names_used(file, file.stat().st_mtime_ns, tuple(sorted(tests)))
     return _digest([code for name in sorted(used) for code in tests[name]]) if used else ""
 
 
 @functools.cache
-def _named(file: Path, mtime: int, names: tuple[str, ...]) -> frozenset[str]:
-    """Return which of some names the code of a file uses; definitions and a claim's decorators do not count."""
+def _names_used(file: Path, mtime: int, names: tuple[str, ...]) -> frozenset[str]:
+    """Return the names that the code of a file uses; definitions and a claim's decorators do not count.
+
+    Args:
+        names: the names of interest; if the text contains none of them, the result is empty.
+    """
     text = file.read_text(encoding="utf-8", errors="replace")
     if not any(text.count(name) > text.count(f"def {name}(") for name in names):
-        return frozenset()  # which is what nearly all files come to, and walking through them takes long
+        return frozenset()  # true of nearly all files, and walking through their syntax trees would take long
     tree = _parse(file)
-    own = _decorators_in(file, mtime)
-    found = set[str]()
+    decorators = _decorators_in(file, mtime)
+    used = set[str]()
     for node in tree.body:
         parts: list[ast.stmt] = [node]
-        if _is_claim(node, own):
+        if _is_claim(node, decorators):
             parts = node.body  # type: ignore[attr-defined]
         for part in (inner for below in parts for inner in ast.walk(below)):
             if isinstance(part, (ast.Name, ast.Attribute)):
-                found.add(part.id if isinstance(part, ast.Name) else part.attr)
+                used.add(part.id if isinstance(part, ast.Name) else part.attr)
             elif isinstance(part, (ast.Import, ast.ImportFrom)):
-                found |= {alias.name for alias in part.names}
-    return frozenset(found)
+                used |= {alias.name for alias in part.names}
+    return frozenset(used)
 
 
 def project_modules(modules: Iterable[str]) -> list[str]:
-    """Return the modules that :func:`source_digest` reads, by name."""
+    """Return the names of the modules that :func:`source_digest` reads, sorted."""
     return sorted(_closure(modules, ()))
 
 
 def _digest(parts: Iterable[str]) -> str:
-    # The name of a file may be no text.
+    # A file's name may contain bytes that are not valid UTF-8.
     return hashlib.sha256("\0".join(parts).encode("utf-8", "backslashreplace")).hexdigest()[:32]
 
 
 def _closure(modules: Iterable[str], files: Iterable[str]) -> dict[str, Path]:
-    seen: dict[str, Path] = {}
-    named = list(modules)
-    todo = list(named)
+    """Return name → file for modules and files, and for everything of the project that they import.
+
+    The name of a module is its dotted name; that of a file that was given by its path is the path.
+    """
+    closure: dict[str, Path] = {}
+    requested = list(modules)
+    todo = list(requested)
     for path in files:
         file = Path(path).resolve()
         if file.is_file() and not is_installed(file) and not file.is_relative_to(Path(__file__).parent):
-            seen[str(file)] = file
+            closure[str(file)] = file
             todo.extend(_imports("", file, file.stat().st_mtime_ns))
     while todo:
         name = todo.pop()
-        if name in seen or name == "memkit" or _of_engine(name):
+        if name in closure or name == "memkit" or _is_engine_module(name):
             continue
-        file_of = _file(name, anywhere=name in named)
-        if file_of is not None and name.startswith("memkit.") and _module(file_of, file_of.stat().st_mtime_ns).lazy:
-            continue  # it hands on what it imports when it is asked for, and computes nothing
-        if file_of is not None:
-            seen[name] = file_of
-            todo.extend(_imports(name, file_of, file_of.stat().st_mtime_ns))
-            todo.extend(_packages_that_run(name))
-    return seen
+        module_file = _file(name, anywhere=name in requested)
+        if module_file is None:
+            continue
+        mtime = module_file.stat().st_mtime_ns
+        if name.startswith("memkit.") and _module(module_file, mtime).lazy:
+            continue  # a package that only imports names on demand computes nothing
+        closure[name] = module_file
+        todo.extend(_imports(name, module_file, mtime))
+        todo.extend(_packages_with_effects(name))
+    return closure
 
 
-def _packages_that_run(name: str) -> list[str]:
-    """Return those packages above a module whose ``__init__`` does something that every import of the module repeats.
+def _packages_with_effects(name: str) -> list[str]:
+    """Return the packages above a module whose ``__init__.py`` runs code that may affect the module.
 
-    One that only imports and assigns literals changes nothing in the module below it. Code that uses such names imports
-    the package itself.
+    An ``__init__.py`` that only imports and assigns literals does not affect it. Code that uses these names imports the
+    package itself.
     """
     parts = name.split(".")
     packages = (".".join(parts[:count]) for count in range(1, len(parts)))
     files = ((package, _file(package)) for package in packages)
-    return [package for package, file in files if file is not None and _module(file, file.stat().st_mtime_ns).acts]
+    existing = ((package, file) for package, file in files if file is not None)
+    return [package for package, file in existing if _module(file, file.stat().st_mtime_ns).has_effects]
 
 
 @functools.cache
-def _of_engine(name: str) -> bool:
+def _is_engine_module(name: str) -> bool:
+    """Return whether a module belongs to memkit but is not model code."""
     first, *rest = name.split(".")
     return first == "memkit" and bool(rest) and rest[0] not in MODEL_CODE
 
@@ -277,19 +292,20 @@ def _installed() -> tuple[Path, ...]:
 def is_installed(file: Path | str) -> bool:
     """Return whether a file belongs to Python or an installed package, and not to the project."""
     file = Path(file)
-    # Beside this interpreter's own folders there are those of the user and of the distribution.
-    packaged = {"site-packages", "dist-packages"} & set(file.parts)
-    return bool(packaged) or any(file.is_relative_to(folder) for folder in _installed())
+    # These names also cover the folders of the user and of the Linux distribution, which sysconfig does not report.
+    is_in_packages = bool({"site-packages", "dist-packages"} & set(file.parts))
+    return is_in_packages or any(file.is_relative_to(folder) for folder in _installed())
 
 
 def _file(name: str, *, anywhere: bool = False) -> Path | None:
-    """Return the source file of a project's module.
+    """Return the source file of a module; None if the name is not that of a module, or the module is built in.
 
-    None for a built-in module, for a name that is no module, and, without ``anywhere``, for installed packages.
+    Args:
+        anywhere: whether the module may belong to an installed package; otherwise the result is None for it.
     """
     module = sys.modules.get(name)
     origin = getattr(module, "__file__", None)
-    if module is None:  # imported only later, inside a function
+    if module is None:  # not imported yet, for example because the import is inside a function
         spec = _spec(name)
         origin = spec.origin if spec else None
     return _project_file(name, origin, anywhere)
@@ -306,17 +322,17 @@ def _project_file(name: str, origin: str | None, anywhere: bool) -> Path | None:
 
 
 def _spec(name: str) -> ModuleSpec | None:
-    """Return where a module would be imported from; unlike ``find_spec`` of a dotted name, it imports nothing."""
+    """Return the spec of a module; unlike ``find_spec``, do not import the packages above it."""
     parent = name.rpartition(".")[0]
     if not parent:
-        return _found(name, tuple(sys.path))
-    above = getattr(sys.modules.get(parent), "__spec__", None) or _spec(parent)
-    folders = above.submodule_search_locations if above else None
-    return _found(name, tuple(folders)) if folders else None
+        return _spec_in(name, tuple(sys.path))
+    parent_spec = getattr(sys.modules.get(parent), "__spec__", None) or _spec(parent)
+    folders = parent_spec.submodule_search_locations if parent_spec else None
+    return _spec_in(name, tuple(folders)) if folders else None
 
 
 @functools.cache
-def _found(name: str, folders: tuple[str, ...]) -> ModuleSpec | None:
+def _spec_in(name: str, folders: tuple[str, ...]) -> ModuleSpec | None:
     """Return the spec of a module in the folders of its package, or on ``sys.path``."""
     try:
         return PathFinder.find_spec(name, list(folders)) if "." in name else importlib.util.find_spec(name)
@@ -336,17 +352,17 @@ class _Module:
     """The imports of a file, and the tests of its claims.
 
     Attributes:
-        imports: (level, module, names) of each statement: the number of dots, the text after ``from``, and the names
-            after ``import``.
-        claims: (name, code) of the tests.
-        lazy: name → module in the package, for a package that imports on demand by ``__getattr__``.
-        acts: importing it does more than import, define functions and assign literals.
+        imports: (level, module, names) of each import statement: the number of dots, the text after ``from``, and the
+            names after ``import``.
+        claims: (name, code) of each claim's test.
+        lazy: name → module in the package, for a package whose ``__getattr__`` imports on demand.
+        has_effects: whether the file does more than import, define functions and assign literals.
     """
 
     imports: tuple[tuple[int, str, tuple[str, ...]], ...]
     claims: tuple[tuple[str, str], ...] = ()
     lazy: Mapping[str, str] = field(default_factory=dict)
-    acts: bool = False
+    has_effects: bool = False
 
 
 @functools.cache
@@ -365,18 +381,18 @@ def _module(file: Path, mtime: int) -> _Module:
         tuple(imports),
         tuple((node.name, text_of(ast.Module(list(node.body), []))) for node in tests),
         _lazy(tree),
-        any(map(_acts, tree.body)),
+        any(map(_has_effect, tree.body)),
     )
 
 
-def _acts(node: ast.stmt) -> bool:
+def _has_effect(node: ast.stmt) -> bool:
     """Return whether a statement does more than import, define a function, assign a literal or be a string."""
     if isinstance(node, (ast.Import, ast.ImportFrom)):
         return False
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
         return bool(node.decorator_list)
     if isinstance(node, ast.If):
-        return ast.unparse(node.test) not in TYPE_CHECKING or any(map(_acts, node.orelse))
+        return ast.unparse(node.test) not in TYPE_CHECKING or any(map(_has_effect, node.orelse))
     if isinstance(node, (ast.Assign, ast.AnnAssign, ast.Expr)):
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         try:
@@ -394,32 +410,35 @@ def _bound_by(node: ast.stmt) -> set[str]:
 
 
 def _lazy(tree: ast.Module) -> dict[str, str]:
-    """Return what a package imports on demand: the dicts of texts in a module that has ``__getattr__``."""
-    found: dict[Any, Any] = {}
+    """Return name → module for the names that a package imports on demand.
+
+    These are the entries of all dicts of strings in a module that defines ``__getattr__``.
+    """
+    entries: dict[Any, Any] = {}
     if any("__getattr__" in _bound_by(node) for node in tree.body):
         for node in tree.body:
             value = getattr(node, "value", None)
             if isinstance(value, ast.Dict):
                 pairs = zip(value.keys, value.values, strict=True)
-                found |= {
+                entries |= {
                     key.value: module.value
                     for key, module in pairs
                     if isinstance(key, ast.Constant) and isinstance(module, ast.Constant)
                 }
-    return {name: module for name, module in found.items() if isinstance(name, str) and isinstance(module, str)}
+    return {name: module for name, module in entries.items() if isinstance(name, str) and isinstance(module, str)}
 
 
 def _code(file: Path, module: str = "") -> str:
     """Return the canonical code of a file, without the tests of claims.
 
     Args:
-        module: the name of the module; "" where it has none, or shares it with another file.
+        module: the name of the module; "" if it has none, or shares it with another file.
     """
-    return _code_by(file, file.stat().st_mtime_ns, module, aliases_of(file))
+    return _cached_code(file, file.stat().st_mtime_ns, module, aliases_of(file))
 
 
 @functools.cache
-def _code_by(file: Path, mtime: int, module: str, aliases: Aliases) -> str:
+def _cached_code(file: Path, mtime: int, module: str, aliases: Aliases) -> str:
     tree = _parse(file)
     names = _decorators_in(file, mtime)
     tree.body = [node for node in tree.body if not _is_claim(node, names)]
@@ -443,10 +462,10 @@ def _package(module: str, file: Path) -> str:
 
 
 def callable_digest(function: Any) -> str:
-    """Return 16 hex digits for an intervention or a figure: its source, and the values that it was made with.
+    """Return a digest, 16 hex digits, of the source of an intervention or a figure, and of the values bound to it.
 
-    These are what its closure and its defaults hold, what a partial function was given, and what an object that can be
-    called has for attributes.
+    These are the values in its closure, its defaults, the arguments of a partial function and the attributes of a
+    callable object.
     """
     function = inspect.unwrap(function)
     if isinstance(function, functools.partial):
@@ -457,7 +476,7 @@ def callable_digest(function: Any) -> str:
     parts = [aliases_of_module(module).first(f"{module}:{name}")]
     try:
         parts.append(function_digest(function))
-    except (MemkitError, SyntaxError):  # a part of a statement, such as a lambda, is none by itself
+    except (MemkitError, SyntaxError):  # the source of a lambda need not be a complete statement
         try:
             parts.append(inspect.getsource(function))
         except (OSError, TypeError):
@@ -472,10 +491,12 @@ def callable_digest(function: Any) -> str:
 
 
 def _described(value: Any, depth: int = 8) -> str:
-    """Describe a value in words that are the same in every process, without addresses of objects.
+    """Return a description of a value that is the same in every process, so without addresses of objects.
 
-    An object that is neither plain, nor an array, nor a container, nor callable is described by its class and its
-    attributes, to a depth that an object which holds itself does not exceed.
+    An object other than a plain value, an array, a container or a callable is described by its class and attributes.
+
+    Args:
+        depth: the number of nested levels that are described, which is limited since an object may contain itself.
     """
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
     if depth == 0 or inspect.ismodule(value):
@@ -486,7 +507,7 @@ def _described(value: Any, depth: int = 8) -> str:
     if isinstance(value, (str, int, float, complex, bytes, type(None))):
         return repr(value)
     if isinstance(value, dict):
-        return f"{kind}{{{','.join(f'{below(key)}:{below(held)}' for key, held in value.items())}}}"
+        return f"{kind}{{{','.join(f'{below(key)}:{below(item)}' for key, item in value.items())}}}"
     if isinstance(value, (set, frozenset)):
         return f"{kind}{sorted(map(below, value))}"
     if isinstance(value, (tuple, list)):
@@ -503,9 +524,9 @@ def _described(value: Any, depth: int = 8) -> str:
 
 
 def _as_array(value: Any) -> Any:
-    """Return the numbers of an array or a tensor; None for what is neither, and for an array of objects."""
+    """Return an array or a tensor as a NumPy array; None for anything else, and for an array of objects."""
     if hasattr(value, "__array__"):
-        import numpy as np  # only here: a run without claims loads this module, and not NumPy
+        import numpy as np  # here, so that a run without claims, which imports this module, does not import NumPy
 
         with contextlib.suppress(Exception):  # a type that NumPy does not have
             array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
@@ -514,7 +535,7 @@ def _as_array(value: Any) -> Any:
 
 
 _CALL = re.compile(r"""(?:import_module|importorskip|__import__)\(\s*["']([\w.]+)["']""")
-_CLAIMING = ("claim", "multiverse", "mutant", "replicated", "staged", "sweep")
+_CLAIM_DECORATORS = ("claim", "multiverse", "mutant", "replicated", "staged", "sweep")
 
 
 def _is_one_of(decorator: ast.expr, names: Collection[str]) -> bool:
@@ -523,21 +544,21 @@ def _is_one_of(decorator: ast.expr, names: Collection[str]) -> bool:
 
 @functools.lru_cache(256)
 def _decorators_in(file: Path, mtime: int) -> frozenset[str]:
-    """Return the names by which a file calls memkit's decorators: ``claim``, ``memkit.claim``, or others."""
+    """Return the names by which a file refers to memkit's decorators, such as ``claim`` or ``memkit.claim``."""
     names = set[str]()
     for node in statements(_parsed(file, mtime)):
         if isinstance(node, ast.ImportFrom) and not node.level and (node.module or "").partition(".")[0] == "memkit":
-            names |= {alias.asname or alias.name for alias in node.names if alias.name in _CLAIMING}
+            names |= {alias.asname or alias.name for alias in node.names if alias.name in _CLAIM_DECORATORS}
         elif isinstance(node, ast.Import):
-            own = [alias.asname or alias.name for alias in node.names if alias.name == "memkit"]
-            names |= {f"{name}.{decorator}" for name in own for decorator in _CLAIMING}
+            packages = [alias.asname or alias.name for alias in node.names if alias.name == "memkit"]
+            names |= {f"{package}.{decorator}" for package in packages for decorator in _CLAIM_DECORATORS}
     return frozenset(names)
 
 
 def _is_claim(node: ast.stmt, names: Collection[str]) -> bool:
-    """Return whether a function is a claim's test with no decorators other than memkit's, which its digest covers.
+    """Return whether a statement defines a claim's test that has only memkit's decorators.
 
-    A test with another decorator is code like any other.
+    The claim's digest covers such a test. A test with another decorator counts as ordinary code.
     """
     if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) or not node.decorator_list:
         return False
@@ -546,28 +567,28 @@ def _is_claim(node: ast.stmt, names: Collection[str]) -> bool:
 
 def _imports(name: str, file: Path, mtime: int) -> list[str]:
     """Return the modules that a module imports, and the names that it imports from them, which may be modules too."""
-    found: list[str] = []
+    imported: list[str] = []
     for base, names in _bases(name, file, mtime):
         if base:
-            found.append(base)
+            imported.append(base)
             lazy = _lazy_in(base)
-            found.extend(f"{base}.{lazy[name]}" for name in names if name in lazy)
+            imported.extend(f"{base}.{lazy[name]}" for name in names if name in lazy)
         for module in (f"{base}.{name}" if base else name for name in names):
-            found.append(module)
+            imported.append(module)
             if lazy := _lazy_in(module):
-                found.extend(f"{module}.{lazy[name]}" for name in lazy.keys() & _attributes(file, mtime))
-    return found
+                imported.extend(f"{module}.{lazy[name]}" for name in lazy.keys() & _attributes(file, mtime))
+    return imported
 
 
 def _lazy_in(module: str) -> Mapping[str, str]:
-    """Return what a package imports on demand; nothing for what is no package."""
+    """Return name → module for the names that a package imports on demand; an empty dict if it is not a package."""
     file = _file(module)
     return _module(file, file.stat().st_mtime_ns).lazy if file is not None and file.name == "__init__.py" else {}
 
 
 @functools.cache
 def _attributes(file: Path, mtime: int) -> frozenset[str]:
-    """Return every name that stands behind a dot in a file."""
+    """Return every name that follows a dot in a file."""
     return frozenset(re.findall(r"\.\s*(\w+)", file.read_text(encoding="utf-8", errors="replace")))
 
 

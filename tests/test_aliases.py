@@ -62,8 +62,8 @@ def test_mapping_a_name_there_and_back_gives_the_same_name(renamed: dict[str, st
 @pytest.mark.parametrize(
     ("renamed", "message"),
     [
-        ({"a": "c", "b": "c"}, "aliases: c stands for two old names; give each a name of its own"),
-        ({"a": "b", "b": "c"}, "aliases: b is an old name and a new one; write a = c alone"),
+        ({"a": "c", "b": "c"}, "aliases: c is the new name for two old names; give each its own new name"),
+        ({"a": "b", "b": "c"}, "aliases: b is both an old and a new name; replace the two lines by a = c"),
         ({"a": "b:X"}, "aliases: a is a module and b:X is an object; both must be of one kind"),
         ({"a/b.py": "c"}, "aliases: 'a/b.py' is not a valid name; write \"package.module\""),
         ({"a.class": "c"}, "aliases: 'a.class' is not a valid name"),
@@ -293,19 +293,19 @@ def test_names_in_plain_data_are_replaced_by_the_original_names() -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('"lab.gone" = "lab.absent"', "lab.absent does not exist; lab.absent is no module of this project"),
-        ('"json.gone" = "json.decoder"', "json.decoder does not exist; json.decoder is no module of this project"),
+        ('"lab.gone" = "lab.absent"', "lab.absent does not exist; lab.absent is not a module of this project"),
+        ('"json.gone" = "json.decoder"', "json.decoder does not exist; json.decoder is not a module of this project"),
         ('"lab.tasks:gone" = "lab.tasks:absent"', "lab.tasks:absent does not exist"),
         ('"lab.tasks:Copy" = "lab.tasks:broken"', "lab.tasks:Copy still exists"),
         ('"claims_of_lab" = "lab.tasks"', "claims_of_lab still exists"),
         (
             '"lab.tasks:Copy(size)" = "lab.tasks:Copy(width)"',
-            "lab.tasks:Copy(width) does not exist; Copy takes no width",
+            "lab.tasks:Copy(width) does not exist; Copy has no argument width",
         ),
         ('"lab.copying:Copy(length)" = "lab.tasks:Copy(length)"', "lab.copying:Copy(length) still exists"),
-        ('"lab.lazy:x" = "lab.tasks:broken"', "lab.lazy:x still exists, or may be"),
+        ('"lab.lazy:x" = "lab.tasks:broken"', "lab.lazy:x still exists, or may exist"),
         ('"lab.old" = "lab.tasks"', "lab.old still exists"),
-        ('"lab.broken:x" = "lab.broken:y"', "which an alias names, is not Python"),
+        ('"lab.broken:x" = "lab.broken:y"', "which an alias names, is not valid Python"),
     ],
 )
 def test_an_alias_is_refused_unless_only_its_new_name_exists(tmp_path: Path, line: str, message: str) -> None:
@@ -327,7 +327,7 @@ def test_a_run_refuses_an_alias_of_a_missing_module(pytester: pytest.Pytester) -
     (pytester.path / "pyproject.toml").write_text('[tool.memkit.aliases]\n"lab.a" = "lab.b"\n')
     result = run(pytester, INLINE)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*tool.memkit.aliases]: lab.b does not exist; lab.b is no module of this project"])
+    result.stderr.fnmatch_lines(["*tool.memkit.aliases]: lab.b does not exist; lab.b is not a module of this project"])
 
 
 def test_the_aliases_of_this_repository_are_valid() -> None:
@@ -342,5 +342,5 @@ def test_the_aliases_of_a_project_apply_to_its_files(tmp_path: Path, monkeypatch
     monkeypatch.syspath_prepend(tmp_path)
     assert aliases_here().now("lab.a") == "lab.b"
     (tmp_path / "pyproject.toml").write_text("[tool.memkit]\naliases = 3\n")
-    with pytest.raises(MemkitError, match=r"pyproject.toml, \[tool.memkit.aliases\]: it must be a table of old = new"):
+    with pytest.raises(MemkitError, match=r"pyproject.toml, \[tool.memkit.aliases\] must be a table of old = new"):
         project_aliases(tmp_path / "pyproject.toml")

@@ -55,7 +55,7 @@ def test_files_outside_the_project_and_written_files_do_not_count(
         (tmp_path / name).mkdir(parents=True)
         with unrecorded():
             (tmp_path / name / "a").write_text("")
-    opened.ignore(tmp_path / "store")
+    opened.ignore_folder(tmp_path / "store")
     with opened.attributing_to(NAME):
         elsewhere.read_text()
         for name in (".git", "store", "venv/lib/site-packages"):
@@ -237,5 +237,5 @@ def test_an_error_in_the_listener_does_not_affect_opening_files(
     opened: OpenedFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "a").write_text("text")
-    monkeypatch.setattr(opened, "opened", lambda *given: 1 / 0)
+    monkeypatch.setattr(opened, "record_opening", lambda *given: 1 / 0)
     assert (tmp_path / "a").read_text() == "text"

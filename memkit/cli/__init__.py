@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options, unknown = parser.parse_known_args(arguments)
     if unknown and not options.passes_on:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    options.given = arguments[1:]  # all of them, because argparse takes the value of a pytest option for a path
+    options.arguments = arguments[1:]  # unparsed, because argparse takes the value of a pytest option for a path
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # its encoding may lack the dash
             stream.reconfigure(errors="backslashreplace")
@@ -175,9 +175,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--delete", action="store_true", help="remove the runs, instead of only listing them")
     sub = command("demo", None, "Demonstrations of what a memory does.")
-    shows = sub.add_subparsers(required=True, metavar="WHAT")
+    demonstrations = sub.add_subparsers(required=True, metavar="WHAT")
     text = "read your own sentence once, and complete its first words with the memory on, off and shuffled"
-    sub = shows.add_parser("recall", help=text, description=f"{text[0].upper()}{text[1:]}.")
+    sub = demonstrations.add_parser("recall", help=text, description=f"{text[0].upper()}{text[1:]}.")
     sub.set_defaults(run=demo.recall)
     sub.add_argument("--fact", metavar="TEXT", help="the sentence (default: ask for it)")
     sub.add_argument("--cue", metavar="TEXT", help="words from the sentence (default: its first two)")

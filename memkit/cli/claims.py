@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from memkit.scheduling.cohorts import Cohort
 
 # pytest would warn that it cannot rewrite the assertions of memkit, because this process has already imported it.
-QUIETLY = ("-pno:cacheprovider", "-Wignore::pytest.PytestAssertRewriteWarning")
+QUIET_OPTIONS = ("-pno:cacheprovider", "-Wignore::pytest.PytestAssertRewriteWarning")
 
 
 def plan(options: argparse.Namespace) -> int:
@@ -32,7 +32,7 @@ def plan(options: argparse.Namespace) -> int:
     from memkit.pytest_plugin.preview import preview
     from memkit.pytest_plugin.terminal import duration, skipped_for_data, training_needed
 
-    config, _ = collect(options.given)
+    config, _ = collect(options.arguments)
     outlook = preview(config)
     if not outlook.claims:
         raise MemkitError("no claims were found, or these options select none; name their folder: memkit plan claims")
@@ -99,7 +99,7 @@ def register(options: argparse.Namespace) -> int:
 
 
 def _remove(names: Sequence[str]) -> int:
-    """Remove claims from the lock; it keeps their attempts in case the claims come back."""
+    """Remove claims from the lock, which keeps their attempts in case the claims are registered again."""
     path = places.lock()
     Lock.load(path).remove(names).save(path)
     print(f"{path}: {', '.join(names)} removed; their attempts stay on record")
@@ -111,8 +111,8 @@ def register_claims(arguments: Sequence[str], *, check: bool = False, others: bo
 
     Args:
         arguments: pytest's arguments.
-        check: change nothing, and return 1 if the lock is out of date.
-        others: list registered claims that were not collected.
+        check: whether to change nothing, and to return 1 if the lock is out of date.
+        others: whether to list registered claims that were not collected.
     """
     from memkit.pytest_plugin.collection import claim_and_seed, file_of
     from memkit.pytest_plugin.measurement_keys import code_of
@@ -146,7 +146,7 @@ def register_claims(arguments: Sequence[str], *, check: bool = False, others: bo
         seeds = new.registration(claim).first_seed
         status = f"changed, attempt {after.attempt}"
         if before is None:
-            status = f"back, attempt {after.attempt}" if claim.id in lock.removed else "new"
+            status = f"registered again, attempt {after.attempt}" if claim.id in lock.removed else "new"
         lines.append(f"{claim.id}: {status}, seeds from {seeds}")
     if recoded:
         more = f" and {len(recoded) - 1} more" if len(recoded) > 1 else ""
@@ -158,7 +158,8 @@ def register_claims(arguments: Sequence[str], *, check: bool = False, others: bo
         new, rewritten = _carry_over(lock, new, accepted)
         also = f", and so is {accepted}" if rewritten else ""
         lines.append(
-            f"{count_of(outdated, 'claim')} of an older memkit: the lock is rewritten without new attempts{also}"
+            f"{count_of(outdated, 'claim')} registered by an older memkit: the lock is rewritten without new "
+            f"attempts{also}"
         )
     if new != lock and not check:
         new.save(path)  # before printing, which fails if the reader of standard output has exited
@@ -223,7 +224,7 @@ def collect(arguments: Sequence[str]) -> tuple[pytest.Config, list[pytest.Item]]
 
     collection = Collection()
     with contextlib.redirect_stdout(output):
-        options = ("--collect-only", "-q", "-n0", "--disable-warnings", *QUIETLY)
+        options = ("--collect-only", "-q", "-n0", "--disable-warnings", *QUIET_OPTIONS)
         code = pytest.main([*arguments, *options], plugins=[collection])
     if code not in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
         if reason := output.getvalue().strip("\n"):

@@ -1,4 +1,4 @@
-"""``memkit demo``: what a memory does with a sentence of your own."""
+"""``memkit demo``: demonstrations of a memory on a sentence of your own."""
 
 from __future__ import annotations
 

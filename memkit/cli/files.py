@@ -136,8 +136,8 @@ def accept(options: argparse.Namespace) -> int:
         new.save(path)
     for sentence in contradictions:
         print(sentence)
-    if idle := len(evidence.claims) - len(accepted):
-        print(f"{count_of(idle, 'claim')} did not run; earlier accepted verdicts are kept")
+    if not_run := len(evidence.claims) - len(accepted):
+        print(f"{count_of(not_run, 'claim')} did not run; earlier accepted verdicts are kept")
     print(f"{count_of(len(accepted), 'verdict')} accepted in {options.output}; commit that file and {path}")
     return 0
 

@@ -30,7 +30,7 @@ def lock() -> Path:
 
 
 def store(named: str | None, *, session: str = "") -> Store:
-    """Return the store that the command line names, or MEMKIT_STORE, or ``[tool.memkit]``; else the project's own.
+    """Return the store that the command line, MEMKIT_STORE or ``[tool.memkit]`` names; else the project's own.
 
     Args:
         named: the value of ``--store``, or None.

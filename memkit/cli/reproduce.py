@@ -1,6 +1,6 @@
 """``memkit reproduce``: train and measure one seed of a claim again, and compare it with the evidence.
 
-The evidence may come from an untrusted source. It only provides the numbers to compare with. What is run is the
+The evidence may come from an untrusted source. It only provides the numbers to compare with. The code that runs is the
 project's own claim, as pytest collects it on this machine.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memkit.cli import places
-from memkit.cli.claims import QUIETLY
+from memkit.cli.claims import QUIET_OPTIONS
 from memkit.errors import MemkitError, suggestion
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.evidence_loading import load
@@ -135,7 +135,7 @@ def _run_seed(options: argparse.Namespace) -> Evidence:
             "--memkit-executor=inline",  # starting a training process takes longer than training one seed
             "-q",
             "-n0",
-            *QUIETLY,
+            *QUIET_OPTIONS,
         ]
         if options.data:
             arguments.append(f"--memkit-data={options.data}")

@@ -64,7 +64,7 @@ def absent_claims(
 
 
 def removed_claims(config: pytest.Config, lock: Lock) -> tuple[AbsentClaim, ...]:
-    """Return the registered claims of which a hook removed items without reporting them as deselected."""
+    """Return the registered claims that lost items to a hook which did not report them as deselected."""
     return tuple(
         AbsentClaim(
             name,
@@ -93,7 +93,7 @@ def _reason_missing(config: pytest.Config, file: Path, name: str, *, strict: boo
 
 
 def _uses_testpaths(config: pytest.Config) -> bool:
-    """Return whether pytest collects the folders of ``testpaths``, where it ignores those that no longer exist."""
+    """Return whether pytest collects the folders of ``testpaths``, which ignores those that no longer exist."""
     return getattr(config, "args_source", None) is pytest.Config.ArgsSource.TESTPATHS
 
 

@@ -72,7 +72,7 @@ class Aggregator:
         self._looks.end()
         for run in self.verdicts.running:
             self._conclude(run)
-        for absent in self.plan.absent:  # only now, since pytest runs no items after a failure before the first one
+        for absent in self.plan.absent:  # last, since pytest would run no items after a failure at the start
             emit(self.config, absent_reports(absent), evidence=self.settings.evidence)
         self._progress_line.clear()
         self._evidence_files, self._write_errors = write_evidence(self.config, self.settings, self.plan, self.verdicts)
@@ -98,7 +98,8 @@ class Aggregator:
         with self._progress_line.lock:
             self._progress_line.clear()
             result = yield
-            if not (report.skipped and self._looks.closed):  # a skip because the run was stopped is no result
+            # An item that is skipped because the run was stopped has no result.
+            if not (report.skipped and self._looks.closed):
                 self._advance(self.verdicts.add_report(report))
             return result
 

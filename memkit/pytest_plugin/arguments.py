@@ -151,7 +151,7 @@ def _redetermine_root(
 ) -> list[str]:
     """Determine the root directory and the ini file again, now that it is known which arguments are paths.
 
-    pytest has no interface for this, so its attributes are set as ``Config.parse`` sets them, and only where the
+    pytest has no interface for this, so its attributes are set as ``Config.parse`` sets them, and only if the
     result differs.
 
     Args:

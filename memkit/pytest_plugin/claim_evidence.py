@@ -38,8 +38,8 @@ def evidence_of(
     observations = tuple(o for o in run.observations if o.seed not in failures)
     judgement = judge(claim, observations, planned=planned.planned, development=registration.development)
     seeds = [seed for seed in planned.planned if seed in run.measurements and seed not in failures]
-    used = [run.measurements[seed] for seed in seeds]
-    arms = _arms(used)
+    measurements = [run.measurements[seed] for seed in seeds]
+    arms = _arms(measurements)
     changes = _changes_since_accepted(claim, accepted, judgement, arms)
     result = gate(claim, judgement, registration=registration, failures=failures, mode=mode, drift=changes.drift)
     if run.is_skipped and result.outcome != "failed":  # an edited claim fails even if it is skipped
@@ -58,16 +58,16 @@ def evidence_of(
         arms=arms,
         drift=changes.drift,
         changes=changes.others,
-        remeasured=_remeasured(used),
-        figures=next((m.figures for m in used if m.figures), ()),
-        cost=_cost(used),
+        remeasured=_remeasured(measurements),
+        figures=next((m.figures for m in measurements if m.figures), ()),
+        cost=_cost(measurements),
     )
 
 
 def _changes_since_accepted(
     claim: Claim, accepted: Mapping[str, Any] | None, judgement: Judgement, arms: Mapping[str, Any]
 ) -> Difference:
-    """Return what changed since the claim was accepted; no change if it was edited since, or is not decided."""
+    """Return the changes since a claim was accepted; none if the claim was edited since then, or is not decided."""
     decided = judgement.indication is None and not judgement.missing and judgement.verdict is not Verdict.INCOMPLETE
     if accepted is None or not is_digest_of(claim, accepted["digest"]) or not decided:
         return Difference(claim.id)

@@ -65,7 +65,7 @@ class ClaimRun:
         last.add_report(report)
 
     def finish_seed(self, seed: int) -> None:
-        """Record the result of a seed's last try; a try without any result counts as a failure."""
+        """Record the result of a seed's last try; a try without a measurement or a reason counts as a failure."""
         last = self.tries.pop(seed)
         self.unfinished_seeds.discard(seed)
         if last.failure:

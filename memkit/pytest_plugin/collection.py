@@ -49,9 +49,9 @@ T = TypeVar("T")
 
 
 def exclude_from_collection(collector: Any, name: str, function: object) -> list[pytest.Item] | None:
-    """Return an empty list for a function that becomes no item, and None for any other object.
+    """Return an empty list for a function that pytest must not collect, and None for any other object.
 
-    The function of a sweep becomes no item, since its cells do, nor does a claim that the options exclude.
+    These are the functions of sweeps, whose cells are collected instead, and the claims that the options exclude.
 
     Raises:
         MemkitError: pytest would not collect the claim, which must not disappear silently; the command line names a
@@ -112,7 +112,7 @@ def _names_function(argument: str, collector: Any, name: str) -> bool:
 
 
 def _excluded(claim: Claim, settings: Settings) -> tuple[str, str] | None:
-    """Return (kind of claims, what the option does) if the options exclude a claim, else None."""
+    """Return (kind of claims, effect of the option) if the options exclude a claim, else None."""
     if settings.headline and not claim.headline:
         return "claims that are not headlines", "--memkit-headline excludes them"
     if settings.sweeps == "none" and claim.needs_sweeps:
@@ -126,18 +126,18 @@ def parametrize(metafunc: pytest.Metafunc) -> None:
     """Parametrise the test of a claim by its planned seeds.
 
     Raises:
-        MemkitError: the test depends on no seed, it is parametrised by hand, or a fixture of the project overrides one
-            of memkit's.
+        MemkitError: the test does not depend on the seed, it is parametrised by hand, or a fixture of the project
+            overrides one of memkit's.
     """
     claim = claim_of(metafunc.function)
     if claim is None:
         return
     name = metafunc.function.__name__
     if "seed" not in metafunc.fixturenames:
-        taken = ", ".join(f"`{name}`" for name in inspect.signature(metafunc.function).parameters) or "nothing"
+        parameters = ", ".join(f"`{name}`" for name in inspect.signature(metafunc.function).parameters) or "none"
         raise MemkitError(
-            f"claim {claim.id!r}: {name}() depends on no seed; let it take the fixture `arms` or `seed` "
-            f"(it takes {taken})"
+            f"claim {claim.id!r}: {name}() does not depend on the seed; add the fixture `arms` or `seed` to its "
+            f"parameters (they are {parameters})"
         )
     for mark in metafunc.definition.iter_markers("parametrize"):
         names = mark.args[0] if mark.args else mark.kwargs.get("argnames", ())
@@ -236,7 +236,7 @@ def check_training(device: str, claim: str) -> None:
 
 
 def missing_data(claim: Claim, root: Path) -> str:
-    """Return what a claim needs that is missing on this machine, its data or a backend, and how to get it; or "".
+    """Return which data or backend of a claim is missing on this machine, and how to get it; "" if nothing is missing.
 
     Raises:
         MemkitError: a task's ``missing`` is not a string, or the claim declares data that is neither a file nor a
@@ -255,7 +255,7 @@ def missing_data(claim: Claim, root: Path) -> str:
 
 
 def file_of(item: pytest.Item, root: Path) -> str:
-    """Return the file of a claim as the lock names it: relative to the root, with slashes; "" outside the root."""
+    """Return the file of a claim in the form of the lock: relative to the root, with slashes; "" outside the root."""
     # The collected path comes first, since it may be a symbolic link to a file outside the project.
     files = (item.path.parent.resolve() / item.path.name, item.path, item.path.resolve())
     return next((file.relative_to(root).as_posix() for file in files if file.is_relative_to(root)), "")
@@ -369,13 +369,13 @@ def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
         metrics=_by_study(first_items.values(), definitions),
         excluded=dict(Counter(config.stash.get(_EXCLUDED, {}).values())),
         absent=absent,
-        # The platform of a worker, where there are workers: they measure, and have imported the packages for it.
+        # With workers, this process is one of them: workers measure, and have already imported the packages.
         compute_platform=compute_platform(settings.device, trains=bool(trainings) and not config.option.collectonly),
     )
 
 
 def _by_study(pairs: Iterable[tuple[Claim, pytest.Item]], read: Callable[[pytest.Item], T]) -> dict[str, T]:
-    """Return study → what ``read`` returns for the package of its tests, where that is not empty.
+    """Return study → the result of ``read`` for the package of its tests, without empty results.
 
     If a study has several packages, the one with the study's name takes precedence, then the first.
     """
@@ -389,13 +389,13 @@ def _by_study(pairs: Iterable[tuple[Claim, pytest.Item]], read: Callable[[pytest
 
 
 def interpretation(item: pytest.Item) -> str:
-    """Return the authors' interpretation of an item's study, the docstring of the package of its tests; or ""."""
+    """Return the authors' interpretation of an item's study: the docstring of the package of its tests, or ""."""
     package = _package(item)
     return inspect.cleandoc(package.__doc__ or "") if package is not None else ""
 
 
 def definitions(item: pytest.Item) -> dict[str, str]:
-    """Return metric → its description, which is ``METRICS`` of the package of an item's tests; or an empty dict.
+    """Return metric → description, from ``METRICS`` of the package of an item's tests; an empty dict without it.
 
     Raises:
         MemkitError: ``METRICS`` is not a dict of strings.

@@ -37,7 +37,7 @@ class Controller:
 
     Attributes:
         aggregator: the object that carries out the plan; None before the plan has arrived.
-        scheduler: the xdist scheduler that sends out the items of claims look by look; None where it is not used.
+        scheduler: the xdist scheduler that sends out the items of claims look by look; None if it is not used.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -104,7 +104,7 @@ class Controller:
             except MemkitError as error:  # a message between the processes of the run could not be written
                 raise refusal(str(error)) from error
             finally:
-                # -x, --maxfail and Ctrl-C leave the loop with an exception. The results so far are judged all the same.
+                # -x, --maxfail and Ctrl-C leave the loop with an exception. The results so far are judged nevertheless.
                 if self.aggregator is not None:
                     from memkit.pytest_plugin.interruption import signals_ignored
 

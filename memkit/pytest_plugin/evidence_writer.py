@@ -54,7 +54,7 @@ def store_failed(config: pytest.Config, claims: Iterable[ClaimEvidence]) -> None
     last_failed = dict(cache.get("cache/lastfailed", {}))
     stored = dict(last_failed)
     for entry in claims:
-        # The development seeds too, on which an edited claim runs; otherwise --lf would run everything after an edit.
+        # Includes the development seeds, on which an edited claim runs; without them, --lf would run all tests then.
         development = {f"{entry.nodeid}[{seed}]": True for seed in DEVELOPMENT_SEEDS[: len(entry.planned)]}
         if entry.gate.outcome == "failed":
             last_failed |= {**development, **{f"{entry.nodeid}[{seed}]": True for seed in entry.planned}}

@@ -19,7 +19,7 @@ def make_exchange_folder(spare: Path) -> str:
     """Make an exchange folder, and remove those of runs that were killed.
 
     Args:
-        spare: the parent folder where the system's folder for temporary files is full or missing.
+        spare: the parent folder to use if the system's folder for temporary files is full or missing.
 
     Returns:
         The path of the folder.
@@ -74,7 +74,7 @@ def _temporary_folder() -> Path | None:
 
 
 def _is_dead(process_id: str) -> bool:
-    """Return whether a process of this machine has ended; False where this cannot be determined."""
+    """Return whether a process of this machine has ended; False if this cannot be determined."""
     if not process_id.isdecimal():
         return False
     try:

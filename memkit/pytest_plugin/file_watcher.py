@@ -23,7 +23,7 @@ _USED = pytest.StashKey[set[Any]]()
 
 
 def start_recording(config: pytest.Config) -> None:
-    """Start to record opened files before the first conftest is loaded, where the project has a lock.
+    """Start to record opened files before the first conftest is loaded, if the project has a lock.
 
     Without a lock, recording starts with the first claim: a project without claims is left alone, and claims that are
     not registered decide nothing.
@@ -53,7 +53,7 @@ def opened_of(config: pytest.Config) -> OpenedFiles:
         opened = listener(Path(settings.root))
         config.stash[_RECORDED_FROM_THE_START] = opened is not None
         config.stash[_OPENED] = opened or _listen(config, Path(settings.root))
-        config.stash[_OPENED].ignore(Path(settings.store))
+        config.stash[_OPENED].ignore_folder(Path(settings.store))
     return config.stash[_OPENED]
 
 
@@ -63,12 +63,12 @@ def recorded_from_the_start(config: pytest.Config) -> bool:
     return config.stash[_RECORDED_FROM_THE_START]
 
 
-_OF_PYTEST = ("_pytest.fixtures", "_pytest.python")
+_MODULES_OF_PYTEST = ("_pytest.fixtures", "_pytest.python")
 """Modules whose fixtures open nothing."""
 
 
 class FileWatcher:
-    """Attributes opened files to the test or fixture that is running."""
+    """A plugin that attributes each opened file to the test or fixture that is running."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._opened = opened_of(config)
@@ -78,7 +78,7 @@ class FileWatcher:
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Generator[None, object, object]:
         """Attribute opened files to a fixture during its setup, and record which other fixtures it may use."""
-        if fixturedef.func.__module__ in _OF_PYTEST:  # such as the fixtures of parameters, which are very many
+        if fixturedef.func.__module__ in _MODULES_OF_PYTEST:  # for example, one fixture per parameter of a test
             return (yield)
         with self._opened.attributing_to(("fixture", fixturedef.func), getattr(fixturedef.func, "__code__", None)):
             try:
@@ -100,11 +100,11 @@ class FileWatcher:
         function, name = getattr(item, "function", None), name_of(item)
         with self._opened.attributing_to(name, getattr(function, "__code__", None)):
             result = yield
-        if self._opened.has_record(name):
+        if self._opened.has_files(name):
             module = getattr(getattr(item, "module", None), "__name__", "")
             if module not in self._shared:
                 self._shared[module] = _shared_code(module)
-            self._opened.add_shared_files(name, self._shared[module])
+            self._opened.attribute_to_modules(name, self._shared[module])
         return result
 
 
@@ -114,9 +114,9 @@ def _active(request: Any) -> set[Any]:
 
 
 def _shared_code(module: str) -> list[str]:
-    """Return the code files of a module's tests that other tests may use, too.
+    """Return the code files of a module's tests that other tests may also use.
 
-    Conftests are excluded: all tests share them.
+    Conftests are excluded, since all tests share them.
     """
     from memkit.source import source_files
 

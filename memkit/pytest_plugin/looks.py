@@ -26,7 +26,7 @@ Opening = tuple[ClaimRun, Sequence[int]]
 
 
 class Looks:
-    """Opens the seeds of claims look by look, and has their models trained.
+    """The looks of a run: opens the seeds of claims look by look, and requests the training of their models.
 
     Args:
         progress_line: shows the progress of training.
@@ -34,7 +34,7 @@ class Looks:
         adaptive: whether each claim stops at its verdict.
 
     Attributes:
-        problems: a message for each cohort that could not be trained, or only within its tests.
+        problems: a message for each cohort that could not be trained, or was trained within its tests.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Looks:
 
     @property
     def closed(self) -> bool:
-        """True if the run was stopped: the waiting items are then skipped, whatever their claims."""
+        """True if the run was stopped, so that all waiting items are skipped."""
         return bool(self._messages.close_reason)
 
     @property
@@ -111,7 +111,7 @@ class Looks:
             self._progress_line.show(self._thread.queue)
 
     def _to_train(self, openings: Iterable[Opening]) -> list[Cohort]:
-        """Return the cohorts that these seeds need and whose training has not been requested yet."""
+        """Return the cohorts that these seeds need, without runs whose training was requested before."""
         wanted = [(run.planned, seeds) for run, seeds in openings]
         cohorts = self._plan.cohorts(wanted, self._settings.store_of_run, fresh=self._settings.fresh)
         new = (

@@ -39,7 +39,7 @@ class Measurement:
         observations: the observations that follow from these values.
         arms: arm → the digest of its trained run, its metrics and its learning curve.
         figures: the figures of the claim's first seed.
-        figures_digest: the digest of the functions that drew them; "" where there are none, or for another seed.
+        figures_digest: the digest of the functions that drew them; "" if there are none, or for another seed.
         cpu_seconds: the CPU seconds of the test itself.
         reused: whether the measurement comes from the store.
         changed_file: the file whose change invalidated an earlier measurement, or "".
@@ -181,7 +181,7 @@ def _pairs(rows: list[Any]) -> list[tuple[str, Any]]:
     """
     pairs = [(name, value) for name, value in rows if isinstance(name, str)]
     if len(dict(pairs)) < len(rows):
-        raise ValueError("what a test returned has two values of one name, or a name that is not a string")
+        raise ValueError("the values that a test returned have two equal names, or a name that is not a string")
     return pairs
 
 
@@ -206,7 +206,7 @@ def _checked_arm(arm: Mapping[str, Any]) -> Mapping[str, Any]:
 def stored_measurement(
     key: str, claim: Claim, seed: int, store: Store, *, figures_digest: str | None = None
 ) -> Measurement | None:
-    """Return the measurement of a seed from the store; None where there is none, or, with a warning, a damaged one.
+    """Return the measurement of a seed from the store; None if there is none or, with a warning, if it is damaged.
 
     Args:
         figures_digest: the digest of the functions that must have drawn the figures; None accepts any.
@@ -232,7 +232,7 @@ def stored_measurement(
     return first if figures_digest in (None, first.figures_digest) else None
 
 
-def differ(some: tuple[Observation, ...], others: tuple[Observation, ...]) -> bool:
+def differ(first: tuple[Observation, ...], second: tuple[Observation, ...]) -> bool:
     """Return whether two measurements differ in any observation."""
     # repr() writes every digit of a number, and makes nan equal to nan.
-    return sorted(repr(o.to_json()) for o in some) != sorted(repr(o.to_json()) for o in others)
+    return sorted(repr(o.to_json()) for o in first) != sorted(repr(o.to_json()) for o in second)

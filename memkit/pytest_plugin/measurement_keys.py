@@ -119,7 +119,7 @@ def code_of(item: Any, claim: Claim) -> str:
 
 
 def figures_digest(item: Any, claim: Claim, seed: int) -> str:
-    """Return the digest of a claim's figure functions for its first seed, of which figures are drawn; else ""."""
+    """Return the digest of a claim's figure functions; "" on all seeds but the first, for which figures are drawn."""
     if not claim.figures or seed != planned_seeds(item.config, claim)[0]:
         return ""
     modules = tuple(sorted({figure.__module__ for figure in claim.figures}))
@@ -140,7 +140,7 @@ def _functions(item: Any, claim: Claim) -> set[Callable[..., Any]]:
 
 
 def _sources(item: Any, functions: set[Callable[..., Any]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the modules and files in which the functions and their test are defined, with all conftests above it."""
+    """Return the modules and files that define the functions and their test, with all conftests above the test."""
     modules = {function.__module__ for function in functions} | {item.function.__module__}
     files = {function.__code__.co_filename for function in functions if hasattr(function, "__code__")}
     files |= _conftests(item.config, item.path.parent)
@@ -185,7 +185,7 @@ def file_dependencies(item: pytest.Item, claim: Claim, key: str, seed: int) -> d
     for arm in claim.arms.values():
         if arm.recipe is not None:
             from_training |= store.depends(arm.recipe.digest, seed)
-    # The files are determined again only after a file was opened: most of the very many items open no new file.
+    # The files are determined again only if a file was opened since, because most items open no new file.
     records = item.config.stash.setdefault(_RECORDS, {})
     name = (claim.id, opened.count)
     if name not in records:

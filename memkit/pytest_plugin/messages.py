@@ -28,7 +28,7 @@ class Messages:
     """Messages that one process posts and any process reads, and the state that follows from them.
 
     Args:
-        file: the file for the messages; None where the process that posts them is the one that reads them.
+        file: the file for the messages; None if one process both posts and reads them.
 
     Attributes:
         open_seeds: claim id → the seeds that may be measured.

@@ -51,10 +51,10 @@ class Option:
         name: the short name without dashes, such as ``store``.
         help: the text of ``pytest --help``.
         attributes: further keyword arguments of ``parser.addoption``; without an ``action`` the option takes a value.
-        default: the value where neither the command line, the environment nor ``[tool.memkit]`` gives one.
-        dest: the name of the option whose value this option sets; "" where it sets its own.
-        environment: the environment variable that is read where the command line gives no value, or "".
-        kind: the type of the value in ``[tool.memkit]``; None where the option cannot be set there.
+        default: the value if neither the command line, the environment nor ``[tool.memkit]`` gives one.
+        dest: the name of the option whose value this option sets; "" if it sets its own.
+        environment: the environment variable that is read if the command line gives no value, or "".
+        kind: the type of the value in ``[tool.memkit]``; None if the option cannot be set there.
         long_only: whether there is no short name, because pytest itself has an option of that name.
     """
 
@@ -216,7 +216,7 @@ def root_of(config: pytest.Config) -> Path:
 
 
 def requested_paths(config: pytest.Config) -> list[tuple[Path, bool]]:
-    """Return (path, whether all of it) for each file or folder that pytest was asked to collect."""
+    """Return (path, whether all of its tests are collected) for each argument of pytest."""
     here = config.invocation_params.dir
     paths = []
     for argument in config.args:
@@ -227,7 +227,7 @@ def requested_paths(config: pytest.Config) -> list[tuple[Path, bool]]:
 
 
 def _package_path(name: str) -> Path | None:
-    """Return the path of a package or module with this name, as with ``--pyargs``; None where there is none."""
+    """Return the path of a package or module with this name, as with ``--pyargs``; None if there is none."""
     try:
         spec = importlib.util.find_spec(name)
     except (ImportError, AttributeError, ValueError):
@@ -261,29 +261,29 @@ def config_values(config: pytest.Config) -> dict[str, Any]:
         if value is None:
             value = option.default
         if option.name in _PATHS and value is not None and not (option.name == "store" and is_url(value)):
-            value = str(named_path(value, folder, what=source))
+            value = str(named_path(value, folder, label=source))
         values[option.target.removeprefix("memkit_")] = value
     return values
 
 
 def data_option(config: pytest.Config) -> str | None:
-    """Return the data folder that the command line or the project names; the other options are not checked.
+    """Return the data folder that the command line or the project names, without checking the other options.
 
     Raises:
         MemkitError: as for :func:`config_values`.
     """
     value: str | None = config.option.memkit_data
     if value is not None:
-        return str(named_path(value, config.invocation_params.dir, what="--memkit-data"))
+        return str(named_path(value, config.invocation_params.dir, label="--memkit-data"))
     file, project = project_values(root_of(config))
-    return str(named_path(project["data"], file.parent, what="data in [tool.memkit]")) if "data" in project else None
+    return str(named_path(project["data"], file.parent, label="data in [tool.memkit]")) if "data" in project else None
 
 
 def project_values(root: Path) -> tuple[Path, dict[str, Any]]:
     """Read ``[tool.memkit]`` of the nearest ``pyproject.toml``, in a project's root or above.
 
     Returns:
-        The file and its table of options, option name → value; an empty dict where the file has no such table.
+        The file and its table of options, option name → value; an empty dict if the file has no such table.
 
     Raises:
         MemkitError: the table has an unknown key, or a value that its option does not accept.
@@ -303,12 +303,12 @@ def project_values(root: Path) -> tuple[Path, dict[str, Any]]:
         raise MemkitError(f"{file} cannot be read: {error}") from None
     where = f"{file}, [tool.memkit]"
     if not isinstance(table, dict):
-        raise MemkitError(f"{where}: this must be a table of options, not {table!r}")
+        raise MemkitError(f"{where} must be a table of options, not {table!r}")
     options = {option.name: option for option in OPTIONS if option.kind is not None}
     if table.pop("aliases", None) is not None:
         from memkit.aliases import project_aliases
 
-        project_aliases(file)  # which reports errors in the table before anything is collected
+        project_aliases(file)  # reports errors in the table before any test is collected
     for name, value in table.items():
         if name not in options:
             raise MemkitError(f"{where}: unknown option {name!r}{suggestion(name, options)}")

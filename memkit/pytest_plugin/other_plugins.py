@@ -49,12 +49,12 @@ def plugin_files(config: pytest.Config) -> list[str]:
 
 
 def _unusual(config: pytest.Config) -> list[tuple[str, str]]:
-    """Return (module, file) of the unusual plugins; file is "" where it is unknown.
+    """Return (module, file) of the unusual plugins; file is "" if it is unknown.
 
     Conftests are not among them, since they count as code of the claims below them.
     """
     plugins = config.pluginmanager.list_name_plugin()
-    # Each of many claims asks for them, and a plugin seldom comes or goes during a run.
+    # Cached, since every claim needs them, and plugins are seldom added or removed during a run.
     cache = config.stash.setdefault(_UNUSUAL, {})
     names = tuple(name for name, _ in plugins)
     if names not in cache:

@@ -25,7 +25,7 @@ class PlannedClaim:
         planned: all seeds that the claim may use, in the order of the looks.
         selected: the planned seeds among the collected items, which are fewer with ``-k``, ``--lf`` or a node id.
         key: the key of its measurements in the store.
-        recipes: the digests of the recipes of its arms; empty where data are missing.
+        recipes: the digests of the recipes of its arms; empty if data are missing.
         missing: the reason why the claim is skipped: which data are missing, and how to get them; or "".
     """
 
@@ -96,7 +96,7 @@ class RunPlan:
 
     @property
     def skipped(self) -> dict[str, int]:
-        """Missing requirement → the number of claims that are skipped because of it."""
+        """The numbers of skipped claims: message about missing data or a missing backend → number."""
         return dict(Counter(planned.missing for planned in self.claims if planned.missing))
 
     def cohorts(
@@ -106,7 +106,7 @@ class RunPlan:
 
         Args:
             wanted: pairs of a claim and its seeds.
-            fresh: whether seeds are measured again whose measurement is in the store.
+            fresh: whether seeds are measured again even if their measurements are in the store.
         """
         needed: list[tuple[Training, list[int]]] = []
         for planned, seeds in wanted:

@@ -26,7 +26,7 @@ class ClaimPreview:
         measured: the number of seeds whose measurement is in the store.
         wanted: the seeds that come next; empty if those in the store decide, or if the claim's data are missing.
         next: the cohorts that have to be trained for these seeds.
-        most: the cohorts that have to be trained if only the last look decides.
+        most: the cohorts that have to be trained if the claim goes on to its last look.
     """
 
     planned: PlannedClaim

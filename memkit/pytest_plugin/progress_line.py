@@ -11,7 +11,7 @@ import pytest
 from memkit.pytest_plugin.terminal import can_print, duration, plural, start_new_line
 from memkit.scheduling.queue import Progress, TrainingQueue
 
-_LINE_INTERVAL = 20.0  # seconds between two lines where a line cannot be rewritten
+_LINE_INTERVAL = 20.0  # seconds between two lines if a line cannot be rewritten
 
 
 class ProgressLine:
@@ -30,7 +30,7 @@ class ProgressLine:
 
     @property
     def reporter(self) -> Any:
-        """pytest's terminal reporter, or None where nothing should be printed."""
+        """pytest's terminal reporter, or None if nothing should be printed."""
         reporter: Any = self.config.pluginmanager.get_plugin("terminalreporter")
         return None if reporter is None or self.config.option.verbose < 0 else reporter
 

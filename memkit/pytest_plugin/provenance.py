@@ -74,7 +74,7 @@ def _versions() -> dict[str, Any]:
 
 
 def _lock_digest(settings: Settings) -> str | None:
-    """Return the digest of the lock; None where there is no lock."""
+    """Return the digest of the lock; None if there is no lock."""
     import hashlib
 
     return hashlib.sha256(settings.lock.read_bytes()).hexdigest()[:32] if settings.lock.is_file() else None

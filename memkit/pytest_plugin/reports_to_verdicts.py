@@ -101,13 +101,13 @@ class Verdicts:
         return [self.claims[p.claim.id] for p in self._plan.claims if p.claim.id in self.claims]
 
     def is_of_unneeded_seed(self, report: pytest.TestReport) -> bool:
-        """Return whether a report is that of a seed that was skipped because its claim did not need it."""
+        """Return whether a report belongs to a seed that was skipped because its claim did not need it."""
         claim_id, seed = self._item(report.nodeid)
         entry = self.claims.get(claim_id)
         return report.skipped and entry is not None and seed not in (*entry.observed_seeds, *entry.failures)
 
     def without_baseline(self) -> list[str]:
-        """Return a message about the claims without an accepted verdict if the gate is "drift", in a list; else []."""
+        """Return a list with a message about claims without an accepted verdict; [] if the gate is not "drift"."""
         if self._settings.gate != "drift":
             return []
         digests = {name: claim["digest"] for name, claim in self._accepted.items()}

@@ -73,7 +73,7 @@ def publish_data_folder(config: pytest.Config) -> None:
 
 
 def _data_folder(config: pytest.Config, path: str | None) -> str:
-    """Return the data folder that ``--memkit-data`` or the project names; "" where the environment determines it."""
+    """Return the data folder that ``--memkit-data`` or the project names; "" if the environment determines it."""
     if path is None or (config.option.memkit_data is None and os.environ.get(DATA)):
         return ""
     if not Path(path).is_dir():
@@ -94,7 +94,7 @@ class Settings:
     Attributes:
         store: the folder of the store.
         shared: the URL of a store that several machines share, for which the folder is a cache; or "".
-        data: the folder that data sets are read from; "" where the environment determines it.
+        data: the folder that data sets are read from; "" if the environment determines it.
         root: the root of the project, see :func:`memkit.pytest_plugin.options.root_of`.
         strict: whether a claim that decides nothing fails the run.
         session: a unique identifier of this run.

@@ -16,11 +16,11 @@ from memkit.pytest_plugin.plan import RunPlan
 from memkit.pytest_plugin.settings import Settings
 from memkit.scheduling.cohorts import Cohort
 
-_EDITED = {
+_REMEDIES = {
     "changed": "use --memkit-development, or `memkit register` for fresh seeds",
     "reworded": "`memkit register` records the new words, and no attempt is counted",
 }
-"""Status of an edited claim → what to do about it."""
+"""Status of an edited claim → what the user can do."""
 
 
 def print_plan(
@@ -36,7 +36,7 @@ def print_plan(
 
     Args:
         cohorts: the cohorts that have to be trained for the first look.
-        seconds: recipe digest → CPU seconds per seed, where they are known.
+        seconds: recipe digest → CPU seconds per seed, as far as they are known.
         adaptive: whether each claim stops at its verdict.
     """
     reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
@@ -57,7 +57,7 @@ def print_plan(
     needed = training_needed(cohorts, seconds, first)
     reporter.write_line(f"memkit: {needed}{inline}; store {settings.store_of_run}")
     if not settings.development and settings.gate != "none":
-        for status, remedy in _EDITED.items():
+        for status, remedy in _REMEDIES.items():
             if edited := [p.claim.id for p in plan.claims if p.registration.status == status]:
                 more = f" and {len(edited) - 1} more" if len(edited) > 1 else ""
                 reporter.write_line(
@@ -75,20 +75,20 @@ def skipped_for_data(plan: RunPlan) -> list[str]:
     return [f"{plural(claims, 'claim')} skipped: {missing}" for missing, claims in plan.skipped.items()]
 
 
-def training_needed(cohorts: Sequence[Cohort], seconds: Mapping[str, float], why: str = "") -> str:
+def training_needed(cohorts: Sequence[Cohort], seconds: Mapping[str, float], purpose: str = "") -> str:
     """Return a phrase such as ``88 runs to train, about 1 min 10 s of CPU``.
 
     Args:
         cohorts: the cohorts that have to be trained.
-        seconds: recipe digest → CPU seconds per seed, where they are known.
-        why: words after ``to train``, such as `` for the first look``.
+        seconds: recipe digest → CPU seconds per seed, as far as they are known.
+        purpose: words after ``to train``, such as `` for the first look``.
     """
     runs = sum(len(cohort.seeds) for cohort in cohorts)
     if not runs:
-        return f"nothing to train{why}"
+        return f"nothing to train{purpose}"
     known = sum(len(c.seeds) * seconds[c.training.digest] for c in cohorts if c.training.digest in seconds)
     unknown = sum(len(c.seeds) for c in cohorts if c.training.digest not in seconds)
-    text = f"{plural(runs, 'run')} to train{why}"
+    text = f"{plural(runs, 'run')} to train{purpose}"
     if unknown == runs:
         return f"{text}, time unknown: never trained before"
     rest = f", plus the time of {unknown} that were never trained" if unknown else ""
@@ -118,9 +118,9 @@ def print_summary(
         )
     training = sum(entry.cost.get("trained", 0.0) for entry in claims)
     reused = sum(entry.cost.get("reused", 0.0) * len(entry.observed_seeds) for entry in claims)
-    seen = sum(len(entry.observed_seeds) for entry in claims)
+    measured = sum(len(entry.observed_seeds) for entry in claims)
     reporter.write_line(
-        f"{plural(seen, 'measurement')}, {reused:.0f} of them from the store; training their models took "
+        f"{plural(measured, 'measurement')}, {reused:.0f} of them from the store; training their models took "
         f"{duration(training)} of CPU, now or earlier"
     )
     if saved := savings(claims):

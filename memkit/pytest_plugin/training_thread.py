@@ -36,7 +36,7 @@ class TrainingThread(threading.Thread):
     """A thread that advances the training queue until :meth:`end` is called.
 
     Args:
-        queue: the training queue, which reports by itself which training has ended.
+        queue: the training queue, which reports the end of each training itself.
         messages: closed if the queue raises an exception, so that no item waits for it.
         on_turn: called after every turn of the queue.
 

@@ -1,4 +1,4 @@
-"""Verdicts as test reports, ``…::test_x[verdict]``, which the exit code, JUnit, pytest-html and ``-r`` include."""
+"""Verdicts as test reports, ``…::test_x[verdict]``, so that the exit code, JUnit, pytest-html and ``-r`` count them."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def verdict_reports(entry: ClaimEvidence, location: tuple[str, int | None, str])
 
 
 def absent_reports(absent: AbsentClaim) -> Iterator[pytest.TestReport]:
-    """Yield the reports, of which the call fails, of a registered claim that should have been collected."""
+    """Yield the reports of a registered claim that should have been collected; its call fails."""
     for when in _PHASES:
         failed = when == "call"
         yield pytest.TestReport(

@@ -1,1 +1,1 @@
-"""Recipes, which describe as data what is trained; importable names of objects; and the backends that train recipes."""
+"""Recipes, which describe the training of models as data; importable names of objects; and training backends."""

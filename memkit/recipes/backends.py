@@ -1,7 +1,8 @@
-"""Backends: the trainers that a recipe can choose. torch's is memkit/training/trainer.py, MLX's memkit/mlx/trainer.py.
+"""Backends: the trainers that a recipe can choose.
 
-Both return :class:`memkit.training.trained_run.TrainedRun`, whose states are torch tensors, so that the store and
-everything after it need not know the backend.
+The trainer for torch is memkit/training/trainer.py, and the one for MLX is memkit/mlx/trainer.py. Both return
+:class:`memkit.training.trained_run.TrainedRun`, whose states are torch tensors, so that the store and everything after
+it need not know the backend.
 """
 
 from __future__ import annotations

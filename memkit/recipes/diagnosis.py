@@ -105,8 +105,8 @@ def non_tensor_reason(recipe: Recipe, seed: int) -> str:
     model = build(recipe, [seed])
     batch: Any = sampler(recipe, seed)(generator(seed, "data", recipe.stream), recipe.batch)
     if not isinstance(batch, (tuple, list)) or len(batch) != 2 or not all(isinstance(part, Tensor) for part in batch):
-        drawn = ", ".join(map(_type_name, batch)) if isinstance(batch, (tuple, list)) else _type_name(batch)
-        return f"{recipe.summary}: the task drew {drawn}; a batch must be two tensors, (inputs, targets)"
+        returned = ", ".join(map(_type_name, batch)) if isinstance(batch, (tuple, list)) else _type_name(batch)
+        return f"{recipe.summary}: the task drew {returned}; a batch must be two tensors, (inputs, targets)"
     inputs = batch[0][None] if has_seed_axis(recipe.model) else batch[0]
     with torch.no_grad():
         outputs = model(inputs)

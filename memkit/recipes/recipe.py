@@ -173,13 +173,8 @@ class Recipe:
         if self.backend == "mlx":
             self._check_mlx(check)
         check(isinstance(self.options, Mapping), f"options={self.options!r} must be a dict of names and values")
-        for name in (
-            "lr",
-            "weight_decay",
-            "clip",
-            "cpus",
-            "gpus",
-        ):  # 1 and 1.0 make the same recipe, with the same digest
+        # 1 and 1.0 make the same recipe, with the same digest.
+        for name in ("lr", "weight_decay", "clip", "cpus", "gpus"):
             if is_real(value := getattr(self, name)):
                 object.__setattr__(self, name, float(value))
         known = model_options(self.model)
@@ -260,7 +255,7 @@ class Recipe:
 
     @property
     def missing(self) -> str:
-        """A sentence that says what training needs but this machine lacks, and how to get it; "" if nothing is missing.
+        """A sentence on what this machine lacks for training, data or a package, and how to get it; or "".
 
         Raises:
             MemkitError: if the task's ``missing`` is not a string.

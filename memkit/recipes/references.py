@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from memkit.aliases import Aliases, aliases_here, aliases_of, aliases_of_module, together
+from memkit.aliases import Aliases, aliases_here, aliases_of, aliases_of_module, combined
 from memkit.errors import MemkitError
 
 
@@ -32,11 +32,11 @@ def reference(obj: Any) -> str:
     if "<" in name or module == "__main__":
         place = "a script" if module == "__main__" else "another function"
         raise MemkitError(f"{name} is defined in {place}; a recipe needs it defined at the top level of a module")
-    found: Any = sys.modules.get(module)
-    if found is not None:
+    referent: Any = sys.modules.get(module)
+    if referent is not None:
         for part in name.split("."):
-            found = getattr(found, part, None)
-        if found != obj:  # a bound method, or a function that was wrapped and renamed
+            referent = getattr(referent, part, None)
+        if referent != obj:  # a bound method, or a function that was wrapped and renamed
             raise MemkitError(
                 f"{obj!r} is not the object that {module}:{name} refers to; use that, or a function with its own name"
             )
@@ -50,7 +50,7 @@ def module_of(name: str) -> str:
 
 def known_aliases(files: Mapping[str, str] | None = None) -> Aliases:
     """Return the aliases of this project and of the projects that ``files`` belong to; see :func:`resolve`."""
-    return together(aliases_here(), *map(aliases_of, set((files or {}).values())))
+    return combined(aliases_here(), *map(aliases_of, set((files or {}).values())))
 
 
 def first_names(data: Any) -> Any:

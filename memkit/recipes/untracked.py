@@ -123,7 +123,7 @@ def check_untracked_changes(recipe: Recipe, seeds: Sequence[int], recorder: Mode
 
 @dataclass(frozen=True)
 class _Restorer:
-    """Creates models of some seeds with the state of a trained model."""
+    """A factory of models with the state of a trained model."""
 
     recipe: Recipe
     seeds: Sequence[int]
@@ -141,15 +141,15 @@ class _Restorer:
     def relevant(self, differing: Mapping[AttributePath, Any]) -> list[AttributePath]:
         """Return the attributes that make a difference: each one that does so alone, or else all of them together."""
         inputs = self._inputs().to(self.device)
-        without = self._evaluate({}, inputs)
+        unmodified = self._evaluate({}, inputs)
 
         def make_a_difference(copied: Mapping[AttributePath, Any]) -> bool:
-            having = self._evaluate(copied, inputs)
-            if (having.outputs is None) != (without.outputs is None):
+            modified = self._evaluate(copied, inputs)
+            if (modified.outputs is None) != (unmodified.outputs is None):
                 return True
-            if having.outputs and without.outputs and not having.outputs.same_as(without.outputs):
+            if modified.outputs and unmodified.outputs and not modified.outputs.same_as(unmodified.outputs):
                 return True
-            return any(having.contents(path).remembers(without.contents(path)) for path in copied)
+            return any(modified.contents(path).remembers(unmodified.contents(path)) for path in copied)
 
         if not make_a_difference(differing):
             return []
@@ -216,7 +216,7 @@ class _Contents:
 
     def same_as(self, other: _Contents) -> bool:
         return self.leaves.keys() == other.leaves.keys() and all(
-            _same_type(leaf, other.leaves[path]) and _equal(leaf, other.leaves[path])
+            _same_shape_and_dtype(leaf, other.leaves[path]) and _equal(leaf, other.leaves[path])
             for path, leaf in self.leaves.items()
         )
 
@@ -226,7 +226,9 @@ class _Contents:
         A number does not count: the number of batches seen, for example, is not a memory of their contents.
         """
         pairs = [(leaf, other.leaves[path]) for path, leaf in self.leaves.items() if path in other.leaves]
-        if any(isinstance(one, Tensor) and _same_type(one, two) and not _equal(one, two) for one, two in pairs):
+        if any(
+            isinstance(one, Tensor) and _same_shape_and_dtype(one, two) and not _equal(one, two) for one, two in pairs
+        ):
             return True
         return any(self.lengths[path] != other.lengths[path] for path in self.lengths.keys() & other.lengths.keys())
 
@@ -275,7 +277,7 @@ def _attributes(model: nn.Module, *, mapped_seeds: int = 0) -> dict[AttributePat
     return contents
 
 
-def _same_type(one: Any, other: Any) -> bool:
+def _same_shape_and_dtype(one: Any, other: Any) -> bool:
     """Return whether both are tensors of the same shape and dtype, or neither is a tensor."""
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         return _shape(one) == _shape(other) and one.dtype == other.dtype

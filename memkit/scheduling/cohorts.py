@@ -89,7 +89,7 @@ def train_missing(
     device: str = "cpu",
     progress: Callable[[float], None] | None = None,
 ) -> None:
-    """Train and store those of the seeds that the store lacks, while holding their locks.
+    """Train and store the seeds that the store lacks, while holding their locks.
 
     Args:
         recipe: the recipe.

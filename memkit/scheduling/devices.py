@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def deterministic(device: str) -> Iterator[None]:
-    """Make torch choose deterministic algorithms, and warn where a device has none.
+    """Make torch choose deterministic algorithms, and warn if a device has none.
 
     On the CPU, all algorithms are deterministic anyway.
     """
@@ -21,12 +21,12 @@ def deterministic(device: str) -> Iterator[None]:
         return
     # cuBLAS reads this variable when it computes its first product.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    previous = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        torch.use_deterministic_algorithms(previous[0], warn_only=previous[1])
 
 
 def lacks_memory(error: BaseException) -> bool:

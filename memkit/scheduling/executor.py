@@ -1,6 +1,6 @@
-"""Executors, which train cohorts. The local executor uses the cores of this machine, with one process per core.
+"""Executors, which train cohorts; the local executor uses the cores of this machine, with one process per core.
 
-An executor trains each cohort at once. :class:`memkit.scheduling.queue.TrainingQueue` decides about the order of work,
+An executor trains each cohort at once. :class:`memkit.scheduling.queue.TrainingQueue` decides on the order of work,
 fair shares and further attempts, in the same way for every executor.
 """
 
@@ -56,7 +56,7 @@ class Job(Protocol):
 
 
 class Executor(Protocol):
-    """Trains cohorts and writes their runs to a store."""
+    """An object that trains cohorts and writes their runs to a store."""
 
     @property
     def slots(self) -> int:
@@ -78,7 +78,7 @@ class Executor(Protocol):
 
 
 class LocalExecutor:
-    """Processes on this machine, one thread each. If a process dies, only its cohort is lost.
+    """Training processes on this machine with one thread each; if a process dies, only its cohort is lost.
 
     Args:
         workers: the number of processes; 0 for one per core.
@@ -99,7 +99,7 @@ class LocalExecutor:
 
     @property
     def attempts(self) -> int:
-        """Two: most processes die because memory runs out, and more may be free at the second attempt."""
+        """The maximum number of attempts; two, since most processes die for lack of memory, which may be free later."""
         return 2
 
     def submit(self, cohort: Cohort, store: Store) -> Job:
@@ -115,7 +115,7 @@ class LocalExecutor:
         return self._processes[-1].train(task)
 
     def close(self) -> None:
-        """See :class:`Executor`."""
+        """Stop all training immediately, and wait until the processes have ended."""
         for process in self._processes:
             process.kill()
         for process in self._processes:
@@ -124,7 +124,7 @@ class LocalExecutor:
 
 
 class InlineExecutor:
-    """Trains in the calling process, and returns when it has finished: for a few small models, or for debugging.
+    """Training in the calling process, for a few small models or for debugging.
 
     Args:
         device: the device that it trains on.
@@ -135,12 +135,12 @@ class InlineExecutor:
 
     @property
     def slots(self) -> int:
-        """See :class:`Executor`."""
+        """The number of cohorts that are trained at once: one."""
         return 1
 
     @property
     def attempts(self) -> int:
-        """See :class:`Executor`."""
+        """The maximum number of attempts: one, since a process that dies takes the run with it."""
         return 1
 
     def submit(self, cohort: Cohort, store: Store) -> Job:
@@ -150,7 +150,7 @@ class InlineExecutor:
         return _FinishedJob(result)
 
     def close(self) -> None:
-        """See :class:`Executor`."""
+        """Do nothing, since no training is in progress between calls."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,7 +264,7 @@ def train_cohort(
             report(reported)
 
     if store.files is not None and listener(store.files.root) is None:  # this process only trains
-        OpenedFiles(store.files.root).listen().ignore(store.root)
+        OpenedFiles(store.files.root).listen().ignore_folder(store.root)
     training = cohort.training
     try:
         recipe = Recipe.from_json(training.recipe, files)

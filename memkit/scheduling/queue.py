@@ -37,7 +37,7 @@ class Progress:
     Attributes:
         done, total: numbers of runs, one run per recipe and seed.
         share: the fraction of the work that is done, 0 to 1; it decreases when a process dies or cohorts are added.
-        remaining: the estimated time to the end in seconds, or None as long as there is no estimate.
+        remaining: the estimated remaining time in seconds, or None as long as there is no estimate.
         current: descriptions of the cohorts that are being trained.
     """
 

@@ -28,7 +28,7 @@ _ENVIRONMENT = ("MEMKIT_DATA",)
 
 
 class RayExecutor:
-    """Trains cohorts as tasks of a Ray cluster.
+    """An executor that trains cohorts as tasks of a Ray cluster.
 
     Args:
         address: the address of the cluster for ``ray.init``; "auto" is the cluster that this machine belongs to.
@@ -117,7 +117,7 @@ class RayExecutor:
         return self._fractions.get(number, 0.0)
 
     def close(self) -> None:
-        """See :class:`memkit.scheduling.executor.Executor`."""
+        """Cancel the tasks that have not ended, and disconnect from the cluster if this object connected to it."""
         for job in self._jobs.values():
             if not job.result.done():
                 with contextlib.suppress(Exception):
@@ -150,13 +150,13 @@ class _RayJob:
         errors = self.executor._ray.exceptions
         try:
             result = future.result()
-        except errors.RayTaskError as error:  # it was raised before training, which returns errors as results
+        except errors.RayTaskError as error:  # raised before training, since training returns errors as results
             cause = getattr(error, "cause", error)
             lines = str(cause).splitlines() or [""]
             return Result("failed", f"{type(cause).__name__} on a node: {lines[0]}", str(error))
         except errors.RayError as error:
             raise BrokenProcessPool(str(error)) from error
-        # Only for folders: a URL may be unreachable for a while, from this machine or from the node.
+        # Checked only for folders, since a URL may be unreachable for a while, from this machine or from the node.
         if result.kind == "trained" and store.remote is None and store.missing(cohort.training.digest, cohort.seeds):
             return Result(
                 "failed",
@@ -167,7 +167,7 @@ class _RayJob:
 
 
 def _start_progress_actor(ray: Any) -> Any:
-    """Start the actor that collects the progress of tasks, on this node, which exists as long as the run."""
+    """Start the actor that collects the progress of tasks, on this node, which lives as long as the run."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)

@@ -90,7 +90,7 @@ class ProjectFiles:
         record = {}
         for file in sorted(files):
             label = self.label(file)
-            kind = "code" if file in imported or (file in opened.started and file.endswith(".py")) else "sha256"
+            kind = "code" if file in imported or (file in opened.command_files and file.endswith(".py")) else "sha256"
             state_when_opened = opened.states.get(file)
             if state_when_opened is None:
                 record[label] = ABSENT
@@ -112,8 +112,8 @@ def recording_opened_files(
 
     Args:
         files: the files of the project, or None without a project.
-        name: what the opened files belong to; see :meth:`memkit.opened_files.OpenedFiles.attributing_to`.
-        modules: modules whose source a digest covers already; see :func:`memkit.source.source_files`.
+        name: the name that the opened files are attributed to; see :meth:`memkit.opened_files.OpenedFiles.attributing_to`.
+        modules: the modules that a digest already covers; see :func:`memkit.source.source_files`.
     """
     opened = listener(files.root) if files is not None else None
     if files is None or opened is None:
@@ -146,13 +146,8 @@ def _checksum(file: Path, kind: str) -> str:
             return f"code:{file_digest(file)}"
         with file.open("rb") as opened:
             return f"sha256:{hashlib.file_digest(opened, 'sha256').hexdigest()}"
-    except (
-        MemkitError,
-        OSError,
-        ValueError,
-        RecursionError,
-        MemoryError,
-    ):  # the last two: code that is nested too deeply
+    # RecursionError and MemoryError mean that the code is nested too deeply.
+    except (MemkitError, OSError, ValueError, RecursionError, MemoryError):
         return _UNREADABLE
 
 
@@ -161,7 +156,7 @@ def _joined(folder: str, files: Iterable[str]) -> list[str]:
 
 
 def _imported(files: Iterable[str]) -> set[str]:
-    """Return those of the files that are imported modules of this process."""
+    """Return the files among these that are imported modules of this process."""
     sources = {file for file in files if file.endswith(".py")}
     return sources & _modules(len(sys.modules), next(reversed(sys.modules))) if sources else set()
 

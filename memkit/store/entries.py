@@ -80,7 +80,7 @@ def run_to_files(
 
 
 def run_from_files(files: Mapping[str, bytes], seed: int) -> TrainedRun:
-    """Return the run that :func:`run_to_files` was given.
+    """Return the run that was passed to :func:`run_to_files`.
 
     Raises:
         Exception: of any type, if the files do not have the expected form.
@@ -96,7 +96,7 @@ def _parse_run(content: bytes) -> dict[str, Any]:
     """Return the fields of a :class:`TrainedRun` that ``run.json`` contains.
 
     Raises:
-        ValueError: if it does not have the expected form; its checksum may match nevertheless, if it was written so.
+        ValueError: if it does not have the expected form; this is possible even if its checksum matches.
     """
     run = parse_object(content)
     metrics = {name: parse_number(value) for name, value in typed_entry(run, "metrics", dict).items()}
@@ -175,7 +175,7 @@ def pack(files: Mapping[str, bytes]) -> bytes:
 
 
 def unpack(content: bytes) -> dict[str, bytes]:
-    """Return the files that :func:`pack` was given.
+    """Return the files that were passed to :func:`pack`.
 
     Raises:
         ValueError: if the archive does not contain exactly the four files of a run, or if one of them is compressed or

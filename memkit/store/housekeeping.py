@@ -1,6 +1,6 @@
 """Housekeeping of a store: list its runs, find damage, and choose the runs that can be removed.
 
-A removed run only has to be trained again; no verdict is lost with it. So the runs behind accepted verdicts are kept,
+Removing a run costs only the time to train it again; no verdict is lost. The runs behind accepted verdicts are kept,
 and among the others those that were used most recently.
 """
 
@@ -56,7 +56,7 @@ def runs(store: Store) -> Iterator[StoredRun]:
 
 
 def damaged(store: Store) -> Iterator[tuple[Path, str]]:
-    """Yield (path, damage) for each damaged run or file of measurements; both form a sentence."""
+    """Yield (path, damage) for each damaged run or file of measurements; together they read as a sentence."""
     for entry in _entries(store):
         if damage := find_damage(entry):
             yield entry, damage

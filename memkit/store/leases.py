@@ -1,4 +1,4 @@
-"""Leases: objects at a URL that say which machine is doing which work. They take the place of locks between machines.
+"""Leases: objects at a URL that show which machine is doing which work; they replace locks between machines.
 
 Leases save work, but nothing relies on them. If a lease cannot be acquired, or if its holder is wrongly taken for dead,
 two machines do the same work and write the same result. A lease is an object that its holder rewrites at regular
@@ -56,7 +56,7 @@ def leased(remote: Remote, names: Iterable[str], *, owner: str = "") -> Iterator
 
 
 class _LeaseRequest:
-    """A lease to be acquired: its last known state, and since when that state has not changed."""
+    """A lease to be acquired: its last known state, and the time since which that state has not changed."""
 
     def __init__(self, remote: Remote, folder: str, owner: str) -> None:
         self.remote, self.folder, self.owner = remote, folder, owner

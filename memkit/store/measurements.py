@@ -6,10 +6,10 @@ per key, with one line per seed::
 
     {"seed": 3, "sha256": "…", "depends": {"table.csv": "sha256:…"}, "content": {…}}
 
-A line is valid as long as no file has changed that any line of the key names. The other lines matter because a process
-imports a module only once, for whichever seed comes first. Lines are only appended, each in one system call, so several
-processes can write to one file. If a seed has several valid lines, the first one is used. A line without content
-revokes the lines before it. At a URL, each measurement is a separate object.
+A line is valid until a file changes that is named in any line of the same key. The other lines matter because a process
+imports a module only once, and the import is recorded with the seed that comes first. Lines are only appended, each in
+one system call, so several processes can write to one file. If a seed has several valid lines, the first one is used. A
+line without content revokes the lines before it. At a URL, each measurement is a separate object.
 """
 
 from __future__ import annotations
@@ -87,9 +87,8 @@ def load_measurements(store: Store, key: str, seed: int) -> list[Any]:
         try:
             _, depends, content = _parse_line(line)
         except ValueError as error:
-            if (
-                number < len(lines) - 1
-            ):  # the last line may be incomplete: it is being written, or its writer was killed
+            # The last line may be incomplete, because it is being written, or because its writer was killed.
+            if number < len(lines) - 1:
                 damage[number] = str(error)
             continue
         has_line = True
@@ -214,7 +213,7 @@ def _blank(path: str, lines: list[bytes], numbers: Iterable[int]) -> None:
 
 
 def damaged_measurements(store: Store) -> Iterator[tuple[Path, str]]:
-    """Yield (path, damage) for each damaged file; both form a sentence."""
+    """Yield (path, damage) for each damaged file; together they read as a sentence."""
     for path in _files(store):
         try:
             for line in read_regular_file(str(path)).split(b"\n")[:-1]:
@@ -264,9 +263,9 @@ def _fetch(store: Store, remote: Remote, key: str, seed: int) -> Any:
 
 
 def stored_seeds(store: Store, key: str, seeds: Iterable[int]) -> set[int]:
-    """Return those of the seeds that have a measurement under a key; it is verified only when it is loaded.
+    """Return the seeds among these that have a measurement under a key; it is verified only when it is loaded.
 
-    Seeds whose files have changed since are left out, as far as the folder shows it.
+    Seeds whose files have changed since then are left out if the folder shows the change.
     """
     requested = set(seeds)
     lines = _lines(store, key)
@@ -305,7 +304,7 @@ def save_measurement(
     try:
         text = _text(content)
     except ValueError:  # a number is not finite
-        content = _strict(content)
+        content = _with_named_numbers(content)
         text = _text(content)
     depends = dict(depends or {})
     try:
@@ -346,11 +345,12 @@ def _line(seed: int, depends: Mapping[str, str], text: bytes) -> bytes:
     return b'\n{"seed": %d, "sha256": "%s", %s"content": %s}\n' % (seed, checksum, dependencies, text)
 
 
-def _strict(content: Any) -> Any:
+def _with_named_numbers(content: Any) -> Any:
+    """Return content with the names of numbers that are not finite, such as "nan", since JSON cannot represent them."""
     if isinstance(content, Mapping):
-        return {name: _strict(value) for name, value in content.items()}
+        return {name: _with_named_numbers(value) for name, value in content.items()}
     if isinstance(content, (list, tuple)):
-        return [_strict(value) for value in content]
+        return [_with_named_numbers(value) for value in content]
     return str(content) if isinstance(content, float) and not math.isfinite(content) else content
 
 

@@ -2,7 +2,7 @@
 
 The server, S3 or another system that fsspec supports, must provide two operations: it writes an object completely or
 not at all, and ``create`` writes an object only if none of that name exists. A call that fails is repeated. If it keeps
-failing, memkit warns. This costs time, because runs that cannot be fetched are trained on this machine, but no verdict.
+failing, memkit warns and trains the runs that it cannot fetch, which costs time but changes no verdict.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ T = TypeVar("T")
 MAX_OBJECT_SIZE = 2 * 1024**3
 """The maximum size of an object in bytes; a larger one was not written by a store."""
 
-_ATTEMPTS = 2  # made here; the packages behind fsspec make further attempts of their own
+_ATTEMPTS = 2  # the packages behind fsspec make further attempts themselves
 # Seconds without calls once all attempts have failed. Otherwise each call would wait for a server that is down.
 _PAUSE = 120.0
 

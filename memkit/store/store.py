@@ -164,7 +164,7 @@ class Store:
         return {}
 
     def _is_usable(self, digest: str, seed: int) -> bool:
-        """Return whether a shared object counts as present: it was not unusable before, and need not be retrained."""
+        """Return whether a shared object counts as present: it is not known to be unusable or in need of retraining."""
         if self.remote is None or _object(digest, seed) in self.remote.unusable:
             return False
         return not self.retrain or self._fetch(digest, seed) is not None
@@ -385,7 +385,7 @@ class Store:
 
 
 def named_store(named: str | None, here: Path, root: Path, *, session: str = "") -> Store:
-    """Return the store with a name: a folder, or a URL with the project's ``.memkit`` as its local cache.
+    """Return the store at a path or a URL; a store at a URL has the project's ``.memkit`` as its local cache.
 
     Args:
         named: the path or URL; None for the project's ``.memkit``.
@@ -396,7 +396,7 @@ def named_store(named: str | None, here: Path, root: Path, *, session: str = "")
     files = ProjectFiles(root)
     if named and "://" in named:
         return Store(root / ".memkit", session=session, remote=Remote(named), files=files)
-    folder = named_path(named, here, what="store") if named else root / ".memkit"
+    folder = named_path(named, here, label="store") if named else root / ".memkit"
     return Store(folder, session=session, files=files)
 
 

@@ -25,7 +25,7 @@ _CHECKED_JSON = re.compile(rb'\{"sha256": "(?P<sha256>[0-9a-f]{64})",\n"content"
 
 
 def from_bytes(data: bytes) -> Any:
-    """Return what :func:`to_bytes` was given.
+    """Return the content that was passed to :func:`to_bytes`.
 
     Raises:
         ValueError: if the bytes are damaged; the message continues a sentence that begins with the name of the file.

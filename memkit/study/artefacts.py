@@ -11,8 +11,8 @@
 A model provides records and tables through :class:`memkit.training.protocols.WithExampleRecords` and
 :class:`~memkit.training.protocols.WithTables`.
 
-The runs of a control that is made of changes are in a folder named after the promoted configuration and the control:
-``wide+half``. A folder that is up to date is not written again.
+A control may consist of changes to the promoted configuration. Its runs are then in a folder that is named after the
+configuration and the control: ``wide+half``. A folder that is up to date is not written again.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from memkit.errors import MemkitError, suggestion
 from memkit.study.settings import Settings
 
 MAX_NAME_BYTES = 120
-"""Two names make the name of a folder, which may have 255 bytes on most file systems."""
+"""The maximum length of a name: a folder's name may contain two, and most file systems limit it to 255 bytes."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
 
@@ -24,7 +24,7 @@ def check_keys(given: Settings, known: Iterable[str], where: str) -> None:
 
 
 def mapping(given: Any, where: str, expected: str = "a mapping, name: value") -> Settings:
-    """Return a mapping, or raise; ``expected`` is what the message says it must be."""
+    """Return a mapping, or raise an error with the message that it must be ``expected``."""
     if not isinstance(given, Mapping):
         raise MemkitError(f"{where}: {given!r} must be {expected}")
     return given
@@ -67,7 +67,7 @@ def check_length(name: str, where: str) -> None:
     """Raise if a name is too long for the study's files and folders that are named after it."""
     if (length := len(os.fsencode(name))) > MAX_NAME_BYTES:
         raise MemkitError(
-            f"{where}: {name[:40]!r}… is {length} bytes long, and {MAX_NAME_BYTES} is the most, since files and "
+            f"{where}: {name[:40]!r}… is {length} bytes long, and the maximum is {MAX_NAME_BYTES}, since files and "
             "folders are named after it; give a shorter name"
         )
 

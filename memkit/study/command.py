@@ -41,7 +41,7 @@ class Options:
 
     Attributes:
         matrix: the path of the matrix.
-        listing: whether to list the configurations and do nothing else.
+        listing: whether to list the configurations only.
         screening: whether to stop after stage A.
         output: the folder for the report and the artefacts.
         store: the store of the trained runs.
@@ -66,7 +66,7 @@ def run_pytest(arguments: list[str], environment: Mapping[str, str]) -> int:
 
 
 def run(options: Options, register: Callable[[list[str]], object]) -> int:
-    """Run a study as far as the options ask for.
+    """Run the stages of a study that the options request.
 
     Args:
         register: a function that registers the claims that pytest collects with the given arguments.
@@ -135,7 +135,7 @@ def _recording_opened_files(store: Store) -> Iterator[None]:
     opened = OpenedFiles(store.files.root).listen() if store.files is not None else None
     try:
         if opened is not None:
-            opened.ignore(store.root)
+            opened.ignore_folder(store.root)
         yield
     finally:
         if opened is not None:

@@ -40,8 +40,8 @@ def listing(matrix: Matrix, store: Store) -> str:
     promotion = load_promotion(matrix.promoted_path)
     if promotion is not None and promotion.matrix != matrix.digest:
         lines.append(
-            f"{matrix.path.name} was changed since it was screened: running it screens again, and claims that differ "
-            "then move to fresh seeds as another attempt"
+            f"{matrix.path.name} has changed since it was screened: the next run screens it again, and claims that "
+            "then differ move to fresh seeds as a new attempt"
         )
     lines.append(f"stage A: {runs} {'run' if runs == 1 else 'runs'} to train; store: {store}")
     return "\n".join(lines)

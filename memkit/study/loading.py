@@ -99,12 +99,12 @@ def _matrix(path: Path, data: Any) -> Matrix:
 
 
 _HINTS = {
-    "study": "give the beginning of the claims' ids, study: lab/xor",
-    "recipe": "give the settings that all configurations share, recipe: {task: 'module:name', model: 'module:Class'}",
-    "configurations": "name what is compared, configurations: {plain: {}, wide: {width: 64}}",
-    "controls": "name what promoted configurations are compared with, controls: {linear: linear}",
-    "screen": "say how configurations are promoted, screen: {by: accuracy, best: 2}",
-    "confirm": "say what is confirmed, confirm: {metric: accuracy, bounds: [0, 1]}",
+    "study": "give the beginning of the claims' ids, as in study: lab/xor",
+    "recipe": "give the settings of all configurations, as in recipe: {task: 'module:name', model: 'module:Class'}",
+    "configurations": "name the configurations to compare, as in configurations: {plain: {}, wide: {width: 64}}",
+    "controls": "name the controls of promoted configurations, as in controls: {linear: linear}",
+    "screen": "give the promotion rule, as in screen: {by: accuracy, best: 2}",
+    "confirm": "give the metric to confirm, as in confirm: {metric: accuracy, bounds: [0, 1]}",
 }
 
 
@@ -114,7 +114,7 @@ def _configurations(top: Settings, controls: Mapping[str, str | Settings]) -> di
         raise MemkitError(f"recipe: {misplaced[0]!r} is a key of configurations; move it there")
     given = checking.mapping(top["configurations"], "configurations")
     if not given:
-        raise MemkitError("configurations: there are none; name at least one, plain: {}")
+        raise MemkitError("configurations: there are none; name at least one, as in plain: {}")
     for name, value in given.items():
         checking.check_name(name, "configurations")
         checking.mapping(value if value is not None else {}, f"configurations: {name}")
@@ -131,7 +131,7 @@ def _configurations(top: Settings, controls: Mapping[str, str | Settings]) -> di
             )
         if name in all_settings and control != name:
             raise MemkitError(
-                f"controls: {name}: there is a configuration of this name, and the control is another one; rename it"
+                f"controls: {name}: a configuration of the same name is not the control; rename one of them"
             )
     setting_names = _setting_names(top, controls)
     configurations: dict[str, Configuration] = {}
@@ -143,12 +143,12 @@ def _configurations(top: Settings, controls: Mapping[str, str | Settings]) -> di
         )
         if (other := name_by_identity.setdefault(subject.identity, name)) != name:
             raise MemkitError(f"{where}: it has the same recipe and intervention as {other!r}; remove one of them")
-        own_controls = settings.get("controls")
-        if own_controls is None:
-            own_controls = [control for control, refers_to in controls.items() if refers_to != name]
-        elif not isinstance(own_controls, list) or not all(isinstance(control, str) for control in own_controls):
-            raise MemkitError(f"{where}: controls: {own_controls!r} must be a list of names of controls")
-        for control in own_controls:
+        control_names = settings.get("controls")
+        if control_names is None:
+            control_names = [control for control, refers_to in controls.items() if refers_to != name]
+        elif not isinstance(control_names, list) or not all(isinstance(control, str) for control in control_names):
+            raise MemkitError(f"{where}: controls: {control_names!r} must be a list of names of controls")
+        for control in control_names:
             if control not in controls:
                 raise MemkitError(f"{where}: controls: there is no control {control!r}{suggestion(control, controls)}")
             if controls[control] == name:
@@ -160,7 +160,7 @@ def _configurations(top: Settings, controls: Mapping[str, str | Settings]) -> di
             recipe=subject.recipe,
             intervention=subject.intervention,
             family=checking.text(settings.get("family", ""), f"{where}: family"),
-            controls=tuple(dict.fromkeys(own_controls)),
+            controls=tuple(dict.fromkeys(control_names)),
             differs=_changed_settings(own_settings, shared),
         )
     return configurations
@@ -176,7 +176,7 @@ def _setting_names(top: Settings, controls: Mapping[str, str | Settings]) -> fro
 def _controls(given: Any) -> dict[str, str | Settings]:
     controls = checking.mapping(given, "controls")
     if not controls:
-        raise MemkitError("controls: there are none; name a configuration or changes, linear: linear")
+        raise MemkitError("controls: there are none; name a configuration or changes, as in linear: linear")
     for name, control in controls.items():
         checking.check_name(name, "controls")
         if isinstance(control, str):
@@ -184,7 +184,7 @@ def _controls(given: Any) -> dict[str, str | Settings]:
         where = f"controls: {name}"
         changes = checking.mapping(control, where, expected="the name of a configuration, or a mapping of changes")
         if misplaced := [key for key in changes if key in ("base", "over", "family", "controls")]:
-            raise MemkitError(f"{where}: {misplaced[0]!r} is a key of configurations; give a control changes only")
+            raise MemkitError(f"{where}: {misplaced[0]!r} is a key of configurations, not of controls; leave it out")
         if not changes:
             raise MemkitError(f"{where}: it changes nothing; name a configuration or changes")
     return dict(controls)
@@ -193,9 +193,9 @@ def _controls(given: Any) -> dict[str, str | Settings]:
 def _screen(given: Settings, configurations: Mapping[str, Configuration], has_default_score: bool) -> Screen:
     checking.check_keys(given, _SCREEN_KEYS, "screen")
     if "by" not in given:
-        raise MemkitError("screen: there is no 'by'; name the metric of the score, by: accuracy")
+        raise MemkitError("screen: there is no 'by'; name the metric of the score, as in by: accuracy")
     if "best" not in given:
-        raise MemkitError("screen: there is no 'best'; say how many are promoted, best: 2")
+        raise MemkitError("screen: there is no 'best'; give the number to promote, as in best: 2")
     within = given.get("within")
     if within not in (None, "family"):
         raise MemkitError(f"screen: within: {within!r} must be 'family'")
@@ -287,14 +287,14 @@ def _check_promotion(matrix: Matrix) -> None:
     if screen.best > largest:
         which = "in the largest family" if screen.within else "that compete"
         raise MemkitError(
-            f"screen: best: {screen.best} are to be promoted, and there are {largest} configurations {which}; those "
-            "that a control names, and those under always, do not compete"
+            f"screen: best: {screen.best} are to be promoted, but there are only {largest} configurations {which}; "
+            "configurations that a control names, or that are under always, do not compete"
         )
     for name in dict.fromkeys((*matrix.candidates, *screen.always)):
         configuration = matrix.configurations[name]
         if not configuration.controls:
             raise MemkitError(
-                f"configurations: {name}: it may be promoted, and no control is left to compare it with; name one"
+                f"configurations: {name}: it may be promoted, but it has no control to be compared with; name one"
             )
         control_by_identity: dict[str, str] = {}
         for control in configuration.controls:

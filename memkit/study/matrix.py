@@ -24,7 +24,7 @@ class Configuration(Subject):
 
     Attributes:
         name: the name, which is part of a claim's id.
-        family: the group that it competes in, where promotion is within families.
+        family: the group in which it competes if promotion is within families.
         controls: the names of the controls that it is compared with if it is promoted.
         differs: the settings that differ from the shared ones; dotted name → value.
     """
@@ -37,7 +37,7 @@ class Configuration(Subject):
 
 @dataclass(frozen=True, kw_only=True)
 class Screen:
-    """Stage A: the ``best`` by a metric are promoted, and those under ``always`` whatever they score."""
+    """Stage A: the ``best`` configurations by a metric are promoted, and those under ``always`` in any case."""
 
     seeds: int
     by: str
@@ -84,14 +84,14 @@ class Matrix:
         title, source: texts, or "".
         shared: the settings that all configurations share, as in the file.
         score: ``score(model, (inputs, targets))`` → a number or ``{metric: number}``.
-        examples: the number of examples drawn for validation and for testing, where the task is a function.
+        examples: the number of examples drawn for validation and for testing, if the task is a function.
         configurations: name → configuration, in the order of the file.
         controls: name → the name of a configuration, or changes to the promoted one.
         screen, confirm: the two stages.
         reported: name of a configuration → the value in the study's source, for the tables.
         notes: "interpretation" and "open" → the author's own sentences.
         setting_names: the names of all settings that have a value somewhere; null may remove them from a configuration.
-        digest: of the whole file except title, source, reported and notes.
+        digest: the digest of the whole file except title, source, reported and notes.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""The promotion of configurations from screening to confirmation, by a rule fixed beforehand, and the file it writes.
+"""The promotion of configurations from screening to confirmation, by a rule fixed beforehand, and its file.
 
 ``xor.promoted.json``, beside ``xor.yaml`` and under version control, contains the screening scores of every
 configuration and the names of the promoted ones. The claims of stage B are made from it.
@@ -81,8 +81,8 @@ class Outcome:
     """The outcome for a configuration.
 
     Attributes:
-        mean: the mean of the policy's metric over the development seeds; nan where a value is not finite.
-        rank: the rank among those that it competed with, from 1; None where it did not compete.
+        mean: the mean of the policy's metric over the development seeds; nan if a value is not finite.
+        rank: the rank among those that it competed with, from 1; None if it did not compete.
         why: the reason why it was or was not promoted, as the end of a sentence.
     """
 
@@ -224,10 +224,10 @@ class Promotion:
 
 
 def load_promotion(path: Path) -> Promotion | None:
-    """Read the file; None where there is none.
+    """Read the file; None if it does not exist.
 
     Raises:
-        MemkitError: the file is damaged, has another schema, or promotes others than its scores and its rule do.
+        MemkitError: the file is damaged, has another schema, or its promotions do not follow from its scores and rule.
     """
     try:
         data = strict_json.fields(strict_json.read_json(path), "the file", _FILE, *_FILE)
@@ -256,7 +256,7 @@ def load_promotion(path: Path) -> Promotion | None:
     recorded = data["promoted"]
     if list(promotion.promoted) != recorded:
         raise MemkitError(
-            f"{path}: it promotes {join_names(recorded) or 'nothing'}, and by its scores and its rule it should "
+            f"{path}: it promotes {join_names(recorded) or 'nothing'}, but by its scores and its rule it should "
             f"promote {join_names(promotion.promoted) or 'nothing'}; do not edit it, run `memkit study` again"
         )
     return promotion

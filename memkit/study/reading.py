@@ -23,7 +23,7 @@ def read_yaml(path: Path) -> Any:
 
     Raises:
         MemkitError: there is no such file; it is not YAML; a mapping has a key twice, where most YAML readers silently
-            keep the last one; a key is not a text; a word without quotes means something else to other YAML readers or
+            keep the last one; a key is not a text; a word without quotes has another meaning in other YAML readers or
             in Python; or a value is not a text, a finite number, a boolean, null, or a list or mapping of these.
     """
     from ruamel.yaml import YAML
@@ -40,7 +40,7 @@ def read_yaml(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
         if directive := re.search(r"^%YAML\s+(?!1\.2\b).*", text, re.MULTILINE):
-            raise MemkitError(f"{path.name} contains {directive[0].strip()!r}; remove it, memkit reads YAML 1.2")
+            raise MemkitError(f"{path.name} contains {directive[0].strip()!r}; remove it, since memkit reads YAML 1.2")
         return _plain(reader.load(text), path.name)
     except FileNotFoundError as error:
         raise MemkitError(f"{path} does not exist") from error

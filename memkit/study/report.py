@@ -116,7 +116,7 @@ def _confirmation(matrix: Matrix, claims: Mapping[str, ClaimEvidence], rows: Seq
     counts = ", ".join(f"{verdicts.count(v)} {v.value}" for v in Verdict if v in verdicts)
     on_development = any(entry.registration.development for entry in claims.values())
     seeds = (
-        "development seeds, which decide nothing" if on_development else "registered seeds that nothing was chosen by"
+        "development seeds, which decide nothing" if on_development else "registered seeds, by which nothing was chosen"
     )
     metric, better = text(matrix.confirm.metric), "higher" if matrix.confirm.higher else "lower"
     rule = (
@@ -126,9 +126,9 @@ def _confirmation(matrix: Matrix, claims: Mapping[str, ClaimEvidence], rows: Seq
     parts = [
         "### Stage B, confirmation",
         f"{_count(len(claims), 'claim')} on {seeds}, scored on test examples: {counts}{_attempts(claims)}. A claim is "
-        "supported where the "
+        "supported if the "
         f"{metric} of its configuration is {better} than that of each of its controls. Effects are mean differences, "
-        f"paired by seed, positive where the configuration is better. {rule} p is adjusted by Benjamini–Hochberg over "
+        f"paired by seed, positive if the configuration is better. {rule} p is adjusted by Benjamini–Hochberg over "
         f"{_count(len(rows), 'comparison')}, and decides nothing.",
         f"Controls: {_controls(matrix)}.",
         markdown_table([header, *(_row(row) for row in rows)]),
@@ -154,19 +154,19 @@ def _confirmation(matrix: Matrix, claims: Mapping[str, ClaimEvidence], rows: Seq
 
 
 def _attempts(claims: Mapping[str, ClaimEvidence]) -> str:
-    """Return how many claims are not at their first attempt, ``, 2 of them not at the first attempt``, or ""."""
+    """Return a phrase on claims with earlier attempts, such as ``, 2 of them not at the first attempt``; or ""."""
     later = sum(entry.registration.attempt > 1 for entry in claims.values())
     return f", {later} of them not at the first attempt" if later else ""
 
 
 def _controls(matrix: Matrix) -> str:
-    """Return what the names of controls refer to."""
+    """Return a description of each control."""
     descriptions = []
     for name, given in matrix.controls.items():
-        what = f"the promoted one with {settings_text(given)}" if not isinstance(given, str) else "as screened"
+        description = f"the promoted one with {settings_text(given)}" if not isinstance(given, str) else "as screened"
         if isinstance(given, str) and given != name:
-            what = f"the configuration «{given}»"
-        descriptions.append(f"«{name}», {text(what)}")
+            description = f"the configuration «{given}»"
+        descriptions.append(f"«{name}», {text(description)}")
     return "; ".join(descriptions)
 
 

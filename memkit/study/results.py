@@ -28,16 +28,16 @@ class Comparison:
     Attributes:
         direction: "higher" or "lower", as registered for the treatment; the effect is positive in this direction.
         effect: mean paired difference over the seeds.
-        t_low, t_high, betting_low, betting_high: limits of the two intervals; None where a limit is infinite or there
+        t_low, t_high, betting_low, betting_high: limits of the two intervals; None if a limit is infinite or there
             is no interval.
         n: number of seeds.
         p: two-sided p-value of the t test against the margin.
         p_adjusted: ``p`` adjusted by Benjamini–Hochberg over all comparisons of the study; None on development seeds.
         verdict: the verdict on this contrast.
         claim_verdict: the verdict on the claim, which depends on all its contrasts.
-        provisional: what the t interval alone would have decided, where the betting interval does not agree; else "".
+        provisional: the verdict by the t interval alone if the betting interval does not agree; else "".
         negligible: whether it is supported although the t interval lies inside ±sesoi.
-        seeds_needed: the number of seeds with which both intervals would show the observed effect, where the comparison
+        seeds_needed: the number of seeds with which both intervals would show the observed effect, if the comparison
             is undecided and the number is known.
     """
 
@@ -107,7 +107,7 @@ def _comparison(name: str, entry: ClaimEvidence, finding: Finding, p_adjusted: f
 
 
 def confirmed_mean(entry: ClaimEvidence, arm: str, metric: str) -> float:
-    """Return the mean of an arm's metric over the seeds used for the verdict; nan where it was not measured."""
+    """Return the mean of an arm's metric over the seeds used for the verdict; nan if it was not measured."""
     used_seeds = set(words.used_seeds(entry))
     values = [o.value for o in entry.observations if (o.arm, o.metric) == (arm, metric) and o.seed in used_seeds]
     return math.fsum(values) / len(values) if values else math.nan

@@ -107,8 +107,8 @@ def check_score(matrix: Matrix) -> None:
     if isinstance(recipe.task, Task) and inspect.getattr_static(sampler(recipe, 0), "test", None) is None:
         kind = type(recipe.task).__name__
         raise MemkitError(
-            f"{where}: what draws the examples of {kind} has no `test`; let {kind}.for_seed() return an object that "
-            "has it, (inputs, targets), beside its __call__"
+            f"{where}: the sampler of {kind} has no test examples; give the object that {kind}.for_seed() returns an "
+            "attribute `test`, a pair (inputs, targets)"
         )
     model = build(recipe, [0]).eval()
     try:
@@ -137,7 +137,7 @@ def check_score(matrix: Matrix) -> None:
 def check_arms(matrix: Matrix, names: Iterable[str], *, device: str) -> None:
     """Check that the controls of promoted configurations can be trained and scored, before any deciding seed is used.
 
-    Each control that is made of changes is trained for one step on development seed 0 and scored on validation
+    Each control that consists of changes is trained for one step on development seed 0 and scored on validation
     examples.
 
     Raises:
@@ -185,7 +185,7 @@ def check_bounds(matrix: Matrix, scores: Scores) -> None:
 
 
 def _subjects(matrix: Matrix, name: str) -> list[tuple[str, Subject]]:
-    """Return a configuration and, if it may be promoted, its controls that are made of changes; each with its place."""
+    """Return (place in the matrix, subject) for a configuration and, if it may be promoted, its controls by changes."""
     subjects: list[tuple[str, Subject]] = [(f"configurations: {name}", matrix.configurations[name])]
     if name in matrix.candidates or name in matrix.screen.always:
         changed = [c for c in matrix.configurations[name].controls if not isinstance(matrix.controls[c], str)]
@@ -210,7 +210,7 @@ def train_missing(
     """Train the runs that are not in the store.
 
     Args:
-        executor: where they are trained; it is closed afterwards.
+        executor: trains them, and is closed afterwards.
         notify: called with a line of text on the progress every few seconds.
 
     Returns:
@@ -308,7 +308,7 @@ def _score(
         except Exception as error:
             print(traceback.format_exc(), file=sys.stderr)
             raise MemkitError(f"{where}, seed {seed}: the score raised {type(error).__name__}: {error}") from error
-        # A model whose training diverged has no score, even where one can be computed.
+        # A model whose training diverged has no score, even if one can be computed.
         return dict.fromkeys(values, math.nan) if run.diverged else values
 
 

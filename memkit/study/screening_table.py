@@ -10,13 +10,13 @@ from pathlib import Path
 from memkit.errors import MemkitError
 from memkit.study.promotion import Promotion, load_promotion
 
-_MOST_SEED_COLUMNS = 8
+_MAX_SEED_COLUMNS = 8
 
 
 def screening_rows(promotion: Promotion) -> list[tuple[str, ...]]:
     """Return rows of texts, the header first; there is a column per seed if there are 2 to 8 seeds."""
     by, seeds = promotion.policy.by, promotion.seeds
-    shown_seeds = seeds if 1 < len(seeds) <= _MOST_SEED_COLUMNS else ()
+    shown_seeds = seeds if 1 < len(seeds) <= _MAX_SEED_COLUMNS else ()
     has_families = any(entrant.family for entrant in promotion.entrants)
     has_reported = any(entrant.reported for entrant in promotion.entrants)
     header = ["configuration", *(["family"] if has_families else []), *(["reported"] if has_reported else [])]
@@ -58,7 +58,7 @@ def text_table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows, of which the first is the header, as a Markdown table."""
+    """Return rows as a Markdown table; the first row is the header."""
     header, *body = [[text(cell) for cell in row] for row in rows]
     return "\n".join("| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *body])
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from memkit.errors import MemkitError, suggestion
 
-MOST_CONFIGURATIONS = 1000
+MAX_CONFIGURATIONS = 1000
 Settings = Mapping[str, Any]
 
 
@@ -50,8 +50,8 @@ def expanded(configurations: Mapping[str, Settings]) -> dict[str, dict[str, Any]
             if full_name in result or (suffix and full_name in configurations):
                 raise MemkitError(f"{name}: two configurations would be called {full_name!r}; rename one of them")
             result[full_name] = merged(settings, changes)
-    if len(result) > MOST_CONFIGURATIONS:
-        raise MemkitError(f"there are {len(result)} configurations; at most {MOST_CONFIGURATIONS} are allowed")
+    if len(result) > MAX_CONFIGURATIONS:
+        raise MemkitError(f"there are {len(result)} configurations; at most {MAX_CONFIGURATIONS} are allowed")
     return result
 
 
@@ -72,7 +72,7 @@ def _cells(name: str, over: Any) -> dict[str, dict[str, Any]]:
     """Return suffix of the name → changed settings, for each cell of the grid."""
     where = f"{name}: over"
     if not isinstance(over, Mapping) or not over:
-        raise MemkitError(f"{where}: {over!r} must be a mapping of settings to lists of values, {{lr: [0.01, 0.02]}}")
+        raise MemkitError(f"{where}: {over!r} must map settings to lists of values, as in {{lr: [0.01, 0.02]}}")
     for key, values in over.items():
         if not isinstance(values, list) or not values:
             raise MemkitError(f"{where}: {key}: {values!r} must be a list of values")
@@ -80,15 +80,15 @@ def _cells(name: str, over: Any) -> dict[str, dict[str, Any]]:
             raise MemkitError(
                 f"{where}: {key}: a value is a mapping; vary one of its settings with a dot, {key}.name: [...]"
             )
-    if math.prod(map(len, over.values())) > MOST_CONFIGURATIONS:
-        raise MemkitError(f"{where}: the grid has more than {MOST_CONFIGURATIONS} cells; give fewer values")
-    short = {key: key.rpartition(".")[2] for key in over}
-    unique = {key: last if list(short.values()).count(last) == 1 else key for key, last in short.items()}
+    if math.prod(map(len, over.values())) > MAX_CONFIGURATIONS:
+        raise MemkitError(f"{where}: the grid has more than {MAX_CONFIGURATIONS} cells; give fewer values")
+    last_parts = {key: key.rpartition(".")[2] for key in over}
+    factors = {key: last if list(last_parts.values()).count(last) == 1 else key for key, last in last_parts.items()}
     cells: dict[str, dict[str, Any]] = {}
     for values in product(*over.values()):
         cell = dict(zip(over, values, strict=True))
-        # If the configuration is named after the factor, the value is enough: k-8.
-        labels = ([] if unique[key] == name else [_slug(unique[key], where)] for key in cell)
+        # If the configuration is named after the factor, the name is not repeated: k-8, not k-k-8.
+        labels = ([] if factors[key] == name else [_slug(factors[key], where)] for key in cell)
         suffix = "-".join(
             "-".join([*label, _slug(value, where)]) for label, value in zip(labels, cell.values(), strict=True)
         )

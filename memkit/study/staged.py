@@ -48,7 +48,7 @@ def staged(matrix: str = "", /) -> Callable[[F], F]:
         matrix: the path of the matrix, relative to the file of the test.
 
     Raises:
-        MemkitError: the matrix is missing or invalid, or was changed since it was screened.
+        MemkitError: the matrix is missing or invalid, or has changed since it was screened.
     """
     refuse_bare(staged, matrix, '"matrix.yaml"')
     if not isinstance(matrix, str) or not matrix:
@@ -127,7 +127,7 @@ def claim_of_configuration(matrix: Matrix, name: str, *, cells: int) -> Claim:
         source=matrix.source,
         expect=confirm.expect,
         seeds=confirm.seeds,
-        # An open question does not gate. Any other expectation does, even under normal theory.
+        # The verdict on an open question cannot fail a run; with any other expectation it can, even by normal theory.
         gate=None if confirm.expect == "open" else True,
     )
     if confirm.expect != "open":

@@ -24,7 +24,7 @@ class Subject:
 
     Attributes:
         settings: the settings of the recipe and ``after``, as in the matrix, in plain types.
-        recipe: what is trained.
+        recipe: the recipe that is trained.
         intervention: a function of ``(model)`` or ``(model, seed)``, which the matrix calls ``after``; or None.
     """
 
@@ -39,7 +39,7 @@ class Subject:
 
     @property
     def identity(self) -> str:
-        """A text that two subjects have in common exactly if their recipe and intervention are the same."""
+        """A text that is equal for two subjects if and only if they have the same recipe and intervention."""
         return canonical({"recipe": self.recipe.to_json(), "after": self.settings.get("after")})
 
 

@@ -265,12 +265,12 @@ def test_a_plugin_that_changes_the_engine_counts(pytester: pytest.Pytester, monk
     pytester.makepyfile(
         cheat="""
         from memkit.pytest_plugin import item_call
-        plain = item_call.to_floats
+        to_floats = item_call.to_floats
         def turned(claim, seed, returned):
-            return plain(claim, seed, {"treatment": returned["control"], "control": returned["treatment"]})
+            return to_floats(claim, seed, {"treatment": returned["control"], "control": returned["treatment"]})
         item_call.to_floats = turned
         def pytest_unconfigure():
-            item_call.to_floats = plain
+            item_call.to_floats = to_floats
         """
     )
     register_claims(pytester)

@@ -32,7 +32,7 @@ SUITES = {
     ),
     "a test without seeds": (
         canned("true").replace("(seed)", "()"),
-        "*'lab/true': test_true() depends on no seed; let it take the fixture `arms` or `seed` (it takes nothing)",
+        "*test_true() does not depend on the seed; add the fixture `arms` or `seed` to its parameters (they are none)",
     ),
     "a claim parametrised by hand": (
         canned("true")

@@ -215,7 +215,7 @@ def test_a_claim_removed_from_the_lock_does_not_count_as_missing_and_continues_i
     wrong.stderr.fnmatch_lines(["memkit: the lock has no claim 'lab/flase'*"])
     write(suite / "test_lab.py", TRUE, canned("false", options='expect="refuted",'))
     result = register_claims(pytester)
-    result.stdout.fnmatch_lines(["lab/false: back, attempt 2, seeds from 10100"])
+    result.stdout.fnmatch_lines(["lab/false: registered again, attempt 2, seeds from 10100"])
     assert "removed" not in json.loads((suite / "claims.lock").read_text())
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from memkit.cli import main
-from memkit.cli.claims import QUIETLY
+from memkit.cli.claims import QUIET_OPTIONS
 from memkit.study import command
 from tests.inner import own_modules
 
@@ -89,7 +89,7 @@ def _in(folder: Path, run: Callable[[], int]) -> CommandResult:
 
 def _pytest(arguments: list[str]) -> int:
     with own_modules():
-        return int(pytest.main([*arguments, *QUIETLY, "--memkit-executor=inline"]))
+        return int(pytest.main([*arguments, *QUIET_OPTIONS, "--memkit-executor=inline"]))
 
 
 def trained(folder: Path) -> list[Path]:

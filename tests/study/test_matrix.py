@@ -72,7 +72,11 @@ def test_the_matrix_in_the_documentation_is_valid(tmp_path: Path) -> None:
             "screen: {by: acuracy",
             "screen: by: the default score has no 'acuracy'; did you mean",
         ),
-        ("best: 1,", "best: 3,", "screen: best: 3 are to be promoted, and there are 2 configurations that compete"),
+        (
+            "best: 1,",
+            "best: 3,",
+            "screen: best: 3 are to be promoted, but there are only 2 configurations that",
+        ),
         ("best: 1,", "best: 0.5,", "screen: best: 0.5 must be a whole number"),
         ("best: 1,", "best: 1, within: famly,", "screen: within: 'famly' must be 'family'"),
         (
@@ -100,7 +104,7 @@ def test_the_matrix_in_the_documentation_is_valid(tmp_path: Path) -> None:
         (
             "plain: {}",
             "plain: {controls: []}",
-            "configurations: plain: it may be promoted, and no control is left",
+            "configurations: plain: it may be promoted, but it has no control",
         ),
         ("plain: {}", "plain: {base: slow}", "configurations: slow: base: plain → slow → plain leads back to itself"),
         ("base: plain", "base: plan", "slow: base: there is no configuration 'plan'; did you mean 'plain'?"),
@@ -108,7 +112,7 @@ def test_the_matrix_in_the_documentation_is_valid(tmp_path: Path) -> None:
         ("lr: [0.001, 0.1]", "lr: [0.1, 0.1]", "slow: over: two cells are called 'lr-0.1'"),
         ("{lr: [0.001, 0.1]}", "{rl: [0.1]}", "configurations: slow-rl-0.1: Recipe has no field 'rl'"),
         ("linear: linear", "linear: lineal", "controls: linear: there is no configuration 'lineal'; did you mean"),
-        ("linear: linear", "plain: linear", "controls: plain: there is a configuration of this name"),
+        ("linear: linear", "plain: linear", "controls: plain: a configuration of the same name"),
         ("{steps: 2}", "{stps: 2}", "controls: brief: for plain: Recipe has no field 'stps'"),
         ("{steps: 2}", "{steps: 40}", "controls: brief: for plain it changes nothing"),
         (
@@ -136,7 +140,7 @@ def test_the_matrix_in_the_documentation_is_valid(tmp_path: Path) -> None:
         ("examples: 200", "examples: .inf", "examples: inf is not a finite number"),
         ("examples: 200", "examples: 2026-11-24", "is a date; put it in quotes"),
         ("  plain: {}\n", "  Plain: {}\n", "configurations: 'Plain' must consist of lower-case letters"),
-        ("  plain: {}\n", f"  {121 * 'x'}: {{}}\n", "is 121 bytes long, and 120 is the most, since files and"),
+        ("  plain: {}\n", f"  {121 * 'x'}: {{}}\n", "is 121 bytes long, and the maximum is 120, since files and"),
         ("lr: [0.001, 0.1]", f"options.note: [a, {120 * 'b'}]", "bbb'… is 130 bytes long"),
         ("study: lab/xor", "", "xor.yaml: there is no 'study'; give the beginning of the claims' ids"),
     ],
@@ -229,7 +233,7 @@ def test_an_ambiguous_value_is_refused_with_advice(tmp_path: Path, written: str,
         ("a: 1\n'a': 2", "a.yaml, line 2: the key 'a' occurs twice; remove one of them"),
         ("a: &x {b: 1}\nc: {<<: *x, b: 2, b: 3}", "a.yaml, line 2: the key 'b' occurs twice"),
         ("a: &x [*x]", "a.yaml, line 1: an alias refers to a node that contains it; write out its value"),
-        ("%YAML 1.1\n---\na: 010", "a.yaml contains '%YAML 1.1'; remove it, memkit reads YAML 1.2"),
+        ("%YAML 1.1\n---\na: 010", "a.yaml contains '%YAML 1.1'; remove it, since memkit reads YAML 1.2"),
         ("a: 1\nb: [", "a.yaml is not YAML: line 2, column 5"),
         ("a: 1\n---\nb: 2", "a.yaml is not YAML: line 2, column 1"),
         ("a: " + "[" * 3000, "a.yaml is nested too deeply"),
@@ -446,7 +450,7 @@ def test_the_listing_tells_that_the_matrix_was_changed(read: Read, tmp_path: Pat
     promotion.save(matrix.promoted_path)
     store = Store(tmp_path / "store")
     assert "was changed since" not in listing(matrix, store)
-    assert "xor.yaml was changed since it was screened: running it screens again" in listing(
+    assert "xor.yaml has changed since it was screened: the next run screens it again" in listing(
         read(MATRIX.replace("steps: 2}", "steps: 3}")), store
     )
 

@@ -112,7 +112,7 @@ def test_the_file_is_read_back_and_edits_are_detected(tmp_path: Path) -> None:
 
     data = json.loads(path.read_text())
     path.write_text(json.dumps({**data, "promoted": ["c0"]}))
-    with pytest.raises(MemkitError, match="it promotes c0, and by its scores and its rule it should promote c1"):
+    with pytest.raises(MemkitError, match="it promotes c0, but by its scores and its rule it should promote c1"):
         load_promotion(path)
     path.write_text(json.dumps({**data, "schema": 2}))
     with pytest.raises(MemkitError, match="schema 2"):
