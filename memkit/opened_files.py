@@ -4,8 +4,8 @@ CPython calls audit hooks for every file that Python code opens, including impor
 it starts (PEP 578). A hook cannot be removed, so each process installs at most one, which does nothing while there are
 no listeners.
 
-A file is attributed to the test or the fixture that was running when it was opened (:meth:`OpenedFiles.attributing_to`), to the
-files of the code on the stack, and to the modules that the test uses, since code may keep the contents of a file for
+A file is attributed to the test or the fixture that was running when it was opened
+(:meth:`OpenedFiles.attributing_to`), to the files of the code on the stack, and to the modules that the test uses, since code may keep the contents of a file for
 the next caller. Files that native code or another process opens are not recorded.
 """
 

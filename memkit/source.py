@@ -152,7 +152,7 @@ def file_digest(file: Path) -> str:
 
 def acts_on_import(file: Path) -> bool:
     """Return whether importing a file does more than import, define functions and assign literals."""
-    return _module(file, file.stat().st_mtime_ns).acts
+    return _module(file, file.stat().st_mtime_ns).has_effects
 
 
 def imported_names(file: Path) -> frozenset[str]:

@@ -112,7 +112,7 @@ def recording_opened_files(
 
     Args:
         files: the files of the project, or None without a project.
-        name: the name that the opened files are attributed to; see :meth:`memkit.opened_files.OpenedFiles.attributing_to`.
+        name: the name for :meth:`memkit.opened_files.OpenedFiles.attributing_to`.
         modules: the modules that a digest already covers; see :func:`memkit.source.source_files`.
     """
     opened = listener(files.root) if files is not None else None
