@@ -5,8 +5,9 @@ it starts (PEP 578). A hook cannot be removed, so each process installs at most 
 no listeners.
 
 A file is attributed to the test or the fixture that was running when it was opened
-(:meth:`OpenedFiles.attributing_to`), to the files of the code on the stack, and to the modules that the test uses, since
-code may keep the contents of a file for the next caller. Files that native code or another process opens are not recorded.
+(:meth:`OpenedFiles.attributing_to`), to the files of the code on the stack, and to the modules that the test uses,
+since code may keep the contents of a file for the next caller. Files that native code or another process opens are not
+recorded.
 """
 
 from __future__ import annotations
