@@ -146,6 +146,8 @@ def pytest_make_collect_report(
         reason = str(skipped).removeprefix("Skipped: ") or ("no reason was given" if report.skipped else "")
         for path in {collector.path, collector.path.resolve()}:  # the path may be a symbolic link
             collector.config.stash.setdefault(COLLECTED_FILES, {})[path] = reason
+        if _can_have_claims():
+            gc.freeze()  # the items of a file live as long as the session, see pytest_runtestloop
     return report
 
 
