@@ -227,7 +227,7 @@ class Claim:
 
     @property
     def is_standalone(self) -> bool:
-        """Whether the claim is not derived: not a cell of a sweep, not a mutant and not a replication."""
+        """True if the claim is not derived: not a cell of a sweep, not a mutant and not a replication."""
         return self.origin is None
 
     @property
@@ -242,12 +242,12 @@ class Claim:
 
     @property
     def is_mutant(self) -> bool:
-        """Whether the claim has an arm that is broken on purpose."""
+        """True if the claim has an arm that is broken on purpose."""
         return isinstance(self.origin, Mutant)
 
     @property
     def is_replication(self) -> bool:
-        """Whether the claim repeats another one on another backend."""
+        """True if the claim repeats another one on another backend."""
         return isinstance(self.origin, Replication)
 
     @property
@@ -257,7 +257,7 @@ class Claim:
 
     @property
     def needs_sweeps(self) -> bool:
-        """Whether the claim runs only with sweeps: true for cells and for replications that are not headline claims."""
+        """True if the claim runs only with sweeps: a cell, or a replication that is not a headline claim."""
         return bool(self.sweep) or (self.is_replication and not self.headline)
 
     @property
@@ -286,7 +286,7 @@ class Claim:
 
     @property
     def gates(self) -> bool:
-        """Whether the claim's verdict can fail a run."""
+        """True if the claim's verdict can fail a run."""
         if self.expect == "open":
             return False
         assumes_normality = any(contrast.assume == "normal" for contrast in self.contrasts)

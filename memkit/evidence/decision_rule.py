@@ -148,7 +148,7 @@ class _LookResult:
 
     @property
     def decisive(self) -> bool:
-        """Whether the looks end here; true for every verdict except INCONCLUSIVE, so also for INCOMPLETE."""
+        """True if the looks end here: after every verdict except INCONCLUSIVE, so also after INCOMPLETE."""
         return self.judgement.verdict is not Verdict.INCONCLUSIVE
 
 

@@ -113,7 +113,7 @@ class ClaimEvidence:
 
     @property
     def decided(self) -> bool:
-        """Whether the claim's seeds decide anything; if not, reports show no contrast as settled."""
+        """True if the claim's seeds decide anything; if not, reports show no contrast as settled."""
         return self.judgement.indication is None and self.verdict is not Verdict.INCOMPLETE
 
     @property

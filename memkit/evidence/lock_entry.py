@@ -94,7 +94,7 @@ class Entry:
 
     @property
     def of_schema_1(self) -> bool:
-        """Whether the digest is one of schema 1; the annotations are then not known."""
+        """True if the digest is one of schema 1; the annotations are then not known."""
         return self.digest.startswith(PREFIX)
 
     @property

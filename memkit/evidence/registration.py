@@ -45,12 +45,12 @@ class Registration:
 
     @property
     def development(self) -> bool:
-        """Whether the seeds are development seeds, which decide nothing."""
+        """True if the seeds are development seeds, which decide nothing."""
         return self.first_seed in DEVELOPMENT_SEEDS
 
     @property
     def explores(self) -> bool:
-        """Whether the run asked for development seeds; it need not agree with what was registered then."""
+        """True if the run asked for development seeds; it need not agree with what was registered then."""
         return self.development and not self.withheld
 
     def seeds(self, n: int) -> tuple[int, ...]:

@@ -46,7 +46,7 @@ class Value:
 
     @property
     def same(self) -> bool:
-        """Whether the values differ by no more than is allowed."""
+        """True if the values differ by no more than is allowed."""
         return self.allowed is None or self.difference <= self.allowed
 
 
@@ -69,12 +69,12 @@ class ContrastValue:
 
     @property
     def flipped(self) -> bool:
-        """Whether the sign changed although the recorded difference is larger than a rounding error."""
+        """True if the sign changed although the recorded difference is larger than a rounding error."""
         return abs(self.recorded) > self.rounding and self.recorded * self.found < 0
 
     @property
     def same(self) -> bool:
-        """Whether the sign is the same, and the two differ by no more than is allowed."""
+        """True if the sign is the same, and the two differ by no more than is allowed."""
         return not self.flipped and _distance(self.recorded, self.found) <= self.allowed
 
 
@@ -87,12 +87,12 @@ class Reproduction:
 
     @property
     def same(self) -> bool:
-        """Whether the seed was reproduced."""
+        """True if the seed was reproduced."""
         return all(value.same for value in self.values) and all(contrast.same for contrast in self.contrasts)
 
     @property
     def identical(self) -> bool:
-        """Whether every value equals the recorded one to the last bit."""
+        """True if every value equals the recorded one to the last bit."""
         return all(value.difference == 0 for value in self.values)
 
 

@@ -82,7 +82,7 @@ class Decision:
 
     @property
     def decisive(self) -> bool:
-        """Whether the contrast is decided, so that no later look is taken."""
+        """True if the contrast is decided, so that no later look is taken."""
         return self.outcome != "inconclusive"
 
 

@@ -49,7 +49,7 @@ class Decisive(Protocol):
 
     @property
     def decisive(self) -> bool:
-        """Whether no further look is needed."""
+        """True if no further look is needed."""
         ...
 
 

@@ -100,7 +100,7 @@ def _signed_rank_p(x: NDArray[np.float64]) -> float:
     if not len(nonzero):
         return math.nan
     if len(nonzero) > _MOST_SEEDS_EXACT:
-        return float(scipy.stats.wilcoxon_p(nonzero).pvalue)
+        return float(scipy.stats.wilcoxon(nonzero).pvalue)
     _, index, counts = np.unique(np.abs(nonzero), return_inverse=True, return_counts=True)
     # Doubled, the mean ranks of tied values are whole numbers.
     doubled_ranks = (2 * counts.cumsum() - counts + 1)[index]

@@ -129,7 +129,7 @@ class ClaimView:
 
     @property
     def some_unused(self) -> bool:
-        """Whether the verdict leaves out some seed of the table."""
+        """True if the verdict leaves out some seed of the table."""
         return any(status != "used" for _, status, _ in self.seed_table)
 
 
