@@ -203,7 +203,7 @@ def attempt(**fields: object) -> str:
         (edited("claims", "study/name", "attempts", value=[{}]), "'block' is missing in claims: study/name: attempt 1"),
         (edited("claims", "study/name", "attempts", value=[None]), "attempt 1 must be an object"),
         (attempt(verdict="FINE"), "attempt 1: verdict: 'FINE' is not a verdict"),
-        (attempt(capital=-1), "capital must be a number that is not negative"),
+        (attempt(capital=-1), "capital must be a number of at least 0"),
         (attempt(n=-1), "n must be a whole number from 0"),
         (attempt(date=2025), "date must be a string"),
         (
