@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     f"{judging_time:.1f}",
                     f"{rendering_time:.1f}",
                     f"{len(page.encode()) / 1e6:.2f}",
-                    str(len(gallery.beside)),
+                    str(len(gallery.separate_files)),
                 ]
             ],
         )

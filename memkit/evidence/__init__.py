@@ -1,4 +1,4 @@
-"""Claims and what was found: contrasts, observations, verdicts, registration, the evidence file, reports."""
+"""Claims and the evidence for them: contrasts, observations, verdicts, registration, the evidence file, reports."""
 
 from memkit.evidence.arm import Arm
 from memkit.evidence.claim import EXPECTATIONS, Claim

@@ -153,7 +153,7 @@ def accepted_claims(evidence: Evidence, recipe_key: Callable[[Any], str]) -> dic
             look up how long training takes.
 
     Raises:
-        MemkitError: a claim did not decide, or did not pass.
+        MemkitError: a claim was not decided, or did not pass.
     """
     run = [entry for entry in evidence.claims if entry.observations or entry.failures]
     for entry in run:
@@ -250,6 +250,6 @@ def _reason_against(entry: ClaimEvidence) -> str:
         return f"decided nothing ({'; '.join(entry.judgement.notes)})"
     if entry.verdict is Verdict.INCOMPLETE:
         return "is INCOMPLETE"
-    # The recorded outcome may not tell: the run may have used --gate none.
+    # The recorded outcome is not enough, because the run may have used --gate none.
     result = gate(entry.claim, entry.judgement, registration=entry.registration, failures=dict(entry.failures))
     return f"failed ({result.reason})" if result.outcome == "failed" else ""

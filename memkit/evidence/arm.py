@@ -54,10 +54,11 @@ class Arm:
     def to_json(self) -> dict[str, Any]:
         """Return the recipe's JSON and the intervention's name."""
         recipe = self.recipe.to_json() if hasattr(self.recipe, "to_json") else self.recipe
-        name = self.intervention
-        if callable(name):
-            name = aliases_of_module(name.__module__).first(f"{name.__module__}:{name.__qualname__}")
-        return {"recipe": recipe, "intervention": name}
+        intervention = self.intervention
+        if callable(intervention):
+            module, name = intervention.__module__, intervention.__qualname__
+            intervention = aliases_of_module(module).first(f"{module}:{name}")
+        return {"recipe": recipe, "intervention": intervention}
 
 
 def _is_recipe(value: Any) -> bool:

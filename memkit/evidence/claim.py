@@ -73,16 +73,16 @@ class Claim:
         positive_control: for ``expect="equivalent"``: a contrast that must be SUPPORTED on the same seeds. Without it,
             the equivalence may only show that the measurement is too insensitive.
         expect: the verdict that is registered; any other verdict fails the run.
-        gate: whether the verdict can fail the run. By default that of every claim can, except for ``open`` claims and
-            those that assume normality.
+        gate: whether the verdict can fail the run. By default it can, except for ``open`` claims and for claims that
+            assume normality.
         seeds: the most seeds that the claim may use: 8, 16 or 32, the sizes of the looks; None means 32. It stops at
             the first look that decides it.
         headline: whether the claim is part of the short run.
         deterministic: whether every seed may give the same values. Without it, a claim is INCOMPLETE if each of its
             arms gives one and the same value on all seeds, since the cause may be a random state that was fixed by
             mistake.
-        data: files or folders that the measurement depends on, but that memkit cannot see it read, because native code
-            or another process reads them; paths are relative to the project's root.
+        data: files or folders on which the measurement depends although memkit cannot see that they are read, because
+            native code or another process reads them; paths are relative to the project's root.
         environment: names of environment variables that the measurement depends on.
         source: where the claim was made, with its number there.
         figures: functions ``figure(arms, seed)`` that return one figure of the first seed's trained models or a list of
@@ -209,16 +209,16 @@ class Claim:
             if without_sesoi:
                 raise MemkitError(f"{where}: equivalence needs sesoi= on every contrast; «{without_sesoi[0]}» has none")
 
-    def planned(self, asked: int | None) -> int:
-        """Return the most seeds that a run uses: what the claim declares, or 32, capped by the run.
+    def planned(self, requested: int | None) -> int:
+        """Return the largest number of seeds that a run uses: what the claim declares, or 32, capped by the run.
 
         Args:
-            asked: the value of ``--seeds``, or None if it was not given. If it is not the size of a look, all of these
-                seeds are used, and they decide nothing.
+            requested: the value of ``--seeds``, or None if it was not given. If it is not the size of a look, all
+                of these seeds are used, and they decide nothing.
         """
-        if asked is None:
+        if requested is None:
             return self.seeds or DEFAULT_SEEDS
-        return min(asked, self.seeds) if self.seeds else asked
+        return min(requested, self.seeds) if self.seeds else requested
 
     @property
     def study(self) -> str:
@@ -257,7 +257,7 @@ class Claim:
 
     @property
     def needs_sweeps(self) -> bool:
-        """True if only runs with sweeps include the claim: a cell, or a replication that is not a headline claim."""
+        """True if the claim runs only with sweeps: a cell, or a replication that is not a headline claim."""
         return bool(self.sweep) or (self.is_replication and not self.headline)
 
     @property
@@ -298,7 +298,8 @@ class Claim:
 
         It covers the number of seeds in the two cases in which that number is part of the test. Student's t alone is
         valid only for the looks that were planned. And a claim that is expected not to be supported passes if it is
-        undecided, which fewer seeds would make more likely; a mutant does not pass then, since it has to fail.
+        undecided, which fewer seeds would make more likely; a mutant that is undecided does not pass, since it has to
+        fail.
         """
         fields = self.to_json()
         # Empty fields are left out, so that claims that were registered before a field existed keep their digests.

@@ -58,7 +58,7 @@ def claim(
         arms: name → recipe, or name → :class:`Arm`; or only the names, if the test fits its models itself.
         contrasts: what is compared; see :class:`Contrast`.
 
-    The other options are described at :class:`Claim`.
+    The other options are described in :class:`Claim`.
 
     Raises:
         MemkitError: an option is unknown or not valid; the message names it and what would be right.
@@ -96,7 +96,7 @@ def claim(
 
 
 def make_claim(id: str, statement: str, arms: Any, **options: Any) -> Claim:
-    """Return the claim for a decorator's arguments, in which arms may be recipes, and tuples any iterables.
+    """Return the claim for a decorator's arguments; arms may be given as recipes, and tuples as any iterables.
 
     Raises:
         MemkitError: an argument is not valid.
@@ -123,7 +123,7 @@ def refuse_unknown(where: str, decorator: Callable[..., Any], unknown: Mapping[s
     """Refuse options that a decorator does not have.
 
     Raises:
-        MemkitError: there is one; the message names the nearest option that exists.
+        MemkitError: ``unknown`` is not empty; the message names the nearest option that exists.
     """
     if unknown:
         options = [name for name, p in inspect.signature(decorator).parameters.items() if p.kind is p.KEYWORD_ONLY]
@@ -135,7 +135,7 @@ def refuse_bare(decorator: Callable[..., Any], given: Any, arguments: str) -> No
     """Refuse a decorator that was written above a function without being called.
 
     Raises:
-        MemkitError: it was; the message shows the arguments that it needs.
+        MemkitError: ``given`` is a function; the message shows the arguments that the decorator needs.
     """
     if inspect.isfunction(given):
         name = decorator.__name__
@@ -146,7 +146,7 @@ def set_claim(function: Callable[..., Any], new_claim: Claim, more: Iterable[str
     """Make a function the measurement of a claim.
 
     Args:
-        new_claim: the claim, in which the digest of the test is still to be set.
+        new_claim: the claim, still without the digest of its test.
         more: strings that describe what the measurement depends on besides the function's source.
 
     Raises:

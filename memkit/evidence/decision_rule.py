@@ -34,7 +34,7 @@ from memkit.statistics import (
 
 __all__ = ["Finding", "Judgement", "Verdict", "differences", "judge", "judgements_at_looks", "next_seeds"]
 
-_MOST_SEEDS = 10_000  # more seeds than anybody can afford; `seeds_needed` is infinite beyond
+_MOST_SEEDS = 10_000  # more seeds than anybody can afford; a larger number needed is reported as infinite
 
 _Table = Mapping[int, Mapping[tuple[str, str], float]]
 """seed → (arm, metric) → value"""
@@ -148,7 +148,7 @@ class _LookResult:
 
     @property
     def decisive(self) -> bool:
-        """True if the looks end here, as they do with every verdict except INCONCLUSIVE; so with INCOMPLETE, too."""
+        """True if the looks end here: after every verdict except INCONCLUSIVE, so also after INCOMPLETE."""
         return self.judgement.verdict is not Verdict.INCONCLUSIVE
 
 

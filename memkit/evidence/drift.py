@@ -65,7 +65,7 @@ def difference(claim: str, before: AcceptedClaim, after: AcceptedClaim) -> Diffe
         if not low - slack <= later["estimate"] <= high + slack:
             effects.append(
                 f"{earlier['contrast']} was {earlier['estimate']:+.3g} [{low:+.3g}, {high:+.3g}], is "
-                f"{later['estimate']:+.3g}, outside"
+                f"{later['estimate']:+.3g}, outside that interval"
             )
     return Difference(claim, verdict, tuple(effects), _others(before, after))
 
@@ -92,7 +92,7 @@ def read(path: Path) -> dict[str, AcceptedClaim]:
         MemkitError: the file is neither.
     """
     try:
-        # Of evidence, this reads only the head, since there may be many claims.
+        # Of an evidence file, only the head is read here, since there may be many claims.
         data, *_ = strict_json.split_claims(strict_json.read_bytes(path))
     except FileNotFoundError:
         raise MemkitError(f"{path} does not exist") from None

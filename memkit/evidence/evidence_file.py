@@ -213,14 +213,14 @@ class Evidence:
         return hashlib.sha256(json.dumps(rows, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:32]
 
     def of_claims(self, claims: Iterable[ClaimEvidence]) -> Evidence:
-        """Return the evidence of some of its claims, with their studies, metrics and learning curves."""
+        """Return the evidence for these claims only, with their studies, metrics and learning curves."""
         claims = tuple(claims)
         ids, studies = {entry.claim.id for entry in claims}, {entry.claim.study for entry in claims}
         return replace(
             self,
             claims=claims,
             studies={study: text for study, text in self.studies.items() if study in studies},
-            metrics={study: described for study, described in self.metrics.items() if study in studies},
+            metrics={study: descriptions for study, descriptions in self.metrics.items() if study in studies},
             curves={
                 digest: curves
                 for digest, curves in self.curves.items()
@@ -235,7 +235,7 @@ class Evidence:
             "created": self.created,
             "provenance": dict(self.provenance),
             "studies": dict(self.studies),
-            "metrics": {study: dict(described) for study, described in self.metrics.items()},
+            "metrics": {study: dict(descriptions) for study, descriptions in self.metrics.items()},
             "curves": {digest: curves.to_json() for digest, curves in self.curves.items()},
             "claims": [claim.to_json() for claim in self.claims],
         }
@@ -247,7 +247,7 @@ class Evidence:
         return pd.DataFrame(self._rows(), columns=list(COLUMNS))
 
     def to_csv(self) -> str:
-        """Return the text of ``evidence.csv``: one row per observation; a value that is nan is empty."""
+        """Return the text of ``evidence.csv``: one row per observation; nan becomes an empty cell."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)

@@ -1,4 +1,4 @@
-"""Loading of evidence files from untrusted sources: strictly, in bounded time and memory, recomputing every verdict."""
+"""Strict loading of evidence files from untrusted sources, in bounded time and memory; every verdict is recomputed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ MOST_OBSERVATIONS = 1_000_000
 MOST_DECISIONS = 11_000
 """The most looks at contrasts per file; judging as many as that takes some seconds."""
 _PLANNING = 3
-"""How many looks at a contrast take as long as planning a larger run for an inconclusive one."""
+"""The time that planning a larger run takes for an inconclusive contrast, in looks at a contrast."""
 _FEW = 20
 """A claim with at most this many contrasts is judged without first estimating how many looks that takes."""
 # Bytes of memory per observation, and per finding together with its share of the judgement.
@@ -192,9 +192,9 @@ def _without_garbage_collection() -> Iterator[None]:
 
 
 def _possible_gates(provenance: Mapping[str, Any]) -> list[tuple[Mode, bool]]:
-    """Return each ``(mode, strict)`` of the gate that may have led to the outcomes: the file's, or all of them."""
-    named, strict = provenance.get("gate"), provenance.get("strict")
-    modes: list[Mode] = [mode for mode in get_args(Mode) if named == mode] or list(get_args(Mode))
+    """Return each ``(mode, strict)`` of the gate that may have led to the outcomes; all of them if none is recorded."""
+    recorded, strict = provenance.get("gate"), provenance.get("strict")
+    modes: list[Mode] = [mode for mode in get_args(Mode) if recorded == mode] or list(get_args(Mode))
     return list(itertools.product(modes, [strict] if isinstance(strict, bool) else [False, True]))
 
 
@@ -240,18 +240,18 @@ def _difference(raw: Mapping[str, Any], entry: ClaimEvidence, gates: Sequence[tu
         return "the claim's digest differs"
     if entry.planned != entry.registration.seeds(len(entry.planned)):
         return "the seeds are not those of the registration"  # the order counts, too: the first ones decide
-    if not _close(raw["judgement"], entry.judgement.to_json()):
+    if not _are_close(raw["judgement"], entry.judgement.to_json()):
         return "intervals differ"
     possible = {entry.gate_by(mode, strict=strict).outcome for mode, strict in gates}
     return "" if entry.gate.outcome in possible else "the outcome differs"
 
 
-def _close(a: Any, b: Any, tolerance: float = 1e-6) -> bool:
+def _are_close(a: Any, b: Any, tolerance: float = 1e-6) -> bool:
     """Return whether two JSON values are equal, with numbers compared up to a relative tolerance."""
     if isinstance(a, dict) and isinstance(b, dict):
-        return a.keys() == b.keys() and all(_close(a[key], b[key]) for key in a)
+        return a.keys() == b.keys() and all(_are_close(a[key], b[key]) for key in a)
     if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(map(_close, a, b))
+        return len(a) == len(b) and all(map(_are_close, a, b))
     if isinstance(a, float) or isinstance(b, float):
         are_numbers = isinstance(a, (int, float)) and isinstance(b, (int, float))
         return are_numbers and abs(a - b) <= tolerance * max(1.0, abs(a), abs(b))
@@ -374,8 +374,8 @@ def _decisions_taken(entry: ClaimEvidence) -> int:
     """Return how many looks at contrasts the judgement took; planning is counted in looks that take as long."""
     looks = _decisions(entry.claim, entry.planned, len(entry.observed_seeds))
     # If there are several contrasts, each is tested again at its share of the level, as it may refute the claim.
-    again = looks if len(entry.claim.contrasts) > 1 and entry.verdict is not Verdict.SUPPORTED else 0
-    return looks + again + _PLANNING * sum(bool(finding.planning) for finding in entry.judgement.findings)
+    repeated = looks if len(entry.claim.contrasts) > 1 and entry.verdict is not Verdict.SUPPORTED else 0
+    return looks + repeated + _PLANNING * sum(bool(finding.planning) for finding in entry.judgement.findings)
 
 
 def _decisions(claim: Claim, planned: Sequence[int], observed: int) -> int:

@@ -1,8 +1,8 @@
 """Merging of the evidence of several runs: shards of a matrix, machines, backends.
 
-What only one file holds is copied. If several files hold a claim, their seeds are combined and judged again. If files
-contradict one another, merging fails instead of choosing between them: two forms of one claim, two registrations, or
-two values of one seed.
+A claim that only one file holds is copied. If several files hold the same claim, their seeds are combined and judged
+again. Files that contradict one another are not merged: those with two forms of one claim, two registrations, or two
+values of one seed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def merge(files: Mapping[str, Evidence]) -> Evidence:
 
     Returns:
         The claims of all files, in the order of the files, with the latest date of creation. If the files differ in an
-        entry of the provenance, the result lists every value of it.
+        entry of the provenance, the result lists all of its values.
 
     Raises:
         MemkitError: two files contradict one another; the message names them, the claim and what differs.
@@ -54,7 +54,7 @@ def merge(files: Mapping[str, Evidence]) -> Evidence:
         provenance=_provenance(list(files.values())),
         claims=claims,
         studies=studies,
-        metrics={study: described for evidence in files.values() for study, described in evidence.metrics.items()},
+        metrics={study: metrics for evidence in files.values() for study, metrics in evidence.metrics.items()},
         curves=_curves([evidence.curves for evidence in files.values()]),
     )
 
@@ -72,7 +72,7 @@ def _merge_claim(entries: Sequence[tuple[str, ClaimEvidence]], mode: Mode, *, st
             names = {**entry.claim.annotations, **first.claim.annotations}
             differing = [n for n in names if entry.claim.annotations.get(n) != first.claim.annotations.get(n)]
             raise MemkitError(f"{where} was edited between them: {', '.join(differing)}")
-        # Whether the code differs from what was registered may depend on the machine, such as on its Python version.
+        # Whether the code differs from what was registered may depend on the machine, such as its Python version.
         if replace(entry.registration, recoded=False) != replace(first.registration, recoded=False):
             raise MemkitError(
                 f"{where} is {_registration_in_words(first)} in one, and {_registration_in_words(entry)} in the other"
@@ -157,7 +157,7 @@ def _cost(entries: Sequence[ClaimEvidence], seeds: int) -> dict[str, float]:
 
 
 def _provenance(files: Sequence[Evidence]) -> dict[str, Any]:
-    """Return the provenance that all files share, and, if they differ in an entry, all its values: ``cpu; cuda``."""
+    """Return the merged provenance: each entry's common value, or all of its values if they differ: ``cpu; cuda``."""
     merged: dict[str, Any] = {"merged": f"{len(files)} files"}
     for key in dict.fromkeys(key for evidence in files for key in evidence.provenance):
         values = [evidence.provenance.get(key) for evidence in files]

@@ -303,7 +303,7 @@ def figure_from_json(data: Any) -> Figure:
 
 
 def make_figures(figures: Sequence[Any], where: str, **given: Any) -> tuple[Figure, ...]:
-    """Return a claim's figures of a seed's trained models.
+    """Return the figures that a claim's functions make of one seed's trained models.
 
     Args:
         figures: the claim's functions that make figures.
@@ -352,7 +352,7 @@ def _text(where: str, name: str, given: Any) -> None:
 def _listed(where: str, name: str, given: Any, expected: str, least: int, most: int | None = None) -> tuple[Any, ...]:
     """Return ``given`` as a tuple of ``least`` to ``most`` items; without ``most``, of exactly ``least``.
 
-    The length is checked before any item is, so that a long list costs no time.
+    The length is checked before the items, so that refusing a long list takes no time.
     """
     try:
         count = -1 if isinstance(given, (str, bytes, Mapping, set, frozenset)) else len(given)

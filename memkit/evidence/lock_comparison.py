@@ -39,7 +39,7 @@ def compare_with_lock(lock: Lock | None, entry: ClaimEvidence) -> LockComparison
     recorded, claim = entry.registration, entry.claim
     is_registered = claim.id in lock.claims
     registered = lock.registration(claim, development=recorded.explores)
-    differs, notes = [], []
+    contradictions, notes = [], []
     if recorded.status == "unregistered":
         since = "; it has been registered since" if is_registered else ""
         notes.append(f"unregistered: on development seeds, which decide nothing{since}")
@@ -50,28 +50,30 @@ def compare_with_lock(lock: Lock | None, entry: ClaimEvidence) -> LockComparison
         edited = ", for a claim that was edited" if recorded.status in ("reworded", "changed") else ""
         notes.append(f"on development seeds, which decide nothing{edited}")
     elif registered.attempt > recorded.attempt:
-        differs.append(
+        contradictions.append(
             f"the claim was changed and registered again since: attempt {registered.attempt} in the lock, "
             f"{recorded.attempt} in the file"
         )
     else:
         if registered.attempt < recorded.attempt:
-            differs.append(f"attempt {recorded.attempt} in the file, {registered.attempt} in the lock")
+            contradictions.append(f"attempt {recorded.attempt} in the file, {registered.attempt} in the lock")
         if registered.status == "changed":
-            differs.append("the claim is not the one that was registered: its digest differs from that in the lock")
+            contradictions.append(
+                "the claim is not the one that was registered: its digest differs from that in the lock"
+            )
         elif registered.status == "reworded" and claim.annotations in lock.claims[claim.id].wordings:
             notes.append(f"as it was registered earlier; edited since: {registered.edited}")
         elif registered.status == "reworded":
-            differs.append(f"the claim differs from what was registered: {registered.edited}")
-    if not differs:
-        differs += _seeds(registered, entry)
+            contradictions.append(f"the claim differs from what was registered: {registered.edited}")
+    if not contradictions:
+        contradictions += _seed_contradictions(registered, entry)
     decides = is_registered and recorded.status != "unregistered" and not recorded.explores
-    if decides and not differs and recorded.revision != registered.revision:
+    if decides and not contradictions and recorded.revision != registered.revision:
         notes.append(f"its code is at revision {recorded.revision}; the lock has revision {registered.revision}")
-    return LockComparison(tuple(differs), tuple(notes))
+    return LockComparison(tuple(contradictions), tuple(notes))
 
 
-def _seeds(registered: Registration, entry: ClaimEvidence) -> list[str]:
+def _seed_contradictions(registered: Registration, entry: ClaimEvidence) -> list[str]:
     """Return sentences on what is wrong with the planned seeds; empty if nothing is."""
     count = len(entry.planned)
     if entry.planned != registered.seeds(count):

@@ -151,7 +151,7 @@ Check = Callable[[Any, str], Any]
 
 
 def known(value: Any, what: str, checks: Mapping[str, Check], *needed: str) -> dict[str, Any]:
-    """Return an object after checking its fields, of which all must be known.
+    """Return an object after checking its fields; a field that is not known is refused.
 
     Raises:
         NewerError: a field is not known; rewriting the lock would lose it.
@@ -171,7 +171,7 @@ def _verdict(value: Any, what: str) -> str:
 
 def _amount(value: Any, what: str) -> float:
     if (amount := strict_json.number(value, what)) < 0:
-        raise MemkitError(f"{what} must be a number that is not negative, not {short_repr(value)}")
+        raise MemkitError(f"{what} must be a number of at least 0, not {short_repr(value)}")
     return amount
 
 

@@ -102,8 +102,8 @@ class Lock:
     ) -> Lock:
         """Return the lock with these claims in their present form.
 
-        Changed claims of a study move to one block of fresh seeds. A claim of which only the annotations changed keeps
-        its seeds. So does one of which only the code changed, which counts as a revision. A new mutant or replication
+        Changed claims of a study move to one block of fresh seeds. A claim keeps its seeds if only its
+        annotations changed, and also if only its code changed, which counts as a revision. A new mutant or replication
         gets the block of its claim, so that they share models.
 
         Args:
@@ -207,9 +207,9 @@ class Lock:
         except MemkitError as error:
             raise MemkitError(f"{path} is damaged ({error}); restore it from version control") from error
         lock._check_studies(path)
-        if twice := next((name for name in lock.claims if name in lock.removed), None):  # a merge may cause this
+        if duplicate := next((name for name in lock.claims if name in lock.removed), None):  # a merge may cause this
             raise MemkitError(
-                f"{path} has {twice!r} both in its claims and in the removed claims; delete one of the two entries"
+                f"{path} has {duplicate!r} both in its claims and in the removed claims; delete one of the two entries"
             )
         return lock
 

@@ -65,7 +65,8 @@ def _entry(value: Any, what: str) -> dict[str, Any]:
     attempt, skipped = entry["attempt"], entry.get("skipped", 0)
     if attempt < 1 or skipped < 0 or (attempt + skipped) * BLOCK > STUDY_STRIDE:
         raise MemkitError(
-            f"{what} has the attempt {attempt} and {skipped} skipped blocks of seeds, which is impossible"
+            f"{what} has the attempt {attempt} and {skipped} skipped blocks of seeds; an attempt must be at least 1, "
+            f"and together they must be at most {STUDY_STRIDE // BLOCK}"
         )
     # Schema 1 did not record the blocks of earlier attempts.
     blocks = [*[None] * (attempt - 1), attempt - 1 + skipped]

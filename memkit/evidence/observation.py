@@ -26,7 +26,7 @@ class Observation:
         metric: what was measured.
         value: the number; nan if the arm's training diverged, or if the test returned a value that is masked or not
             finite.
-        reason: why the value is not finite; "" if it is.
+        reason: why the value is not finite; "" if it is finite.
 
     >>> from memkit.evidence import Observation
     >>> Observation(claim="recall/memory", seed=10_000, arm="memory", metric="accuracy", value=0.75).to_json()
@@ -69,8 +69,8 @@ def observations_from(claim: Claim, rows: Any, planned: Sequence[int]) -> tuple[
         planned: the claim's planned seeds.
 
     Raises:
-        MemkitError: a row has another form, a seed that was not planned or an arm that the claim does not have, or two
-            rows have the same seed, arm and metric.
+        MemkitError: a row does not have five fields of the right types, or has a seed that was not planned or an arm
+            that the claim does not have, or two rows have the same seed, arm and metric.
     """
     where = f"claim {claim.id!r}"
     arms = frozenset(claim.measured)
@@ -235,7 +235,7 @@ def _number(value: Any, where: str, metric: str, name: str) -> float:
 
 
 def _within_bounds(claim: Claim, name: str, metric: str, value: float, where: str) -> float:
-    """Return the value, clipped to its bounds if it exceeds them by no more than single precision rounds.
+    """Return the value, clipped to its bounds if it exceeds them by no more than a rounding error of single precision.
 
     A loss that was clipped to log V, for example, may exceed it by a rounding error.
 

@@ -18,7 +18,7 @@ class SweepCell:
     Attributes:
         sweep: the sweep's id.
         cell: the position in the sweep: factor → value.
-        cells: the number of cells of the sweep, whether they run or not; 0 in older files, which do not record it.
+        cells: the number of cells of the sweep, whether or not they are run; 0 in older files, which do not record it.
 
     Raises:
         MemkitError: a field is not valid.
@@ -95,7 +95,7 @@ def origin_from_json(data: Mapping[str, Any]) -> Origin | None:
     if data.get("sweep"):
         origins.append(SweepCell(data["sweep"], data.get("cell", {}), data.get("cells", 0)))
     elif data.get("cell"):
-        raise MemkitError("there is a cell, but no sweep that it belongs to; give both")
+        raise MemkitError("there is a cell, but no sweep to which it belongs; give both")
     if data.get("mutant_of"):
         origins.append(Mutant(data["mutant_of"]))
     if data.get("replicates"):

@@ -32,7 +32,7 @@ def write_all(evidence: Evidence, path: Path) -> tuple[list[Path], list[str]]:
     """Write the JSON file ``path`` and, next to it, CSV and HTML files; in GitHub Actions, also the job summary.
 
     Returns:
-        The files that were written, and a sentence for each other file that could not be written.
+        The files that were written, and one sentence for each file that could not be written.
 
     Raises:
         OSError: the JSON file cannot be written.
@@ -45,21 +45,21 @@ def write_all(evidence: Evidence, path: Path) -> tuple[list[Path], list[str]]:
     evidence.save(path)
     written, problems = [path], []
 
-    def page(target: Path) -> None:
+    def write_page(target: Path) -> None:
         gallery = gallery_for(target)
         save_page(render_html(evidence, gallery), gallery, target)
 
-    def summary(target: Path) -> None:
+    def write_summary(target: Path) -> None:
         text = markdown_table(evidence) + "\n"
         with target.open("ab") as file:
             file.write(encoded(text))
 
     outputs: list[tuple[Path, Callable[[Path], None]]] = [
         (path.with_suffix(".csv"), lambda target: write_whole(target, evidence.to_csv())),
-        (path.with_suffix(".html"), page),
+        (path.with_suffix(".html"), write_page),
     ]
     if job_summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        outputs.append((Path(job_summary), summary))
+        outputs.append((Path(job_summary), write_summary))
     for target, write in outputs:
         try:
             write(target)

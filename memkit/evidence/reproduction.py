@@ -25,7 +25,7 @@ Values = Mapping[tuple[str, str], float]
 
 @dataclass(frozen=True)
 class Value:
-    """A recorded value of an arm, and the value that was measured again.
+    """A recorded value of an arm, and the value of the new measurement.
 
     Attributes:
         recorded: the value in the evidence.
@@ -57,7 +57,7 @@ class ContrastValue:
     Attributes:
         recorded: the difference according to the evidence.
         found: the difference that was measured again.
-        allowed: the largest distance of the two that is allowed.
+        allowed: the largest distance between the two that is allowed.
         rounding: the size of a rounding error; a smaller difference has no reliable sign.
     """
 
@@ -69,7 +69,7 @@ class ContrastValue:
 
     @property
     def flipped(self) -> bool:
-        """True if the sign changed, where the recorded difference was more than a rounding error."""
+        """True if the sign changed although the recorded difference is larger than a rounding error."""
         return abs(self.recorded) > self.rounding and self.recorded * self.found < 0
 
     @property

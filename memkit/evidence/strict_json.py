@@ -41,7 +41,7 @@ def memory_bytes(raw: bytes) -> int:
 
 
 def check_memory(size: int) -> None:
-    """Refuse to read what would take too much memory.
+    """Refuse data that would take too much memory to read.
 
     Args:
         size: bytes of memory.
@@ -169,8 +169,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
         seen = set[str]()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise MemkitError(f"the key {short_repr(twice)} occurs twice in one object")
+        duplicate = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise MemkitError(f"the key {short_repr(duplicate)} occurs twice in one object")
     return result
 
 
@@ -211,7 +211,7 @@ def listed(value: Any, what: str, most: int | None = None) -> list[Any]:
     """Return the value if it is a list, of at most ``most`` items if that is given."""
     result: list[Any] = _checked(value, list, what, "a list")
     if most is not None and len(result) > most:
-        raise MemkitError(f"{what} must be at most {most}, not {len(result)}")
+        raise MemkitError(f"{what} must hold at most {most} items, not {len(result)}")
     return result
 
 
@@ -264,7 +264,7 @@ def fields(value: Any, what: str, checks: Mapping[str, Callable[[Any, str], Any]
         value: the object.
         what: what the object is, for messages.
         checks: name of a field → its check.
-        needed: names of fields that must be there.
+        needed: names of fields that must be present.
 
     Raises:
         MemkitError: a check fails, or a field that is needed is missing.

@@ -124,7 +124,7 @@ class Judgement:
         look: the number of seeds of the decisive look; None if no look was decisive.
         n: the number of seeds that were used.
         indication: the verdict that the rule would have reached, if the seeds, or their number, decide nothing; None
-            if they do decide, and if seeds are missing.
+            if they do decide something, and if seeds are missing.
         findings: one per contrast; empty if there were too few observations for any.
         missing: planned seeds within the next look that were not observed.
         notes: sentences for the report.

@@ -82,7 +82,7 @@ class LogCapital(NamedTuple):
 def log_capital(x: ArrayLike, *, mean: ArrayLike, bounds: tuple[float, float]) -> LogCapital:
     """Return the log capital of the bets above and below a candidate mean.
 
-    A candidate is outside the 95 % interval of :func:`betting` where either capital has reached 40:
+    A candidate is outside the 95 % interval of :func:`betting` if either capital has reached 40:
 
     >>> import math
     >>> scores = [0.8, 0.9, 0.85, 0.8, 0.9, 0.95, 0.8, 0.9]
@@ -130,7 +130,7 @@ def betting(x: ArrayLike, *, bounds: tuple[float, float], alpha: float = 0.05) -
     Args:
         x: one value per seed, (n,), within ``bounds``.
         bounds: the least and the greatest value that can occur; the interval never extends beyond them. Tighter
-            bounds, where they are true, give a shorter interval.
+            bounds, if they are true, give a shorter interval.
         alpha: two-sided error probability over all looks together.
 
     Raises:
@@ -163,7 +163,7 @@ def smallest_constant(n: int, *, bounds: tuple[float, float], alpha: float = 0.0
         null: the value that the interval has to exclude.
 
     Returns:
-        A value above ``null``, in units of the metric; ``inf`` where even seeds at the upper bound are too few.
+        A value above ``null``, in units of the metric; ``inf`` if even seeds at the upper bound are too few.
 
     Raises:
         MemkitError: ``n`` is not a positive whole number, or ``null`` is not inside ``bounds``.

@@ -1,12 +1,12 @@
 """The verdict on one contrast at one look: a pure function of the paired differences.
 
-The differences are positive where the treatment is better. At a look with level α the first of these that holds is
+A difference is positive if the treatment is better. At a look with level α the first of these that holds is
 the outcome:
 
     SUPPORTED     both intervals lie above ``margin``
     REFUTED       both intervals lie below ``margin``
     EQUIVALENT    two one-sided t tests at α each, and the betting interval, place the mean inside ±``sesoi``
-    INCONCLUSIVE  otherwise; provisional, where Student's t alone would have decided
+    INCONCLUSIVE  otherwise; provisional, if Student's t alone would have decided
 
 The two intervals are Student's t interval and the betting interval. Student's t has more power if the seeds are
 similar; the betting interval stays valid if a few seeds collapse. Both have to agree, unless ``assume="normal"`` was
@@ -57,11 +57,11 @@ class Decision:
         outcome: "supported", "refuted", "equivalent" or "inconclusive".
         look: the look at which the contrast was judged.
         t: Student's t interval at level 1 − α/share, with the α of the look.
-        betting: the betting interval at level 1 − 0.05/share; ``None`` where no bounds are declared.
-        tost_p: p-value of the two one-sided t tests within ±sesoi; ``None`` where there is no sesoi.
-        provisional: what Student's t alone would have decided, where the betting interval does not agree.
+        betting: the betting interval at level 1 − 0.05/share; ``None`` if no bounds are declared.
+        tost_p: p-value of the two one-sided t tests within ±sesoi; ``None`` if there is no sesoi.
+        provisional: what Student's t alone would have decided, if the betting interval does not agree.
         negligible: whether it is supported although the t interval lies inside ±sesoi.
-        assume: "bounded", or "normal" where the betting interval was waived beforehand.
+        assume: "bounded", or "normal" if the betting interval was waived beforehand.
         notes: what a report has to state beside the outcome, one sentence each.
 
     >>> differences = [0.18, 0.22, 0.20, 0.19, 0.21, 0.20, 0.20, 0.20]
@@ -82,7 +82,7 @@ class Decision:
 
     @property
     def decisive(self) -> bool:
-        """True if the outcome is anything but inconclusive, so that no later look is taken."""
+        """True if the contrast is decided, so that no later look is taken."""
         return self.outcome != "inconclusive"
 
 
@@ -105,13 +105,13 @@ def decide(
     supported t above 0.81, betting above 0.06
 
     Args:
-        differences: treatment minus control, positive where the treatment is better; one per seed, (look.n,).
+        differences: treatment minus control, positive if the treatment is better; one per seed, (look.n,).
         look: the number of seeds and the level of Student's t.
         bounds: the least and the greatest difference that can occur; ``None`` only with ``assume="normal"``.
         margin: the value that the mean difference has to exceed; inside ``bounds``.
         sesoi: the smallest effect size of interest, above 0; without it nothing is equivalent or negligible.
-        assume: "normal" lets Student's t decide alone; the betting interval is still reported where bounds are given.
-        share: the number by which every error probability is divided: the number of contrasts, where any one of them
+        assume: "normal" lets Student's t decide alone; the betting interval is still reported if bounds are given.
+        share: the number by which every error probability is divided: the number of contrasts, if any one of them
             could refute the claim.
         equivalence_from: the smallest number of seeds at which equivalence is declared.
 
@@ -166,7 +166,7 @@ def decide_many(
 
 
 class _Location(NamedTuple):
-    """The position of the mean, by one method or by both together; each field has the shape (...)."""
+    """The location of the mean according to one method, or to both together; each field has the shape (...)."""
 
     above_margin: Bools
     below_margin: Bools

@@ -52,7 +52,7 @@ def tost_pvalues(x: ArrayLike, *, low: float, high: float) -> tuple[Floats, Floa
 def tost(x: ArrayLike, *, low: float, high: float) -> Tost:
     """Test whether the mean of ``x``, shape (n,), lies between ``low`` and ``high``, in units of ``x``.
 
-    If all values are equal, each p-value is 0 or 1, or 0.5 where they lie at the limit; a single value gives 0.5.
+    If all values are equal, each p-value is 0 or 1, or 0.5 if they equal its limit; a single value gives 0.5.
 
     >>> sleep = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]  # extra hours of sleep, Student (1908)
     >>> print(f"{tost(sleep, low=-2.5, high=2.5).p:.4f}")

@@ -23,8 +23,8 @@ class Interval:
 
     Attributes:
         estimate: the point estimate; it lies inside the interval.
-        low: lower limit, ``-inf`` where there is none.
-        high: upper limit, ``inf`` where there is none.
+        low: lower limit, ``-inf`` if there is none.
+        high: upper limit, ``inf`` if there is none.
         level: two-sided confidence level, between 0 and 1.
         method: "student-t", "betting", "wilson" or "bootstrap, BCa".
         n: the number of seeds, or of trials for "wilson".
@@ -60,14 +60,14 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True)
 class TTest:
-    """The result of a two-sided one-sample t test, which is the paired test when ``x`` are paired differences.
+    """The result of a two-sided one-sample t test, which is the paired test if the values are paired differences.
 
     >>> result = t_test([1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4])
     >>> isinstance(result, TTest), result.df
     (True, 9)
 
     Attributes:
-        t: the statistic; if all values are equal it is ±inf, or 0 where they equal the null; it is 0 for one value.
+        t: the statistic; if all values are equal it is ±inf, or 0 if they equal the null; it is 0 for one value.
         df: degrees of freedom, n − 1.
         p: two-sided p-value; 1 for a single value, which says nothing about the spread.
     """
@@ -111,7 +111,7 @@ def student_t(x: ArrayLike, *, level: float = 0.95) -> Interval:
 def t_test(x: ArrayLike, *, null: float = 0.0) -> TTest:
     """Test with Student's two-sided t test whether the mean of ``x``, (n,), differs from ``null``.
 
-    The p-value is below α exactly where the interval of :func:`student_t` at level 1 − α excludes ``null``.
+    The p-value is below α exactly when the interval of :func:`student_t` at level 1 − α excludes ``null``.
 
     >>> sleep = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]  # extra hours of sleep, Student (1908)
     >>> result = t_test(sleep)

@@ -36,7 +36,7 @@ LOOKS: tuple[Look, ...] = (Look(8, 0.0099), Look(16, 0.0198), Look(32, 0.0297))
 
 
 def looks_within(n: int) -> tuple[Look, ...]:
-    """Return the looks that ``n`` seeds suffice for, in order; none for fewer seeds than the first look takes.
+    """Return the looks that ``n`` seeds suffice for, in order; none if there are too few seeds for the first look.
 
     >>> [look.n for look in looks_within(20)]
     [8, 16]
@@ -81,7 +81,8 @@ def replay(rows: R, decide: Callable[[R, Look], D], *, looks: Iterable[Look] = L
         looks: in increasing order of n.
 
     Returns:
-        One decision per look that was reached; the last one is final. Empty where ``rows`` reach no look.
+        One decision per look that was reached; the last one is final. Empty if there are too few rows for
+        the first look.
 
     Raises:
         MemkitError: ``looks`` are not in increasing order.

@@ -18,7 +18,7 @@ class Moments(NamedTuple):
 
     Attributes:
         mean: (...).
-        sd: (...), the standard deviation with denominator n − 1; ``inf`` for n = 1, and 0 where all values are equal.
+        sd: (...), the standard deviation with denominator n − 1; ``inf`` for n = 1, and 0 if all values are equal.
         n: the number of seeds.
     """
 

@@ -86,7 +86,7 @@ def minimum_detectable_effect(sd: float, n: int, *, alpha: float = 0.05, power: 
         sd: standard deviation of the paired differences, at least 0.
         n: number of seeds; for a single seed the result is ``inf``.
         alpha: two-sided level of the t test, such as that of a look.
-        power: the power aimed for, above ``alpha``, which is the power at an effect of 0.
+        power: the target power, above ``alpha``, which is the power at an effect of 0.
 
     Raises:
         MemkitError: an argument is out of its range.

@@ -2,7 +2,7 @@
 
 None of them decides anything. A bootstrap interval is too short for few seeds: at a nominal level of 95 %, the
 percentile interval covers the mean in only 84 % of samples of five. Wilcoxon's test is not a test of the mean, and is
-misleading about it where seeds collapse rarely. Agreement between the methods does not make a finding more certain;
+misleading about it if a few seeds collapse. Agreement between the methods does not make a finding more certain;
 disagreement deserves attention.
 """
 
@@ -32,9 +32,9 @@ class Sensitivity(NamedTuple):
 
     Attributes:
         intervals: Student's t interval at 95 %, not divided among looks, and the BCa bootstrap interval at 95 %. The
-            bootstrap interval is missing where all differences are equal.
+            bootstrap interval is missing if all differences are equal.
         share_above: Wilson's 95 % interval for the proportion of seeds that lie above ``null``.
-        wilcoxon_p: two-sided p-value of Wilcoxon's signed-rank test against ``null``; nan where every difference equals
+        wilcoxon_p: two-sided p-value of Wilcoxon's signed-rank test against ``null``; nan if every difference equals
             ``null``.
         trimmed_mean: the trimmed mean: a tenth of the seeds, rounded up, is removed at each end.
     """
@@ -59,12 +59,12 @@ def sensitivity(x: ArrayLike, *, null: float = 0.0) -> Sensitivity:
     if len(values) < 2:
         raise MemkitError("x must hold at least two differences; a single one says nothing about the spread")
     trim = math.ceil(len(values) / 10)
-    kept = np.sort(values)[trim:-trim] if len(values) > 2 * trim else values
+    trimmed = np.sort(values)[trim:-trim] if len(values) > 2 * trim else values
     return Sensitivity(
         intervals=(student_t(values), *_bootstrap_interval(values)),
         share_above=wilson(int((values > null).sum()), len(values)),
         wilcoxon_p=_signed_rank_p(values - null),
-        trimmed_mean=float(kept.mean()),
+        trimmed_mean=float(trimmed.mean()),
     )
 
 
@@ -100,7 +100,7 @@ def _signed_rank_p(x: NDArray[np.float64]) -> float:
     if not len(nonzero):
         return math.nan
     if len(nonzero) > _MOST_SEEDS_EXACT:
-        return float(scipy.stats.wilcoxon_p(nonzero).pvalue)
+        return float(scipy.stats.wilcoxon(nonzero).pvalue)
     _, index, counts = np.unique(np.abs(nonzero), return_inverse=True, return_counts=True)
     # Doubled, the mean ranks of tied values are whole numbers.
     doubled_ranks = (2 * counts.cumsum() - counts + 1)[index]

@@ -104,7 +104,7 @@ def test_a_claim_without_the_decorator_is_checked_too(changes: dict[str, Any], m
 
 
 @pytest.mark.parametrize("left_out", ["arms", "contrasts"])
-def test_an_option_that_is_left_out_is_asked_for(left_out: str) -> None:
+def test_a_missing_option_is_named(left_out: str) -> None:
     options = {name: value for name, value in OPTIONS.items() if name != left_out}
     with pytest.raises(MemkitError, match=f"no {left_out[:-1]}"):
         claim("study/name", "A beats B.", **options)
@@ -208,12 +208,12 @@ def test_annotations_are_not_part_of_the_digest(change: dict[str, Any], annotati
 
 
 @pytest.mark.parametrize("change", [{"id": "study/other"}, {"figures": (print,)}], ids=str)
-def test_what_is_not_registered(change: dict[str, Any]) -> None:
+def test_other_fields_change_neither_the_digest_nor_the_annotations(change: dict[str, Any]) -> None:
     changed = replace(make_claim(), **change)
     assert (changed.digest, changed.annotations) == (make_claim().digest, make_claim().annotations)
 
 
-def test_every_field_of_a_claim_is_in_its_digest_or_beside_it() -> None:
+def test_every_field_of_a_claim_is_in_the_digest_or_the_annotations_or_excluded() -> None:
     # The lock has entries by id; the number of cells of a sweep is not part of a cell; and figures decide nothing.
     neither = {"id", "cells", "figures"}
     all_fields = {*(field.name for field in fields(Claim) if field.name != "origin"), *origin.KEYS}
@@ -233,7 +233,9 @@ def test_every_field_of_a_claim_is_in_its_digest_or_beside_it() -> None:
     ],
     ids=str,
 )
-def test_the_number_of_seeds_is_tested_where_it_can_make_a_verdict_pass(options: dict[str, Any], covered: bool) -> None:
+def test_the_digest_covers_a_number_of_seeds_that_can_make_a_verdict_pass(
+    options: dict[str, Any], covered: bool
+) -> None:
     claim = replace(make_claim(), **options)
     assert (replace(claim, seeds=8).digest != claim.digest) is covered
     assert replace(claim, seeds=32).digest == claim.digest, "which is what it says without"
@@ -304,7 +306,7 @@ def test_an_ordinary_test_has_no_claim() -> None:
         ({"contrasts": [replace(OVER, assume="normal")], "gate": True}, True),
     ],
 )
-def test_which_claims_gate(changes: dict[str, Any], gates: bool) -> None:
+def test_open_claims_and_normal_theory_do_not_gate_by_default(changes: dict[str, Any], gates: bool) -> None:
     assert make_claim(**changes).gates is gates
 
 
@@ -328,7 +330,7 @@ def test_the_default_number_of_seeds_is_not_part_of_the_claim() -> None:
     assert make_claim().to_json()["seeds"] is None
 
 
-def test_an_intervention_is_given_the_seed_where_it_asks_for_it() -> None:
+def test_an_intervention_receives_the_seed_if_it_has_a_parameter_for_it() -> None:
     def with_seed(model: str, seed: int) -> tuple[str, int]:
         return model, seed
 

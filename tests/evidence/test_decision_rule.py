@@ -52,7 +52,7 @@ def test_inconclusive_findings_have_planning() -> None:
 
 
 @pytest.mark.parametrize("margin", [0.01, 0.5, 0.99])
-def test_planning_is_about_the_margin_also_where_nothing_lies_below_zero(margin: float) -> None:
+def test_planning_is_relative_to_the_margin_even_if_no_difference_is_negative(margin: float) -> None:
     contrast = Contrast("a", over=0, metric="accuracy", bounds=(0, 1), margin=margin)
     claim = make(contrast)
     result = judge(claim, observations_of({"a": around(margin, 8, 0.01), "b": [0.5] * 8}), planned=planned(8))
@@ -62,7 +62,7 @@ def test_planning_is_about_the_margin_also_where_nothing_lies_below_zero(margin:
     assert one.verdict is Verdict.INCOMPLETE
 
 
-def test_where_t_alone_would_decide_it_is_provisional() -> None:
+def test_a_finding_is_provisional_if_t_alone_would_decide() -> None:
     result = judge(make(), observations_of({"a": around(0.6, 8), "b": around(0.3, 8)}), planned=planned(8))
     assert result.verdict is Verdict.INCONCLUSIVE
     assert result.findings[0].provisional is Verdict.SUPPORTED
@@ -97,7 +97,7 @@ def test_a_loss_is_better_when_it_is_lower() -> None:
     assert result.findings[0].t.estimate == 1.0
 
 
-def test_over_a_number() -> None:
+def test_the_control_may_be_a_number() -> None:
     assert judge(make(CHANCE), observations_of({"a": [1.0] * 8}), planned=planned(8)).verdict is Verdict.SUPPORTED
     assert judge(make(CHANCE), observations_of({"a": [0.0] * 32}), planned=planned(32)).verdict is Verdict.REFUTED
 
@@ -105,10 +105,10 @@ def test_over_a_number() -> None:
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=8, max_size=8))
 def test_exchanging_the_arms_exchanges_supported_and_refuted(pairs: list[tuple[float, float]]) -> None:
     rows = observations_of({"a": [x for x, _ in pairs], "b": [y for _, y in pairs]})
-    forth = judge(make(), rows, planned=planned(8)).verdict
-    back = judge(make(Contrast("b", over="a", metric="accuracy", bounds=(0, 1))), rows, planned=planned(8)).verdict
+    verdict = judge(make(), rows, planned=planned(8)).verdict
+    exchanged = judge(make(Contrast("b", over="a", metric="accuracy", bounds=(0, 1))), rows, planned=planned(8)).verdict
     mirror = {Verdict.SUPPORTED: Verdict.REFUTED, Verdict.REFUTED: Verdict.SUPPORTED}
-    assert back is mirror.get(forth, forth)
+    assert exchanged is mirror.get(verdict, verdict)
 
 
 # --- failed seeds -------------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ def test_without_bounds_a_seed_that_is_not_finite_leaves_the_claim_incomplete() 
 
 
 @pytest.mark.parametrize(("n", "development"), [(12, False), (8, True)])
-def test_that_is_so_too_where_nothing_is_decided(n: int, development: bool) -> None:
+def test_a_seed_that_is_not_finite_also_makes_undeciding_seeds_incomplete(n: int, development: bool) -> None:
     free = Contrast("a", over="b", metric="accuracy", assume="normal")
     rows = observations_of({"a": [math.nan, *around(0.9, n - 1)], "b": around(0.1, n)})
     result = judge(make(free), rows, planned=planned(n), development=development)
@@ -296,7 +296,7 @@ def test_normal_theory_decides_nothing_without_spread() -> None:
     st.booleans(),
 )
 @settings(max_examples=60)
-def test_every_judgement_can_be_written(pairs: list[tuple[float, float]], normal: bool, bounded: bool) -> None:
+def test_every_judgement_can_be_written_as_json(pairs: list[tuple[float, float]], normal: bool, bounded: bool) -> None:
     contrast = replace(OVER, assume="normal" if normal or not bounded else "bounded", sesoi=0.2)
     contrast = replace(contrast, bounds=(0, 1) if bounded else None)
     rows = observations_of({"a": [x for x, _ in pairs], "b": [y for _, y in pairs]})

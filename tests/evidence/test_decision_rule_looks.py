@@ -55,7 +55,7 @@ def test_an_undecided_look_needs_all_seeds_of_the_next() -> None:
     assert (result.verdict, result.missing) == (Verdict.INCOMPLETE, (FIRST + 15,))
 
 
-def test_nothing_observed() -> None:
+def test_a_claim_without_observations_is_incomplete() -> None:
     result = judge(make(), [], planned=planned(8))
     assert (result.verdict, result.findings, result.missing) == (Verdict.INCOMPLETE, (), tuple(planned(8)))
     assert judge(make(), [], planned=planned(3)).verdict is Verdict.INCOMPLETE
@@ -151,7 +151,7 @@ VALUES = st.one_of(
     data=st.data(),
 )
 @settings(max_examples=80)
-def test_observing_the_wanted_seeds_gives_the_judgement_of_all_planned_seeds(
+def test_measuring_only_the_next_seeds_gives_the_judgement_of_all_planned_seeds(
     a: list[float], b: list[float], kind: str, n: int, conditional: bool, data: st.DataObject
 ) -> None:
     requires = (Contrast("b", over=0.1, metric="accuracy", bounds=(0, 1)),) if conditional else ()
@@ -182,7 +182,7 @@ def test_observing_the_wanted_seeds_gives_the_judgement_of_all_planned_seeds(
 
 @given(a=VALUES, b=VALUES, data=st.data())
 @settings(max_examples=30)
-def test_seeds_that_come_one_by_one_are_asked_for_look_by_look(
+def test_next_seeds_are_those_of_the_next_look_that_are_missing(
     a: list[float], b: list[float], data: st.DataObject
 ) -> None:
     """One worker reports at a time; the wanted seeds are those of the next look that are still missing."""
@@ -217,7 +217,7 @@ def test_the_looks_are_capped_by_what_is_planned() -> None:
 
 
 @pytest.mark.parametrize("n", [1, 7, 12, 33])
-def test_all_seeds_are_wanted_if_their_number_is_not_a_look(n: int) -> None:
+def test_all_seeds_are_next_if_their_number_is_not_a_look(n: int) -> None:
     claim, planned = make(OVER), range(FIRST, FIRST + n)
     rows = observations_of({"a": [1.0] * n, "b": [0.0] * n})
     assert next_seeds(claim, [], planned=planned) == tuple(planned)
@@ -241,7 +241,7 @@ def test_a_precondition_that_is_not_met_yet_asks_for_the_next_look() -> None:
     assert "precondition not met" in judgement.notes[0]
 
 
-def test_a_seed_that_failed_is_still_wanted() -> None:
+def test_a_failed_seed_is_returned_again() -> None:
     """It has no observation, and only the caller knows that it will never have one."""
     rows = [o for o in observations_of({"a": [1.0] * 32, "b": [0.0] * 32}) if o.seed != FIRST + 3]
     assert next_seeds(make(OVER), rows, planned=range(FIRST, FIRST + 32)) == (FIRST + 3,)

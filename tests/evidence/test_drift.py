@@ -25,7 +25,7 @@ def changes(**changes: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return result.drift, result.others
 
 
-def test_nothing_changed() -> None:
+def test_equal_results_have_no_changes() -> None:
     assert changes() == ((), ())
 
 
@@ -34,7 +34,7 @@ def test_an_effect_outside_its_interval_and_another_verdict_are_drift() -> None:
     drift, others = changes(judgement=later["judgement"])
     assert drift[0] == "was SUPPORTED, is REFUTED"
     assert drift[1].startswith("a over b was +0.79")
-    assert drift[1].endswith(", outside")
+    assert drift[1].endswith(", outside that interval")
     assert others == ()
 
 
@@ -83,7 +83,7 @@ def test_two_files_are_compared_claim_by_claim(tmp_path: Path, capsys: pytest.Ca
         compare(tmp_path / "broken.json", before)
 
 
-def test_an_interval_without_an_end_holds_everything() -> None:
+def test_no_effect_leaves_an_infinite_interval() -> None:
     judgement = entry(a=0.9, b=0.1).as_accepted()["judgement"]
     finding = judgement["findings"][0]
     wide = {**finding, "intervals": [{**i, "low": None, "high": None} for i in finding["intervals"]]}

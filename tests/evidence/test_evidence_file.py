@@ -76,7 +76,7 @@ def test_the_table_of_nothing_has_its_columns() -> None:
     assert evidence().to_csv() == TABLE.partition("\n")[0] + "\n"
 
 
-def test_pandas_is_loaded_where_a_frame_is_asked_for_and_only_there(file: Path) -> None:
+def test_pandas_is_loaded_only_for_a_data_frame(file: Path) -> None:
     program = f"""
 import sys
 from pathlib import Path
@@ -136,14 +136,14 @@ def test_the_file_is_strict_json_and_names_its_schema(file: Path) -> None:
     assert set(data["claims"][0]) == documented | parts
 
 
-def test_an_observation_that_is_not_a_number_survives(file: Path) -> None:
+def test_an_observation_of_nan_survives(file: Path) -> None:
     diverged = load(file).claims[3]
     (bad,) = [o for o in diverged.observations if not math.isfinite(o.value)]
     assert (bad.seed, bad.arm, bad.reason) == (10_002, "a", "nan at step 3")
     assert diverged.verdict is MANY.claims[3].verdict
 
 
-def test_seeds_seen(file: Path) -> None:
+def test_seen_seeds_are_the_planned_seeds_with_observations(file: Path) -> None:
     whole = entry()
     assert whole.observed_seeds == whole.planned
     part = replace(whole, observations=tuple(o for o in whole.observations if o.seed != 10_004))
@@ -169,7 +169,7 @@ def test_the_digest_of_a_file_covers_annotations_too() -> None:
     assert evidence(reworded, other).digest != evidence(one, other).digest
 
 
-def test_seeds_saved() -> None:
+def test_saved_seeds_are_those_that_were_not_run_after_the_decisive_look() -> None:
     early = entry(n=32)
     assert early.judgement.look == 8
     seen = early.planned[:8]
@@ -193,7 +193,7 @@ def test_seeds_that_were_never_needed_leave_the_file_whole(tmp_path: Path) -> No
     assert (read.judgement, len(read.saved_seeds), read.arms["a"]) == (early.judgement, 24, {"cpu_seconds": 1.5})
 
 
-def test_a_part_has_the_studies_metrics_and_curves_that_are_its_own() -> None:
+def test_a_part_keeps_the_studies_metrics_and_curves_of_its_claims() -> None:
     one, other = entry(), replace(entry(), claim=replace(entry().claim, id="other/name"))
     curve = ((1, 0.9), (2, 0.5))
     whole = replace(
@@ -295,7 +295,7 @@ WEIRD = st.sampled_from([None, True, -1, 0, 3.5, 1e999, 10**400, "", "nan", "REF
 
 @given(path=st.sampled_from(leaves(SMALL)[1:]), value=WEIRD)
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_is_put_in_is_read_or_refused_with_a_sentence(
+def test_a_file_with_any_value_replaced_is_read_or_refused_with_a_sentence(
     tmp_path: Path, path: tuple[Any, ...], value: Any
 ) -> None:
     data = copy.deepcopy(SMALL)

@@ -31,7 +31,7 @@ def test_shards_are_put_together_in_their_order() -> None:
     assert merged.claims == (*one.claims, *other.claims)
 
 
-def test_one_file_is_itself_and_a_file_with_itself_changes_no_verdict() -> None:
+def test_merging_one_file_or_a_file_with_itself_changes_no_verdict() -> None:
     one = evidence(entry("study/a"), entry("study/b", a=0.55, b=0.5, n=16))
     assert merge({"one.json": one}) == one
     twice = merge({"one.json": one, "same.json": one})
@@ -40,7 +40,7 @@ def test_one_file_is_itself_and_a_file_with_itself_changes_no_verdict() -> None:
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_seeds_of_two_machines_make_the_verdict_of_one(order: int) -> None:
+def test_seeds_of_two_machines_give_the_same_verdict_as_those_of_one(order: int) -> None:
     whole = entry("study/a")
     first = only(whole, range(10_000, 10_005))
     second = only(whole, range(10_003, 10_008))
@@ -52,7 +52,7 @@ def test_seeds_of_two_machines_make_the_verdict_of_one(order: int) -> None:
     assert merged.gate == whole.gate
 
 
-def test_a_seed_that_crashed_in_one_run_has_crashed() -> None:
+def test_a_seed_that_crashed_in_any_run_counts_as_crashed() -> None:
     whole = entry("study/a")
     broken = replace(only(whole, range(10_000, 10_007)), failures={10_007: "the worker died"})
     (merged,) = merge({"a": evidence(broken), "b": evidence(whole)}).claims

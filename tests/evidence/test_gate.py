@@ -56,7 +56,7 @@ PASSING = {
 
 
 @pytest.mark.parametrize(("expect", "verdict"), list(itertools.product(EXPECTATIONS, DECIDED)))
-def test_expectation_against_verdict(expect: str, verdict: Verdict) -> None:
+def test_a_claim_passes_if_its_verdict_agrees_with_the_expectation(expect: str, verdict: Verdict) -> None:
     result, reason = outcome(make(expect), judgement_of(verdict))
     if expect == "open":
         assert result == "skipped"
@@ -178,7 +178,7 @@ def test_only_a_gate_on_drift_fails_for_drift() -> None:
     assert outcome(make("open"), judgement_of(Verdict.SUPPORTED), mode="drift", drift=("x",))[0] == "skipped"
 
 
-def test_a_mutant_that_is_merely_undecided_has_not_fallen() -> None:
+def test_a_mutant_that_is_merely_undecided_has_not_failed() -> None:
     """Its remaining effect of 0.4 would matter; one of 0.02 would not."""
     assert mutant_failed(entry(a=0.12, b=0.1).judgement)
     assert mutant_failed(entry(a=0.0, b=0.9).judgement)

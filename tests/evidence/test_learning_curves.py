@@ -63,6 +63,6 @@ def test_curves_are_read_as_they_were_written(seeds: dict[int, Any]) -> None:
         ([list(range(2000)), [0.0] * 2000], "the curve of seed 3 must have at most 1000 points, not 2000"),
     ],
 )
-def test_curves_that_cannot_be_are_refused(points: Any, message: str) -> None:
+def test_impossible_curves_are_refused(points: Any, message: str) -> None:
     with pytest.raises(MemkitError, match=f"^{message}"):
         Curves.from_json({"arms": ["a/b: c"], "seeds": {"3": points}})

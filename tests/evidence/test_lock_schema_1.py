@@ -66,7 +66,7 @@ def lock(tmp_path: Path) -> Lock:
 
 
 @pytest.mark.parametrize("claim", [FIRST, SECOND, GONE])
-def test_digests_are_what_they_were(claim: Claim) -> None:
+def test_digests_of_schema_1_are_computed_as_they_were_then(claim: Claim) -> None:
     assert digest_1(claim) == DIGESTS[claim.id]
     assert is_digest_of(claim, digest_1(claim))
     assert is_digest_of(claim, claim.digest)
@@ -75,11 +75,11 @@ def test_digests_are_what_they_were(claim: Claim) -> None:
 
 
 @pytest.mark.parametrize("change", [{"statement": "B loses."}, {"seeds": 8}, {"id": "study/x"}, {"test": "another"}])
-def test_digests_of_then_covered_more(change: dict[str, Any]) -> None:
+def test_digests_of_schema_1_cover_id_statement_and_seeds_too(change: dict[str, Any]) -> None:
     assert digest_1(replace(FIRST, **change)) != digest_1(FIRST)
 
 
-def test_a_run_goes_by_it(lock: Lock) -> None:
+def test_a_run_accepts_a_lock_of_schema_1(lock: Lock) -> None:
     first, second = lock.registration(FIRST, code="other"), lock.registration(SECOND)
     assert (first.status, first.attempt, first.first_seed, first.revision, first.recoded) == (
         *("registered", 1, 10_000, 2),
@@ -87,17 +87,17 @@ def test_a_run_goes_by_it(lock: Lock) -> None:
     )
     assert (second.status, second.attempt, second.first_seed) == ("registered", 3, 10_600)
     assert lock.registration(replace(FIRST, statement="B loses.")).status == "changed"
-    assert lock.registration(replace(FIRST, source="page 9")).status == "registered", "which nobody wrote down"
+    assert lock.registration(replace(FIRST, source="page 9")).status == "registered", "schema 1 records no source"
 
 
-def test_registering_rewrites_what_was_collected(lock: Lock, tmp_path: Path) -> None:
+def test_registering_rewrites_the_entries_of_collected_claims_only(lock: Lock, tmp_path: Path) -> None:
     after = lock.register([SECOND])
-    new, left = after.claims[SECOND.id], after.claims[FIRST.id]
-    assert (new.digest, new.annotations, new.earlier) == (SECOND.digest, SECOND.annotations, ())
-    assert [attempt.block for attempt in new.attempts] == [None, None, 6]
-    assert {attempt.outcome for attempt in new.attempts} == {"not recorded"}
-    assert left == lock.claims[FIRST.id]
-    assert left.digest == f"1:{DIGESTS[FIRST.id]}"
+    rewritten, unchanged = after.claims[SECOND.id], after.claims[FIRST.id]
+    assert (rewritten.digest, rewritten.annotations, rewritten.earlier) == (SECOND.digest, SECOND.annotations, ())
+    assert [attempt.block for attempt in rewritten.attempts] == [None, None, 6]
+    assert {attempt.outcome for attempt in rewritten.attempts} == {"not recorded"}
+    assert unchanged == lock.claims[FIRST.id]
+    assert unchanged.digest == f"1:{DIGESTS[FIRST.id]}"
     after.save(tmp_path / "claims.lock")
     read = Lock.load(tmp_path / "claims.lock")
     assert read == after
@@ -109,7 +109,7 @@ def test_registering_rewrites_what_was_collected(lock: Lock, tmp_path: Path) -> 
     assert both.claims[FIRST.id].file == "claims/test_it.py"
 
 
-def test_a_changed_claim_counts_as_changed(lock: Lock) -> None:
+def test_registering_a_changed_claim_is_a_new_attempt(lock: Lock) -> None:
     edited = replace(SECOND, test="another")
     after = lock.register([edited])
     assert [attempt.block for attempt in after.claims[SECOND.id].attempts] == [None, None, 6, 7]
@@ -135,7 +135,9 @@ def accepted(digest: str, attempt: int) -> dict[str, Any]:
         (DIGESTS[FIRST.id], 3, "not recorded"),
     ],
 )
-def test_accepted_verdicts_come_along(lock: Lock, digest: str, attempt: int, outcome: str) -> None:
+def test_accepted_verdicts_of_the_present_attempt_get_the_new_digest(
+    lock: Lock, digest: str, attempt: int, outcome: str
+) -> None:
     before = {SECOND.id: accepted(digest, attempt), FIRST.id: accepted(DIGESTS[FIRST.id], 1)}
     after, claims = carry_over_accepted(lock, lock.register([SECOND]), before)
     assert after.claims[SECOND.id].attempts[-1].outcome == outcome
@@ -144,7 +146,7 @@ def test_accepted_verdicts_come_along(lock: Lock, digest: str, attempt: int, out
     assert after.claims[FIRST.id] == lock.claims[FIRST.id], "it was not collected"
 
 
-def test_those_of_a_changed_claim_do_not(lock: Lock) -> None:
+def test_accepted_verdicts_of_a_changed_claim_keep_their_digest(lock: Lock) -> None:
     before = {SECOND.id: accepted(DIGESTS[SECOND.id], 3)}
     new = lock.register([replace(SECOND, test="another")])
     assert carry_over_accepted(lock, new, before) == (new, before)
@@ -168,7 +170,7 @@ def test_those_of_a_changed_claim_do_not(lock: Lock) -> None:
         ('"removed": {', '"removed": {"study/first": {"digest": "1", "attempt": 1},', "delete one of the two"),
     ],
 )
-def test_a_damaged_one_is_refused_with_a_sentence(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_a_damaged_lock_is_refused_with_a_sentence(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in TEXT
     path = tmp_path / "claims.lock"
     path.write_text(TEXT.replace(old, new, 1))

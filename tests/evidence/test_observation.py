@@ -68,7 +68,7 @@ def values(observations: tuple[Observation, ...]) -> dict[tuple[str, str], float
         ({"a": {}, "b": 0.5}, "'a' has no 'accuracy'"),
     ],
 )
-def test_what_is_wrong_is_named(returned: Any, message: str) -> None:
+def test_the_message_names_what_is_wrong(returned: Any, message: str) -> None:
     with pytest.raises(MemkitError, match=message) as raised:
         observe(CLAIM, 17, returned)
     sentence = str(raised.value)
@@ -163,7 +163,7 @@ def test_a_decimal_is_refused() -> None:
         observe(CLAIM, 0, {"a": 0.5, "b": Decimal("1e400")})
 
 
-def test_two_metrics() -> None:
+def test_every_metric_must_be_returned_by_name_if_there_are_several() -> None:
     pair = {"accuracy": 0.5, "loss": 3}
     observed = values(observe(TWO, 0, {"a": pair, "b": {**pair, "extra": 7}}))
     assert observed["a", "loss"] == 3

@@ -75,7 +75,7 @@ def test_digests_are_those_that_were_registered(origin: Origin | None, options: 
     assert claim.annotations == {"statement": "A beats B.", **{n: v for n, v in options.items() if n == "headline"}}
 
 
-def test_a_claim_says_in_a_word_where_it_comes_from() -> None:
+def test_properties_of_a_claim_follow_from_its_origin() -> None:
     properties = {
         type(origin): (
             c.is_standalone,
@@ -127,7 +127,7 @@ def test_mistakes_get_a_sentence(kind: Any, given: tuple[Any, ...], message: str
             {"mutant_of": "study/a", "replicates": "study/b"},
             "a claim must be only one of these: a cell of a sweep, a mutant, or a replication",
         ),
-        ({"cell": {"width": 8}}, "there is a cell, but no sweep that it belongs to; give both"),
+        ({"cell": {"width": 8}}, "there is a cell, but no sweep to which it belongs; give both"),
     ],
     ids=str,
 )

@@ -31,7 +31,7 @@ def test_a_claim_that_is_not_registered_gets_development_seeds() -> None:
     assert set(result.seeds(32)) <= set(DEVELOPMENT_SEEDS)
 
 
-def test_registering_gives_deciding_seeds_and_again_changes_nothing() -> None:
+def test_registering_gives_deciding_seeds_and_registering_again_changes_nothing() -> None:
     lock = Lock().register([make()])
     result = lock.registration(make())
     assert (result.status, result.attempt, result.development) == ("registered", 1, False)
@@ -203,7 +203,7 @@ def attempt(**fields: object) -> str:
         (edited("claims", "study/name", "attempts", value=[{}]), "'block' is missing in claims: study/name: attempt 1"),
         (edited("claims", "study/name", "attempts", value=[None]), "attempt 1 must be an object"),
         (attempt(verdict="FINE"), "attempt 1: verdict: 'FINE' is not a verdict"),
-        (attempt(capital=-1), "capital must be a number that is not negative"),
+        (attempt(capital=-1), "capital must be a number of at least 0"),
         (attempt(n=-1), "n must be a whole number from 0"),
         (attempt(date=2025), "date must be a string"),
         (
@@ -238,7 +238,7 @@ def test_a_lock_that_cannot_be_read_is_refused_with_a_sentence(tmp_path: Path) -
         Lock.load(path)
 
 
-def test_where_the_lock_lies(tmp_path: Path) -> None:
+def test_the_lock_is_in_the_claims_folder_if_there_is_one(tmp_path: Path) -> None:
     assert lock_path(tmp_path) == tmp_path / "claims.lock"
     (tmp_path / "claims").mkdir()
     assert lock_path(tmp_path) == tmp_path / "claims" / "claims.lock"

@@ -20,7 +20,7 @@ FINITE = st.floats(0, 1)
 
 
 @given(st.floats(allow_infinity=False), st.floats(allow_infinity=False))
-def test_exactly_is_bit_for_bit(one: float, other: float) -> None:
+def test_exact_values_must_be_identical(one: float, other: float) -> None:
     comparison = reproduction(ENTRY, {A: one, B: 0.5}, {A: other, B: 0.5}, exact=True)
     same = one == other or (math.isnan(one) and math.isnan(other))
     assert comparison.same == comparison.identical == same
@@ -46,7 +46,7 @@ def test_the_tolerance_is_small_compared_with_the_effect_and_its_interval() -> N
     assert allowance(tiny, OVER, {A: 0.5001, B: 0.5}) == pytest.approx(abs(finding.t.estimate) / 10)
 
 
-def test_where_all_seeds_agree_rounding_is_allowed() -> None:
+def test_rounding_is_allowed_if_all_seeds_agree() -> None:
     alike = replace(ENTRY, judgement=replace(ENTRY.judgement, findings=()))
     assert allowance(alike, OVER, {A: 0.5, B: 0.5}) == ROUNDING / 2
     assert allowance(alike, OVER, {A: math.nan, B: math.nan}) == pytest.approx(0.1), "by the bounds"
@@ -64,7 +64,7 @@ def test_a_shift_of_both_arms_is_a_difference_and_what_is_not_compared_is_not() 
     assert not reproduction(ENTRY, recorded, other, exact=False, tolerance=0.5).same
 
 
-def test_what_is_missing_is_not_reproduced() -> None:
+def test_a_missing_value_is_not_reproduced() -> None:
     assert not reproduction(ENTRY, {A: 0.6, B: 0.5}, {A: 0.6}, exact=False, tolerance=9.0).same
 
 
@@ -79,12 +79,14 @@ def test_what_is_missing_is_not_reproduced() -> None:
         ({}, {}, {"a": {"trained_on": "cuda"}, "b": {}}, "its models were trained on cuda"),
     ],
 )
-def test_how_platforms_differ(recorded: object, here: object, arms: dict[str, dict[str, str]], sentence: str) -> None:
+def test_differences_of_platforms_are_named(
+    recorded: object, here: object, arms: dict[str, dict[str, str]], sentence: str
+) -> None:
     assert platforms(recorded, here, arms) == sentence
 
 
 @pytest.mark.parametrize("scale", [1e-9, 1e-3, 1.0, 1e6])
-def test_a_flipped_sign_is_seen_on_every_scale(scale: float) -> None:
+def test_a_flipped_sign_is_detected_on_every_scale(scale: float) -> None:
     recorded, comparison = {A: 0.3 * scale, B: 0.1 * scale}, {A: 0.1 * scale, B: 0.3 * scale}
     for tolerance in (None, 10 * scale):
         result = reproduction(ENTRY, recorded, comparison, exact=False, tolerance=tolerance)

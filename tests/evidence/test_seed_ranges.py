@@ -22,7 +22,7 @@ from memkit.evidence.seed_ranges import seed_ranges
         ({10003: "failed", 10005: "failed"}, "10003, 10005"),
     ],
 )
-def test_ranges(seeds: list[int], text: str) -> None:
+def test_consecutive_seeds_are_written_as_a_range(seeds: list[int], text: str) -> None:
     assert seed_ranges(seeds) == text
 
 

@@ -162,7 +162,7 @@ def test_splitting_a_file_does_not_change_its_meaning(tmp_path: Path, text: str)
             "the registration's status 'sworn' must be one of reg",
         ),
         (lambda e: e["registration"].update(first_seed=-1), "first_seed must be a whole number from 0, not -1"),
-        (lambda e: e.update(planned=list(range(101))), "planned seeds must be at most 100, not 101"),
+        (lambda e: e.update(planned=list(range(101))), "planned seeds must hold at most 100 items, not 101"),
         (lambda e: e.update(planned=[10_000, 10_000]), "a seed is planned twice"),
         (lambda e: e.update(planned=[1e4]), "a planned seed must be a whole number"),
         (lambda e: e["observations"][0].__setitem__(0, "10000"), "an observation must be"),

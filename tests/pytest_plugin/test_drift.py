@@ -44,7 +44,7 @@ def test_an_effect_outside_its_interval_is_reported_and_gates_if_requested(
     assert command(accepted, "verdicts").ret == 0
     compared = command(accepted, "compare", "reports/accepted.json")
     assert compared.ret == 1
-    compared.stdout.fnmatch_lines(["lab/one: treatment over control was*outside"])
+    compared.stdout.fnmatch_lines(["lab/one: treatment over control was*outside that interval"])
 
 
 def test_a_claim_that_was_edited_since_is_not_compared(accepted: pytest.Pytester) -> None:

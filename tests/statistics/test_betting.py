@@ -115,7 +115,7 @@ def test_tight_bounds_need_three_seeds_where_wide_ones_need_eight() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
-def test_seeds_at_a_bound(value: float) -> None:
+def test_equal_seeds_at_a_bound_have_an_interval_that_ends_there(value: float) -> None:
     interval = betting([value] * 8, bounds=(0, 1))
     assert value in (interval.low, interval.high)
     at_low, at_high = (log_capital([value] * 8, mean=m, bounds=(0, 1)) for m in (0, 1))

@@ -21,14 +21,14 @@ def spread(mean: float, width: float, look: Look) -> np.ndarray:
     return mean + np.linspace(-width, width, look.n)
 
 
-def test_supported_and_refuted() -> None:
+def test_an_effect_is_supported_and_its_opposite_is_refuted() -> None:
     x = spread(0.85, 0.05, FIRST)
     assert decide(x, look=FIRST, bounds=BOUNDS).outcome == "supported"
     assert decide(-x, look=FIRST, bounds=BOUNDS).outcome == "refuted"
     assert decide(x, look=FIRST, bounds=BOUNDS, margin=0.9).outcome != "supported"
 
 
-def test_an_outcome_is_provisional_where_only_t_decides() -> None:
+def test_an_outcome_is_provisional_if_only_t_decides() -> None:
     x = spread(0.2, 0.05, FIRST)
     decision = decide(x, look=FIRST, bounds=BOUNDS)
     assert (decision.outcome, decision.provisional, decision.decisive) == ("inconclusive", "supported", False)
@@ -141,7 +141,7 @@ def test_invalid_arguments_are_named_in_the_message(options: dict[str, object], 
         decide([0.1] * 8, **(arguments | options))  # type: ignore[arg-type]
 
 
-def test_looks() -> None:
+def test_there_are_looks_at_8_16_and_32_seeds() -> None:
     assert [(look.n, look.alpha) for look in LOOKS] == [(8, 0.0099), (16, 0.0198), (32, 0.0297)]
     assert looks_within(7) == ()
     assert looks_within(16) == LOOKS[:2]

@@ -70,6 +70,11 @@ def test_the_signed_rank_test_with_ties_agrees_with_scipy(x: list[int]) -> None:
     assert sensitivity(np.array(x) / 4).wilcoxon_p == pytest.approx(expected, abs=1e-12)
 
 
+def test_the_signed_rank_test_of_more_than_200_seeds_agrees_with_scipy() -> None:
+    x = np.random.default_rng(0).normal(0.05, 1, 300)
+    assert sensitivity(x).wilcoxon_p == pytest.approx(stats.wilcoxon(x).pvalue)
+
+
 @settings(max_examples=25, deadline=None)
 @example(x=[0.0, 8.577464502725303e-213])
 @given(x=st.lists(st.floats(-1, 1), min_size=2, max_size=12))

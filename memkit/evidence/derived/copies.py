@@ -1,4 +1,4 @@
-"""Copies of a test function that measure derived claims: cells of a sweep, a multiverse or a study, and mutants."""
+"""Copies of a test function that measure derived claims: cells, mutants, replications and claims of staged studies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from memkit.evidence.claim_decorator import set_claim
 def add_claim(function: Any, suffix: str, claim: Claim, *, more: tuple[str, ...] = (), counted: Any = None) -> None:
     """Add a copy of a test function to its module, as the measurement of another claim.
 
-    pytest collects tests from the names of a module, so the copy has to be one of these.
+    pytest collects the tests that a module has by name, so the copy is added to the module under a name of its own.
 
     Args:
         function: the test function.
@@ -31,11 +31,14 @@ def add_claim(function: Any, suffix: str, claim: Claim, *, more: tuple[str, ...]
     if not isinstance(function, FunctionType) or function.__qualname__ != function.__name__:
         raise MemkitError(f"{where}: the test must be a function of a module, not a method")
     if function.__globals__.get("__name__") != function.__module__:
-        raise MemkitError(f"{where}: there is another decorator between it and its test function; remove that one")
+        raise MemkitError(
+            f"{where}: another decorator stands between the claim and its test function; remove that decorator"
+        )
     name = f"{function.__name__}__{re.sub('[^0-9a-zA-Z]', '_', suffix)}"
     if name in function.__globals__:
         raise MemkitError(
-            f"{where}: its test would be called {name}(), but there is such a function already; rename one of them"
+            f"{where}: its test would be called {name}(), but the module has a function of that name already; rename "
+            "one of them"
         )
     copy = FunctionType(function.__code__, function.__globals__, name, function.__defaults__, function.__closure__)
     copy.__kwdefaults__, copy.__annotations__ = function.__kwdefaults__, function.__annotations__

@@ -69,9 +69,9 @@ def multiverse(
         if claim is None:
             raise MemkitError("multiverse: there is no claim below it; write @multiverse above @claim")
         where = f"multiverse of {claim.id!r}"
-        if fitted := [name for name, arm in claim.arms.items() if arm.recipe is None]:
+        if without_recipe := [name for name, arm in claim.arms.items() if arm.recipe is None]:
             raise MemkitError(
-                f"{where}: the arm {fitted[0]!r} has no recipe that could be varied, since the test itself fits it"
+                f"{where}: the arm {without_recipe[0]!r} has no recipe to vary, since the test itself fits it"
             )
         recipes: dict[str, Mapping[str, Any]] = {}
         for cell in grid_cells(over):

@@ -6,7 +6,7 @@
 
 measures the claim a second time, with the same test on the same seeds and models, except that ``by`` changes the model
 of one arm. (If the claim or the mutant is edited later, it moves to fresh seeds without the other.) If the mutant is
-supported nevertheless, the claim does not depend on that arm.
+supported even so, the claim does not depend on that arm.
 
 The mutant also measures the unchanged arm, as ``dynamic, intact``. This arm must beat the broken one in every metric in
 which the claim compares it; otherwise the break changed nothing, and the mutant is INCOMPLETE. A mutant that is merely
@@ -82,14 +82,14 @@ def mutant(
         claim = claim_of(function)
         if claim is None:
             raise MemkitError(f"{where}: there is no claim below it; write @mutant above @claim")
-        broken = _broken(claim, name, arm, intervention, f"{where} of {claim.id!r}")
+        broken = _make_mutant(claim, name, arm, intervention, f"{where} of {claim.id!r}")
         add_claim(function, f"mutant {name}", replace(broken, seeds=seeds or claim.seeds))
         return function
 
     return attach
 
 
-def _broken(claim: Claim, name: str, arm: str, by: Callable[..., Any], where: str) -> Claim:
+def _make_mutant(claim: Claim, name: str, arm: str, by: Callable[..., Any], where: str) -> Claim:
     """Return the mutant of a claim."""
     if arm not in claim.arms:
         raise MemkitError(f"{where}: the claim has no arm {arm!r}{suggestion(arm, claim.arms)}")

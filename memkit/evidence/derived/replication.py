@@ -56,7 +56,8 @@ def replicated(
         headline: whether the replication runs with the headline claims.
 
     Raises:
-        MemkitError: there is no claim below, one of its arms has no recipe, or the backend does not have its model.
+        MemkitError: there is no claim below, one of its arms has no recipe, or the backend does not implement a
+            model.
     """
     refuse_bare(replicated, backend, '"mlx"')
     where = f"replicated({backend!r})"
@@ -66,9 +67,9 @@ def replicated(
         claim = claim_of(function)
         if claim is None:
             raise MemkitError(f"{where}: there is no claim below it; write @replicated above @claim")
-        if fitted := [name for name, arm in claim.arms.items() if arm.recipe is None]:
+        if without_recipe := [name for name, arm in claim.arms.items() if arm.recipe is None]:
             raise MemkitError(
-                f"{where} of {claim.id!r}: the arm {fitted[0]!r} has no backend, since the test itself fits it"
+                f"{where} of {claim.id!r}: the arm {without_recipe[0]!r} has no backend, since the test itself fits it"
             )
         arms = {name: Arm(_on_backend(arm.recipe, backend), arm.intervention) for name, arm in claim.arms.items()}
         replication = replace(
@@ -93,11 +94,11 @@ def _on_backend(recipe: Any, backend: str) -> Any:
     return recipe.with_(backend=backend, tuning=tuning)
 
 
-def where_it_holds(verdict: Verdict, there: Verdict, *, expect: str, backend: str) -> str:
+def where_it_holds(original: Verdict, replication: Verdict, *, expect: str, backend: str) -> str:
     """Say on which backends a finding holds: ``in both``, ``in torch alone``, ``in neither``.
 
     Args:
-        verdict, there: the verdicts of the claim and of its replication.
+        original, replication: the verdicts of the claim and of its replication.
         expect: the verdict that was expected of the claim. It determines what the finding is: a refutation or an
             equivalence if that was expected; for an open question, the verdict that was reached; support otherwise.
         backend: the backend of the replication.
@@ -105,16 +106,16 @@ def where_it_holds(verdict: Verdict, there: Verdict, *, expect: str, backend: st
     undecided_verdicts = (Verdict.INCONCLUSIVE, Verdict.INCOMPLETE)
     finding = {"refuted": Verdict.REFUTED, "equivalent": Verdict.EQUIVALENT}.get(expect, Verdict.SUPPORTED)
     if expect == "open":
-        finding = there if verdict in undecided_verdicts else verdict
-    holds_here, holds_there = verdict is finding, there is finding
+        finding = replication if original in undecided_verdicts else original
+    holds_in_torch, holds_in_other = original is finding, replication is finding
     if finding in undecided_verdicts:
         return "undecided"
-    if holds_here and holds_there:
+    if holds_in_torch and holds_in_other:
         return "in both"
-    any_undecided = {verdict, there} & set(undecided_verdicts)
-    if not (holds_here or holds_there):
+    any_undecided = {original, replication} & set(undecided_verdicts)
+    if not (holds_in_torch or holds_in_other):
         return "undecided" if any_undecided else "in neither"
-    where = "torch" if holds_here else backend_name(backend)
+    where = "torch" if holds_in_torch else backend_name(backend)
     return f"in {where}, undecided in the other" if any_undecided else f"in {where} alone"
 
 
@@ -122,7 +123,7 @@ def describe_counts(counts: Mapping[str, int]) -> str:
     """Say how many findings hold where: ``56 hold in both, 4 are undecided``.
 
     Args:
-        counts: what :func:`where_it_holds` returned → how many times.
+        counts: phrase that :func:`where_it_holds` returned → number of findings.
     """
     phrases = []
     for where, n in sorted(counts.items(), key=lambda item: -item[1]):
@@ -132,5 +133,5 @@ def describe_counts(counts: Mapping[str, int]) -> str:
 
 
 def backend_name(backend: str) -> str:
-    """Return the name of a backend for texts: ``MLX``."""
+    """Return the name of a backend as it is written in text: ``MLX``."""
     return {"mlx": "MLX"}.get(backend, backend)

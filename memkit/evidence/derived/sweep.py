@@ -77,7 +77,7 @@ def sweep(
         arms: as for a claim, or a function that takes the factors as keyword arguments and returns the arms.
         contrasts: as for a claim, or a function that takes the factors and returns the contrasts.
 
-    The other options are described at :class:`memkit.Claim`.
+    The other options are described in :class:`memkit.Claim`.
 
     Raises:
         MemkitError: an option is unknown or not valid; the message names it and what would be right.
@@ -150,7 +150,7 @@ def check_grid(where: str, over: Any) -> None:
         if not is_list or not all(isinstance(v, (str, int, float)) and not isinstance(v, bool) for v in values):
             raise MemkitError(f"{where}: {factor}={values!r} must be a list of strings or numbers")
     if (cells := math.prod(map(len, over.values()))) > MOST_CELLS:
-        raise MemkitError(f"{where} has {cells} cells, more than the limit of {MOST_CELLS}")
+        raise MemkitError(f"{where} has {cells} cells, more than the limit of {MOST_CELLS}; split it into several")
 
 
 def grid_cells(over: Mapping[str, Sequence[str | int | float]]) -> list[dict[str, Any]]:

@@ -31,13 +31,13 @@ class Failure:
         claim: the claim's id.
         kind: "crashed", "not finite", "diverged in training" or "missing".
         seeds: the seeds, or their number, in words.
-        what: what happened, as far as it was recorded.
+        reason: what happened, as far as it was recorded.
     """
 
     claim: str
     kind: str
     seeds: str
-    what: str
+    reason: str
 
 
 def failures(claims: Iterable[ClaimEvidence]) -> list[Failure]:
@@ -47,22 +47,23 @@ def failures(claims: Iterable[ClaimEvidence]) -> list[Failure]:
         name = entry.claim.id
         for reason in dict.fromkeys(entry.failures.values()):
             crashed = [seed for seed, other in entry.failures.items() if other == reason]
-            result.append(Failure(claim=name, kind="crashed", seeds=seed_ranges(crashed), what=reason))
+            result.append(Failure(claim=name, kind="crashed", seeds=seed_ranges(crashed), reason=reason))
         not_finite: dict[tuple[str, str], list[int]] = {}
         for o in entry.observations:
             if not math.isfinite(o.value):
                 not_finite.setdefault((o.arm, o.reason or "no reason was recorded"), []).append(o.seed)
         for (arm, reason), seeds in not_finite.items():
-            what = f"{arm}: {reason}"
-            result.append(Failure(claim=name, kind="not finite", seeds=seed_ranges(set(seeds)), what=what))
+            labelled_reason = f"{arm}: {reason}"
+            seeds_in_words = seed_ranges(set(seeds))
+            result.append(Failure(claim=name, kind="not finite", seeds=seeds_in_words, reason=labelled_reason))
         for arm, facts in entry.arms.items():
             if diverged := facts.get("diverged"):
-                what = f"{arm}: the loss became infinite or nan"
+                reason = f"{arm}: the loss became infinite or nan"
                 seeds_in_words = count_of(diverged, "seed")
-                result.append(Failure(claim=name, kind="diverged in training", seeds=seeds_in_words, what=what))
+                result.append(Failure(claim=name, kind="diverged in training", seeds=seeds_in_words, reason=reason))
         if entry.judgement.missing:
             missing = seed_ranges(entry.judgement.missing)
-            result.append(Failure(claim=name, kind="missing", seeds=missing, what=entry.gate.reason))
+            result.append(Failure(claim=name, kind="missing", seeds=missing, reason=entry.gate.reason))
     return result
 
 
@@ -94,7 +95,7 @@ def methods(evidence: Evidence) -> list[tuple[str, str]]:
     decided = ", ".join(f"{looks[n]} after {n} seeds" for n in sorted(looks)) or "none"
     undecided = sum(entry.judgement.look is None for entry in originals)
     normal = _by_normal_theory(originals)
-    described = [
+    sections = [
         (
             "What was run",
             f"{count_of(len(claims), 'claim')}{_derived(claims)}, {count_of(len(measured), 'measurement')} (one per "
@@ -131,10 +132,10 @@ def methods(evidence: Evidence) -> list[tuple[str, str]]:
         ),
     ]
     if controls := _controls(claims):
-        described.append(("Controls", controls))
+        sections.append(("Controls", controls))
     if sentence := reused(claims):
-        described.append(("Reused", sentence))
-    return described
+        sections.append(("Reused", sentence))
+    return sections
 
 
 def _derived(claims: Sequence[ClaimEvidence]) -> str:
@@ -155,11 +156,11 @@ def threats(evidence: Evidence, ps: Sequence[AdjustedP]) -> list[tuple[str, str]
         ps: the adjusted p of each of its claims.
     """
     claims = [entry for entry in evidence.claims if entry.claim.is_standalone]
-    described = []
+    sections = []
     repeated = [entry for entry in claims if entry.registration.attempt > 1]
     if repeated:
         most = max(entry.registration.attempt for entry in repeated)
-        described.append(
+        sections.append(
             (
                 "Repeated attempts",
                 f"{_of(repeated, claims)} {_have(repeated)} been changed and tested again on fresh seeds, up to "
@@ -170,27 +171,27 @@ def threats(evidence: Evidence, ps: Sequence[AdjustedP]) -> list[tuple[str, str]
     seeds = {(entry.claim.study, seed) for entry in claims for seed in entry.observed_seeds}
     measured = sum(len(entry.observed_seeds) for entry in claims)
     if measured > len(seeds):
-        described.append(
+        sections.append(
             (
                 "Shared seeds",
                 f"{count_of(measured, 'measurement')} were made on {count_of(len(seeds), 'seed')}, because claims of a "
                 "study share seeds, and share models if their arms are the same. Each verdict is valid by itself, but "
-                "together they are not as many independent findings.",
+                "the verdicts are not independent of one another.",
             )
         )
     recoded = [entry for entry in claims if entry.registration.revision or entry.registration.recoded]
     if recoded:
-        described.append(
+        sections.append(
             (
                 "Changed code",
-                f"The code behind {_of(recoded, claims)} was changed after registration, on the same seeds. Whether "
-                "the verdict was the reason can only be told from the history of the repository.",
+                f"The code behind {_of(recoded, claims)} was changed after registration, on the same seeds. Only the "
+                "history of the repository can show whether the verdict was the reason.",
             )
         )
     unregistered = [entry for entry in claims if entry.registration.status in ("changed", "unregistered")]
     if unregistered:
         were = "was" if len(unregistered) == 1 else "were"
-        described.append(
+        sections.append(
             (
                 "Not registered",
                 f"{_of(unregistered, claims)} {were} measured on development seeds, or edited since registration: "
@@ -198,7 +199,7 @@ def threats(evidence: Evidence, ps: Sequence[AdjustedP]) -> list[tuple[str, str]
             )
         )
     if reworded := [entry for entry in claims if entry.registration.status == "reworded"]:
-        described.append(
+        sections.append(
             (
                 "Reworded",
                 f"The wording of {_of(reworded, claims)} was edited after registration, and the new wording is not "
@@ -206,7 +207,7 @@ def threats(evidence: Evidence, ps: Sequence[AdjustedP]) -> list[tuple[str, str]
             )
         )
     if normal := _by_normal_theory(claims):
-        described.append(
+        sections.append(
             (
                 "Normal theory",
                 f"{_of(normal, claims)} {_have(normal)} a contrast that Student’s t decides alone. Student’s t errs "
@@ -216,7 +217,7 @@ def threats(evidence: Evidence, ps: Sequence[AdjustedP]) -> list[tuple[str, str]
     sizes = [entry.judgement.n for entry in claims if entry.judgement.look is not None]
     if sizes:
         fewest = min(sizes)
-        described.append(
+        sections.append(
             (
                 "Rare collapse",
                 f"{count_of(sizes.count(fewest), 'claim')} {'was' if sizes.count(fewest) == 1 else 'were'} decided on "
@@ -225,11 +226,11 @@ def threats(evidence: Evidence, ps: Sequence[AdjustedP]) -> list[tuple[str, str]
             )
         )
     if multiplicity := _multiplicity(claims, evidence.claims, ps):
-        described.append(("Many claims", multiplicity))
+        sections.append(("Many claims", multiplicity))
     if unequal := _unequal(claims):
-        described.append(("Unequal arms", unequal))
+        sections.append(("Unequal arms", unequal))
     if untuned := [entry.claim.id for entry in claims if _untuned(entry)]:
-        described.append(
+        sections.append(
             (
                 "Tuning",
                 f"In {count_of(len(untuned), 'claim')}, an arm does not say how its hyperparameters were chosen.",
@@ -237,11 +238,11 @@ def threats(evidence: Evidence, ps: Sequence[AdjustedP]) -> list[tuple[str, str]
         )
     provenance = evidence.provenance
     if isinstance(dirty := provenance.get("dirty"), str):
-        described.append(("Uncommitted changes", f"Whether the code that ran had uncommitted changes is {dirty}."))
+        sections.append(("Uncommitted changes", f"Whether the code that ran had uncommitted changes is {dirty}."))
     elif dirty:
-        described.append(("Uncommitted changes", "The code that ran had uncommitted changes."))
+        sections.append(("Uncommitted changes", "The code that ran had uncommitted changes."))
     device = provenance.get("device")
-    described.append(
+    sections.append(
         (
             "Generalisation",
             "Seeds vary the initial values, the order of the data and the splits. A finding that holds for new seeds "
@@ -249,7 +250,7 @@ def threats(evidence: Evidence, ps: Sequence[AdjustedP]) -> list[tuple[str, str]
             + (f", or on devices other than {device}." if device else "."),
         )
     )
-    return described
+    return sections
 
 
 def _by_normal_theory(claims: Sequence[ClaimEvidence]) -> list[ClaimEvidence]:
@@ -264,19 +265,19 @@ def _registered(claims: Sequence[ClaimEvidence]) -> str:
 
 def _controls(claims: Sequence[ClaimEvidence]) -> str:
     mutants = [entry for entry in claims if entry.claim.is_mutant]
-    false = [entry for entry in claims if entry.claim.expect == "not_supported" and not entry.claim.is_mutant]
+    known_false = [entry for entry in claims if entry.claim.expect == "not_supported" and not entry.claim.is_mutant]
     cells = [entry for entry in claims if "/multiverse" in entry.claim.sweep]
     parts = []
     if mutants:
         failed = sum(entry.gate.outcome == "passed" for entry in mutants)
         parts.append(f"{failed} of {count_of(len(mutants), 'mutant')} (an arm broken on purpose) failed as they should")
-    if false:
-        unsupported = sum(entry.verdict is not Verdict.SUPPORTED for entry in false)
+    if known_false:
+        unsupported = sum(entry.verdict is not Verdict.SUPPORTED for entry in known_false)
         parts.append(
-            f"{unsupported} of {count_of(len(false), 'claim')} known to be false (an arm against itself, for example) "
-            f"{'was' if unsupported == 1 else 'were'} not supported"
+            f"{unsupported} of {count_of(len(known_false), 'claim')} known to be false (an arm against itself, for "
+            f"example) {'was' if unsupported == 1 else 'were'} not supported"
         )
-        if repeated := [entry for entry in false if entry.registration.attempt > 1]:
+        if repeated := [entry for entry in known_false if entry.registration.attempt > 1]:
             parts[-1] += f", {len(repeated)} of them not at the first attempt"
     if cells:
         test = "tests" if len(cells) == 1 else "test"
@@ -289,23 +290,23 @@ def repeated_controls(claims: Sequence[ClaimEvidence]) -> str:
 
     Mutants are left out: they get a new attempt whenever the claim that they are made from gets one.
     """
-    false = [e.claim for e in claims if e.claim.expect == "not_supported" and not e.claim.is_mutant]
+    known_false = [e.claim for e in claims if e.claim.expect == "not_supported" and not e.claim.is_mutant]
     attempts = {e.claim.id: e.registration.attempt for e in claims}
-    named = [f"{claim.id} (attempt {attempts[claim.id]})" for claim in false if attempts[claim.id] > 1]
+    named = [f"{claim.id} (attempt {attempts[claim.id]})" for claim in known_false if attempts[claim.id] > 1]
     return (
         f"Not at the first attempt, for reasons that the claim’s source may give: {', '.join(named)}." if named else ""
     )
 
 
-def _multiplicity(claims: Sequence[ClaimEvidence], every: Sequence[ClaimEvidence], ps: Sequence[AdjustedP]) -> str:
+def _multiplicity(claims: Sequence[ClaimEvidence], all_claims: Sequence[ClaimEvidence], ps: Sequence[AdjustedP]) -> str:
     """Say how many decided claims have a Holm-adjusted p above 0.05; "" if fewer than two were decided.
 
     Args:
         claims: the claims to count.
-        every: the claims that the p values belong to.
-        ps: the adjusted p of each claim of ``every``.
+        all_claims: the claims that the p values belong to.
+        ps: the adjusted p of each of ``all_claims``.
     """
-    p_by_id = {entry.claim.id: p for entry, p in zip(every, ps, strict=True)}
+    p_by_id = {entry.claim.id: p for entry, p in zip(all_claims, ps, strict=True)}
     decided = [e for e in claims if e.verdict in (Verdict.SUPPORTED, Verdict.EQUIVALENT, Verdict.REFUTED)]
     above = [e.claim.id for e in decided if p_by_id[e.claim.id].adjusted > 0.05]
     if len(decided) < 2:

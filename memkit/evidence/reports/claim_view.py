@@ -129,7 +129,7 @@ class ClaimView:
 
     @property
     def some_unused(self) -> bool:
-        """Return whether the verdict leaves out some seed of the table."""
+        """True if the verdict leaves out some seed of the table."""
         return any(status != "used" for _, status, _ in self.seed_table)
 
 
@@ -328,7 +328,7 @@ def _contrast_notes(entry: ClaimEvidence, finding: Finding) -> tuple[str, ...]:
 
 
 def _at_bounds(entry: ClaimEvidence, contrast: Contrast) -> list[str]:
-    """Name the arms all of whose values lie at a declared bound, so that the metric may be saturated there."""
+    """Return a note for each arm whose values are all at one declared bound, where the metric may be saturated."""
     notes, used = [], set(words.used_seeds(entry))
     for arm in contrast.names if contrast.bounds is not None else ():
         values = {
@@ -361,8 +361,8 @@ def _seed_table(entry: ClaimEvidence) -> tuple[list[str], list[tuple[int, str, l
     """Return the table of the seeds of a claim.
 
     Returns:
-        The columns, of arms and metrics first and of differences then; and a row for each seed that was observed,
-        that failed or that is missing, with the seed, its status and its cells.
+        The columns, first those of arms and metrics and then those of differences; and one row for each seed that was
+        observed, failed or is missing, with the seed, its status and its cells.
     """
     keys = list(dict.fromkeys((o.arm, o.metric) for o in entry.observations))
     cells = {(o.seed, o.arm, o.metric): o for o in entry.observations}

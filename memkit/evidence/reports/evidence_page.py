@@ -58,10 +58,10 @@ def render_html(evidence: Evidence, gallery: Gallery | None = None, *, most: int
         most: the largest number of claims to show; counts and adjusted p values are over all claims.
     """
     gallery = gallery or Gallery()
-    whole, every = evidence, evidence.claims
-    p_by_id = {entry.claim.id: p for entry, p in zip(every, adjusted_p_values(every), strict=True)}
-    if len(every) > most:
-        failed_first = sorted(every, key=lambda entry: entry.gate.outcome != "failed")
+    full_evidence, all_claims = evidence, evidence.claims
+    p_by_id = {entry.claim.id: p for entry, p in zip(all_claims, adjusted_p_values(all_claims), strict=True)}
+    if len(all_claims) > most:
+        failed_first = sorted(all_claims, key=lambda entry: entry.gate.outcome != "failed")
         evidence = evidence.of_claims(failed_first[:most])
     ps = [p_by_id[entry.claim.id] for entry in evidence.claims]
     pictures = {digest: picture for digest, curves in evidence.curves.items() if (picture := curves_svg(curves))}
@@ -72,21 +72,21 @@ def render_html(evidence: Evidence, gallery: Gallery | None = None, *, most: int
         for entry, p in zip(evidence.claims, ps, strict=True)
     ]
     # Verdicts are counted without mutants, replications and cells of sweeps, unless there is nothing else.
-    counted = [entry for entry in every if entry.claim.is_standalone] or every
+    counted = [entry for entry in all_claims if entry.claim.is_standalone] or all_claims
     counts = [(verdict, sum(entry.verdict is verdict for entry in counted)) for verdict in Verdict]
     page = (
         _environment()
         .get_template("report.html.j2")
         .render(
             created=_date(evidence.created),
-            gate=gate_sentence(every),
-            total=len(every),
+            gate=gate_sentence(all_claims),
+            total=len(all_claims),
             failed=[claim for claim in claims if claim.row.outcome == "failed"],
             counts=[count for count in counts if count[1]],
-            provenance=_provenance(whole),
+            provenance=_provenance(full_evidence),
             controls=_controls(claims),
-            repeated_controls=account.repeated_controls(every),
-            left_out=_left_out(every),
+            repeated_controls=account.repeated_controls(all_claims),
+            left_out=_left_out(all_claims),
             compact=brief,
             forest=Markup(forest_svg(originals, width=1020, compact=brief)) if originals else "",
             forest_narrow=Markup(forest_svg(originals, width=350, compact=brief)) if originals else "",
@@ -96,7 +96,7 @@ def render_html(evidence: Evidence, gallery: Gallery | None = None, *, most: int
             legend=LEGEND,
             conclusions=_conclusions([claim for claim in claims if claim.is_standalone]),
             replications=pairs(evidence.claims),
-            replications_sentence=replications_sentence(every),
+            replications_sentence=replications_sentence(all_claims),
             effects={c.row.claim: _effect(c) for c in claims},
             interpretations=[
                 (study, [part for part in text.split("\n\n") if part.strip()])
@@ -147,15 +147,15 @@ def _left_out(entries: Sequence[ClaimEvidence]) -> str:
     if parts:
         joined = f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else parts[0]
         sentences.append(f"These counts leave out {joined}.")
-    false = [e for e in entries if e.claim.is_standalone and e.claim.expect == "not_supported"]
-    if unsupported := sum(entry.verdict is Verdict.INCONCLUSIVE for entry in false):
-        are = "is" if unsupported == 1 else "are"
-        sentences.append(f"{count_of(unsupported, 'control')} {are} INCONCLUSIVE, as expected.")
+    known_false = [e for e in entries if e.claim.is_standalone and e.claim.expect == "not_supported"]
+    if inconclusive := sum(entry.verdict is Verdict.INCONCLUSIVE for entry in known_false):
+        are = "is" if inconclusive == 1 else "are"
+        sentences.append(f"{count_of(inconclusive, 'control')} {are} INCONCLUSIVE, as expected.")
     return " ".join(sentences)
 
 
 def _controls(claims: Sequence[ClaimView]) -> list[tuple[ClaimView | None, list[ClaimView]]]:
-    """Return each claim with its mutants, including headline claims without any; then, for None, the other controls."""
+    """Return each claim with its mutants, including headline claims without any; then None with the other controls."""
     rows: list[tuple[ClaimView | None, list[ClaimView]]] = []
     for claim in claims:
         mutants = [other for other in claims if other.mutant_of == claim.row.claim]

@@ -22,12 +22,12 @@ class Gallery:
         folder: the folder for pictures that do not fit into the page, relative to the page; None: all pictures are in
             the page, however large it becomes.
         limit: the largest size of the page, in bytes.
-        beside: after :meth:`fill`, the pictures that did not fit: file name → SVG.
+        separate_files: after :meth:`fill`, the pictures that did not fit into the page: file name → SVG.
     """
 
     folder: str | None = None
     limit: int = LIMIT
-    beside: dict[str, str] = field(default_factory=dict)
+    separate_files: dict[str, str] = field(default_factory=dict)
     _pictures: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, name: str, svg: str) -> Markup:
@@ -47,7 +47,7 @@ class Gallery:
             size = len(encoded(svg))
             if self.folder is not None and size > room:
                 file = f"{re.sub('[^a-z0-9]+', '-', name.lower()).strip('-')[:120]}-{number}.svg"
-                self.beside[file] = svg
+                self.separate_files[file] = svg
                 self._pictures[number] = (name, f'<p><a href="{self.folder}/{file}">Picture in a separate file</a></p>')
             else:
                 room -= size
@@ -62,12 +62,12 @@ def save_page(text: str, gallery: Gallery, page: Path) -> None:
         OSError: a file cannot be written.
     """
     folder = page.parent / (gallery.folder or "")
-    for name, svg in gallery.beside.items():
+    for name, svg in gallery.separate_files.items():
         write_whole(folder / name, svg)
     write_whole(page, text)
     # Old pictures are removed last, because the earlier page links to them until the new one is written.
     for old in folder.glob("*.svg") if gallery.folder else ():
-        if old.name not in gallery.beside:
+        if old.name not in gallery.separate_files:
             old.unlink()
 
 

@@ -159,7 +159,7 @@ def _claims(claims: Mapping[str, Accepted]) -> str:
             ]
         )
         for arm, facts in claim["arms"].items():
-            if facts["recipe"] in listed:  # by another claim, or by an arm without the intervention
+            if facts["recipe"] in listed:  # already listed, for another claim or for another arm
                 continue
             listed.add(facts["recipe"])
             arms.append(
@@ -174,8 +174,8 @@ def _claims(claims: Mapping[str, Accepted]) -> str:
     table = _table(results)
     if len(arms) > 2:
         # Python-Markdown needs the attribute to render a table inside HTML; others ignore it.
-        folded = '<details markdown="1"><summary>The arms</summary>'
-        table += f"\n\n{folded}\n\n{_table(arms)}\n\n</details>"
+        opening_tag = '<details markdown="1"><summary>The arms</summary>'
+        table += f"\n\n{opening_tag}\n\n{_table(arms)}\n\n</details>"
     return table
 
 

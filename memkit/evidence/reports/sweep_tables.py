@@ -32,7 +32,7 @@ class GridCell:
         effect: the effect of its weakest contrast.
         t: Student's t interval of that contrast.
         seeds: the number of seeds that were used.
-        is_discovery: whether Benjamini-Hochberg keeps it at a false discovery rate of :data:`FALSE_DISCOVERIES`.
+        is_discovery: whether it is a discovery by Benjamini–Hochberg at the rate :data:`FALSE_DISCOVERIES`.
     """
 
     claim: str

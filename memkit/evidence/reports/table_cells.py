@@ -98,7 +98,7 @@ def _column(cells: Sequence[str | float | None]) -> list[str]:
 
 
 def _shared_places(sizes: Sequence[float]) -> int | None:
-    """Return the decimals that give the largest number four digits; None if small ones need more, or without numbers.
+    """Return the decimals that give the largest number four digits; None if small ones need more, or if there are none.
 
     A largest number of exactly 1 gets as many decimals as 0.9999, so that a column of shares has four.
     """

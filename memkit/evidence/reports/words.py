@@ -1,4 +1,4 @@
-"""Numbers and verdicts in words, the same in every report: ASCII apart from the infinity sign and dashes."""
+"""Numbers, verdicts and sentences that are worded alike in every report."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def expectation(claim: Claim) -> str:
 
 
 def elide(text: str, width: int, ellipsis: str = "…") -> str:
-    """Return ``text``, with ``ellipsis`` for its middle if it is longer than ``width`` characters."""
+    """Return ``text``, with its middle replaced by ``ellipsis`` if it is longer than ``width`` characters."""
     if len(text) <= width:
         return text
     keep = width - len(ellipsis)
@@ -200,7 +200,7 @@ def stopping_sentence(entry: ClaimEvidence) -> str:
 
 
 def seed_counts(entry: ClaimEvidence) -> str:
-    """Count used, unused and unneeded seeds in a sentence, and name the missing ones."""
+    """Count the used, unused and unneeded seeds in a sentence, and name the missing seeds."""
     used = used_seeds(entry)
     parts = [f"{len(used)} used of at most {len(entry.planned)}" + (f" ({seed_ranges(used)})" if used else "")]
     if unused := len(entry.observed_seeds) - len(used):
@@ -212,7 +212,7 @@ def seed_counts(entry: ClaimEvidence) -> str:
 
 
 def seeds_option(seeds: object) -> object:
-    """Explain a run's ``--seeds``, a number; a string, which the provenance records where none was given, stays."""
+    """Explain a run's number of ``--seeds``; a string, which the provenance holds if none was given, is not changed."""
     if not isinstance(seeds, int):
         return seeds
     is_look = seeds in {look.n for look in LOOKS}
@@ -244,7 +244,7 @@ def savings(claims: Iterable[ClaimEvidence]) -> str:
 
 
 def label(contrast: Contrast) -> str:
-    """Say what is compared: ``a over b``, or ``a below b, margin 0.1`` where lower is better.
+    """Say what is compared: ``a over b``, or ``a below b, margin 0.1`` if lower is better.
 
     An effect is positive if its label holds, so it always favours the treatment.
     """
@@ -289,7 +289,7 @@ def weakest(findings: Sequence[Finding]) -> Finding | None:
             return (order.index(finding.verdict), 0.0, 0.0)
         if finding.verdict is Verdict.EQUIVALENT and finding.tost_p is not None:
             return (order.index(finding.verdict), -finding.tost_p, 0.0)
-        # The two-sided p, or 2 − p where the estimate lies on the wrong side, falls as the support grows.
+        # The two-sided p, or 2 − p if the estimate lies on the wrong side, falls as the support grows.
         return (order.index(finding.verdict), -(finding.p if distance >= 0 else 2 - finding.p), distance)
 
     return min(findings, key=strength, default=None)

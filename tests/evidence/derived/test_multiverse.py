@@ -73,7 +73,7 @@ def test_arms_may_be_varied_relative_to_themselves() -> None:
         ({}, {}, "must be a dict of factors"),
         ({"steps": ()}, {}, "must be a list of strings or numbers"),
         ({"stps": (3,)}, {}, "Recipe has no field 'stps'"),
-        ({"steps": (3,)}, {"arms": ("a", "b")}, "the arm 'a' has no recipe that could be varied"),
+        ({"steps": (3,)}, {"arms": ("a", "b")}, "the arm 'a' has no recipe to vary"),
         ({"steps": (3,)}, {"vary": lambda recipe, steps: None}, "vary returned a NoneType; it should return a Recipe"),
     ],
 )

@@ -42,7 +42,7 @@ def module() -> dict[str, Any]:
     return namespace
 
 
-def test_the_broken_arm_and_the_intact_one() -> None:
+def test_a_mutant_has_the_broken_arm_and_the_intact_arm() -> None:
     derived = claim_of(module()["test_it__mutant_memory_off"])
     assert derived is not None
     assert derived.id == "study/name/mutant-memory-off"

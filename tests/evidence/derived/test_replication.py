@@ -63,7 +63,7 @@ def test_every_arm_is_trained_on_the_other_backend() -> None:
     assert not derived.is_standalone
 
 
-def test_what_is_registered_there_may_differ() -> None:
+def test_expectation_and_seeds_of_a_replication_may_differ() -> None:
     derived = replication_of(expect="open", seeds=8, headline=True)
     assert (derived.expect, derived.seeds, derived.headline) == ("open", 8, True)
 
@@ -97,7 +97,7 @@ def test_registration_tells_a_replication_from_its_claim_and_older_claims_keep_t
     ],
     ids=["fitted", "unknown"],
 )
-def test_what_cannot_be_replicated(arms: Any, message: str) -> None:
+def test_claims_that_cannot_be_replicated_are_refused(arms: Any, message: str) -> None:
     with pytest.raises(MemkitError, match=message):
         module(arms)
 
@@ -118,7 +118,7 @@ def test_there_has_to_be_a_claim_below() -> None:
     ],
     ids=str,
 )
-def test_recipes_that_mlx_cannot_train(changes: dict[str, Any], message: str) -> None:
+def test_recipes_that_mlx_cannot_train_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(MemkitError, match=message):
         SLOTS.with_(**changes)
 
@@ -159,11 +159,11 @@ def test_without_mlx_a_recipe_says_what_is_missing(monkeypatch: pytest.MonkeyPat
         ("INCONCLUSIVE", "INCOMPLETE", "supported", "undecided"),
     ],
 )
-def test_where_a_finding_holds(verdict: str, there: str, expect: str, message: str) -> None:
+def test_the_backends_on_which_a_finding_holds_are_named(verdict: str, there: str, expect: str, message: str) -> None:
     assert where_it_holds(Verdict(verdict), Verdict(there), expect=expect, backend="mlx") == message
 
 
-def test_how_many_hold_where() -> None:
+def test_counts_of_findings_are_put_into_words() -> None:
     assert describe_counts({"undecided": 1, "in both": 5, "in torch alone": 1}) == (
         "5 hold in both, 1 is undecided, 1 holds in torch alone"
     )

@@ -177,7 +177,7 @@ def test_nothing_is_wider_than_the_window(opened: Any, size: tuple[int, int]) ->
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, PHONE], ids=["wide", "phone"])
-def test_axe_finds_nothing(opened: Any, scheme: str, size: tuple[int, int]) -> None:
+def test_axe_finds_no_accessibility_violations(opened: Any, scheme: str, size: tuple[int, int]) -> None:
     package = pytest.importorskip("axe_core_python", reason="axe-core-python is not installed")
     opened.set_window_size(*size)
     opened.execute_cdp_cmd(

@@ -91,7 +91,7 @@ def test_tables_are_accessible(html: str) -> None:
     assert page.tags["main"] == 1
 
 
-def test_nothing_is_fetched_and_nothing_runs_but_the_one_script(html: str) -> None:
+def test_nothing_is_fetched_and_only_one_script_runs(html: str) -> None:
     page = Page(html)
     for tag in ("iframe", "img", "object", "embed", "form"):
         assert page.tags[tag] == 0
@@ -254,7 +254,7 @@ def test_saved_seeds_are_not_mentioned_if_there_are_none(html: str) -> None:
     assert "Seeds saved" not in html
 
 
-def test_every_raw_value_is_there(html: str) -> None:
+def test_every_raw_value_is_shown(html: str) -> None:
     for observation in samples.supported().observations:
         assert f"<td>{observation.value:.6g}</td>" in html
 
@@ -306,7 +306,7 @@ def test_no_claims_make_a_page() -> None:
     assert "No claims were run." in text
 
 
-def test_a_bare_file_makes_a_page() -> None:
+def test_a_file_without_provenance_or_observations_makes_a_page() -> None:
     evidence = Evidence(created="yesterday", provenance={}, claims=(samples.unseen(),))
     assert "yesterday" in Page(render_html(evidence)).text
 
@@ -362,7 +362,7 @@ def renamed(entry: ClaimEvidence, name: str, **changes: Any) -> ClaimEvidence:
     return replace(entry, claim=replace(entry.claim, id=name, **changes), observations=observations)
 
 
-def test_of_many_claims_the_page_is_brief() -> None:
+def test_a_page_of_many_claims_is_brief() -> None:
     many = tuple(renamed(samples.supported(), f"binding/claim-{n}") for n in range(31))
     brief, whole = render_html(samples.evidence(*many)), render_html(samples.evidence(*many[:30]))
     assert "There is one row per claim, for its weakest contrast" in brief
@@ -377,7 +377,7 @@ def test_a_page_shows_at_most_so_many_claims_but_counts_all() -> None:
     page = render_html(samples.evidence(*many), most=3)
     shown = re.findall(r'<article id="([^"]*)"', page)
     assert shown == ["binding/claim-4", "binding/claim-0", "binding/claim-1"]
-    assert "This page shows 3 of 6 claims: those that failed, then the first of the run." in page
+    assert "This page shows 3 of 6 claims: first those that failed, then others in the order of the run." in page
     assert "<li><b>6</b>" in page
     assert samples.evidence(*many).digest in page
     assert "This page shows" not in render_html(samples.evidence(*many))

@@ -25,7 +25,7 @@ def test_a_full_page_links_its_pictures(tmp_path: Path) -> None:
     html = render_html(evidence, gallery)
     save_page(html, gallery, page)
     assert page.read_text(encoding="utf-8") == html
-    (name,) = gallery.beside
+    (name,) = gallery.separate_files
     assert name == "binding-retrieval-needs-dynamic-memory-2.svg"
     assert f'href="evidence-figures/{name}"' in html
     assert (tmp_path / "evidence-figures" / name).read_text(encoding="utf-8").startswith("<svg xmlns=")
@@ -41,7 +41,7 @@ def test_no_name_leads_out_of_the_folder() -> None:
     gallery = Gallery(folder="evidence-figures", limit=0)
     names = ("../../etc/passwd", "a/b", "", "é" * 300, "A/b")
     page = gallery.fill("".join(gallery.add(name, "<svg/>") for name in names))
-    assert list(gallery.beside) == ["etc-passwd-0.svg", "a-b-1.svg", "-2.svg", "-3.svg", "a-b-4.svg"]
+    assert list(gallery.separate_files) == ["etc-passwd-0.svg", "a-b-1.svg", "-2.svg", "-3.svg", "a-b-4.svg"]
     assert page.count('href="evidence-figures/') == 5
 
 

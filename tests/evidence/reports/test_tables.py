@@ -38,7 +38,7 @@ def test_colour_adds_nothing_but_colour(claims: Any, width: int) -> None:
 
 
 @pytest.mark.parametrize("width", [80, 140])
-def test_ascii_is_ascii(claims: Any, width: int) -> None:
+def test_an_ascii_table_has_only_ascii_characters(claims: Any, width: int) -> None:
     text = "\n".join(terminal_table(claims, width=width, ascii=True))
     assert text.isascii()
     assert "[-inf, +inf]" in text
@@ -135,7 +135,7 @@ def test_a_long_id_keeps_its_ends() -> None:
     assert "…" in text
 
 
-def test_the_row_of_a_claim_that_never_ran() -> None:
+def test_a_claim_that_never_ran_has_a_row_without_numbers() -> None:
     row = verdict_row(samples.unseen())
     assert (row.verdict, row.used, row.planned) == (Verdict.INCOMPLETE, 0, 32)
     assert row.effects == ()

@@ -27,7 +27,7 @@ from . import samples
         (-2.5e9, 2, "-2.50e+09"),
     ],
 )
-def test_fixed(value: float, places: int, text: str) -> None:
+def test_a_number_has_the_given_decimals_and_a_sign(value: float, places: int, text: str) -> None:
     assert words.format_number(value, places) == text
 
 
@@ -42,7 +42,7 @@ def test_fixed(value: float, places: int, text: str) -> None:
         (7500, "2 h 5 min"),
     ],
 )
-def test_duration(seconds: float, text: str) -> None:
+def test_a_duration_has_at_most_two_units(seconds: float, text: str) -> None:
     assert words.duration(seconds) == text
 
 
@@ -50,7 +50,7 @@ def test_duration(seconds: float, text: str) -> None:
     ("p", "text"),
     [(None, "n/a"), (math.nan, "n/a"), (1e-9, "< 0.0001"), (0.0123, "0.012"), (0.5, "0.50"), (1, "1.00")],
 )
-def test_p_value(p: float | None, text: str) -> None:
+def test_a_p_value_has_two_digits_or_a_limit(p: float | None, text: str) -> None:
     assert words.p_value(p) == text
 
 
@@ -107,7 +107,7 @@ def test_the_seeds_of_a_claim(entry: ClaimEvidence, counts: str) -> None:
     assert words.seed_counts(entry) == counts
 
 
-def test_savings() -> None:
+def test_saved_seeds_are_counted_over_claims_whose_looks_ended() -> None:
     assert words.savings([]) == ""
     assert words.savings([samples.supported(), samples.unseen()]) == ""
     sentence = words.savings([samples.supported(), samples.adaptive(), samples.unseen()])
@@ -140,7 +140,7 @@ def test_a_limit_that_is_not_zero_does_not_read_as_zero(low: float, high: float,
     assert words.format_interval(low, high, 2) == text
 
 
-def test_differences_and_questions() -> None:
+def test_the_difference_and_the_falsifier_follow_the_direction() -> None:
     higher = Contrast("a", over="b", metric="accuracy", bounds=(0, 1), sesoi=0.1)
     lower = Contrast("a", over=0.95, metric="accuracy", bounds=(0, 1), direction="lower", sesoi=0.1)
     assert (words.difference(higher), words.difference(lower)) == ("a − b", "0.95 − a")

@@ -131,7 +131,7 @@ def _max_ticks(start: float, end: float) -> int:
 
 
 def _round_step(low: float, high: float, max_steps: int) -> float:
-    """Return the smallest 1, 2 or 5 times a power of ten of which at most ``max_steps`` fill the axis."""
+    """Return the smallest step, 1, 2 or 5 times a power of ten, of which the axis has at most ``max_steps``."""
     rough = (high - low) / max_steps
     unit = 10.0 ** math.floor(math.log10(rough))
     return next(unit * k for k in (1, 2, 5, 10) if unit * k >= rough * (1 - 1e-9))

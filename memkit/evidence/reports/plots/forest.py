@@ -92,7 +92,7 @@ class _Layout:
 
     @property
     def is_stacked(self) -> bool:
-        """Return whether labels are above the intervals."""
+        """True if labels are above the intervals."""
         return self.width < _NARROW
 
     @property

@@ -114,7 +114,7 @@ def fitting(room: float, *, bold: bool = False) -> int:
 
 
 def wrap(text: str, characters: int) -> list[str]:
-    """Split ``text`` into lines of at most ``characters`` characters; only a longer word exceeds that."""
+    """Split ``text`` into lines of at most ``characters`` characters; a longer word gets a line of its own."""
     lines = [""]
     for word in text.split():
         if lines[-1] and len(lines[-1]) + 1 + len(word) > characters:

@@ -86,7 +86,7 @@ def test_there_are_as_many_ticks_as_there_is_room_for(start: float, end: float, 
 
 
 @pytest.mark.parametrize("axis", [Axis(0, 1, 0, 100), Axis(-1, 1, 0, 100, log=True)])
-def test_what_lies_beyond_an_axis_is_put_at_its_end(axis: Axis) -> None:
+def test_values_beyond_an_axis_are_drawn_at_its_end(axis: Axis) -> None:
     assert axis.at(math.inf) == axis.at(1e9) == 100
     assert Axis(0, 1, 100, 0).at(-math.inf) == 100
 

@@ -55,7 +55,7 @@ def test_axes_and_curves_are_named() -> None:
     assert "title" not in found  # it is the page's
 
 
-def test_names_stand_at_the_ends_of_curves_where_they_do_not_touch_and_else_in_a_legend() -> None:
+def test_names_are_at_the_ends_of_curves_or_in_a_legend_if_they_would_touch() -> None:
     apart = parsed(Lines("t", "x", "y", (FALLING, RISING)))
     (plot,) = apart.findall(f"{SVG}g")
     assert "falling" in texts(plot)

@@ -40,7 +40,7 @@ def test_one_line_per_seed_for_or_against_the_treatment() -> None:
     assert 'stroke-dasharray="4 3"' in svg
 
 
-def test_lower_may_be_better() -> None:
+def test_a_lower_value_is_for_the_treatment_if_lower_is_better() -> None:
     lower = Contrast("a", over="b", metric="loss", bounds=(0, 1), direction="lower")
     assert "a below in 8 of 8 used seeds" in drawn_slopes([0.1] * 8, [0.9] * 8, lower)
 
@@ -52,7 +52,7 @@ def test_seeds_beyond_the_decisive_look_are_faint_and_not_counted() -> None:
     assert 'stroke-opacity="0.3"' in svg
 
 
-def test_a_number_has_no_pairs() -> None:
+def test_a_contrast_with_a_number_has_no_slopes() -> None:
     assert drawn_slopes([0.9] * 8, [0.1] * 8, CHANCE) == ""
 
 

@@ -26,7 +26,7 @@ def test_the_strip_marks_a_diverged_seed() -> None:
     assert len(crosses) == 1
 
 
-def test_the_strip_of_a_claim_that_never_ran() -> None:
+def test_the_strip_of_a_claim_that_never_ran_has_no_seeds() -> None:
     entry = samples.unseen()
     assert "0 seeds" in all_text(parsed(strip_svg(entry, entry.claim.contrasts[0])))
 
@@ -53,7 +53,7 @@ def test_differences_without_spread_are_drawn(values: list[float]) -> None:
     parsed(strip_svg(entry, entry.claim.contrasts[0]))
 
 
-def test_differences_of_nothing_stand_in_the_middle() -> None:
+def test_differences_of_zero_are_in_the_middle() -> None:
     entry = samples.pair([0.5 + 1e-17] * 8, [0.5] * 8)
     root = parsed(strip_svg(entry, entry.claim.contrasts[0], width=440))
     dots = {dot.get("d", "").split()[0] for dot in root.iter(f"{SVG}path") if "h0" in dot.get("d", "")}
