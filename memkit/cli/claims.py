@@ -174,7 +174,7 @@ def register_claims(arguments: Sequence[str], *, check: bool = False, others: bo
             print(f"the lock lacks the file or the code of {count_of(incomplete, 'claim')}; `memkit register` adds it")
         if outdated:
             print(
-                f"{count_of(outdated, 'claim')} of an older memkit; `memkit register` rewrites the lock "
+                f"{count_of(outdated, 'claim')} registered by an older memkit; `memkit register` rewrites the lock "
                 "without new attempts"
             )
         return 1 if changes or reworded or absent or recoded else 0

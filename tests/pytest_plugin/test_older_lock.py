@@ -95,11 +95,11 @@ def test_registering_rewrites_an_older_lock(older: pytest.Pytester) -> None:
     checked.stdout.fnmatch_lines(
         [
             "0 of 2 claims new or changed, 0 *, 0 *",
-            "2 claims of an older memkit; `memkit register` *",
+            "2 claims registered by an older memkit; `memkit register` *",
         ]
     )
     assert read(older, "claims.lock")["schema"] == 1
-    register_claims(older).stdout.fnmatch_lines(["2 claims of an older memkit: *, and so is *accepted.json"])
+    register_claims(older).stdout.fnmatch_lines(["2 claims registered by an older memkit: *, and so is *accepted.json"])
     lock = read(older, "claims.lock")
     true = lock["claims"]["lab/true"]
     assert lock["schema"] == 2

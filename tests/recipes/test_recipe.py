@@ -222,7 +222,7 @@ def test_with_underscore_changes_fields_and_options() -> None:
 def test_values_that_are_not_numbers_are_refused(name: str, value: Any) -> None:
     with contextlib.suppress(MemkitError):
         made = getattr(BASE.with_(**{name: value}), name)
-        assert made == value
+        assert made == (value if name in ("batch", "steps") else float(value))  # no float is 2**53 + 1
         assert type(made) is (int if name in ("batch", "steps") else float)
 
 
