@@ -1,6 +1,21 @@
-"""The accepted verdicts of a project, with which later runs are compared, and which its pages show.
+"""Accepted verdicts: the results that a user accepted with ``memkit accept``, in ``reports/accepted.json``.
 
-``reports/accepted.json``, kept under version control, holds the result of each claim when it was last accepted.
+Later runs are compared with them (:mod:`memkit.evidence.drift`), and ``memkit page`` writes them into the Markdown
+pages of a study (:mod:`memkit.evidence.reports.pages`). The file is ``{"schema": 1, "claims": {id: claim}}``, and a
+claim has these fields; a string is "" where it does not apply:
+
+    statement, source    as registered; the source is where the claim was made, such as a paper
+    nodeid               pytest's name of the claim's test
+    digest, attempt      as registered; and revision, the number of revisions of the code
+    expect               the expectation
+    sweep, cell          of a cell of a sweep
+    mutant_of            the claim that a mutant was made from; replicates: the one that a replication repeats
+    arms                 arm → a key of the recipe, and what training it took
+    means                arm → metric → mean, least and greatest value
+    cost                 CPU seconds of training and measuring
+    weakest              the contrast that supports the claim least
+    judgement            as in the evidence
+    created, commit      of the run; these are not checked when the file is read
 """
 
 from __future__ import annotations
@@ -16,78 +31,90 @@ from memkit.evidence import strict_json
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.gate import gate
 from memkit.evidence.lock_file import Lock
-from memkit.evidence.lock_schema_1 import PREFIX
+from memkit.evidence.lock_schema_1 import PREFIX as SCHEMA_1_PREFIX
 from memkit.evidence.reports import words
 from memkit.evidence.verdict import Verdict
 from memkit.files import write_whole
 
 SCHEMA = 1
-_TEXTS = ("statement", "source", "nodeid", "digest", "expect", "sweep", "mutant_of", "weakest")
-_NEEDED = (*_TEXTS, "attempt", "cell", "arms", "means", "cost", "judgement")
+_STRING_FIELDS = ("statement", "source", "nodeid", "digest", "expect", "sweep", "mutant_of", "weakest")
+_REQUIRED_FIELDS = (*_STRING_FIELDS, "attempt", "cell", "arms", "means", "cost", "judgement")
 
 
-def _number(value: Any, what: str) -> float | None:
+# --- checks of the file's content: each raises MemkitError, with `what` as the name of the value in the message ---
+
+
+def _check_number(value: Any, what: str) -> float | None:
     return strict_json.optional(value, what, strict_json.number)
 
 
-def _interval(value: Any, what: str) -> None:
+def _check_interval(value: Any, what: str) -> None:
     strict_json.fields(
-        value, what, {"method": strict_json.text, "low": _number, "high": _number}, "method", "low", "high"
+        value, what, {"method": strict_json.text, "low": _check_number, "high": _check_number}, "method", "low", "high"
     )
 
 
-def _finding(value: Any, what: str) -> None:
+def _check_finding(value: Any, what: str) -> None:
     texts = dict.fromkeys(("contrast", "role", "metric", "direction", "assume"), strict_json.text)
     finding = strict_json.fields(
         value,
         what,
-        {**texts, "verdict": _verdict, "estimate": _number, "sesoi": _number, "intervals": strict_json.listed},
+        {
+            **texts,
+            "verdict": _check_verdict,
+            "estimate": _check_number,
+            "sesoi": _check_number,
+            "intervals": strict_json.listed,
+        },
         *("contrast", "role", "verdict", "estimate", "intervals"),
     )
     for interval in finding["intervals"]:
-        _interval(interval, f"{what}: intervals")
+        _check_interval(interval, f"{what}: intervals")
+    # Every other interval is a t interval.
     if all(interval["method"] == "betting" for interval in finding["intervals"]):
         raise MemkitError(f"{what} has no t interval")
 
 
-def _verdict(value: Any, what: str) -> None:
+def _check_verdict(value: Any, what: str) -> None:
     if strict_json.text(value, what) not in set(Verdict):
         raise MemkitError(f"{what}: {short_repr(value)} is not a verdict")
 
 
-def _judgement(value: Any, what: str) -> None:
-    judgement = strict_json.fields(value, what, {"verdict": _verdict, "n": strict_json.whole}, "verdict", "findings")
+def _check_judgement(value: Any, what: str) -> None:
+    judgement = strict_json.fields(
+        value, what, {"verdict": _check_verdict, "n": strict_json.whole}, "verdict", "findings"
+    )
     for finding in strict_json.listed(judgement["findings"], f"{what}: findings"):
-        _finding(finding, f"{what}: a finding")
+        _check_finding(finding, f"{what}: a finding")
 
 
-def _arm(value: Any, what: str) -> None:
-    counts = dict.fromkeys(("parameters", "steps", "state_size", "cpu_seconds"), _number)
+def _check_arm(value: Any, what: str) -> None:
+    counts = dict.fromkeys(("parameters", "steps", "state_size", "cpu_seconds"), _check_number)
     texts = dict.fromkeys(("digest", "recipe", "tuning", "trained_on"), strict_json.text)
     strict_json.fields(value, what, {**counts, **texts}, "recipe")
 
 
-def _means_of_arms(value: Any, what: str) -> None:
+def _check_means_of_arms(value: Any, what: str) -> None:
     """Check a mapping arm → metric → mean, least and greatest value."""
     for arm, metrics in strict_json.each(value, what, strict_json.mapping).items():
         for metric, numbers in metrics.items():
             where = f"{what}: {metric:.80} of {arm:.80}"
-            if len([_number(number, where) for number in strict_json.listed(numbers, where)]) != 3:
+            if len([_check_number(number, where) for number in strict_json.listed(numbers, where)]) != 3:
                 raise MemkitError(f"{where} must be the mean, the least and the greatest value")
 
 
-def _claim(value: Any, what: str) -> dict[str, Any]:
+def _check_claim(value: Any, what: str) -> dict[str, Any]:
     checks: dict[str, Callable[[Any, str], Any]] = {
-        **dict.fromkeys((*_TEXTS, "replicates"), strict_json.text),
+        **dict.fromkeys((*_STRING_FIELDS, "replicates"), strict_json.text),
         "attempt": lambda attempt, where: strict_json.whole(attempt, where, 1),
         "revision": strict_json.whole,
         "cell": strict_json.mapping,
-        "arms": lambda arms, where: strict_json.each(arms, where, _arm),
-        "means": _means_of_arms,
+        "arms": lambda arms, where: strict_json.each(arms, where, _check_arm),
+        "means": _check_means_of_arms,
         "cost": lambda cost, where: strict_json.each(cost, where, strict_json.number),
-        "judgement": _judgement,
+        "judgement": _check_judgement,
     }
-    data = strict_json.fields(value, what, checks, *_NEEDED)
+    data = strict_json.fields(value, what, checks, *_REQUIRED_FIELDS)
     if data["sweep"] and not data["cell"]:
         raise MemkitError(f"{what} belongs to a sweep, but has no cell")
     return data
@@ -100,14 +127,14 @@ def load_accepted(path: Path) -> dict[str, Any]:
         MemkitError: the file is damaged.
     """
     try:
-        return accepted_of(strict_json.read_json(path))
+        return check_accepted(strict_json.read_json(path))
     except FileNotFoundError:
         return {}
     except (OSError, MemkitError) as error:
         raise MemkitError(f"{path} is damaged ({error}); restore it from version control") from error
 
 
-def accepted_of(value: Any) -> dict[str, Any]:
+def check_accepted(value: Any) -> dict[str, Any]:
     """Return the claims in the content of accepted.json.
 
     Raises:
@@ -116,7 +143,7 @@ def accepted_of(value: Any) -> dict[str, Any]:
     data = strict_json.fields(value, "the file", {}, "schema", "claims")
     if data["schema"] != SCHEMA:
         raise MemkitError(f"the schema must be {SCHEMA}, not {short_repr(data['schema'])}")
-    return strict_json.each(data["claims"], "claims", _claim)
+    return strict_json.each(data["claims"], "claims", _check_claim)
 
 
 def outdated_claims(claims: Mapping[str, Any], lock: Lock) -> dict[str, str]:
@@ -126,7 +153,8 @@ def outdated_claims(claims: Mapping[str, Any], lock: Lock) -> dict[str, str]:
         entry = lock.claims.get(name)
         if entry is None:
             reasons[name] = "is no longer registered"
-        elif (entry.digest.removeprefix(PREFIX), entry.attempt) != (claim["digest"], claim["attempt"]):
+        # The lock marks a digest of schema 1 by a prefix, which accepted.json does not have.
+        elif (entry.digest.removeprefix(SCHEMA_1_PREFIX), entry.attempt) != (claim["digest"], claim["attempt"]):
             reasons[name] = "was registered again since it was accepted"
     return reasons
 
@@ -193,9 +221,9 @@ def record_outcomes(lock: Lock, evidence: Evidence, names: Container[str]) -> tu
         names: the ids of the claims to record.
 
     Returns:
-        The new lock, and a sentence for each attempt for which another result was recorded before.
+        The new lock, and a sentence for each attempt whose recorded result this run contradicts.
     """
-    entries, changes = dict(lock.claims), []
+    entries, contradictions = dict(lock.claims), []
     for entry in evidence.claims:
         if (name := entry.claim.id) not in names:
             continue
@@ -204,17 +232,18 @@ def record_outcomes(lock: Lock, evidence: Evidence, names: Container[str]) -> tu
         same_verdict = (before.verdict, before.n) == (after.verdict, after.n)
         if same_verdict and before.observations == after.observations:
             continue
+        # Older versions of memkit recorded no hash of the observations, which contradicts nothing.
         if before.verdict and not (same_verdict and not before.observations):
             suffix = ", from other observations" if same_verdict else ""
-            changes.append(
+            contradictions.append(
                 f"{name}: attempt {new.attempt} was recorded as {before.outcome}; it is now {after.outcome}{suffix}"
             )
         entries[name] = new
-    return replace(lock, claims=entries), changes
+    return replace(lock, claims=entries), contradictions
 
 
 def _weakest(entry: ClaimEvidence) -> str:
-    """Return the label of the weakest contrast, the one that limits the claim's verdict; "" without findings."""
+    """Return the label of the contrast whose finding supports the claim least; "" without findings."""
     finding = words.weakest(words.contrast_findings(entry))
     return "" if finding is None else finding.contrast.label
 
@@ -246,10 +275,11 @@ def _reason_against(entry: ClaimEvidence) -> str:
         return "has code behind it that differs from what was registered; `memkit register` registers a revision"
     if entry.registration.development:
         return "ran on development seeds"
+    # What the rule would have said, if these seeds decided anything.
     if entry.judgement.indication is not None:
         return f"decided nothing ({'; '.join(entry.judgement.notes)})"
     if entry.verdict is Verdict.INCOMPLETE:
         return "is INCOMPLETE"
-    # The recorded outcome is not enough, because the run may have used --gate none.
+    # Under --gate none the recorded outcome is "skipped", so the gate is applied again in its ordinary mode.
     result = gate(entry.claim, entry.judgement, registration=entry.registration, failures=dict(entry.failures))
     return f"failed ({result.reason})" if result.outcome == "failed" else ""

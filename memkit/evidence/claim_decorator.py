@@ -40,8 +40,9 @@ def claim(
 ) -> Callable[[F], F]:
     """Make a test function the measurement of a claim.
 
-    The function runs once per seed, with the fixtures that it asks for (``seed``, ``arms``, ``trained`` and any of
-    the project's own). It returns one number per arm, ``{name: value}``, or, with several metrics,
+    The function runs once per seed, with the fixtures that it asks for: ``seed``; ``arms`` (name → trained model, after
+    its intervention); ``trained`` (name → trained run, with its history); and any of the project's own. It returns one
+    number for each arm and each name in ``derived``, ``{name: value}``, or, with several metrics,
     ``{name: {metric: value}}``.
 
     >>> import numpy as np
@@ -57,12 +58,17 @@ def claim(
         statement: the sentence that is tested.
         arms: name → recipe, or name → :class:`Arm`; or only the names, if the test fits its models itself.
         contrasts: what is compared; see :class:`Contrast`.
+        derived: the names of quantities that the test returns besides its arms.
+        requires: preconditions; if one is not met, the claim is INCOMPLETE.
+        gate: whether the verdict can fail the run; by default it can, unless ``expect`` is "open" or a contrast
+            assumes normality.
 
     The other options are described in :class:`Claim`.
 
     Raises:
         MemkitError: an option is unknown or not valid; the message names it and what would be right.
     """
+    # Under a bare ``@claim``, the test function arrives as ``id``.
     refuse_bare(claim, id, '"study/name", "The statement.", arms=..., contrasts=[...]')
     refuse_unknown(f"claim {id!r}", claim, unknown)
     new_claim = make_claim(
@@ -96,7 +102,10 @@ def claim(
 
 
 def make_claim(id: str, statement: str, arms: Any, **options: Any) -> Claim:
-    """Return the claim for a decorator's arguments; arms may be given as recipes, and tuples as any iterables.
+    """Return the claim for a decorator's arguments.
+
+    Unlike in :class:`Claim`, an arm may be given as a recipe, the arms as a list of names, and a field that is a tuple
+    as any iterable except a string.
 
     Raises:
         MemkitError: an argument is not valid.
@@ -104,7 +113,12 @@ def make_claim(id: str, statement: str, arms: Any, **options: Any) -> Claim:
     for option, value in {"arms": arms, **options}.items():
         is_list = option in ("arms", *LISTS)
         if is_list and (isinstance(value, (str, Contrast)) or not isinstance(value, Iterable)):
-            raise MemkitError(f"claim {id!r}: {option}={value!r} must be a list, even if it holds one item")
+            right = (
+                "a dict of name → recipe, or a list of names"
+                if option == "arms"
+                else "a list, even if it holds one item"
+            )
+            raise MemkitError(f"claim {id!r}: {option}={value!r} must be {right}")
     for option in LISTS:
         options[option] = tuple(options.get(option, ()))
     pairs = arms.items() if isinstance(arms, Mapping) else ((name, None) for name in arms)
@@ -146,8 +160,8 @@ def set_claim(function: Callable[..., Any], new_claim: Claim, more: Iterable[str
     """Make a function the measurement of a claim.
 
     Args:
-        new_claim: the claim, still without the digest of its test.
-        more: strings that describe what the measurement depends on besides the function's source.
+        new_claim: the claim, whose ``test`` is set to the digest of the function.
+        more: strings that count for this digest as well, such as the score of a staged study.
 
     Raises:
         MemkitError: the function is a coroutine.

@@ -1,8 +1,12 @@
 """Sends the items of claims to xdist's workers look by look.
 
-xdist's own schedulers send items in batches, so one worker may hold seeds of the first look while another waits for the
-verdict on them. This scheduler sends items one by one, in the order of collection, which is the order of the looks. A
-worker always has a next item, or knows that there is none, because it runs an item only in these two cases.
+An item is a test on one seed. An item of a later look occupies its worker until its claim has been judged at the
+earlier look (:mod:`memkit.pytest_plugin.item_turn`). xdist's own schedulers send items in batches, so items of the
+earlier look may queue behind an item that waits for their verdict. This scheduler sends items one by one, in the order
+of collection, in which earlier looks come first.
+
+A worker of xdist starts an item only when it knows its next item, or knows that there is none. So each worker has two
+items, or has been told to shut down.
 `--dist loadfile`, `loadscope` and `loadgroup` keep their meaning: items of one scope go to one worker.
 """
 
@@ -20,22 +24,28 @@ _ITEMS_PER_WORKER = 2  # the item that runs, and the next one
 
 
 def can_replace(scheduler: Any) -> bool:
-    """Return whether a scheduler sends each item to exactly one worker, as ``load`` and its variants do."""
+    """Return whether :class:`LookScheduler` can replace a scheduler: one that sends each item to exactly one worker.
+
+    ``load`` and its variants do so, ``each`` does not.
+    """
     return isinstance(scheduler, (LoadScheduling, WorkStealingScheduling, LoadScopeScheduling))
 
 
 class LookScheduler:
-    """An xdist scheduler that sends items look by look; without claims it delegates to the scheduler of xdist.
+    """An xdist scheduler that sends items look by look.
+
+    It delegates everything to xdist's own scheduler in a run without claims, or if another plugin has reordered items.
 
     Args:
         config: pytest's configuration.
         original: the scheduler that xdist would use.
-        should_activate: returns whether to send the items look by look; called once they are collected.
+        should_activate: returns whether the run has claims, with items in the order of their looks; called once, after
+            collection.
 
     Attributes:
         active: whether the items are sent look by look.
-        collections_differ: whether a worker that replaced another one collected other items; it was shut down, so the
-            place of the worker that died stays empty.
+        collections_differ: whether a replacement for a dead worker collected other items than the rest. It was shut
+            down, so nobody can run what the dead worker left.
     """
 
     def __init__(self, config: Any, original: Any, should_activate: Callable[[], bool]) -> None:
@@ -45,6 +55,7 @@ class LookScheduler:
         self.active = False
         self.collection: Sequence[str] = ()
         self.collections_differ = False
+        # Items are known by their index in ``collection``; a worker's running item is the first of its items.
         self._assigned: dict[Node, list[int]] = {}
         self._ready: set[Node] = set()
         self._unassigned: dict[str, deque[int]] = {}
@@ -52,7 +63,7 @@ class LookScheduler:
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:
-        """The class of the original scheduler while that one works: xdist prints its name, and plugins inspect it."""
+        """The original scheduler's class while this one delegates to it: xdist prints it, and plugins inspect it."""
         return LookScheduler if self.active else type(self.original)
 
     def __getattr__(self, name: str) -> Any:
@@ -73,7 +84,7 @@ class LookScheduler:
 
     @property
     def tests_finished(self) -> bool:
-        """True if all items are assigned and each worker has at most one, which it runs when it is shut down."""
+        """True if all items are assigned, and no worker has more than one; told to shut down, it then runs that one."""
         if not self.active:
             return bool(self.original.tests_finished)
         return not self.unassigned_count and all(len(items) < _ITEMS_PER_WORKER for items in self._assigned.values())
@@ -115,11 +126,12 @@ class LookScheduler:
         if self.original.collection is not None or not self.should_activate():
             self.original.schedule()
             return
-        if not self.original._check_nodes_have_same_collection():  # reports the difference itself
+        if not self.original._check_nodes_have_same_collection():  # which reports the difference to pytest
             return
         self.active = True
         self._assigned = {node: [] for node in self.original.nodes}
         self._ready = set(self._assigned)
+        # LoadScopeScheduling has another name for it than the others.
         collections = getattr(self.original, "node2collection", None) or self.original.registered_collections
         self.collection = next(iter(collections.values()))
         for index, nodeid in enumerate(self.collection):
@@ -155,6 +167,7 @@ class LookScheduler:
         self._owners = {scope: owner for scope, owner in self._owners.items() if owner is not node}
         if not items:
             return None
+        # xdist reports the first item, which was running, as crashed.
         for index in items[1:]:
             self._put_back(index)
         self._assign_items()
@@ -186,13 +199,16 @@ class LookScheduler:
     def _take_item(self, node: Node) -> int | None:
         """Return the first unassigned item that a worker may run, and remove it; None if there is no such item.
 
-        The item comes after those that the worker already has, since one of these could be waiting for it. Items of a
-        worker that died may come before them; they are left for the worker that replaces it, if there is one.
+        The item must come after those that the worker has. If it came before, one of these might wait for the verdict
+        that needs it, and the worker would never get to it. Only items that a dead worker left can come before; they
+        stay unassigned until its replacement takes them.
         """
+        # Without a replacement, the waiting items are told that the run was stopped, so any order will do.
         last = -1 if self.collections_differ else max(self._assigned[node], default=-1)
         candidates = []
         for scope, indices in self._unassigned.items():
             if self._owners.get(scope) in (None, node):
+                # Within a scope the order is fixed.
                 index = indices[0] if scope else next((index for index in indices if index > last), -1)
                 if index > last:
                     candidates.append((index, scope))

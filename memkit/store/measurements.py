@@ -1,15 +1,17 @@
 """Stored measurements of claims' tests for each seed, so that a run in which nothing changed need not measure again.
 
-The key covers everything that is known in advance to affect a measurement, except the seed. The files that are read
-during the measurement are stored beside it, with their checksums (:mod:`memkit.store.dependencies`). There is one file
-per key, with one line per seed::
+The key covers what is known before the test runs, except the seed: code, recipes, versions, the device, declared data
+(:mod:`memkit.pytest_plugin.measurement_keys`). The files that are read during the measurement are stored beside it,
+with their checksums (:mod:`memkit.store.dependencies`). There is one file per key, with one line per seed::
 
     {"seed": 3, "sha256": "…", "depends": {"table.csv": "sha256:…"}, "content": {…}}
 
-A line is valid until a file changes that is named in any line of the same key. The other lines matter because a process
-imports a module only once, and the import is recorded with the seed that comes first. Lines are only appended, each in
-one system call, so several processes can write to one file. If a seed has several valid lines, the first one is used. A
-line without content revokes the lines before it. At a URL, each measurement is a separate object.
+A line is valid if the files that it names have the checksums that it records, and if no other file that a line of the
+key names has changed. The second condition is needed because Python opens a module's file at the first import only: of
+the seeds that one process measures, the first one's line may be the only one to name it. Lines are only appended, each
+in one system call, so several processes can write to one file. A seed has several lines if it was measured again
+(``--memkit-fresh``); the first valid one counts. A line with the content null revokes the seed's lines before it, for
+example because the test failed in its teardown. At a URL, each measurement is a separate object.
 """
 
 from __future__ import annotations
@@ -71,7 +73,7 @@ def load_measurements(store: Store, key: str, seed: int) -> list[Any]:
     except FileNotFoundError:
         lines = []
     except OSError as error:
-        # These errors would occur again, so remove what causes them.
+        # These errors would occur again: a folder, a pipe or a file without permission stands in the place of the file.
         if isinstance(error, (IsADirectoryError, NotADirectoryError, PermissionError)) or error.errno in UNUSABLE_FILE:
             folder = Path(path).parent
             remove_all(Path(path) if os.path.isdir(folder) else folder)
@@ -79,7 +81,7 @@ def load_measurements(store: Store, key: str, seed: int) -> list[Any]:
         return []
     named_files = _named_files(store, lines)
     damage: dict[int, str] = {}  # number of the line → what is wrong with it
-    measurements, has_line = list[Any](), False
+    measurements, has_readable_line = list[Any](), False
     for number, line in enumerate(lines):
         match = _SEED.match(line)
         if not line.strip() or (match is not None and int(match[1]) != seed):
@@ -87,17 +89,18 @@ def load_measurements(store: Store, key: str, seed: int) -> list[Any]:
         try:
             _, depends, content = _parse_line(line)
         except ValueError as error:
-            # The last line may be incomplete, because it is being written, or because its writer was killed.
+            # Its seed cannot be read either, so it may be this one. The last line may only be incomplete, because it
+            # is being written, or because its writer was killed.
             if number < len(lines) - 1:
                 damage[number] = str(error)
             continue
-        has_line = True
+        has_readable_line = True
         if content is None:
             measurements.clear()
         elif not named_files.changed(depends):
             measurements.append(content)
-    if damage and not has_line:
-        # Blank the lines before the warning: if warnings are errors, the warning ends the run.
+    if damage and not has_readable_line:
+        # Blank the lines, so that there is one warning only, and before it, because it may end the run as an error.
         _blank(path, lines, damage)
         _warn(path, seed, next(iter(damage.values())))
         return []
@@ -109,7 +112,7 @@ def load_measurements(store: Store, key: str, seed: int) -> list[Any]:
 
 
 def known_files(store: Store, key: str) -> dict[str, str]:
-    """Return file → present checksum for the files that any measurement of a key depends on."""
+    """Return file → present checksum for all files that lines of a key name; a new line names these, too."""
     return dict(_named_files(store, _lines(store, key)).checksums)
 
 
@@ -121,7 +124,7 @@ def changed_files(store: Store, key: str) -> dict[int, str]:
         return {}
     changed: dict[int, list[str]] = {}
     for seed, depends, content in _readable(lines):
-        if content:
+        if content is not None:
             changed.setdefault(seed, []).append(named_files.changed(depends))
     return {seed: labels[-1] for seed, labels in changed.items() if all(labels)}
 
@@ -132,7 +135,7 @@ class _NamedFiles:
 
     Attributes:
         checksums: label → present checksum.
-        inconsistent: the files for which some line has a different checksum.
+        inconsistent: the files for which some line records another checksum than the present one.
         project: the project's files, or None without a project.
     """
 
@@ -141,7 +144,10 @@ class _NamedFiles:
     project: ProjectFiles | None = None
 
     def changed(self, depends: Mapping[str, str]) -> str:
-        """Return a file that has changed, or may have, since a line with this record was written; or ""."""
+        """Return a file that makes a line with this record invalid, or "".
+
+        The line names it, or only other lines name it, and it has changed since one of these was written.
+        """
         if self.project is None:
             return ""
         return self.project.changed(depends) or next((label for label in self.inconsistent if label not in depends), "")
@@ -258,22 +264,28 @@ def _fetch(store: Store, remote: Remote, key: str, seed: int) -> Any:
     if store.files is not None and store.files.changed(depends):
         return None
     with contextlib.suppress(OSError):  # if it cannot be written, it is fetched again next time
-        append_line(_file(store, key), _line(seed, depends, _text(measurement)), _folder(store))
+        append_line(_file(store, key), _line(seed, depends, _json_bytes(measurement)), _folder(store))
     return measurement
 
 
 def stored_seeds(store: Store, key: str, seeds: Iterable[int]) -> set[int]:
-    """Return the seeds among these that have a measurement under a key; it is verified only when it is loaded.
+    """Return the seeds among these that seem to have a measurement under a key, in the folder or at the URL.
 
-    Seeds whose files have changed since then are left out if the folder shows the change.
+    Seeds for which the folder shows that a file has changed are left out. Checksums, and whether a measurement was
+    revoked, are seen only when it is loaded.
     """
     requested = set(seeds)
     lines = _lines(store, key)
     stored = {int(match[1]) for line in lines if (match := _SEED.match(line))}
     named_files = _named_files(store, lines)
     if named_files.checksums:
-        stored &= {seed for seed, depends, content in _readable(lines) if content and not named_files.changed(depends)}
+        stored &= {
+            seed
+            for seed, depends, content in _readable(lines)
+            if content is not None and not named_files.changed(depends)
+        }
     if store.remote is not None and not requested <= stored:
+        # The folder of the key, whatever the seed; None if the server cannot be reached.
         names = store.remote.names(_object(key, 0).rpartition("/")[0]) or set()
         stored |= {seed for seed in requested if f"{seed}.json" in names}
     return requested & stored
@@ -294,18 +306,18 @@ def save_measurement(
         store: the store.
         key: see :func:`measurement_key`.
         seed: the seed that was measured.
-        content: the measurement, in JSON types; a number that is not finite is stored as its name.
+        content: the measurement, in JSON types; a number that is not finite is stored as "nan", "inf" or "-inf".
         depends: file → checksum; see :mod:`memkit.store.dependencies`.
-        first: whether this is the seed's first measurement, the one that is shared with other machines.
+        first: whether this is the seed's first measurement; only that one is shared through the URL.
 
     Raises:
         MemkitError: if the disk is full, or the store cannot be written to.
     """
     try:
-        text = _text(content)
+        text = _json_bytes(content)
     except ValueError:  # a number is not finite
         content = _with_named_numbers(content)
-        text = _text(content)
+        text = _json_bytes(content)
     depends = dict(depends or {})
     try:
         append_line(_file(store, key), _line(seed, depends, text), _folder(store))
@@ -317,7 +329,7 @@ def save_measurement(
     if store.remote is not None and first:
         stored = to_bytes(content)
         if depends:
-            stored = _text({"depends": depends, "measurement": stored.decode()})
+            stored = _json_bytes({"depends": depends, "measurement": stored.decode()})
         store.remote.put(_object(key, seed), stored)
 
 
@@ -329,7 +341,7 @@ def revoke_measurement(store: Store, key: str, seed: int) -> None:
         store.remote.delete(_object(key, seed))
 
 
-def _text(content: Any) -> bytes:
+def _json_bytes(content: Any) -> bytes:
     """Return JSON without a line break in it."""
     return _ENCODER.encode(content).encode()
 
