@@ -19,7 +19,7 @@ from memkit.models.addressing import WINDOW, Assignment
 
 
 class SlotManagement(NamedTuple):
-    """The share of each slot that is cleared and protected at each token: the gate times the read address, [B, L, K] each."""
+    """The share of each slot that is cleared and protected at each token [B, L, K]: the gate times the read address."""
 
     clearing: mx.array
     protecting: mx.array
