@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
 import sys
@@ -35,8 +36,9 @@ def test_moved_code_is_found_and_written_by_its_old_name(old: str, new: str) -> 
     assert table.first(new) == old
     assert table.first(f"{new}.part" if ":" in new else f"{new}:Name.part").endswith(".part")
     module, _, name = new.partition(":")
-    assert not name or hasattr(importlib.import_module(module), name)
-    assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
+    # Parsed rather than imported: the engine's tests also run where torch is not installed.
+    tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
+    assert not name or name in {getattr(node, "name", "") for node in tree.body}
     assert name or not (ROOT / f"{old.replace('.', '/')}.py").is_file()
 
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -181,7 +180,7 @@ def constant(value: Any) -> Callable[[Any], Any]:
     [
         pytest.param(lambda n: constant(np.full(3, n)), id="array"),
         pytest.param(lambda n: constant({"weights": [np.full(3, n)]}), id="array in containers"),
-        pytest.param(lambda n: constant(torch.full((2,), n)), id="tensor"),
+        pytest.param(lambda n: constant(pytest.importorskip("torch").full((2,), n)), id="tensor"),
         pytest.param(lambda n: constant((Kind.HARD, Kind.SOFT)[n]), id="enum"),
         pytest.param(lambda n: constant({1, n + 5}), id="set"),
         pytest.param(lambda n: constant([Scaling(n)]), id="object"),
