@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -95,10 +96,11 @@ def main() -> None:
         write(with_memkit, claims, "memkit")
         write(bare, claims, "bare")
         registration = run(with_memkit, python, "-m", "memkit.cli", "register")
-        rounds = [
-            (run(bare, *pytest, "-p", "no:memkit"), run(with_memkit, *pytest), run(with_memkit, *pytest))
-            for _ in range(options.repetitions)
-        ]
+        rounds = []
+        for _ in range(options.repetitions):
+            shutil.rmtree(with_memkit / ".memkit", ignore_errors=True)
+            costs = run(bare, *pytest, "-p", "no:memkit"), run(with_memkit, *pytest), run(with_memkit, *pytest)
+            rounds.append(costs)
         cheapest = [min(costs, key=lambda cost: cost.cpu) for costs in zip(*rounds, strict=True)]
         reports = with_memkit / "reports"
         json_size, html_size = ((reports / f"evidence.{kind}").stat().st_size for kind in ("json", "html"))

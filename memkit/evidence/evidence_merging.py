@@ -1,8 +1,8 @@
-"""Merging of the evidence of several runs: shards of a matrix, machines, backends.
+"""Merging of the evidence of several runs: jobs of a CI matrix, machines, backends.
 
-A claim that only one file holds is copied. If several files hold the same claim, their seeds are combined and judged
-again. Files that contradict one another are not merged: those with two forms of one claim, two registrations, or two
-values of one seed.
+A claim that only one file holds is copied and gated again. If several files hold the same claim, their seeds are
+combined and judged again. Merging fails if two files contradict one another: if a claim's form, wording or registration
+differs, or if an observation has different values.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from memkit.evidence.gate import Mode
 from memkit.evidence.learning_curves import Curves
 from memkit.evidence.observation import Observation
 
-SAME = 1e-6
-"""Two values of one seed that differ by no more than this, relative to 1 or to the larger of them, count as equal,
-since two machines round differently."""
+TOLERANCE = 1e-6
+"""Two values of one observation count as equal if they differ by no more than this times the largest of 1 and their
+absolute values, because machines round differently."""
 
 
 def merge(files: Mapping[str, Evidence]) -> Evidence:
@@ -32,7 +32,8 @@ def merge(files: Mapping[str, Evidence]) -> Evidence:
 
     Returns:
         The claims of all files, in the order of the files, with the latest date of creation. If the files differ in an
-        entry of the provenance, the result lists all of its values.
+        entry of the provenance, the result lists all of its values. Every claim is gated in the mode that all runs
+        used, or by its verdict if they differ, and strictly if any run was strict.
 
     Raises:
         MemkitError: two files contradict one another; the message names them, the claim and what differs.
@@ -71,16 +72,19 @@ def _merge_claim(entries: Sequence[tuple[str, ClaimEvidence]], mode: Mode, *, st
         if entry.claim.annotations != first.claim.annotations:
             names = {**entry.claim.annotations, **first.claim.annotations}
             differing = [n for n in names if entry.claim.annotations.get(n) != first.claim.annotations.get(n)]
-            raise MemkitError(f"{where} was edited between them: {', '.join(differing)}")
-        # Whether the code differs from what was registered may depend on the machine, such as its Python version.
+            raise MemkitError(
+                f"{where} differs in {', '.join(differing)}; merge only runs of the same version of a claim"
+            )
+        # `recoded` is left out: whether the code differs from what was registered can depend on the machine.
         if replace(entry.registration, recoded=False) != replace(first.registration, recoded=False):
             raise MemkitError(
-                f"{where} is {_registration_in_words(first)} in one, and {_registration_in_words(entry)} in the other"
+                f"{where} is {_registration_in_words(first)} in one, and {_registration_in_words(entry)} in the other; "
+                "merge only runs under the same registration"
             )
     observations = _observations(entries)
     planned = max((entry.planned for _, entry in entries), key=len)
     observed_seeds = {o.seed for o in observations}
-    # A seed that failed in one run counts as failed, even if another run measured it: nobody knows which run is right.
+    # A seed that failed in one run counts as failed, even if another run measured it.
     failures = {seed: reason for _, entry in entries for seed, reason in entry.failures.items()}
     recoded = any(entry.registration.recoded for _, entry in entries)
     registration = replace(first.registration, recoded=recoded)
@@ -103,7 +107,7 @@ def _merge_claim(entries: Sequence[tuple[str, ClaimEvidence]], mode: Mode, *, st
 
 
 def _gated(entry: ClaimEvidence, mode: Mode, *, strict: bool) -> ClaimEvidence:
-    """Gate a claim that only one file holds. If the outcome stays the same, so does its reason, which may say more."""
+    """Return a claim gated again. If the outcome is the same, the stored reason is kept, as it may be more detailed."""
     result = entry.gate_by(mode, strict=strict)
     return entry if result.outcome == entry.gate.outcome else replace(entry, gate=result)
 
@@ -130,22 +134,30 @@ def _are_equal(one: float, other: float) -> bool:
     """Return whether two values are equal up to rounding; values that are not finite are equal to one another."""
     if not (math.isfinite(one) and math.isfinite(other)):
         return not math.isfinite(one) and not math.isfinite(other)
-    return abs(one - other) <= SAME * max(1.0, abs(one), abs(other))
+    return abs(one - other) <= TOLERANCE * max(1.0, abs(one), abs(other))
 
 
 def _registration_in_words(entry: ClaimEvidence) -> str:
     registration = entry.registration
-    return (
-        f"{registration.status}, attempt {registration.attempt}, revision {registration.revision}, "
-        f"seeds from {registration.first_seed}"
-    )
+    words = [
+        registration.status,
+        f"attempt {registration.attempt}",
+        f"revision {registration.revision}",
+        f"seeds from {registration.first_seed}",
+        *(["edited"] if registration.edited else []),
+        *(["on development seeds"] if registration.development else []),
+    ]
+    return ", ".join(words)
 
 
 def _cost(entries: Sequence[ClaimEvidence], seeds: int) -> dict[str, float]:
-    """Add up the CPU seconds, counting each seed once, and average the share of seeds that were reused.
+    """Return the cost of all entries together.
+
+    CPU seconds are summed, and scaled down in proportion if several entries hold the same seeds. "reused", the share of
+    seeds whose measurement came from the store, is averaged over the seeds.
 
     Args:
-        seeds: the number of different seeds in all entries.
+        seeds: the number of distinct seeds in all entries.
     """
     cost: dict[str, float] = {}
     total = sum(len(entry.observed_seeds) for entry in entries) or 1

@@ -5,6 +5,7 @@ A verdict is reported as soon as its claim is decided, or at the end of the run 
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,10 @@ from memkit.pytest_plugin.settings import Settings
 from memkit.pytest_plugin.terminal import print_summary, skipped_for_data
 from memkit.pytest_plugin.training_thread import executor_for
 from memkit.pytest_plugin.verdicts_as_reports import absent_reports, emit, verdict_reports
+
+# Results live as long as the session. After so many claims, those so far are exempted from garbage collection, which
+# would otherwise traverse them again and again.
+_CLAIMS_PER_FREEZE = 500
 
 
 class Aggregator:
@@ -133,5 +138,8 @@ class Aggregator:
     def _conclude(self, run: ClaimRun) -> None:
         """Judge a claim, and report its verdict."""
         entry = self.verdicts.judge(run)
+        if len(self.verdicts.claims) % _CLAIMS_PER_FREEZE == 0:
+            gc.collect()  # a cycle that is garbage when it is frozen would never be freed
+            gc.freeze()
         self._looks.settle(run, entry.judgement)
         emit(self.config, verdict_reports(entry, run.planned.location), evidence=self.settings.evidence)

@@ -25,13 +25,13 @@ _REGISTER = 64  # at least as many elements as fit in a vector register of any m
 
 @dataclass(frozen=True)
 class Learner:
-    """A model of some seeds, its parameters, and one optimiser for each data type among them.
+    """The model of one or more seeds, its parameters, and one optimiser for each data type of the parameters.
 
     Attributes:
         model: the model.
         parameters: its trainable parameters; views of ``buffers``.
-        buffers: one per data type.
-        steppers: one per buffer.
+        buffers: for each data type, all its parameters in one contiguous tensor, and their gradients in another.
+        steppers: the optimiser of each buffer.
     """
 
     model: nn.Module
@@ -41,7 +41,7 @@ class Learner:
 
     @classmethod
     def of(cls, recipe: Recipe, model: nn.Module) -> Learner:
-        """Prepare a model of some seeds for training.
+        """Return a learner for a model. The model changes in place: its parameters become views of the buffers.
 
         Raises:
             MemkitError: the model has no parameters to train.
@@ -58,7 +58,11 @@ class Learner:
             buffer.grad.zero_()
 
     def clip(self, limit: float, *, seeds: int | None) -> None:
-        """Scale each seed's gradient to a norm of at most ``limit``; ``seeds`` is None if there is no seed axis."""
+        """Scale down each seed's gradient if its norm exceeds ``limit``.
+
+        Args:
+            seeds: the number of seeds; None if the model has no seed axis.
+        """
         grads = [p.grad for p in self.parameters if p.grad is not None]
         if seeds is None:
             nn.utils.clip_grad_norm_(self.parameters, limit)
@@ -82,11 +86,11 @@ class Learner:
         return moments
 
     def with_rows(self, recipe: Recipe, seeds: Sequence[int], rows: Sequence[int], device: str) -> Learner:
-        """Return a learner for some of the seeds, which continues training from the state of this one.
+        """Return a learner that keeps only these seeds, and continues from the present parameters and optimiser state.
 
         Args:
             seeds: the seeds to keep.
-            rows: their rows in the model.
+            rows: their positions along the model's seed axis.
         """
         model = build_cohort(recipe, seeds).to(device).train()
         model.load_state_dict({name: tensor[rows] for name, tensor in self.model.state_dict().items()})
@@ -109,9 +113,9 @@ class FlatBuffer(NamedTuple):
 def _flattened(parameters: Sequence[nn.Parameter]) -> FlatBuffer:
     """Move parameters and their gradients into one contiguous tensor each, and make them views of these tensors.
 
-    The optimiser's fused step then runs once, and not once per parameter. It rounds differently in the last elements of
-    a tensor if they do not fill a vector register. So each parameter is padded to a multiple of ``_REGISTER`` elements:
-    the result for an element must not depend on its position, and hence on the cohort.
+    The optimiser's fused step then runs once instead of once per parameter. It rounds the last elements of a tensor
+    differently if they do not fill a vector register. Each parameter is therefore padded to a multiple of ``_REGISTER``
+    elements. Otherwise an element's result would depend on its position, and so on the other seeds in the cohort.
     """
     sizes = _padded_sizes(parameters)
     values = parameters[0].detach().new_zeros(sum(sizes))
@@ -133,13 +137,13 @@ def _by_type(parameters: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:
 
 
 def _by_parameter(parameters: Sequence[nn.Parameter], moments: Sequence[Tensor]) -> Moments:
-    """Return each parameter's moments, as views in the parameter's shape of tensors laid out as a FlatBuffer."""
+    """Return each parameter's moments in the parameter's shape: views of ``moments``, laid out like a FlatBuffer."""
     parts = [torch.split(tensor, _padded_sizes(parameters)) for tensor in moments]
     return {p: tuple(part[i][: p.numel()].view(p.shape) for part in parts) for i, p in enumerate(parameters)}
 
 
 class _Stepper(NamedTuple):
-    """A function that takes a step of an optimiser, the optimiser's moments, and its number of steps."""
+    """The optimiser of one buffer: the function that takes a step, the moments, and the number of steps so far."""
 
     update: Callable[[], None]
     moments: Sequence[Tensor]
@@ -147,10 +151,10 @@ class _Stepper(NamedTuple):
 
 
 def _stepper(recipe: Recipe, buffer: FlatBuffer) -> _Stepper:
-    """Return the recipe's optimiser for a buffer, with torch's defaults; its moments are laid out as the buffer.
+    """Return the recipe's optimiser for a buffer, with torch's defaults; its moments are laid out like the buffer.
 
-    The functions used are those behind the classes of torch.optim. Creating an object of such a class would load
-    torch's compiler, which takes longer than the training of many small recipes.
+    This uses the functional forms of torch.optim's classes. Creating an object of such a class would load torch's
+    compiler, and many small recipes take less time to train than that.
     """
     values, gradient = [buffer.values], [buffer.grad]
     fused = not buffer.values.is_complex()

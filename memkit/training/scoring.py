@@ -1,8 +1,10 @@
-"""Scores of a trained model of one seed: the default score of a staged study, and the calling of any score.
+"""Scoring of one seed's trained model: the default score of a staged study, and the code that applies any score.
 
 inputs     [N, ...]; a model with a seed axis receives [1, N, ...]
 targets    classes [N] or [N, P]; −100 is not counted
 logits     [N, C] or [N, P, C]
+
+C is the number of classes, and P the number of positions in an example if each has its own target.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ _CHUNK = 2048
 
 
 def accuracy_and_loss(model: nn.Module, examples: Examples) -> dict[str, float]:
-    """Return ``accuracy``, the share of targets with the largest logit, and ``loss``, the mean cross-entropy in nats.
+    """Return ``accuracy`` and ``loss``: the share of targets whose class has the largest logit, and the cross-entropy.
+
+    The loss is the mean over the targets, in nats.
 
     Raises:
         MemkitError: the targets are not classes, or the model does not return logits for each of them.
@@ -126,8 +130,8 @@ class Scoring:
 
     Attributes:
         score: ``score(model, examples)`` → a number or ``{metric: number}``.
-        metric: the name of the number, if the score returns just one.
-        examples: the number of examples to draw if the task is a function.
+        metric: the metric that the study needs. A mapping must contain it; a single number is given this name.
+        examples: how many examples to draw if the task is a function.
     """
 
     score: Callable[..., Any]
@@ -135,7 +139,10 @@ class Scoring:
     examples: int
 
     def of(self, model: nn.Module, recipe: Any, seed: int, part: str) -> dict[str, float]:
-        """Return metric → value of a trained model of one seed, in evaluation mode, on a part of its examples.
+        """Return the score of one seed's trained model, which must be in evaluation mode, as metric → value.
+
+        Args:
+            part: the examples to score: "validation" or "test".
 
         Raises:
             MemkitError: the examples are missing, or the score does not return numbers.
@@ -143,7 +150,7 @@ class Scoring:
         return self.score_examples(model, on_device_of(model, examples_of(recipe, seed, part, self.examples)))
 
     def score_examples(self, model: nn.Module, examples: Examples) -> dict[str, float]:
-        """Return metric → value of a model, as :meth:`of` does, on given examples."""
+        """Return the score of a model on the given examples, as metric → value."""
         with torch.no_grad():
             returned = self.score(model, examples)
         named = returned if isinstance(returned, Mapping) else {self.metric: returned}

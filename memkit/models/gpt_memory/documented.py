@@ -1,12 +1,15 @@
-"""The memory as the documentation of the published model describes it, which is not what its code does.
+"""The memory that the documentation of LinformerMemory describes; the published code does something else.
 
     h = mean_t x_t                                             mean hidden state of a context
-    U = the ``updated`` slots that were written least often    of equals, the first
+    U = the n slots written least often                        n = ``updated``; ties go to the first
     g = σ(w_g [W_m M[k], h] + b_g)                             one gate per slot
-    M[k] ← g·W_s h + (1 − g)·M[k] for k in U                   W_s is called the "write layer"
-    read_t = softmax_k(W_q x_t · W_p M[k] / √d) W_v M[k]       W_p and W_q project to ``low_rank`` dimensions
+    M[k] ← g·W_s h + (1 − g)·M[k] for k in U                   W_s is the "write layer" of the documentation
+    read_t = Σ_k softmax_k(W_q x_t · W_p M[k] / √d) W_v M[k]   W_p and W_q project to ``low_rank`` dimensions
 
-Source: documentation of the implicit memory module, with 16 slots of which 4 are updated. State size: K·(d + 1).
+d is the width of the hidden states, also under the root, as documented. State size: K·(d + 1).
+
+Source: documentation of the implicit memory module, with 16 slots of which 4 are updated. For the published code see
+:mod:`memkit.memories.linformer`.
 """
 
 from __future__ import annotations
@@ -29,12 +32,12 @@ class DocumentedMemory(MemoryLayer):
         if not 1 <= updated <= slots:
             raise MemkitError(f"DocumentedMemory: updated={updated} must be from 1 to slots={slots}")
         self.slots, self.updated = slots, updated
-        self.summary = Linear(generators, width, width)
-        self.old = Linear(generators, width, width)
-        self.gate = Linear(generators, 2 * width, 1)
-        self.query = Linear(generators, width, low_rank)
-        self.project = Linear(generators, width, low_rank)
-        self.value = Linear(generators, width, width)
+        self.summary = Linear(generators, width, width)  # W_s
+        self.old = Linear(generators, width, width)  # W_m
+        self.gate = Linear(generators, 2 * width, 1)  # w_g, b_g
+        self.query = Linear(generators, width, low_rank)  # W_q
+        self.project = Linear(generators, width, low_rank)  # W_p
+        self.value = Linear(generators, width, width)  # W_v
         self.shape = (len(generators), width)
 
     def empty(self, episodes: int, device: torch.device) -> State:
@@ -48,7 +51,7 @@ class DocumentedMemory(MemoryLayer):
         slots, counts = state
         means = x.mean(-2)
         for mean, summary in zip(means.unbind(2), self.summary(means).unbind(2), strict=True):
-            # The index breaks ties: the first of the slots that were written equally often.
+            # A fraction that grows with the index breaks ties, since topk promises no order among equals.
             priority = counts + torch.arange(self.slots, device=x.device) / self.slots
             least_used = priority.topk(self.updated, -1, largest=False).indices
             selected = torch.zeros_like(counts).scatter(-1, least_used, 1.0)
