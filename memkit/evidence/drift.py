@@ -51,7 +51,7 @@ class Difference:
 
 
 def difference(claim: str, before: AcceptedClaim, after: AcceptedClaim) -> Difference:
-    """Return what changed in one claim: its verdict, effects that left their earlier t intervals, and the rest."""
+    """Return what changed in one claim: its verdict, effects that left their earlier intervals, and the rest."""
     old, new = before["judgement"], after["judgement"]
     verdict = () if old["verdict"] == new["verdict"] else (f"was {old['verdict']}, is {new['verdict']}",)
     new_findings = {(f["role"], f["contrast"], f.get("metric")): f for f in new["findings"]}
@@ -60,7 +60,7 @@ def difference(claim: str, before: AcceptedClaim, after: AcceptedClaim) -> Diffe
         later = new_findings.get((earlier["role"], earlier["contrast"], earlier.get("metric")))
         if later is None or later["estimate"] is None or earlier["estimate"] is None:
             continue
-        low, high = _t_interval(earlier)
+        low, high = _interval(earlier)
         slack = SLACK * max(1.0, abs(earlier["estimate"]))
         if not low - slack <= later["estimate"] <= high + slack:
             effects.append(
@@ -103,10 +103,9 @@ def read(path: Path) -> dict[str, AcceptedClaim]:
     return {entry.claim.id: entry.as_accepted() for entry in load(path).claims}
 
 
-def _t_interval(finding: Mapping[str, Any]) -> tuple[float, float]:
-    """Return the two ends of the t interval; an end that is None is infinite."""
-    interval = next(i for i in finding["intervals"] if i["method"] != "betting")
-    low, high = interval["low"], interval["high"]
+def _interval(finding: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the limits of a finding's interval; a limit that is None is infinite."""
+    low, high = finding["interval"]["low"], finding["interval"]["high"]
     return (float("-inf") if low is None else low, float("inf") if high is None else high)
 
 

@@ -13,7 +13,7 @@ from typing import Any, get_args
 from memkit.errors import MemkitError, short_repr
 from memkit.evidence import strict_json
 from memkit.evidence.claim import Claim
-from memkit.evidence.decision_rule import judge
+from memkit.evidence.decision_rule import FUTILE_FROM, judge
 from memkit.evidence.evidence_file import SCHEMA, ClaimEvidence, Evidence
 from memkit.evidence.figures import figure_from_json
 from memkit.evidence.gate import Gate, Mode, Outcome
@@ -21,8 +21,6 @@ from memkit.evidence.learning_curves import Curves
 from memkit.evidence.lock_schema_1 import is_digest_of
 from memkit.evidence.observation import observations_from
 from memkit.evidence.registration import BLOCK, Registration, Status
-from memkit.evidence.verdict import Verdict
-from memkit.statistics import looks_within
 
 Check = Callable[[Any, str], Any]
 
@@ -46,11 +44,13 @@ def _factor_value(value: Any, what: str) -> Any:
 MOST_OBSERVATIONS = 1_000_000
 """The most observations of a file."""
 MOST_DECISIONS = 11_000
-"""The most looks at contrasts per file; judging as many as that takes some seconds."""
+"""The most contrasts that are judged per file, in units of one that is decided; this takes some seconds."""
 _PLANNING = 3
-"""The time that planning a larger run takes for an inconclusive contrast, in looks at a contrast."""
+"""The time that planning a larger run takes for an inconclusive contrast, in the same units."""
+_PREDICTION = 40
+"""The time that predicting the chance of a verdict takes per contrast, in the same units."""
 _FEW = 20
-"""A claim with at most this many contrasts is judged without first estimating how many looks that takes."""
+"""A claim with at most this many contrasts is judged without first estimating the time that takes."""
 # Bytes of memory per observation, and per finding together with its share of the judgement.
 _OBSERVATION_BYTES, _FINDING_BYTES = 150, 6_000
 _FILE_CHECKS: Mapping[str, Check] = {
@@ -79,6 +79,8 @@ _CLAIM_CHECKS: Mapping[str, Check] = {
 _OPTIONAL_CLAIM_CHECKS: Mapping[str, Check] = {
     **dict.fromkeys(("sweep", "mutant_of", "replicates"), strict_json.text),
     "cells": _cell_count,
+    "divergence": strict_json.text,
+    "seeds_per_look": lambda value, what: strict_json.optional(value, what, strict_json.whole),
     "cell": lambda value, what: strict_json.each(value, what, _factor_value),
     "deterministic": strict_json.flag,
     **dict.fromkeys(("data", "environment"), strict_json.texts),
@@ -160,7 +162,7 @@ def load_and_recompute(path: Path) -> tuple[Evidence, list[tuple[str, str, str]]
         raise MemkitError(f"{path} has schema {short_repr(head['schema'])}; this memkit reads schema {SCHEMA}")
     try:
         data = strict_json.fields(head, "the file", _FILE_CHECKS, "claims", "created", "provenance")
-        if count > MOST_DECISIONS:  # each claim takes at least one look, so refuse the file before judging any
+        if count > MOST_DECISIONS:  # each claim has at least one contrast, so refuse the file before judging any
             raise _too_many()
         with _without_garbage_collection():
             entries, rows = _entries(claims, len(raw), _possible_gates(data["provenance"]))
@@ -306,10 +308,10 @@ def claim_evidence(data: Any, decisions: int = MOST_DECISIONS) -> ClaimEvidence:
 
     Args:
         data: the claim's JSON.
-        decisions: how many looks at contrasts the judgement may take.
+        decisions: how much the judgement may take, in units of a contrast that is decided.
 
     Raises:
-        MemkitError: a field is missing or does not follow the schema, or the judgement would take more looks.
+        MemkitError: a field is missing or does not follow the schema, or the judgement would take longer.
     """
     data = strict_json.fields(data, "a claim", _ENTRY_CHECKS, *_ENTRY_FIELDS)
     claim = _claim(data["claim"])
@@ -323,7 +325,7 @@ def claim_evidence(data: Any, decisions: int = MOST_DECISIONS) -> ClaimEvidence:
     strict_json.fields(data["judgement"], f"{where}: judgement", {"verdict": strict_json.text}, "verdict")
     observations = observations_from(claim, data["observations"], planned)
     contrasts = len(claim.all_contrasts)
-    upper_limit = 2 * _decisions(claim, planned, len({o.seed for o in observations})) + _PLANNING * contrasts
+    upper_limit = contrasts * (1 + _PLANNING + _PREDICTION)
     if contrasts > _FEW and upper_limit > decisions:
         raise _too_many()
     outcome = strict_json.fields(data["outcome"], f"{where}: outcome", _OUTCOME_CHECKS, *_OUTCOME_CHECKS)
@@ -340,7 +342,13 @@ def claim_evidence(data: Any, decisions: int = MOST_DECISIONS) -> ClaimEvidence:
         registration=registration,
         planned=tuple(planned),
         observations=observations,
-        judgement=judge(claim, observations, planned=planned, development=registration.development),
+        judgement=judge(
+            claim,
+            observations,
+            planned=planned,
+            attempt=registration.judged_attempt,
+            development=registration.development,
+        ),
         gate=Gate(outcome["outcome"], outcome["reason"]),
         failures={
             strict_json.seed_of(seed, f"{where}: failures"): reason
@@ -365,27 +373,15 @@ def _size(entry: ClaimEvidence) -> int:
 
 def _too_many() -> MemkitError:
     return MemkitError(
-        f"judging its claims takes more looks at contrasts than the limit of {MOST_DECISIONS} (an inconclusive "
+        f"judging its claims takes as long as more than {MOST_DECISIONS} contrasts that are decided (an inconclusive "
         "contrast counts several times); split it into several files"
     )
 
 
 def _decisions_taken(entry: ClaimEvidence) -> int:
-    """Return how many looks at contrasts the judgement took; planning is counted in looks that take as long."""
-    looks = _decisions(entry.claim, entry.planned, len(entry.observed_seeds))
-    # If there are several contrasts, each is tested again at its share of the level, as it may refute the claim.
-    repeated = looks if len(entry.claim.contrasts) > 1 and entry.verdict is not Verdict.SUPPORTED else 0
-    return looks + repeated + _PLANNING * sum(bool(finding.planning) for finding in entry.judgement.findings)
-
-
-def _decisions(claim: Claim, planned: Sequence[int], observed: int) -> int:
-    """Return the most looks at contrasts that a judgement takes.
-
-    If the number of planned seeds is not the size of a look, each contrast is judged once.
-
-    Args:
-        observed: how many of the seeds have observations.
-    """
-    looks = looks_within(len(planned))
-    count = len(looks_within(observed)) if looks and looks[-1].n == len(planned) else 1
-    return len(claim.all_contrasts) * max(1, count)
+    """Return how much the judgement took, in units of a contrast that is decided."""
+    judgement, contrasts = entry.judgement, len(entry.claim.all_contrasts)
+    # The chance of a verdict is predicted at a look that decides nothing.
+    predicted = judgement.decided_at is None and FUTILE_FROM <= judgement.n < len(entry.planned)
+    planned = sum(bool(finding.planning) for finding in judgement.findings)
+    return contrasts * (1 + _PREDICTION * predicted) + _PLANNING * planned

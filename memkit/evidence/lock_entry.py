@@ -187,6 +187,7 @@ _ANNOTATIONS: Mapping[str, Check] = {
     "statement": strict_json.text,
     "source": strict_json.text,
     "seeds": strict_json.whole,
+    "seeds_per_look": strict_json.whole,
     "headline": strict_json.flag,
     "deterministic": strict_json.flag,
     "environment": strict_json.texts,

@@ -44,6 +44,11 @@ class Registration:
     withheld: bool = False
 
     @property
+    def judged_attempt(self) -> int:
+        """The number of the attempt that the decision rule uses; a claim that is not registered is at its first."""
+        return max(1, self.attempt)
+
+    @property
     def development(self) -> bool:
         """True if the seeds are development seeds, which decide nothing."""
         return self.first_seed in DEVELOPMENT_SEEDS
@@ -54,5 +59,5 @@ class Registration:
         return self.development and not self.withheld
 
     def seeds(self, n: int) -> tuple[int, ...]:
-        """Return the first ``n`` seeds, in the order of the looks."""
+        """Return the first ``n`` seeds, in order."""
         return tuple(range(self.first_seed, self.first_seed + n))

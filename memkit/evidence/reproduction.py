@@ -133,7 +133,7 @@ def allowance(entry: ClaimEvidence, contrast: Contrast, recorded: Values) -> flo
     finding = next((f for f in entry.judgement.findings if f.contrast == contrast), None)
     sizes = [abs(_difference(contrast, recorded))]
     if finding is not None:
-        sizes = [abs(finding.t.estimate), (finding.t.high - finding.t.low) / 2]
+        sizes = [abs(finding.interval.estimate), (finding.interval.high - finding.interval.low) / 2]
     smallest = min((size for size in sizes if math.isfinite(size)), default=0.0)
     return max(SHARE * smallest, _rounding(contrast, recorded))
 
