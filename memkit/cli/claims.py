@@ -151,6 +151,10 @@ def register_claims(arguments: Sequence[str], *, check: bool = False, others: bo
     if recoded:
         more = f" and {len(recoded) - 1} more" if len(recoded) > 1 else ""
         lines.append(f"{recoded[0]}{more}: the code behind it has changed; a revision, on the same seeds")
+    older_rule = lock.rule != new.rule and bool(lock.claims)
+    if older_rule:
+        kept = count_of(len(lock.claims) - changes, "claim")
+        lines.append(f"the rule of verdicts has changed since this lock was written; {kept} on the same seeds")
     absent = sorted(set(lock.claims) - {claim.id for claim in claims}) if others else []
     lines += [f"{name}: in the lock, not among the collected claims; left unchanged" for name in absent]
     if outdated and not check:
@@ -177,7 +181,7 @@ def register_claims(arguments: Sequence[str], *, check: bool = False, others: bo
                 f"{count_of(outdated, 'claim')} registered by an older memkit; `memkit register` rewrites the lock "
                 "without new attempts"
             )
-        return 1 if changes or reworded or absent or recoded else 0
+        return 1 if changes or reworded or absent or recoded or older_rule else 0
     count = f"{len(claims)} claim" + ("" if len(claims) == 1 else "s")
     print(f"{path}: {count}, {changes} of them new or changed; keep it under version control")
     return 0

@@ -39,6 +39,8 @@ from memkit.files import write_whole
 from memkit.paths import LOCK
 
 SCHEMA = 2
+RULE = 2
+"""The rule by which verdicts are reached: 1 needed two intervals that agree, 2 the capital won by betting."""
 ALPHA = 0.05
 """The error probability of a claim."""
 _ON_ONE_LINE = 4  # the depth of an attempt in the JSON; values at this depth are written on one line
@@ -54,6 +56,7 @@ class Lock:
         removed: claim id → the last entry of a claim that is no longer registered.
         laboratories: name → the block of seeds that is reserved for it.
         alpha: the error probability of claims that are registered from now on.
+        rule: the rule of verdicts under which the claims were last registered; see ``RULE``.
 
     >>> from memkit.evidence import Arm, Claim, Contrast, Lock
     >>> contrast = Contrast("memory", over=0.5, metric="accuracy", bounds=(0, 1))
@@ -68,6 +71,7 @@ class Lock:
     removed: Mapping[str, Entry] = field(default_factory=dict)
     laboratories: Mapping[str, int] = field(default_factory=dict)
     alpha: float = ALPHA
+    rule: int = RULE
 
     def registration(self, claim: Claim, *, development: bool = False, code: str = "") -> Registration:
         """Return the registration of a claim.
@@ -112,7 +116,8 @@ class Lock:
             files: claim id → its file, relative to the project's root.
 
         Raises:
-            MemkitError: a claim has used up all blocks of seeds of its study.
+            MemkitError: a claim has used up all blocks of seeds of its study, or may use fewer seeds than its recorded
+                verdict rests on.
         """
         code, files, claims = code or {}, files or {}, list(claims)
         studies = dict(self.studies)
@@ -143,6 +148,11 @@ class Lock:
                 new = replace(old.reworded(claim), code=code_now, revision=0, attempts=attempts)
             else:
                 new = old.reworded(claim)
+                if (most := claim.planned(None)) < (n := old.attempts[-1].n):
+                    raise MemkitError(
+                        f"claim {claim.id!r}: seeds={most} is below the {n} seeds that its recorded verdict rests on; "
+                        f"declare at least {n}"
+                    )
                 if code_now and code_now != old.code:
                     known_before = bool(old.code) or not old.of_schema_1
                     new = replace(new, code=code_now, revision=old.revision + known_before)
@@ -150,7 +160,7 @@ class Lock:
                 new = replace(new, file=file)
             entries[claim.id] = new
         removed = {name: entry for name, entry in self.removed.items() if name not in returning}
-        return replace(self, studies=studies, claims=entries, removed=removed)
+        return replace(self, studies=studies, claims=entries, removed=removed, rule=RULE)
 
     def remove(self, ids: Iterable[str]) -> Lock:
         """Return the lock with these claims moved to ``removed``.
@@ -166,7 +176,7 @@ class Lock:
 
     def to_text(self) -> str:
         """Return sorted JSON, with one line for each value that may change, so that a diff is easy to read."""
-        data: dict[str, Any] = {"schema": SCHEMA}
+        data: dict[str, Any] = {"schema": SCHEMA, "rule": self.rule}
         if self.alpha != ALPHA:
             data["alpha"] = self.alpha
         if self.laboratories:
@@ -221,7 +231,7 @@ class Lock:
             NewerError: the JSON holds something that this memkit does not know, or does not apply.
             MemkitError: the JSON is damaged.
         """
-        checks = dict.fromkeys(("schema", "studies", "claims", "removed", "laboratories", "alpha"), _anything)
+        checks = dict.fromkeys(("schema", "rule", "studies", "claims", "removed", "laboratories", "alpha"), _anything)
         parts = known(data, "the lock", checks, "studies", "claims")
         studies = {
             name: strict_json.whole(study.get("first_seed"), f"the first seed of {name!r}", None)
@@ -231,6 +241,8 @@ class Lock:
             raise MemkitError(f"alpha must lie between 0 and 1, not {alpha:g}")
         if alpha != ALPHA:
             raise NewerError(f"it sets alpha to {alpha:g}; this memkit only supports {ALPHA:g}")
+        if (rule := strict_json.whole(parts.get("rule", 1), "the rule", 1)) > RULE:
+            raise NewerError(f"its claims are judged by rule {rule}; this memkit judges by rule {RULE}")
         if laboratories := strict_json.each(parts.get("laboratories", {}), "laboratories", strict_json.whole):
             raise NewerError(f"it reserves seeds for the laboratory {min(laboratories)!r:.80}")
         return cls(
@@ -239,6 +251,7 @@ class Lock:
             strict_json.each(parts.get("removed", {}), "removed", entry_from),
             laboratories,
             alpha,
+            rule,
         )
 
     def _check_studies(self, path: Path) -> None:
