@@ -43,6 +43,7 @@ FUTILE_CHANCE = 0.05
 FUTILE_FROM = 16
 """The least number of seeds from which the chance of a verdict is predicted."""
 _RESAMPLES = 200
+_FIRST_ATTEMPT = Thresholds()
 _MOST_SEEDS = 10_000  # more seeds than anybody can afford; a larger number needed is reported as infinite
 
 _Table = Mapping[int, Mapping[tuple[str, str], float]]
@@ -58,7 +59,7 @@ def judge(
     observations: Iterable[Observation],
     *,
     planned: Sequence[int],
-    attempt: int = 1,
+    thresholds: Thresholds = _FIRST_ATTEMPT,
     development: bool = False,
 ) -> Judgement:
     """Judge a claim by its observations.
@@ -68,7 +69,7 @@ def judge(
         observations: observations in any order; those of seeds that were not planned and those of other claims are
             ignored.
         planned: the seeds that the claim may use, in order.
-        attempt: the number of the attempt at the claim; each one doubles what a verdict needs.
+        thresholds: what the capital has to reach, from the claim's registration; the rule sets ``contrasts``.
         development: whether these are development seeds, which decide nothing: the verdict stays INCONCLUSIVE.
 
     Returns:
@@ -84,23 +85,27 @@ def judge(
     >>> judgement.verdict.value, judgement.decided_at
     ('SUPPORTED', 8)
     """
-    case = _Case(claim, _table(o for o in observations if o.claim == claim.id), tuple(planned), attempt)
+    case = _Case(claim, _table(o for o in observations if o.claim == claim.id), tuple(planned), thresholds)
     judgement = case.with_planning(case.judgement())
     return _undecided(judgement, "development seeds decide nothing") if development else judgement
 
 
 def judgements_at_looks(
-    claim: Claim, observations: Iterable[Observation], *, planned: Sequence[int], attempt: int = 1
+    claim: Claim,
+    observations: Iterable[Observation],
+    *,
+    planned: Sequence[int],
+    thresholds: Thresholds = _FIRST_ATTEMPT,
 ) -> tuple[Judgement, ...]:
     """Return the judgement at every look that was taken, in order; the last one is the result.
 
     Args:
-        claim, observations, planned, attempt: as for :func:`judge`.
+        claim, observations, planned, thresholds: as for :func:`judge`.
 
     Returns:
         One judgement per look before the deciding n, and the final one; empty if seeds of the first look are missing.
     """
-    case = _Case(claim, _table(o for o in observations if o.claim == claim.id), tuple(planned), attempt)
+    case = _Case(claim, _table(o for o in observations if o.claim == claim.id), tuple(planned), thresholds)
     final = case.judgement()
     earlier = [
         Judgement(verdict=Verdict.INCONCLUSIVE, decided_at=None, n=n, findings=case.findings(n))
@@ -111,7 +116,11 @@ def judgements_at_looks(
 
 
 def next_seeds(
-    claim: Claim, observations: Iterable[Observation], *, planned: Sequence[int], attempt: int = 1
+    claim: Claim,
+    observations: Iterable[Observation],
+    *,
+    planned: Sequence[int],
+    thresholds: Thresholds = _FIRST_ATTEMPT,
 ) -> tuple[int, ...]:
     """Return the seeds that the verdict needs next: those of the next look that have not been observed yet.
 
@@ -122,7 +131,7 @@ def next_seeds(
         claim: the claim.
         observations: the observations so far; as for :func:`judge`.
         planned: the seeds that the claim may use, in order.
-        attempt: as for :func:`judge`.
+        thresholds: as for :func:`judge`.
 
     Returns:
         Planned seeds, in order; none once the claim is decided or has hardly any chance of a verdict, after the last
@@ -136,7 +145,7 @@ def next_seeds(
     (10000, 10001, 10002, 10003, 10004, 10005, 10006, 10007)
     """
     table = _table(o for o in observations if o.claim == claim.id)
-    case = _Case(claim, table, tuple(planned), attempt)
+    case = _Case(claim, table, tuple(planned), thresholds)
     return case.missing
 
 
@@ -176,7 +185,7 @@ class _Case:
     claim: Claim
     table: _Table
     planned: tuple[int, ...]
-    attempt: int
+    thresholds: Thresholds
 
     @cached_property
     def observed(self) -> tuple[int, ...]:
@@ -191,8 +200,8 @@ class _Case:
     @cached_property
     def comparisons(self) -> tuple[_Comparison, ...]:
         """The contrasts, the preconditions and the positive control."""
-        several = Thresholds(attempt=self.attempt, contrasts=len(self.claim.contrasts))
-        single = Thresholds(attempt=self.attempt)
+        several = replace(self.thresholds, contrasts=len(self.claim.contrasts))
+        single = replace(self.thresholds, contrasts=1)
         parts = [_Comparison(c, "contrast", several, self.claim.is_mutant) for c in self.claim.contrasts]
         parts += [_Comparison(c, "requires", single, self.claim.is_mutant) for c in self.claim.requires]
         if (control := self.claim.judged_positive_control) is not None:

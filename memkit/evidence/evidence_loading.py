@@ -18,6 +18,7 @@ from memkit.evidence.evidence_file import SCHEMA, ClaimEvidence, Evidence
 from memkit.evidence.figures import figure_from_json
 from memkit.evidence.gate import Gate, Mode, Outcome
 from memkit.evidence.learning_curves import Curves
+from memkit.evidence.lock_entry import checked_alpha
 from memkit.evidence.lock_schema_1 import is_digest_of
 from memkit.evidence.observation import observations_from
 from memkit.evidence.registration import BLOCK, Registration, Status
@@ -95,6 +96,7 @@ _REGISTRATION_CHECKS: Mapping[str, Check] = {
     "revision": strict_json.whole,
     **dict.fromkeys(("recoded", "withheld"), strict_json.flag),
     "edited": strict_json.text,
+    "alpha": checked_alpha,
 }
 # The errors that reading JSON that does not follow the schema can raise.
 _SCHEMA_ERRORS = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError, RecursionError)
@@ -346,7 +348,7 @@ def claim_evidence(data: Any, decisions: int = MOST_DECISIONS) -> ClaimEvidence:
             claim,
             observations,
             planned=planned,
-            attempt=registration.judged_attempt,
+            thresholds=registration.thresholds,
             development=registration.development,
         ),
         gate=Gate(outcome["outcome"], outcome["reason"]),

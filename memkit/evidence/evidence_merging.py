@@ -92,7 +92,7 @@ def _merge_claim(entries: Sequence[tuple[str, ClaimEvidence]], mode: Mode, *, st
         first.claim,
         observations,
         planned=planned,
-        attempt=registration.judged_attempt,
+        thresholds=registration.thresholds,
         development=registration.development,
     )
     drift = tuple(dict.fromkeys(sentence for _, entry in entries for sentence in entry.drift))

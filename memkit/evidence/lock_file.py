@@ -33,16 +33,15 @@ from typing import Any
 from memkit.errors import MemkitError, short_repr, suggestion
 from memkit.evidence import lock_schema_1, strict_json
 from memkit.evidence.claim import Claim
-from memkit.evidence.lock_entry import Attempt, Entry, NewerError, entry_from, known
+from memkit.evidence.lock_entry import Attempt, Entry, NewerError, checked_alpha, entry_from, known
 from memkit.evidence.registration import BLOCK, DEVELOPMENT_SEEDS, STUDY_STRIDE, Registration, Status
 from memkit.files import write_whole
 from memkit.paths import LOCK
+from memkit.statistics import ALPHA
 
 SCHEMA = 2
 RULE = 2
 """The rule by which verdicts are reached: 1 needed two intervals that agree, 2 the capital won by betting."""
-ALPHA = 0.05
-"""The error probability of a claim."""
 _ON_ONE_LINE = 4  # the depth of an attempt in the JSON; values at this depth are written on one line
 
 
@@ -96,6 +95,7 @@ class Lock:
             recoded=bool(code and code != entry.code and (entry.code or not entry.of_schema_1)),
             edited=edited,
             withheld=changed and not development,
+            alpha=entry.alpha,
         )
 
     def register(
@@ -139,13 +139,17 @@ class Lock:
                 parent_moves = parent is not None and claim.parent_id in moving
                 block = 0 if parent is None else fresh[claim.study] if parent_moves else parent.block
                 new = Entry(
-                    digest=claim.digest, annotations=claim.annotations, code=code_now, attempts=(Attempt(block=block),)
+                    digest=claim.digest,
+                    annotations=claim.annotations,
+                    code=code_now,
+                    attempts=(Attempt(block=block),),
+                    alpha=self.alpha,
                 )
             elif claim.id in moving:
                 if (fresh[claim.study] + 1) * BLOCK > STUDY_STRIDE:
                     raise MemkitError(f"claim {claim.id!r} has used up all its seeds; register it under a new id")
                 attempts = (*old.attempts, Attempt(block=fresh[claim.study]))
-                new = replace(old.reworded(claim), code=code_now, revision=0, attempts=attempts)
+                new = replace(old.reworded(claim), code=code_now, revision=0, attempts=attempts, alpha=self.alpha)
             else:
                 new = old.reworded(claim)
                 if (most := claim.planned(None)) < (n := old.attempts[-1].n):
@@ -237,10 +241,7 @@ class Lock:
             name: strict_json.whole(study.get("first_seed"), f"the first seed of {name!r}", None)
             for name, study in strict_json.each(parts["studies"], "studies", _study).items()
         }
-        if not 0 < (alpha := strict_json.number(parts.get("alpha", ALPHA), "alpha")) < 1:
-            raise MemkitError(f"alpha must lie between 0 and 1, not {alpha:g}")
-        if alpha != ALPHA:
-            raise NewerError(f"it sets alpha to {alpha:g}; this memkit only supports {ALPHA:g}")
+        alpha = checked_alpha(parts.get("alpha", ALPHA), "alpha")
         if (rule := strict_json.whole(parts.get("rule", 1), "the rule", 1)) > RULE:
             raise NewerError(f"its claims are judged by rule {rule}; this memkit judges by rule {RULE}")
         if laboratories := strict_json.each(parts.get("laboratories", {}), "laboratories", strict_json.whole):

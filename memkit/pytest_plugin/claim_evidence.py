@@ -40,7 +40,7 @@ def evidence_of(
         claim,
         observations,
         planned=planned.planned,
-        attempt=registration.judged_attempt,
+        thresholds=registration.thresholds,
         development=registration.development,
     )
     seeds = [seed for seed in planned.planned if seed in run.measurements and seed not in failures]

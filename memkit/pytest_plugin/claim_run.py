@@ -86,8 +86,8 @@ class ClaimRun:
         rest = [seed for seed in self.planned.selected if seed not in self.open_seeds]
         if self.failures or self.skipped:
             return []
-        planned, attempt = self.planned.planned, self.planned.registration.judged_attempt
-        wanted = next_seeds(self.planned.claim, self.observations, planned=planned, attempt=attempt)
+        planned, thresholds = self.planned.planned, self.planned.registration.thresholds
+        wanted = next_seeds(self.planned.claim, self.observations, planned=planned, thresholds=thresholds)
         if not adaptive or not set(wanted) <= set(self.planned.selected):  # the look cannot become complete
             return rest
         return [seed for seed in rest if seed in wanted]
