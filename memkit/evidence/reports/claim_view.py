@@ -266,10 +266,10 @@ def _contrasts(entry: ClaimEvidence, brief: bool) -> list[ContrastView]:
 def _contrast(entry: ClaimEvidence, finding: Finding, looks: Sequence[Judgement], brief: bool) -> ContrastView:
     contrast, interval = finding.contrast, finding.interval
     places = words.decimals(finding)
-    limits = words.format_interval(interval.low, interval.high, places)
+    limits = minus(words.format_interval(interval.low, interval.high, places))
     normal = "Student’s t, " if finding.capital is None else ""
     facts = [
-        ("Estimate", f"{words.format_number(interval.estimate, places)} in {contrast.metric}"),
+        ("Estimate", f"{minus(words.format_number(interval.estimate, places))} in {contrast.metric}"),
         ("Interval", f"{limits}, {normal}{words.limit_levels(interval)}, n = {finding.n}"),
     ]
     capitals = words.capitals(finding)

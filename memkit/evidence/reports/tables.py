@@ -218,7 +218,7 @@ _COLOURS: Mapping[Verdict, str] = {
     Verdict.INCOMPLETE: "1",
 }
 _ASCII = str.maketrans(
-    {"✓": "+", "✗": "x", "≈": "=", "…": "~", "·": "|", "±": "~", "–": "-", "−": "-", "«": '"', "»": '"'}
+    {"✓": "+", "✗": "x", "≈": "=", "…": "~", "·": "|", "±": "~", "–": "-", "−": "-", "«": '"', "»": '"', "’": "'"}
 )
 """Every character is replaced by exactly one, so that columns keep their widths."""
 

@@ -249,6 +249,21 @@ def test_the_looks_of_students_t_show_their_levels_and_no_capital() -> None:
     assert "each limit at 99.5 %" in table
 
 
+def test_a_hyphen_in_the_name_of_a_metric_is_no_minus_sign() -> None:
+    entry = samples.refuted()
+    contrast = replace(entry.claim.contrasts[0], metric="held-out accuracy")
+    (finding,) = entry.judgement.findings
+    judgement = replace(entry.judgement, findings=(replace(finding, contrast=contrast),))
+    observations = tuple(replace(o, metric=contrast.metric) for o in entry.observations)
+    entry = replace(
+        entry,
+        claim=replace(entry.claim, contrasts=(contrast,)),
+        judgement=judgement,
+        observations=observations,
+    )
+    assert "<dd>−0.55 in held-out accuracy</dd>" in render_html(samples.evidence(entry))
+
+
 def test_a_later_attempt_needs_more_capital_and_has_a_higher_level() -> None:
     text = " ".join(Page(render_html(samples.evidence(samples.inconclusive()))).text.split())
     assert "each limit at 98.75 %, n = 32" in text

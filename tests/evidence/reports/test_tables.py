@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from memkit.evidence import ClaimEvidence, Verdict
 from memkit.evidence.reports import markdown_table, terminal_table, verdict_row, verdict_rows
+from memkit.statistics import Capital
 
 from . import samples
 
@@ -42,6 +45,16 @@ def test_an_ascii_table_has_only_ascii_characters(claims: Any, width: int) -> No
     text = "\n".join(terminal_table(claims, width=width, ascii=True))
     assert text.isascii()
     assert "[-inf, +inf]" in text
+    assert "1 seed cannot decide; Student's t needs 8" in text
+
+
+@pytest.mark.parametrize(("ascii", "text"), [(False, " ∞ of 40 "), (True, " inf of 40 ")])
+def test_an_infinite_capital_is_shown(ascii: bool, text: str) -> None:
+    entry = samples.refuted()
+    (finding,) = entry.judgement.findings
+    rich = replace(finding, capital=Capital(0.0, math.inf, None))
+    entry = replace(entry, judgement=replace(entry.judgement, findings=(rich,)))
+    assert text in "\n".join(terminal_table([entry], width=80, ascii=ascii))
 
 
 def test_no_claims_give_no_table() -> None:
