@@ -49,7 +49,7 @@ class ContrastView:
         strip: the picture of the differences of all seeds.
         slopes: the picture of both arms on all seeds; "" if there is none.
         looks: the interval and the capital at every look.
-        capitals: the names of the looks' capitals.
+        capitals: the names of the looks' capitals: on which side of the margin they bet.
         other_methods: the results of methods that decide nothing.
     """
 
@@ -290,9 +290,9 @@ def _contrast(entry: ClaimEvidence, finding: Finding, looks: Sequence[Judgement]
     if "seeds_needed" in plan:
         facts.append(("Seeds needed", f"{words.compact_count(plan['seeds_needed'])}, if they are like these"))
     names = {
-        Verdict.SUPPORTED: "above",
-        Verdict.REFUTED: "below",
-        Verdict.EQUIVALENT: f"within ±{contrast.sesoi or 0:g}",
+        Verdict.SUPPORTED: "Above",
+        Verdict.REFUTED: "Below",
+        Verdict.EQUIVALENT: f"Within ±{contrast.sesoi or 0:g}",
     }
     return ContrastView(
         label=words.label(contrast),
@@ -303,7 +303,7 @@ def _contrast(entry: ClaimEvidence, finding: Finding, looks: Sequence[Judgement]
         strip=Markup(strip_svg(entry, contrast, named=not brief)),
         slopes=Markup(slopes_svg(entry, contrast)),
         looks=looks_at(looks, contrast),
-        capitals=[f"Capital {names[verdict]}" for verdict in capitals],
+        capitals=[names[verdict] for verdict in capitals],
         other_methods=other_methods(entry, contrast),
     )
 

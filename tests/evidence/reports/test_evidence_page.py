@@ -220,10 +220,11 @@ def test_failures_are_listed_by_seed(html: str) -> None:
 def test_a_contrast_shows_every_look_and_what_other_methods_say() -> None:
     entry = samples.inconclusive()
     html = render_html(samples.evidence(entry))
-    (table,) = re.findall(r'<table class="looks">\s*<caption>The interval and the capital.*?</table>', html, re.DOTALL)
+    (table,) = re.findall(
+        r'<table class="looks">\s*<caption>The interval and the capital of each bet.*?</table>', html, re.DOTALL
+    )
     assert re.findall(r'<th scope="col"[^>]*>([^<]*)</th>', table) == [
-        *("Seeds", "Estimate", "Interval"),
-        *("Capital above", "Capital below", "Capital within ±0.05"),
+        *("Seeds", "Estimate", "Interval", "Above", "Below", "Within ±0.05"),
     ]
     looks = judgements_at_looks(entry.claim, entry.observations, planned=entry.planned, attempt=2)
     assert re.findall(r'<th scope="row" class="n">(\d+)</th>', table) == [str(n) for n in range(8, 33, 4)]
@@ -245,7 +246,8 @@ def test_a_contrast_shows_every_look_and_what_other_methods_say() -> None:
 def test_the_looks_of_students_t_show_their_levels_and_no_capital() -> None:
     html = render_html(samples.evidence(samples.normal_theory()))
     (table,) = re.findall(r'<table class="looks">\s*<caption>The interval at each look.*?</table>', html, re.DOTALL)
-    assert "Capital" not in table
+    assert "capital" not in table
+    assert "Above" not in table
     assert "each limit at 99.5 %" in table
 
 
