@@ -42,6 +42,8 @@ FUTILE_CHANCE = 0.05
 """A claim whose predictive chance of a verdict lies below this stops before it has used all its seeds."""
 FUTILE_FROM = 16
 """The least number of seeds from which the chance of a verdict is predicted."""
+CLIPPED = "the metric is clipped to"
+"""The beginning of the note on a contrast that clips its metric."""
 _RESAMPLES = 200
 _FIRST_ATTEMPT = Thresholds()
 _MOST_SEEDS = 10_000  # more seeds than anybody can afford; a larger number needed is reported as infinite
@@ -329,7 +331,7 @@ class _Case:
         rows = [_values(contrast, self.table[seed]) for seed in self.observed[:n]]
         clipped = sum(any(v == v and contrast.clipped(v) != v for v in row) for row in rows)
         low, high = contrast.bounds
-        return [f"the metric is clipped to {low:g} to {high:g}, which concerns {clipped} of {count_of(n, 'seed')}"]
+        return [f"{CLIPPED} {low:g} to {high:g}, which concerns {clipped} of {count_of(n, 'seed')}"]
 
     def with_planning(self, judgement: Judgement) -> Judgement:
         """Add to each inconclusive finding what a larger run would need to decide it.
