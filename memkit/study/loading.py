@@ -15,7 +15,7 @@ from typing import Any
 from memkit.errors import MemkitError, suggestion
 from memkit.evidence.registration import BLOCK
 from memkit.recipes.references import first_names, reference, resolve
-from memkit.statistics import LEAST_SEEDS
+from memkit.statistics import LEAST_SEEDS, LOOKS
 from memkit.study import checking
 from memkit.study.matrix import Configuration, Confirm, Matrix, Screen
 from memkit.study.objects import importable, load_function
@@ -252,6 +252,9 @@ def _confirm(given: Settings, screen: Screen, has_default_score: bool) -> Confir
         seeds=seeds,
         expect=expect,
     )
+    sizes = [look.n for look in LOOKS]
+    if confirm.assume == "normal" and seeds is not None and seeds not in sizes:
+        raise MemkitError(f"confirm: seeds: {seeds!r} must be one of {sizes}, the looks of Student’s t")
     try:
         confirm.contrast("treatment", "control")
     except MemkitError as error:
