@@ -1,4 +1,4 @@
-"""Intervals, sequential looks, equivalence, multiplicity and power: pure functions of arrays.
+"""Capital won by betting, intervals, multiplicity and power: pure functions of arrays.
 
 The seed is the unit of replication: the last axis of an array is the seeds, with one value per seed that is
 already averaged over items and paired by seed. :func:`reached` says which verdicts the paired differences reach after
@@ -28,7 +28,7 @@ from memkit.statistics.contrast_verdict import (
     first_decisions,
     reached,
 )
-from memkit.statistics.equivalence import Tost, tost, tost_pvalues
+from memkit.statistics.equivalence import tost_pvalues
 from memkit.statistics.intervals import Interval, TTest, student_t, t_limits, t_test, wilson
 from memkit.statistics.looks import LEAST_SEEDS, LOOKS, SEEDS_PER_LOOK, Look, look_sizes
 from memkit.statistics.multiplicity import benjamini_hochberg, holm
@@ -57,7 +57,6 @@ __all__ = [
     "Reached",
     "TTest",
     "Thresholds",
-    "Tost",
     "benjamini_hochberg",
     "betting",
     "betting_limits",
@@ -81,7 +80,6 @@ __all__ = [
     "student_t",
     "t_limits",
     "t_test",
-    "tost",
     "tost_pvalues",
     "wilson",
 ]

@@ -108,8 +108,9 @@ def log_capital_path(x: ArrayLike, *, mean: ArrayLike, bounds: tuple[float, floa
     >>> print(path.above.round(2))
     [0.38 0.87 1.33]
     """
-    relative = _relative(x, mean, bounds)
-    return LogCapital(*(_log_mixture(np.cumsum(_log_factors(r), axis=-1).swapaxes(-1, -2)) for r in relative))
+    paths = (np.cumsum(_log_factors(r), axis=-1).swapaxes(-1, -2) for r in _relative(x, mean, bounds))
+    # The order of a sum, and with it its rounding, depends on the layout in memory.
+    return LogCapital(*(_log_mixture(np.ascontiguousarray(path)) for path in paths))
 
 
 def betting_limits(
@@ -135,9 +136,10 @@ def betting_limits(
         _lowest_mean(distances, math.log(threshold))
         for distances, threshold in zip(_from_bounds(values, low, high), thresholds, strict=True)
     )
-    # Half of each bound is used, since the width of finite bounds may exceed the largest float.
-    width = high / 2 - low / 2
-    return np.clip(low + from_low * width * 2, low, high), np.clip(high - from_high * width * 2, low, high)
+    # A weighted mean of the bounds, since their width may exceed the largest float.
+    lower = low * (1 - from_low) + high * from_low
+    upper = high * (1 - from_high) + low * from_high
+    return np.clip(lower, low, high), np.clip(upper, low, high)
 
 
 def betting(
@@ -277,8 +279,9 @@ def _from_bounds(values: Floats, low: float, high: float) -> Floats:
 
     The upper limit is the lower limit of mirrored values, so both are computed by the same code.
     """
-    # Halves, since the width of finite bounds may exceed the largest float.
-    distances = np.stack([values / 2 - low / 2, high / 2 - values / 2]) / (high / 2 - low / 2)
+    scale = 1.0 if math.isfinite(high - low) else 0.5  # the width of finite bounds may exceed the largest float
+    low, high, values = low * scale, high * scale, values * scale
+    distances = np.stack([values - low, high - values]) / (high - low)
     # This keeps y/m from overflowing, and never adds to the capital.
     return np.where(distances < _SMALLEST_DISTANCE, 0.0, distances)
 
