@@ -64,7 +64,7 @@ def mutant(
         name: what is broken, in a few words: "memory zeroed".
         arm: the arm that is broken; it needs a recipe.
         by: an intervention, like that of an :class:`memkit.Arm`; it is applied after the arm's own.
-        seeds: the most seeds, 8, 16 or 32; None: as many as the claim may use.
+        seeds: the most seeds, as for a claim; None: as many as the claim may use.
 
     Raises:
         MemkitError: there is no claim below, it has no such arm, or no contrast compares that arm.
