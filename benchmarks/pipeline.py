@@ -20,6 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ import numpy as np
 from calibration import DISTRIBUTIONS, EFFECT, SESOI, hidden
 from simulation import SEEDS, Floats, arguments, by_capital, percent, table
 
+CLAIMS_PER_FILE = 200
+"""The most claims per evidence file; memkit limits the time that judging one file may take."""
 _SUITE = """
 import numpy as np
 from memkit import Contrast, sweep
@@ -70,20 +74,33 @@ def run_plugin(drawn: dict[str, tuple[Floats, float, float | None]], folder: Pat
         text = _SUITE.format(file=str(folder / f"{name}.npy"), name=name, count=len(values), sesoi=sesoi)
         (folder / f"test_{name}.py").write_text(text, encoding="utf-8")
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
-    quiet = ["-q", "-p", "no:cacheprovider", "-p", "no:html", "-n0"]
-    for command in (
-        ["-m", "memkit.cli", "register"],
-        ["-m", "pytest", "--sweeps", *quiet],
-        ["-m", "memkit.cli", "verdicts"],
-    ):
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        process = subprocess.run(
-            [sys.executable, *command], cwd=folder, capture_output=True, text=True, check=False, env=environment
-        )
-        if process.returncode:
-            raise SystemExit(f"{' '.join(command)} failed:\n{process.stdout[-3000:]}{process.stderr[-3000:]}")
-    data = json.loads((folder / "reports" / "evidence.json").read_text(encoding="utf-8"))
-    return {entry["claim"]["id"]: entry for entry in data["claims"]}
+    _run(folder, "memkit.cli", "register")
+    entries: dict[str, Any] = {}
+    repetitions = len(next(iter(drawn.values()))[0])
+    for names in batched(drawn, max(1, CLAIMS_PER_FILE // repetitions)):
+        files = [f"test_{name}.py" for name in names]
+        _run(folder, "pytest", *files, "--sweeps", "-q", "-p", "no:cacheprovider", "-p", "no:html", "-n0")
+        _run(folder, "memkit.cli", "verdicts")
+        data = json.loads((folder / "reports" / "evidence.json").read_text(encoding="utf-8"))
+        entries |= {entry["claim"]["id"]: entry for entry in data["claims"]}
+    return entries
+
+
+def batched(names: Iterable[str], size: int) -> Iterator[tuple[str, ...]]:
+    """Yield the names in tuples of at most ``size``."""
+    remaining = iter(names)
+    while batch := tuple(islice(remaining, size)):
+        yield batch
+
+
+def _run(folder: Path, *command: str) -> None:
+    """Run a module in the folder of the claims, or end the benchmark with its output if it fails."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    process = subprocess.run(
+        [sys.executable, "-m", *command], cwd=folder, capture_output=True, text=True, check=False, env=environment
+    )
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{process.stdout[-3000:]}{process.stderr[-3000:]}")
 
 
 def main() -> None:
