@@ -355,7 +355,7 @@ def test_verdicts_are_in_the_pytest_html_page_and_in_the_ci_summary(
 
     assert result.ret == 0
     page = (run.path / "page.html").read_text(encoding="utf-8")
-    assert "Effect and t interval" in page
+    assert "Effect and interval" in page
     assert "lab/true" in page
     assert "forest" in page.lower()
     assert "test_aa[10009]" not in page  # seeds are in the details of their verdict, whether measured

@@ -47,9 +47,7 @@ def test_slots_generalise_to_unseen_combinations(arms, held_out):
         "factorised": FACTORISED_SLOTS.with_(steps=1000),
         "unfactorised": UNFACTORISED_SLOTS.with_(steps=1000),
     },
-    contrasts=[
-        Contrast("factorised", over="unfactorised", metric="accuracy", bounds=(0, 1), sesoi=0.1)
-    ],
+    contrasts=[Contrast("factorised", over="unfactorised", metric="accuracy", bounds=(0, 1), sesoi=0.1)],
     source="a prototype measured 0.69 against 0.25, and attributed it to the addressing. Most of that gap was tuning: "
     "development seeds gave 0.95 against 0.79 here, too little for the betting interval. (The first attempt, against "
     "a control with too much weight decay, found a difference of 0.20, supported by both intervals.)",

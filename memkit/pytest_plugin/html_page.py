@@ -30,7 +30,7 @@ class HtmlPage:
         if report.title == Path(config.option.htmlpath).name:  # no conftest has set another title
             report.title = "Claims and their verdicts"
         header = list(report.table_header)
-        header[2:2] = ["<th>Claim</th>", "<th>Verdict</th>", "<th>Effect and t interval</th>"]
+        header[2:2] = ["<th>Claim</th>", "<th>Verdict</th>", "<th>Effect and interval</th>"]
         report.table_header = header
 
     @pytest.hookimpl(optionalhook=True)

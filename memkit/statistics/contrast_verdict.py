@@ -129,7 +129,7 @@ def decide(
 
 
 class Reached(NamedTuple):
-    """Whether each verdict is reached after each seed, whatever else is reached; each array is (..., n).
+    """The verdicts that are reached after each seed, whatever else is reached; each array is (..., n).
 
     >>> reached([0.9] * 7, bounds=(-1, 1)).supported.tolist()
     [False, False, False, False, False, False, True]

@@ -196,7 +196,7 @@ def test_seeds_must_be_a_number(pytester: pytest.Pytester, value: str) -> None:
     result = run(pytester, f"--seeds={value}")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"*--seeds: '{value}' is not a number from 1 to 100; give 8, 16 or 32"])
+    result.stderr.fnmatch_lines([f"*--seeds: '{value}' is not a whole number from 1 to 100, such as 32"])
 
 
 @needs_torch

@@ -68,7 +68,7 @@ def mutant(
         sesoi: the smallest effect that would still count as holding: the mutant has failed as soon as one of its
             contrasts is shown to lie below its margin plus this. A good choice is half of the effect of the intact
             claim. None: the contrasts' own, which often takes more seeds than the claim itself.
-        seeds: the most seeds; None: as many as the claim may use.
+        seeds: the most seeds, as for a claim; None: as many as the claim may use.
 
     Raises:
         MemkitError: there is no claim below, it has no such arm, or no contrast compares that arm.

@@ -166,7 +166,7 @@ def claim_view(
         metrics=[(name, (metrics or {})[name]) for name in claim.metrics if name in (metrics or {})],
         study=claim.study,
         expect=claim.expect,
-        falsifier=words.falsifier(claim, entry.registration.judged_attempt),
+        falsifier=words.falsifier(claim, entry.registration.thresholds),
         on_deciding_seeds=not entry.registration.development,
         stopping=words.stopping_sentence(entry),
         contrasts=_contrasts(entry, brief),
@@ -258,7 +258,7 @@ def _figure(figure: Figure, title: str, name: str, gallery: Gallery) -> FigureVi
 
 def _contrasts(entry: ClaimEvidence, brief: bool) -> list[ContrastView]:
     looks = judgements_at_looks(
-        entry.claim, entry.observations, planned=entry.planned, attempt=entry.registration.judged_attempt
+        entry.claim, entry.observations, planned=entry.planned, thresholds=entry.registration.thresholds
     )
     return [_contrast(entry, finding, looks, brief) for finding in entry.judgement.findings]
 

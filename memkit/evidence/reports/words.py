@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from memkit.errors import count_of
@@ -389,14 +389,14 @@ class Falsifier:
     close: str = ""
 
 
-def falsifier(claim: Claim, attempt: int = 1) -> Falsifier:
+def falsifier(claim: Claim, thresholds: Thresholds) -> Falsifier:
     """Say in words what would contradict the registered verdict, given the contrasts and the expectation.
 
     Args:
         claim: the claim.
-        attempt: the number of the attempt, which determines the capital that is needed.
+        thresholds: what the capital has to reach, from the claim's registration.
     """
-    needed, most = Thresholds(attempt=attempt, contrasts=len(claim.contrasts)), claim.planned(None)
+    needed, most = replace(thresholds, contrasts=len(claim.contrasts)), claim.planned(None)
     refuting = tuple(f"{_relation(c, supports=False)}{_shown_by(c, needed.refute)}" for c in claim.contrasts)
     supporting = tuple(f"{_relation(c, supports=True)}{_shown_by(c, needed.support)}" for c in claim.contrasts)
     several = len(claim.contrasts) > 1

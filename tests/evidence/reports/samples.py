@@ -84,7 +84,7 @@ def make(
         claim,
         observations,
         planned=seeds,
-        attempt=registration.judged_attempt,
+        thresholds=registration.thresholds,
         development=registration.development,
     )
     return ClaimEvidence(

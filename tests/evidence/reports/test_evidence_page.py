@@ -19,7 +19,7 @@ from memkit.evidence.figures import Heatmap, Lines, Series, Table
 from memkit.evidence.origin import Replication
 from memkit.evidence.reports import markdown_table, render_html, words
 from memkit.evidence.reports.adjusted import adjusted_p_values
-from memkit.statistics import Capital
+from memkit.statistics import Capital, Thresholds
 
 from . import samples
 
@@ -226,7 +226,9 @@ def test_a_contrast_shows_every_look_and_what_other_methods_say() -> None:
     assert re.findall(r'<th scope="col"[^>]*>([^<]*)</th>', table) == [
         *("Seeds", "Estimate", "Interval", "Above", "Below", "Within ±0.05"),
     ]
-    looks = judgements_at_looks(entry.claim, entry.observations, planned=entry.planned, attempt=2)
+    looks = judgements_at_looks(
+        entry.claim, entry.observations, planned=entry.planned, thresholds=Thresholds(attempt=2)
+    )
     assert re.findall(r'<th scope="row" class="n">(\d+)</th>', table) == [str(n) for n in range(8, 33, 4)]
     assert len(looks) == 7
     finding = looks[-1].findings[0]

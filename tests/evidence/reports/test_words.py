@@ -154,8 +154,10 @@ def test_the_difference_and_the_falsifier_follow_the_direction() -> None:
     claim = Claim(
         id="s/open", statement="What is it?", arms={"a": Arm(), "b": Arm()}, contrasts=(higher, lower), expect="open"
     )
-    assert words.falsifier(claim).close == ("It is equivalent if all differences are shown to lie inside ±0.1.")
-    assert words.falsifier(replace(claim, contrasts=(replace(higher, sesoi=None),))).close == ""
+    assert words.falsifier(claim, Thresholds()).close == (
+        "It is equivalent if all differences are shown to lie inside ±0.1."
+    )
+    assert words.falsifier(replace(claim, contrasts=(replace(higher, sesoi=None),)), Thresholds()).close == ""
 
 
 @pytest.mark.parametrize(
@@ -208,18 +210,18 @@ def test_each_limit_has_its_level() -> None:
 def test_the_falsifier_names_what_each_attempt_needs() -> None:
     contrasts = tuple(Contrast("a", over=over, metric="accuracy", bounds=(0, 1), sesoi=0.1) for over in "bc")
     claim = Claim(id="s/a", statement="A is best.", arms=dict.fromkeys("abc", Arm()), contrasts=contrasts)
-    first, second = words.falsifier(claim), words.falsifier(claim, 2)
+    first, second = words.falsifier(claim, Thresholds()), words.falsifier(claim, Thresholds(attempt=2))
     assert first.lead == "It is refuted as soon as any of these is shown:"
     assert first.items[1] == "accuracy of a is below accuracy of c, by a capital of 80"
     assert second.items[1] == "accuracy of a is below accuracy of c, by a capital of 160"
     assert first.close == "It also fails if it is still inconclusive with 32 seeds, or if equivalence is shown first."
     # A claim is equivalent only if all its contrasts are.
     one = replace(claim, contrasts=(contrasts[0], replace(contrasts[1], sesoi=None)))
-    assert words.falsifier(one).close == "It also fails if it is still inconclusive with 32 seeds."
+    assert words.falsifier(one, Thresholds()).close == "It also fails if it is still inconclusive with 32 seeds."
     false = replace(claim, expect="not_supported")
-    assert words.falsifier(false).items[0] == "accuracy of a is above accuracy of b, by a capital of 40"
-    assert words.falsifier(false).close == ""
-    assert "merely undecided" in words.falsifier(replace(false, origin=Mutant("s/a"))).close
+    assert words.falsifier(false, Thresholds()).items[0] == "accuracy of a is above accuracy of b, by a capital of 40"
+    assert words.falsifier(false, Thresholds()).close == ""
+    assert "merely undecided" in words.falsifier(replace(false, origin=Mutant("s/a")), Thresholds()).close
 
 
 def test_short_notes_qualify_the_numbers() -> None:
