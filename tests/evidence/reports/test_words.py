@@ -10,7 +10,7 @@ import pytest
 from memkit.evidence import Arm, Claim, ClaimEvidence, Contrast, Verdict
 from memkit.evidence.origin import Mutant
 from memkit.evidence.reports import words
-from memkit.statistics import Capital
+from memkit.statistics import Capital, Thresholds
 
 from . import samples
 
