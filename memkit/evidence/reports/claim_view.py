@@ -327,7 +327,8 @@ def _contrast_notes(entry: ClaimEvidence, finding: Finding) -> tuple[str, ...]:
     notes += _at_bounds(entry, contrast)
     # A finding may have a shorter note on the same matter, which begins with the same words.
     text = " ".join(notes).lower()
-    return (*notes, *(note for note in finding.notes if note.lower()[:13] not in text))
+    others = [note for note in finding.notes if note.lower()[:13] not in text]
+    return (*notes, *(f"{note[:1].upper()}{note[1:]}." for note in others))
 
 
 def _not_finite(entry: ClaimEvidence, contrast: Contrast) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 import re
 from collections import Counter
 from dataclasses import replace
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from memkit.evidence import Claim, ClaimEvidence, Contrast, Evidence, Gate, Verdict
+from memkit.evidence import Arm, Claim, ClaimEvidence, Contrast, Evidence, Gate, Verdict
 from memkit.evidence.decision_rule import judgements_at_looks
 from memkit.evidence.figures import Heatmap, Lines, Series, Table
 from memkit.evidence.origin import Replication
@@ -331,6 +332,20 @@ def test_saved_seeds_are_not_mentioned_if_there_are_none(html: str) -> None:
 def test_every_raw_value_is_shown(html: str) -> None:
     for observation in samples.supported().observations:
         assert f"<td>{observation.value:.6g}</td>" in html
+
+
+def test_a_clipped_metric_and_seeds_that_are_not_finite_are_counted() -> None:
+    over = Contrast("a", over="b", metric="loss", bounds=(0, 5), direction="lower", clip=True)
+    claim = Claim(id="x/clip", statement="a is better.", arms=dict.fromkeys("ab", Arm()), contrasts=(over,))
+    clipped = samples.make(claim, {"a": [0.0625, 0.125] * 8, "b": [9.0, 4.0] * 8})
+    assert (clipped.verdict, clipped.judgement.n) == (Verdict.SUPPORTED, 7)
+    text = " ".join(Page(render_html(samples.evidence(clipped))).text.split())
+    assert "The metric is clipped to 0 to 5, which concerns 4 of 7 seeds." in text
+    assert "clipped to 0 to 5" in markdown_table(samples.evidence(clipped))
+    diverged = samples.make(claim, {"a": [math.nan] * 32, "b": [4.0, 3.0] * 16})
+    assert diverged.verdict is Verdict.INCONCLUSIVE, "divergence can withhold a verdict, but not cause one"
+    text = " ".join(Page(render_html(samples.evidence(diverged))).text.split())
+    assert "32 seeds with a value that is not finite: it may be anything within the bounds" in text
 
 
 def test_hostile_texts_are_shown_and_not_run() -> None:
