@@ -286,7 +286,7 @@ class _Case:
         if n < self.looks[-1]:
             notes.append(
                 f"stopped at {n} of {len(self.planned)} seeds, as further seeds like these have a chance of a verdict "
-                f"below {FUTILE_CHANCE:.0%}"
+                f"below {100 * FUTILE_CHANCE:.0f} %"
             )
         judgement = self._judgement(Verdict.INCONCLUSIVE, n, notes)
         if self.claim.assumes_normality and n < LOOKS[0].n:
