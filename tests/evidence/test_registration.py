@@ -28,6 +28,7 @@ def make(id: str = "study/name", test: str = "", **options: Any) -> Claim:
 def test_a_claim_that_is_not_registered_gets_development_seeds() -> None:
     result = Lock().registration(make())
     assert (result.status, result.attempt, result.development) == ("unregistered", 0, True)
+    assert result.judged_attempt == 1, "it is judged as a first attempt would be"
     assert set(result.seeds(32)) <= set(DEVELOPMENT_SEEDS)
 
 
@@ -36,6 +37,7 @@ def test_registering_gives_deciding_seeds_and_registering_again_changes_nothing(
     result = lock.registration(make())
     assert (result.status, result.attempt, result.development) == ("registered", 1, False)
     assert lock.register([make()]) == lock
+    assert result.judged_attempt == 1
     assert lock.registration(make(), development=True).seeds(32) == Lock().registration(make()).seeds(32)
 
 
@@ -45,7 +47,7 @@ def test_a_changed_claim_is_reported_until_it_is_registered_on_fresh_seeds() -> 
     changed = lock.registration(edited)
     assert (changed.status, changed.attempt) == ("changed", 1)
     again = lock.register([edited]).registration(edited)
-    assert (again.status, again.attempt) == ("registered", 2)
+    assert (again.status, again.attempt, again.judged_attempt) == ("registered", 2, 2)
     assert not set(again.seeds(32)) & set(changed.seeds(32))
     # Back to the first form: its results on the first seeds are known by now, so it gets fresh seeds, too.
     back = lock.register([edited]).register([make()]).registration(make())
