@@ -301,6 +301,8 @@ EDITS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"statement": "B loses."}, {"statement": "A beats B."}),
     ({"source": "page 3"}, {"source": None}),
     ({"seeds": 16}, {"seeds": None}),
+    ({"seeds": 100}, {"seeds": None}),
+    ({"seeds_per_look": 1}, {"seeds_per_look": None}),
     ({"headline": True}, {"headline": None}),
     ({"deterministic": True}, {"deterministic": None}),
     ({"environment": ("FLAG",)}, {"environment": None}),
@@ -324,6 +326,33 @@ def test_registering_an_edit_of_annotations_costs_no_attempt(
     assert back.claims[now.id].wordings == [make().annotations, now.annotations, make().annotations]
     back.save(tmp_path / "claims.lock")
     assert Lock.load(tmp_path / "claims.lock") == back
+
+
+NORMAL = Contrast("a", over="b", metric="accuracy", assume="normal")
+
+
+@pytest.mark.parametrize(
+    "options", [{"contrasts": (NORMAL,)}, {"expect": "not_supported"}], ids=["normal theory", "not supported"]
+)
+def test_a_number_of_seeds_that_is_part_of_the_test_costs_an_attempt(options: dict[str, Any]) -> None:
+    lock, now = Lock().register([make(**options)]), make(seeds=16, **options)
+    assert lock.registration(now).status == "changed"
+    assert lock.register([now]).registration(now).judged_attempt == 2
+    looks = make(seeds_per_look=2, **options)
+    assert lock.registration(looks).status == "reworded", "the looks do not change the verdict"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"divergence": "measured"},
+        {"contrasts": (Contrast("a", over="b", metric="accuracy", bounds=(0, 1), clip=True),)},
+    ],
+    ids=["divergence", "clip"],
+)
+def test_how_divergence_and_outliers_count_is_part_of_the_test(change: dict[str, Any]) -> None:
+    lock = Lock().register([make()])
+    assert lock.registration(make(**change)).status == "changed"
 
 
 def test_a_change_keeps_the_wording_too() -> None:
