@@ -21,7 +21,7 @@ from memkit.evidence.learning_curves import Curves
 from memkit.evidence.lock_entry import checked_alpha
 from memkit.evidence.lock_schema_1 import is_digest_of
 from memkit.evidence.observation import observations_from
-from memkit.evidence.registration import BLOCK, Registration, Status
+from memkit.evidence.registration import BLOCK, STUDY_STRIDE, Registration, Status
 
 Check = Callable[[Any, str], Any]
 
@@ -45,11 +45,9 @@ def _factor_value(value: Any, what: str) -> Any:
 MOST_OBSERVATIONS = 1_000_000
 """The most observations of a file."""
 MOST_DECISIONS = 11_000
-"""The most contrasts that are judged per file, in units of one that is decided; this takes some seconds."""
-_PLANNING = 3
-"""The time that planning a larger run takes for an inconclusive contrast, in the same units."""
-_PREDICTION = 40
-"""The time that predicting the chance of a verdict takes per contrast, in the same units."""
+"""The most contrasts that are judged per file, in units of the time that deciding one takes: half a minute in all."""
+_MOST_ATTEMPTS = STUDY_STRIDE // BLOCK
+"""The most attempts at a claim, each of which needs a block of the seeds of its study."""
 _FEW = 20
 """A claim with at most this many contrasts is judged without first estimating the time that takes."""
 # Bytes of memory per observation, and per finding together with its share of the judgement.
@@ -160,6 +158,8 @@ def load_and_recompute(path: Path) -> tuple[Evidence, list[tuple[str, str, str]]
         raise MemkitError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(head, dict) or "schema" not in head:
         raise MemkitError(f"{path} is not an evidence file: it has no schema")
+    if head["schema"] == 1 and type(head["schema"]) is int:
+        raise MemkitError(f"{path} has schema 1, which an earlier decision rule wrote; run the claims again")
     if head["schema"] != SCHEMA or type(head["schema"]) is not int:
         raise MemkitError(f"{path} has schema {short_repr(head['schema'])}; this memkit reads schema {SCHEMA}")
     try:
@@ -286,6 +286,8 @@ def _registration(value: Any, where: str) -> Registration:
     )
     if data["status"] == "unregistered" and data["attempt"]:
         raise MemkitError(f"{where} is unregistered, and so cannot have an attempt {data['attempt']}")
+    if data["attempt"] > _MOST_ATTEMPTS:
+        raise MemkitError(f"{where}: the attempt must be at most {_MOST_ATTEMPTS}, not {data['attempt']}")
     registration = Registration(**data)
     if bool(registration.edited) != (registration.status == "reworded"):
         raise MemkitError(
@@ -310,7 +312,7 @@ def claim_evidence(data: Any, decisions: int = MOST_DECISIONS) -> ClaimEvidence:
 
     Args:
         data: the claim's JSON.
-        decisions: how much the judgement may take, in units of a contrast that is decided.
+        decisions: how long the judgement may take, in units of ``MOST_DECISIONS``.
 
     Raises:
         MemkitError: a field is missing or does not follow the schema, or the judgement would take longer.
@@ -327,7 +329,7 @@ def claim_evidence(data: Any, decisions: int = MOST_DECISIONS) -> ClaimEvidence:
     strict_json.fields(data["judgement"], f"{where}: judgement", {"verdict": strict_json.text}, "verdict")
     observations = observations_from(claim, data["observations"], planned)
     contrasts = len(claim.all_contrasts)
-    upper_limit = contrasts * (1 + _PLANNING + _PREDICTION)
+    upper_limit = contrasts * (1 + len(planned))
     if contrasts > _FEW and upper_limit > decisions:
         raise _too_many()
     outcome = strict_json.fields(data["outcome"], f"{where}: outcome", _OUTCOME_CHECKS, *_OUTCOME_CHECKS)
@@ -375,15 +377,15 @@ def _size(entry: ClaimEvidence) -> int:
 
 def _too_many() -> MemkitError:
     return MemkitError(
-        f"judging its claims takes as long as more than {MOST_DECISIONS} contrasts that are decided (an inconclusive "
-        "contrast counts several times); split it into several files"
+        f"judging its claims takes as long as more than {MOST_DECISIONS} contrasts that are decided (one that is "
+        "undecided before its last seed counts many times); split it into several files"
     )
 
 
 def _decisions_taken(entry: ClaimEvidence) -> int:
-    """Return how much the judgement took, in units of a contrast that is decided."""
-    judgement, contrasts = entry.judgement, len(entry.claim.all_contrasts)
-    # The chance of a verdict is predicted at a look that decides nothing.
-    predicted = judgement.decided_at is None and FUTILE_FROM <= judgement.n < len(entry.planned)
-    planned = sum(bool(finding.planning) for finding in judgement.findings)
-    return contrasts * (1 + _PREDICTION * predicted) + _PLANNING * planned
+    """Return how long the judgement took, in units of ``MOST_DECISIONS``."""
+    judgement, most = entry.judgement, len(entry.planned)
+    # The chance of a verdict is predicted if the observed seeds decide nothing, and there are more. For each planned
+    # seed, this takes about as long as the decision on a contrast.
+    is_predicted = judgement.decided_at is None and FUTILE_FROM <= judgement.n < most
+    return len(entry.claim.all_contrasts) * (1 + most * is_predicted)

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from memkit.evidence.contrast import Contrast
+from memkit.evidence.decision_rule import differences
 from memkit.evidence.evidence_file import ClaimEvidence
+from memkit.statistics import student_t
 
 ROUNDING = 1e-6
 """The relative rounding error of single precision; a smaller difference has no reliable sign."""
 SHARE = 0.1
-"""The fraction of an effect, or of half its interval if that is smaller, by which platforms may differ."""
+"""The fraction of an effect, or of half its t interval if that is smaller, by which platforms may differ."""
 
 Values = Mapping[tuple[str, str], float]
 """(arm, metric) → value, for one seed."""
@@ -125,15 +127,17 @@ def reproduction(
 def allowance(entry: ClaimEvidence, contrast: Contrast, recorded: Values) -> float:
     """Return by how much a contrast's difference, and the values that it compares, may differ on another platform.
 
-    It is a tenth of the effect, or of half its interval if that is smaller. A change that is small compared with the
-    effect does not change the conclusion, and one that is small compared with the interval is small compared with what
-    the seeds leave open. Where the effect is zero, or an interval of Student's t has no width, a rounding error is
-    allowed.
+    It is a tenth of the effect, or of half its 95 % t interval if that is smaller. A change that is small compared with
+    the effect does not change the conclusion. A change that is small compared with the t interval is small compared
+    with the spread of the seeds: other seeds would move the estimate by more. The interval of the decision rule would
+    not do, because it depends on the bounds, too. If all seeds agree, the t interval has no width, so at least a
+    rounding error is allowed.
     """
-    finding = next((f for f in entry.judgement.findings if f.contrast == contrast), None)
+    effects = list(filter(math.isfinite, differences(entry.claim, contrast, entry.observations).values()))
     sizes = [abs(_difference(contrast, recorded))]
-    if finding is not None:
-        sizes = [abs(finding.interval.estimate), (finding.interval.high - finding.interval.low) / 2]
+    if effects:
+        interval = student_t(effects)
+        sizes = [abs(interval.estimate), (interval.high - interval.low) / 2]
     smallest = min((size for size in sizes if math.isfinite(size)), default=0.0)
     return max(SHARE * smallest, _rounding(contrast, recorded))
 

@@ -23,6 +23,7 @@ means of bounded random variables by betting, JRSSB 86: 1–27, with constant be
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -242,10 +243,13 @@ def seeds_to_reach(x: ArrayLike, *, mean: float, bounds: tuple[float, float], th
     """
     relative, _ = _relative(single(x), mean, bounds)
     log_growth = _log_products(relative) / relative.shape[-1]  # per seed, for each bet
-    sizes = np.arange(1, _MOST_SEEDS + 1)
-    with np.errstate(invalid="ignore"):
-        enough = _log_mixture(sizes[:, None] * log_growth) >= math.log(threshold)
-    return float(sizes[enough.argmax()]) if enough.any() else math.inf
+
+    def reaches(n: int) -> bool:
+        return bool(_log_mixture(n * log_growth) >= math.log(threshold))
+
+    # The capital starts at 1 and is convex in the number of seeds, so it stays above a threshold that it has reached.
+    sizes = range(1, _MOST_SEEDS + 1)
+    return float(sizes[bisect_left(sizes, True, key=reaches)]) if reaches(_MOST_SEEDS) else math.inf
 
 
 @lru_cache(maxsize=1024)
