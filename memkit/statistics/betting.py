@@ -235,19 +235,21 @@ def smallest_effect(x: ArrayLike, *, bounds: tuple[float, float], threshold: flo
     Returns:
         At least :func:`smallest_constant`; ``inf`` if even seeds at the upper bound are too few.
     """
-    values, (low, high) = single(x), bounds_pair(bounds)
+    low, high = bounds_pair(bounds)
+    y = _from_bounds(within_bounds(single(x), (low, high)), low, high)[0]
+    ((m, _),) = _from_bounds(np.array([finite(null, name="null")]), low, high).T
 
     def is_shown(raised: Floats) -> bool:
-        return bool(log_capital(raised, mean=null, bounds=(low, high)).above >= math.log(threshold))
+        return bool(_log_mixture(_log_products(raised / m)) >= math.log(threshold))
 
-    if not is_shown(np.full(len(values), high)):
+    if not is_shown(np.ones(len(y))):
         return math.inf
-    too_little, enough = 0.0, 1.0  # shares of the distance from the least value to the upper bound
-    for _ in range(50):
+    too_little, enough = 0.0, 1.0
+    for _ in range(40):
         middle = (too_little + enough) / 2
-        raised = np.minimum(values + middle * (high - values.min()), high)
-        too_little, enough = (too_little, middle) if is_shown(raised) else (middle, enough)
-    return _mean(np.minimum(values + enough * (high - values.min()), high))
+        too_little, enough = (too_little, middle) if is_shown(np.minimum(y + middle, 1)) else (middle, enough)
+    share = _mean(np.minimum(y + enough, 1))
+    return low * (1 - share) + high * share
 
 
 def smallest_sesoi(n: int, *, bounds: tuple[float, float], threshold: float = 20.0) -> float:
