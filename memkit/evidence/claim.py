@@ -231,6 +231,7 @@ class Claim:
                     f"{where}: the contrast «{contrast.label}» clips {derived!r}, which is derived; only the metric of "
                     "an arm may be clipped"
                 )
+        _ = self.judged_positive_control  # which refuses a control that can never be shown
         if self.expect == "equivalent":
             if self.positive_control is None:
                 raise MemkitError(

@@ -33,6 +33,7 @@ from memkit.statistics import (
     seeds_needed,
     seeds_to_reach,
     smallest_constant,
+    smallest_effect,
     t_test,
 )
 
@@ -127,7 +128,8 @@ def next_seeds(
     """Return the seeds that the verdict needs next: those of the next look that have not been observed yet.
 
     A run that measures these seeds, calls this function again, and ends when it returns none reaches the same judgement
-    as a run that measures all planned seeds. Development seeds are treated in the same way.
+    as a run that measures all planned seeds, unless it ends because further seeds have hardly any chance of a verdict.
+    Development seeds are treated in the same way.
 
     Args:
         claim: the claim.
@@ -216,26 +218,36 @@ class _Case:
         return tuple(self._range(comparison.contrast) for comparison in self.comparisons)
 
     @cached_property
+    def judgeable(self) -> int:
+        """The number of observed seeds before the first whose values cannot be judged."""
+        rows = zip(*(zip(low, high, strict=True) for low, high in self.ranges), strict=True)
+        return sum(1 for _ in takewhile(self._is_judgeable, rows))
+
+    def _is_judgeable(self, row: Iterable[tuple[float, float]]) -> bool:
+        return not any(math.isnan(low) or (self.claim.is_mutant and low != high) for low, high in row)
+
+    @cached_property
+    def decision(self) -> tuple[Verdict, int] | None:
+        """The first verdict, and the number of seeds at which it is reached; None if there is none yet."""
+        n = self.judgeable
+        if n < LEAST_SEEDS:
+            return None
+        return _first_decision(self.comparisons, tuple((low[:n], high[:n]) for low, high in self.ranges))
+
+    @cached_property
     def problem(self) -> str:
         """Why the values cannot be judged; "" if they can."""
-        lows = [low for lows, _ in self.ranges for low in lows]
-        highs = [high for _, highs in self.ranges for high in highs]
-        if any(map(math.isnan, lows)):
-            return "a value is not finite, and no bounds are declared within which it must lie"
-        if self.claim.is_mutant and lows != highs:
-            return "the mutant diverged, which does not show that the measurement notices the break"
         n = len(self.observed)
         if n >= LEAST_SEEDS and not self.claim.deterministic and self._is_constant():
             return (
                 f"every arm gave the same value on all {n} seeds, as if a random state had been fixed by mistake; make "
                 "the measurement depend on the seed, or declare deterministic=True if it cannot"
             )
-        return ""
-
-    @cached_property
-    def decision(self) -> tuple[Verdict, int] | None:
-        """The first verdict, and the number of seeds at which it is reached; None if there is none yet."""
-        return _first_decision(self.comparisons, self.ranges) if len(self.observed) >= LEAST_SEEDS else None
+        if self.judgeable == n or self.decision:
+            return ""
+        if any(math.isnan(low[self.judgeable]) for low, _ in self.ranges):
+            return "a value is not finite, and no bounds are declared within which it must lie"
+        return "the mutant diverged, which does not show that the measurement notices the break"
 
     @property
     def missing(self) -> tuple[int, ...]:
@@ -466,9 +478,9 @@ def _finding(comparison: _Comparison, differences: _Range) -> Finding | None:
 
 
 def _p_value(decision: Decision, contrast: Contrast, low: _Floats) -> float:
-    """Return a p-value for the verdict EQUIVALENT if that is the outcome, and otherwise for a mean above the margin.
+    """Return a p-value for the verdict EQUIVALENT if that is the outcome, and otherwise a two-sided one for the margin.
 
-    It is two-sided: at most α exactly where the contrast is SUPPORTED at the first attempt.
+    By betting, it is at most α where either capital has reached what a single contrast needs at the first attempt.
     """
     if decision.capital is None:
         is_equivalent = decision.outcome == "equivalent" and decision.tost_p is not None
@@ -490,7 +502,8 @@ def _planning(comparison: _Comparison, finding: Finding, differences: _Range) ->
     if interval.estimate < margin:
         mirrored = (-bounds[1], -bounds[0])
         needed = seeds_to_reach(-high, mean=-margin, bounds=mirrored, threshold=thresholds.refute)
-    plan = {"mde": margin + interval.estimate - interval.low, "seeds_needed": needed}
+    mde = smallest_effect(low, bounds=bounds, null=margin, threshold=thresholds.support)
+    plan = {"mde": mde, "seeds_needed": needed}
     least = smallest_constant(len(low), bounds=bounds, null=margin, threshold=thresholds.support)
     if math.isfinite(least):  # it is infinite if the seeds are too few to show anything
         plan["least_constant"] = least

@@ -15,6 +15,7 @@ from memkit.statistics.betting import (
     log_capital_path,
     seeds_to_reach,
     smallest_constant,
+    smallest_effect,
     smallest_sesoi,
 )
 from memkit.statistics.contrast_verdict import (
@@ -76,6 +77,7 @@ __all__ = [
     "seeds_needed",
     "seeds_to_reach",
     "smallest_constant",
+    "smallest_effect",
     "smallest_sesoi",
     "student_t",
     "t_limits",

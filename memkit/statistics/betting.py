@@ -168,7 +168,7 @@ def betting(
     low, high = (float(limit) for limit in betting_limits(values, bounds=bounds, thresholds=both))
     # In exact arithmetic the limits enclose the mean, since the capital against the mean itself is at most 1.
     # Rounding can place it just outside, so it is clipped.
-    estimate = min(max(float((values / len(values)).sum()), low), high)
+    estimate = min(max(_mean(values), low), high)
     return Interval(
         estimate=estimate,
         low=low,
@@ -179,6 +179,12 @@ def betting(
         low_level=_level(1 / both[0]),
         high_level=_level(1 / both[1]),
     )
+
+
+def _mean(x: Floats) -> float:
+    with np.errstate(over="ignore"):
+        total = float(x.sum())
+    return total / len(x) if math.isfinite(total) else float((x / len(x)).sum())
 
 
 def _level(error: float) -> float:
@@ -211,6 +217,40 @@ def smallest_constant(n: int, *, bounds: tuple[float, float], threshold: float =
         raise MemkitError(f"null must lie strictly inside bounds ({low:g}, {high:g}); it is {null!r}")
     constant = low + (null - low) / _lower_limit_of_ones(count(n, name="n"), threshold)
     return constant if constant <= high else math.inf
+
+
+def smallest_effect(x: ArrayLike, *, bounds: tuple[float, float], threshold: float = 40.0, null: float = 0.0) -> float:
+    """Return the smallest mean that seeds with the spread of ``x`` would have shown to exceed ``null``.
+
+    All values are raised by the same amount, up to the upper bound, until the capital reaches the threshold.
+
+    >>> round(smallest_effect([-0.1, 0.1] * 8, bounds=(-1, 1)), 3), round(smallest_effect([0] * 16, bounds=(-1, 1)), 3)
+    (0.303, 0.3)
+
+    Args:
+        x: one value per seed, (n,), whose capital has not reached the threshold.
+        bounds: the least and the greatest value that can occur, with ``null`` strictly between them.
+        threshold: the capital that rules out the null.
+        null: the value that the mean has to exceed.
+
+    Returns:
+        At least :func:`smallest_constant`; ``inf`` if even seeds at the upper bound are too few.
+    """
+    low, high = bounds_pair(bounds)
+    y = _from_bounds(within_bounds(single(x), (low, high)), low, high)[0]
+    ((m, _),) = _from_bounds(np.array([finite(null, name="null")]), low, high).T
+
+    def is_shown(raised: Floats) -> bool:
+        return bool(_log_mixture(_log_products(raised / m)) >= math.log(threshold))
+
+    if not is_shown(np.ones(len(y))):
+        return math.inf
+    too_little, enough = 0.0, 1.0
+    for _ in range(40):
+        middle = (too_little + enough) / 2
+        too_little, enough = (too_little, middle) if is_shown(np.minimum(y + middle, 1)) else (middle, enough)
+    share = _mean(np.minimum(y + enough, 1))
+    return low * (1 - share) + high * share
 
 
 def smallest_sesoi(n: int, *, bounds: tuple[float, float], threshold: float = 20.0) -> float:

@@ -20,6 +20,7 @@ from memkit.statistics import (
     log_capital_path,
     seeds_to_reach,
     smallest_constant,
+    smallest_effect,
     smallest_sesoi,
 )
 
@@ -213,6 +214,24 @@ def test_tight_bounds_need_three_seeds_where_wide_ones_need_eight() -> None:
     assert betting([0.8] * 8, bounds=(-1, 1)).low > 0
     assert betting([0.8] * 7, bounds=(-1, 1)).low < 0
     assert smallest_constant(2, bounds=(-0.2, 1)) == math.inf
+
+
+@settings(max_examples=25)
+@given(arrays(np.float64, st.integers(4, 32), elements=st.floats(-0.5, 0.1)), st.floats(-0.4, 0.4))
+def test_the_smallest_effect_with_some_spread_is_the_mean_that_is_just_shown(x: np.ndarray, null: float) -> None:
+    options = {"bounds": (-1.0, 1.0), "null": null}
+    effect = smallest_effect(x, **options)  # type: ignore[arg-type]
+    if math.isinf(effect):
+        assert log_capital(np.ones(len(x)), mean=null, bounds=(-1, 1)).above < math.log(40)
+        return
+    if log_capital(x, mean=null, bounds=(-1, 1)).above >= math.log(40):
+        return
+    assert effect >= smallest_constant(len(x), **options) - 1e-6, "spread makes it harder"  # type: ignore[arg-type]
+    assert smallest_effect([min(float(x[0]), null)] * len(x), **options) == pytest.approx(  # type: ignore[arg-type]
+        smallest_constant(len(x), **options)  # type: ignore[arg-type]
+    )
+    if (raised := x + effect - x.mean()).max() < 1:
+        assert log_capital(raised, mean=null, bounds=(-1, 1)).above == pytest.approx(math.log(40), abs=1e-6)
 
 
 @pytest.mark.parametrize("n", [8, 16, 32])
