@@ -1,4 +1,4 @@
-"""The decision rule, with its capital, thresholds and intervals, and other methods: pure functions of arrays.
+"""Intervals, sequential looks, equivalence, multiplicity and power: pure functions of arrays.
 
 The seed is the unit of replication: the last axis of an array is the seeds, with one value per seed that is
 already averaged over items and paired by seed. :func:`reached` says which verdicts the paired differences reach after
