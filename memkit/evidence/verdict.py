@@ -36,7 +36,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """The result of one contrast, at the look that decided its claim or at the last look.
+    """The result of one contrast, with the seeds that decided its claim, or with all of them if none did.
 
     Attributes:
         contrast: what was compared.
