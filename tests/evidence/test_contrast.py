@@ -1,4 +1,4 @@
-"""Contrasts refuse bad input with one sentence; differences lie within bounds, or have a range if a value is not finite."""
+"""Contrasts refuse bad input with one sentence; differences lie within bounds, or are a range if a value is nan."""
 
 from __future__ import annotations
 
