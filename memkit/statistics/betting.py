@@ -109,9 +109,24 @@ def log_capital_path(x: ArrayLike, *, mean: ArrayLike, bounds: tuple[float, floa
     >>> print(path.above.round(2))
     [0.38 0.87 1.33]
     """
-    paths = (np.cumsum(_log_factors(r), axis=-1).swapaxes(-1, -2) for r in _relative(x, mean, bounds))
+    return LogCapital(*map(_log_path, _relative(x, mean, bounds)))
+
+
+def log_path_above(x: ArrayLike, *, mean: ArrayLike, bounds: tuple[float, float]) -> Floats:
+    """Return ``above`` of :func:`log_capital_path` alone, (..., n), in half the time."""
+    return _log_path(_relative(x, mean, bounds)[0])
+
+
+def log_path_below(x: ArrayLike, *, mean: ArrayLike, bounds: tuple[float, float]) -> Floats:
+    """Return ``below`` of :func:`log_capital_path` alone, (..., n), in half the time."""
+    return _log_path(_relative(x, mean, bounds)[1])
+
+
+def _log_path(relative: Floats) -> Floats:
+    """Return the log capital after every seed for (x − L) / (m − L), each (..., n)."""
+    products = np.cumsum(_log_factors(relative), axis=-1).swapaxes(-1, -2)
     # The order of a sum, and with it its rounding, depends on the layout in memory.
-    return LogCapital(*(_log_mixture(np.ascontiguousarray(path)) for path in paths))
+    return _log_mixture(np.ascontiguousarray(products))
 
 
 def betting_limits(
@@ -133,10 +148,9 @@ def betting_limits(
     values = within_bounds(sample(x), (low, high))
     if not all(finite(threshold, name="thresholds") > 1 for threshold in thresholds):
         raise MemkitError(f"thresholds must be above 1, the capital at the start; they are {thresholds!r}")
-    from_low, from_high = (
-        _lowest_mean(distances, math.log(threshold))
-        for distances, threshold in zip(_from_bounds(values, low, high), thresholds, strict=True)
-    )
+    distances = _from_bounds(values, low, high)
+    log_thresholds = np.log(thresholds).reshape(2, *[1] * (values.ndim - 1))
+    from_low, from_high = _lowest_mean(distances, np.broadcast_to(log_thresholds, distances.shape[:-1]))
     # A weighted mean of the bounds, since their width may exceed the largest float.
     lower = low * (1 - from_low) + high * from_low
     upper = high * (1 - from_high) + low * from_high
@@ -374,8 +388,8 @@ def _log_capital_and_slope(y: Floats, m: Floats) -> tuple[Floats, Floats]:
     return np.log(total) + largest[..., 0], (scaled * slopes).sum(axis=-1) / total
 
 
-def _lowest_mean(y: Floats, log_threshold: float) -> Floats:
-    """Return the m at which log E(m) = ``log_threshold`` > 0, for ``y`` (..., n) in [0, 1]; 0 where all y are 0.
+def _lowest_mean(y: Floats, log_threshold: Floats) -> Floats:
+    """Return the m, (...), at which log E(m) = ``log_threshold`` > 0, for ``y`` (..., n) in [0, 1]; 0 where all y are 0.
 
     log E is decreasing and convex in s = log m, since it is a log-sum-exp of sums of log(1 − λ + λ y e^−s), each
     convex in s. Newton's method that starts left of the root therefore approaches it from the left and never

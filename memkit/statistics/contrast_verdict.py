@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from memkit.errors import MemkitError
 from memkit.statistics.argument_checks import Floats, bounds_pair, finite, positive, sample, single, within_bounds
-from memkit.statistics.betting import betting, log_capital, log_capital_path
+from memkit.statistics.betting import betting, log_path_above, log_path_below
 from memkit.statistics.equivalence import tost_pvalues
 from memkit.statistics.intervals import Interval, t_limits
 from memkit.statistics.looks import LEAST_SEEDS, LOOKS
@@ -166,8 +166,8 @@ def reached(
         return rule.reached_by_t(low, high)
     assert bounds is not None
     enough = np.arange(1, low.shape[-1] + 1) >= LEAST_SEEDS
-    above = log_capital_path(low, mean=margin, bounds=bounds).above
-    below = log_capital_path(high, mean=margin, bounds=bounds).below
+    above = log_path_above(low, mean=margin, bounds=bounds)
+    below = log_path_below(high, mean=margin, bounds=bounds)
     equivalent = rule.equivalence_paths(low, high)
     return Reached(
         supported=enough & (above >= math.log(thresholds.support)),
@@ -269,17 +269,17 @@ class _Rule:
         assert self.bounds is not None
         sides = [np.full(low.shape, np.inf)] * 2  # a side that the bounds decide has infinite capital
         if -self.sesoi > self.bounds[0]:
-            sides[0] = log_capital_path(low, mean=-self.sesoi, bounds=self.bounds).above
+            sides[0] = log_path_above(low, mean=-self.sesoi, bounds=self.bounds)
         if self.sesoi < self.bounds[1]:
-            sides[1] = log_capital_path(high, mean=self.sesoi, bounds=self.bounds).below
+            sides[1] = log_path_below(high, mean=self.sesoi, bounds=self.bounds)
         return np.asarray(np.minimum(*sides))
 
     def decide_by_betting(self, low: Floats, high: Floats) -> Decision:
         """Return the decision for the pessimistic and the optimistic differences, each (n,)."""
         assert self.bounds is not None
         needed = self.thresholds
-        above = float(log_capital(low, mean=self.margin, bounds=self.bounds).above)
-        below = float(log_capital(high, mean=self.margin, bounds=self.bounds).below)
+        above = float(log_path_above(low, mean=self.margin, bounds=self.bounds)[-1])
+        below = float(log_path_below(high, mean=self.margin, bounds=self.bounds)[-1])
         equivalence = float(self.equivalence_paths(low, high)[-1])
         outcome: Outcome = "inconclusive"
         if len(low) >= LEAST_SEEDS:
