@@ -381,8 +381,9 @@ class _Rule:
 
 def _joined(low: Interval, high: Interval) -> Interval:
     """Return the interval from the lower limit of the pessimistic to the upper limit of the optimistic differences."""
+    middle = low.estimate / 2 + high.estimate / 2  # halves, since the sum may exceed the largest float
     return Interval(
-        estimate=(low.estimate + high.estimate) / 2,
+        estimate=min(max(middle, low.low), high.high),
         low=low.low,
         high=high.high,
         level=low.level,
@@ -394,7 +395,7 @@ def _joined(low: Interval, high: Interval) -> Interval:
 
 
 def _middle(low: Floats, high: Floats) -> float:
-    return float(moments(low).mean) if high is low else float(moments((low + high) / 2).mean)
+    return float(moments(low).mean) if high is low else float(moments(low / 2 + high / 2).mean)
 
 
 def _exp(log: float) -> float:

@@ -1,4 +1,4 @@
-"""Contrasts refuse bad input with one sentence; differences lie within bounds, or have a range if a value is not finite."""
+"""Contrasts refuse bad input with one sentence; differences lie within bounds; unknown values give a range of them."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from memkit.evidence import Contrast
         ({"bounds": (0, "1")}, "two finite numbers"),
         ({"bounds": (0, 1, 2)}, "two finite numbers"),
         ({"bounds": 1}, "two finite numbers"),
+        ({"bounds": (-1e308, 1e308)}, "so wide that a difference may exceed the largest float; scale the metric"),
         ({"treatment": ""}, "the treatment must be the name of an arm"),
         ({"treatment": 3}, "the treatment must be the name of an arm"),
         ({"over": "a"}, "the same arm; name two different ones"),
