@@ -469,6 +469,14 @@ def test_normal_theory_is_judged_at_8_16_and_32_seeds_only() -> None:
     )
 
 
+def test_a_bounded_contrast_of_a_claim_that_assumes_normality_is_judged_at_the_same_looks() -> None:
+    tight = Contrast("a", over=0.99, metric="accuracy", bounds=(0, 1))
+    values = {"a": around(0.02, 32), "b": around(0.02, 32)[::-1]}
+    assert judged(make(tight), values).decided_at == 6
+    result = judged(make(tight, NORMAL), values)
+    assert (result.verdict, result.decided_at) == (Verdict.REFUTED, 8)
+
+
 def test_normal_theory_decides_nothing_without_spread() -> None:
     assert judged(make(NORMAL), constant(1.0, 32)).verdict is Verdict.INCONCLUSIVE
 
