@@ -116,6 +116,10 @@ class Contrast:
             )
         low, high = self.difference_bounds or (-math.inf, math.inf)
         check(
+            math.isfinite(high - low),
+            f"bounds={self.bounds!r} are so wide that a difference may exceed the largest float; scale the metric",
+        )
+        check(
             low < self.margin < high,
             f"margin={self.margin!r} must lie inside the bounds of the difference, ({low}, {high})",
         )

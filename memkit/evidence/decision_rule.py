@@ -45,7 +45,7 @@ FUTILE_FROM = 16
 """The least number of seeds from which the chance of a verdict is predicted."""
 CLIPPED = "the metric is clipped to"
 """The beginning of the note on a contrast that clips its metric."""
-_RESAMPLES = 200
+_RESAMPLES = 100
 _FIRST_ATTEMPT = Thresholds()
 _MOST_SEEDS = 10_000  # more seeds than anybody can afford; a larger number needed is reported as infinite
 
@@ -401,26 +401,31 @@ def _chance_of_verdict(comparisons: tuple[_Comparison, ...], ranges: tuple[_Rang
     n = len(ranges[0][0])
     drawn = np.random.RandomState(0).randint(n, size=(_RESAMPLES, most - n))
     order = np.concatenate([np.broadcast_to(np.arange(n), (_RESAMPLES, n)), drawn], axis=-1)
-    samples = [(np.array(low)[order], np.array(high)[order]) for low, high in ranges]
-    decided = np.logical_or.reduce(list(_verdicts(comparisons, samples).values()))
+    samples = [(np.array(low), np.array(high)) for low, high in ranges]
+    decided = np.logical_or.reduce(list(_verdicts(comparisons, samples, order).values()))
     return float(decided.any(axis=-1).mean())
 
 
-def _verdicts(comparisons: Sequence[_Comparison], samples: Sequence[tuple[_Floats, _Floats]]) -> dict[Verdict, _Bools]:
+def _verdicts(
+    comparisons: Sequence[_Comparison],
+    samples: Sequence[tuple[_Floats, _Floats]],
+    order: NDArray[np.int64] | None = None,
+) -> dict[Verdict, _Bools]:
     """Return whether each verdict on the claim is reached after each seed, (..., n), in order of precedence.
 
     INCONCLUSIVE is reached by a mutant whose effect is shown to be smaller than any that would matter.
 
     Args:
         comparisons: what is compared.
-        samples: for each of them, the least and the greatest differences, (..., n).
+        samples: for each of them, the least and the greatest differences, (n,).
+        order: for resamples, the indices of the differences that their seeds have, (..., n).
     """
-    shape = samples[0][0].shape
+    shape = samples[0][0].shape if order is None else order.shape
     supported, equivalent, possible = (np.ones(shape, dtype=np.bool_) for _ in range(3))
     refuted, short = (np.zeros(shape, dtype=np.bool_) for _ in range(2))
     for comparison, (low, high) in zip(comparisons, samples, strict=True):
         contrast, options = comparison.contrast, _options(comparison)
-        result = reached(low, optimistic=high, **options)
+        result = reached(low, optimistic=high, order=order, **options)
         if comparison.role == "requires":
             possible &= result.supported
         elif comparison.role == "positive control":
@@ -431,7 +436,7 @@ def _verdicts(comparisons: Sequence[_Comparison], samples: Sequence[tuple[_Float
             equivalent &= result.equivalent
             bounds, relevant = contrast.difference_bounds, contrast.margin + contrast.least_relevant
             if comparison.of_mutant and (bounds is None or relevant < bounds[1]):
-                short |= reached(low, optimistic=high, **{**options, "margin": relevant}).refuted
+                short |= reached(low, optimistic=high, order=order, **{**options, "margin": relevant}).refuted
     if any(comparison.contrast.assume == "normal" for comparison in comparisons):
         possible &= np.isin(np.arange(1, shape[-1] + 1), [look.n for look in LOOKS])
     return {

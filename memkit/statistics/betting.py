@@ -28,7 +28,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from memkit.errors import MemkitError
 from memkit.statistics.argument_checks import (
@@ -42,6 +42,8 @@ from memkit.statistics.argument_checks import (
     within_bounds,
 )
 from memkit.statistics.intervals import Interval
+
+Order = NDArray[np.int64]
 
 BETS: Floats = np.power(0.7, np.arange(50), dtype=np.float64)
 """(50,): the share of the capital that each part bets. Later terms of the sum cannot change it in double precision."""
@@ -112,19 +114,31 @@ def log_capital_path(x: ArrayLike, *, mean: ArrayLike, bounds: tuple[float, floa
     return LogCapital(*map(_log_path, _relative(x, mean, bounds)))
 
 
-def log_path_above(x: ArrayLike, *, mean: ArrayLike, bounds: tuple[float, float]) -> Floats:
-    """Return ``above`` of :func:`log_capital_path` alone, (..., n), in half the time."""
-    return _log_path(_relative(x, mean, bounds)[0])
+def log_path_above(
+    x: ArrayLike, *, mean: ArrayLike, bounds: tuple[float, float], order: Order | None = None
+) -> Floats:
+    """Return ``above`` of :func:`log_capital_path` alone, (..., n), in half the time.
+
+    Args:
+        x, mean, bounds: as there.
+        order: for resamples of ``x``, (m,): the index of the value that each seed has, (..., n).
+    """
+    return _log_path(_relative(x, mean, bounds)[0], order)
 
 
-def log_path_below(x: ArrayLike, *, mean: ArrayLike, bounds: tuple[float, float]) -> Floats:
-    """Return ``below`` of :func:`log_capital_path` alone, (..., n), in half the time."""
-    return _log_path(_relative(x, mean, bounds)[1])
+def log_path_below(
+    x: ArrayLike, *, mean: ArrayLike, bounds: tuple[float, float], order: Order | None = None
+) -> Floats:
+    """Return ``below`` of :func:`log_capital_path` alone; as :func:`log_path_above`."""
+    return _log_path(_relative(x, mean, bounds)[1], order)
 
 
-def _log_path(relative: Floats) -> Floats:
-    """Return the log capital after every seed for (x − L) / (m − L), each (..., n)."""
-    products = np.cumsum(_log_factors(relative), axis=-1).swapaxes(-1, -2)
+def _log_path(relative: Floats, order: Order | None = None) -> Floats:
+    """Return the log capital after every seed, (..., n), for (x − L) / (m − L)."""
+    factors = _log_factors(relative)
+    if order is not None:  # the logarithms take most of the time, and each value has few of them
+        factors = np.moveaxis(factors[:, order], 0, -2)
+    products = np.cumsum(factors, axis=-1).swapaxes(-1, -2)
     # The order of a sum, and with it its rounding, depends on the layout in memory.
     return _log_mixture(np.ascontiguousarray(products))
 
@@ -389,7 +403,7 @@ def _log_capital_and_slope(y: Floats, m: Floats) -> tuple[Floats, Floats]:
 
 
 def _lowest_mean(y: Floats, log_threshold: Floats) -> Floats:
-    """Return the m, (...), at which log E(m) = ``log_threshold`` > 0, for ``y`` (..., n) in [0, 1]; 0 where all y are 0.
+    """Return the m at which log E(m) = ``log_threshold`` > 0, for ``y`` (..., n) in [0, 1]; 0 where all y are 0.
 
     log E is decreasing and convex in s = log m, since it is a log-sum-exp of sums of log(1 − λ + λ y e^−s), each
     convex in s. Newton's method that starts left of the root therefore approaches it from the left and never

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from memkit.errors import MemkitError
 from memkit.statistics.argument_checks import Floats, bounds_pair, finite, positive, sample, single, within_bounds
-from memkit.statistics.betting import betting, log_path_above, log_path_below
+from memkit.statistics.betting import Order, betting, log_path_above, log_path_below
 from memkit.statistics.equivalence import tost_pvalues
 from memkit.statistics.intervals import Interval, t_limits
 from memkit.statistics.looks import LEAST_SEEDS, LOOKS
@@ -149,11 +149,15 @@ def reached(
     assume: Assumption = "bounded",
     thresholds: Thresholds = _FIRST_ATTEMPT,
     optimistic: ArrayLike | None = None,
+    order: Order | None = None,
 ) -> Reached:
     """Return which verdicts the first n seeds reach, for every n: (..., n) gives arrays (..., n).
 
     No verdict is reached with fewer than six seeds, or by Student's t at any n that is not one of its looks. The
     arguments and errors are those of :func:`decide`.
+
+    Args:
+        order: for resamples of differences (m,): the index of the difference that each seed has, (..., n).
 
     >>> with_noise = reached([0.1, 0.9] * 12, bounds=(-1, 1))
     >>> int(with_noise.supported.argmax()) + 1, bool(with_noise.refuted.any())
@@ -163,12 +167,12 @@ def reached(
     low = rule.checked(sample(differences, name="differences"))
     high = low if optimistic is None else rule.checked(sample(optimistic, name="optimistic"))
     if assume == "normal":
-        return rule.reached_by_t(low, high)
+        return rule.reached_by_t(low, high) if order is None else rule.reached_by_t(low[order], high[order])
     assert bounds is not None
-    enough = np.arange(1, low.shape[-1] + 1) >= LEAST_SEEDS
-    above = log_path_above(low, mean=margin, bounds=bounds)
-    below = log_path_below(high, mean=margin, bounds=bounds)
-    equivalent = rule.equivalence_paths(low, high)
+    above = log_path_above(low, mean=margin, bounds=bounds, order=order)
+    below = log_path_below(high, mean=margin, bounds=bounds, order=order)
+    equivalent = rule.equivalence_paths(low, high, order)
+    enough = np.arange(1, above.shape[-1] + 1) >= LEAST_SEEDS
     return Reached(
         supported=enough & (above >= math.log(thresholds.support)),
         refuted=enough & (below >= math.log(thresholds.refute)),
@@ -262,16 +266,17 @@ class _Rule:
 
     # --- by betting ----------------------------------------------------------------------------------------------
 
-    def equivalence_paths(self, low: Floats, high: Floats) -> Floats:
+    def equivalence_paths(self, low: Floats, high: Floats, order: Order | None = None) -> Floats:
         """Return the log of the smaller capital of the two bets within ±sesoi after each seed, (..., n)."""
+        shape = low.shape if order is None else order.shape
         if self.sesoi is None:
-            return np.full(low.shape, -np.inf)
+            return np.full(shape, -np.inf)
         assert self.bounds is not None
-        sides = [np.full(low.shape, np.inf)] * 2  # a side that the bounds decide has infinite capital
+        sides = [np.full(shape, np.inf)] * 2  # a side that the bounds decide has infinite capital
         if -self.sesoi > self.bounds[0]:
-            sides[0] = log_path_above(low, mean=-self.sesoi, bounds=self.bounds)
+            sides[0] = log_path_above(low, mean=-self.sesoi, bounds=self.bounds, order=order)
         if self.sesoi < self.bounds[1]:
-            sides[1] = log_path_below(high, mean=self.sesoi, bounds=self.bounds)
+            sides[1] = log_path_below(high, mean=self.sesoi, bounds=self.bounds, order=order)
         return np.asarray(np.minimum(*sides))
 
     def decide_by_betting(self, low: Floats, high: Floats) -> Decision:
@@ -381,8 +386,9 @@ class _Rule:
 
 def _joined(low: Interval, high: Interval) -> Interval:
     """Return the interval from the lower limit of the pessimistic to the upper limit of the optimistic differences."""
+    middle = low.estimate / 2 + high.estimate / 2  # halves, since the sum may exceed the largest float
     return Interval(
-        estimate=(low.estimate + high.estimate) / 2,
+        estimate=min(max(middle, low.low), high.high),
         low=low.low,
         high=high.high,
         level=low.level,
@@ -394,7 +400,7 @@ def _joined(low: Interval, high: Interval) -> Interval:
 
 
 def _middle(low: Floats, high: Floats) -> float:
-    return float(moments(low).mean) if high is low else float(moments((low + high) / 2).mean)
+    return float(moments(low).mean) if high is low else float(moments(low / 2 + high / 2).mean)
 
 
 def _exp(log: float) -> float:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memkit.evidence import Claim, Contrast, Judgement, Observation, Verdict, differences, judge
+from memkit.evidence import Claim, Contrast, Judgement, Observation, Verdict, differences, judge, observe
 from memkit.evidence.decision_rule import next_seeds
 from memkit.evidence.gate import mutant_failed
 from memkit.evidence.origin import Mutant
@@ -198,6 +198,16 @@ def test_arms_that_always_diverge_leave_the_claim_inconclusive(names: str) -> No
     json.dumps(result.to_json(), allow_nan=False)
 
 
+@pytest.mark.parametrize(("low", "high"), [(-4e307, 4e307), (0.0, 5e-324), (-1e-310, 1e-310)])
+def test_bounds_may_be_as_wide_or_as_narrow_as_floats_are(low: float, high: float) -> None:
+    contrast = replace(OVER, bounds=(low, high))
+    known = judged(make(contrast), {"a": [high] * 8, "b": [low] * 8})
+    assert (known.verdict, known.decided_at) == (Verdict.SUPPORTED, 7)
+    diverged = judged(make(contrast), {"a": [high, math.nan] * 8, "b": [low] * 16})
+    assert diverged.verdict is Verdict.INCONCLUSIVE or diverged.findings[0].interval.low > 0
+    json.dumps(diverged.to_json(), allow_nan=False)
+
+
 @pytest.mark.parametrize("arm", ["a", "b"])
 def test_a_mutant_that_diverges_is_incomplete(arm: str) -> None:
     values = {"a": [0.5] * 16, "b": [0.5] * 16}
@@ -225,6 +235,17 @@ def test_a_value_that_cannot_be_judged_is_irrelevant_beyond_the_verdict() -> Non
     assert judge(make(free), rows, planned=planned(16)).decided_at == 8
     failed = judged(make(**MUTANT), {"a": [0.0] * 8 + [math.nan], "b": [1.0] * 9})
     assert (failed, mutant_failed(failed)) == (judged(make(**MUTANT), {"a": [0.0] * 8, "b": [1.0] * 8}), True)
+
+
+def test_a_claim_about_divergence_scores_the_arms_that_diverged() -> None:
+    returned = {"a": 0.0, "b": 1.0}
+    verdicts = {}
+    for divergence in ("withholds", "measured"):
+        claim = make(divergence=divergence, expect="refuted")
+        rows = [o for seed in planned(16) for o in observe(claim, seed, returned, diverged={"a": "nan at step 3"})]
+        verdicts[divergence] = judge(claim, rows, planned=planned(16)).verdict
+        assert rows[0].reason == "nan at step 3"
+    assert verdicts == {"withholds": Verdict.INCONCLUSIVE, "measured": Verdict.REFUTED}
 
 
 # --- clipping -----------------------------------------------------------------------------------------------
@@ -446,6 +467,14 @@ def test_normal_theory_is_judged_at_8_16_and_32_seeds_only() -> None:
     assert judged(mixed, {"a": around(0.9, 32), "b": around(0.1, 32, 0.03)}).decided_at == 8, (
         "and so is the whole claim"
     )
+
+
+def test_a_bounded_contrast_of_a_claim_that_assumes_normality_is_judged_at_the_same_looks() -> None:
+    tight = Contrast("a", over=0.99, metric="accuracy", bounds=(0, 1))
+    values = {"a": around(0.02, 32), "b": around(0.02, 32)[::-1]}
+    assert judged(make(tight), values).decided_at == 6
+    result = judged(make(tight, NORMAL), values)
+    assert (result.verdict, result.decided_at) == (Verdict.REFUTED, 8)
 
 
 def test_normal_theory_decides_nothing_without_spread() -> None:
