@@ -125,10 +125,10 @@ def reproduction(
 def allowance(entry: ClaimEvidence, contrast: Contrast, recorded: Values) -> float:
     """Return by how much a contrast's difference, and the values that it compares, may differ on another platform.
 
-    It is a tenth of the effect, or of half its interval if that is smaller. A change that is small compared with the
-    effect does not change the conclusion, and one that is small compared with the interval is small compared with what
-    the seeds leave open. Where the effect is zero, or an interval of Student's t has no width, a rounding error is
-    allowed.
+    It is a tenth of the effect, or of half its t interval if that is smaller. A change that is small compared with the
+    effect does not change the conclusion. A change that is small compared with the interval is small compared with the
+    spread of the seeds: other seeds would move the estimate by more. If all seeds agree, the interval has no width, so
+    at least a rounding error is allowed.
     """
     finding = next((f for f in entry.judgement.findings if f.contrast == contrast), None)
     sizes = [abs(_difference(contrast, recorded))]
