@@ -127,11 +127,10 @@ def reproduction(
 def allowance(entry: ClaimEvidence, contrast: Contrast, recorded: Values) -> float:
     """Return by how much a contrast's difference, and the values that it compares, may differ on another platform.
 
-    It is a tenth of the effect, or of half its 95 % t interval if that is smaller. A change that is small compared with
-    the effect does not change the conclusion. A change that is small compared with the t interval is small compared
-    with the spread of the seeds: other seeds would move the estimate by more. The interval of the decision rule would
-    not do, because it depends on the bounds, too. If all seeds agree, the t interval has no width, so at least a
-    rounding error is allowed.
+    It is a tenth of the effect, or of half its t interval if that is smaller. A change that is small compared with the
+    effect does not change the conclusion. A change that is small compared with the interval is small compared with the
+    spread of the seeds: other seeds would move the estimate by more. If all seeds agree, the interval has no width, so
+    at least a rounding error is allowed.
     """
     effects = list(filter(math.isfinite, differences(entry.claim, contrast, entry.observations).values()))
     sizes = [abs(_difference(contrast, recorded))]
