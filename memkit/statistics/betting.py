@@ -114,9 +114,7 @@ def log_capital_path(x: ArrayLike, *, mean: ArrayLike, bounds: tuple[float, floa
     return LogCapital(*map(_log_path, _relative(x, mean, bounds)))
 
 
-def log_path_above(
-    x: ArrayLike, *, mean: ArrayLike, bounds: tuple[float, float], order: Order | None = None
-) -> Floats:
+def log_path_above(x: ArrayLike, *, mean: ArrayLike, bounds: tuple[float, float], order: Order | None = None) -> Floats:
     """Return ``above`` of :func:`log_capital_path` alone, (..., n), in half the time.
 
     Args:
@@ -126,9 +124,7 @@ def log_path_above(
     return _log_path(_relative(x, mean, bounds)[0], order)
 
 
-def log_path_below(
-    x: ArrayLike, *, mean: ArrayLike, bounds: tuple[float, float], order: Order | None = None
-) -> Floats:
+def log_path_below(x: ArrayLike, *, mean: ArrayLike, bounds: tuple[float, float], order: Order | None = None) -> Floats:
     """Return ``below`` of :func:`log_capital_path` alone; as :func:`log_path_above`."""
     return _log_path(_relative(x, mean, bounds)[1], order)
 
