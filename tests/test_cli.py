@@ -214,6 +214,76 @@ def test_register_reports_what_it_does(pytester: pytest.Pytester) -> None:
     broken.stderr.fnmatch_lines(["*unknown option 'expct'; did you mean 'expect'?*"])
 
 
+def test_an_undecided_claim_is_continued_but_not_cut_short(pytester: pytest.Pytester) -> None:
+    def never(seeds: int) -> str:
+        return canned("never", "0.5 + 0.03 * (seed % 5)", "0.5", options=f'expect="not_supported", seeds={seeds},')
+
+    def small(seeds: int) -> str:  # each seed differs by 0.15, which the rule shows at the 31st
+        return canned("small", "0.65", "0.5", options=f"seeds={seeds},")
+
+    write_suite(pytester, small(12), never(8))
+    inner(pytester, "-n0")
+    first = evidence(pytester)["lab/small"]
+    assert (first["judgement"]["verdict"], first["judgement"]["n"]) == ("INCONCLUSIVE", 12)
+
+    write_suite(pytester, small(10), never(8), register=False)
+    fewer = command(pytester, "register")
+    assert fewer.ret == 4
+    fewer.stderr.fnmatch_lines(["*'lab/small': seeds=10 is below the 12 seeds that were measured; declare at least 12"])
+
+    write_suite(pytester, small(40), never(8), register=False)
+    command(pytester, "register").stdout.fnmatch_lines(["lab/small: reworded (seeds), on the same seeds"])
+    inner(pytester, "-n0")
+    last = evidence(pytester)["lab/small"]
+    assert (last["judgement"]["verdict"], last["judgement"]["n"]) == ("SUPPORTED", 31)
+    assert last["registration"]["attempt"] == 1
+    ran = (pytester.path / "ran.txt").read_text().splitlines()
+    assert ran.count("small 10000") == 1  # the first twelve seeds count, and are not measured again
+
+
+def test_a_project_sets_its_own_error_probability(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, canned("before"))
+    write_suite(pytester, canned("before"), canned("after"), register=False)
+    assert command(pytester, "register", "--alpha", "0.01").ret == 0
+    inner(pytester, "-n0")
+    found = evidence(pytester)
+    needed = {name: entry["judgement"]["findings"][0]["needed"]["support"] for name, entry in found.items()}
+    assert needed == {"lab/before": 40, "lab/after": 200}
+    assert found["lab/after"]["judgement"]["n"] > found["lab/before"]["judgement"]["n"]
+    refused = command(pytester, "register", "--alpha", "5")
+    assert refused.ret == 4
+    refused.stderr.fnmatch_lines(["*--alpha must lie between 0 and 1, not 5*"])
+
+
+def test_a_change_of_the_rule_is_registered(pytester: pytest.Pytester) -> None:
+    write_suite(pytester, canned("true"))
+    lock = pytester.path / "claims.lock"
+    earlier = json.loads(lock.read_text())
+    del earlier["rule"]  # which locks did not state before the rule changed
+    lock.write_text(json.dumps(earlier))
+    inner(pytester, "-n0").stdout.fnmatch_lines(["*registered under an earlier rule of verdicts; `memkit register`*"])
+    assert command(pytester, "register", "--check").ret == 1
+    command(pytester, "register").stdout.fnmatch_lines(
+        ["the rule of verdicts has changed *; 1 claim on the same seeds"]
+    )
+    assert command(pytester, "register", "--check").ret == 0
+    lock.write_text(lock.read_text().replace('"rule": 2', '"rule": 3'))
+    newer = command(pytester, "register")
+    newer.stderr.fnmatch_lines(["*written by a newer memkit (its claims are judged by rule 3; this memkit judges by *"])
+
+
+def test_registration_says_when_equivalence_is_out_of_reach(pytester: pytest.Pytester) -> None:
+    control = 'positive_control=Contrast("treatment", over=0.05, metric="score", bounds=(0, 1))'
+    options = f'expect="equivalent", {control}, seeds={{}},'
+    narrow = canned("narrow", "0.9", "0.9", options=options).replace("bounds=(0, 1))],", "bounds=(0, 1), sesoi=0.1)],")
+    write_suite(pytester, narrow.replace("seeds={}", "seeds=32"), register=False)
+    command(pytester, "register").stdout.fnmatch_lines(
+        ["lab/narrow: 32 seeds can hardly show equivalence within ±0.1, as that takes ±0.103 *"]
+    )
+    write_suite(pytester, narrow.replace("seeds={}", "seeds=64"), register=False)
+    assert "hardly" not in command(pytester, "register").stdout.str()
+
+
 def plan(pytester: pytest.Pytester, *arguments: str) -> dict[str, list[str]]:
     """Return claim → the cells of its row, and label → value for the lines ``label: value``."""
     result = command(pytester, "plan", *arguments)

@@ -21,6 +21,7 @@ from memkit.evidence.lock_file import Lock
 from memkit.evidence.lock_schema_1 import carry_over_accepted
 from memkit.paths import root_of_lock
 from memkit.statistics import Thresholds, smallest_sesoi
+from memkit.store.measurements import stored_seeds
 
 if TYPE_CHECKING:
     import pytest
@@ -149,6 +150,7 @@ def register_claims(
             incomplete += not before.code or before.file != after.file
             recoded += [claim.id] if before.code not in ("", after.code) else []
             if edited := lock.registration(claim).edited:
+                _refuse_fewer_than_measured(claim, collected[claim.id][1], before.planned, lock)
                 reworded += 1
                 lines.append(f"{claim.id}: reworded ({edited}), on the same seeds")
             continue
@@ -196,6 +198,24 @@ def register_claims(
     count = f"{len(claims)} claim" + ("" if len(claims) == 1 else "s")
     print(f"{path}: {count}, {changes} of them new or changed; keep it under version control")
     return 0
+
+
+def _refuse_fewer_than_measured(claim: Claim, item: pytest.Item, registered: int, lock: Lock) -> None:
+    """Refuse a number of seeds that is lower than what was registered and what the store holds.
+
+    Raises:
+        MemkitError: the store has measurements of seeds beyond the new number.
+    """
+    from memkit.pytest_plugin.measurement_keys import key_of
+    from memkit.pytest_plugin.settings import settings_of
+
+    most = claim.planned(None)
+    beyond = lock.registration(claim).seeds(registered)[most:]
+    if beyond and (measured := stored_seeds(settings_of(item.config).store_of_run, key_of(item, claim), beyond)):
+        n = most + beyond.index(max(measured)) + 1
+        raise MemkitError(
+            f"claim {claim.id!r}: seeds={most} is below the {n} seeds that were measured; declare at least {n}"
+        )
 
 
 def _out_of_reach(claim: Claim, thresholds: Thresholds) -> str:

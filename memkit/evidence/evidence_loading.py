@@ -329,7 +329,7 @@ def claim_evidence(data: Any, decisions: int = MOST_DECISIONS) -> ClaimEvidence:
     strict_json.fields(data["judgement"], f"{where}: judgement", {"verdict": strict_json.text}, "verdict")
     observations = observations_from(claim, data["observations"], planned)
     contrasts = len(claim.all_contrasts)
-    upper_limit = contrasts * (1 + len(planned))
+    upper_limit = contrasts * (1 + len(planned) // 4)
     if contrasts > _FEW and upper_limit > decisions:
         raise _too_many()
     outcome = strict_json.fields(data["outcome"], f"{where}: outcome", _OUTCOME_CHECKS, *_OUTCOME_CHECKS)
@@ -385,7 +385,7 @@ def _too_many() -> MemkitError:
 def _decisions_taken(entry: ClaimEvidence) -> int:
     """Return how long the judgement took, in units of ``MOST_DECISIONS``."""
     judgement, most = entry.judgement, len(entry.planned)
-    # The chance of a verdict is predicted if the observed seeds decide nothing, and there are more. For each planned
-    # seed, this takes about as long as the decision on a contrast.
+    # The chance of a verdict is predicted if the observed seeds decide nothing, and there are more. For four planned
+    # seeds, this takes about as long as the decision on a contrast.
     is_predicted = judgement.decided_at is None and FUTILE_FROM <= judgement.n < most
-    return len(entry.claim.all_contrasts) * (1 + most * is_predicted)
+    return len(entry.claim.all_contrasts) * (1 + most // 4 * is_predicted)

@@ -10,7 +10,7 @@ from typing import Any
 
 from memkit.errors import MemkitError, short_repr
 from memkit.evidence import strict_json
-from memkit.evidence.claim import ANNOTATIONS, Claim
+from memkit.evidence.claim import ANNOTATIONS, DEFAULT_SEEDS, Claim
 from memkit.evidence.lock_schema_1 import PREFIX, is_digest_of
 from memkit.evidence.registration import BLOCK, STUDY_STRIDE
 from memkit.evidence.verdict import Verdict
@@ -94,6 +94,11 @@ class Entry:
         block = self.attempts[-1].block
         assert block is not None
         return block
+
+    @property
+    def planned(self) -> int:
+        """The most seeds that the claim was registered to use."""
+        return int(self.annotations.get("seeds") or DEFAULT_SEEDS)
 
     @property
     def of_schema_1(self) -> bool:
