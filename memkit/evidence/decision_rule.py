@@ -311,7 +311,13 @@ class _Case:
         """Return whether further seeds have hardly any chance of a verdict, if they are like the observed ones."""
         if len(self.observed) < FUTILE_FROM or self.claim.expect == "not_supported":
             return False
+        # Normal theory needs variation, and resamples of values that have not varied so far cannot predict any.
+        if any(c.contrast.assume == "normal" and max(low) - min(low) < 1e-12 for c, (low, _) in self._compared()):
+            return False
         return _chance_of_verdict(self.comparisons, self.ranges, self.looks[-1]) < FUTILE_CHANCE
+
+    def _compared(self) -> Iterable[tuple[_Comparison, _Range]]:
+        return zip(self.comparisons, self.ranges, strict=True)
 
     def _is_constant(self) -> bool:
         """Return whether no compared value varies over the seeds, and at least one of them lies inside its bounds."""
@@ -331,7 +337,7 @@ class _Case:
     def findings(self, n: int) -> tuple[Finding, ...]:
         """Return the findings with the first ``n`` seeds; a contrast of which no value is known has none."""
         found = []
-        for comparison, (low, high) in zip(self.comparisons, self.ranges, strict=True):
+        for comparison, (low, high) in self._compared():
             if (finding := _finding(comparison, (low[:n], high[:n]))) is not None:
                 notes = (*finding.notes, *self._clipped_note(comparison.contrast, n))
                 found.append(replace(finding, notes=notes) if notes else finding)
@@ -350,7 +356,7 @@ class _Case:
 
         Computing this takes longer than the verdict itself, so it is done once, at the end.
         """
-        parts = {(c.role, c.contrast): (c, r) for c, r in zip(self.comparisons, self.ranges, strict=True)}
+        parts = {(c.role, c.contrast): (c, r) for c, r in self._compared()}
 
         def plan(finding: Finding) -> Finding:
             if finding.verdict is not Verdict.INCONCLUSIVE:

@@ -170,7 +170,7 @@ def test_a_run_stops_from_16_seeds_on_if_more_are_unlikely_to_decide() -> None:
     result = judge(make(), of_first(FUTILE, 16), planned=planned(32))
     assert (result.verdict, result.decided_at, result.n, result.missing) == (Verdict.INCONCLUSIVE, None, 16, ())
     assert result.notes == (
-        "stopped at 16 of 32 seeds, as further seeds like these have a chance of a verdict below 5%",
+        "stopped at 16 of 32 seeds, as further seeds like these have a chance of a verdict below 5 %",
     )
     assert result == judge(make(), of_first(FUTILE, 16), planned=planned(32)), "the generator is fixed"
 
@@ -178,6 +178,11 @@ def test_a_run_stops_from_16_seeds_on_if_more_are_unlikely_to_decide() -> None:
 def test_a_claim_with_a_chance_of_a_verdict_does_not_stop() -> None:
     rows = of_first({"a": around(0.7, 16, 0.2), "b": [0.5] * 16}, 16)
     assert len(next_seeds(make(), rows, planned=planned(32))) == 4
+
+
+def test_values_that_have_not_varied_predict_nothing_for_normal_theory() -> None:
+    claim = make(CONTRASTS["normal theory"], deterministic=True)
+    assert len(next_seeds(claim, of_first(constant(0.5, 32), 16), planned=planned(32))) == 16
 
 
 def test_futility_is_not_final() -> None:

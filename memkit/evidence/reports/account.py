@@ -325,7 +325,8 @@ def _multiplicity(claims: Sequence[ClaimEvidence], all_claims: Sequence[ClaimEvi
         return ""
     lead = (
         f"{len(decided)} claims were decided, each with an error probability of at most 5 % by itself. p values "
-        "adjusted by Holm are shown, but decide nothing."
+        "adjusted by Holm are shown, but decide nothing. A claim stops once it is decided, with a p just below 0.05, "
+        "so few stay below it."
     )
     if not above:
         return f"{lead} All of them are at most 0.05."
