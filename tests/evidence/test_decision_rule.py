@@ -26,7 +26,7 @@ MUTANT = {"origin": Mutant("study/other"), "expect": "not_supported"}
 
 def judged(claim: Claim, values: dict[str, list[float]], attempt: int = 1) -> Judgement:
     n = len(next(iter(values.values())))
-    return judge(claim, observations_of(values), planned=planned(n), attempt=attempt)
+    return judge(claim, observations_of(values), planned=planned(n), thresholds=Thresholds(attempt=attempt))
 
 
 # --- each verdict -------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from memkit.evidence import Claim, Contrast, Judgement, Observation, Verdict, judge, next_seeds
 from memkit.evidence.decision_rule import judgements_at_looks
 from memkit.evidence.origin import Mutant
+from memkit.statistics import Thresholds
 
 from .planted import FIRST, OVER, around, constant, make, observations_of, planned
 
@@ -367,14 +368,14 @@ def test_the_judgement_at_every_look_ends_with_the_verdict() -> None:
     missing = judgements_at_looks(make(), of_first(constant(0.4, 32), 10), planned=planned(32))
     assert [(j.verdict, j.n) for j in missing] == [(Verdict.INCONCLUSIVE, 8)]
     assert judgements_at_looks(make(), [], planned=planned(32)) == ()
-    later = judgements_at_looks(make(), rows, planned=planned(32), attempt=4)
+    later = judgements_at_looks(make(), rows, planned=planned(32), thresholds=Thresholds(attempt=4))
     assert len(later) > len(looks)
 
 
 def test_later_attempts_need_more_seeds() -> None:
     rows = observations_of(constant(0.5, 12))
     assert next_seeds(make(), rows, planned=planned(32)) == ()
-    assert len(next_seeds(make(), rows, planned=planned(32), attempt=3)) == 4
+    assert len(next_seeds(make(), rows, planned=planned(32), thresholds=Thresholds(attempt=3))) == 4
 
 
 def test_a_seed_that_cannot_be_judged_ends_the_looks() -> None:

@@ -21,6 +21,7 @@ from memkit.evidence import Verdict, judge, load, recompute, seeds_saved
 from memkit.evidence.figures import Heatmap, Lines, Series, Table
 from memkit.evidence.learning_curves import Curves
 from memkit.evidence.observation import Observation
+from memkit.statistics import Thresholds
 
 from .entries import MANY, OVER, entry, evidence
 
@@ -82,6 +83,7 @@ import sys
 from pathlib import Path
 from memkit.evidence import load
 from memkit.evidence.output_files import write_all
+from memkit.statistics import Thresholds
 
 path = Path({str(file)!r})
 evidence = load(path)
@@ -224,7 +226,7 @@ def test_a_verdict_at_a_later_attempt_is_recomputed_at_that_attempt(tmp_path: Pa
     """The capital of these seeds exceeds what a first attempt needs, but not what a tenth does."""
     first = entry(n=8)
     registration = replace(first.registration, attempt=10)
-    judgement = judge(first.claim, first.observations, planned=first.planned, attempt=10)
+    judgement = judge(first.claim, first.observations, planned=first.planned, thresholds=Thresholds(attempt=10))
     assert (first.verdict, judgement.verdict) == (Verdict.SUPPORTED, Verdict.INCONCLUSIVE)
     tenth = replace(first, registration=registration, judgement=judgement)
     tenth = replace(tenth, gate=tenth.gate_by("verdict", strict=False))

@@ -145,7 +145,7 @@ def test_the_top_of_the_page_gives_the_result_of_the_gate(html: str) -> None:
         "Development seeds: this verdict decides nothing.",
         "Normal theory: Student’s t decides, as was declared in advance",
         "Negligible: there is an effect",
-        "Least effect0.18, which 32 seeds with this spread would have shown",
+        "which 32 seeds with this spread would have shown",
         "Least effect without spread0.167, which 32 seeds would have shown",
         "1 seed with a value that is not finite: it may be anything within the bounds",
         "8 used of at most 32 (10000–10007), 24 more measured but not used.",
@@ -279,7 +279,7 @@ def test_a_later_attempt_needs_more_capital_and_has_a_higher_level() -> None:
 def test_a_claim_that_stopped_early_says_why() -> None:
     text = " ".join(Page(render_html(samples.evidence(samples.futile(), samples.broken()))).text.split())
     assert "Stopped at n = 16 of at most 32, because further seeds like these have hardly any chance" in text
-    assert "Stopped at 16 of 32 seeds, as further seeds like these have a chance of a verdict below 5%." in text
+    assert "Stopped at 16 of 32 seeds, as further seeds like these have a chance of a verdict below 5 %." in text
     assert "The effect of the mutant is shown to be smaller than any that would matter." in text
     assert "failed, as it should" in text
     assert "No claim was decided." in text, "the mutant is not counted"

@@ -134,7 +134,7 @@ def test_a_claim_that_stopped_for_futility_says_so(width: int) -> None:
     entry = samples.futile()
     assert (entry.verdict, entry.judgement.decided_at) == (Verdict.INCONCLUSIVE, None)
     text = " ".join(" ".join(terminal_table([entry], width=width)).split())
-    assert "stopped at 16 of 32 seeds, as further seeds like these have a chance of a verdict below 5%" in text
+    assert "stopped at 16 of 32 seeds, as further seeds like these have a chance of a verdict below 5 %" in text
 
 
 def test_a_mutant_that_failed_clearly_is_only_counted() -> None:
