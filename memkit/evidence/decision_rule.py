@@ -509,16 +509,37 @@ def _planning(comparison: _Comparison, finding: Finding, differences: _Range) ->
     if contrast.assume == "normal" or bounds is None:
         return _planning_by_t(contrast, low, 2 * (1 - interval.low_level))
     thresholds = comparison.thresholds
-    needed = seeds_to_reach(low, mean=margin, bounds=bounds, threshold=thresholds.support)
-    if interval.estimate < margin:
+    plan = {"seeds_needed": _seeds_needed(contrast, bounds, thresholds, interval.estimate, (low, high))}
+    least = {
+        "mde": smallest_effect(low, bounds=bounds, null=margin, threshold=thresholds.support),
+        "least_constant": smallest_constant(len(low), bounds=bounds, null=margin, threshold=thresholds.support),
+    }
+    # They are infinite if the seeds are too few to show anything.
+    return {**{name: value for name, value in least.items() if math.isfinite(value)}, **plan}
+
+
+def _seeds_needed(
+    contrast: Contrast,
+    bounds: tuple[float, float],
+    thresholds: Thresholds,
+    estimate: float,
+    differences: tuple[_Floats, _Floats],
+) -> float:
+    """Return how many seeds like these decide a contrast, for the verdict that takes the fewest; inf if none does."""
+
+    def above(mean: float, threshold: float) -> float:
+        return seeds_to_reach(differences[0], mean=mean, bounds=bounds, threshold=threshold)
+
+    def below(mean: float, threshold: float) -> float:
         mirrored = (-bounds[1], -bounds[0])
-        needed = seeds_to_reach(-high, mean=-margin, bounds=mirrored, threshold=thresholds.refute)
-    mde = smallest_effect(low, bounds=bounds, null=margin, threshold=thresholds.support)
-    plan = {"mde": mde, "seeds_needed": needed}
-    least = smallest_constant(len(low), bounds=bounds, null=margin, threshold=thresholds.support)
-    if math.isfinite(least):  # it is infinite if the seeds are too few to show anything
-        plan["least_constant"] = least
-    return plan
+        return seeds_to_reach(-differences[1], mean=-mean, bounds=mirrored, threshold=threshold)
+
+    margin, sesoi = contrast.margin, contrast.sesoi
+    needed = above(margin, thresholds.support) if estimate >= margin else below(margin, thresholds.refute)
+    if sesoi is not None and bounds[0] < -sesoi < estimate < sesoi < bounds[1]:
+        sides = above(-sesoi, thresholds.equivalence), below(sesoi, thresholds.equivalence)
+        needed = min(needed, max(sides))
+    return needed
 
 
 def _planning_by_t(contrast: Contrast, x: _Floats, alpha: float) -> dict[str, float]:

@@ -145,7 +145,7 @@ def test_the_top_of_the_page_gives_the_result_of_the_gate(html: str) -> None:
         "Development seeds: this verdict decides nothing.",
         "Normal theory: Student’s t decides, as was declared in advance",
         "Negligible: there is an effect",
-        "which 32 seeds with this spread would have shown",
+        "Least effect0.186, which 32 seeds with this spread would have shown",
         "Least effect without spread0.167, which 32 seeds would have shown",
         "1 seed with a value that is not finite: it may be anything within the bounds",
         "8 used of at most 32 (10000–10007), 24 more measured but not used.",
