@@ -62,7 +62,8 @@ def _check_finding(value: Any, what: str) -> None:
             **texts,
             "verdict": _check_verdict,
             "estimate": _check_number,
-            "sesoi": _check_number,
+            **dict.fromkeys(("sesoi", "sd"), _check_number),
+            "n": strict_json.whole,
         },
         *("contrast", "role", "verdict", "estimate"),
     )

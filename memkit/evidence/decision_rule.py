@@ -483,9 +483,16 @@ def _finding(comparison: _Comparison, differences: _Range) -> Finding | None:
         capital=decision.capital,
         thresholds=thresholds,
         p=_p_value(decision, contrast, low) if len(low) > 1 else 1.0,
+        sd=_sd((low + high) / 2),
         negligible=decision.negligible,
         notes=tuple(decision.notes),
     )
+
+
+def _sd(x: _Floats) -> float | None:
+    with np.errstate(over="ignore"):
+        sd = float(np.std(x, ddof=1)) if len(x) > 1 else math.nan
+    return sd if math.isfinite(sd) else None
 
 
 def _p_value(decision: Decision, contrast: Contrast, low: _Floats) -> float:

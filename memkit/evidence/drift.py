@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from scipy import special
 
 from memkit.errors import MemkitError
 from memkit.evidence import strict_json
@@ -104,7 +107,15 @@ def read(path: Path) -> dict[str, AcceptedClaim]:
 
 
 def _interval(finding: Mapping[str, Any]) -> tuple[float, float]:
-    """Return the limits of a finding's interval; a limit that is None is infinite."""
+    """Return the limits within which an effect counts as unchanged: Student's t at 95 %.
+
+    Files of earlier versions do not hold the spread. For these, the limits are those of the finding's own interval; a
+    limit that is None is infinite.
+    """
+    sd, n = finding.get("sd"), finding.get("n", 0)
+    if sd is not None and n > 1:
+        half_width = float(special.stdtrit(n - 1, 0.975)) * sd / math.sqrt(n)
+        return finding["estimate"] - half_width, finding["estimate"] + half_width
     low, high = finding["interval"]["low"], finding["interval"]["high"]
     return (float("-inf") if low is None else low, float("inf") if high is None else high)
 

@@ -28,8 +28,8 @@ Schema 2::
       observations  rows [seed, arm, metric, value or null, reason]
       failures      seed → why the test raised, or why its worker died
       judgement     verdict, decided_at (the number of seeds; null if undecided), n, indication, missing, notes,
-                    findings (one per contrast: margin, bounds of the difference, verdict, estimate, n; interval with
-                    method and the low and high limit and their levels; capital: above and below the margin, and
+                    findings (one per contrast: margin, bounds of the difference, verdict, estimate, sd (standard
+                    deviation), n; interval: its method and the low and high limit and their levels; capital: above and below the margin, and
                     equivalence, null if infinite; needed: the capital that each verdict needs; p, negligible,
                     planning, notes)
       outcome       outcome (passed, failed or skipped) and reason

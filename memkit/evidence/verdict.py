@@ -44,6 +44,7 @@ class Finding:
         verdict: the verdict on this contrast alone.
         n: the number of seeds that were used.
         interval: the interval that the rule corresponds to, with the level of each limit.
+        sd: the standard deviation of the differences; None for a single seed.
         capital: the capital of the bets; None if Student's t decides.
         thresholds: what the capital has to reach.
         p: a two-sided p-value against ``margin``; that of the verdict if the contrast is EQUIVALENT. By betting it is
@@ -73,6 +74,7 @@ class Finding:
     capital: Capital | None
     thresholds: Thresholds
     p: float
+    sd: float | None = None
     negligible: bool = False
     planning: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -90,6 +92,7 @@ class Finding:
             "sesoi": self.contrast.sesoi,
             "verdict": self.verdict.value,
             "estimate": _finite(self.interval.estimate),
+            "sd": self.sd,
             "n": self.n,
             "interval": {
                 "method": self.interval.method,

@@ -86,7 +86,7 @@ def test_two_files_are_compared_claim_by_claim(tmp_path: Path, capsys: pytest.Ca
 def test_no_effect_leaves_an_infinite_interval() -> None:
     judgement = entry(a=0.9, b=0.1).as_accepted()["judgement"]
     finding = judgement["findings"][0]
-    wide = {**finding, "interval": {**finding["interval"], "low": None, "high": None}}
+    wide = {**finding, "sd": None, "interval": {**finding["interval"], "low": None, "high": None}}
     old = {**OLD, "judgement": {**judgement, "findings": [wide]}}
     assert difference("study/name", old, entry(a=0.5, b=0.4).as_accepted()).effects == ()
 

@@ -250,7 +250,7 @@ RETURNS = {
     ),
     "is out of bounds": (
         '{"treatment": 90.0, "control": 0.0}',
-        "*score of 'treatment' is 90, outside the declared bounds (0, 1); clip it*",
+        "*score of 'treatment' is 90, outside the declared bounds (0, 1); declare the right bounds, or *clip=True*",
     ),
 }
 
