@@ -7,6 +7,7 @@ import math
 import runpy
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,12 @@ from tests.pytest_plugin.lab import INLINE, canned, write_suite
 
 from . import second_opinion
 from .entries import MANY
+from .planted import FIRST, OVER, around, constant, make, observations_of
 from .second_opinion import disagreements
 
 BOUNDS = {"accuracy": (0.0, 1.0), "loss": (0.0, 5.0), "clipped": (-1.0, 1.0), "free": None}
 """The bounds of each metric; the values of the last one are in [−1, 1], too."""
-RANDOM_CLAIMS = 500
+RANDOM_CLAIMS = 600
 
 
 def random_contrast(rng: np.random.Generator, *, normal: bool) -> Contrast:
@@ -41,7 +43,7 @@ def random_contrast(rng: np.random.Generator, *, normal: bool) -> Contrast:
         bounds=bounds,
         direction="lower" if metric == "loss" else "higher",
         margin=float(rng.choice([0, 0, 0, -0.3, 0.05, 0.3])) * (high - low),
-        sesoi=None if rng.random() < 0.4 else float(rng.choice([0.1, 0.3, 0.5, 0.9])) * (high - low),
+        sesoi=None if rng.random() < 0.4 else float(rng.choice([0.1, 0.3, 0.5, 0.9, 0.9])) * (high - low),
         assume="normal" if normal and (bounds is None or rng.random() < 0.6) else "bounded",
         clip=metric == "clipped",
     )
@@ -59,11 +61,11 @@ def random_claim(rng: np.random.Generator) -> Claim:
         statement="A beats B.",
         arms={name: Arm() for name in "abc"},
         contrasts=contrasts,
-        requires=tuple(random_contrast(rng, normal=normal) for _ in range(rng.random() < 0.25)),
+        requires=tuple(random_contrast(rng, normal=normal) for _ in range(rng.random() < 0.15)),
         positive_control=control,
         expect="not_supported" if mutant else expect,
         seeds=int(rng.choice([8, 16, 32] if normal else [6, 8, 20, 32, 40])),
-        deterministic=bool(rng.random() < 0.6),
+        deterministic=bool(rng.random() < 0.8),
         origin=Mutant("study/other") if mutant else None,
     )
 
@@ -73,12 +75,13 @@ def random_observations(rng: np.random.Generator, claim: Claim, seeds: tuple[int
     found = []
     divergence = rng.choice([0, 0, 0, 0.05, 0.3])
     spread = rng.choice([0, 0.02, 0.1, 0.3])
-    is_tied = rng.random() < 0.2
+    is_tied, is_at_bounds = rng.random() < 0.2, rng.random() < 0.15
     for metric in claim.metrics:
         low, high = BOUNDS[metric] or (-1.0, 1.0)
         beyond = 0.3 if metric == "clipped" else 0
         for arm in claim.arms:
-            share = rng.choice([-beyond, 0.02, 0.3, 0.5, 0.52, 0.9, 1 + beyond]) + spread * rng.normal(size=len(seeds))
+            middle = rng.choice([0.0, 1.0] if is_at_bounds else [-beyond, 0.02, 0.3, 0.5, 0.52, 0.9, 1 + beyond])
+            share = middle + spread * rng.normal(size=len(seeds)) * (not is_at_bounds)
             values = low + (high - low) * np.clip(share.round(1) if is_tied else share, -beyond, 1 + beyond)
             values[rng.random(len(seeds)) < divergence] = math.nan
             rows = zip(seeds, values.tolist(), strict=True)
@@ -86,8 +89,8 @@ def random_observations(rng: np.random.Generator, claim: Claim, seeds: tuple[int
     return found
 
 
-def record(number: int) -> dict[str, Any]:
-    """Return one claim of an evidence file, with the engine's judgement."""
+def random_record(number: int) -> dict[str, Any]:
+    """Return a random claim, with the engine's judgement."""
     rng = np.random.default_rng(number)
     while True:
         try:
@@ -98,26 +101,30 @@ def record(number: int) -> dict[str, Any]:
     registration = Registration(
         status="registered",
         attempt=int(rng.choice([1, 1, 2, 3, 4])),
-        first_seed=int(rng.choice([0, *[10_000] * 9])),
+        first_seed=int(rng.choice([0, *[FIRST] * 9])),
         alpha=float(rng.choice([0.05, 0.05, 0.1, 0.01])),
     )
-    planned = registration.seeds(claim.planned(None))
-    last = len(planned) if rng.random() < 0.6 else int(rng.integers(0, len(planned) + 1))
-    absent = int(rng.choice([-1, -1, -1, -1, rng.integers(0, len(planned))]))
-    observed = tuple(seed for i, seed in enumerate(planned[:last]) if i != absent)
-    observations = random_observations(rng, claim, observed)
-    judgement = judge(
-        claim,
-        observations,
-        planned=planned,
-        thresholds=registration.thresholds,
-        development=registration.development,
-    )
+    seeds = registration.seeds(claim.planned(None))
+    last = len(seeds) if rng.random() < 0.75 else int(rng.integers(0, len(seeds) + 1))
+    absent = int(rng.choice([*[-1] * 9, rng.integers(0, len(seeds))]))
+    observed = tuple(seed for i, seed in enumerate(seeds[:last]) if i != absent)
+    return judged(claim, random_observations(rng, claim, observed), registration)
+
+
+def judged(
+    claim: Claim,
+    observations: list[Observation],
+    registration: Registration = Registration(status="registered", attempt=1, first_seed=FIRST),  # noqa: B008
+) -> dict[str, Any]:
+    """Return the claim as a part of an evidence file, with the engine's judgement."""
+    seeds = registration.seeds(claim.planned(None))
+    options = {"thresholds": registration.thresholds, "development": registration.development}
+    judgement = judge(claim, observations, planned=seeds, **options)
     entry = ClaimEvidence(
         claim=claim,
         nodeid="claims/test_it.py::test_it",
         registration=registration,
-        planned=planned,
+        planned=seeds,
         observations=tuple(observations),
         judgement=judgement,
         gate=gate(claim, judgement, registration=registration, failures={}),
@@ -127,7 +134,7 @@ def record(number: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def records() -> list[dict[str, Any]]:
-    return [record(number) for number in range(RANDOM_CLAIMS)]
+    return [random_record(number) for number in range(RANDOM_CLAIMS)]
 
 
 def test_the_random_claims_have_all_verdicts(records: list[dict[str, Any]]) -> None:
@@ -145,6 +152,61 @@ def test_the_random_claims_have_all_verdicts(records: list[dict[str, Any]]) -> N
 def test_it_agrees_on_verdicts_seeds_and_limits(records: list[dict[str, Any]]) -> None:
     found = [(number, disagreements({"claims": [r]})) for number, r in enumerate(records)]
     assert not [(number, lines) for number, lines in found if lines]
+
+
+SESOI = replace(OVER, sesoi=0.3)
+CONTROL = Contrast("c", over=0.05, metric="accuracy", bounds=(0, 1))
+EDGES = {
+    "the control reaches its own margin, but not the sesoi": (
+        make(SESOI, positive_control=CONTROL),
+        {**constant(0, 32), "c": [0.36] * 32},
+        ("INCONCLUSIVE", 32),
+    ),
+    "the control reaches the sesoi": (
+        make(SESOI, positive_control=CONTROL),
+        {**constant(0, 32), "c": [0.9] * 32},
+        ("EQUIVALENT", 10),
+    ),
+    "margin + sesoi of a mutant lies beyond the bounds": (
+        make(replace(SESOI, margin=0.9), origin=Mutant("study/other"), expect="not_supported", seeds=8),
+        constant(0.9, 8),
+        ("INCONCLUSIVE", 8),
+    ),
+    "one side of ±sesoi holds by the bounds": (
+        make(Contrast("a", over=0.25, metric="accuracy", bounds=(0, 1), margin=-0.24, sesoi=0.25)),
+        {"a": [0.0] * 32},
+        ("EQUIVALENT", 6),
+    ),
+    "every value is at a bound": (
+        make(replace(OVER, sesoi=0.9), deterministic=False),
+        {"a": [1.0] * 32, "b": [1.0] * 32},
+        ("EQUIVALENT", 6),
+    ),
+    "every value is the same": (make(deterministic=False), constant(0.9, 32), ("INCOMPLETE", 32)),
+    "a treatment always diverges": (
+        make(deterministic=False),
+        {"a": [math.nan] * 32, "b": [0.5] * 32},
+        ("INCONCLUSIVE", 32),
+    ),
+    "differences of normal theory have not varied yet": (
+        make(replace(OVER, assume="normal")),
+        {"a": [0.25, 0.75] * 8, "b": [0.25, 0.75] * 8},
+        ("INCOMPLETE", 16),
+    ),
+    "a value without bounds is unknown": (
+        make(replace(OVER, assume="normal", bounds=None)),
+        {"a": [math.nan, *around(0.5, 31)], "b": around(0.1, 32, 0.02)},
+        ("INCOMPLETE", 32),
+    ),
+}
+
+
+@pytest.mark.parametrize("edge", EDGES)
+def test_it_agrees_where_the_documentation_says_what_holds_in_a_special_case(edge: str) -> None:
+    claim, values, expected = EDGES[edge]
+    record = judged(claim, observations_of(values))
+    assert (record["judgement"]["verdict"], record["judgement"]["n"]) == expected
+    assert not disagreements({"claims": [record]})
 
 
 @pytest.mark.parametrize(
