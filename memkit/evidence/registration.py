@@ -49,7 +49,7 @@ class Registration:
 
     @property
     def thresholds(self) -> Thresholds:
-        """What the capital has to reach; a claim that is not registered is at its first attempt."""
+        """The capital that each verdict needs; a claim that is not registered is at its first attempt."""
         return Thresholds(alpha=self.alpha, attempt=max(1, self.attempt))
 
     @property

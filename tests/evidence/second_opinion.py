@@ -1,8 +1,8 @@
-"""Recompute the verdicts of an evidence file without memkit, from the documentation alone.
+"""Recompute the verdicts of an evidence file without memkit, from the documentation.
 
 ``python tests/evidence/second_opinion.py reports/evidence.json`` prints the claims on which it disagrees with the file.
-It was written by an author who had not seen memkit's code. The sentences in quotation marks are those of
-docs/verdicts.md and docs/claims.md.
+An author who had not seen memkit's code wrote the first version. The phrases in quotation marks are those of
+docs/verdicts.md and docs/claims.md; a test checks that they are.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 LEAST = 6  # "the first n ≥ 6 at which the rule decides"
-LEVELS = {8: 0.0099, 16: 0.0198, 32: 0.0297}  # "the looks after 8, 16 and 32 seeds, whose levels …"
+LEVELS = {8: 0.0099, 16: 0.0198, 32: 0.0297}  # "the looks after 8, 16 and 32 seeds, whose two-sided levels …"
 J = 64  # the sum over j ≥ 0 ends here; the rest has a weight of 2^−64, and its bets are almost 0
 BETS, SHARES = 0.7 ** np.arange(J), 0.5 ** np.arange(1, J + 1)
-SUPPORT, EQUIVALENCE = 2, 1  # thresholds in units of 1/α; "REFUTED needs 2k/α"
+SUPPORT, EQUIVALENCE = 2, 1  # thresholds in units of 1/α; "the mirror image at the margin reaches 2k/α" for REFUTED
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(100)
 
 
@@ -39,7 +39,7 @@ class Series:
     alpha: float  # "At attempt a, every threshold is multiplied by 2^(a−1)": α is divided by it
 
     def capital(self, n: int, side: int, margin: float) -> float:
-        """Bet on a mean above the margin (side 1), "Σ 2^−(j+1) ∏ (1 + 0.7^j zᵢ)", or on its mirror image (side −1)."""
+        """Bet on a mean above the margin (side 1), "2^−(j+1) ∏ᵢ (1 + 0.7^j zᵢ)", or on its mirror image (side −1)."""
         x, bottom, margin = (self.low, self.L, margin) if side > 0 else (-self.high, -self.U, -margin)
         if margin <= bottom:
             return math.inf if (x[:n] > margin).any() else 0.0
@@ -73,7 +73,7 @@ class Series:
         """Tell whether "the capital at −sesoi and the mirror image at +sesoi both reach 1/α"."""
         if self.sesoi is None or (self.normal and n < 16):  # "and at least 16 seeds"
             return False
-        by_bounds = {1: -self.sesoi <= self.L, -1: self.sesoi >= self.U}  # "that side holds by the bounds"
+        by_bounds = {1: -self.sesoi <= self.L, -1: self.sesoi >= self.U}  # "holds by the bounds"
         sides = [s for s in (1, -1) if self.normal or not by_bounds[s]]
         return n >= LEAST and all(self.reaches(n, s, -s * self.sesoi, EQUIVALENCE) for s in sides)
 
@@ -195,8 +195,8 @@ def verdict(record: dict[str, Any], case: Case, compared: list[list[Any]]) -> tu
     have, claim, first = len(compared), record["claim"], compared[0] if compared else []
     is_same = have >= LEAST and all(row == first for row in compared) and all(x is not None for x, _ in first)
     if is_same and not claim["deterministic"] and any(x not in (bounds or ()) for x, bounds in first):
-        return "INCOMPLETE", have  # "the compared values are the same on every seed", and not "all … at a bound"
-    # "A mutant that diverges before it is decided is INCOMPLETE", and so is a claim without bounds.
+        return "INCOMPLETE", have  # "the compared values are the same on all observed seeds"
+    # "A mutant that diverges before it is decided is INCOMPLETE, and so is a claim without bounds."
     unusable = [any(x is None and (case.is_mutant or not bounds) for x, bounds in row) for row in compared]
     usable = [*unusable, True].index(True)
     found, n = next(((v, n) for n in case.looks(usable) if (v := case.decision(n))), ("", have))

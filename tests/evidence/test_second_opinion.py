@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import runpy
 import sys
+import tokenize
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -255,3 +257,20 @@ def test_it_is_independent() -> None:
     text = Path(second_opinion.__file__).read_text(encoding="utf-8")
     imports = {line.split()[1].partition(".")[0] for line in text.splitlines() if line.startswith(("import", "from"))}
     assert imports - sys.stdlib_module_names == {"numpy"}
+
+
+def test_what_it_quotes_is_in_the_documentation() -> None:
+    pages = [Path(__file__).parents[2] / "docs" / f"{name}.md" for name in ("verdicts", "claims")]
+    text = plain(" ".join(page.read_text(encoding="utf-8") for page in pages))
+    path = Path(second_opinion.__file__)
+    with tokenize.open(path) as file:
+        tokens = [t.string for t in tokenize.generate_tokens(file.readline)]
+    prose = [t for t in tokens if t.startswith("#")] + [t.strip('"') for t in tokens if t.startswith('"""')]
+    quoted = [piece for t in prose for phrase in re.findall(r'"([^"]+)"', t) for piece in phrase.split("…")]
+    assert len(quoted) > 20
+    assert not [piece for piece in quoted if plain(piece) not in text]
+
+
+def plain(text: str) -> str:
+    """Return text without marks and line breaks, in lower case."""
+    return " ".join(text.translate(str.maketrans("", "", "`*")).lower().split())
