@@ -65,8 +65,10 @@ class Series:
     def reaches(self, n: int, side: int, margin: float, units: float) -> bool:
         """Tell whether the mean is shown to be beyond the margin, at a threshold of units/α."""
         if self.normal:
+            if n not in LEVELS:
+                return False
             varies = all(np.ptp(x[:n]) > 1e-12 * np.abs(x[:n]).max() for x in (self.low, self.high))
-            return n in LEVELS and varies and side * (self.limit(n, side, units) - margin) > 0
+            return varies and side * (self.limit(n, side, units) - margin) > 0
         return n >= LEAST and self.capital(n, side, margin) >= units / self.alpha
 
     def is_equivalent(self, n: int) -> bool:
@@ -218,13 +220,14 @@ def disagreements(evidence: dict[str, Any]) -> list[str]:
         if (said["verdict"], said["n"]) != (name, n):
             found.append(f"{record['claim']['id']}: {name} at n = {n}; the file says {said['verdict']} at {said['n']}")
             continue
+        # One with unknown values, but without bounds, has no limits.
+        known = [s for s in case.contrasts if n and np.isfinite(s.low[:n]).all()]
         findings = [f for f in said["findings"] if f["role"] == "contrast" and f["verdict"] != "INCOMPLETE"]
-        if len(findings) == len(case.contrasts):  # one with unknown values, but without bounds, has no limits
-            limits = [s.limits(n, len(findings)) for s in case.contrasts]
-            ends = [(f["interval"]["low"], f["interval"]["high"]) for f in findings]
-            recorded = [(-math.inf if a is None else a, math.inf if b is None else b) for a, b in ends]
-            if not np.allclose(limits, recorded, rtol=1e-6, atol=1e-6):
-                found.append(f"{record['claim']['id']}: limits {limits}; the file says {recorded}")
+        limits = [s.limits(n, len(case.contrasts)) for s in known]
+        ends = [(f["interval"]["low"], f["interval"]["high"]) for f in findings]
+        recorded = [(-math.inf if a is None else a, math.inf if b is None else b) for a, b in ends]
+        if len(known) != len(findings) or not np.allclose(limits, recorded, rtol=1e-6, atol=1e-6):
+            found.append(f"{record['claim']['id']}: limits {limits}; the file says {recorded}")
     return found
 
 

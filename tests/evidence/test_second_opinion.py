@@ -218,6 +218,7 @@ def test_it_agrees_where_the_documentation_says_what_holds_in_a_special_case(edg
         (("n",), 5),
         (("findings", 0, "interval", "low"), -0.123),
         (("findings", 0, "interval", "high"), None),
+        (("findings",), []),
     ],
 )
 def test_it_finds_what_is_falsified(keys: tuple[Any, ...], value: Any) -> None:
