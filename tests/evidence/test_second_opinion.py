@@ -195,6 +195,14 @@ EDGES = {
         {"a": [0.25, 0.75] * 8, "b": [0.25, 0.75] * 8},
         ("INCOMPLETE", 16),
     ),
+    "normal theory shows both SUPPORTED and EQUIVALENT, and the other contrast only EQUIVALENT": (
+        make(
+            replace(OVER, assume="normal", sesoi=0.9),
+            Contrast("b", over="c", metric="accuracy", bounds=(0, 1), sesoi=0.9),
+        ),
+        {"a": around(0.6, 32), "b": [0.5] * 32, "c": [0.5] * 32},
+        ("EQUIVALENT", 16),
+    ),
     "a value without bounds is unknown": (
         make(replace(OVER, assume="normal", bounds=None)),
         {"a": [math.nan, *around(0.5, 31)], "b": around(0.1, 32, 0.02)},
