@@ -16,16 +16,20 @@ Schema 2::
     claims      a list; each claim has:
       claim         id, statement, arms (name → recipe, intervention), contrasts, source, expect, seeds,
                     seeds_per_look, headline, derived, requires, positive_control, gate, divergence, test (digest of
-                    the test function), deterministic, data, environment
+                    the test function), deterministic, data, environment; sweep, cell (factor → value) and cells (how
+                    many the sweep has), mutant_of and replicates (ids of claims), empty where they do not apply.
+                    A contrast, which requires and positive_control hold, too, has treatment, over (an arm or a number),
+                    metric, bounds of the metric, direction, margin, sesoi, assume, clip
       digest        digest of the claim, as registered in the lock
       nodeid        node id of the test, without the seed
       registration  status, attempt, first_seed; revision: how many times the code behind the claim was registered
                     again; recoded: whether that code differs from what was registered; edited: the fields outside the
                     digest that were edited since; withheld: whether the claim is on development seeds because what it
-                    tests was edited
+                    tests was edited; alpha: the error probability at the first attempt
       planned       the seeds that this run might use, in order; those beyond the seed that decided need not have
                     been observed
-      observations  rows [seed, arm, metric, value or null, reason]
+      observations  rows [seed, arm, metric, value or null, reason]; a derived quantity has rows of its own, with its
+                    name as the arm
       failures      seed → why the test raised, or why its worker died
       judgement     verdict, decided_at (the number of seeds; null if undecided), n, indication, missing, notes,
                     findings (one per contrast: margin, bounds of the difference, verdict, estimate, sd (standard

@@ -230,6 +230,7 @@ class _ByT(NamedTuple):
     """The results of Student's t; each array has the shape (...)."""
 
     outcome: NDArray[np.str_]
+    reached: Reached
     tost_p: Floats | None
     varies: Bools
     limits: tuple[Floats, Floats]
@@ -329,18 +330,18 @@ class _Rule:
             if low.shape[-1] >= LOOKS[1].n:  # with eight seeds, the estimate of the spread is too uncertain
                 within = tost_p < alpha
         varies = self._varies(low) & self._varies(high)
-        holds = [lower > self.margin, upper < self.margin, within]
-        outcome = np.select([h & varies for h in holds], ["supported", "refuted", "equivalent"], default="inconclusive")
-        return _ByT(outcome, tost_p, varies, (lower, upper))
+        holds = Reached(*(h & varies for h in (lower > self.margin, upper < self.margin, within)))
+        outcome = np.select(list(holds), Reached._fields, default="inconclusive")
+        return _ByT(outcome, holds, tost_p, varies, (lower, upper))
 
     def reached_by_t(self, low: Floats, high: Floats) -> Reached:
         """Return which verdicts Student's t reaches at its looks, for differences (..., n)."""
         verdicts = Reached(*(np.zeros(low.shape, dtype=np.bool_) for _ in Reached._fields))
         for look in LOOKS:
             if look.n <= low.shape[-1]:
-                outcome = self.by_t(low[..., : look.n], high[..., : look.n], self._alpha(look.n)).outcome
-                for name, verdict in verdicts._asdict().items():
-                    verdict[..., look.n - 1] = outcome == name
+                at_look = self.by_t(low[..., : look.n], high[..., : look.n], self._alpha(look.n)).reached
+                for verdict, holds in zip(verdicts, at_look, strict=True):
+                    verdict[..., look.n - 1] = holds
         return verdicts
 
     def _alpha(self, n: int) -> float:
