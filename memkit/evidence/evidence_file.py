@@ -33,9 +33,9 @@ Schema 2::
       failures      seed → why the test raised, or why its worker died
       judgement     verdict, decided_at (the number of seeds; null if undecided), n, indication, missing, notes,
                     findings (one per contrast: margin, bounds of the difference, verdict, estimate, sd (standard
-                    deviation), n; interval: its method and the low and high limit and their levels; capital: above and below the margin, and
-                    equivalence, null if infinite; needed: the capital that each verdict needs; p, negligible,
-                    planning, notes)
+                    deviation), n; interval: method, its low and high limit and their levels; capital: above and below
+                    the margin, and equivalence, null if infinite; needed: the capital that each verdict needs; p,
+                    negligible, planning, notes)
       outcome       outcome (passed, failed or skipped) and reason
       arms          name → digest of the trained recipe, parameters, steps, diverged (the number of seeds that diverged)
                     and, where recorded, cpu_seconds (mean CPU seconds of training per seed), state_size (how many
