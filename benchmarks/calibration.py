@@ -2,32 +2,47 @@
 
     python benchmarks/calibration.py [--repetitions 4000] [--seed 0] [--smoke] [--quote]
 
-An experiment is 32 paired differences on [−1, 1], judged at 8, 16 and 32 seeds until a look is decisive. Four rules
-are applied to the same experiments: both intervals (the verdict); Student's t alone at the same looks (a claim with
-``assume="normal"``); the percentile bootstrap at 95 % at these looks; and Student's t at 95 % after every seed from the
-second, until it excludes 0. «Best of 5» is the best of five independent metrics. ``--quote`` writes the tables into
-docs/verdicts.md.
+An experiment is 32 paired differences on [−1, 1]. Four rules are applied to the same experiments: the decision rule,
+which decides at the first n at which a capital is large enough; Student's t at its looks after 8, 16 and 32 seeds (a
+claim with ``assume="normal"``); the percentile bootstrap at 95 % at these looks; and Student's t at 95 % after every
+seed from the second, until it excludes 0. «Best of 5» is the best of five independent metrics. ``--quote`` writes the
+tables into docs/verdicts.md.
 
-The mean of each distribution is known, so that it is known which verdicts are false: SUPPORTED at mean 0, and
-EQUIVALENT at mean −sesoi. A valid two-sided rule at 5 % gives 2.5 % false SUPPORTED, because it errs in both
-directions; a valid test of equivalence gives up to 5 % false EQUIVALENT.
+The mean of each distribution is known, so that it is known which verdicts are false: SUPPORTED and REFUTED at mean 0,
+and EQUIVALENT at mean −sesoi. The rule promises at most 2.5 % false SUPPORTED, 2.5 % false REFUTED and 5 % false
+EQUIVALENT, whatever the distribution. Because a simulation cannot show that, the distributions with two values and a
+mean of exactly the margin, or −sesoi, are searched for the worst one, and its rate is computed exactly.
 """
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from simulation import BOUNDS, SEEDS, Floats, Outcomes, Strings, Table, arguments, markdown, percent, run, table
+from simulation import (
+    BOUNDS,
+    SEEDS,
+    Floats,
+    Outcomes,
+    Strings,
+    Table,
+    arguments,
+    at_looks,
+    by_capital,
+    markdown,
+    percent,
+    table,
+)
 
-from memkit.statistics import Look, decide_many, t_limits
+from memkit.statistics import Look, decide_many_by_t, reached, t_limits
 
 SESOI = 0.15
 EFFECT = 0.3
+MOST = 100
+"""The most seeds that a claim may use, if it is continued."""
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "verdicts.md"
 MARKS = ("<!-- benchmarks/calibration.py --quote -->", "<!-- end -->")
 
@@ -73,14 +88,9 @@ def hidden(rng: np.random.Generator, shape: tuple[int, int], mean: float) -> Flo
 DISTRIBUTIONS = (normal, skewed, tied, collapsing, rarely_collapsing)
 
 
-def both_intervals(x: Floats, look: Look, sesoi: float | None = None) -> Strings:
-    """Return the outcomes of both intervals, as for a claim."""
-    return decide_many(x, look=look, bounds=BOUNDS, sesoi=sesoi)
-
-
-def t_alone(x: Floats, look: Look, sesoi: float | None = None) -> Strings:
-    """Return the outcomes of Student's t alone, as for a claim with ``assume="normal"``."""
-    return decide_many(x, look=look, bounds=None, sesoi=sesoi, assume="normal")
+def by_t(x: Floats, look: Look, sesoi: float | None = None) -> Strings:
+    """Return the outcomes of Student's t, as for a claim with ``assume="normal"``."""
+    return decide_many_by_t(x, alpha=look.alpha, sesoi=sesoi)
 
 
 def peeking(x: Floats) -> float:
@@ -113,21 +123,21 @@ def false_supported(rng: np.random.Generator, repetitions: int) -> Table:
     rows = []
     for draw in DISTRIBUTIONS:
         null = draw(rng, (repetitions, SEEDS), 0.0)
-        both, only_t = run(null, both_intervals), run(null, t_alone)
+        rule, only_t = by_capital(null), at_looks(null, by_t)
         rows.append(
             [
                 draw.__name__.replace("_", " "),
-                percent(both.rate("supported")),
-                percent(both.rate("refuted")),
+                percent(rule.rate("supported")),
+                percent(rule.rate("refuted")),
                 percent(only_t.rate("supported")),
-                percent(run(null, partial(bootstrap, rng=rng)).rate("supported")),
+                percent(at_looks(null, partial(bootstrap, rng=rng)).rate("supported")),
                 percent(peeking(null)),
-                percent(best_of_five(both)),
+                percent(best_of_five(rule)),
                 percent(best_of_five(only_t)),
             ]
         )
-    header = ["mean 0: SUPPORTED", "both intervals", "REFUTED", "t, looks", "bootstrap, looks", "t, peeking"]
-    return [*header, "best of 5, both", "best of 5, t"], rows
+    header = ["mean 0: SUPPORTED", "this rule", "REFUTED", "t, looks", "bootstrap, looks", "t, peeking"]
+    return [*header, "best of 5, this rule", "best of 5, t"], rows
 
 
 def power(rng: np.random.Generator, repetitions: int) -> Table:
@@ -135,10 +145,11 @@ def power(rng: np.random.Generator, repetitions: int) -> Table:
     rows = []
     for draw in DISTRIBUTIONS:
         planted = draw(rng, (repetitions, SEEDS), EFFECT)
-        both, only_t = run(planted, both_intervals), run(planted, t_alone)
-        rates = [percent(outcomes.rate("supported")) for outcomes in (both, only_t)]
-        rows.append([draw.__name__.replace("_", " "), *rates, f"{both.seeds.mean():.1f}", f"{only_t.seeds.mean():.1f}"])
-    return [f"mean {EFFECT:g}: SUPPORTED", "both intervals", "t, looks", "mean seeds, both", "mean seeds, t"], rows
+        rule, only_t = by_capital(planted), at_looks(planted, by_t)
+        rates = [percent(outcomes.rate("supported")) for outcomes in (rule, only_t)]
+        means = [f"{rule.mean_trained:.1f}", f"{only_t.seeds.mean():.1f}"]
+        rows.append([draw.__name__.replace("_", " "), *rates, *means])
+    return [f"mean {EFFECT:g}: SUPPORTED", "this rule", "t, looks", "mean seeds, this rule", "mean seeds, t"], rows
 
 
 def false_equivalent(rng: np.random.Generator, repetitions: int) -> Table:
@@ -146,9 +157,74 @@ def false_equivalent(rng: np.random.Generator, repetitions: int) -> Table:
     rows = []
     for draw in (*DISTRIBUTIONS, hidden):
         x = draw(rng, (repetitions, SEEDS), -SESOI)
-        rates = (run(x, partial(judge, sesoi=SESOI)).rate("equivalent") for judge in (both_intervals, t_alone))
+        rates = (
+            by_capital(x, sesoi=SESOI).rate("equivalent"),
+            at_looks(x, partial(by_t, sesoi=SESOI)).rate("equivalent"),
+        )
         rows.append([draw.__name__.replace("_", " "), *map(percent, rates)])
-    return [f"mean −{SESOI:g}: EQUIVALENT", "both intervals", "t, looks"], rows
+    return [f"mean −{SESOI:g}: EQUIVALENT", "this rule", "t, looks"], rows
+
+
+SHARES = (0.01, *(share / 100 for share in range(3, 98, 3)), 0.99)
+"""The shares of seeds with the higher value that the search considers."""
+DISTANCES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
+"""How far below the mean the lower value lies, as shares of the distance to the lower bound."""
+
+
+def worst_cases(most: int) -> Table:
+    """Return the table of the distributions with two values that deceive the rule most often, in up to ``most`` seeds.
+
+    The differences have a margin of 0, and lie in [−1, 1], or in [−0.1, 0.9] as for an accuracy over chance of 0.1.
+    """
+    over_chance = (-0.1, 0.9)
+    cases = [
+        ("SUPPORTED, [−1, 1]", BOUNDS, 0.0, None),
+        ("SUPPORTED, accuracy over 0.1", over_chance, 0.0, None),
+        ("REFUTED, accuracy over 0.1", over_chance, 0.0, None),
+        (f"EQUIVALENT, [−1, 1], mean −{SESOI:g}", BOUNDS, -SESOI, SESOI),
+    ]
+    rows = []
+    for name, bounds, mean, sesoi in cases:
+        verdict = name.split(",")[0].lower()
+        found = [
+            (two_valued(*pair, verdict, most, bounds=bounds, sesoi=sesoi), pair) for pair in two_values(mean, bounds)
+        ]
+        rates, (low, high, share) = max(found, key=lambda result: result[0][-1])
+        values = f"{high:.3g} in {100 * share:g} %, else {low:.3g}".replace("-", "−")
+        rows.append([name, values, percent(rates[min(SEEDS, most) - 1]), percent(rates[-1])])
+    return ["two values: false", "the worst of them", f"by {SEEDS} seeds", f"by {most} seeds"], rows
+
+
+def two_values(mean: float, bounds: tuple[float, float]) -> Iterator[tuple[float, float, float]]:
+    """Yield the lower value, the higher one and its share for the distributions with this mean within the bounds."""
+    for share in SHARES:
+        for distance in DISTANCES:
+            below = distance * (mean - bounds[0])
+            above = below * (1 - share) / share
+            if mean + above <= bounds[1]:
+                yield mean - below, mean + above, share
+
+
+def two_valued(
+    low: float, high: float, share: float, verdict: str, most: int, *, bounds: tuple[float, float], sesoi: float | None
+) -> Floats:
+    """Return the probability that ``verdict`` has been given after each seed, (most,), exactly.
+
+    A seed has the value ``high`` with probability ``share``, and otherwise ``low``. The verdicts after n seeds depend
+    on how many of them are high, so that the probabilities of these numbers are enough.
+    """
+    # Row k has k high values first, so that after n >= k seeds k of them are high; the order does not matter.
+    x = np.where(np.arange(most) < np.arange(most + 1)[:, None], high, low)
+    verdicts = reached(x, bounds=bounds, sesoi=sesoi)._asdict()
+    undecided, given, total = np.ones(1), np.zeros(most), 0.0  # undecided: by the number of high seeds, (n + 1,)
+    for n in range(1, most + 1):
+        undecided = np.append(undecided * (1 - share), 0) + np.append(0, undecided * share)
+        for name, holds in verdicts.items():  # in order of precedence
+            decided = holds[: n + 1, n - 1]
+            total += undecided[decided].sum() if name == verdict else 0.0
+            undecided = np.where(decided, 0, undecided)
+        given[n - 1] = total
+    return given
 
 
 def quote(page: Path, tables: Sequence[Table], summary: str) -> None:
@@ -160,17 +236,21 @@ def quote(page: Path, tables: Sequence[Table], summary: str) -> None:
 
 
 def main() -> None:
-    repetitions, seed = arguments(__doc__.splitlines()[0], each="cell", quotes=True)
+    options = arguments(__doc__.splitlines()[0], each="cell", quotes=True)
     start = time.perf_counter()
-    rng = np.random.default_rng(seed)
-    tables = [make(rng, repetitions) for make in (false_supported, power, false_equivalent)]
-    summary = f"{repetitions} repetitions per cell, up to {SEEDS} seeds on [−1, 1], sesoi {SESOI:g}, seed {seed}."
+    rng = np.random.default_rng(options.seed)
+    tables = [make(rng, options.repetitions) for make in (false_supported, power, false_equivalent)]
+    tables.append(worst_cases(SEEDS if options.smoke else MOST))
+    summary = (
+        f"{options.repetitions} repetitions per cell, up to {SEEDS} seeds on [−1, 1], sesoi {SESOI:g}, seed "
+        f"{options.seed}. The rates of two values are exact."
+    )
     print(summary, end="\n\n")
     for rows in tables:
         print(table(*rows), end="\n\n")
-    error = 0.5 / np.sqrt(repetitions)
+    error = 0.5 / np.sqrt(options.repetitions)
     print(f"Monte Carlo standard error of a rate: at most {percent(error)}; {time.perf_counter() - start:.0f} s")
-    if "--quote" in sys.argv:
+    if options.quote:
         quote(PAGE, tables, summary)
 
 

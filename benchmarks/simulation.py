@@ -1,4 +1,4 @@
-"""Code shared by the simulations: arguments, the replay of looks over many experiments at once, and tables."""
+"""Code shared by the simulations: arguments, the decisions of many experiments at once, and tables."""
 
 from __future__ import annotations
 
@@ -9,25 +9,29 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from memkit.statistics import LOOKS, Look, replay
+from memkit.statistics import LOOKS, Look, first_decisions, look_sizes
 
 Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
 Strings = NDArray[np.str_]
 Judge = Callable[[Floats, Look], Strings]
-"""A function of experiments (repetitions, look.n) and a look that returns outcomes (repetitions,)."""
+"""A function of experiments (repetitions, look.n) and a look of Student's t that returns outcomes (repetitions,)."""
 
 Table = tuple[list[str], list[list[str]]]
 """The header and the rows."""
 
 BOUNDS = (-1.0, 1.0)
 """The bounds of paired differences of accuracies."""
-SEEDS = LOOKS[-1].n
+SEEDS = 32
+"""The most seeds that a claim uses by default."""
+_CHUNK = 500
+"""How many experiments are decided at a time, to bound the memory."""
 
 
 def arguments(
     description: str, each: str, *, default: int = 4000, smoke: int = 200, quotes: bool = False
-) -> tuple[int, int]:
-    """Parse the command line, and return the number of repetitions per ``each`` and the random seed."""
+) -> argparse.Namespace:
+    """Parse the command line: ``repetitions`` per ``each``, ``seed``, ``smoke`` and, with ``quotes``, ``quote``."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument(
         "--repetitions", type=int, default=default, help=f"experiments per {each} (default: %(default)s)"
@@ -39,7 +43,9 @@ def arguments(
     options = parser.parse_args()
     if options.repetitions < 1:
         parser.error("--repetitions must be at least 1")
-    return (smoke if options.smoke else options.repetitions), options.seed
+    if options.smoke:
+        options.repetitions = smoke
+    return options
 
 
 @dataclass(frozen=True)
@@ -48,36 +54,47 @@ class Outcomes:
 
     Attributes:
         outcome: the final verdicts, (repetitions,).
-        seeds: the number of seeds used, (repetitions,).
+        seeds: the number of seeds that the verdict uses, (repetitions,); all seeds if there is none.
     """
 
     outcome: Strings
-    seeds: NDArray[np.int64]
+    seeds: Counts
 
     def rate(self, outcome: str) -> float:
         """Return the share of repetitions with this outcome."""
         return float((self.outcome == outcome).mean())
 
-
-@dataclass(frozen=True)
-class _Decision:
-    """The decision of a look at all experiments; it is decisive once every experiment is decided."""
-
-    decisive: bool
+    @property
+    def mean_trained(self) -> float:
+        """The mean number of seeds that are trained, with a look every four seeds up to ``SEEDS``."""
+        return float(trained(self.seeds, SEEDS).mean())
 
 
-def run(x: Floats, judge: Judge) -> Outcomes:
-    """Replay the looks over all experiments ``x``, (repetitions, seeds); each stops at its first decisive look."""
+def trained(seeds: Counts, most: int) -> Counts:
+    """Return the size of the first look that includes ``seeds``, if at most ``most`` seeds are trained."""
+    sizes = np.array(look_sizes(most))
+    return sizes[np.searchsorted(sizes, seeds)]
+
+
+def by_capital(
+    x: Floats, *, bounds: tuple[float, float] = BOUNDS, margin: float = 0.0, sesoi: float | None = None
+) -> Outcomes:
+    """Apply the decision rule to experiments ``x``, (repetitions, seeds)."""
+    chunks = [x[start : start + _CHUNK] for start in range(0, len(x), _CHUNK)]
+    decided = [first_decisions(chunk, bounds=bounds, margin=margin, sesoi=sesoi) for chunk in chunks]
+    outcomes, seeds = zip(*decided, strict=True)
+    return Outcomes(np.concatenate(outcomes), np.concatenate(seeds))
+
+
+def at_looks(x: Floats, judge: Judge) -> Outcomes:
+    """Apply another rule to experiments ``x``, (repetitions, seeds), at the looks of Student's t until it decides."""
     outcome = np.full(len(x), "inconclusive")
     seeds = np.zeros(len(x), dtype=np.int64)
-
-    def judge_undecided(rows: Floats, look: Look) -> _Decision:
+    for look in LOOKS:
         undecided = np.flatnonzero(outcome == "inconclusive")
-        outcome[undecided] = judge(rows.T[undecided], look)
-        seeds[undecided] = look.n
-        return _Decision(decisive=bool((outcome != "inconclusive").all()))
-
-    replay(x.T, judge_undecided)
+        if look.n <= x.shape[1] and len(undecided):
+            outcome[undecided] = judge(x[undecided, : look.n], look)
+            seeds[undecided] = look.n
     return Outcomes(outcome, seeds)
 
 

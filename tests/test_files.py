@@ -219,4 +219,4 @@ def test_memkit_report_leaves_the_earlier_page_if_it_cannot_render(
     with pytest.raises(ZeroDivisionError):
         main(["report", str(path)])
     assert contents(tmp_path) == before
-    assert json.loads(before["evidence.json"])["schema"] == 1
+    assert json.loads(before["evidence.json"])["schema"] == 2

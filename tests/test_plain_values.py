@@ -95,8 +95,8 @@ def test_a_claim_of_numpy_numbers_equals_one_of_python_numbers() -> None:
     assert json.dumps(made.to_json()) == json.dumps(expected.to_json())
     assert made.digest == expected.digest
     assert repr((made.seeds, made.gate, made.headline)) == "(16, False, True)"
-    with pytest.raises(MemkitError, match="seeds=17 must be one of"):
-        claimed(seeds=np.int64(17))
+    with pytest.raises(MemkitError, match="seeds=101 must be a whole number from 6 to 100"):
+        claimed(seeds=np.int64(101))
 
 
 def measured(seed: int) -> dict[str, float]:

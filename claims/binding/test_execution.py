@@ -8,7 +8,7 @@ from memkit.tasks.scoring import accuracy, pair_accuracy
 DIARY = "research diary, 29 July 2025"
 
 
-@mutant("memory emptied", arm="dynamic", by=emptied, seeds=8)
+@mutant("memory emptied", arm="dynamic", by=emptied, sesoi=0.5)
 @replicated("mlx")
 @claim(
     "binding/modification-needs-dynamic-memory",

@@ -6,7 +6,7 @@ from memkit import Contrast, claim, mutant, replicated
 from memkit.tasks.scoring import position_accuracy
 
 
-@mutant("writes adding up", arm="overwriting", by=adding_up, seeds=16)
+@mutant("writes adding up", arm="overwriting", by=adding_up, sesoi=0.3)
 @replicated("mlx")
 @claim(
     "binding/rebinding-needs-overwriting",

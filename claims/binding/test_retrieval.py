@@ -10,7 +10,7 @@ STATIC = RETRIEVAL_SLOTS.with_(memory="static")
 DYNAMIC_OVER_CHANCE = Contrast("dynamic", over=0.2, metric="accuracy", bounds=(0, 1))
 
 
-@mutant("memory emptied", arm="dynamic", by=emptied, seeds=8)
+@mutant("memory emptied", arm="dynamic", by=emptied, sesoi=0.5)
 @replicated("mlx", headline=True)
 @claim(
     "binding/retrieval-needs-dynamic-memory",
@@ -44,7 +44,7 @@ def test_static_memory_stays_at_its_ceiling(arms, every_command):
     return {name: accuracy(model, every_command) for name, model in arms.items()}
 
 
-@mutant("answers confused", arm="transformer", by=ShiftedAnswers, seeds=8)
+@mutant("answers confused", arm="transformer", by=ShiftedAnswers, sesoi=0.4)
 @replicated("mlx")
 @claim(
     "binding/context-networks-bind-one-variable",

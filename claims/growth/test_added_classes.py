@@ -16,7 +16,7 @@ BALANCED = {"metric": "balanced accuracy", "bounds": (0, 1)}
 ACTIVE = Arm(OLD_WIDER, remembering(ADDING))
 
 
-@mutant("memory emptied", arm="active", by=emptied)
+@mutant("memory emptied", arm="active", by=emptied, sesoi=0.2)
 @claim(
     "growth/added-classes-need-their-own-entries",
     "In a network that has grown, a memory with twenty images per class recognises classes that the network was never "

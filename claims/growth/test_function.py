@@ -28,7 +28,7 @@ NORMAL = {"metric": "accuracy", "assume": "normal"}
 RISE = {"metric": "rise of the loss", "bounds": (0, MOST), "direction": "lower"}
 
 
-@mutant("the layer that is added permutes what it is given", arm="preserving", by=permuted, seeds=16)
+@mutant("the layer that is added permutes what it is given", arm="preserving", by=permuted)
 @claim(
     "growth/preserves-the-function",
     "A network that grows fourfold in width and by a layer, and is not trained any further, still gives most digits "

@@ -31,8 +31,8 @@ ACTIVE = Arm(OLD_NETWORK, remembering(ADDING))
 INACTIVE = Arm(OLD_NETWORK, remembering(ADDING.with_(use="never")))
 
 
-@mutant("memory emptied", arm="active", by=emptied, seeds=16)
-@mutant("deltas taken from the gradient of the batch mean", arm="active", by=with_batch_mean_steps, seeds=16)
+@mutant("memory emptied", arm="active", by=emptied, sesoi=0.3)
+@mutant("deltas taken from the gradient of the batch mean", arm="active", by=with_batch_mean_steps, sesoi=0.3)
 @claim(
     "intervention/added-classes-need-their-own-entries",
     "With a memory of corrections to its first hidden layer that is filled with twenty images per class, a network "

@@ -15,7 +15,7 @@ ACTIVE = Arm(OLD_NETWORK, remembering(CAUTIOUS, old=0))
 INACTIVE = Arm(OLD_NETWORK, remembering(CAUTIOUS.with_(use="never"), old=0))
 
 
-@mutant("memory emptied", arm="active", by=emptied, seeds=32)
+@mutant("memory emptied", arm="active", by=emptied)
 @claim(
     "intervention/added-classes-without-old-examples",
     "If only images of the added classes can be remembered, a network with a memory of corrections has a higher mean "

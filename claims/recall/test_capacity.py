@@ -110,7 +110,7 @@ def slope(by_contexts):
     derived=("unique", "shared"),
     contrasts=[
         Contrast("unique", over="shared", **EXACT),
-        Contrast("shared", over=0.5, direction="lower", **EXACT, assume="normal"),
+        Contrast("shared", over=0.5, direction="lower", **EXACT),
     ],
     gate=True,
     source="the ceiling is 1/2. Both slots are read at once, and the completion mixes both facts",

@@ -40,7 +40,7 @@ def test_share_of_parameters_and_time(arms, seed):
         Contrast("LinformerMemory", over=0.5, direction="lower", metric="any not finite", bounds=(0, 1)),
     ],
     gate=True,
-    seeds=16,
+    seeds=32,
     source=f"{IMM}, stability: no NaN and no infinite number in some 50 sequences. Checked in what the memory holds, "
     "after every 50 contexts, and in the predictions. In attempt 2 there was none, nothing was forgotten, and normal "
     "theory, which was assumed, says nothing about numbers without variance: INCONCLUSIVE. These limits are what 16 "

@@ -38,8 +38,8 @@ def conditions(recipe):
     }
 
 
-@mutant("never written", arm="on", by=never_written, seeds=8)
-@mutant("keys taken away", arm="on", by=without_keys, seeds=8)
+@mutant("never written", arm="on", by=never_written, sesoi=0.6)
+@mutant("keys taken away", arm="on", by=without_keys, sesoi=0.6)
 @claim(
     "recall/a-needle-is-recalled-from-a-partial-cue",
     "Given its first two words, a language model with gated slots completes each of eight facts that it read once, "

@@ -122,6 +122,12 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("paths", nargs="*", help="where to collect claims (default: as pytest would)")
     sub.add_argument("--check", action="store_true", help="change nothing; fail if a claim is new, changed or reworded")
     sub.add_argument(
+        "--alpha",
+        metavar="A",
+        type=float,
+        help="the error probability of claims that are registered from now on (default: what the lock says, 0.05)",
+    )
+    sub.add_argument(
         "--remove", metavar="ID", nargs="+", help="remove these claims from the lock; their attempts stay on record"
     )
     sub = command(

@@ -9,14 +9,19 @@ import io
 import sys
 import uuid
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memkit.cli import places
 from memkit.errors import MemkitError, count_of
+from memkit.evidence.claim import Claim
+from memkit.evidence.lock_entry import checked_alpha
 from memkit.evidence.lock_file import Lock
 from memkit.evidence.lock_schema_1 import carry_over_accepted
 from memkit.paths import root_of_lock
+from memkit.statistics import Thresholds, smallest_sesoi
+from memkit.store.measurements import stored_seeds
 
 if TYPE_CHECKING:
     import pytest
@@ -24,6 +29,8 @@ if TYPE_CHECKING:
     from memkit.scheduling.cohorts import Cohort
 
 # pytest would warn that it cannot rewrite the assertions of memkit, because this process has already imported it.
+_REACHABLE = 0.9
+"""The share of a sesoi that equivalence may need without any spread; if it needs more, it is hardly ever shown."""
 QUIET_OPTIONS = ("-pno:cacheprovider", "-Wignore::pytest.PytestAssertRewriteWarning")
 
 
@@ -95,7 +102,7 @@ def register(options: argparse.Namespace) -> int:
     """``memkit register``: register claims in their present form, changed ones with fresh seeds."""
     if options.remove:
         return _remove(options.remove)
-    return register_claims([*options.paths, "--memkit-with-sweeps"], check=options.check)
+    return register_claims([*options.paths, "--memkit-with-sweeps"], check=options.check, alpha=options.alpha)
 
 
 def _remove(names: Sequence[str]) -> int:
@@ -106,13 +113,16 @@ def _remove(names: Sequence[str]) -> int:
     return 0
 
 
-def register_claims(arguments: Sequence[str], *, check: bool = False, others: bool = True) -> int:
+def register_claims(
+    arguments: Sequence[str], *, check: bool = False, others: bool = True, alpha: float | None = None
+) -> int:
     """Register the claims that pytest collects with these arguments; return the exit code.
 
     Args:
         arguments: pytest's arguments.
         check: whether to change nothing, and to return 1 if the lock is out of date.
         others: whether to list registered claims that were not collected.
+        alpha: the error probability of claims that are registered from now on; None to leave it as it is.
     """
     from memkit.pytest_plugin.collection import claim_and_seed, file_of
     from memkit.pytest_plugin.measurement_keys import code_of
@@ -127,7 +137,8 @@ def register_claims(arguments: Sequence[str], *, check: bool = False, others: bo
         raise MemkitError("no claims were found; name their folder: memkit register claims")
     lock = Lock.load(path)
     code = {claim.id: code_of(item, claim) for claim, item in collected.values()}
-    new = lock.register(claims, code, {claim.id: file_of(item, root) for claim, item in collected.values()})
+    base = lock if alpha is None else replace(lock, alpha=checked_alpha(alpha, "--alpha"))
+    new = base.register(claims, code, {claim.id: file_of(item, root) for claim, item in collected.values()})
     changes, incomplete, outdated, reworded = 0, 0, 0, 0
     recoded, lines = list[str](), list[str]()
     for claim in sorted(claims, key=lambda claim: claim.id):
@@ -139,6 +150,7 @@ def register_claims(arguments: Sequence[str], *, check: bool = False, others: bo
             incomplete += not before.code or before.file != after.file
             recoded += [claim.id] if before.code not in ("", after.code) else []
             if edited := lock.registration(claim).edited:
+                _refuse_fewer_than_measured(claim, collected[claim.id][1], before.planned, lock)
                 reworded += 1
                 lines.append(f"{claim.id}: reworded ({edited}), on the same seeds")
             continue
@@ -151,6 +163,11 @@ def register_claims(arguments: Sequence[str], *, check: bool = False, others: bo
     if recoded:
         more = f" and {len(recoded) - 1} more" if len(recoded) > 1 else ""
         lines.append(f"{recoded[0]}{more}: the code behind it has changed; a revision, on the same seeds")
+    lines += filter(None, (_out_of_reach(claim, new.registration(claim).thresholds) for claim in claims))
+    older_rule = lock.rule != new.rule and bool(lock.claims)
+    if older_rule:
+        kept = count_of(len(lock.claims) - changes, "claim")
+        lines.append(f"the rule of verdicts has changed since this lock was written; {kept} on the same seeds")
     absent = sorted(set(lock.claims) - {claim.id for claim in claims}) if others else []
     lines += [f"{name}: in the lock, not among the collected claims; left unchanged" for name in absent]
     if outdated and not check:
@@ -177,10 +194,44 @@ def register_claims(arguments: Sequence[str], *, check: bool = False, others: bo
                 f"{count_of(outdated, 'claim')} registered by an older memkit; `memkit register` rewrites the lock "
                 "without new attempts"
             )
-        return 1 if changes or reworded or absent or recoded else 0
+        return 1 if changes or reworded or absent or recoded or older_rule else 0
     count = f"{len(claims)} claim" + ("" if len(claims) == 1 else "s")
     print(f"{path}: {count}, {changes} of them new or changed; keep it under version control")
     return 0
+
+
+def _refuse_fewer_than_measured(claim: Claim, item: pytest.Item, registered: int, lock: Lock) -> None:
+    """Refuse a number of seeds that is lower than what was registered and what the store holds.
+
+    Raises:
+        MemkitError: the store has measurements of seeds beyond the new number.
+    """
+    from memkit.pytest_plugin.measurement_keys import key_of
+    from memkit.pytest_plugin.settings import settings_of
+
+    most = claim.planned(None)
+    beyond = lock.registration(claim).seeds(registered)[most:]
+    if beyond and (measured := stored_seeds(settings_of(item.config).store_of_run, key_of(item, claim), beyond)):
+        n = most + beyond.index(max(measured)) + 1
+        raise MemkitError(
+            f"claim {claim.id!r}: seeds={most} is below the {n} seeds that were measured; declare at least {n}"
+        )
+
+
+def _out_of_reach(claim: Claim, thresholds: Thresholds) -> str:
+    """Say that a claim of equivalence can hardly be shown with its seeds; "" if it can."""
+    n = claim.planned(None)
+    for contrast in claim.contrasts:
+        bounds = contrast.difference_bounds
+        if claim.expect != "equivalent" or contrast.sesoi is None or contrast.assume == "normal" or bounds is None:
+            continue
+        least = smallest_sesoi(n, bounds=bounds, threshold=thresholds.equivalence)
+        if least > _REACHABLE * contrast.sesoi:
+            return (
+                f"{claim.id}: {n} seeds can hardly show equivalence within ±{contrast.sesoi:g}, as that takes "
+                f"±{least:.3g} even if no seed differs; declare more seeds= or a larger sesoi="
+            )
+    return ""
 
 
 def _carry_over(before: Lock, after: Lock, path: Path) -> tuple[Lock, bool]:

@@ -49,9 +49,8 @@ def _check_number(value: Any, what: str) -> float | None:
 
 
 def _check_interval(value: Any, what: str) -> None:
-    strict_json.fields(
-        value, what, {"method": strict_json.text, "low": _check_number, "high": _check_number}, "method", "low", "high"
-    )
+    numbers = dict.fromkeys(("low", "high", "low_level", "high_level"), _check_number)
+    strict_json.fields(value, what, {"method": strict_json.text, **numbers}, "method", "low", "high")
 
 
 def _check_finding(value: Any, what: str) -> None:
@@ -63,16 +62,25 @@ def _check_finding(value: Any, what: str) -> None:
             **texts,
             "verdict": _check_verdict,
             "estimate": _check_number,
-            "sesoi": _check_number,
-            "intervals": strict_json.listed,
+            **dict.fromkeys(("sesoi", "sd"), _check_number),
+            "n": strict_json.whole,
         },
-        *("contrast", "role", "verdict", "estimate", "intervals"),
+        *("contrast", "role", "verdict", "estimate"),
     )
-    for interval in finding["intervals"]:
+    if "intervals" in finding:  # of an earlier rule, by which two intervals had to agree
+        finding["interval"] = _deciding_interval(finding, what)
+    _check_interval(finding.get("interval"), f"{what}: interval")
+
+
+def _deciding_interval(finding: Mapping[str, Any], what: str) -> Any:
+    """Return the betting interval of a finding with two intervals, or Student's t if normality was assumed."""
+    method = "student-t" if finding.get("assume") == "normal" else "betting"
+    intervals = strict_json.listed(finding["intervals"], f"{what}: intervals")
+    for interval in intervals:
         _check_interval(interval, f"{what}: intervals")
-    # Every other interval is a t interval.
-    if all(interval["method"] == "betting" for interval in finding["intervals"]):
-        raise MemkitError(f"{what} has no t interval")
+    if not intervals:
+        raise MemkitError(f"{what} has no interval")
+    return next((interval for interval in intervals if interval["method"] == method), intervals[0])
 
 
 def _check_verdict(value: Any, what: str) -> None:

@@ -11,7 +11,7 @@ import json
 import re
 import reprlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,21 +20,24 @@ from memkit.evidence.arm import Arm, describe
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.origin import KEYS as ORIGIN_KEYS
 from memkit.evidence.origin import Mutant, Origin, Replication, SweepCell, origin_from_json, origin_to_json
+from memkit.evidence.registration import BLOCK
 from memkit.plain_values import plain_fields
-from memkit.statistics import LOOKS
+from memkit.statistics import LEAST_SEEDS, LOOKS, SEEDS_PER_LOOK, look_sizes
 
+DIVERGENCE = ("withholds", "measured")
 EXPECTATIONS = ("supported", "refuted", "equivalent", "not_supported", "open")
-DEFAULT_SEEDS = LOOKS[-1].n
+DEFAULT_SEEDS = 32
 _LONGEST = 1000
 """The most characters of an entry of ``data=`` or ``environment=``."""
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)+")
 
 TESTED = (
     *("arms", "contrasts", "derived", "requires", "positive_control", "expect", "gate", "test", "data"),
+    "divergence",
     *(key for key in ORIGIN_KEYS if key != "cells"),  # a cell's digest must not change when the grid grows
 )
 """Keys of a claim's JSON that its digest covers."""
-ANNOTATIONS = ("statement", "source", "seeds", "headline", "deterministic", "environment")
+ANNOTATIONS = ("statement", "source", "seeds", "seeds_per_look", "headline", "deterministic", "environment")
 """Fields that are registered, but that the digest does not cover: changing one costs no attempt."""
 LISTS = {
     "contrasts": "contrasts",
@@ -51,6 +54,10 @@ def digest_of(data: Mapping[str, Any]) -> str:
     """Return a hash of plain types, 32 hex digits, that does not depend on the order of the keys."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _is_whole(value: object, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 def _without_empty(contrast: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,13 +77,18 @@ class Claim:
             correction for multiplicity).
         derived: names of quantities that the test returns in addition to its arms (a slope, an interaction).
         requires: preconditions, such as "the memory changes predictions"; if one is not met, the claim is INCOMPLETE.
-        positive_control: for ``expect="equivalent"``: a contrast that must be SUPPORTED on the same seeds. Without it,
-            the equivalence may only show that the measurement is too insensitive.
+        positive_control: for ``expect="equivalent"``: a contrast that must be SUPPORTED on the same seeds, at a margin
+            of at least the largest sesoi. Without it, the equivalence may only show that the measurement is too
+            insensitive.
         expect: the verdict that is registered; any other verdict fails the run.
-        gate: whether the verdict can fail the run. By default it can, except for ``open`` claims and for claims that
-            assume normality.
-        seeds: the most seeds that the claim may use: 8, 16 or 32, the sizes of the looks; None means 32. It stops at
-            the first look that decides it.
+        gate: whether the verdict can fail the run. By default it can, except for ``open`` claims.
+        divergence: "withholds": an arm that diverged in training may have any value that its bounds allow, so that
+            divergence can withhold a verdict, but not cause one. "measured": the test scores such an arm itself, for a
+            claim about divergence.
+        seeds: the most seeds that the claim may use, 6 to 100; None means 32. It stops when it is decided. If it is
+            still undecided, the number may be raised at any time. A claim that assumes normality uses 8, 16 or 32.
+        seeds_per_look: how many seeds are trained before the verdict is looked at again; None means 4. It does not
+            change the verdict.
         headline: whether the claim is part of the short run.
         deterministic: whether every seed may give the same values. Without it, a claim is INCOMPLETE if each of its
             arms gives one and the same value on all seeds, since the cause may be a random state that was fixed by
@@ -115,7 +127,9 @@ class Claim:
     expect: str = "supported"
     gate: bool | None = None
     # How it is run.
+    divergence: str = "withholds"
     seeds: int | None = None
+    seeds_per_look: int | None = None
     headline: bool = False
     deterministic: bool = False
     data: tuple[str, ...] = ()
@@ -128,7 +142,7 @@ class Claim:
     origin: Origin | None = None
 
     def __post_init__(self) -> None:
-        plain_fields(self, "seeds", "headline", "gate", "deterministic")
+        plain_fields(self, "seeds", "seeds_per_look", "headline", "gate", "deterministic")
         where = f"claim {self.id!r}"
         if not isinstance(self.id, str) or not _ID.fullmatch(self.id):
             raise MemkitError(f"{where}: an id must read study/name, in lower-case letters, digits, '-', '_' and '.'")
@@ -161,9 +175,16 @@ class Claim:
             )
         if not all(callable(figure) and hasattr(figure, "__qualname__") for figure in self.figures):
             raise MemkitError(f"{where}: figures={list(self.figures)!r} must be named functions of arms and seed")
-        sizes = [look.n for look in LOOKS]
-        if self.seeds is not None and (not isinstance(self.seeds, int) or self.seeds not in sizes):
-            raise MemkitError(f"{where}: seeds={self.seeds!r} must be one of {sizes}, the sizes of the looks")
+        if self.divergence not in DIVERGENCE:
+            raise MemkitError(f"{where}: divergence={self.divergence!r} must be one of {', '.join(DIVERGENCE)}")
+        if self.seeds is not None and not _is_whole(self.seeds, LEAST_SEEDS, BLOCK):
+            raise MemkitError(
+                f"{where}: seeds={reprlib.repr(self.seeds)} must be a whole number from {LEAST_SEEDS} to {BLOCK}"
+            )
+        if self.seeds_per_look is not None and not _is_whole(self.seeds_per_look, 1, BLOCK):
+            raise MemkitError(
+                f"{where}: seeds_per_look={reprlib.repr(self.seeds_per_look)} must be a whole number from 1 to {BLOCK}"
+            )
         if not isinstance(self.headline, bool) or not (self.gate is None or isinstance(self.gate, bool)):
             raise MemkitError(
                 f"{where}: headline={self.headline!r} must be True or False, and gate={self.gate!r} True, False or None"
@@ -190,6 +211,12 @@ class Claim:
                 raise MemkitError(
                     f'{where}: {contrast!r} is not a Contrast; write Contrast("treatment", over="control", ...)'
                 )
+        sizes = [look.n for look in LOOKS]
+        if self.assumes_normality and self.planned(None) not in sizes:
+            raise MemkitError(
+                f"{where}: seeds={self.seeds!r} must be one of {sizes}, the looks of Student's t, as the claim assumes "
+                "normality"
+            )
         known = {*self.arms, *self.derived}
         for name in self.derived:
             if name in self.arms:
@@ -199,6 +226,12 @@ class Claim:
                 if name not in known:
                     unknown = f"names an unknown arm {name!r}{suggestion(name, known)}"
                     raise MemkitError(f"{where}: the contrast «{contrast.label}» {unknown}")
+            if contrast.clip and (derived := next((name for name in contrast.names if name in self.derived), None)):
+                raise MemkitError(
+                    f"{where}: the contrast «{contrast.label}» clips {derived!r}, which is derived; only the metric of "
+                    "an arm may be clipped"
+                )
+        _ = self.judged_positive_control  # which refuses a control that can never be shown
         if self.expect == "equivalent":
             if self.positive_control is None:
                 raise MemkitError(
@@ -213,12 +246,22 @@ class Claim:
         """Return the largest number of seeds that a run uses: what the claim declares, or 32, capped by the run.
 
         Args:
-            requested: the value of ``--seeds``, or None if it was not given. If it is not the size of a look, all
-                of these seeds are used, and they decide nothing.
+            requested: the value of ``--seeds``, or None if it was not given.
         """
-        if requested is None:
-            return self.seeds or DEFAULT_SEEDS
-        return min(requested, self.seeds) if self.seeds else requested
+        most = self.seeds or DEFAULT_SEEDS
+        return most if requested is None else min(requested, most)
+
+    def looks(self, planned: int) -> tuple[int, ...]:
+        """Return the numbers of seeds after which the verdict is looked at, if ``planned`` seeds are used at most.
+
+        >>> contrast = Contrast("memory", over=0.5, metric="accuracy", bounds=(0, 1))
+        >>> claim = Claim(id="recall/memory", statement="Beats chance.", arms={"memory": Arm()}, contrasts=(contrast,))
+        >>> claim.looks(18)
+        (8, 12, 16, 18)
+        """
+        if self.assumes_normality:
+            return tuple(look.n for look in LOOKS if look.n <= planned) or (planned,)
+        return look_sizes(planned, every=self.seeds_per_look or SEEDS_PER_LOOK) if planned else ()
 
     @property
     def study(self) -> str:
@@ -289,8 +332,27 @@ class Claim:
         """True if the claim's verdict can fail a run."""
         if self.expect == "open":
             return False
-        assumes_normality = any(contrast.assume == "normal" for contrast in self.contrasts)
-        return self.gate if self.gate is not None else not assumes_normality
+        return self.gate is not False
+
+    @cached_property
+    def assumes_normality(self) -> bool:
+        """True if Student's t decides one of the contrasts, so that the claim may be looked at three times only."""
+        return any(contrast.assume == "normal" for contrast in self.all_contrasts)
+
+    @cached_property
+    def judged_positive_control(self) -> Contrast | None:
+        """The positive control with the margin at which it has to be SUPPORTED: at least the largest sesoi."""
+        if self.positive_control is None:
+            return None
+        margins = [self.positive_control.margin, *(contrast.sesoi or 0.0 for contrast in self.contrasts)]
+        bounds = self.positive_control.difference_bounds
+        margin = max(margins)
+        if bounds is not None and not margin < bounds[1]:
+            raise MemkitError(
+                f"claim {self.id!r}: the positive control «{self.positive_control.label}» cannot exceed {margin:g}, "
+                "the largest sesoi, within its bounds; choose one that can"
+            )
+        return replace(self.positive_control, margin=margin)
 
     @cached_property
     def digest(self) -> str:
@@ -309,7 +371,9 @@ class Claim:
         if self.positive_control is not None:
             data["positive_control"] = _without_empty(data["positive_control"])
         passes_undecided = self.expect == "not_supported" and not self.is_mutant
-        if passes_undecided or any(contrast.assume == "normal" for contrast in self.all_contrasts):
+        if self.divergence == DIVERGENCE[0]:
+            del data["divergence"]
+        if passes_undecided or self.assumes_normality:
             data["seeds"] = self.planned(None)
         return digest_of(data)
 
@@ -328,7 +392,9 @@ class Claim:
             "contrasts": [contrast.to_json() for contrast in self.contrasts],
             "source": self.source,
             "expect": self.expect,
+            "divergence": self.divergence,
             "seeds": self.seeds,
+            "seeds_per_look": self.seeds_per_look,
             "headline": self.headline,
             "derived": list(self.derived),
             "requires": [contrast.to_json() for contrast in self.requires],

@@ -27,11 +27,13 @@ def claim(
     source: str = "",
     expect: str = "supported",
     seeds: int | None = None,
+    seeds_per_look: int | None = None,
     headline: bool = False,
     derived: Iterable[str] = (),
     requires: Iterable[Contrast] = (),
     positive_control: Contrast | None = None,
     gate: bool | None = None,
+    divergence: str = "withholds",
     figures: Iterable[Callable[..., Any]] = (),
     deterministic: bool = False,
     data: Iterable[str] = (),
@@ -60,8 +62,7 @@ def claim(
         contrasts: what is compared; see :class:`Contrast`.
         derived: the names of quantities that the test returns besides its arms.
         requires: preconditions; if one is not met, the claim is INCOMPLETE.
-        gate: whether the verdict can fail the run; by default it can, unless ``expect`` is "open" or a contrast
-            assumes normality.
+        gate: whether the verdict can fail the run; by default it can, unless ``expect`` is "open".
 
     The other options are described in :class:`Claim`.
 
@@ -79,11 +80,13 @@ def claim(
         source=source,
         expect=expect,
         seeds=seeds,
+        seeds_per_look=seeds_per_look,
         headline=headline,
         derived=derived,
         requires=requires,
         positive_control=positive_control,
         gate=gate,
+        divergence=divergence,
         figures=figures,
         deterministic=deterministic,
         data=data,

@@ -11,6 +11,9 @@ from memkit.checks import is_real
 from memkit.errors import MemkitError, check_fields, short_repr
 from memkit.plain_values import plain_fields
 
+NEGLIGIBLE = 0.1
+"""The smallest effect of interest for contrasts without ``sesoi=``, in units of the metric."""
+
 
 @dataclass(frozen=True)
 class Contrast:
@@ -20,13 +23,15 @@ class Contrast:
         treatment: the arm, or derived quantity, that should be better (the only positional argument).
         over: the control: an arm, or a number, such as a chance level.
         metric: what is measured, as reports name it: "accuracy".
-        bounds: the least and the greatest value that the metric can take, which the betting interval needs; ``None``
-            is allowed only with ``assume="normal"``.
+        bounds: the least and the greatest value that the metric can take; ``None`` is allowed only with
+            ``assume="normal"``.
         direction: "higher" if larger values of the metric are better, "lower" for a loss.
         margin: the difference that the treatment has to exceed, in units of the metric.
         sesoi: the smallest effect size of interest, in units of the metric; EQUIVALENT needs it.
-        assume: "bounded": both intervals decide. "normal": Student's t interval decides alone, and the verdict says
-            so.
+        assume: "bounded": the capital of bets decides, whatever the distribution. "normal": Student's t decides, and
+            the verdict says so.
+        clip: whether values beyond the bounds are clipped to them. The contrast is then about the means of the clipped
+            metric, and says so. Without it, such a value is an error.
 
     Raises:
         MemkitError: a field is not valid; the message names the field and what would be right.
@@ -48,6 +53,7 @@ class Contrast:
     margin: float = 0.0
     sesoi: float | None = None
     assume: Literal["bounded", "normal"] = "bounded"
+    clip: bool = False
 
     def __new__(cls, *given: Any, **named: Any) -> Contrast:
         check_fields(cls, named)
@@ -86,11 +92,12 @@ class Contrast:
         for name in ("over", "margin", "sesoi"):  # 0 and 0.0 must give the same digest
             if is_real(value := getattr(self, name)):
                 object.__setattr__(self, name, float(value))
+        check(isinstance(self.clip, bool), f"clip={short_repr(self.clip)} must be True or False")
         if self.bounds is None:
+            check(not self.clip, "clip=True needs the bounds to clip at, as in bounds=(0, 5)")
             check(
                 self.assume == "normal",
-                "declare the range of the metric, as in bounds=(0, 1), or waive the betting interval with "
-                'assume="normal"',
+                'declare the range of the metric, as in bounds=(0, 1), or let Student\'s t decide with assume="normal"',
             )
             return
         check(
@@ -108,6 +115,10 @@ class Contrast:
                 f"the control {self.over!r} lies outside bounds={self.bounds!r}",
             )
         low, high = self.difference_bounds or (-math.inf, math.inf)
+        check(
+            math.isfinite(high - low),
+            f"bounds={self.bounds!r} are so wide that a difference may exceed the largest float; scale the metric",
+        )
         check(
             low < self.margin < high,
             f"margin={self.margin!r} must lie inside the bounds of the difference, ({low}, {high})",
@@ -142,24 +153,52 @@ class Contrast:
         ends = (low - float(self.over), high - float(self.over))
         return ends if self.direction == "higher" else (-ends[1], -ends[0])
 
+    @property
+    def least_relevant(self) -> float:
+        """The smallest effect of interest: ``sesoi``, or ``NEGLIGIBLE`` if none is declared."""
+        return NEGLIGIBLE if self.sesoi is None else self.sesoi
+
+    def clipped(self, value: float) -> float:
+        """Return a value of the metric, clipped at the bounds if the contrast says so; nan stays nan."""
+        if not self.clip or self.bounds is None or not math.isfinite(value):
+            return value
+        return min(max(value, self.bounds[0]), self.bounds[1])
+
     def difference(self, treatment: float, control: float) -> float:
         """Return the signed difference of one seed, in units of the metric.
 
-        A treatment that is not finite counts as the worst value that the bounds allow, and a control that is not
-        finite as the best.
+        Returns:
+            The difference, positive in the treatment's favour; nan if a value is not finite.
+        """
+        treatment, control = self.clipped(treatment), self.clipped(control)
+        difference = treatment - control if self.direction == "higher" else control - treatment
+        return difference if math.isfinite(difference) else math.nan
+
+    def difference_range(self, treatment: float, control: float) -> tuple[float, float]:
+        """Return the least and the greatest signed difference of one seed that its values allow.
+
+        A value that is not finite may be anything that the bounds allow. For two finite values, both differences are
+        :meth:`difference`.
 
         Returns:
-            The difference, positive in the treatment's favour; nan if a value is not finite and no bounds are declared.
+            The two differences; nan and nan if a value is not finite and no bounds are declared.
+
+        >>> Contrast("memory", over=0.5, metric="accuracy", bounds=(0, 1)).difference_range(float("nan"), 0.5)
+        (-0.5, 0.5)
         """
         if math.isfinite(treatment) and math.isfinite(control):
-            difference = treatment - control if self.direction == "higher" else control - treatment
-            return difference if math.isfinite(difference) else math.nan  # the subtraction overflowed
+            return (self.difference(treatment, control),) * 2
         if self.bounds is None:
-            return math.nan
+            return math.nan, math.nan
         worst, best = self.bounds if self.direction == "higher" else self.bounds[::-1]
-        treatment = treatment if math.isfinite(treatment) else worst
-        control = control if math.isfinite(control) else best
-        return treatment - control if self.direction == "higher" else control - treatment
+        least, greatest = (
+            self.difference(
+                treatment if math.isfinite(treatment) else for_treatment,
+                control if math.isfinite(control) else for_control,
+            )
+            for for_treatment, for_control in ((worst, best), (best, worst))
+        )
+        return least, greatest
 
     def to_json(self) -> dict[str, Any]:
         """Return every field as plain types."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from scipy import special
 
 from memkit.errors import MemkitError
 from memkit.evidence import strict_json
@@ -51,7 +54,7 @@ class Difference:
 
 
 def difference(claim: str, before: AcceptedClaim, after: AcceptedClaim) -> Difference:
-    """Return what changed in one claim: its verdict, effects that left their earlier t intervals, and the rest."""
+    """Return what changed in one claim: its verdict, effects that left their earlier intervals, and the rest."""
     old, new = before["judgement"], after["judgement"]
     verdict = () if old["verdict"] == new["verdict"] else (f"was {old['verdict']}, is {new['verdict']}",)
     new_findings = {(f["role"], f["contrast"], f.get("metric")): f for f in new["findings"]}
@@ -60,7 +63,7 @@ def difference(claim: str, before: AcceptedClaim, after: AcceptedClaim) -> Diffe
         later = new_findings.get((earlier["role"], earlier["contrast"], earlier.get("metric")))
         if later is None or later["estimate"] is None or earlier["estimate"] is None:
             continue
-        low, high = _t_interval(earlier)
+        low, high = _interval(earlier)
         slack = SLACK * max(1.0, abs(earlier["estimate"]))
         if not low - slack <= later["estimate"] <= high + slack:
             effects.append(
@@ -103,10 +106,17 @@ def read(path: Path) -> dict[str, AcceptedClaim]:
     return {entry.claim.id: entry.as_accepted() for entry in load(path).claims}
 
 
-def _t_interval(finding: Mapping[str, Any]) -> tuple[float, float]:
-    """Return the two ends of the t interval; an end that is None is infinite."""
-    interval = next(i for i in finding["intervals"] if i["method"] != "betting")
-    low, high = interval["low"], interval["high"]
+def _interval(finding: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the limits within which an effect counts as unchanged: Student's t at 95 %.
+
+    Files of earlier versions do not hold the spread. For these, the limits are those of the finding's own interval; a
+    limit that is None is infinite.
+    """
+    sd, n = finding.get("sd"), finding.get("n", 0)
+    if sd is not None and n > 1:
+        half_width = float(special.stdtrit(n - 1, 0.975)) * sd / math.sqrt(n)
+        return finding["estimate"] - half_width, finding["estimate"] + half_width
+    low, high = finding["interval"]["low"], finding["interval"]["high"]
     return (float("-inf") if low is None else low, float("inf") if high is None else high)
 
 

@@ -4,9 +4,9 @@ The file holds everything that the verdicts were computed from, so they can be r
 torch and without the models (:mod:`memkit.evidence.evidence_loading`). The file cannot show that the observations
 themselves are true; to check that, train a seed again with ``memkit reproduce``.
 
-Schema 1::
+Schema 2::
 
-    schema      1
+    schema      2
     created     when the run was made, ISO 8601, UTC
     provenance  memkit, python, numpy, scipy, torch, pytest, platform, device, command, commit, dirty, lock (digest),
                 seeds (the most seeds per claim, as requested; or a string) and gate
@@ -15,21 +15,27 @@ Schema 1::
     curves      digest of a recipe → arms (claim: arm), and seeds: seed → [steps, training losses], thinned
     claims      a list; each claim has:
       claim         id, statement, arms (name → recipe, intervention), contrasts, source, expect, seeds,
-                    headline, derived, requires, positive_control, gate, test (digest of the test function),
-                    deterministic, data, environment
+                    seeds_per_look, headline, derived, requires, positive_control, gate, divergence, test (digest of
+                    the test function), deterministic, data, environment; sweep, cell (factor → value) and cells (how
+                    many the sweep has), mutant_of and replicates (ids of claims), empty where they do not apply.
+                    A contrast, which requires and positive_control hold, too, has treatment, over (an arm or a number),
+                    metric, bounds of the metric, direction, margin, sesoi, assume, clip
       digest        digest of the claim, as registered in the lock
       nodeid        node id of the test, without the seed
       registration  status, attempt, first_seed; revision: how many times the code behind the claim was registered
                     again; recoded: whether that code differs from what was registered; edited: the fields outside the
                     digest that were edited since; withheld: whether the claim is on development seeds because what it
-                    tests was edited
-      planned       the seeds that this run might use, in the order of the looks; those beyond the decisive look
-                    need not have been observed
-      observations  rows [seed, arm, metric, value or null, reason]
+                    tests was edited; alpha: the error probability at the first attempt
+      planned       the seeds that this run might use, in order; those beyond the seed that decided need not have
+                    been observed
+      observations  rows [seed, arm, metric, value or null, reason]; a derived quantity has rows of its own, with its
+                    name as the arm
       failures      seed → why the test raised, or why its worker died
-      judgement     verdict, look, n, indication, missing, notes, findings (one per contrast: verdict, estimate,
-                    n, intervals with method, level, low, high; p, tost_p, provisional, negligible,
-                    planning, notes)
+      judgement     verdict, decided_at (the number of seeds; null if undecided), n, indication, missing, notes,
+                    findings (one per contrast: margin, bounds of the difference, verdict, estimate, sd (standard
+                    deviation), n; interval: method, its low and high limit and their levels; capital: above and below
+                    the margin, and equivalence, null if infinite; needed: the capital that each verdict needs; p,
+                    negligible, planning, notes)
       outcome       outcome (passed, failed or skipped) and reason
       arms          name → digest of the trained recipe, parameters, steps, diverged (the number of seeds that diverged)
                     and, where recorded, cpu_seconds (mean CPU seconds of training per seed), state_size (how many
@@ -69,7 +75,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-SCHEMA = 1
+SCHEMA = 2
 COLUMNS = ("study", "claim", "seed", "arm", "metric", "value", "reason", "used", "verdict")
 """The columns of ``evidence.csv``; ``used`` says whether the seed counted towards the verdict."""
 
@@ -118,7 +124,7 @@ class ClaimEvidence:
 
     @property
     def observed_seeds(self) -> tuple[int, ...]:
-        """The planned seeds that were observed, in the order of the looks."""
+        """The planned seeds that were observed, in order."""
         observed = {observation.seed for observation in self.observations}
         return tuple(seed for seed in self.planned if seed in observed)
 
@@ -143,7 +149,7 @@ class ClaimEvidence:
 
     @property
     def observed(self) -> str:
-        """A hash of the observations that the verdict rests on, in the order of the looks: 32 hex digits."""
+        """A hash of the observations that the verdict rests on, in the order of the seeds: 32 hex digits."""
         positions = {seed: position for position, seed in enumerate(self.observed_seeds[: self.judgement.n])}
         used = [o for o in self.observations if o.seed in positions]
         used.sort(key=lambda o: (positions[o.seed], o.arm, o.metric))
@@ -151,7 +157,7 @@ class ClaimEvidence:
 
     @property
     def saved_seeds(self) -> tuple[int, ...]:
-        """The planned seeds that were not run because the looks ended earlier; none if seeds are missing."""
+        """The planned seeds that were not run because the claim ended earlier; none if seeds are missing."""
         if self.judgement.missing:
             return ()
         ran = {*self.observed_seeds, *self.failures}
@@ -290,10 +296,10 @@ def _line(value: Any) -> str:
 
 
 def seeds_saved(claims: Iterable[ClaimEvidence]) -> tuple[int, int]:
-    """Return how many seeds did not have to be run because the looks ended early.
+    """Return how many seeds did not have to be run because the claims ended early.
 
     Returns:
-        ``(saved, planned)``, summed over the claims whose looks ended, decided or not: the seeds that were not run, and
+        ``(saved, planned)``, summed over the claims that ended, decided or not: the seeds that were not run, and
         the seeds that were planned. Claims with missing seeds are not counted.
 
     >>> from memkit.evidence import seeds_saved

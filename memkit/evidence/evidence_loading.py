@@ -13,16 +13,15 @@ from typing import Any, get_args
 from memkit.errors import MemkitError, short_repr
 from memkit.evidence import strict_json
 from memkit.evidence.claim import Claim
-from memkit.evidence.decision_rule import judge
+from memkit.evidence.decision_rule import FUTILE_FROM, judge
 from memkit.evidence.evidence_file import SCHEMA, ClaimEvidence, Evidence
 from memkit.evidence.figures import figure_from_json
 from memkit.evidence.gate import Gate, Mode, Outcome
 from memkit.evidence.learning_curves import Curves
+from memkit.evidence.lock_entry import checked_alpha
 from memkit.evidence.lock_schema_1 import is_digest_of
 from memkit.evidence.observation import observations_from
-from memkit.evidence.registration import BLOCK, Registration, Status
-from memkit.evidence.verdict import Verdict
-from memkit.statistics import looks_within
+from memkit.evidence.registration import BLOCK, STUDY_STRIDE, Registration, Status
 
 Check = Callable[[Any, str], Any]
 
@@ -46,11 +45,11 @@ def _factor_value(value: Any, what: str) -> Any:
 MOST_OBSERVATIONS = 1_000_000
 """The most observations of a file."""
 MOST_DECISIONS = 11_000
-"""The most looks at contrasts per file; judging as many as that takes some seconds."""
-_PLANNING = 3
-"""The time that planning a larger run takes for an inconclusive contrast, in looks at a contrast."""
+"""The most contrasts that are judged per file, in units of the time that deciding one takes: half a minute in all."""
+_MOST_ATTEMPTS = STUDY_STRIDE // BLOCK
+"""The most attempts at a claim, each of which needs a block of the seeds of its study."""
 _FEW = 20
-"""A claim with at most this many contrasts is judged without first estimating how many looks that takes."""
+"""A claim with at most this many contrasts is judged without first estimating the time that takes."""
 # Bytes of memory per observation, and per finding together with its share of the judgement.
 _OBSERVATION_BYTES, _FINDING_BYTES = 150, 6_000
 _FILE_CHECKS: Mapping[str, Check] = {
@@ -79,6 +78,8 @@ _CLAIM_CHECKS: Mapping[str, Check] = {
 _OPTIONAL_CLAIM_CHECKS: Mapping[str, Check] = {
     **dict.fromkeys(("sweep", "mutant_of", "replicates"), strict_json.text),
     "cells": _cell_count,
+    "divergence": strict_json.text,
+    "seeds_per_look": lambda value, what: strict_json.optional(value, what, strict_json.whole),
     "cell": lambda value, what: strict_json.each(value, what, _factor_value),
     "deterministic": strict_json.flag,
     **dict.fromkeys(("data", "environment"), strict_json.texts),
@@ -93,6 +94,7 @@ _REGISTRATION_CHECKS: Mapping[str, Check] = {
     "revision": strict_json.whole,
     **dict.fromkeys(("recoded", "withheld"), strict_json.flag),
     "edited": strict_json.text,
+    "alpha": checked_alpha,
 }
 # The errors that reading JSON that does not follow the schema can raise.
 _SCHEMA_ERRORS = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError, RecursionError)
@@ -156,11 +158,13 @@ def load_and_recompute(path: Path) -> tuple[Evidence, list[tuple[str, str, str]]
         raise MemkitError(f"{path} cannot be read as JSON: {error}") from error
     if not isinstance(head, dict) or "schema" not in head:
         raise MemkitError(f"{path} is not an evidence file: it has no schema")
+    if head["schema"] == 1 and type(head["schema"]) is int:
+        raise MemkitError(f"{path} has schema 1, which an earlier decision rule wrote; run the claims again")
     if head["schema"] != SCHEMA or type(head["schema"]) is not int:
         raise MemkitError(f"{path} has schema {short_repr(head['schema'])}; this memkit reads schema {SCHEMA}")
     try:
         data = strict_json.fields(head, "the file", _FILE_CHECKS, "claims", "created", "provenance")
-        if count > MOST_DECISIONS:  # each claim takes at least one look, so refuse the file before judging any
+        if count > MOST_DECISIONS:  # each claim has at least one contrast, so refuse the file before judging any
             raise _too_many()
         with _without_garbage_collection():
             entries, rows = _entries(claims, len(raw), _possible_gates(data["provenance"]))
@@ -282,6 +286,8 @@ def _registration(value: Any, where: str) -> Registration:
     )
     if data["status"] == "unregistered" and data["attempt"]:
         raise MemkitError(f"{where} is unregistered, and so cannot have an attempt {data['attempt']}")
+    if data["attempt"] > _MOST_ATTEMPTS:
+        raise MemkitError(f"{where}: the attempt must be at most {_MOST_ATTEMPTS}, not {data['attempt']}")
     registration = Registration(**data)
     if bool(registration.edited) != (registration.status == "reworded"):
         raise MemkitError(
@@ -306,10 +312,10 @@ def claim_evidence(data: Any, decisions: int = MOST_DECISIONS) -> ClaimEvidence:
 
     Args:
         data: the claim's JSON.
-        decisions: how many looks at contrasts the judgement may take.
+        decisions: how long the judgement may take, in units of ``MOST_DECISIONS``.
 
     Raises:
-        MemkitError: a field is missing or does not follow the schema, or the judgement would take more looks.
+        MemkitError: a field is missing or does not follow the schema, or the judgement would take longer.
     """
     data = strict_json.fields(data, "a claim", _ENTRY_CHECKS, *_ENTRY_FIELDS)
     claim = _claim(data["claim"])
@@ -323,7 +329,7 @@ def claim_evidence(data: Any, decisions: int = MOST_DECISIONS) -> ClaimEvidence:
     strict_json.fields(data["judgement"], f"{where}: judgement", {"verdict": strict_json.text}, "verdict")
     observations = observations_from(claim, data["observations"], planned)
     contrasts = len(claim.all_contrasts)
-    upper_limit = 2 * _decisions(claim, planned, len({o.seed for o in observations})) + _PLANNING * contrasts
+    upper_limit = contrasts * (1 + len(planned) // 4)
     if contrasts > _FEW and upper_limit > decisions:
         raise _too_many()
     outcome = strict_json.fields(data["outcome"], f"{where}: outcome", _OUTCOME_CHECKS, *_OUTCOME_CHECKS)
@@ -340,7 +346,13 @@ def claim_evidence(data: Any, decisions: int = MOST_DECISIONS) -> ClaimEvidence:
         registration=registration,
         planned=tuple(planned),
         observations=observations,
-        judgement=judge(claim, observations, planned=planned, development=registration.development),
+        judgement=judge(
+            claim,
+            observations,
+            planned=planned,
+            thresholds=registration.thresholds,
+            development=registration.development,
+        ),
         gate=Gate(outcome["outcome"], outcome["reason"]),
         failures={
             strict_json.seed_of(seed, f"{where}: failures"): reason
@@ -365,27 +377,15 @@ def _size(entry: ClaimEvidence) -> int:
 
 def _too_many() -> MemkitError:
     return MemkitError(
-        f"judging its claims takes more looks at contrasts than the limit of {MOST_DECISIONS} (an inconclusive "
-        "contrast counts several times); split it into several files"
+        f"judging its claims takes as long as more than {MOST_DECISIONS} contrasts that are decided (one that is "
+        "undecided before its last seed counts many times); split it into several files"
     )
 
 
 def _decisions_taken(entry: ClaimEvidence) -> int:
-    """Return how many looks at contrasts the judgement took; planning is counted in looks that take as long."""
-    looks = _decisions(entry.claim, entry.planned, len(entry.observed_seeds))
-    # If there are several contrasts, each is tested again at its share of the level, as it may refute the claim.
-    repeated = looks if len(entry.claim.contrasts) > 1 and entry.verdict is not Verdict.SUPPORTED else 0
-    return looks + repeated + _PLANNING * sum(bool(finding.planning) for finding in entry.judgement.findings)
-
-
-def _decisions(claim: Claim, planned: Sequence[int], observed: int) -> int:
-    """Return the most looks at contrasts that a judgement takes.
-
-    If the number of planned seeds is not the size of a look, each contrast is judged once.
-
-    Args:
-        observed: how many of the seeds have observations.
-    """
-    looks = looks_within(len(planned))
-    count = len(looks_within(observed)) if looks and looks[-1].n == len(planned) else 1
-    return len(claim.all_contrasts) * max(1, count)
+    """Return how long the judgement took, in units of ``MOST_DECISIONS``."""
+    judgement, most = entry.judgement, len(entry.planned)
+    # The chance of a verdict is predicted if the observed seeds decide nothing, and there are more. For four planned
+    # seeds, this takes about as long as the decision on a contrast.
+    is_predicted = judgement.decided_at is None and FUTILE_FROM <= judgement.n < most
+    return len(entry.claim.all_contrasts) * (1 + most // 4 * is_predicted)

@@ -88,7 +88,13 @@ def _merge_claim(entries: Sequence[tuple[str, ClaimEvidence]], mode: Mode, *, st
     failures = {seed: reason for _, entry in entries for seed, reason in entry.failures.items()}
     recoded = any(entry.registration.recoded for _, entry in entries)
     registration = replace(first.registration, recoded=recoded)
-    judgement = judge(first.claim, observations, planned=planned, development=registration.development)
+    judgement = judge(
+        first.claim,
+        observations,
+        planned=planned,
+        thresholds=registration.thresholds,
+        development=registration.development,
+    )
     drift = tuple(dict.fromkeys(sentence for _, entry in entries for sentence in entry.drift))
     longest = max((entry for _, entry in entries), key=lambda entry: len(entry.observed_seeds))
     merged = replace(

@@ -11,8 +11,6 @@ from memkit.evidence.registration import Registration
 from memkit.evidence.seed_ranges import seed_ranges
 from memkit.evidence.verdict import Judgement, Verdict
 
-NEGLIGIBLE = 0.1
-"""The smallest effect of interest for contrasts without ``sesoi=``, in units of the metric."""
 Mode = Literal["verdict", "drift", "none"]
 Outcome = Literal["passed", "failed", "skipped"]
 
@@ -54,7 +52,7 @@ def gate(
     >>> from memkit.evidence import Arm, Claim, Contrast, Judgement, Registration, Verdict, gate
     >>> contrast = Contrast("memory", over=0.5, metric="accuracy", bounds=(0, 1))
     >>> claim = Claim(id="recall/memory", statement="Beats chance.", arms={"memory": Arm()}, contrasts=(contrast,))
-    >>> judgement = Judgement(verdict=Verdict.REFUTED, look=8, n=8, findings=())
+    >>> judgement = Judgement(verdict=Verdict.REFUTED, decided_at=8, n=8, findings=())
     >>> registration = Registration(status="registered", attempt=1, first_seed=10_000)
     >>> gate(claim, judgement, registration=registration, failures={})
     Gate(outcome='failed', reason='expected supported, found REFUTED')
@@ -94,7 +92,7 @@ def gate(
     if is_met and drift and mode == "drift":
         return Gate("failed", f"{comparison}; drift since the accepted run: {'; '.join(drift)}")
     if claim.is_mutant and not is_met and verdict is not Verdict.SUPPORTED:
-        comparison += ", which is not clear enough: every t interval includes effects that would matter"
+        comparison += ", which is not clear enough: an effect that would matter is not ruled out"
     if is_met:
         return Gate("passed", comparison)
     return Gate("failed", comparison + (f"; {notes}" if notes else ""))
@@ -127,8 +125,7 @@ def _has_too_few_seeds(claim: Claim, judgement: Judgement) -> bool:
 def apply_strict_mode(result: Gate, claim: Claim, judgement: Judgement, *, registration: Registration) -> Gate:
     """Return the result of the gate in a strict run, such as in CI, where a claim that decides nothing fails.
 
-    A claim decides nothing if it is not registered, if seeds or its data are missing, if the number of its seeds is
-    not the size of a look, or if it ran on too few seeds.
+    A claim decides nothing if it is not registered, if seeds or its data are missing, or if it ran on too few seeds.
 
     Args:
         result: the result of the gate without ``--memkit-strict``.
@@ -143,16 +140,10 @@ def apply_strict_mode(result: Gate, claim: Claim, judgement: Judgement, *, regis
 def mutant_failed(judgement: Judgement) -> bool:
     """Return whether a mutant failed clearly enough to show that the break matters.
 
-    It did if a contrast is REFUTED or EQUIVALENT, or if the upper end of its t interval lies below the margin plus the
-    smallest effect of interest (``NEGLIGIBLE`` if none is declared). A mutant that is merely undecided, for lack of
-    seeds, did not.
+    It did if it is REFUTED or EQUIVALENT, or if a contrast is shown to lie below the margin plus the smallest effect of
+    interest (``NEGLIGIBLE`` if none is declared). A mutant that is merely undecided, for lack of seeds, did not.
     """
-    return any(
-        f.verdict in (Verdict.REFUTED, Verdict.EQUIVALENT)
-        or f.t.high < f.contrast.margin + (f.contrast.sesoi or NEGLIGIBLE)
-        for f in judgement.findings
-        if f.role == "contrast"
-    )
+    return judgement.decided_at is not None and judgement.verdict is not Verdict.SUPPORTED
 
 
 def agrees(expect: str, verdict: Verdict) -> bool:

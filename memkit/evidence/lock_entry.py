@@ -10,10 +10,11 @@ from typing import Any
 
 from memkit.errors import MemkitError, short_repr
 from memkit.evidence import strict_json
-from memkit.evidence.claim import ANNOTATIONS, Claim
+from memkit.evidence.claim import ANNOTATIONS, DEFAULT_SEEDS, Claim
 from memkit.evidence.lock_schema_1 import PREFIX, is_digest_of
 from memkit.evidence.registration import BLOCK, STUDY_STRIDE
 from memkit.evidence.verdict import Verdict
+from memkit.statistics import ALPHA
 
 
 class NewerError(MemkitError):
@@ -69,6 +70,7 @@ class Entry:
         earlier: for each registered edit of the annotations, the oldest first, the previous values of the edited
             fields; None for a field that was empty.
         results: file → checksum, for a claim about files of results.
+        alpha: the error probability at the first attempt, as the project had set it when the claim was registered.
     """
 
     digest: str
@@ -79,6 +81,7 @@ class Entry:
     annotations: Mapping[str, Any] = field(default_factory=dict)
     earlier: tuple[Mapping[str, Any], ...] = ()
     results: Mapping[str, str] = field(default_factory=dict)
+    alpha: float = ALPHA
 
     @property
     def attempt(self) -> int:
@@ -91,6 +94,11 @@ class Entry:
         block = self.attempts[-1].block
         assert block is not None
         return block
+
+    @property
+    def planned(self) -> int:
+        """The most seeds that the claim was registered to use."""
+        return int(self.annotations.get("seeds") or DEFAULT_SEEDS)
 
     @property
     def of_schema_1(self) -> bool:
@@ -142,7 +150,8 @@ class Entry:
             "results": dict(self.results),
             "attempts": [attempt.to_json() for attempt in self.attempts],
         }
-        return {name: value for name, value in data.items() if value}
+        data = {name: value for name, value in data.items() if value}
+        return data if self.alpha == ALPHA else {**data, "alpha": self.alpha}
 
 
 # --- reading ------------------------------------------------------------------------------------------------------
@@ -175,6 +184,13 @@ def _amount(value: Any, what: str) -> float:
     return amount
 
 
+def checked_alpha(value: Any, what: str) -> float:
+    """Return an error probability."""
+    if not 0 < (alpha := strict_json.number(value, what)) < 1:
+        raise MemkitError(f"{what} must lie between 0 and 1, not {short_repr(value)}")
+    return alpha
+
+
 _ATTEMPT: Mapping[str, Check] = {
     "block": lambda value, what: strict_json.optional(value, what, strict_json.whole),
     "verdict": _verdict,
@@ -187,6 +203,7 @@ _ANNOTATIONS: Mapping[str, Check] = {
     "statement": strict_json.text,
     "source": strict_json.text,
     "seeds": strict_json.whole,
+    "seeds_per_look": strict_json.whole,
     "headline": strict_json.flag,
     "deterministic": strict_json.flag,
     "environment": strict_json.texts,
@@ -202,6 +219,7 @@ _ENTRY: Mapping[str, Check] = {
     "earlier": lambda value, what: [known(edit, what, _EARLIER) for edit in strict_json.listed(value, what)],
     "results": lambda value, what: strict_json.each(value, what, strict_json.text),
     "attempts": strict_json.listed,
+    "alpha": checked_alpha,
 }
 
 

@@ -33,14 +33,15 @@ from typing import Any
 from memkit.errors import MemkitError, short_repr, suggestion
 from memkit.evidence import lock_schema_1, strict_json
 from memkit.evidence.claim import Claim
-from memkit.evidence.lock_entry import Attempt, Entry, NewerError, entry_from, known
+from memkit.evidence.lock_entry import Attempt, Entry, NewerError, checked_alpha, entry_from, known
 from memkit.evidence.registration import BLOCK, DEVELOPMENT_SEEDS, STUDY_STRIDE, Registration, Status
 from memkit.files import write_whole
 from memkit.paths import LOCK
+from memkit.statistics import ALPHA
 
 SCHEMA = 2
-ALPHA = 0.05
-"""The error probability of a claim."""
+RULE = 2
+"""The rule by which verdicts are reached: 1 needed two intervals that agree, 2 the capital won by betting."""
 _ON_ONE_LINE = 4  # the depth of an attempt in the JSON; values at this depth are written on one line
 
 
@@ -54,6 +55,7 @@ class Lock:
         removed: claim id → the last entry of a claim that is no longer registered.
         laboratories: name → the block of seeds that is reserved for it.
         alpha: the error probability of claims that are registered from now on.
+        rule: the rule of verdicts under which the claims were last registered; see ``RULE``.
 
     >>> from memkit.evidence import Arm, Claim, Contrast, Lock
     >>> contrast = Contrast("memory", over=0.5, metric="accuracy", bounds=(0, 1))
@@ -68,6 +70,7 @@ class Lock:
     removed: Mapping[str, Entry] = field(default_factory=dict)
     laboratories: Mapping[str, int] = field(default_factory=dict)
     alpha: float = ALPHA
+    rule: int = RULE
 
     def registration(self, claim: Claim, *, development: bool = False, code: str = "") -> Registration:
         """Return the registration of a claim.
@@ -92,6 +95,7 @@ class Lock:
             recoded=bool(code and code != entry.code and (entry.code or not entry.of_schema_1)),
             edited=edited,
             withheld=changed and not development,
+            alpha=entry.alpha,
         )
 
     def register(
@@ -112,7 +116,8 @@ class Lock:
             files: claim id → its file, relative to the project's root.
 
         Raises:
-            MemkitError: a claim has used up all blocks of seeds of its study.
+            MemkitError: a claim has used up all blocks of seeds of its study, or may use fewer seeds than its recorded
+                verdict rests on.
         """
         code, files, claims = code or {}, files or {}, list(claims)
         studies = dict(self.studies)
@@ -134,15 +139,24 @@ class Lock:
                 parent_moves = parent is not None and claim.parent_id in moving
                 block = 0 if parent is None else fresh[claim.study] if parent_moves else parent.block
                 new = Entry(
-                    digest=claim.digest, annotations=claim.annotations, code=code_now, attempts=(Attempt(block=block),)
+                    digest=claim.digest,
+                    annotations=claim.annotations,
+                    code=code_now,
+                    attempts=(Attempt(block=block),),
+                    alpha=self.alpha,
                 )
             elif claim.id in moving:
                 if (fresh[claim.study] + 1) * BLOCK > STUDY_STRIDE:
                     raise MemkitError(f"claim {claim.id!r} has used up all its seeds; register it under a new id")
                 attempts = (*old.attempts, Attempt(block=fresh[claim.study]))
-                new = replace(old.reworded(claim), code=code_now, revision=0, attempts=attempts)
+                new = replace(old.reworded(claim), code=code_now, revision=0, attempts=attempts, alpha=self.alpha)
             else:
                 new = old.reworded(claim)
+                if (most := claim.planned(None)) < (n := old.attempts[-1].n):
+                    raise MemkitError(
+                        f"claim {claim.id!r}: seeds={most} is below the {n} seeds that its recorded verdict rests on; "
+                        f"declare at least {n}"
+                    )
                 if code_now and code_now != old.code:
                     known_before = bool(old.code) or not old.of_schema_1
                     new = replace(new, code=code_now, revision=old.revision + known_before)
@@ -150,7 +164,7 @@ class Lock:
                 new = replace(new, file=file)
             entries[claim.id] = new
         removed = {name: entry for name, entry in self.removed.items() if name not in returning}
-        return replace(self, studies=studies, claims=entries, removed=removed)
+        return replace(self, studies=studies, claims=entries, removed=removed, rule=RULE)
 
     def remove(self, ids: Iterable[str]) -> Lock:
         """Return the lock with these claims moved to ``removed``.
@@ -166,7 +180,7 @@ class Lock:
 
     def to_text(self) -> str:
         """Return sorted JSON, with one line for each value that may change, so that a diff is easy to read."""
-        data: dict[str, Any] = {"schema": SCHEMA}
+        data: dict[str, Any] = {"schema": SCHEMA, "rule": self.rule}
         if self.alpha != ALPHA:
             data["alpha"] = self.alpha
         if self.laboratories:
@@ -221,16 +235,15 @@ class Lock:
             NewerError: the JSON holds something that this memkit does not know, or does not apply.
             MemkitError: the JSON is damaged.
         """
-        checks = dict.fromkeys(("schema", "studies", "claims", "removed", "laboratories", "alpha"), _anything)
+        checks = dict.fromkeys(("schema", "rule", "studies", "claims", "removed", "laboratories", "alpha"), _anything)
         parts = known(data, "the lock", checks, "studies", "claims")
         studies = {
             name: strict_json.whole(study.get("first_seed"), f"the first seed of {name!r}", None)
             for name, study in strict_json.each(parts["studies"], "studies", _study).items()
         }
-        if not 0 < (alpha := strict_json.number(parts.get("alpha", ALPHA), "alpha")) < 1:
-            raise MemkitError(f"alpha must lie between 0 and 1, not {alpha:g}")
-        if alpha != ALPHA:
-            raise NewerError(f"it sets alpha to {alpha:g}; this memkit only supports {ALPHA:g}")
+        alpha = checked_alpha(parts.get("alpha", ALPHA), "alpha")
+        if (rule := strict_json.whole(parts.get("rule", 1), "the rule", 1)) > RULE:
+            raise NewerError(f"its claims are judged by rule {rule}; this memkit judges by rule {RULE}")
         if laboratories := strict_json.each(parts.get("laboratories", {}), "laboratories", strict_json.whole):
             raise NewerError(f"it reserves seeds for the laboratory {min(laboratories)!r:.80}")
         return cls(
@@ -239,6 +252,7 @@ class Lock:
             strict_json.each(parts.get("removed", {}), "removed", entry_from),
             laboratories,
             alpha,
+            rule,
         )
 
     def _check_studies(self, path: Path) -> None:

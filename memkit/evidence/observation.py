@@ -121,7 +121,7 @@ def observe(
         seed: the seed.
         returned: ``{name: number}``, or ``{name: {metric: number}}``.
         diverged: arm → reason, for arms whose training diverged. Their values count as nan, whatever the test measured,
-            and so do all derived quantities.
+            and so do all derived quantities, unless the claim declares ``divergence="measured"``.
 
     Raises:
         MemkitError: a name or a metric is missing or unknown, or a value is not a number or lies outside its bounds.
@@ -150,7 +150,7 @@ def observe(
         for metric, value in _metrics(claim, name, returned[name], where).items():
             number = _number(value, where, metric, name)
             reason = diverged.get(name, "") or (derived_reason if name in claim.derived else "")
-            if reason:
+            if reason and claim.divergence != "measured":
                 number = math.nan
             elif not math.isfinite(number):
                 reason = f"the test returned {number}"
@@ -244,12 +244,15 @@ def _within_bounds(claim: Claim, name: str, metric: str, value: float, where: st
     """
     for contrast in claim.all_contrasts:
         if contrast.metric == metric and name in contrast.names and contrast.bounds is not None:
+            if contrast.clip:  # the decision rule clips it
+                continue
             low, high = contrast.bounds
             rounding = _ROUNDING * max(abs(low), abs(high))
             if not low - rounding <= value <= high + rounding:
                 raise MemkitError(
                     f"{where}: {metric} of {name!r} is {value:g}, outside the declared bounds ({low:g}, "
-                    f"{high:g}); clip it to the registered bounds, or declare the right ones"
+                    f"{high:g}); declare the right bounds, or compare the metric "
+                    "clipped at these with clip=True"
                 )
             value = min(max(value, low), high)
     return value

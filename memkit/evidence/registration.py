@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from memkit.statistics import ALPHA, Thresholds
+
 DEVELOPMENT_SEEDS = range(0, 10_000)
 """The seeds for development, which decide nothing."""
 STUDY_STRIDE = 10_000
@@ -28,6 +30,7 @@ class Registration:
         recoded: whether that code differs from what was registered.
         edited: for a claim that is reworded, the fields that were edited, as in "statement, source".
         withheld: whether the claim has development seeds because it was changed, not because the run asked for them.
+        alpha: the two-sided error probability at the first attempt, as the project had set it at the registration.
 
     >>> from memkit.evidence import Registration
     >>> registration = Registration(status="registered", attempt=1, first_seed=10_000)
@@ -42,6 +45,12 @@ class Registration:
     recoded: bool = False
     edited: str = ""
     withheld: bool = False
+    alpha: float = ALPHA
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """The capital that each verdict needs; a claim that is not registered is at its first attempt."""
+        return Thresholds(alpha=self.alpha, attempt=max(1, self.attempt))
 
     @property
     def development(self) -> bool:
@@ -54,5 +63,5 @@ class Registration:
         return self.development and not self.withheld
 
     def seeds(self, n: int) -> tuple[int, ...]:
-        """Return the first ``n`` seeds, in the order of the looks."""
+        """Return the first ``n`` seeds, in order."""
         return tuple(range(self.first_seed, self.first_seed + n))

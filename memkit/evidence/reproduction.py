@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from memkit.evidence.contrast import Contrast
+from memkit.evidence.decision_rule import differences
 from memkit.evidence.evidence_file import ClaimEvidence
+from memkit.statistics import student_t
 
 ROUNDING = 1e-6
 """The relative rounding error of single precision; a smaller difference has no reliable sign."""
 SHARE = 0.1
-"""The fraction of an effect, or of half its interval if that is smaller, by which platforms may differ."""
+"""The fraction of an effect, or of half its t interval if that is smaller, by which platforms may differ."""
 
 Values = Mapping[tuple[str, str], float]
 """(arm, metric) → value, for one seed."""
@@ -130,10 +132,11 @@ def allowance(entry: ClaimEvidence, contrast: Contrast, recorded: Values) -> flo
     spread of the seeds: other seeds would move the estimate by more. If all seeds agree, the interval has no width, so
     at least a rounding error is allowed.
     """
-    finding = next((f for f in entry.judgement.findings if f.contrast == contrast), None)
+    effects = list(filter(math.isfinite, differences(entry.claim, contrast, entry.observations).values()))
     sizes = [abs(_difference(contrast, recorded))]
-    if finding is not None:
-        sizes = [abs(finding.t.estimate), (finding.t.high - finding.t.low) / 2]
+    if effects:
+        interval = student_t(effects)
+        sizes = [abs(interval.estimate), (interval.high - interval.low) / 2]
     smallest = min((size for size in sizes if math.isfinite(size)), default=0.0)
     return max(SHARE * smallest, _rounding(contrast, recorded))
 

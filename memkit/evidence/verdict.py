@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from memkit.evidence.contrast import Contrast
-from memkit.statistics import Interval
+from memkit.statistics import Capital, Interval, Thresholds
 
 
 class Verdict(StrEnum):
@@ -36,23 +36,24 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """The result of one contrast, at the look that decided its claim or at the last look.
+    """The result of one contrast, with the seeds that decided its claim, or with all of them if none did.
 
     Attributes:
         contrast: what was compared.
         role: "contrast", "requires" or "positive control".
         verdict: the verdict on this contrast alone.
         n: the number of seeds that were used.
-        alpha: the two-sided level of the look.
-        t, betting: the two intervals; ``betting`` is None if no bounds are declared.
-        p: the two-sided p-value of the t test against ``margin``.
-        tost_p: the p-value of the two one-sided tests against ±sesoi, if a sesoi is declared.
-        provisional: the verdict of the t interval alone, if the betting interval does not agree yet.
+        interval: the interval that the rule corresponds to, with the level of each limit.
+        sd: the standard deviation of the differences; None for a single seed.
+        capital: the capital of the bets; None if Student's t decides.
+        thresholds: what the capital has to reach.
+        p: a two-sided p-value against ``margin``; that of the verdict if the contrast is EQUIVALENT. By betting it is
+            2 over the larger capital, valid at every number of seeds.
         negligible: whether the contrast is SUPPORTED although the interval lies within ±sesoi.
-        planning: if the contrast is inconclusive: ``mde`` (the minimum detectable effect of the t test at power 0.8),
-            ``seeds_needed`` (how many seeds both intervals need to show the observed effect, based on the upper 80 %
-            limit of the standard deviation) and ``betting_minimum`` (the smallest constant difference that the betting
-            interval can show with this number of seeds).
+        planning: if the contrast is inconclusive: ``mde`` (the smallest effect that this number of seeds, with this
+            spread, would have shown; by Student's t, that it would show four times out of five), ``seeds_needed`` (how
+            many seeds like these decide the contrast) and ``least_constant`` (the smallest difference that this number
+            of seeds can show if every seed has exactly that difference).
         notes: sentences for the report.
 
     >>> from memkit.evidence import Arm, Claim, Contrast, Observation, judge
@@ -61,7 +62,7 @@ class Finding:
     >>> row = {"claim": claim.id, "arm": "memory", "metric": "accuracy"}
     >>> observations = [Observation(seed=seed, value=0.9 + seed / 1000, **row) for seed in range(8)]
     >>> finding = judge(claim, observations, planned=range(8)).findings[0]
-    >>> finding.contrast.label, finding.verdict.value, round(finding.t.estimate, 4)
+    >>> finding.contrast.label, finding.verdict.value, round(finding.interval.estimate, 4)
     ('memory over 0.5', 'SUPPORTED', 0.4035)
     """
 
@@ -69,46 +70,44 @@ class Finding:
     role: str
     verdict: Verdict
     n: int
-    alpha: float
-    t: Interval
-    betting: Interval | None
+    interval: Interval
+    capital: Capital | None
+    thresholds: Thresholds
     p: float
-    tost_p: float | None = None
-    provisional: Verdict | None = None
+    sd: float | None = None
     negligible: bool = False
     planning: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    @property
-    def intervals(self) -> tuple[Interval, ...]:
-        """The t interval, followed by the betting interval if there is one."""
-        return (self.t,) if self.betting is None else (self.t, self.betting)
-
     def to_json(self) -> dict[str, Any]:
-        """Return plain types; an infinite end of an interval becomes None."""
+        """Return plain types; an infinite limit or capital becomes None."""
         return {
             "contrast": self.contrast.label,
             "role": self.role,
             "metric": self.contrast.metric,
             "direction": self.contrast.direction,
             "assume": self.contrast.assume,
+            "margin": self.contrast.margin,
+            "bounds": None if self.contrast.difference_bounds is None else list(self.contrast.difference_bounds),
             "sesoi": self.contrast.sesoi,
             "verdict": self.verdict.value,
-            "estimate": _finite(self.t.estimate),
+            "estimate": _finite(self.interval.estimate),
+            "sd": self.sd,
             "n": self.n,
-            "intervals": [
-                {
-                    "method": i.method,
-                    "level": i.level,
-                    "low": _finite(i.low),
-                    "high": _finite(i.high),
-                    "n": i.n,
-                }
-                for i in self.intervals
-            ],
+            "interval": {
+                "method": self.interval.method,
+                "low": _finite(self.interval.low),
+                "high": _finite(self.interval.high),
+                "low_level": self.interval.low_level,
+                "high_level": self.interval.high_level,
+            },
+            "capital": None if self.capital is None else _capital_to_json(self.capital),
+            "needed": {
+                "support": self.thresholds.support,
+                "refute": self.thresholds.refute,
+                "equivalence": self.thresholds.equivalence,
+            },
             "p": self.p,
-            "tost_p": self.tost_p,
-            "provisional": self.provisional.value if self.provisional else None,
             "negligible": self.negligible,
             "planning": {name: _finite(value) for name, value in self.planning.items()},
             "notes": list(self.notes),
@@ -121,7 +120,8 @@ class Judgement:
 
     Attributes:
         verdict: the verdict on the claim.
-        look: the number of seeds of the decisive look; None if no look was decisive.
+        decided_at: the number of seeds at which the rule decided; None if it did not. A mutant may be decided, and be
+            INCONCLUSIVE, if its effect is shown to be smaller than any that would matter.
         n: the number of seeds that were used.
         indication: the verdict that the rule would have reached, if the seeds, or their number, decide nothing; None
             if they do decide something, and if seeds are missing.
@@ -130,13 +130,13 @@ class Judgement:
         notes: sentences for the report.
 
     >>> from memkit.evidence import Judgement, Verdict
-    >>> judgement = Judgement(verdict=Verdict.INCOMPLETE, look=None, n=0, findings=(), missing=(10_000, 10_001))
+    >>> judgement = Judgement(verdict=Verdict.INCOMPLETE, decided_at=None, n=0, findings=(), missing=(10_000, 10_001))
     >>> judgement.verdict.value, judgement.missing
     ('INCOMPLETE', (10000, 10001))
     """
 
     verdict: Verdict
-    look: int | None
+    decided_at: int | None
     n: int
     findings: tuple[Finding, ...]
     indication: Verdict | None = None
@@ -147,13 +147,18 @@ class Judgement:
         """Return plain types."""
         return {
             "verdict": self.verdict.value,
-            "look": self.look,
+            "decided_at": self.decided_at,
             "n": self.n,
             "indication": self.indication.value if self.indication else None,
             "findings": [finding.to_json() for finding in self.findings],
             "missing": list(self.missing),
             "notes": list(self.notes),
         }
+
+
+def _capital_to_json(capital: Capital) -> dict[str, float | None]:
+    equivalence = {} if capital.equivalence is None else {"equivalence": _finite(capital.equivalence)}
+    return {"above": _finite(capital.above), "below": _finite(capital.below), **equivalence}
 
 
 def _finite(value: float) -> float | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from memkit.evidence.lock_file import RULE
 from memkit.evidence.output_files import check_writable
 from memkit.pytest_plugin.arguments import check_foreign_options
 from memkit.pytest_plugin.claim_run import ClaimRun
@@ -22,6 +23,7 @@ from memkit.pytest_plugin.looks import Looks
 from memkit.pytest_plugin.plan import RunPlan
 from memkit.pytest_plugin.progress_line import ProgressLine
 from memkit.pytest_plugin.reports_to_verdicts import Verdicts, accepted_verdicts
+from memkit.pytest_plugin.seeds import lock_of
 from memkit.pytest_plugin.settings import Settings
 from memkit.pytest_plugin.terminal import print_summary, skipped_for_data
 from memkit.pytest_plugin.training_thread import executor_for
@@ -125,8 +127,20 @@ class Aggregator:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the verdicts, and the problems of the run."""
         if claims := self.verdicts.in_order():
-            problems = [*self.verdicts.without_baseline(), *skipped_for_data(self.plan), *self._looks.problems]
+            problems = [
+                *self._rule_problem(),
+                *self.verdicts.without_baseline(),
+                *skipped_for_data(self.plan),
+                *self._looks.problems,
+            ]
             print_summary(terminalreporter, claims, self._evidence_files, problems + self._write_errors)
+
+    def _rule_problem(self) -> list[str]:
+        """Return a message if the claims were registered under an earlier rule of verdicts."""
+        lock = lock_of(self.config)
+        if lock.rule == RULE or not lock.claims:
+            return []
+        return ["the claims were registered under an earlier rule of verdicts; `memkit register` registers the change"]
 
     # --- verdicts --------------------------------------------------------------------------------------------
 

@@ -36,7 +36,13 @@ def evidence_of(
     if not run.is_skipped:
         failures |= run.skipped
     observations = tuple(o for o in run.observations if o.seed not in failures)
-    judgement = judge(claim, observations, planned=planned.planned, development=registration.development)
+    judgement = judge(
+        claim,
+        observations,
+        planned=planned.planned,
+        thresholds=registration.thresholds,
+        development=registration.development,
+    )
     seeds = [seed for seed in planned.planned if seed in run.measurements and seed not in failures]
     measurements = [run.measurements[seed] for seed in seeds]
     arms = _arms(measurements)

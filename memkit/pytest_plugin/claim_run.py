@@ -81,12 +81,13 @@ class ClaimRun:
         """Return the seeds to open next; none if the claim needs no more, or can no longer be decided.
 
         Args:
-            adaptive: whether the claim stops at the look that decides it; otherwise all its seeds are opened at once.
+            adaptive: whether the claim stops once it is decided; otherwise all its seeds are opened at once.
         """
         rest = [seed for seed in self.planned.selected if seed not in self.open_seeds]
         if self.failures or self.skipped:
             return []
-        wanted = next_seeds(self.planned.claim, self.observations, planned=self.planned.planned)
+        planned, thresholds = self.planned.planned, self.planned.registration.thresholds
+        wanted = next_seeds(self.planned.claim, self.observations, planned=planned, thresholds=thresholds)
         if not adaptive or not set(wanted) <= set(self.planned.selected):  # the look cannot become complete
             return rest
         return [seed for seed in rest if seed in wanted]
@@ -101,8 +102,8 @@ class ClaimRun:
             return next(iter(self.skipped.values()))
         if failed := {**self.failures, **self.skipped}:
             return f"seed {min(failed)} failed, so the claim cannot be decided"
-        if judgement.look is not None:
-            return f"decided at n = {judgement.look}"
+        if judgement.decided_at is not None:
+            return f"decided at n = {judgement.decided_at}"
         if judgement.indication not in (None, Verdict.INCONCLUSIVE):
             return f"looks like {judgement.indication} at n = {judgement.n}"
         return f"{judgement.verdict} at n = {judgement.n}"

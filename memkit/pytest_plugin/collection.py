@@ -38,7 +38,6 @@ from memkit.pytest_plugin.plan import PlannedClaim, RunPlan
 from memkit.pytest_plugin.seeds import lock_of, planned_seeds
 from memkit.pytest_plugin.settings import Settings, settings_of
 from memkit.scheduling.cohorts import Training
-from memkit.statistics import LOOKS
 
 _DESELECTED = pytest.StashKey[set[str]]()
 _EXCLUDED = pytest.StashKey[dict[str, str]]()
@@ -205,7 +204,7 @@ def arrange(config: pytest.Config, items: list[pytest.Item]) -> None:
         extra = set(item.callspec.params) - {"seed"}  # type: ignore[attr-defined]
         if extra:
             _refuse_parameter(claim, min(extra))
-        claim_items.append((_look_index(planned_seeds(config, claim).index(seed)), position, item))
+        claim_items.append((_look_size(config, claim, seed), position, item))
     if not items and (excluded := config.stash.get(_EXCLUDED, {})):
         kind, number = Counter(excluded.values()).most_common(1)[0]
         raise MemkitError(f"no claim is left to run: the options exclude {number}, {kind}")
@@ -281,9 +280,11 @@ def base_nodeid(nodeid: str) -> str:
     return nodeid[: nodeid.rindex("[")]
 
 
-def _look_index(position: int) -> int:
-    """Return the index of the first look that includes a seed, from the seed's position among the planned ones."""
-    return sum(look.n <= position for look in LOOKS)
+def _look_size(config: pytest.Config, claim: Claim, seed: int) -> int:
+    """Return the number of seeds of the first look that includes a seed; all of the seeds if no look includes it."""
+    planned = planned_seeds(config, claim)
+    position = planned.index(seed)
+    return next((n for n in claim.looks(len(planned)) if n > position), len(planned))
 
 
 def publish_plan(session: pytest.Session) -> None:
@@ -327,7 +328,7 @@ def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
         claim, seed = pair
         first_items.setdefault(claim.id, (claim, item))
         selected.setdefault(claim.id, []).append(seed)
-        looks.append(_look_index(planned_seeds(config, claim).index(seed)))
+        looks.append(_look_size(config, claim, seed))
     trainings: dict[str, Training] = {}
     files: dict[str, str] = {}
     claims = []

@@ -30,7 +30,7 @@ class HtmlPage:
         if report.title == Path(config.option.htmlpath).name:  # no conftest has set another title
             report.title = "Claims and their verdicts"
         header = list(report.table_header)
-        header[2:2] = ["<th>Claim</th>", "<th>Verdict</th>", "<th>Effect and t interval</th>"]
+        header[2:2] = ["<th>Claim</th>", "<th>Verdict</th>", "<th>Effect and interval</th>"]
         report.table_header = header
 
     @pytest.hookimpl(optionalhook=True)
@@ -57,7 +57,7 @@ class HtmlPage:
                 cells[2:2] = ["<td></td>"] * 3
             return
         effects = "<br>".join(
-            escape(f"{f.contrast.label}: {f.t.estimate:+.3f} [{f.t.low:+.3f}, {f.t.high:+.3f}]")
+            escape(f"{f.contrast.label}: {f.interval.estimate:+.3f} [{f.interval.low:+.3f}, {f.interval.high:+.3f}]")
             for f in entry.judgement.findings
         )
         cells[2:2] = [f"<td>{escape(entry.claim.id)}</td>", f"<td>{entry.verdict}</td>", f"<td>{effects}</td>"]

@@ -39,7 +39,7 @@ def number_of_seeds(text: str) -> int:
     except ValueError:
         number = 0
     if not 1 <= number <= MAX_SEEDS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MAX_SEEDS}; give 8, 16 or 32")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MAX_SEEDS}, such as 32")
     return number
 
 
@@ -94,8 +94,8 @@ _SWEEPS = ("none", "only", "all")
 OPTIONS = (
     Option(
         "seeds",
-        "use at most N seeds per claim: 8, 16 or 32; with any other number, results are reported and nothing is "
-        "decided (default: what the claim declares, or 32; a claim stops at its verdict)",
+        "use at most N seeds per claim (default: what the claim declares, or 32; a claim stops at its verdict); with "
+        "fewer than 6, results are reported and nothing is decided",
         {"type": number_of_seeds, "metavar": "N"},
         kind=int,
     ),

@@ -66,7 +66,8 @@ def preview(config: pytest.Config) -> Preview:
     for planned in plan.claims:
         measured = [] if settings.fresh else _measured(planned, store)
         observations = [o for measurement in measured for o in measurement.observations]
-        wanted = next_seeds(planned.claim, observations, planned=planned.planned)
+        thresholds = planned.registration.thresholds
+        wanted = next_seeds(planned.claim, observations, planned=planned.planned, thresholds=thresholds)
         wanted = tuple(seed for seed in wanted if seed in planned.selected and not planned.missing)
         most = planned.selected if wanted else ()
         next_looks.append((planned, wanted))

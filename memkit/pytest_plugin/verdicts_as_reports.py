@@ -60,9 +60,9 @@ def verdict_reports(entry: ClaimEvidence, location: tuple[str, int | None, str])
         longrepr = (path, line or 0, f"{entry.claim.id}: {entry.gate.reason}")
     properties = [("memkit.claim", entry.claim.id), ("memkit.verdict", entry.verdict.value)]
     for finding in entry.judgement.findings:
-        for interval in finding.intervals:
-            value = f"{interval.estimate:+.4g} [{interval.low:+.4g}, {interval.high:+.4g}]"
-            properties.append((f"memkit.{finding.contrast.label} ({interval.method})", value))
+        interval = finding.interval
+        value = f"{interval.estimate:+.4g} [{interval.low:+.4g}, {interval.high:+.4g}]"
+        properties.append((f"memkit.{finding.contrast.label} ({interval.method})", value))
     for when in _PHASES:
         report = pytest.TestReport(
             nodeid=f"{entry.nodeid}[verdict]",

@@ -1,17 +1,37 @@
-"""Intervals, sequential looks, equivalence, multiplicity and power: pure functions of arrays.
+"""Capital won by betting, intervals, multiplicity and power: pure functions of arrays.
 
 The seed is the unit of replication: the last axis of an array is the seeds, with one value per seed that is
-already averaged over items and paired by seed. :func:`decide` turns the paired differences at a :class:`Look` into
-a :class:`Decision`; :func:`replay` applies it at each look in turn. Nothing here depends on claims, models or torch.
+already averaged over items and paired by seed. :func:`reached` says which verdicts the paired differences reach after
+each seed, and :func:`decide` turns them into a :class:`Decision`. Nothing here depends on claims, models or torch.
 """
 
 from __future__ import annotations
 
-from memkit.statistics.betting import LogCapital, betting, betting_limits, log_capital, smallest_constant
-from memkit.statistics.contrast_verdict import Assumption, Decision, Outcome, decide, decide_many
-from memkit.statistics.equivalence import Tost, tost, tost_pvalues
+from memkit.statistics.betting import (
+    LogCapital,
+    betting,
+    betting_limits,
+    log_capital,
+    log_capital_path,
+    seeds_to_reach,
+    smallest_constant,
+    smallest_effect,
+    smallest_sesoi,
+)
+from memkit.statistics.contrast_verdict import (
+    Assumption,
+    Capital,
+    Decision,
+    Outcome,
+    Reached,
+    decide,
+    decide_many_by_t,
+    first_decisions,
+    reached,
+)
+from memkit.statistics.equivalence import tost_pvalues
 from memkit.statistics.intervals import Interval, TTest, student_t, t_limits, t_test, wilson
-from memkit.statistics.looks import LOOKS, Look, looks_within, replay
+from memkit.statistics.looks import LEAST_SEEDS, LOOKS, SEEDS_PER_LOOK, Look, look_sizes
 from memkit.statistics.multiplicity import benjamini_hochberg, holm
 from memkit.statistics.power import (
     collapse_bound,
@@ -21,37 +41,47 @@ from memkit.statistics.power import (
     seeds_for_power,
     seeds_needed,
 )
+from memkit.statistics.thresholds import ALPHA, Thresholds
 
 __all__ = [
+    "ALPHA",
+    "LEAST_SEEDS",
     "LOOKS",
+    "SEEDS_PER_LOOK",
     "Assumption",
+    "Capital",
     "Decision",
     "Interval",
     "LogCapital",
     "Look",
     "Outcome",
+    "Reached",
     "TTest",
-    "Tost",
+    "Thresholds",
     "benjamini_hochberg",
     "betting",
     "betting_limits",
     "collapse_bound",
     "decide",
-    "decide_many",
+    "decide_many_by_t",
+    "first_decisions",
     "holm",
     "log_capital",
-    "looks_within",
+    "log_capital_path",
+    "look_sizes",
     "minimum_detectable_effect",
     "paired_power",
-    "replay",
+    "reached",
     "sd_upper_limit",
     "seeds_for_power",
     "seeds_needed",
+    "seeds_to_reach",
     "smallest_constant",
+    "smallest_effect",
+    "smallest_sesoi",
     "student_t",
     "t_limits",
     "t_test",
-    "tost",
     "tost_pvalues",
     "wilson",
 ]

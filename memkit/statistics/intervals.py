@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,7 @@ class Interval:
         low: lower limit, ``-inf`` if there is none.
         high: upper limit, ``inf`` if there is none.
         level: two-sided confidence level, between 0 and 1.
+        low_level, high_level: the one-sided confidence levels of the limits; by default (1 + level) / 2 each.
         method: "student-t", "betting", "wilson" or "bootstrap, BCa".
         n: the number of seeds, or of trials for "wilson".
     """
@@ -36,6 +38,8 @@ class Interval:
     level: float
     method: str
     n: int
+    low_level: float = math.nan
+    high_level: float = math.nan
 
     def __post_init__(self) -> None:
         if not self.low <= self.estimate <= self.high:
@@ -44,6 +48,10 @@ class Interval:
             )
         probability(self.level, name="level")
         count(self.n, name="n")
+        for name in ("low_level", "high_level"):
+            if math.isnan(getattr(self, name)):
+                object.__setattr__(self, name, (1 + self.level) / 2)
+            probability(getattr(self, name), name=name)
 
     def above(self, value: float) -> bool:
         """Return whether the whole interval lies above ``value``."""

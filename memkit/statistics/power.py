@@ -134,7 +134,7 @@ def seeds_needed(x: ArrayLike, *, effect: float, alpha: float = 0.05, power: flo
     """Return how many seeds a t test needs to detect a mean difference of ``effect``, given a sample ``x``, (n,).
 
     The spread is the upper 80 % limit of the standard deviation of ``x``. Without any spread the result is 2, the
-    smallest number possible; the betting interval then needs more (:func:`memkit.statistics.smallest_constant`).
+    smallest number possible; betting then needs more (:func:`memkit.statistics.smallest_constant`).
 
     >>> seeds_needed([1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4], effect=1.0)
     22

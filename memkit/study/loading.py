@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from memkit.errors import MemkitError, suggestion
+from memkit.evidence.registration import BLOCK
 from memkit.recipes.references import first_names, reference, resolve
-from memkit.statistics import LOOKS
+from memkit.statistics import LEAST_SEEDS, LOOKS
 from memkit.study import checking
 from memkit.study.matrix import Configuration, Confirm, Matrix, Screen
 from memkit.study.objects import importable, load_function
@@ -231,9 +232,9 @@ def _confirm(given: Settings, screen: Screen, has_default_score: bool) -> Confir
     if bounds is not None and not (isinstance(bounds, list) and len(bounds) == 2):
         raise MemkitError(f"confirm: bounds: {bounds!r} must be two numbers, the lower first: [0, 1]")
     seeds = given.get("seeds")
-    sizes = [look.n for look in LOOKS]
-    if seeds is not None and (isinstance(seeds, bool) or seeds not in sizes):
-        raise MemkitError(f"confirm: seeds: {seeds!r} must be one of {sizes}, the sizes of the looks")
+    is_whole = isinstance(seeds, int) and not isinstance(seeds, bool)
+    if seeds is not None and not (is_whole and LEAST_SEEDS <= seeds <= BLOCK):
+        raise MemkitError(f"confirm: seeds: {seeds!r} must be a whole number from {LEAST_SEEDS} to {BLOCK}")
     expect = given.get("expect", "open")
     if expect == "equivalent":
         raise MemkitError(
@@ -251,6 +252,9 @@ def _confirm(given: Settings, screen: Screen, has_default_score: bool) -> Confir
         seeds=seeds,
         expect=expect,
     )
+    sizes = [look.n for look in LOOKS]
+    if confirm.assume == "normal" and seeds is not None and seeds not in sizes:
+        raise MemkitError(f"confirm: seeds: {seeds!r} must be one of {sizes}, the looks of Student’s t")
     try:
         confirm.contrast("treatment", "control")
     except MemkitError as error:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+from memkit.evidence.claim import DEFAULT_SEEDS
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.reports import words
 from memkit.evidence.seed_ranges import seed_ranges
@@ -81,13 +82,16 @@ def _what_was_run(matrix: Matrix) -> str:
     options += [f"margin {confirm.margin:g}"] if confirm.margin else []
     options += [f"smallest effect of interest {confirm.sesoi:g}"] if confirm.sesoi else []
     in_brackets = f" ({', '.join(options)})" if options else ""
-    looks = join_names(str(look.n) for look in LOOKS if look.n <= (confirm.seeds or LOOKS[-1].n))
+    most = confirm.seeds or DEFAULT_SEEDS
+    stopping = f"Each claim stops as soon as its seeds decide it, and uses at most {most}."
+    if confirm.assume == "normal":
+        looks = join_names(str(look.n) for look in LOOKS if look.n <= most)
+        stopping = f"Its looks are after {looks} seeds, and each claim stops at the first look that decides it."
     return "\n".join(
         [
             f"- Shared by all: {text(settings_text(matrix.shared))}.",
             f"- {scoring}.",
-            f"- Stage B compares the {text(confirm.metric)}{in_brackets}, paired by seed. Its looks are after {looks} "
-            "seeds, and each claim stops at the first look that decides it.",
+            f"- Stage B compares the {text(confirm.metric)}{in_brackets}, paired by seed. {stopping}",
         ]
     )
 
@@ -119,10 +123,10 @@ def _confirmation(matrix: Matrix, claims: Mapping[str, ClaimEvidence], rows: Seq
         "development seeds, which decide nothing" if on_development else "registered seeds, by which nothing was chosen"
     )
     metric, better = text(matrix.confirm.metric), "higher" if matrix.confirm.higher else "lower"
-    rule = (
-        "Student’s t decides alone (normal theory)." if matrix.confirm.assume == "normal" else "Both intervals decide."
-    )
-    header = ("configuration", "control", "effect", "t interval", "betting interval", "n", "p", "adjusted", "verdict")
+    rule = "The capital that bets on a verdict won, of the capital that the verdict needs, decides."
+    if matrix.confirm.assume == "normal":
+        rule = "Student’s t decides (normal theory)."
+    header = ("configuration", "control", "effect", "interval", "capital", "n", "p", "adjusted", "verdict")
     parts = [
         "### Stage B, confirmation",
         f"{_count(len(claims), 'claim')} on {seeds}, scored on test examples: {counts}{_attempts(claims)}. A claim is "
@@ -176,8 +180,8 @@ def _row(row: Comparison) -> tuple[str, ...]:
         row.configuration,
         row.control,
         signed(row.effect),
-        _interval(row.t_low, row.t_high),
-        _betting(row),
+        _interval(row),
+        row.capital,
         str(row.n),
         words.p_value(row.p),
         words.p_value(row.p_adjusted),
@@ -220,8 +224,7 @@ def _negative(matrix: Matrix, row: Comparison) -> str:
         return f"The {metric} of {pair} differs by less than {matrix.confirm.sesoi:g}: {_effect(row)}."
     if row.verdict == Verdict.INCOMPLETE.value:
         return f"The {metric} of {pair} could not be compared: seeds are missing or not finite."
-    t_alone = f" Student’s t alone would say {row.provisional}." if row.provisional else ""
-    return f"No difference in {metric} between {pair} was shown: {_effect(row)}.{t_alone}"
+    return f"No difference in {metric} between {pair} was shown: {_effect(row)}."
 
 
 # --- 2 -------------------------------------------------------------------------------------------
@@ -354,10 +357,10 @@ def _open_questions(
     if len(promotion.seeds) == 1 and claims:
         sentences.append("How much of the order in screening is chance? One development seed cannot tell.")
     for row in undecided(rows):
-        answer = "It is not known how many seeds would show it."
+        answer = "It is not known how many seeds would decide it."
         if row.seeds_needed:
             count = words.compact_count(row.seeds_needed)
-            answer = f"To show the observed effect, {signed(row.effect)}, about {count} seeds would be needed."
+            answer = f"About {count} seeds like these, with an effect of {signed(row.effect)}, would decide it."
         sentences.append(f"Is «{row.configuration}» better than «{row.control}»? {answer}")
     unconfirmed = [o.name for o in promotion.outcomes if o.name not in claims and _can_be_promoted(matrix, o.name)]
     if unconfirmed:
@@ -387,19 +390,12 @@ def signed(value: float | None) -> str:
 
 
 def _effect(row: Comparison) -> str:
-    """Return the effect and its intervals."""
-    betting = "" if row.betting_low is None and row.betting_high is None else f", betting {_betting(row)}"
-    return f"{signed(row.effect)}, t {_interval(row.t_low, row.t_high)}{betting}"
+    """Return the effect and its interval."""
+    return f"{signed(row.effect)} {_interval(row)}"
 
 
-def _interval(low: float | None, high: float | None) -> str:
-    return f"[{'−∞' if low is None else signed(low)}, {'+∞' if high is None else signed(high)}]"
-
-
-def _betting(row: Comparison) -> str:
-    if row.betting_low is None and row.betting_high is None:
-        return "–"
-    return _interval(row.betting_low, row.betting_high)
+def _interval(row: Comparison) -> str:
+    return f"[{'−∞' if row.low is None else signed(row.low)}, {'+∞' if row.high is None else signed(row.high)}]"
 
 
 def _count(n: int, noun: str) -> str:

@@ -23,22 +23,21 @@ from memkit.study.promotion import Promotion
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A configuration over one of its controls, at the last look of its claim; a row of comparisons.csv.
+    """A configuration over one of its controls, with the seeds that its claim used; a row of comparisons.csv.
 
     Attributes:
         direction: "higher" or "lower", as registered for the treatment; the effect is positive in this direction.
         effect: mean paired difference over the seeds.
-        t_low, t_high, betting_low, betting_high: limits of the two intervals; None if a limit is infinite or there
-            is no interval.
+        low, high: limits of the interval; None if a limit is infinite.
+        method: "betting", or "student-t" under normal theory.
+        capital: what was won by betting, beside what the verdict needs, as in "83 of 40"; or "normal theory".
         n: number of seeds.
-        p: two-sided p-value of the t test against the margin.
+        p: two-sided p-value against the margin, or that of the verdict if it is EQUIVALENT.
         p_adjusted: ``p`` adjusted by Benjamini–Hochberg over all comparisons of the study; None on development seeds.
         verdict: the verdict on this contrast.
         claim_verdict: the verdict on the claim, which depends on all its contrasts.
-        provisional: the verdict by the t interval alone if the betting interval does not agree; else "".
-        negligible: whether it is supported although the t interval lies inside ±sesoi.
-        seeds_needed: the number of seeds with which both intervals would show the observed effect, if the comparison
-            is undecided and the number is known.
+        negligible: whether it is supported although the interval lies inside ±sesoi.
+        seeds_needed: how many seeds like these decide the comparison, if it is undecided and the number is known.
     """
 
     configuration: str
@@ -46,16 +45,15 @@ class Comparison:
     metric: str
     direction: str
     effect: float | None
-    t_low: float | None
-    t_high: float | None
-    betting_low: float | None
-    betting_high: float | None
+    low: float | None
+    high: float | None
+    method: str
+    capital: str
     n: int
     p: float
     p_adjusted: float | None
     verdict: str
     claim_verdict: str
-    provisional: str
     negligible: bool
     seeds_needed: float | None
 
@@ -83,24 +81,23 @@ def comparisons(claims: Mapping[str, ClaimEvidence]) -> list[Comparison]:
 
 
 def _comparison(name: str, entry: ClaimEvidence, finding: Finding, p_adjusted: float | None) -> Comparison:
-    t, betting = finding.t, finding.betting
+    interval = finding.interval
     seeds_needed = finding.planning.get("seeds_needed")
     return Comparison(
         configuration=name,
         control=str(finding.contrast.over),
         metric=finding.contrast.metric,
         direction=finding.contrast.direction,
-        effect=finite_or_none(t.estimate),
-        t_low=finite_or_none(t.low),
-        t_high=finite_or_none(t.high),
-        betting_low=finite_or_none(betting.low) if betting else None,
-        betting_high=finite_or_none(betting.high) if betting else None,
+        effect=finite_or_none(interval.estimate),
+        low=finite_or_none(interval.low),
+        high=finite_or_none(interval.high),
+        method=interval.method,
+        capital=words.closest_capital(finding),
         n=finding.n,
         p=finding.p,
         p_adjusted=p_adjusted,
         verdict=finding.verdict.value,
         claim_verdict=entry.verdict.value,
-        provisional=finding.provisional.value if finding.provisional else "",
         negligible=finding.negligible,
         seeds_needed=None if seeds_needed is None or math.isinf(seeds_needed) else seeds_needed,
     )

@@ -51,7 +51,7 @@ def entry(
             replace(rows[2 * diverged], value=math.nan, reason="nan at step 3"),
             *rows[2 * diverged + 1 :],
         )
-    judgement = judge(claim, rows, planned=planned)
+    judgement = judge(claim, rows, planned=planned, thresholds=registration.thresholds)
     return ClaimEvidence(
         claim=claim,
         nodeid="claims/test_it.py::test_it",

@@ -36,6 +36,11 @@ def planned(n: int, first: int = FIRST) -> range:
     return range(first, first + n)
 
 
+def constant(difference: float, n: int) -> dict[str, list[float]]:
+    """Return values of two arms that differ by the same amount on n seeds."""
+    return {"a": [0.5 + difference / 2] * n, "b": [0.5 - difference / 2] * n}
+
+
 def around(mean: float, n: int, spread: float = 0.01) -> list[float]:
     """Return n values that alternate around a mean."""
     return [mean + spread * (-1) ** i for i in range(n)]

@@ -58,9 +58,27 @@ def make_claim(**changes: Any) -> Claim:
         ({"contrast": [OVER]}, r"unknown option 'contrast'; did you mean 'contrasts'\?"),
         ({"sesoi": 0.1}, "unknown option 'sesoi'"),
         ({"expect": "suported"}, r"expect='suported' is not a verdict; did you mean 'supported'\?"),
-        ({"seeds": 12}, r"seeds=12 must be one of \[8, 16, 32\]"),
-        ({"seeds": 8.0}, r"seeds=8.0 must be one of"),
-        ({"seeds": "8"}, "seeds='8' must be one of"),
+        ({"seeds": 5}, "seeds=5 must be a whole number from 6 to 100"),
+        ({"seeds": 101}, "seeds=101 must be a whole number from 6 to 100"),
+        ({"seeds": 8.0}, "seeds=8.0 must be a whole number"),
+        ({"seeds": "8"}, "seeds='8' must be a whole number"),
+        ({"seeds": True}, "seeds=True must be a whole number"),
+        (
+            {"contrasts": [replace(OVER, assume="normal")], "seeds": 12},
+            r"seeds=12 must be one of \[8, 16, 32\], the looks of Student's t",
+        ),
+        ({"requires": [replace(OVER, assume="normal")], "seeds": 100}, r"must be one of \[8, 16, 32\]"),
+        ({"seeds_per_look": 0}, "seeds_per_look=0 must be a whole number from 1 to 100"),
+        ({"seeds_per_look": 2.5}, "seeds_per_look=2.5 must be a whole number"),
+        ({"divergence": "ignored"}, "divergence='ignored' must be one of withholds, measured"),
+        (
+            {"contrasts": [replace(OVER, treatment="slope", clip=True)], "derived": ["slope"]},
+            "«slope over b» clips 'slope', which is derived",
+        ),
+        (
+            {"contrasts": [replace(OVER, sesoi=0.9)], "positive_control": replace(OVER, over=0.2)},
+            "the positive control «a over 0.2» cannot exceed 0.9, the largest sesoi, within its bounds",
+        ),
         ({"gate": "no"}, "gate='no' True, False or None"),
         ({"headline": 1}, "headline=1"),
         ({"source": 2025}, "source=2025 must be a string"),
@@ -178,6 +196,8 @@ def test_json_is_lossless_and_keeps_the_digest() -> None:
         {"gate": False},
         {"test": "another"},
         {"data": ("table.csv",)},
+        {"divergence": "measured"},
+        {"contrasts": (replace(OVER, clip=True),)},
     ],
     ids=str,
 )
@@ -195,6 +215,8 @@ def test_the_digest_covers_what_is_tested(change: dict[str, Any]) -> None:
         ({"source": "page 3"}, "page 3"),
         ({"headline": True}, True),
         ({"seeds": 16}, 16),
+        ({"seeds": 100}, 100),
+        ({"seeds_per_look": 1}, 1),
         ({"deterministic": True}, True),
         ({"environment": ("MY_FLAG",)}, ["MY_FLAG"]),
     ],
@@ -302,11 +324,10 @@ def test_an_ordinary_test_has_no_claim() -> None:
         ({"gate": False}, False),
         ({"expect": "open"}, False),
         ({"expect": "open", "gate": True}, False),
-        ({"contrasts": [replace(OVER, assume="normal")]}, False),
-        ({"contrasts": [replace(OVER, assume="normal")], "gate": True}, True),
+        ({"contrasts": [replace(OVER, assume="normal")]}, True),
     ],
 )
-def test_open_claims_and_normal_theory_do_not_gate_by_default(changes: dict[str, Any], gates: bool) -> None:
+def test_open_claims_and_claims_without_a_gate_do_not_gate(changes: dict[str, Any], gates: bool) -> None:
     assert make_claim(**changes).gates is gates
 
 
@@ -319,11 +340,35 @@ def test_open_claims_and_normal_theory_do_not_gate_by_default(changes: dict[str,
         (16, None, 16),
         (16, 8, 8),
         (16, 32, 16),
-        (32, None, 32),
+        (6, None, 6),
+        (100, None, 100),
+        (100, 40, 40),
     ],
 )
 def test_seeds_are_declared_and_capped(declared: int | None, asked: int | None, planned: int) -> None:
     assert make_claim(seeds=declared).planned(asked) == planned
+
+
+def test_looks_follow_the_seeds_per_look_or_normal_theory() -> None:
+    assert make_claim().looks(20) == (8, 12, 16, 20)
+    assert make_claim(seeds_per_look=1).looks(9) == (6, 7, 8, 9)
+    assert make_claim(seeds_per_look=10).looks(32) == (10, 20, 30, 32)
+    assert (make_claim().looks(3), make_claim().looks(0)) == ((3,), ())
+    normal = make_claim(contrasts=[replace(OVER, assume="normal")], seeds_per_look=1)
+    assert (normal.looks(32), normal.looks(20), normal.looks(5)) == ((8, 16, 32), (8, 16), (5,))
+    assert normal.assumes_normality
+    assert make_claim(requires=[replace(OVER, assume="normal")]).assumes_normality
+    assert not make_claim().assumes_normality
+
+
+def test_the_positive_control_is_judged_at_a_margin_of_at_least_the_largest_sesoi() -> None:
+    contrasts = [replace(OVER, sesoi=0.1), replace(OVER, over=0.5, sesoi=0.3)]
+    for margin, expected in [(0.0, 0.3), (0.2, 0.3), (0.4, 0.4)]:
+        control = replace(OVER, margin=margin)
+        assert make_claim(contrasts=contrasts, positive_control=control).judged_positive_control == replace(
+            OVER, margin=expected
+        )
+    assert make_claim().judged_positive_control is None
 
 
 def test_the_default_number_of_seeds_is_not_part_of_the_claim() -> None:

@@ -1,4 +1,4 @@
-"""Contrasts refuse bad input with one sentence; differences lie within their bounds; a failed value counts as worst."""
+"""Contrasts refuse bad input with one sentence; differences lie within bounds, or are a range if a value is nan."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from memkit.evidence import Contrast
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"bounds": None}, r'bounds=\(0, 1\), or waive the betting interval with assume="normal"'),
+        ({"bounds": None}, r'bounds=\(0, 1\), or let Student\'s t decide with assume="normal"'),
         ({"bounds": (1, 0)}, "must be two finite numbers, the lower first"),
         ({"bounds": (0, 0)}, "the lower first"),
         ({"bounds": (0, math.inf)}, "two finite numbers"),
@@ -41,6 +41,8 @@ from memkit.evidence import Contrast
         ({"margin": 10**400}, r"margin=10+\.\.\.0+ must be a finite number"),
         ({"margin": -(10**5000)}, "margin=this int must be a finite number"),
         ({"sesoi": 10**400}, r"sesoi=10+\.\.\.0+ must be a positive number"),
+        ({"clip": 1}, "clip=1 must be True or False"),
+        ({"bounds": None, "assume": "normal", "clip": True}, r"clip=True needs the bounds to clip at"),
         ({"direction": "up"}, 'direction=\'up\' must be "higher" or "lower"'),
         ({"assume": "nothing"}, 'must be "bounded" or "normal"'),
         ({"margin": math.nan}, "margin=nan must be a finite number"),
@@ -98,35 +100,53 @@ def test_bounds_of_the_difference(over: Any, direction: Any, expected: tuple[flo
     values=st.tuples(*[st.one_of(st.floats(0, 1), st.sampled_from([math.nan, math.inf, -math.inf]))] * 2),
     direction=st.sampled_from(["higher", "lower"]),
     constant=st.booleans(),
+    clip=st.booleans(),
 )
-def test_a_difference_lies_within_its_bounds_and_a_failed_value_counts_as_the_worst(
-    low: float, width: float, at: float, values: tuple[float, float], direction: Any, constant: bool
+def test_the_range_of_a_difference_holds_whatever_the_values_that_are_not_finite_may_be(
+    low: float, width: float, at: float, values: tuple[float, float], direction: Any, constant: bool, clip: bool
 ) -> None:
     over: Any = low + at * width if constant else "b"
-    contrast = Contrast("a", over=over, metric="m", bounds=(low, low + width), direction=direction)
+    contrast = Contrast("a", over=over, metric="m", bounds=(low, low + width), direction=direction, clip=clip)
     treatment, control = (low + width * value if math.isfinite(value) else value for value in values)
     if constant:
         control = over
-    difference = contrast.difference(treatment, control)
+    least, greatest = contrast.difference_range(treatment, control)
     assert contrast.difference_bounds is not None
-    least, greatest = contrast.difference_bounds
-    assert least - 1e-9 <= difference <= greatest + 1e-9
-    # No finite value in place of the failed one would have been worse for the treatment.
-    for other in (low, low + width):
-        t = treatment if math.isfinite(treatment) else other
-        c = control if math.isfinite(control) else other
-        assert difference <= contrast.difference(t, c) + 1e-9
+    assert contrast.difference_bounds[0] - 1e-9 <= least <= greatest <= contrast.difference_bounds[1] + 1e-9
+    possible = [
+        contrast.difference(t, c)
+        for t in ([treatment] if math.isfinite(treatment) else [low, low + width])
+        for c in ([control] if math.isfinite(control) else [low, low + width])
+    ]
+    assert (least, greatest) == (min(possible), max(possible)), "both ends are possible, and none is beyond them"
+    assert math.isnan(contrast.difference(treatment, control)) == (len(possible) > 1)
 
 
-def test_a_failed_value_is_scored_in_both_directions() -> None:
+def test_the_range_of_a_difference_in_both_directions() -> None:
     up = Contrast("a", over="b", metric="accuracy", bounds=(0, 1))
-    assert up.difference(math.nan, 0.4) == -0.4
-    assert up.difference(0.4, math.nan) == -0.6
-    assert up.difference(math.nan, math.nan) == -1
+    assert up.difference_range(0.75, 0.5) == (0.25, 0.25)
+    assert up.difference_range(math.nan, 0.4) == (-0.4, 0.6)
+    assert up.difference_range(0.4, math.nan) == (-0.6, 0.4)
+    assert up.difference_range(math.nan, math.inf) == (-1, 1)
     down = Contrast("a", over="b", metric="loss", bounds=(0, 4), direction="lower")
     assert down.difference(1, 3) == 2
-    assert down.difference(math.inf, 1) == -3
-    assert down.difference(1, math.nan) == -1
+    assert down.difference_range(math.inf, 1) == (-3, 1)
+    assert down.difference_range(1, math.nan) == (-1, 3)
     free = Contrast("a", over="b", metric="loss", assume="normal")
-    assert math.isnan(free.difference(math.nan, 1))
+    assert all(map(math.isnan, free.difference_range(math.nan, 1)))
     assert free.difference_bounds is None
+
+
+def test_clipping_is_at_the_bounds_and_only_if_asked_for() -> None:
+    clipped = Contrast("a", over="b", metric="loss", bounds=(0, 4), direction="lower", clip=True)
+    assert [clipped.clipped(value) for value in (-1, 0, 2.5, 4, 1e300)] == [0, 0, 2.5, 4, 4]
+    assert clipped.difference(1, 1e6) == 3
+    assert clipped.clipped(math.inf) == math.inf, "which is a divergence, and not a value"
+    assert math.isnan(clipped.clipped(math.nan))
+    plain = Contrast("a", over="b", metric="loss", bounds=(0, 4), direction="lower")
+    assert (plain.clipped(5), plain.difference(1, 6)) == (5, 5)
+
+
+@pytest.mark.parametrize(("sesoi", "relevant"), [(None, 0.1), (0.3, 0.3)])
+def test_the_least_relevant_effect(sesoi: float | None, relevant: float) -> None:
+    assert Contrast("a", over="b", metric="accuracy", bounds=(0, 1), sesoi=sesoi).least_relevant == relevant

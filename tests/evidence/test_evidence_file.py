@@ -21,6 +21,7 @@ from memkit.evidence import Verdict, judge, load, recompute, seeds_saved
 from memkit.evidence.figures import Heatmap, Lines, Series, Table
 from memkit.evidence.learning_curves import Curves
 from memkit.evidence.observation import Observation
+from memkit.statistics import Thresholds
 
 from .entries import MANY, OVER, entry, evidence
 
@@ -82,6 +83,7 @@ import sys
 from pathlib import Path
 from memkit.evidence import load
 from memkit.evidence.output_files import write_all
+from memkit.statistics import Thresholds
 
 path = Path({str(file)!r})
 evidence = load(path)
@@ -121,7 +123,7 @@ def test_the_file_is_strict_json_and_names_its_schema(file: Path) -> None:
         raise AssertionError(name)
 
     data = json.loads(file.read_text(encoding="utf-8"), parse_constant=refuse)
-    assert data["schema"] == 1
+    assert data["schema"] == 2
     documented = {
         "claim",
         "digest",
@@ -150,13 +152,14 @@ def test_seen_seeds_are_the_planned_seeds_with_observations(file: Path) -> None:
     assert part.observed_seeds == tuple(seed for seed in whole.planned if seed != 10_004)
 
 
-def test_the_hash_of_observations_covers_the_seeds_of_the_verdict_in_the_order_of_the_looks() -> None:
+def test_the_hash_of_observations_covers_the_seeds_of_the_verdict_in_their_order() -> None:
     whole = entry(n=16)
-    assert whole.judgement.n == 8
+    n = whole.judgement.n
+    assert n < 16
     rows = whole.observations
     assert replace(whole, observations=rows[::-1]).observed == whole.observed, "the order of a file is none"
-    assert replace(whole, observations=rows[:16]).observed == whole.observed, "later seeds decide nothing"
-    assert replace(whole, planned=whole.planned[:8]).observed == whole.observed
+    assert replace(whole, observations=rows[: 2 * n]).observed == whole.observed, "later seeds decide nothing"
+    assert replace(whole, planned=whole.planned[:n]).observed == whole.observed
     assert replace(whole, observations=(replace(rows[0], value=0.5), *rows[1:])).observed != whole.observed
     assert replace(whole, planned=whole.planned[1:]).observed != whole.observed
     assert len(whole.observed) == 32
@@ -169,17 +172,18 @@ def test_the_digest_of_a_file_covers_annotations_too() -> None:
     assert evidence(reworded, other).digest != evidence(one, other).digest
 
 
-def test_saved_seeds_are_those_that_were_not_run_after_the_decisive_look() -> None:
+def test_saved_seeds_are_those_that_were_not_run_after_the_verdict() -> None:
     early = entry(n=32)
-    assert early.judgement.look == 8
+    assert early.judgement.decided_at is not None
+    assert early.judgement.decided_at <= 8
     seen = early.planned[:8]
     adaptive = replace(early, observations=tuple(o for o in early.observations if o.seed in seen))
     assert judge(adaptive.claim, adaptive.observations, planned=adaptive.planned) == early.judgement
     assert (early.saved_seeds, adaptive.saved_seeds) == ((), early.planned[8:])
     failed = replace(adaptive, failures={early.planned[9]: "a worker died"})
-    assert len(failed.saved_seeds) == 23, "a seed that ran beyond the look, and failed, was not saved"
+    assert len(failed.saved_seeds) == 23, "a seed that ran after the verdict, and failed, was not saved"
     missing = replace(adaptive, judgement=judge(early.claim, adaptive.observations[2:], planned=early.planned))
-    assert missing.saved_seeds == (), "of seeds that are missing below the look, nothing was saved"
+    assert missing.saved_seeds == (), "of seeds that are missing before the verdict, nothing was saved"
     assert seeds_saved([early, adaptive, failed, missing]) == (24 + 23, 3 * 32)
     assert seeds_saved([]) == (0, 0)
 
@@ -191,6 +195,53 @@ def test_seeds_that_were_never_needed_leave_the_file_whole(tmp_path: Path) -> No
     assert recompute(tmp_path / "evidence.json") == [("study/name", "SUPPORTED", "SUPPORTED")]
     (read,) = load(tmp_path / "evidence.json").claims
     assert (read.judgement, len(read.saved_seeds), read.arms["a"]) == (early.judgement, 24, {"cpu_seconds": 1.5})
+
+
+@pytest.mark.parametrize("options", [{"seeds": 40, "seeds_per_look": 1}, {"divergence": "measured"}])
+def test_the_options_of_the_rule_survive(tmp_path: Path, options: dict[str, Any]) -> None:
+    clipped = replace(OVER, clip=True)
+    whole = entry(contrast=clipped, **options)
+    evidence(whole).save(tmp_path / "evidence.json")
+    (read,) = load(tmp_path / "evidence.json").claims
+    assert (read.claim.digest, read.claim.contrasts, read.judgement) == (
+        whole.claim.digest,
+        (clipped,),
+        whole.judgement,
+    )
+    assert all(getattr(read.claim, name) == value for name, value in options.items())
+
+
+def test_an_infinite_capital_is_null_in_the_file(tmp_path: Path) -> None:
+    sure = entry(contrast=replace(OVER, bounds=(0, 2), over=0.0, margin=1e-300, sesoi=None))
+    (finding,) = sure.judgement.findings
+    assert finding.capital is not None
+    assert finding.capital.above == math.inf
+    evidence(sure).save(tmp_path / "evidence.json")
+    data = json.loads((tmp_path / "evidence.json").read_text())
+    assert data["claims"][0]["judgement"]["findings"][0]["capital"]["above"] is None
+    assert recompute(tmp_path / "evidence.json") == [("study/name", "SUPPORTED", "SUPPORTED")]
+
+
+def test_a_verdict_at_a_later_attempt_is_recomputed_at_that_attempt(tmp_path: Path) -> None:
+    """The capital of these seeds exceeds what a first attempt needs, but not what a tenth does."""
+    first = entry(n=8)
+    registration = replace(first.registration, attempt=10)
+    judgement = judge(first.claim, first.observations, planned=first.planned, thresholds=Thresholds(attempt=10))
+    assert (first.verdict, judgement.verdict) == (Verdict.SUPPORTED, Verdict.INCONCLUSIVE)
+    tenth = replace(first, registration=registration, judgement=judgement)
+    tenth = replace(tenth, gate=tenth.gate_by("verdict", strict=False))
+    evidence(tenth).save(tmp_path / "evidence.json")
+    assert recompute(tmp_path / "evidence.json") == [("study/name", "INCONCLUSIVE", "INCONCLUSIVE")]
+    assert load(tmp_path / "evidence.json").claims[0].judgement == judgement
+    data = json.loads((tmp_path / "evidence.json").read_text())
+    data["claims"][0]["registration"]["attempt"] = 1
+    (tmp_path / "evidence.json").write_text(json.dumps(data))
+    assert recompute(tmp_path / "evidence.json") == [("study/name", "INCONCLUSIVE", "SUPPORTED")]
+    for attempt in (101, 2**62):
+        data["claims"][0]["registration"]["attempt"] = attempt
+        (tmp_path / "evidence.json").write_text(json.dumps(data))
+        with pytest.raises(MemkitError, match=f"the attempt must be at most 100, not {attempt}"):
+            load(tmp_path / "evidence.json")
 
 
 def test_a_part_keeps_the_studies_metrics_and_curves_of_its_claims() -> None:
@@ -223,11 +274,13 @@ def test_a_part_keeps_the_studies_metrics_and_curves_of_its_claims() -> None:
         ("9" * 100_000, "cannot be read as JSON"),
         ("[]", "is not an evidence file: it has no schema"),
         ("{}", "is not an evidence file: it has no schema"),
-        ('{"schema": 2}', "has schema 2; this memkit reads schema 1"),
-        ('{"schema": 1}', "is not an evidence file of schema 1: 'claims' is missing"),
-        ('{"schema": 1, "claims": []}', "'created' is missing"),
-        ('{"schema": 1, "claims": [3]}', "is not an evidence file of schema 1"),
-        ('{"schema": 1, "claims": 3}', "is not an evidence file of schema 1"),
+        ('{"schema": 1}', r"has schema 1, which an earlier decision rule wrote; run the claims again$"),
+        ('{"schema": true}', "has schema True; this memkit reads schema 2"),
+        ('{"schema": 3}', "has schema 3; this memkit reads schema 2"),
+        ('{"schema": 2}', "is not an evidence file of schema 2: 'claims' is missing"),
+        ('{"schema": 2, "claims": []}', "'created' is missing"),
+        ('{"schema": 2, "claims": [3]}', "is not an evidence file of schema 2"),
+        ('{"schema": 2, "claims": 3}', "is not an evidence file of schema 2"),
     ],
 )
 def test_other_files_are_refused_with_a_sentence(tmp_path: Path, text: str, message: str) -> None:
@@ -258,7 +311,7 @@ def test_a_missing_field_is_named(file: Path, field: str) -> None:
     data = json.loads(file.read_text())
     del data["claims"][1][field]
     file.write_text(json.dumps(data))
-    with pytest.raises(MemkitError, match=f"not an evidence file of schema 1: '{field}' is missing"):
+    with pytest.raises(MemkitError, match=f"not an evidence file of schema 2: '{field}' is missing"):
         recompute(file)
 
 

@@ -99,6 +99,17 @@ def test_two_registrations_are_refused() -> None:
     assert merged.registration.recoded
 
 
+def test_a_merged_claim_is_judged_at_its_attempt() -> None:
+    """The seeds suffice at a first attempt, but not at a tenth, whose thresholds are 512 times as high."""
+    first = entry("study/a")
+    tenth = replace(first, registration=replace(first.registration, attempt=10))
+    parts = {str(k): evidence(only(tenth, range(10_000 + 4 * k, 10_004 + 4 * k))) for k in (0, 1)}
+    (merged,) = merge(parts).claims
+    assert first.verdict is Verdict.SUPPORTED
+    assert merged.verdict is Verdict.INCONCLUSIVE
+    assert {finding.thresholds.support for finding in merged.judgement.findings} == {40 * 512}
+
+
 def test_provenance_lists_values_that_differ() -> None:
     one = Evidence(
         created="2025-07-29T12:00:00+00:00",

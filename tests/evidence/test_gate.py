@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from memkit.evidence import EXPECTATIONS, Arm, Claim, Contrast, Judgement, Registration, Verdict, gate
-from memkit.evidence.gate import mutant_failed
+from memkit.evidence.gate import apply_strict_mode, mutant_failed
 from memkit.evidence.origin import Mutant
 from tests.evidence.entries import entry
 
@@ -36,7 +36,8 @@ def make(expect: str = "supported", **options: Any) -> Claim:
 
 
 def judgement_of(verdict: Verdict, **options: Any) -> Judgement:
-    return Judgement(verdict=verdict, look=32, n=32, findings=(), **options)
+    decided_at = None if verdict in (Verdict.INCONCLUSIVE, Verdict.INCOMPLETE) else 32
+    return Judgement(verdict=verdict, n=32, findings=(), **{"decided_at": decided_at, **options})
 
 
 def outcome(claim: Claim, judgement: Judgement, **options: Any) -> tuple[str, str]:
@@ -159,12 +160,30 @@ def test_seeds_that_decide_nothing_gate_nothing(indication: Verdict) -> None:
     assert "not registered, run `memkit register`" in reason
 
 
-def test_normal_theory_gates_only_when_asked() -> None:
-    normal = (replace(OVER, assume="normal"),)
-    claim = replace(make(), contrasts=normal)
-    assert outcome(claim, judgement_of(Verdict.REFUTED))[0] == "skipped"
-    assert outcome(replace(claim, gate=True), judgement_of(Verdict.REFUTED))[0] == "failed"
-    assert outcome(replace(claim, gate=True), judgement_of(Verdict.SUPPORTED))[0] == "passed"
+def test_normal_theory_gates_like_any_other_claim() -> None:
+    claim = replace(make(), contrasts=(replace(OVER, assume="normal"),))
+    assert outcome(claim, judgement_of(Verdict.REFUTED))[0] == "failed"
+    assert outcome(claim, judgement_of(Verdict.SUPPORTED))[0] == "passed"
+    assert outcome(replace(claim, gate=False), judgement_of(Verdict.REFUTED))[0] == "skipped"
+
+
+@pytest.mark.parametrize("seeds", [None, 60])
+def test_a_claim_that_is_not_supported_on_fewer_seeds_than_declared_gates_nothing(seeds: int | None) -> None:
+    claim = make("not_supported", seeds=seeds)
+    judgement = replace(judgement_of(Verdict.INCONCLUSIVE), n=16)
+    result = gate(claim, judgement, registration=REGISTERED, failures={})
+    assert (result.outcome, f"only 16 of {seeds or 32} seeds" in result.reason) == ("skipped", True)
+    assert apply_strict_mode(result, claim, judgement, registration=REGISTERED).outcome == "failed"
+    decided = replace(judgement_of(Verdict.REFUTED), n=16)
+    assert outcome(claim, decided)[0] == "passed"
+    enough = replace(judgement, n=seeds or 32)
+    assert outcome(claim, enough)[0] == "passed"
+
+
+def test_a_futile_claim_fails_with_its_note() -> None:
+    note = "stopped at 16 of 32 seeds"
+    result, reason = outcome(make(), judgement_of(Verdict.INCONCLUSIVE, notes=(note,)))
+    assert (result, note in reason) == ("failed", True)
 
 
 def test_only_a_gate_on_drift_fails_for_drift() -> None:
@@ -178,18 +197,28 @@ def test_only_a_gate_on_drift_fails_for_drift() -> None:
     assert outcome(make("open"), judgement_of(Verdict.SUPPORTED), mode="drift", drift=("x",))[0] == "skipped"
 
 
+def test_a_mutant_passes_if_it_failed_clearly() -> None:
+    for decided_at, verdict, passes in [
+        (8, Verdict.REFUTED, True),
+        (8, Verdict.EQUIVALENT, True),
+        (24, Verdict.INCONCLUSIVE, True),
+        (None, Verdict.INCONCLUSIVE, False),
+        (8, Verdict.SUPPORTED, False),
+    ]:
+        judgement = judgement_of(verdict, decided_at=decided_at)
+        assert mutant_failed(judgement) is passes
+        result, reason = outcome(make("not_supported", origin=Mutant("study/other")), judgement)
+        assert result == ("passed" if passes else "failed")
+        assert ("not clear enough" in reason) is (decided_at is None)
+
+
 def test_a_mutant_that_is_merely_undecided_has_not_failed() -> None:
-    """Its remaining effect of 0.4 would matter; one of 0.02 would not."""
-    assert mutant_failed(entry(a=0.12, b=0.1).judgement)
-    assert mutant_failed(entry(a=0.0, b=0.9).judgement)
-    undecided = entry(a=0.5, b=0.1)
-    undecided = replace(undecided, claim=replace(undecided.claim, seeds=8))
+    """Its remaining effect of 0.4 would matter; one of −0.02 is shown to be smaller than the sesoi of 0.3."""
+    options = {"expect": "not_supported", "origin": Mutant("study/other"), "contrast": replace(OVER, sesoi=0.3)}
+    clear = entry(a=0.1, b=0.12, n=32, **options)
+    assert mutant_failed(clear.judgement)
+    assert clear.gate.outcome == "passed"
+    undecided = entry(a=0.5, b=0.1, n=8, **options)
     assert undecided.verdict is Verdict.INCONCLUSIVE
     assert not mutant_failed(undecided.judgement)
-    mutant = replace(undecided.claim, expect="not_supported", origin=Mutant("study/other"))
-    result = gate(mutant, undecided.judgement, registration=REGISTERED, failures={})
-    assert (result.outcome, "not clear enough" in result.reason) == ("failed", True)
-    assert (
-        gate(replace(mutant, origin=None), undecided.judgement, registration=REGISTERED, failures={}).outcome
-        == "passed"
-    )
+    assert (undecided.gate.outcome, "not clear enough" in undecided.gate.reason) == ("failed", True)

@@ -182,5 +182,5 @@ def test_a_damaged_lock_is_refused_with_a_sentence(tmp_path: Path, old: str, new
 def test_an_empty_one_is_a_lock(tmp_path: Path) -> None:
     path = tmp_path / "claims.lock"
     path.write_text('{"schema": 1, "studies": {}, "claims": {}}')
-    assert Lock.load(path) == Lock()
-    assert json.loads(Lock().to_text()) == {"schema": 2, "studies": {}, "claims": {}}
+    assert Lock.load(path) == Lock(rule=1)
+    assert json.loads(Lock().to_text()) == {"schema": 2, "rule": 2, "studies": {}, "claims": {}}

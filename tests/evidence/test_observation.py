@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -62,7 +63,10 @@ def values(observations: tuple[Observation, ...]) -> dict[tuple[str, str], float
         ({"a": 0.5, "b": np.bool_(True)}, "is True, a bool"),
         ({"a": 0.5, "b": np.array([0.5])}, r"array\(\[0.5\]\), a ndarray"),
         ({"a": 0.5, "b": torch.ones(1000)}, "a Tensor; it should be one number"),
-        ({"a": 0.5, "b": 1.5}, r"accuracy of 'b' is 1.5, outside the declared bounds \(0, 1\); clip it"),
+        (
+            {"a": 0.5, "b": 1.5},
+            r"accuracy of 'b' is 1.5, outside the declared bounds \(0, 1\); declare",
+        ),
         ({"a": -0.1, "b": 0.5}, "accuracy of 'a' is -0.1, outside the declared bounds"),
         ({"a": {"acuracy": 0.5}, "b": 0.5}, r"'a' has no 'accuracy'; did you mean 'acuracy'\?"),
         ({"a": {}, "b": 0.5}, "'a' has no 'accuracy'"),
@@ -183,6 +187,29 @@ def test_a_diverged_arm_counts_as_nan_whatever_was_measured_on_it() -> None:
     assert b.value == 0.5
     # Values that are not used need not lie within the bounds.
     assert math.isnan(observe(CLAIM, 0, {"a": 99, "b": 0.5}, diverged={"a": "why"})[0].value)
+
+
+def test_a_claim_about_divergence_keeps_what_was_measured_on_a_diverged_arm() -> None:
+    claim = replace(SLOPE, divergence="measured")
+    observed = observe(claim, 0, {"a": 0.9, "b": 0.0, "slope": 0.4}, diverged={"b": "why"})
+    assert [(o.arm, o.value, o.reason) for o in observed] == [
+        ("a", 0.9, ""),
+        ("b", 0.0, "why"),
+        ("slope", 0.4, "why"),
+    ]
+    with pytest.raises(MemkitError, match="slope of 'slope' is 7, outside the declared bounds"):
+        observe(claim, 0, {"a": 0.9, "b": 0.0, "slope": 7.0}, diverged={"b": "why"})
+    (_, b, _) = observe(claim, 0, {"a": 0.9, "b": math.inf, "slope": 0.4}, diverged={"b": "why"})
+    assert math.isnan(b.value), "a value that is not finite is not known"
+
+
+def test_values_of_a_clipped_contrast_are_kept_as_they_were_measured() -> None:
+    clipped = replace(CLAIM, contrasts=(replace(CLAIM.contrasts[0], clip=True),))
+    assert values(observe(clipped, 0, {"a": 1e9, "b": -3.0})) == {("a", "accuracy"): 1e9, ("b", "accuracy"): -3.0}
+    both = replace(CLAIM, contrasts=(*clipped.contrasts, replace(CLAIM.contrasts[0], margin=0.1)))
+    with pytest.raises(MemkitError, match="outside the declared bounds"):
+        observe(both, 0, {"a": 1e9, "b": 0.5})
+    assert math.isnan(observe(clipped, 0, {"a": math.inf, "b": 0.5})[0].value), "infinity is not clipped"
 
 
 def test_what_is_derived_from_a_diverged_arm_counts_as_nan() -> None:

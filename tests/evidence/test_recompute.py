@@ -40,12 +40,14 @@ def test_a_doctored_verdict_is_found(file: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "value"),
     [
-        (("judgement", "look"), 16),
-        (("judgement", "n"), 7),
+        (("judgement", "decided_at"), 16),
+        (("judgement", "n"), 16),
         (("judgement", "notes"), ["all is well"]),
         (("judgement", "findings", 0, "estimate"), 0.5),
-        (("judgement", "findings", 0, "intervals", 0, "low"), 0.97),
-        (("judgement", "findings", 0, "intervals", 1, "high"), 0.97),
+        (("judgement", "findings", 0, "interval", "low"), 0.97),
+        (("judgement", "findings", 0, "interval", "high_level"), 0.9),
+        (("judgement", "findings", 0, "capital", "above"), 1e6),
+        (("judgement", "findings", 0, "needed", "support"), 20),
         (("judgement", "findings", 0, "negligible"), True),
         (("judgement", "findings"), []),
         (("observations", 0, 3), 0.9),
@@ -141,9 +143,10 @@ def test_verdicts_are_recomputed_without_torch(file: Path) -> None:
 
 def test_the_frame_is_tidy() -> None:
     early = entry("study/early", n=16)
-    assert early.judgement.look == 8
+    n = early.judgement.n
+    assert n < 16
     part = entry("study/part")
-    rows = tuple(o for o in part.observations if o.seed != 10_000)
+    rows = tuple(o for o in part.observations if o.seed != 10_003)
     part = replace(part, observations=rows, judgement=judge(part.claim, rows, planned=part.planned))
     whole = evidence(early, entry("other/diverged", diverged=2), part)
     frame = whole.to_frame()
@@ -164,10 +167,11 @@ def test_the_frame_is_tidy() -> None:
     assert frame["value"].dtype == float
     assert frame["value"].isna().sum() == 1
     assert frame.loc[frame["value"].isna(), "reason"].tolist() == ["nan at step 3"]
-    assert set(frame.loc[(frame["claim"] == "study/early") & frame["used"], "seed"]) == set(range(10_000, 10_008))
+    assert set(frame.loc[(frame["claim"] == "study/early") & frame["used"], "seed"]) == set(range(10_000, 10_000 + n))
     incomplete = frame[frame["claim"] == "study/part"]
     assert (incomplete["verdict"] == "INCOMPLETE").all()
-    assert incomplete["used"].all(), "the intervals shown stand on all seeds that were seen"
+    used = set(incomplete.loc[incomplete["used"], "seed"])
+    assert used == {10_000, 10_001, 10_002}, "the interval shown rests on the seeds before the first that is missing"
     assert set(frame["study"]) == {"study", "other"}
 
 

@@ -28,6 +28,7 @@ def make(id: str = "study/name", test: str = "", **options: Any) -> Claim:
 def test_a_claim_that_is_not_registered_gets_development_seeds() -> None:
     result = Lock().registration(make())
     assert (result.status, result.attempt, result.development) == ("unregistered", 0, True)
+    assert result.thresholds.attempt == 1, "it is judged as a first attempt would be"
     assert set(result.seeds(32)) <= set(DEVELOPMENT_SEEDS)
 
 
@@ -36,6 +37,7 @@ def test_registering_gives_deciding_seeds_and_registering_again_changes_nothing(
     result = lock.registration(make())
     assert (result.status, result.attempt, result.development) == ("registered", 1, False)
     assert lock.register([make()]) == lock
+    assert result.thresholds.attempt == 1
     assert lock.registration(make(), development=True).seeds(32) == Lock().registration(make()).seeds(32)
 
 
@@ -45,7 +47,7 @@ def test_a_changed_claim_is_reported_until_it_is_registered_on_fresh_seeds() -> 
     changed = lock.registration(edited)
     assert (changed.status, changed.attempt) == ("changed", 1)
     again = lock.register([edited]).registration(edited)
-    assert (again.status, again.attempt) == ("registered", 2)
+    assert (again.status, again.attempt, again.thresholds.attempt) == ("registered", 2, 2)
     assert not set(again.seeds(32)) & set(changed.seeds(32))
     # Back to the first form: its results on the first seeds are known by now, so it gets fresh seeds, too.
     back = lock.register([edited]).register([make()]).registration(make())
@@ -273,7 +275,6 @@ def test_removed_claims_stay_in_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (edited("alpha", value=0.01), "it sets alpha to 0.01; this memkit only supports 0.05"),
         (edited("laboratories", value={"ours": 1}), "it reserves seeds for the laboratory 'ours'"),
         (edited("claims", "study/name", "results", value={"x.csv": "ab"}), f"{NAME} is about files of results"),
         (edited("claims", "study/name", "title", value="A"), f"{NAME} has the unknown field 'title'"),
@@ -299,6 +300,8 @@ EDITS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"statement": "B loses."}, {"statement": "A beats B."}),
     ({"source": "page 3"}, {"source": None}),
     ({"seeds": 16}, {"seeds": None}),
+    ({"seeds": 100}, {"seeds": None}),
+    ({"seeds_per_look": 1}, {"seeds_per_look": None}),
     ({"headline": True}, {"headline": None}),
     ({"deterministic": True}, {"deterministic": None}),
     ({"environment": ("FLAG",)}, {"environment": None}),
@@ -322,6 +325,33 @@ def test_registering_an_edit_of_annotations_costs_no_attempt(
     assert back.claims[now.id].wordings == [make().annotations, now.annotations, make().annotations]
     back.save(tmp_path / "claims.lock")
     assert Lock.load(tmp_path / "claims.lock") == back
+
+
+NORMAL = Contrast("a", over="b", metric="accuracy", assume="normal")
+
+
+@pytest.mark.parametrize(
+    "options", [{"contrasts": (NORMAL,)}, {"expect": "not_supported"}], ids=["normal theory", "not supported"]
+)
+def test_a_number_of_seeds_that_is_part_of_the_test_costs_an_attempt(options: dict[str, Any]) -> None:
+    lock, now = Lock().register([make(**options)]), make(seeds=16, **options)
+    assert lock.registration(now).status == "changed"
+    assert lock.register([now]).registration(now).thresholds.attempt == 2
+    looks = make(seeds_per_look=2, **options)
+    assert lock.registration(looks).status == "reworded", "the looks do not change the verdict"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"divergence": "measured"},
+        {"contrasts": (Contrast("a", over="b", metric="accuracy", bounds=(0, 1), clip=True),)},
+    ],
+    ids=["divergence", "clip"],
+)
+def test_how_divergence_and_outliers_count_is_part_of_the_test(change: dict[str, Any]) -> None:
+    lock = Lock().register([make()])
+    assert lock.registration(make(**change)).status == "changed"
 
 
 def test_a_change_keeps_the_wording_too() -> None:
@@ -350,6 +380,7 @@ def test_each_value_that_may_change_has_a_line_of_its_own(tmp_path: Path) -> Non
         replace(lock, claims={"study/name": entry}).to_text()
         == f"""{{
  "schema": 2,
+ "rule": 2,
  "studies": {{
   "study": {{
    "first_seed": 10000

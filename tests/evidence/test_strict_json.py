@@ -191,7 +191,9 @@ def test_impossible_evidence_is_refused(
     assert message in str(raised.value)
 
 
-def test_the_numbers_of_observations_and_looks_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_observations_and_the_time_of_judging_are_limited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from memkit.evidence import evidence_loading
 
     path = written(tmp_path / "evidence.json", lambda data: None)
@@ -199,10 +201,42 @@ def test_the_numbers_of_observations_and_looks_are_limited(tmp_path: Path, monke
     with pytest.raises(MemkitError, match="the file holds more than 40 observations"):
         load(path)
     monkeypatch.undo()
-    for most in (3, len(MANY.claims)):  # below the number of claims; below the number of their looks
-        monkeypatch.setattr(evidence_loading, "MOST_DECISIONS", most)
-        with pytest.raises(MemkitError, match=f"takes more looks at contrasts than the limit of {most}"):
-            load(path)
+    monkeypatch.setattr(evidence_loading, "MOST_DECISIONS", len(MANY.claims))
+    assert load(path).claims
+    monkeypatch.setattr(evidence_loading, "MOST_DECISIONS", len(MANY.claims) - 1)
+    with pytest.raises(MemkitError, match=f"takes as long as more than {len(MANY.claims) - 1} contrasts"):
+        load(path)
+
+
+@pytest.mark.parametrize(("n", "units"), [(8, 1), (32, 1), (16, 9)])
+def test_predicting_the_chance_of_a_verdict_counts_as_much_as_the_seeds(
+    n: int, units: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from memkit.evidence import evidence_loading
+
+    whole = entry(a=0.55, b=0.5, n=32)
+    rows = whole.observations[: 2 * n]
+    evidence(replace(whole, observations=rows)).save(tmp_path / "evidence.json")
+    monkeypatch.setattr(evidence_loading, "MOST_DECISIONS", units)
+    load(tmp_path / "evidence.json")
+    monkeypatch.setattr(evidence_loading, "MOST_DECISIONS", units - 1)
+    with pytest.raises(MemkitError, match="takes as long as more than"):
+        load(tmp_path / "evidence.json")
+
+
+def test_a_claim_of_many_contrasts_is_refused_before_it_is_judged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from memkit.evidence import evidence_loading
+
+    data = evidence(entry()).to_json()
+    contrast = data["claims"][0]["claim"]["contrasts"][0]
+    data["claims"][0]["claim"]["contrasts"] = [{**contrast, "margin": k / 1000} for k in range(900)]
+    (tmp_path / "evidence.json").write_text(json.dumps(data))
+    monkeypatch.setattr(evidence_loading, "MOST_DECISIONS", 2000)
+    monkeypatch.setattr(evidence_loading, "judge", lambda *_, **__: pytest.fail("it was judged"))
+    with pytest.raises(MemkitError, match="takes as long as more than 2000 contrasts"):
+        load(tmp_path / "evidence.json")
 
 
 def test_a_file_of_many_claims_must_not_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

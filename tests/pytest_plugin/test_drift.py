@@ -37,7 +37,7 @@ def test_an_effect_outside_its_interval_is_reported_and_gates_if_requested(
     assert result.ret == code
     entry = evidence(accepted)["lab/one"]
     assert entry["judgement"]["verdict"] == "SUPPORTED"
-    assert "treatment over control was +0.83" in entry["drift"][0]
+    assert "treatment over control was +0.84" in entry["drift"][0]
     result.stdout.fnmatch_lines(["*since the accepted run: treatment over control was*"])
     if gate == "drift":
         result.stdout.fnmatch_lines(["*drift since the accepted run: treatment over control was*"])

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.pytest_plugin.lab import canned, evidence, ran, verdict, write_suite
-from tests.pytest_plugin.test_looks import EIGHT, NEVER, SIXTEEN, reasons, run, seeds_per_claim, seeds_that_ran
+from tests.pytest_plugin.test_looks import EIGHT, NEVER, TWELVE, reasons, run, seeds_per_claim, seeds_that_ran
 
 # The worker that runs this test also has a seed of the first look of `never`; meanwhile the other worker runs all
 # others of the first look, and waits at the second.
@@ -93,7 +93,7 @@ def test_a_seed_that_kills_its_worker_leaves_its_claim_incomplete(pytester: pyte
             if report.nodeid.endswith("eight[verdict]"):
                 open("decided", "w").close()
     """)
-    write_suite(pytester, EIGHT, canned("deadly", body=DEADLY), SIXTEEN)
+    write_suite(pytester, EIGHT, canned("deadly", body=DEADLY), TWELVE)
 
     result = run(pytester, "-n2", *restarts.split())
 
@@ -104,10 +104,10 @@ def test_a_seed_that_kills_its_worker_leaves_its_claim_incomplete(pytester: pyte
     assert list(entry["failures"]) == ["10003"]
     assert verdict(pytester, "eight") == "SUPPORTED"
     if restarts:
-        assert verdict(pytester, "sixteen") == "INCOMPLETE"
+        assert verdict(pytester, "twelve") == "INCOMPLETE"
         return
-    assert verdict(pytester, "sixteen") == "SUPPORTED"
-    assert seeds_per_claim(seeds_that_ran(pytester)) == {"eight": 8, "deadly": 8, "sixteen": 16}
+    assert verdict(pytester, "twelve") == "SUPPORTED"
+    assert seeds_per_claim(seeds_that_ran(pytester)) == {"eight": 8, "deadly": 8, "twelve": 12}
     assert reasons(pytester)["deadly"] == {"seed 10003 failed, so the claim cannot be decided": 24}
 
 

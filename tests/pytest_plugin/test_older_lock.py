@@ -91,9 +91,10 @@ def test_evidence_is_accepted_once_the_lock_is_rewritten(older: pytest.Pytester)
 
 def test_registering_rewrites_an_older_lock(older: pytest.Pytester) -> None:
     checked = command(older, "register", "--check")
-    assert checked.ret == 0
+    assert checked.ret == 1, "the rule of verdicts has changed since"
     checked.stdout.fnmatch_lines(
         [
+            "the rule of verdicts has changed *; 2 claims on the same seeds",
             "0 of 2 claims new or changed, 0 *, 0 *",
             "2 claims registered by an older memkit; `memkit register` *",
         ]
@@ -108,7 +109,7 @@ def test_registering_rewrites_an_older_lock(older: pytest.Pytester) -> None:
     assert true["file"] == "test_lab.py"
     first, second = true["attempts"]
     assert first == {"block": None}
-    assert (second["block"], second["verdict"], second["n"]) == (1, "SUPPORTED", 8)
+    assert (second["block"], second["verdict"], second["n"]) == (1, "SUPPORTED", 9)
     assert second["date"] == read(older, "reports/accepted.json")["claims"]["lab/true"]["created"]
     assert read(older, "reports/accepted.json")["claims"]["lab/true"]["digest"] == true["digest"]
     assert command(older, "register", "--check").ret == 0

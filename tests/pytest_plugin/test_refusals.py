@@ -196,7 +196,7 @@ def test_seeds_must_be_a_number(pytester: pytest.Pytester, value: str) -> None:
     result = run(pytester, f"--seeds={value}")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"*--seeds: '{value}' is not a number from 1 to 100; give 8, 16 or 32"])
+    result.stderr.fnmatch_lines([f"*--seeds: '{value}' is not a whole number from 1 to 100, such as 32"])
 
 
 @needs_torch
@@ -250,7 +250,7 @@ RETURNS = {
     ),
     "is out of bounds": (
         '{"treatment": 90.0, "control": 0.0}',
-        "*score of 'treatment' is 90, outside the declared bounds (0, 1); clip it*",
+        "*score of 'treatment' is 90, outside the declared bounds (0, 1); declare the right bounds, or *clip=True*",
     ),
 }
 

@@ -137,7 +137,7 @@ def test_verdicts_name_what_differs_from_the_lock(suite: pytest.Pytester) -> Non
     assert result.ret == 1
     result.stdout.fnmatch_lines(
         [
-            "lab/true   *  DIFFERS from the lock: attempt 2 in the file, 1 in the lock",
+            "lab/true   *  DIFFERS: intervals differ; DIFFERS from the lock: attempt 2 in the file, 1 in the lock",
             "1 of 2 claims: the file differs from what is registered in *claims.lock",
         ]
     )

@@ -116,10 +116,10 @@ def test_commands_find_the_project(pytester: pytest.Pytester, project: Path, fol
     command(pytester, "register")
     assert command(pytester, "register", "--check").ret == OPEN
     assert run(pytester, "-n0").ret == OPEN
-    command(pytester, "plan").stdout.fnmatch_lines(["lab/false*8 of 32*", f"store: {project}/.memkit"])
+    command(pytester, "plan").stdout.fnmatch_lines(["lab/false*12 of 32*", f"store: {project}/.memkit"])
     command(pytester, "verdicts").stdout.fnmatch_lines(["lab/false*REFUTED*"])
     (project / ".memkit" / "runs").mkdir(exist_ok=True)
-    command(pytester, "store", "ls").stdout.fnmatch_lines([f"{project}/.memkit: 0 runs*8 measurements*"])
+    command(pytester, "store", "ls").stdout.fnmatch_lines([f"{project}/.memkit: 0 runs*12 measurements*"])
     command(pytester, "accept")
     assert (project / "reports" / "accepted.json").is_file()
     command(pytester, "compare").stdout.fnmatch_lines(["1 claim in both*"])
@@ -324,7 +324,7 @@ SKIPPED = canned("skipped").replace("@claim", '@pytest.mark.skip(reason="no time
     ("source", "arguments", "reason"),
     [
         (SKIPPED, (), "INCOMPLETE: skipped: no time"),
-        (TRUE, ("--memkit-seeds=5",), "5 seeds decide nothing"),
+        (TRUE, ("--memkit-seeds=5",), "5 seeds cannot decide; the rule needs 6"),
         (TRUE, ("-k", "10003 or 10004"), "INCOMPLETE: not run: seeds"),
         (canned("open", options='expect="open",').replace("@claim", "@pytest.mark.skip\n    @claim"), (), "INCOMPLETE"),
     ],

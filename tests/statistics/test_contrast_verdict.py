@@ -1,71 +1,317 @@
+"""The verdict on one contrast: thresholds, precedence, what the limits say, values that are not known, Student's t."""
+
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from memkit.statistics import LOOKS, Decision, Look, betting, decide, decide_many, looks_within, replay, tost
-
-FIRST, SECOND, THIRD = LOOKS
-BOUNDS = (-1.0, 1.0)
-samples_at_a_look = st.sampled_from(LOOKS).flatmap(
-    lambda look: st.tuples(st.just(look), arrays(np.float64, look.n, elements=st.floats(-1, 1)))
+from memkit.statistics import (
+    LEAST_SEEDS,
+    LOOKS,
+    Decision,
+    Look,
+    Thresholds,
+    decide,
+    decide_many_by_t,
+    first_decisions,
+    log_capital,
+    look_sizes,
+    reached,
+    t_limits,
+    tost_pvalues,
 )
 
-
-def spread(mean: float, width: float, look: Look) -> np.ndarray:
-    return mean + np.linspace(-width, width, look.n)
-
-
-def test_an_effect_is_supported_and_its_opposite_is_refuted() -> None:
-    x = spread(0.85, 0.05, FIRST)
-    assert decide(x, look=FIRST, bounds=BOUNDS).outcome == "supported"
-    assert decide(-x, look=FIRST, bounds=BOUNDS).outcome == "refuted"
-    assert decide(x, look=FIRST, bounds=BOUNDS, margin=0.9).outcome != "supported"
+BOUNDS = (-1.0, 1.0)
+samples = arrays(np.float64, st.integers(6, 40), elements=st.floats(-1, 1))
+thresholds = st.builds(Thresholds, attempt=st.integers(1, 4), contrasts=st.integers(1, 5))
 
 
-def test_an_outcome_is_provisional_if_only_t_decides() -> None:
-    x = spread(0.2, 0.05, FIRST)
-    decision = decide(x, look=FIRST, bounds=BOUNDS)
-    assert (decision.outcome, decision.provisional, decision.decisive) == ("inconclusive", "supported", False)
-    assert decide(-x, look=FIRST, bounds=BOUNDS).provisional == "refuted"
-    assert decide(spread(0, 0.5, FIRST), look=FIRST, bounds=BOUNDS).provisional is None
-    assert decide(spread(0, 0.02, SECOND), look=SECOND, bounds=BOUNDS, sesoi=0.1).provisional == "equivalent"
+def spread(mean: float, width: float, n: int) -> np.ndarray:
+    return mean + np.linspace(-width, width, n)
 
 
-def test_equivalence_needs_the_second_look_and_a_sesoi() -> None:
-    tight = (-0.3, 0.3)
-    for look, sesoi, outcome in [
-        (FIRST, 0.25, "inconclusive"),
-        (SECOND, 0.25, "equivalent"),
-        (SECOND, None, "inconclusive"),
-    ]:
-        decision = decide(spread(0, 0.02, look), look=look, bounds=tight, sesoi=sesoi)
-        assert (decision.outcome, decision.provisional) == (outcome, None)
-    early = decide(spread(0, 0.02, FIRST), look=FIRST, bounds=tight, sesoi=0.25, equivalence_from=8)
-    assert early.outcome == "equivalent"
-    assert early.tost_p == tost(spread(0, 0.02, FIRST), low=-0.25, high=0.25).p
+def is_close(capital: float, threshold: float) -> bool:
+    """Return whether rounding may decide if the capital reaches the threshold."""
+    return math.isclose(capital, threshold, rel_tol=1e-9)
+
+
+# --- thresholds ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, (40, 40, 20)),
+        ({"contrasts": 3}, (40, 120, 20)),
+        ({"attempt": 2}, (80, 80, 40)),
+        ({"attempt": 4, "contrasts": 2}, (320, 640, 160)),
+        ({"alpha": 0.01}, (200, 200, 100)),
+    ],
+)
+def test_thresholds_by_attempt_and_number_of_contrasts(options: dict[str, float], expected: tuple[float, ...]) -> None:
+    needed = Thresholds(**options)  # type: ignore[arg-type]
+    assert (needed.support, needed.refute, needed.equivalence) == pytest.approx(expected)
+
+
+def test_the_errors_of_all_attempts_add_up_to_twice_that_of_the_first() -> None:
+    assert sum(1 / Thresholds(attempt=attempt).support for attempt in range(1, 60)) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"alpha": 0}, "alpha must lie strictly between 0 and 1"),
+        ({"attempt": 0}, "attempt must be a whole number of at least 1"),
+        ({"contrasts": 1.5}, "contrasts must be a whole number of at least 1"),
+    ],
+)
+def test_bad_thresholds_are_refused(options: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Thresholds(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("attempt", [1, 2, 3])
+@pytest.mark.parametrize("contrasts", [1, 2, 3])
+def test_a_contrast_is_decided_exactly_where_its_capital_reaches_the_threshold(attempt: int, contrasts: int) -> None:
+    needed = Thresholds(attempt=attempt, contrasts=contrasts)
+    for sign, threshold, outcome in ((1, needed.support, "supported"), (-1, needed.refute, "refuted")):
+        capitals = [math.exp(log_capital([0.5] * n, mean=0, bounds=BOUNDS).above) for n in range(1, 30)]
+        first = next(n for n, capital in enumerate(capitals, 1) if capital >= threshold)
+        assert decide([sign * 0.5] * first, bounds=BOUNDS, thresholds=needed).outcome == outcome
+        assert decide([sign * 0.5] * (first - 1), bounds=BOUNDS, thresholds=needed).outcome == "inconclusive"
+
+
+# --- the outcome --------------------------------------------------------------------------------------------
+
+
+@given(samples, st.floats(-0.5, 0.5), st.floats(0.01, 0.9), thresholds)
+def test_the_outcome_follows_from_the_capital_and_the_limits_say_the_same(
+    x: np.ndarray, margin: float, sesoi: float, needed: Thresholds
+) -> None:
+    decision = decide(x, bounds=BOUNDS, margin=margin, sesoi=sesoi, thresholds=needed)
+    capital, interval = decision.capital, decision.interval
+    assert capital is not None
+    assert capital.equivalence is not None
+    pairs = [
+        (capital.above, needed.support),
+        (capital.below, needed.refute),
+        (capital.equivalence, needed.equivalence),
+    ]
+    assume(not any(is_close(*pair) for pair in pairs))
+    supported, refuted, equivalent = (won >= threshold for won, threshold in pairs)
+    assert not (supported and refuted)
+    expected = "supported" if supported else "refuted" if refuted else "equivalent" if equivalent else "inconclusive"
+    assert (decision.outcome, decision.decisive) == (expected, expected != "inconclusive")
+    if expected == "equivalent":
+        assert interval.inside(-sesoi, sesoi)
+        assert interval.low_level == interval.high_level == 1 - 1 / needed.equivalence
+    else:
+        assert interval.above(margin) == supported
+        assert interval.below(margin) == refuted
+        assert (interval.low_level, interval.high_level) == (1 - 1 / needed.support, 1 - 1 / needed.refute)
+    assert decision.negligible == (supported and interval.inside(-sesoi, sesoi))
+    assert (decision.tost_p, decision.notes) == (None, ())
+
+
+@given(samples, st.floats(-0.5, 0.5), st.floats(0.01, 0.9), thresholds)
+def test_every_n_has_the_verdict_of_the_seeds_so_far(
+    x: np.ndarray, margin: float, sesoi: float, needed: Thresholds
+) -> None:
+    options = {"bounds": BOUNDS, "margin": margin, "sesoi": sesoi, "thresholds": needed}
+    verdicts = reached(x, **options)  # type: ignore[arg-type]
+    decisions = [decide(x[:n], **options).outcome for n in range(1, len(x) + 1)]  # type: ignore[arg-type]
+    for n, outcome in enumerate(decisions, 1):
+        at_n = {name: bool(verdict[n - 1]) for name, verdict in verdicts._asdict().items()}
+        assert next((name for name, holds in at_n.items() if holds), "inconclusive") == outcome
+    first = next((n for n, outcome in enumerate(decisions, 1) if outcome != "inconclusive"), len(x))
+    outcomes, seeds = first_decisions(x, **options)  # type: ignore[arg-type]
+    assert (str(outcomes), int(seeds)) == (decisions[first - 1], first)
+
+
+def test_many_experiments_at_once_give_the_same_as_one_by_one() -> None:
+    x = np.clip(np.random.default_rng(10).normal(0.2, 0.3, (3, 20, 40)), -1, 1)
+    outcomes, seeds = first_decisions(x, bounds=BOUNDS, sesoi=0.4)
+    one, n = first_decisions(x[1, 7], bounds=BOUNDS, sesoi=0.4)
+    assert (outcomes[1, 7], seeds[1, 7]) == (one, n)
+    assert len(set(outcomes.ravel())) >= 2
+
+
+def test_nothing_is_decided_with_fewer_than_six_seeds() -> None:
+    assert LEAST_SEEDS == 6
+    tight = (-0.01, 1.0)
+    assert math.exp(log_capital([1.0] * 3, mean=0, bounds=tight).above) > 1000
+    assert decide([1.0] * 5, bounds=tight).outcome == "inconclusive"
+    assert decide([1.0] * 6, bounds=tight).outcome == "supported"
+    assert decide([-1.0] * 6, bounds=(-1.0, 0.01)).outcome == "refuted"
+    assert decide([0.0] * 6, bounds=tight, sesoi=0.9).outcome == "equivalent"
+    assert reached([1.0] * 8, bounds=tight).supported.tolist() == [False] * 5 + [True] * 3
+
+
+@given(samples, st.floats(-0.5, 0.5), st.floats(0.01, 0.9))
+def test_swapping_the_arms_swaps_the_verdict(x: np.ndarray, margin: float, sesoi: float) -> None:
+    swapped = {"supported": "refuted", "refuted": "supported"}
+    plain = decide(x, bounds=(-1, 1.5), margin=margin, sesoi=sesoi)
+    opposite = decide(-x, bounds=(-1.5, 1), margin=-margin, sesoi=sesoi)
+    assert plain.capital is not None
+    assert opposite.capital is not None
+    assume(not any(is_close(value or 0, 40) or is_close(value or 0, 20) for value in plain.capital))
+    assert opposite.outcome == swapped.get(plain.outcome, plain.outcome)
+    assert opposite.capital == pytest.approx((plain.capital.below, plain.capital.above, plain.capital.equivalence))
+
+
+@given(samples, st.randoms(use_true_random=False))
+def test_the_order_of_the_seeds_does_not_matter_at_a_given_n(x: np.ndarray, random: object) -> None:
+    shuffled = x.tolist()
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    one, other = (decide(values, bounds=BOUNDS, sesoi=0.3) for values in (x, shuffled))
+    assert one.capital is not None
+    assume(not any(is_close(value or 0, 40) or is_close(value or 0, 20) for value in one.capital))
+    assert one.outcome == other.outcome
+
+
+# --- equivalence --------------------------------------------------------------------------------------------
 
 
 def test_supported_takes_precedence_and_may_be_negligible() -> None:
-    x = spread(0.2, 0.01, THIRD)
-    decision = decide(x, look=THIRD, bounds=BOUNDS, sesoi=0.5)
+    x = spread(0.2, 0.01, 32)
+    decision = decide(x, bounds=BOUNDS, sesoi=0.5)
     assert (decision.outcome, decision.negligible) == ("supported", True)
-    assert not decide(x, look=THIRD, bounds=BOUNDS, sesoi=0.1).negligible
-    assert not decide(-x, look=THIRD, bounds=BOUNDS, sesoi=0.5).negligible
+    assert reached(x, bounds=BOUNDS, sesoi=0.5).equivalent[-1]
+    assert not decide(x, bounds=BOUNDS, sesoi=0.1).negligible
+    opposite = decide(-x, bounds=BOUNDS, sesoi=0.5)
+    assert (opposite.outcome, opposite.negligible) == ("refuted", False)
 
 
-def test_normal_theory_waives_the_betting_interval_and_notes_it() -> None:
-    x = spread(0.02, 0.01, FIRST)
-    decision = decide(x, look=FIRST, bounds=BOUNDS, assume="normal")
-    assert (decision.outcome, decision.assume) == ("supported", "normal")
+def test_equivalence_needs_a_sesoi() -> None:
+    x = spread(0, 0.02, 32)
+    assert decide(x, bounds=BOUNDS, sesoi=0.2).outcome == "equivalent"
+    without = decide(x, bounds=BOUNDS)
+    assert without.outcome == "inconclusive"
+    assert without.capital is not None
+    assert without.capital.equivalence is None
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_side_of_equivalence_beyond_the_bounds_is_decided_by_the_bounds(sign: int) -> None:
+    # No difference can be below −0.05, so that only the other side has to be shown.
+    bounds = (-0.05, 1.0) if sign == 1 else (-1.0, 0.05)
+    x = sign * spread(0.0, 0.02, 32)
+    for sesoi in (0.05, 0.3):
+        decision = decide(x, bounds=bounds, sesoi=sesoi, margin=sign * 0.02)
+        at_sesoi = log_capital(x, mean=sign * sesoi, bounds=bounds)
+        assert decision.capital is not None
+        assert decision.capital.equivalence == pytest.approx(math.exp(at_sesoi.below if sign == 1 else at_sesoi.above))
+    assert decision.outcome == "equivalent"
+    assert decide(sign * np.full(32, 0.29), bounds=bounds, sesoi=0.3).outcome != "equivalent"
+
+
+# --- values that are not known ------------------------------------------------------------------------------
+
+
+@given(samples, st.floats(-0.5, 0.5), st.floats(0.01, 0.9), st.sets(st.integers(0, 39)))
+def test_unknown_values_can_withhold_a_verdict_but_not_cause_one(
+    x: np.ndarray, margin: float, sesoi: float, unknown: set[int]
+) -> None:
+    low, high = x.copy(), x.copy()
+    index = [i for i in unknown if i < len(x)]
+    low[index], high[index] = BOUNDS
+    with_unknown = reached(low, optimistic=high, bounds=BOUNDS, margin=margin, sesoi=sesoi)
+    for verdict, known in zip(with_unknown, reached(x, bounds=BOUNDS, margin=margin, sesoi=sesoi), strict=True):
+        assert not (verdict & ~known).any()
+
+
+@pytest.mark.parametrize(
+    ("known", "outcome"), [([0.9] * 8, "supported"), ([-0.9] * 8, "refuted"), ([0.0] * 16, "equivalent")]
+)
+def test_each_verdict_can_be_withheld(known: list[float], outcome: str) -> None:
+    assert decide(known, bounds=BOUNDS, sesoi=0.3).outcome == outcome
+    low, high = [-1.0, -1.0, *known[2:]], [1.0, 1.0, *known[2:]]
+    decision = decide(low, optimistic=high, bounds=BOUNDS, sesoi=0.3)
+    assert decision.outcome == "inconclusive"
+    assert decision.interval.low == decide(low, bounds=BOUNDS).interval.low
+    assert decision.interval.high == decide(high, bounds=BOUNDS).interval.high
+    assert decision.interval.estimate == pytest.approx(np.mean([low, high]))
+
+
+def test_seeds_of_which_nothing_is_known_decide_nothing() -> None:
+    decision = decide([-1.0] * 40, optimistic=[1.0] * 40, bounds=BOUNDS, sesoi=0.9)
+    assert (decision.outcome, decision.interval.low, decision.interval.high) == ("inconclusive", -1, 1)
+
+
+# --- Student's t --------------------------------------------------------------------------------------------
+
+
+def by_t(x: object, **options: object) -> Decision:
+    return decide(x, **{"bounds": None, "assume": "normal", **options})  # type: ignore[arg-type]
+
+
+def test_the_looks_of_normal_theory_and_their_levels() -> None:
+    assert [(look.n, look.alpha) for look in LOOKS] == [(8, 0.0099), (16, 0.0198), (32, 0.0297)]
+    with pytest.raises(ValueError, match="n must be a whole number"):
+        Look(0, 0.05)
+
+
+@given(st.sampled_from(LOOKS), st.floats(-0.5, 0.5), st.floats(0.01, 0.9), thresholds, st.integers(0, 999))
+def test_normal_theory_decides_by_t_alone(
+    look: Look, margin: float, sesoi: float, needed: Thresholds, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(rng.uniform(-1, 1), rng.uniform(0.01, 1), look.n)
+    decision = by_t(x, margin=margin, sesoi=sesoi, thresholds=needed)
+    alpha = look.alpha / 2 ** (needed.attempt - 1)
+    lower = t_limits(x, level=1 - alpha)[0]
+    upper = t_limits(x, level=1 - alpha / needed.contrasts)[1]
+    p = max(tost_pvalues(x, low=-sesoi, high=sesoi))
+    assert decision.tost_p == pytest.approx(float(p))
+    equivalent = p < alpha and look.n >= 16
+    expected = (
+        "supported"
+        if lower > margin
+        else "refuted"
+        if upper < margin
+        else "equivalent"
+        if equivalent
+        else "inconclusive"
+    )
+    assert decision.outcome == expected
+    assert (decision.capital, decision.interval.method) == (None, "student-t")
+    if expected != "equivalent":
+        assert (decision.interval.low, decision.interval.high) == (lower, upper)
+        assert decision.interval.low_level == pytest.approx(1 - alpha / 2)
+        assert decision.interval.high_level == pytest.approx(1 - alpha / needed.contrasts / 2)
+    else:
+        assert decision.interval.inside(-sesoi, sesoi)
+        assert decision.interval.low_level == decision.interval.high_level == pytest.approx(1 - alpha)
     assert decision.notes[0].startswith("normal theory")
-    assert decision.betting == betting(x, bounds=BOUNDS)  # reported although it does not decide
-    assert decide(x, look=FIRST, bounds=None, assume="normal").betting is None
+
+
+@given(arrays(np.float64, 40, elements=st.floats(-1, 1)))
+def test_normal_theory_decides_at_its_looks_only(x: np.ndarray) -> None:
+    verdicts = reached(x, bounds=BOUNDS, assume="normal", sesoi=0.3)
+    for n in range(1, 41):
+        at_n = [name for name, verdict in verdicts._asdict().items() if verdict[n - 1]]
+        first = next(iter(at_n), "inconclusive")
+        assert first == decide(x[:n], bounds=BOUNDS, assume="normal", sesoi=0.3).outcome
+        assert not at_n or n in (8, 16, 32)
+
+
+def test_normal_theory_may_reach_both_supported_and_equivalent() -> None:
+    both = reached(spread(0.1, 0.01, 16), bounds=BOUNDS, assume="normal", sesoi=0.5)
+    assert (both.supported[15], both.refuted[15], both.equivalent[15]) == (True, False, True)
+
+
+def test_normal_theory_shows_what_wide_bounds_cannot() -> None:
+    x = spread(0.02, 0.01, 8)
+    assert by_t(x).outcome == "supported"
+    assert by_t(x, bounds=BOUNDS).outcome == "supported"
+    assert decide(x, bounds=BOUNDS).outcome == "inconclusive"
+    assert by_t(spread(0, 0.01, 8), sesoi=0.5).outcome == "inconclusive", "the spread of eight seeds is too uncertain"
+    assert by_t(spread(0, 0.01, 16), sesoi=0.5).outcome == "equivalent"
 
 
 @pytest.mark.parametrize("bounds", [None, BOUNDS])
@@ -73,124 +319,63 @@ def test_normal_theory_cannot_judge_seeds_without_spread(bounds: tuple[float, fl
     rounded = np.tile([0.9 - 0.8, 0.4 - 0.3], 4)
     assert np.ptp(rounded) > 0
     for x in (np.full(8, 0.1), rounded):
-        decision = decide(x, look=FIRST, bounds=bounds, assume="normal")
-        assert (decision.outcome, decision.provisional) == ("inconclusive", None)
+        decision = by_t(x, bounds=bounds)
+        assert decision.outcome == "inconclusive"
         assert "do not vary" in decision.notes[1]
 
 
-def test_levels_are_those_of_the_look_divided_by_the_share() -> None:
-    x = spread(0.3, 0.2, SECOND)
-    one, third = (decide(x, look=SECOND, bounds=BOUNDS, share=k) for k in (1, 3))
-    assert one.betting is not None
-    assert third.betting is not None
-    assert (one.t.level, one.betting.level) == pytest.approx((1 - 0.0198, 0.95))
-    assert (third.t.level, third.betting.level) == pytest.approx((1 - 0.0066, 1 - 0.05 / 3))
-    assert third.betting == betting(x, bounds=BOUNDS, alpha=0.05 / 3)
+def test_many_experiments_by_t_give_the_same_as_one_by_one() -> None:
+    x = np.random.default_rng(3).normal(0.1, 0.2, (50, 16))
+    outcomes = decide_many_by_t(x, alpha=0.0198, sesoi=0.3)
+    assert outcomes.tolist() == [by_t(row, sesoi=0.3).outcome for row in x]
+    assert len(set(outcomes)) > 1
 
 
-@given(samples_at_a_look, st.floats(-0.5, 0.5), st.floats(0.01, 0.9), st.integers(1, 5))
-def test_the_outcome_follows_from_the_reported_intervals(
-    drawn: tuple[Look, np.ndarray], margin: float, sesoi: float, share: int
-) -> None:
-    look, x = drawn
-    decision = decide(x, look=look, bounds=BOUNDS, margin=margin, sesoi=sesoi, share=share)
-    t, betting_interval = decision.t, decision.betting
-    assert betting_interval is not None
-    assert decision.tost_p is not None
-    supported = t.above(margin) and betting_interval.above(margin)
-    refuted = t.below(margin) and betting_interval.below(margin)
-    assert not (supported and refuted)
-    within_sesoi = decision.tost_p < look.alpha / share and betting_interval.inside(-sesoi, sesoi)
-    equivalent = look.n >= 16 and within_sesoi
-    expected = "supported" if supported else "refuted" if refuted else "equivalent" if equivalent else "inconclusive"
-    assert decision.outcome == expected
-    assert str(decide_many(x, look=look, bounds=BOUNDS, margin=margin, sesoi=sesoi, share=share)) == expected
+# --- looks --------------------------------------------------------------------------------------------------
 
 
-@given(samples_at_a_look)
-def test_swapping_the_arms_swaps_the_verdict(drawn: tuple[Look, np.ndarray]) -> None:
-    look, x = drawn
-    swapped = {"supported": "refuted", "refuted": "supported"}
-    outcome = decide(x, look=look, bounds=BOUNDS, sesoi=0.3).outcome
-    assert decide(-x, look=look, bounds=BOUNDS, sesoi=0.3).outcome == swapped.get(outcome, outcome)
+@pytest.mark.parametrize(
+    ("most", "options", "sizes"),
+    [
+        (32, {}, (8, 12, 16, 20, 24, 28, 32)),
+        (22, {}, (8, 12, 16, 20, 22)),
+        (8, {}, (8,)),
+        (6, {}, (6,)),
+        (4, {}, (4,)),
+        (1, {}, (1,)),
+        (9, {"every": 1}, (6, 7, 8, 9)),
+        (16, {"every": 5}, (10, 15, 16)),
+        (16, {"every": 6}, (6, 12, 16)),
+        (16, {"every": 100}, (16,)),
+    ],
+)
+def test_sizes_of_the_looks(most: int, options: dict[str, int], sizes: tuple[int, ...]) -> None:
+    assert look_sizes(most, **options) == sizes
 
 
-@given(samples_at_a_look, st.randoms(use_true_random=False))
-def test_the_order_of_seeds_within_a_look_does_not_matter(drawn: tuple[Look, np.ndarray], random: object) -> None:
-    look, x = drawn
-    shuffled = x.tolist()
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert decide(x, look=look, bounds=BOUNDS).outcome == decide(shuffled, look=look, bounds=BOUNDS).outcome
+# --- arguments ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"look": SECOND}, "differences must be the 16 seeds of the look; 8 were given"),
         ({"bounds": None}, 'unless assume is "normal"'),
         ({"bounds": (-0.05, 0.05)}, r"differences must lie within bounds \(-0.05, 0.05\)"),
+        ({"optimistic": [2.0] * 8}, "must lie within bounds"),
         ({"assume": "gaussian"}, 'assume must be "bounded" or "normal"'),
         ({"margin": 1.0}, "margin must lie strictly inside bounds"),
         ({"sesoi": 0.0}, "sesoi must be a finite number above 0"),
-        ({"share": 0}, "share must be a whole number of at least 1"),
     ],
 )
 def test_invalid_arguments_are_named_in_the_message(options: dict[str, object], message: str) -> None:
-    arguments: dict[str, object] = {"look": FIRST, "bounds": BOUNDS}
-    with pytest.raises(ValueError, match=message):
-        decide([0.1] * 8, **(arguments | options))  # type: ignore[arg-type]
+    arguments: dict[str, object] = {"bounds": BOUNDS, **options}
+    for function in (decide, reached):
+        with pytest.raises(ValueError, match=message):
+            function([0.1] * 8, **arguments)  # type: ignore[arg-type]
 
 
-def test_there_are_looks_at_8_16_and_32_seeds() -> None:
-    assert [(look.n, look.alpha) for look in LOOKS] == [(8, 0.0099), (16, 0.0198), (32, 0.0297)]
-    assert looks_within(7) == ()
-    assert looks_within(16) == LOOKS[:2]
-    assert looks_within(100) == LOOKS
-    with pytest.raises(ValueError, match="n must be a whole number"):
-        Look(0, 0.05)
-
-
-def judge(x: np.ndarray, look: Look) -> Decision:
-    return decide(x, look=look, bounds=BOUNDS)
-
-
-def test_replay_stops_at_the_first_decisive_look_and_uses_no_later_seed() -> None:
-    x = np.concatenate([spread(0.5, 0.1, SECOND), np.full(16, -1.0)])
-    decisions = replay(x, judge)
-    assert [(d.look.n, d.outcome) for d in decisions] == [(8, "inconclusive"), (16, "supported")]
-    x[16:] = np.nan  # not even an invalid value beyond the decisive look changes the result
-    assert replay(x, judge) == decisions
-
-
-def test_replay_takes_the_looks_that_the_seeds_suffice_for() -> None:
-    undecided = np.tile([-0.5, 0.5], 16)
-    assert replay(undecided[:7], judge) == ()
-    assert [d.look.n for d in replay(undecided[:31], judge)] == [8, 16]
-    assert [d.look.n for d in replay(undecided, judge)] == [8, 16, 32]
-    assert [d.look.n for d in replay(undecided, judge, looks=[Look(20, 0.05)])] == [20]
-    with pytest.raises(ValueError, match="increasing order"):
-        replay(undecided, judge, looks=[SECOND, FIRST])
-
-
-def test_replay_slices_several_contrasts_at_the_same_look() -> None:
-    x = np.stack([np.tile([-0.5, 0.5], 16), np.full(32, 0.9)], axis=1)
-    shapes: list[tuple[int, ...]] = []
-
-    def judge_first(rows: np.ndarray, look: Look) -> Decision:
-        shapes.append(rows.shape)
-        return judge(rows[:, 0], look)
-
-    replay(x, judge_first)
-    assert shapes == [(8, 2), (16, 2), (32, 2)]
-
-
-@pytest.mark.parametrize("rows", [list(range(32)), range(32), tuple(range(32)), "x" * 32])
-def test_replay_slices_any_sequence_and_keeps_its_type(rows: Sequence[object]) -> None:
-    slices: list[Sequence[object]] = []
-
-    def judge_undecided(rows_at_look: Sequence[object], look: Look) -> Decision:
-        slices.append(rows_at_look)
-        return judge(np.tile([-0.5, 0.5], look.n // 2), look)
-
-    replay(rows, judge_undecided)
-    assert slices == [rows[:8], rows[:16], rows]
+def test_looks_after_no_seeds_are_refused() -> None:
+    with pytest.raises(ValueError, match="every must be a whole number of at least 1"):
+        look_sizes(8, every=0)
+    with pytest.raises(ValueError, match="most must be a whole number of at least 1"):
+        look_sizes(0)

@@ -110,6 +110,11 @@ def test_comparisons_and_policy_agree_with_the_evidence(done: Path) -> None:
             if f["contrast"] == f"{row['configuration']} over {row['control']}"
         ]
         assert float(row["effect"]) == finding["estimate"]
+        assert [float(row[end]) for end in ("low", "high")] == [finding["interval"][end] for end in ("low", "high")]
+        assert row["method"] == "betting"
+        won, needed = row["capital"].split(" of ")
+        assert float(needed) in finding["needed"].values()
+        assert (row["verdict"] != "SUPPORTED") or float(won) >= float(needed) == finding["needed"]["support"]
         assert (row["verdict"], row["claim_verdict"]) == (finding["verdict"], judgement["verdict"])  # type: ignore[index]
         assert float(row["p_adjusted"]) >= float(row["p"])
     policy = json.loads((output / "policy.json").read_text())
@@ -130,6 +135,8 @@ def test_the_report_has_three_parts_and_lists_negative_findings(done: Path) -> N
         in evidence_part
     )
     assert "attempt" not in evidence_part
+    assert "Each claim stops as soon as its seeds decide it, and uses at most 16." in report
+    assert "| effect | interval | capital | n |" in evidence_part
     assert "«plain» is better than «linear», and was not separated from «brief»." in follows
     assert "> - Without a hidden layer no training helps." in follows
     assert "Without a hidden layer" not in evidence_part
@@ -186,6 +193,20 @@ def test_the_report_mentions_earlier_attempts(done: Path) -> None:
     assert f", {len(second_attempts)} of them not at the first attempt. A claim" in text
     assert "were registered before in another form" in text
     assert ", attempt 2: «plain» is" in text
+
+
+def test_the_report_says_where_normal_theory_decides(done: Path) -> None:
+    with importable(done):
+        matrix, promoted = load_matrix(done / "xor.yaml"), load_promotion(done / "xor.promoted.json")
+        evidence = load(done / "reports" / "xor" / "evidence.json")
+        normal = replace(matrix, confirm=replace(matrix.confirm, assume="normal"))
+        assert promoted is not None
+        by_betting, by_t = (report(each, promoted, evidence, []) for each in (matrix, normal))
+    sys.modules.pop("xor", None)
+    assert "Its looks are after 8 and 16 seeds, and each claim stops at the first look that decides it." in by_t
+    assert "Student’s t decides (normal theory)." in by_t
+    assert "Student’s t" not in by_betting
+    assert "The capital that bets on a verdict won, of the capital that the verdict needs, decides." in by_betting
 
 
 def test_folders_of_runs_that_the_report_does_not_use_are_removed(done: Path) -> None:

@@ -53,7 +53,7 @@ def multiverse(
         over: choice → its values; the last choice makes the columns of the table.
         vary: a function ``vary(recipe, **cell)`` that returns the recipe of an arm in a cell; None:
             ``recipe.with_(**cell)``.
-        seeds: the most seeds per cell, 8, 16 or 32; None: as many as the claim may use.
+        seeds: the most seeds per cell, as for a claim; None: as many as the claim may use.
 
     Raises:
         MemkitError: there is no claim below, one of its arms has no recipe, or the grid is not valid.

@@ -40,6 +40,7 @@ def mutant(
     *,
     arm: str = "",
     by: Callable[..., Any] | None = None,
+    sesoi: float | None = None,
     seeds: int | None = None,
     **unknown: Any,
 ) -> Callable[[F], F]:
@@ -64,7 +65,10 @@ def mutant(
         name: what is broken, in a few words: "memory zeroed".
         arm: the arm that is broken; it needs a recipe.
         by: an intervention, like that of an :class:`memkit.Arm`; it is applied after the arm's own.
-        seeds: the most seeds, 8, 16 or 32; None: as many as the claim may use.
+        sesoi: the smallest effect that would still count as holding: the mutant has failed as soon as one of its
+            contrasts is shown to lie below its margin plus this. A good choice is half of the effect of the intact
+            claim. None: the contrasts' own, which often takes more seeds than the claim itself.
+        seeds: the most seeds, as for a claim; None: as many as the claim may use.
 
     Raises:
         MemkitError: there is no claim below, it has no such arm, or no contrast compares that arm.
@@ -83,6 +87,12 @@ def mutant(
         if claim is None:
             raise MemkitError(f"{where}: there is no claim below it; write @mutant above @claim")
         broken = _make_mutant(claim, name, arm, intervention, f"{where} of {claim.id!r}")
+        if sesoi is not None:
+            try:
+                contrasts = tuple(replace(contrast, sesoi=sesoi) for contrast in broken.contrasts)
+            except MemkitError as error:
+                raise MemkitError(f"{where}: {error}") from None
+            broken = replace(broken, contrasts=contrasts)
         add_claim(function, f"mutant {name}", replace(broken, seeds=seeds or claim.seeds))
         return function
 

@@ -52,7 +52,7 @@ def replicated(
     Args:
         backend: "mlx"; see :class:`memkit.Recipe`.
         expect: the verdict that is expected on the other backend; None: that of the claim.
-        seeds: the most seeds, 8, 16 or 32; None: as many as the claim may use.
+        seeds: the most seeds, as for a claim; None: as many as the claim may use.
         headline: whether the replication runs with the headline claims.
 
     Raises:

@@ -90,10 +90,6 @@ def methods(evidence: Evidence) -> list[tuple[str, str]]:
     claims = evidence.claims
     measured = {(entry.claim.id, seed) for entry in claims for seed in entry.observed_seeds}
     originals = [entry for entry in claims if entry.claim.is_standalone]
-    looks = Counter(entry.judgement.look for entry in originals if entry.judgement.look is not None)
-    levels = ", ".join(f"{100 * (1 - look.alpha):.4g} % at {look.n} seeds" for look in LOOKS)
-    decided = ", ".join(f"{looks[n]} after {n} seeds" for n in sorted(looks)) or "none"
-    undecided = sum(entry.judgement.look is None for entry in originals)
     normal = _by_normal_theory(originals)
     sections = [
         (
@@ -107,22 +103,18 @@ def methods(evidence: Evidence) -> list[tuple[str, str]]:
             "All arms of a claim are measured on the same seeds and compared seed by seed.",
         ),
         (
-            "Looks",
-            f"The decision rule is applied at 8, 16 and 32 seeds, until one of these looks decides. Claims decided: "
-            f"{decided}; undecided: {undecided}. The levels of Student’s t intervals, {levels}, give all looks "
-            "together an error probability of 5 %. The error probabilities of the single looks add up to more than "
-            "that, because a later look includes the seeds of the earlier ones, so that their errors coincide.",
-        ),
-        (
-            "Betting intervals",
-            "Intervals for the mean of a bounded variable (Waudby-Smith and Ramdas 2024), at 95 %, from the bounds "
-            "that each claim declares. They assume that seeds are independent, and nothing about their distribution."
-            + (f" Waived in advance in {count_of(len(normal), 'claim')}." if normal else ""),
+            "Decision rule",
+            "A contrast is SUPPORTED once bets that the mean difference is above the margin, placed seed after seed, "
+            "have made 40 of a capital of 1: if it is not above the margin, the probability that they ever do is at "
+            "most 1/40, however the seeds are distributed and however often one looks, as long as they are "
+            "independent and their values lie within the declared bounds (Ville 1939; Waudby-Smith and Ramdas 2024). "
+            + _decided(originals),
         ),
         (
             "Failed seeds",
-            "No seed is dropped. A seed that did not converge counts as it is; a value that is not finite counts as "
-            "the declared bound that is worst for the claim; a seed that crashed fails the run.",
+            "No seed is dropped. A seed that did not converge counts as it is; a value that is not finite may be "
+            "anything within the bounds, and each bet uses the value that is worst for it; a seed that crashed fails "
+            "the run.",
         ),
         (
             "Registration",
@@ -131,11 +123,29 @@ def methods(evidence: Evidence) -> list[tuple[str, str]]:
             "seeds, which none of them has used before. " + _registered(claims),
         ),
     ]
+    if normal:
+        levels = " and ".join(", ".join(f"{100 * (1 - look.alpha):.4g} %" for look in LOOKS).rsplit(", ", 1))
+        text = (
+            f"In {count_of(len(normal), 'claim')}, Student’s t decides instead, as was declared in advance. It looks "
+            f"after 8, 16 and 32 seeds only, with intervals at {levels}, which keep the error probability of all "
+            "looks together at about 5 % if seeds are normal."
+        )
+        sections.insert(3, ("Looks of Student’s t", text))
     if controls := _controls(claims):
         sections.append(("Controls", controls))
     if sentence := reused(claims):
         sections.append(("Reused", sentence))
     return sections
+
+
+def _decided(claims: Sequence[ClaimEvidence]) -> str:
+    """Say how many claims were decided, and with how many seeds."""
+    sizes = sorted(entry.judgement.decided_at for entry in claims if entry.judgement.decided_at is not None)
+    if not sizes:
+        return "No claim was decided."
+    were = "claim was" if len(claims) == 1 else "claims were"
+    span = count_of(sizes[0], "seed") if sizes[0] == sizes[-1] else f"{sizes[0]} to {sizes[-1]} seeds"
+    return f"{len(sizes)} of {len(claims)} {were} decided, after {span}; later seeds are shown, but not used."
 
 
 def _derived(claims: Sequence[ClaimEvidence]) -> str:
@@ -164,8 +174,10 @@ def threats(evidence: Evidence, ps: Sequence[AdjustedP]) -> list[tuple[str, str]
             (
                 "Repeated attempts",
                 f"{_of(repeated, claims)} {_have(repeated)} been changed and tested again on fresh seeds, up to "
-                f"attempt {most}. This file does not contain the results of earlier attempts, except where a claim’s "
-                "source reports them. The margin, bounds or method may have changed between attempts, too.",
+                f"attempt {most}. Each attempt needed twice as much as the one before, so that the error probability "
+                "of all attempts together stays within its limit. This file does not contain the results of earlier "
+                "attempts, except where a claim’s source reports them. The margin, bounds or method may have changed "
+                "between attempts, too.",
             )
         )
     seeds = {(entry.claim.study, seed) for entry in claims for seed in entry.observed_seeds}
@@ -210,11 +222,11 @@ def threats(evidence: Evidence, ps: Sequence[AdjustedP]) -> list[tuple[str, str]
         sections.append(
             (
                 "Normal theory",
-                f"{_of(normal, claims)} {_have(normal)} a contrast that Student’s t decides alone. Student’s t errs "
+                f"{_of(normal, claims)} {_have(normal)} a contrast that Student’s t decides. It errs "
                 "more often than its level says if a few seeds in a hundred collapse.",
             )
         )
-    sizes = [entry.judgement.n for entry in claims if entry.judgement.look is not None]
+    sizes = [entry.judgement.n for entry in claims if entry.judgement.decided_at is not None]
     if sizes:
         fewest = min(sizes)
         sections.append(
@@ -254,7 +266,7 @@ def threats(evidence: Evidence, ps: Sequence[AdjustedP]) -> list[tuple[str, str]
 
 
 def _by_normal_theory(claims: Sequence[ClaimEvidence]) -> list[ClaimEvidence]:
-    """Return the claims with a contrast, a precondition or a control that Student's t decides alone."""
+    """Return the claims with a contrast, a precondition or a control that Student's t decides."""
     return [entry for entry in claims if any(c.assume == "normal" for c in entry.claim.all_contrasts)]
 
 
@@ -313,7 +325,8 @@ def _multiplicity(claims: Sequence[ClaimEvidence], all_claims: Sequence[ClaimEvi
         return ""
     lead = (
         f"{len(decided)} claims were decided, each with an error probability of at most 5 % by itself. p values "
-        "adjusted by Holm are shown, but decide nothing."
+        "adjusted by Holm are shown, but decide nothing. A claim stops once it is decided, with a p just below 0.05, "
+        "so few stay below it."
     )
     if not above:
         return f"{lead} All of them are at most 0.05."

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from memkit.evidence.evidence_file import ClaimEvidence
 from memkit.evidence.origin import SweepCell
 from memkit.evidence.reports import words
+from memkit.evidence.verdict import Finding, Verdict
 from memkit.statistics import benjamini_hochberg, holm
 
 
@@ -60,7 +61,14 @@ def _claim_p(entry: ClaimEvidence) -> float:
     findings = words.contrast_findings(entry)
     expected = entry.verdict.value.lower() if entry.claim.expect == "open" else entry.claim.expect
     if expected == "equivalent":
-        return max(1.0 if finding.tost_p is None else finding.tost_p for finding in findings)
+        return max(map(_equivalence_p, findings))
     if expected == "refuted":
         return min(1.0, len(findings) * min(finding.p for finding in findings))
     return max(finding.p for finding in findings)
+
+
+def _equivalence_p(finding: Finding) -> float:
+    """Return the p of equivalence; 1 if equivalence is not tested, or if Student's t has found something else."""
+    if finding.capital is None:
+        return finding.p if finding.verdict is Verdict.EQUIVALENT else 1.0
+    return min(1.0, 1 / max(finding.capital.equivalence or 1.0, 1.0))

@@ -26,7 +26,7 @@ from memkit.evidence.reports.plots.heatmap import heatmap_svg
 from memkit.evidence.reports.plots.lines import lines_svg
 from memkit.evidence.reports.plots.slopes import slopes_svg
 from memkit.evidence.reports.plots.strip import strip_svg
-from memkit.evidence.reports.robustness import Row, intervals_by_look, other_methods
+from memkit.evidence.reports.robustness import Look, Row, looks_at, other_methods
 from memkit.evidence.reports.table_cells import Cells, other_measurements, table_cells
 from memkit.evidence.reports.tables import VerdictRow, verdict_row
 from memkit.evidence.verdict import Finding, Judgement, Verdict
@@ -48,7 +48,8 @@ class ContrastView:
         notes: sentences that qualify them.
         strip: the picture of the differences of all seeds.
         slopes: the picture of both arms on all seeds; "" if there is none.
-        looks: the intervals at every look.
+        looks: the interval and the capital at every look.
+        capitals: the names of the looks' capitals: on which side of the margin they bet.
         other_methods: the results of methods that decide nothing.
     """
 
@@ -59,7 +60,8 @@ class ContrastView:
     notes: tuple[str, ...]
     strip: Markup
     slopes: Markup
-    looks: list[Row]
+    looks: list[Look]
+    capitals: list[str]
     other_methods: list[Row]
 
 
@@ -81,7 +83,7 @@ class ClaimView:
         arm_means: the means of its arms, in a sentence.
         metrics: pairs of a metric and what it is.
         on_deciding_seeds: whether its seeds are not development seeds.
-        stopping: at which look it was decided, in a sentence.
+        stopping: with how many seeds it was decided, or why it was not, in a sentence.
         seeds: how many seeds were used, and which, in a sentence.
         columns: the columns of ``seed_table``, without seed and status.
         seed_table: one row per seed: the seed, its status, and one cell per measured value or difference.
@@ -164,7 +166,7 @@ def claim_view(
         metrics=[(name, (metrics or {})[name]) for name in claim.metrics if name in (metrics or {})],
         study=claim.study,
         expect=claim.expect,
-        falsifier=words.falsifier(claim),
+        falsifier=words.falsifier(claim, entry.registration.thresholds),
         on_deciding_seeds=not entry.registration.development,
         stopping=words.stopping_sentence(entry),
         contrasts=_contrasts(entry, brief),
@@ -220,7 +222,7 @@ def _keys(entry: ClaimEvidence, p: AdjustedP) -> Mapping[str, str]:
     order = list(Verdict).index(entry.verdict)
     return {
         "verdict": str(order),
-        "effect": f"{finding.t.estimate:.9g}" if finding is not None and math.isfinite(finding.t.estimate) else "",
+        "effect": f"{finding.interval.estimate:.9g}" if finding is not None else "",
         "p": f"{p.adjusted:.9g}" if math.isfinite(p.adjusted) else "2",
         "text": " ".join((entry.claim.id, entry.claim.statement, entry.claim.source)).lower(),
     }
@@ -255,40 +257,43 @@ def _figure(figure: Figure, title: str, name: str, gallery: Gallery) -> FigureVi
 
 
 def _contrasts(entry: ClaimEvidence, brief: bool) -> list[ContrastView]:
-    looks = judgements_at_looks(entry.claim, entry.observations, planned=entry.planned)
+    looks = judgements_at_looks(
+        entry.claim, entry.observations, planned=entry.planned, thresholds=entry.registration.thresholds
+    )
     return [_contrast(entry, finding, looks, brief) for finding in entry.judgement.findings]
 
 
 def _contrast(entry: ClaimEvidence, finding: Finding, looks: Sequence[Judgement], brief: bool) -> ContrastView:
-    contrast = finding.contrast
+    contrast, interval = finding.contrast, finding.interval
     places = words.decimals(finding)
-    facts = [("Estimate", f"{words.format_number(finding.t.estimate, places)} in {contrast.metric}")]
-    names = {"student-t": "Student’s t interval", "betting": "Betting interval"}
-    for interval in finding.intervals:
-        limits = words.format_interval(interval.low, interval.high, places)
-        level = f"{100 * interval.level:.4g} %"
-        facts.append((names.get(interval.method, "Student’s t interval"), f"{limits} at {level}, n = {interval.n}"))
-    if finding.betting is None:
-        facts.append(("Betting interval", "none: the claim declares no bounds for this contrast"))
-    facts.append(
-        (
-            "p of the t test",
-            words.p_value(finding.p)
-            + (f", against a difference of {words.margin(contrast)}" if contrast.margin else ""),
-        )
-    )
-    if finding.tost_p is not None:
-        facts.append((f"p of equivalence, ±{contrast.sesoi:g}", words.p_value(finding.tost_p)))
+    limits = minus(words.format_interval(interval.low, interval.high, places))
+    normal = "Student’s t, " if finding.capital is None else ""
+    facts = [
+        ("Estimate", f"{minus(words.format_number(interval.estimate, places))} in {contrast.metric}"),
+        ("Interval", f"{limits}, {normal}{words.limit_levels(interval)}, n = {finding.n}"),
+    ]
+    capitals = words.capitals(finding)
+    facts += [(f"Capital for {verdict}", words.capital_of(*pair)) for verdict, pair in capitals.items()]
+    against = f"against a difference of {words.margin(contrast)}"
+    if finding.verdict is Verdict.EQUIVALENT:
+        against = f"of equivalence inside ±{contrast.sesoi:g}"
+    facts.append(("p", f"{words.p_value(finding.p)}, {against}"))
     facts.append(("Declared", _declared(contrast)))
     plan = finding.planning
     if "mde" in plan:
-        facts.append(("Minimum detectable effect", f"{words.compact(plan['mde'])} at power 0.8, by Student’s t alone"))
+        spread = "with this spread would have shown"
+        spread += " in four of five runs" if finding.capital is None else ""
+        facts.append(("Least effect", f"{words.compact(plan['mde'])}, which {finding.n} seeds {spread}"))
+    if "least_constant" in plan:
+        least = words.compact(plan["least_constant"])
+        facts.append(("Least effect without spread", f"{least}, which {finding.n} seeds would have shown"))
     if "seeds_needed" in plan:
-        facts.append(("Seeds needed", f"{words.compact_count(plan['seeds_needed'])} for the observed effect"))
-    if "betting_minimum" in plan:
-        minimum = words.compact(plan["betting_minimum"])
-        text = f"{minimum}, the smallest constant difference that {finding.n} seeds can show"
-        facts.append(("Betting minimum", text))
+        facts.append(("Seeds needed", f"{words.compact_count(plan['seeds_needed'])}, if they are like these"))
+    names = {
+        Verdict.SUPPORTED: "Above",
+        Verdict.REFUTED: "Below",
+        Verdict.EQUIVALENT: f"Within ±{contrast.sesoi or 0:g}",
+    }
     return ContrastView(
         label=words.label(contrast),
         role=finding.role,
@@ -297,7 +302,8 @@ def _contrast(entry: ClaimEvidence, finding: Finding, looks: Sequence[Judgement]
         notes=_contrast_notes(entry, finding),
         strip=Markup(strip_svg(entry, contrast, named=not brief)),
         slopes=Markup(slopes_svg(entry, contrast)),
-        looks=intervals_by_look(looks, contrast),
+        looks=looks_at(looks, contrast),
+        capitals=[names[verdict] for verdict in capitals],
         other_methods=other_methods(entry, contrast),
     )
 
@@ -306,25 +312,29 @@ def _contrast_notes(entry: ClaimEvidence, finding: Finding) -> tuple[str, ...]:
     contrast = finding.contrast
     notes = []
     if contrast.assume == "normal":
-        notes.append("Normal theory: the betting interval was waived in advance; Student’s t decides alone.")
-    if finding.provisional:
-        notes.append("Provisional: Student’s t alone would have decided, but the betting interval does not agree yet.")
+        notes.append("Normal theory: Student’s t decides, as was declared in advance; it assumes roughly normal seeds.")
     if finding.negligible:
         notes.append(
             f"Negligible: there is an effect, but it is smaller than ±{contrast.sesoi:g}, the smallest of interest."
         )
-    if finding.verdict is Verdict.EQUIVALENT and not finding.t.low <= 0 <= finding.t.high:
-        notes.append(f"There is a difference by Student’s t, but it lies inside ±{contrast.sesoi:g}.")
-    count = len(entry.claim.contrasts)
-    if finding.verdict is Verdict.REFUTED and entry.verdict is Verdict.INCONCLUSIVE and count > 1:
+    if finding.verdict is Verdict.EQUIVALENT and not finding.interval.low <= 0 <= finding.interval.high:
+        notes.append(f"There is a difference, since the interval excludes 0, but it lies inside ±{contrast.sesoi:g}.")
+    if count := _not_finite(entry, contrast):
         notes.append(
-            f"Refuted by itself, but a claim with {count} contrasts is refuted only at 1/{count} of the error "
-            "probability, which is not reached."
+            f"{count_of(count, 'seed')} with a value that is not finite: it may be anything within the bounds, and "
+            "each bet uses the value that is worst for it. The estimate is the middle of what is possible."
         )
     notes += _at_bounds(entry, contrast)
     # A finding may have a shorter note on the same matter, which begins with the same words.
     text = " ".join(notes).lower()
-    return (*notes, *(note for note in finding.notes if note.lower()[:13] not in text))
+    others = [note for note in finding.notes if note.lower()[:13] not in text]
+    return (*notes, *(f"{note[:1].upper()}{note[1:]}." for note in others))
+
+
+def _not_finite(entry: ClaimEvidence, contrast: Contrast) -> int:
+    """Count the used seeds with a value of the contrast that is not finite; 0 if no bounds are declared."""
+    by_seed = differences(entry.claim, contrast, entry.observations)
+    return sum(math.isnan(by_seed[seed]) for seed in words.used_seeds(entry)) if contrast.bounds is not None else 0
 
 
 def _at_bounds(entry: ClaimEvidence, contrast: Contrast) -> list[str]:
@@ -391,7 +401,7 @@ def _seed_table(entry: ClaimEvidence) -> tuple[list[str], list[tuple[int, str, l
             o = cells.get((seed, arm, metric))
             row.append("–" if o is None else f"{o.value:.6g}" if math.isfinite(o.value) else f"not finite: {o.reason}")
         row += [
-            f"{by_seed[seed]:+.6g}" if math.isfinite(by_seed[seed]) else "not scored"
+            f"{by_seed[seed]:+.6g}" if math.isfinite(by_seed[seed]) else "not finite"
             for _, by_seed in labelled_differences
         ]
         rows.append((seed, "used" if seed in used else "measured, not used", row))

@@ -127,6 +127,7 @@ def _environment() -> Environment:
     environment.globals.update(mark=words.MARKS.__getitem__, outcomes=words.OUTCOMES)
     environment.filters["sentence"] = lambda text: text[:1].upper() + text[1:]
     environment.filters["minus"] = minus
+    environment.filters["capital"] = lambda text: text if text == words.NORMAL_THEORY else f"capital {text}"
     return environment
 
 
@@ -237,11 +238,11 @@ def _trainings(evidence: Evidence, pictures: Mapping[str, str], gallery: Gallery
 
 
 def _effect(claim: ClaimView) -> str:
-    """Return the weakest effect and its t interval, with its label if there are several effects."""
+    """Return the weakest effect and its interval, with its label if there are several effects."""
     weakest = claim.row.weakest
     if weakest is None:
         return "n/a"
-    numbers = minus(f"{weakest.estimate} {weakest.t}")
+    numbers = minus(f"{weakest.estimate} {weakest.interval}")
     return f"{weakest.label}: {numbers}" if len(claim.row.effects) > 1 else numbers
 
 

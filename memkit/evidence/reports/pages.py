@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from memkit.errors import MemkitError, count_of
+from memkit.evidence.decision_rule import CLIPPED
 from memkit.evidence.derived.replication import backend_name, describe_counts, where_it_holds
 from memkit.evidence.reports import words
 from memkit.evidence.verdict import Verdict
@@ -142,7 +143,7 @@ def _weakest(claim: Accepted) -> Mapping[str, Any]:
 
 def _claims(claims: Mapping[str, Accepted]) -> str:
     """Return two tables: the claims, with what their sources say and what was measured, and their arms."""
-    results = [["Claim", "Source", "Measured", "Effect, t interval, betting interval", "Verdict"], ["---"] * 5]
+    results = [["Claim", "Source", "Measured", "Effect, interval", "Verdict"], ["---"] * 5]
     arms = [["Arm", "Claim", "Parameters", "State", "Steps", "CPU s per seed", "Tuning"], ["---"] * 7]
     listed: set[str] = set()
     for name, claim in claims.items():
@@ -185,10 +186,11 @@ def _expected(claim: Accepted) -> str:
 
 
 def _verdict(judgement: Mapping[str, Any]) -> str:
-    """Return the verdict, with a note if Student's t decides alone, and with ±sesoi if it is EQUIVALENT."""
+    """Return the verdict, with a note if Student's t decides, and with ±sesoi if it is EQUIVALENT."""
     verdict = Verdict(judgement["verdict"])
     findings = [finding for finding in judgement["findings"] if finding["role"] == "contrast"]
-    notes = ["normal theory: t alone decides"] if any(f["assume"] == "normal" for f in findings) else []
+    notes = [words.NORMAL_THEORY] if any(f["assume"] == "normal" for f in findings) else []
+    notes += ["clipped metric"] if any(n.startswith(CLIPPED) for f in findings for n in f.get("notes", ())) else []
     sizes = sorted({f["sesoi"] for f in findings if f["sesoi"]})
     notes += ["inside " + " and ".join(f"±{size:g}" for size in sizes)] if verdict is Verdict.EQUIVALENT else []
     return f"{words.MARKS[verdict]} {verdict.value}" + (f" ({'; '.join(notes)})" if notes else "")
@@ -207,16 +209,16 @@ def _measured(means: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -
 
 
 def _effect(finding: Mapping[str, Any]) -> str:
-    places = _places(finding)
-    intervals = {
-        i["method"]: f"[{_limit(i['low'], places)}, {_limit(i['high'], places)}]" for i in finding["intervals"]
-    }
-    betting = intervals.get("betting", "no bounds")
-    t = next((text for method, text in intervals.items() if method != "betting"), "")
+    """Return the label, estimate and interval of a contrast: ``a over b: +0.80, [+0.03, +0.98]``."""
     label = finding["contrast"]
     if finding["direction"] == "lower":  # then the effect is positive if the treatment is below the control
         label = label.replace(" over ", " below ", 1)
-    return f"{_text(label)}: {_signed(finding['estimate'], places)}, {t}, {betting}"
+    return f"{_text(label)}: {_signed(finding['estimate'], _places(finding))}, {_interval(finding)}"
+
+
+def _interval(finding: Mapping[str, Any]) -> str:
+    low, high, places = finding["interval"]["low"], finding["interval"]["high"], _places(finding)
+    return f"[{_limit(low, '−∞', places)}, {_limit(high, '+∞', places)}]"
 
 
 def _places(finding: Mapping[str, Any]) -> int:
@@ -245,7 +247,7 @@ def _sweep(sweep: str, claims: Sequence[Accepted]) -> list[str]:
 
 
 def _comparisons(sweep: str, claims: Mapping[str, Accepted]) -> str:
-    """Return a table of cells × controls, with the verdict, effect and t interval of each contrast by itself."""
+    """Return a table of cells × controls, with the verdict, effect and interval of each contrast by itself."""
     if not claims:
         raise MemkitError(f"no cell of a sweep {sweep!r} has been accepted")
     cells: dict[tuple[str, str], str] = {}
@@ -254,7 +256,7 @@ def _comparisons(sweep: str, claims: Mapping[str, Accepted]) -> str:
         for finding in claim["judgement"]["findings"]:
             if finding["role"] == "contrast":
                 control = finding["contrast"].partition(" over ")[2]
-                cells[row, control] = f"{words.MARKS[Verdict(finding['verdict'])]} {_effect_and_t(finding)}"
+                cells[row, control] = f"{words.MARKS[Verdict(finding['verdict'])]} {_effect_and_interval(finding)}"
     rows = sorted({row for row, _ in cells}, key=_by_number)
     columns = list(dict.fromkeys(column for _, column in cells))
     table = [[f"`{sweep}`", *(f"over {_text(column)}" for column in columns)], ["---", *["---:"] * len(columns)]]
@@ -262,14 +264,11 @@ def _comparisons(sweep: str, claims: Mapping[str, Accepted]) -> str:
     findings = [f for claim in claims.values() for f in claim["judgement"]["findings"] if f["role"] == "contrast"]
     metric = ", ".join(dict.fromkeys(f["metric"] for f in findings))
     lower = " Lower is better, so positive effects are in the cell’s favour." if _all_lower(findings) else ""
-    return f"Effects in {_text(metric)}, with t intervals.{lower}\n\n{_table(table)}"
+    return f"Effects in {_text(metric)}, with their intervals.{lower}\n\n{_table(table)}"
 
 
-def _effect_and_t(finding: Mapping[str, Any]) -> str:
-    places = _places(finding)
-    t = next((i for i in finding["intervals"] if i["method"] != "betting"), None)
-    interval = f" \\[{_limit(t['low'], places)}, {_limit(t['high'], places)}\\]" if t else ""
-    return f"{_signed(finding['estimate'], places)}{interval}"
+def _effect_and_interval(finding: Mapping[str, Any]) -> str:
+    return f"{_signed(finding['estimate'], _places(finding))} {_text(_interval(finding))}"
 
 
 def _all_lower(findings: Sequence[Mapping[str, Any]]) -> bool:
@@ -296,9 +295,9 @@ def _number(value: float | None, places: int) -> str:
     return "not finite" if value is None else f"{value:.{places}f}"
 
 
-def _limit(value: float | None, places: int) -> str:
-    """Format a limit of an interval, as :func:`words.limit` does; ∞ for None."""
-    return "∞" if value is None else words.limit(value, places).replace("-", "−")
+def _limit(value: float | None, infinite: str, places: int) -> str:
+    """Format a limit of an interval, as :func:`words.limit` does; ``infinite`` for None."""
+    return infinite if value is None else words.limit(value, places).replace("-", "−")
 
 
 def _signed(value: float | None, places: int = 2) -> str:

@@ -1,4 +1,4 @@
-"""The robustness of a contrast: its intervals at every look, and the results of other methods."""
+"""The robustness of a contrast: its interval and capital at every look, and the results of other methods."""
 
 from __future__ import annotations
 
@@ -15,7 +15,24 @@ from memkit.evidence.verdict import Judgement
 from memkit.statistics import Interval
 from memkit.statistics.sensitivity import sensitivity
 
-_NAMES = {"student-t": "Student’s t", "betting": "betting", "bootstrap, BCa": "bootstrap, BCa"}
+_NAMES = {"student-t": "Student’s t", "bootstrap, BCa": "bootstrap, BCa"}
+
+
+@dataclass(frozen=True)
+class Look:
+    """A contrast at one look.
+
+    Attributes:
+        n: the number of seeds.
+        estimate: the mean difference.
+        interval: the interval of the decision rule; by Student's t, with its level.
+        capitals: the capital for each verdict, as :func:`looks_at` names them; empty if Student's t decides.
+    """
+
+    n: int
+    estimate: str
+    interval: str
+    capitals: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -35,23 +52,29 @@ class Row:
     position: str
 
 
-def intervals_by_look(looks: Sequence[Judgement], contrast: Contrast) -> list[Row]:
-    """Return the intervals of a contrast at every look that was taken, in order."""
+def looks_at(looks: Sequence[Judgement], contrast: Contrast) -> list[Look]:
+    """Return a contrast at every look that was taken, in order.
+
+    The capitals are those of the bets that the mean is above and below the margin and, with a sesoi, the smaller one of
+    the bets that it lies within ±sesoi.
+    """
     rows = []
     for judgement in looks:
         finding = next((f for f in judgement.findings if f.contrast == contrast), None)
         if finding is None:
             continue
-        places = words.decimals(finding)
-        rows += [
-            Row(
-                f"{_NAMES[interval.method]}, {100 * interval.level:.4g} %",
-                str(judgement.n),
-                _numbers(interval, places),
-                _position(interval, contrast),
+        interval, places = finding.interval, words.decimals(finding)
+        limits = minus(words.format_interval(interval.low, interval.high, places))
+        if finding.capital is None:
+            limits += f", {words.limit_levels(interval)}"
+        rows.append(
+            Look(
+                n=judgement.n,
+                estimate=minus(words.format_number(interval.estimate, places)),
+                interval=limits,
+                capitals=tuple(words.capital(won) for won, _ in words.capitals(finding).values()),
             )
-            for interval in finding.intervals
-        ]
+        )
     return rows
 
 

@@ -30,7 +30,7 @@ class GridCell:
         claim: the claim's id.
         verdict: its verdict.
         effect: the effect of its weakest contrast.
-        t: Student's t interval of that contrast.
+        interval: the interval of that contrast.
         seeds: the number of seeds that were used.
         is_discovery: whether it is a discovery by Benjamini–Hochberg at the rate :data:`FALSE_DISCOVERIES`.
     """
@@ -38,7 +38,7 @@ class GridCell:
     claim: str
     verdict: Verdict
     effect: str
-    t: str
+    interval: str
     seeds: int
     is_discovery: bool
 
@@ -97,12 +97,16 @@ def grids(claims: Sequence[ClaimEvidence]) -> list[Grid]:
 
 def _cell(entry: ClaimEvidence, adjusted_p: float) -> GridCell:
     weakest = words.weakest(words.contrast_findings(entry))
-    places = words.decimals(weakest) if weakest is not None else 2
+    effect = interval = "n/a"
+    if weakest is not None:
+        shown = weakest.interval
+        effect = words.format_number(shown.estimate, _places(weakest.contrast.assume))
+        interval = words.format_interval(shown.low, shown.high, words.decimals(weakest))
     return GridCell(
         claim=entry.claim.id,
         verdict=entry.verdict,
-        effect="n/a" if weakest is None else words.format_number(weakest.t.estimate, _places(weakest.contrast.assume)),
-        t="n/a" if weakest is None else words.format_interval(weakest.t.low, weakest.t.high, places),
+        effect=effect,
+        interval=interval,
         seeds=entry.judgement.n,
         is_discovery=adjusted_p <= FALSE_DISCOVERIES,
     )

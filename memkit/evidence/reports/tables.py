@@ -25,30 +25,30 @@ class EffectRow:
     ...     metric="accuracy",
     ...     verdict=Verdict.SUPPORTED,
     ...     estimate="+0.80",
-    ...     t="[+0.74, +0.86]",
-    ...     betting="[+0.03, +0.98]",
+    ...     interval="[+0.03, +0.98]",
+    ...     capital="66 of 40",
     ...     notes=(),
     ... )
-    >>> f"{row.label}: {row.estimate} {row.t}"
-    'new over old: +0.80 [+0.74, +0.86]'
+    >>> f"{row.label}: {row.estimate} {row.interval}, capital {row.capital}"
+    'new over old: +0.80 [+0.03, +0.98], capital 66 of 40'
 
     Attributes:
         label: what is compared, as in ``dynamic over static``.
         metric: the metric's name.
         verdict: the verdict of this contrast alone.
         estimate: the mean difference, as in ``+0.80``.
-        t: Student's t interval, as in ``[+0.74, +0.86]``.
-        betting: the betting interval, or ``n/a`` if no bounds are declared.
-        notes: qualifications such as "provisional", "negligible" and "normal theory", and the seeds that a larger run
-            would need.
+        interval: the interval of the decision rule, as in ``[+0.03, +0.98]``.
+        capital: the capital for the verdict, or for the one that is closest, beside the one that is needed, as in
+            ``66 of 40``; ``normal theory`` if Student's t decides.
+        notes: qualifications such as "negligible", and what a larger run would need.
     """
 
     label: str
     metric: str
     verdict: Verdict
     estimate: str
-    t: str
-    betting: str
+    interval: str
+    capital: str
     notes: tuple[str, ...]
 
 
@@ -126,7 +126,7 @@ def verdict_row(entry: ClaimEvidence) -> VerdictRow:
     >>> observations = tuple(
     ...     Observation(claim="lab/new", seed=seed, arm=arm, metric="accuracy", value=value)
     ...     for seed in registration.seeds(8)
-    ...     for arm, value in (("new", 0.9 + seed % 3 / 50), ("old", 0.1))
+    ...     for arm, value in (("new", 0.9 + seed % 3 / 50), ("old", 0.05))
     ... )
     >>> entry = ClaimEvidence(
     ...     claim=claim,
@@ -138,8 +138,8 @@ def verdict_row(entry: ClaimEvidence) -> VerdictRow:
     ...     gate=Gate("passed", "expected supported, found SUPPORTED"),
     ... )
     >>> row = verdict_row(entry)
-    >>> str(row.verdict), row.weakest.estimate, row.weakest.t, row.used
-    ('SUPPORTED', '+0.823', '[+0.802, +0.843]', 8)
+    >>> str(row.verdict), row.weakest.estimate, row.weakest.interval, row.weakest.capital, row.used
+    ('SUPPORTED', '+0.87', '[+0.03, +0.93]', '49 of 40', 7)
     """
     judgement = entry.judgement
     findings = words.contrast_findings(entry)
@@ -190,14 +190,13 @@ def verdict_rows(evidence: Evidence) -> list[VerdictRow]:
 
 def _effect(finding: Finding) -> EffectRow:
     places = words.decimals(finding)
-    betting = finding.betting
     return EffectRow(
         label=words.label(finding.contrast),
         metric=finding.contrast.metric,
         verdict=finding.verdict,
-        estimate=words.format_number(finding.t.estimate, places),
-        t=words.format_interval(finding.t.low, finding.t.high, places),
-        betting=words.format_interval(betting.low, betting.high, places) if betting is not None else "n/a",
+        estimate=words.format_number(finding.interval.estimate, places),
+        interval=words.format_interval(finding.interval.low, finding.interval.high, places),
+        capital=words.closest_capital(finding),
         notes=words.short_notes(finding),
     )
 
@@ -219,7 +218,7 @@ _COLOURS: Mapping[Verdict, str] = {
     Verdict.INCOMPLETE: "1",
 }
 _ASCII = str.maketrans(
-    {"✓": "+", "✗": "x", "≈": "=", "…": "~", "·": "|", "±": "~", "–": "-", "−": "-", "«": '"', "»": '"'}
+    {"✓": "+", "✗": "x", "≈": "=", "…": "~", "·": "|", "±": "~", "–": "-", "−": "-", "«": '"', "»": '"', "’": "'"}
 )
 """Every character is replaced by exactly one, so that columns keep their widths."""
 
@@ -229,7 +228,7 @@ def terminal_table(
 ) -> list[str]:
     """Return the table of verdicts as lines of text.
 
-    Each claim has two lines: verdict, id and expectation; then the weakest contrast's estimate with both intervals.
+    Each claim has two lines: verdict, id and expectation; then the weakest contrast's estimate, interval and capital.
     From a width of 110 characters on, each contrast has a line. Notes that qualify the numbers follow.
 
     A run's claims are ``load(path).claims`` (:func:`memkit.evidence.load`); this example builds one by hand.
@@ -242,7 +241,7 @@ def terminal_table(
     >>> observations = tuple(
     ...     Observation(claim="lab/new", seed=seed, arm=arm, metric="accuracy", value=value)
     ...     for seed in registration.seeds(8)
-    ...     for arm, value in (("new", 0.9 + seed % 3 / 50), ("old", 0.1))
+    ...     for arm, value in (("new", 0.9 + seed % 3 / 50), ("old", 0.05))
     ... )
     >>> entry = ClaimEvidence(
     ...     claim=claim,
@@ -255,9 +254,9 @@ def terminal_table(
     ... )
     >>> for line in terminal_table([entry], width=80)[:3]:
     ...     print(line)
-    verdict         effect  t interval        betting           seeds  attempt
+    verdict         effect  interval         capital  seeds  attempt
     ✓ SUPPORTED     lab/new                                       expected supported
-                    +0.823  [+0.802, +0.843]  [+0.041, +0.899]   8/32        1
+                     +0.87  [+0.03, +0.93]  49 of 40   7/32        1
 
     Args:
         claims: the claims, in the order to print.
@@ -291,7 +290,8 @@ def _spell_infinity(row: VerdictRow) -> VerdictRow:
     """Replace ∞ by ``inf``, which is longer; this has to happen before the columns' widths are measured."""
 
     def spell(effect: EffectRow) -> EffectRow:
-        return replace(effect, t=effect.t.replace("∞", "inf"), betting=effect.betting.replace("∞", "inf"))
+        interval, capital = (text.replace("∞", "inf") for text in (effect.interval, effect.capital))
+        return replace(effect, interval=interval, capital=capital)
 
     weakest = spell(row.weakest) if row.weakest is not None else None
     return replace(row, effects=tuple(map(spell, row.effects)), weakest=weakest)
@@ -321,10 +321,10 @@ class _Table:
         self.rows, self.width, self.wide = rows, width, wide
         effects = [effect for row in rows for effect in self._shown(row)]
         self.estimate = max([6, *(len(effect.estimate) for effect in effects)])
-        self.t = max([10, *(len(effect.t) for effect in effects)])
-        self.betting = max([7, *(len(effect.betting) for effect in effects)])
+        self.interval = max([8, *(len(effect.interval) for effect in effects)])
+        self.capital = max([7, *(len(effect.capital) for effect in effects)])
         self.seeds = max([5, *(len(f"{row.used}/{row.planned}") for row in rows)])
-        numbers = self.estimate + self.t + self.betting + self.seeds + len("attempt") + 4 * 2
+        numbers = self.estimate + self.interval + self.capital + self.seeds + len("attempt") + 4 * 2
         # On a narrow screen the numbers move to the left, so that they are not cut off.
         self.indent = min(_INDENT, max(2, width - numbers))
         room = width - self.indent - numbers - 2 - (10 if wide else 0)
@@ -336,16 +336,18 @@ class _Table:
             return row.effects
         return (row.weakest,) if row.weakest is not None else ()
 
-    def _numbers(self, label: str, estimate: str, t: str, betting: str, seeds: str, attempt: str, cost: str) -> str:
+    def _numbers(
+        self, label: str, estimate: str, interval: str, capital: str, seeds: str, attempt: str, cost: str
+    ) -> str:
         columns = [f"{words.elide(label, self.label):<{self.label}}"] if self.wide else []
-        columns += [f"{estimate:>{self.estimate}}", f"{t:<{self.t}}", f"{betting:<{self.betting}}"]
+        columns += [f"{estimate:>{self.estimate}}", f"{interval:<{self.interval}}", f"{capital:>{self.capital}}"]
         columns += [f"{seeds:>{self.seeds}}", f"{attempt:>7}"]
         if self.wide:
             columns.append(f"{cost:>8}")
         return " " * self.indent + "  ".join(columns)
 
     def heading(self) -> _Line:
-        text = self._numbers("contrast", "effect", "t interval", "betting", "seeds", "attempt", "CPU time")
+        text = self._numbers("contrast", "effect", "interval", "capital", "seeds", "attempt", "CPU time")
         if self.indent == _INDENT:
             text = f"{'verdict':<{_INDENT}}{text[_INDENT:]}"
         return _Line(text, ((0, len(text), "2"),))
@@ -366,7 +368,8 @@ class _Table:
         facts = (f"{row.used}/{row.planned}", str(row.attempt), row.cost)
         for number, effect in enumerate(self._shown(row)):
             rest = facts if number == 0 else ("", "", "")
-            lines.append(_Line(self._numbers(_plain(effect.label), effect.estimate, effect.t, effect.betting, *rest)))
+            numbers = (effect.estimate, effect.interval, effect.capital)
+            lines.append(_Line(self._numbers(_plain(effect.label), *numbers, *rest)))
             if self.wide and effect.notes:
                 lines += self._wrapped(" · ".join(effect.notes), self.indent + 2)
         if not row.effects:
@@ -396,14 +399,18 @@ class _Table:
 
     def footer(self, counts: str) -> list[_Line]:
         """Return the footer: what the seeds cannot rule out, then ``counts``, on mutants and replications."""
-        sizes = sorted({row.used for row in self.rows if row.used > 1})
+        sizes = [row.used for row in self.rows if row.used > 1 and row.verdict is not Verdict.INCOMPLETE]
         if not sizes:
-            return []
-        rates = ", ".join(f"{words.percent(collapse_bound(n))} with {n} seeds" for n in sizes)
-        text = f"Even if no seed collapsed, the collapse rate may be up to {rates}."
+            return self._wrapped(counts, 0)
+        rates = " and ".join(
+            f"{words.percent(collapse_bound(n))} with {n} seeds" for n in dict.fromkeys((min(sizes), max(sizes)))
+        )
+        sentences = [f"Even if no seed collapsed, the collapse rate may be up to {rates}.", counts]
         if any(row.saved for row in self.rows):
-            text = f"Seeds: used/at most; a claim stops at the look that decides it. {text}"
-        return self._wrapped(f"{text} {counts}", 0)
+            sentences.insert(0, "Seeds: used/at most; a claim stops once it is decided.")
+        if any(effect.capital != words.NORMAL_THEORY for row in self.rows for effect in row.effects):
+            sentences.insert(0, "Capital: what bets on the verdict, or the closest one, made of 1, and what it needs.")
+        return self._wrapped(" ".join(filter(None, sentences)), 0)
 
 
 def _plain(text: str) -> str:
@@ -438,8 +445,8 @@ def markdown_table(evidence: Evidence) -> str:
         "Claim",
         "Contrast",
         "Effect",
-        "t interval",
-        "Betting",
+        "Interval",
+        "Capital",
         "Seeds",
         "Attempt",
         "Expected",
@@ -447,7 +454,7 @@ def markdown_table(evidence: Evidence) -> str:
     ]
     lines += [
         _pipes(heads),
-        _pipes(["---", "---", "---", "---:", "---", "---", "---:", "---:", "---", "---"]),
+        _pipes(["---", "---", "---", "---:", "---", "---:", "---:", "---:", "---", "---"]),
     ]
     for row in rows:
         head = f"{words.MARKS[row.verdict]} **{row.verdict}**"
@@ -464,8 +471,8 @@ def markdown_table(evidence: Evidence) -> str:
                         _markdown("; ".join([row.claim, *row.notes])) if first else "",
                         what,
                         effect.estimate,
-                        _markdown(effect.t),
-                        _markdown(effect.betting),
+                        _markdown(effect.interval),
+                        effect.capital,
                         *(tail if first else [""] * 4),
                     ]
                 )

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from memkit.errors import count_of
 from memkit.evidence.claim import Claim
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.evidence_file import ClaimEvidence, seeds_saved
 from memkit.evidence.registration import Registration
 from memkit.evidence.seed_ranges import seed_ranges
 from memkit.evidence.verdict import Finding, Verdict
-from memkit.statistics import LOOKS
+from memkit.statistics import LEAST_SEEDS, LOOKS, Interval, Thresholds
 
 MARKS = {
     Verdict.SUPPORTED: "✓",
@@ -24,6 +25,8 @@ MARKS = {
 }
 UNKNOWN = "unknown: "
 """The prefix of a provenance entry that could not be determined; the reason follows it."""
+NORMAL_THEORY = "normal theory"
+"""What is shown instead of a capital if Student's t decides."""
 OUTCOMES = {"passed": "passed", "failed": "FAILED", "skipped": "gates nothing"}
 
 
@@ -40,12 +43,11 @@ def format_number(value: float, decimals: int, *, signed: bool = True) -> str:
 
 
 def decimals(finding: Finding) -> int:
-    """Return the number of decimals that shows two significant digits of the width of the narrowest interval."""
-    widths = [interval.high - interval.low for interval in finding.intervals]
-    widths = [width for width in widths if math.isfinite(width) and width > 0]
-    if not widths:
+    """Return the number of decimals that shows two significant digits of the width of the interval."""
+    width = finding.interval.high - finding.interval.low
+    if not math.isfinite(width) or width <= 0:
         return 2
-    return min(max(1 - math.floor(math.log10(min(widths))), 0 if min(widths) >= 100 else 2), 6)
+    return min(max(1 - math.floor(math.log10(width)), 0 if width >= 100 else 2), 6)
 
 
 def format_interval(low: float, high: float, places: int) -> str:
@@ -59,6 +61,53 @@ def limit(value: float, places: int) -> str:
     while value and places < 6 and math.isfinite(value) and abs(value) < 0.5 * 10.0**-places:
         places += 1
     return format_number(value, places)
+
+
+def limit_levels(interval: Interval) -> str:
+    """Say how certain each limit is: ``each limit at 97.5 %``, ``lower limit at 97.5 %, upper limit at 98.75 %``."""
+    low, high = (f"{100 * level:.4g} %" for level in (interval.low_level, interval.high_level))
+    return f"each limit at {low}" if low == high else f"lower limit at {low}, upper limit at {high}"
+
+
+def capital(value: float) -> str:
+    """Format a capital: ``83``, ``3.4``, ``6.6e+08``, ``< 0.01`` or ``∞``; it is rounded down."""
+    if math.isinf(value):
+        return "∞"
+    value *= 1 + 1e-9  # a capital of exactly 40 may be a little less after it was computed from its logarithm
+    if value < 0.01:
+        return "< 0.01"
+    # Rounding up could show a capital that has not been reached.
+    places = 2 if value < 1 else 1 if value < 10 else 0
+    return f"{math.floor(value * 10**places) / 10**places:.{places}f}" if value < 1e6 else f"{value:.1e}"
+
+
+def capital_of(won: float, needed: float) -> str:
+    """Format a capital beside the one that is needed: ``83 of 40``."""
+    return f"{capital(won)} of {needed:g}"
+
+
+def capitals(finding: Finding) -> dict[Verdict, tuple[float, float]]:
+    """Return verdict → its capital and the capital that it needs; empty if Student's t decides."""
+    won, needed = finding.capital, finding.thresholds
+    if won is None:
+        return {}
+    pairs = {Verdict.SUPPORTED: (won.above, needed.support), Verdict.REFUTED: (won.below, needed.refute)}
+    if won.equivalence is not None:
+        pairs[Verdict.EQUIVALENT] = (won.equivalence, needed.equivalence)
+    return pairs
+
+
+def closest_capital(finding: Finding) -> str:
+    """Return the capital for the verdict, or for the one that is closest, as ``83 of 40``; or ``normal theory``."""
+    pairs = capitals(finding)
+    if not pairs:
+        return NORMAL_THEORY
+
+    def progress(pair: tuple[float, float]) -> float:
+        won, needed = pair
+        return math.log(won) / math.log(needed) if won > 0 else -math.inf
+
+    return capital_of(*pairs.get(finding.verdict, max(pairs.values(), key=progress)))
 
 
 def compact(value: float) -> str:
@@ -185,17 +234,20 @@ def used_seeds(entry: ClaimEvidence) -> tuple[int, ...]:
 
 
 def stopping_sentence(entry: ClaimEvidence) -> str:
-    """Say at which look the claim was decided, or why it was not: ``Decided at n = 8 of at most 32.``"""
+    """Say with how many seeds the claim was decided, or why it was not: ``Decided at n = 8 of at most 32.``"""
     judgement, most = entry.judgement, len(entry.planned)
     n = f"n = {judgement.n}" + (f" of at most {most}" if judgement.n < most else ", the planned maximum")
-    if judgement.look is not None:
+    if judgement.decided_at is not None:
         return f"Decided at {n}."
     if judgement.indication is not None:
-        if judgement.n not in {look.n for look in LOOKS}:
-            return "No look was reached, so these seeds decide nothing."
+        least = LOOKS[0].n if entry.claim.assumes_normality else LEAST_SEEDS
+        if judgement.n < least:
+            return f"{count_of(judgement.n, 'seed')} cannot decide anything; the rule needs {least}."
         return f"The decision rule stopped at {n}, but these seeds decide nothing."
     if entry.verdict is Verdict.INCOMPLETE:
         return "Not judged: observations are missing or unusable, or a precondition does not hold."
+    if judgement.n < max(entry.claim.looks(most), default=0):
+        return f"Stopped at {n}, because further seeds like these have hardly any chance of deciding the claim."
     return f"Undecided after the last look, at {judgement.n} seeds."
 
 
@@ -213,10 +265,7 @@ def seed_counts(entry: ClaimEvidence) -> str:
 
 def seeds_option(seeds: object) -> object:
     """Explain a run's number of ``--seeds``; a string, which the provenance holds if none was given, is not changed."""
-    if not isinstance(seeds, int):
-        return seeds
-    is_look = seeds in {look.n for look in LOOKS}
-    return f"at most {seeds} per claim" if is_look else f"{seeds} per claim, which is not a look"
+    return f"at most {seeds} per claim" if isinstance(seeds, int) else seeds
 
 
 def commit(provenance: Mapping[str, Any], digits: int = 40) -> str:
@@ -284,11 +333,11 @@ def weakest(findings: Sequence[Finding]) -> Finding | None:
     order = [Verdict.REFUTED, Verdict.INCOMPLETE, Verdict.INCONCLUSIVE, Verdict.EQUIVALENT, Verdict.SUPPORTED]
 
     def strength(finding: Finding) -> tuple[int, float, float]:
-        distance = finding.t.estimate - finding.contrast.margin
+        distance = finding.interval.estimate - finding.contrast.margin
         if math.isnan(distance):
             return (order.index(finding.verdict), 0.0, 0.0)
-        if finding.verdict is Verdict.EQUIVALENT and finding.tost_p is not None:
-            return (order.index(finding.verdict), -finding.tost_p, 0.0)
+        if finding.verdict is Verdict.EQUIVALENT:
+            return (order.index(finding.verdict), -finding.p, 0.0)
         # The two-sided p, or 2 − p if the estimate lies on the wrong side, falls as the support grows.
         return (order.index(finding.verdict), -(finding.p if distance >= 0 else 2 - finding.p), distance)
 
@@ -296,21 +345,17 @@ def weakest(findings: Sequence[Finding]) -> Finding | None:
 
 
 def short_notes(finding: Finding) -> tuple[str, ...]:
-    """Return the short notes that qualify a contrast's numbers: ``normal theory``, ``mde 0.12``."""
-    notes = []
-    if finding.contrast.assume == "normal":
-        notes.append("normal theory")
-    if finding.provisional:
-        notes.append("provisional")
+    """Return the short notes that qualify a contrast's numbers: ``negligible``, ``least effect 0.12``."""
+    notes, plan = [], finding.planning
     if finding.negligible:
         notes.append("negligible")
-    plan = finding.planning
+    if finding.contrast.clip and finding.contrast.bounds is not None:
+        low, high = finding.contrast.bounds
+        notes.append(f"clipped to {low:g} to {high:g}")
     if "mde" in plan:
-        notes.append(f"mde {compact(plan['mde'])}")
+        notes.append(f"least effect {compact(plan['mde'])}")
     if "seeds_needed" in plan:
         notes.append(f"seeds needed {compact_count(plan['seeds_needed'])}")
-    if "betting_minimum" in plan:
-        notes.append(f"betting minimum {compact(plan['betting_minimum'])}")
     return tuple(notes)
 
 
@@ -344,42 +389,48 @@ class Falsifier:
     close: str = ""
 
 
-def falsifier(claim: Claim) -> Falsifier:
-    """Say in words what would contradict the registered verdict, given the contrasts and the expectation."""
-    refuting = tuple(_condition(c, supports=False) for c in claim.contrasts)
-    supporting = tuple(_condition(c, supports=True) for c in claim.contrasts)
-    every = "all of these hold at one look" if len(supporting) > 1 else "this holds at a look"
-    k = len(refuting)
-    any_of = (
-        f"any of these holds at a look, each at 1/{k} of the error probability" if k > 1 else "this holds at a look"
-    )
-    undecided = f"It also fails if it is still inconclusive at the last look, at {claim.planned(None)} seeds"
+def falsifier(claim: Claim, thresholds: Thresholds) -> Falsifier:
+    """Say in words what would contradict the registered verdict, given the contrasts and the expectation.
+
+    Args:
+        claim: the claim.
+        thresholds: what the capital has to reach, from the claim's registration.
+    """
+    needed, most = replace(thresholds, contrasts=len(claim.contrasts)), claim.planned(None)
+    refuting = tuple(f"{_relation(c, supports=False)}{_shown_by(c, needed.refute)}" for c in claim.contrasts)
+    supporting = tuple(f"{_relation(c, supports=True)}{_shown_by(c, needed.support)}" for c in claim.contrasts)
+    several = len(claim.contrasts) > 1
+    every = "all of these are shown by the same seeds" if several else "this is shown"
+    undecided = f"It also fails if it is still inconclusive with {most} seeds"
     if claim.expect == "supported":
-        equivalent = ", or if a look shows equivalence" if any(c.sesoi is not None for c in claim.contrasts) else ""
-        return Falsifier(f"It is refuted if {any_of}:", refuting, f"{undecided}{equivalent}.")
+        equivalent = ", or if equivalence is shown first" if all(c.sesoi is not None for c in claim.contrasts) else ""
+        lead = f"It is refuted as soon as {'any of these' if several else 'this'} is shown:"
+        return Falsifier(lead, refuting, f"{undecided}{equivalent}.")
     if claim.expect == "refuted":
         return Falsifier(f"It is registered as refuted, which is wrong if {every}:", supporting, f"{undecided}.")
     if claim.expect == "not_supported":
-        return Falsifier(f"It is registered as not supported, which is wrong if {every}:", supporting)
+        close = "It also fails if it is merely undecided: no effect that would matter may remain possible."
+        lead = f"It is registered as not supported, which is wrong if {every}:"
+        return Falsifier(lead, supporting, close if claim.is_mutant else "")
     if claim.expect == "open":
         equivalent = ""
         if all(c.sesoi is not None for c in claim.contrasts):
             limits = ", ".join(dict.fromkeys(f"±{c.sesoi:g}" for c in claim.contrasts))
-            equivalent = f"It is equivalent if a later look shows that all differences lie inside {limits}."
+            equivalent = f"It is equivalent if all differences are shown to lie inside {limits}."
         lead = f"The question is open, and no answer fails the run. It is supported if {every}:"
         return Falsifier(lead, supporting, equivalent)
-    not_equivalent = tuple(_no_equivalence(c, claim.planned(None)) for c in claim.contrasts)
-    control = claim.positive_control
-    close = f"It also fails if the positive control, {control.label}, is not supported." if control else ""
-    return Falsifier(
-        "Equivalence fails if " + ("any of these holds:" if len(not_equivalent) > 1 else "this holds:"),
-        not_equivalent,
-        close,
+    not_equivalent = tuple(
+        f"{most} seeds do not show that the difference between {' and '.join(quantity(c))} lies inside ±{c.sesoi:g}"
+        f"{_shown_by(c, needed.equivalence)}"
+        for c in claim.contrasts
     )
+    control = claim.judged_positive_control
+    close = f"It also fails if the positive control, {label(control)}, is not supported." if control else ""
+    return Falsifier(f"Equivalence fails if {'any of these' if several else 'this'} holds:", not_equivalent, close)
 
 
-def _condition(contrast: Contrast, *, supports: bool) -> str:
-    """Say what supports or refutes a contrast: ``both intervals put accuracy of a below accuracy of b``."""
+def _relation(contrast: Contrast, *, supports: bool) -> str:
+    """Say what supports or refutes a contrast: ``accuracy of a is below accuracy of b``."""
     treatment, control = quantity(contrast)
     up, down = ("above", "below") if contrast.direction == "higher" else ("below", "above")
     margin = contrast.margin
@@ -389,16 +440,8 @@ def _condition(contrast: Contrast, *, supports: bool) -> str:
         where = f"{'more' if supports else 'less'} than {margin:g} {up}"
     else:
         where = f"{'less' if supports else 'more'} than {-margin:g} {down}"
-    return f"{_intervals_put(contrast)} {treatment} {where} {control}"
+    return f"{treatment} is {where} {control}"
 
 
-def _no_equivalence(contrast: Contrast, seeds: int) -> str:
-    treatment, control = quantity(contrast)
-    return (
-        f"no look, up to {seeds} seeds, shows that the difference between {treatment} and {control} lies "
-        f"inside ±{contrast.sesoi:g}"
-    )
-
-
-def _intervals_put(contrast: Contrast) -> str:
-    return "Student’s t interval alone puts" if contrast.assume == "normal" else "both intervals put"
+def _shown_by(contrast: Contrast, needed: float) -> str:
+    return ", by Student’s t" if contrast.assume == "normal" else f", by a capital of {needed:g}"

@@ -21,6 +21,7 @@ from memkit.evidence import (
     gate,
     judge,
 )
+from memkit.evidence.origin import Mutant
 
 PROVENANCE = {
     "memkit": "0.1.0",
@@ -79,7 +80,13 @@ def make(
         for name, column in values.items()
         if i < len(column) and seed not in skip and seed not in (failures or {})
     )
-    judgement = judge(claim, observations, planned=seeds, development=registration.development)
+    judgement = judge(
+        claim,
+        observations,
+        planned=seeds,
+        thresholds=registration.thresholds,
+        development=registration.development,
+    )
     return ClaimEvidence(
         claim=claim,
         nodeid=f"claims/{claim.study}/test_{claim.study}.py::test_{claim.id.split('/')[1].replace('-', '_')}",
@@ -121,7 +128,7 @@ def supported(**options: Any) -> ClaimEvidence:
 
 
 def adaptive() -> ClaimEvidence:
-    """Return a claim that was decided at the first look, so that no further seeds were run."""
+    """Return a claim that the first 7 of its 8 seeds decide, so that no further seeds were run."""
     claim = Claim(
         id="binding/swapped-slots-swap-the-answer",
         statement="Where the contents of two slots are exchanged, so are the answers.",
@@ -224,7 +231,7 @@ def unseen() -> ClaimEvidence:
 
 
 def unbounded() -> ClaimEvidence:
-    """Return a claim with one seed: its t interval is infinite, and it has no betting interval."""
+    """Return a claim with one seed, which Student's t decides: its interval is infinite."""
     claim = Claim(
         id="growth/one-seed",
         statement="The norm of the gradient is larger with soft addressing.",
@@ -233,6 +240,30 @@ def unbounded() -> ClaimEvidence:
         expect="open",
     )
     return make(claim, {"soft": [12.5], "argmax": [0.0]}, planned=1)
+
+
+def futile() -> ClaimEvidence:
+    """Return a claim that stopped after 16 seeds, because further seeds like these would not decide it."""
+    claim = Claim(
+        id="growth/no-difference",
+        statement="Arms that differ by nothing are told apart.",
+        arms={"one": arm(), "other": arm()},
+        contrasts=(Contrast("one", over="other", metric="accuracy", bounds=(0, 1)),),
+    )
+    return make(claim, {"one": normal(20, 0.5, 0.01, 16), "other": normal(21, 0.5, 0.01, 16)})
+
+
+def broken() -> ClaimEvidence:
+    """Return a mutant without an effect: that nothing that would matter is left is shown, but no verdict."""
+    claim = Claim(
+        id="growth/no-difference/mutant",
+        statement="Broken on purpose, one with its memory never written: One beats the other.",
+        arms={"one": arm(), "other": arm()},
+        contrasts=(Contrast("one", over="other", metric="accuracy", bounds=(0, 1), margin=0.2),),
+        expect="not_supported",
+        origin=Mutant("growth/no-difference"),
+    )
+    return make(claim, {"one": normal(22, 0.65, 0.01), "other": normal(23, 0.5, 0.01)})
 
 
 HOSTILE = "<script>alert(1)</script>"

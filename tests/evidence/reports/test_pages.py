@@ -58,6 +58,55 @@ def test_blocks_are_written_and_prose_is_left(accepted: dict[str, Any]) -> None:
     assert rewrite_blocks(written, accepted) == written
 
 
+def test_every_effect_has_one_interval(accepted: dict[str, Any]) -> None:
+    written = rewrite_blocks(PAGE.format(study="lab", file="claims/test_x.py"), accepted)
+    assert "| Claim | Source | Measured | Effect, interval | Verdict |" in written
+    assert "dynamic over static: +0.79, [+0.06, +0.89]<br>dynamic over 0.2: +0.77, [+0.38, +0.79] |" in written
+    assert "(normal theory)" in written
+
+
+def test_a_limit_that_is_infinite_and_a_clipped_metric_are_shown(accepted: dict[str, Any]) -> None:
+    name = next(name for name, claim in accepted.items() if claim["judgement"]["verdict"] == "REFUTED")
+    judgement = accepted[name]["judgement"]
+    (finding,) = judgement["findings"]
+    finding = {
+        **finding,
+        "interval": {"method": "student-t", "low": None, "high": None},
+        "notes": ["the metric is clipped to 0 to 1, which concerns 2 of 10 seeds"],
+    }
+    claim = {**accepted[name], "judgement": {**judgement, "findings": [finding]}}
+    written = rewrite_blocks(PAGE.format(study="lab", file="claims/test_x.py"), {name: claim})
+    assert "−0.55, [−∞, +∞] | ✗ REFUTED (clipped metric)" in written
+
+
+def test_a_result_that_was_accepted_by_two_intervals_shows_the_betting_interval(
+    accepted: dict[str, Any], tmp_path: Path
+) -> None:
+    """Findings of earlier versions have two intervals, and neither capital nor levels."""
+    earlier = {}
+    for name, claim in accepted.items():
+        findings = []
+        for finding in claim["judgement"]["findings"]:
+            new = {key: value for key, value in finding.items() if key not in ("interval", "capital", "needed")}
+            t = {"method": "student-t", "low": 0.125, "high": 0.25, "level": 0.9901}
+            betting = {"method": "betting", "low": 0.0625, "high": 0.75, "level": 0.95}
+            findings.append({**new, "intervals": [t, betting]})
+        earlier[name] = {**claim, "judgement": {**claim["judgement"], "findings": findings}}
+    save_accepted(tmp_path / "accepted.json", earlier)
+    read = load_accepted(tmp_path / "accepted.json")
+    written = rewrite_blocks(PAGE.format(study="lab", file="claims/test_x.py"), read)
+    assert "dynamic over static: +0.79, [+0.06, +0.75]" in written
+    assert "active over random: +0.006, [+0.125, +0.250]" in written, "Student’s t decided this one"
+
+
+def test_a_sweep_with_several_controls_has_one_interval_per_cell(accepted: dict[str, Any]) -> None:
+    name = next(name for name, claim in accepted.items() if len(claim["judgement"]["findings"]) == 2)
+    cells = {f"lab/x/{k}": {**accepted[name], "sweep": "lab/x", "cell": {"k": k}} for k in (16, 8)}
+    written = rewrite_blocks("<!-- memkit: comparisons lab/x -->\n<!-- memkit: end -->", cells)
+    assert "Effects in accuracy, with their intervals." in written
+    assert "| k 8 | ✓ +0.79 \\[+0.06, +0.89\\] | ✓ +0.77 \\[+0.38, +0.79\\] |" in written
+
+
 def test_every_row_of_a_table_has_as_many_cells(accepted: dict[str, Any]) -> None:
     hostile = {name: {**claim, "source": "a | b <script> *c* _d_\n| e"} for name, claim in accepted.items()}
     written = rewrite_blocks(PAGE.format(study="lab", file="claims/test_x.py"), hostile)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from memkit.evidence import Arm, Claim, ClaimEvidence, Contrast, Verdict
+from memkit.evidence import ClaimEvidence, Verdict
 from memkit.evidence.reports import markdown_table, terminal_table, verdict_row, verdict_rows
+from memkit.statistics import Capital
 
 from . import samples
 
@@ -42,6 +45,16 @@ def test_an_ascii_table_has_only_ascii_characters(claims: Any, width: int) -> No
     text = "\n".join(terminal_table(claims, width=width, ascii=True))
     assert text.isascii()
     assert "[-inf, +inf]" in text
+    assert "1 seed cannot decide; Student's t needs 8" in text
+
+
+@pytest.mark.parametrize(("ascii", "text"), [(False, " ∞ of 40 "), (True, " inf of 40 ")])
+def test_an_infinite_capital_is_shown(ascii: bool, text: str) -> None:
+    entry = samples.refuted()
+    (finding,) = entry.judgement.findings
+    rich = replace(finding, capital=Capital(0.0, math.inf, None))
+    entry = replace(entry, judgement=replace(entry.judgement, findings=(rich,)))
+    assert text in "\n".join(terminal_table([entry], width=80, ascii=ascii))
 
 
 def test_no_claims_give_no_table() -> None:
@@ -56,7 +69,7 @@ def test_only_decided_claims_are_coloured() -> None:
 
 
 @pytest.mark.parametrize("width", [80, 140])
-def test_every_verdict_and_both_intervals_are_in_the_text(width: int) -> None:
+def test_every_verdict_with_its_interval_and_capital_is_in_the_text(width: int) -> None:
     evidence = samples.everything()
     text = "\n".join(terminal_table(evidence.claims, width=width))
     for verdict in Verdict:
@@ -64,8 +77,8 @@ def test_every_verdict_and_both_intervals_are_in_the_text(width: int) -> None:
     for row in verdict_rows(evidence):
         if row.weakest is not None:
             assert row.weakest.estimate in text
-            assert row.weakest.t in text
-            assert row.weakest.betting in text
+            assert f"{row.weakest.interval} " in text
+            assert f" {row.weakest.capital} " in text
         assert f"{row.used}/{row.planned}" in text
 
 
@@ -86,26 +99,27 @@ def test_notes_that_qualify_a_verdict_are_in_the_text(width: int) -> None:
         "indicates SUPPORTED",
         "development seeds decide nothing",
         "unregistered",
-        "mde 0.1",
+        "least effect 0.1",
         "seeds needed",
-        "betting minimum 0.15",
+        "64 of 40",
         "missing: 3 seeds",
         "expected equivalent",
         "expected supported: FAILED",
         "gates nothing",
-        "31 % with 8 seeds",
+        "31 % with 8 seeds and 9 % with 32 seeds",
+        "Capital: what bets on the verdict",
     ):
         assert word in text
 
 
 def test_used_and_planned_seeds_are_shown() -> None:
     row = verdict_row(samples.adaptive())
-    assert (row.used, row.planned, row.saved) == (8, 32, 24)
+    assert (row.used, row.planned, row.saved) == (7, 32, 24), "the eighth seed was measured, but not needed"
     text = " ".join(" ".join(terminal_table([samples.adaptive()], width=80)).split())
-    assert " 8/32 " in text
-    assert "Seeds: used/at most; a claim stops at the look that decides it. Even if no seed collapsed" in text
+    assert " 7/32 " in text
+    assert "Seeds: used/at most; a claim stops once it is decided. Even if no seed collapsed" in text
     assert "missing" not in text
-    assert "8/32" in markdown_table(samples.evidence(samples.adaptive()))
+    assert "7/32" in markdown_table(samples.evidence(samples.adaptive()))
     complete = verdict_row(samples.supported())
     assert (complete.used, complete.planned, complete.saved) == (8, 32, 0), "all seeds ran"
     assert "used/at most" not in " ".join(terminal_table([samples.supported()], width=80))
@@ -115,17 +129,28 @@ def test_one_seed_has_no_collapse_rate() -> None:
     assert "collapse" not in " ".join(terminal_table([samples.unbounded()], width=80))
 
 
-def test_a_provisional_verdict_has_a_note() -> None:
-    claim = Claim(
-        id="a/b",
-        statement="Student's t decides here, and the betting interval does not.",
-        arms=dict.fromkeys("ab", Arm()),
-        contrasts=(Contrast("a", over="b", metric="accuracy", bounds=(0, 1)),),
-        seeds=8,
-    )
-    entry = samples.make(claim, {"a": samples.normal(1, 0.5, 0.01), "b": samples.normal(2, 0.4, 0.01)})
-    assert entry.verdict is Verdict.INCONCLUSIVE
-    assert "provisional" in "\n".join(terminal_table([entry], width=80))
+@pytest.mark.parametrize("width", [80, 140])
+def test_a_claim_that_stopped_for_futility_says_so(width: int) -> None:
+    entry = samples.futile()
+    assert (entry.verdict, entry.judgement.decided_at) == (Verdict.INCONCLUSIVE, None)
+    text = " ".join(" ".join(terminal_table([entry], width=width)).split())
+    assert "stopped at 16 of 32 seeds, as further seeds like these have a chance of a verdict below 5 %" in text
+
+
+def test_a_mutant_that_failed_clearly_is_only_counted() -> None:
+    entry = samples.broken()
+    assert (entry.verdict, entry.gate.outcome) == (Verdict.INCONCLUSIVE, "passed")
+    assert verdict_row(entry).notes == ("the effect of the mutant is shown to be smaller than any that would matter",)
+    text = " ".join(terminal_table([entry, samples.supported()], width=80))
+    assert "growth/no-difference" not in text
+    assert "1 mutant, a claim with an arm broken on purpose, failed as it should." in " ".join(text.split())
+
+
+def test_normal_theory_has_no_capital() -> None:
+    text = "\n".join(terminal_table([samples.normal_theory()], width=80))
+    assert "normal theory" in text
+    assert "Capital:" not in text
+    assert "normal theory" in markdown_table(samples.evidence(samples.normal_theory()))
 
 
 def test_a_long_id_keeps_its_ends() -> None:
@@ -150,7 +175,7 @@ def test_digits_follow_the_width_of_the_interval() -> None:
     assert re.fullmatch(r"\+0\.\d{4}", small.estimate)
     one = rows["growth/one-seed"].weakest
     assert one is not None
-    assert (one.estimate, one.t, one.betting) == ("+12.50", "[-∞, +∞]", "n/a")
+    assert (one.estimate, one.interval, one.capital) == ("+12.50", "[-∞, +∞]", "normal theory")
 
 
 def test_markdown_starts_with_the_gate_and_lists_what_failed() -> None:

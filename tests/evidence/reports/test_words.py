@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from memkit.evidence import Arm, Claim, ClaimEvidence, Contrast
+from memkit.evidence import Arm, Claim, ClaimEvidence, Contrast, Verdict
 from memkit.evidence.origin import Mutant
 from memkit.evidence.reports import words
+from memkit.statistics import Capital, Thresholds
 
 from . import samples
 
@@ -69,37 +70,43 @@ def test_the_weakest_contrast_is_the_one_nearest_to_its_margin() -> None:
 
 
 def test_a_missing_seed_does_not_make_another_seed_count_as_used() -> None:
-    """Of 32 planned seeds, 10003, 10006 and 10007 were not observed; the findings use the 29 others."""
+    """Of 32 planned seeds, 10003, 10006 and 10007 were not observed; the findings use the three before the gap."""
     entry = samples.incomplete()
-    used = words.used_seeds(entry)
-    assert len(used) == entry.judgement.n == 29
-    assert not {10_003, 10_006, 10_007} & set(used)
+    assert words.used_seeds(entry) == (10_000, 10_001, 10_002)
+    assert entry.judgement.n == 3
 
 
 @pytest.mark.parametrize(
     ("entry", "sentence"),
     [
-        (samples.adaptive(), "Decided at n = 8 of at most 32."),
+        (samples.adaptive(), "Decided at n = 7 of at most 32."),
+        (samples.normal_theory(), "Decided at n = 8 of at most 32."),
+        (samples.broken(), "Decided at n = 22 of at most 32."),
+        (
+            samples.futile(),
+            "Stopped at n = 16 of at most 32, because further seeds like these have hardly any chance of deciding the "
+            "claim.",
+        ),
         (samples.supported(planned=8), "Decided at n = 8, the planned maximum."),
         (samples.inconclusive(), "Undecided after the last look, at 32 seeds."),
         (samples.incomplete(), "Not judged: observations are missing or unusable, or a precondition does not hold."),
-        (samples.development(), "The decision rule stopped at n = 16 of at most 32, but these seeds decide nothing."),
-        (samples.unbounded(), "No look was reached, so these seeds decide nothing."),
+        (samples.development(), "The decision rule stopped at n = 8 of at most 32, but these seeds decide nothing."),
+        (samples.unbounded(), "1 seed cannot decide anything; the rule needs 8."),
     ],
 )
-def test_the_sentence_says_when_the_looks_stopped(entry: ClaimEvidence, sentence: str) -> None:
+def test_the_sentence_says_why_the_claim_ended(entry: ClaimEvidence, sentence: str) -> None:
     assert words.stopping_sentence(entry) == sentence
 
 
 @pytest.mark.parametrize(
     ("entry", "counts"),
     [
-        (samples.adaptive(), "8 used of at most 32 (10000–10007), 24 never needed."),
+        (samples.adaptive(), "7 used of at most 32 (10000–10006), 1 more measured but not used, 24 never needed."),
         (samples.supported(), "8 used of at most 32 (10000–10007), 24 more measured but not used."),
         (samples.unseen(), "0 used of at most 32. Missing: 10000–10007."),
         (
             samples.incomplete(),
-            "29 used of at most 32 (10000–10002, 10004–10005, 10008–10031). Missing: 10003, 10006–10007.",
+            "3 used of at most 32 (10000–10002), 26 more measured but not used. Missing: 10003, 10006–10007.",
         ),
     ],
 )
@@ -118,7 +125,7 @@ def test_saved_seeds_are_counted_over_claims_whose_looks_ended() -> None:
     ("seeds", "text"),
     [
         (16, "at most 16 per claim"),
-        (12, "12 per claim, which is not a look"),
+        (12, "at most 12 per claim"),
         ("as each claim declares", "as each claim declares"),
     ],
 )
@@ -147,10 +154,86 @@ def test_the_difference_and_the_falsifier_follow_the_direction() -> None:
     claim = Claim(
         id="s/open", statement="What is it?", arms={"a": Arm(), "b": Arm()}, contrasts=(higher, lower), expect="open"
     )
-    assert words.falsifier(claim).close == (
-        "It is equivalent if a later look shows that all differences lie inside ±0.1."
+    assert words.falsifier(claim, Thresholds()).close == (
+        "It is equivalent if all differences are shown to lie inside ±0.1."
     )
-    assert words.falsifier(replace(claim, contrasts=(replace(higher, sesoi=None),))).close == ""
+    assert words.falsifier(replace(claim, contrasts=(replace(higher, sesoi=None),)), Thresholds()).close == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "< 0.01"),
+        (0.029, "0.02"),
+        (3.47, "3.4"),
+        (39.999, "39"),
+        (40 * (1 - 1e-12), "40"),
+        (28_440.2, "28440"),
+        (6.6e8, "6.6e+08"),
+        (math.inf, "∞"),
+    ],
+)
+def test_a_capital_is_never_rounded_up_to_what_is_needed(value: float, text: str) -> None:
+    assert words.capital(value) == text
+
+
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        (samples.supported(), "64 of 40"),
+        (samples.equivalent(), "41 of 20"),
+        (samples.refuted(), "47 of 40"),
+        (samples.normal_theory(), "normal theory"),
+    ],
+)
+def test_the_capital_shown_is_that_of_the_verdict(entry: ClaimEvidence, text: str) -> None:
+    assert words.closest_capital(words.contrast_findings(entry)[0]) == text
+
+
+def test_an_undecided_contrast_shows_the_capital_that_is_closest_to_a_verdict() -> None:
+    (finding,) = words.contrast_findings(samples.inconclusive())
+    shares = {Verdict.SUPPORTED: (30.0, 80.0), Verdict.REFUTED: (0.1, 80.0), Verdict.EQUIVALENT: (2.0, 40.0)}
+    won = Capital(*(won for won, _ in shares.values()))
+    assert words.capitals(replace(finding, capital=won)) == shares
+    assert words.closest_capital(replace(finding, capital=won)) == "30 of 80"
+    assert words.closest_capital(replace(finding, capital=Capital(2.0, 0.0, 30.0))) == "30 of 40"
+    assert words.closest_capital(replace(finding, capital=Capital(0.0, math.inf, None))) == "∞ of 80"
+
+
+def test_each_limit_has_its_level() -> None:
+    first, *_ = words.contrast_findings(samples.supported())
+    assert words.limit_levels(first.interval) == "lower limit at 97.5 %, upper limit at 98.75 %"
+    (finding,) = words.contrast_findings(samples.equivalent())
+    assert words.limit_levels(finding.interval) == "each limit at 95 %"
+
+
+def test_the_falsifier_names_what_each_attempt_needs() -> None:
+    contrasts = tuple(Contrast("a", over=over, metric="accuracy", bounds=(0, 1), sesoi=0.1) for over in "bc")
+    claim = Claim(id="s/a", statement="A is best.", arms=dict.fromkeys("abc", Arm()), contrasts=contrasts)
+    first, second = words.falsifier(claim, Thresholds()), words.falsifier(claim, Thresholds(attempt=2))
+    assert first.lead == "It is refuted as soon as any of these is shown:"
+    assert first.items[1] == "accuracy of a is below accuracy of c, by a capital of 80"
+    assert second.items[1] == "accuracy of a is below accuracy of c, by a capital of 160"
+    assert first.close == "It also fails if it is still inconclusive with 32 seeds, or if equivalence is shown first."
+    # A claim is equivalent only if all its contrasts are.
+    one = replace(claim, contrasts=(contrasts[0], replace(contrasts[1], sesoi=None)))
+    assert words.falsifier(one, Thresholds()).close == "It also fails if it is still inconclusive with 32 seeds."
+    false = replace(claim, expect="not_supported")
+    assert words.falsifier(false, Thresholds()).items[0] == "accuracy of a is above accuracy of b, by a capital of 40"
+    assert words.falsifier(false, Thresholds()).close == ""
+    assert "merely undecided" in words.falsifier(replace(false, origin=Mutant("s/a")), Thresholds()).close
+
+
+def test_short_notes_qualify_the_numbers() -> None:
+    (finding,) = words.contrast_findings(samples.inconclusive())
+    clipped = replace(finding, contrast=replace(finding.contrast, clip=True), negligible=True)
+    planning = {"mde": 0.1234, "seeds_needed": 40.2, "least_constant": 0.1}
+    assert words.short_notes(replace(clipped, planning=planning)) == (
+        "negligible",
+        "clipped to 0 to 1",
+        "least effect 0.123",
+        "seeds needed 41",
+    )
 
 
 def test_a_mutant_says_that_it_has_to_fail() -> None:

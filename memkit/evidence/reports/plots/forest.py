@@ -23,7 +23,7 @@ _NARROW = 560
 
 
 def forest_svg(claims: Sequence[ClaimEvidence], *, width: int = 900, compact: bool = False) -> str:
-    """Draw every contrast of ``claims`` with its estimate and both intervals, grouped by claim.
+    """Draw every contrast of ``claims`` with its estimate and its interval, grouped by claim.
 
     Contrasts share an axis if they share study and metric, because only then do they share a unit. In drawings
     narrower than 560 pixels, labels are above the intervals instead of beside them.
@@ -161,7 +161,7 @@ def _claim_rows(
     parts: list[str], layout: _Layout, axis: Axis, entry: ClaimEvidence, findings: Sequence[Finding], y: float
 ) -> float:
     """Append a claim with one row per finding to ``parts``, and return the y below it."""
-    verdict = f"{words.MARKS[entry.verdict]} {entry.verdict}"
+    verdict = f"{words.MARKS[entry.verdict]} {_verdict(entry)}"
     y += 20
     room = layout.width - 8.0 - (0 if layout.is_stacked else 9 * len(verdict))
     parts.append(svg.text(4, y, words.elide(entry.claim.id, svg.fitting(room, bold=True)), size=12, weight=600))
@@ -202,6 +202,8 @@ def _claim_row(
         label += f" · {findings[0].contrast.metric}"
     if findings and findings[0].contrast.margin:
         label += f" · margin {words.margin(findings[0].contrast)}"
+    if entry.claim.assumes_normality:
+        label += f" · {words.NORMAL_THEORY}"
     numbers = _numbers(findings[0]) if findings else "no observations"
     y += 17
     room = layout.width - 24 - 7.0 * len(numbers) if layout.is_stacked else axis.start - 16
@@ -218,14 +220,19 @@ def _claim_row(
 
 def _numbers(finding: Finding) -> str:
     places = words.decimals(finding)
-    interval = words.format_interval(finding.t.low, finding.t.high, places)
-    return minus(f"{words.format_number(finding.t.estimate, places)} {interval}")
+    interval = words.format_interval(finding.interval.low, finding.interval.high, places)
+    return minus(f"{words.format_number(finding.interval.estimate, places)} {interval}")
+
+
+def _verdict(entry: ClaimEvidence) -> str:
+    """Return the verdict, and whether Student's t decided it: a verdict that assumes normality has to say so."""
+    return f"{entry.verdict}, {words.NORMAL_THEORY}" if entry.claim.assumes_normality else str(entry.verdict)
 
 
 def _legend(findings: Sequence[Finding]) -> str:
     if not findings:
         return ""
-    sentences = ["Thick line: Student’s t interval; thin line: betting interval."]
+    sentences = ["Line: the values that the decision rule does not rule out."]
     if any(finding.contrast.sesoi is not None for finding in findings):
         sentences.append("Shaded: smaller than the smallest effect of interest.")
     if any(finding.contrast.margin for finding in findings):
@@ -241,7 +248,7 @@ def _description(entry: ClaimEvidence) -> str:
     for finding in words.contrast_findings(entry):
         places = words.decimals(finding)
         effects.append(
-            f"{words.label(finding.contrast)} {words.format_number(finding.t.estimate, places)} "
-            f"{words.format_interval(finding.t.low, finding.t.high, places)}"
+            f"{words.label(finding.contrast)} {words.format_number(finding.interval.estimate, places)} "
+            f"{words.format_interval(finding.interval.low, finding.interval.high, places)}"
         )
-    return f"{entry.claim.id}: {entry.verdict}, {', '.join(effects) or 'no observations'}"
+    return f"{entry.claim.id}: {_verdict(entry)}, {', '.join(effects) or 'no observations'}"

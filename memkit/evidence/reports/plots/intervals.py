@@ -1,4 +1,4 @@
-"""A finding on an axis of differences: both intervals, the estimate in its verdict's shape, and reference lines."""
+"""A finding on an axis of differences: its interval, the estimate in its verdict's shape, and reference lines."""
 
 from __future__ import annotations
 
@@ -36,9 +36,8 @@ def difference_axis(
     shown = [0.0, *values]
     for finding in findings:
         bounds = finding.contrast.difference_bounds or (-math.inf, math.inf)
-        for limits in finding.intervals:
-            ends = (limits.low, limits.estimate, limits.high)
-            shown += [min(max(end, bounds[0]), bounds[1]) for end in ends if math.isfinite(end)]
+        ends = (finding.interval.low, finding.interval.estimate, finding.interval.high)
+        shown += [min(max(end, bounds[0]), bounds[1]) for end in ends if math.isfinite(end)]
     for contrast in contrasts:
         shown.append(contrast.margin)
         shown += [-contrast.sesoi, contrast.sesoi] if contrast.sesoi is not None else []
@@ -48,30 +47,22 @@ def difference_axis(
 
 
 def interval(axis: Axis, finding: Finding, y: float, *, decided: bool) -> list[str]:
-    """Draw the betting interval as a thin line, the t interval as a thick one, and the estimate on top of them.
+    """Draw the interval as a line, and the estimate on top of it.
 
-    An end beyond the axis is drawn as an arrowhead. The drawing is grey unless ``decided`` is true.
+    A limit is drawn as a tick, or as an arrowhead if it lies beyond the axis. The drawing is grey unless ``decided`` is
+    true.
     """
     verdict = finding.verdict if decided else Verdict.INCOMPLETE
     colour = COLOURS[verdict]
-    parts = []
-    lines = [(finding.betting, 1.4), (finding.t, 4.0)]
-    for limits, thickness in lines:
-        if limits is None or math.isnan(limits.estimate):
-            continue
-        x1, x2 = axis.at(limits.low), axis.at(limits.high)
-        parts.append(
-            f'<line x1="{x1:.1f}" y1="{y:.1f}" x2="{x2:.1f}" y2="{y:.1f}" stroke="{colour}" '
-            f'stroke-width="{thickness}"/>'
-        )
-        if thickness < 2 and axis.low <= limits.low and limits.high <= axis.high:
-            parts += [svg.tick(x, y, 4, colour) for x in (x1, x2)]
-        if limits.low < axis.low:
-            parts.append(svg.arrow(x1, y, -1, colour))
-        if limits.high > axis.high:
-            parts.append(svg.arrow(x2, y, +1, colour))
-    if math.isfinite(finding.t.estimate):
-        parts.append(_marker(axis.at(finding.t.estimate), y, verdict))
+    limits = finding.interval
+    x1, x2 = axis.at(limits.low), axis.at(limits.high)
+    parts = [
+        f'<line x1="{x1:.1f}" y1="{y:.1f}" x2="{x2:.1f}" y2="{y:.1f}" stroke="{colour}" stroke-width="2.4"/>',
+        svg.arrow(x1, y, -1, colour) if limits.low < axis.low else svg.tick(x1, y, 4, colour),
+        svg.arrow(x2, y, +1, colour) if limits.high > axis.high else svg.tick(x2, y, 4, colour),
+    ]
+    if math.isfinite(limits.estimate):
+        parts.append(_marker(axis.at(limits.estimate), y, verdict))
     return parts
 
 

@@ -22,6 +22,8 @@ _HEIGHT, _LEFT, _TOP = 150.0, 46.0, 12.0
 def slopes_svg(entry: ClaimEvidence, contrast: Contrast, *, width: int = 440) -> str:
     """Draw one line per seed, from the control's value to the treatment's; lines of unused seeds are faint.
 
+    Values are clipped if the contrast says so. The caption explains faint lines if there are any.
+
     Args:
         entry: the claim.
         contrast: one of its contrasts.
@@ -68,6 +70,7 @@ def slopes_svg(entry: ClaimEvidence, contrast: Contrast, *, width: int = 440) ->
     where = "above" if contrast.direction == "higher" else "below"
     description = f"{contrast.treatment} {where} in {in_favour} of {used_pairs} used seeds"
     description += f", equal in {ties}" if ties else ""
+    description += "; faint: not used" if len(pairs) > used_pairs else ""
     y_text = float(below)
     for line in svg.wrap(f"{contrast.metric}; {description}", svg.fitting(width - 8)):
         y_text += 15
@@ -83,7 +86,7 @@ def _pairs(entry: ClaimEvidence, contrast: Contrast) -> Mapping[int, tuple[float
     by_seed: dict[int, dict[str, float]] = {}
     for o in entry.observations:
         if o.metric == contrast.metric and o.arm in contrast.names and math.isfinite(o.value):
-            by_seed.setdefault(o.seed, {})[o.arm] = o.value
+            by_seed.setdefault(o.seed, {})[o.arm] = contrast.clipped(o.value)
     return {
         seed: (values[contrast.over], values[contrast.treatment])
         for seed, values in by_seed.items()

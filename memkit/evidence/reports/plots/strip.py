@@ -1,4 +1,4 @@
-"""Strips of seeds as inline SVG: the difference of every seed as a dot, and the intervals below them."""
+"""Strips of seeds as inline SVG: the difference of every seed as a dot, and the interval below them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from memkit.evidence.evidence_file import ClaimEvidence
 from memkit.evidence.reports import words
 from memkit.evidence.reports.numbers import minus
 from memkit.evidence.reports.plots import svg
+from memkit.evidence.reports.plots.axis import Axis
 from memkit.evidence.reports.plots.intervals import COLOURS, difference_axis, guides, interval
 from memkit.evidence.verdict import Verdict
 
 
 def strip_svg(entry: ClaimEvidence, contrast: Contrast, *, width: int = 440, named: bool = True) -> str:
-    """Draw the difference of every seed as a dot, and below the dots the estimate with both intervals.
+    """Draw the difference of every seed as a dot, and below the dots the estimate with its interval.
 
-    A filled dot is a seed that the verdict uses. A hollow dot is a seed beyond the decisive look, which was measured
-    but is not used. A cross is a value that was not finite, drawn at the bound that it was scored at.
+    A filled dot is a seed that the verdict uses. A hollow dot is a seed beyond the deciding number of seeds, which was
+    measured but is not used. A cross at the left edge is a seed with a value that is not finite, whose difference is
+    not known. The caption explains hollow dots and crosses if there are any.
 
     A run's claims are ``load(path).claims`` (:func:`memkit.evidence.load`); this example builds one by hand.
 
@@ -43,7 +45,7 @@ def strip_svg(entry: ClaimEvidence, contrast: Contrast, *, width: int = 440, nam
     ...     gate=Gate("passed", "expected supported, found SUPPORTED"),
     ... )
     >>> svg = strip_svg(entry, over)
-    >>> svg.startswith("<svg"), "8 seeds, 0 of them not used" in svg
+    >>> svg.startswith("<svg"), "8 seeds, 1 of them not used" in svg
     (True, True)
 
     Args:
@@ -58,14 +60,13 @@ def strip_svg(entry: ClaimEvidence, contrast: Contrast, *, width: int = 440, nam
     values = differences(entry.claim, contrast, entry.observations)
     finite = {seed: value for seed, value in values.items() if math.isfinite(value)}
     used = set(words.used_seeds(entry))
-    not_finite = {o.seed for o in entry.observations if o.arm in contrast.names and not math.isfinite(o.value)}
     finding = next((f for f in entry.judgement.findings if f.contrast == contrast), None)
     findings = [finding] if finding is not None else []
 
     axis = difference_axis([contrast], findings, 14, width - 14, values=finite.values())
     stacks: dict[int, list[int]] = {}
-    for seed in sorted(finite, key=lambda seed: (seed not in used, seed)):
-        stacks.setdefault(round((axis.at(finite[seed]) - axis.start) / 8), []).append(seed)
+    for seed in sorted(values, key=lambda seed: (seed not in used, seed)):
+        stacks.setdefault(round((_x(axis, values[seed]) - axis.start) / 8), []).append(seed)
     tallest = max((len(stack) for stack in stacks.values()), default=1)
     step = min(8.0, 112 / tallest)
     floor = 12 + step * (tallest - 1) + 6
@@ -74,27 +75,34 @@ def strip_svg(entry: ClaimEvidence, contrast: Contrast, *, width: int = 440, nam
     dots = []
     for stack in stacks.values():
         for height, seed in enumerate(stack):
-            x, y = axis.at(finite[seed]), floor - height * step
-            status = {"is_used": seed in used, "is_finite": seed not in not_finite}
-            title = _seed_title(seed, finite[seed], **status) if named else ""
-            dots.append(svg.dot(x, y, colour, title=title, **status))
+            x, y = _x(axis, values[seed]), floor - height * step
+            title = _seed_title(seed, values[seed], is_used=seed in used) if named else ""
+            dots.append(svg.dot(x, y, colour, title=title, is_used=seed in used, is_finite=seed in finite))
     parts.append(svg.dots(dots, colour))
     if finding is not None:
         parts += interval(axis, finding, floor + 20, decided=entry.decided)
     parts += axis.below(floor + 38)
+    unused, unknown = len(values) - len(used & set(values)), len(values) - len(finite)
+    legend = [f"{contrast.metric}: {words.difference(contrast)}"]
+    if any(seed not in used for seed in finite):
+        legend.append(f"hollow: beyond n = {entry.judgement.n}, not used")
+    if unknown:
+        legend.append(f"×: not finite ({count_of(unknown, 'seed')})")
     y = floor + 58
-    for line in svg.wrap(f"{contrast.metric}: {words.difference(contrast)}", svg.fitting(width - 8)):
+    for line in svg.wrap("; ".join(legend), svg.fitting(width - 8)):
         y += 14
         parts.append(svg.text(width / 2, y - 4, line, size=11, anchor="middle", opacity=0.75))
-    unused = len(finite) - len(used & set(finite))
-    description = f"{count_of(len(finite), 'seed')}, {unused} of them not used"
-    if not_scored := len(values) - len(finite):
-        description += f"; {not_scored} not finite and not scored"
+    description = f"{count_of(len(values), 'seed')}, {unused} of them not used"
+    if unknown:
+        description += f"; {unknown} not finite"
     return svg.document(width, y + 4, f"Difference per seed: {contrast.label}", description, parts)
 
 
-def _seed_title(seed: int, value: float, *, is_used: bool, is_finite: bool) -> str:
-    title = f"{seed}: {minus(f'{value:+.4g}')}"
-    if not is_finite:
-        title += ", not finite, scored at the worst bound"
+def _x(axis: Axis, value: float) -> float:
+    """Return where a seed is drawn; one whose difference is not known, at the left edge."""
+    return axis.at(value) if math.isfinite(value) else axis.start
+
+
+def _seed_title(seed: int, value: float, *, is_used: bool) -> str:
+    title = f"{seed}: " + (minus(f"{value:+.4g}") if math.isfinite(value) else "not finite")
     return title if is_used else title + ", not used"

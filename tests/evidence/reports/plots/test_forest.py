@@ -9,8 +9,9 @@ import pytest
 from memkit.evidence import Verdict
 from memkit.evidence.reports import forest_svg
 from memkit.evidence.reports.plots.intervals import COLOURS
+from memkit.evidence.reports.words import weakest
 from tests.evidence.reports import samples
-from tests.evidence.reports.plots.parsing import SVG, all_text, parsed
+from tests.evidence.reports.plots.parsing import SVG, all_text, parsed, texts
 
 
 @pytest.mark.parametrize("compact", [False, True], ids=["whole", "compact"])
@@ -32,11 +33,13 @@ def test_no_claims_draw_an_empty_plot() -> None:
 
 
 def test_one_claim_stands_for_itself() -> None:
-    svg = forest_svg([samples.supported()])
+    entry = samples.supported()
+    svg = forest_svg([entry])
     text = all_text(parsed(svg))
     assert "binding/retrieval-needs-dynamic-memory" in text
     assert "✓ SUPPORTED" in text
-    assert "+0.793" in text
+    limits = entry.judgement.findings[0].interval
+    assert f"{limits.estimate:+.2f} [{limits.low:+.2f}, {limits.high:+.2f}]" in text
     assert "class=" not in svg
     assert 'id="' not in svg
 
@@ -45,18 +48,20 @@ def test_a_compact_plot_has_one_row_per_claim_and_one_axis_per_bounds() -> None:
     claims = [samples.supported(), samples.refuted(), samples.normal_theory()]
     lines = [element.text or "" for element in parsed(forest_svg(claims, compact=True)).iter(f"{SVG}text")]
     for entry in claims:
-        name, weakest = entry.claim.id.partition("/")[2], min(entry.judgement.findings, key=lambda f: f.t.estimate)
+        name = entry.claim.id.partition("/")[2]
+        weaker = min(entry.judgement.findings, key=lambda finding: finding.interval.estimate)
         assert sum(name[:20] in line for line in lines) == 1
-        assert weakest.contrast.label not in "".join(lines)
+        assert weaker.contrast.label not in "".join(lines)
     assert sum("+0.7" in line for line in lines) == 1, "of two contrasts, the weaker one"
     panels = [line for line in lines if "difference" in line]
     assert len(panels) == len({(e.claim.study, e.claim.contrasts[0].bounds) for e in claims})
 
 
 def test_coordinates_are_no_longer_than_they_need_to_be() -> None:
-    svg = forest_svg([samples.supported()])
+    entry = samples.pair([0.8] * 8, [0.0] * 8)
+    svg = forest_svg([entry])
     assert not re.search(r'="[^"]*\d\.0[" ]', svg)
-    assert "+0.793" in svg
+    assert "+0.80 [" in svg
 
 
 def test_hostile_names_are_text() -> None:
@@ -88,6 +93,27 @@ def test_marks_stand_out_on_white_and_on_black(colour: str, page: str) -> None:
 
     light, dark = sorted((luminance(colour), luminance(page)), reverse=True)
     assert (light + 0.05) / (dark + 0.05) >= 3
+
+
+@pytest.mark.parametrize("compact", [False, True], ids=["whole", "compact"])
+def test_every_contrast_has_one_interval_at_its_limits(compact: bool) -> None:
+    entry = samples.supported()
+    root = parsed(forest_svg([entry], compact=compact))
+    lines = [line for line in root.iter(f"{SVG}line") if line.get("stroke-width") == "2.4"]
+    shown = entry.judgement.findings if not compact else [weakest(entry.judgement.findings)]
+    assert len(lines) == len(shown)
+    widths = [float(line.get("x2") or 0) - float(line.get("x1") or 0) for line in lines]
+    expected = [finding.interval.high - finding.interval.low for finding in shown if finding is not None]
+    scale = widths[0] / expected[0]
+    assert widths == pytest.approx([scale * width for width in expected], abs=0.2)
+
+
+@pytest.mark.parametrize("compact", [False, True], ids=["whole", "compact"])
+def test_a_verdict_by_normal_theory_says_so(compact: bool) -> None:
+    root = parsed(forest_svg([samples.normal_theory()], compact=compact))
+    assert "normal theory" in "".join(texts(root))
+    assert "SUPPORTED, normal theory" in root.findtext(f"{SVG}desc", "")
+    assert "normal theory" not in all_text(parsed(forest_svg([samples.supported()], compact=compact)))
 
 
 def test_an_interval_without_ends_gets_arrows() -> None:

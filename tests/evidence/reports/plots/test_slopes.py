@@ -45,9 +45,9 @@ def test_a_lower_value_is_for_the_treatment_if_lower_is_better() -> None:
     assert "a below in 8 of 8 used seeds" in drawn_slopes([0.1] * 8, [0.9] * 8, lower)
 
 
-def test_seeds_beyond_the_decisive_look_are_faint_and_not_counted() -> None:
+def test_seeds_beyond_the_deciding_number_are_faint_and_not_counted() -> None:
     svg = drawn_slopes([0.97, 0.98] * 8, [0.01, 0.02] * 8)
-    assert "8 of 8 used seeds" in svg
+    assert "7 of 7 used seeds; faint: not used" in svg
     assert lines(svg, FOR) == 16
     assert 'stroke-opacity="0.3"' in svg
 
@@ -61,6 +61,11 @@ def test_a_seed_that_is_not_finite_has_no_line(value: float) -> None:
     svg = drawn_slopes([value, *[0.9] * 7], [0.1] * 8)
     assert lines(svg, FOR) == 7
     assert drawn_slopes([value] * 8, [0.1] * 8) == ""
+
+
+def test_clipped_values_are_drawn() -> None:
+    clipped = Contrast("a", over="b", metric="accuracy", bounds=(0, 1), clip=True)
+    assert drawn_slopes([40.0] * 8, [0.1] * 8, clipped) == drawn_slopes([1.0] * 8, [0.1] * 8, clipped)
 
 
 def test_names_are_escaped() -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
+from memkit.evidence import Arm, Claim, Contrast
 from memkit.evidence.reports import strip_svg
 from tests.evidence.reports import samples
-from tests.evidence.reports.plots.parsing import SVG, all_text, parsed
+from tests.evidence.reports.plots.parsing import SVG, all_text, parsed, texts
 
 
 def test_the_strip_shows_every_seed_once() -> None:
@@ -18,12 +21,37 @@ def test_the_strip_shows_every_seed_once() -> None:
     assert len({title.split(":")[0] for title in titles}) == 32
 
 
-def test_the_strip_marks_a_diverged_seed() -> None:
-    entry = samples.inconclusive()
-    svg = strip_svg(entry, entry.claim.contrasts[0])
-    assert svg.count("scored at the worst bound") == 1
-    crosses = [path for path in parsed(svg).iter(f"{SVG}path") if "m0-6.8" in (path.get("d") or "")]
-    assert len(crosses) == 1
+@pytest.mark.parametrize("bounds", [(0.0, 1.0), None])
+def test_the_strip_marks_and_counts_the_seeds_with_a_value_that_is_not_finite(
+    bounds: tuple[float, float] | None,
+) -> None:
+    contrast = Contrast("a", over="b", metric="m", bounds=bounds, assume="bounded" if bounds else "normal")
+    claim = Claim(id="a/b", statement="a over b.", arms=dict.fromkeys("ab", Arm()), contrasts=(contrast,), seeds=8)
+    values = [0.5, math.nan, 0.6, 0.7, -math.inf, 0.5, 0.6, 0.7]
+    entry = samples.make(claim, {"a": values, "b": [0.1] * 8})
+    root = parsed(strip_svg(entry, contrast))
+    crosses = [path for path in root.iter(f"{SVG}path") if "m0-6.8" in (path.get("d") or "")]
+    assert [cross.findtext(f"{SVG}title") for cross in crosses] == ["10001: not finite", "10004: not finite"]
+    assert "×: not finite (2 seeds)" in "".join(texts(root))
+    assert "8 seeds, 0 of them not used; 2 not finite" in root.findtext(f"{SVG}desc", "")
+    places = {(cross.get("d") or "").split("l")[0] for cross in crosses}
+    assert len(places) == 2, "one above the other"
+
+
+def test_the_strip_explains_hollow_dots_if_there_are_any() -> None:
+    entry = samples.supported()
+    root = parsed(strip_svg(entry, entry.claim.contrasts[0]))
+    hollow = [dot for dot in root.iter(f"{SVG}circle") if dot.get("r") == "3.1"]
+    assert len(hollow) == 32 - entry.judgement.n > 0
+    assert f"hollow: beyond n = {entry.judgement.n}, not used" in "".join(texts(root))
+    undecided = samples.inconclusive()
+    assert "hollow" not in strip_svg(undecided, undecided.claim.contrasts[0])
+
+
+def test_the_strip_shows_one_interval() -> None:
+    entry = samples.supported()
+    root = parsed(strip_svg(entry, entry.claim.contrasts[0]))
+    assert sum(line.get("stroke-width") == "2.4" for line in root.iter(f"{SVG}line")) == 1
 
 
 def test_the_strip_of_a_claim_that_never_ran_has_no_seeds() -> None:
