@@ -128,6 +128,12 @@ def _parser() -> argparse.ArgumentParser:
         help="the error probability of claims that are registered from now on (default: what the lock says, 0.05)",
     )
     sub.add_argument(
+        "--new-attempt",
+        metavar="ID",
+        nargs="+",
+        help="give these claims fresh seeds, although they have not changed; this is a new attempt",
+    )
+    sub.add_argument(
         "--remove", metavar="ID", nargs="+", help="remove these claims from the lock; their attempts stay on record"
     )
     sub = command(

@@ -28,6 +28,7 @@ from typing import Any
 
 from memkit.errors import MemkitError, short_repr
 from memkit.evidence import strict_json
+from memkit.evidence.attempt import Outcome
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.gate import gate
 from memkit.evidence.lock_file import Lock
@@ -235,18 +236,29 @@ def record_outcomes(lock: Lock, evidence: Evidence, names: Container[str]) -> tu
     for entry in evidence.claims:
         if (name := entry.claim.id) not in names:
             continue
-        new = entries[name].recorded(entry.verdict, entry.judgement.n, evidence.created, entry.observed)
-        before, after = entries[name].attempts[-1], new.attempts[-1]
-        same_verdict = (before.verdict, before.n) == (after.verdict, after.n)
-        if same_verdict and before.observations == after.observations:
+        outcome = Outcome(
+            verdict=entry.verdict,
+            n=entry.judgement.n,
+            date=evidence.created,
+            observations=entry.observed,
+            revision=entry.registration.revision,
+        )
+        laboratory = entry.registration.laboratory
+        present = entries[name].attempts[-1]
+        before = present.laboratories.get(laboratory) if laboratory else present.outcome
+        if (
+            before is not None
+            and before.agrees(outcome)
+            and before.observations
+            and before.revision == outcome.revision
+        ):
             continue
-        # Older versions of memkit recorded no hash of the observations, which contradicts nothing.
-        if before.verdict and not (same_verdict and not before.observations):
-            suffix = ", from other observations" if same_verdict else ""
+        if before is not None and not before.agrees(outcome):
+            suffix = ", from other observations" if (before.verdict, before.n) == (outcome.verdict, outcome.n) else ""
             contradictions.append(
-                f"{name}: attempt {new.attempt} was recorded as {before.outcome}; it is now {after.outcome}{suffix}"
+                f"{name}: attempt {entries[name].attempt} was recorded as {before}; it is now {outcome}{suffix}"
             )
-        entries[name] = new
+        entries[name] = entries[name].recorded(outcome, laboratory)
     return replace(lock, claims=entries), contradictions
 
 

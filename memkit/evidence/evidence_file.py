@@ -25,7 +25,10 @@ Schema 2::
       registration  status, attempt, first_seed; revision: how many times the code behind the claim was registered
                     again; recoded: whether that code differs from what was registered; edited: the fields outside the
                     digest that were edited since; withheld: whether the claim is on development seeds because what it
-                    tests was edited; alpha: the error probability at the first attempt
+                    tests was edited; alpha: the error probability at the first attempt. Where they apply: earlier, the
+                    attempts before this one, as in the lock; recorded, the outcome of this attempt if the code has
+                    changed since it was recorded; same_values: whether the values are the same nevertheless;
+                    laboratory, the name of the laboratory that made the run
       planned       the seeds that this run might use, in order; those beyond the seed that decided need not have
                     been observed
       observations  rows [seed, arm, metric, value or null, reason]; a derived quantity has rows of its own, with its
@@ -56,8 +59,8 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,10 +153,7 @@ class ClaimEvidence:
     @property
     def observed(self) -> str:
         """A hash of the observations that the verdict rests on, in the order of the seeds: 32 hex digits."""
-        positions = {seed: position for position, seed in enumerate(self.observed_seeds[: self.judgement.n])}
-        used = [o for o in self.observations if o.seed in positions]
-        used.sort(key=lambda o: (positions[o.seed], o.arm, o.metric))
-        return hashlib.sha256("\n".join(_line(o.to_json()) for o in used).encode()).hexdigest()[:32]
+        return observed_hash(self.observations, self.observed_seeds[: self.judgement.n])
 
     @property
     def saved_seeds(self) -> tuple[int, ...]:
@@ -169,7 +169,7 @@ class ClaimEvidence:
             "claim": self.claim.to_json(),
             "digest": self.claim.digest,
             "nodeid": self.nodeid,
-            "registration": asdict(self.registration),
+            "registration": self.registration.to_json(),
             "planned": list(self.planned),
             "observations": [observation.to_json() for observation in self.observations],
             "failures": {str(seed): reason for seed, reason in self.failures.items()},
@@ -289,6 +289,14 @@ class Evidence:
         claims = ",\n".join(map(_line, data.pop("claims")))
         head = "".join(f"{_line(name)}: {_line(value)},\n" for name, value in data.items())
         return f'{{\n{head}"claims": [\n{claims}\n]\n}}\n'
+
+
+def observed_hash(observations: Iterable[Observation], seeds: Sequence[int]) -> str:
+    """Return a hash of the observations of these seeds, in their order: 32 hex digits."""
+    positions = {seed: position for position, seed in enumerate(seeds)}
+    used = [o for o in observations if o.seed in positions]
+    used.sort(key=lambda o: (positions[o.seed], o.arm, o.metric))
+    return hashlib.sha256("\n".join(_line(o.to_json()) for o in used).encode()).hexdigest()[:32]
 
 
 def _line(value: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any, get_args
 from memkit.errors import MemkitError, short_repr
 from memkit.evidence import strict_json
 from memkit.evidence.claim import Claim
-from memkit.evidence.decision_rule import FUTILE_FROM, judge
+from memkit.evidence.decision_rule import FUTILE_FROM
 from memkit.evidence.evidence_file import SCHEMA, ClaimEvidence, Evidence
 from memkit.evidence.figures import figure_from_json
 from memkit.evidence.gate import Gate, Mode, Outcome
@@ -21,6 +21,7 @@ from memkit.evidence.learning_curves import Curves
 from memkit.evidence.lock_entry import checked_alpha
 from memkit.evidence.lock_schema_1 import is_digest_of
 from memkit.evidence.observation import observations_from
+from memkit.evidence.registered_judgement import judge_registered
 from memkit.evidence.registration import BLOCK, STUDY_STRIDE, Registration, Status
 
 Check = Callable[[Any, str], Any]
@@ -92,9 +93,10 @@ _REGISTRATION_CHECKS: Mapping[str, Check] = {
     "status": strict_json.text,
     "first_seed": strict_json.whole,
     "revision": strict_json.whole,
-    **dict.fromkeys(("recoded", "withheld"), strict_json.flag),
-    "edited": strict_json.text,
+    **dict.fromkeys(("recoded", "withheld", "same_values"), strict_json.flag),
+    **dict.fromkeys(("edited", "laboratory"), strict_json.text),
     "alpha": checked_alpha,
+    "earlier": strict_json.listed,
 }
 # The errors that reading JSON that does not follow the schema can raise.
 _SCHEMA_ERRORS = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError, RecursionError)
@@ -288,7 +290,7 @@ def _registration(value: Any, where: str) -> Registration:
         raise MemkitError(f"{where} is unregistered, and so cannot have an attempt {data['attempt']}")
     if data["attempt"] > _MOST_ATTEMPTS:
         raise MemkitError(f"{where}: the attempt must be at most {_MOST_ATTEMPTS}, not {data['attempt']}")
-    registration = Registration(**data)
+    registration = Registration.from_json(data)
     if bool(registration.edited) != (registration.status == "reworded"):
         raise MemkitError(
             f"{where} is {registration.status}, which contradicts its edited fields, {short_repr(registration.edited)}"
@@ -346,13 +348,7 @@ def claim_evidence(data: Any, decisions: int = MOST_DECISIONS) -> ClaimEvidence:
         registration=registration,
         planned=tuple(planned),
         observations=observations,
-        judgement=judge(
-            claim,
-            observations,
-            planned=planned,
-            thresholds=registration.thresholds,
-            development=registration.development,
-        ),
+        judgement=judge_registered(claim, observations, planned=planned, registration=registration),
         gate=Gate(outcome["outcome"], outcome["reason"]),
         failures={
             strict_json.seed_of(seed, f"{where}: failures"): reason

@@ -13,11 +13,11 @@ from dataclasses import replace
 from typing import Any, get_args
 
 from memkit.errors import MemkitError
-from memkit.evidence.decision_rule import judge
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.gate import Mode
 from memkit.evidence.learning_curves import Curves
 from memkit.evidence.observation import Observation
+from memkit.evidence.registered_judgement import judge_registered
 
 TOLERANCE = 1e-6
 """Two values of one observation count as equal if they differ by no more than this times the largest of 1 and their
@@ -88,13 +88,7 @@ def _merge_claim(entries: Sequence[tuple[str, ClaimEvidence]], mode: Mode, *, st
     failures = {seed: reason for _, entry in entries for seed, reason in entry.failures.items()}
     recoded = any(entry.registration.recoded for _, entry in entries)
     registration = replace(first.registration, recoded=recoded)
-    judgement = judge(
-        first.claim,
-        observations,
-        planned=planned,
-        thresholds=registration.thresholds,
-        development=registration.development,
-    )
+    judgement = judge_registered(first.claim, observations, planned=planned, registration=registration)
     drift = tuple(dict.fromkeys(sentence for _, entry in entries for sentence in entry.drift))
     longest = max((entry for _, entry in entries), key=lambda entry: len(entry.observed_seeds))
     merged = replace(
