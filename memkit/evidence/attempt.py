@@ -70,8 +70,9 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain types; empty fields are left out."""
-        fields = {**vars(self), "n": self.n or None}
-        return {name: value for name, value in fields.items() if value not in (None, "")}
+        fields = {**vars(self), "verdict": str(self.verdict), "n": self.n or None, "date": self.date or None}
+        fields["observations"] = self.observations or None
+        return {name: value for name, value in fields.items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,14 +107,14 @@ class Attempt:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain types; empty fields are left out, except for the block."""
-        fields: dict[str, Any] = {"block": self.block, **(self.outcome.to_json() if self.outcome else {})}
-        fields |= {
+        others = {
             "replaced": [outcome.to_json() for outcome in self.replaced],
             "laboratories": {name: self.laboratories[name].to_json() for name in sorted(self.laboratories)},
             "unmeasured": self.unmeasured,
             "of": self.of,
         }
-        return {name: value for name, value in fields.items() if name == "block" or value not in ("", False, [], {})}
+        outcome = self.outcome.to_json() if self.outcome else {}
+        return {"block": self.block, **outcome, **{name: value for name, value in others.items() if value}}
 
 
 def _verdict(value: Any, what: str) -> str:

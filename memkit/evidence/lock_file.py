@@ -177,12 +177,14 @@ class Lock:
                 studies[claim.study] = max(studies.values(), default=0) + STUDY_STRIDE
             old, code_now = entries.get(claim.id), code.get(claim.id, "")
             if old is None:
+                continued = self._continued(claim)
+                block = self._first_block(claim, moving, fresh, continues=bool(continued))
                 new = Entry(
                     digest=claim.digest,
                     identity=claim.identity,
                     annotations=claim.annotations,
                     code=code_now,
-                    attempts=(*self._continued(claim), Attempt(block=self._first_block(claim, moving, fresh))),
+                    attempts=(*continued, Attempt(block=block)),
                     alpha=self.alpha,
                 )
             elif claim.id in moving:
@@ -219,13 +221,15 @@ class Lock:
             blocks[study] = _Blocks(max(before.block, entry.block + 1), before.has_evidence or has_evidence)
         return blocks
 
-    def _first_block(self, claim: Claim, moving: Container[str], fresh: Mapping[str, _Blocks]) -> int:
+    def _first_block(
+        self, claim: Claim, moving: Container[str], fresh: Mapping[str, _Blocks], *, continues: bool
+    ) -> int:
         """Return the block of a claim that is not in the lock yet."""
         blocks = fresh.get(claim.study, _Blocks(0, has_evidence=False))
         parent = self.claims.get(claim.parent_id)
-        if parent is not None and claim.parent_id not in moving:
+        if parent is not None and claim.parent_id not in moving and not continues:
             return parent.block
-        if parent is not None or blocks.has_evidence:
+        if parent is not None or blocks.has_evidence or continues:
             return _checked_block(claim, blocks.block)
         return max(0, blocks.block - 1)
 
