@@ -48,8 +48,8 @@ def judge_registered(
     if mutant_failed(judgement) if claim.is_mutant else agrees(recorded.verdict.lower(), judgement.verdict):
         return judgement
     notes = (
-        f"{recorded} was found earlier, and is {NOT_REPRODUCED}; restore the code, or give the claim fresh seeds with "
-        f"`memkit register --new-attempt {claim.id}`",
+        f"{recorded} was found earlier, and is {NOT_REPRODUCED}, which finds {judgement.verdict}; restore the code, or "
+        f"give the claim fresh seeds with `memkit register --new-attempt {claim.id}`",
         *judgement.notes,
     )
     return replace(judgement, verdict=Verdict.INCONCLUSIVE, decided_at=None, notes=notes)
