@@ -15,6 +15,7 @@ claim has these fields; a string is "" where it does not apply:
     cost                 CPU seconds of training and measuring
     weakest              the contrast that supports the claim least
     judgement            as in the evidence
+    values, platform     of an undecided claim: rows [seed, arm, metric, value], and what they were computed on
     created, commit      of the run; these are not checked when the file is read
 """
 
@@ -29,6 +30,7 @@ from typing import Any
 from memkit.errors import MemkitError, short_repr
 from memkit.evidence import strict_json
 from memkit.evidence.attempt import Outcome
+from memkit.evidence.earlier_runs import values_of
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.gate import gate
 from memkit.evidence.lock_file import Lock
@@ -112,6 +114,14 @@ def _check_means_of_arms(value: Any, what: str) -> None:
                 raise MemkitError(f"{where} must be the mean, the least and the greatest value")
 
 
+def _check_values(value: Any, what: str) -> None:
+    for row in strict_json.listed(value, what):
+        seed, arm, metric, number = strict_json.listed(row, what) if len(row) == 4 else [None] * 4
+        if not isinstance(seed, int) or not isinstance(arm, str) or not isinstance(metric, str):
+            raise MemkitError(f"{what} must have rows of a seed, an arm, a metric and a value")
+        _check_number(number, what)
+
+
 def _check_claim(value: Any, what: str) -> dict[str, Any]:
     checks: dict[str, Callable[[Any, str], Any]] = {
         **dict.fromkeys((*_STRING_FIELDS, "replicates"), strict_json.text),
@@ -122,6 +132,8 @@ def _check_claim(value: Any, what: str) -> dict[str, Any]:
         "means": _check_means_of_arms,
         "cost": lambda cost, where: strict_json.each(cost, where, strict_json.number),
         "judgement": _check_judgement,
+        "values": _check_values,
+        "platform": strict_json.mapping,
     }
     data = strict_json.fields(value, what, checks, *_REQUIRED_FIELDS)
     if data["sweep"] and not data["cell"]:
@@ -216,11 +228,18 @@ def accepted_claims(evidence: Evidence, recipe_key: Callable[[Any], str]) -> dic
             "cost": dict(entry.cost),
             "weakest": _weakest(entry),
             "judgement": entry.judgement.to_json(),
+            **(_values(entry, evidence) if entry.verdict is Verdict.INCONCLUSIVE else {}),
             "created": evidence.created,
             "commit": evidence.provenance.get("commit"),
         }
         for entry in run
     }
+
+
+def _values(entry: ClaimEvidence, evidence: Evidence) -> dict[str, Any]:
+    """Return the values of an undecided claim, with which those of changed code are compared."""
+    values = values_of(entry.claim, entry.observations, entry.judgement.n)
+    return {"values": values, "platform": evidence.provenance.get("calculated_on") or {}}
 
 
 def record_outcomes(lock: Lock, evidence: Evidence, names: Container[str]) -> tuple[Lock, list[str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from memkit.evidence.attempt import Outcome
@@ -111,35 +112,47 @@ class EarlierRuns:
 
     def trace(self, registration: Registration, code: str) -> Trace:
         """Return what the records say of the attempt, if the code behind the claim is ``code`` now."""
-        baseline = self._baseline()
-        needs_attempt = False
-        if baseline is not None and not self._decides(baseline) and not _has_verdict(registration):
-            runs = [run for run in self._measured if run["code"] == code != baseline["code"]]
-            needs_attempt = bool(runs) and not self._are_same(baseline, runs[-1]["values"], runs[-1]["platform"])
-        harness_errors = sum(run["harness_errors"] for run in self._runs)
+        first, needs_attempt = self._first, False
+        if first is not None and not self._decides(first) and not _has_verdict(registration):
+            runs = [run for run in self._measured if run["code"] == code]
+            needs_attempt = bool(runs) and self._differs(runs[-1]["values"], code, runs[-1]["platform"])
         return Trace(
-            measured=bool(self._measured),
-            failed_only=not self._measured and harness_errors > 0 and all(r["harness_errors"] for r in self._runs),
+            measured=first is not None,
+            failed_only=first is None and bool(self._runs) and all(run["harness_errors"] for run in self._runs),
             needs_attempt=needs_attempt,
         )
 
-    def outcome(self, code: str) -> Outcome | None:
-        """Return what was found first, if that was with code other than ``code``; None if it was not."""
-        baseline = self._baseline()
-        if baseline is None or baseline["code"] == code:
+    def outcome(self, values: Sequence[Sequence[Any]], code: str, platform: Mapping[str, Any]) -> Outcome | None:
+        """Return what was found first, if a run's values differ from it, with what is behind them; else None.
+
+        On another platform, the same code may give other values, and only the values of other code are compared.
+        """
+        first = self._first
+        if first is None or not self._differs(values, code, platform):
             return None
         undecided = Verdict.INCOMPLETE if self._is_mutant else Verdict.INCONCLUSIVE
-        return Outcome(verdict=baseline["verdict"] if self._decides(baseline) else undecided.value, n=baseline["n"])
+        return Outcome(verdict=first["verdict"] if self._decides(first) else undecided.value, n=first["n"])
 
     def has_values(self, values: Sequence[Sequence[Any]], platform: Mapping[str, Any]) -> bool:
         """Return whether a run's values are those that were found first."""
-        baseline = self._baseline()
-        return baseline is not None and self._are_same(baseline, values, platform)
+        return self._first is not None and self._are_same(self._first, values, platform)
 
-    def _baseline(self) -> Mapping[str, Any] | None:
-        """Return the last record of the code that was measured first: the one with the most seeds."""
-        code = self._measured[0]["code"] if self._measured else None
-        return next((run for run in reversed(self._measured) if run["code"] == code), None)
+    @cached_property
+    def _first(self) -> Mapping[str, Any] | None:
+        """The first record with values, or a later one that continues it on further seeds."""
+        if not self._measured:
+            return None
+        first = self._measured[0]
+        for run in self._measured[1:]:
+            is_alike = (run["code"], run["platform"]) == (first["code"], first["platform"])
+            if is_alike and self._are_same(first, run["values"], first["platform"]):
+                first = run if len(run["values"]) >= len(first["values"]) else first
+        return first
+
+    def _differs(self, values: Sequence[Sequence[Any]], code: str, platform: Mapping[str, Any]) -> bool:
+        assert self._first is not None
+        is_comparable = code != self._first["code"] or self._first["platform"] == dict(platform)
+        return is_comparable and not self._are_same(self._first, values, platform)
 
     def _decides(self, run: Mapping[str, Any]) -> bool:
         """Return whether a run reached a verdict that later code may confirm; a mutant has to fail."""

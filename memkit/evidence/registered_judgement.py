@@ -18,8 +18,8 @@ from memkit.evidence.verdict import Judgement, Verdict
 
 NOT_REPRODUCED = "not reproduced by this code"
 NEEDS_ATTEMPT = (
-    "the code behind it has changed since its seeds were measured without a verdict, and their values have changed, "
-    "too; `memkit register` moves the claim to fresh seeds, which is a new attempt"
+    "its seeds were measured without a verdict before the code or the data behind it changed, and their values have "
+    "changed, too; `memkit register` moves it to fresh seeds, which is a new attempt"
 )
 
 

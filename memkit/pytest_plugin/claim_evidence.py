@@ -89,19 +89,16 @@ def _with_earlier_runs(
     claim = run.planned.claim
     if registration.development or not observations:
         return registration
-    recorded = registration.recorded
-    if recorded is None and earlier is not None:
-        recorded = earlier.outcome(run.planned.code)
+    values, recorded = values_of(claim, observations), registration.recorded
     if recorded is None:
-        return registration
-    values = values_of(claim, observations)
+        found = None if earlier is None else earlier.outcome(values, run.planned.code, platform)
+        return replace(registration, recorded=found)
     same = earlier is not None and earlier.has_values(values, platform)
-    if not same and registration.recorded is not None:
-        same = observed_hash(observations, run.planned.planned[: recorded.n]) == recorded.observations
-        if not same and accepted is not None and accepted["digest"] == claim.digest:
-            exactly = accepted.get("platform") == dict(platform)
-            same = same_values(accepted.get("values", ()), values, exactly=exactly)
-    return replace(registration, recorded=recorded, same_values=same)
+    same = same or observed_hash(observations, run.planned.planned[: recorded.n]) == recorded.observations
+    if not same and accepted is not None and accepted["digest"] == claim.digest:
+        exactly = accepted.get("platform") == dict(platform)
+        same = same_values(accepted.get("values", ()), values, exactly=exactly)
+    return replace(registration, same_values=same)
 
 
 def _changes_since_accepted(

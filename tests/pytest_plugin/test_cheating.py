@@ -181,7 +181,7 @@ def test_a_changed_claim_fails_by_whatever_computes_its_gate_and_development_fai
 
 BETTER = MODEL.replace("return 0.0 if", 'return 0.99 if arm == "treatment" else 0.0 if')
 WORSE = MODEL.replace("return 0.0 if", 'return 0.0 if arm == "treatment" or')
-NEW_ATTEMPT = "*INCOMPLETE: the code behind it has changed since its seeds were measured without a verdict*"
+NEW_ATTEMPT = "*INCOMPLETE: its seeds were measured without a verdict before the code or the data behind it changed*"
 
 
 def test_better_code_decides_nothing_on_seeds_that_decided_nothing(suite: pytest.Pytester) -> None:
@@ -226,6 +226,34 @@ def test_code_that_changes_no_value_costs_nothing(suite: pytest.Pytester) -> Non
     assert verdict_and_registration(suite) == ("INCONCLUSIVE", "registered", 1)
     write(suite, model=MODEL + "\n    def another():\n        return 1  # a comment\n")
     assert "code changed" not in run(suite).stdout.str(), "formatting is no other code"
+
+
+def test_better_data_decides_nothing_on_seeds_that_decided_nothing(pytester: pytest.Pytester) -> None:
+    settings = pytester.path / "settings.json"
+    reading = """
+    import json, pathlib
+    HERE = pathlib.Path(__file__).parent
+
+    def noise(seed, arm, metric):
+        import random
+        better = json.loads((HERE / "settings.json").read_text()) if arm == "treatment" else 0
+        return better or random.Random(f"{seed} {arm} {metric}").random()
+"""
+    settings.write_text("0")
+    write(pytester, model=reading)
+    register_claims(pytester)
+    run(pytester)
+    assert verdict_and_registration(pytester) == ("INCONCLUSIVE", "registered", 1)
+    settings.write_text("0.99")
+    for _ in range(2):
+        run(pytester).stdout.fnmatch_lines([NEW_ATTEMPT])
+    settings.write_text("0")
+    run(pytester)
+    assert verdict_and_registration(pytester) == ("INCONCLUSIVE", "registered", 1)
+    assert command(pytester, "register", "--check").ret == 0
+    settings.write_text("0.99")
+    run(pytester)
+    register_claims(pytester).stdout.fnmatch_lines(["lab/one: attempt 2, seeds from 10100"])
 
 
 @pytest.mark.parametrize("registered", [False, True])
@@ -277,6 +305,22 @@ def test_without_the_store_the_lock_remembers(pytester: pytest.Pytester) -> None
         shutil.rmtree(pytester.path / ".memkit")
         write(pytester, open_question, model=model)
         register_claims(pytester)
+        run(pytester)
+        assert verdict_and_registration(pytester) == (verdict, "registered", 1)
+
+
+def test_on_another_platform_values_may_differ_in_their_last_digits(pytester: pytest.Pytester) -> None:
+    open_question = ("contrasts=", 'expect="open", contrasts=')
+    write(pytester, open_question)
+    register_claims(pytester)
+    run(pytester)
+    assert command(pytester, "accept").ret == 0
+    write(pytester, open_question, model=MODEL.replace(".random()", ".random() * (1 - 1e-9)"))
+    accepted = pytester.path / "reports" / "accepted.json"
+    for machine, verdict in (("", "INCOMPLETE"), ("another", "INCONCLUSIVE")):
+        shutil.rmtree(pytester.path / ".memkit")
+        text = accepted.read_text(encoding="utf-8")
+        accepted.write_text(text.replace('"machine":"', f'"machine":"{machine}'), encoding="utf-8")
         run(pytester)
         assert verdict_and_registration(pytester) == (verdict, "registered", 1)
 
