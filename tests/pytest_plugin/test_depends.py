@@ -203,7 +203,7 @@ def test_a_changed_file_is_named(pytester: pytest.Pytester) -> None:
     suite(pytester)
     write(pytester.path, {"table.csv": SWAPPED})
     result = run(pytester, "--memkit-gate=none")
-    result.stdout.fnmatch_lines(["*8 seeds measured again, since table.csv has changed*"])
+    result.stdout.fnmatch_lines(["*8 seeds measured*", "*again, since table.csv has changed*"])
     assert evidence(pytester)["lab/it"]["remeasured"] == ["8 seeds measured again, since table.csv has changed"]
     assert len(ran(pytester.path)) == 8
     write(pytester.path, {"table.csv": CSV})
