@@ -15,7 +15,8 @@ claim has these fields; a string is "" where it does not apply:
     cost                 CPU seconds of training and measuring
     weakest              the contrast that supports the claim least
     judgement            as in the evidence
-    values, platform     of an undecided claim: rows [seed, arm, metric, value], and what they were computed on
+    values               of an undecided claim: arm → metric → its values in the order of the seeds, which begin with
+                         first_seed; and platform: what they were computed on
     created, commit      of the run; these are not checked when the file is read
 """
 
@@ -115,11 +116,12 @@ def _check_means_of_arms(value: Any, what: str) -> None:
 
 
 def _check_values(value: Any, what: str) -> None:
-    for row in strict_json.listed(value, what):
-        seed, arm, metric, number = strict_json.listed(row, what) if len(row) == 4 else [None] * 4
-        if not isinstance(seed, int) or not isinstance(arm, str) or not isinstance(metric, str):
-            raise MemkitError(f"{what} must have rows of a seed, an arm, a metric and a value")
-        _check_number(number, what)
+    """Check a mapping arm → metric → values in the order of the seeds."""
+    for arm, metrics in strict_json.each(value, what, strict_json.mapping).items():
+        for metric, numbers in metrics.items():
+            where = f"{what}: {metric:.80} of {arm:.80}"
+            for number in strict_json.listed(numbers, where):
+                _check_number(number, where)
 
 
 def _check_claim(value: Any, what: str) -> dict[str, Any]:
@@ -134,6 +136,7 @@ def _check_claim(value: Any, what: str) -> dict[str, Any]:
         "judgement": _check_judgement,
         "values": _check_values,
         "platform": strict_json.mapping,
+        "first_seed": strict_json.whole,
     }
     data = strict_json.fields(value, what, checks, *_REQUIRED_FIELDS)
     if data["sweep"] and not data["cell"]:
@@ -238,8 +241,22 @@ def accepted_claims(evidence: Evidence, recipe_key: Callable[[Any], str]) -> dic
 
 def _values(entry: ClaimEvidence, evidence: Evidence) -> dict[str, Any]:
     """Return the values of an undecided claim, with which those of changed code are compared."""
-    values = values_of(entry.claim, entry.observations, entry.judgement.n)
-    return {"values": values, "platform": evidence.provenance.get("calculated_on") or {}}
+    table: dict[str, dict[str, list[float | None]]] = {}
+    for _, arm, metric, value in values_of(entry.claim, entry.observations, entry.judgement.n):
+        table.setdefault(arm, {}).setdefault(metric, []).append(value)
+    first_seed = entry.registration.first_seed
+    return {"first_seed": first_seed, "values": table, "platform": evidence.provenance.get("calculated_on") or {}}
+
+
+def accepted_values(accepted: Mapping[str, Any]) -> list[tuple[int, str, str, float | None]]:
+    """Return the values of an accepted claim that was undecided: seed, arm, metric and value; [] for other claims."""
+    first_seed = accepted.get("first_seed", 0)
+    return [
+        (seed, arm, metric, value)
+        for arm, metrics in accepted.get("values", {}).items()
+        for metric, values in metrics.items()
+        for seed, value in enumerate(values, first_seed)
+    ]
 
 
 def record_outcomes(lock: Lock, evidence: Evidence, names: Container[str]) -> tuple[Lock, list[str]]:

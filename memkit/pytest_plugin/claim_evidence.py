@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from memkit.errors import count_of
+from memkit.evidence.accepted_verdicts import accepted_values
 from memkit.evidence.claim import Claim
 from memkit.evidence.drift import Difference, difference
 from memkit.evidence.earlier_runs import EarlierRuns, same_values, values_of
@@ -97,7 +98,7 @@ def _with_earlier_runs(
     same = same or observed_hash(observations, run.planned.planned[: recorded.n]) == recorded.observations
     if not same and accepted is not None and accepted["digest"] == claim.digest:
         exactly = accepted.get("platform") == dict(platform)
-        same = same_values(accepted.get("values", ()), values, exactly=exactly)
+        same = same_values(accepted_values(accepted), values, exactly=exactly)
     return replace(registration, same_values=same)
 
 
