@@ -275,6 +275,7 @@ def record_outcomes(lock: Lock, evidence: Evidence, names: Container[str]) -> tu
         outcome = Outcome(
             verdict=entry.verdict,
             n=entry.judgement.n,
+            e_value=entry.e_value,
             date=evidence.created,
             observations=entry.observed,
             revision=entry.registration.revision,

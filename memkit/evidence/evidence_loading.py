@@ -32,7 +32,7 @@ def _count(value: Any, what: str) -> int | None:
 
 
 def _cell_count(value: Any, what: str) -> int:
-    """Return the number of cells of a sweep; their p-values are adjusted together, so the number is bounded."""
+    """Return the number of cells of a sweep, which is bounded."""
     if (count := strict_json.whole(value, what)) > MOST_OBSERVATIONS:
         raise MemkitError(f"{what} must be at most {MOST_OBSERVATIONS}, not {count}")
     return count
@@ -58,7 +58,11 @@ _FILE_CHECKS: Mapping[str, Check] = {
     "created": strict_json.text,
     "provenance": strict_json.mapping,
 }
-_ENTRY_CHECKS: Mapping[str, Check] = {"nodeid": strict_json.text, "digest": strict_json.text}
+_ENTRY_CHECKS: Mapping[str, Check] = {
+    "nodeid": strict_json.text,
+    "digest": strict_json.text,
+    "e_value": lambda value, what: strict_json.optional(value, what, strict_json.number),
+}
 _ENTRY_FIELDS = (
     *("claim", "digest", "nodeid", "registration", "planned", "observations", "failures", "judgement", "outcome"),
     *("arms", "cost"),
@@ -174,6 +178,7 @@ def load_and_recompute(path: Path) -> tuple[Evidence, list[tuple[str, str, str]]
             created=data["created"],
             provenance=data["provenance"],
             claims=tuple(entries),
+            registered=strict_json.each(data.get("registered", {}), "registered", _e_value),
             studies=strict_json.each(data.get("studies", {}), "studies", strict_json.text),
             metrics=strict_json.each(
                 data.get("metrics", {}), "metrics", lambda study, what: strict_json.each(study, what, strict_json.text)
@@ -248,6 +253,8 @@ def _difference(raw: Mapping[str, Any], entry: ClaimEvidence, gates: Sequence[tu
         return "the seeds are not those of the registration"  # the order counts, too: the first ones decide
     if not _are_close(raw["judgement"], entry.judgement.to_json()):
         return "intervals differ"
+    if not _are_close(raw.get("e_value", entry.e_value), entry.e_value):
+        return "the e-value differs"
     possible = {entry.gate_by(mode, strict=strict).outcome for mode, strict in gates}
     return "" if entry.gate.outcome in possible else "the outcome differs"
 
@@ -262,6 +269,12 @@ def _are_close(a: Any, b: Any, tolerance: float = 1e-6) -> bool:
         are_numbers = isinstance(a, (int, float)) and isinstance(b, (int, float))
         return are_numbers and abs(a - b) <= tolerance * max(1.0, abs(a), abs(b))
     return bool(a == b)
+
+
+def _e_value(value: Any, what: str) -> float:
+    if (number := strict_json.number(value, what)) < 0:
+        raise MemkitError(f"{what} must be an e-value of at least 0, not {short_repr(value)}")
+    return number
 
 
 def _claim(value: Any) -> Claim:

@@ -57,6 +57,7 @@ def merge(files: Mapping[str, Evidence]) -> Evidence:
         studies=studies,
         metrics={study: metrics for evidence in files.values() for study, metrics in evidence.metrics.items()},
         curves=_curves([evidence.curves for evidence in files.values()]),
+        registered={name: value for evidence in files.values() for name, value in evidence.registered.items()},
     )
 
 

@@ -34,6 +34,7 @@ from memkit.errors import MemkitError, short_repr, suggestion
 from memkit.evidence import lock_schema_1, strict_json
 from memkit.evidence.attempt import Attempt, NewerError, known
 from memkit.evidence.claim import Claim
+from memkit.evidence.e_values import recorded_e_values, weighted_sum
 from memkit.evidence.lock_entry import Entry, checked_alpha, entry_from
 from memkit.evidence.registration import (
     BLOCK,
@@ -260,6 +261,15 @@ class Lock:
             raise MemkitError(f"the lock has no claim {unknown!r}{suggestion(unknown, self.claims)}")
         remaining = {name: entry for name, entry in self.claims.items() if name not in ids}
         return replace(self, claims=remaining, removed={**self.removed, **{name: self.claims[name] for name in ids}})
+
+    def e_values(self) -> dict[str, float]:
+        """Return claim id → the e-value over its recorded attempts, for every claim that was ever registered.
+
+        A removed claim whose attempts another one continues is the same claim, and is left out.
+        """
+        continued = {attempt.of for entry in self.claims.values() for attempt in entry.attempts}
+        entries = {name: entry for name, entry in self.removed.items() if name not in continued} | dict(self.claims)
+        return {name: weighted_sum(recorded_e_values(entries[name].attempts)) for name in sorted(entries)}
 
     def to_text(self) -> str:
         """Return sorted JSON, with one line for each value that may change, so that a diff is easy to read."""

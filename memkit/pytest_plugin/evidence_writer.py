@@ -15,6 +15,7 @@ from memkit.evidence.registration import DEVELOPMENT_SEEDS
 from memkit.pytest_plugin.plan import RunPlan
 from memkit.pytest_plugin.provenance import provenance
 from memkit.pytest_plugin.reports_to_verdicts import Verdicts
+from memkit.pytest_plugin.seeds import lock_of
 from memkit.pytest_plugin.settings import Settings
 
 
@@ -39,6 +40,7 @@ def write_evidence(
         studies=plan.studies,
         metrics=plan.metrics,
         curves=curves_by_recipe(verdicts.curves),
+        registered=lock_of(config).e_values(),
     )
     try:
         return write_all(evidence, Path(settings.evidence))

@@ -205,6 +205,11 @@ def row_and_column(cell: Mapping[str, Any]) -> tuple[str, str]:
     return ", ".join(setting(*factor) for factor in row_factors), setting(*last)
 
 
+def earlier_attempts(registration: Registration) -> str:
+    """Return the outcomes of earlier attempts: ``1: REFUTED, n = 8, 2026-01-31; 2: not recorded``; or ""."""
+    return "; ".join(f"{number}: {attempt}" for number, attempt in enumerate(registration.earlier, 1))
+
+
 def revisions(registration: Registration) -> str:
     """Say how the code changed: ``code revised twice, code changed since registration``; "" if it never did."""
     names = {0: "", 1: "code revised once", 2: "code revised twice"}
