@@ -11,7 +11,7 @@ from memkit.evidence.reports.numbers import minus
 from memkit.evidence.reports.plots import svg
 from memkit.evidence.reports.plots.axis import Axis
 from memkit.evidence.reports.plots.intervals import COLOURS
-from memkit.evidence.verdict import Finding, Verdict
+from memkit.evidence.verdict import Finding
 
 _WIDTH, _HEIGHT, _LEFT, _TOP = 440.0, 130.0, 56.0, 10.0
 _LEAST = 0.01
@@ -45,17 +45,16 @@ def capital_svg(entry: ClaimEvidence, finding: Finding) -> str:
     parts = [*y.beside(_LEFT, x.end), *x.below(floor)]
     if entry.judgement.decided_at is not None:
         parts.append(svg.vertical(x.at(entry.judgement.decided_at), _TOP, floor, opacity=0.5, dashed=True))
-    taken = list[float]()
     for verdict, path in drawn.items():
         colour, threshold = COLOURS[verdict], y.at(needed[verdict])
         points = "L".join(f"{x.at(n):.0f} {y.at(value):.1f}" for n, value in enumerate(path, 1))
         parts.append(f'<path d="M{points}" fill="none" stroke="{colour}" stroke-width="1.8"/>')
         parts.append(f'<path d="M{_LEFT:.0f} {threshold:.1f}H{x.end:.0f}" stroke="{colour}" stroke-dasharray="5 3"/>')
-        label_y = threshold + 4
-        while any(abs(label_y - other) < 11 for other in taken):
-            label_y += 11
-        taken.append(label_y)
-        parts.append(svg.text(x.end + 5, label_y, f"{_NAMES[verdict]} {needed[verdict]:.4g}", size=10, opacity=0.85))
+    label_y = -99.0
+    for threshold in sorted({needed[verdict] for verdict in drawn}, reverse=True):
+        label_y = max(y.at(threshold) + 4, label_y + 11)  # labels of lines that are close must not touch
+        marks = "".join(words.MARKS[verdict] for verdict in drawn if needed[verdict] == threshold)
+        parts.append(svg.text(x.end + 5, label_y, f"{marks} {threshold:.4g}", size=10, opacity=0.85))
     legend = "capital after each seed; dashed: what a verdict needs"
     if entry.judgement.decided_at is not None:
         legend += f", and n = {entry.judgement.decided_at}"
@@ -67,6 +66,3 @@ def capital_svg(entry: ClaimEvidence, finding: Finding) -> str:
     )
     title = f"How capital grew: {minus(finding.contrast.label)}"
     return svg.document(_WIDTH, floor + 42, title, description, parts)
-
-
-_NAMES = {Verdict.SUPPORTED: "✓", Verdict.REFUTED: "✗", Verdict.EQUIVALENT: "≈"}
