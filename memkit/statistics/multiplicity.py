@@ -41,7 +41,7 @@ def e_bh_levels(e_values: ArrayLike, *, total: int | None = None) -> Floats:
         raise MemkitError(f"total must be at least {len(values)}, the number of e-values; it is {number}")
     order = np.argsort(-values)
     ranks = np.arange(1, len(values) + 1)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         levels = np.minimum(number / (ranks * values[order]), 1.0)
     result = np.empty_like(values)
     result[order] = np.minimum.accumulate(levels[::-1])[::-1]
