@@ -8,7 +8,6 @@ Statistics 49: 1736–1754).
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from statistics import fmean
 
@@ -16,7 +15,7 @@ from memkit.evidence.attempt import Attempt
 from memkit.evidence.claim import Claim
 from memkit.evidence.verdict import Finding, Judgement, Verdict
 
-LARGEST = sys.float_info.max
+LARGEST = 1e299
 """A capital that is too large for a float counts as this."""
 
 
