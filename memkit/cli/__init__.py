@@ -1,7 +1,7 @@
 """The command line.
 
-``memkit plan | study | verdicts | report | merge | reproduce | register | accept | compare | page | data | store |
-demo``
+``memkit plan | study | verdicts | report | merge | reproduce | register | audit | accept | compare | page | data |
+store | demo``
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from memkit.cli import claims, data, demo, files, places, reproduce, store
+from memkit.cli import audit, claims, data, demo, files, places, reproduce, store
 from memkit.errors import MemkitError
 
 _STORE = "a folder, or the URL of a shared store (default: MEMKIT_STORE, else .memkit in the project)"
@@ -135,6 +135,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument(
         "--remove", metavar="ID", nargs="+", help="remove these claims from the lock; their attempts stay on record"
+    )
+    sub = command(
+        "audit",
+        audit.run,
+        "Compare the lock with its history in git, and list what it no longer shows: claims, attempts, outcomes.",
+    )
+    sub.add_argument("--restore", action="store_true", help="write what is missing back to the lock")
+    sub.add_argument(
+        "--memkit-strict", "--strict", action="store_true", help="fail if the history is missing, as in a shallow clone"
     )
     sub = command(
         "accept",

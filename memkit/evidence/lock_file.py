@@ -296,11 +296,7 @@ class Lock:
             MemkitError: the file is damaged, or was written by a newer memkit.
         """
         try:
-            data = strict_json.fields(strict_json.read_json(path), "the lock", {}, "schema")
-            schema = strict_json.whole(data["schema"], "the schema", 1)
-            if schema not in (1, SCHEMA):
-                raise NewerError(f"it has schema {short_repr(schema)}; this memkit reads schema {SCHEMA} and 1")
-            lock = cls._from_json(lock_schema_1.to_schema_2(data) if schema == 1 else data)
+            lock = cls.parse(strict_json.read_bytes(path))
         except FileNotFoundError:
             if path.is_symlink():
                 raise MemkitError(
@@ -319,6 +315,20 @@ class Lock:
                 f"{path} has {duplicate!r} both in its claims and in the removed claims; delete one of the two entries"
             )
         return lock
+
+    @classmethod
+    def parse(cls, raw: bytes) -> Lock:
+        """Return the lock in the content of a file, without the checks that concern several of its parts.
+
+        Raises:
+            NewerError: a newer memkit wrote it.
+            MemkitError: it is damaged.
+        """
+        data = strict_json.fields(strict_json.parse(raw, len(raw)), "the lock", {}, "schema")
+        schema = strict_json.whole(data["schema"], "the schema", 1)
+        if schema not in (1, SCHEMA):
+            raise NewerError(f"it has schema {short_repr(schema)}; this memkit reads schema {SCHEMA} and 1")
+        return cls._from_json(lock_schema_1.to_schema_2(data) if schema == 1 else data)
 
     @classmethod
     def _from_json(cls, data: Mapping[str, Any]) -> Lock:
