@@ -1,7 +1,7 @@
 """The command line.
 
-``memkit plan | study | verdicts | report | merge | reproduce | register | audit | accept | compare | page | data |
-store | demo``
+``memkit plan | study | verdicts | report | merge | reproduce | register | audit | accept | compare | combine | page |
+data | store | demo``
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from memkit.cli import audit, claims, data, demo, files, places, reproduce, store
+from memkit.cli import audit, claims, combine, data, demo, files, places, reproduce, store
 from memkit.errors import MemkitError
 
 _STORE = "a folder, or the URL of a shared store (default: MEMKIT_STORE, else .memkit in the project)"
@@ -128,6 +128,11 @@ def _parser() -> argparse.ArgumentParser:
         help="the error probability of claims that are registered from now on (default: what the lock says, 0.05)",
     )
     sub.add_argument(
+        "--laboratory",
+        metavar="NAME",
+        help="grant a laboratory seeds of its own, for `pytest --memkit-laboratory NAME`; changes no claim",
+    )
+    sub.add_argument(
         "--new-attempt",
         metavar="ID",
         nargs="+",
@@ -152,6 +157,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("file", type=Path, nargs="?", default=evidence, help="default: %(default)s")
     sub.add_argument("--output", metavar="FILE", type=Path, default=accepted, help="default: %(default)s")
+    sub = command(
+        "combine",
+        combine.run,
+        "Combine the e-values of several laboratories that ran the same claims on seeds of their own.",
+    )
+    sub.add_argument("files", type=Path, nargs="+", metavar="FILE", help="evidence files, one per laboratory")
     sub = command(
         "compare",
         files.compare,

@@ -20,7 +20,7 @@ from memkit.evidence.earlier_runs import EarlierRuns
 from memkit.evidence.lock_entry import checked_alpha
 from memkit.evidence.lock_file import Lock
 from memkit.evidence.lock_schema_1 import carry_over_accepted
-from memkit.evidence.registration import BLOCK
+from memkit.evidence.registration import BLOCK, LABORATORY_STRIDE, STUDY_STRIDE
 from memkit.evidence.trace import NO_TRACE, Trace
 from memkit.paths import root_of_lock
 from memkit.statistics import Thresholds, smallest_sesoi
@@ -106,6 +106,8 @@ def register(options: argparse.Namespace) -> int:
     """``memkit register``: register claims in their present form, changed ones with fresh seeds."""
     if options.remove:
         return _remove(options.remove)
+    if options.laboratory is not None:
+        return _grant(options.laboratory)
     return register_claims(
         [*options.paths, "--memkit-with-sweeps"],
         check=options.check,
@@ -119,6 +121,23 @@ def _remove(names: Sequence[str]) -> int:
     path = places.lock()
     Lock.load(path).remove(names).save(path)
     print(f"{path}: {', '.join(names)} removed; their attempts stay on record")
+    return 0
+
+
+def _grant(laboratory: str) -> int:
+    """Grant a laboratory seeds of its own."""
+    path = places.lock()
+    before = Lock.load(path)
+    after = before.granting(laboratory)
+    if after == before:
+        print(f"{path}: the laboratory {laboratory!r} has seeds already")
+        return 0
+    after.save(path)
+    first = after.laboratories[laboratory] * LABORATORY_STRIDE
+    print(
+        f"{path}: the laboratory {laboratory!r} has seeds from {first + STUDY_STRIDE} on, a block for each attempt at "
+        f"a claim; it runs `pytest --memkit-laboratory {laboratory}`"
+    )
     return 0
 
 

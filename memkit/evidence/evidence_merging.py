@@ -144,6 +144,7 @@ def _registration_in_words(entry: ClaimEvidence) -> str:
         registration.status,
         f"attempt {registration.attempt}",
         f"revision {registration.revision}",
+        *([f"laboratory {registration.laboratory}"] if registration.laboratory else []),
         f"seeds from {registration.first_seed}",
         *(["edited"] if registration.edited else []),
         *(["on development seeds"] if registration.development else []),

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -53,6 +54,7 @@ from memkit.statistics import ALPHA
 SCHEMA = 2
 RULE = 2
 """The rule by which verdicts are reached: 1 needed two intervals that agree, 2 the capital won by betting."""
+_LABORATORY = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _ON_ONE_LINE = 4  # the depth of an attempt in the JSON; values at this depth are written on one line
 
 
@@ -132,8 +134,8 @@ class Lock:
             return 0
         if laboratory not in self.laboratories:
             raise MemkitError(
-                f"the lock has no laboratory {laboratory!r}{suggestion(laboratory, self.laboratories)}; "
-                f"`memkit register --laboratory {laboratory}` grants it seeds"
+                f"the lock grants no seeds to the laboratory {laboratory!r}, as `memkit register --laboratory NAME` "
+                f"does{suggestion(laboratory, self.laboratories)}"
             )
         return self.laboratories[laboratory] * LABORATORY_STRIDE
 
@@ -261,6 +263,23 @@ class Lock:
             raise MemkitError(f"the lock has no claim {unknown!r}{suggestion(unknown, self.claims)}")
         remaining = {name: entry for name, entry in self.claims.items() if name not in ids}
         return replace(self, claims=remaining, removed={**self.removed, **{name: self.claims[name] for name in ids}})
+
+    def granting(self, laboratory: str) -> Lock:
+        """Return the lock with seeds for a laboratory; one that has seeds keeps them.
+
+        Raises:
+            MemkitError: the name is not valid, or no more laboratories can be granted seeds.
+        """
+        if laboratory in self.laboratories:
+            return self
+        if not _LABORATORY.fullmatch(laboratory):
+            raise MemkitError(
+                f"the laboratory's name {laboratory!r:.80} must consist of lower-case letters, digits, '-' and '_'"
+            )
+        number = max(self.laboratories.values(), default=0) + 1
+        if number > MOST_LABORATORIES:
+            raise MemkitError(f"{MOST_LABORATORIES} laboratories have seeds already, which is the most")
+        return replace(self, laboratories={**self.laboratories, laboratory: number})
 
     def e_values(self) -> dict[str, float]:
         """Return claim id → the e-value over its recorded attempts, for every claim that was ever registered.

@@ -346,7 +346,9 @@ def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
                 claim=claim,
                 nodeid=base_nodeid(item.nodeid),
                 location=(path, line, base_nodeid(name)),
-                registration=lock.registration(claim, development=settings.development, code=code),
+                registration=lock.registration(
+                    claim, development=settings.development, code=code, laboratory=settings.laboratory
+                ),
                 planned=planned_seeds(config, claim),
                 selected=tuple(selected[claim.id]),
                 key=key_of(item, claim),

@@ -624,5 +624,15 @@ def test_seeds_of_laboratories_are_shared_with_nobody() -> None:
         for seed in lock.registration(claim, laboratory=laboratory).seeds(100)
     ]
     assert len(set(seeds)) == len(seeds)
-    with pytest.raises(MemkitError, match="no laboratory 'olso'; did you mean 'oslo'"):
+    with pytest.raises(MemkitError, match=r"no seeds to the laboratory 'olso', .*; did you mean 'oslo'"):
         lock.registration(make(), laboratory="olso")
+
+
+def test_laboratories_are_granted_seeds_once() -> None:
+    lock = Lock().granting("oslo").granting("zurich-2").granting("oslo")
+    assert lock.laboratories == {"oslo": 1, "zurich-2": 2}
+    for name in ("", "Oslo", "a b", "../x", "-", "a" * 41):
+        with pytest.raises(MemkitError, match="must consist of lower-case letters, digits, '-' and '_'"):
+            lock.granting(name)
+    with pytest.raises(MemkitError, match="99 laboratories have seeds already"):
+        Lock(laboratories={"last": 99}).granting("one-more")

@@ -456,6 +456,7 @@ def _record(entry: ClaimEvidence, level: Level) -> Facts:
     edited = f" ({registration.edited})" if registration.edited else ""
     facts = [
         ("Registration", f"{registration.status}{edited}, {attempt}first seed {registration.first_seed}"),
+        *([("Laboratory", registration.laboratory)] if registration.laboratory else []),
         ("Code behind it", words.revisions(registration) or "unchanged since registration, as far as is known"),
         *([("Earlier attempts", earlier)] if (earlier := words.earlier_attempts(registration)) else []),
         ("Expected", words.expectation(entry.claim) + ("" if entry.claim.gates else ", gates nothing")),

@@ -155,6 +155,8 @@ def verdict_row(entry: ClaimEvidence) -> VerdictRow:
         notes.append(f"missing: {_seeds(len(judgement.missing))}")
     if entry.registration.status != "registered":
         notes.append(entry.registration.status)
+    if entry.registration.laboratory:
+        notes.append(f"laboratory {entry.registration.laboratory}")
     if revisions := words.revisions(entry.registration):
         notes.append(revisions)
     notes += judgement.notes
