@@ -78,8 +78,26 @@ def audit(present: Lock, versions: Sequence[Version]) -> Audit:
         notes.append(
             f"{count_of(len(by_earlier_rule), 'attempt')} changed when the rule of verdicts did, which hides nothing"
         )
+    if together := _decided_when_registered(versions):
+        appear = "appears" if len(together) == 1 else "appear"
+        notes.append(
+            f"{count_of(len(together), 'attempt')} first {appear} in the history with an outcome, such as "
+            f"{together[0]}, so it does not show that they were registered before they were decided"
+        )
     sentences = tuple(f"{sentence} ({version})" for sentence, version in findings.values())
     return Audit(sentences, tuple(undetermined), tuple(notes), restored)
+
+
+def _decided_when_registered(versions: Sequence[Version]) -> list[str]:
+    """Return the attempts that no version shows without an outcome."""
+    seen, together = set[tuple[str, int]](), list[str]()
+    for version in reversed(versions):
+        for name, entry in (version.lock.claims if version.lock is not None else {}).items():
+            for number, attempt in enumerate(entry.attempts, 1):
+                if (name, number) not in seen and attempt.outcome is not None and not attempt.of:
+                    together.append(f"attempt {number} at {name}")
+                seen.add((name, number))
+    return together
 
 
 def _has_lock(versions: Iterable[Version]) -> bool:

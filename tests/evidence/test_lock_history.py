@@ -172,8 +172,16 @@ def test_an_outcome_by_an_earlier_rule_may_be_replaced() -> None:
     earlier = replace(base(), rule=1)
     present = edited(base(), attempts=(Attempt(block=0, outcome=replace(OUTCOME, verdict="SUPPORTED")),))
     result = audit(present, versions(earlier))
-    assert (result.findings, len(result.notes)) == ((), 1)
+    assert result.findings == ()
+    assert "1 attempt changed when the rule of verdicts did, which hides nothing" in result.notes
     assert findings(edited(base(), attempts=(Attempt(block=0),)), earlier), "it was deleted, not replaced"
+
+
+def test_an_attempt_that_was_never_seen_without_its_outcome_is_told() -> None:
+    registered = Lock(laboratories={"oslo": 1}).register([make("a"), make("b")], {"study/a": "old"})
+    (note,) = audit(base(), versions(base())).notes
+    assert note.startswith("1 attempt first appears in the history with an outcome, such as attempt 1 at study/a, so")
+    assert audit(base(), versions(registered, base())).notes == ()
 
 
 def test_a_version_that_cannot_be_read_is_named() -> None:

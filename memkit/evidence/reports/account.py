@@ -40,6 +40,9 @@ class Failure:
     reason: str
 
 
+_MOST_NAMED = 6  # claims that are named; more are counted
+
+
 def failures(claims: Iterable[ClaimEvidence]) -> list[Failure]:
     """Return the crashed, diverged and missing seeds of each claim."""
     result = []
@@ -177,6 +180,17 @@ def threats(evidence: Evidence, levels: Sequence[Level]) -> list[tuple[str, str]
                 f"attempt {most}. Each attempt needed twice as much as the one before, so that the error probability "
                 "of all attempts together stays within its limit. Each claim lists the results of its earlier attempts "
                 "that were recorded. The margin, bounds or method may have changed between attempts, too.",
+            )
+        )
+    shown = {entry.claim.id for entry in evidence.claims}
+    if others := [name for name in evidence.registered if name not in shown]:
+        more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
+        sections.append(
+            (
+                "Other claims",
+                f"{count_of(len(others), 'claim')} of those that were ever registered in this project are not in this "
+                "report, because they were not selected, were removed or were renamed: "
+                f"{', '.join(others[:_MOST_NAMED])}{more}.",
             )
         )
     seeds = {(entry.claim.study, seed) for entry in claims for seed in entry.observed_seeds}

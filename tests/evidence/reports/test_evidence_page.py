@@ -481,6 +481,14 @@ OTHERS = {samples.supported().claim.id: 1e9, "binding/large": 1e6, "binding/smal
 EARLIER = Attempt(block=0, outcome=Outcome(verdict="INCONCLUSIVE", n=32, e_value=8.0))
 
 
+def test_the_page_names_the_claims_that_it_does_not_show() -> None:
+    one = samples.supported()
+    page = " ".join(Page(render_html(replace(samples.evidence(one), registered=OTHERS))).text.split())
+    assert "3 claims of those that were ever registered in this project are not in this report" in page
+    assert "binding/large, binding/small, binding/none." in page
+    assert "not in this report, because they" not in render_html(samples.evidence(one))
+
+
 def test_the_page_shows_how_capital_grew() -> None:
     entry = samples.supported()
     page = render_html(samples.evidence(entry))
