@@ -7,6 +7,7 @@ claim has these fields; a string is "" where it does not apply:
     statement, source    as registered; the source is where the claim was made, such as a paper
     nodeid               pytest's name of the claim's test
     digest, attempt      as registered; and revision, the number of revisions of the code
+    earlier              the earlier attempts, as in the lock; absent if there are none
     expect               the expectation
     sweep, cell          of a cell of a sweep
     mutant_of            the claim that a mutant was made from; replicates: the one that a replication repeats
@@ -30,7 +31,7 @@ from typing import Any
 
 from memkit.errors import MemkitError, short_repr
 from memkit.evidence import strict_json
-from memkit.evidence.attempt import Outcome
+from memkit.evidence.attempt import Outcome, attempt_from
 from memkit.evidence.earlier_runs import values_of
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.gate import gate
@@ -115,6 +116,11 @@ def _check_means_of_arms(value: Any, what: str) -> None:
                 raise MemkitError(f"{where} must be the mean, the least and the greatest value")
 
 
+def _check_earlier(value: Any, what: str) -> None:
+    for attempt in strict_json.listed(value, what):
+        attempt_from(attempt, what)
+
+
 def _check_values(value: Any, what: str) -> None:
     """Check a mapping arm → metric → values in the order of the seeds."""
     for arm, metrics in strict_json.each(value, what, strict_json.mapping).items():
@@ -129,6 +135,7 @@ def _check_claim(value: Any, what: str) -> dict[str, Any]:
         **dict.fromkeys((*_STRING_FIELDS, "replicates"), strict_json.text),
         "attempt": lambda attempt, where: strict_json.whole(attempt, where, 1),
         "revision": strict_json.whole,
+        "earlier": _check_earlier,
         "cell": strict_json.mapping,
         "arms": lambda arms, where: strict_json.each(arms, where, _check_arm),
         "means": _check_means_of_arms,
@@ -219,6 +226,7 @@ def accepted_claims(evidence: Evidence, recipe_key: Callable[[Any], str]) -> dic
             "digest": entry.claim.digest,
             "attempt": entry.registration.attempt,
             "revision": entry.registration.revision,
+            **({"earlier": earlier} if (earlier := [a.to_json() for a in entry.registration.earlier]) else {}),
             "expect": entry.claim.expect,
             "sweep": entry.claim.sweep,
             "cell": dict(entry.claim.cell),

@@ -169,7 +169,7 @@ def attempt_from(value: Any, what: str) -> Attempt:
         NewerError: the attempt holds something that this memkit does not know.
         MemkitError: the attempt is damaged.
     """
-    data = known(value, what, _ATTEMPT, "block")
+    data = dict(known(value, what, _ATTEMPT, "block"))  # a copy, because fields are taken out of it
     outcome = {name: data.pop(name) for name in _OUTCOME if name in data}
     replaced = data.pop("replaced", [])
     laboratories = data.pop("laboratories", {})

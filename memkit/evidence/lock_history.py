@@ -40,7 +40,7 @@ class Version:
 
 @dataclass(frozen=True)
 class Audit:
-    """What a lock's history shows.
+    """The result of comparing a lock with its history.
 
     Attributes:
         findings: sentences on what the present lock does not show.

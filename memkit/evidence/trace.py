@@ -1,4 +1,4 @@
-"""What the store of a project knows of a claim's present attempt, beyond what the lock records."""
+"""Traces of earlier runs: facts that the store has on a claim's present attempt, and the lock has not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Trace:
-    """What the runs of a claim's present attempt have left in the store.
+    """The facts that the runs of a claim's present attempt have left in the store.
 
     Attributes:
         measured: whether a run has measured a deciding seed.

@@ -11,7 +11,7 @@ from memkit.statistics import e_bh_levels
 
 
 class Level(NamedTuple):
-    """What a claim's e-value is worth among many claims.
+    """The e-value of a claim, and its level among all claims.
 
     Attributes:
         e_value: the e-value of the present attempt; nan if there is none.
@@ -32,7 +32,7 @@ def levels(evidence: Evidence) -> list[Level]:
     The e-values of claims that are not part of the run are those that the lock has recorded. What is not known counts
     as 0.
     """
-    present = {entry.claim.id: _over_attempts(entry) for entry in evidence.claims}
+    present = {entry.claim.id: _over_attempts(entry, evidence) for entry in evidence.claims}
     recorded = {name: value for name, value in evidence.registered.items() if name not in present}
     total = len(present) + len(recorded)
     values = [*present.values(), *recorded.values()]
@@ -48,5 +48,8 @@ def levels(evidence: Evidence) -> list[Level]:
     ]
 
 
-def _over_attempts(entry: ClaimEvidence) -> float:
+def _over_attempts(entry: ClaimEvidence, evidence: Evidence) -> float:
+    """Return the e-value of a claim over its attempts: by this run, or as recorded if the claim was not run."""
+    if not entry.observations and entry.claim.id in evidence.registered:
+        return evidence.registered[entry.claim.id]
     return weighted_sum([*recorded_e_values(entry.registration.earlier), entry.e_value])

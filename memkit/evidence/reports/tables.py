@@ -184,7 +184,7 @@ def verdict_row(entry: ClaimEvidence) -> VerdictRow:
 
 def _record_notes(entry: ClaimEvidence) -> tuple[str, ...]:
     """Return what a verbose table adds: the e-value and the earlier attempts."""
-    earlier = words.earlier_attempts(entry.registration)
+    earlier = words.earlier_attempts(entry.registration.earlier)
     return (
         *([f"e-value {entry.e_value:.3g}"] if entry.e_value is not None else []),
         *([f"earlier attempts: {earlier}"] if earlier else []),

@@ -1,4 +1,4 @@
-"""How capital grew as inline SVG: what the bets of a contrast had won after each seed, beside what they need."""
+"""The growth of capital as inline SVG: the capital of the bets of a contrast after each seed, beside what they need."""
 
 from __future__ import annotations
 
