@@ -146,13 +146,13 @@ def test_accepting_records_the_outcomes_of_attempts(run: pytest.Pytester, capsys
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"n": 16}, "recorded as SUPPORTED, n = 16, 20*; it is now SUPPORTED, n = 8, 20*-[0-9][0-9]"),
+        ({"n": 16}, "recorded as SUPPORTED, n = 16, e = *, 20*; it is now SUPPORTED, n = 8, e = *, 20*-[0-9][0-9]"),
         (
             {"observations": "0b5e"},
-            "recorded as SUPPORTED, n = 8, 20*; it is now *, n = 8, 20*, from other observations",
+            "recorded as SUPPORTED, n = 8, e = *, 20*; it is now *, n = 8, *, 20*, from other observations",
         ),
         ({"observations": ""}, ""),
-        ({"verdict": "", "n": 0, "observations": "", "date": ""}, ""),
+        ({"verdict": "", "n": 0, "e_value": 0, "observations": "", "date": ""}, ""),
     ],
 )
 def test_a_contradiction_to_the_lock_is_reported(

@@ -17,9 +17,9 @@ def e_bh_levels(e_values: ArrayLike, *, total: int | None = None) -> Floats:
     lower. The rate holds under any dependence (Wang & Ramdas 2022, JRSS B 84: 822–852).
 
     >>> print(e_bh_levels([40, 100, 0.5, 80]))
-    [0.03333333 0.03333333 1.         0.03333333]
+    [0.03333333 0.025      1.         0.025     ]
     >>> print(e_bh_levels([40, 100], total=10))
-    [0.1 0.1]
+    [0.125 0.1  ]
 
     Args:
         e_values: e-values, (k,), in any order; infinite values are allowed.
