@@ -146,13 +146,13 @@ def test_accepting_records_the_outcomes_of_attempts(run: pytest.Pytester, capsys
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"n": 16}, "recorded as SUPPORTED, n = 16, 20*; it is now SUPPORTED, n = 8, 20*-[0-9][0-9]"),
+        ({"n": 16}, "recorded as SUPPORTED, n = 16, e = *, 20*; it is now SUPPORTED, n = 8, e = *, 20*-[0-9][0-9]"),
         (
             {"observations": "0b5e"},
-            "recorded as SUPPORTED, n = 8, 20*; it is now *, n = 8, 20*, from other observations",
+            "recorded as SUPPORTED, n = 8, e = *, 20*; it is now *, n = 8, *, 20*, from other observations",
         ),
         ({"observations": ""}, ""),
-        ({"verdict": "", "n": 0, "observations": ""}, ""),
+        ({"verdict": "", "n": 0, "e_value": 0, "observations": "", "date": ""}, ""),
     ],
 )
 def test_a_contradiction_to_the_lock_is_reported(
@@ -164,10 +164,12 @@ def test_a_contradiction_to_the_lock_is_reported(
     lock["claims"]["lab/true"]["attempts"] = [
         {name: value for name, value in {**true, **change}.items() if value not in ("", 0) or name == "block"}
     ]
+    (before,) = lock["claims"]["lab/true"]["attempts"]
     Path("claims.lock").write_text(json.dumps(lock))
     capsys.readouterr()
     assert main(["accept"]) == 0
-    assert attempts()["lab/true"] == [true]
+    replaced = [{name: value for name, value in before.items() if name != "block"}] if sentence else []
+    assert attempts()["lab/true"] == [true | ({"replaced": replaced} if replaced else {})]
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("lab/")]
     assert [fnmatch(line, f"lab/true: attempt 1 was {sentence}") for line in lines] == [True] * bool(sentence)
 

@@ -1,7 +1,7 @@
 """The command line.
 
-``memkit plan | study | verdicts | report | merge | reproduce | register | accept | compare | page | data | store |
-demo``
+``memkit plan | study | verdicts | report | merge | reproduce | register | audit | accept | compare | combine | page |
+data | store | demo``
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from memkit.cli import claims, data, demo, files, places, reproduce, store
+from memkit.cli import audit, claims, combine, data, demo, files, places, reproduce, store
 from memkit.errors import MemkitError
 
 _STORE = "a folder, or the URL of a shared store (default: MEMKIT_STORE, else .memkit in the project)"
@@ -128,7 +128,27 @@ def _parser() -> argparse.ArgumentParser:
         help="the error probability of claims that are registered from now on (default: what the lock says, 0.05)",
     )
     sub.add_argument(
+        "--laboratory",
+        metavar="NAME",
+        help="grant a laboratory seeds of its own, for `pytest --memkit-laboratory NAME`; changes no claim",
+    )
+    sub.add_argument(
+        "--new-attempt",
+        metavar="ID",
+        nargs="+",
+        help="give these claims fresh seeds, although they have not changed; this is a new attempt",
+    )
+    sub.add_argument(
         "--remove", metavar="ID", nargs="+", help="remove these claims from the lock; their attempts stay on record"
+    )
+    sub = command(
+        "audit",
+        audit.run,
+        "Compare the lock with its history in git, and list what it no longer shows: claims, attempts, outcomes.",
+    )
+    sub.add_argument("--restore", action="store_true", help="write what is missing back to the lock")
+    sub.add_argument(
+        "--memkit-strict", "--strict", action="store_true", help="fail if the history is missing, as in a shallow clone"
     )
     sub = command(
         "accept",
@@ -137,6 +157,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("file", type=Path, nargs="?", default=evidence, help="default: %(default)s")
     sub.add_argument("--output", metavar="FILE", type=Path, default=accepted, help="default: %(default)s")
+    sub = command(
+        "combine",
+        combine.run,
+        "Combine the e-values of several laboratories that ran the same claims on seeds of their own.",
+    )
+    sub.add_argument("files", type=Path, nargs="+", metavar="FILE", help="evidence files, one per laboratory")
     sub = command(
         "compare",
         files.compare,

@@ -8,19 +8,23 @@ import importlib.util
 import io
 import sys
 import uuid
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from memkit.cli import places
-from memkit.errors import MemkitError, count_of
+from memkit.errors import MemkitError, count_of, suggestion
 from memkit.evidence.claim import Claim
+from memkit.evidence.earlier_runs import EarlierRuns
 from memkit.evidence.lock_entry import checked_alpha
 from memkit.evidence.lock_file import Lock
 from memkit.evidence.lock_schema_1 import carry_over_accepted
+from memkit.evidence.registration import BLOCK, LABORATORY_STRIDE, STUDY_STRIDE
+from memkit.evidence.trace import NO_TRACE, Trace
 from memkit.paths import root_of_lock
 from memkit.statistics import Thresholds, smallest_sesoi
+from memkit.store.claim_records import load_claim_records
 from memkit.store.measurements import stored_seeds
 
 if TYPE_CHECKING:
@@ -102,7 +106,14 @@ def register(options: argparse.Namespace) -> int:
     """``memkit register``: register claims in their present form, changed ones with fresh seeds."""
     if options.remove:
         return _remove(options.remove)
-    return register_claims([*options.paths, "--memkit-with-sweeps"], check=options.check, alpha=options.alpha)
+    if options.laboratory is not None:
+        return _grant(options.laboratory)
+    return register_claims(
+        [*options.paths, "--memkit-with-sweeps"],
+        check=options.check,
+        alpha=options.alpha,
+        new_attempts=options.new_attempt or (),
+    )
 
 
 def _remove(names: Sequence[str]) -> int:
@@ -113,8 +124,30 @@ def _remove(names: Sequence[str]) -> int:
     return 0
 
 
+def _grant(laboratory: str) -> int:
+    """Grant a laboratory seeds of its own."""
+    path = places.lock()
+    before = Lock.load(path)
+    after = before.granting(laboratory)
+    if after == before:
+        print(f"{path}: the laboratory {laboratory!r} has seeds already")
+        return 0
+    after.save(path)
+    first = after.laboratories[laboratory] * LABORATORY_STRIDE
+    print(
+        f"{path}: the laboratory {laboratory!r} has seeds from {first + STUDY_STRIDE} on, a block for each attempt at "
+        f"a claim; it runs `pytest --memkit-laboratory {laboratory}`"
+    )
+    return 0
+
+
 def register_claims(
-    arguments: Sequence[str], *, check: bool = False, others: bool = True, alpha: float | None = None
+    arguments: Sequence[str],
+    *,
+    check: bool = False,
+    others: bool = True,
+    alpha: float | None = None,
+    new_attempts: Sequence[str] = (),
 ) -> int:
     """Register the claims that pytest collects with these arguments; return the exit code.
 
@@ -123,6 +156,7 @@ def register_claims(
         check: whether to change nothing, and to return 1 if the lock is out of date.
         others: whether to list registered claims that were not collected.
         alpha: the error probability of claims that are registered from now on; None to leave it as it is.
+        new_attempts: the ids of claims that get a new attempt, on fresh seeds, even if nothing needs it.
     """
     from memkit.pytest_plugin.collection import claim_and_seed, file_of
     from memkit.pytest_plugin.measurement_keys import code_of
@@ -138,16 +172,22 @@ def register_claims(
     lock = Lock.load(path)
     code = {claim.id: code_of(item, claim) for claim, item in collected.values()}
     base = lock if alpha is None else replace(lock, alpha=checked_alpha(alpha, "--alpha"))
-    new = base.register(claims, code, {claim.id: file_of(item, root) for claim, item in collected.values()})
+    if unknown := next((name for name in new_attempts if name not in collected), None):
+        raise MemkitError(f"--new-attempt: no claim {unknown!r} was collected{suggestion(unknown, collected)}")
+    records = load_claim_records(settings_of(config).store_of_run)
+    traces = {claim.id: _trace(claim, lock, code[claim.id], records.get(claim.id, ())) for claim in claims}
+    traces |= {name: replace(traces[name], needs_attempt=True) for name in new_attempts}
+    files = {claim.id: file_of(item, root) for claim, item in collected.values()}
+    new = base.register(claims, code, files, traces)
     changes, incomplete, outdated, reworded = 0, 0, 0, 0
     recoded, lines = list[str](), list[str]()
     for claim in sorted(claims, key=lambda claim: claim.id):
         before, after = lock.claims.get(claim.id), new.claims[claim.id]
         if before == after:
             continue
-        if before is not None and before.attempt == after.attempt:
+        if before is not None and len(before.attempts) == len(after.attempts):
             outdated += before.of_schema_1
-            incomplete += not before.code or before.file != after.file
+            incomplete += not before.code or before.file != after.file or before.identity != after.identity
             recoded += [claim.id] if before.code not in ("", after.code) else []
             if edited := lock.registration(claim).edited:
                 _refuse_fewer_than_measured(claim, collected[claim.id][1], before.planned, lock)
@@ -159,6 +199,12 @@ def register_claims(
         status = f"changed, attempt {after.attempt}"
         if before is None:
             status = f"registered again, attempt {after.attempt}" if claim.id in lock.removed else "new"
+            if after.attempts[0].of:
+                status = f"continues {after.attempts[0].of}, attempt {after.attempt}"
+        elif before.is_of(claim):
+            status = f"attempt {after.attempt}"
+        elif after.attempts[-2].unmeasured:
+            status = f"changed before any seed was measured, still attempt {after.attempt}"
         lines.append(f"{claim.id}: {status}, seeds from {seeds}")
     if recoded:
         more = f" and {len(recoded) - 1} more" if len(recoded) > 1 else ""
@@ -198,6 +244,16 @@ def register_claims(
     count = f"{len(claims)} claim" + ("" if len(claims) == 1 else "s")
     print(f"{path}: {count}, {changes} of them new or changed; keep it under version control")
     return 0
+
+
+def _trace(claim: Claim, lock: Lock, code: str, records: Sequence[Mapping[str, Any]]) -> Trace:
+    """Return what the store knows of the present attempt of a claim, whose digest may have changed since."""
+    entry = lock.claims.get(claim.id)
+    if entry is None:
+        return NO_TRACE
+    registration = lock.registration(claim, code=code)
+    first_seed = lock.studies[claim.study] + entry.block * BLOCK
+    return EarlierRuns(entry.digest, first_seed, records, is_mutant=claim.is_mutant).trace(registration, code)
 
 
 def _refuse_fewer_than_measured(claim: Claim, item: pytest.Item, registered: int, lock: Lock) -> None:

@@ -117,6 +117,8 @@ def accept(options: argparse.Namespace) -> int:
     from memkit.scheduling.estimates import recipe_key
 
     evidence = load(options.file)
+    if any(entry.registration.laboratory for entry in evidence.claims):
+        return _record_laboratory(evidence, options.file)
     try:
         accepted = accepted_claims(evidence, recipe_key)
     except MemkitError as error:
@@ -139,6 +141,36 @@ def accept(options: argparse.Namespace) -> int:
     if not_run := len(evidence.claims) - len(accepted):
         print(f"{count_of(not_run, 'claim')} did not run; earlier accepted verdicts are kept")
     print(f"{count_of(len(accepted), 'verdict')} accepted in {options.output}; commit that file and {path}")
+    return 0
+
+
+def _record_laboratory(evidence: Evidence, file: Path) -> int:
+    """Record the outcomes of a laboratory's run in the lock, whatever they are; accepted.json holds the project's own.
+
+    Raises:
+        MemkitError: the file holds runs of several laboratories, or of none of the claims as they are registered.
+    """
+    from memkit.evidence.accepted_verdicts import record_outcomes
+
+    path = places.lock()
+    lock = Lock.load(path)
+    run = [entry for entry in evidence.claims if entry.observations]
+    laboratories = {entry.registration.laboratory for entry in run}
+    if len(laboratories) > 1:
+        raise MemkitError(f"{file} holds runs of several laboratories; give the evidence of one at a time")
+    names = {
+        entry.claim.id
+        for entry in run
+        if entry.decided and not entry.registration.development and not compare_with_lock(lock, entry).contradictions
+    }
+    if not names:
+        raise MemkitError(f"{file} holds no complete run of a claim as it is registered in {path}")
+    new, contradictions = record_outcomes(lock, evidence, names)
+    if new != lock:
+        new.save(path)
+    for sentence in contradictions:
+        print(sentence)
+    print(f"{count_of(len(names), 'outcome')} of the laboratory {laboratories.pop()!r} recorded in {path}; commit it")
     return 0
 
 

@@ -7,6 +7,7 @@ claim has these fields; a string is "" where it does not apply:
     statement, source    as registered; the source is where the claim was made, such as a paper
     nodeid               pytest's name of the claim's test
     digest, attempt      as registered; and revision, the number of revisions of the code
+    earlier              the earlier attempts, as in the lock; absent if there are none
     expect               the expectation
     sweep, cell          of a cell of a sweep
     mutant_of            the claim that a mutant was made from; replicates: the one that a replication repeats
@@ -15,6 +16,8 @@ claim has these fields; a string is "" where it does not apply:
     cost                 CPU seconds of training and measuring
     weakest              the contrast that supports the claim least
     judgement            as in the evidence
+    values               of an undecided claim: arm → metric → its values in the order of the seeds, which begin with
+                         first_seed; and platform: what they were computed on
     created, commit      of the run; these are not checked when the file is read
 """
 
@@ -28,6 +31,8 @@ from typing import Any
 
 from memkit.errors import MemkitError, short_repr
 from memkit.evidence import strict_json
+from memkit.evidence.attempt import Outcome, attempt_from
+from memkit.evidence.earlier_runs import values_of
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.gate import gate
 from memkit.evidence.lock_file import Lock
@@ -111,16 +116,34 @@ def _check_means_of_arms(value: Any, what: str) -> None:
                 raise MemkitError(f"{where} must be the mean, the least and the greatest value")
 
 
+def _check_earlier(value: Any, what: str) -> None:
+    for attempt in strict_json.listed(value, what):
+        attempt_from(attempt, what)
+
+
+def _check_values(value: Any, what: str) -> None:
+    """Check a mapping arm → metric → values in the order of the seeds."""
+    for arm, metrics in strict_json.each(value, what, strict_json.mapping).items():
+        for metric, numbers in metrics.items():
+            where = f"{what}: {metric:.80} of {arm:.80}"
+            for number in strict_json.listed(numbers, where):
+                _check_number(number, where)
+
+
 def _check_claim(value: Any, what: str) -> dict[str, Any]:
     checks: dict[str, Callable[[Any, str], Any]] = {
         **dict.fromkeys((*_STRING_FIELDS, "replicates"), strict_json.text),
         "attempt": lambda attempt, where: strict_json.whole(attempt, where, 1),
         "revision": strict_json.whole,
+        "earlier": _check_earlier,
         "cell": strict_json.mapping,
         "arms": lambda arms, where: strict_json.each(arms, where, _check_arm),
         "means": _check_means_of_arms,
         "cost": lambda cost, where: strict_json.each(cost, where, strict_json.number),
         "judgement": _check_judgement,
+        "values": _check_values,
+        "platform": strict_json.mapping,
+        "first_seed": strict_json.whole,
     }
     data = strict_json.fields(value, what, checks, *_REQUIRED_FIELDS)
     if data["sweep"] and not data["cell"]:
@@ -203,6 +226,7 @@ def accepted_claims(evidence: Evidence, recipe_key: Callable[[Any], str]) -> dic
             "digest": entry.claim.digest,
             "attempt": entry.registration.attempt,
             "revision": entry.registration.revision,
+            **({"earlier": earlier} if (earlier := [a.to_json() for a in entry.registration.earlier]) else {}),
             "expect": entry.claim.expect,
             "sweep": entry.claim.sweep,
             "cell": dict(entry.claim.cell),
@@ -215,11 +239,32 @@ def accepted_claims(evidence: Evidence, recipe_key: Callable[[Any], str]) -> dic
             "cost": dict(entry.cost),
             "weakest": _weakest(entry),
             "judgement": entry.judgement.to_json(),
+            **(_values(entry, evidence) if entry.verdict is Verdict.INCONCLUSIVE else {}),
             "created": evidence.created,
             "commit": evidence.provenance.get("commit"),
         }
         for entry in run
     }
+
+
+def _values(entry: ClaimEvidence, evidence: Evidence) -> dict[str, Any]:
+    """Return the values of an undecided claim, with which those of changed code are compared."""
+    table: dict[str, dict[str, list[float | None]]] = {}
+    for _, arm, metric, value in values_of(entry.claim, entry.observations, entry.judgement.n):
+        table.setdefault(arm, {}).setdefault(metric, []).append(value)
+    first_seed = entry.registration.first_seed
+    return {"first_seed": first_seed, "values": table, "platform": evidence.provenance.get("calculated_on") or {}}
+
+
+def accepted_values(accepted: Mapping[str, Any]) -> list[tuple[int, str, str, float | None]]:
+    """Return the values of an accepted claim that was undecided: seed, arm, metric and value; [] for other claims."""
+    first_seed = accepted.get("first_seed", 0)
+    return [
+        (seed, arm, metric, value)
+        for arm, metrics in accepted.get("values", {}).items()
+        for metric, values in metrics.items()
+        for seed, value in enumerate(values, first_seed)
+    ]
 
 
 def record_outcomes(lock: Lock, evidence: Evidence, names: Container[str]) -> tuple[Lock, list[str]]:
@@ -235,18 +280,30 @@ def record_outcomes(lock: Lock, evidence: Evidence, names: Container[str]) -> tu
     for entry in evidence.claims:
         if (name := entry.claim.id) not in names:
             continue
-        new = entries[name].recorded(entry.verdict, entry.judgement.n, evidence.created, entry.observed)
-        before, after = entries[name].attempts[-1], new.attempts[-1]
-        same_verdict = (before.verdict, before.n) == (after.verdict, after.n)
-        if same_verdict and before.observations == after.observations:
+        outcome = Outcome(
+            verdict=entry.verdict,
+            n=entry.judgement.n,
+            e_value=entry.e_value,
+            date=evidence.created,
+            observations=entry.observed,
+            revision=entry.registration.revision,
+        )
+        laboratory = entry.registration.laboratory
+        present = entries[name].attempts[-1]
+        before = present.laboratories.get(laboratory) if laboratory else present.outcome
+        if (
+            before is not None
+            and before.agrees(outcome)
+            and before.observations
+            and before.revision == outcome.revision
+        ):
             continue
-        # Older versions of memkit recorded no hash of the observations, which contradicts nothing.
-        if before.verdict and not (same_verdict and not before.observations):
-            suffix = ", from other observations" if same_verdict else ""
+        if before is not None and not before.agrees(outcome):
+            suffix = ", from other observations" if (before.verdict, before.n) == (outcome.verdict, outcome.n) else ""
             contradictions.append(
-                f"{name}: attempt {new.attempt} was recorded as {before.outcome}; it is now {after.outcome}{suffix}"
+                f"{name}: attempt {entries[name].attempt} was recorded as {before}; it is now {outcome}{suffix}"
             )
-        entries[name] = new
+        entries[name] = entries[name].recorded(outcome, laboratory)
     return replace(lock, claims=entries), contradictions
 
 

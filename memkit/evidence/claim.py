@@ -60,6 +60,11 @@ def _is_whole(value: object, least: int, most: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
+def _without_name(name: str, arm: Mapping[str, Any]) -> str:
+    """Return what an arm is, apart from its name: the digest of its JSON; its name if it has no recipe."""
+    return name if arm["recipe"] is None else digest_of({"arm": arm})
+
+
 def _without_empty(contrast: Mapping[str, Any]) -> dict[str, Any]:
     """Return a contrast's JSON without its empty and false fields. A margin of 0 is not empty, and stays."""
     return {name: value for name, value in contrast.items() if value is not None and value is not False and value != ""}
@@ -376,6 +381,28 @@ class Claim:
         if passes_undecided or self.assumes_normality:
             data["seeds"] = self.planned(None)
         return digest_of(data)
+
+    @cached_property
+    def identity(self) -> str:
+        """A hash of what is measured and compared, 32 hex digits: the arms, the metrics and the test.
+
+        Claims with one identity are attempts at one claim, whatever their id, names of arms, margins, bounds, numbers
+        of seeds and expectations. The lock continues the attempts of an earlier claim with the same identity.
+        """
+        arms = {name: _without_name(name, arm.to_json()) for name, arm in self.arms.items()}
+        compared = sorted(
+            {
+                (
+                    arms.get(contrast.treatment, contrast.treatment),
+                    arms.get(contrast.over, contrast.over) if isinstance(contrast.over, str) else "",
+                    contrast.metric,
+                )
+                for contrast in self.contrasts
+            }
+        )
+        origin = {name: value for name, value in origin_to_json(self.origin).items() if name == "cell"}
+        kind = type(self.origin).__name__
+        return digest_of({"arms": sorted(arms.values()), "compared": compared, "test": self.test, kind: origin})
 
     @cached_property
     def annotations(self) -> Mapping[str, Any]:

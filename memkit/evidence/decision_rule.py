@@ -36,8 +36,18 @@ from memkit.statistics import (
     smallest_effect,
     t_test,
 )
+from memkit.statistics.betting import log_path_above, log_path_below
 
-__all__ = ["Finding", "Judgement", "Verdict", "differences", "judge", "judgements_at_looks", "next_seeds"]
+__all__ = [
+    "Finding",
+    "Judgement",
+    "Verdict",
+    "capital_paths",
+    "differences",
+    "judge",
+    "judgements_at_looks",
+    "next_seeds",
+]
 
 FUTILE_CHANCE = 0.05
 """A claim whose predictive chance of a verdict lies below this stops before it has used all its seeds."""
@@ -169,6 +179,37 @@ def differences(claim: Claim, contrast: Contrast, observations: Iterable[Observa
     return {seed: contrast.difference(*_values(contrast, table[seed])) for seed in sorted(table)}
 
 
+def capital_paths(
+    claim: Claim, contrast: Contrast, observations: Iterable[Observation], *, planned: Sequence[int]
+) -> dict[Verdict, _Floats]:
+    """Return what the bets of a contrast had won after each seed: verdict → the log of the capital, (n,).
+
+    Args:
+        claim: the claim.
+        contrast: one of its contrasts.
+        observations: as for :func:`judge`.
+        planned: the seeds that the claim may use, in order; seeds after the first that was not observed are left out.
+
+    Returns:
+        The paths for SUPPORTED and REFUTED, and for EQUIVALENT if a sesoi is declared and no bound decides it; empty if
+        Student's t decides, and if no seed was observed.
+    """
+    bounds = contrast.difference_bounds
+    case = _Case(claim, _table(o for o in observations if o.claim == claim.id), tuple(planned), _FIRST_ATTEMPT)
+    if contrast.assume == "normal" or bounds is None or not case.observed:
+        return {}
+    low, high = (np.array(ends) for ends in case.range_of(contrast))
+    paths = {
+        Verdict.SUPPORTED: log_path_above(low, mean=contrast.margin, bounds=bounds),
+        Verdict.REFUTED: log_path_below(high, mean=contrast.margin, bounds=bounds),
+    }
+    if contrast.sesoi is not None and bounds[0] < -contrast.sesoi and contrast.sesoi < bounds[1]:
+        above = log_path_above(low, mean=-contrast.sesoi, bounds=bounds)
+        below = log_path_below(high, mean=contrast.sesoi, bounds=bounds)
+        paths[Verdict.EQUIVALENT] = np.minimum(above, below)
+    return paths
+
+
 # Where a claim stands -----------------------------------------------------------------------------
 
 
@@ -215,7 +256,7 @@ class _Case:
     @cached_property
     def ranges(self) -> tuple[_Range, ...]:
         """The differences of the observed seeds, for each comparison."""
-        return tuple(self._range(comparison.contrast) for comparison in self.comparisons)
+        return tuple(self.range_of(comparison.contrast) for comparison in self.comparisons)
 
     @cached_property
     def judgeable(self) -> int:
@@ -330,7 +371,8 @@ class _Case:
                 any_inside = any_inside or not values <= set(contrast.bounds or ())
         return any_inside
 
-    def _range(self, contrast: Contrast) -> _Range:
+    def range_of(self, contrast: Contrast) -> _Range:
+        """Return the differences of the observed seeds in a contrast."""
         ranges = [contrast.difference_range(*_values(contrast, self.table[seed])) for seed in self.observed]
         return tuple(low for low, _ in ranges), tuple(high for _, high in ranges)
 

@@ -12,6 +12,7 @@ Schema 2::
                 seeds (the most seeds per claim, as requested; or a string) and gate
     studies     study → its authors' interpretation of the results, in paragraphs: the docstring of its package
     metrics     study → metric → its description: METRICS of its package
+    registered  id → the e-value over the recorded attempts, for every claim that was ever registered
     curves      digest of a recipe → arms (claim: arm), and seeds: seed → [steps, training losses], thinned
     claims      a list; each claim has:
       claim         id, statement, arms (name → recipe, intervention), contrasts, source, expect, seeds,
@@ -25,7 +26,10 @@ Schema 2::
       registration  status, attempt, first_seed; revision: how many times the code behind the claim was registered
                     again; recoded: whether that code differs from what was registered; edited: the fields outside the
                     digest that were edited since; withheld: whether the claim is on development seeds because what it
-                    tests was edited; alpha: the error probability at the first attempt
+                    tests was edited; alpha: the error probability at the first attempt. Where they apply: earlier, the
+                    attempts before this one, as in the lock; recorded, the outcome of this attempt if the code has
+                    changed since it was recorded; same_values: whether the values are the same nevertheless;
+                    laboratory, the name of the laboratory that made the run
       planned       the seeds that this run might use, in order; those beyond the seed that decided need not have
                     been observed
       observations  rows [seed, arm, metric, value or null, reason]; a derived quantity has rows of its own, with its
@@ -36,6 +40,7 @@ Schema 2::
                     deviation), n; interval: method, its low and high limit and their levels; capital: above and below
                     the margin, and equivalence, null if infinite; needed: the capital that each verdict needs; p,
                     negligible, planning, notes)
+      e_value       the e-value for the registered expectation; null if there is none
       outcome       outcome (passed, failed or skipped) and reason
       arms          name → digest of the trained recipe, parameters, steps, diverged (the number of seeds that diverged)
                     and, where recorded, cpu_seconds (mean CPU seconds of training per seed), state_size (how many
@@ -56,13 +61,14 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memkit.evidence.claim import Claim
+from memkit.evidence.e_values import e_value
 from memkit.evidence.figures import Figure
 from memkit.evidence.gate import Gate, Mode, apply_strict_mode, gate
 from memkit.evidence.learning_curves import Curves
@@ -118,6 +124,20 @@ class ClaimEvidence:
         return self.judgement.verdict
 
     @property
+    def e_value(self) -> float | None:
+        """The e-value of the claim for its registered expectation; None if it has none.
+
+        If the code behind the claim has changed the values, it is not above the recorded one, and there is none if the
+        recorded verdict was not reached again.
+        """
+        value, recorded = e_value(self.claim, self.judgement), self.registration.recorded
+        if value is None or recorded is None or self.registration.same_values:
+            return value
+        if self.judgement.decided_at is None:
+            return None
+        return value if recorded.e_value is None else min(value, recorded.e_value)
+
+    @property
     def decided(self) -> bool:
         """True if the claim's seeds decide anything; if not, reports show no contrast as settled."""
         return self.judgement.indication is None and self.verdict is not Verdict.INCOMPLETE
@@ -150,10 +170,7 @@ class ClaimEvidence:
     @property
     def observed(self) -> str:
         """A hash of the observations that the verdict rests on, in the order of the seeds: 32 hex digits."""
-        positions = {seed: position for position, seed in enumerate(self.observed_seeds[: self.judgement.n])}
-        used = [o for o in self.observations if o.seed in positions]
-        used.sort(key=lambda o: (positions[o.seed], o.arm, o.metric))
-        return hashlib.sha256("\n".join(_line(o.to_json()) for o in used).encode()).hexdigest()[:32]
+        return observed_hash(self.observations, self.observed_seeds[: self.judgement.n])
 
     @property
     def saved_seeds(self) -> tuple[int, ...]:
@@ -169,11 +186,12 @@ class ClaimEvidence:
             "claim": self.claim.to_json(),
             "digest": self.claim.digest,
             "nodeid": self.nodeid,
-            "registration": asdict(self.registration),
+            "registration": self.registration.to_json(),
             "planned": list(self.planned),
             "observations": [observation.to_json() for observation in self.observations],
             "failures": {str(seed): reason for seed, reason in self.failures.items()},
             "judgement": self.judgement.to_json(),
+            "e_value": self.e_value,
             "outcome": {"outcome": self.gate.outcome, "reason": self.gate.reason},
             "arms": {name: dict(arm) for name, arm in self.arms.items()},
             "figures": [figure.to_json() for figure in self.figures],
@@ -195,6 +213,8 @@ class Evidence:
         studies: study → its authors' interpretation of the results.
         metrics: study → metric → its description.
         curves: digest of a recipe → its learning curves.
+        registered: claim id → the e-value over its recorded attempts, for every claim that was ever registered
+            (:meth:`memkit.evidence.Lock.e_values`); it may be empty.
 
     >>> from memkit.evidence import Evidence
     >>> evidence = Evidence(created="2025-07-29T12:00:00+00:00", provenance={"commit": None}, claims=())
@@ -208,6 +228,7 @@ class Evidence:
     studies: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     curves: Mapping[str, Curves] = field(default_factory=dict)
+    registered: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
@@ -242,6 +263,7 @@ class Evidence:
             "provenance": dict(self.provenance),
             "studies": dict(self.studies),
             "metrics": {study: dict(descriptions) for study, descriptions in self.metrics.items()},
+            "registered": dict(self.registered),
             "curves": {digest: curves.to_json() for digest, curves in self.curves.items()},
             "claims": [claim.to_json() for claim in self.claims],
         }
@@ -289,6 +311,14 @@ class Evidence:
         claims = ",\n".join(map(_line, data.pop("claims")))
         head = "".join(f"{_line(name)}: {_line(value)},\n" for name, value in data.items())
         return f'{{\n{head}"claims": [\n{claims}\n]\n}}\n'
+
+
+def observed_hash(observations: Iterable[Observation], seeds: Sequence[int]) -> str:
+    """Return a hash of the observations of these seeds, in their order: 32 hex digits."""
+    positions = {seed: position for position, seed in enumerate(seeds)}
+    used = [o for o in observations if o.seed in positions]
+    used.sort(key=lambda o: (positions[o.seed], o.arm, o.metric))
+    return hashlib.sha256("\n".join(_line(o.to_json()) for o in used).encode()).hexdigest()[:32]
 
 
 def _line(value: Any) -> str:

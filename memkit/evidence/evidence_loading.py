@@ -13,7 +13,7 @@ from typing import Any, get_args
 from memkit.errors import MemkitError, short_repr
 from memkit.evidence import strict_json
 from memkit.evidence.claim import Claim
-from memkit.evidence.decision_rule import FUTILE_FROM, judge
+from memkit.evidence.decision_rule import FUTILE_FROM
 from memkit.evidence.evidence_file import SCHEMA, ClaimEvidence, Evidence
 from memkit.evidence.figures import figure_from_json
 from memkit.evidence.gate import Gate, Mode, Outcome
@@ -21,6 +21,7 @@ from memkit.evidence.learning_curves import Curves
 from memkit.evidence.lock_entry import checked_alpha
 from memkit.evidence.lock_schema_1 import is_digest_of
 from memkit.evidence.observation import observations_from
+from memkit.evidence.registered_judgement import judge_registered
 from memkit.evidence.registration import BLOCK, STUDY_STRIDE, Registration, Status
 
 Check = Callable[[Any, str], Any]
@@ -31,7 +32,7 @@ def _count(value: Any, what: str) -> int | None:
 
 
 def _cell_count(value: Any, what: str) -> int:
-    """Return the number of cells of a sweep; their p-values are adjusted together, so the number is bounded."""
+    """Return the number of cells of a sweep, which is bounded."""
     if (count := strict_json.whole(value, what)) > MOST_OBSERVATIONS:
         raise MemkitError(f"{what} must be at most {MOST_OBSERVATIONS}, not {count}")
     return count
@@ -57,7 +58,11 @@ _FILE_CHECKS: Mapping[str, Check] = {
     "created": strict_json.text,
     "provenance": strict_json.mapping,
 }
-_ENTRY_CHECKS: Mapping[str, Check] = {"nodeid": strict_json.text, "digest": strict_json.text}
+_ENTRY_CHECKS: Mapping[str, Check] = {
+    "nodeid": strict_json.text,
+    "digest": strict_json.text,
+    "e_value": lambda value, what: strict_json.optional(value, what, strict_json.number),
+}
 _ENTRY_FIELDS = (
     *("claim", "digest", "nodeid", "registration", "planned", "observations", "failures", "judgement", "outcome"),
     *("arms", "cost"),
@@ -92,9 +97,10 @@ _REGISTRATION_CHECKS: Mapping[str, Check] = {
     "status": strict_json.text,
     "first_seed": strict_json.whole,
     "revision": strict_json.whole,
-    **dict.fromkeys(("recoded", "withheld"), strict_json.flag),
-    "edited": strict_json.text,
+    **dict.fromkeys(("recoded", "withheld", "same_values"), strict_json.flag),
+    **dict.fromkeys(("edited", "laboratory"), strict_json.text),
     "alpha": checked_alpha,
+    "earlier": strict_json.listed,
 }
 # The errors that reading JSON that does not follow the schema can raise.
 _SCHEMA_ERRORS = (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError, RecursionError)
@@ -172,6 +178,7 @@ def load_and_recompute(path: Path) -> tuple[Evidence, list[tuple[str, str, str]]
             created=data["created"],
             provenance=data["provenance"],
             claims=tuple(entries),
+            registered=strict_json.each(data.get("registered", {}), "registered", _e_value),
             studies=strict_json.each(data.get("studies", {}), "studies", strict_json.text),
             metrics=strict_json.each(
                 data.get("metrics", {}), "metrics", lambda study, what: strict_json.each(study, what, strict_json.text)
@@ -246,6 +253,8 @@ def _difference(raw: Mapping[str, Any], entry: ClaimEvidence, gates: Sequence[tu
         return "the seeds are not those of the registration"  # the order counts, too: the first ones decide
     if not _are_close(raw["judgement"], entry.judgement.to_json()):
         return "intervals differ"
+    if not _are_close(raw.get("e_value", entry.e_value), entry.e_value):
+        return "the e-value differs"
     possible = {entry.gate_by(mode, strict=strict).outcome for mode, strict in gates}
     return "" if entry.gate.outcome in possible else "the outcome differs"
 
@@ -260,6 +269,12 @@ def _are_close(a: Any, b: Any, tolerance: float = 1e-6) -> bool:
         are_numbers = isinstance(a, (int, float)) and isinstance(b, (int, float))
         return are_numbers and abs(a - b) <= tolerance * max(1.0, abs(a), abs(b))
     return bool(a == b)
+
+
+def _e_value(value: Any, what: str) -> float:
+    if (number := strict_json.number(value, what)) < 0:
+        raise MemkitError(f"{what} must be an e-value of at least 0, not {short_repr(value)}")
+    return number
 
 
 def _claim(value: Any) -> Claim:
@@ -288,7 +303,7 @@ def _registration(value: Any, where: str) -> Registration:
         raise MemkitError(f"{where} is unregistered, and so cannot have an attempt {data['attempt']}")
     if data["attempt"] > _MOST_ATTEMPTS:
         raise MemkitError(f"{where}: the attempt must be at most {_MOST_ATTEMPTS}, not {data['attempt']}")
-    registration = Registration(**data)
+    registration = Registration.from_json(data)
     if bool(registration.edited) != (registration.status == "reworded"):
         raise MemkitError(
             f"{where} is {registration.status}, which contradicts its edited fields, {short_repr(registration.edited)}"
@@ -346,13 +361,7 @@ def claim_evidence(data: Any, decisions: int = MOST_DECISIONS) -> ClaimEvidence:
         registration=registration,
         planned=tuple(planned),
         observations=observations,
-        judgement=judge(
-            claim,
-            observations,
-            planned=planned,
-            thresholds=registration.thresholds,
-            development=registration.development,
-        ),
+        judgement=judge_registered(claim, observations, planned=planned, registration=registration),
         gate=Gate(outcome["outcome"], outcome["reason"]),
         failures={
             strict_json.seed_of(seed, f"{where}: failures"): reason

@@ -13,11 +13,11 @@ from dataclasses import replace
 from typing import Any, get_args
 
 from memkit.errors import MemkitError
-from memkit.evidence.decision_rule import judge
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.gate import Mode
 from memkit.evidence.learning_curves import Curves
 from memkit.evidence.observation import Observation
+from memkit.evidence.registered_judgement import judge_registered
 
 TOLERANCE = 1e-6
 """Two values of one observation count as equal if they differ by no more than this times the largest of 1 and their
@@ -57,6 +57,7 @@ def merge(files: Mapping[str, Evidence]) -> Evidence:
         studies=studies,
         metrics={study: metrics for evidence in files.values() for study, metrics in evidence.metrics.items()},
         curves=_curves([evidence.curves for evidence in files.values()]),
+        registered={name: value for evidence in files.values() for name, value in evidence.registered.items()},
     )
 
 
@@ -88,13 +89,7 @@ def _merge_claim(entries: Sequence[tuple[str, ClaimEvidence]], mode: Mode, *, st
     failures = {seed: reason for _, entry in entries for seed, reason in entry.failures.items()}
     recoded = any(entry.registration.recoded for _, entry in entries)
     registration = replace(first.registration, recoded=recoded)
-    judgement = judge(
-        first.claim,
-        observations,
-        planned=planned,
-        thresholds=registration.thresholds,
-        development=registration.development,
-    )
+    judgement = judge_registered(first.claim, observations, planned=planned, registration=registration)
     drift = tuple(dict.fromkeys(sentence for _, entry in entries for sentence in entry.drift))
     longest = max((entry for _, entry in entries), key=lambda entry: len(entry.observed_seeds))
     merged = replace(
@@ -149,6 +144,7 @@ def _registration_in_words(entry: ClaimEvidence) -> str:
         registration.status,
         f"attempt {registration.attempt}",
         f"revision {registration.revision}",
+        *([f"laboratory {registration.laboratory}"] if registration.laboratory else []),
         f"seeds from {registration.first_seed}",
         *(["edited"] if registration.edited else []),
         *(["on development seeds"] if registration.development else []),

@@ -38,7 +38,10 @@ def compare_with_lock(lock: Lock | None, entry: ClaimEvidence) -> LockComparison
         return LockComparison(notes=("on development seeds, which decide nothing",) if development else ())
     recorded, claim = entry.registration, entry.claim
     is_registered = claim.id in lock.claims
-    registered = lock.registration(claim, development=recorded.explores)
+    if recorded.laboratory not in ("", *lock.laboratories):
+        sentence = f"the lock has granted no seeds to the laboratory {recorded.laboratory!r}"
+        return LockComparison(contradictions=(sentence,))
+    registered = lock.registration(claim, development=recorded.explores, laboratory=recorded.laboratory)
     contradictions, notes = [], []
     if recorded.status == "unregistered":
         since = "; it has been registered since" if is_registered else ""
@@ -77,7 +80,8 @@ def _seed_contradictions(registered: Registration, entry: ClaimEvidence) -> list
     """Return sentences on what is wrong with the planned seeds; empty if nothing is."""
     count = len(entry.planned)
     if entry.planned != registered.seeds(count):
-        kind = "development seeds" if registered.first_seed in DEVELOPMENT_SEEDS else "the seeds of the lock"
+        whose = f"the laboratory {registered.laboratory!r}" if registered.laboratory else "the lock"
+        kind = "development seeds" if registered.first_seed in DEVELOPMENT_SEEDS else f"the seeds of {whose}"
         return [f"its seeds are not {kind}, which start at {registered.first_seed}"]
     if count > (most := entry.claim.planned(count)):
         return [f"{count} seeds were planned, but the claim declares at most {most}"]

@@ -3,55 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
 from memkit.errors import MemkitError, short_repr
 from memkit.evidence import strict_json
+from memkit.evidence.attempt import Attempt, Check, NewerError, Outcome, attempt_from, known
 from memkit.evidence.claim import ANNOTATIONS, DEFAULT_SEEDS, Claim
 from memkit.evidence.lock_schema_1 import PREFIX, is_digest_of
 from memkit.evidence.registration import BLOCK, STUDY_STRIDE
-from memkit.evidence.verdict import Verdict
 from memkit.statistics import ALPHA
-
-
-class NewerError(MemkitError):
-    """An error for a lock that holds something that this memkit does not know, or does not apply."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Attempt:
-    """One form of a claim, on seeds of its own, and its outcome.
-
-    Attributes:
-        block: the number of its block of seeds, from 0; None if it was not recorded.
-        verdict: the verdict that was accepted; "" if none was.
-        n: the number of seeds that the verdict rests on.
-        capital: an e-value; None if there is none.
-        date: when the run was made, ISO 8601.
-        observations: a hash of the observations that the verdict rests on; "" if it is not known.
-    """
-
-    block: int | None
-    verdict: str = ""
-    n: int = 0
-    capital: float | None = None
-    date: str = ""
-    observations: str = ""
-
-    @property
-    def outcome(self) -> str:
-        """The outcome of the attempt, in words."""
-        if not self.verdict:
-            return "not recorded"
-        return ", ".join(filter(None, (self.verdict, f"n = {self.n}", self.date.partition("T")[0])))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain types; empty fields are left out, except for the block."""
-        fields = {**asdict(self), "n": self.n or None}
-        return {"block": self.block, **{name: value for name, value in fields.items() if value not in (None, "")}}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +23,8 @@ class Entry:
 
     Attributes:
         digest: the registered digest of what is tested.
-        attempts: the forms in which the claim was registered; the last one is the present form.
+        attempts: the forms in which the claim was registered, those of a claim that it continues included; the last one
+            is the present form.
         code: the digest of the code behind the claim when it was last registered; "" if it is not known.
         revision: how many times the claim was registered again with other code, on the same seeds.
         file: the file that the claim was registered from, relative to the project's root, with slashes; "" if it is not
@@ -71,6 +35,7 @@ class Entry:
             fields; None for a field that was empty.
         results: file → checksum, for a claim about files of results.
         alpha: the error probability at the first attempt, as the project had set it when the claim was registered.
+        identity: a hash of the arms, the metrics and the test (:attr:`memkit.Claim.identity`); "" if it is not known.
     """
 
     digest: str
@@ -82,11 +47,15 @@ class Entry:
     earlier: tuple[Mapping[str, Any], ...] = ()
     results: Mapping[str, str] = field(default_factory=dict)
     alpha: float = ALPHA
+    identity: str = ""
 
     @property
     def attempt(self) -> int:
-        """The number of forms in which the claim was registered, each of them an attempt."""
-        return len(self.attempts)
+        """The number of attempts that count: the forms in which the claim was registered, unless nothing was measured.
+
+        The present form always counts.
+        """
+        return 1 + sum(not attempt.unmeasured for attempt in self.attempts[:-1])
 
     @property
     def block(self) -> int:
@@ -133,15 +102,27 @@ class Entry:
         earlier = (*self.earlier, edits) if edits else self.earlier
         return replace(self, digest=claim.digest, annotations=claim.annotations, earlier=earlier)
 
-    def recorded(self, verdict: str, n: int, date: str, observations: str = "") -> Entry:
-        """Return the entry with the outcome of its present attempt."""
-        attempt = Attempt(block=self.block, verdict=str(verdict), n=n, date=date, observations=observations)
-        return replace(self, attempts=(*self.attempts[:-1], attempt))
+    def recorded(self, outcome: Outcome, laboratory: str = "") -> Entry:
+        """Return the entry with an outcome of its present attempt; an outcome that it replaces is kept.
+
+        Args:
+            outcome: the outcome.
+            laboratory: the laboratory that made the run; "" for the project itself.
+        """
+        attempt = self.attempts[-1]
+        if laboratory:
+            new = replace(attempt, laboratories={**attempt.laboratories, laboratory: outcome})
+        else:
+            before = attempt.outcome
+            replaced = attempt.replaced if before is None or before.agrees(outcome) else (*attempt.replaced, before)
+            new = replace(attempt, outcome=outcome, replaced=replaced)
+        return replace(self, attempts=(*self.attempts[:-1], new))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain types; empty fields are left out."""
         data = {
             "digest": self.digest,
+            "identity": self.identity,
             "code": self.code,
             "revision": self.revision,
             "file": self.file,
@@ -156,33 +137,6 @@ class Entry:
 
 # --- reading ------------------------------------------------------------------------------------------------------
 
-Check = Callable[[Any, str], Any]
-
-
-def known(value: Any, what: str, checks: Mapping[str, Check], *needed: str) -> dict[str, Any]:
-    """Return an object after checking its fields; a field that is not known is refused.
-
-    Raises:
-        NewerError: a field is not known; rewriting the lock would lose it.
-        MemkitError: as :func:`memkit.evidence.strict_json.fields`.
-    """
-    result = strict_json.fields(value, what, checks, *needed)
-    if unknown := [name for name in result if name not in checks]:
-        raise NewerError(f"{what} has the unknown field {short_repr(unknown[0])}")
-    return result
-
-
-def _verdict(value: Any, what: str) -> str:
-    if strict_json.text(value, what) not in set(Verdict):
-        raise MemkitError(f"{what}: {short_repr(value)} is not a verdict")
-    return str(value)
-
-
-def _amount(value: Any, what: str) -> float:
-    if (amount := strict_json.number(value, what)) < 0:
-        raise MemkitError(f"{what} must be a number of at least 0, not {short_repr(value)}")
-    return amount
-
 
 def checked_alpha(value: Any, what: str) -> float:
     """Return an error probability."""
@@ -191,14 +145,6 @@ def checked_alpha(value: Any, what: str) -> float:
     return alpha
 
 
-_ATTEMPT: Mapping[str, Check] = {
-    "block": lambda value, what: strict_json.optional(value, what, strict_json.whole),
-    "verdict": _verdict,
-    "n": strict_json.whole,
-    "capital": _amount,
-    "date": strict_json.text,
-    "observations": strict_json.text,
-}
 _ANNOTATIONS: Mapping[str, Check] = {
     "statement": strict_json.text,
     "source": strict_json.text,
@@ -213,7 +159,7 @@ _EARLIER: Mapping[str, Check] = {
     for name, check in _ANNOTATIONS.items()
 }
 _ENTRY: Mapping[str, Check] = {
-    **dict.fromkeys(("digest", "code", "file"), strict_json.text),
+    **dict.fromkeys(("digest", "identity", "code", "file"), strict_json.text),
     "revision": strict_json.whole,
     "annotations": lambda value, what: known(value, what, _ANNOTATIONS, "statement"),
     "earlier": lambda value, what: [known(edit, what, _EARLIER) for edit in strict_json.listed(value, what)],
@@ -232,8 +178,7 @@ def entry_from(value: Any, what: str) -> Entry:
     """
     data = known(value, what, _ENTRY, "digest", "attempts")
     attempts = tuple(
-        Attempt(**known(attempt, f"{what}: attempt {number}", _ATTEMPT, "block"))
-        for number, attempt in enumerate(data["attempts"], 1)
+        attempt_from(attempt, f"{what}: attempt {number}") for number, attempt in enumerate(data["attempts"], 1)
     )
     if data.get("results"):
         raise NewerError(f"{what} is about files of results")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from memkit.errors import MemkitError
 from memkit.evidence import strict_json
+from memkit.evidence.attempt import Outcome
 from memkit.evidence.claim import Claim, digest_of
 from memkit.evidence.registration import BLOCK, STUDY_STRIDE
 
@@ -93,5 +94,6 @@ def carry_over_accepted(before: Lock, after: Lock, accepted: Mapping[str, Any]) 
         if (PREFIX + claim["digest"], claim["attempt"]) == (old.digest, old.attempt):
             claims[name] = {**claim, "digest": new.digest}
             judgement = claim["judgement"]
-            entries[name] = new.recorded(judgement["verdict"], judgement.get("n", 0), str(claim.get("created", "")))
+            outcome = Outcome(verdict=judgement["verdict"], n=judgement.get("n", 0), date=str(claim.get("created", "")))
+            entries[name] = new.recorded(outcome)
     return replace(after, claims=entries), claims

@@ -5,23 +5,34 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
 from memkit.errors import count_of
+from memkit.evidence.accepted_verdicts import accepted_values
 from memkit.evidence.claim import Claim
-from memkit.evidence.decision_rule import judge
 from memkit.evidence.drift import Difference, difference
-from memkit.evidence.evidence_file import ClaimEvidence
+from memkit.evidence.earlier_runs import EarlierRuns, same_values, values_of
+from memkit.evidence.evidence_file import ClaimEvidence, observed_hash
 from memkit.evidence.gate import Gate, Mode, apply_strict_mode, gate
 from memkit.evidence.lock_schema_1 import is_digest_of
+from memkit.evidence.observation import Observation
+from memkit.evidence.registered_judgement import judge_registered
+from memkit.evidence.registration import Registration
 from memkit.evidence.verdict import Judgement, Verdict
 from memkit.pytest_plugin.claim_run import ClaimRun
 from memkit.pytest_plugin.measurement import Measurement
 
 
 def evidence_of(
-    run: ClaimRun, *, mode: Mode, strict: bool = False, accepted: Mapping[str, Any] | None = None
+    run: ClaimRun,
+    *,
+    mode: Mode,
+    strict: bool = False,
+    accepted: Mapping[str, Any] | None = None,
+    earlier: EarlierRuns | None = None,
+    platform: Mapping[str, Any] | None = None,
 ) -> ClaimEvidence:
     """Return the evidence of a claim.
 
@@ -29,6 +40,8 @@ def evidence_of(
         mode: the mode of the gate, which determines what may fail the run.
         strict: whether a claim that decides nothing fails the run, too.
         accepted: the entry of the claim in the accepted verdicts, or None.
+        earlier: the earlier runs of the claim's present attempt, or None.
+        platform: the compute platform of the run.
     """
     planned = run.planned
     claim, registration = planned.claim, planned.registration
@@ -36,13 +49,8 @@ def evidence_of(
     if not run.is_skipped:
         failures |= run.skipped
     observations = tuple(o for o in run.observations if o.seed not in failures)
-    judgement = judge(
-        claim,
-        observations,
-        planned=planned.planned,
-        thresholds=registration.thresholds,
-        development=registration.development,
-    )
+    registration = _with_earlier_runs(run, registration, observations, earlier, accepted, platform or {})
+    judgement = judge_registered(claim, observations, planned=planned.planned, registration=registration)
     seeds = [seed for seed in planned.planned if seed in run.measurements and seed not in failures]
     measurements = [run.measurements[seed] for seed in seeds]
     arms = _arms(measurements)
@@ -68,6 +76,30 @@ def evidence_of(
         figures=next((m.figures for m in measurements if m.figures), ()),
         cost=_cost(measurements),
     )
+
+
+def _with_earlier_runs(
+    run: ClaimRun,
+    registration: Registration,
+    observations: Sequence[Observation],
+    earlier: EarlierRuns | None,
+    accepted: Mapping[str, Any] | None,
+    platform: Mapping[str, Any],
+) -> Registration:
+    """Return the registration with what was found before the code behind the claim changed, if anything was."""
+    claim = run.planned.claim
+    if registration.development or not observations:
+        return registration
+    values, recorded = values_of(claim, observations), registration.recorded
+    if recorded is None:
+        found = None if earlier is None else earlier.outcome(values, run.planned.code, platform)
+        return replace(registration, recorded=found)
+    same = earlier is not None and earlier.has_values(values, platform)
+    same = same or observed_hash(observations, run.planned.planned[: recorded.n]) == recorded.observations
+    if not same and accepted is not None and accepted["digest"] == claim.digest:
+        exactly = accepted.get("platform") == dict(platform)
+        same = same_values(accepted_values(accepted), values, exactly=exactly)
+    return replace(registration, same_values=same)
 
 
 def _changes_since_accepted(

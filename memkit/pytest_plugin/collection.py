@@ -340,15 +340,19 @@ def make_plan(config: pytest.Config, items: Iterable[pytest.Item]) -> RunPlan:
                 trainings[recipe.digest] = Training.of(recipe)
                 files |= {name: str(getattr(sys.modules.get(name), "__file__", "")) for name in recipe.modules}
         path, line, name = item.location
+        code = code_of(item, claim)
         claims.append(
             PlannedClaim(
                 claim=claim,
                 nodeid=base_nodeid(item.nodeid),
                 location=(path, line, base_nodeid(name)),
-                registration=lock.registration(claim, development=settings.development, code=code_of(item, claim)),
+                registration=lock.registration(
+                    claim, development=settings.development, code=code, laboratory=settings.laboratory
+                ),
                 planned=planned_seeds(config, claim),
                 selected=tuple(selected[claim.id]),
                 key=key_of(item, claim),
+                code=code,
                 recipes=tuple(dict.fromkeys(recipe.digest for recipe in recipes)),
                 missing=missing,
             )

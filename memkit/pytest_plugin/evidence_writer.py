@@ -15,6 +15,7 @@ from memkit.evidence.registration import DEVELOPMENT_SEEDS
 from memkit.pytest_plugin.plan import RunPlan
 from memkit.pytest_plugin.provenance import provenance
 from memkit.pytest_plugin.reports_to_verdicts import Verdicts
+from memkit.pytest_plugin.seeds import lock_of
 from memkit.pytest_plugin.settings import Settings
 
 
@@ -32,13 +33,17 @@ def write_evidence(
     # A run that was refused, or that measured nothing, does not overwrite the evidence of the last run.
     if not any(e.observations or e.failures for e in verdicts.claims.values()) or settings.refusal_message():
         return [], []
+    lock = lock_of(config)
+    # All laboratories, since a reader has to know among how many runs this one was chosen.
+    laboratories = {"laboratories": ", ".join(lock.laboratories)} if lock.laboratories else {}
     evidence = Evidence(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        provenance=provenance(config, settings, plan),
+        provenance={**provenance(config, settings, plan), **laboratories},
         claims=tuple(verdicts.in_order()),
         studies=plan.studies,
         metrics=plan.metrics,
         curves=curves_by_recipe(verdicts.curves),
+        registered=lock.e_values(),
     )
     try:
         return write_all(evidence, Path(settings.evidence))

@@ -121,6 +121,13 @@ OPTIONS = (
         default=False,
         kind=bool,
     ),
+    Option(
+        "laboratory",
+        "use the seeds that `memkit register --laboratory NAME` has granted to a laboratory; its verdicts are recorded "
+        "beside those of the project, and are not compared with the accepted run",
+        {"metavar": "NAME"},
+        default="",
+    ),
     Option("fresh", "measure again, with the stored models", _FLAG, default=False, kind=bool),
     Option("retrain", "train again and measure again", _FLAG, default=False, kind=bool),
     Option(

@@ -25,6 +25,7 @@ class PlannedClaim:
         planned: all seeds that the claim may use, in the order of the looks.
         selected: the planned seeds among the collected items, which are fewer with ``-k``, ``--lf`` or a node id.
         key: the key of its measurements in the store.
+        code: a digest of the code behind it.
         recipes: the digests of the recipes of its arms; empty if data are missing.
         missing: the reason why the claim is skipped: which data are missing, and how to get them; or "".
     """
@@ -36,6 +37,7 @@ class PlannedClaim:
     planned: tuple[int, ...]
     selected: tuple[int, ...]
     key: str
+    code: str
     recipes: tuple[str, ...]
     missing: str = ""
 
@@ -45,10 +47,11 @@ class PlannedClaim:
             "claim": self.claim.to_json(),
             "nodeid": self.nodeid,
             "location": list(self.location),
-            "registration": asdict(self.registration),
+            "registration": self.registration.to_json(),
             "planned": list(self.planned),
             "selected": list(self.selected),
             "key": self.key,
+            "code": self.code,
             "recipes": list(self.recipes),
             "missing": self.missing,
         }
@@ -61,8 +64,9 @@ class PlannedClaim:
             claim=Claim.from_json(data["claim"]),
             nodeid=data["nodeid"],
             location=(path, line, name),
-            registration=Registration(**data["registration"]),
+            registration=Registration.from_json(data["registration"]),
             key=data["key"],
+            code=data["code"],
             missing=data["missing"],
             **{name: tuple(data[name]) for name in ("planned", "selected", "recipes")},
         )

@@ -6,8 +6,6 @@ determined is recorded as unknown, with the reason.
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,11 +13,11 @@ from typing import Any
 import pytest
 
 from memkit.evidence.reports.words import UNKNOWN
+from memkit.git import GitError, git
 from memkit.pytest_plugin.plan import RunPlan
 from memkit.pytest_plugin.settings import Settings
 from memkit.store.remote import Remote
 
-_TIMEOUT = 10  # seconds
 _PACKAGES = ("numpy", "scipy", "torch", "pytest")
 
 
@@ -90,45 +88,18 @@ def _commit(root: Path) -> str | None:
     """Return the commit of the project; None if the project is not in a repository.
 
     Raises:
-        _GitError: git fails for any other reason.
+        GitError: git fails for any other reason.
     """
     try:
-        return _git(root, "rev-parse", "--verify", "HEAD").decode("ascii").strip()
-    except _GitError as error:
+        return git(root, "rev-parse", "--verify", "HEAD").decode("ascii").strip()
+    except GitError as error:
         if "not a git repository" in str(error):
             return None
         if "Needed a single revision" in str(error):
-            raise _GitError("there is no commit yet") from None
+            raise GitError("there is no commit yet") from None
         raise
 
 
 def _dirty(root: Path) -> bool:
     """Return whether any file differs from the commit."""
-    return bool(_git(root, "status", "--porcelain").strip())
-
-
-class _GitError(Exception):
-    """The failure of a git command; the message gives the reason."""
-
-
-def _git(folder: Path, *arguments: str) -> bytes:
-    """Return the output of a git command as bytes, since the name of a file need not be valid text.
-
-    Raises:
-        _GitError: git fails, takes too long or cannot be run.
-    """
-    # Messages in English, whatever the user's language. A query must not take locks or start a file monitor.
-    command = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", *arguments]
-    environment = {**os.environ, "LC_ALL": "C"}
-    try:
-        process = subprocess.run(
-            command, cwd=folder, capture_output=True, timeout=_TIMEOUT, check=True, env=environment
-        )
-    except subprocess.TimeoutExpired:
-        raise _GitError(f"git {arguments[0]} took longer than {_TIMEOUT} s") from None
-    except subprocess.CalledProcessError as error:
-        message = error.stderr.decode("utf-8", "backslashreplace").strip().partition("\n")[0].removeprefix("fatal: ")
-        raise _GitError(message or f"git {arguments[0]} ended with {error.returncode}") from None
-    except OSError as error:
-        raise _GitError(f"git could not be run ({error.strerror})") from None
-    return process.stdout
+    return bool(git(root, "status", "--porcelain").strip())

@@ -9,12 +9,14 @@ import pytest
 
 from memkit.errors import MemkitError
 from memkit.evidence.accepted_verdicts import load_accepted
+from memkit.evidence.earlier_runs import EarlierRuns, record_of
 from memkit.evidence.evidence_file import ClaimEvidence
 from memkit.evidence.lock_schema_1 import is_digest_of
 from memkit.pytest_plugin.claim_evidence import evidence_of
 from memkit.pytest_plugin.claim_run import ClaimRun
 from memkit.pytest_plugin.plan import RunPlan
 from memkit.pytest_plugin.settings import Settings
+from memkit.store.claim_records import append_claim_record, load_claim_records
 
 
 def accepted_verdicts(settings: Settings) -> dict[str, Any]:
@@ -45,6 +47,7 @@ class Verdicts:
         self._plan = plan
         self._settings = settings
         self._accepted: Mapping[str, Any] = {}
+        self._records: Mapping[str, list[dict[str, Any]]] = {}
         self._running: dict[str, ClaimRun] = {}
         self._items: dict[str, tuple[str, int]] = {}
 
@@ -60,6 +63,7 @@ class Verdicts:
             accepted: claim id → the entry of the claim in the accepted verdicts.
         """
         self._accepted = accepted
+        self._records = load_claim_records(self._settings.store_of_run)
         for planned in self._plan.claims:
             # All its seeds are skipped, even if the store has measurements of some: nobody may choose among seeds.
             skipped = dict.fromkeys(planned.selected, planned.missing) if planned.missing else {}
@@ -89,12 +93,39 @@ class Verdicts:
         name, settings = run.planned.claim.id, self._settings
         del self._running[name]
         try:
-            entry = evidence_of(run, mode=settings.gate, strict=settings.strict, accepted=self._accepted.get(name))
+            claim, first_seed = run.planned.claim, run.planned.registration.first_seed
+            records = self._records.get(name, ())
+            earlier = EarlierRuns(claim.digest, first_seed, records, is_mutant=claim.is_mutant)
+            entry = evidence_of(
+                run,
+                mode=settings.gate,
+                strict=settings.strict,
+                accepted=None if settings.laboratory else self._accepted.get(name),
+                earlier=earlier,
+                platform=self._plan.compute_platform,
+            )
+            self._record(run, entry)
         except Exception as error:  # a claim that cannot be judged must not prevent the verdicts of the others
             run.fail_all(f"the claim could not be judged: {error}")
             entry = evidence_of(run, mode=settings.gate)
         self.claims[name] = entry
         return entry
+
+    def _record(self, run: ClaimRun, entry: ClaimEvidence) -> None:
+        """Add a record of the claim to the store, if it ran on deciding seeds and the last record is another one."""
+        if entry.registration.development or not (entry.observations or entry.failures):
+            return
+        record = record_of(
+            entry.claim,
+            entry.judgement,
+            entry.observations,
+            registration=entry.registration,
+            code=run.planned.code,
+            platform=self._plan.compute_platform,
+            failures=entry.failures,
+        )
+        if record not in self._records.get(entry.claim.id, ())[-1:]:
+            append_claim_record(self._settings.store_of_run, record)
 
     def in_order(self) -> list[ClaimEvidence]:
         """Return the evidence of the claims that have been judged, in the order of the suite."""

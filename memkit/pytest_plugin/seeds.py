@@ -28,6 +28,8 @@ def planned_seeds(config: pytest.Config, claim: Claim) -> tuple[int, ...]:
     planned = config.stash.setdefault(_PLANNED, {})
     if claim.id not in planned:
         settings = settings_of(config)
-        registration = lock_of(config).registration(claim, development=settings.development)
+        registration = lock_of(config).registration(
+            claim, development=settings.development, laboratory=settings.laboratory
+        )
         planned[claim.id] = registration.seeds(claim.planned(settings.seeds))
     return planned[claim.id]

@@ -96,6 +96,7 @@ class Settings:
         shared: the URL of a store that several machines share, for which the folder is a cache; or "".
         data: the folder that data sets are read from; "" if the environment determines it.
         root: the root of the project, see :func:`memkit.pytest_plugin.options.root_of`.
+        laboratory: the laboratory that makes the run, on seeds of its own; "" for the project itself.
         strict: whether a claim that decides nothing fails the run.
         session: a unique identifier of this run.
         exchange: the folder in which workers write the plan, or the reason why there is none, for the controller;
@@ -106,6 +107,7 @@ class Settings:
     headline: bool
     sweeps: str
     development: bool
+    laboratory: str
     fresh: bool
     retrain: bool
     store: str
@@ -152,6 +154,7 @@ class Settings:
             headline=value["headline"],
             sweeps=value["sweeps"],
             development=value["development"],
+            laboratory=value["laboratory"],
             fresh=value["fresh"] or value["retrain"],
             retrain=value["retrain"],
             store=store,

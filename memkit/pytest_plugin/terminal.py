@@ -105,7 +105,8 @@ def print_summary(
     reporter.section("claims")
     tw: Any = reporter._tw
     ascii_only = not can_print(tw, "✓≈–")
-    for line in terminal_table(claims, width=tw.fullwidth, colour=tw.hasmarkup, ascii=ascii_only):
+    look = {"width": tw.fullwidth, "colour": tw.hasmarkup, "ascii": ascii_only, "verbose": reporter.verbosity > 0}
+    for line in terminal_table(claims, **look):
         reporter.write_line(line)
     for problem in problems:
         reporter.write_line(problem)

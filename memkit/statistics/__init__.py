@@ -32,7 +32,7 @@ from memkit.statistics.contrast_verdict import (
 from memkit.statistics.equivalence import tost_pvalues
 from memkit.statistics.intervals import Interval, TTest, student_t, t_limits, t_test, wilson
 from memkit.statistics.looks import LEAST_SEEDS, LOOKS, SEEDS_PER_LOOK, Look, look_sizes
-from memkit.statistics.multiplicity import benjamini_hochberg, holm
+from memkit.statistics.multiplicity import e_bh_levels
 from memkit.statistics.power import (
     collapse_bound,
     minimum_detectable_effect,
@@ -58,14 +58,13 @@ __all__ = [
     "Reached",
     "TTest",
     "Thresholds",
-    "benjamini_hochberg",
     "betting",
     "betting_limits",
     "collapse_bound",
     "decide",
     "decide_many_by_t",
+    "e_bh_levels",
     "first_decisions",
-    "holm",
     "log_capital",
     "log_capital_path",
     "look_sizes",

@@ -1,4 +1,4 @@
-"""Adjusted p-values for many claims at once; they are reported and never decide a verdict."""
+"""Multiplicity: what many claims together allow to conclude; shown beside the verdicts, and never decides one."""
 
 from __future__ import annotations
 
@@ -6,71 +6,43 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from memkit.errors import MemkitError
-from memkit.statistics.argument_checks import Floats, floats
+from memkit.statistics.argument_checks import Floats, count, floats
 
 
-def holm(p: ArrayLike) -> Floats:
-    """Return p-values adjusted by Holm's step-down procedure, which controls the family-wise error rate.
+def e_bh_levels(e_values: ArrayLike, *, total: int | None = None) -> Floats:
+    """Return, for each e-value, the least rate of false discoveries at which e-BH declares its hypothesis.
 
-    It holds under any dependence (Holm 1979, Scandinavian Journal of Statistics 6: 65–70).
+    The e-BH procedure at rate α declares the R largest e-values, for the largest R whose e-value is at least
+    ``total`` / (R · α). So the level of the e-value of rank R is ``total`` / (R · e), or that of a later rank if it is
+    lower. The rate holds under any dependence (Wang & Ramdas 2022, JRSS B 84: 822–852).
 
-    >>> print(holm([0.01, 0.04, 0.03, 0.005]))
-    [0.03 0.06 0.06 0.02]
-
-    Args:
-        p: p-values, (k,), in any order.
-
-    Returns:
-        Adjusted p-values, (k,), in the order given.
-
-    Raises:
-        MemkitError: a p-value is not between 0 and 1.
-    """
-    values = _pvalues(p)
-    order = np.argsort(values)
-    factors = np.arange(len(values), 0, -1)
-    adjusted = np.maximum.accumulate(factors * values[order])
-    return _in_original_order(np.minimum(adjusted, 1.0), order)
-
-
-def benjamini_hochberg(p: ArrayLike) -> Floats:
-    """Return p-values adjusted by Benjamini and Hochberg's step-up procedure, which controls the false discovery rate.
-
-    Source: Benjamini and Hochberg 1995, JRSSB 57: 289–300.
-
-    >>> print(benjamini_hochberg([0.01, 0.04, 0.03, 0.005]))
-    [0.02 0.04 0.04 0.02]
+    >>> print(e_bh_levels([40, 100, 0.5, 80]))
+    [0.03333333 0.025      1.         0.025     ]
+    >>> print(e_bh_levels([40, 100], total=10))
+    [0.125 0.1  ]
 
     Args:
-        p: p-values, (k,), in any order; independent, or positively dependent.
+        e_values: e-values, (k,), in any order; infinite values are allowed.
+        total: the number of hypotheses, at least k; those that are not given have an e-value of 0. None means k.
 
     Returns:
-        Adjusted p-values, (k,), in the order given.
+        Levels, (k,), from 0 to 1, in the order given.
 
     Raises:
-        MemkitError: a p-value is not between 0 and 1.
+        MemkitError: an e-value is negative or not a number, or ``total`` is less than k.
     """
-    values = _pvalues(p)
-    order = np.argsort(values)[::-1]
-    factors = len(values) / np.arange(len(values), 0, -1)
-    adjusted = np.minimum.accumulate(factors * values[order])
-    return _in_original_order(np.minimum(adjusted, 1.0), order)
-
-
-def _pvalues(p: ArrayLike) -> Floats:
-    """Return ``p`` as floats of shape (k,), each between 0 and 1."""
-    values = floats(p, name="p")
+    values = floats(e_values, name="e_values")
     if values.ndim != 1:
-        raise MemkitError(f"p must have one axis, the claims; its shape is {values.shape}")
-    if not ((values >= 0) & (values <= 1)).all():  # nan fails this too
-        raise MemkitError(
-            "p must hold p-values between 0 and 1; give undecided claims a p-value of 1, or leave them out"
-        )
-    return values
-
-
-def _in_original_order(sorted_values: Floats, order: np.ndarray) -> Floats:
-    """Return ``sorted_values`` in the order before sorting; ``order`` is the argsort that sorted them."""
-    restored = np.empty_like(sorted_values)
-    restored[order] = sorted_values
-    return restored
+        raise MemkitError(f"e_values must have one axis, the claims; its shape is {values.shape}")
+    if not (values >= 0).all():  # nan fails this too
+        raise MemkitError("e_values must be numbers of at least 0; give claims without an e-value 0")
+    number = len(values) if total is None else count(total, name="total", least=0)
+    if number < len(values):
+        raise MemkitError(f"total must be at least {len(values)}, the number of e-values; it is {number}")
+    order = np.argsort(-values)
+    ranks = np.arange(1, len(values) + 1)
+    with np.errstate(divide="ignore", over="ignore"):
+        levels = np.minimum(number / (ranks * values[order]), 1.0)
+    result = np.empty_like(values)
+    result[order] = np.minimum.accumulate(levels[::-1])[::-1]
+    return result

@@ -126,14 +126,15 @@ def _confirmation(matrix: Matrix, claims: Mapping[str, ClaimEvidence], rows: Seq
     rule = "The capital that bets on a verdict won, of the capital that the verdict needs, decides."
     if matrix.confirm.assume == "normal":
         rule = "Student’s t decides (normal theory)."
-    header = ("configuration", "control", "effect", "interval", "capital", "n", "p", "adjusted", "verdict")
+    header = ("configuration", "control", "effect", "interval", "capital", "n", "p", "level", "verdict")
     parts = [
         "### Stage B, confirmation",
         f"{_count(len(claims), 'claim')} on {seeds}, scored on test examples: {counts}{_attempts(claims)}. A claim is "
         "supported if the "
         f"{metric} of its configuration is {better} than that of each of its controls. Effects are mean differences, "
-        f"paired by seed, positive if the configuration is better. {rule} p is adjusted by Benjamini–Hochberg over "
-        f"{_count(len(rows), 'comparison')}, and decides nothing.",
+        f"paired by seed, positive if the configuration is better. {rule} The level is the rate of false "
+        f"discoveries at which e-BH over {_count(len(rows), 'comparison')} declares that the configuration is better. "
+        "It decides nothing.",
         f"Controls: {_controls(matrix)}.",
         markdown_table([header, *(_row(row) for row in rows)]),
         "\n".join(f"- {_sentence(matrix, name, entry, rows)}" for name, entry in claims.items()),
@@ -184,7 +185,7 @@ def _row(row: Comparison) -> tuple[str, ...]:
         row.capital,
         str(row.n),
         words.p_value(row.p),
-        words.p_value(row.p_adjusted),
+        words.p_value(row.level),
         f"{words.MARKS[Verdict(row.verdict)]} {row.verdict}",
     )
 

@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from memkit.evidence.e_values import LARGEST
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.reports import words
 from memkit.evidence.verdict import Finding, Verdict
 from memkit.files import write_whole
-from memkit.statistics import benjamini_hochberg
+from memkit.statistics import e_bh_levels
 from memkit.study.artefacts import Run
 from memkit.study.matrix import Matrix
 from memkit.study.promotion import Promotion
@@ -33,7 +34,8 @@ class Comparison:
         capital: what was won by betting, beside what the verdict needs, as in "83 of 40"; or "normal theory".
         n: number of seeds.
         p: two-sided p-value against the margin, or that of the verdict if it is EQUIVALENT.
-        p_adjusted: ``p`` adjusted by Benjamini–Hochberg over all comparisons of the study; None on development seeds.
+        level: the least rate of false discoveries at which e-BH over all comparisons of the study declares that the
+            configuration is better; None on development seeds and under normal theory.
         verdict: the verdict on this contrast.
         claim_verdict: the verdict on the claim, which depends on all its contrasts.
         negligible: whether it is supported although the interval lies inside ±sesoi.
@@ -51,7 +53,7 @@ class Comparison:
     capital: str
     n: int
     p: float
-    p_adjusted: float | None
+    level: float | None
     verdict: str
     claim_verdict: str
     negligible: bool
@@ -68,19 +70,15 @@ def evidence_by_configuration(matrix: Matrix, evidence: Evidence | None) -> dict
 def comparisons(claims: Mapping[str, ClaimEvidence]) -> list[Comparison]:
     """Return a comparison for every contrast of every claim."""
     findings = [(name, entry, finding) for name, entry in claims.items() for finding in words.contrast_findings(entry)]
-    counts = [entry.decided for _, entry, _ in findings]
-    ps = [
-        finding.p if is_counted and math.isfinite(finding.p) else 1.0
-        for (_, _, finding), is_counted in zip(findings, counts, strict=True)
-    ]
-    adjusted = list(benjamini_hochberg(ps)) if ps else []
+    capitals = [finding.capital if entry.decided else None for _, entry, finding in findings]
+    levels = e_bh_levels([min(capital.above, LARGEST) if capital else 0.0 for capital in capitals])
     return [
-        _comparison(name, entry, finding, float(p_adjusted) if is_counted else None)
-        for (name, entry, finding), p_adjusted, is_counted in zip(findings, adjusted, counts, strict=True)
+        _comparison(name, entry, finding, float(level) if capital else None)
+        for (name, entry, finding), level, capital in zip(findings, levels, capitals, strict=True)
     ]
 
 
-def _comparison(name: str, entry: ClaimEvidence, finding: Finding, p_adjusted: float | None) -> Comparison:
+def _comparison(name: str, entry: ClaimEvidence, finding: Finding, level: float | None) -> Comparison:
     interval = finding.interval
     seeds_needed = finding.planning.get("seeds_needed")
     return Comparison(
@@ -95,7 +93,7 @@ def _comparison(name: str, entry: ClaimEvidence, finding: Finding, p_adjusted: f
         capital=words.closest_capital(finding),
         n=finding.n,
         p=finding.p,
-        p_adjusted=p_adjusted,
+        level=level,
         verdict=finding.verdict.value,
         claim_verdict=entry.verdict.value,
         negligible=finding.negligible,

@@ -202,13 +202,26 @@ def verdict(record: dict[str, Any], case: Case, compared: list[list[Any]]) -> tu
     unusable = [any(x is None and (case.is_mutant or not bounds) for x, bounds in row) for row in compared]
     usable = [*unusable, True].index(True)
     found, n = next(((v, n) for n in case.looks(usable) if (v := case.decision(n))), ("", have))
+    is_decided = bool(found)
     last = max(case.looks(len(record["planned"])), default=len(record["planned"]))
     may_stop = claim["expect"] != "not_supported"  # "Claims that are expected not to be supported are exempt"
     if not found and usable == have and (have >= last or (may_stop and case.is_futile(have, last))):
         found = "INCONCLUSIVE" if case.has_preconditions(have) else "INCOMPLETE"
     if found and record["registration"]["first_seed"] < 10_000:  # "development seeds decide nothing"
         found = "INCOMPLETE" if found == "INCOMPLETE" else "INCONCLUSIVE"
-    return found or "INCOMPLETE", n
+    return confirmed(record, found or "INCOMPLETE", case.is_mutant and is_decided and found != "SUPPORTED"), n
+
+
+def confirmed(record: dict[str, Any], found: str, fails_clearly: bool) -> str:
+    """Withhold a verdict of changed code: it "can confirm or withhold a verdict, but cannot improve one"."""
+    registration, is_mutant = record["registration"], bool(record["claim"]["mutant_of"])
+    if "recorded" not in registration or registration.get("same_values") or found == "INCOMPLETE":
+        return found
+    before = registration["recorded"]["verdict"]
+    if before == "INCOMPLETE" or (before == "INCONCLUSIVE" and not is_mutant):
+        return "INCOMPLETE"  # "the claim is INCOMPLETE, and `memkit register` moves it to fresh seeds"
+    is_same = fails_clearly if is_mutant else found == before
+    return found if is_same else "INCONCLUSIVE"  # "the claim is INCONCLUSIVE, «not reproduced by this code»"
 
 
 def disagreements(evidence: dict[str, Any]) -> list[str]:

@@ -134,7 +134,7 @@ def test_the_file_is_strict_json_and_names_its_schema(file: Path) -> None:
         "failures",
         "judgement",
     }
-    parts = {"outcome", "arms", "figures", "drift", "changes", "remeasured", "cost"}
+    parts = {"e_value", "outcome", "arms", "figures", "drift", "changes", "remeasured", "cost"}
     assert set(data["claims"][0]) == documented | parts
 
 

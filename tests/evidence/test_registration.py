@@ -14,15 +14,18 @@ from hypothesis import strategies as st
 
 from memkit.errors import MemkitError
 from memkit.evidence import DEVELOPMENT_SEEDS, Arm, Claim, Contrast, Lock, Verdict, lock_path
-from memkit.evidence.lock_entry import Attempt, Entry
+from memkit.evidence.attempt import Attempt, Outcome
+from memkit.evidence.lock_entry import Entry
 from memkit.evidence.origin import Mutant, Replication
+from memkit.evidence.trace import Trace
 
 OVER = Contrast("a", over="b", metric="accuracy", bounds=(0, 1))
 
 
 def make(id: str = "study/name", test: str = "", **options: Any) -> Claim:
     fields: dict[str, Any] = {"statement": "A beats B.", "arms": {"a": Arm(), "b": Arm()}, "contrasts": (OVER,)}
-    return Claim(id=id, test=test, **{**fields, **options})
+    # A test of its own for each id: claims with the same arms, metric and test are attempts at one claim.
+    return Claim(id=id, test=f"{id} {test}", **{**fields, **options})
 
 
 def test_a_claim_that_is_not_registered_gets_development_seeds() -> None:
@@ -69,7 +72,7 @@ def test_seeds_run_out_with_a_sentence() -> None:
         bases.append(lock.registration(make(test=f"Attempt {i}.")).first_seed)
     assert len(set(bases)) == 100
     assert max(bases) + 100 <= lock.studies["other"]
-    with pytest.raises(MemkitError, match="'study/name' has used up all its seeds; register it under a new id"):
+    with pytest.raises(MemkitError, match="the study 'study' has used all its 100 blocks of seeds; begin a new study"):
         lock.register([make(test="One more.")])
 
 
@@ -205,7 +208,7 @@ def attempt(**fields: object) -> str:
         (edited("claims", "study/name", "attempts", value=[{}]), "'block' is missing in claims: study/name: attempt 1"),
         (edited("claims", "study/name", "attempts", value=[None]), "attempt 1 must be an object"),
         (attempt(verdict="FINE"), "attempt 1: verdict: 'FINE' is not a verdict"),
-        (attempt(capital=-1), "capital must be a number of at least 0"),
+        (attempt(e_value=-1), "e_value must be a number of at least 0"),
         (attempt(n=-1), "n must be a whole number from 0"),
         (attempt(date=2025), "date must be a string"),
         (
@@ -219,7 +222,7 @@ def attempt(**fields: object) -> str:
         (edited("claims", "study/name", "earlier", value=[{"seeds": "8"}]), "seeds must be a whole number"),
         (edited("alpha", value=0), "alpha must lie between 0 and 1, not 0"),
         (edited("alpha", value="0.05"), "alpha must be a number"),
-        (edited("laboratories", value={"ours": "1"}), "ours must be a whole number from 0"),
+        (edited("laboratories", value={"ours": "1"}), "ours must be a whole number from 1"),
         (edited("claims", "study/name", "results", value={"x.csv": 1}), "x.csv must be a string"),
     ],
 )
@@ -275,7 +278,6 @@ def test_removed_claims_stay_in_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (edited("laboratories", value={"ours": 1}), "it reserves seeds for the laboratory 'ours'"),
         (edited("claims", "study/name", "results", value={"x.csv": "ab"}), f"{NAME} is about files of results"),
         (edited("claims", "study/name", "title", value="A"), f"{NAME} has the unknown field 'title'"),
         (
@@ -368,13 +370,16 @@ def test_a_changed_claim_has_development_seeds_alone_and_did_not_ask_for_them() 
     assert (asked.status, asked.withheld, asked.explores) == ("changed", False, True)
 
 
+OUTCOME = Outcome(verdict="REFUTED", n=8, date="2025-07-29", observations="0b5e", revision=0)
+
+
 # --- its form -----------------------------------------------------------------------------------------------------
 
 
 def test_each_value_that_may_change_has_a_line_of_its_own(tmp_path: Path) -> None:
     lock = Lock().register([make(source="S. 3, «ü»")], {"study/name": "c0de"}, {"study/name": "claims/test_it.py"})
     lock = lock.register([make(test="another", statement="B loses.")])
-    entry = lock.claims["study/name"].recorded("REFUTED", 8, "2025-07-29T12:00:00+00:00", "0b5e")
+    entry = lock.claims["study/name"].recorded(OUTCOME)
     digest = make(test="another").digest
     assert (
         replace(lock, claims={"study/name": entry}).to_text()
@@ -389,6 +394,7 @@ def test_each_value_that_may_change_has_a_line_of_its_own(tmp_path: Path) -> Non
  "claims": {{
   "study/name": {{
    "digest": "{digest}",
+   "identity": "{make(test="another").identity}",
    "file": "claims/test_it.py",
    "annotations": {{
     "statement": "B loses."
@@ -398,7 +404,7 @@ def test_each_value_that_may_change_has_a_line_of_its_own(tmp_path: Path) -> Non
    ],
    "attempts": [
     {{"block": 0}},
-    {{"block": 1, "verdict": "REFUTED", "n": 8, "date": "2025-07-29T12:00:00+00:00", "observations": "0b5e"}}
+    {{"block": 1, "verdict": "REFUTED", "n": 8, "date": "2025-07-29", "observations": "0b5e", "revision": 0}}
    ]
   }}
  }}
@@ -408,14 +414,23 @@ def test_each_value_that_may_change_has_a_line_of_its_own(tmp_path: Path) -> Non
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=9)
+OUTCOMES = st.builds(
+    Outcome,
+    verdict=st.sampled_from(Verdict),
+    n=st.integers(0, 32),
+    e_value=st.none() | st.floats(0, 1e9),
+    date=st.just("") | TEXT,
+    observations=st.just("") | TEXT,
+    revision=st.none() | st.integers(0, 9),
+)
 ATTEMPT = st.builds(
     Attempt,
     block=st.none(),
-    verdict=st.sampled_from(["", *Verdict]),
-    n=st.integers(0, 32),
-    capital=st.none() | st.floats(0, 1e9),
-    date=st.just("") | TEXT,
-    observations=st.just("") | TEXT,
+    outcome=st.none() | OUTCOMES,
+    replaced=st.lists(OUTCOMES, max_size=2).map(tuple),
+    laboratories=st.dictionaries(st.sampled_from(["oslo", "zurich"]), OUTCOMES),
+    unmeasured=st.booleans(),
+    of=st.sampled_from(["", "study/other"]),
 )
 BESIDE_IT = st.fixed_dictionaries({"statement": TEXT}, optional={"source": TEXT, "headline": st.just(True)})
 ENTRIES = st.builds(
@@ -461,11 +476,163 @@ def test_fields_that_this_memkit_does_not_apply_survive_its_changes_of_the_lock(
 
 
 @pytest.mark.parametrize(
-    ("attempt", "outcome"),
+    ("attempt", "text"),
     [
         (Attempt(block=0), "not recorded"),
-        (Attempt(block=0, verdict="REFUTED", n=8, date="2025-07-29T12:00:00+00:00"), "REFUTED, n = 8, 2025-07-29"),
+        (Attempt(block=0, outcome=OUTCOME), "REFUTED, n = 8, 2025-07-29"),
+        (
+            Attempt(block=0, outcome=OUTCOME, replaced=(OUTCOME,)),
+            "REFUTED, n = 8, 2025-07-29 (1 earlier outcome replaced)",
+        ),
+        (Attempt(block=0, unmeasured=True), "no seed was measured"),
+        (Attempt(block=0, of="study/old"), "not recorded, as study/old"),
     ],
 )
-def test_the_outcome_of_an_attempt_in_words(attempt: Attempt, outcome: str) -> None:
-    assert attempt.outcome == outcome
+def test_an_attempt_in_words(attempt: Attempt, text: str) -> None:
+    assert str(attempt) == text
+
+
+# --- attempts -----------------------------------------------------------------------------------------------------
+
+MEASURED = Trace(measured=True)
+
+
+def test_a_new_claim_starts_on_fresh_seeds_where_the_study_has_evidence() -> None:
+    lock = Lock().register([make("study/old")])
+    assert lock.register([make("study/new")]).claims["study/new"].block == 0, "nothing was measured yet"
+    later = lock.register([make("study/new"), make("study/newer")], traces={"study/old": MEASURED})
+    assert {later.claims[name].block for name in ("study/new", "study/newer")} == {1}, "they share models"
+    recorded = replace(lock, claims={"study/old": lock.claims["study/old"].recorded(OUTCOME)})
+    assert recorded.register([make("study/new")]).claims["study/new"].block == 1
+    assert recorded.register([make("other/new")]).claims["other/new"].block == 0, "another study"
+    removed = lock.remove(["study/old"])
+    assert removed.register([make("study/new")]).claims["study/new"].block == 1, "it may have been measured"
+
+
+def test_a_claim_moves_to_seeds_that_no_claim_of_the_study_was_on() -> None:
+    lock = Lock().register([make("study/one"), make("study/other")])
+    for version in ("B.", "C."):
+        lock = lock.register([make("study/one", version)])
+    assert lock.register([make("study/other", "B.")]).claims["study/other"].block == 3
+
+
+VARIANTS = {
+    "its id": {},
+    "its margin": {"contrasts": (replace(OVER, margin=1e-9),)},
+    "its sesoi": {"contrasts": (replace(OVER, sesoi=0.2),)},
+    "its bounds": {"contrasts": (replace(OVER, bounds=(-1, 2)),)},
+    "its direction": {"contrasts": (replace(OVER, direction="lower"),)},
+    "its assumption": {"contrasts": (replace(OVER, assume="normal"),), "seeds": 16},
+    "its number of seeds": {"seeds": 8},
+    "its expectation": {"expect": "refuted"},
+    "its statement": {"statement": "A is no worse than B."},
+}
+
+
+@pytest.mark.parametrize("fields", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize("removed", [False, True])
+def test_a_claim_with_the_arms_metric_and_test_of_an_earlier_one_continues_its_attempts(
+    fields: dict[str, Any], removed: bool
+) -> None:
+    first = replace(make("study/old"), test="the test")
+    lock = Lock().register([first])
+    lock = replace(lock, claims={first.id: lock.claims[first.id].recorded(replace(OUTCOME, e_value=0.1))})
+    lock = lock.remove([first.id]) if removed else lock
+    again = replace(first, id="study/again", **fields)
+    entry = lock.register([again]).claims[again.id]
+    assert (entry.attempt, entry.attempts[0].of, entry.block) == (2, first.id, 1)
+    assert entry.attempts[0].outcome == replace(OUTCOME, e_value=None), "its e-value was that of another claim"
+    assert lock.register([again]).registration(again).thresholds.support == 80
+
+
+OTHERS = {
+    "another test": {"test": "another test"},
+    "another metric": {"contrasts": (replace(OVER, metric="recall"),)},
+    "another control": {"arms": {"a": Arm(), "b": Arm(), "c": Arm()}, "contrasts": (replace(OVER, over="c"),)},
+    "another recipe": {"arms": {"a": Arm({"steps": 9}), "b": Arm()}},
+    "a mutant": {"origin": Mutant("study/old")},
+    "another study": {"id": "other/again"},
+}
+
+
+@pytest.mark.parametrize("fields", OTHERS.values(), ids=OTHERS)
+def test_a_claim_that_measures_something_else_begins_anew(fields: dict[str, Any]) -> None:
+    lock = Lock().register([replace(make("study/old"), test="the test")])
+    again = replace(make("study/again"), **{"test": "the test", **fields})
+    assert lock.register([again]).claims[again.id].attempt == 1
+
+
+def test_names_of_arms_do_not_make_another_claim() -> None:
+    recipes = {"steps": 9}, {"steps": 10}
+    first = make(arms={"a": Arm(recipes[0]), "b": Arm(recipes[1])})
+    renamed = make(
+        arms={"c": Arm(recipes[1]), "d": Arm(recipes[0])},
+        contrasts=(replace(OVER, treatment="d", over="c"),),
+    )
+    assert first.identity == renamed.identity
+    assert first.identity != replace(renamed, contrasts=(replace(OVER, treatment="c", over="d"),)).identity
+    over_number = replace(OVER, over=0.5)
+    assert make(contrasts=(over_number,)).identity == make(contrasts=(replace(over_number, over=0.6),)).identity
+
+
+def test_an_attempt_in_which_nothing_was_measured_is_shown_and_not_counted() -> None:
+    lock = Lock().register([make()])
+    failed = Trace(failed_only=True)
+    after = lock.register([make(test="B.")], traces={"study/name": failed})
+    entry = after.claims["study/name"]
+    assert (entry.attempt, entry.block, [attempt.unmeasured for attempt in entry.attempts]) == (1, 1, [True, False])
+    assert after.register([make(test="C.")]).claims["study/name"].attempt == 2
+    # What the lock has recorded was measured, whatever the store knows.
+    recorded = replace(lock, claims={"study/name": lock.claims["study/name"].recorded(OUTCOME)})
+    assert recorded.register([make(test="B.")], traces={"study/name": failed}).claims["study/name"].attempt == 2
+
+
+def test_changed_code_that_needs_a_new_attempt_gets_fresh_seeds() -> None:
+    lock = Lock().register([make()], {"study/name": "old"})
+    assert lock.register([make()], {"study/name": "new"}).claims["study/name"].attempt == 1
+    moved = lock.register([make()], {"study/name": "new"}, traces={"study/name": Trace(needs_attempt=True)})
+    entry = moved.claims["study/name"]
+    assert (entry.attempt, entry.block, entry.revision, entry.code) == (2, 1, 0, "new")
+
+
+def test_an_outcome_that_is_replaced_stays_on_record() -> None:
+    entry = Lock().register([make()]).claims["study/name"].recorded(OUTCOME)
+    assert entry.recorded(replace(OUTCOME, date="2026-01-01", revision=1)).attempts[-1].replaced == ()
+    other = replace(OUTCOME, verdict="SUPPORTED")
+    assert entry.recorded(other).attempts[-1].replaced == (OUTCOME,)
+    assert entry.recorded(other, "oslo").attempts[-1] == replace(entry.attempts[-1], laboratories={"oslo": other})
+
+
+def test_an_outcome_of_earlier_code_is_handed_to_the_run() -> None:
+    lock = Lock().register([make()], {"study/name": "old"})
+    lock = replace(lock, claims={"study/name": lock.claims["study/name"].recorded(OUTCOME)})
+    assert lock.registration(make(), code="old").recorded is None
+    assert lock.registration(make(), code="new").recorded == OUTCOME, "the code has changed, and is not registered"
+    revised = lock.register([make()], {"study/name": "new"})
+    assert revised.registration(make(), code="new").recorded == OUTCOME
+    # Outcomes of older versions of memkit do not say which code they belong to.
+    unknown = lock.claims["study/name"].recorded(replace(OUTCOME, revision=None))
+    assert replace(lock, claims={"study/name": unknown}).registration(make(), code="new").recorded is None
+
+
+def test_seeds_of_laboratories_are_shared_with_nobody() -> None:
+    lock = Lock(laboratories={"oslo": 1, "zurich": 2}).register([make(), make("other/name")])
+    seeds = [
+        seed
+        for laboratory in ("", *lock.laboratories)
+        for claim in (make(), make("other/name"))
+        for seed in lock.registration(claim, laboratory=laboratory).seeds(100)
+    ]
+    assert len(set(seeds)) == len(seeds)
+    with pytest.raises(MemkitError, match=r"no seeds to the laboratory 'olso', .*; did you mean 'oslo'"):
+        lock.registration(make(), laboratory="olso")
+
+
+def test_laboratories_are_granted_seeds_once() -> None:
+    lock = Lock().granting("oslo").granting("zurich-2").granting("oslo")
+    assert lock.laboratories == {"oslo": 1, "zurich-2": 2}
+    for name in ("", "Oslo", "a b", "../x", "-", "a" * 41):
+        with pytest.raises(MemkitError, match="must consist of lower-case letters, digits, '-' and '_'"):
+            lock.granting(name)
+    with pytest.raises(MemkitError, match="99 laboratories have seeds already"):
+        Lock(laboratories={"last": 99}).granting("one-more")

@@ -234,7 +234,7 @@ def test_a_claim_of_many_contrasts_is_refused_before_it_is_judged(
     data["claims"][0]["claim"]["contrasts"] = [{**contrast, "margin": k / 1000} for k in range(900)]
     (tmp_path / "evidence.json").write_text(json.dumps(data))
     monkeypatch.setattr(evidence_loading, "MOST_DECISIONS", 2000)
-    monkeypatch.setattr(evidence_loading, "judge", lambda *_, **__: pytest.fail("it was judged"))
+    monkeypatch.setattr(evidence_loading, "judge_registered", lambda *_, **__: pytest.fail("it was judged"))
     with pytest.raises(MemkitError, match="takes as long as more than 2000 contrasts"):
         load(tmp_path / "evidence.json")
 

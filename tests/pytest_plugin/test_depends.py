@@ -166,10 +166,16 @@ def write(path: Path, files: dict[str, str]) -> None:
 
 
 def suite(pytester: pytest.Pytester, *arguments: str, **options: Any) -> tuple[list[str], dict[str, str]]:
-    """Run the suite, and return the measured seeds and the verdicts."""
+    """Run the suite, and return the measured seeds and the verdicts on the contrasts.
+
+    The verdict on the claim would be withheld, because changed data may not reach another one on the same seeds.
+    """
     result = run(pytester, "--memkit-gate=none", *arguments, **options)
     assert result.ret == 0, result.stdout.str()
-    verdicts = {name.partition("/")[2]: entry["judgement"]["verdict"] for name, entry in evidence(pytester).items()}
+    verdicts = {
+        name.partition("/")[2]: entry["judgement"]["findings"][0]["verdict"]
+        for name, entry in evidence(pytester).items()
+    }
     return ran(pytester.path), verdicts
 
 
@@ -197,7 +203,7 @@ def test_a_changed_file_is_named(pytester: pytest.Pytester) -> None:
     suite(pytester)
     write(pytester.path, {"table.csv": SWAPPED})
     result = run(pytester, "--memkit-gate=none")
-    result.stdout.fnmatch_lines(["*8 seeds measured again, since table.csv has changed*"])
+    result.stdout.fnmatch_lines(["*8 seeds measured*", "*again, since table.csv has changed*"])
     assert evidence(pytester)["lab/it"]["remeasured"] == ["8 seeds measured again, since table.csv has changed"]
     assert len(ran(pytester.path)) == 8
     write(pytester.path, {"table.csv": CSV})

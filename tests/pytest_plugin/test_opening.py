@@ -76,6 +76,7 @@ def planned(name: str, *, missing: str = "") -> PlannedClaim:
         planned=SEEDS,
         selected=SEEDS,
         key="0" * 64,
+        code="",
         recipes=() if missing else (NET.digest,),
         missing=missing,
     )

@@ -14,6 +14,7 @@ from tests.inner import command, run
 from tests.pytest_plugin.lab import canned, evidence, write_suite
 
 VALUES = {
+    "laboratory": "oslo",
     "seeds": "8",
     "store": "elsewhere",
     "data": "elsewhere",

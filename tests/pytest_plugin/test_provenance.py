@@ -85,7 +85,7 @@ def make_git_fail(monkeypatch: pytest.MonkeyPatch, command: str, error: Exceptio
             raise error
         return SimpleNamespace(stdout=b"3f9c\n")
 
-    monkeypatch.setattr("memkit.pytest_plugin.provenance.subprocess.run", fake_run)
+    monkeypatch.setattr("memkit.git.subprocess.run", fake_run)
 
 
 DUBIOUS = subprocess.CalledProcessError(

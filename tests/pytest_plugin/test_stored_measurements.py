@@ -62,6 +62,7 @@ def used(measurement: Measurement) -> None:
         planned=(FIRST,),
         selected=(FIRST,),
         key=KEY,
+        code="",
         recipes=("cd" * 16,),
     )
     entry = evidence_of(ClaimRun(planned, measurements={FIRST: measurement}), mode="verdict")

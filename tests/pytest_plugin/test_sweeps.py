@@ -55,7 +55,7 @@ def test_sweeps_run_alone_if_requested(suite: pytest.Pytester, workers: str) -> 
     result.stdout.fnmatch_lines(["lab/grid: a over 0.2, score", "*good*bad", "*level 1*+0.70*-0.19*"])
     page = (suite.path / "reports" / "evidence.html").read_text(encoding="utf-8")
     assert page.count('href="#lab/grid/level-2_kind-bad"') >= 2
-    assert "Benjamini–Hochberg over 4 cells" in page
+    assert "e-BH over 5 claims" in page, "all that were ever registered"
 
 
 def test_claims_and_sweeps_run_together_and_a_cell_can_be_selected(suite: pytest.Pytester) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from memkit.errors import MemkitError
-from memkit.statistics import holm, minimum_detectable_effect, paired_power, seeds_for_power, student_t
+from memkit.statistics import e_bh_levels, minimum_detectable_effect, paired_power, seeds_for_power, student_t
 from memkit.statistics.argument_checks import (
     bounds_pair,
     count,
@@ -119,7 +119,7 @@ def test_a_sample_is_converted_to_finite_floats_or_refused_with_a_message(value:
         (lambda: sample([[1], [1, 2]]), "x must hold numbers; it is [[1], [1, 2]]"),
         (lambda: sample([10**400]), "x must hold numbers; it is [100000000000000000...0000000000000000000]"),
         (lambda: sample([]), "x must hold at least one value along its last axis, the seeds; its shape is (0,)"),
-        (lambda: holm(["a"]), "p must hold numbers; it is ['a']"),
+        (lambda: e_bh_levels(["a"]), "e_values must hold numbers; it is ['a']"),
         (lambda: student_t([0.1, 0.2], level="0.95"), "level must lie strictly between 0 and 1; it is '0.95'"),
         (lambda: paired_power("1", 8), "effect_size_d must be a finite number; it is '1'"),
         (lambda: seeds_for_power("1"), "effect_size_d must be a finite number above 0; it is '1'"),

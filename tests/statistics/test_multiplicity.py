@@ -1,56 +1,69 @@
+"""Levels of e-BH: they say at which rate of false discoveries the textbook procedure declares each hypothesis."""
+
 from __future__ import annotations
 
 import numpy as np
 import pytest
-import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memkit.statistics import benjamini_hochberg, holm
+from memkit.errors import MemkitError
+from memkit.statistics import e_bh_levels
 
-pvalues = st.lists(st.floats(0, 1), min_size=1, max_size=30)
-
-
-def test_values_computed_by_hand() -> None:
-    # Holm: 4 · 0.005, 3 · 0.01, 2 · 0.03, 0.04 raised to it; BH: 4 · 0.005, 4/2 · 0.01, 4/3 · 0.03, 0.04.
-    p = [0.01, 0.04, 0.03, 0.005]
-    np.testing.assert_allclose(holm(p), [0.03, 0.06, 0.06, 0.02])
-    np.testing.assert_allclose(benjamini_hochberg(p), [0.02, 0.04, 0.04, 0.02])
+E_VALUES = st.lists(st.floats(0, 1e6), max_size=12)
 
 
-@given(pvalues)
-def test_benjamini_hochberg_agrees_with_scipy(p: list[float]) -> None:
-    np.testing.assert_allclose(benjamini_hochberg(p), scipy.stats.false_discovery_control(p), atol=1e-15)
+def declared(e_values: list[float], total: int, alpha: float) -> set[int]:
+    """Return the hypotheses that e-BH declares, as Wang and Ramdas (2022) define the procedure."""
+    order = sorted(range(len(e_values)), key=lambda i: -e_values[i])
+    ranks = [rank for rank, i in enumerate(order, 1) if rank * e_values[i] * alpha >= total]
+    return set(order[: max(ranks, default=0)])
 
 
-@given(pvalues, st.floats(0.001, 0.5))
-def test_holm_rejects_as_many_as_the_step_down_procedure(p: list[float], alpha: float) -> None:
-    rejected = 0
-    for i, value in enumerate(sorted(p)):
-        if value * (len(p) - i) > alpha:
-            break
-        rejected += 1
-    assert np.sum(holm(p) <= alpha) == rejected
+def test_levels_by_hand() -> None:
+    # Sorted 100, 80, 40, 0.5: 4/100, 4/160, 4/120, 4/2; the second is the least of the first two.
+    np.testing.assert_allclose(e_bh_levels([40, 100, 0.5, 80]), [4 / 120, 4 / 160, 1, 4 / 160])
+    np.testing.assert_allclose(e_bh_levels([20], total=5), [0.25])
+    np.testing.assert_allclose(e_bh_levels([np.inf, 0]), [0, 1])
+    assert e_bh_levels([]).shape == (0,)
 
 
-@given(pvalues)
-def test_adjusted_values_keep_their_order_and_never_decrease(p: list[float]) -> None:
-    for adjusted in (holm(p), benjamini_hochberg(p)):
-        assert (adjusted >= np.asarray(p) * (1 - 1e-15)).all()
-        assert (adjusted <= 1).all()
-        assert (np.diff(adjusted[np.argsort(p)]) >= 0).all()
-    assert (holm(p) >= benjamini_hochberg(p) * (1 - 1e-15)).all()
+@given(E_VALUES, st.integers(0, 20), st.floats(0.001, 0.999))
+def test_a_claim_is_declared_at_its_level_and_not_below(e_values: list[float], others: int, alpha: float) -> None:
+    total = len(e_values) + others
+    levels = e_bh_levels(e_values, total=total)
+    for nearby in (alpha, *(level for level in levels if 0 < level < 1)):
+        for rate in (nearby * (1 + 1e-9), nearby * (1 - 1e-9)):
+            expected = declared(e_values, total, rate)
+            assert {i for i, level in enumerate(levels) if level <= rate} == expected
 
 
-def test_no_p_values_give_no_adjusted_values() -> None:
-    assert holm([]).shape == benjamini_hochberg([]).shape == (0,)
+@given(E_VALUES, st.randoms(use_true_random=False))
+def test_levels_do_not_depend_on_the_order(e_values: list[float], random: np.random.RandomState) -> None:
+    order = list(range(len(e_values)))
+    random.shuffle(order)
+    shuffled = e_bh_levels([e_values[i] for i in order])
+    np.testing.assert_array_equal(shuffled, e_bh_levels(e_values)[order])
 
 
-@pytest.mark.parametrize("adjust", [holm, benjamini_hochberg])
+@given(E_VALUES, st.integers(0, 20))
+def test_more_hypotheses_raise_every_level_and_larger_e_values_lower_it(e_values: list[float], others: int) -> None:
+    levels = e_bh_levels(e_values)
+    assert (e_bh_levels(e_values, total=len(e_values) + others) >= levels).all()
+    assert (e_bh_levels(np.array(e_values) * 2) <= levels).all()
+    assert ((levels >= 0) & (levels <= 1)).all()
+
+
 @pytest.mark.parametrize(
-    ("p", "message"), [([0.5, np.nan], "between 0 and 1"), ([1.1], "between 0 and 1"), ([[0.5]], "one axis")]
+    ("arguments", "message"),
+    [
+        (([-1],), "e_values must be numbers of at least 0"),
+        (([float("nan")],), "e_values must be numbers of at least 0"),
+        (([[1, 2]],), "one axis, the claims"),
+        ((["a"],), "e_values must hold numbers"),
+        (([1, 2], 1), "total must be at least 2, the number of e-values; it is 1"),
+    ],
 )
-def test_invalid_arguments_are_named_in_the_message(adjust: object, p: list[float], message: str) -> None:
-    assert callable(adjust)
-    with pytest.raises(ValueError, match=message):
-        adjust(p)
+def test_bad_input_is_refused_with_a_sentence(arguments: tuple[list[float], ...], message: str) -> None:
+    with pytest.raises(MemkitError, match=message):
+        e_bh_levels(arguments[0], total=arguments[1] if len(arguments) > 1 else None)  # type: ignore[arg-type]

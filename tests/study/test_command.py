@@ -116,7 +116,7 @@ def test_comparisons_and_policy_agree_with_the_evidence(done: Path) -> None:
         assert float(needed) in finding["needed"].values()
         assert (row["verdict"] != "SUPPORTED") or float(won) >= float(needed) == finding["needed"]["support"]
         assert (row["verdict"], row["claim_verdict"]) == (finding["verdict"], judgement["verdict"])  # type: ignore[index]
-        assert float(row["p_adjusted"]) >= float(row["p"])
+        assert float(row["level"]) >= min(1, 1 / finding["capital"]["above"])
     policy = json.loads((output / "policy.json").read_text())
     assert policy["configurations"]["linear"]["why"] == "a control"
     assert policy["held_against"]["plain"]["controls"] == {"linear": "linear", "brief": {"steps": 30}}

@@ -10,8 +10,7 @@
     def test_levels(arms, cell): ...
 
 makes eight claims, ``binding/levels/level-1_network-slots`` and so on. Each is measured, registered and judged like any
-other claim, but it is an open question and cannot fail a run. The p-values of a sweep are adjusted by the
-Benjamini–Hochberg procedure.
+other claim, but it is an open question and cannot fail a run.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Any
 from memkit.errors import count_of
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.reports import words
-from memkit.evidence.reports.adjusted import AdjustedP
+from memkit.evidence.reports.levels import Level
 from memkit.evidence.seed_ranges import seed_ranges
 from memkit.evidence.verdict import Verdict
 from memkit.statistics import LOOKS, collapse_bound
@@ -38,6 +38,9 @@ class Failure:
     kind: str
     seeds: str
     reason: str
+
+
+_MOST_NAMED = 6  # claims that are named; more are counted
 
 
 def failures(claims: Iterable[ClaimEvidence]) -> list[Failure]:
@@ -158,12 +161,12 @@ def _derived(claims: Sequence[ClaimEvidence]) -> str:
     return f" (including {', '.join(counts_above_zero)})" if counts_above_zero else ""
 
 
-def threats(evidence: Evidence, ps: Sequence[AdjustedP]) -> list[tuple[str, str]]:
+def threats(evidence: Evidence, levels: Sequence[Level]) -> list[tuple[str, str]]:
     """Describe the threats to the validity of this evidence, as pairs of a name and a text.
 
     Args:
         evidence: the evidence.
-        ps: the adjusted p of each of its claims.
+        levels: the level of each of its claims.
     """
     claims = [entry for entry in evidence.claims if entry.claim.is_standalone]
     sections = []
@@ -175,9 +178,19 @@ def threats(evidence: Evidence, ps: Sequence[AdjustedP]) -> list[tuple[str, str]
                 "Repeated attempts",
                 f"{_of(repeated, claims)} {_have(repeated)} been changed and tested again on fresh seeds, up to "
                 f"attempt {most}. Each attempt needed twice as much as the one before, so that the error probability "
-                "of all attempts together stays within its limit. This file does not contain the results of earlier "
-                "attempts, except where a claim’s source reports them. The margin, bounds or method may have changed "
-                "between attempts, too.",
+                "of all attempts together stays within its limit. Each claim lists the results of its earlier attempts "
+                "that were recorded. The margin, bounds or method may have changed between attempts, too.",
+            )
+        )
+    shown = {entry.claim.id for entry in evidence.claims}
+    if others := [name for name in evidence.registered if name not in shown]:
+        more = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
+        sections.append(
+            (
+                "Other claims",
+                f"{count_of(len(others), 'claim')} of those that were ever registered in this project are not in this "
+                "report, because they were not selected, were removed or were renamed: "
+                f"{', '.join(others[:_MOST_NAMED])}{more}.",
             )
         )
     seeds = {(entry.claim.study, seed) for entry in claims for seed in entry.observed_seeds}
@@ -196,8 +209,9 @@ def threats(evidence: Evidence, ps: Sequence[AdjustedP]) -> list[tuple[str, str]
         sections.append(
             (
                 "Changed code",
-                f"The code behind {_of(recoded, claims)} was changed after registration, on the same seeds. Only the "
-                "history of the repository can show whether the verdict was the reason.",
+                f"The code behind {_of(recoded, claims)} was changed after registration, on the same seeds. Changed "
+                "code can confirm or withhold a verdict that was reached before, but can reach no other one, as far as "
+                "earlier results were recorded or are in the store.",
             )
         )
     unregistered = [entry for entry in claims if entry.registration.status in ("changed", "unregistered")]
@@ -237,7 +251,7 @@ def threats(evidence: Evidence, ps: Sequence[AdjustedP]) -> list[tuple[str, str]
                 f"{words.percent(collapse_bound(fewest))} of seeds cannot be ruled out.",
             )
         )
-    if multiplicity := _multiplicity(claims, evidence.claims, ps):
+    if multiplicity := _multiplicity(claims, levels):
         sections.append(("Many claims", multiplicity))
     if unequal := _unequal(claims):
         sections.append(("Unequal arms", unequal))
@@ -310,28 +324,18 @@ def repeated_controls(claims: Sequence[ClaimEvidence]) -> str:
     )
 
 
-def _multiplicity(claims: Sequence[ClaimEvidence], all_claims: Sequence[ClaimEvidence], ps: Sequence[AdjustedP]) -> str:
-    """Say how many decided claims have a Holm-adjusted p above 0.05; "" if fewer than two were decided.
-
-    Args:
-        claims: the claims to count.
-        all_claims: the claims that the p values belong to.
-        ps: the adjusted p of each of ``all_claims``.
-    """
-    p_by_id = {entry.claim.id: p for entry, p in zip(all_claims, ps, strict=True)}
+def _multiplicity(claims: Sequence[ClaimEvidence], levels: Sequence[Level]) -> str:
+    """Say what the levels of the claims mean; "" if fewer than two were decided."""
     decided = [e for e in claims if e.verdict in (Verdict.SUPPORTED, Verdict.EQUIVALENT, Verdict.REFUTED)]
-    above = [e.claim.id for e in decided if p_by_id[e.claim.id].adjusted > 0.05]
     if len(decided) < 2:
         return ""
-    lead = (
-        f"{len(decided)} claims were decided, each with an error probability of at most 5 % by itself. p values "
-        "adjusted by Holm are shown, but decide nothing. A claim stops once it is decided, with a p just below 0.05, "
-        "so few stay below it."
+    return (
+        f"{len(decided)} claims were decided, each with an error probability of its own, so some may be wrong. The "
+        "report shows at which rate of false discoveries the e-BH procedure would declare each claim among the "
+        f"{count_of(levels[0].total, 'claim')} that were ever registered. A claim "
+        "stops once it is decided, with a capital just above what it needs, so these levels are not small. They decide "
+        "nothing. Claims under normal theory have no e-value, and count as 0."
     )
-    if not above:
-        return f"{lead} All of them are at most 0.05."
-    shown = ", ".join(above[:6]) + (f" and {len(above) - 6} more" if len(above) > 6 else "")
-    return f"{lead} {len(above)} of them {'is' if len(above) == 1 else 'are'} above 0.05: {shown}."
 
 
 def _unequal(claims: Sequence[ClaimEvidence]) -> str:

@@ -19,9 +19,10 @@ from memkit.evidence.decision_rule import differences, judgements_at_looks
 from memkit.evidence.evidence_file import ClaimEvidence
 from memkit.evidence.figures import Figure, Lines, Table
 from memkit.evidence.reports import words
-from memkit.evidence.reports.adjusted import AdjustedP
 from memkit.evidence.reports.gallery import Gallery
+from memkit.evidence.reports.levels import Level
 from memkit.evidence.reports.numbers import minus
+from memkit.evidence.reports.plots.capital import capital_svg
 from memkit.evidence.reports.plots.heatmap import heatmap_svg
 from memkit.evidence.reports.plots.lines import lines_svg
 from memkit.evidence.reports.plots.slopes import slopes_svg
@@ -48,6 +49,7 @@ class ContrastView:
         notes: sentences that qualify them.
         strip: the picture of the differences of all seeds.
         slopes: the picture of both arms on all seeds; "" if there is none.
+        growth: the picture of how capital grew, for the weakest contrast; "" if there is none.
         looks: the interval and the capital at every look.
         capitals: the names of the looks' capitals: on which side of the margin they bet.
         other_methods: the results of methods that decide nothing.
@@ -60,6 +62,7 @@ class ContrastView:
     notes: tuple[str, ...]
     strip: Markup
     slopes: Markup
+    growth: Markup
     looks: list[Look]
     capitals: list[str]
     other_methods: list[Row]
@@ -93,7 +96,8 @@ class ClaimView:
         commands: shell commands that run the claim again.
         mutant_of: the claim that it is a mutant of, or "".
         replicates: the claim that it replicates, or "".
-        adjusted_p: its p value, adjusted for the number of claims.
+        level: the level at which it would be declared among all claims, by e-BH.
+        earlier: its earlier attempts, or "".
         changes: what changed since the accepted run, or "".
         curves: the learning curves that the page shows: pairs of an arm and a recipe's digest.
         keys: what the page's script sorts and searches by.
@@ -124,7 +128,8 @@ class ClaimView:
     replicates: str
     is_standalone: bool
     headline: bool
-    adjusted_p: str
+    level: str
+    earlier: str
     changes: str
     curves: list[tuple[str, str]]
     keys: Mapping[str, str]
@@ -137,7 +142,7 @@ class ClaimView:
 
 def claim_view(
     entry: ClaimEvidence,
-    p: AdjustedP,
+    level: Level,
     curves: Collection[str] = (),
     gallery: Gallery | None = None,
     *,
@@ -148,7 +153,7 @@ def claim_view(
 
     Args:
         entry: the claim and its evidence.
-        p: the claim's p value.
+        level: the level of the claim.
         curves: digests of the recipes whose learning curves the page shows.
         gallery: the collector of the pictures of the claim's figures; None: all pictures are in the page.
         brief: leave out tooltips that repeat a table, as on a page of many claims.
@@ -177,17 +182,18 @@ def claim_view(
         arms=list(claim.arms),
         arm_facts=arm_facts,
         shared_facts=shared_facts,
-        record=_record(entry, p),
+        record=_record(entry, level),
         commands=_commands(entry, first),
         sweep=claim.sweep,
         mutant_of=claim.parent_id if claim.is_mutant else "",
         replicates=claim.parent_id if claim.is_replication else "",
         is_standalone=claim.is_standalone,
         headline=claim.headline,
-        adjusted_p=words.p_value(p.adjusted),
+        level=words.p_value(level.level),
+        earlier=words.earlier_attempts(entry.registration.earlier),
         changes="; ".join((*entry.drift, *entry.changes)),
         curves=_curves(entry, curves),
-        keys=_keys(entry, p),
+        keys=_keys(entry, level),
     )
 
 
@@ -216,14 +222,14 @@ def _curves(entry: ClaimEvidence, curves: Collection[str]) -> list[tuple[str, st
     return [(name, digest) for digest, name in digests.items() if digest in curves]
 
 
-def _keys(entry: ClaimEvidence, p: AdjustedP) -> Mapping[str, str]:
+def _keys(entry: ClaimEvidence, level: Level) -> Mapping[str, str]:
     """Return the keys by which the page's script sorts and searches the table of verdicts."""
     finding = words.weakest(words.contrast_findings(entry))
     order = list(Verdict).index(entry.verdict)
     return {
         "verdict": str(order),
         "effect": f"{finding.interval.estimate:.9g}" if finding is not None else "",
-        "p": f"{p.adjusted:.9g}" if math.isfinite(p.adjusted) else "2",
+        "level": f"{level.level:.9g}" if math.isfinite(level.level) else "2",
         "text": " ".join((entry.claim.id, entry.claim.statement, entry.claim.source)).lower(),
     }
 
@@ -260,10 +266,13 @@ def _contrasts(entry: ClaimEvidence, brief: bool) -> list[ContrastView]:
     looks = judgements_at_looks(
         entry.claim, entry.observations, planned=entry.planned, thresholds=entry.registration.thresholds
     )
-    return [_contrast(entry, finding, looks, brief) for finding in entry.judgement.findings]
+    weakest = words.weakest(words.contrast_findings(entry))
+    return [_contrast(entry, finding, looks, brief, weakest) for finding in entry.judgement.findings]
 
 
-def _contrast(entry: ClaimEvidence, finding: Finding, looks: Sequence[Judgement], brief: bool) -> ContrastView:
+def _contrast(
+    entry: ClaimEvidence, finding: Finding, looks: Sequence[Judgement], brief: bool, weakest: Finding | None
+) -> ContrastView:
     contrast, interval = finding.contrast, finding.interval
     places = words.decimals(finding)
     limits = minus(words.format_interval(interval.low, interval.high, places))
@@ -302,6 +311,7 @@ def _contrast(entry: ClaimEvidence, finding: Finding, looks: Sequence[Judgement]
         notes=_contrast_notes(entry, finding),
         strip=Markup(strip_svg(entry, contrast, named=not brief)),
         slopes=Markup(slopes_svg(entry, contrast)),
+        growth=Markup(capital_svg(entry, finding) if finding is weakest else ""),
         looks=looks_at(looks, contrast),
         capitals=[names[verdict] for verdict in capitals],
         other_methods=other_methods(entry, contrast),
@@ -440,16 +450,18 @@ _TRAINED = {
 """Keys of the facts of a trained arm → their names in the table of arms."""
 
 
-def _record(entry: ClaimEvidence, p: AdjustedP) -> Facts:
+def _record(entry: ClaimEvidence, level: Level) -> Facts:
     registration = entry.registration
     attempt = f"attempt {registration.attempt}, " if registration.attempt else ""
     edited = f" ({registration.edited})" if registration.edited else ""
     facts = [
         ("Registration", f"{registration.status}{edited}, {attempt}first seed {registration.first_seed}"),
+        *([("Laboratory", registration.laboratory)] if registration.laboratory else []),
         ("Code behind it", words.revisions(registration) or "unchanged since registration, as far as is known"),
+        *([("Earlier attempts", earlier)] if (earlier := words.earlier_attempts(registration.earlier)) else []),
         ("Expected", words.expectation(entry.claim) + ("" if entry.claim.gates else ", gates nothing")),
         ("Digest of the claim", entry.claim.digest),
-        ("p of the claim", _p_values(p)),
+        ("e-value of the claim", _e_value(level, registration.attempt)),
     ]
     if entry.claim.deterministic:
         facts.append(("Deterministic", "declared: all seeds may give the same values"))
@@ -469,10 +481,14 @@ def _record(entry: ClaimEvidence, p: AdjustedP) -> Facts:
     return facts
 
 
-def _p_values(p: AdjustedP) -> str:
-    if math.isnan(p.p):
-        return "none: these seeds decide nothing"
-    return f"{words.p_value(p.p)}; {words.p_value(p.adjusted)} by {p.method}"
+def _e_value(level: Level, attempt: int) -> str:
+    if math.isnan(level.e_value):
+        return "none"
+    over_attempts = f", {level.over_attempts:.3g} over all attempts" if attempt > 1 else ""
+    return (
+        f"{level.e_value:.3g}{over_attempts}; e-BH over {count_of(level.total, 'claim')} would declare the claim at "
+        f"a rate of false discoveries of {words.p_value(level.level)}"
+    )
 
 
 def flat(data: Any, prefix: str = "") -> Iterable[tuple[str, str]]:

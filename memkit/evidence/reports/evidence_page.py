@@ -23,9 +23,9 @@ from markupsafe import Markup
 from memkit.errors import count_of
 from memkit.evidence.evidence_file import ClaimEvidence, Evidence
 from memkit.evidence.reports import account, words
-from memkit.evidence.reports.adjusted import adjusted_p_values
 from memkit.evidence.reports.claim_view import ClaimView, Facts, claim_view, flat
 from memkit.evidence.reports.gallery import Gallery
+from memkit.evidence.reports.levels import levels
 from memkit.evidence.reports.numbers import minus
 from memkit.evidence.reports.plots.forest import forest_svg
 from memkit.evidence.reports.plots.learning_curves import curves_svg
@@ -55,21 +55,21 @@ def render_html(evidence: Evidence, gallery: Gallery | None = None, *, most: int
         evidence: the evidence of the run.
         gallery: the collector of the pictures of figures and learning curves, which may write some of them beside the
             page; None: all pictures are in the page, however large it becomes.
-        most: the largest number of claims to show; counts and adjusted p values are over all claims.
+        most: the largest number of claims to show; counts and levels are over all claims.
     """
     gallery = gallery or Gallery()
     full_evidence, all_claims = evidence, evidence.claims
-    p_by_id = {entry.claim.id: p for entry, p in zip(all_claims, adjusted_p_values(all_claims), strict=True)}
+    level_by_id = {entry.claim.id: level for entry, level in zip(all_claims, levels(evidence), strict=True)}
     if len(all_claims) > most:
         failed_first = sorted(all_claims, key=lambda entry: entry.gate.outcome != "failed")
         evidence = evidence.of_claims(failed_first[:most])
-    ps = [p_by_id[entry.claim.id] for entry in evidence.claims]
+    levels_shown = [level_by_id[entry.claim.id] for entry in evidence.claims]
     pictures = {digest: picture for digest, curves in evidence.curves.items() if (picture := curves_svg(curves))}
     originals = [entry for entry in evidence.claims if entry.claim.is_standalone]
     brief = len(evidence.claims) > MANY
     claims = [
-        claim_view(entry, p, pictures, gallery, brief=brief, metrics=evidence.metrics.get(entry.claim.study))
-        for entry, p in zip(evidence.claims, ps, strict=True)
+        claim_view(entry, level, pictures, gallery, brief=brief, metrics=evidence.metrics.get(entry.claim.study))
+        for entry, level in zip(evidence.claims, levels_shown, strict=True)
     ]
     # Verdicts are counted without mutants, replications and cells of sweeps, unless there is nothing else.
     counted = [entry for entry in all_claims if entry.claim.is_standalone] or all_claims
@@ -106,7 +106,7 @@ def render_html(evidence: Evidence, gallery: Gallery | None = None, *, most: int
             failures=account.failures(evidence.claims),
             reused=account.reused(evidence.claims),
             methods=account.methods(evidence),
-            threats=account.threats(evidence, ps),
+            threats=account.threats(evidence, levels_shown),
             script=Markup(script := _script()),
             script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
             verdicts=list(Verdict),

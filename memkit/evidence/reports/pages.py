@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from memkit.errors import MemkitError, count_of
+from memkit.evidence.attempt import attempt_from
 from memkit.evidence.decision_rule import CLIPPED
 from memkit.evidence.derived.replication import backend_name, describe_counts, where_it_holds
 from memkit.evidence.reports import words
@@ -153,7 +154,7 @@ def _claims(claims: Mapping[str, Accepted]) -> str:
         results.append(
             [
                 f"{_text(claim['statement'])}<br>`{name}`",
-                _text(claim["source"]) or "none given",
+                _source(claim),
                 _measured(claim["means"], judgement["findings"]),
                 "<br>".join(_effect(f) for f in judgement["findings"] if f["role"] == "contrast"),
                 f"{_verdict(judgement)}<br>{_expected(claim)}n = {judgement['n']}{attempt}",
@@ -178,6 +179,14 @@ def _claims(claims: Mapping[str, Accepted]) -> str:
         opening_tag = '<details markdown="1"><summary>The arms</summary>'
         table += f"\n\n{opening_tag}\n\n{_table(arms)}\n\n</details>"
     return table
+
+
+def _source(claim: Accepted) -> str:
+    """Return the source of a claim, and below it the outcomes of its earlier attempts."""
+    source = _text(claim["source"]) or "none given"
+    attempts = [attempt_from(attempt, "an earlier attempt") for attempt in claim.get("earlier", ())]
+    earlier = words.earlier_attempts(attempts)
+    return f"{source}<br>Earlier attempts: {_text(earlier)}" if earlier else source
 
 
 def _expected(claim: Accepted) -> str:

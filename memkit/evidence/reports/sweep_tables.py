@@ -11,15 +11,9 @@ from dataclasses import dataclass
 
 from memkit.evidence.evidence_file import ClaimEvidence
 from memkit.evidence.reports import words
-from memkit.evidence.reports.adjusted import adjusted_p_values
 from memkit.evidence.verdict import Verdict
 
-FALSE_DISCOVERIES = 0.05
-"""The false discovery rate of the cells that are marked in a sweep."""
-LEGEND = (
-    "Cells: verdict and effect of the weakest contrast. An asterisk marks a discovery by Benjamini–Hochberg within the "
-    f"sweep, at a false discovery rate of {words.percent(FALSE_DISCOVERIES)}."
-)
+LEGEND = "Cells: verdict and effect of the weakest contrast."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +26,6 @@ class GridCell:
         effect: the effect of its weakest contrast.
         interval: the interval of that contrast.
         seeds: the number of seeds that were used.
-        is_discovery: whether it is a discovery by Benjamini–Hochberg at the rate :data:`FALSE_DISCOVERIES`.
     """
 
     claim: str
@@ -40,12 +33,11 @@ class GridCell:
     effect: str
     interval: str
     seeds: int
-    is_discovery: bool
 
     @property
     def text(self) -> str:
-        """The text of the cell: ``✓ +0.45*``."""
-        return f"{words.MARKS[self.verdict]} {self.effect}{'*' if self.is_discovery else ''}"
+        """The text of the cell: ``✓ +0.45``."""
+        return f"{words.MARKS[self.verdict]} {self.effect}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +63,6 @@ class Grid:
 
 def grids(claims: Sequence[ClaimEvidence]) -> list[Grid]:
     """Return one table per sweep, in the order of the claims."""
-    ps = {entry.claim.id: p for entry, p in zip(claims, adjusted_p_values(claims), strict=True)}
     result = []
     for sweep in dict.fromkeys(entry.claim.sweep for entry in claims if entry.claim.sweep):
         family = [entry for entry in claims if entry.claim.sweep == sweep]
@@ -79,12 +70,7 @@ def grids(claims: Sequence[ClaimEvidence]) -> list[Grid]:
         rows = tuple(dict.fromkeys(row for row, _ in entries))
         columns = tuple(dict.fromkeys(column for _, column in entries))
         cells = tuple(
-            tuple(
-                _cell(entries[row, column], ps[entries[row, column].claim.id].adjusted)
-                if (row, column) in entries
-                else None
-                for column in columns
-            )
+            tuple(_cell(entries[row, column]) if (row, column) in entries else None for column in columns)
             for row in rows
         )
         first = family[0].claim.contrasts
@@ -95,7 +81,7 @@ def grids(claims: Sequence[ClaimEvidence]) -> list[Grid]:
     return result
 
 
-def _cell(entry: ClaimEvidence, adjusted_p: float) -> GridCell:
+def _cell(entry: ClaimEvidence) -> GridCell:
     weakest = words.weakest(words.contrast_findings(entry))
     effect = interval = "n/a"
     if weakest is not None:
@@ -108,7 +94,6 @@ def _cell(entry: ClaimEvidence, adjusted_p: float) -> GridCell:
         effect=effect,
         interval=interval,
         seeds=entry.judgement.n,
-        is_discovery=adjusted_p <= FALSE_DISCOVERIES,
     )
 
 

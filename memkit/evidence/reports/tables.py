@@ -73,6 +73,7 @@ class VerdictRow:
     ...     reason="expected supported, found SUPPORTED",
     ...     cost="12 s",
     ...     notes=(),
+    ...     record=(),
     ...     collapse_bound=0.31,
     ... )
     >>> f"{row.claim}: {row.verdict} on {row.used} of {row.planned} seeds"
@@ -93,6 +94,7 @@ class VerdictRow:
         reason: the gate's reason.
         cost: the CPU time of training and measuring, in words; "" if it was not recorded.
         notes: notes on the claim as a whole.
+        record: the e-value and the earlier attempts, which a verbose table adds.
         collapse_bound: the largest rate of collapsing seeds that the used seeds cannot rule out; None without seeds.
     """
 
@@ -110,6 +112,7 @@ class VerdictRow:
     reason: str
     cost: str
     notes: tuple[str, ...]
+    record: tuple[str, ...]
     collapse_bound: float | None
 
 
@@ -152,6 +155,8 @@ def verdict_row(entry: ClaimEvidence) -> VerdictRow:
         notes.append(f"missing: {_seeds(len(judgement.missing))}")
     if entry.registration.status != "registered":
         notes.append(entry.registration.status)
+    if entry.registration.laboratory:
+        notes.append(f"laboratory {entry.registration.laboratory}")
     if revisions := words.revisions(entry.registration):
         notes.append(revisions)
     notes += judgement.notes
@@ -172,7 +177,17 @@ def verdict_row(entry: ClaimEvidence) -> VerdictRow:
         reason=entry.gate.reason,
         cost=words.cpu_time(entry.cost),
         notes=tuple(notes),
+        record=_record_notes(entry),
         collapse_bound=collapse_bound(judgement.n) if judgement.n else None,
+    )
+
+
+def _record_notes(entry: ClaimEvidence) -> tuple[str, ...]:
+    """Return what a verbose table adds: the e-value and the earlier attempts."""
+    earlier = words.earlier_attempts(entry.registration.earlier)
+    return (
+        *([f"e-value {entry.e_value:.3g}"] if entry.e_value is not None else []),
+        *([f"earlier attempts: {earlier}"] if earlier else []),
     )
 
 
@@ -224,7 +239,7 @@ _ASCII = str.maketrans(
 
 
 def terminal_table(
-    claims: Sequence[ClaimEvidence], *, width: int, colour: bool = False, ascii: bool = False
+    claims: Sequence[ClaimEvidence], *, width: int, colour: bool = False, ascii: bool = False, verbose: bool = False
 ) -> list[str]:
     """Return the table of verdicts as lines of text.
 
@@ -263,8 +278,11 @@ def terminal_table(
         width: the terminal's width in characters, at least 40; no line is longer.
         colour: add ANSI colours, which repeat what the text says.
         ascii: use ASCII characters only, for terminals that cannot print others.
+        verbose: add each claim's e-value and earlier attempts.
     """
     rows = [verdict_row(entry) for entry in words.claims_with_rows(claims)]
+    if verbose:
+        rows = [replace(row, notes=row.notes + row.record) for row in rows]
     width = max(width, _MIN_WIDTH)
     sweeps = _sweep_lines(claims, width)
     if ascii:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from memkit.errors import count_of
+from memkit.evidence.attempt import Attempt
 from memkit.evidence.claim import Claim
 from memkit.evidence.contrast import Contrast
 from memkit.evidence.evidence_file import ClaimEvidence, seeds_saved
@@ -203,6 +204,18 @@ def row_and_column(cell: Mapping[str, Any]) -> tuple[str, str]:
     if not row_factors:
         return setting(*last), "effect"
     return ", ".join(setting(*factor) for factor in row_factors), setting(*last)
+
+
+def earlier_attempts(attempts: Iterable[Attempt]) -> str:
+    """Return the outcomes of earlier attempts: ``1: REFUTED, n = 8, 2026-01-31; 2: not recorded``; or "".
+
+    The numbers are those of attempts that count; one that left no measurement has none.
+    """
+    texts, number = [], 0
+    for attempt in attempts:
+        number += not attempt.unmeasured
+        texts.append(f"{'not counted' if attempt.unmeasured else number}: {attempt}")
+    return "; ".join(texts)
 
 
 def revisions(registration: Registration) -> str:

@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 
 from memkit.evidence import Arm, Claim, ClaimEvidence, Contrast, Evidence, Gate, Verdict
+from memkit.evidence.attempt import Attempt, Outcome
 from memkit.evidence.decision_rule import judgements_at_looks
 from memkit.evidence.figures import Heatmap, Lines, Series, Table
 from memkit.evidence.origin import Replication
 from memkit.evidence.reports import markdown_table, render_html, words
-from memkit.evidence.reports.adjusted import adjusted_p_values
-from memkit.statistics import Capital, Thresholds
+from memkit.evidence.reports.levels import levels
+from memkit.evidence.reports.plots.capital import capital_svg
+from memkit.statistics import Thresholds
 
 from . import samples
 
@@ -156,7 +158,7 @@ def test_the_top_of_the_page_gives_the_result_of_the_gate(html: str) -> None:
         "registered, attempt 2, first seed 10000",
         "pytest claims/binding/test_binding.py::test_retrieval_needs_dynamic_memory",
         "memkit reproduce binding/retrieval-needs-dynamic-memory --seed 10000",
-        "by Holm over 9 claims",
+        "e-BH over 9 claims would declare the claim",
         "5 min 12 s of CPU time",
         "optimiser.lr",
         "research diary, 29 July 2025: 100 % against 17.71 %",
@@ -460,12 +462,41 @@ def test_a_replication_stands_beside_its_claim_and_is_no_claim_of_its_own() -> N
     assert "holds in both" not in alone
 
 
-def test_replications_cost_their_claims_nothing_where_p_is_adjusted() -> None:
-    claims = [renamed(samples.supported(), f"binding/claim-{n}") for n in range(3)]
-    replications = [renamed(one, f"{one.claim.id}/mlx", origin=Replication(one.claim.id)) for one in claims]
-    without, both = adjusted_p_values(claims), adjusted_p_values([*claims, *replications])
-    assert both[:3] == without
-    assert {p.method for p in both[3:]} == {"Holm over 3 replications"}
+def test_the_level_of_a_claim_counts_every_claim_that_was_ever_registered() -> None:
+    one = samples.supported()
+    assert one.e_value is not None
+    alone, among = levels(samples.evidence(one)), levels(replace(samples.evidence(one), registered=OTHERS))
+    assert (alone[0].total, among[0].total) == (1, 4)
+    assert alone[0].over_attempts == one.e_value / 2, "at the first attempt, half of it counts"
+    assert math.isclose(alone[0].level, min(1, 2 / one.e_value))
+    # Its own recorded e-value is replaced by that of the run; one of the others is larger than the run's.
+    assert math.isclose(among[0].level, 4 / (2 * one.e_value / 2))
+    later = replace(one, registration=replace(one.registration, attempt=2, earlier=(EARLIER,)))
+    assert levels(samples.evidence(later))[0].over_attempts == 8 / 2 + one.e_value / 4
+    page = render_html(samples.evidence(later))
+    assert "1: INCONCLUSIVE, n = 32, e = 8" in page
+
+
+OTHERS = {samples.supported().claim.id: 1e9, "binding/large": 1e6, "binding/small": 0.5, "binding/none": 0.0}
+EARLIER = Attempt(block=0, outcome=Outcome(verdict="INCONCLUSIVE", n=32, e_value=8.0))
+
+
+def test_the_page_names_the_claims_that_it_does_not_show() -> None:
+    one = samples.supported()
+    page = " ".join(Page(render_html(replace(samples.evidence(one), registered=OTHERS))).text.split())
+    assert "3 claims of those that were ever registered in this project are not in this report" in page
+    assert "binding/large, binding/small, binding/none." in page
+    assert "not in this report, because they" not in render_html(samples.evidence(one))
+
+
+def test_the_page_shows_how_capital_grew() -> None:
+    entry = samples.supported()
+    page = render_html(samples.evidence(entry))
+    assert page.count("<title>How capital grew") == 1, "of the weakest contrast alone"
+    (finding,) = [f for f in entry.judgement.findings if f is words.weakest(words.contrast_findings(entry))]
+    assert f"at n = {entry.judgement.n}" in capital_svg(entry, finding)
+    by_t = replace(finding, capital=None)
+    assert capital_svg(entry, by_t) == ""
 
 
 def test_every_claim_describes_its_metrics() -> None:
@@ -489,25 +520,3 @@ def test_repeated_attempts_at_a_control_are_reported() -> None:
     assert "Not at the first attempt, for reasons that the claim’s source may give: lab/a-a (attempt 2)." in second
     assert "was not supported, 1 of them not at the first attempt" in second
     assert "1 control is INCONCLUSIVE, as expected." in second
-
-
-def test_an_open_question_has_the_p_of_its_answer() -> None:
-    entry = samples.equivalent()
-    asked = replace(entry, claim=replace(entry.claim, expect="open"))
-    (finding,) = [finding for finding in entry.judgement.findings if finding.role == "contrast"]
-    assert entry.verdict is Verdict.EQUIVALENT
-    assert finding.capital is not None
-    assert finding.capital.equivalence is not None
-    assert [p.p for p in adjusted_p_values([asked])] == [1 / finding.capital.equivalence]
-
-
-def test_equivalence_that_was_not_found_has_its_own_p() -> None:
-    """A claim that is expected to be equivalent has the p of equivalence, even if another verdict was reached."""
-    entry = samples.equivalent()
-    (finding, *rest) = entry.judgement.findings
-    supported = replace(finding, verdict=Verdict.SUPPORTED, capital=Capital(100.0, 0.1, 4.0), p=0.02)
-    found = replace(entry, judgement=replace(entry.judgement, findings=(supported, *rest)))
-    assert [p.p for p in adjusted_p_values([found])] == [0.25]
-    by_t = replace(supported, capital=None)
-    found = replace(entry, judgement=replace(entry.judgement, findings=(by_t, *rest)))
-    assert [p.p for p in adjusted_p_values([found])] == [1.0]

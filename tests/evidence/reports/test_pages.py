@@ -193,3 +193,18 @@ def test_missing_replications_and_claims_are_explained(accepted: dict[str, Any])
     name, claim = next(iter(accepted.items()))
     with pytest.raises(MemkitError, match="but not the claim that it replicates, lab/gone"):
         rewrite_blocks(REPLICATED, {f"{name}/mlx": {**claim, "replicates": "lab/gone"}})
+
+
+def test_earlier_attempts_stand_below_the_source(accepted: dict[str, Any], tmp_path: Path) -> None:
+    name, claim = next(
+        (name, claim) for name, claim in accepted.items() if not claim["sweep"] and not claim["mutant_of"]
+    )
+    earlier = [{"block": 0, "verdict": "INCONCLUSIVE", "n": 32, "date": "2026-05-01"}, {"block": 1}]
+    claims = {**accepted, name: {**claim, "attempt": 3, "earlier": earlier}}
+    save_accepted(tmp_path / "accepted.json", claims)
+    assert load_accepted(tmp_path / "accepted.json") == claims
+    written = rewrite_blocks(PAGE.format(study="lab", file="claims/test_x.py"), claims)
+    assert "<br>Earlier attempts: 1: INCONCLUSIVE, n = 32, 2026-05-01; 2: not recorded |" in written
+    save_accepted(tmp_path / "accepted.json", {name: {**claim, "earlier": [{"block": 0, "verdict": "YES"}]}})
+    with pytest.raises(MemkitError, match="'YES' is not a verdict"):
+        load_accepted(tmp_path / "accepted.json")
