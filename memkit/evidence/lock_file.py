@@ -4,21 +4,25 @@ A claim is decided on seeds that nobody used while it was developed. So developm
 registering a claim gives it deciding seeds. If what the claim tests, or one of its arms, is edited afterwards, the
 claim is reported as changed and has only development seeds until it is registered again, which moves it to fresh seeds
 and counts as an attempt. Nobody can know whether the results on the earlier seeds influenced the edit, so every change
-counts.
+counts, unless the store shows that nothing was measured because every seed failed.
 
 The statement of a claim, the number of seeds that it may use, and other annotations are registered separately. An edit
 of these has to be registered, too, but costs no attempt; the lock keeps what was registered before.
 
 Seeds come in blocks, which all claims of a study share, because claims that share seeds share models. Claims of a study
-that are changed and registered together move to one block: the first one after all blocks that they have used.
+that are new or changed, and are registered together, get one block that no claim of the study has used; the first
+claims of a study get block 0.
 
 The lock names the file of each claim, so it shows when a claim was deleted. A claim may be removed from the lock, which
-keeps its attempts: if a claim with this id is registered again, it continues from there.
+keeps its attempts: if a claim with this id, or one with the same arms, metrics and test, is registered again, it
+continues from there.
 
 The code behind a claim (models, tasks, the trainer, fixtures) may change for reasons unrelated to its verdict, so such
-a change costs no seeds. But it is reported with the verdict, and counted as a revision when it is registered.
+a change costs no seeds. It is counted as a revision when it is registered. The changed code can confirm a verdict, but
+cannot improve one (:mod:`memkit.evidence.registered_judgement`).
 
-``memkit accept`` records the outcome of an attempt. A run never writes the lock.
+``memkit accept`` records the outcome of an attempt; an outcome that it replaces is kept. A run never writes the lock.
+``memkit audit`` compares it with its history.
 """
 
 from __future__ import annotations
