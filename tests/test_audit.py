@@ -67,18 +67,20 @@ def first() -> Lock:
 @pytest.mark.usefixtures("project")
 def test_a_history_that_only_grows_passes(capsys: pytest.CaptureFixture[str]) -> None:
     lock = first()
+    commit(Lock().register([make("a"), make("b")]))
     commit(lock)
     commit(lock.register([make("a", "another test"), make("c")]))
     lock.register([make("a", "another test"), make("c")]).remove(["study/b"]).save(Path("claims.lock"))
     code, lines = audited(capsys)
     assert (code, len(lines)) == (0, 1)
-    assert lines[0].endswith("2 earlier versions compared, 0 facts missing from the present lock")
+    assert lines[0].endswith("3 earlier versions compared, 0 facts missing from the present lock")
 
 
 @pytest.mark.usefixtures("project")
 def test_a_lock_that_was_deleted_and_made_anew_is_found_and_can_be_restored(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    commit(Lock().register([make("a"), make("b")]))
     commit(first())
     commit(None)
     commit(Lock().register([make("a")]))
