@@ -47,8 +47,8 @@ def run(options: argparse.Namespace) -> int:
     )
     if options.restore and result.findings:
         result.restored.save(path)
-        print(f"{path}: restored what it can show; run the audit again")
-        return 0
+        result = audit(result.restored, versions)
+        print(f"{path}: restored; {count_of(len(result.findings), 'fact')} cannot be restored")
     is_unknown = bool(undetermined or result.undetermined)
     return 1 if result.findings or (is_unknown and options.memkit_strict) else 0
 
@@ -71,11 +71,11 @@ def history(path: Path) -> Iterator[Version]:
     blobs = _blobs(top, wanted)
     seen = set[str | None]()
     for commit, date in lines:
-        found = [blobs[f"{commit}:{name}"] for name in names]
-        blob = next((blob for blob in found if blob is not None), None)
-        if blob is None or blob not in seen:
-            yield read_version(commit, date, None if blob is None else _content(top, blob))
-        seen.add(blob)
+        found: list[str | None] = [blob for name in names if (blob := blobs[f"{commit}:{name}"]) is not None]
+        for blob in found or [None]:
+            if blob is None or blob not in seen:
+                yield read_version(commit, date, None if blob is None else _content(top, blob))
+            seen.add(blob)
 
 
 def _blobs(top: Path, names: list[str]) -> dict[str, str | None]:

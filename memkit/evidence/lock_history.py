@@ -71,9 +71,9 @@ def audit(present: Lock, versions: Sequence[Version]) -> Audit:
         for key, sentence in lost.items():
             findings.setdefault(key, (sentence, version))
     deleted = [v for i, v in enumerate(versions) if v.lock is None and not v.problem and _has_lock(versions[i + 1 :])]
-    if deleted:
-        findings["deleted"] = "the lock did not exist, although it did before", deleted[0]
     notes = []
+    if deleted:
+        notes.append(f"the lock did not exist in {deleted[0]}, although it did before")
     if by_earlier_rule:
         notes.append(
             f"{count_of(len(by_earlier_rule), 'attempt')} changed when the rule of verdicts did, which hides nothing"

@@ -164,8 +164,9 @@ def test_a_fact_is_reported_once_with_the_newest_version_that_has_it() -> None:
         "the laboratory 'oslo' was granted seeds, and is gone (commit c3, 2026-01-04)",
         "study/a was registered, attempt 1, and is gone (commit c3, 2026-01-04)",
         "study/b was registered, attempt 1, and is gone (commit c3, 2026-01-04)",
-        "the lock did not exist, although it did before (commit c4, 2026-01-05)",
     ]
+    notes = audit(Lock(), versions(base(), base(), None, base(), None)).notes
+    assert "the lock did not exist in commit c4, 2026-01-05, although it did before" in notes
 
 
 def test_an_outcome_by_an_earlier_rule_may_be_replaced() -> None:
